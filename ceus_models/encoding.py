@@ -1,0 +1,190 @@
+"""How a message is written: a JSON header and plain buffers, never a pickle.
+
+The layout is that of safetensors (8 bytes of header length, a JSON header with dtype, shape and place of every tensor,
+then the buffers), with the message itself under `__metadata__`; the library of that name reads the same bytes, and a
+test holds us to it. Our own reader keeps tensors as views of the received buffer, so that a net of 134 MB is not
+copied, and refuses gaps, overlaps and dtypes that the library would let pass.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass as checked
+from torch import Tensor
+
+from ceus_models.failures import ExpectedError
+from ceus_models.state import State
+from ceus_models.wire import PROTOCOL, Kind, LocalRule, Message, Recipe, Refusal, Task, Update
+
+MAX_HEADER_BYTES = 32 << 20
+Buffer = bytes | bytearray | memoryview
+
+_STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+class WireError(ExpectedError):
+    """Bytes that are not a message of this protocol; the text says which rule they break."""
+
+
+_TENSORS = {Task: "inputs", Update: "sums"}
+_TYPES: dict[str, type[Task | Update | Refusal]] = {"Task": Task, "Update": Update, "Refusal": Refusal}
+_DTYPES = {
+    "F32": torch.float32,
+    "F64": torch.float64,
+    "I32": torch.int32,
+    "I64": torch.int64,
+    "U8": torch.uint8,
+}
+_NAMES = {dtype: name for name, dtype in _DTYPES.items()}
+
+
+@checked(frozen=True, config=_STRICT)
+class _TaskHeader:
+    kind: Kind
+    study: str
+    seed: int
+    stage: str
+    round: int
+    nets: tuple[str, ...]
+    cohorts: tuple[str, ...]
+    rule: LocalRule | None
+    recipe: Recipe | None
+    processing: str
+    frozen: str
+    replicates: int
+
+
+@checked(frozen=True, config=_STRICT)
+class _UpdateHeader:
+    site: str
+    weight: float
+    spent: float
+
+
+_HEADERS: dict[str, TypeAdapter[Any]] = {
+    "Task": TypeAdapter(_TaskHeader),
+    "Update": TypeAdapter(_UpdateHeader),
+    "Refusal": TypeAdapter(checked(frozen=True, config=_STRICT)(Refusal)),
+}
+
+
+def encode(message: Message) -> list[Buffer]:
+    """The message as buffers to be written one after the other; tensors are not copied.
+
+    Raises WireError for a tensor whose dtype does not travel.
+    """
+    kind = type(message).__name__
+    tensors: State = getattr(message, _TENSORS[type(message)]) if type(message) in _TENSORS else {}
+    body = {
+        f.name: getattr(message, f.name) for f in dataclasses.fields(message) if f.name != _TENSORS.get(type(message))
+    }
+    text = _HEADERS[kind].dump_json(_HEADERS[kind].validate_python(_plain(body))).decode()
+    header: dict[str, Any] = {"__metadata__": {"protocol": str(PROTOCOL), "type": kind, "body": text}}
+    buffers: list[Buffer] = []
+    place = 0
+    for name, tensor in tensors.items():
+        if tensor.dtype not in _NAMES:
+            raise WireError(f"{name}: {tensor.dtype} does not travel; send one of {', '.join(map(str, _NAMES))}")
+        data = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
+        header[name] = {
+            "dtype": _NAMES[tensor.dtype],
+            "shape": list(tensor.shape),
+            "data_offsets": [place, place + len(data)],
+        }
+        place += len(data)
+        buffers.append(data)
+    head = json.dumps(header, separators=(",", ":")).encode()
+    head += b" " * (-len(head) % 8)
+    return [len(head).to_bytes(8, "little"), head, *buffers]
+
+
+def to_bytes(message: Message) -> bytes:
+    """The message as one string of bytes."""
+    return b"".join(encode(message))
+
+
+def decode(buffer: Buffer) -> Message:
+    """The message in `buffer`; its tensors are views of it where the platform allows.
+
+    Raises WireError naming the rule that the bytes break.
+    """
+    view = memoryview(buffer).cast("B")
+    header, data = _header(view)
+    meta = header.pop("__metadata__", None)
+    if not isinstance(meta, dict) or meta.get("type") not in _TYPES:
+        raise WireError("the message names no known type")
+    if meta.get("protocol") != str(PROTOCOL):
+        raise WireError(
+            f"the message is of protocol {meta.get('protocol')}, this side speaks {PROTOCOL}: install the same version"
+        )
+    kind = str(meta["type"])
+    try:
+        body = _HEADERS[kind].validate_json(str(meta.get("body", "")))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise WireError(f"{kind}.{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    fields = {f.name: getattr(body, f.name) for f in dataclasses.fields(body)}
+    cls = _TYPES[kind]
+    if cls in _TENSORS:
+        fields[_TENSORS[cls]] = _tensors(header, data)
+    elif header:
+        raise WireError(f"a {kind} carries no tensors")
+    return cls(**fields)
+
+
+def _plain(body: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: dataclasses.asdict(value) if dataclasses.is_dataclass(value) and not isinstance(value, type) else value
+        for name, value in body.items()
+    }
+
+
+def _header(view: memoryview) -> tuple[dict[str, Any], memoryview]:
+    if len(view) < 8:
+        raise WireError("the message is shorter than its own length field")
+    size = int.from_bytes(view[:8], "little")
+    if size > min(MAX_HEADER_BYTES, len(view) - 8):
+        raise WireError(f"the header claims {size} bytes, more than were sent or are allowed")
+    try:
+        header = json.loads(bytes(view[8 : 8 + size]))
+    except (ValueError, RecursionError):
+        raise WireError("the header is not JSON") from None
+    if not isinstance(header, dict):
+        raise WireError("the header is not a table of tensors")
+    return header, view[8 + size :]
+
+
+def _tensors(header: Mapping[str, Any], data: memoryview) -> dict[str, Tensor]:
+    """The tensors of a header; every byte of `data` belongs to exactly one of them, in order."""
+    tensors: dict[str, Tensor] = {}
+    place = 0
+    for name, entry in header.items():
+        try:
+            dtype = _DTYPES[entry["dtype"]]
+            shape = [int(n) for n in entry["shape"]]
+            begin, end = (int(n) for n in entry["data_offsets"])
+        except (KeyError, TypeError, ValueError):
+            raise WireError(f"{name}: dtype, shape or place is missing or not of this protocol") from None
+        expected = int(np.prod(shape, dtype=object)) * dtype.itemsize if min(shape, default=0) >= 0 else -1
+        if begin != place or end - begin != expected or end > len(data):
+            raise WireError(f"{name}: its bytes do not match its shape {shape} and dtype {entry['dtype']}")
+        tensors[name] = _view(data[begin:end], dtype, shape)
+        place = end
+    if place != len(data):
+        raise WireError(f"{len(data) - place} bytes belong to no tensor")
+    return tensors
+
+
+def _view(data: memoryview, dtype: torch.dtype, shape: list[int]) -> Tensor:
+    if not len(data):
+        return torch.zeros(shape, dtype=dtype)
+    if data.readonly:  # torch has no read-only tensors, so bytes are copied once
+        data = memoryview(bytearray(data))
+    return torch.frombuffer(data, dtype=dtype).reshape(shape)

@@ -1,0 +1,32 @@
+"""What the nets see of one lesion."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """One lesion, anonymous: pseudonyms in place of ids, crops in place of screens.
+
+    frames (t h w) contrast levels 0-255 at the key frames · flow (n 2 h w): u, v in px = value * flow_scale ·
+    curve (t): linearised mean of the lesion at the key frames, peak = 1 · clinical (17): transformed values in the
+    order of `taxonomy.CLINICAL`, NaN = not recorded · biomarkers (4): 0, 1 or NaN = not tested.
+    """
+
+    key: str
+    patient: str
+    cohort: str
+    frames: npt.NDArray[np.uint8]
+    flow: npt.NDArray[np.int8]
+    flow_scale: float
+    curve: npt.NDArray[np.float32]
+    clinical: npt.NDArray[np.float32]
+    biomarkers: npt.NDArray[np.float32]
+    label: str | None
+    groups: Mapping[str, str] = field(default_factory=dict)
+    quality: Mapping[str, float] = field(default_factory=dict)

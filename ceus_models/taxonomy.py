@@ -1,0 +1,95 @@
+"""The names of the study: lesion types, biomarkers, clinical variables, cohorts and nets. A new one is a row here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+LESION_TYPES = ("HCC", "HM", "ICC", "HH", "HA", "OT")
+"""Hepatocellular carcinoma, hepatic metastasis, intrahepatic cholangiocarcinoma, hemangioma, abscess, other."""
+DISEASE_TYPES = LESION_TYPES[:5]
+"""The types that sub-models are trained for: training A holds no OT."""
+MALIGNANT_TYPES = ("HCC", "HM", "ICC")
+BIOMARKERS = ("Hep", "GPC3", "CK7", "CK19")
+
+COHORTS = (
+    "training_a",
+    "validation",
+    "training_b",
+    "internal_test",
+    "external_test_a",
+    "external_test_b",
+    "external_test_c",
+)
+TEST_COHORTS = COHORTS[3:]
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One clinical variable.
+
+    `units` maps every accepted unit to the factor that turns it into `unit`; `low` and `high` bound what is
+    plausible in `unit`, wide enough for the sick; `transform` is applied before any moment is taken.
+    """
+
+    name: str
+    unit: str
+    low: float
+    high: float
+    transform: Literal["identity", "log"] = "identity"
+    kind: Literal["number", "binary"] = "number"
+    units: Mapping[str, float] | None = None
+
+    def accepted_units(self) -> Mapping[str, float]:
+        """Accepted unit to factor, the canonical unit included."""
+        return {self.unit: 1.0, **(self.units or {})}
+
+    def transformed(self, value: float) -> float:
+        """The value that the nets see: natural logarithm for skewed laboratory values, else the value itself."""
+        return math.log(max(value, self.low)) if self.transform == "log" else float(value)
+
+
+# Plausible ranges and units: reference ranges of the laboratories widened to what liver patients show.
+CLINICAL: tuple[Variable, ...] = (
+    Variable("age", "years", 0, 110),
+    Variable("sex", "", 0, 1, kind="binary"),
+    Variable("viral_hepatitis", "", 0, 1, kind="binary"),
+    Variable("malignancy_history", "", 0, 1, kind="binary"),
+    Variable("cirrhosis", "", 0, 1, kind="binary"),
+    Variable("fatty_liver", "", 0, 1, kind="binary"),
+    Variable("tumor_size", "cm", 0.2, 40, "log", units={"mm": 0.1}),
+    Variable("AFP", "ng/mL", 0.1, 2e6, "log", units={"ug/L": 1.0, "µg/L": 1.0, "IU/mL": 1.21, "kIU/L": 1.21}),
+    Variable("CEA", "ng/mL", 0.05, 1e5, "log", units={"ug/L": 1.0, "µg/L": 1.0}),
+    Variable("CA19-9", "U/mL", 0.1, 1e6, "log", units={"kU/L": 1.0}),
+    Variable("CA125", "U/mL", 0.5, 1e5, "log", units={"kU/L": 1.0}),
+    Variable("ALT", "U/L", 1, 20000, "log", units={"IU/L": 1.0, "ukat/L": 60.0, "µkat/L": 60.0}),
+    Variable("AST", "U/L", 1, 20000, "log", units={"IU/L": 1.0, "ukat/L": 60.0, "µkat/L": 60.0}),
+    Variable("ALB", "g/L", 10, 70, units={"g/dL": 10.0}),
+    Variable("TP", "g/L", 30, 120, units={"g/dL": 10.0}),
+    Variable("PLT", "10^9/L", 2, 2000, "log", units={"K/uL": 1.0, "K/µL": 1.0, "10^3/uL": 1.0}),
+    Variable("WBC", "10^9/L", 0.1, 200, "log", units={"K/uL": 1.0, "K/µL": 1.0, "10^3/uL": 1.0}),
+)
+CLINICAL_NAMES = tuple(variable.name for variable in CLINICAL)
+
+DISEASE_NETS = tuple(f"disease/{name}" for name in DISEASE_TYPES)
+BIOMARKER_NETS = tuple(f"biomarker/{name}" for name in BIOMARKERS)
+STRATEGY_A = "disease/all"
+"""The one five-class net that strategy A of the study compares with the five binary nets of strategy B."""
+SUBMODELS = DISEASE_NETS + BIOMARKER_NETS
+FUSION_MODELS = ("D", "DC", "DB", "DCB")
+FUSION_NETS = tuple(f"fusion/{name}" for name in FUSION_MODELS)
+NETS = (*SUBMODELS, STRATEGY_A, *FUSION_NETS)
+
+
+def outputs_of(net: str) -> int:
+    """How many scores a net gives: 1 for a binary net, 5 for strategy A, 6 for a fusion net.
+
+    Raises KeyError for a name that is not in NETS.
+    """
+    if net not in NETS:
+        raise KeyError(f"unknown net {net!r}; the nets are {', '.join(NETS)}")
+    if net == STRATEGY_A:
+        return len(DISEASE_TYPES)
+    return len(LESION_TYPES) if net.startswith("fusion/") else 1

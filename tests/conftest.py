@@ -1,0 +1,25 @@
+"""One thread, no network words from Flower, and no writing to the home directory."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["FLWR_TELEMETRY_ENABLED"] = "0"
+os.environ["FLWR_DISABLE_UPDATE_CHECK"] = "1"
+os.environ["FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION"] = "1"
+
+import torch
+
+
+@pytest.fixture(autouse=True)
+def _quiet_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test that would write to the home directory writes to its own folder instead."""
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("FLWR_HOME", str(home / ".flwr"))
+    torch.set_num_threads(1)

@@ -1,0 +1,94 @@
+"""The size gates and the import habits that no linter knows."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("ceus_models", "client", "server", "sim")
+MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+NO_NAMES = {"utils", "helpers", "common", "misc", "base", "manager"}
+BLOCKS = (ast.If, ast.For, ast.While, ast.With, ast.Try, ast.AsyncFor, ast.AsyncWith, ast.Match)
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+def functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    return (node for node in ast.walk(tree) if isinstance(node, FUNCTIONS))
+
+
+def depth(node: ast.AST) -> int:
+    """How deep blocks nest below `node`; an `elif` is on the level of its `if`."""
+    deepest = 0
+    for name, children in ast.iter_fields(node):
+        for child in children if isinstance(children, list) else [children]:
+            if not isinstance(child, ast.AST) or isinstance(child, (*FUNCTIONS, ast.Lambda, ast.ClassDef)):
+                continue
+            is_elif = isinstance(node, ast.If) and name == "orelse" and isinstance(child, ast.If)
+            deepest = max(deepest, depth(child) + (isinstance(child, BLOCKS) and not is_elif))
+    return deepest
+
+
+def parameters(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    names = [a.arg for a in (*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs)]
+    return len([name for name in names if name not in ("self", "cls")])
+
+
+def is_command(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """A typer command declares one parameter an option."""
+    return any("command" in ast.unparse(d) or "callback" in ast.unparse(d) for d in function.decorator_list)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_size_gates(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    tree = ast.parse(text)
+    faults = []
+    if len(text.splitlines()) > 300:
+        faults.append(f"{len(text.splitlines())} lines; split it by idea at 300")
+    for function in functions(tree):
+        lines = (function.end_lineno or 0) - function.lineno + 1
+        if lines > 60:
+            faults.append(f"{function.name}: {lines} lines, 60 allowed")
+        if depth(function) > 3:
+            faults.append(f"{function.name}: nests {depth(function)} deep, 3 allowed")
+        if parameters(function) > 6 and not is_command(function):
+            faults.append(f"{function.name}: {parameters(function)} parameters, 6 allowed")
+    assert not faults, "\n".join(faults)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_names_and_imports(path: Path) -> None:
+    assert path.stem not in NO_NAMES, f"{path.stem} says nothing; name the idea"
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    hidden = [
+        ast.unparse(node)
+        for function in functions(tree)
+        for node in ast.walk(function)
+        if isinstance(node, ast.Import | ast.ImportFrom) and _first_party(node)
+    ]
+    assert not hidden, f"first-party imports inside functions: {hidden}"
+    relative = [ast.unparse(n) for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and n.level]
+    assert not relative, f"relative imports: {relative}"
+
+
+def _first_party(node: ast.Import | ast.ImportFrom) -> bool:
+    names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
+    return any(name.split(".")[0] in PACKAGES for name in names)
+
+
+def test_gates_see_what_they_forbid() -> None:
+    nested = ast.parse("def f():\n if a:\n  for b in c:\n   while d:\n    if e:\n     pass")
+    flat = ast.parse("def f():\n if a:\n  pass\n elif b:\n  pass\n elif c:\n  pass\n elif d:\n  pass")
+    assert depth(next(functions(nested))) == 4
+    assert depth(next(functions(flat))) == 1
+    assert len(MODULES) > 20
+
+
+def test_every_module_has_a_docstring() -> None:
+    written = (path for path in MODULES if path.stem != "__init__")
+    bare = [path.name for path in written if not ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))]
+    assert not bare, bare

@@ -1,0 +1,156 @@
+"""The wire format: equal to the safetensors library, exact, and hard to fool."""
+
+from __future__ import annotations
+
+import json
+import random
+
+import pytest
+import safetensors.torch
+import torch
+
+from ceus_models.encoding import WireError, decode, encode, to_bytes
+from ceus_models.state import digest
+from ceus_models.wire import Architecture, LocalRule, Normaliser, Recipe, Refusal, Task, Update
+
+RECIPE = Recipe(
+    Architecture(), Normaliser(0.3, 0.2, 1.0, (0.0,) * 17, (1.0,) * 17), ("AFP",), {"disease/HCC": (1.0, 2.0)}
+)
+TENSORS = {
+    "w": torch.randn(3, 4),
+    "scalar": torch.tensor(2.5, dtype=torch.float64),
+    "counts": torch.arange(6, dtype=torch.int32).reshape(2, 3),
+    "wide": torch.tensor([2**40]),
+    "bytes": torch.tensor([1, 2, 255], dtype=torch.uint8),
+    "empty": torch.zeros(0, 3),
+}
+TASK = Task(
+    "train",
+    "plan",
+    7,
+    "submodels",
+    3,
+    ("disease/HCC",),
+    ("training_a",),
+    TENSORS,
+    LocalRule(clip=1.0),
+    RECIPE,
+    "p",
+    "f",
+    5,
+)
+
+
+def test_a_task_comes_back_whole() -> None:
+    task = decode(to_bytes(TASK))
+    assert isinstance(task, Task)
+    assert digest(task.inputs) == digest(TASK.inputs)
+    for name in (
+        "kind",
+        "study",
+        "seed",
+        "stage",
+        "round",
+        "nets",
+        "cohorts",
+        "rule",
+        "recipe",
+        "frozen",
+        "replicates",
+    ):
+        assert getattr(task, name) == getattr(TASK, name), name
+
+
+def test_updates_and_refusals_come_back() -> None:
+    update = decode(to_bytes(Update("site-01", {"a": torch.ones(2)}, 12.0, 0.5)))
+    assert isinstance(update, Update)
+    assert (update.site, update.weight, update.spent, update.sums["a"].tolist()) == (
+        "site-01",
+        12.0,
+        0.5,
+        [1.0, 1.0],
+    )
+    refusal = Refusal("site-02", "not today", "policy")
+    assert decode(to_bytes(refusal)) == refusal
+
+
+def test_the_safetensors_library_reads_the_same_tensors() -> None:
+    assert digest(safetensors.torch.load(to_bytes(TASK))) == digest(TENSORS)
+
+
+def test_tensors_are_views_of_the_received_buffer() -> None:
+    buffer = bytearray(to_bytes(Update("s", {"a": torch.zeros(4)}, 1.0)))
+    update = decode(buffer)
+    assert isinstance(update, Update)
+    buffer[-4:] = torch.tensor([1.0]).numpy().tobytes()
+    assert update.sums["a"].tolist() == [0.0, 0.0, 0.0, 1.0]
+
+
+def test_large_tensors_are_not_copied_when_encoding() -> None:
+    tensor = torch.zeros(1000)
+    tensor_bytes = encode(Update("s", {"a": tensor}, 1.0))[2]
+    tensor[0] = 7.0
+    assert memoryview(tensor_bytes).cast("f")[0] == 7.0
+
+
+def test_a_dtype_that_does_not_travel_is_named() -> None:
+    with pytest.raises(WireError, match="a: torch.bfloat16"):
+        encode(Update("s", {"a": torch.zeros(1, dtype=torch.bfloat16)}, 1.0))
+
+
+def forged(change: dict[str, object], tail: bytes = b"") -> bytes:
+    raw = to_bytes(Update("s", {"a": torch.zeros(4)}, 1.0))
+    size = int.from_bytes(raw[:8], "little")
+    header = json.loads(raw[8 : 8 + size]) | change
+    head = json.dumps(header).encode()
+    return len(head).to_bytes(8, "little") + head + raw[8 + size :] + tail
+
+
+BODY = {"type": "Update", "protocol": "1"}
+
+
+@pytest.mark.parametrize(
+    ("raw", "rule"),
+    [
+        (b"", "shorter"),
+        ((2**60).to_bytes(8, "little") + b"{}", "claims"),
+        ((2).to_bytes(8, "little") + b"[]", "not a table"),
+        ((2).to_bytes(8, "little") + b"{]", "not JSON"),
+        (forged({"__metadata__": {"type": "Pickle"}}), "no known type"),
+        (forged({"__metadata__": {**BODY, "protocol": "99"}}), "install the same version"),
+        (forged({"__metadata__": {**BODY, "body": '{"site": "s", "weight": NaN, "spent": 0}'}}), "Update"),
+        (
+            forged({"__metadata__": {**BODY, "body": '{"site": "s", "weight": 1, "spent": 0, "rows": []}'}}),
+            "rows",
+        ),
+        (forged({"a": {"dtype": "F32", "shape": [5], "data_offsets": [0, 16]}}), "do not match"),
+        (forged({"a": {"dtype": "F32", "shape": [-4], "data_offsets": [0, 16]}}), "do not match"),
+        (forged({"a": {"dtype": "F32", "shape": [2**40, 2**40], "data_offsets": [0, 16]}}), "do not match"),
+        (forged({"a": {"dtype": "BF16", "shape": [8], "data_offsets": [0, 16]}}), "not of this protocol"),
+        (forged({"b": {"dtype": "F32", "shape": [4], "data_offsets": [0, 16]}}), "do not match"),
+        (forged({}, b"extra"), "belong to no tensor"),
+    ],
+)
+def test_forged_messages_are_refused_by_rule(raw: bytes, rule: str) -> None:
+    with pytest.raises(WireError, match=rule):
+        decode(raw)
+
+
+def test_mutated_messages_decode_or_are_refused() -> None:
+    raw, chance = bytearray(to_bytes(TASK)), random.Random(0)
+    refused = 0
+    for _ in range(500):
+        copy = bytearray(raw)
+        for _ in range(3):
+            copy[chance.randrange(len(copy))] = chance.randrange(256)
+        try:
+            decode(copy)
+        except WireError:
+            refused += 1
+    assert refused > 50
+
+
+def test_a_rule_that_cannot_train_is_refused() -> None:
+    raw = to_bytes(TASK).replace(b'epochs\\":1', b'epochs\\":0')
+    with pytest.raises(WireError, match="epochs must be above 0"):
+        decode(raw)
