@@ -1,0 +1,142 @@
+"""Everything that is wrong with a hospital's folder, in one pass, before anything is processed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+from client.clip import ClipError, ClipInfo, probe
+from client.config import SITE_FILE, SiteConfig, load_site, screens_for
+from client.faults import Fault, FaultList, count_reasons
+from client.manifest import Row, read_manifest
+from client.outline import OutlineError, check_screen, in_pane, read_outline
+
+OnProgress = Callable[[int, int], None]
+"""Called with lesions done and lesions in all."""
+
+_OVERLAP_S = 0.5
+"""Start times are written by hand, to the half second at best."""
+_OTHERS_MAY_READ = 0o077
+
+
+@dataclass(frozen=True, slots=True)
+class CheckReport:
+    """usable: lesions without a fault · faults: in the order of the files · cohorts, types: usable lesions by
+    cohort and by lesion type ("blank" where none is recorded).
+    """
+
+    usable: int
+    faults: tuple[Fault, ...]
+    cohorts: Mapping[str, int]
+    types: Mapping[str, int]
+
+    @property
+    def reasons(self) -> Mapping[str, int]:
+        """Number of faults by reason."""
+        return count_reasons(self.faults)
+
+
+def check_site(folder: Path, on_progress: OnProgress | None = None, workers: int = 2) -> CheckReport:
+    """Reads site.yaml, the table, and of every row the outline and the head of each clip.
+
+    workers: threads; the report does not depend on them. Raises nothing for a fault: the report holds them all.
+    """
+    try:
+        site = load_site(folder)
+    except FaultList as error:
+        return CheckReport(0, error.faults, {}, {})
+    rows, faults = read_manifest(site)
+    usable: list[Row] = []
+    with ThreadPoolExecutor(max_workers=max(1, workers)) as pool:
+        results = pool.map(lambda row: check_row(row, site), rows)
+        for done, (row, found) in enumerate(zip(rows, results, strict=True), start=1):
+            faults.extend(found)
+            usable.extend([] if found else [row])
+            if on_progress is not None:
+                on_progress(done, len(rows))
+    ordered = sorted(faults, key=lambda fault: fault.row or 0)
+    return CheckReport(
+        usable=len(usable),
+        faults=(*_secret_faults(site), *ordered),
+        cohorts=dict(Counter(row.cohort for row in usable)),
+        types=dict(Counter(row.label or "blank" for row in usable)),
+    )
+
+
+def check_row(row: Row, site: SiteConfig) -> list[Fault]:
+    """Opens the clips and the outline of one row of the table. Never raises: what goes wrong is a fault."""
+    faults: list[Fault] = []
+    infos = [_clip_info(row, number, site, faults) for number in range(len(row.clips))]
+    faults.extend(_overlaps(row, infos, site.table.name))
+    try:
+        _check_outline(row, infos[0])
+    except OutlineError as error:
+        faults.append(row_fault(row, site, "outline", error))
+    return faults
+
+
+def row_fault(row: Row, site: SiteConfig, column: str, error: ClipError | OutlineError, which: str = "") -> Fault:
+    """The fault that an error of reading is. which: "clip 2 of 3", "" where there is one only."""
+    value = f"{which}: {error.value}" if which else error.value
+    return Fault(site.table.name, row.line, column, error.reason, error.rule, value, error.remedy)
+
+
+def _clip_info(row: Row, number: int, site: SiteConfig, faults: list[Fault]) -> ClipInfo | None:
+    spec = row.clips[number]
+    which = f"clip {number + 1} of {len(row.clips)}"
+    try:
+        return probe(spec.path, spec.start_s, row.frame_rate_hz, screens_for(site, row.manufacturer))
+    except ClipError as error:
+        faults.append(row_fault(row, site, "clips", error, which))
+    except Exception as error:
+        # A file odd enough to trip a decoder costs its own row only. The exception's text may quote the file.
+        faults.append(
+            Fault(
+                site.table.name,
+                row.line,
+                "clips",
+                "unreadable-clip",
+                "a clip can be decoded",
+                f"{which}: {type(error).__name__}",
+                "export the clip again and check that it plays",
+            )
+        )
+    return None
+
+
+def _overlaps(row: Row, infos: Sequence[ClipInfo | None], file: str) -> Iterator[Fault]:
+    for number, (one, other) in enumerate(pairwise(infos), start=1):
+        if one is None or other is None or one.last_s <= other.first_s + _OVERLAP_S:
+            continue
+        yield Fault(
+            file,
+            row.line,
+            "clip_start_s",
+            "clips-overlap",
+            "a clip ends before the next one starts",
+            f"clip {number} ends at {one.last_s:.1f} s, clip {number + 1} starts at {other.first_s:.1f} s",
+            "correct clip_start_s, or frame_rate_hz if the clips play at another speed than they were taken",
+        )
+
+
+def _check_outline(row: Row, info: ClipInfo | None) -> None:
+    """Raises OutlineError. Without a readable first clip only the outline's own file can be judged."""
+    outline = read_outline(row.outline.path, row.outline.frame, row.outline.pane)
+    if info is not None:
+        check_screen(outline, info.rows, info.columns, info.frames)
+        in_pane(outline, info.contrast, info.bmode)
+
+
+def _secret_faults(site: SiteConfig) -> Iterator[Fault]:
+    try:
+        mode = site.secret_file.stat().st_mode
+    except OSError:
+        return  # made on first use
+    if mode & _OTHERS_MAY_READ:
+        rule = "only its owner can read the secret that pseudonyms are made with"
+        value, remedy = f"mode {mode & 0o777:o}", "run chmod 600 on the file that secret_file names"
+        yield Fault(SITE_FILE, None, "secret_file", "open-secret", rule, value, remedy)

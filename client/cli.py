@@ -1,0 +1,201 @@
+"""`ceus-site`: check a hospital's folder, index it, and look at what came out."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from ceus_models.exits import run_cli
+from ceus_models.failures import ExpectedError
+from ceus_models.processing import Processing, load_processing
+from client.check import CheckReport, check_site, row_fault
+from client.clip import ClipError
+from client.config import SiteConfig, load_site
+from client.faults import Fault, FaultList, as_json, count_reasons
+from client.features import IndexReport, index
+from client.figures import Tile, contact_sheet, quality_sheet, tile_of
+from client.manifest import Row, read_manifest
+from client.outline import OutlineError
+from client.pipeline import sample_of
+
+app = typer.Typer(
+    name="ceus-site",
+    help="The hospital's side of fedceus. Nothing leaves the machine by these commands.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Folder = Annotated[Path, typer.Argument(help="The site's folder, with site.yaml in it.", show_default=False)]
+Plan = Annotated[
+    Path | None, typer.Option(help="The study's plan, for its processing settings [default: the paper's settings].")
+]
+Workers = Annotated[int, typer.Option(min=1, help="Lesions read at once.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, for a machine.")]
+
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+CONTACT_SHEET = "contact.png"
+
+
+@app.command("check")
+def check_command(folder: Folder, workers: Workers = CORES, as_machine: AsJson = False) -> None:
+    """Tell every fault of the folder at once: file, row, rule and remedy."""
+    with _progress("checking", quiet=as_machine) as on_progress:
+        report = check_site(folder, on_progress, workers)
+    if as_machine:
+        _print_json({"ok": not report.faults, **_check_json(report)})
+    else:
+        _print_faults(report.faults)
+        _print_check(report)
+    raise typer.Exit(1 if report.faults else 0)
+
+
+@app.command("index")
+def index_command(folder: Folder, plan: Plan = None, workers: Workers = CORES, as_machine: AsJson = False) -> None:
+    """Turn every usable lesion into a sample in the cache; what is cached already is not made again."""
+    site, processing = load_site(folder), _processing(plan)
+    with _progress("indexing", quiet=as_machine) as on_progress:
+        report = index(site, processing, on_progress, workers)
+    if as_machine:
+        _print_json({"processing": processing.digest(), **_index_json(report)})
+        return
+    _print_faults(report.faults)
+    _print_index(report)
+
+
+@app.command("show")
+def show_command(
+    folder: Folder,
+    out: Annotated[
+        Path | None, typer.Option(help="Where the pictures go [default: WORK/sheets].")
+    ] = None,
+    lesion: Annotated[int | None, typer.Option(min=2, help="Only the lesion in this row of the table.")] = None,
+    plan: Plan = None,
+) -> None:
+    """Draw a quality sheet per lesion, named by its pseudonym, and one contact sheet of the site."""
+    site, processing = load_site(folder), _processing(plan)
+    rows = _rows(site, lesion)
+    target = site.work / "sheets" if out is None else out
+    tiles: list[Tile] = []
+    faults: list[Fault] = []
+    with _progress("drawing", quiet=False) as on_progress:
+        for done, row in enumerate(rows, start=1):
+            try:
+                tiles.append(_draw(row, site, processing, target))
+            except (ClipError, OutlineError) as error:
+                faults.append(row_fault(row, site, "", error))
+            on_progress(done, len(rows))
+    _print_faults(faults)
+    if not tiles:
+        raise ExpectedError("no lesion could be drawn; `ceus-site check` tells what to mend")
+    if lesion is None:
+        contact_sheet(tiles, target / CONTACT_SHEET)
+    _out().print(f"{len(tiles)} quality sheets in {escape(str(target))}", soft_wrap=True)
+
+
+def main() -> None:
+    """The entry point of `ceus-site`."""
+    run_cli(app)
+
+
+def _draw(row: Row, site: SiteConfig, processing: Processing, target: Path) -> Tile:
+    sample, trace = sample_of(row, site, processing)
+    quality_sheet(sample, trace, target / f"{sample.key}.png", processing.correlation_gate)
+    return tile_of(sample, trace)
+
+
+def _rows(site: SiteConfig, line: int | None) -> Sequence[Row]:
+    rows, faults = read_manifest(site)
+    if line is None:
+        return rows
+    chosen = [row for row in rows if row.line == line]
+    if chosen:
+        return chosen
+    its_own = [fault for fault in faults if fault.row == line]
+    if its_own:
+        raise FaultList(its_own)
+    raise ExpectedError(f"row {line} of {site.table.name} holds no lesion; the header is row 1, the first lesion row 2")
+
+
+def _processing(plan: Path | None) -> Processing:
+    return Processing() if plan is None else load_processing(plan)
+
+
+def _out() -> Console:
+    return Console(highlight=False)
+
+
+@contextmanager
+def _progress(what: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    """A bar with an estimate of the time left, on standard error, gone when done."""
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"))
+    shown = Console(stderr=True, quiet=quiet)
+    with Progress(*columns, TimeRemainingColumn(), console=shown, transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, count: bar.update(task, completed=done, total=count)
+
+
+def _print_faults(faults: Sequence[Fault]) -> None:
+    if not faults:
+        return
+    table = Table(show_lines=True, expand=True)
+    for title, ratio in (("file", 2), ("row", 1), ("column", 2), ("rule", 5), ("found", 4), ("remedy", 6)):
+        table.add_column(title, ratio=ratio, overflow="fold")
+    for fault in faults:
+        row = "" if fault.row is None else str(fault.row)
+        table.add_row(*map(escape, (fault.file, row, fault.column, fault.rule, fault.value, fault.remedy)))
+    _out().print(table)
+
+
+def _print_check(report: CheckReport) -> None:
+    out = _out()
+    out.print(
+        f"{report.usable} lesions can be used ({_counts(report.cohorts)}; {_counts(report.types)})", soft_wrap=True
+    )
+    if report.faults:
+        out.print(f"[red]{len(report.faults)} faults[/]: {escape(_counts(report.reasons))}", soft_wrap=True)
+
+
+def _print_index(report: IndexReport) -> None:
+    out = _out()
+    skipped = sum(report.skipped.values())
+    out.print(f"{report.read} lesions read ({report.made} newly made), {skipped} skipped", soft_wrap=True)
+    if report.skipped:
+        out.print(f"[red]skipped[/]: {escape(_counts(report.skipped))}", soft_wrap=True)
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in counts.items()) or "none"
+
+
+def _check_json(report: CheckReport) -> dict[str, object]:
+    return {
+        "usable": report.usable,
+        "cohorts": dict(report.cohorts),
+        "types": dict(report.types),
+        "reasons": dict(count_reasons(report.faults)),
+        "faults": [as_json(fault) for fault in report.faults],
+    }
+
+
+def _index_json(report: IndexReport) -> dict[str, object]:
+    return {
+        "read": report.read,
+        "made": report.made,
+        "skipped": dict(report.skipped),
+        "faults": [as_json(fault) for fault in report.faults],
+    }
+
+
+def _print_json(document: Mapping[str, object]) -> None:
+    typer.echo(json.dumps(document, indent=2, ensure_ascii=False))

@@ -1,0 +1,102 @@
+"""YAML that remembers where things stand, so that a fault can say its line."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+MAX_BYTES = 2**20
+MAX_DEPTH = 20
+MAX_NODES = 20_000
+"""Counted after aliases are followed: a few lines of them unfold to gigabytes."""
+Key = tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class LinedYaml:
+    """values: plain mappings, lists and scalars · lines: path of keys → line (1-based) · repeated: keys that
+    stand twice, as (path, line).
+    """
+
+    values: Any
+    lines: dict[Key, int]
+    repeated: tuple[tuple[Key, int], ...]
+
+    def line_of(self, path: Key) -> int:
+        """The line of a path, or of its nearest parent that is in the file (a missing key has no line)."""
+        known = (path[:size] for size in range(len(path), -1, -1) if path[:size] in self.lines)
+        return self.lines[next(known, ())] if self.lines else 1
+
+
+class LinedYamlError(Exception):
+    """The text is no YAML that we read. `line` is 1-based or None; `rule` says what must hold."""
+
+    def __init__(self, rule: str, line: int | None = None) -> None:
+        """rule: what must hold · line: where it does not."""
+        super().__init__(rule)
+        self.rule = rule
+        self.line = line
+
+
+def read_lined_yaml(path: Path) -> LinedYaml:
+    """Reads a small YAML file of plain values. Raises LinedYamlError with the rule that it breaks."""
+    try:
+        content = path.read_bytes()
+        if len(content) > MAX_BYTES:
+            raise LinedYamlError(f"the file has at most {MAX_BYTES // 1024} KiB")
+        return _lined(content.decode("utf-8-sig"))
+    except OSError:
+        raise LinedYamlError("the file exists and can be read") from None
+    except UnicodeDecodeError:
+        raise LinedYamlError("the file is UTF-8") from None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = None if mark is None else mark.line + 1
+        raise LinedYamlError(f"the file is YAML ({error.problem or 'syntax'})", line) from None
+    except (yaml.YAMLError, RecursionError, ValueError):
+        raise LinedYamlError("the file is plain YAML") from None
+
+
+def _lined(text: str) -> LinedYaml:
+    loader = yaml.SafeLoader(text)
+    try:
+        root = loader.get_single_node()
+        if root is None:
+            return LinedYaml({}, {(): 1}, ())
+        places = list(itertools.islice(_places(root, ()), MAX_NODES + 1))
+        if len(places) > MAX_NODES:
+            raise LinedYamlError(f"the file has at most {MAX_NODES} values")
+        values = loader.construct_document(root)
+    finally:
+        loader.dispose()
+    lines: dict[Key, int] = {}
+    repeated = []
+    for path, line in places:
+        if path in lines:
+            repeated.append((path, line))
+        lines.setdefault(path, line)
+    return LinedYaml(values, lines, tuple(repeated))
+
+
+def _places(node: yaml.Node, path: Key) -> Iterator[tuple[Key, int]]:
+    if len(path) > MAX_DEPTH:
+        raise LinedYamlError(f"the file has at most {MAX_DEPTH} levels", node.start_mark.line + 1)
+    if not path:
+        yield path, node.start_mark.line + 1
+    for key, line, child in _children(node):
+        yield (*path, key), line
+        yield from _places(child, (*path, key))
+
+
+def _children(node: yaml.Node) -> Iterator[tuple[str | int, int, yaml.Node]]:
+    if isinstance(node, yaml.MappingNode):
+        for key, child in node.value:
+            yield str(key.value), key.start_mark.line + 1, child
+    elif isinstance(node, yaml.SequenceNode):
+        for index, child in enumerate(node.value):
+            yield index, child.start_mark.line + 1, child

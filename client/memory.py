@@ -1,0 +1,104 @@
+"""What a site remembers between tasks, on disk: answers of the frozen sub-models, and its own BatchNorm state."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from ceus_models.nets import CPU
+from ceus_models.state import State
+from ceus_models.wire import Task
+
+KEPT_ROUNDS = 2
+"""The round before the newest stays, so that a round that is asked again starts where it started before."""
+
+
+@dataclass(frozen=True)
+class SiteMemory:
+    """A folder of small safetensors files. A file that cannot be read counts as absent."""
+
+    folder: Path
+
+    def table(self, key: str) -> dict[str, Tensor]:
+        """Rows kept under a key, by lesion; empty when there are none."""
+        return _read(self.folder / "frozen" / f"{key}.safetensors") or {}
+
+    def keep_table(self, key: str, rows: Mapping[str, Tensor]) -> None:
+        """Replace the rows of a key."""
+        _write(self.folder / "frozen" / f"{key}.safetensors", rows)
+
+    def local_state(self, task: Task, net: str) -> dict[str, Tensor] | None:
+        """A net's own BatchNorm state: for training of an earlier round of the stage, else up to this round.
+
+        A stage that never trained the net (the final evaluation) gets the newest state of the study.
+        """
+        rounds = self._rounds(task, net)
+        same = {r: path for (stage, r), path in rounds.items() if stage == _short(task.stage)}
+        last = task.round - 1 if task.kind == "train" else task.round
+        if task.kind == "train" or same:
+            choice = max((r for r in same if r <= last), default=None)
+            return None if choice is None else _read(same[choice])
+        return _read(rounds[max(rounds, key=lambda key: key[1])]) if rounds else None
+
+    def keep_local_state(self, task: Task, net: str, state: State) -> None:
+        """Save a net's BatchNorm state as that of the task's round, and forget what no repeated round can need."""
+        stage = _short(task.stage)
+        _write(self._local(task, net) / f"{stage}-{task.round:06d}.safetensors", state)
+        rounds = sorted(r for s, r in self._rounds(task, net) if s == stage)
+        done = [r for r in rounds if r <= task.round]
+        # later rounds are of a run that was since resumed from before them
+        for old in [*done[:-KEPT_ROUNDS], *(r for r in rounds if r > task.round)]:
+            (self._local(task, net) / f"{stage}-{old:06d}.safetensors").unlink(missing_ok=True)
+
+    def _local(self, task: Task, net: str) -> Path:
+        return self.folder / "local" / f"{_short(task.study)}-{task.seed}" / net.replace("/", "_")
+
+    def _rounds(self, task: Task, net: str) -> dict[tuple[str, int], Path]:
+        found = {}
+        for path in self._local(task, net).glob("*-*.safetensors"):
+            stage, number = path.stem.rsplit("-", 1)
+            found[stage, int(number)] = path
+        return found
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where work is done: the site's name, its memory, its device, and the fewest lesions it speaks of."""
+
+    site: str
+    memory: SiteMemory
+    device: torch.device = CPU
+    minimum: int = 1
+
+
+def _short(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _read(path: Path) -> dict[str, Tensor] | None:
+    try:
+        tensors: dict[str, Tensor] = load_file(path)
+    except (OSError, SafetensorError):
+        return None
+    return tensors
+
+
+def _write(path: Path, tensors: State) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=".part-", dir=path.parent)
+    os.close(handle)
+    try:
+        save_file({key: t.detach().cpu().contiguous() for key, t in tensors.items()}, name)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

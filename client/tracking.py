@@ -1,0 +1,184 @@
+"""The lesion's box followed over a clip by normalised cross-correlation with a sub-pixel peak.
+
+On the B-mode pane the template is the annotated frame itself: tissue keeps its speckle. The contrast pane does not
+(its speckle correlates 0.7 from frame to frame and 0.25 in the long run), so a contrast-only clip is followed outwards
+from the annotated frame against a running mean of the frames aligned so far. Measured on a synthetic contrast pane
+with breathing of 12 px: mean error 0.2-1.0 px once the contrast has arrived, against 4.4 px for dense flow (DIS) to the
+annotated frame, 16 px for correlation with the annotated frame, and 4.5 px without tracking.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from ceus_models.processing import Processing
+from client.recording import U8, Box
+
+F32 = npt.NDArray[np.float32]
+Bool = npt.NDArray[np.bool_]
+Shift = tuple[float, float]
+"""x, y in pixels from the annotated frame."""
+
+BMODE = "bmode"
+CONTRAST = "contrast"
+METHODS = (BMODE, CONTRAST)
+"""Template of the annotated B-mode frame; running mean on the contrast pane."""
+
+_TEMPLATE_SIDE_PX = 96
+"""A larger template is searched at a whole fraction of the resolution: the cost grows with the area."""
+_NEAR_PX = 6
+"""Reach of the first search around the last position, px of the searched resolution."""
+_SURE = 0.2
+"""On the B-mode pane a near search counts when its peak lies this far above the gate, else the whole range is searched:
+the true place may lie further off."""
+_KEEP = 0.8
+"""Share of the running mean that each aligned frame leaves in place: 0.9 lags behind the arrival of the contrast."""
+_CONTRAST_GATE = 0.5
+"""The gate of a near search on the contrast pane, in units of the gate: followed frames reach 0.33-0.45, dark ones
+0.08-0.18. A jump needs the whole gate: as the contrast arrives, light and dark swap and far places look alike."""
+_MIN_SIDE_PX = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Track:
+    """shift f32 (t 2): x and y of the box from its place in the annotated frame, px · correlation f32 (t) at the peak ·
+    held bool (t): below the gate, so the box stayed where it was · method: one of METHODS.
+    """
+
+    shift: F32
+    correlation: F32
+    held: Bool
+    method: str
+
+
+def follow(frames: Sequence[U8], reference: int, box: Box, method: str, processing: Processing) -> Track:
+    """Follows a box from frame `reference` over all frames (h w) of one pane, in both directions of time.
+
+    box: x0, y0, x1, y1 in the pane at the reference; may reach outside it.
+    """
+    gate = processing.correlation_gate
+    gates = (gate + _SURE, gate) if method == BMODE else (gate * _CONTRAST_GATE, gate)
+    search = _Search.at(frames[reference], box, gates, processing.max_shift_px)
+    shift = np.zeros((len(frames), 2), dtype=np.float32)
+    correlation = np.ones(len(frames), dtype=np.float32)
+    held = np.zeros(len(frames), dtype=bool)
+    for order in (range(reference + 1, len(frames)), range(reference - 1, -1, -1)):
+        for index, found in zip(order, _walk(frames, order, search, method), strict=True):
+            shift[index], correlation[index], held[index] = found
+    return Track(shift, correlation, held, method)
+
+
+def _walk(
+    frames: Sequence[U8], order: Iterable[int], search: _Search, method: str
+) -> Iterable[tuple[Shift, float, bool]]:
+    """Shift, correlation and whether the box is held, frame by frame in `order`."""
+    template, last = search.template, (0.0, 0.0)
+    for index in order:
+        found, peak, counts = search.find(frames[index], template, last)
+        if counts:
+            last = found
+        if counts and method == CONTRAST:
+            template = _KEEP * template + np.float32(1 - _KEEP) * search.aligned(frames[index], last)
+        yield last, peak, not counts
+
+
+@dataclass(frozen=True)
+class _Search:
+    """Where and how finely to search: a template (h w) f32 at 1/scale of the resolution, its place in the pane.
+
+    reach: of the whole search, px of the searched resolution · gates: lowest correlation of a near and of a whole one.
+    """
+
+    template: F32
+    origin: tuple[int, int]
+    scale: int
+    reach: int
+    gates: tuple[float, float]
+
+    @staticmethod
+    def at(frame: U8, box: Box, gates: tuple[float, float], max_shift_px: float) -> _Search:
+        reach = math.ceil(max_shift_px)
+        x0, x1 = _inside(box[0], box[2], frame.shape[1], reach)
+        y0, y1 = _inside(box[1], box[3], frame.shape[0], reach)
+        scale = max(1, math.ceil(math.sqrt((x1 - x0) * (y1 - y0)) / _TEMPLATE_SIDE_PX))
+        x1, y1 = x0 + max(1, (x1 - x0) // scale) * scale, y0 + max(1, (y1 - y0) // scale) * scale
+        template = _reduced(_cut(frame, (x0, y0, x1, y1)), scale)
+        return _Search(template, (x0, y0), scale, math.ceil(reach / scale), gates)
+
+    def find(self, frame: U8, template: F32, last: Shift) -> tuple[Shift, float, bool]:
+        """The best shift, its correlation, and whether it counts: near the last one first."""
+        near = self._best(frame, template, last, min(_NEAR_PX, self.reach))
+        if near is not None and near[1] >= self.gates[0] and math.hypot(*near[0]) <= self.reach * self.scale:
+            return *near, True
+        whole = self._best(frame, template, (0.0, 0.0), self.reach)
+        if whole is None:
+            return last, 0.0, False
+        return *whole, whole[1] >= self.gates[1]
+
+    def aligned(self, frame: U8, shift: Shift) -> F32:
+        """The frame's part under the template when the box is moved by `shift`."""
+        rows, columns = self.template.shape
+        size = (columns * self.scale, rows * self.scale)
+        center = (self.origin[0] + shift[0] + (size[0] - 1) / 2, self.origin[1] + shift[1] + (size[1] - 1) / 2)
+        return _reduced(cast(U8, cv2.getRectSubPix(frame, size, center)), self.scale)
+
+    def _best(self, frame: U8, template: F32, around: Shift, reach: int) -> tuple[Shift, float] | None:
+        """None where the peak lies on the rim of a near search: the true one may lie further."""
+        x, y = (round(value / self.scale) for value in around)
+        rows, columns = template.shape
+        x0 = self.origin[0] + (x - reach) * self.scale
+        y0 = self.origin[1] + (y - reach) * self.scale
+        width, height = (columns + 2 * reach) * self.scale, (rows + 2 * reach) * self.scale
+        window = _reduced(_cut(frame, (x0, y0, x0 + width, y0 + height)), self.scale)
+        scores = cast(F32, cv2.matchTemplate(window, template, cv2.TM_CCOEFF_NORMED))
+        _, peak, _, (column, row) = cv2.minMaxLoc(scores)
+        rim = column in (0, 2 * reach) or row in (0, 2 * reach)
+        if (rim and reach < self.reach) or not math.isfinite(peak):
+            return None
+        dx = x + column - reach + _vertex(scores[row, :], column)
+        dy = y + row - reach + _vertex(scores[:, column], row)
+        return (dx * self.scale, dy * self.scale), float(peak)
+
+
+def _inside(low: int, high: int, size: int, reach: int) -> tuple[int, int]:
+    """The box along one axis, cut so that its moved copies stay in the pane; never below half of what is visible."""
+    low, high = max(0, low), min(size, high)
+    spare = (high - low) // 4
+    inner = max(low, min(reach, low + spare)), min(high, max(size - reach, high - spare))
+    if inner[1] - inner[0] < _MIN_SIDE_PX:
+        return max(0, min(low, size - _MIN_SIDE_PX)), min(size, max(high, _MIN_SIDE_PX))
+    return inner
+
+
+def _cut(frame: U8, box: Box) -> U8:
+    """Part of a frame (h w); beyond the rim the outermost pixels repeat."""
+    x0, y0, x1, y1 = box
+    rows, columns = frame.shape
+    left, top, right, bottom = max(0, -x0), max(0, -y0), max(0, x1 - columns), max(0, y1 - rows)
+    inner = frame[max(0, y0) : min(rows, y1), max(0, x0) : min(columns, x1)]
+    if not (left or top or right or bottom):
+        return inner
+    return np.asarray(cv2.copyMakeBorder(inner, top, bottom, left, right, cv2.BORDER_REPLICATE), dtype=np.uint8)
+
+
+def _reduced(part: U8, scale: int) -> F32:
+    if scale > 1:
+        size = (part.shape[1] // scale, part.shape[0] // scale)
+        part = cast(U8, cv2.resize(part, size, interpolation=cv2.INTER_AREA))
+    return part.astype(np.float32)
+
+
+def _vertex(scores: F32, at: int) -> float:
+    """Position of the peak of the parabola through three scores, from `at`, in (-0.5, 0.5)."""
+    if not 0 < at < len(scores) - 1:
+        return 0.0
+    before, peak, after = (float(scores[at + step]) for step in (-1, 0, 1))
+    bend = before - 2 * peak + after
+    return 0.0 if bend >= 0 else 0.5 * (before - after) / bend

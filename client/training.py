@@ -1,0 +1,168 @@
+"""Training of one net at one site for one round; what comes out is a sum."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ceus_models.fusion import fusion_inputs
+from ceus_models.losses import class_weights, lesion_losses
+from ceus_models.nets import Loaded, loaded, target_of
+from ceus_models.sample import Sample
+from ceus_models.seeds import seed_of
+from ceus_models.state import net_state
+from ceus_models.taxonomy import FUSION_NETS, outputs_of
+from ceus_models.two_stream import Output, prepare
+from ceus_models.wire import LocalRule, Task
+from client.inference import frozen_probabilities, recipe_of
+from client.memory import Place
+from client.policy import Declined
+
+Predict = Callable[[Tensor], Output | Tensor]
+Losses = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """sums: `<parameter>` = lesions · (local - global), `#weight`, `#loss` · lesions: that had a label."""
+
+    sums: dict[str, Tensor]
+    lesions: tuple[str, ...]
+
+
+def labelled(net: str, samples: Sequence[Sample]) -> tuple[list[Sample], list[int]]:
+    """The lesions that have a right answer for a net, in the order of their keys, and those answers."""
+    pairs = [(s, target_of(net, s)) for s in sorted(samples, key=lambda s: s.key)]
+    return [s for s, t in pairs if t is not None], [t for _, t in pairs if t is not None]
+
+
+def train_net(net: str, task: Task, samples: Sequence[Sample], place: Place) -> Trained | None:
+    """Train from the task's weights under its rule; None where too few lesions have a label.
+
+    Batches, and so the result, depend on (seed, stage, round, site, net) only. The loss reported is the sum over
+    lesions, averaged over epochs, as seen while training.
+    """
+    if task.rule is None:
+        raise Declined("error", "a train task needs a rule, and this one brings none")
+    cases, answers = labelled(net, samples)
+    if len(cases) < max(1, place.minimum):
+        return None
+    predict, kept = _ready(net, task, cases, place)
+    targets = torch.tensor(answers, device=place.device)
+    weights = class_weights(net, max(2, outputs_of(net)), recipe_of(task), place.device)
+    parts = recipe_of(task).architecture.loss_weights
+
+    def losses(batch: Tensor) -> Tensor:
+        with autocast(place.device, task.rule):
+            output = predict(batch)
+        return lesion_losses(output, targets[batch.to(place.device)], weights, parts)
+
+    generator = torch.Generator().manual_seed(seed_of(task.seed, task.stage, task.round, place.site, net))
+    kept.module.train()
+    total = descend(kept.module, losses, len(cases), task.rule, generator)
+    if kept.local:
+        place.memory.keep_local_state(task, net, {name: kept.tensors[name] for name in kept.local})
+    sums = _difference(kept, task, net, len(cases))
+    sums["#weight"] = torch.tensor(float(len(cases)), dtype=torch.float64)
+    sums["#loss"] = total.cpu()
+    return Trained(sums, tuple(s.key for s in cases))
+
+
+def descend(module: nn.Module, losses: Losses, lesions: int, rule: LocalRule, generator: torch.Generator) -> Tensor:
+    """Train `module` in place; the sum of the lesions' losses, averaged over epochs (float64 scalar).
+
+    losses: lesion indices (b) → loss of each (b). Each step minimises their mean, plus μ/2 |w - w_start|² (FedProx,
+    Li et al. 2020, eq. 2). Batches of one epoch have sizes that differ by one at most, so that no lesion of a last,
+    short batch counts more than others.
+    """
+    parameters = [p for p in module.parameters() if p.requires_grad]
+    anchors = [p.detach().clone() for p in parameters] if rule.proximal_mu else []
+    optimizer = _optimizer(parameters, rule)
+    total: Tensor | None = None
+    for _ in range(rule.epochs):
+        order = torch.randperm(lesions, generator=generator)
+        for batch in torch.tensor_split(order, -(-lesions // rule.batch_size)):
+            optimizer.zero_grad(set_to_none=True)
+            each = losses(batch)
+            each.mean().backward()  # type: ignore[no-untyped-call]
+            _amend(parameters, anchors, rule)
+            optimizer.step()
+            seen = each.detach().double().sum()
+            total = seen if total is None else total + seen
+    optimizer.zero_grad(set_to_none=True)
+    if total is None:
+        raise ValueError("nothing to train on: no lesions")
+    return total / rule.epochs
+
+
+def autocast(device: torch.device, rule: LocalRule | None) -> contextlib.AbstractContextManager[object]:
+    """bfloat16 where the rule asks for it and the device computes in it natively; otherwise float32.
+
+    Emulated bfloat16 is slower than float32 and no smaller where it matters, so it is never used.
+    """
+    if rule is None or rule.precision != "bfloat16" or not _native_bfloat16(device):
+        return contextlib.nullcontext()
+    return torch.autocast(device.type, dtype=torch.bfloat16)
+
+
+def _ready(net: str, task: Task, cases: Sequence[Sample], place: Place) -> tuple[Predict, Loaded]:
+    """The net filled for training, and how it is asked about a batch of lesion indices."""
+    recipe, state = recipe_of(task), net_state(task.inputs, net)
+    if net in FUSION_NETS:
+        # before the net is filled: asking the sub-models uses the same kept modules
+        table = frozen_probabilities(task, cases, place)
+        features = fusion_inputs(net, table, cases, recipe).to(place.device)
+        fused = loaded(net, recipe, state, None, place.device)
+        return lambda batch: fused.module(features[batch.to(place.device)]), fused
+    kept = loaded(net, recipe, state, None, place.device)
+    if kept.local and (local := place.memory.local_state(task, net)) is not None:
+        kept = loaded(net, recipe, state, local, place.device)
+
+    def predict(batch: Tensor) -> Output:
+        chosen = [cases[i] for i in batch.tolist()]
+        output: Output = kept.module(*prepare(chosen, recipe.normaliser, place.device))
+        return output
+
+    return predict, kept
+
+
+def _difference(kept: Loaded, task: Task, net: str, lesions: int) -> dict[str, Tensor]:
+    start = net_state(task.inputs, net)
+    with torch.no_grad():
+        return {
+            name: (tensor.detach().cpu() - start[name]).mul_(lesions).contiguous() for name, tensor in kept.shared()
+        }
+
+
+def _amend(parameters: Sequence[Tensor], anchors: Sequence[Tensor], rule: LocalRule) -> None:
+    """Add FedProx's pull μ(w - w_start) to the gradients, then bound their norm."""
+    if rule.proximal_mu:
+        for parameter, anchor in zip(parameters, anchors, strict=True):
+            if parameter.grad is not None:
+                parameter.grad.add_(parameter.detach() - anchor, alpha=rule.proximal_mu)
+    if rule.clip is not None:
+        nn.utils.clip_grad_norm_(parameters, rule.clip)
+
+
+def _optimizer(parameters: Sequence[Tensor], rule: LocalRule) -> torch.optim.Optimizer:
+    # fused: one call for all tensors; on small nets the step is otherwise a third of the time
+    if rule.optimizer == "adamw":
+        return torch.optim.AdamW(parameters, lr=rule.learning_rate, weight_decay=rule.weight_decay, fused=True)
+    return torch.optim.SGD(
+        parameters,
+        lr=rule.learning_rate,
+        momentum=rule.momentum,
+        weight_decay=rule.weight_decay,
+        fused=True,
+    )
+
+
+def _native_bfloat16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    native: bool = torch.cpu._is_avx512_bf16_supported()
+    return native

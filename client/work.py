@@ -1,0 +1,89 @@
+"""What a site does for each kind of task: a function from lesions to sums. A new kind is a function and a row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ceus_models.bootstrap import poisson_weights
+from ceus_models.losses import class_weights
+from ceus_models.nets import CPU, target_of
+from ceus_models.sample import Sample
+from ceus_models.state import prefixed
+from ceus_models.taxonomy import outputs_of
+from ceus_models.wire import Kind, Task
+from client.inference import by_cohort, probabilities_of, recipe_of
+from client.memory import Place
+from client.policy import Declined
+from client.scoring import counts
+from client.tally import patients_of, tally_of
+from client.training import train_net
+
+Sums = tuple[dict[str, Tensor], float]
+"""Named sums, and the number of lesions that they are made of."""
+
+
+def hello(task: Task, samples: Sequence[Sample], place: Place) -> Sums:
+    """`C|lesions` and `C|patients` of each cohort."""
+    sums: dict[str, Tensor] = {}
+    for cohort, cases in by_cohort(samples).items():
+        sums[f"{cohort}|lesions"] = torch.tensor(len(cases))
+        sums[f"{cohort}|patients"] = patients_of(cases)
+    return sums, float(len(samples))
+
+
+def tally(task: Task, samples: Sequence[Sample], place: Place) -> Sums:
+    """The statistics of `client.tally`, under `C|`."""
+    sums: dict[str, Tensor] = {}
+    for cohort, cases in by_cohort(samples).items():
+        sums |= prefixed(tally_of(cases), f"{cohort}|")
+    return sums, float(len(samples))
+
+
+def train(task: Task, samples: Sequence[Sample], place: Place) -> Sums:
+    """Each net's change under `<net>|`; a net for which the site has too few labels is left out."""
+    sums: dict[str, Tensor] = {}
+    used: set[str] = set()
+    for net in task.nets:
+        trained = train_net(net, task, samples, place)
+        if trained is not None:
+            sums |= prefixed(trained.sums, f"{net}|")
+            used |= set(trained.lesions)
+    return _spoken(sums, used)
+
+
+def evaluate(task: Task, samples: Sequence[Sample], place: Place) -> Sums:
+    """The counts of `client.scoring` under `C|<net>|`, of the lesions that have a right answer for the net."""
+    sums: dict[str, Tensor] = {}
+    used: set[str] = set()
+    for cohort, cases in by_cohort(samples).items():
+        draws = np.stack([poisson_weights(task.seed, s.key, task.replicates) for s in cases])  # (n 1+R)
+        for net in task.nets:
+            answers = [target_of(net, s) for s in cases]
+            rows = [i for i, answer in enumerate(answers) if answer is not None]
+            if len(rows) < max(1, place.minimum):
+                continue
+            weights = class_weights(net, max(2, outputs_of(net)), recipe_of(task), CPU).double().numpy()
+            targets = np.array([answers[i] for i in rows], dtype=np.int64)
+            # the whole cohort is asked, so that the frozen sub-models see it once and as one
+            p = probabilities_of(net, task, cases, place)[rows]
+            sums |= prefixed(counts(p, targets, draws[rows], weights), f"{cohort}|{net}|")
+            used |= {cases[i].key for i in rows}
+    return _spoken(sums, used)
+
+
+def _spoken(sums: dict[str, Tensor], used: set[str]) -> Sums:
+    if not sums:
+        raise Declined("no_lesions", "too few of this site's lesions have a label for any net of the task")
+    return sums, float(len(used))
+
+
+WORK: Mapping[Kind, Callable[[Task, Sequence[Sample], Place], Sums]] = {
+    "hello": hello,
+    "tally": tally,
+    "train": train,
+    "evaluate": evaluate,
+}

@@ -1,0 +1,57 @@
+"""The ServerApp: Flower starts it with a run's settings, and it is the coordinator until the plan is done."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from flwr.app import Context
+from flwr.serverapp import Grid, ServerApp
+
+from ceus_models.failures import ExpectedError
+from server.checkpoints import Store
+from server.coordinator import run
+from server.journal import Journal
+from server.link import flower_link
+from server.plan import load_plan
+
+app = ServerApp()
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A run's settings. out: the run's folder · sites: how many to wait for before the study starts."""
+
+    plan: Path
+    out: Path
+    seed: int
+    sites: int
+
+
+def settings_of(run_config: Mapping[str, str | int | float | bool]) -> Settings:
+    """The settings in Flower's run configuration, whose types Flower does not check. Raises ExpectedError."""
+    kinds = {"plan": str, "out": str, "seed": int, "sites": int}
+    wrong = [f"{key} must be {kind.__name__}" for key, kind in kinds.items() if type(run_config.get(key)) is not kind]
+    if wrong:
+        raise ExpectedError(f"the run's settings are incomplete: {', '.join(wrong)}")
+    seed, sites = run_config["seed"], run_config["sites"]
+    return Settings(Path(str(run_config["plan"])), Path(str(run_config["out"])), int(seed), int(sites))
+
+
+@app.main()
+def main(grid: Grid, context: Context) -> None:
+    """The whole study; its checkpoints and its journal are in the run's folder."""
+    settings = settings_of(context.run_config)
+    journal = Journal(settings.out)
+    try:
+        plan = load_plan(settings.plan)
+        run(plan, flower_link(grid, settings.sites), Store(settings.out), settings.seed, journal.tell)
+    except ExpectedError as error:
+        journal.fail(str(error))
+        raise
+    except Exception as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        journal.fail(f"a bug: {type(error).__name__} at {Path(frames[-1].filename).name}:{frames[-1].lineno}")
+        raise

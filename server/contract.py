@@ -1,0 +1,88 @@
+"""What an answer must look like: names, shapes and dtypes, by kind of task.
+
+Tensors come in groups that are whole or absent: a net, or a cohort, or a net on a cohort. A site without lesions for
+a group leaves it out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+
+from ceus_models.bins import COARSE_BINS, FINE_BINS
+from ceus_models.state import State, net_state
+from ceus_models.taxonomy import BIOMARKERS, CLINICAL, LESION_TYPES, outputs_of
+from ceus_models.wire import Task
+
+
+@dataclass(frozen=True)
+class Spec:
+    """Shape and dtype of one tensor."""
+
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+
+    def __str__(self) -> str:
+        """As an error says it."""
+        return f"{self.shape} {str(self.dtype).removeprefix('torch.')}"
+
+
+Group = Mapping[str, Spec]
+
+_COUNT = Spec((), torch.int64)
+_SUM = Spec((), torch.float64)
+_TALLY = {
+    "types": Spec((len(LESION_TYPES),), torch.int64),
+    "patients": _COUNT,
+    "biomarkers": Spec((len(BIOMARKERS), 2), torch.int64),
+    "any_biomarker": _COUNT,
+    "clinical": Spec((len(CLINICAL), 3), torch.float64),
+    "clinical_by_type": Spec((len(CLINICAL), len(LESION_TYPES), 2), torch.float64),
+    "levels": Spec((3,), torch.float64),
+    "flow": Spec((3,), torch.float64),
+}
+
+
+def groups_of(task: Task) -> Mapping[str, Group]:
+    """The groups that an answer to `task` may hold: group → name of tensor → spec."""
+    if task.kind == "hello":
+        return {c: {f"{c}|lesions": _COUNT, f"{c}|patients": _COUNT} for c in task.cohorts}
+    if task.kind == "tally":
+        return {c: {f"{c}|{name}": spec for name, spec in _TALLY.items()} for c in task.cohorts}
+    if task.kind == "train":
+        return {net: _change(net, task.inputs) for net in task.nets}
+    return {f"{c}|{net}": _counts(f"{c}|{net}", net, task.replicates) for c in task.cohorts for net in task.nets}
+
+
+def misshapen(sums: State, groups: Mapping[str, Group]) -> str | None:
+    """The first rule of names, shapes and dtypes that `sums` breaks, or None."""
+    known = {name: group for group, specs in groups.items() for name in specs}
+    odd = sorted(sums.keys() - known.keys())
+    if odd:
+        return f"{odd[0]} was not asked for ({len(odd)} such tensors)"
+    for group in sorted({known[name] for name in sums}):
+        for name, spec in groups[group].items():
+            if name not in sums:
+                return f"{name} is missing, while other tensors of {group} are there"
+            found = Spec(tuple(sums[name].shape), sums[name].dtype)
+            if found != spec:
+                return f"{name} must be {spec}, but is {found}"
+    return None
+
+
+def _change(net: str, inputs: State) -> Group:
+    parameters = {f"{net}|{name}": Spec(tuple(t.shape), torch.float32) for name, t in net_state(inputs, net).items()}
+    return {**parameters, f"{net}|#weight": _SUM, f"{net}|#loss": _SUM}
+
+
+def _counts(prefix: str, net: str, replicates: int) -> Group:
+    rows, k = 1 + replicates, outputs_of(net)
+    sides = max(k, 2)  # a binary net has one score and two classes
+    return {
+        f"{prefix}|confusion": Spec((rows, sides, sides), torch.int32),
+        f"{prefix}|scores": Spec((rows, k, 2, COARSE_BINS), torch.int32),
+        f"{prefix}|fine": Spec((k, 2, FINE_BINS), torch.int32),
+        f"{prefix}|loss": Spec((2,), torch.float64),
+    }

@@ -1,0 +1,64 @@
+"""What the reference study reports, to stand beside our numbers.
+
+Source: Ding et al., J Hepatol 2025;83:426-439, doi 10.1016/j.jhep.2025.01.011 (NCT04682886). Its patients are
+real; a phantom run is compared with it in kind, not in value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from server.report.values import Estimate
+
+CITATION = "Ding et al., J Hepatol 2025;83:426-439, doi 10.1016/j.jhep.2025.01.011, NCT04682886"
+
+LESIONS: Mapping[str, int] = {
+    "training_a": 2088,
+    "validation": 592,
+    "training_b": 234,
+    "internal_test": 110,
+    "external_test_a": 113,
+    "external_test_b": 276,
+    "external_test_c": 312,
+}
+
+# (cohort, model, metric) -> value, low, high
+_METRICS: Mapping[tuple[str, str, str], tuple[float, float, float]] = {
+    ("internal_test", "D", "accuracy"): (0.80, 0.72, 0.87),
+    ("internal_test", "DC", "accuracy"): (0.84, 0.76, 0.91),
+    ("internal_test", "DB", "accuracy"): (0.86, 0.81, 0.93),
+    ("internal_test", "DCB", "accuracy"): (0.90, 0.85, 0.95),
+    ("internal_test", "DCB", "macro_auc"): (0.89, 0.84, 0.93),
+    ("internal_test", "DCB", "macro_specificity"): (0.98, 0.97, 0.99),
+    ("internal_test", "DCB", "macro_recall"): (0.82, 0.69, 0.97),
+    ("internal_test", "DCB", "macro_npv"): (0.98, 0.97, 0.99),
+    ("internal_test", "DCB", "macro_f1"): (0.84, 0.73, 0.92),
+    ("external_test_a", "DCB", "accuracy"): (0.85, 0.78, 0.92),
+    ("external_test_b", "DCB", "accuracy"): (0.85, 0.80, 0.89),
+    ("external_test_c", "DCB", "accuracy"): (0.86, 0.82, 0.90),
+    ("external_test_c", "DCB", "macro_specificity"): (0.97, 0.96, 0.98),
+    ("external_test_c", "DCB", "macro_recall"): (0.85, 0.81, 0.90),
+    ("external_test_c", "DCB", "macro_precision"): (0.81, 0.75, 0.86),
+    ("external_test_c", "DCB", "macro_npv"): (0.97, 0.96, 0.98),
+    ("external_test_c", "DCB", "macro_f1"): (0.83, 0.78, 0.88),
+}
+
+# net -> AUC on the validation set
+_NET_AUCS: Mapping[str, tuple[float, float, float]] = {
+    "biomarker/Hep": (0.81, 0.73, 0.89),
+    "biomarker/GPC3": (0.77, 0.68, 0.85),
+    "biomarker/CK7": (0.78, 0.69, 0.86),
+    "biomarker/CK19": (0.79, 0.69, 0.87),
+}
+
+
+def study_metric(cohort: str, model: str, metric: str) -> Estimate | None:
+    """The study's value of a metric with its 95 % interval, or None where it gives none."""
+    found = _METRICS.get((cohort, model, metric))
+    return None if found is None else Estimate(*found)
+
+
+def study_auc(net: str) -> Estimate | None:
+    """The study's AUC of a sub-model on its validation set, or None where it gives none."""
+    found = _NET_AUCS.get(net)
+    return None if found is None else Estimate(*found)

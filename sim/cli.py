@@ -1,0 +1,166 @@
+"""`ceus-sim`: replay the study on phantom hospitals, compare it with pooled training, and look at the split."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from statistics import fmean
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from ceus_models.exits import run_cli
+from ceus_models.taxonomy import LESION_TYPES
+from server.coordinator import Answered, Event, Finished, Started
+from server.plan import load_plan
+from server.report.table import print_results
+from sim.census import summary
+from sim.centers import split
+from sim.comparison import compare
+from sim.experiments import BUNDLE, REPORT, RESULTS, Settings, Watcher, publish, read_results, run_study
+from sim.patients import draw_cases
+from sim.prepare import HOSPITALS, Prepared, simulation_of
+
+app = typer.Typer(
+    name="ceus-sim",
+    help="The study of 52 centers on this machine, with phantom hospitals in place of real ones.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+class LinkChoice(StrEnum):
+    """How tasks get to the sites."""
+
+    memory = "memory"
+    processes = "processes"
+
+
+PlanFile = Annotated[Path, typer.Argument(help="The study's plan.", show_default=False)]
+Out = Annotated[Path, typer.Option(help="The run's folder; a run that was interrupted there goes on.")]
+Seed = Annotated[int, typer.Option(min=0, help="Same seed, same numbers.")]
+Workers = Annotated[int, typer.Option(min=1, help="Worker processes; the numbers do not depend on it.")]
+Link = Annotated[LinkChoice, typer.Option(help="In memory, or through Flower's own processes on this machine.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, for a machine.")]
+
+
+@app.command("run")
+def run_command(plan: PlanFile, out: Out, seed: Seed = 1, workers: Workers = 2, link: Link = LinkChoice.memory) -> None:
+    """Build the hospitals, federate the nets, and report who classified what how well."""
+    console = Console()
+    with _display(console) as watcher:
+        found = run_study(Settings(plan, out, seed, workers, link.value), watcher)
+    print_results(found, console)
+    _where(console, out)
+
+
+@app.command("compare")
+def compare_command(plan: PlanFile, out: Out, seed: Seed = 1, workers: Workers = 2) -> None:
+    """The federated study beside the same training pooled, and by each center alone."""
+    console = Console()
+    with _display(console) as watcher:
+        found = compare(Settings(plan, out, seed, workers), watcher, _counted(console))
+    console.print(_comparison(found["comparison"]))
+    _where(console, out)
+
+
+@app.command("report")
+def report_command(out: Annotated[Path, typer.Argument(help="The folder of a finished run.")]) -> None:
+    """Make the report again from `results.json`."""
+    console = Console()
+    print_results(publish(read_results(out), out), console)
+    _where(console, out)
+
+
+@app.command("centers")
+def centers_command(
+    scale: Annotated[str, typer.Option(help="'paper', or a plan file whose split is wanted.")] = "paper",
+    seed: Seed = 1,
+    as_machine: AsJson = False,
+) -> None:
+    """The split's counts: lesions, patients, types, biomarkers and the rows of the study's Table 1, per cohort."""
+    if scale == "paper":
+        cases = draw_cases(split("paper"), seed)
+    else:
+        simulation = simulation_of(load_plan(Path(scale)).simulation)
+        chosen = None if simulation.centers == "all" else simulation.centers
+        cases = draw_cases(split(simulation.lesions, chosen), seed)
+    counts = summary(cases, scale)
+    if as_machine:
+        typer.echo(json.dumps(counts, indent=1))
+        return
+    table = Table("cohort", "lesions", "patients", *LESION_TYPES, title=f"The split at {scale} scale")
+    for name, cohort in counts["cohorts"].items():
+        row = [cohort["lesions"], cohort["patients"], *(cohort["fll_type"].get(t, 0) for t in LESION_TYPES)]
+        table.add_row(name, *map(str, row))
+    Console().print(table)
+
+
+@contextmanager
+def _display(console: Console) -> Iterator[Watcher]:
+    """One bar for the hospitals, then one for each stage."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=console) as progress:
+        hospitals = progress.add_task("hospitals: lesions written and read", total=None)
+        bars: dict[str, TaskID] = {}
+
+        def hospital(made: Prepared, lesions: int) -> None:
+            progress.update(hospitals, total=lesions, advance=made.lesions)
+            if made.skipped:
+                console.print(f"{made.site}: skipped {dict(made.skipped)}")
+
+        def event(told: Event) -> None:
+            if isinstance(told, Started):
+                if told.stage not in bars:
+                    bars[told.stage] = progress.add_task(told.stage, total=told.steps, completed=told.step)
+                what = f"{told.stage}: {told.kind}, {len(told.nets)} nets at {len(told.sites)} sites"
+                progress.update(bars[told.stage], description=what)
+            elif isinstance(told, Answered) and told.fate in ("refused", "excluded", "lost"):
+                console.print(f"{told.stage} round {told.round + 1}: {told.site} {told.fate}: {told.reason}")
+            elif isinstance(told, Finished):
+                progress.update(bars[told.record.stage], completed=told.step)
+
+        yield Watcher(hospital, event)
+
+
+def _counted(console: Console) -> Callable[[str, int, int], None]:
+    def tell(name: str, done: int, total: int) -> None:
+        console.print(f"baseline {name} is done ({done} of {total})")
+
+    return tell
+
+
+def _comparison(found: Mapping[str, Any]) -> Table:
+    """Accuracy of the full model per test cohort: federated, pooled, best and mean of the centers alone."""
+    table = Table("test cohort", "federated", "pooled", "best alone", "mean alone", title="Accuracy, same budget")
+    for cohort, score in found["federated"].items():
+        alone = [entry[cohort]["accuracy"]["value"] for entry in found["alone"].values()]
+        values = [score["accuracy"]["value"], found["pooled"][cohort]["accuracy"]["value"]]
+        values += [max(alone), fmean(alone)] if alone else []
+        table.add_row(cohort, *(f"{value:.3f}" for value in values))
+    return table
+
+
+def _where(console: Console, out: Path) -> None:
+    for what, name in (("report", REPORT), ("results", RESULTS), ("bundle", BUNDLE), ("hospitals", HOSPITALS)):
+        console.print(f"{what + ':':<11}{out / name}", soft_wrap=True)
+
+
+def main() -> None:
+    """The console script."""
+    run_cli(app)

@@ -1,0 +1,144 @@
+"""One run of a plan on phantom hospitals: build them, walk the plan, publish what was found."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from ceus_models.bundle import Bundle, save_bundle
+from ceus_models.failures import ExpectedError
+from server.checkpoints import Store
+from server.coordinator import Event, Listener, Started, run
+from server.plan import Plan, load_plan
+from server.progress import Progress
+from server.report.page import report_html
+from server.results import results
+from sim.engine import MemoryLink
+from sim.meter import Meter
+from sim.prepare import Hospitals, Prepared, prepare, simulation_of
+from sim.processes import run_processes
+from sim.sites import HospitalOpener
+
+LinkName = Literal["memory", "processes"]
+RESULTS, REPORT, BUNDLE, COMPARISON = "results.json", "report.html", "bundle", "comparison.json"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a run is given on the command line."""
+
+    plan: Path
+    out: Path
+    seed: int
+    workers: int
+    link: LinkName = "memory"
+
+
+@dataclass(frozen=True)
+class Watcher:
+    """Who is told how it goes. hospital: each hospital that is ready, and lesions in all · event: the coordinator's."""
+
+    hospital: Callable[[Prepared, int], None]
+    event: Listener
+
+
+def run_study(settings: Settings, watcher: Watcher) -> dict[str, Any]:
+    """Build the hospitals, walk the plan, write results, bundle and report; goes on where it was interrupted.
+
+    Returns what `results.json` holds. Raises ExpectedError for a plan or a folder that does not fit.
+    """
+    plan = load_plan(settings.plan)
+    with Meter() as meter:
+        hospitals = _hospitals(plan, settings, meter, watcher)
+        progress = _walk(plan, hospitals, settings, meter, watcher)
+    found = _found(progress, plan, settings) | {"skipped": hospitals.skipped}
+    for name, entry in meter.stages.items():
+        known = found["stages"].setdefault(name, {"seconds": entry["seconds"]})
+        known["peak_memory_mb"] = entry["peak_memory_mb"]
+    save_bundle(_bundle(progress, plan, settings.seed), settings.out / BUNDLE)
+    return publish(found, settings.out)
+
+
+def publish(found: dict[str, Any], out: Path) -> dict[str, Any]:
+    """Write `results.json` and `report.html`, with the comparison if one was made; the results."""
+    comparison = out / COMPARISON
+    if comparison.exists():
+        found["comparison"] = json.loads(comparison.read_text(encoding="utf-8"))
+    write_whole(out / RESULTS, json.dumps(found, indent=1, allow_nan=False))
+    write_whole(out / REPORT, report_html(found))
+    return found
+
+
+def read_results(out: Path) -> dict[str, Any]:
+    """The results of a finished run. Raises ExpectedError where there are none."""
+    try:
+        found = json.loads((out / RESULTS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise ExpectedError(f"{out / RESULTS} cannot be read; finish the run there first") from None
+    if not isinstance(found, dict):
+        raise ExpectedError(f"{out / RESULTS} is not a results file")
+    return found
+
+
+def _hospitals(plan: Plan, settings: Settings, meter: Meter, watcher: Watcher) -> Hospitals:
+    meter.stage("hospitals")
+    simulation = simulation_of(plan.simulation)
+    return prepare(simulation, plan.processing, settings.seed, settings.out, settings.workers, watcher.hospital)
+
+
+def _walk(plan: Plan, hospitals: Hospitals, settings: Settings, meter: Meter, watcher: Watcher) -> Progress:
+    """The coordinator's loop over the link that was asked for."""
+    store = Store(settings.out)
+    torch.set_num_threads(1)
+
+    def on_event(event: Event) -> None:
+        if isinstance(event, Started):
+            meter.stage(event.stage)
+        watcher.event(event)
+
+    if settings.link == "processes":
+        run_processes(settings.plan, settings.out, settings.seed, hospitals.folders, on_event)
+        progress = store.latest(plan.digest(), settings.seed)
+        if progress is None:
+            raise ExpectedError(f"the run left no checkpoint in {settings.out}; see its logs folder")
+        return progress
+    costs = {site: float(made.read) for site, made in hospitals.prepared.items()}
+    with MemoryLink(costs, HospitalOpener(hospitals.folders, plan.processing), settings.workers) as link:
+        return run(plan, link, store, settings.seed, on_event)
+
+
+def _found(progress: Progress, plan: Plan, settings: Settings) -> dict[str, Any]:
+    about = {
+        "fedceus": version("fedceus"),
+        "seed": settings.seed,
+        "link": settings.link,
+        "workers": settings.workers,
+        "simulated": True,
+    }
+    return about | results(progress, plan)
+
+
+def _bundle(progress: Progress, plan: Plan, seed: int) -> Bundle:
+    if progress.recipe is None:
+        raise ExpectedError(f"plan {plan.name} trains nothing, so there is no bundle to save")
+    return Bundle(
+        nets=progress.nets,
+        recipe=progress.recipe,
+        processing=plan.processing,
+        plan=plan.digest(),
+        provenance={"plan": plan.name, "seed": str(seed), "fedceus": version("fedceus")},
+    )
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file that is there whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.part")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)

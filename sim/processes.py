@@ -1,0 +1,189 @@
+"""The study through real Flower processes on this machine: the deployed shape, on loopback.
+
+One SuperLink, and for every site a SuperNode (the courier's, with no data) and a worker (with the data, on a Unix
+socket). Nothing here is encrypted, so nothing here listens beyond 127.0.0.1.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from ceus_models.failures import ExpectedError
+from server.coordinator import Listener
+from server.journal import Journal
+from server.link import Control, RunConfig, RunState, bundle
+from sim.process_tree import Fleet
+
+_LOOPBACK = "127.0.0.1"
+_SILENT_FLOWER = {
+    "FLWR_TELEMETRY_ENABLED": "0",
+    "FLWR_DISABLE_UPDATE_CHECK": "1",
+    "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
+}
+
+WorkerCommand = Callable[[Path, Path, Path], Sequence[str]]
+"""The command line of a worker, from the site's folder, the plan and the socket."""
+
+
+def installed_worker(folder: Path, plan: Path, socket_path: Path) -> list[str]:
+    """The worker that a hospital runs."""
+    options = ["--folder", str(folder), "--plan", str(plan), "--socket", str(socket_path)]
+    return [sys.executable, "-m", "client.worker", *options]
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What is started and how long it may take, in seconds.
+
+    worker: from start to open socket (reading caches included) · superlink: until it answers · pending: until the
+    SuperLink has started the coordinator. worker_command and fab are replaced in tests only.
+    """
+
+    worker_command: WorkerCommand = installed_worker
+    fab: bytes = bundle()
+    worker_s: float = 600.0
+    superlink_s: float = 60.0
+    pending_s: float = 60.0
+    poll_s: float = 0.5
+
+
+SETUP = Setup()
+
+
+def run_processes(
+    plan: Path, out: Path, seed: int, sites: Mapping[str, Path], on_event: Listener | None = None, setup: Setup = SETUP
+) -> None:
+    """Walk `plan` with one worker and one SuperNode for every site (name → folder); checkpoints and logs go to `out`.
+
+    Raises ExpectedError with the cause if the coordinator or any process fails; no process is left in any case.
+    """
+    _loopback_without_proxy()
+    journal = Journal(out.resolve())
+    journal.begin()
+    with ExitStack() as stack:
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ceus-")))
+        fleet = stack.enter_context(Fleet(out.resolve() / "logs"))
+        superlink = _start(fleet, scratch, plan.resolve(), sites, setup)
+        config: RunConfig = {"plan": str(plan.resolve()), "out": str(out.resolve()), "seed": seed, "sites": len(sites)}
+        control = Control(superlink)
+        run = control.submit(config, setup.fab)
+        _require_completed(_follow(control, run, fleet, _teller(journal, on_event), setup), journal, fleet)
+
+
+def _start(fleet: Fleet, scratch: Path, plan: Path, sites: Mapping[str, Path], setup: Setup) -> str:
+    """Start everything and wait until it answers; the SuperLink's address."""
+    ports = _free_ports(1 + len(sites))
+    superlink = f"{_LOOPBACK}:{ports[0]}"
+    command = [_script("flower-superlink"), "--insecure", "--host", _LOOPBACK, "--port", str(ports[0])]
+    fleet.start(
+        "superlink", [*command, "--disable-runtime-dependency-installation"], _environment(scratch / "superlink")
+    )
+    sockets = {name: scratch / f"{number}.sock" for number, name in enumerate(sorted(sites))}
+    for name, path in sockets.items():
+        worker = setup.worker_command(sites[name].resolve(), plan, path)
+        fleet.start(f"worker-{name}", worker, {**os.environ, "OMP_NUM_THREADS": "1"})
+    for (name, path), port in zip(sockets.items(), ports[1:], strict=True):
+        node = ["--insecure", "--superlink", superlink, "--host", _LOOPBACK, "--port", str(port)]
+        config = ["--node-config", f'site="{name}" socket="{path}"']
+        fleet.start(
+            f"node-{name}", [_script("flower-supernode"), *node, *config], _environment(scratch / f"node-{port}")
+        )
+    _await(fleet, "the SuperLink", lambda: _is_healthy(ports[0]), setup.superlink_s)
+    for name, path in sockets.items():
+        _await(fleet, f"the worker of {name}", path.is_socket, setup.worker_s)
+    return superlink
+
+
+def _listen(port: int) -> list[str]:
+    return ["--host", _LOOPBACK, "--port", str(port)]
+
+
+def _follow(control: Control, run: int, fleet: Fleet, tell: Callable[[], None], setup: Setup) -> RunState:
+    """Wait for the end of the run, as long as every process lives; its last state."""
+    pending_until = time.monotonic() + setup.pending_s
+    while True:
+        state = control.state(run)
+        tell()  # after the state was asked for: when the run has finished, all its events are there
+        if state.finished:
+            return state
+        if not state.started and time.monotonic() > pending_until:
+            raise ExpectedError(
+                f"no coordinator was started within {setup.pending_s:.0f} s; see {fleet.log('superlink')}"
+            )
+        fleet.check()
+        time.sleep(setup.poll_s)
+
+
+def _require_completed(state: RunState, journal: Journal, fleet: Fleet) -> None:
+    if not state.completed:
+        said = journal.failure() or f"the coordinator stopped ({state.details.strip() or 'no reason given'})"
+        raise ExpectedError(f"{said}. Its log: {fleet.log('superlink')}")
+
+
+def _teller(journal: Journal, on_event: Listener | None) -> Callable[[], None]:
+    """Hands the events that are new to the listener."""
+    events = journal.follow()
+
+    def tell() -> None:
+        while event := next(events):
+            if on_event:
+                on_event(event)
+
+    return tell
+
+
+def _await(fleet: Fleet, what: str, ready: Callable[[], bool], seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while not ready():
+        fleet.check()
+        if time.monotonic() > end:
+            raise ExpectedError(f"{what} did not answer within {seconds:.0f} s; see the logs in {fleet.logs}")
+        time.sleep(0.1)
+
+
+def _is_healthy(port: int) -> bool:
+    connection = http.client.HTTPConnection(_LOOPBACK, port, timeout=5.0)
+    try:
+        connection.request("GET", "/health")
+        return connection.getresponse().status == http.HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _environment(home: Path) -> dict[str, str]:
+    """Flower's own processes: no word to the outside, a home of their own, and the programs of this installation."""
+    programs = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
+    return {**os.environ, **_SILENT_FLOWER, "FLWR_HOME": str(home), "PATH": programs}
+
+
+def _script(name: str) -> str:
+    path = Path(sys.executable).parent / name
+    if not path.exists():
+        raise ExpectedError(f"{path} is missing; install Flower into this environment: pip install 'flwr~=1.41.0'")
+    return str(path)
+
+
+def _free_ports(count: int) -> list[int]:
+    """Ports that nobody uses now; all are held open until all are known, so that they differ."""
+    with ExitStack() as stack:
+        held = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in held:
+            one.bind((_LOOPBACK, 0))
+        return [one.getsockname()[1] for one in held]
+
+
+def _loopback_without_proxy() -> None:
+    """Flower's HTTP client obeys HTTP_PROXY even for loopback, unless told otherwise."""
+    hosts = [host for host in os.environ.get("NO_PROXY", os.environ.get("no_proxy", "")).split(",") if host]
+    os.environ["NO_PROXY"] = os.environ["no_proxy"] = ",".join(dict.fromkeys([*hosts, _LOOPBACK, "localhost"]))

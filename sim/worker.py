@@ -1,0 +1,83 @@
+"""One worker process of the simulation: it holds sites, nets and data, and answers tasks for any of its sites."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Protocol
+
+import torch
+
+from ceus_models.encoding import decode, encode
+from ceus_models.wire import Refusal, Task, Update
+from sim.arena import Arena, Window
+
+SLOTS = 2
+"""A worker may be one answer ahead of the reader: it writes its answers to two places in turn."""
+
+_DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
+
+
+class Answering(Protocol):
+    """What the engine needs of a site."""
+
+    def handle(self, task: Task) -> Update | Refusal:
+        """The site's answer to a task."""
+        ...
+
+
+Opener = Callable[[str], Answering]
+"""Opens a site by its name, in the process that will answer for it. Must be picklable."""
+
+
+@dataclass(frozen=True)
+class Ask:
+    """Answer the task that lies in the coordinator's arena, as this site."""
+
+    site: str
+    path: str
+    length: int
+    round: int
+
+
+@dataclass(frozen=True)
+class Answered:
+    """The answer lies in the worker's arena `path`."""
+
+    site: str
+    path: str
+    length: int
+    peak_mb: float
+
+
+def main(pipe: Connection, opener: Opener) -> None:
+    """Answer until the pipe closes. Ends at once when the coordinator dies, so that no orphan writes to a site."""
+    ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+    if os.getppid() == 1:
+        return
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(1)  # same numbers for any number of workers, and no fight for cores
+    sites: dict[str, Answering] = {}
+    slots = [Arena(f"ceus-answer-{n}") for n in range(SLOTS)]
+    window, seen, task, turn = Window(), -1, None, 0
+    while True:
+        try:
+            ask: Ask | None = pipe.recv()
+        except EOFError:
+            return
+        if ask is None:
+            return
+        if task is None or ask.round != seen:
+            task, seen = decode(window.view(ask.path, ask.length)), ask.round
+        if ask.site not in sites:
+            sites[ask.site] = opener(ask.site)
+        answer = sites[ask.site].handle(task) if isinstance(task, Task) else Refusal(ask.site, "not a task", "error")
+        length = slots[turn].write(encode(answer))
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        pipe.send(Answered(ask.site, slots[turn].path, length, peak))
+        turn = (turn + 1) % SLOTS
