@@ -51,9 +51,9 @@ def build(net: str, recipe: Recipe, seed: int) -> nn.Module:
 
 def initial_state(net: str, recipe: Recipe, seed: int) -> dict[str, Tensor]:
     """The initial weights of a net without what stays at the sites; names `<parameter>`."""
-    module = build(net, recipe, seed)
-    local = local_names(module)
-    return {name: t.contiguous() for name, t in module.state_dict().items() if name not in local}
+    kept = _kept(net, recipe, CPU)
+    initialise(kept.module, seed_of(seed, "init", net))
+    return {name: t.detach().clone(memory_format=torch.contiguous_format) for name, t in kept.shared()}
 
 
 @torch.no_grad()

@@ -62,19 +62,24 @@ class RowCells:
         )
         return None
 
-    def choice(self, column: str, allowed: tuple[str, ...], reason: str) -> str | None:
-        """One of a closed list, or None for a blank or a fault."""
+    def choice(
+        self, column: str, allowed: tuple[str, ...], reason: str, meanings: Mapping[str, str] | None = None
+    ) -> str | None:
+        """One of a closed list, or None for a blank or a fault.
+
+        meanings: other words that are met → the allowed one to suggest for them.
+        """
         text = self.cells.get(column, "")
         if self.blank(column) or text in allowed:
             return text if text in allowed else None
-        self._unlisted(column, allowed, reason)
+        self._unlisted(column, {**{value: value for value in allowed}, **(meanings or {})}, reason)
         return None
 
     def flag(self, column: str, meanings: Mapping[str, float]) -> float:
         """The number behind one of a few words, NaN for a blank or a fault."""
         text = self.cells.get(column, "").casefold()
         if not self.blank(column) and text not in meanings:
-            self._unlisted(column, tuple(meanings), "bad-value")
+            self._unlisted(column, {word: word for word in meanings}, "bad-value")
         return meanings.get(text, math.nan)
 
     def number(self, column: str, bounds: tuple[float, float] | None = None) -> float:
@@ -124,11 +129,12 @@ class RowCells:
             return None
         return path
 
-    def _unlisted(self, column: str, allowed: tuple[str, ...], reason: str) -> None:
+    def _unlisted(self, column: str, meanings: Mapping[str, str], reason: str) -> None:
         text = self.cells.get(column, "")
-        meant = nearest(text, allowed)
-        remedy = f'write "{meant}" if that is meant' if meant else "write one of these, or leave the cell blank"
-        self.blame(column, reason, f"one of {', '.join(allowed)}, or blank", shown(text, allowed), remedy)
+        word = nearest(text, meanings)
+        remedy = f'write "{meanings[word]}" if that is meant' if word else "write one of these, or leave the cell blank"
+        allowed = dict.fromkeys(meanings.values())
+        self.blame(column, reason, f"one of {', '.join(allowed)}, or blank", shown(text, meanings), remedy)
 
 
 def hidden(which: str) -> str:

@@ -76,9 +76,7 @@ def index_command(folder: Folder, plan: Plan = None, workers: Workers = CORES, a
 @app.command("show")
 def show_command(
     folder: Folder,
-    out: Annotated[
-        Path | None, typer.Option(help="Where the pictures go [default: WORK/sheets].")
-    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Where the pictures go [default: WORK/sheets].")] = None,
     lesion: Annotated[int | None, typer.Option(min=2, help="Only the lesion in this row of the table.")] = None,
     plan: Plan = None,
 ) -> None:
@@ -100,7 +98,7 @@ def show_command(
         raise ExpectedError("no lesion could be drawn; `ceus-site check` tells what to mend")
     if lesion is None:
         contact_sheet(tiles, target / CONTACT_SHEET)
-    _out().print(f"{len(tiles)} quality sheets in {escape(str(target))}", soft_wrap=True)
+    _out().print(f"quality sheets: {len(tiles)}, in {escape(str(target))}", soft_wrap=True)
 
 
 def main() -> None:
@@ -139,8 +137,9 @@ def _out() -> Console:
 def _progress(what: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
     """A bar with an estimate of the time left, on standard error, gone when done."""
     columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"))
-    shown = Console(stderr=True, quiet=quiet)
-    with Progress(*columns, TimeRemainingColumn(), console=shown, transient=True) as bar:
+    shown = Console(stderr=True)
+    hidden = quiet or not shown.is_terminal
+    with Progress(*columns, TimeRemainingColumn(), console=shown, transient=True, disable=hidden) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, count: bar.update(task, completed=done, total=count)
 
@@ -149,7 +148,9 @@ def _print_faults(faults: Sequence[Fault]) -> None:
     if not faults:
         return
     table = Table(show_lines=True, expand=True)
-    for title, ratio in (("file", 2), ("row", 1), ("column", 2), ("rule", 5), ("found", 4), ("remedy", 6)):
+    table.add_column("file", no_wrap=True)
+    table.add_column("row", no_wrap=True)
+    for title, ratio in (("column", 3), ("rule", 7), ("found", 5), ("remedy", 7)):
         table.add_column(title, ratio=ratio, overflow="fold")
     for fault in faults:
         row = "" if fault.row is None else str(fault.row)
@@ -159,17 +160,15 @@ def _print_faults(faults: Sequence[Fault]) -> None:
 
 def _print_check(report: CheckReport) -> None:
     out = _out()
-    out.print(
-        f"{report.usable} lesions can be used ({_counts(report.cohorts)}; {_counts(report.types)})", soft_wrap=True
-    )
+    out.print(f"usable lesions: {report.usable} ({_counts(report.cohorts)}; {_counts(report.types)})", soft_wrap=True)
     if report.faults:
-        out.print(f"[red]{len(report.faults)} faults[/]: {escape(_counts(report.reasons))}", soft_wrap=True)
+        out.print(f"[red]faults: {len(report.faults)}[/] ({escape(_counts(report.reasons))})", soft_wrap=True)
 
 
 def _print_index(report: IndexReport) -> None:
     out = _out()
     skipped = sum(report.skipped.values())
-    out.print(f"{report.read} lesions read ({report.made} newly made), {skipped} skipped", soft_wrap=True)
+    out.print(f"lesions read: {report.read} (newly made {report.made}), skipped: {skipped}", soft_wrap=True)
     if report.skipped:
         out.print(f"[red]skipped[/]: {escape(_counts(report.skipped))}", soft_wrap=True)
 

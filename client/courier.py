@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from ceus_models.failures import ExpectedError
@@ -42,7 +43,8 @@ def ask(socket_path: Path, data: bytes, timeout: float) -> bytes:
         try:
             connection.settimeout(max(timeout, 0.001))
             connection.connect(str(socket_path))
-            send_frame(connection, [data], end)
+            with suppress(ConnectionError):  # a worker that refuses a frame answers before it hangs up
+                send_frame(connection, [data], end)
             return bytes(receive_frame(connection, end))
         except TimeoutError:
             raise WorkerTooSlowError(f"the worker gave no answer within {timeout:.0f} s") from None

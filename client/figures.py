@@ -126,7 +126,7 @@ def _reference(axes: Axes, trace: Trace) -> None:
     x0, y0, x1, y1 = trace.box
     axes.add_patch(Rectangle((x0 - 0.5, y0 - 0.5), x1 - x0, y1 - y0, fill=False, edgecolor=_BOX, linewidth=1.5))
     axes.add_patch(Polygon(trace.polygon, closed=True, fill=False, edgecolor=_LESION, linewidth=1.5))
-    axes.set(xticks=[], yticks=[])
+    axes.set(xticks=[], yticks=[], anchor="W")
     _caption(axes, "reference frame: outline (orange), crop (blue)")
 
 
@@ -254,6 +254,7 @@ def _span(seconds: F64) -> tuple[float, float]:
 
 
 def _bare(axes: Axes) -> None:
+    axes.set_anchor("W")
     for side in axes.spines.values():
         side.set_visible(False)
     axes.tick_params(length=0)

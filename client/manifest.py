@@ -23,6 +23,26 @@ from client.units import meant_unit
 START_BOUNDS_S = (-600.0, 3600.0)
 RATE_BOUNDS_HZ = (0.05, 500.0)
 _LARGEST_FRAME = 1e6
+TYPE_WORDS: Mapping[str, str] = {
+    "hepatocellular carcinoma": "HCC",
+    "metastasis": "HM",
+    "CRLM": "HM",
+    "CCA": "ICC",
+    "cholangiocarcinoma": "ICC",
+    "hemangioma": "HH",
+    "haemangioma": "HH",
+    "abscess": "HA",
+    "FNH": "OT",
+    "focal nodular hyperplasia": "OT",
+    "HCA": "OT",
+    "adenoma": "OT",
+    "angiomyolipoma": "OT",
+    "lymphoma": "OT",
+    "sarcoma": "OT",
+    "NET": "OT",
+    "other": "OT",
+}
+"""What hospitals write instead of a lesion type, and the type to suggest. Never taken silently."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +123,7 @@ def _reading(site: SiteConfig, table: Table, line: int, texts: Sequence[str]) ->
     lesion, patient = row.identifier("lesion_id"), row.identifier("patient_id")
     day = row.day("exam_date")
     cohort = _cohort(site.center, row, day, patient)
-    label = row.choice("fll_type", LESION_TYPES, "unknown-type")
+    label = row.choice("fll_type", LESION_TYPES, "unknown-type", TYPE_WORDS)
     manufacturer = manufacturer_name(row.cells.get("manufacturer", ""))
     clips = _clips(site.folder, row)
     rate = row.number("frame_rate_hz", RATE_BOUNDS_HZ)

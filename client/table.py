@@ -54,7 +54,7 @@ def read_table(path: Path) -> Table:
         return Table({}, {}, (), 0, (fault,))
     records, broken = _records(path.name, text)
     if not records:
-        rule, remedy = "the table has a header line", "`configs/site.example.yaml` and docs/site.md show the columns"
+        rule, remedy = "the table has a header line", f"begin with the columns {', '.join(COLUMNS)}"
         return Table({}, {}, (), 0, (*broken, Fault(path.name, 1, "", "empty-table", rule, "nothing", remedy)))
     header = records[0][1]
     positions, factors, faults = _header(path.name, header)

@@ -65,16 +65,22 @@ TINTS: Mapping[str, Tint] = {
     "gold": Tint(_GOLD, 0),
 }
 BRIGHTEST = "brightest"
-"""For every map that is not in the table: max(R, G, B) is the level, as in amber, bronze, copper, green or ice."""
+"""For every map that is not in the table: the picture's brightest channel is the level (amber, copper, green, ice)."""
 
 
 def level(rgb: U8, tint: str) -> U8:
-    """Levels u8 (h w) behind displayed colours u8 (h w 3). An unknown name is inverted by the brightest channel."""
+    """Levels u8 (h w) behind displayed colours u8 (h w 3). An unknown name is inverted by the brightest channel.
+
+    Of the whole picture, not pixel by pixel: max(R, G, B) of grey noise reads high, and costs three times as much.
+    """
     if tint not in TINTS:
-        return np.maximum(np.maximum(rgb[..., 0], rgb[..., 1]), rgb[..., 2])  # 20 times faster than max(axis=2)
-    found = TINTS[tint]
-    channel = np.ascontiguousarray(rgb[..., found.channel])
+        brightest = int(np.argmax(rgb[::_STRIDE, ::_STRIDE].sum(axis=(0, 1), dtype=np.int64)))
+        return np.ascontiguousarray(rgb[..., brightest])
+    channel = np.ascontiguousarray(rgb[..., TINTS[tint].channel])
     return channel if tint in _IDENTITIES else np.take(_INVERSES[tint], channel)
+
+
+_STRIDE = 7
 
 
 def colour(rgb: U8) -> float:

@@ -44,6 +44,8 @@ _CONTRAST_GATE = 0.5
 """The gate of a near search on the contrast pane, in units of the gate: followed frames reach 0.33-0.45, dark ones
 0.08-0.18. A jump needs the whole gate: as the contrast arrives, light and dark swap and far places look alike."""
 _MIN_SIDE_PX = 8
+_FLAT = 0.5
+"""Standard deviation of a template that shows nothing, levels: it would correlate perfectly with anything."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,6 +116,8 @@ class _Search:
 
     def find(self, frame: U8, template: F32, last: Shift) -> tuple[Shift, float, bool]:
         """The best shift, its correlation, and whether it counts: near the last one first."""
+        if float(template.std()) < _FLAT:
+            return last, 0.0, False
         near = self._best(frame, template, last, min(_NEAR_PX, self.reach))
         if near is not None and near[1] >= self.gates[0] and math.hypot(*near[0]) <= self.reach * self.scale:
             return *near, True

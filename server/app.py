@@ -47,7 +47,8 @@ def main(grid: Grid, context: Context) -> None:
     journal = Journal(settings.out)
     try:
         plan = load_plan(settings.plan)
-        run(plan, flower_link(grid, settings.sites), Store(settings.out), settings.seed, journal.tell)
+        with journal.held():
+            run(plan, flower_link(grid, settings.sites), Store(settings.out), settings.seed, journal.tell)
     except ExpectedError as error:
         journal.fail(str(error))
         raise

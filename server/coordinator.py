@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ceus_models.wire import Task
 from server.checkpoints import Store
@@ -77,6 +78,7 @@ class _Desk:
 
 def _advance(stage: Stage, progress: Progress, plan: Plan, study: Study, desk: _Desk) -> Progress:
     """One round of `stage`: the progress after it."""
+    begun = time.monotonic()
     before = stage.prepare(progress, study)
     task = stage.task(before, study)
     sites = asked_in(task, before, desk.link)
@@ -92,6 +94,7 @@ def _advance(stage: Stage, progress: Progress, plan: Plan, study: Study, desk: _
     total, record = gather(desk.link, call)
     require(record, plan.quorum)
     after = stage.absorb(before, study, total, record)
+    record = replace(record, seconds=time.monotonic() - begun)
     new = after.curves[len(before.curves) :]
     desk.tell(Finished(record, before.step + 1, stage.steps(), new))
     return after.stepped(stage.steps(), record)

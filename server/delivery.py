@@ -18,6 +18,7 @@ from ceus_models.wire import Task
 from server.exchange import Answer, Lost
 
 _NAME_TTL_S = 60.0
+_NAMELESS_S = 30.0  # a node that gave no proper name is left alone for so long
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Patience:
     again, doubling each time · attempts: how often one task is sent to one site at most.
     """
 
-    gather_s: float = 180.0
+    gather_s: float = 300.0
     answer_s: float = 3600.0
     absent_s: float = 120.0
     poll_s: float = 0.25
@@ -211,6 +212,7 @@ class _Registry:
         self._post, self._look_s = post, look_s
         self._names: dict[Seat, str] = {}
         self._asked: dict[str, tuple[Seat, float]] = {}
+        self._nameless: dict[Seat, float] = {}
         self._seats: dict[str, Seat] = {}
         self._last_seen: dict[str, float] = {}
         self._due = 0.0
@@ -239,13 +241,15 @@ class _Registry:
             seat, _ = self._asked.pop(reply.letter)
             name = reply.data[:257].decode(errors="replace")
             if not reply.fault and 0 < len(name) <= 64 and name.isprintable():
-                self._names[seat] = name  # any other answer is asked for again
+                self._names[seat] = name
+            elif not reply.passing:
+                self._nameless[seat] = time.monotonic() + _NAMELESS_S
 
     def _ask(self, online: set[Seat]) -> None:
         now = time.monotonic()
         self._asked = {letter: (seat, end) for letter, (seat, end) in self._asked.items() if now < end}
-        under_way = {seat for seat, _ in self._asked.values()}
-        for seat in sorted(online - self._names.keys() - under_way, key=lambda seat: seat.node):
+        left_alone = {seat for seat, _ in self._asked.values()} | {s for s, end in self._nameless.items() if now < end}
+        for seat in sorted(online - self._names.keys() - left_alone, key=lambda seat: seat.node):
             letter = self._post.ask_name(seat.node, _NAME_TTL_S)
             if letter is not None:
                 self._asked[letter] = (seat, now + _NAME_TTL_S)

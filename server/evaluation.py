@@ -6,7 +6,7 @@ bootstrap replicates come from coarse ones, and are shifted by the difference th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,44 +68,50 @@ def multi_class(counts: Counts, classes: Sequence[str]) -> dict[str, Any]:
     """Metrics of a net with more than two classes, each as {value, low, high, n}; macro over supported classes."""
     rows = metrics.per_class(counts.confusion)
     fine, coarse = metrics.auc(counts.fine), metrics.auc(counts.scores)
-    supported = counts.support > 0
+    support = counts.support.tolist()
     resolution = metrics.auc_resolution(counts.fine)
+    bound = number(float(metrics.macro(resolution)))
     result: dict[str, Any] = {
         "accuracy": interval(metrics.accuracy(counts.confusion), counts.lesions),
-        "macro_auc": interval(metrics.macro(coarse), counts.lesions, float(metrics.macro(fine))),
+        "macro_auc": interval(metrics.macro(coarse), counts.lesions, float(metrics.macro(fine)))
+        | {"resolution": bound},
     }
     result |= {f"macro_{name}": interval(metrics.macro(rows[name]), counts.lesions) for name in MACROS}
-    result |= {
+    for name, values in rows.items():
+        key, over = ("one_vs_rest_accuracy", [counts.lesions] * len(support)) if name == "accuracy" else (name, support)
+        result[key] = {c: interval(values[:, i], n) for i, (c, n) in enumerate(zip(classes, over, strict=True))}
+    result["auc"] = {
+        c: interval(coarse[:, i], n, float(fine[i])) | {"resolution": number(float(resolution[i]))}
+        for i, (c, n) in enumerate(zip(classes, support, strict=True))
+    }
+    return result | {
         "n": counts.lesions,
-        "support": dict(zip(classes, counts.support.tolist(), strict=True)),
-        "macro_over": [name for name, has in zip(classes, supported, strict=True) if has],
-        "auc_resolution": number(float(metrics.macro(resolution))),
+        "support": dict(zip(classes, support, strict=True)),
+        "macro_over": [name for name, n in zip(classes, support, strict=True) if n],
         "loss": counts.loss,
-        "confusion": {"classes": list(classes), "counts": counts.confusion[0].tolist()},
-        "classes": {
-            name: _class_report(counts, rows, index, (fine, coarse)) for index, name in enumerate(classes)
-        },
+        "confusion": counts.confusion[0].tolist(),
         "roc": _curves(counts.fine, classes),
     }
-    return result
 
 
 def binary(counts: Counts) -> dict[str, Any]:
     """Metrics of a binary net at 0.5, each as {value, low, high, n}."""
     rows = metrics.per_class(counts.confusion)
     fine = metrics.auc(counts.fine[0])
+    bound = number(float(metrics.auc_resolution(counts.fine[0])))
+    negatives, positives = counts.support.tolist()
     result: dict[str, Any] = {
-        "auc": interval(metrics.auc(counts.scores[:, 0]), counts.lesions, float(fine)),
+        "auc": interval(metrics.auc(counts.scores[:, 0]), counts.lesions, float(fine)) | {"resolution": bound},
         "accuracy": interval(metrics.accuracy(counts.confusion), counts.lesions),
         "sensitivity": interval(rows["recall"][:, 1], counts.lesions),
         "specificity": interval(rows["recall"][:, 0], counts.lesions),
     }
     return result | {
         "n": counts.lesions,
-        "support": dict(zip(("negative", "positive"), counts.support.tolist(), strict=True)),
-        "auc_resolution": number(float(metrics.auc_resolution(counts.fine[0]))),
+        "negatives": negatives,
+        "positives": positives,
         "loss": counts.loss,
-        "confusion": {"classes": ["negative", "positive"], "counts": counts.confusion[0].tolist()},
+        "confusion": counts.confusion[0].tolist(),
         "roc": _points(*metrics.roc(counts.fine[0])),
     }
 
@@ -130,24 +136,14 @@ def number(value: float) -> float | None:
     return value if np.isfinite(value) else None
 
 
-def _class_report(
-    counts: Counts, rows: Mapping[str, Floats], index: int, areas: tuple[Floats, Floats]
-) -> dict[str, Any]:
-    """One class against the rest (the six-type radar of the study)."""
-    fine, coarse = areas
-    support = int(counts.support[index])
-    report: dict[str, Any] = {name: interval(values[:, index], support) for name, values in rows.items()}
-    return report | {"auc": interval(coarse[:, index], support, float(fine[index])), "support": support}
-
-
-def _curves(fine: Ints, classes: Sequence[str]) -> dict[str, list[list[float]]]:
+def _curves(fine: Ints, classes: Sequence[str]) -> dict[str, dict[str, list[float]]]:
     curves = [metrics.roc(scores) for scores in fine]
     named = {name: _points(*curve) for name, curve in zip(classes, curves, strict=True)}
     return {**named, "macro": _points(*metrics.macro_roc(curves))}
 
 
-def _points(false: Floats, true: Floats) -> list[list[float]]:
-    return [[round(float(x), 6), round(float(y), 6)] for x, y in zip(false, true, strict=True)]
+def _points(false: Floats, true: Floats) -> dict[str, list[float]]:
+    return {"fpr": [round(float(x), 6) for x in false], "tpr": [round(float(y), 6) for y in true]}
 
 
 def _ints(values: npt.NDArray[Any]) -> Ints:

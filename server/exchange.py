@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -92,7 +91,6 @@ def gather(link: Link, call: Call) -> tuple[State, Record]:
 
     A site that lacks the frozen sub-models is asked once more, in the same round, with them in the task.
     """
-    begun = time.monotonic()
     registered = tuple(sorted(link.sites()))
     taken = _Round(call)
     for site in call.sites:
@@ -106,7 +104,7 @@ def gather(link: Link, call: Call) -> tuple[State, Record]:
     for site in call.sites:
         if site not in taken.fates:
             taken.settle(site, "lost", "gave no answer")
-    return taken.total.wide(), _record(taken, registered, time.monotonic() - begun)
+    return taken.total.wide(), _record(taken, registered)
 
 
 def _ask(link: Link, task: Task, sites: Sequence[str], taken: _Round, last: bool = False) -> None:
@@ -120,7 +118,7 @@ def _ask(link: Link, task: Task, sites: Sequence[str], taken: _Round, last: bool
             taken.take(site, answer)
 
 
-def _record(taken: _Round, registered: tuple[str, ...], seconds: float) -> Record:
+def _record(taken: _Round, registered: tuple[str, ...]) -> Record:
     task, fates = taken.call.task, taken.fates
 
     def named(fate: Fate) -> tuple[str, ...]:
@@ -141,6 +139,5 @@ def _record(taken: _Round, registered: tuple[str, ...], seconds: float) -> Recor
         refused=reasons("refused"),
         excluded=reasons("excluded"),
         lost=reasons("lost"),
-        seconds=seconds,
         norms={net: statistics.median(sizes) for net, sizes in sorted(taken.norms.items())},
     )

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
+from ceus_models.failures import ExpectedError
 from server.coordinator import Answered, Event, Finished, Started
 
 _EVENTS = "events.jsonl"
 _FAILURE = "failure.json"
+_LOCK = ".coordinator.lock"
+_LOCK_S = 3.0  # somebody who only looks holds the lock for a moment
 _TYPES: dict[str, TypeAdapter[Event]] = {cls.__name__: TypeAdapter(cls) for cls in (Started, Answered, Finished)}
 
 
@@ -27,6 +33,26 @@ class Journal:
         self.folder.mkdir(parents=True, exist_ok=True)
         for name in (_EVENTS, _FAILURE):
             (self.folder / name).unlink(missing_ok=True)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """The folder is one coordinator's own, until it leaves or dies. Raises ExpectedError if another has it."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / _LOCK).open("w") as lock:
+            end = time.monotonic() + _LOCK_S
+            while not _locked(lock.fileno(), fcntl.LOCK_EX):
+                if time.monotonic() > end:
+                    raise ExpectedError(f"another coordinator works in {self.folder}; stop it, or give another folder")
+                time.sleep(0.05)
+            yield
+
+    def is_held(self) -> bool:
+        """Whether a coordinator is at work in the folder."""
+        path = self.folder / _LOCK
+        if not path.exists():
+            return False
+        with path.open() as lock:
+            return not _locked(lock.fileno(), fcntl.LOCK_SH)
 
     def tell(self, event: Event) -> None:
         """Add one event. A `server.coordinator.Listener`."""
@@ -75,3 +101,11 @@ def _event(line: bytes) -> Event | None:
         return _TYPES[body.pop("event")].validate_python(body)
     except (ValueError, KeyError, AttributeError, ValidationError):
         return None  # a line of another version: the study does not depend on it
+
+
+def _locked(file: int, kind: int) -> bool:
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -179,13 +179,21 @@ class RunState:
 
 
 class Control:
-    """The SuperLink's control interface. Every call has a time limit of 30 s and raises ExpectedError if it fails."""
+    """The SuperLink's control interface, a context manager. Every call ends within 30 s, or raises ExpectedError."""
 
     def __init__(self, superlink: str, root_certificates: bytes | None = None) -> None:
         """superlink: host:port. root_certificates: PEM; without, the connection is not encrypted (loopback only)."""
         self._superlink = superlink
         plain = root_certificates is None
         self._client = ControlHttpClient.from_server_address(superlink, plain, root_certificates, [])
+
+    def __enter__(self) -> Control:
+        """Itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the connection."""
+        self._client.close()
 
     def submit(self, config: RunConfig, fab: bytes | None = None) -> int:
         """Start a run with these settings; its id."""

@@ -31,7 +31,7 @@ class Record:
     """One round: every asked site is counted, idle, refused, excluded or lost (the last three with the reason).
 
     norms: per net the median over counted sites of the norm of change per local step; it is the yardstick of the
-    next round's screening.
+    next round's screening · seconds: from the question to the absorbed total.
     """
 
     stage: str

@@ -74,10 +74,15 @@ def load_plan(path: Path) -> Plan:
     try:
         plan = _PLAN.validate_json(file.as_json(), strict=True)
     except ValidationError as error:
-        raise file.error(faults + [_fault(e) for e in error.errors()]) from None
+        raise file.error(faults + [_fault(e) for e in error.errors() if not _echo(e)]) from None
     if faults:
         raise file.error(faults)
     return plan
+
+
+def _echo(error: Any) -> bool:
+    """Whether a list is called empty only because its items are faulty, which is said already."""
+    return bool(error["type"] == "too_short" and error.get("input"))
 
 
 def _fault(error: Any) -> Fault:

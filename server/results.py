@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import asdict
+from itertools import product
 from typing import Any
 
 from ceus_models.state import digest
-from ceus_models.taxonomy import CLINICAL_NAMES, FUSION_NETS, LESION_TYPES, outputs_of
+from ceus_models.taxonomy import CLINICAL_NAMES, COHORTS, FUSION_NETS, LESION_TYPES, outputs_of
 from server.evaluation import binary, classes_of, counts_of, multi_class
 from server.plan import Plan
 from server.progress import Progress
@@ -24,13 +25,14 @@ def results(progress: Progress, plan: Plan) -> dict[str, Any]:
     `peak_memory_mb` of the stages is null: who runs the processes measures it.
     """
     return {
-        "plan": {"name": plan.name, "digest": plan.digest()},
+        "plan": plan.name,
+        "plan_digest": plan.digest(),
         "cohorts": _cohorts(progress, plan),
         "nets": _nets(progress, plan),
         "statistics": _statistics(progress, plan),
         "digests": {net: digest(state) for net, state in progress.nets.items()},
         "participation": [asdict(record) for record in progress.participation],
-        "curves": [asdict(point) for point in progress.curves],
+        "curves": _learning(progress),
         "stages": _stages(progress),
     }
 
@@ -40,12 +42,11 @@ def _evaluated(progress: Progress, plan: Plan) -> Iterator[tuple[str, str, dict[
     for stage in plan.stages:
         if not isinstance(stage, Evaluate) or stage.name not in progress.totals:
             continue
-        for cohort in stage.cohorts:
-            for net in expanded(stage.nets):
-                counts = counts_of(progress.totals[stage.name], cohort, net)
-                if counts is not None:
-                    wide = outputs_of(net) > 1
-                    yield cohort, net, multi_class(counts, classes_of(net)) if wide else binary(counts)
+        for cohort, net in product(stage.cohorts, expanded(stage.nets)):
+            counts = counts_of(progress.totals[stage.name], cohort, net)
+            if counts is not None:
+                wide = outputs_of(net) > 1
+                yield cohort, net, multi_class(counts, classes_of(net)) if wide else binary(counts)
 
 
 def _cohorts(progress: Progress, plan: Plan) -> dict[str, Any]:
@@ -54,7 +55,9 @@ def _cohorts(progress: Progress, plan: Plan) -> dict[str, Any]:
         if net in FUSION_NETS:
             cohorts[cohort]["models"][net.removeprefix("fusion/")] = found
     for cohort, entry in cohorts.items():
-        entry["lesions"] = sum(progress.lesions(site, (cohort,)) for site in progress.counts)
+        first = next(iter(entry["models"].values()))
+        declared = sum(progress.lesions(site, (cohort,)) for site in progress.counts)
+        entry |= {"n": first["n"], "support": first["support"], "declared": declared}
     return dict(cohorts)
 
 
@@ -71,8 +74,14 @@ def _statistics(progress: Progress, plan: Plan) -> dict[str, Any]:
     stage = next((s for s in plan.stages if isinstance(s, Statistics) and s.name in progress.totals), None)
     if stage is None or progress.recipe is None:
         return {}
-    r = correlations(progress.totals[stage.name], stage.cohorts)
+    total = progress.totals[stage.name]
+    r = correlations(total, stage.cohorts)
     return {
+        "types": {
+            cohort: dict(zip(LESION_TYPES, total[f"{cohort}|types"].tolist(), strict=True))
+            for cohort in COHORTS
+            if f"{cohort}|types" in total
+        },
         "selected": list(progress.recipe.selected),
         "min_correlation": stage.min_correlation,
         "correlations": {
@@ -82,6 +91,25 @@ def _statistics(progress: Progress, plan: Plan) -> dict[str, Any]:
         "class_weights": {net: list(weights) for net, weights in progress.recipe.class_weights.items()},
         "normaliser": asdict(progress.recipe.normaliser),
     }
+
+
+def _learning(progress: Progress) -> dict[str, dict[str, Any]]:
+    """By stage and net: mean loss by round (counted from 1), and the round whose parameters were kept."""
+    curves: dict[str, dict[str, Any]] = {}
+    for point in progress.curves:
+        curve = curves.setdefault(point.stage, {}).setdefault(point.net, {"rounds": [], "training_loss": []})
+        if point.curve == "training":
+            curve["rounds"].append(point.round)
+            curve["training_loss"].append(point.loss)
+        else:
+            curve.setdefault("validation_rounds", []).append(point.round)
+            curve.setdefault("validation_loss", []).append(point.loss)
+    for curve in (curve for nets in curves.values() for curve in nets.values()):
+        losses = curve.get("validation_loss", [])
+        if losses:
+            last_best = max(i for i, loss in enumerate(losses) if loss == min(losses))
+            curve["best_round"] = curve["validation_rounds"][last_best]
+    return curves
 
 
 def _stages(progress: Progress) -> dict[str, Any]:

@@ -1,10 +1,11 @@
 """How a round's mean change becomes the next net. All work on the sum alone (`additive`), so secure sums suit them.
 
-Flower averages the sites' nets in float32, rounding at every site, n additions in the order of arrival. We add the
-sites' changes exactly and round once, at the end. So the two are bit-equal wherever Flower's arithmetic is exact, and
-otherwise differ by Flower's own rounding: one unit in the last place of the largest weight for a few sites
-(tests/test_strategies.py holds FedAvg and FedProx to 2). FedAdam divides by the size of the change, so there
-Flower's rounding of `mean net - net` is seen multiplied by learning_rate / tau.
+Flower averages the sites' nets in float32 and rounds at every site, in the order of arrival. Our sites send their
+change, which is small and so rounds finely, the sum of changes is exact, and the net is rounded once at the end. So
+the two are bit-equal wherever Flower's arithmetic is exact, and otherwise differ by Flower's own rounding:
+tests/test_strategies.py holds FedAvg and FedProx to 2 units in the last place of the largest weight that was sent, and
+to 1 unit of the true mean. FedAdam divides by the size of the change, so there Flower's rounding of `mean net - net`
+is seen multiplied by learning_rate / tau.
 """
 
 from __future__ import annotations
@@ -99,8 +100,10 @@ class FedAdam:
             change = mean_change[name].to(torch.float32)
             m = self.beta1 * _moment(memory, "m|", name, change) + (1 - self.beta1) * change
             v = self.beta2 * _moment(memory, "v|", name, change) + (1 - self.beta2) * change**2
-            # m and v in float32, the step in float64: as NumPy promotes them in Flower
-            net[name] = (old.double() + rate * m.double() / (v.sqrt() + self.tau).double()).to(old.dtype)
+            # m, v and the divisor in float32, the step in float64: as NumPy promotes them in Flower. The root is
+            # NumPy's as well, because torch's on a CPU is off by one unit for some numbers.
+            divisor = torch.from_numpy(np.asarray(np.sqrt(v.cpu().numpy()))).to(v.device) + self.tau
+            net[name] = (old.double() + rate * m.double() / divisor.double()).to(old.dtype)
             kept |= {f"m|{name}": m, f"v|{name}": v}
         return net, kept
 

@@ -114,9 +114,7 @@ class Train:
 
     def _closed(self, progress: Progress) -> Progress:
         """The best nets become the nets; what lasted within the stage goes."""
-        best = {
-            net: progress.memory[f"best|{net}"] for net in expanded(self.nets) if f"best|{net}" in progress.memory
-        }
+        best = {net: progress.memory[f"best|{net}"] for net in expanded(self.nets) if f"best|{net}" in progress.memory}
         return replace(progress, nets={**progress.nets, **best}, memory={})
 
 

@@ -160,8 +160,8 @@ def draw_lesion(case: Case, settings: PhantomSettings, machine: Machine, irregul
         echo=draw_echo(tissue, cirrhosis, fatty, rng),
         breathing=motion.draw_breathing(settings.breathing_mm, settings.out_of_plane, rng),
         physics=Physics(
-            leakage_db=float(rng.uniform(-31, -26)),
-            noise_db=float(rng.uniform(-37, -33)),
+            leakage_db=float(rng.uniform(-36, -30)),
+            noise_db=float(rng.uniform(-40, -36)),
             destruction_per_frame=float(rng.uniform(1e-4, 3e-4)),
             depth_gain_db=float(rng.normal(0, 1.5)) - (2.5 if fatty else 0.0),
             gain_db=machine.gain_db + float(rng.normal(0, 1.0)),

@@ -20,7 +20,7 @@ from pathlib import Path
 from ceus_models.failures import ExpectedError
 from server.coordinator import Listener
 from server.journal import Journal
-from server.link import Control, RunConfig, RunState, bundle
+from server.link import Control, RunConfig, bundle
 from sim.process_tree import Fleet
 
 _LOOPBACK = "127.0.0.1"
@@ -45,15 +45,16 @@ class Setup:
     """What is started and how long it may take, in seconds.
 
     worker: from start to open socket (reading caches included) · superlink: until it answers · pending: until the
-    SuperLink has started the coordinator. worker_command and fab are replaced in tests only.
+    SuperLink has started the coordinator · dead: from its last sign of life to the end. worker_command and fab are replaced in tests only.
     """
 
     worker_command: WorkerCommand = installed_worker
     fab: bytes = bundle()
     worker_s: float = 600.0
-    superlink_s: float = 60.0
-    pending_s: float = 60.0
-    poll_s: float = 0.5
+    superlink_s: float = 180.0
+    pending_s: float = 180.0
+    dead_s: float = 15.0
+    poll_s: float = 1.0
 
 
 SETUP = Setup()
@@ -74,9 +75,9 @@ def run_processes(
         fleet = stack.enter_context(Fleet(out.resolve() / "logs"))
         superlink = _start(fleet, scratch, plan.resolve(), sites, setup)
         config: RunConfig = {"plan": str(plan.resolve()), "out": str(out.resolve()), "seed": seed, "sites": len(sites)}
-        control = Control(superlink)
+        control = stack.enter_context(Control(superlink))
         run = control.submit(config, setup.fab)
-        _require_completed(_follow(control, run, fleet, _teller(journal, on_event), setup), journal, fleet)
+        _follow(control, run, fleet, journal, on_event, setup)
 
 
 def _start(fleet: Fleet, scratch: Path, plan: Path, sites: Mapping[str, Path], setup: Setup) -> str:
@@ -107,26 +108,41 @@ def _listen(port: int) -> list[str]:
     return ["--host", _LOOPBACK, "--port", str(port)]
 
 
-def _follow(control: Control, run: int, fleet: Fleet, tell: Callable[[], None], setup: Setup) -> RunState:
-    """Wait for the end of the run, as long as every process lives; its last state."""
+@dataclass
+class _Coordinator:
+    """Whether the coordinator's process is at work; Flower itself takes a minute to notice that one died."""
+
+    journal: Journal
+    grace_s: float
+    last_seen: float | None = None
+
+    def is_dead(self) -> bool:
+        now = time.monotonic()
+        if self.journal.is_held():
+            self.last_seen = now
+        return self.last_seen is not None and now - self.last_seen > self.grace_s
+
+
+def _follow(
+    control: Control, run: int, fleet: Fleet, journal: Journal, listener: Listener | None, setup: Setup
+) -> None:
+    """Wait for the end of the run, as long as every process lives. Raises ExpectedError if it was not a good one."""
+    tell, coordinator = _teller(journal, listener), _Coordinator(journal, setup.dead_s)
     pending_until = time.monotonic() + setup.pending_s
     while True:
         state = control.state(run)
         tell()  # after the state was asked for: when the run has finished, all its events are there
-        if state.finished:
-            return state
+        if state.completed:
+            return
+        if state.finished or coordinator.is_dead():
+            said = journal.failure() or f"the coordinator stopped ({state.details.strip() or 'it was killed'})"
+            raise ExpectedError(f"{said}. Its log: {fleet.log('superlink')}")
         if not state.started and time.monotonic() > pending_until:
             raise ExpectedError(
                 f"no coordinator was started within {setup.pending_s:.0f} s; see {fleet.log('superlink')}"
             )
         fleet.check()
         time.sleep(setup.poll_s)
-
-
-def _require_completed(state: RunState, journal: Journal, fleet: Fleet) -> None:
-    if not state.completed:
-        said = journal.failure() or f"the coordinator stopped ({state.details.strip() or 'no reason given'})"
-        raise ExpectedError(f"{said}. Its log: {fleet.log('superlink')}")
 
 
 def _teller(journal: Journal, on_event: Listener | None) -> Callable[[], None]:

@@ -100,7 +100,7 @@ def layout_of(maker: Maker, pane: tuple[int, int], contrast_only: bool) -> Layou
     """Where the panes (h, w) lie. All distances scale with the pane; rows and columns are even, as codecs want."""
     height, width = pane
     edge, gap = max(round(0.09 * width), 8), max(round(0.04 * width), 4)
-    banner = max(round(maker.banner * height), 12)
+    banner = max(round(maker.banner * height), 16)
     foot = max(round(0.09 * height), 9)
     top = banner + gap // 2
     if contrast_only:
@@ -136,7 +136,7 @@ def compose(contrast: U8, bmode: U8 | None, seconds: Sequence[float], maker: Mak
             _paste(screen, layout.bmode, bmode[i][:, :, None])
         minutes, rest = divmod(int(second), 60)
         text = f"{minutes:02d}:{rest:02d} MI 0.08"
-        _write(screen, text, (layout.contrast[0], layout.rows - 3), 0.6 * _size(layout))
+        _write(screen, text, (layout.contrast[0], layout.rows - 3), _text_px(layout))
         yield screen
 
 
@@ -144,8 +144,9 @@ def _paste(screen: U8, box: Box, pixels: U8) -> None:
     screen[box[1] : box[3], box[0] : box[2]] = pixels
 
 
-def _size(layout: Layout) -> float:
-    return float(min(layout.banner, 0.03 * layout.columns + 4))
+def _text_px(layout: Layout) -> float:
+    """Height of the capitals: two lines fit the banner, and a name fits the screen."""
+    return min(0.36 * layout.banner, 0.03 * layout.columns)
 
 
 def _write(screen: U8, text: str, at: tuple[int, int], height_px: float) -> None:
@@ -157,16 +158,17 @@ def _frame(layout: Layout, maker: Maker, caption: Caption) -> U8:
     """Everything on the screen that never changes: banner, bars, ruler, marks."""
     screen = np.zeros((layout.rows, layout.columns, 3), np.uint8)
     screen[: layout.banner] = (18, 20, 26)
-    size = 0.62 * _size(layout)
-    line = max(int(0.45 * layout.banner), 6)
+    size = _text_px(layout)
+    line = int(0.45 * layout.banner)
     _write(screen, f"{caption.patient} {caption.patient_id}", (2, line), size)
-    _write(screen, f"{caption.hospital} {caption.date} {maker.model}", (2, layout.banner - 1), size)
+    _write(screen, f"{caption.hospital} {caption.date} {maker.model}", (2, layout.banner - 2), size)
     for box, tint in ((layout.contrast, maker.tint), (layout.bmode, "grey")):
         if box is None:
             continue
         _bar(screen, box, TINTS[tint], layout)
         _ruler(screen, box)
-        _write(screen, maker.mark, (box[0] - 7, box[1] + 8), size)
+        if box[0] < layout.columns / 3:
+            _write(screen, maker.mark, (box[0] - 7, box[1] + 8), size)
     return screen
 
 

@@ -24,8 +24,8 @@ FWHM_PER_SIGMA = 1.82
 class Flow:
     """How the field refreshes per frame: share of the power that stays, and correlation of the rest."""
 
-    static: float = 0.60
-    correlation: float = 0.79
+    static: float = 0.50
+    correlation: float = 0.80
 
 
 MEASURED_FLOW = Flow()

@@ -31,7 +31,7 @@ def run(hospital: SmallHospital, command: str, *more: str) -> int:
 
 def test_check_of_a_clean_folder_ends_with_0(hospital: SmallHospital, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(hospital, "check") == 0
-    assert "3 lesions can be used" in capsys.readouterr().out
+    assert "usable lesions: 3" in capsys.readouterr().out
 
 
 def test_check_tells_all_faults_and_ends_with_1(
@@ -48,8 +48,8 @@ def test_check_tells_all_faults_and_ends_with_1(
         "fll_type",
         "one of HCC, HM, ICC, HH, HA, OT",
         "missing-outline",
-        "2 faults",
-        "1 lesions",
+        "faults: 2",
+        "usable lesions: 1",
     ):
         assert part in out
 
@@ -76,7 +76,7 @@ def test_index_skips_counts_and_keeps(hospital: SmallHospital, capsys: pytest.Ca
     report = json.loads(capsys.readouterr().out)
     assert (report["read"], report["made"], report["skipped"]) == (2, 2, {"unknown-type": 1})
     assert run(hospital, "index", "--workers", "1") == 0
-    assert "2 lesions read (0 newly made), 1 skipped" in capsys.readouterr().out
+    assert "lesions read: 2 (newly made 0), skipped: 1" in capsys.readouterr().out
 
 
 def test_index_above_the_sites_limit_is_an_expected_error(

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
+from fake_sites import federation
 
 from ceus_models.failures import ExpectedError
 from ceus_models.seeds import seed_of
@@ -18,7 +18,6 @@ from server.participation import Quorum
 from server.plan import Plan
 from server.stages import Evaluate, Hello, Statistics
 from server.train_stage import Train, Validation
-from fake_sites import federation
 
 RULE = LocalRule(batch_size=8)
 
@@ -174,7 +173,9 @@ def test_too_few_sites_stop_the_study_by_name_and_it_can_be_resumed(undisturbed,
     def lose(task, answer):
         return Lost("site-38", "no answer within 60 s") if task.kind == "train" else answer
 
-    with pytest.raises(ExpectedError, match=r"fusion, train round 1: .*site-38: no answer within 60 s.*last saved round"):
+    with pytest.raises(
+        ExpectedError, match=r"fusion, train round 1: .*site-38: no answer within 60 s.*last saved round"
+    ):
         run(small_plan(), federation(spoil={"site-38": lose}), Store(tmp_path), 7)
     progress = run(small_plan(), federation(), Store(tmp_path), 7)
     assert digests(progress) == digests(undisturbed[0])

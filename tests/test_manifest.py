@@ -194,6 +194,17 @@ def test_all_faults_of_all_rows_come_at_once(hospital: Hospital) -> None:
     assert "looks like g/dL" in by_column["ALB"].value
 
 
+@pytest.mark.parametrize(("word", "value", "remedy"), [("FNH", '"FNH"', '"OT"'), ("WANG", '"aaaa"', "one of these")])
+def test_an_unknown_type_is_shown_only_if_it_is_a_word_of_the_trade(
+    hospital: Hospital, word: str, value: str, remedy: str
+) -> None:
+    hospital.rows[0]["fll_type"] = word
+    _, (fault,) = hospital.read()
+    assert fault.value == value
+    assert remedy in fault.remedy
+    assert fault.rule == "one of HCC, HM, ICC, HH, HA, OT, or blank"
+
+
 def test_a_duplicate_lesion_is_told_in_every_row_and_none_of_them_is_used(hospital: Hospital) -> None:
     hospital.rows[4]["lesion_id"] = "L1"
     rows, faults = hospital.read()

@@ -283,6 +283,12 @@ def test_missing_sections_are_left_out(page: Page) -> None:
     assert {"headline", "cohorts", "modules", "models", "comparison", "participation"} <= set(page.ids)
 
 
+def small_cohort(results: dict[str, Any], cohort: str) -> dict[str, Any]:
+    """The results of a cohort with one model only, which draw fast."""
+    found = results["cohorts"][cohort]
+    return {**found, "models": {"DCB": found["models"]["DCB"]}}
+
+
 def blanked(raw: Any) -> Any:
     """Every number replaced by null, as where all support is too small."""
     if isinstance(raw, dict):
@@ -300,9 +306,7 @@ def test_values_that_are_null_show_as_dashes() -> None:
 
 
 def test_one_metric_that_is_null_leaves_the_others(results: dict[str, Any]) -> None:
-    some = copy.deepcopy(results)
-    some["cohorts"] = {"external_test_c": some["cohorts"]["external_test_c"]}
-    some["curves"], some["nets"] = {}, {}
+    some = {"cohorts": {"external_test_c": copy.deepcopy(small_cohort(results, "external_test_c"))}}
     model = some["cohorts"]["external_test_c"]["models"]["DCB"]
     model["recall"]["OT"] = model["macro_auc"] = model["one_vs_rest_accuracy"]["OT"] = model["roc"]["OT"] = None
     found = parsed(report_html(some))
@@ -312,7 +316,8 @@ def test_one_metric_that_is_null_leaves_the_others(results: dict[str, Any]) -> N
 
 
 def test_the_same_results_give_the_same_page(results: dict[str, Any]) -> None:
-    some = {**results, "cohorts": {"internal_test": results["cohorts"]["internal_test"]}, "curves": {}}
+    kept = ("statistics", "participation", "digests", "stages", "skipped", "comparison")
+    some = {"cohorts": {"internal_test": small_cohort(results, "internal_test")}, **{key: results[key] for key in kept}}
     assert report_html(some) == report_html(copy.deepcopy(some))
 
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 import torch
+from fake_sites import FakeSite, lesions_of
 
 from ceus_models.taxonomy import COHORTS
 from ceus_models.wire import LocalRule, Task, Update
-from fake_sites import FakeSite, lesions_of
 from server.participation import Record
 from server.progress import Progress
 from server.screening import Gate, reference_of

@@ -32,6 +32,11 @@ def net(seed, dyadic=False):
     return {name: torch.from_numpy(np.asarray(draw(shape), np.float32)) for name, shape in SHAPES.items()}
 
 
+def near(current, seed):
+    """A site's net after a round: the global one, moved by about a hundredth."""
+    return {name: t + 0.01 * net(seed)[name] for name, t in current.items()}
+
+
 def mean_change(current, locals_, weights):
     """As the coordinator takes it: exact sums of weight · change, divided once."""
     total = Total()
@@ -59,16 +64,18 @@ def flower_step(strategy, current, locals_, weights, number=1):
     return {name: torch.from_numpy(np.asarray(array.numpy())) for name, array in arrays.items()}
 
 
-def ulps(ours, theirs):
-    """Largest difference in units of the last place of the largest weight of the tensor."""
+def ulps(found, other, locals_):
+    """Largest difference in units of the last place of the largest weight that a site sent for the tensor."""
     return max(
-        float((ours[name].double() - theirs[name].double()).abs().max())
-        / float(np.spacing(np.float32(theirs[name].abs().max())))
-        for name in ours
+        float((found[name].double() - other[name].double()).abs().max())
+        / float(np.spacing(np.float32(max(float(local[name].abs().max()) for local in locals_))))
+        for name in found
     )
 
 
-@pytest.mark.parametrize(("ours", "theirs"), [(FedAvg(), FlowerFedAvg()), (FedProx(0.1), FlowerFedProx(proximal_mu=0.1))])
+@pytest.mark.parametrize(
+    ("ours", "theirs"), [(FedAvg(), FlowerFedAvg()), (FedProx(0.1), FlowerFedProx(proximal_mu=0.1))]
+)
 def test_bit_equal_to_flower_where_its_arithmetic_is_exact(ours, theirs):
     current, locals_, weights = net(0, True), [net(i, True) for i in (1, 2, 3)], [4, 8, 4]
     stepped, memory = ours.step(current, mean_change(current, locals_, weights), {})
@@ -77,23 +84,21 @@ def test_bit_equal_to_flower_where_its_arithmetic_is_exact(ours, theirs):
     assert all(torch.equal(stepped[name], expected[name]) for name in current)
 
 
-@pytest.mark.parametrize(("ours", "theirs"), [(FedAvg(), FlowerFedAvg()), (FedProx(0.1), FlowerFedProx(proximal_mu=0.1))])
-def test_within_two_units_of_flower_on_any_numbers_and_nearer_to_the_truth(ours, theirs):
+@pytest.mark.parametrize(
+    ("ours", "theirs"), [(FedAvg(), FlowerFedAvg()), (FedProx(0.1), FlowerFedProx(proximal_mu=0.1))]
+)
+def test_within_two_units_of_flower_on_any_numbers_and_one_of_the_truth(ours, theirs):
     weights = [17, 3, 41]
     for seed in range(20):
-        current, locals_ = net(seed), [net(100 * seed + i) for i in (1, 2, 3)]
+        current = net(seed)
+        locals_ = [near(current, 100 * seed + i) for i in (1, 2, 3)]
         stepped, _ = ours.step(current, mean_change(current, locals_, weights), {})
-        expected = flower_step(theirs, current, locals_, weights)
-        assert ulps(stepped, expected) <= 2
         truth = {
             name: sum(w * local[name].double() for w, local in zip(weights, locals_, strict=True)) / sum(weights)
             for name in current
         }
-        error = {
-            who: max(float((found[name].double() - truth[name]).abs().max()) for name in current)
-            for who, found in (("ours", stepped), ("theirs", expected))
-        }
-        assert error["ours"] <= error["theirs"] + 2.0**-24
+        assert ulps(stepped, flower_step(theirs, current, locals_, weights), locals_) <= 2
+        assert ulps(stepped, truth, locals_) <= 1
 
 
 def test_fedadam_is_bit_equal_to_flower_over_rounds_where_the_mean_is_exact():
@@ -109,13 +114,13 @@ def test_fedadam_is_bit_equal_to_flower_over_rounds_where_the_mean_is_exact():
 
 
 def test_fedadam_differs_from_flower_by_the_rounding_of_its_mean_over_tau():
-    ours, theirs = FedAdam(), FlowerFedAdam()
     weights = [17, 3, 41]
     for seed in range(10):
-        current, locals_ = net(seed), [net(100 * seed + i) for i in (1, 2, 3)]
+        ours, theirs, current = FedAdam(), FlowerFedAdam(), net(seed)
+        locals_ = [near(current, 100 * seed + i) for i in (1, 2, 3)]
         stepped, _ = ours.step(current, mean_change(current, locals_, weights), {})
         expected = flower_step(theirs, current, locals_, weights)
-        rounding = 2 * np.spacing(np.float32(4.0))
+        rounding = 2 * float(np.spacing(np.float32(max(float(t.abs().max()) for t in current.values()))))
         bound = ours.learning_rate / ours.tau * rounding
         assert all(float((stepped[n] - expected[n]).abs().max()) <= bound for n in current)
 

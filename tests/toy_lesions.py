@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
+from pydantic import TypeAdapter
 
 from ceus_models.nets import initial_state
 from ceus_models.sample import Sample
@@ -10,6 +13,7 @@ from ceus_models.state import digest, prefixed
 from ceus_models.taxonomy import LESION_TYPES, SUBMODELS
 from ceus_models.wire import Architecture, LocalRule, Normaliser, Recipe, Task
 
+RECIPE = TypeAdapter(Recipe)
 TINY = Architecture(spatial_depth=10, temporal_depth=10, width=2, hidden=4)
 
 
@@ -42,9 +46,16 @@ def lesions(count: int, cohort: str = "training_a", first: int = 0) -> list[Samp
     return [lesion(first + i, cohort) for i in range(count)]
 
 
+@functools.cache
+def made(net: str, given: str, seed: int) -> dict:
+    return initial_state(net, RECIPE.validate_json(given), seed)
+
+
 def states(nets: tuple[str, ...], given: Recipe, seed: int = 1) -> dict:
     return {
-        name: tensor for net in nets for name, tensor in prefixed(initial_state(net, given, seed), f"{net}|").items()
+        name: tensor
+        for net in nets
+        for name, tensor in prefixed(made(net, RECIPE.dump_json(given).decode(), seed), f"{net}|").items()
     }
 
 

@@ -84,6 +84,8 @@ def confusion_figure(results: Results, cohort: str, model: str) -> str | None:
     if not raw:
         return None
     counts = np.array([[_cell(cell) for cell in row] for row in raw])  # (true, predicted), NaN where withheld
+    if np.isnan(counts).all():
+        return None
     title = f"{COHORT_TITLES[cohort]}, model {model}"
 
     def draw(figure: Figure) -> None:

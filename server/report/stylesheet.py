@@ -27,13 +27,16 @@ caption { text-align: left; color: var(--soft); padding: 0 0 .4rem; caption-side
 th, td { padding: .34rem .7rem; border-bottom: 1px solid var(--line); text-align: right; vertical-align: top;
   white-space: nowrap; }
 th:first-child { text-align: left; position: sticky; left: 0; background: #fff; }
+/* a line of its own: the border of a sticky cell is lost to rounding where its table scrolls */
+tbody th:first-child { border-bottom: 0; box-shadow: inset 0 -1px var(--line); }
 thead th { border-bottom: 2px solid var(--ink); font-weight: 600; vertical-align: bottom; }
+thead th:first-child { border-bottom: 0; padding-bottom: calc(.34rem + 2px); box-shadow: inset 0 -2px var(--ink); }
 tbody th { font-weight: 500; }
 .prose th, .digest th { text-align: left; }
 .prose td { text-align: left; white-space: normal; }
 .prose td:nth-child(4) { min-width: 9rem; }
 .best { font-weight: 700; }
-small { display: block; white-space: normal; color: var(--soft); font-size: .8em; font-weight: 400; }
+small { display: block; color: var(--soft); font-size: .8em; font-weight: 400; }
 .study { color: var(--soft); background: var(--wash); }
 code { font: .85em/1.4 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; overflow-wrap: anywhere; }
 .digest td { white-space: normal; text-align: left; }
@@ -58,6 +61,7 @@ footer { margin-top: 3rem; padding-top: 1rem; padding-bottom: 2rem; border-top: 
   main, header, footer { padding-left: .9rem; padding-right: .9rem; }
   th, td { padding: .3rem .45rem; }
   table { font-size: .84rem; }
+  #headline small, #headline thead th { white-space: normal; }
 }
 @media print { nav { display: none; } section { break-inside: auto; } figure { break-inside: avoid; } }
 """

@@ -21,6 +21,7 @@ from server.report.values import Results, at, estimate, how_many, number, sectio
 _TRAINING, _VALIDATION = canvas.look(0), canvas.look(1)
 ANSWERS: Mapping[str, tuple[str, str]] = {  # what became of a site in a round: fill and hatch
     "counted": ("#4a8fd0", ""),
+    "idle": ("#b9d4ee", ""),
     "not asked": ("#eef1f4", ""),
     "refused": ("#e69f00", "//"),
     "excluded": ("#d55e00", "xx"),
@@ -135,8 +136,8 @@ def net_roc_figure(results: Results, module: str, cohort: str = "validation") ->
 
 
 def outcomes(entry: Mapping[str, Any]) -> dict[str, int]:
-    """How many sites of a round were counted, not asked, refused, excluded and lost."""
-    found = {name: how_many(entry.get(name)) for name in ("counted", "refused", "excluded", "lost")}
+    """How many sites of a round were counted, idle (nothing to learn from), not asked, refused, excluded and lost."""
+    found = {name: how_many(entry.get(name)) for name in ("counted", "idle", "refused", "excluded", "lost")}
     return {**found, "not asked": max(0, how_many(entry.get("registered")) - how_many(entry.get("asked")))}
 
 
@@ -154,7 +155,9 @@ def participation_figure(results: Results) -> str | None:
         for name, height in _shares(entries).items():
             colour, hatch = ANSWERS[name]
             top = bottom + np.repeat(height, 2)
-            axes.fill_between(edges, bottom, top, color=colour, hatch=hatch, edgecolor="white", linewidth=0)
+            keep = _corners(bottom, top)
+            x, below, above = edges[keep], bottom[keep], top[keep]
+            axes.fill_between(x, below, above, color=colour, hatch=hatch, edgecolor="white", linewidth=0)
             bottom = top
         _mark_stages(axes, [str(entry.get("stage")) for entry in entries], starts)
         axes.set(xlim=(0, starts[-1]), ylim=(0, 1), ylabel="Share of sites")
@@ -163,6 +166,12 @@ def participation_figure(results: Results) -> str | None:
         figure.legend(patches, list(ANSWERS), loc="lower center", ncols=3, fontsize=7.5)
 
     return canvas.svg("participation", "Who took part in each round", Frame(5.2, 2.6, bottom=1.0, top=0.1), draw)
+
+
+def _corners(bottom: npt.NDArray[np.float64], top: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    """Where a band turns, and its ends: the points between would only make the drawing large."""
+    flat = (np.diff(bottom) == 0) & (np.diff(top) == 0)
+    return np.concatenate([[True], ~(flat[:-1] & flat[1:]), [True]])
 
 
 def _shares(entries: Sequence[Mapping[str, Any]]) -> dict[str, npt.NDArray[np.float64]]:

@@ -1,0 +1,126 @@
+"""The time-intensity curve against curves and areas known in closed form."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from made_clips import to_levels
+
+from client import tic
+
+SECONDS = np.arange(0, 60, 0.1)
+NOTHING_HELD = np.zeros(len(SECONDS), dtype=bool)
+F64 = npt.NDArray[np.float64]
+
+
+def lognormal(seconds: F64, arrival: float = 10.0, mode: float = 12.0) -> F64:
+    """Peak 1 at arrival + mode."""
+    after = np.clip(seconds - arrival, 1e-6, None)
+    return np.exp(-0.5 * (np.log(after / mode) / 0.55) ** 2)
+
+
+def test_speckle_is_linearised_before_it_is_averaged() -> None:
+    draw = np.random.default_rng(0)
+    frames = to_levels(draw.exponential(1e-3, (20, 120, 120)))
+    square = np.array([[10.0, 10.0], [100.0, 10.0], [100.0, 100.0], [10.0, 100.0]])
+    still = np.zeros((20, 2), dtype=np.float32)
+    linear = tic.roi_mean(frames, square, still, tic.linear_table(60.0, True)).mean()
+    raw = tic.roi_mean(frames, square, still, tic.linear_table(60.0, False)).mean()
+    assert 10 * np.log10(linear) - 60 == pytest.approx(-30.0, abs=0.1)
+    assert raw * 60 - 60 == pytest.approx(-32.5, abs=0.2)  # averaging decibels reads 2.51 dB low
+
+
+def test_the_mean_is_that_of_the_outline_where_the_lesion_went() -> None:
+    frames = np.zeros((3, 40, 40), dtype=np.uint8)
+    shift = np.array([[0, 0], [7, -3], [-15, 0]], dtype=np.float32)
+    for frame, (x, y) in zip(frames, shift.astype(int), strict=True):
+        frame[10 + y : 21 + y, max(0, 12 + x) : 23 + x] = 255
+    square = np.array([[12.0, 10.0], [22.0, 10.0], [22.0, 20.0], [12.0, 20.0]])
+    means = tic.roi_mean(frames, square, shift, tic.linear_table(60.0, False))
+    assert means == pytest.approx([1.0, 1.0, 1.0])  # the margin is not in it; nor is what left the pane
+    gone = tic.roi_mean(frames, square, shift + 100, tic.linear_table(60.0, False))
+    assert np.isnan(gone).all()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_peak_of_a_noisy_curve_is_within_a_second(seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    values = lognormal(SECONDS) * draw.normal(1, 0.06, len(SECONDS)) + 0.01
+    curve = tic.curve(values, SECONDS, NOTHING_HELD, 2.0)
+    assert SECONDS[curve.peak] == pytest.approx(22.0, abs=1.0)
+    assert curve.enhances
+
+
+def test_smoothing_keeps_a_line_to_its_ends_at_irregular_times() -> None:
+    draw = np.random.default_rng(1)
+    seconds = np.cumsum(draw.uniform(0.03, 0.4, 200))
+    seconds[120:] += 40  # a gap
+    line = 3.0 + 0.5 * seconds
+    assert tic.smooth(line, seconds, 2.0) == pytest.approx(line)
+    noise = draw.normal(0, 1, 200)
+    assert tic.smooth(line + noise, seconds, 2.0)[20:100].std() == pytest.approx(line[20:100].std(), rel=0.1)
+    assert tic.smooth(noise, seconds, 2.0).std() < 0.5
+
+
+def test_frames_out_of_the_plane_do_not_bend_the_curve() -> None:
+    clean = lognormal(SECONDS)
+    outside = (SECONDS > 35) & (SECONDS < 38) | (SECONDS > 58)
+    values = np.where(outside, 5.0, clean)
+    curve = tic.curve(values, SECONDS, outside, 2.0)
+    assert SECONDS[curve.peak] == pytest.approx(22.0, abs=0.3)
+    assert np.abs(curve.smoothed - clean).max() < 0.05
+    assert SECONDS[tic.curve(values, SECONDS, NOTHING_HELD, 2.0).peak] > 35  # what bridging prevents
+
+
+def test_with_most_frames_held_values_are_taken_as_they_are() -> None:
+    outside = SECONDS > 12
+    curve = tic.curve(lognormal(SECONDS), SECONDS, outside, 2.0)
+    assert SECONDS[curve.peak] == pytest.approx(22.0, abs=0.3)
+
+
+def test_a_curve_that_still_rises_peaks_at_its_last_frame() -> None:
+    curve = tic.curve(np.clip(SECONDS - 10, 0, None), SECONDS, NOTHING_HELD, 2.0)
+    assert (curve.peak, curve.enhances) == (len(SECONDS) - 1, True)
+    found = tic.parameters(curve, SECONDS)
+    assert found["TTP"] == pytest.approx(49.9, abs=3)
+    assert not {"WoAUC", "WoR", "FT"} & set(found)
+
+
+@pytest.mark.parametrize("level", [0.0, 1.0, np.nan])
+def test_a_dark_or_constant_curve_has_no_peak(level: float) -> None:
+    curve = tic.curve(np.full(len(SECONDS), level), SECONDS, NOTHING_HELD, 2.0)
+    assert not curve.enhances
+    assert np.isfinite(curve.smoothed).all()
+    assert set(tic.parameters(curve, SECONDS)) == {"peak_s"}
+
+
+def test_parameters_of_a_triangle_in_closed_form() -> None:
+    """Rise of 10 from 10 s to 20 s, fall to 0 at 40 s, base 2: every parameter follows from the corners."""
+    values = 2.0 + np.interp(SECONDS, [10, 20, 40], [0, 10, 0])
+    curve = tic.Tic(values, values, int(np.argmax(values)), True)
+    found = tic.parameters(curve, SECONDS)
+    expected = {
+        "base": 2.0,
+        "PE": 10.0,
+        "PE_dB": 10 * np.log10(6),
+        "t0": 10.5,  # 5 % of the rise
+        "peak_s": 20.0,
+        "TTP": 9.5,
+        "RT": 10.0,
+        "WiR": 1.0,
+        "WiAUC": 50.0 - 0.125,
+        "WiPI": 4.9875,
+        "FT": 20.0,
+        "WoR": 0.5,
+        "WoAUC": 100.0,
+    }
+    assert {name: found[name] for name in expected} == pytest.approx(expected, rel=0.01)
+    assert found["mTT"] == pytest.approx((50 * (10 + 20 / 3) + 100 * (20 + 20 / 3)) / 150 - 10.5, rel=0.01)
+
+
+def test_a_clip_that_starts_at_the_peak_has_only_its_time() -> None:
+    falling = np.exp(-SECONDS / 20)
+    curve = tic.curve(falling, SECONDS, NOTHING_HELD, 2.0)
+    assert curve.peak == 0
+    assert tic.parameters(curve, SECONDS) == {"peak_s": 0.0}
