@@ -51,7 +51,8 @@ _FLAT = 0.5
 @dataclass(frozen=True, eq=False)
 class Track:
     """shift f32 (t 2): x and y of the box from its place in the annotated frame, px · correlation f32 (t) at the peak ·
-    held bool (t): below the gate, so the box stayed where it was · method: one of METHODS.
+    0 where it is beyond reach · held bool (t): below the gate or beyond reach, so the box stayed where it was ·
+    method: one of METHODS.
     """
 
     shift: F32
@@ -134,7 +135,7 @@ class _Search:
         return _reduced(cast(U8, cv2.getRectSubPix(frame, size, center)), self.scale)
 
     def _best(self, frame: U8, template: F32, around: Shift, reach: int) -> tuple[Shift, float] | None:
-        """None where the peak lies on the rim of a near search: the true one may lie further."""
+        """None where the highest correlation lies on the rim: the true place lies further off."""
         x, y = (round(value / self.scale) for value in around)
         rows, columns = template.shape
         x0 = self.origin[0] + (x - reach) * self.scale
@@ -143,8 +144,7 @@ class _Search:
         window = _reduced(_cut(frame, (x0, y0, x0 + width, y0 + height)), self.scale)
         scores = cast(F32, cv2.matchTemplate(window, template, cv2.TM_CCOEFF_NORMED))
         _, peak, _, (column, row) = cv2.minMaxLoc(scores)
-        rim = column in (0, 2 * reach) or row in (0, 2 * reach)
-        if (rim and reach < self.reach) or not math.isfinite(peak):
+        if reach > 0 and (column in (0, 2 * reach) or row in (0, 2 * reach)):
             return None
         dx = x + column - reach + _vertex(scores[row, :], column)
         dy = y + row - reach + _vertex(scores[:, column], row)

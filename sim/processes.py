@@ -45,7 +45,8 @@ class Setup:
     """What is started and how long it may take, in seconds.
 
     worker: from start to open socket (reading caches included) · superlink: until it answers · pending: until the
-    SuperLink has started the coordinator · dead: from its last sign of life to the end. worker_command and fab are replaced in tests only.
+    SuperLink has started the coordinator · dead: from the coordinator's last sign of life to the end of the run.
+    worker_command and fab are replaced in tests only.
     """
 
     worker_command: WorkerCommand = installed_worker
@@ -84,20 +85,16 @@ def _start(fleet: Fleet, scratch: Path, plan: Path, sites: Mapping[str, Path], s
     """Start everything and wait until it answers; the SuperLink's address."""
     ports = _free_ports(1 + len(sites))
     superlink = f"{_LOOPBACK}:{ports[0]}"
-    command = [_script("flower-superlink"), "--insecure", "--host", _LOOPBACK, "--port", str(ports[0])]
-    fleet.start(
-        "superlink", [*command, "--disable-runtime-dependency-installation"], _environment(scratch / "superlink")
-    )
+    command = [_script("flower-superlink"), "--insecure", "--disable-runtime-dependency-installation"]
+    fleet.start("superlink", [*command, *_listen(ports[0])], _environment(scratch / "superlink"))
     sockets = {name: scratch / f"{number}.sock" for number, name in enumerate(sorted(sites))}
     for name, path in sockets.items():
         worker = setup.worker_command(sites[name].resolve(), plan, path)
         fleet.start(f"worker-{name}", worker, {**os.environ, "OMP_NUM_THREADS": "1"})
     for (name, path), port in zip(sockets.items(), ports[1:], strict=True):
-        node = ["--insecure", "--superlink", superlink, "--host", _LOOPBACK, "--port", str(port)]
+        command = [_script("flower-supernode"), "--insecure", "--superlink", superlink, *_listen(port)]
         config = ["--node-config", f'site="{name}" socket="{path}"']
-        fleet.start(
-            f"node-{name}", [_script("flower-supernode"), *node, *config], _environment(scratch / f"node-{port}")
-        )
+        fleet.start(f"node-{name}", [*command, *config], _environment(scratch / f"node-{port}"))
     _await(fleet, "the SuperLink", lambda: _is_healthy(ports[0]), setup.superlink_s)
     for name, path in sockets.items():
         _await(fleet, f"the worker of {name}", path.is_socket, setup.worker_s)
@@ -127,7 +124,7 @@ def _follow(
     control: Control, run: int, fleet: Fleet, journal: Journal, listener: Listener | None, setup: Setup
 ) -> None:
     """Wait for the end of the run, as long as every process lives. Raises ExpectedError if it was not a good one."""
-    tell, coordinator = _teller(journal, listener), _Coordinator(journal, setup.dead_s)
+    tell, coordinator = _teller(journal, on_event), _Coordinator(journal, setup.dead_s)
     pending_until = time.monotonic() + setup.pending_s
     while True:
         state = control.state(run)

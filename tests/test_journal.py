@@ -68,12 +68,14 @@ def test_a_failure_is_said_whole_and_forgotten_by_the_next_run(tmp_path: Path) -
 def test_a_folder_has_one_coordinator_and_its_death_frees_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("server.journal._LOCK_S", 0.1)
     code = (
-        "import sys, time; from pathlib import Path; from server.journal import Journal\n"
-        "with Journal(Path(sys.argv[1])).held(): print('held', flush=True); time.sleep(600)"
+        "import fcntl, sys, time; lock = open(sys.argv[1], 'w'); fcntl.flock(lock, fcntl.LOCK_EX)\n"
+        "print('held', flush=True); time.sleep(600)"
     )
     journal = Journal(tmp_path)
     assert not journal.is_held()
-    with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE) as other:
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path / ".coordinator.lock")], stdout=subprocess.PIPE
+    ) as other:
         assert other.stdout
         other.stdout.readline()
         assert journal.is_held()

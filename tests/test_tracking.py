@@ -84,3 +84,17 @@ def test_a_large_box_is_searched_at_lower_resolution_with_sub_pixel_error() -> N
     made = speckle_clip(5, frames=40, side=320)
     track = follow(made.bmode, made.reference, (30, 30, 290, 290), BMODE, SETTINGS)
     assert errors(made, track).mean() < 0.6
+
+
+@pytest.mark.parametrize("method", [BMODE, CONTRAST])
+def test_motion_beyond_reach_is_held_and_leaves_no_drift(method: str) -> None:
+    """A peak on the rim of the search is not a place; a running mean that took it in would walk away with it."""
+    made = clip(1)
+    frames = made.bmode if method == BMODE else made.contrast
+    near = Processing(margin_px=8.0, max_shift_px=5.0)
+    track = follow(frames, made.reference, box_around(made.polygon, 8.0), method, near)
+    beyond = np.abs(made.shift).max(axis=1) > 6
+    shown = made.seconds > 18
+    assert beyond[shown].any()
+    assert track.held[beyond & shown].all()
+    assert errors(made, track)[~track.held & shown].max() < 1.5
