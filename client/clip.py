@@ -39,7 +39,9 @@ _EQUAL_PX = 2
 """Panes of a dual view have the same size up to this."""
 _MORE_COLOUR = 1.5
 """By how many levels of mean |R - B| the contrast pane must be more coloured than the other."""
-_CHUNK = 256
+_RESERVED_BYTES = 1 << 28
+"""Address space of a pane, reserved at once: memory is taken page by page as frames come, and given back at the end.
+Growing costs as much as half of the decoding, so it is left to clips that are longer than this."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,13 +149,14 @@ class _Reel:
     def __init__(self, box: Box) -> None:
         x0, y0, x1, y1 = box
         self._rows, self._columns = slice(y0, y1), slice(x0, x1)
-        self._levels = np.empty((_CHUNK, y1 - y0, x1 - x0), dtype=np.uint8)
+        self._chunk = max(1, _RESERVED_BYTES // max(1, (y1 - y0) * (x1 - x0)))
+        self._levels = np.empty((self._chunk, y1 - y0, x1 - x0), dtype=np.uint8)
         self.frames = 0
 
     def append(self, picture: U8, name: str) -> None:
         """Adds the pane's part of a screen (h w 3), inverted by the named tint."""
         if self.frames == len(self._levels):
-            self._levels.resize((self.frames + _CHUNK, *self._levels.shape[1:]), refcheck=False)
+            self._levels.resize((self.frames + self._chunk, *self._levels.shape[1:]), refcheck=False)
         pane = picture[self._rows, self._columns]
         if pane.shape[:2] != self._levels.shape[1:]:
             raise ClipError(

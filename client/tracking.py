@@ -50,7 +50,7 @@ _FLAT = 0.5
 
 @dataclass(frozen=True, eq=False)
 class Track:
-    """shift f32 (t 2): x and y of the box from its place in the annotated frame, px · correlation f32 (t) at the peak ·
+    """shift f32 (t 2): x and y of the box from its place in the annotated frame, px · correlation f32 (t) at the peak,
     0 where it is beyond reach · held bool (t): below the gate or beyond reach, so the box stayed where it was ·
     method: one of METHODS.
     """

@@ -26,7 +26,7 @@ from sim.render import render
 from sim.scanner import MAKERS, Caption, Layout, Maker, compose, layout_of
 from sim.truth import write_truth
 
-VERSION = 1
+VERSION = 2
 """Raised whenever the same settings would give other files, so that an old folder is never reused."""
 MARKER = ".phantom.json"
 DICOM_SHARE, AVI_SHARE = 0.70, 0.15
@@ -80,10 +80,17 @@ def write_hospital(
         truths[case.lesion_id] = truth
     write_table(part / "lesions.csv", rows)
     write_site(part / "site.yaml", center, cases, settings)
+    _write_secret(part / "secret.key", center, seed)
     write_truth(truth_folder, folder.name, center, truths)
     (part / MARKER).write_text(json.dumps({"digest": digest}))
     part.replace(folder)
     return Written(folder, len(cases), False)
+
+
+def _write_secret(path: Path, center: int, seed: int) -> None:
+    """The key that a real site draws by itself: drawn from the seed here, so that pseudonyms repeat with it."""
+    path.touch(mode=0o600)
+    path.write_bytes(hashlib.sha256(json.dumps(["secret", seed, center]).encode()).digest())
 
 
 def digest_of(center: int, cases: Sequence[Case], settings: PhantomSettings, seed: int) -> str:

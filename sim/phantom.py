@@ -11,6 +11,7 @@ from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import ConfigDict, with_config
 
 from ceus_models.seeds import seed_of
 from sim import kinetics, motion, patterns, shapes
@@ -22,6 +23,7 @@ F64 = npt.NDArray[np.float64]
 ROI_MARGINS_PX = (0, 5, 10, 20)
 
 
+@with_config(ConfigDict(extra="forbid"))
 @dataclass(frozen=True)
 class PhantomSettings:
     """How much video is made of a lesion (the plan's section `simulation.phantom`).

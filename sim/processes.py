@@ -29,6 +29,7 @@ _SILENT_FLOWER = {
     "FLWR_DISABLE_UPDATE_CHECK": "1",
     "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
 }
+_ONE_THREAD = {"OMP_NUM_THREADS": "1"}  # as in the memory link: the same sums in the same order
 
 WorkerCommand = Callable[[Path, Path, Path], Sequence[str]]
 """The command line of a worker, from the site's folder, the plan and the socket."""
@@ -90,7 +91,7 @@ def _start(fleet: Fleet, scratch: Path, plan: Path, sites: Mapping[str, Path], s
     sockets = {name: scratch / f"{number}.sock" for number, name in enumerate(sorted(sites))}
     for name, path in sockets.items():
         worker = setup.worker_command(sites[name].resolve(), plan, path)
-        fleet.start(f"worker-{name}", worker, {**os.environ, "OMP_NUM_THREADS": "1"})
+        fleet.start(f"worker-{name}", worker, {**os.environ, **_ONE_THREAD})
     for (name, path), port in zip(sockets.items(), ports[1:], strict=True):
         command = [_script("flower-supernode"), "--insecure", "--superlink", superlink, *_listen(port)]
         config = ["--node-config", f'site="{name}" socket="{path}"']
@@ -121,7 +122,7 @@ class _Coordinator:
 
 
 def _follow(
-    control: Control, run: int, fleet: Fleet, journal: Journal, listener: Listener | None, setup: Setup
+    control: Control, run: int, fleet: Fleet, journal: Journal, on_event: Listener | None, setup: Setup
 ) -> None:
     """Wait for the end of the run, as long as every process lives. Raises ExpectedError if it was not a good one."""
     tell, coordinator = _teller(journal, on_event), _Coordinator(journal, setup.dead_s)
@@ -177,7 +178,7 @@ def _is_healthy(port: int) -> bool:
 def _environment(home: Path) -> dict[str, str]:
     """Flower's own processes: no word to the outside, a home of their own, and the programs of this installation."""
     programs = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
-    return {**os.environ, **_SILENT_FLOWER, "FLWR_HOME": str(home), "PATH": programs}
+    return {**os.environ, **_SILENT_FLOWER, **_ONE_THREAD, "FLWR_HOME": str(home), "PATH": programs}
 
 
 def _script(name: str) -> str:

@@ -91,10 +91,10 @@ def test_motion_beyond_reach_is_held_and_leaves_no_drift(method: str) -> None:
     """A peak on the rim of the search is not a place; a running mean that took it in would walk away with it."""
     made = clip(1)
     frames = made.bmode if method == BMODE else made.contrast
-    near = Processing(margin_px=8.0, max_shift_px=5.0)
+    near = Processing(margin_px=8.0, max_shift_px=3.0)
     track = follow(frames, made.reference, box_around(made.polygon, 8.0), method, near)
-    beyond = np.abs(made.shift).max(axis=1) > 6
+    beyond = np.abs(made.shift).max(axis=1) > 4
     shown = made.seconds > 18
     assert beyond[shown].any()
     assert track.held[beyond & shown].all()
-    assert errors(made, track)[~track.held & shown].max() < 1.5
+    assert errors(made, track)[~track.held & shown].max() < 2.5
