@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from server.stages import Evaluate, Statistics
 from server.train_stage import Train
 from sim.engine import InlineLink
 from sim.experiments import COMPARISON, Settings, Watcher, publish, run_study, write_whole
+from sim.offspring import pool
 from sim.prepare import HOSPITALS
 from sim.sites import PooledOpener
 
@@ -53,8 +53,8 @@ def compare(settings: Settings, watcher: Watcher, tell: Callable[[str, int, int]
     federated = run_study(settings, watcher)
     arms = list(arms_of(load_plan(settings.plan), settings))
     found: dict[str, Any] = {}
-    with ProcessPoolExecutor(settings.workers, multiprocessing.get_context("spawn")) as pool:
-        futures = {pool.submit(arm.train): arm.name for arm in arms}
+    with pool(settings.workers) as processes:
+        futures = {processes.submit(arm.train): arm.name for arm in arms}
         for future in as_completed(futures):
             found[futures[future]] = future.result()
             tell(futures[future], len(found), len(arms))

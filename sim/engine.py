@@ -8,6 +8,7 @@ the worker, so neither does the study.
 from __future__ import annotations
 
 import multiprocessing
+import os
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -113,7 +114,7 @@ class MemoryLink:
 
     def _start(self) -> _Worker:
         ours, theirs = self._spawn.Pipe()
-        process = self._spawn.Process(target=main, args=(theirs, self._opener), daemon=True)
+        process = self._spawn.Process(target=main, args=(theirs, self._opener, os.getpid()), daemon=True)
         process.start()
         theirs.close()
         return _Worker(process, ours)

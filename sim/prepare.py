@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +19,7 @@ from client.config import load_site
 from client.features import index
 from sim.centers import split
 from sim.hospital import write_hospital
+from sim.offspring import pool
 from sim.patients import Case, draw_cases
 from sim.phantom import PhantomSettings
 
@@ -96,8 +96,8 @@ def prepare(
     largest_first = sorted(by_center, key=lambda center: (-len(by_center[center]), center))
     jobs = [_Job(out, by_center[center], simulation.phantom, processing, seed) for center in largest_first]
     ready: dict[str, Prepared] = {}
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), cv2.setNumThreads, (1,)) as pool:
-        for future in as_completed([pool.submit(job.run) for job in jobs]):
+    with pool(workers) as processes:
+        for future in as_completed([processes.submit(job.run) for job in jobs]):
             made = future.result()
             ready[made.site] = made
             tell(made, len(cases))
@@ -114,6 +114,7 @@ class _Job:
     seed: int
 
     def run(self) -> Prepared:
+        cv2.setNumThreads(1)
         center = self.cases[0].center
         folder = self.out / HOSPITALS / site_name(center)
         folder.parent.mkdir(parents=True, exist_ok=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import os
 import resource
 import signal
 from collections.abc import Callable
@@ -16,12 +14,10 @@ import torch
 from ceus_models.encoding import decode, encode
 from ceus_models.wire import Refusal, Task, Update
 from sim.arena import Arena, Window
+from sim.offspring import die_with_parent
 
 SLOTS = 2
 """A worker may be one answer ahead of the reader: it writes its answers to two places in turn."""
-
-_DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
-
 
 class Answering(Protocol):
     """What the engine needs of a site."""
@@ -55,11 +51,9 @@ class Answered:
     peak_mb: float
 
 
-def main(pipe: Connection, opener: Opener) -> None:
-    """Answer until the pipe closes. Ends at once when the coordinator dies, so that no orphan writes to a site."""
-    ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
-    if os.getppid() == 1:
-        return
+def main(pipe: Connection, opener: Opener, parent: int) -> None:
+    """Answer until the pipe closes. Ends at once when `parent`, the coordinator, dies."""
+    die_with_parent(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)  # same numbers for any number of workers, and no fight for cores
     sites: dict[str, Answering] = {}

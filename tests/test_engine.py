@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from server.exchange import Lost
 
 from ceus_models.sums import Total
 from ceus_models.wire import Refusal, Task, Update
+from server.exchange import Lost
 from sim.engine import InlineLink, MemoryLink
 
 TASK = Task("train", "plan", 1, "stage", 1, inputs={"w": torch.arange(5000.0)})

@@ -1,0 +1,161 @@
+"""A simulated round through our in-memory link against stock Flower's simulation by Ray, with the same client code.
+
+    python -m benchmarks.links [--rounds 4] [--sites 0] [--large 1] [--ray 1] [--out FILE]
+
+Three cases, two workers on each side. link: 52 sites that do next to nothing · tiny: 52 sites that train a fusion net
+of about 500 parameters · large: 36 sites that each take one step with the paper's net of 134 MB. The first round
+is left out: it opens the sites. Own work: the same clients answer the same tasks in the same number of processes, and
+nothing is sent, screened or added.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, replace
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+
+import psutil
+
+from benchmarks.clients import LESIONS, NET, SITES, Case, Opener, names_of, plan_of, task_of
+from benchmarks.federation import recipe_for, rounds
+from benchmarks.measuring import Peak, arguments, publish, quiet
+from ceus_models.nets import initial_state
+from ceus_models.taxonomy import SUBMODELS
+from sim.engine import MemoryLink
+from sim.process_tree import end
+
+WORKERS = 2
+LIMIT_S = 1800
+AIMS: dict[Case, str] = {"link": "5 times faster", "tiny": "5 times faster", "large": "twice as fast"}
+HEAD = ("case", "ours, s", "own work, s", "Ray, s", "Ray / ours", "ours / own work", "ours, MB", "Ray, MB", "aim")
+
+
+@dataclass(frozen=True)
+class Side:
+    """seconds: a round after the first, median · extra_mb: peak of all processes over what they held before."""
+
+    seconds: float
+    peak_mb: float
+
+
+def main() -> None:
+    """Each case on each side, one after the other."""
+    given = arguments(__doc__, rounds=4, sites=0, large=1, ray=1)
+    quiet()
+    cases: list[Case] = ["link", "tiny", "large"] if given.large else ["link", "tiny"]
+    rows = [measured(case, given.sites or SITES[case], given.rounds, bool(given.ray)) for case in cases]
+    publish("a simulated round, two workers", HEAD, rows, given.out)
+
+
+def measured(case: Case, sites: int, number: int, with_ray: bool) -> tuple[object, ...]:
+    """A row of the table."""
+    with tempfile.TemporaryDirectory() as folder:
+        mine = ours(case, sites, number, Path(folder) / "ours")
+        own = own_work(case, sites, number, Path(folder) / "ours")
+        ray = flowers(case, sites, number, Path(folder)) if with_ray else None
+    return (
+        f"{case}: {sites} sites",
+        f"{mine.seconds:.3g}",
+        f"{own:.3g}",
+        f"{ray.seconds:.3g}" if ray else "-",
+        f"{ray.seconds / mine.seconds:.1f}" if ray else "-",
+        f"{mine.seconds / own:.2f}",
+        f"{mine.peak_mb:.0f}",
+        f"{ray.peak_mb:.0f}" if ray else "-",
+        AIMS[case],
+    )
+
+
+def ours(case: Case, sites: int, number: int, folder: Path) -> Side:
+    """The coordinator's own loop through MemoryLink."""
+    plan = plan_of(case, number + 1)
+    nets = [NET[case]] if case == "large" else [NET[case], *SUBMODELS]
+    states = {net: initial_state(net, recipe_for(plan), 1) for net in nets}
+    lesions = dict.fromkeys(names_of(sites), LESIONS[case])
+    with MemoryLink(dict.fromkeys(lesions, 1.0), Opener(case, folder), WORKERS) as link:
+        time.sleep(5)  # the workers have loaded their libraries: what comes on top is the round's
+        with Peak() as peak:
+            seconds = rounds(plan, link, lesions, states)
+    return Side(statistics.median(seconds[1:]), peak.most - peak.before)
+
+
+def own_work(case: Case, sites: int, number: int, folder: Path) -> float:
+    """Seconds for the same answers in the same number of processes, with no link between them."""
+    context = multiprocessing.get_context("spawn")
+    barrier, results = context.Barrier(WORKERS + 1), context.SimpleQueue()
+    shares = [names_of(sites)[worker::WORKERS] for worker in range(WORKERS)]
+    started = [
+        context.Process(target=_answer, args=(Opener(case, folder), share, number, barrier), daemon=True)
+        for share in shares
+    ]
+    for process in started:
+        process.start()
+    seconds = []
+    try:
+        for _ in range(number + 1):
+            barrier.wait(LIMIT_S)
+            begun = time.perf_counter()
+            barrier.wait(LIMIT_S)
+            seconds.append(time.perf_counter() - begun)
+    finally:
+        for process in started:
+            process.join(10)
+            process.kill()
+    results.close()
+    return statistics.median(seconds[1:])
+
+
+def _answer(opener: Opener, share: list[str], number: int, barrier: Barrier) -> None:
+    quiet()
+    task = task_of(opener.case)
+    sites = [opener(name) for name in share]
+    for turn in range(1, number + 2):
+        barrier.wait(LIMIT_S)
+        for site in sites:
+            site.handle(replace(task, round=turn))
+        barrier.wait(LIMIT_S)
+
+
+def flowers(case: Case, sites: int, number: int, folder: Path) -> Side:
+    """Flower's simulation in a process of its own; nothing of it is left running."""
+    out = folder / "ray.json"
+    env = os.environ | {
+        "FEDCEUS_BENCH_CASE": case,
+        "FEDCEUS_BENCH_FOLDER": str(folder / "theirs"),
+        "FLWR_HOME": str(folder / "flwr"),
+        "FLWR_TELEMETRY_ENABLED": "0",
+        "FLWR_DISABLE_UPDATE_CHECK": "1",
+        "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_TMPDIR": str(folder),
+        "PYTHONPATH": str(Path(__file__).parent.parent),
+    }
+    command = [sys.executable, "-m", "benchmarks.flower", str(sites), str(number + 1), str(out)]
+    with (folder / "ray.log").open("wb") as log:
+        process = subprocess.Popen(command, env=env, stdout=log, stderr=log)
+        family: list[psutil.Process] = []
+        try:
+            until = time.monotonic() + LIMIT_S
+            while process.poll() is None and time.monotonic() < until:
+                family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+                time.sleep(1)
+        finally:
+            end([one for one in family if one.is_running()], 5.0)
+            process.wait()
+    if not out.is_file():
+        tail = (folder / "ray.log").read_text(errors="replace")[-3000:]
+        raise RuntimeError(f"Flower's simulation ended without figures:\n{tail}")
+    figures = json.loads(out.read_text(encoding="utf-8"))
+    return Side(statistics.median(figures["seconds"][1:]), figures["peak_mb"] - figures["before_mb"])
+
+
+if __name__ == "__main__":
+    main()
