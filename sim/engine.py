@@ -1,8 +1,8 @@
 """The in-memory link: the coordinator's tasks answered by worker processes on this machine.
 
 Weights are written once a round to memory that all workers see, and every answer once to memory that the coordinator
-reads in place. The largest site goes first, the rest to whichever worker is free. A task's numbers do not depend on
-the worker, so neither does the study.
+reads in place. The largest site goes first, the rest to whichever worker is free, if possible one that has the site
+open from an earlier round. A task's numbers do not depend on the worker, so neither does the study.
 """
 
 from __future__ import annotations
@@ -63,6 +63,7 @@ class MemoryLink:
         self._costs, self._opener = dict(costs), opener
         self._spawn = multiprocessing.get_context("spawn")
         self._workers = [self._start() for _ in range(workers)]
+        self._homes: dict[str, _Worker] = {}
         self._arena = Arena("ceus-task")
         self._round = 0
         self.peak_worker_mb = 0.0
@@ -123,7 +124,9 @@ class MemoryLink:
         """Keep a worker one site ahead, but not so that another worker would have nothing to do at the end."""
         ahead = SLOTS if len(queue) > SLOTS * len(self._workers) else 1
         while queue and len(worker.asked) < ahead:
-            site = queue.popleft()
+            site = next((s for s in queue if self._homes.get(s, worker) is worker), queue[0])
+            queue.remove(site)
+            self._homes[site] = worker
             worker.asked.append(site)
             try:
                 worker.pipe.send(asks[site])

@@ -1,0 +1,33 @@
+"""The baselines: what a center alone is asked to do, and what is compared."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ceus_models.taxonomy import TEST_COHORTS
+from server.plan import load_plan
+from server.stages import Evaluate, Statistics
+from server.train_stage import Train
+from sim.comparison import alone, scores
+
+PLAN = load_plan(Path(__file__).parent.parent / "configs" / "plan.smoke.yaml")
+
+
+def test_a_center_alone_learns_its_fusion_from_its_own_lesions() -> None:
+    plan = alone(PLAN)
+    trained = [stage for stage in plan.stages if isinstance(stage, Train)]
+    assert all(stage.cohorts == ("training_a",) for stage in trained)
+    assert [stage.rounds for stage in trained] == [s.rounds for s in PLAN.stages if isinstance(s, Train)]
+    assert all(s.fusion_cohorts == ("training_a",) for s in plan.stages if isinstance(s, Statistics))
+    tested = [stage for stage in plan.stages if isinstance(stage, Evaluate)]
+    assert [set(stage.cohorts) for stage in tested] == [set(TEST_COHORTS)]
+    assert plan.digest() != PLAN.digest()
+
+
+def test_scores_are_those_of_the_full_model() -> None:
+    accuracy = {"value": 0.8, "low": 0.7, "high": 0.9, "n": 10}
+    cohorts = {
+        "internal_test": {"models": {"DCB": {"accuracy": accuracy, "macro_auc": {}}}},
+        "external_test_a": {"models": {"D": {"accuracy": accuracy}}},
+    }
+    assert scores({"cohorts": cohorts}) == {"internal_test": {"accuracy": accuracy}}
