@@ -1,6 +1,6 @@
 """A simulated round through our in-memory link against stock Flower's simulation by Ray, with the same client code.
 
-    python -m benchmarks.links [--rounds 4] [--sites 0] [--large 1] [--ray 1] [--out FILE]
+    python -m benchmarks.links [--rounds 4] [--sites 0] [--small 1] [--large 1] [--ray 1] [--out FILE]
 
 Three cases, two workers on each side. link: 52 sites that do next to nothing · tiny: 52 sites that train a fusion net
 of about 500 parameters · large: 36 sites that each take one step with the paper's net of 134 MB. The first round
@@ -48,9 +48,9 @@ class Side:
 
 def main() -> None:
     """Each case on each side, one after the other."""
-    given = arguments(__doc__, rounds=4, sites=0, large=1, ray=1)
+    given = arguments(__doc__, rounds=4, sites=0, small=1, large=1, ray=1)
     quiet()
-    cases: list[Case] = ["link", "tiny", "large"] if given.large else ["link", "tiny"]
+    cases: list[Case] = [*(("link", "tiny") if given.small else ()), *(("large",) if given.large else ())]
     rows = [measured(case, given.sites or SITES[case], given.rounds, bool(given.ray)) for case in cases]
     publish("a simulated round, two workers", HEAD, rows, given.out)
 

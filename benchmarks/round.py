@@ -132,11 +132,10 @@ class BareLoop:
     def _batches(self, stage: str, site: Site, net: str, at: dict[str, int]) -> list[tuple[Tensor, Tensor]]:
         cases, answers = labelled(net, site.samples)
         places, targets = torch.tensor([at[s.key] for s in cases]), torch.tensor(answers, dtype=torch.float32)
-        order = torch.randperm(
-            len(cases), generator=torch.Generator().manual_seed(seed_of(SEED, stage, 1, site.name, net))
-        )
-        parts = torch.tensor_split(order, -(-len(cases) // self._rule.batch_size))
-        return [(places[part], targets[part]) for part in parts]
+        generator = torch.Generator().manual_seed(seed_of(SEED, stage, 1, site.name, net))
+        orders = [torch.randperm(len(cases), generator=generator) for _ in range(self._rule.epochs)]
+        count = -(-len(cases) // self._rule.batch_size)
+        return [(places[part], targets[part]) for order in orders for part in torch.tensor_split(order, count)]
 
     def run(self) -> float:
         """One pass of every net over its batches; the loss, so that nobody can leave the work out."""

@@ -62,6 +62,22 @@ class FaultList(ExpectedError):
         return FaultList, (self.faults,)
 
 
+class Unusable(ExpectedError):
+    """A file that cannot be used. Its parts become a Fault; none of them names a file or a patient."""
+
+    def __init__(self, reason: str, rule: str, value: str, remedy: str) -> None:
+        """The parts of a Fault. reason: stable slug that `index` counts by."""
+        super().__init__(f"{rule}, found {value}; {remedy}")
+        self.reason = reason
+        self.rule = rule
+        self.value = value
+        self.remedy = remedy
+
+    def __reduce__(self) -> tuple[type[Unusable], tuple[str, str, str, str]]:
+        """Keeps the parts on the way out of a worker process."""
+        return type(self), (self.reason, self.rule, self.value, self.remedy)
+
+
 def count_reasons(faults: Iterable[Fault]) -> Mapping[str, int]:
     """How many faults of each reason, the commonest first."""
     return dict(Counter(fault.reason for fault in faults).most_common())

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ceus_models.failures import ExpectedError
+from client.faults import Unusable
 
 F64 = npt.NDArray[np.float64]
 Box = tuple[int, int, int, int]
@@ -32,20 +32,8 @@ _ROUNDING_PX = 1.0
 """Points may lie this far outside the pane: drawing tools let the border be crossed by half a pixel."""
 
 
-class OutlineError(ExpectedError):
-    """An outline that cannot be used. Its parts become a Fault; none of them names a file or a patient."""
-
-    def __init__(self, reason: str, rule: str, value: str, remedy: str) -> None:
-        """The parts of a Fault, see client.faults."""
-        super().__init__(f"{rule}, found {value}; {remedy}")
-        self.reason = reason
-        self.rule = rule
-        self.value = value
-        self.remedy = remedy
-
-    def __reduce__(self) -> tuple[type[OutlineError], tuple[str, str, str, str]]:
-        """Lets the error cross to another process."""
-        return OutlineError, (self.reason, self.rule, self.value, self.remedy)
+class OutlineError(Unusable):
+    """An outline that cannot be used."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from ceus_models.failures import ExpectedError
+from client.faults import Unusable
 
 U8 = npt.NDArray[np.uint8]
 F64 = npt.NDArray[np.float64]
@@ -20,20 +20,8 @@ Box = tuple[int, int, int, int]
 RATE_REMEDY = "write the true frame rate of the examination in the column frame_rate_hz of this row"
 
 
-class ClipError(ExpectedError):
-    """A clip that cannot be used. Its parts become a Fault; none of them names a file or a patient."""
-
-    def __init__(self, reason: str, rule: str, value: str, remedy: str) -> None:
-        """Takes the parts of a Fault. reason: stable slug that `index` counts by."""
-        super().__init__(f"{rule}, found {value}; {remedy}")
-        self.reason = reason
-        self.rule = rule
-        self.value = value
-        self.remedy = remedy
-
-    def __reduce__(self) -> tuple[type[ClipError], tuple[str, str, str, str]]:
-        """Keeps the parts on the way out of a worker process."""
-        return ClipError, (self.reason, self.rule, self.value, self.remedy)
+class ClipError(Unusable):
+    """A clip that cannot be used."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal, Protocol
 
-from annotated_types import Ge, Gt, Lt, MinLen, Predicate
+from annotated_types import Ge, Gt, Le, Lt, MinLen, Predicate
 
 from ceus_models.state import State, prefixed
 from ceus_models.taxonomy import COHORTS, FUSION_NETS
@@ -121,6 +121,7 @@ class Statistics:
     fusion_cohorts: Cohorts = ("training_b",)
     min_correlation: Annotated[float, Ge(0), Lt(1)] = 0.2
     max_class_weight: Annotated[float, Gt(1)] = 10.0
+    class_balance: Annotated[float, Ge(0), Le(1)] = 1.0
 
     def steps(self) -> int:
         """One round."""
@@ -141,7 +142,9 @@ class Statistics:
 
     def absorb(self, progress: Progress, study: Study, total: State, record: Record) -> Progress:
         """Keep the tally, and the recipe that it gives."""
-        rule = RecipeRule(self.cohorts, self.fusion_cohorts, self.min_correlation, self.max_class_weight)
+        rule = RecipeRule(
+            self.cohorts, self.fusion_cohorts, self.min_correlation, self.max_class_weight, self.class_balance
+        )
         recipe = recipe_of(total, rule, study.architecture, study.fusion_hidden)
         return replace(progress, recipe=recipe, totals={**progress.totals, self.name: total})
 

@@ -29,13 +29,15 @@ SMALLEST_SD = 1e-6
 @dataclass(frozen=True)
 class RecipeRule:
     """cohorts: of the sub-models · fusion_cohorts: of the fusion nets · min_correlation: |r| above which a clinical
-    variable is selected · max_class_weight: cap, so that a type of three lesions does not drown the others.
+    variable is selected · max_class_weight: cap, so that a type of three lesions does not drown the others ·
+    class_balance: 1 weighs all classes alike in sum (best macro-recall), 0 all lesions alike (best accuracy).
     """
 
     cohorts: tuple[str, ...] = ("training_a",)
     fusion_cohorts: tuple[str, ...] = ("training_b",)
     min_correlation: float = 0.2
     max_class_weight: float = 10.0
+    class_balance: float = 1.0
 
 
 def recipe_of(total: State, rule: RecipeRule, architecture: Architecture, fusion_hidden: int) -> Recipe:
@@ -73,13 +75,13 @@ def class_weights_of(total: State, rule: RecipeRule) -> Mapping[str, tuple[float
     counts |= {f"biomarker/{name}": markers[index] for index, name in enumerate(BIOMARKERS)}
     counts |= {STRATEGY_A: types[: len(DISEASE_TYPES)]}
     counts |= dict.fromkeys(FUSION_NETS, fusion_types)
-    return {net: balanced(count, rule.max_class_weight) for net, count in counts.items()}
+    return {net: balanced(count, rule.max_class_weight, rule.class_balance) for net, count in counts.items()}
 
 
-def balanced(counts: Floats, cap: float) -> tuple[float, ...]:
-    """N / (k · n) over the k classes that occur, at most `cap`; 1 for a class without lesions, which no loss meets."""
+def balanced(counts: Floats, cap: float, balance: float = 1.0) -> tuple[float, ...]:
+    """(N / (k · n))^balance over the k classes that occur, at most `cap`; 1 for a class without lesions."""
     present = int((counts > 0).sum())
-    return tuple(min(cap, float(counts.sum() / (present * n))) if n > 0 else 1.0 for n in counts)
+    return tuple(min(cap, float(counts.sum() / (present * n)) ** balance) if n > 0 else 1.0 for n in counts)
 
 
 def normaliser_of(total: State, cohorts: Sequence[str]) -> Normaliser:

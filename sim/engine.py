@@ -22,6 +22,8 @@ from sim.arena import Arena, Window
 from sim.worker import SLOTS, Answered, Answering, Ask, Opener, main
 
 Answer = Update | Refusal | Lost
+LARGE_BYTES = 32 << 20
+"""Answers to a larger task are not made ahead: waiting for the reader costs little beside making them."""
 
 
 class InlineLink:
@@ -91,7 +93,8 @@ class MemoryLink:
         again: set[str] = set()
         try:
             length = self._arena.write(encode(task))
-            asks = {site: Ask(site, self._arena.path, length, self._round) for site in queue}
+            slots = SLOTS if length <= LARGE_BYTES else 1
+            asks = {site: Ask(site, self._arena.path, length, self._round, slots) for site in queue}
             for worker in self._workers:
                 self._feed(worker, queue, asks)
             while any(worker.asked for worker in self._workers):
@@ -122,8 +125,8 @@ class MemoryLink:
 
     def _feed(self, worker: _Worker, queue: deque[str], asks: Mapping[str, Ask]) -> None:
         """Keep a worker one site ahead, but not so that another worker would have nothing to do at the end."""
-        ahead = SLOTS if len(queue) > SLOTS * len(self._workers) else 1
-        while queue and len(worker.asked) < ahead:
+        plenty = len(queue) > SLOTS * len(self._workers)
+        while queue and len(worker.asked) < (asks[queue[0]].slots if plenty else 1):
             site = next((s for s in queue if self._homes.get(s, worker) is worker), queue[0])
             queue.remove(site)
             self._homes[site] = worker

@@ -19,6 +19,7 @@ from sim.offspring import die_with_parent
 SLOTS = 2
 """A worker may be one answer ahead of the reader: it writes its answers to two places in turn."""
 
+
 class Answering(Protocol):
     """What the engine needs of a site."""
 
@@ -33,12 +34,16 @@ Opener = Callable[[str], Answering]
 
 @dataclass(frozen=True)
 class Ask:
-    """Answer the task that lies in the coordinator's arena, as this site."""
+    """Answer the task that lies in the coordinator's arena, as this site.
+
+    slots: to how many places in turn the round's answers are written; with one, an answer is read before the next ask.
+    """
 
     site: str
     path: str
     length: int
     round: int
+    slots: int
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,7 @@ def main(pipe: Connection, opener: Opener, parent: int) -> None:
         if ask.site not in sites:
             sites[ask.site] = opener(ask.site)
         answer = sites[ask.site].handle(task) if isinstance(task, Task) else Refusal(ask.site, "not a task", "error")
+        turn = (turn + 1) % ask.slots
         length = slots[turn].write(encode(answer))
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         pipe.send(Answered(ask.site, slots[turn].path, length, peak))
-        turn = (turn + 1) % SLOTS

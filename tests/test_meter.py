@@ -29,7 +29,6 @@ def test_stages_add_up_and_see_what_is_held() -> None:
     assert held_mb() > 50
 
 
-
 def _parent(pipe: multiprocessing.connection.Connection) -> None:
     with pool(1) as processes:
         pipe.send(processes.submit(os.getpid).result())

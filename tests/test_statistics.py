@@ -97,6 +97,8 @@ def test_balanced_weights_give_every_class_the_same_sum():
     assert weights[3] == 1.0
     assert balanced(np.array([999.0, 1.0]), cap=10)[1] == 10
     assert balanced(np.zeros(2), cap=10) == (1.0, 1.0)
+    assert balanced(counts, cap=100, balance=0.0) == (1.0,) * len(counts)
+    np.testing.assert_allclose(balanced(counts, cap=100, balance=0.5), np.sqrt(weights))
 
 
 def test_class_weights_come_from_the_cohort_of_the_net():
