@@ -24,7 +24,7 @@ demo: setup
 	$(BIN)/ceus-sim run configs/plan.demo.yaml --out runs/demo --seed $(SEED) --workers 2
 
 test: check
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2 --dist loadscope
 
 check: setup
 	$(BIN)/ruff check .

@@ -20,13 +20,13 @@ import torch
 import torch.nn.functional as nnf
 from torch import Tensor
 
-from benchmarks.federation import COHORT, recipe_for, rounds
+from benchmarks.clients import lesion
+from benchmarks.federation import SEED, recipe_for, rounds
 from benchmarks.measuring import arguments, in_turn, publish, quiet, ratio
 from ceus_models.nets import initial_state
 from ceus_models.processing import Processing
-from ceus_models.sample import Sample
 from ceus_models.seeds import seed_of
-from ceus_models.taxonomy import BIOMARKERS, LESION_TYPES, SUBMODELS
+from ceus_models.taxonomy import SUBMODELS
 from ceus_models.two_stream import TwoStream
 from client.policy import Policy
 from client.site import Site
@@ -37,7 +37,6 @@ from server.train_stage import Train
 from sim.engine import InlineLink, MemoryLink
 
 DEMO = Path(__file__).parent.parent / "configs" / "plan.demo.yaml"
-SEED = 1
 
 
 def main() -> None:
@@ -84,28 +83,6 @@ class Opener:
         """The site; all of it follows from its name."""
         samples = [lesion(site, number, self.processing) for number in range(self.lesions)]
         return Site(site, samples, self.processing.digest(), Policy(), self.folder / site)
-
-
-def lesion(site: str, number: int, processing: Processing) -> Sample:
-    """A lesion that depends on its name alone: all types and both answers of every biomarker occur."""
-    key = f"{seed_of(site, number):016x}"[:16]
-    draw = np.random.default_rng(seed_of(key))
-    frames, size = processing.frames, processing.size
-    flow = (processing.flow_maps, 2, processing.flow_size, processing.flow_size)
-    return Sample(
-        key=key,
-        patient=key,
-        cohort=COHORT,
-        frames=draw.integers(0, 256, (frames, size, size), dtype=np.uint8),
-        flow=draw.integers(-127, 128, flow, dtype=np.int8),
-        flow_scale=0.04,
-        curve=np.ones(frames, np.float32),
-        clinical=np.zeros(17, np.float32),
-        biomarkers=((number + np.arange(len(BIOMARKERS))) % 2).astype(np.float32),
-        label=LESION_TYPES[number % 5],
-        groups={},
-        quality={},
-    )
 
 
 class BareLoop:
