@@ -87,7 +87,9 @@ def ended(fleet: Fleet) -> bool:
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_killing_the_starter_leaves_nothing(tmp_path: Path, how: signal.Signals) -> None:
     code = (
-        "import os, sys, time; from pathlib import Path; from sim.process_tree import Fleet\n"
+        "import os, signal, sys, time; from pathlib import Path; from sim.process_tree import Fleet\n"
+        # a shell starts background jobs with SIGINT ignored, and Python then leaves it so
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         f"with Fleet(Path({str(tmp_path)!r})) as fleet:\n"
         f"    fleet.start('parent', [sys.executable, '-c', {PARENT!r}], dict(os.environ))\n"
         "    time.sleep(600)\n"
