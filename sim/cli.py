@@ -119,8 +119,13 @@ def _display(console: Console) -> Iterator[Watcher]:
         hospitals = progress.add_task("hospitals: lesions written and read", total=None)
         bars: dict[str, TaskID] = {}
 
+        def log(line: str) -> None:
+            if not console.is_terminal:  # a file shows no bars
+                console.print(line)
+
         def hospital(made: Prepared, lesions: int) -> None:
             progress.update(hospitals, total=lesions, advance=made.lesions)
+            log(f"{made.site}: {made.read} of {made.lesions} lesions read")
             if made.skipped:
                 console.print(f"{made.site}: skipped {dict(made.skipped)}")
 
@@ -134,6 +139,8 @@ def _display(console: Console) -> Iterator[Watcher]:
                 console.print(f"{told.stage} round {told.round + 1}: {told.site} {told.fate}: {told.reason}")
             elif isinstance(told, Finished):
                 progress.update(bars[told.record.stage], completed=told.step)
+                done = f"{told.record.stage}: {told.record.kind} {told.step} of {told.steps}"
+                log(f"{done}, {len(told.record.counted)} sites counted, {told.record.seconds:.1f} s")
 
         yield Watcher(hospital, event)
 
