@@ -54,7 +54,7 @@ def ratio(upper: Times, lower: Times) -> float:
 class Peak:
     """The most memory (MB, PSS) that this process and its children held together while open.
 
-    Asking costs tens of milliseconds with gigabytes mapped, so it is asked rarely: a shorter interval slows what it sees.
+    Asking costs tens of milliseconds with gigabytes mapped, so it is asked rarely: more often slows what it sees.
     """
 
     def __init__(self, interval_s: float = 1.0) -> None:
