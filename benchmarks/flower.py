@@ -1,57 +1,26 @@
 """Stock Flower's side of the link benchmark, in a process of its own: FedAvg and the simulation by Ray.
 
-Run by benchmarks.links. The client is `benchmarks.clients`; it unpacks the arrays, lets the site answer, and packs the
-new weights, as Flower's own examples do.
+Run by benchmarks.links. The client is `benchmarks.flower_client`.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 
-from flwr.app import ArrayRecord, ConfigRecord, Context, Message, MetricRecord, RecordDict
-from flwr.clientapp import ClientApp
+from flwr.app import ArrayRecord, ConfigRecord, Context, Message, MetricRecord
 from flwr.serverapp import Grid, ServerApp
 from flwr.serverapp.strategy import FedAvg
 from flwr.simulation import run_simulation
 
-from benchmarks.clients import NET, Nudging, Opener, names_of, task_of
+from benchmarks.clients import task_of
+from benchmarks.flower_client import CASE, client_app
 from benchmarks.measuring import Peak, quiet
-from ceus_models.wire import Task, Update
-from client.site import Site
 
 ACTORS = 2
-CASE = os.environ.get("FEDCEUS_BENCH_CASE", "link")
-FOLDER = Path(os.environ.get("FEDCEUS_BENCH_FOLDER", "."))
-client_app = ClientApp()
-_open: dict[str, Site | Nudging] = {}
-_asked: list[Task] = []
-
-
-@client_app.train()
-def train(message: Message, context: Context) -> Message:
-    """One site's training, of the node's number."""
-    quiet()
-    name = names_of(int(context.node_config["num-partitions"]))[int(context.node_config["partition-id"])]
-    if not _asked:
-        _asked.append(replace(task_of(CASE), inputs={}))  # type: ignore[arg-type]
-    if name not in _open:
-        _open[name] = Opener(CASE, FOLDER)(name)  # type: ignore[arg-type]
-    start = message.content["arrays"].to_torch_state_dict()
-    answer = _open[name].handle(replace(_asked[0], inputs=start, round=int(message.content["config"]["server-round"])))
-    if not isinstance(answer, Update):
-        raise RuntimeError(f"a benchmark counts all sites, but: {answer}")
-    weight = float(answer.sums[f"{NET[CASE]}|#weight"])
-    new = {key: tensor + answer.sums[key].div_(weight) for key, tensor in start.items()}
-    content = RecordDict(
-        {"arrays": ArrayRecord(new), "metrics": MetricRecord({"num-examples": weight, "train_loss": 0.0})}
-    )
-    return Message(content, reply_to=message)
 
 
 class TimedFedAvg(FedAvg):
