@@ -63,6 +63,40 @@ class FedProx:
 
 
 @dataclass(frozen=True)
+class FedAvgM:
+    """FedAvg with momentum on the mean change (Hsu et al. 2019): v ← momentum · v + mean change, net ← net + rate · v.
+
+    A center takes few steps a round and starts each with a fresh optimiser; the memory that makes local steps long
+    where they agree is kept here instead.
+    """
+
+    momentum: float = 0.9
+    learning_rate: float = 1.0
+    name: Literal["fedavgm"] = "fedavgm"
+    additive: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for numbers that cannot step."""
+        if not 0 <= self.momentum < 1:
+            raise ValueError(f"momentum must be at least 0 and below 1, not {self.momentum}")
+        if self.learning_rate <= 0:
+            raise ValueError(f"learning_rate must be above 0, not {self.learning_rate}")
+
+    def local(self, rule: LocalRule) -> LocalRule:
+        """The rule that sites train under."""
+        return rule
+
+    def step(self, current: State, mean_change: State, memory: State) -> Stepped:
+        """The next net, and the moving sum of changes as "v|<name>" (float64)."""
+        velocity = {
+            name: self.momentum * memory.get(f"v|{name}", torch.zeros_like(change)) + change
+            for name, change in ((name, mean_change[name].double()) for name in current)
+        }
+        moves = {name: self.learning_rate * v for name, v in velocity.items()}
+        return _moved(current, moves), {f"v|{name}": v for name, v in velocity.items()}
+
+
+@dataclass(frozen=True)
 class FedAdam:
     """Adam on the mean change (Reddi et al. 2021, Algorithm 2), with Flower's bias correction.
 
@@ -108,7 +142,7 @@ class FedAdam:
         return net, kept
 
 
-Strategy = FedAvg | FedProx | FedAdam
+Strategy = FedAvg | FedProx | FedAvgM | FedAdam
 """The registry: a new strategy is a frozen class of its own, and a name here."""
 
 

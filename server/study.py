@@ -18,7 +18,7 @@ class Screening:
 
     factor: float = 20.0
     first: float = 10.0
-    floor: float = 0.01
+    floor: float = 0.1
 
     def __post_init__(self) -> None:
         """Raises ValueError for bounds that would exclude everyone."""

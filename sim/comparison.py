@@ -17,6 +17,7 @@ from server.coordinator import run
 from server.plan import AnyStage, Plan, load_plan
 from server.results import results
 from server.stages import Evaluate, Statistics
+from server.strategies import FedAvg
 from server.train_stage import Train
 from sim.engine import InlineLink
 from sim.experiments import COMPARISON, Settings, Watcher, publish, run_study, write_whole
@@ -71,7 +72,13 @@ def arms_of(plan: Plan, settings: Settings) -> Iterator[Arm]:
         place = settings.out / "compare" / name
         opener = PooledOpener(folders, plan.processing, learns_from, place / "memory")
         if name == POOLED or _can_train(opener, plan):
-            yield Arm(name, plan if name == POOLED else alone(plan), opener, place, settings.seed)
+            yield Arm(name, plain(plan if name == POOLED else alone(plan)), opener, place, settings.seed)
+
+
+def plain(plan: Plan) -> Plan:
+    """The plan for one place: pulls and momenta of a strategy make up for averaging, of which there is none here."""
+    stages = (replace(stage, strategy=FedAvg()) if isinstance(stage, Train) else stage for stage in plan.stages)
+    return replace(plan, stages=tuple(stages))
 
 
 def alone(plan: Plan) -> Plan:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from ceus_models.taxonomy import TEST_COHORTS
 from server.plan import load_plan
 from server.stages import Evaluate, Statistics
+from server.strategies import FedAvg, FedProx
 from server.train_stage import Train
-from sim.comparison import alone, scores
+from sim.comparison import alone, plain, scores
 
 PLAN = load_plan(Path(__file__).parent.parent / "configs" / "plan.smoke.yaml")
 
@@ -22,6 +24,14 @@ def test_a_center_alone_learns_its_fusion_from_its_own_lesions() -> None:
     tested = [stage for stage in plan.stages if isinstance(stage, Evaluate)]
     assert [set(stage.cohorts) for stage in tested] == [set(TEST_COHORTS)]
     assert plan.digest() != PLAN.digest()
+
+
+def test_a_baseline_trains_without_the_strategys_means_against_averaging() -> None:
+    pulled = tuple(replace(s, strategy=FedProx(0.5)) if isinstance(s, Train) else s for s in PLAN.stages)
+    trained = [stage for stage in plain(replace(PLAN, stages=pulled)).stages if isinstance(stage, Train)]
+    assert trained
+    assert all(stage.strategy == FedAvg() for stage in trained)
+    assert all(stage.strategy.local(stage.rule).proximal_mu == 0 for stage in trained)
 
 
 def test_scores_are_those_of_the_full_model() -> None:

@@ -8,15 +8,16 @@ import torch
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 from flwr.serverapp.strategy import FedAdam as FlowerFedAdam
 from flwr.serverapp.strategy import FedAvg as FlowerFedAvg
+from flwr.serverapp.strategy import FedAvgM as FlowerFedAvgM
 from flwr.serverapp.strategy import FedProx as FlowerFedProx
 from flwr.supercore.task_identity import TaskIdentity
 
 from ceus_models.sums import Total
 from ceus_models.wire import LocalRule
-from server.strategies import FedAdam, FedAvg, FedProx
+from server.strategies import FedAdam, FedAvg, FedAvgM, FedProx
 
 SHAPES = {"conv": (4, 3, 3), "bias": (4,), "scalar": ()}
-STRATEGIES = [FedAvg(), FedProx(mu=0.1), FedAdam()]
+STRATEGIES = [FedAvg(), FedProx(mu=0.1), FedAvgM(), FedAdam()]
 
 
 @pytest.fixture(autouse=True)
@@ -59,7 +60,8 @@ def replies(locals_, weights):
 
 
 def flower_step(strategy, current, locals_, weights, number=1):
-    strategy.current_arrays = {name: t.numpy() for name, t in current.items()}
+    known = {name: t.numpy() for name, t in current.items()}
+    strategy.current_arrays = record(current) if isinstance(strategy, FlowerFedAvgM) else known
     arrays, _ = strategy.aggregate_train(number, replies(locals_, weights))
     return {name: torch.from_numpy(np.asarray(array.numpy())) for name, array in arrays.items()}
 
@@ -113,6 +115,25 @@ def test_fedadam_is_bit_equal_to_flower_over_rounds_where_the_mean_is_exact():
         current = {name: torch.round(t * 64) / 64 for name, t in stepped.items()}
 
 
+def test_fedavgm_is_bit_equal_to_flower_over_rounds_where_its_arithmetic_is_exact():
+    ours, memory = FedAvgM(momentum=0.5, learning_rate=0.5), {}
+    theirs = FlowerFedAvgM(server_momentum=0.5, server_learning_rate=0.5)
+    current = net(0, True)
+    for number in range(1, 5):
+        locals_, weights = [net(10 * number + i, True) for i in (1, 2, 3)], [2, 4, 2]
+        stepped, memory = ours.step(current, mean_change(current, locals_, weights), memory)
+        expected = flower_step(theirs, current, locals_, weights, number)
+        assert all(torch.equal(stepped[name], expected[name].float()) for name in current)
+        current = stepped
+
+
+def test_fedavgm_without_momentum_is_fedavg():
+    current, change = net(1), {name: t.double() for name, t in net(2).items()}
+    plain, _ = FedAvg().step(current, change, {})
+    stepped, _ = FedAvgM(momentum=0.0).step(current, change, {"v|conv": torch.ones(4, 3, 3)})
+    assert all(torch.equal(stepped[name], plain[name]) for name in current)
+
+
 def test_fedadam_differs_from_flower_by_the_rounding_of_its_mean_over_tau():
     weights = [17, 3, 41]
     for seed in range(10):
@@ -164,3 +185,9 @@ def test_flower_sends_the_same_pull_to_its_clients():
 def test_numbers_that_cannot_step_are_refused(settings):
     with pytest.raises(ValueError, match=next(iter(settings))):
         FedAdam(**settings)
+
+
+@pytest.mark.parametrize("settings", [{"learning_rate": 0.0}, {"momentum": 1.0}, {"momentum": -0.1}])
+def test_a_momentum_that_would_not_end_is_refused(settings):
+    with pytest.raises(ValueError, match=next(iter(settings))):
+        FedAvgM(**settings)
