@@ -35,5 +35,12 @@ check: setup
 slow: setup
 	$(BIN)/pytest -m slow
 
+# What docs/benchmarks.md states; Ray, which Flower simulates with, comes for this alone.
+bench: setup
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev,bench]'
+	$(BIN)/python -m benchmarks.processing
+	$(BIN)/python -m benchmarks.round
+	$(BIN)/python -m benchmarks.links
+
 clean:
 	rm -rf $(VENV) runs .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info

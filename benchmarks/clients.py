@@ -51,6 +51,8 @@ class Nudging:
 
     def handle(self, task: Task) -> Update | Refusal:
         """The answer to a training task."""
+        if not task.nets:
+            return Refusal(self.name, "nothing to nudge", "no_lesions")
         net = task.nets[0]
         sums = {name: torch.full_like(tensor, 1e-3) for name, tensor in task.inputs.items()}
         one = torch.ones((), dtype=torch.float64)

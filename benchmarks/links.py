@@ -1,6 +1,6 @@
 """A simulated round through our in-memory link against stock Flower's simulation by Ray, with the same client code.
 
-    python -m benchmarks.links [--rounds 4] [--sites 0] [--small 1] [--large 1] [--ray 1] [--out FILE]
+    python -m benchmarks.links [--rounds 4] [--repetitions 3] [--sites 0] [--small 1] [--large 1] [--ray 1] [--out FILE]
 
 Three cases, two workers on each side. link: 52 sites that do next to nothing · tiny: 52 sites that train a fusion net
 of about 500 parameters · large: 36 sites that each take one step with the paper's net of 134 MB. The first round
@@ -10,7 +10,9 @@ nothing is sent, screened or added.
 
 from __future__ import annotations
 
+import argparse
 import json
+import math
 import multiprocessing
 import os
 import statistics
@@ -25,15 +27,17 @@ from pathlib import Path
 import psutil
 
 from benchmarks.clients import LESIONS, NET, SITES, Case, Opener, names_of, plan_of, task_of
-from benchmarks.federation import recipe_for, rounds
-from benchmarks.measuring import Peak, arguments, publish, quiet
+from benchmarks.federation import COHORT, recipe_for, rounds
+from benchmarks.measuring import Peak, Times, arguments, publish, quiet, ratio
 from ceus_models.nets import initial_state
 from ceus_models.taxonomy import SUBMODELS
+from ceus_models.wire import Task, Update
 from sim.engine import MemoryLink
 from sim.process_tree import end
 
 WORKERS = 2
 LIMIT_S = 1800
+HELLO = Task("hello", study="", seed=0, stage="hello", round=0, cohorts=(COHORT,))
 AIMS: dict[Case, str] = {"link": "5 times faster", "tiny": "5 times faster", "large": "twice as fast"}
 HEAD = ("case", "ours, s", "own work, s", "Ray, s", "Ray / ours", "ours / own work", "ours, MB", "Ray, MB", "aim")
 
@@ -43,33 +47,39 @@ class Side:
     """seconds: a round after the first, median · extra_mb: peak of all processes over what they held before."""
 
     seconds: float
-    peak_mb: float
+    extra_mb: float
+
+
+NOTHING = Side(math.nan, math.nan)
 
 
 def main() -> None:
     """Each case on each side, one after the other."""
-    given = arguments(__doc__, rounds=4, sites=0, small=1, large=1, ray=1)
+    given = arguments(__doc__, rounds=4, repetitions=3, sites=0, small=1, large=1, ray=1)
     quiet()
     cases: list[Case] = [*(("link", "tiny") if given.small else ()), *(("large",) if given.large else ())]
-    rows = [measured(case, given.sites or SITES[case], given.rounds, bool(given.ray)) for case in cases]
+    rows = [measured(case, given.sites or SITES[case], given) for case in cases]
     publish("a simulated round, two workers", HEAD, rows, given.out)
 
 
-def measured(case: Case, sites: int, number: int, with_ray: bool) -> tuple[object, ...]:
-    """A row of the table."""
+def measured(case: Case, sites: int, given: argparse.Namespace) -> tuple[object, ...]:
+    """A row of the table: the sides in turn, the ratios pair by pair."""
+    sides: list[tuple[Side, Side, Side]] = []
     with tempfile.TemporaryDirectory() as folder:
-        mine = ours(case, sites, number, Path(folder) / "ours")
-        own = own_work(case, sites, number, Path(folder) / "ours")
-        ray = flowers(case, sites, number, Path(folder)) if with_ray else None
+        for turn in range(given.repetitions):
+            place = Path(folder) / str(turn)
+            place.mkdir()
+            mine = ours(case, sites, given.rounds, Path(folder) / "ours")
+            own = own_work(case, sites, given.rounds, Path(folder) / "ours")
+            sides.append((mine, own, flowers(case, sites, given.rounds, place) if given.ray else NOTHING))
+            print(case, *(f"{side.seconds:.3g} s {side.extra_mb:.0f} MB" for side in sides[-1]), sep="  ", flush=True)
+    seconds = [Times([side[n].seconds for side in sides]) for n in range(3)]
     return (
         f"{case}: {sites} sites",
-        f"{mine.seconds:.3g}",
-        f"{own:.3g}",
-        f"{ray.seconds:.3g}" if ray else "-",
-        f"{ray.seconds / mine.seconds:.1f}" if ray else "-",
-        f"{mine.seconds / own:.2f}",
-        f"{mine.peak_mb:.0f}",
-        f"{ray.peak_mb:.0f}" if ray else "-",
+        *seconds,
+        f"{ratio(seconds[2], seconds[0]):.2f}",
+        f"{ratio(seconds[0], seconds[1]):.2f}",
+        *(f"{statistics.median(side[n].extra_mb for side in sides):.0f}" for n in (0, 2)),
         AIMS[case],
     )
 
@@ -81,16 +91,19 @@ def ours(case: Case, sites: int, number: int, folder: Path) -> Side:
     states = {net: initial_state(net, recipe_for(plan), 1) for net in nets}
     lesions = dict.fromkeys(names_of(sites), LESIONS[case])
     with MemoryLink(dict.fromkeys(lesions, 1.0), Opener(case, folder), WORKERS) as link:
-        time.sleep(5)  # the workers have loaded their libraries: what comes on top is the round's
+        # everyone has its libraries and its lesions: what comes on top is the rounds'
+        held = sum(isinstance(answer, Update) for _, answer in link.ask(HELLO, list(lesions)))
+        if case != "link" and held != sites:
+            raise RuntimeError(f"{held} of {sites} sites said hello")
         with Peak() as peak:
             seconds = rounds(plan, link, lesions, states)
     return Side(statistics.median(seconds[1:]), peak.most - peak.before)
 
 
-def own_work(case: Case, sites: int, number: int, folder: Path) -> float:
+def own_work(case: Case, sites: int, number: int, folder: Path) -> Side:
     """Seconds for the same answers in the same number of processes, with no link between them."""
     context = multiprocessing.get_context("spawn")
-    barrier, results = context.Barrier(WORKERS + 1), context.SimpleQueue()
+    barrier = context.Barrier(WORKERS + 1)
     shares = [names_of(sites)[worker::WORKERS] for worker in range(WORKERS)]
     started = [
         context.Process(target=_answer, args=(Opener(case, folder), share, number, barrier), daemon=True)
@@ -109,8 +122,7 @@ def own_work(case: Case, sites: int, number: int, folder: Path) -> float:
         for process in started:
             process.join(10)
             process.kill()
-    results.close()
-    return statistics.median(seconds[1:])
+    return Side(statistics.median(seconds[1:]), math.nan)
 
 
 def _answer(opener: Opener, share: list[str], number: int, barrier: Barrier) -> None:

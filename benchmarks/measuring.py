@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any
 
 import cv2
+import psutil
 import torch
 
 from sim.meter import held_mb
@@ -23,9 +24,13 @@ from sim.meter import held_mb
 
 @dataclass
 class Times:
-    """Seconds of every repetition; the spread shows how quiet the machine was."""
+    """Seconds of every repetition; the spread shows how quiet the machine was.
+
+    busy: seconds of processor time, of this process and its children: what others do on the machine hardly shows.
+    """
 
     seconds: list[float] = field(default_factory=list)
+    busy: list[float] = field(default_factory=list)
 
     @property
     def median(self) -> float:
@@ -40,15 +45,30 @@ def in_turn(calls: Mapping[str, Callable[[], object]], repetitions: int) -> dict
     taken = {name: Times() for name in calls}
     for _ in range(repetitions):
         for name, call in calls.items():
-            begun = time.perf_counter()
+            begun, worked = time.perf_counter(), _busy_s()
             call()
             taken[name].seconds.append(time.perf_counter() - begun)
+            taken[name].busy.append(_busy_s() - worked)
     return taken
+
+
+def _busy_s() -> float:
+    me = psutil.Process()
+    return sum(sum(process.cpu_times()[:2]) for process in (me, *me.children(recursive=True)))
 
 
 def ratio(upper: Times, lower: Times) -> float:
     """The median over repetitions of one call's time over another's, taken in the same turn."""
-    return statistics.median(a / b for a, b in zip(upper.seconds, lower.seconds, strict=True))
+    return _median_ratio(upper.seconds, lower.seconds)
+
+
+def busy_ratio(upper: Times, lower: Times) -> float:
+    """The same of processor time."""
+    return _median_ratio(upper.busy, lower.busy)
+
+
+def _median_ratio(upper: Sequence[float], lower: Sequence[float]) -> float:
+    return statistics.median(a / b for a, b in zip(upper, lower, strict=True))
 
 
 class Peak:

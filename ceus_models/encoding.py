@@ -10,17 +10,19 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
-import numpy as np
 import torch
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked
+from pydantic_core import to_json
 from torch import Tensor
 
 from ceus_models.failures import ExpectedError
-from ceus_models.state import State
+from ceus_models.state import SMALL, State
 from ceus_models.wire import PROTOCOL, Kind, LocalRule, Message, Recipe, Refusal, Task, Update
 
 MAX_HEADER_BYTES = 32 << 20
@@ -76,7 +78,7 @@ _HEADERS: dict[str, TypeAdapter[Any]] = {
 
 
 def encode(message: Message) -> list[Buffer]:
-    """The message as buffers to be written one after the other; tensors are not copied.
+    """The message as buffers to be written one after the other; large tensors are not copied.
 
     Raises WireError for a tensor whose dtype does not travel.
     """
@@ -87,22 +89,24 @@ def encode(message: Message) -> list[Buffer]:
     }
     text = _HEADERS[kind].dump_json(_HEADERS[kind].validate_python(_plain(body))).decode()
     header: dict[str, Any] = {"__metadata__": {"protocol": str(PROTOCOL), "type": kind, "body": text}}
-    buffers: list[Buffer] = []
     place = 0
     for name, tensor in tensors.items():
         if tensor.dtype not in _NAMES:
             raise WireError(f"{name}: {tensor.dtype} does not travel; send one of {', '.join(map(str, _NAMES))}")
-        data = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
-        header[name] = {
-            "dtype": _NAMES[tensor.dtype],
-            "shape": list(tensor.shape),
-            "data_offsets": [place, place + len(data)],
-        }
-        place += len(data)
-        buffers.append(data)
-    head = json.dumps(header, separators=(",", ":")).encode()
+        end = place + tensor.numel() * tensor.itemsize
+        header[name] = {"dtype": _NAMES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [place, end]}
+        place = end
+    head = to_json(header)
     head += b" " * (-len(head) % 8)
-    return [len(head).to_bytes(8, "little"), head, *buffers]
+    return [len(head).to_bytes(8, "little"), head, *_buffers(tensors.values())]
+
+
+def _buffers(tensors: Iterable[Tensor]) -> Iterator[Buffer]:
+    """The tensors' bytes in order; neighbours that are small are put together, as a net has a hundred of them."""
+    for (_, small), run in groupby(tensors, lambda t: (t.dtype, t.numel() <= SMALL)):
+        flat = [tensor.detach().reshape(-1) for tensor in run]
+        for part in [torch.cat(flat)] if small else flat:
+            yield part.cpu().view(torch.uint8).numpy().data
 
 
 def to_bytes(message: Message) -> bytes:
@@ -163,7 +167,7 @@ def _header(view: memoryview) -> tuple[dict[str, Any], memoryview]:
 
 def _tensors(header: Mapping[str, Any], data: memoryview) -> dict[str, Tensor]:
     """The tensors of a header; every byte of `data` belongs to exactly one of them, in order."""
-    tensors: dict[str, Tensor] = {}
+    entries: list[tuple[str, torch.dtype, list[int]]] = []
     place = 0
     for name, entry in header.items():
         try:
@@ -172,19 +176,31 @@ def _tensors(header: Mapping[str, Any], data: memoryview) -> dict[str, Tensor]:
             begin, end = (int(n) for n in entry["data_offsets"])
         except (KeyError, TypeError, ValueError):
             raise WireError(f"{name}: dtype, shape or place is missing or not of this protocol") from None
-        expected = int(np.prod(shape, dtype=object)) * dtype.itemsize if min(shape, default=0) >= 0 else -1
+        expected = math.prod(shape) * dtype.itemsize if min(shape, default=0) >= 0 else -1
         if begin != place or end - begin != expected or end > len(data):
             raise WireError(f"{name}: its bytes do not match its shape {shape} and dtype {entry['dtype']}")
-        tensors[name] = _view(data[begin:end], dtype, shape)
+        entries.append((name, dtype, shape))
         place = end
     if place != len(data):
         raise WireError(f"{len(data) - place} bytes belong to no tensor")
-    return tensors
+    return dict(_views(entries, data))
 
 
-def _view(data: memoryview, dtype: torch.dtype, shape: list[int]) -> Tensor:
+def _views(entries: Sequence[tuple[str, torch.dtype, list[int]]], data: memoryview) -> Iterator[tuple[str, Tensor]]:
+    """Neighbours of one dtype are views of one tensor, which takes a tenth of the time of one call each."""
+    place = 0
+    for dtype, group in groupby(entries, lambda entry: entry[1]):
+        run = list(group)
+        counts = [math.prod(shape) for _, _, shape in run]
+        end = place + sum(counts) * dtype.itemsize
+        parts = torch.split(_flat(data[place:end], dtype), counts)
+        yield from ((name, part.view(shape)) for (name, _, shape), part in zip(run, parts, strict=True))
+        place = end
+
+
+def _flat(data: memoryview, dtype: torch.dtype) -> Tensor:
     if not len(data):
-        return torch.zeros(shape, dtype=dtype)
+        return torch.zeros(0, dtype=dtype)
     if data.readonly:  # torch has no read-only tensors, so bytes are copied once
         data = memoryview(bytearray(data))
-    return torch.frombuffer(data, dtype=dtype).reshape(shape)
+    return torch.frombuffer(data, dtype=dtype)

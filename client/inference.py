@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -122,17 +122,9 @@ def _table_key(task: Task) -> str:
     parts = [task.frozen, str(recipe["architecture"]), str(recipe["normaliser"])]
     if recipe_of(task).architecture.norm == "batch_local":
         parts += [task.study, str(task.seed)]  # the site's own state belongs to one study
-    return _sha(part.encode() for part in parts)
+    return hashlib.sha256("|".join(parts).encode()).hexdigest()
 
 
 def _mark(sample: Sample) -> str:
     """A lesion and its content: a corrected outline makes another row."""
-    scale = np.float64(sample.flow_scale).tobytes()
-    return f"{sample.key}-{_sha((sample.frames.tobytes(), sample.flow.tobytes(), scale))[:16]}"
-
-
-def _sha(parts: Iterable[bytes]) -> str:
-    sha = hashlib.sha256()
-    for part in parts:
-        sha.update(len(part).to_bytes(8, "little") + part)
-    return sha.hexdigest()
+    return f"{sample.key}-{sample.content[:16]}"

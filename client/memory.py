@@ -6,7 +6,7 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -22,15 +22,25 @@ KEPT_ROUNDS = 2
 """The round before the newest stays, so that a round that is asked again starts where it started before."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SiteMemory:
     """A folder of small safetensors files. A file that cannot be read counts as absent."""
 
     folder: Path
+    _seen: dict[Path, tuple[tuple[int, ...], dict[str, Tensor]]] = field(default_factory=dict, repr=False)
 
     def table(self, key: str) -> dict[str, Tensor]:
-        """Rows kept under a key, by lesion; empty when there are none."""
-        return _read(self.folder / "frozen" / f"{key}.safetensors") or {}
+        """Rows kept under a key, by lesion; empty when there are none. A file is read again only if it is another."""
+        path = self.folder / "frozen" / f"{key}.safetensors"
+        try:
+            found = path.stat()
+        except OSError:
+            return {}
+        stamp = (found.st_ino, found.st_mtime_ns, found.st_size)
+        if path not in self._seen or self._seen[path][0] != stamp:
+            self._seen.clear()  # fusion stages stand on one set of sub-models at a time
+            self._seen[path] = stamp, _read(path) or {}
+        return self._seen[path][1]
 
     def keep_table(self, key: str, rows: Mapping[str, Tensor]) -> None:
         """Replace the rows of a key."""

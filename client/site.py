@@ -6,6 +6,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -42,8 +43,7 @@ class Site:
         """The answer to a task; never raises. The same task gets the same answer however often it is asked."""
         try:
             self._check(task)
-            place = Place(self.name, SiteMemory(self.memory), self.device, self.policy.minimum_lesions)
-            sums, weight = WORK[task.kind](task, self._chosen(task), place)
+            sums, weight = WORK[task.kind](task, self._chosen(task), self._place)
             return Update(self.name, sums, weight)
         except Declined as no:
             return Refusal(self.name, no.reason, no.code)
@@ -51,6 +51,10 @@ class Site:
             # an exception's text may quote a file or a value, so it stays here
             self.on_fault(_where(error))
             return Refusal(self.name, f"unexpected {type(error).__name__}; the site's log says where", "error")
+
+    @cached_property
+    def _place(self) -> Place:
+        return Place(self.name, SiteMemory(self.memory), self.device, self.policy.minimum_lesions)
 
     def _check(self, task: Task) -> None:
         """Raises Declined for a task of another protocol or processing, or that the policy refuses."""

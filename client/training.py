@@ -14,7 +14,7 @@ from ceus_models.losses import class_weights, lesion_losses
 from ceus_models.nets import Loaded, loaded, target_of
 from ceus_models.sample import Sample
 from ceus_models.seeds import seed_of
-from ceus_models.state import net_state
+from ceus_models.state import SMALL, State, cut, end_to_end, net_state
 from ceus_models.taxonomy import FUSION_NETS, outputs_of
 from ceus_models.two_stream import Output, prepare
 from ceus_models.wire import LocalRule, Task
@@ -51,7 +51,8 @@ def train_net(net: str, task: Task, samples: Sequence[Sample], place: Place) -> 
     cases, answers = labelled(net, samples)
     if len(cases) < max(1, place.minimum):
         return None
-    predict, kept = _ready(net, task, cases, place)
+    start = net_state(task.inputs, net)
+    predict, kept = _ready(net, start, task, cases, place)
     targets = torch.tensor(answers, device=place.device)
     weights = class_weights(net, max(2, outputs_of(net)), recipe_of(task), place.device)
     parts = recipe_of(task).architecture.loss_weights
@@ -66,7 +67,7 @@ def train_net(net: str, task: Task, samples: Sequence[Sample], place: Place) -> 
     total = descend(kept.module, losses, len(cases), task.rule, generator)
     if kept.local:
         place.memory.keep_local_state(task, net, {name: kept.tensors[name] for name in kept.local})
-    sums = _difference(kept, task, net, len(cases))
+    sums = _difference(kept, start, len(cases))
     sums["#weight"] = torch.tensor(float(len(cases)), dtype=torch.float64)
     sums["#loss"] = total.cpu()
     return Trained(sums, tuple(s.key for s in cases))
@@ -109,9 +110,9 @@ def autocast(device: torch.device, rule: LocalRule | None) -> contextlib.Abstrac
     return torch.autocast(device.type, dtype=torch.bfloat16)
 
 
-def _ready(net: str, task: Task, cases: Sequence[Sample], place: Place) -> tuple[Predict, Loaded]:
+def _ready(net: str, state: State, task: Task, cases: Sequence[Sample], place: Place) -> tuple[Predict, Loaded]:
     """The net filled for training, and how it is asked about a batch of lesion indices."""
-    recipe, state = recipe_of(task), net_state(task.inputs, net)
+    recipe = recipe_of(task)
     if net in FUSION_NETS:
         # before the net is filled: asking the sub-models uses the same kept modules
         table = frozen_probabilities(task, cases, place)
@@ -130,12 +131,15 @@ def _ready(net: str, task: Task, cases: Sequence[Sample], place: Place) -> tuple
     return predict, kept
 
 
-def _difference(kept: Loaded, task: Task, net: str, lesions: int) -> dict[str, Tensor]:
-    start = net_state(task.inputs, net)
+def _difference(kept: Loaded, start: State, lesions: int) -> dict[str, Tensor]:
+    """lesions · (local - global), contiguous and on the CPU, small tensors by one operation for all."""
+    small = {name: tensor for name, tensor in start.items() if tensor.numel() <= SMALL}
     with torch.no_grad():
-        return {
-            name: (tensor.detach().cpu() - start[name]).mul_(lesions).contiguous() for name, tensor in kept.shared()
-        }
+        local = end_to_end(kept.tensors[name] for name in small).cpu()
+        changes = cut(local.sub_(end_to_end(small.values())).mul_(lesions), small)
+        for name in start.keys() - changes.keys():
+            changes[name] = (kept.tensors[name].cpu() - start[name]).mul_(lesions).contiguous()
+    return {name: changes[name] for name in start}
 
 
 def _amend(parameters: Sequence[Tensor], anchors: Sequence[Tensor], rule: LocalRule) -> None:

@@ -66,9 +66,9 @@ def misshapen(sums: State, groups: Mapping[str, Group]) -> str | None:
         for name, spec in groups[group].items():
             if name not in sums:
                 return f"{name} is missing, while other tensors of {group} are there"
-            found = Spec(tuple(sums[name].shape), sums[name].dtype)
-            if found != spec:
-                return f"{name} must be {spec}, but is {found}"
+            found = sums[name]
+            if found.shape != spec.shape or found.dtype != spec.dtype:
+                return f"{name} must be {spec}, but is {Spec(tuple(found.shape), found.dtype)}"
     return None
 
 

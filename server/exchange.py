@@ -64,26 +64,28 @@ class _Round:
     def take(self, site: str, answer: Answer) -> None:
         if site not in self.call.sites or site in self.fates:
             return  # the first answer of an asked site is its answer
-        fate, reason = self._fate(site, answer)
-        if fate == "counted" and isinstance(answer, Update):
-            for net, size in self.call.gate.norms(answer).items():
-                self.norms.setdefault(net, []).append(size)
-            self.total.add(self.call.summand(answer))
-        self.settle(site, fate, reason)
+        self.settle(site, *(self._counted(site, answer) if isinstance(answer, Update) else _unanswered(answer)))
 
     def settle(self, site: str, fate: Fate, reason: str = "") -> None:
         self.fates[site] = (fate, reason)
         self.call.tell(site, fate, reason)
 
-    def _fate(self, site: str, answer: Answer) -> tuple[Fate, str]:
-        if isinstance(answer, Lost):
-            return "lost", answer.reason
-        if isinstance(answer, Refusal):
-            return ("idle", "") if answer.code == "no_lesions" else ("refused", answer.reason)
-        fault = self.call.gate.fault(site, answer)
+    def _counted(self, site: str, answer: Update) -> tuple[Fate, str]:
+        fault, norms = self.call.gate.judge(site, answer)
         if fault:
             return "excluded", fault
-        return ("counted", "") if answer.sums else ("idle", "")
+        if not answer.sums:
+            return "idle", ""
+        for net, size in norms.items():
+            self.norms.setdefault(net, []).append(size)
+        self.total.add(self.call.summand(answer))
+        return "counted", ""
+
+
+def _unanswered(answer: Refusal | Lost) -> tuple[Fate, str]:
+    if isinstance(answer, Lost):
+        return "lost", answer.reason
+    return ("idle", "") if answer.code == "no_lesions" else ("refused", answer.reason)
 
 
 def gather(link: Link, call: Call) -> tuple[State, Record]:

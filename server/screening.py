@@ -11,10 +11,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 import torch
 
-from ceus_models.state import State, finite, net_state, norm
+from ceus_models.state import State, finite, net_states, norm
 from ceus_models.sums import EXACT_BELOW, STEPS
 from ceus_models.wire import LocalRule, Task, Update
 from server.contract import Group, groups_of, misshapen
@@ -27,6 +28,14 @@ LARGEST_DRAW = 20
 """Bound on a Poisson(1) weight: one lesion in 1e19 draws more."""
 LARGEST_LOSS = 1e4
 """Bound on the loss of one lesion, class weight included."""
+
+
+class Verdict(NamedTuple):
+    """fault: the first rule that the answer breaks, or None · norms: of a training answer's change, per net, unit of
+    weight and local step."""
+
+    fault: str | None
+    norms: Mapping[str, float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,40 +58,43 @@ class Gate:
 
     @cached_property
     def _own_norms(self) -> Mapping[str, float]:
-        return {net: norm(net_state(self.task.inputs, net)) for net in self.task.nets}
+        return {net: norm(state) for net, state in net_states(self.task.inputs).items() if net in self.task.nets}
 
-    def fault(self, site: str, update: Update) -> str | None:
-        """The first rule that the answer breaks, or None."""
+    def judge(self, site: str, update: Update) -> Verdict:
+        """Whether the answer may count. Its numbers are read once, into norms, which answer most questions."""
         if update.site != site:
-            return f"answered in the name of {update.site!r}"
-        return (
-            misshapen(update.sums, self._groups)
-            or self._not_finite(update.sums)
-            or self._implausible(site, update)
-            or self._too_large(update.sums)
+            return Verdict(f"answered in the name of {update.site!r}", {})
+        if fault := misshapen(update.sums, self._groups):
+            return Verdict(fault, {})
+        changes = {net: norm(state) for net, state in self._states(update.sums).items()}
+        others = {name: t for name, t in update.sums.items() if not changes or "|#" in name}
+        overall = math.hypot(*changes.values(), norm(others))
+        fault = (
+            self._not_finite(update.sums, overall)
+            or self._implausible(site, update, changes)
+            or self._too_large(update.sums, overall)
         )
+        return Verdict(fault, {} if fault else self._per_step(update.sums, changes))
 
-    def norms(self, update: Update) -> dict[str, float]:
-        """Per net in a training answer, the norm of its change per local step; {} for other answers."""
-        if self.task.kind != "train" or self.task.rule is None:
+    def _per_step(self, sums: State, changes: Mapping[str, float]) -> dict[str, float]:
+        if self.task.rule is None:
             return {}
-        weights = {net: float(update.sums[f"{net}|#weight"]) for net in self._nets(update.sums)}
-        return {
-            net: norm(net_state(update.sums, net)) / weight / _local_steps(weight, self.task.rule)
-            for net, weight in weights.items()
-        }
+        weights = {net: float(sums[f"{net}|#weight"]) for net in changes}
+        return {net: changes[net] / w / _local_steps(w, self.task.rule) for net, w in weights.items()}
 
-    def _nets(self, sums: State) -> list[str]:
-        return [net for net in self.task.nets if f"{net}|#weight" in sums]
+    def _states(self, sums: State) -> Mapping[str, State]:
+        return net_states(sums) if self.task.kind == "train" else {}
 
-    def _not_finite(self, sums: State) -> str | None:
-        if finite(sums):
+    def _not_finite(self, sums: State, overall: float) -> str | None:
+        if math.isfinite(overall) or finite(sums):
             return None
         odd = next(name for name, tensor in sorted(sums.items()) if not finite({name: tensor}))
         return f"{odd} holds NaN or infinity"
 
-    def _too_large(self, sums: State) -> str | None:
+    def _too_large(self, sums: State, overall: float) -> str | None:
         """Sums stay exact only below a bound (ceus_models.sums); no site may use up more than its share of it."""
+        if overall < EXACT_BELOW / max(STEPS.values()) / max(self.asked, 1):
+            return None  # no number exceeds the norm of all
         for name, tensor in sums.items():
             if not tensor.is_floating_point() or not tensor.numel():
                 continue
@@ -91,7 +103,7 @@ class Gate:
                 return f"{name} reaches {float(tensor.abs().max()):.3g}, the bound for one site is {bound:.3g}"
         return None
 
-    def _implausible(self, site: str, update: Update) -> str | None:
+    def _implausible(self, site: str, update: Update, changes: Mapping[str, float]) -> str | None:
         if self.task.kind == "hello":
             return _bad_hello(update.sums)
         held = self.lesions.get(site, {})
@@ -103,16 +115,16 @@ class Gate:
             return _bad_tally(update.sums, held)
         if self.task.kind == "evaluate":
             return _bad_counts(update.sums, held, self.task)
-        faults = (self._bad_change(net, update.sums, lesions) for net in self._nets(update.sums))
+        faults = (self._bad_change(net, change, update.sums, lesions) for net, change in changes.items())
         return next((fault for fault in faults if fault), None)
 
-    def _bad_change(self, net: str, sums: State, lesions: int) -> str | None:
+    def _bad_change(self, net: str, change: float, sums: State, lesions: int) -> str | None:
         weight, loss = float(sums[f"{net}|#weight"]), float(sums[f"{net}|#loss"])
         if not 0 < weight <= lesions:
             return f"declares weight {weight:g} for {net}, which must be above 0 and at most {lesions} (hello)"
         if not 0 <= loss <= LARGEST_LOSS * weight:
             return f"declares loss {loss:g} for {net} over {weight:g} lesions"
-        moved = norm(net_state(sums, net)) / weight
+        moved = change / weight
         bound = self._norm_bound(net, weight)
         if moved > bound:
             return f"would move {net} by {moved:.3g} per unit weight, the bound is {bound:.3g}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Literal
 
@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor
 
 from ceus_models.nets import initial_state
-from ceus_models.state import State, net_state
+from ceus_models.state import State, net_states
 from ceus_models.wire import LocalRule, Task, Update
 from server.participation import Record
 from server.progress import Point, Progress
@@ -88,11 +88,12 @@ class Train:
 
     def _trained(self, progress: Progress, total: State, number: int) -> Progress:
         nets, memory, curves = dict(progress.nets), dict(progress.memory), list(progress.curves)
+        sums = net_states(total)
         for net in expanded(self.nets):
             weight = float(total.get(f"{net}|#weight", 0.0))
             if weight <= 0:
                 continue
-            mean = {name: change.double() / weight for name, change in net_state(total, net).items()}
+            mean = _Mean(sums[net], weight)
             nets[net], kept = self.strategy.step(nets[net], mean, memory.get(f"moments|{net}", {}))
             if kept:
                 memory[f"moments|{net}"] = kept
@@ -116,6 +117,22 @@ class Train:
         """The best nets become the nets; what lasted within the stage goes."""
         best = {net: progress.memory[f"best|{net}"] for net in expanded(self.nets) if f"best|{net}" in progress.memory}
         return replace(progress, nets={**progress.nets, **best}, memory={})
+
+
+class _Mean(Mapping[str, Tensor]):
+    """A net's mean change in float64, made tensor by tensor as it is read: a large net's is not held beside its sum."""
+
+    def __init__(self, total: State, weight: float) -> None:
+        self._total, self._weight = total, weight
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self._total[name].double() / self._weight
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._total)
+
+    def __len__(self) -> int:
+        return len(self._total)
 
 
 def _summed_loss(total: Mapping[str, Tensor], net: str) -> tuple[float, float]:

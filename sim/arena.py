@@ -36,6 +36,11 @@ class Arena:
             place += len(view)
         return length
 
+    def empty(self) -> None:
+        """Give the memory back until the next `write`; who still reads what lay there reads zeros."""
+        if self._map is not None:
+            self._map.madvise(mmap.MADV_REMOVE)
+
     def close(self) -> None:
         """Give the memory back once nobody maps it any more."""
         self._map = None

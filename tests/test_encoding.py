@@ -10,7 +10,7 @@ import safetensors.torch
 import torch
 
 from ceus_models.encoding import WireError, decode, encode, to_bytes
-from ceus_models.state import digest
+from ceus_models.state import SMALL, digest
 from ceus_models.wire import Architecture, LocalRule, Normaliser, Recipe, Refusal, Task, Update
 
 RECIPE = Recipe(
@@ -87,7 +87,7 @@ def test_tensors_are_views_of_the_received_buffer() -> None:
 
 
 def test_large_tensors_are_not_copied_when_encoding() -> None:
-    tensor = torch.zeros(1000)
+    tensor = torch.zeros(SMALL + 1)
     tensor_bytes = encode(Update("s", {"a": tensor}, 1.0))[2]
     tensor[0] = 7.0
     assert memoryview(tensor_bytes).cast("f")[0] == 7.0

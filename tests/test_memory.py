@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,6 @@ import pytest
 import torch
 from toy_lesions import lesions, recipe, task, with_submodels
 
-from ceus_models.sample import Sample
 from ceus_models.wire import Architecture, Task
 from client.inference import frozen_probabilities
 from client.memory import Place, SiteMemory
@@ -99,7 +99,7 @@ def test_rows_belong_to_weights_settings_and_content(tmp_path: Path) -> None:
     asked, cases = with_submodels(task("train", ("fusion/D",))), lesions(2)
     frozen_probabilities(asked, cases, place)
     bare = without_submodels(asked)
-    corrected = Sample(**{**vars(cases[0]), "frames": 255 - cases[0].frames})
+    corrected = replace(cases[0], frames=255 - cases[0].frames)
     wider = recipe(Architecture(10, 10, 2, 8))
     for other, samples in (
         (Task(**{**vars(bare), "frozen": "another"}), cases),

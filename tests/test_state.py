@@ -6,15 +6,17 @@ import pytest
 import torch
 
 from ceus_models.state import (
+    SMALL,
     add,
     digest,
     finite,
     net_state,
+    net_states,
     norm,
+    pieces,
     prefixed,
     scale,
     subtract,
-    under,
     zeros_like,
 )
 
@@ -46,12 +48,23 @@ def test_finite_sees_nan_and_infinity() -> None:
     assert finite(A)
     assert not finite({"x": torch.tensor([1.0, float("nan")])})
     assert not finite({"x": torch.tensor([float("inf")])})
+    assert finite({"x": torch.tensor([1e200], dtype=torch.float64)}), "though its square is infinite"
 
 
-def test_prefixes_and_the_parameters_of_one_net() -> None:
+def test_pieces_hold_the_same_numbers_small_tensors_joined_by_dtype_and_large_ones_cut() -> None:
+    large = torch.arange(2.0 * SMALL + 1).reshape(1, -1)
+    found = list(pieces([torch.ones(2, 3), large, torch.tensor(5), torch.zeros(4)]))
+    assert [len(piece) for piece in found] == [SMALL, SMALL, 1, 10, 1]
+    assert torch.equal(torch.cat(found[:3]), large[0])
+    assert found[0].data_ptr() == large.data_ptr(), "large tensors are not copied"
+    assert found[3].tolist() == [1.0] * 6 + [0.0] * 4
+    assert norm({"x": large}) == pytest.approx(float(large.double().norm()), rel=1e-14)
+
+
+def test_the_parameters_of_one_net() -> None:
     state = {**prefixed({"w": torch.ones(1)}, "disease/HCC|"), "disease/HCC|#weight": torch.tensor(2.0)}
-    assert set(under(state, "disease/HCC|")) == {"w", "#weight"}
     assert set(net_state(state, "disease/HCC")) == {"w"}
+    assert {net: set(own) for net, own in net_states(state).items()} == {"disease/HCC": {"w"}}
 
 
 def test_digest_sees_names_dtypes_shapes_and_bits_but_not_order() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ceus_models.state import State, digest
+from ceus_models.state import SMALL, State, digest
 from ceus_models.sums import Total
 
 
@@ -34,6 +34,27 @@ def test_order_and_grouping_do_not_change_a_bit() -> None:
     assert digest(forward) == digest(backward)
     naive = sum(s["w"] for s in states)
     assert not torch.equal(naive, sum(s["w"] for s in states[::-1])), "the test needs numbers that rounding can hurt"
+
+
+def test_what_came_together_may_come_apart() -> None:
+    """A site that leaves tensors out, or tells them in another order, adds to the same sums."""
+    a, b, c = torch.ones(2), torch.full((2, 2), 2.0), torch.tensor(3.0)
+    parts: list[State] = [
+        {"n|a": a, "n|b": b},
+        {"n|b": b},
+        {"n|b": b, "n|a": a, "m|c": c},
+        {"n|a": a, "n|b": b, "n|c": c},
+    ]
+    value = total(parts).value()
+    assert value["n|a"].tolist() == [3.0, 3.0]
+    assert value["n|b"].tolist() == [[8.0, 8.0], [8.0, 8.0]]
+    assert (value["n|c"].item(), value["m|c"].item()) == (3.0, 3.0)
+
+
+def test_large_tensors_are_added_in_slices() -> None:
+    draws = [torch.randn(3, SMALL, generator=torch.Generator().manual_seed(n)) for n in range(3)]
+    together = total([{"w": draw} for draw in draws]).wide()["w"]
+    assert torch.allclose(together, sum(draw.double() for draw in draws), atol=3 * 2**-31, rtol=0)
 
 
 def test_agrees_with_addition_in_double_precision() -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -172,7 +174,7 @@ def washing_out(number: int) -> Sample:
     curve = np.array([0.1, 0.9, 1, 0.5, 0.2] if one.label == "HCC" else [0.1, 0.9, 1, 0.9, 0.8])
     noise = np.random.default_rng(number).gamma(4, 0.25, (5, 16, 16))
     frames = np.clip(150 * curve[:, None, None] * noise, 0, 255).astype(np.uint8)
-    return Sample(**{**vars(one), "frames": frames})
+    return replace(one, frames=frames)
 
 
 def test_rounds_learn_the_kinetics(place: Place) -> None:
