@@ -19,6 +19,7 @@ from ceus_models.exits import run_cli
 from ceus_models.failures import ExpectedError
 from ceus_models.processing import Processing, load_processing
 from client.check import CheckReport, check_site, row_fault
+from client.check_page import write_page
 from client.clip import ClipError
 from client.config import SiteConfig, load_site
 from client.faults import Fault, FaultList, as_json, count_reasons
@@ -27,6 +28,8 @@ from client.figures import Tile, contact_sheet, quality_sheet, tile_of
 from client.manifest import Row, read_manifest
 from client.outline import OutlineError
 from client.pipeline import sample_of
+from client.starting import start_site
+from client.suggestions import write_suggestions
 
 app = typer.Typer(
     name="ceus-site",
@@ -47,11 +50,33 @@ CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os
 CONTACT_SHEET = "contact.png"
 
 
+@app.command("init")
+def init_command(folder: Annotated[Path, typer.Argument(help="A new folder, or one with exports.")]) -> None:
+    """Write site.yaml and the tables to fill, with one example row. Nothing is overwritten."""
+    for path in start_site(folder):
+        _out().print(f"made {escape(str(path))}", soft_wrap=True)
+
+
 @app.command("check")
-def check_command(folder: Folder, workers: Workers = CORES, as_machine: AsJson = False) -> None:
-    """Tell every fault of the folder at once: file, row, rule and remedy."""
+def check_command(
+    folder: Folder,
+    workers: Workers = CORES,
+    as_machine: AsJson = False,
+    html: Annotated[Path | None, typer.Option(help="Also write the faults as a page to this file.")] = None,
+    fix_suggestions: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write corrected cells to this CSV; it holds cells of the table, so keep it in the hospital."
+        ),
+    ] = None,
+) -> None:
+    """Tell every fault of the folder at once: file, row, rule and remedy. The folder's files are not touched."""
     with _progress("checking", quiet=as_machine) as on_progress:
         report = check_site(folder, on_progress, workers)
+    if html is not None:
+        write_page(html, report)
+    if fix_suggestions is not None:
+        write_suggestions(fix_suggestions, report.suggestions)
     if as_machine:
         _print_json({"ok": not report.faults, **_check_json(report)})
     else:
@@ -161,8 +186,12 @@ def _print_faults(faults: Sequence[Fault]) -> None:
 def _print_check(report: CheckReport) -> None:
     out = _out()
     out.print(f"usable lesions: {report.usable} ({_counts(report.cohorts)}; {_counts(report.types)})", soft_wrap=True)
+    if report.reads:
+        out.print(f"usable diagnoses: {report.reads}")
     if report.faults:
         out.print(f"[red]faults: {len(report.faults)}[/] ({escape(_counts(report.reasons))})", soft_wrap=True)
+    if report.suggestions:
+        out.print(f"cells that may be mended: {len(report.suggestions)}; --fix-suggestions FILE writes them down")
 
 
 def _print_index(report: IndexReport) -> None:
@@ -182,6 +211,8 @@ def _check_json(report: CheckReport) -> dict[str, object]:
         "usable": report.usable,
         "cohorts": dict(report.cohorts),
         "types": dict(report.types),
+        "reads": report.reads,
+        "suggestions": len(report.suggestions),
         "reasons": dict(count_reasons(report.faults)),
         "faults": [as_json(fault) for fault in report.faults],
     }

@@ -140,7 +140,7 @@ def test_bad_rows_are_skipped_counted_and_told(hospital: SmallHospital) -> None:
         "missing-outline": 1,
         "outline-outside-frame": 1,
         "unknown-type": 1,
-        "duplicate-id": 2,
+        "lesion-under-two-patients": 2,
         "unreadable-outline": 1,
     }
     assert [fault.row for fault in report.faults] == [2, 3, 4, 5, 6, 7, 8]
