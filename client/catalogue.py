@@ -221,6 +221,28 @@ _OUTLINES = (
         "Draw it on an unscaled frame of the first clip.",
     ),
 )
+_READING = (
+    Reason(
+        "reading-failed",
+        "Reading a lesion ended with an error that no reader foresaw.",
+        "Export its clips and its outline again; if that does not help, report the error and the line that are named.",
+    ),
+    Reason(
+        "reading-crashed",
+        "A decoder brought its process down; the other lesions were read.",
+        "Export the clips again, in another compression if the scanner offers one.",
+    ),
+    Reason(
+        "reading-too-long",
+        "A lesion took longer than any sound one.",
+        "Export the clips again; if they are sound, split the longest one into several files.",
+    ),
+    Reason(
+        "reading-too-large",
+        "A lesion took more memory than a worker may.",
+        "Export the clips again; if they are sound, split the longest one, or run with fewer --workers.",
+    ),
+)
 _READS = (
     Reason("unknown-lesion", "A diagnosis in reads.csv is of no lesion of the table.", "Correct lesion_id."),
     Reason(
@@ -238,6 +260,7 @@ SECTIONS: Mapping[str, tuple[Reason, ...]] = {
     "Clips": _CLIPS,
     "The exam of a lesion": _EXAMS,
     "Outlines": _OUTLINES,
+    "Reading a lesion": _READING,
     "reads.csv": _READS,
 }
 """Title → reasons, in the order in which a person meets them."""

@@ -18,7 +18,7 @@ _MAX_BOXES = 100_000
 
 
 def missing_share(path: Path) -> float:
-    """The share of the container's stated bytes beyond the file's end; 0 where it states none or is of no known kind."""
+    """The share of the stated bytes that lies beyond the file's end; 0 where the container states none."""
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         head = file.read(16)

@@ -1,6 +1,6 @@
 """What happens in an examination besides the bolus: frozen pictures, flashes of destruction, a second injection.
 
-All are recognised on the contrast pane around the lesion. A flash is a burst at high power that destroys the bubbles:
+All are recognised on the whole contrast pane. A flash is a burst at high power that destroys the bubbles:
 for a moment the pane is bright, then darker than before until it has filled again (destruction-replenishment). What it
 shows is not the bolus, so neither the burst nor the refill belongs to the curve.
 """
@@ -23,6 +23,10 @@ _DARK_LEVEL = 2.0
 """A pane below this mean shows nothing, so that it repeats without being frozen."""
 _FLASH_LEVELS = 25.0
 """Rise of the pane's mean in a flash, over the frames before it and after it: 6 dB of 60."""
+_BARE_LEVELS = 50.0
+"""The rise, where nothing is lost afterwards."""
+_STEP_LEVELS = 8.0
+"""Least step from one frame to the next with which a flash begins."""
 _FLASH_S = 2.0
 _LOST_LEVELS = 10.0
 """A drop below the level before the flash that says that bubbles were destroyed, 2.4 dB of 60."""
@@ -63,16 +67,27 @@ def pane_levels(frames: Sequence[U8]) -> F64:
 
 
 def flashes(levels: F64, seconds: F64) -> Bool:
-    """Frames (t) of flashes and of the refill after them. levels (t): as from `pane_levels`."""
+    """Frames (t) of flashes and of the refill after them, clip by clip. levels (t): as from `pane_levels`."""
+    gaps = np.flatnonzero(np.diff(seconds) > _GAP_S) + 1
+    clips = zip(np.split(levels, gaps), np.split(seconds, gaps), strict=True)
+    return np.concatenate([_flashes(part, times) for part, times in clips])
+
+
+def _flashes(levels: F64, seconds: F64) -> Bool:
     marked = np.zeros(len(levels), dtype=bool)
     index = 1
     while index < len(levels):
-        good = np.flatnonzero(~marked[:index])[-_BEFORE:]
-        before = float(np.median(levels[good])) if len(good) else float(levels[0])
-        end = _flash_end(levels, seconds, index, before) if levels[index] - before > _FLASH_LEVELS else index
+        end, before = index, float(levels[index])
+        if before - levels[max(0, index - 1)] > _STEP_LEVELS:  # rare, so the median is seldom needed
+            good = np.flatnonzero(~marked[:index])[-_BEFORE:]
+            before = float(np.median(levels[good])) if len(good) else float(levels[0])
+            end = _flash_end(levels, seconds, index, before) if levels[index] - before > _FLASH_LEVELS else index
         if end > index:
-            end = _refilled(levels, seconds, end, before)
-            marked[index:end] = True
+            filled = _refilled(levels, seconds, end, before)
+            if filled == end and float(levels[index:end].max()) - before < _BARE_LEVELS:
+                filled = index  # breathing shows a large dark lesion and bright liver in turn
+            marked[index:filled] = True
+            end = filled
         index = max(end, index + 1)
     return marked
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
@@ -15,6 +15,8 @@ from client.recording import F64, U8, Box, ClipError
 
 Bool = npt.NDArray[np.bool_]
 
+FLASH, REPEATED, AGAIN = "flash", "repeated", "second injection"
+"""Why frames are left out."""
 MIN_FRAMES = 8
 """Fewer frames are pictures, not a course in time."""
 _OVERLAP_S = 0.5
@@ -31,7 +33,7 @@ class Exam:
     a clip has none · seconds f64 (t), strictly rising · reference: index of the annotated frame · flash, frozen:
     numbers of frames left out, of bursts of destruction with the refill after them and of repeated pictures ·
     reinjection_s: where the exam was cut because of a second injection, None where it was not · declared: the manifest
-    said so.
+    said so · left_out: seconds of the frames left out, by why, for the quality sheet.
     """
 
     first: Clip
@@ -43,6 +45,7 @@ class Exam:
     frozen: int = 0
     reinjection_s: float | None = None
     declared: bool = False
+    left_out: Mapping[str, F64] = field(default_factory=dict)
 
 
 def cut_to(clip: Clip, part: Box) -> Clip:
@@ -72,11 +75,14 @@ def _moved(pane: Box, part: Box) -> Box:
     return pane[0] + part[0], pane[1] + part[1], pane[0] + part[2], pane[1] + part[3]
 
 
-def joined(clips: Sequence[Clip], frame: int, reinjection_s: float | None = None) -> Exam:
+def joined(
+    clips: Sequence[Clip], frame: int, reinjection_s: float | None = None, levels: Sequence[F64] | None = None
+) -> Exam:
     """Clips on one time axis, up to a second injection.
 
     frame: the annotated one, 0-based in the first clip · reinjection_s: time of a second injection as the manifest
-    declares it; an undeclared one is recognised by its arrival. Raises ClipError.
+    declares it; an undeclared one is recognised by its arrival · levels: per clip the mean level (t) of its whole
+    contrast pane, where the clips are cut to a part of it. Raises ClipError.
     """
     _check_apart(clips)
     for number, clip in enumerate(clips, start=1):
@@ -106,9 +112,15 @@ def joined(clips: Sequence[Clip], frame: int, reinjection_s: float | None = None
         frozen=int(frozen.sum()),
         reinjection_s=reinjection_s,
         declared=reinjection_s is not None,
+        left_out={REPEATED: seconds[order][frozen], AGAIN: _behind(seconds[order], reinjection_s)},
     )
     _check_length(exam)
-    return _recognised(exam)
+    means = levels or [events.pane_levels(list(clip.contrast)) for clip in clips]
+    return _recognised(exam, np.concatenate(means)[order][index])
+
+
+def _behind(seconds: F64, end_s: float | None) -> F64:
+    return seconds[seconds >= (np.inf if end_s is None else end_s)]
 
 
 def _rising(seconds: F64, reference: int) -> Bool:
@@ -119,11 +131,11 @@ def _rising(seconds: F64, reference: int) -> Bool:
     return rising
 
 
-def _recognised(exam: Exam) -> Exam:
-    """The exam without flashes, and cut before a second injection that shows."""
-    levels = events.pane_levels(exam.contrast)
+def _recognised(exam: Exam, levels: F64) -> Exam:
+    """The exam without flashes, and cut before a second injection that shows. levels (t): means of the pane."""
     flash = events.flashes(levels, exam.seconds)
     flash[exam.reference] = False
+    left_out = {**exam.left_out, FLASH: exam.seconds[flash]}
     calm = _only(exam, np.flatnonzero(~flash))
     smoothed = tic.smooth(levels[~flash], calm.seconds, _SMOOTHING_S)
     again = events.second_arrival(smoothed, calm.seconds)
@@ -131,9 +143,10 @@ def _recognised(exam: Exam) -> Exam:
         end = int(np.searchsorted(calm.seconds, again))
         _check_reference(calm.reference < end)
         cut = again if exam.reinjection_s is None else exam.reinjection_s
+        left_out[AGAIN] = np.concatenate([_behind(calm.seconds, again), left_out[AGAIN]])
         calm = replace(_only(calm, np.arange(end)), reinjection_s=cut)
     _check_length(calm)
-    return replace(calm, flash=int(flash.sum()))
+    return replace(calm, flash=int(flash.sum()), left_out=left_out)
 
 
 def _only(exam: Exam, index: npt.NDArray[np.intp]) -> Exam:

@@ -15,7 +15,7 @@ from client.columns import EXAMPLE_ID
 from client.config import SiteConfig
 from client.faults import Fault
 from client.groups import groups_of
-from client.leaks import Entry, leaks
+from client.leaks import Entry, leaks, shared_content
 from client.manufacturers import manufacturer_name
 from client.outline import PANES
 from client.site_files import SiteFiles
@@ -101,6 +101,15 @@ def read_manifest(site: SiteConfig) -> tuple[list[Row], list[Fault]]:
     """The usable rows and all faults of `open_manifest`."""
     manifest = open_manifest(site)
     return list(manifest.rows), list(manifest.faults)
+
+
+def read_sound(site: SiteConfig) -> tuple[list[Row], list[Fault]]:
+    """As `read_manifest`, without rows whose clips are copies of another patient's: for that the clips are opened."""
+    manifest = open_manifest(site)
+    copies = shared_content(manifest.entries, site.table.name)
+    blamed = {fault.row for fault in copies}
+    rows = [row for row in manifest.rows if row.line not in blamed]
+    return rows, sorted([*manifest.faults, *copies], key=lambda fault: fault.row or 0)
 
 
 def open_manifest(site: SiteConfig) -> Manifest:

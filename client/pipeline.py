@@ -11,6 +11,7 @@ from ceus_models.processing import Processing
 from ceus_models.sample import Sample
 from client.clip import Clip, open_clip
 from client.config import SiteConfig, pseudonym, screens_for
+from client.events import pane_levels
 from client.exam import check_size, cut_to, joined
 from client.flow import flow_maps
 from client.manifest import Row
@@ -53,10 +54,10 @@ def sample_of(row: Row, site: SiteConfig, processing: Processing) -> tuple[Sampl
     return sample, trace
 
 
-def examined(row: Row, site: SiteConfig, processing: Processing) -> Trace:
-    """The trace of one row whether or not its track is trusted, for a quality sheet. Raises ClipError, OutlineError."""
+def examined(row: Row, site: SiteConfig, processing: Processing) -> Traced:
+    """What was found of one row, trusted or not, for a quality sheet. Raises ClipError, OutlineError."""
     found = _read(row, site, processing)
-    return _with_flow(found.trace, *flow_maps(found.frames, processing))
+    return replace(found, trace=_with_flow(found.trace, *flow_maps(found.frames, processing)))
 
 
 def _with_flow(trace: Trace, flow: npt.NDArray[np.int8], scale: float) -> Trace:
@@ -68,6 +69,7 @@ def _read(row: Row, site: SiteConfig, processing: Processing) -> Traced:
     screens, tints = screens_for(site, row.manufacturer), {**TINTS, **site.tints}
     outline = read_outline(row.outline.path, row.outline.frame, row.outline.pane)
     clips: list[Clip] = []
+    levels: list[F64] = []
     polygon, part, size = np.zeros((0, 2)), (0, 0, 0, 0), (0, 0)
     for number, spec in enumerate(row.clips, start=1):
         clip = open_clip(spec.path, spec.start_s, row.frame_rate_hz, screens, tints)
@@ -75,11 +77,14 @@ def _read(row: Row, site: SiteConfig, processing: Processing) -> Traced:
             polygon, size = in_pane(outline, _view(clip)), clip.contrast.shape[1:]
             part = _search_part(polygon, processing)
         check_size(size, clip, number)
-        clips.append(cut_to(clip, part))
+        levels.append(pane_levels(list(clip.contrast)))
+        # A single clip is as large as memory gets; of several, each is let go before the next is read.
+        clips.append(cut_to(clip, part) if len(row.clips) > 1 else clip)
         if number == 1:
             polygon = polygon - np.subtract(clips[0].offset, clip.offset)
         del clip
-    return traced(joined(clips, outline.frame, row.reinjection_s), polygon, processing, row.timed)
+    exam = joined(clips, outline.frame, row.reinjection_s, levels)
+    return traced(exam, polygon, processing, row.timed)
 
 
 def _view(clip: Clip) -> View:

@@ -20,7 +20,7 @@ Box = tuple[int, int, int, int]
 RATE_REMEDY = "write the true frame rate of the examination in the column frame_rate_hz of this row"
 MIN_SIDE_PX = 16
 MAX_PIXELS = 1 << 25
-"""Of a screen: 8K. A header that states more is damaged, and is believed before memory is asked for."""
+"""Of a screen: 8K. A header that states more is damaged, and is refused before memory is asked for."""
 
 
 class ClipError(Unusable):

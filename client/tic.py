@@ -101,11 +101,17 @@ def first_peak(curve: F64) -> int:
 
 def _outlying(values: F64, seconds: F64) -> Bool:
     """Which values (t) lie far from the median around them (Hampel 1974)."""
-    first = np.searchsorted(seconds, seconds - _NEIGHBOURS_S / 2, side="left")
-    after = np.searchsorted(seconds, seconds + _NEIGHBOURS_S / 2, side="right")
-    medians = np.array([np.median(values[a:b]) for a, b in zip(first, after, strict=True)])
+    gaps = np.flatnonzero(np.diff(seconds) > _NEIGHBOURS_S / 2) + 1
+    count = round(_NEIGHBOURS_S / float(np.median(np.diff(seconds)))) if len(seconds) > 1 else 1
+    medians = np.concatenate([_running_median(part, count | 1) for part in np.split(values, gaps)])
     residual = np.abs(values - medians) / (np.abs(medians) + _FLOOR * max(float(medians.max()), 1e-12))
     return np.asarray(residual > _OUTLYING * max(1.4826 * float(np.median(residual)), _FLOOR), dtype=bool)
+
+
+def _running_median(values: F64, count: int) -> F64:
+    """Median of `count` (odd) values around each; at the ends of what there is, the outermost value repeated."""
+    padded = np.pad(values, count // 2, mode="edge")
+    return np.asarray(np.median(np.lib.stride_tricks.sliding_window_view(padded, count), axis=1), dtype=np.float64)
 
 
 def _bridged(values: F64, seconds: F64, outside: Bool) -> F64:
@@ -181,8 +187,7 @@ def _arrival(above: F64, peak: int, share: float) -> int:
 
     On the values themselves, a median of three: smoothing would let a sharp arrival begin seconds early.
     """
-    middle = np.array([np.median(above[max(0, i - 1) : i + 2]) for i in range(peak + 1)])
-    below = np.flatnonzero(middle <= share)
+    below = np.flatnonzero(_running_median(above, 3)[: peak + 1] <= share)
     return int(below[-1]) if len(below) else 0
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -32,7 +32,8 @@ class Trace:
     reference u8 (h w): part of the contrast pane of the annotated frame · polygon f64 (n 2), box: outline and crop on
     it, px · seconds f64 (t) since injection · tic, smoothed f64 (t), a.u. · peak_index · chosen i64 (k): key frames ·
     correlation (t), held (t): see tracking.Track · parameters: see tic.parameters · flow f32 (n 2 h w), px · doubts:
-    why the track must be looked at, empty where it is trusted · notes: what was recognised in the exam, as phrases.
+    why the track must be looked at, empty where it is trusted · notes: what was recognised in the exam, as phrases ·
+    source: where panes and times came from · left_out: seconds of the frames that do not count, by why.
     """
 
     reference: U8
@@ -49,6 +50,8 @@ class Trace:
     flow: F32
     doubts: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    source: str = ""
+    left_out: Mapping[str, F64] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +97,8 @@ def traced(exam: Exam, polygon: F64, processing: Processing, timed: bool = True)
         flow=np.zeros((0, 2, processing.flow_size, processing.flow_size), dtype=np.float32),
         doubts=trust.doubts,
         notes=_notes(exam, timed),
+        source=_source(exam, track, timed),
+        left_out={why: moments - (0.0 if timed else arrival) for why, moments in exam.left_out.items()},
     )
     frames = np.stack([_crop(exam.contrast[i], box, track.shift[i], processing.size) for i in chosen])
     quality = {**_quality(exam, track, curve), **trust.figures, "injection_from": float(not timed), **found}
@@ -126,6 +131,17 @@ def _notes(exam: Exam, timed: bool) -> tuple[str, ...]:
     if not timed:
         notes.append("time counts from the first enhancement")
     return tuple(notes)
+
+
+def _source(exam: Exam, track: Track, timed: bool) -> str:
+    clip = exam.first
+    sure = f", {clip.layout_confidence:.0%} sure" if clip.layout == "detected" else ""
+    panes = "B-mode pane" if track.method == BMODE else "contrast pane alone"
+    injection = INJECTION_FROM[int(not timed)]
+    return (
+        f"panes from {clip.layout}{sure} · tracked on the {panes} · times from {clip.times_from} · "
+        f"injection from {injection}"
+    )
 
 
 def _quality(exam: Exam, track: Track, curve: tic.Tic) -> dict[str, float]:

@@ -32,7 +32,9 @@ class UntrustedTrack(Unusable):
 
 @dataclass(frozen=True)
 class Trust:
-    """figures: shares 0-1 of the frames that count, for the quality · doubts: what speaks against the track, as phrases; none: it is trusted."""
+    """figures: shares 0-1 of the frames that count, for the quality · doubts: what speaks against the track, as
+    phrases; without one it is trusted.
+    """
 
     figures: Mapping[str, float]
     doubts: tuple[str, ...]

@@ -26,7 +26,7 @@ def hospital(tmp_path: Path) -> SmallHospital:
 
 def run(hospital: SmallHospital, command: str, *more: str) -> int:
     plan = [] if command == "check" else ["--plan", str(hospital.folder.parent / "plan.yaml")]
-    return exit_code(app, [command, str(hospital.folder), *plan, *more])
+    return exit_code(app, [command, str(hospital.folder), "--workers", "1", *plan, *more])
 
 
 def test_check_of_a_clean_folder_ends_with_0(hospital: SmallHospital, capsys: pytest.CaptureFixture[str]) -> None:

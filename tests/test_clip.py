@@ -13,7 +13,7 @@ import pytest
 from toy_cases import ENTITIES, case
 
 from client import fan
-from client.clip import Clip, open_clip
+from client.clip import Clip, ClipError, open_clip
 from client.config import Screen
 from sim import shapes
 from sim.phantom import Film, PhantomSettings, draw_lesion
@@ -88,14 +88,14 @@ def test_lossless_files_come_back_to_the_pixel_and_the_level(tmp_path: Path, nam
 @pytest.mark.parametrize("name", MAKERS)
 @pytest.mark.parametrize("form", ["jpeg", ".avi", ".mp4"])
 def test_lossy_files_come_back_near(tmp_path: Path, name: str, form: str) -> None:
-    """Half the colour resolution, and the codec's own loss: 2 levels on average in B-mode, 6 in a tinted pane."""
+    """Half the colour resolution, and the codec's loss: on average up to 3.2 levels in B-mode, 4.9 in a tinted pane."""
     shown, view = film(name)
     clip = opened(written(tmp_path, name, False, form), name, False, "template")
     lies = layout(name, False)
     assert (clip.contrast_box, clip.bmode_box) == (lies.contrast, lies.bmode)
     assert clip.bmode is not None
-    assert np.abs(clip.bmode.astype(int) - shown.bmode)[:, view].mean() < 6
-    assert np.abs(clip.contrast.astype(int) - shown.contrast)[:, view].mean() < 9
+    assert np.abs(clip.bmode.astype(int) - shown.bmode)[:, view].mean() < 4
+    assert np.abs(clip.contrast.astype(int) - shown.contrast)[:, view].mean() < 6
     assert abs(float(clip.contrast[:, view].mean()) - float(shown.contrast[:, view].mean())) < 3
 
 
@@ -159,3 +159,13 @@ def test_the_mask_is_what_takes_the_text_away(tmp_path: Path, monkeypatch: pytes
     write_dicom(tmp_path / "a.dcm", screens, shown.seconds, WHO, MAKERS["Philips"], (geometry, "rle", 92))
     clip = open_clip(tmp_path / "a.dcm", 0.0, None, ())
     assert clip.contrast[:, :18, :28].max() > 150
+
+
+def test_a_clip_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small file of empty frames can ask for any memory."""
+    path = written(tmp_path, "Philips", True, "rle")
+    monkeypatch.setattr("client.clip._RESERVED_BYTES", 1 << 18)
+    monkeypatch.setattr("client.clip._MOST_BYTES", 1 << 18)
+    with pytest.raises(ClipError, match="split the clip") as caught:
+        opened(path, "Philips", True, "template")
+    assert caught.value.reason == "clip-too-long"

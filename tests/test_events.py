@@ -21,6 +21,8 @@ def test_wash_in_and_a_gain_step_are_no_flashes() -> None:
     assert not flashes(bolus(10.0), SECONDS).any()
     assert not flashes(bolus(10.0) + 40 * (SECONDS > 60), SECONDS).any()
     assert not flashes(np.where(SECONDS > 9, 120.0, 10.0), SECONDS).any()
+    out_of_the_plane = 35 * (SECONDS % 4 < 1)  # of a large dark lesion, beside which the liver is bright
+    assert not flashes(bolus(10.0) + out_of_the_plane, SECONDS).any()
 
 
 @pytest.mark.parametrize("length", [1, 3])
