@@ -15,6 +15,10 @@ from rich.markup import escape
 from ceus_models.failures import ExpectedError
 
 
+INTERRUPTED = 130
+"""Ctrl-C, which typer gives as a result of this value."""
+
+
 def run_cli(app: typer.Typer, arguments: list[str] | None = None) -> None:
     """Run a typer application and leave the process with the exit code that fits."""
     sys.exit(exit_code(app, arguments))
@@ -25,6 +29,8 @@ def exit_code(app: typer.Typer, arguments: list[str] | None = None) -> int:
     console = Console(stderr=True, soft_wrap=True)
     try:
         result = typer.main.get_command(app).main(args=arguments, standalone_mode=False)
+        if result == INTERRUPTED:
+            return _interrupted(console)
         return result if isinstance(result, int) else 0
     except click.exceptions.Exit as stop:
         return stop.exit_code
@@ -32,14 +38,18 @@ def exit_code(app: typer.Typer, arguments: list[str] | None = None) -> int:
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        console.print("Interrupted; the same command goes on from here.")
-        return 130
+        return _interrupted(console)
     except ExpectedError as error:
         console.print(f"[red]Error:[/] {escape(str(error))}")
         return 1
     except Exception as error:
         console.print(f"[red]This is a bug:[/] {type(error).__name__}. Please report it with the log {_log(error)}")
         return 3
+
+
+def _interrupted(console: Console) -> int:
+    console.print("Interrupted; the same command goes on from here.")
+    return INTERRUPTED
 
 
 def _log(error: BaseException) -> Path:

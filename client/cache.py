@@ -1,31 +1,56 @@
-"""One lesion's sample as one safetensors file: written whole or not at all, read by mapping it into memory."""
+"""Files of the site's own folder: each appears whole or not at all, and only this user can read it.
+
+The cache has one safetensors file a lesion, named by the digest of all that it depends on (client/samples.py maps it).
+"""
 
 from __future__ import annotations
 
+import fcntl
 import json
-import math
-import mmap
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from safetensors.numpy import save
 
 from ceus_models.failures import ExpectedError
 from ceus_models.sample import Sample
+from client.config import PSEUDONYM_CHARACTERS, SiteConfig
 
-_ARRAYS = {
-    "frames": ("U8", np.uint8, 3),
-    "flow": ("I8", np.int8, 4),
-    "curve": ("F32", np.float32, 1),
-    "clinical": ("F32", np.float32, 1),
-    "biomarkers": ("F32", np.float32, 1),
-}
-"""Name → safetensors type, NumPy type, number of dimensions."""
-_LARGEST_HEADER = 1 << 20
+ARRAYS = ("frames", "flow", "curve", "clinical", "biomarkers")
+SAMPLE_SUFFIX = ".safetensors"
+CONTACT_SHEET = "contact"
+_ANY_SHEET = f"{'[0-9a-f]' * PSEUDONYM_CHARACTERS}.png"
+_DRAFT = ".part-"
+_LOCK_FILE = "index.lock"
+
+
+def cache_of(site: SiteConfig) -> Path:
+    """The folder of the samples."""
+    return site.work / "cache"
+
+
+def sheets_of(site: SiteConfig) -> Path:
+    """The folder of the quality sheets, each named by a lesion's pseudonym, and of the contact sheets."""
+    return site.work / "sheets"
+
+
+def forget_sheets(folder: Path, current: set[str]) -> None:
+    """Removes pictures of lesions other than these pseudonyms, as when a patient withdraws."""
+    gone = [path for path in folder.glob(_ANY_SHEET) if path.stem not in current]
+    for path in gone:
+        path.unlink(missing_ok=True)
+    if gone:
+        remove_pages(folder)
+
+
+def remove_pages(folder: Path) -> None:
+    """Removes contact sheets."""
+    for path in (*folder.glob(f"{CONTACT_SHEET}.png"), *folder.glob(f"{CONTACT_SHEET}-*.png")):
+        path.unlink(missing_ok=True)
 
 
 def write_sample(sample: Sample, path: Path) -> None:
@@ -39,14 +64,14 @@ def write_sample(sample: Sample, path: Path) -> None:
         "groups": dict(sample.groups),
         "quality": dict(sample.quality),
     }
-    arrays = {name: np.ascontiguousarray(getattr(sample, name)) for name in _ARRAYS}
+    arrays = {name: np.ascontiguousarray(getattr(sample, name)) for name in ARRAYS}
     write_atomic(path, save(arrays, metadata={"sample": json.dumps(facts, sort_keys=True)}))
 
 
 def write_atomic(path: Path, content: bytes) -> None:
     """Writes a file that only this user can read; it appears whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=".part-")
+    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=_DRAFT)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
@@ -58,32 +83,19 @@ def write_atomic(path: Path, content: bytes) -> None:
         raise
 
 
-def read_sample(path: Path) -> Sample:
-    """Maps a sample into memory; pages are read when they are used, and changes to arrays stay private.
+@contextmanager
+def alone(site: SiteConfig) -> Iterator[None]:
+    """The only process that writes samples of a site; drafts that a killed one left are swept.
 
-    Raises ExpectedError for a file that is missing or not whole.
+    The lock ends with its process, however it ends. Raises ExpectedError where another process has it.
     """
-    try:
-        with path.open("rb") as file:
-            content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
-        size = int.from_bytes(content[:8], "little")
-        if not 0 < size <= min(_LARGEST_HEADER, len(content) - 8):
-            raise ValueError("header")
-        header: dict[str, Any] = json.loads(content[8 : 8 + size])
-        arrays: dict[str, Any] = {name: _array(content, header[name], name, 8 + size) for name in _ARRAYS}
-        facts: dict[str, Any] = json.loads(header["__metadata__"]["sample"])
-        return Sample(**arrays, **facts)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ExpectedError(
-            f"a file of the cache cannot be used ({path.name[:12]}…, {type(error).__name__}); run ceus-site index"
-        ) from None
-
-
-def _array(content: mmap.mmap, entry: dict[str, Any], name: str, start: int) -> npt.NDArray[Any]:
-    code, kind, dimensions = _ARRAYS[name]
-    shape, (first, after) = tuple(entry["shape"]), entry["data_offsets"]
-    count = math.prod(shape)
-    size = count * np.dtype(kind).itemsize
-    if entry["dtype"] != code or len(shape) != dimensions or after - first != size or not 0 <= first <= after:
-        raise ValueError(name)
-    return np.frombuffer(content, dtype=kind, count=count, offset=start + first).reshape(shape)
+    cache_of(site).mkdir(parents=True, exist_ok=True)
+    with (site.work / _LOCK_FILE).open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ExpectedError("another `ceus-site index` is at work in this folder; wait, or stop it") from None
+        for folder in (site.work, cache_of(site), sheets_of(site)):
+            for draft in folder.glob(f"{_DRAFT}*"):
+                draft.unlink(missing_ok=True)
+        yield

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
 from client.clip import ClipError, ClipInfo, probe
 from client.config import SITE_FILE, SiteConfig, load_site, screens_for
 from client.faults import Fault, FaultList, count_reasons
-from client.manifest import Row, read_manifest
-from client.outline import OutlineError, check_screen, in_pane, read_outline
+from client.leaks import shared_content
+from client.manifest import Row, open_manifest
+from client.outline import OutlineError, View, in_pane, read_outline
+from client.reads import read_reads
+from client.suggestions import Suggestion
 
 OnProgress = Callable[[int, int], None]
 """Called with lesions done and lesions in all."""
@@ -26,13 +29,16 @@ _OTHERS_MAY_READ = 0o077
 @dataclass(frozen=True, slots=True)
 class CheckReport:
     """usable: lesions without a fault · faults: in the order of the files · cohorts, types: usable lesions by
-    cohort and by lesion type ("blank" where none is recorded).
+    cohort and by lesion type ("blank" where none is recorded) · reads: usable diagnoses of reads.csv · suggestions:
+    corrected cells, which hold what stands in the table: for one local file only.
     """
 
     usable: int
     faults: tuple[Fault, ...]
     cohorts: Mapping[str, int]
     types: Mapping[str, int]
+    reads: int = 0
+    suggestions: tuple[Suggestion, ...] = field(default=(), repr=False)
 
     @property
     def reasons(self) -> Mapping[str, int]:
@@ -41,7 +47,7 @@ class CheckReport:
 
 
 def check_site(folder: Path, on_progress: OnProgress | None = None, workers: int = 2) -> CheckReport:
-    """Reads site.yaml, the table, and of every row the outline and the head of each clip.
+    """Reads site.yaml, the tables, and of every row the outline and the head of each clip.
 
     workers: threads; the report does not depend on them. Raises nothing for a fault: the report holds them all.
     """
@@ -49,21 +55,28 @@ def check_site(folder: Path, on_progress: OnProgress | None = None, workers: int
         site = load_site(folder)
     except FaultList as error:
         return CheckReport(0, error.faults, {}, {})
-    rows, faults = read_manifest(site)
+    manifest = open_manifest(site)
+    rows = manifest.rows
+    copies = shared_content(manifest.entries, site.table.name)
+    blamed = {fault.row for fault in copies}
+    faults = [*manifest.faults, *copies]
     usable: list[Row] = []
     with ThreadPoolExecutor(max_workers=max(1, workers)) as pool:
         results = pool.map(lambda row: check_row(row, site), rows)
         for done, (row, found) in enumerate(zip(rows, results, strict=True), start=1):
             faults.extend(found)
-            usable.extend([] if found else [row])
+            usable.extend([] if found or row.line in blamed else [row])
             if on_progress is not None:
                 on_progress(done, len(rows))
     ordered = sorted(faults, key=lambda fault: fault.row or 0)
+    reads, unreadable = read_reads(site, {entry.lesion_id for entry in manifest.entries if entry.lesion_id})
     return CheckReport(
         usable=len(usable),
-        faults=(*_secret_faults(site), *ordered),
+        faults=(*_secret_faults(site), *ordered, *unreadable),
         cohorts=dict(Counter(row.cohort for row in usable)),
         types=dict(Counter(row.label or "blank" for row in usable)),
+        reads=len(reads),
+        suggestions=manifest.suggestions,
     )
 
 
@@ -127,8 +140,7 @@ def _check_outline(row: Row, info: ClipInfo | None) -> None:
     """Raises OutlineError. Without a readable first clip only the outline's own file can be judged."""
     outline = read_outline(row.outline.path, row.outline.frame, row.outline.pane)
     if info is not None:
-        check_screen(outline, info.rows, info.columns, info.frames)
-        in_pane(outline, info.contrast, info.bmode)
+        in_pane(outline, View(info.rows, info.columns, info.frames, info.contrast, info.bmode))
 
 
 def _secret_faults(site: SiteConfig) -> Iterator[Fault]:

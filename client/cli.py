@@ -4,29 +4,30 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from ceus_models.exits import run_cli
 from ceus_models.failures import ExpectedError
 from ceus_models.processing import Processing, load_processing
-from client.check import CheckReport, check_site, row_fault
-from client.clip import ClipError
+from client.cache import sheets_of
+from client.check import CheckReport, check_site
+from client.check_page import write_page
 from client.config import SiteConfig, load_site
 from client.faults import Fault, FaultList, as_json, count_reasons
-from client.features import IndexReport, index
-from client.figures import Tile, contact_sheet, quality_sheet, tile_of
+from client.features import IndexReport, TooManySkippedError, index
+from client.look import as_json as look_json
 from client.manifest import Row, read_manifest
-from client.outline import OutlineError
-from client.pipeline import sample_of
+from client.progress import shown
+from client.sheets import Drawing, draw_site
+from client.starting import start_site
+from client.suggestions import write_suggestions
 
 app = typer.Typer(
     name="ceus-site",
@@ -44,14 +45,35 @@ Workers = Annotated[int, typer.Option(min=1, help="Lesions read at once.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, for a machine.")]
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-CONTACT_SHEET = "contact.png"
+
+
+@app.command("init")
+def init_command(folder: Annotated[Path, typer.Argument(help="A new folder, or one with exports.")]) -> None:
+    """Write site.yaml and the tables to fill, with one example row. Nothing is overwritten."""
+    for path in start_site(folder):
+        _out().print(f"made {escape(str(path))}", soft_wrap=True)
 
 
 @app.command("check")
-def check_command(folder: Folder, workers: Workers = CORES, as_machine: AsJson = False) -> None:
-    """Tell every fault of the folder at once: file, row, rule and remedy."""
-    with _progress("checking", quiet=as_machine) as on_progress:
+def check_command(
+    folder: Folder,
+    workers: Workers = CORES,
+    as_machine: AsJson = False,
+    html: Annotated[Path | None, typer.Option(help="Also write the faults as a page to this file.")] = None,
+    fix_suggestions: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write corrected cells to this CSV; it holds cells of the table, so keep it in the hospital."
+        ),
+    ] = None,
+) -> None:
+    """Tell every fault of the folder at once: file, row, rule and remedy. The folder's files are not touched."""
+    with shown("checking", quiet=as_machine) as on_progress:
         report = check_site(folder, on_progress, workers)
+    if html is not None:
+        write_page(html, report)
+    if fix_suggestions is not None:
+        write_suggestions(fix_suggestions, report.suggestions)
     if as_machine:
         _print_json({"ok": not report.faults, **_check_json(report)})
     else:
@@ -62,15 +84,24 @@ def check_command(folder: Folder, workers: Workers = CORES, as_machine: AsJson =
 
 @app.command("index")
 def index_command(folder: Folder, plan: Plan = None, workers: Workers = CORES, as_machine: AsJson = False) -> None:
-    """Turn every usable lesion into a sample in the cache; what is cached already is not made again."""
+    """Turn every usable lesion into a sample in the cache; what is cached already is not made again.
+
+    It can be stopped at any time: the same command goes on from there.
+    """
     site, processing = load_site(folder), _processing(plan)
-    with _progress("indexing", quiet=as_machine) as on_progress:
-        report = index(site, processing, on_progress, workers)
+    too_many: TooManySkippedError | None = None
+    with shown("indexing", quiet=as_machine) as on_progress:
+        try:
+            report = index(site, processing, on_progress, workers)
+        except TooManySkippedError as error:
+            too_many, report = error, error.report
     if as_machine:
-        _print_json({"processing": processing.digest(), **_index_json(report)})
-        return
-    _print_faults(report.faults)
-    _print_index(report)
+        _print_json({"ok": too_many is None, "processing": processing.digest(), **_index_json(report)})
+    else:
+        _print_faults(report.faults)
+        _print_index(report)
+    if too_many is not None:
+        raise too_many
 
 
 @app.command("show")
@@ -79,37 +110,30 @@ def show_command(
     out: Annotated[Path | None, typer.Option(help="Where the pictures go [default: WORK/sheets].")] = None,
     lesion: Annotated[int | None, typer.Option(min=2, help="Only the lesion in this row of the table.")] = None,
     plan: Plan = None,
+    workers: Workers = CORES,
 ) -> None:
-    """Draw a quality sheet per lesion, named by its pseudonym, and one contact sheet of the site."""
+    """Draw a quality sheet per lesion, named by its pseudonym, and contact sheets of the site.
+
+    Lesions that must be looked at before they are used come first on the contact sheets, in red.
+    """
     site, processing = load_site(folder), _processing(plan)
-    rows = _rows(site, lesion)
-    target = site.work / "sheets" if out is None else out
-    tiles: list[Tile] = []
-    faults: list[Fault] = []
-    with _progress("drawing", quiet=False) as on_progress:
-        for done, row in enumerate(rows, start=1):
-            try:
-                tiles.append(_draw(row, site, processing, target))
-            except (ClipError, OutlineError) as error:
-                faults.append(row_fault(row, site, "", error))
-            on_progress(done, len(rows))
-    _print_faults(faults)
-    if not tiles:
+    target = sheets_of(site) if out is None else out
+    with shown("drawing") as on_progress:
+        drawing = Drawing(site, processing, target, contact=lesion is None)
+        drawn = draw_site(drawing, _rows(site, lesion), on_progress, workers)
+    _print_faults(drawn.faults)
+    if not drawn.sheets:
         raise ExpectedError("no lesion could be drawn; `ceus-site check` tells what to mend")
-    if lesion is None:
-        contact_sheet(tiles, target / CONTACT_SHEET)
-    _out().print(f"quality sheets: {len(tiles)}, in {escape(str(target))}", soft_wrap=True)
+    _out().print(f"quality sheets: {drawn.sheets}, in {escape(str(target))}", soft_wrap=True)
+    if drawn.doubtful:
+        _out().print(f"[yellow]to be looked at[/]: {drawn.doubtful}, first and red on the contact sheet")
+    if drawn.pages:
+        _out().print(f"contact sheet: {', '.join(path.name for path in drawn.pages)}", soft_wrap=True)
 
 
 def main() -> None:
     """The entry point of `ceus-site`."""
     run_cli(app)
-
-
-def _draw(row: Row, site: SiteConfig, processing: Processing, target: Path) -> Tile:
-    sample, trace = sample_of(row, site, processing)
-    quality_sheet(sample, trace, target / f"{sample.key}.png", processing.correlation_gate)
-    return tile_of(sample, trace)
 
 
 def _rows(site: SiteConfig, line: int | None) -> Sequence[Row]:
@@ -133,17 +157,6 @@ def _out() -> Console:
     return Console(highlight=False)
 
 
-@contextmanager
-def _progress(what: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
-    """A bar with an estimate of the time left, on standard error, gone when done."""
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"))
-    shown = Console(stderr=True)
-    hidden = quiet or not shown.is_terminal
-    with Progress(*columns, TimeRemainingColumn(), console=shown, transient=True, disable=hidden) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, count: bar.update(task, completed=done, total=count)
-
-
 def _print_faults(faults: Sequence[Fault]) -> None:
     if not faults:
         return
@@ -161,8 +174,12 @@ def _print_faults(faults: Sequence[Fault]) -> None:
 def _print_check(report: CheckReport) -> None:
     out = _out()
     out.print(f"usable lesions: {report.usable} ({_counts(report.cohorts)}; {_counts(report.types)})", soft_wrap=True)
+    if report.reads:
+        out.print(f"usable diagnoses: {report.reads}")
     if report.faults:
         out.print(f"[red]faults: {len(report.faults)}[/] ({escape(_counts(report.reasons))})", soft_wrap=True)
+    if report.suggestions:
+        out.print(f"cells that may be mended: {len(report.suggestions)}; --fix-suggestions FILE writes them down")
 
 
 def _print_index(report: IndexReport) -> None:
@@ -171,6 +188,11 @@ def _print_index(report: IndexReport) -> None:
     out.print(f"lesions read: {report.read} (newly made {report.made}), skipped: {skipped}", soft_wrap=True)
     if report.skipped:
         out.print(f"[red]skipped[/]: {escape(_counts(report.skipped))}", soft_wrap=True)
+    if report.look:
+        out.print(f"[yellow]to be looked at[/]: {len(report.look)}, not used until then", soft_wrap=True)
+        for look in report.look:
+            out.print(f"  row {look.row}, lesion {look.lesion}: {escape(look.found)}", soft_wrap=True)
+        out.print("`ceus-site show` draws their sheets; write yes in track_checked where the box stays on the lesion")
 
 
 def _counts(counts: Mapping[str, int]) -> str:
@@ -182,6 +204,8 @@ def _check_json(report: CheckReport) -> dict[str, object]:
         "usable": report.usable,
         "cohorts": dict(report.cohorts),
         "types": dict(report.types),
+        "reads": report.reads,
+        "suggestions": len(report.suggestions),
         "reasons": dict(count_reasons(report.faults)),
         "faults": [as_json(fault) for fault in report.faults],
     }
@@ -192,6 +216,7 @@ def _index_json(report: IndexReport) -> dict[str, object]:
         "read": report.read,
         "made": report.made,
         "skipped": dict(report.skipped),
+        "look": [look_json(look) for look in report.look],
         "faults": [as_json(fault) for fault in report.faults],
     }
 

@@ -7,25 +7,25 @@ import hmac
 import os
 import secrets
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ValidationError
 
 from ceus_models.failures import ExpectedError
+from ceus_models.lined_yaml import Key, LinedYaml, LinedYamlError, read_lined_yaml
 from client.faults import Fault, FaultList
-from client.lined_yaml import Key, LinedYaml, LinedYamlError, read_lined_yaml
 from client.manufacturers import UNKNOWN, manufacturer_name
 from client.policy import Policy
+from client.site_form import CHANNELS, DateOrder, Encoding, ScreenForm, SiteForm
+from client.tint import Tint
 
 SITE_FILE = "site.yaml"
 SECRET_BYTES = 32
 PSEUDONYM_CHARACTERS = 16
 ANY_MAKER = "*"
-TaskKind = Literal["hello", "tally", "train", "evaluate"]
-TASK_KINDS: tuple[TaskKind, ...] = ("hello", "tally", "train", "evaluate")
 
 Box = tuple[int, int, int, int]
 """x0, y0, x1, y1 in screen pixels; x1 and y1 are the first ones outside."""
@@ -52,7 +52,9 @@ class Screen:
 class SiteConfig:
     """A hospital folder, checked. Paths are absolute; `work` holds cache, memory and logs.
 
-    max_skipped: share of the lesions that may be unusable before `index` stops.
+    max_skipped: share of the lesions that may be unusable before `index` stops · reads: the table of diagnoses, which
+    need not exist · encoding: of CSV files · dates: how 03/04/2021 is meant, None = it is a fault · labels: column →
+    {the hospital's word: ours} · tints: the hospital's own colour maps by name.
     """
 
     folder: Path
@@ -64,6 +66,11 @@ class SiteConfig:
     max_skipped: float
     screens: tuple[Screen, ...]
     policy: Policy
+    reads: Path
+    encoding: Encoding
+    dates: DateOrder | None
+    labels: Mapping[str, Mapping[str, str]]
+    tints: Mapping[str, Tint]
 
 
 def load_site(folder: Path) -> SiteConfig:
@@ -71,16 +78,16 @@ def load_site(folder: Path) -> SiteConfig:
     try:
         document = read_lined_yaml(folder / SITE_FILE)
     except LinedYamlError as error:
-        remedy = "compare it with configs/site.example.yaml"
+        remedy = "compare it with the site.yaml that `ceus-site init` writes"
         raise FaultList([_fault(error.line, "", error.rule, "", remedy)]) from None
     faults = list(_repeated(document))
     try:
-        checked = _SiteFile.model_validate(document.values)
+        checked = SiteForm.model_validate(document.values)
     except ValidationError as error:
         raise FaultList(sorted([*faults, *_invalid(error, document)], key=lambda f: f.row or 0)) from None
     if faults:
         raise FaultList(faults)
-    return checked.site(folder.resolve())
+    return _site(checked, folder.resolve())
 
 
 def screens_for(site: SiteConfig, manufacturer: str) -> tuple[Screen, ...]:
@@ -138,76 +145,34 @@ def _make_secret(path: Path) -> None:
         Path(draft).unlink()
 
 
-# What follows is the file's form; the rest of the client sees the frozen types above.
-
-_Text = Annotated[str, Field(strict=True, min_length=1, max_length=200)]
-_Whole = Annotated[int, Field(strict=True)]
-_Pixels = Annotated[int, Field(strict=True, ge=0, le=16384)]
-_Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-_Panel = tuple[_Pixels, _Pixels, _Pixels, _Pixels]
-
-
-class _Form(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class _ScreenFile(_Form):
-    manufacturer: _Text
-    rows: Annotated[_Pixels, Field(ge=16)]
-    columns: Annotated[_Pixels, Field(ge=16)]
-    contrast: _Panel
-    bmode: _Panel | None = None
-    tint: _Text = "grey"
-    dynamic_range_db: Annotated[_Number, Field(ge=20, le=120)] = 60.0
-
-    @model_validator(mode="after")
-    def _panes_inside(self) -> _ScreenFile:
-        for name, box in (("contrast", self.contrast), ("bmode", self.bmode)):
-            if box is not None and not (box[0] < box[2] <= self.columns and box[1] < box[3] <= self.rows):
-                raise ValueError(f"{name} is [x0, y0, x1, y1] with x0 < x1 <= columns and y0 < y1 <= rows")
-        return self
-
-    def screen(self) -> Screen:
-        any_maker = self.manufacturer.strip() == ANY_MAKER
-        name = ANY_MAKER if any_maker else manufacturer_name(self.manufacturer)
-        return Screen(name, self.rows, self.columns, self.contrast, self.bmode, self.tint, self.dynamic_range_db)
+def _site(form: SiteForm, folder: Path) -> SiteConfig:
+    return SiteConfig(
+        folder=folder,
+        center=form.center,
+        name=form.name,
+        table=folder / form.table,
+        secret_file=folder / form.secret_file,
+        work=folder / form.work,
+        max_skipped=form.max_skipped,
+        screens=tuple(map(_screen, form.screens)),
+        policy=Policy(**form.policy.model_dump()),
+        reads=folder / form.reads,
+        encoding=form.encoding,
+        dates=form.dates,
+        labels=form.labels,
+        tints={name: Tint(tint.points, CHANNELS.index(tint.channel)) for name, tint in form.tints.items()},
+    )
 
 
-class _PolicyFile(_Form):
-    kinds: tuple[TaskKind, ...] = TASK_KINDS
-    max_epochs: Annotated[_Whole, Field(ge=0, le=1000)] = 10
-    max_learning_rate: Annotated[_Number, Field(ge=0)] = 1.0
-    minimum_lesions: Annotated[_Whole, Field(ge=1)] = 1
-
-
-class _SiteFile(_Form):
-    version: Annotated[Literal[1], Field(alias="schema")]
-    center: Annotated[_Whole, Field(ge=1, le=52)]
-    name: _Text
-    table: _Text = "lesions.csv"
-    secret_file: _Text = "secret.key"
-    work: _Text = ".ceus"
-    max_skipped: Annotated[_Number, Field(ge=0, le=1)] = 0.2
-    screens: tuple[_ScreenFile, ...] = ()
-    policy: _PolicyFile = _PolicyFile()
-
-    def site(self, folder: Path) -> SiteConfig:
-        return SiteConfig(
-            folder=folder,
-            center=self.center,
-            name=self.name,
-            table=folder / self.table,
-            secret_file=folder / self.secret_file,
-            work=folder / self.work,
-            max_skipped=self.max_skipped,
-            screens=tuple(screen.screen() for screen in self.screens),
-            policy=Policy(**self.policy.model_dump()),
-        )
+def _screen(form: ScreenForm) -> Screen:
+    any_maker = form.manufacturer.strip() == ANY_MAKER
+    name = ANY_MAKER if any_maker else manufacturer_name(form.manufacturer)
+    return Screen(name, form.rows, form.columns, form.contrast, form.bmode, form.tint, form.dynamic_range_db)
 
 
 _REMEDIES = {
     "extra_forbidden": "remove the key, or correct its spelling",
-    "missing": "add the key; configs/site.example.yaml shows it",
+    "missing": "add the key; the site.yaml that `ceus-site init` writes shows it",
 }
 
 
@@ -226,7 +191,7 @@ def _invalid(error: ValidationError, document: LinedYaml) -> Iterator[Fault]:
         rule = item["msg"].removeprefix("Value error, ")
         unshown = kind in ("missing", "extra_forbidden", "value_error")
         value = "" if unshown else _brief(item["input"])
-        remedy = _REMEDIES.get(kind, "correct the value; configs/site.example.yaml shows one")
+        remedy = _REMEDIES.get(kind, "correct the value; the site.yaml that `ceus-site init` writes shows one")
         yield _fault(document.line_of(path), _dotted(path), rule, value, remedy)
 
 

@@ -1,94 +1,138 @@
-"""Multi-frame ultrasound DICOM, decoded frame by frame to RGB. `dicom_header` reads the allowed tags."""
+"""Ultrasound DICOM, single or multi-frame, in any transfer syntax, decoded frame by frame to RGB."""
 
 from __future__ import annotations
 
-import os
 import warnings
-import weakref
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, BinaryIO, cast
 
-import cv2
 import numpy as np
 import numpy.typing as npt
-import pydicom
 from pydicom.dataset import Dataset
-from pydicom.encaps import generate_frames
-from pydicom.pixels.processing import apply_color_lut
 from pydicom.pixels.utils import iter_pixels
 
 from client import video
-from client.dicom_header import MIN_SIDE_PX, Clock, read_header, regions_of
-from client.recording import F64, U8, ClipError, Recording, Region, unreadable
+from client.codecs import CODECS, Codec, Form, decoded
+from client.deflated import DEFLATED, inflated
+from client.dicom_header import read_header, transfer_syntax, whole
+from client.dicom_regions import regions_of
+from client.dicom_times import Clock
+from client.fragments import Frame, bytes_left, frames_of, read_fragments, read_frame, value_start
+from client.memory_file import MemoryFile
+from client.photometric import Convert, converter, photometric
+from client.recording import U8, Recording, Region, Times, check_size, spread, unreadable
 
-_VIDEO_SYNTAXES = tuple(f"1.2.840.10008.1.2.4.10{digit}" for digit in range(9))
-_JPEG_BASELINE = "1.2.840.10008.1.2.4.50"
-_JPEG_HEAD = 4096
-_JPEG_END = b"\xff\xd9"
-_JPEG_FLAGS = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-Convert = Callable[[npt.NDArray[Any]], U8]
-Decode = Callable[[Sequence[int] | None], Iterator[U8]]
+_MPEG_2 = ("1.2.840.10008.1.2.4.100", "1.2.840.10008.1.2.4.101")
+_VIDEO = tuple(f"1.2.840.10008.1.2.4.10{digit}" for digit in range(9))
+"""MPEG-2, H.264, HEVC; each also as "fragmentable", with .1 behind the UID."""
+_NATIVE = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2")
+_CHUNK = 1 << 20
 
 
 def open(path: Path) -> Recording:
     """Opens a DICOM file. Raises ClipError for what is no decodable ultrasound clip."""
-    header = read_header(path)
-    rows, columns = int(header.get("Rows") or 0), int(header.get("Columns") or 0)
-    if min(rows, columns) < MIN_SIDE_PX:
-        raise unreadable("DICOM", "no image in the file")
-    clock = Clock.of(header)
-    place = (rows, columns, str(header.get("Manufacturer") or ""), regions_of(header, rows, columns))
-    if str(header.file_meta.get("TransferSyntaxUID", "")).startswith(_VIDEO_SYNTAXES):
-        return _Stream(*place, clock, _unpacked(path))
-    frames = max(1, int(header.get("NumberOfFrames") or 1))
-    return _Stack(*place, clock, frames, _decoder(path, header, frames))
+    syntax = transfer_syntax(path)
+    if syntax == DEFLATED:
+        plain = inflated(path)
+        return _opened(plain.path, _NATIVE[1], plain)
+    return _opened(path, syntax, None)
 
 
-def _converter(header: Dataset) -> Convert:
-    """From what pydicom decodes to RGB u8. pydicom has turned YBR_* into RGB already: a second turn would tint it."""
-    kind = str(header.get("PhotometricInterpretation") or "").strip()
-    if kind == "PALETTE COLOR":
-        return _palette(header)
-    bits, signed = int(header.get("BitsStored") or 8), header.get("PixelRepresentation") == 1
-    if kind in ("MONOCHROME1", "MONOCHROME2"):
-        return lambda pixels: _grey(pixels, bits, signed, kind == "MONOCHROME1")
-    return _rgb
+def _opened(path: Path, syntax: str, held: MemoryFile | None) -> Recording:
+    with path.open("rb") as file:
+        header = read_header(file)
+        rows, columns = whole(header, "Rows", 0), whole(header, "Columns", 0)
+        check_size("DICOM", rows, columns)
+        start = value_start(file, syntax == _NATIVE[0], syntax != _NATIVE[2])
+        place = (rows, columns, str(header.get("Manufacturer") or ""), regions_of(header, rows, columns))
+        clock, frames = Clock.of(header), max(1, whole(header, "NumberOfFrames", 1))
+        if syntax.startswith(_VIDEO):
+            stream = MemoryFile(_stream(file, start))
+            return _Film(*place, clock, video.open(stream.path), syntax.startswith(_MPEG_2), stream)
+        if syntax in _NATIVE:
+            _check_native(header, frames, bytes_left(file, start))
+            source: _Source = _Native(path, frames, converter(header, turned=False), held)
+        elif syntax in CODECS:
+            source = _compressed(path, file, start, header, CODECS[syntax])
+        else:
+            raise unreadable("DICOM", "a compression without a decoder here")
+    return _Stack(*place, clock, frames, source)
 
 
-def _rgb(pixels: npt.NDArray[Any]) -> U8:
-    if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:
-        raise unreadable("DICOM", "colours that are not three channels of 8 bits")
-    return pixels
+@dataclass(frozen=True)
+class _Native:
+    """Uncompressed frames, by pydicom, which reads one at a time. held: the file in memory that `path` names."""
+
+    path: Path = field(repr=False)
+    frames: int
+    convert: Convert
+    held: MemoryFile | None
+
+    def decode(self, indices: Sequence[int]) -> Iterator[U8]:
+        with self.path.open("rb") as file, closing(_native(file, indices)) as found:
+            for _ in indices:
+                yield self.convert(_next(found))
 
 
-def _grey(pixels: npt.NDArray[Any], bits: int, signed: bool, inverted: bool) -> U8:
-    if pixels.ndim != 2:
-        raise unreadable("DICOM", "grey levels with several channels")
-    if pixels.dtype != np.uint8:
-        raised = pixels.astype(np.int64) + (1 << (bits - 1) if signed else 0)
-        pixels = (raised >> max(0, bits - 8)).clip(0, 255).astype(np.uint8)
-    levels = np.asarray(255 - pixels if inverted else pixels, dtype=np.uint8)
-    return np.broadcast_to(levels[:, :, None], (*levels.shape, 3))
+@dataclass(frozen=True)
+class _Compressed:
+    """Frames compressed each by itself."""
+
+    path: Path = field(repr=False)
+    spans: tuple[Frame, ...] = field(repr=False)
+    codec: Codec
+    form: Form
+    convert: Convert
+
+    def decode(self, indices: Sequence[int]) -> Iterator[U8]:
+        with self.path.open("rb") as file:
+            for index in indices:
+                yield self.convert(decoded(self.codec, read_frame(file, self.spans[index]), self.form))
 
 
-def _palette(header: Dataset) -> Convert:
-    indices = np.arange(1 << int(header.get("BitsAllocated") or 8))
+_Source = _Native | _Compressed
+
+
+def _compressed(path: Path, file: BinaryIO, start: int, header: Dataset, codec: Codec) -> _Compressed:
+    frames = max(1, whole(header, "NumberOfFrames", 1))
+    table = bytes(header.get("ExtendedOffsetTable") or b"")
+    extended = np.frombuffer(table[: len(table) // 8 * 8], dtype="<u8").tolist()
+    spans = frames_of(file, read_fragments(file, start), frames, extended)
+    samples = whole(header, "SamplesPerPixel", 1)
+    bits = 8 if whole(header, "BitsAllocated", 8) <= 8 else 16
+    form = Form(int(header.Rows), int(header.Columns), samples, bits, photometric(header) == "RGB")
+    return _Compressed(path, spans, codec, form, converter(header, codec.to_rgb))
+
+
+def _check_native(header: Dataset, frames: int, there: int) -> None:
+    """A header that claims more than the file holds is refused before memory is asked for."""
+    values = whole(header, "Rows", 0) * whole(header, "Columns", 0) * whole(header, "SamplesPerPixel", 1)
+    if photometric(header) == "YBR_FULL_422":
+        values = values * 2 // 3
+    needed = values * whole(header, "BitsAllocated", 8) // 8
+    if needed <= 0 or frames * needed > there:
+        raise unreadable("DICOM", f"{there // max(1, needed)} of {frames} frames")
+
+
+def _native(file: BinaryIO, indices: Sequence[int]) -> Generator[npt.NDArray[Any], None, None]:
+    return cast(Generator[npt.NDArray[Any], None, None], iter_pixels(file, indices=indices, raw=True))
+
+
+def _next(frames: Iterator[npt.NDArray[Any]]) -> npt.NDArray[Any]:
     try:
-        table = apply_color_lut(indices.astype(np.uint8 if len(indices) == 256 else np.uint16), header)
-    except Exception:  # as above: any type, no text of it may pass
-        raise unreadable("DICOM", "a palette image without a usable palette") from None
-    if table.dtype != np.uint8:
-        # 16-bit tables hold the colour in the high byte; some makers left it in the low one.
-        table = (table >> (8 if table.max() > 255 else 0)).astype(np.uint8)
-    return lambda pixels: np.asarray(table[pixels], dtype=np.uint8)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return next(frames)
+    except Exception as error:  # pydicom raises any type on damaged headers; none of its text may pass
+        raise unreadable("DICOM", f"damaged pixel data ({type(error).__name__})") from None
 
 
 @dataclass(frozen=True)
 class _Stack:
-    """Pixel data in which every frame stands by itself. decode: the frames of given indices, None = all."""
+    """Pixel data in which every frame stands by itself."""
 
     rows: int
     columns: int
@@ -96,120 +140,59 @@ class _Stack:
     regions: tuple[Region, ...]
     clock: Clock
     frames: int
-    decode: Decode
+    source: _Source
 
-    def glance(self) -> Sequence[U8]:
-        return list(self.decode(sorted({self.frames // 4, self.frames // 2, 3 * self.frames // 4})))
+    def glance(self, count: int) -> Sequence[U8]:
+        return list(self.source.decode(spread(self.frames, count)))
 
     def pictures(self) -> Iterator[U8]:
-        return self.decode(None)
+        return self.source.decode(range(self.frames))
 
     def length(self) -> int:
         return self.frames
 
-    def seconds(self, frames: int, frame_rate_hz: float | None) -> F64:
-        return self.clock.seconds(frames, frame_rate_hz)
-
-
-def _decoder(path: Path, header: Dataset, frames: int) -> Decode:
-    syntax = str(header.file_meta.get("TransferSyntaxUID", ""))
-    kind = str(header.get("PhotometricInterpretation") or "").strip()
-    if syntax == _JPEG_BASELINE and kind in ("YBR_FULL", "YBR_FULL_422"):
-        jpegs = _jpegs(path, frames)
-        if b"Adobe" not in jpegs[0][:_JPEG_HEAD]:
-            return partial(_by_opencv, jpegs, (int(header.Rows), int(header.Columns), 3))
-    return partial(_by_pydicom, path, _converter(header))
-
-
-def _by_pydicom(path: Path, convert: Convert, indices: Sequence[int] | None) -> Iterator[U8]:
-    frames = iter_pixels(path, indices=indices)
-    while (pixels := _next(frames)) is not None:
-        yield convert(pixels)
-
-
-def _by_opencv(jpegs: Sequence[bytes], shape: tuple[int, int, int], indices: Sequence[int] | None) -> Iterator[U8]:
-    """Three times faster than pydicom with Pillow, whose YBR to RGB runs in NumPy; the same colours but for rounding.
-
-    Not for JPEGs with an Adobe marker, which may say other colours than the DICOM header.
-    """
-    for index in range(len(jpegs)) if indices is None else indices:
-        whole = jpegs[index].rstrip(b"\0").endswith(_JPEG_END)
-        picture = cv2.imdecode(np.frombuffer(jpegs[index], dtype=np.uint8), _JPEG_FLAGS) if whole else None
-        if picture is None or picture.shape != shape:
-            raise unreadable("DICOM", "a damaged JPEG frame")
-        yield cast(U8, picture[:, :, ::-1])  # OpenCV gives BGR
-
-
-def _jpegs(path: Path, frames: int) -> list[bytes]:
-    try:
-        tags = ["PixelData", "ExtendedOffsetTable", "ExtendedOffsetTableLengths"]
-        data = pydicom.dcmread(path, specific_tags=list(tags))
-        table = data.get("ExtendedOffsetTable")
-        offsets = None if table is None else (table, data.ExtendedOffsetTableLengths)
-        found = list(generate_frames(data.PixelData, number_of_frames=frames, extended_offsets=offsets))
-    except Exception as error:  # as below: any type, no text of it may pass
-        raise unreadable("DICOM", f"damaged pixel data ({type(error).__name__})") from None
-    if len(found) < frames:
-        raise unreadable("DICOM", f"{len(found)} of {frames} frames")
-    return found[:frames]
-
-
-def _next(frames: Iterator[npt.NDArray[Any]]) -> npt.NDArray[Any] | None:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return next(frames, None)
-    except NotImplementedError:
-        raise unreadable("DICOM", "a compression without a decoder here") from None
-    except Exception as error:  # decoders raise anything on damaged data; none of their text may pass
-        raise unreadable("DICOM", f"damaged pixel data ({type(error).__name__})") from None
+    def times(self, frames: int, frame_rate_hz: float | None) -> Times:
+        return self.clock.trusted(frames, frame_rate_hz)
 
 
 @dataclass(frozen=True)
-class _Stream:
-    """Pixel data that is an MPEG or H.264 stream, decoded like a video file; times come from the header."""
+class _Film:
+    """Pixel data that is an MPEG-2, H.264 or HEVC stream, decoded like a video file; the header tells the times.
+
+    rated: whether the stream states its rate (MPEG-2 must; decoders make one up for the others) · held: the stream.
+    """
 
     rows: int
     columns: int
     manufacturer: str
     regions: tuple[Region, ...]
     clock: Clock
-    unpacked: _Unpacked
+    recording: video.Video
+    rated: bool
+    held: MemoryFile
 
-    def glance(self) -> Sequence[U8]:
-        return self.unpacked.recording.glance()
+    def glance(self, count: int) -> Sequence[U8]:
+        return self.recording.glance(count)
 
     def pictures(self) -> Iterator[U8]:
-        return self.unpacked.recording.pictures()
+        yield from self.recording.pictures()  # a generator of this object, which holds the stream
 
     def length(self) -> int:
-        return self.unpacked.recording.length()
+        return self.recording.length()
 
-    def seconds(self, frames: int, frame_rate_hz: float | None) -> F64:
-        return self.clock.seconds(frames, frame_rate_hz)
-
-
-@dataclass(frozen=True)
-class _Unpacked:
-    """The stream as a file in memory, gone with the last reference to it: uncropped screens are never written out."""
-
-    recording: Recording
-    descriptor: int
+    def times(self, frames: int, frame_rate_hz: float | None) -> Times:
+        """The header's, then the manifest's, then the stream's own where it has any."""
+        untold = frame_rate_hz is None and self.clock.times(frames) is None
+        if untold and (self.rated or self.recording.stamps(frames) is not None):
+            return self.recording.times(frames, None)
+        return self.clock.trusted(frames, frame_rate_hz)
 
 
-def _unpacked(path: Path) -> _Unpacked:
-    try:
-        pixels = pydicom.dcmread(path, specific_tags=["PixelData"]).PixelData
-        content = next(generate_frames(pixels, number_of_frames=1))
-    except Exception as error:  # as above
-        raise unreadable("DICOM", f"damaged pixel data ({type(error).__name__})") from None
-    descriptor = os.memfd_create("stream")
-    with os.fdopen(os.dup(descriptor), "wb") as file:
-        file.write(content)
-    try:
-        unpacked = _Unpacked(video.open(Path(f"/proc/self/fd/{descriptor}")), descriptor)
-    except ClipError:
-        os.close(descriptor)
-        raise
-    weakref.finalize(unpacked, os.close, descriptor)
-    return unpacked
+def _stream(file: BinaryIO, start: int) -> Iterator[bytes]:
+    """The stream in all its fragments, in order: PS3.5 8.2.5 allows one, real files and .1 syntaxes have many."""
+    for offset, length in read_fragments(file, start).spans:
+        file.seek(offset)
+        left = length
+        while left and (chunk := file.read(min(left, _CHUNK))):
+            left -= len(chunk)
+            yield chunk

@@ -100,11 +100,16 @@ def shape_of(text: str) -> str:
 
 
 def shown(text: str, allowed: Iterable[str]) -> str:
-    """A cell of a column with a closed list of values: itself if it nearly is one of them, else its shape.
+    """A cell of a column with a closed list of values: itself if it is one of them in other letters, else its shape.
 
-    A shifted column can bring a name into any cell, hence the closed list decides what may be shown.
+    A shifted column can bring a name into any cell, hence only words of the list are shown: "Malek" is not "male".
     """
-    return f'"{text}"' if nearest(text, allowed) else shape_of(text)
+    by_folded = {value.casefold(): value for value in allowed}
+    folded = text.casefold()
+    if folded in by_folded:
+        return f'"{text}"'
+    near = nearest(text, by_folded.values())
+    return f'{shape_of(text)}, near "{near}"' if near else shape_of(text)
 
 
 def nearest(text: str, allowed: Iterable[str]) -> str | None:

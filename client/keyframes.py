@@ -13,6 +13,9 @@ Bool = npt.NDArray[np.bool_]
 _REACH_S = 1.0
 """A held frame gives way to a good one at most this far away, or half the step between key frames if that is more."""
 
+_SIDE_S = 1.0
+"""A shorter side of the peak is none: a lesion filling to the clip's end would show its last frame twenty times."""
+
 
 def choose(seconds: F64, peak: int | None, held: Bool, frames_to_peak: int, frames_after: int) -> Index:
     """Indices (frames_to_peak + frames_after) of key frames, in order of time.
@@ -20,16 +23,16 @@ def choose(seconds: F64, peak: int | None, held: Bool, frames_to_peak: int, fram
     seconds (t): rising, over all clips of the examination · peak: index, None where the curve has none · held (t):
     frames out of the plane, avoided where a good one is near.
 
-    The last of the first `frames_to_peak` is the peak. Where a side has no time (peak at the first or last frame) the
-    other side gets its frames, and without a peak they are even over the whole time. Times fall to the nearest frame
+    The last of the first `frames_to_peak` is the peak. Where a side has no time (peak next to the first or last frame)
+    the other side gets its frames; without a peak they are even over the whole time. Times fall to the nearest frame
     that exists, so short clips repeat frames and gaps repeat their edges.
     """
     start, end = float(seconds[0]), float(seconds[-1])
     total = frames_to_peak + frames_after
-    if peak is None or peak in (0, len(seconds) - 1):
+    summit = start if peak is None else float(seconds[peak])
+    if min(summit - start, end - summit) < _SIDE_S:
         wanted = np.linspace(start, end, total)
     else:
-        summit = float(seconds[peak])
         after = np.linspace(summit, end, frames_after + 1)[1:]
         wanted = np.concatenate([np.linspace(start, summit, frames_to_peak), after])
     chosen = nearest(seconds, wanted)

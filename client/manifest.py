@@ -3,46 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 from ceus_models.cohorts import FIRST_DAY, LAST_DAY, cohort_of
 from ceus_models.taxonomy import BIOMARKERS, CLINICAL, LESION_TYPES, Variable
-from client.cells import SEXES, TESTED, YES_NO, RowCells, hidden
+from client.cells import SEXES, TESTED, YES_NO, RowCells
+from client.columns import EXAMPLE_ID
 from client.config import SiteConfig
 from client.faults import Fault
 from client.groups import groups_of
+from client.leaks import Entry, leaks, shared_content
 from client.manufacturers import manufacturer_name
 from client.outline import PANES
+from client.site_files import SiteFiles
+from client.suggestions import Suggestion
 from client.table import Table, read_table
 from client.units import meant_unit
 
 START_BOUNDS_S = (-600.0, 3600.0)
 RATE_BOUNDS_HZ = (0.05, 500.0)
 _LARGEST_FRAME = 1e6
-TYPE_WORDS: Mapping[str, str] = {
-    "hepatocellular carcinoma": "HCC",
-    "metastasis": "HM",
-    "CRLM": "HM",
-    "CCA": "ICC",
-    "cholangiocarcinoma": "ICC",
-    "hemangioma": "HH",
-    "haemangioma": "HH",
-    "abscess": "HA",
-    "FNH": "OT",
-    "focal nodular hyperplasia": "OT",
-    "HCA": "OT",
-    "adenoma": "OT",
-    "angiomyolipoma": "OT",
-    "lymphoma": "OT",
-    "sarcoma": "OT",
-    "NET": "OT",
-    "other": "OT",
-}
-"""What hospitals write instead of a lesion type, and the type to suggest. Never taken silently."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +53,9 @@ class Row:
 
     line: in the table, the header is line 1 · frame_rate_hz: None = the file's own · manufacturer: normalised ·
     biomarkers (4): 0, 1 or NaN · clinical (17): transformed values in the order of taxonomy.CLINICAL, NaN = not
-    recorded · groups: see client.groups.
+    recorded · groups: see client.groups · timed: whether the clips' start times count from the injection; False for
+    a single clip whose start is not known and counts as 0 · reinjection_s: from when on nothing counts, seconds after
+    the (first) injection · track_checked: a person has found the track right.
     """
 
     line: int
@@ -86,54 +71,91 @@ class Row:
     biomarkers: tuple[float, ...]
     clinical: tuple[float, ...]
     groups: Mapping[str, str]
+    timed: bool = True
+    reinjection_s: float | None = None
+    track_checked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """The whole table. rows: the usable ones · faults: in the order of the file · entries: what the checks across
+    rows need, of every record · suggestions: corrected cells.
+    """
+
+    rows: tuple[Row, ...]
+    faults: tuple[Fault, ...]
+    entries: tuple[Entry, ...]
+    suggestions: tuple[Suggestion, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
     """One record as read: what the checks across rows need, and the row where nothing is wrong with it."""
 
-    line: int
-    lesion_id: str | None
-    patient_id: str | None
-    cohort: str | None
+    entry: Entry
     row: Row | None
-    faults: tuple[Fault, ...]
+    cells: RowCells
 
 
 def read_manifest(site: SiteConfig) -> tuple[list[Row], list[Fault]]:
-    """The usable rows and all faults, both in the order of the file.
+    """The usable rows and all faults of `open_manifest`."""
+    manifest = open_manifest(site)
+    return list(manifest.rows), list(manifest.faults)
 
-    A row with a fault of its own, a lesion id that stands twice, or a patient in two cohorts is not returned. A
-    header without a known unit costs its column only, which then counts as not recorded.
+
+def read_sound(site: SiteConfig) -> tuple[list[Row], list[Fault]]:
+    """As `read_manifest`, without rows whose clips are copies of another patient's: for that the clips are opened."""
+    manifest = open_manifest(site)
+    copies = shared_content(manifest.entries, site.table.name)
+    blamed = {fault.row for fault in copies}
+    rows = [row for row in manifest.rows if row.line not in blamed]
+    return rows, sorted([*manifest.faults, *copies], key=lambda fault: fault.row or 0)
+
+
+def open_manifest(site: SiteConfig) -> Manifest:
+    """Reads the table that site.yaml names.
+
+    A row with a fault of its own, or one that a leak across rows concerns, is not among the usable ones. A header
+    without a known unit costs its column only, which then counts as not recorded.
     """
-    table = read_table(site.table)
-    readings = [_reading(site, table, line, cells) for line, cells in table.records]
-    across = [*_duplicates(readings, site.table.name), *_straddling(readings, site.table.name)]
+    table = read_table(site.table, site.encoding, site.labels)
+    files = SiteFiles(site.folder)
+    readings = [_reading(site, files, table, line, texts) for line, texts in table.records]
+    entries = tuple(reading.entry for reading in readings)
+    across = leaks(entries, table.name)
     blamed = {fault.row for fault in across}
-    rows = [reading.row for reading in readings if reading.row and reading.line not in blamed]
-    faults = [*table.faults, *across, *(fault for reading in readings for fault in reading.faults)]
-    return rows, sorted(faults, key=lambda fault: fault.row or 0)
+    faults = [*table.faults, *across, *(fault for reading in readings for fault in reading.cells.faults)]
+    return Manifest(
+        rows=tuple(reading.row for reading in readings if reading.row and reading.entry.line not in blamed),
+        faults=tuple(sorted(faults, key=lambda fault: fault.row or 0)),
+        entries=entries,
+        suggestions=(*table.suggestions, *(one for reading in readings for one in reading.cells.suggestions)),
+    )
 
 
-def _reading(site: SiteConfig, table: Table, line: int, texts: Sequence[str]) -> Reading:
-    row = RowCells(site.table.name, line, table.named(texts))
+def _reading(site: SiteConfig, files: SiteFiles, table: Table, line: int, texts: Sequence[str]) -> Reading:
+    row = RowCells(table.name, line, table.named(texts))
+    lesion, patient = row.identifier("lesion_id"), row.identifier("patient_id")
+    if EXAMPLE_ID in (lesion, patient):
+        return _example(table.name, line)
     if len(texts) > table.width:
         rule = f"a row has {table.width} cells like the header"
         row.blame("", "cell-count", rule, str(len(texts)), "put quotes around a cell that holds a comma")
-    lesion, patient = row.identifier("lesion_id"), row.identifier("patient_id")
-    day = row.day("exam_date")
+    day = row.day("exam_date", site.dates)
     cohort = _cohort(site.center, row, day, patient)
-    label = row.choice("fll_type", LESION_TYPES, "unknown-type", TYPE_WORDS)
-    manufacturer = manufacturer_name(row.cells.get("manufacturer", ""))
-    clips = _clips(site.folder, row)
+    label = row.choice("fll_type", LESION_TYPES, "unknown-type")
+    manufacturer = manufacturer_name(row.text("manufacturer"))
+    clips, timed = _clips(files, row)
     rate = row.number("frame_rate_hz", RATE_BOUNDS_HZ)
-    outline = _outline(site.folder, row)
+    outline = _outline(files, row)
     biomarkers = tuple(row.flag(name, TESTED) for name in BIOMARKERS)
     values = {variable.name: _clinical(variable, row, table) for variable in CLINICAL}
     groups = groups_of(values, manufacturer, row.flag("pathology_confirmed", YES_NO))
-    faults = tuple(row.faults)
-    if faults or lesion is None or patient is None or day is None or cohort is None or outline is None:
-        return Reading(line, lesion, patient, cohort, None, faults)
+    reinjection = row.number("reinjection_s", (0, START_BOUNDS_S[1]))
+    checked = row.flag("track_checked", YES_NO)
+    entry = Entry(line, lesion, patient, cohort, tuple(clip.path for clip in clips))
+    if row.faults or lesion is None or patient is None or day is None or cohort is None or outline is None:
+        return Reading(entry, None, row)
     clean = Row(
         line=line,
         lesion_id=lesion,
@@ -142,14 +164,25 @@ def _reading(site: SiteConfig, table: Table, line: int, texts: Sequence[str]) ->
         cohort=cohort,
         label=label,
         clips=clips,
-        frame_rate_hz=None if math.isnan(rate) else rate,
+        frame_rate_hz=_known(rate),
         outline=outline,
         manufacturer=manufacturer,
         biomarkers=biomarkers,
         clinical=tuple(_transformed(variable, values[variable.name]) for variable in CLINICAL),
         groups=groups,
+        timed=timed,
+        reinjection_s=_known(reinjection),
+        track_checked=checked == 1.0,
     )
-    return Reading(line, lesion, patient, cohort, clean, faults)
+    return Reading(entry, clean, row)
+
+
+def _example(file: str, line: int) -> Reading:
+    """The row that `ceus-site init` wrote, and nothing else of it."""
+    cells = RowCells(file, line, {})
+    rule, remedy = "the example is replaced by a hospital's own lesions", "write a lesion over it, or delete the row"
+    cells.blame("lesion_id", "example-row", rule, "the example row", remedy)
+    return Reading(Entry(line, None, None, None, ()), None, cells)
 
 
 def _cohort(center: int, row: RowCells, day: date | None, patient: str | None) -> str | None:
@@ -162,32 +195,39 @@ def _cohort(center: int, row: RowCells, day: date | None, patient: str | None) -
     return None if patient is None else cohort_of(center, day, patient)
 
 
-def _clips(folder: Path, row: RowCells) -> tuple[ClipSpec, ...]:
-    """The clips with their start times; empty after any fault."""
+def _clips(files: SiteFiles, row: RowCells) -> tuple[tuple[ClipSpec, ...], bool]:
+    """The clips with their start times, none after any fault; whether the times count from the injection."""
     names, starts = row.parts("clips"), row.numbers("clip_start_s")
     if not names:
         row.blame("clips", "missing-clip", "a lesion has at least one clip", "none", "write the clip's path")
     paths = [
-        row.file_below(folder, "clips", name, "missing-clip", f"clip {number} of {len(names)}")
+        row.file_below(files, "clips", name, "missing-clip", f"clip {number} of {len(names)}")
         for number, name in enumerate(names, start=1)
     ]
-    if starts is None:
-        return ()
-    if len(starts) != len(names):
-        rule = f"one start time a clip, joined by semicolons: {len(names)}"
+    timed = not row.blank("clip_start_s")
+    if not timed and len(names) == 1:
+        starts = (0.0,)
+    if starts is None or not _starts_hold(row, starts, len(names)):
+        return (), timed
+    return tuple(ClipSpec(path, start) for path, start in zip(paths, starts, strict=True) if path), timed
+
+
+def _starts_hold(row: RowCells, starts: Sequence[float], count: int) -> bool:
+    low, high = START_BOUNDS_S
+    if len(starts) != count:
+        rule = f"one start time a clip, joined by semicolons: {count}"
         remedy = "write the seconds after injection at which each clip begins"
         row.blame("clip_start_s", "start-times", rule, str(len(starts)), remedy)
-        return ()
-    low, high = START_BOUNDS_S
+        return False
     if any(not low <= start <= high for start in starts) or list(starts) != sorted(set(starts)):
         rule = f"start times rise and lie between {low:g} and {high:g} s after injection"
         remedy = "list the clips in the order of the examination, times in seconds"
         row.blame("clip_start_s", "start-times", rule, ";".join(f"{start:.4g}" for start in starts), remedy)
-        return ()
-    return tuple(ClipSpec(path, start) for path, start in zip(paths, starts, strict=True) if path)
+        return False
+    return True
 
 
-def _outline(folder: Path, row: RowCells) -> OutlineSpec | None:
+def _outline(files: SiteFiles, row: RowCells) -> OutlineSpec | None:
     pane = row.choice("outline_pane", PANES, "bad-value") or "screen"
     frame = row.number("outline_frame", (0, _LARGEST_FRAME))
     if frame % 1 > 0:
@@ -197,7 +237,7 @@ def _outline(folder: Path, row: RowCells) -> OutlineSpec | None:
         remedy = "outline the lesion on one arterial-phase frame and write the file's path"
         row.blame("outline", "missing-outline", "every lesion has one outline", "none", remedy)
         return None
-    path = row.file_below(folder, "outline", row.cells["outline"], "missing-outline", "the outline")
+    path = row.file_below(files, "outline", row.text("outline"), "missing-outline", "the outline")
     return None if path is None else OutlineSpec(path, None if math.isnan(frame) else int(frame), pane)
 
 
@@ -212,6 +252,9 @@ def _clinical(variable: Variable, row: RowCells, table: Table) -> float:
     if math.isnan(value) or variable.low <= value <= variable.high:
         return value
     meant = meant_unit(variable, value)
+    if meant:
+        converted = f"{value * variable.accepted_units()[meant] / factor:.4g}"
+        row.suggest(variable.name, converted, f"it looks like {meant}")
     looks = f"; it looks like {meant}" if meant else ""
     remedy = f"convert it from {meant}" if meant else "correct the value, or its unit in the header"
     rule = f"{variable.name} is between {variable.low:g} and {variable.high:g} {variable.unit}"
@@ -219,46 +262,9 @@ def _clinical(variable: Variable, row: RowCells, table: Table) -> float:
     return math.nan
 
 
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
 def _transformed(variable: Variable, value: float) -> float:
     return math.nan if math.isnan(value) else variable.transformed(value)
-
-
-def _duplicates(readings: Iterable[Reading], file: str) -> list[Fault]:
-    lines: dict[str, list[int]] = defaultdict(list)
-    for reading in readings:
-        if reading.lesion_id is not None:
-            lines[reading.lesion_id].append(reading.line)
-    rule, remedy = "a lesion_id stands in one row", "give each lesion its own id, or remove the repeated row"
-    return [
-        Fault(file, line, "lesion_id", "duplicate-id", rule, hidden(f"the same in rows {_listed(same)}"), remedy)
-        for same in lines.values()
-        if len(same) > 1
-        for line in same
-    ]
-
-
-def _straddling(readings: Sequence[Reading], file: str) -> list[Fault]:
-    """A patient whose lesions fall in two cohorts would be learnt from and tested on."""
-    found: dict[str, dict[int, str]] = defaultdict(dict)
-    for reading in readings:
-        if reading.patient_id is not None and reading.cohort is not None:
-            found[reading.patient_id][reading.line] = reading.cohort
-    rule, remedy = "a patient's exams fall in one cohort", "keep the rows of one of the two periods only"
-    return [
-        Fault(
-            file,
-            line,
-            "patient_id",
-            "patient-in-two-cohorts",
-            rule,
-            f"{' and '.join(sorted(set(cohorts.values())))} in rows {_listed(cohorts)}",
-            remedy,
-        )
-        for cohorts in found.values()
-        if len(set(cohorts.values())) > 1
-        for line in cohorts
-    ]
-
-
-def _listed(lines: Iterable[int]) -> str:
-    return ", ".join(map(str, lines))

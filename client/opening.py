@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ceus_models.processing import Processing
 from client.config import load_site
-from client.features import load_samples
+from client.samples import load_samples
 from client.site import Site, silent
 
 

@@ -5,41 +5,57 @@ Coordinates are (x, y) in full-screen pixels with pixel centers at whole numbers
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import cv2
 import numpy as np
-import numpy.typing as npt
 
-from client.faults import Unusable
+from client.drawing import F64, Drawing, OutlineError, malformed
+from client.faults import shape_of
+from client.outline_dicom import read_dicom
+from client.outline_json import read_json
+from client.outline_mask import read_nifti, read_png
+from client.outline_xml import read_xml
 
-F64 = npt.NDArray[np.float64]
+__all__ = [
+    "PANES",
+    "READERS",
+    "Outline",
+    "OutlineError",
+    "View",
+    "bounding_box",
+    "in_pane",
+    "on_screen",
+    "read_outline",
+]
+
 Box = tuple[int, int, int, int]
 """x0, y0, x1, y1 in pixels; x1 and y1 are the first ones outside."""
 
 PANES = ("contrast", "bmode", "screen")
 MIN_AREA_PX = 9.0
-MAX_JSON_BYTES = 64 * 2**20
-MAX_MASK_SIDE_PX = 8192
-_SECOND_PIECE_SHARE = 0.05
-"""A smaller second piece of a mask is a slip of the brush; a larger one leaves open which is the lesion."""
 _ROUNDING_PX = 1.0
 """Points may lie this far outside the pane: drawing tools let the border be crossed by half a pixel."""
 
-
-class OutlineError(Unusable):
-    """An outline that cannot be used."""
+READERS: Mapping[str, Callable[[Path, int | None], Drawing]] = {
+    ".json": read_json,
+    ".xml": read_xml,
+    ".png": read_png,
+    ".nii": read_nifti,
+    ".nii.gz": read_nifti,
+    ".dcm": read_dicom,
+    ".dicom": read_dicom,
+    "": read_dicom,
+}
+"""End of the file's name → reader. Files without a suffix are DICOM, as PACS exports name them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outline:
-    """frame: 0-based frame of the first clip · polygon: f64 (n 2), x and y in full-screen pixels · pane:
-    where it was drawn, one of PANES · screen: (rows, columns) that the file states, None where it does not.
+    """frame: 0-based frame of the first clip · polygon: f64 (n 2), x and y in full-screen pixels, or on a picture cut
+    to a pane until `on_screen` has placed it · pane: where it was drawn, one of PANES · screen: (rows, columns)
+    of the picture that was drawn on, None where the file does not state it.
     """
 
     frame: int
@@ -48,23 +64,41 @@ class Outline:
     screen: tuple[int, int] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class View:
+    """The first clip as far as an outline is concerned: its screen in pixels, its frames, its panes."""
+
+    rows: int
+    columns: int
+    frames: int
+    contrast: Box
+    bmode: Box | None
+
+
 def read_outline(path: Path, frame: int | None, pane: str) -> Outline:
-    """Reads LabelMe polygon JSON or a mask PNG (suffix decides).
+    """Reads any file of READERS (the end of the name decides).
 
     frame: the manifest's frame, None where only the file says it · pane: one of PANES.
     Raises OutlineError for a file that is missing, unreadable or holds no single usable polygon.
     """
-    reader = READERS.get(path.suffix.lower())
+    name = path.name.casefold()
+    suffix = ".nii.gz" if name.endswith(".nii.gz") else path.suffix.casefold()
+    reader = READERS.get(suffix)
     if reader is None:
         raise OutlineError(
             "unknown-outline-format",
-            f"an outline is one of {', '.join(sorted(READERS))}",
-            f'suffix "{path.suffix[:8]}"',
-            "export the outline as LabelMe JSON or as a mask PNG",
+            f"an outline is one of {', '.join(filter(None, READERS))}",
+            f"a suffix like {shape_of(suffix[:8])}",
+            "export the outline as LabelMe or CVAT polygons, as a mask (PNG, NIfTI), or as DICOM SR or SEG",
         )
-    polygon, screen, stated = reader(path)
-    _check_polygon(polygon, screen)
-    return Outline(_agreed_frame(frame, stated), polygon, pane, screen)
+    try:
+        drawing = reader(path, frame)
+    except OutlineError:
+        raise
+    except Exception as error:  # a file odd enough to trip a reader; the exception's text may quote it
+        raise malformed("an outline's file can be read", f"an odd one ({type(error).__name__})") from None
+    _check_polygon(drawing.polygon)
+    return Outline(_agreed_frame(frame, drawing.frame), drawing.polygon, pane, drawing.picture)
 
 
 def bounding_box(polygon: F64) -> tuple[float, float, float, float]:
@@ -73,73 +107,92 @@ def bounding_box(polygon: F64) -> tuple[float, float, float, float]:
     return float(x0), float(y0), float(x1), float(y1)
 
 
-def in_pane(outline: Outline, contrast: Box, bmode: Box | None) -> F64:
-    """The polygon (n 2) in the coordinates of its pane; both panes show the same plane, so it fits either.
+def on_screen(outline: Outline, view: View) -> Outline:
+    """The outline in full-screen pixels, checked against the clip that it was drawn on.
 
-    Raises OutlineError when the polygon does not lie inside the pane that it was drawn on.
+    An outline drawn on a picture cut to one of the panes is moved to that pane. Raises OutlineError when the picture
+    has neither the screen's size nor a pane's, a point lies off the screen, or the clip has no such frame or pane.
     """
-    box = _pane_box(outline, contrast, bmode)
-    if not _inside(outline.polygon, box):
-        raise OutlineError(
-            "outline-outside-frame",
-            f"the outline lies inside the {outline.pane} pane (x {box[0]}-{box[2]}, y {box[1]}-{box[3]})",
-            _extent(outline.polygon),
-            "draw it again on this clip in full-screen pixels, or correct outline_pane",
-        )
-    return outline.polygon - np.array(box[:2], dtype=np.float64)
-
-
-def check_screen(outline: Outline, rows: int, columns: int, frames: int) -> None:
-    """Checks an outline against the clip that it was drawn on.
-
-    rows, columns: size of the full screen · frames: number of frames of the first clip.
-    Raises OutlineError when the sizes differ, a point lies off the screen, or the clip has no such frame.
-    """
-    if outline.screen is not None and outline.screen != (rows, columns):
-        raise OutlineError(
-            "outline-size",
-            f"the outline belongs to a screen of {columns} x {rows} pixels like its clip",
-            f"{outline.screen[1]} x {outline.screen[0]}",
-            "draw it on an unscaled frame of the first clip of this row",
-        )
-    if not _inside(outline.polygon, (0, 0, columns, rows)):
-        raise OutlineError(
-            "outline-outside-frame",
-            f"the outline lies inside the frame of {columns} x {rows} pixels",
-            _extent(outline.polygon),
-            "draw it again on this clip in full-screen pixels",
-        )
-    if outline.frame >= frames:
-        raise OutlineError(
-            "outline-frame-beyond-clip",
-            f"outline_frame counts from 0 and is below the first clip's {frames} frames",
-            str(outline.frame),
-            "write the outlined frame of the first clip (viewers that count from 1 show one more)",
-        )
-
-
-def _pane_box(outline: Outline, contrast: Box, bmode: Box | None) -> Box:
-    if bmode is None and outline.pane == "bmode":
+    if outline.pane == "bmode" and view.bmode is None:
         raise OutlineError(
             "outline-pane-absent",
             "outline_pane names a pane that the clip has",
             "bmode on a clip with a contrast pane only",
             "write contrast in outline_pane, or give the bmode box in site.yaml's screens",
         )
-    if bmode is None or outline.pane == "contrast":
-        return contrast
+    placed = outline
+    if outline.screen is not None and outline.screen != (view.rows, view.columns):
+        box = _cut_to(outline, view)
+        polygon = outline.polygon + np.array(box[:2], dtype=np.float64)
+        pane = "contrast" if box == view.contrast else "bmode"
+        placed = Outline(outline.frame, polygon, pane, (view.rows, view.columns))
+    if not _inside(placed.polygon, (0, 0, view.columns, view.rows)):
+        raise OutlineError(
+            "outline-outside-frame",
+            f"the outline lies inside the frame of {view.columns} x {view.rows} pixels",
+            _extent(placed.polygon),
+            "draw it again on this clip in full-screen pixels",
+        )
+    if outline.frame >= view.frames:
+        raise OutlineError(
+            "outline-frame-beyond-clip",
+            f"outline_frame counts from 0 and is below the first clip's {view.frames} frames",
+            str(outline.frame),
+            "write the outlined frame of the first clip (viewers that count from 1 show one more)",
+        )
+    return placed
+
+
+def in_pane(outline: Outline, view: View) -> F64:
+    """The polygon (n 2) in the coordinates of its pane; both panes show the same plane, so it fits either.
+
+    Raises OutlineError as `on_screen`, and when the polygon does not lie inside the pane that it was drawn on.
+    """
+    placed = on_screen(outline, view)
+    box = _pane_box(placed, view)
+    if not _inside(placed.polygon, box):
+        raise OutlineError(
+            "outline-outside-frame",
+            f"the outline lies inside the {placed.pane} pane (x {box[0]}-{box[2]}, y {box[1]}-{box[3]})",
+            _extent(placed.polygon),
+            "draw it again on this clip in full-screen pixels, or correct outline_pane",
+        )
+    return placed.polygon - np.array(box[:2], dtype=np.float64)
+
+
+def _cut_to(outline: Outline, view: View) -> Box:
+    """The pane whose size a picture has: the one that the table names, else either, since they show the same plane."""
+    panes = {"contrast": view.contrast, "bmode": view.bmode}
+    named = panes if outline.pane == "screen" else {outline.pane: panes[outline.pane]}
+    fitting = [box for box in named.values() if box and (box[3] - box[1], box[2] - box[0]) == outline.screen]
+    if fitting:
+        return fitting[0]
+    rows, columns = outline.screen or (0, 0)
+    raise OutlineError(
+        "outline-size",
+        f"the outline belongs to a screen of {view.columns} x {view.rows} pixels like its clip, or to one of its panes",
+        f"{columns} x {rows}",
+        "draw it on an unscaled frame of the first clip of this row",
+    )
+
+
+def _pane_box(outline: Outline, view: View) -> Box:
+    if view.bmode is None or outline.pane == "contrast":
+        return view.contrast
     if outline.pane == "bmode":
-        return bmode
+        return view.bmode
     x, y = outline.polygon.mean(axis=0)
-    return bmode if bmode[0] <= x < bmode[2] and bmode[1] <= y < bmode[3] else contrast
+    left, top, right, bottom = view.bmode
+    return view.bmode if left <= x < right and top <= y < bottom else view.contrast
 
 
 def _agreed_frame(manifest: int | None, stated: int | None) -> int:
     if manifest is not None and stated is not None and manifest != stated:
+        one_apart = "; one of the two counts from 1" if abs(manifest - stated) == 1 else ""
         raise OutlineError(
             "outline-frame-disagrees",
             "outline_frame equals the frame that the outline's file states",
-            f"{manifest} in the table, {stated} in the file (both count from 0)",
+            f"{manifest} in the table, {stated} in the file (both counted from 0{one_apart})",
             "correct the wrong one, or leave the cell blank to use the file's",
         )
     frame = stated if manifest is None else manifest
@@ -153,11 +206,11 @@ def _agreed_frame(manifest: int | None, stated: int | None) -> int:
     return frame
 
 
-def _check_polygon(polygon: F64, screen: tuple[int, int] | None) -> None:
+def _check_polygon(polygon: F64) -> None:
     if len(polygon) < 3:
-        raise _malformed("an outline has at least 3 points", f"{len(polygon)}")
+        raise malformed("an outline has at least 3 points", f"{len(polygon)}")
     if not np.isfinite(polygon).all() or np.abs(polygon).max() > 1e6:
-        raise _malformed("points are finite pixel positions", "another number")
+        raise malformed("points are finite pixel positions", "another number")
     area = _area(polygon)
     if area < MIN_AREA_PX:
         raise OutlineError(
@@ -183,90 +236,3 @@ def _extent(polygon: F64) -> str:
 def _area(polygon: F64) -> float:
     x, y = polygon[:, 0], polygon[:, 1]
     return 0.5 * abs(float(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1))))
-
-
-def _malformed(rule: str, value: str) -> OutlineError:
-    return OutlineError("unreadable-outline", rule, value, "export the outline again from the drawing tool")
-
-
-def _read_bytes(path: Path, limit: int) -> bytes:
-    try:
-        size = path.stat().st_size
-        content = path.read_bytes() if size <= limit else b""
-    except OSError:
-        raise OutlineError(
-            "missing-outline",
-            "every lesion has one outline that can be opened",
-            "no such file, or no right to read it",
-            "put the file where the outline column says, or correct the cell",
-        ) from None
-    if size > limit:
-        raise _malformed(f"an outline's file has at most {limit // 2**20} MiB", f"{size // 2**20} MiB")
-    return content
-
-
-Read = tuple[F64, tuple[int, int] | None, int | None]
-"""Polygon (n 2), screen (rows, columns) if stated, 0-based frame if stated."""
-
-
-def _read_labelme(path: Path) -> Read:
-    try:
-        document: Any = json.loads(_read_bytes(path, MAX_JSON_BYTES).decode("utf-8-sig"))
-    except (ValueError, RecursionError):
-        raise _malformed("a .json outline is LabelMe JSON in UTF-8", "something else") from None
-    if not isinstance(document, Mapping) or not isinstance(document.get("shapes"), list):
-        raise _malformed('LabelMe JSON has a list "shapes"', "none")
-    shape = _lesion_shape(document["shapes"])
-    points = shape.get("points")
-    if not isinstance(points, list) or not all(map(_is_point, points)):
-        raise _malformed("the points of a polygon are pairs of numbers", "something else")
-    polygon = np.asarray(points, dtype=np.float64).reshape(-1, 2)  # (n 2)
-    rows, columns = _whole(document.get("imageHeight")), _whole(document.get("imageWidth"))
-    screen = None if rows is None or columns is None else (rows, columns)
-    return polygon, screen, _whole(document.get("frame"))
-
-
-def _lesion_shape(shapes: Sequence[Any]) -> Mapping[str, Any]:
-    polygons = [s for s in shapes if isinstance(s, Mapping) and s.get("shape_type", "polygon") == "polygon"]
-    named = [s for s in polygons if s.get("label") == "lesion"]
-    candidates = named or polygons
-    if len(candidates) != 1:
-        raise _malformed('exactly one polygon, or one labelled "lesion"', f"{len(candidates)} of them")
-    return candidates[0]
-
-
-def _is_point(point: object) -> bool:
-    return isinstance(point, list) and len(point) == 2 and all(map(_is_number, point))
-
-
-def _is_number(value: object) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    return math.isfinite(value) and abs(value) < 1e6
-
-
-def _whole(value: object) -> int | None:
-    return int(value) if isinstance(value, int | float) and _is_number(value) and value >= 0 else None
-
-
-def _read_mask(path: Path) -> Read:
-    content = _read_bytes(path, MAX_JSON_BYTES)
-    columns, rows = (int.from_bytes(content[at : at + 4], "big") for at in (16, 20))
-    if not content.startswith(b"\x89PNG") or not 0 < max(rows, columns) <= MAX_MASK_SIDE_PX:
-        raise _malformed(f"a mask is a PNG of at most {MAX_MASK_SIDE_PX} pixels a side", "something else")
-    try:
-        mask = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE)
-    except cv2.error:
-        mask = None
-    if mask is None:
-        raise _malformed("a mask is a complete PNG", "a damaged one")
-    pieces, _ = cv2.findContours((mask > 127).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    if not pieces:
-        raise OutlineError("empty-outline", "a mask is 255 inside the lesion", "none", "paint the mask again")
-    by_size = sorted(pieces, key=cv2.contourArea, reverse=True)
-    if len(by_size) > 1 and cv2.contourArea(by_size[1]) > _SECOND_PIECE_SHARE * cv2.contourArea(by_size[0]):
-        raise _malformed("a mask shows one lesion in one piece", f"{len(by_size)} pieces")
-    return by_size[0].reshape(-1, 2).astype(np.float64), (rows, columns), None
-
-
-READERS = {".json": _read_labelme, ".png": _read_mask}

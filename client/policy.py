@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from ceus_models.wire import Task
+if TYPE_CHECKING:  # a hospital that reads its files need not load torch
+    from ceus_models.wire import Task
 
 Code = Literal["policy", "version", "processing", "needs_frozen", "no_lesions", "error"]
 

@@ -25,12 +25,23 @@ _MOSTLY_HELD = 0.5
 """With more than this share of frames held, the track tells nothing and values are taken as they are."""
 _FLAT = 1e-6
 """Relative range below which a curve has no peak."""
+PEAK_DB = 0.5
+"""The peak is the first time within this of the highest value. A haemangioma fills towards a plateau, and many lesions
+have an arterial and a portal hump of nearly one height: there the place of the maximum is chance."""
+_OUTLYING = 3.0
+"""Standard deviations (from the median) beyond which a frame shows other tissue than its neighbours."""
+_NEIGHBOURS_S = 4.0
+"""Window whose median a frame is held against: one breath. A median follows the flank of a wash-in."""
+_FLOOR = 0.02
+"""Share of the highest value added to the level by which a residual is divided, so that the dark counts less."""
+_WASH_OUT_S = 10.0
+"""Smoothing before the steepest wash-out is looked for: it is slow, and the steepest step of a fast curve is noise."""
 
 
 @dataclass(frozen=True, eq=False)
 class Tic:
-    """values, smoothed: f64 (t), linear intensity in arbitrary units · peak: index of the highest smoothed value ·
-    enhances: False where the curve is flat, so that the peak means nothing.
+    """values, smoothed: f64 (t), linear intensity in arbitrary units · peak: index of the first smoothed value within
+    PEAK_DB of the highest · enhances: False where the curve is flat, so that the peak means nothing.
     """
 
     values: F64
@@ -69,15 +80,38 @@ def _mean_at(frame: U8, inside: Bool, place: npt.NDArray[np.int_], table: F64) -
 
 
 def curve(values: F64, seconds: F64, outside: Bool, smoothing_s: float) -> Tic:
-    """The curve of raw means (t), bridged over frames that show other tissue, smoothed, and its global peak.
+    """The curve of raw means (t), bridged over frames that show other tissue, smoothed, and its peak (see Tic).
 
-    outside (t): frames in which the lesion is not in the plane · smoothing_s: width of the window.
-    The first of equal maxima is the peak. A flat or dark curve has none: `enhances` is False.
+    outside (t): frames in which the lesion is not in the plane · smoothing_s: width of the window. Frames that do not
+    fit their neighbours are left out too: on a contrast-only clip nothing else tells that the lesion left the plane.
+    A flat or dark curve has no peak: `enhances` is False.
     """
     mended = _bridged(values, seconds, outside)
+    mended = _bridged(mended, seconds, _outlying(mended, seconds))
     smoothed = smooth(mended, seconds, smoothing_s)
     span = float(smoothed.max() - smoothed.min())
-    return Tic(mended, smoothed, int(np.argmax(smoothed)), span > _FLAT * max(float(abs(smoothed).max()), 1e-12))
+    return Tic(mended, smoothed, first_peak(smoothed), span > _FLAT * max(float(abs(smoothed).max()), 1e-12))
+
+
+def first_peak(curve: F64) -> int:
+    """Index of the first value of a curve (t) within PEAK_DB of the highest."""
+    top = float(curve.max())
+    return int(np.argmax(curve >= top * 10.0 ** (-PEAK_DB / 10.0))) if top > 0 else int(np.argmax(curve))
+
+
+def _outlying(values: F64, seconds: F64) -> Bool:
+    """Which values (t) lie far from the median around them (Hampel 1974)."""
+    gaps = np.flatnonzero(np.diff(seconds) > _NEIGHBOURS_S / 2) + 1
+    count = round(_NEIGHBOURS_S / float(np.median(np.diff(seconds)))) if len(seconds) > 1 else 1
+    medians = np.concatenate([_running_median(part, count | 1) for part in np.split(values, gaps)])
+    residual = np.abs(values - medians) / (np.abs(medians) + _FLOOR * max(float(medians.max()), 1e-12))
+    return np.asarray(residual > _OUTLYING * max(1.4826 * float(np.median(residual)), _FLOOR), dtype=bool)
+
+
+def _running_median(values: F64, count: int) -> F64:
+    """Median of `count` (odd) values around each; at the ends of what there is, the outermost value repeated."""
+    padded = np.pad(values, count // 2, mode="edge")
+    return np.asarray(np.median(np.lib.stride_tricks.sliding_window_view(padded, count), axis=1), dtype=np.float64)
 
 
 def _bridged(values: F64, seconds: F64, outside: Bool) -> F64:
@@ -116,7 +150,8 @@ def _local_line(values: F64, seconds: F64, window_s: float) -> F64:
 def parameters(tic: Tic, seconds: F64) -> Mapping[str, float]:
     """The standard parameters of a smoothed curve; those that the clip does not show are left out.
 
-    base: level before arrival · PE: peak above base · PE_dB: peak over base, dB · t0, peak_s: s after injection ·
+    base: level before arrival · PE: highest value above base · PE_dB: the same over base, dB · t0, peak_s: s after
+    injection, the peak as in Tic ·
     TTP: s from t0 · RT: s from the foot of the steepest wash-in tangent to the peak · WiAUC: a.u. s from t0 to the
     peak · WiR: steepest wash-in, a.u. / s · WiPI = WiAUC / RT · mTT: s, first moment of the seen curve from t0 (cut
     off at the clip's end, so not comparable with a fitted one) · FT: s from the peak to the foot of the steepest
@@ -127,8 +162,8 @@ def parameters(tic: Tic, seconds: F64) -> Mapping[str, float]:
         return {"peak_s": float(seconds[peak])}
     base = float(curve[: peak + 1].min())
     above = curve - base
-    arrival = _arrival(above, peak)
-    rise = float(above[peak])
+    arrival = _arrival(tic.values - base, peak, _ARRIVAL_SHARE * float(above.max()))
+    rise = float(above.max())
     slopes = np.diff(curve) / np.diff(seconds)
     found = {
         "base": base,
@@ -139,17 +174,20 @@ def parameters(tic: Tic, seconds: F64) -> Mapping[str, float]:
         "WiAUC": float(np.trapezoid(above[arrival : peak + 1], seconds[arrival : peak + 1])),
     }
     if base > 0:
-        found["PE_dB"] = float(10.0 * np.log10(curve[peak] / base))
+        found["PE_dB"] = float(10.0 * np.log10(curve.max() / base))
     weights = above[arrival:].clip(0.0)
     area = float(np.trapezoid(weights, seconds[arrival:]))
     if area > 0:
         found["mTT"] = float(np.trapezoid(weights * (seconds[arrival:] - seconds[arrival]), seconds[arrival:]) / area)
-    return found | _wash_in(above, seconds, slopes, peak, found["WiAUC"]) | _wash_out(above, seconds, slopes, peak)
+    return found | _wash_in(above, seconds, slopes, peak, found["WiAUC"]) | _wash_out(above, seconds, peak)
 
 
-def _arrival(above: F64, peak: int) -> int:
-    """The last frame before the peak that is not yet above the arrival share: wash-in starts there."""
-    below = np.flatnonzero(above[: peak + 1] <= _ARRIVAL_SHARE * above[peak])
+def _arrival(above: F64, peak: int, share: float) -> int:
+    """The last frame before the peak that is not yet above `share`: wash-in starts there.
+
+    On the values themselves, a median of three: smoothing would let a sharp arrival begin seconds early.
+    """
+    below = np.flatnonzero(_running_median(above, 3)[: peak + 1] <= share)
     return int(below[-1]) if len(below) else 0
 
 
@@ -162,10 +200,12 @@ def _wash_in(above: F64, seconds: F64, slopes: F64, peak: int, area: float) -> d
     return {"WiR": slope, "RT": rise_time} | ({"WiPI": area / rise_time} if rise_time > 0 else {})
 
 
-def _wash_out(above: F64, seconds: F64, slopes: F64, peak: int) -> dict[str, float]:
+def _wash_out(above: F64, seconds: F64, peak: int) -> dict[str, float]:
     if peak >= len(above) - 1:
         return {}
     found = {"WoAUC": float(np.trapezoid(above[peak:], seconds[peak:]))}
+    above = smooth(above, seconds, _WASH_OUT_S)
+    slopes = np.diff(above) / np.diff(seconds)
     steepest = peak + int(np.argmin(slopes[peak:]))
     slope = float(slopes[steepest])
     if slope >= 0:

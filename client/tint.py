@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -65,22 +66,21 @@ TINTS: Mapping[str, Tint] = {
     "gold": Tint(_GOLD, 0),
 }
 BRIGHTEST = "brightest"
-"""For every map that is not in the table: the picture's brightest channel is the level (amber, copper, green, ice)."""
+"""For every map that is not in the table: the pane's brightest channel is the level (amber, copper, green, ice)."""
 
 
-def level(rgb: U8, tint: str) -> U8:
-    """Levels u8 (h w) behind displayed colours u8 (h w 3). An unknown name is inverted by the brightest channel.
-
-    Of the whole picture, not pixel by pixel: max(R, G, B) of grey noise reads high, and costs three times as much.
-    """
-    if tint not in TINTS:
-        brightest = int(np.argmax(rgb[::_STRIDE, ::_STRIDE].sum(axis=(0, 1), dtype=np.int64)))
-        return np.ascontiguousarray(rgb[..., brightest])
-    channel = np.ascontiguousarray(rgb[..., TINTS[tint].channel])
-    return channel if tint in _IDENTITIES else np.take(_INVERSES[tint], channel)
+def level(rgb: U8, tint: Tint) -> U8:
+    """Levels u8 (h w) behind displayed colours u8 (h w 3)."""
+    channel = np.ascontiguousarray(rgb[..., tint.channel])
+    table = _table(tint)
+    return channel if table is None else np.take(table, channel)
 
 
-_STRIDE = 7
+@lru_cache(maxsize=64)
+def _table(tint: Tint) -> U8 | None:
+    """The inverse of a map, None where the channel is the level already."""
+    table = tint.inverse()
+    return None if np.array_equal(table, np.arange(256)) else table
 
 
 def colour(rgb: U8) -> float:
@@ -93,27 +93,40 @@ def is_coloured(rgb: U8) -> bool:
     return colour(rgb) > _COLOURED
 
 
-def guess(pictures: Sequence[U8]) -> str:
-    """The map that pictures (h w 3) of one pane were shown with: the nearest one of the table, else "brightest"."""
+def named(name: str, pictures: Sequence[U8], tints: Mapping[str, Tint]) -> Tint:
+    """The map that a template names; one that is not in the table is read by its brightest channel."""
+    return tints[name] if name in tints else _brightest(pictures)
+
+
+def guess(pictures: Sequence[U8], tints: Mapping[str, Tint]) -> Tint:
+    """The map that pictures (h w 3) of one pane were shown with: the nearest one of the table, else the brightest
+    channel.
+    """
     if not any(is_coloured(picture) for picture in pictures):
-        return "grey"
+        return TINTS["grey"]
     pixels = np.concatenate([picture.reshape(-1, 3) for picture in pictures])
     pixels = pixels[pixels.max(axis=1) >= _BRIGHT]
     pixels = pixels[:: max(1, len(pixels) // 5000)]
-    misfits = {name: _misfit(pixels, name) for name in TINTS if name != "grey"}
+    if len(pixels) == 0:
+        return _brightest(pictures)
+    misfits = {name: _misfit(pixels, tint) for name, tint in tints.items() if name != "grey"}
     best = min(misfits, key=misfits.__getitem__)
-    return best if misfits[best] < _MISFIT else BRIGHTEST
+    return tints[best] if misfits[best] < _MISFIT else _brightest(pictures)
 
 
 _MISFIT = 12.0
 """Mean distance in colour beyond which a map of the table does not explain the pixels."""
 
 
-def _misfit(pixels: U8, tint: str) -> float:
-    told = _INVERSES[tint][pixels[:, TINTS[tint].channel]]
-    shown = TINTS[tint].forward()[told]  # (n 3)
+def _brightest(pictures: Sequence[U8]) -> Tint:
+    """Of the whole clip, not pixel by pixel or frame by frame: max(R, G, B) of grey noise reads high, and the brightest
+    channel of a dark frame changes with the noise.
+    """
+    sums = sum(picture.sum(axis=(0, 1), dtype=np.int64) for picture in pictures)
+    return Tint(((0, 0, 0, 0), (255, 255, 255, 255)), int(np.argmax(sums)))
+
+
+def _misfit(pixels: U8, tint: Tint) -> float:
+    told = tint.inverse()[pixels[:, tint.channel]]
+    shown = tint.forward()[told]  # (n 3)
     return float(np.abs(shown.astype(np.int16) - pixels).sum(axis=1).mean())
-
-
-_INVERSES = {name: tint.inverse() for name, tint in TINTS.items()}
-_IDENTITIES = frozenset(name for name, table in _INVERSES.items() if np.array_equal(table, np.arange(256)))

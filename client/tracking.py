@@ -10,7 +10,7 @@ annotated frame, 16 px for correlation with the annotated frame, and 4.5 px with
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -43,6 +43,8 @@ _KEEP = 0.8
 _CONTRAST_GATE = 0.5
 """The gate of a near search on the contrast pane, in units of the gate: followed frames reach 0.33-0.45, dark ones
 0.08-0.18. A jump needs the whole gate: as the contrast arrives, light and dark swap and far places look alike."""
+_AGREE_PX = 3.0
+"""The ways there and back agree around a frame up to this."""
 _MIN_SIDE_PX = 8
 _FLAT = 0.5
 """Standard deviation of a template that shows nothing, levels: it would correlate perfectly with anything."""
@@ -52,13 +54,27 @@ _FLAT = 0.5
 class Track:
     """shift f32 (t 2): x and y of the box from its place in the annotated frame, px · correlation f32 (t) at the peak,
     0 where it is beyond reach · held bool (t): below the gate or beyond reach, so the box stayed where it was ·
-    method: one of METHODS.
+    beyond bool (t): the best match lay on the rim of the whole search, so the true place may lie outside it ·
+    apart f32 (t): px between the places found outwards from the annotated frame and on the way back to it, NaN where
+    one of them was held and on the B-mode pane, whose template never changes · method: one of METHODS.
     """
 
     shift: F32
     correlation: F32
     held: Bool
+    beyond: Bool
+    apart: F32
     method: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Where the box is in one frame: see Track. counts: the match is to be believed."""
+
+    shift: Shift
+    correlation: float
+    counts: bool
+    beyond: bool
 
 
 def follow(frames: Sequence[U8], reference: int, box: Box, method: str, processing: Processing) -> Track:
@@ -69,27 +85,70 @@ def follow(frames: Sequence[U8], reference: int, box: Box, method: str, processi
     gate = processing.correlation_gate
     gates = (gate + _SURE, gate) if method == BMODE else (gate * _CONTRAST_GATE, gate)
     search = _Search.at(frames[reference], box, gates, processing.max_shift_px)
-    shift = np.zeros((len(frames), 2), dtype=np.float32)
-    correlation = np.ones(len(frames), dtype=np.float32)
-    held = np.zeros(len(frames), dtype=bool)
+    places = [_Found((0.0, 0.0), 1.0, counts=True, beyond=False)] * len(frames)
+    apart = np.full(len(frames), np.nan, dtype=np.float32)
     for order in (range(reference + 1, len(frames)), range(reference - 1, -1, -1)):
-        for index, found in zip(order, _walk(frames, order, search, method), strict=True):
-            shift[index], correlation[index], held[index] = found
-    return Track(shift, correlation, held, method)
+        walk = _anchored if method == BMODE else _there_and_back
+        for index, (found, distance) in zip(order, walk(frames, order, search), strict=True):
+            places[index], apart[index] = found, distance
+    return Track(
+        shift=np.array([place.shift for place in places], dtype=np.float32),
+        correlation=np.array([place.correlation for place in places], dtype=np.float32),
+        held=np.array([not place.counts for place in places]),
+        beyond=np.array([place.beyond for place in places]),
+        apart=apart,
+        method=method,
+    )
 
 
-def _walk(
-    frames: Sequence[U8], order: Iterable[int], search: _Search, method: str
-) -> Iterable[tuple[Shift, float, bool]]:
-    """Shift, correlation and whether the box is held, frame by frame in `order`."""
-    template, last = search.template, (0.0, 0.0)
+def _anchored(frames: Sequence[U8], order: range, search: _Search) -> list[tuple[_Found, float]]:
+    """Every frame against the annotated one."""
+    found, last = [], (0.0, 0.0)
     for index in order:
-        found, peak, counts = search.find(frames[index], template, last)
-        if counts:
-            last = found
-        if counts and method == CONTRAST:
+        found.append(search.find(frames[index], search.template, last))
+        last = found[-1].shift
+    return [(place, math.nan) for place in found]
+
+
+def _there_and_back(frames: Sequence[U8], order: range, search: _Search) -> list[tuple[_Found, float]]:
+    """Against a running mean, outwards and then back again from the last frame (Kalal 2010, forward-backward error).
+
+    A walk that lost the lesion does not come back the way it went. A frame that only the way back could place takes
+    that place if the two ways agree around it.
+    """
+    there, template = _walk(frames, order, search, search.template, (0.0, 0.0))
+    start = there[-1].shift if there else (0.0, 0.0)
+    back, _ = _walk(frames, order[::-1], search, template, start)
+    back = back[::-1]
+    apart = np.array([_apart(one, other) for one, other in zip(there, back, strict=True)], dtype=np.float32)
+    return list(zip(_mended(there, back, apart), apart.tolist(), strict=True))
+
+
+def _walk(frames: Sequence[U8], order: range, search: _Search, template: F32, last: Shift) -> tuple[list[_Found], F32]:
+    """Places frame by frame in `order`, and the running mean at its end."""
+    found = []
+    for index in order:
+        place = search.find(frames[index], template, last)
+        last = place.shift
+        if place.counts:
             template = _KEEP * template + np.float32(1 - _KEEP) * search.aligned(frames[index], last)
-        yield last, peak, not counts
+        found.append(place)
+    return found, template
+
+
+def _apart(one: _Found, other: _Found) -> float:
+    return math.dist(one.shift, other.shift) if one.counts and other.counts else math.nan
+
+
+def _mended(there: Sequence[_Found], back: Sequence[_Found], apart: F32) -> list[_Found]:
+    known = np.flatnonzero(np.isfinite(apart))
+    if len(known) == 0:
+        return list(there)
+    near = apart[known[np.abs(np.arange(len(there))[:, None] - known).argmin(axis=1)]]
+    return [
+        other if other.counts and not one.counts and distance <= _AGREE_PX else one
+        for one, other, distance in zip(there, back, near, strict=True)
+    ]
 
 
 @dataclass(frozen=True)
@@ -115,17 +174,18 @@ class _Search:
         template = _reduced(_cut(frame, (x0, y0, x1, y1)), scale)
         return _Search(template, (x0, y0), scale, math.ceil(reach / scale), gates)
 
-    def find(self, frame: U8, template: F32, last: Shift) -> tuple[Shift, float, bool]:
-        """The best shift, its correlation, and whether it counts: near the last one first."""
+    def find(self, frame: U8, template: F32, last: Shift) -> _Found:
+        """The best place, near the last one first; the last place where none counts."""
         if float(template.std()) < _FLAT:
-            return last, 0.0, False
+            return _Found(last, 0.0, counts=False, beyond=False)
         near = self._best(frame, template, last, min(_NEAR_PX, self.reach))
         if near is not None and near[1] >= self.gates[0] and math.hypot(*near[0]) <= self.reach * self.scale:
-            return *near, True
+            return _Found(*near, counts=True, beyond=False)
         whole = self._best(frame, template, (0.0, 0.0), self.reach)
         if whole is None:
-            return last, 0.0, False
-        return *whole, whole[1] >= self.gates[1]
+            return _Found(last, 0.0, counts=False, beyond=True)
+        counts = whole[1] >= self.gates[1]
+        return _Found(whole[0] if counts else last, whole[1], counts, beyond=False)
 
     def aligned(self, frame: U8, shift: Shift) -> F32:
         """The frame's part under the template when the box is moved by `shift`."""

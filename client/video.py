@@ -1,4 +1,4 @@
-"""AVI and MP4: frames are counted by reading them, because the container's count lies (1426 stated, 713 there)."""
+"""AVI, MP4, WMV: frames are counted by reading them, because the container's count lies (1426 stated, 713 there)."""
 
 from __future__ import annotations
 
@@ -12,30 +12,48 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from client.recording import F64, RATE_REMEDY, U8, ClipError, Recording, Region, constant_rate, unreadable
+from client.containers import missing_share
+from client.recording import (
+    F64,
+    MAX_PIXELS,
+    U8,
+    Region,
+    Times,
+    check_size,
+    constant_rate,
+    no_such_file,
+    no_times,
+    spread,
+    unreadable,
+)
 
 # FFmpeg prints what it dislikes about a file, with the file's name; names may hold a patient's.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", f"max_pixels;{MAX_PIXELS}")
 
 _MAX_RATE_HZ = 1000.0
+_MISSING = 0.02
+"""Share of a file that may be missing as long as every stated frame is there: an index, a byte too few."""
+_JUMP = 24
+"""Frames that OpenCV decodes to jump to one; a pass over so many is as quick."""
 
 
-def open(path: Path) -> Recording:
+def open(path: Path) -> Video:
     """Opens a video file. Raises ClipError for what is missing or no video."""
     if not path.is_file():
-        raise ClipError(
-            "missing-clip",
-            "every clip of the table can be opened",
-            "no such file",
-            "put the file where the clips column says, or correct the cell",
-        )
+        raise no_such_file()
     capture = _capture(path)
     taken, picture = capture.read()
-    rate = float(capture.get(cv2.CAP_PROP_FPS))
+    rate, stated = float(capture.get(cv2.CAP_PROP_FPS)), float(capture.get(cv2.CAP_PROP_FRAME_COUNT))
     capture.release()
     if not taken or picture is None:
         raise unreadable("video", "no frame that can be decoded")
-    return _Video(path, picture.shape[0], picture.shape[1], rate)
+    check_size("video", *picture.shape[:2])
+    missing = missing_share(path)
+    if missing > _MISSING:
+        raise unreadable("video", f"a file that is cut off: {missing:.0%} of it is missing")
+    expected = int(stated) if missing > 0 and 0 < stated < 1e9 else 0
+    return Video(path, picture.shape[0], picture.shape[1], rate, expected)
 
 
 def _rgb(picture: npt.NDArray[Any]) -> U8:
@@ -44,38 +62,66 @@ def _rgb(picture: npt.NDArray[Any]) -> U8:
 
 
 def _capture(path: Path) -> cv2.VideoCapture:
-    capture = cv2.VideoCapture(str(path))
+    # FFmpeg alone: OpenCV's other readers print bytes of the file, and take a name with digits for a series of pictures
+    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
     if not capture.isOpened():
         raise unreadable("video", "a container or codec that cannot be opened")
+    width, height = (int(capture.get(p)) for p in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+    if width * height > MAX_PIXELS:
+        capture.release()
+        check_size("video", height, width)
     return capture
 
 
 @dataclass
-class _Video:
-    """One video file. Its time stamps are known after `pictures` or `length` went through it."""
+class Video:
+    """One video file. Its time stamps are known after `pictures` or `length` went through it.
 
-    path: Path
+    expected: the frames that it states, where the file ends before its container does, else 0.
+    """
+
+    path: Path = field(repr=False)
     rows: int
     columns: int
     rate_hz: float
+    expected: int
     manufacturer: str = ""
     regions: tuple[Region, ...] = ()
     stamps_ms: list[float] = field(default_factory=list, repr=False)
 
-    def glance(self) -> Sequence[U8]:
-        """The first picture, and one where the container claims the middle to be (each jump costs a group)."""
+    def glance(self, count: int) -> Sequence[U8]:
+        """Pictures from where the container claims them to be; where it claims too many, from a pass over the file."""
         capture = _capture(self.path)
-        claimed = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
-        pictures = []
-        for index in (0, max(0, claimed // 2)):
+        claimed = int(min(max(capture.get(cv2.CAP_PROP_FRAME_COUNT), 0.0), 1e9))
+        capture.release()
+        indices = spread(claimed or self.length(), count)
+        pictures = self._picked(indices) if claimed > _JUMP * count else self._stepped(indices)
+        return pictures if 2 * len(pictures) > len(indices) else self._stepped(spread(self.length(), count))
+
+    def _picked(self, indices: Sequence[int]) -> list[U8]:
+        """The pictures that a jump to these indices finds."""
+        capture, pictures = _capture(self.path), []
+        for index in indices:
             capture.set(cv2.CAP_PROP_POS_FRAMES, index)
             taken, picture = capture.read()
-            if taken:
+            if taken and picture.shape[:2] == (self.rows, self.columns):
                 pictures.append(_rgb(picture))
         capture.release()
-        return pictures or [next(self.pictures())]
+        return pictures
+
+    def _stepped(self, indices: Sequence[int]) -> list[U8]:
+        """The pictures of these indices, by going through the file."""
+        capture, pictures, wanted = _capture(self.path), [], set(indices)
+        for index in range(max(indices, default=0) + 1):
+            if not capture.grab():
+                break
+            if index in wanted:
+                pictures.append(_rgb(capture.retrieve()[1]))
+        capture.release()
+        return [picture for picture in pictures if picture.shape[:2] == (self.rows, self.columns)]
 
     def pictures(self) -> Iterator[U8]:
+        """All pictures in order. Raises ClipError at the end of a file that was cut off."""
         capture = _capture(self.path)
         stamps: list[float] = []
         while True:
@@ -85,24 +131,39 @@ class _Video:
             stamps.append(float(capture.get(cv2.CAP_PROP_POS_MSEC)))
             yield _rgb(picture)
         capture.release()
-        self.stamps_ms = stamps
+        self._keep(stamps)
 
     def length(self) -> int:
+        """The number of frames, by going through them."""
         capture = _capture(self.path)
         stamps: list[float] = []
         while capture.grab():
             stamps.append(float(capture.get(cv2.CAP_PROP_POS_MSEC)))
         capture.release()
-        self.stamps_ms = stamps
+        self._keep(stamps)
         return len(stamps)
 
-    def seconds(self, frames: int, frame_rate_hz: float | None) -> F64:
+    def stamps(self, frames: int) -> F64 | None:
+        """The container's own times (t) of so many frames, s, from the first one; None where they do not rise."""
+        stamps = np.array(self.stamps_ms, dtype=np.float64) / 1000.0
+        if len(stamps) != frames or frames < 2:
+            return None
+        if frames > 2 and stamps[-1] == 0.0:  # seen in WMV: the last frame has no stamp
+            stamps[-1] = stamps[-2] + float(np.median(np.diff(stamps[:-1])))
+        return np.asarray(stamps - stamps[0], dtype=np.float64) if bool((np.diff(stamps) > 0).all()) else None
+
+    def times(self, frames: int, frame_rate_hz: float | None) -> Times:
         """The manifest first (exports may play faster than the examination), then time stamps, then the rate."""
         if frame_rate_hz is not None:
-            return constant_rate(frames, frame_rate_hz)
-        stamps = np.array(self.stamps_ms, dtype=np.float64) / 1000.0
-        if len(stamps) == frames > 1 and bool((np.diff(stamps) > 0).all()):
-            return np.asarray(stamps - stamps[0], dtype=np.float64)
+            return constant_rate(frames, frame_rate_hz, "manifest")
+        stamps = self.stamps(frames)
+        if stamps is not None:
+            return Times(stamps, "container")
         if not 0.0 < self.rate_hz <= _MAX_RATE_HZ:
-            raise ClipError("no-frame-times", "a clip states the times of its frames", "no usable rate", RATE_REMEDY)
-        return constant_rate(frames, self.rate_hz)
+            raise no_times("no usable rate")
+        return constant_rate(frames, self.rate_hz, "container")
+
+    def _keep(self, stamps: list[float]) -> None:
+        if len(stamps) < self.expected:
+            raise unreadable("video", f"a file that is cut off: {len(stamps)} of {self.expected} frames")
+        self.stamps_ms = stamps

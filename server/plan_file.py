@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ceus_models.failures import ExpectedError
+from ceus_models.lined_yaml import LinedYaml, LinedYamlError, read_lined_yaml
 
-Place = Sequence[int | str]
+Place = tuple[int | str, ...]
 
 
 @dataclass(frozen=True)
 class Fault:
     """What is wrong, and where: the place is a path of keys and indices."""
 
-    place: tuple[int | str, ...]
+    place: Place
     text: str
 
 
@@ -30,11 +28,15 @@ class PlanError(ExpectedError):
 
 @dataclass(frozen=True, eq=False)
 class PlanFile:
-    """path · root: the YAML nodes, for lines · values: plain values."""
+    """path · document: its values with their lines."""
 
     path: Path
-    root: yaml.Node
-    values: Any
+    document: LinedYaml
+
+    @property
+    def values(self) -> Any:
+        """Plain values."""
+        return self.document.values
 
     def as_json(self) -> str:
         """The values as JSON; what JSON has no form for (a date) becomes text."""
@@ -49,18 +51,14 @@ class PlanFile:
         """Keys that stand twice in the same mapping; YAML would silently take the last."""
         return [
             Fault(place, f"the key stands twice (again on line {line}); delete one")
-            for place, line in _repeated(self.root, ())
+            for place, line in self.document.repeated
         ]
 
     def _found(self, place: Place) -> tuple[int, str]:
         """The line of a place and how it is written; parts that are not in the file (pydantic's tags) are left out."""
-        node, line, parts = self.root, 1, ""
-        for part in place:
-            found = next((pair for pair in _children(node) if pair[0] == part), None)
-            if found is not None:
-                _, line, node = found
-                parts += f"[{part}]" if isinstance(part, int) else f".{part}"
-        return line, f"{parts.lstrip('.')}: " if parts else ""
+        found = self.document.found(place)
+        parts = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in found)
+        return self.document.line_of(found) if found else 1, f"{parts.lstrip('.')}: " if parts else ""
 
 
 def read_plan_file(path: Path) -> PlanFile:
@@ -69,46 +67,10 @@ def read_plan_file(path: Path) -> PlanFile:
     Raises PlanError if the file cannot be read or is no mapping.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise PlanError(f"{path}: cannot be read ({type(error).__name__}); give the path of a plan in UTF-8") from None
-    loader = _Loader(text)
-    try:
-        root = loader.get_single_node()
-        values = loader.construct_document(root) if root is not None else None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = mark.line + 1 if mark else 1
-        raise PlanError(f"{path}:{line}: this is not YAML ({getattr(error, 'problem', 'syntax')})") from None
-    finally:
-        loader.dispose()
-    if root is None or not isinstance(values, dict):
+        document = read_lined_yaml(path)
+    except LinedYamlError as error:
+        place = f"{path}:{error.line}" if error.line else f"{path}"
+        raise PlanError(f"{place}: this cannot be read as a plan; {error.rule}") from None
+    if not isinstance(document.values, dict) or not document.values:
         raise PlanError(f"{path}:1: a plan is a mapping with the keys name, quorum, stages …")
-    return PlanFile(path, root, values)
-
-
-class _Loader(yaml.SafeLoader):
-    """PyYAML reads 1e-3 as text (YAML 1.1); this one reads it as a number."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
-)
-
-
-def _children(node: yaml.Node) -> Iterator[tuple[int | str, int, yaml.Node]]:
-    if isinstance(node, yaml.MappingNode):
-        for key, child in node.value:
-            yield str(key.value), key.start_mark.line + 1, child
-    elif isinstance(node, yaml.SequenceNode):
-        for index, child in enumerate(node.value):
-            yield index, child.start_mark.line + 1, child
-
-
-def _repeated(node: yaml.Node, place: tuple[int | str, ...]) -> Iterator[tuple[tuple[int | str, ...], int]]:
-    seen = set()
-    for key, line, child in _children(node):
-        if key in seen:
-            yield (*place, key), line
-        seen.add(key)
-        yield from _repeated(child, (*place, key))
+    return PlanFile(path, document)

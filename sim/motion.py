@@ -7,7 +7,7 @@ and period varying from breath to breath (free-breathing amplitudes of 14 SBRT p
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -57,6 +57,20 @@ def draw_breathing(amplitude_mm: float, out_of_plane: float, rng: np.random.Gene
         cough_s=float(rng.uniform(10, 60)) if coughs else math.nan,
         cough_mm=float(rng.uniform(4, 9)),
         out_of_plane=float(rng.uniform(0.10, 0.30)) if leaves else 0.0,
+    )
+
+
+def full_motion(usual: Breathing, rng: np.random.Generator) -> Breathing:
+    """The same patient at the limit of what is seen: deep breaths up to 25 mm, out of the plane in 10-30 % of the
+    frames, a probe that drifts by 0.3-1 mm per square-root second, and a cough.
+    """
+    return replace(
+        usual,
+        amplitude_mm=float(rng.uniform(8, 25)),
+        drift_mm=float(rng.uniform(0.3, 1.0)),
+        cough_s=float(rng.uniform(10, 60)),
+        cough_mm=float(rng.uniform(4, 12)),
+        out_of_plane=float(rng.uniform(0.10, 0.30)),
     )
 
 

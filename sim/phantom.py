@@ -30,7 +30,8 @@ class PhantomSettings:
 
     pane_px: (h, w) of one pane before the maker's factor · snapshots_s: seconds after injection at which later
     short clips start · irregular: frame times jitter, where the file format can say so · out_of_plane: share of
-    lesions that leave the plane during 10-30 % of their frames · breathing_mm: median amplitude.
+    lesions that leave the plane during 10-30 % of their frames · breathing_mm: median amplitude · full_motion: every
+    lesion moves as in `motion.full_motion` instead.
     """
 
     pane_px: tuple[int, int] = (100, 100)
@@ -45,6 +46,7 @@ class PhantomSettings:
     contrast_only: float = 0.04
     bubbles_per_cell: float = 12.0
     jpeg_quality: int = 85
+    full_motion: bool = False
 
 
 PRESETS: Mapping[str, PhantomSettings] = {
@@ -153,6 +155,7 @@ def draw_lesion(case: Case, settings: PhantomSettings, machine: Machine, irregul
     kind, entity, grade, size = case.fll_type, case.subtype, case.grade, case.size_cm
     tissue = kinetics.tissue_name(kind, entity)
     pane = pane_of(settings, machine)
+    moves = motion.full_motion if settings.full_motion else _usual_motion
     return LesionDraw(
         tissue=tissue,
         liver=kinetics.draw_liver(cirrhosis, _generator(seed, "liver", case.center, case.patient_id)),
@@ -160,7 +163,9 @@ def draw_lesion(case: Case, settings: PhantomSettings, machine: Machine, irregul
         pattern=patterns.draw_pattern(kind, entity, grade, size, rng),
         plane=shapes.draw_plane(pane, settings.depth_cm, kind, size, rng),
         echo=draw_echo(tissue, cirrhosis, fatty, rng),
-        breathing=motion.draw_breathing(settings.breathing_mm, settings.out_of_plane, rng),
+        breathing=moves(
+            motion.draw_breathing(settings.breathing_mm, settings.out_of_plane, rng), _generator(seed, "motion", *place)
+        ),
         physics=Physics(
             leakage_db=float(rng.uniform(-36, -30)),
             noise_db=float(rng.uniform(-40, -36)),
@@ -173,6 +178,10 @@ def draw_lesion(case: Case, settings: PhantomSettings, machine: Machine, irregul
         clip_seconds=frame_times(settings, machine.rate, irregular, rng),
         render_seed=seed_of(seed, "phantom", "render", *place),
     )
+
+
+def _usual_motion(usual: motion.Breathing, _rng: np.random.Generator) -> motion.Breathing:
+    return usual
 
 
 def pane_of(settings: PhantomSettings, machine: Machine) -> tuple[int, int]:

@@ -22,6 +22,7 @@ from sim.phantom import F64, ROI_MARGINS_PX, U8, Film, LesionDraw, PhantomSettin
 LEVEL_AT_ONE = 140.0  # mean display level of contrast 1 at neutral gain; a real plateau reads 146 of 255
 BMODE_LEVEL = 105.0  # the same for the liver in B-mode
 LOG_BIAS_DB = 2.51  # fully developed speckle averaged after log compression reads this low
+PEAK_SHARE = 10**-0.05  # a curve peaks where it first comes within 0.5 dB of its maximum: plateaus have no other peak
 ACQUIRED_HZ = 10.0  # frames per second that insonate the bubbles, whatever is stored
 CELL_PX = 4 * math.pi  # area of a resolution cell in units of sigma squared
 
@@ -167,7 +168,7 @@ def truth_of(draw: LesionDraw, scene: Scene) -> Truth:
         roi_tic=np.stack(rois),
         reference=reference,
         mask=lesion_mask(plane, (float(scene.shift_px[reference, 0]), float(scene.shift_px[reference, 1]))),
-        peak_s=float(seconds[int(tic.argmax())]),
+        peak_s=float(seconds[int(np.argmax(tic >= PEAK_SHARE * tic.max()))]),
         washout_s=washout,
     )
 

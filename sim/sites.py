@@ -10,8 +10,8 @@ from ceus_models.processing import Processing
 from ceus_models.sample import Sample
 from ceus_models.taxonomy import TEST_COHORTS
 from client.config import load_site
-from client.features import load_samples
 from client.opening import open_site
+from client.samples import load_samples
 from client.site import Site
 
 

@@ -131,3 +131,14 @@ def _moved(field: npt.NDArray[Any], shift: npt.NDArray[np.float64], side: int, p
     parts = [np.ascontiguousarray(part, dtype=np.float32) for part in (field.real, field.imag)]
     real, imaginary = (cv2.warpAffine(part, move, (side, side), flags=cv2.INTER_CUBIC) for part in parts)
     return np.asarray(real + 1j * imaginary)
+
+
+def moving_disc(frames: int = 12, rows: int = 96, columns: int = 128) -> npt.NDArray[np.uint8]:
+    """Pictures (t h w 3) of a grey ramp that brightens and a disc that moves over it: what the streams in data show."""
+    y, x = np.mgrid[:rows, :columns]
+    pictures = []
+    for number in range(frames):
+        disc = np.hypot(y - 48, x - (20 + 6 * number)) < 12
+        grey = np.clip(np.clip(60 + x * 0.6 + y * 0.5 + 6 * number, 0, 255) + 60 * disc, 0, 235)
+        pictures.append(np.repeat(grey[..., None], 3, axis=2).astype(np.uint8))
+    return np.stack(pictures)

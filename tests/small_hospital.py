@@ -64,6 +64,8 @@ class SmallHospital:
         clip, outline = f"clips/{number}.avi", f"outlines/{number}.json"
         if number:
             shutil.copy(self.folder / "clips/0.avi", self.folder / clip)
+            with (self.folder / clip).open("ab") as file:  # the same file under two patients would be a leak
+                file.write(bytes([number % 256] * (1 + number // 256)))
         write_outline(self.folder / outline)
         row = {"lesion_id": f"L{number}", "patient_id": f"P{number}", "exam_date": "2021-05-06", "fll_type": "HM"}
         row |= {"clips": clip, "clip_start_s": "5", "frame_rate_hz": "10", "ALB": "40"}

@@ -50,8 +50,8 @@ def test_every_planted_fault_is_told_at_once_and_good_rows_survive(hospital: Sma
         (3, "outline", "missing-outline"),
         (4, "outline", "outline-outside-frame"),
         (5, "fll_type", "unknown-type"),
-        (6, "lesion_id", "duplicate-id"),
-        (7, "lesion_id", "duplicate-id"),
+        (6, "lesion_id", "lesion-under-two-patients"),
+        (7, "lesion_id", "lesion-under-two-patients"),
         (8, "patient_id", "patient-in-two-cohorts"),
         (9, "patient_id", "patient-in-two-cohorts"),
         (10, "ALB", "implausible-value"),
@@ -61,7 +61,7 @@ def test_every_planted_fault_is_told_at_once_and_good_rows_survive(hospital: Sma
         (14, "outline", "unreadable-outline"),
     ]
     assert report.usable == 1
-    assert report.reasons["duplicate-id"] == 2
+    assert report.reasons["lesion-under-two-patients"] == 2
     for fault in report.faults:
         assert fault.file == "lesions.csv"
         assert fault.rule
@@ -79,8 +79,11 @@ def test_a_clip_cut_short_is_a_fault(hospital: SmallHospital) -> None:
 
 
 def test_clips_that_overlap_are_a_fault_of_their_times(hospital: SmallHospital) -> None:
-    hospital.rows[2].update({"clips": "clips/2.avi;clips/3.avi", "clip_start_s": "0;0.4"})
-    hospital.rows[3].update({"clips": "clips/2.avi;clips/3.avi", "clip_start_s": "0;60"})
+    for number in (14, 15):
+        hospital.add(number)
+        hospital.rows.pop()
+    hospital.rows[2].update({"clips": "clips/2.avi;clips/14.avi", "clip_start_s": "0;0.4"})
+    hospital.rows[3].update({"clips": "clips/3.avi;clips/15.avi", "clip_start_s": "0;60"})
     report = check(hospital)
     assert [(fault.row, fault.column, fault.reason) for fault in report.faults] == [
         (4, "clip_start_s", "clips-overlap")

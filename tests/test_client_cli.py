@@ -26,7 +26,7 @@ def hospital(tmp_path: Path) -> SmallHospital:
 
 def run(hospital: SmallHospital, command: str, *more: str) -> int:
     plan = [] if command == "check" else ["--plan", str(hospital.folder.parent / "plan.yaml")]
-    return exit_code(app, [command, str(hospital.folder), *plan, *more])
+    return exit_code(app, [command, str(hospital.folder), "--workers", "1", *plan, *more])
 
 
 def test_check_of_a_clean_folder_ends_with_0(hospital: SmallHospital, capsys: pytest.CaptureFixture[str]) -> None:
@@ -131,3 +131,25 @@ def test_a_bug_ends_with_3_and_a_log_without_the_exceptions_text(
     log.unlink()
     assert "ZeroDivisionError" in text
     assert "Wang" not in text + told
+
+
+def test_check_writes_a_page_and_suggestions_and_leaves_the_table(hospital: SmallHospital, tmp_path: Path) -> None:
+    hospital.rows[1]["fll_type"] = "metastasis"
+    table = hospital.write() / "lesions.csv"
+    before = table.read_bytes()
+    page, fixes = tmp_path / "page.html", tmp_path / "fixes.csv"
+    assert run(hospital, "check", "--html", str(page), "--fix-suggestions", str(fixes)) == 1
+    assert "unknown-type" in page.read_text(encoding="utf-8")
+    assert "metastasis,HM" in fixes.read_text(encoding="utf-8")
+    assert run(hospital, "check", "--fix-suggestions", str(table)) == 1
+    assert table.read_bytes() == before
+
+
+def test_init_writes_forms_that_check_reads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "new"
+    assert exit_code(app, ["init", str(folder)]) == 0
+    assert "lesions.csv" in capsys.readouterr().out
+    assert exit_code(app, ["check", str(folder), "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["reasons"] == {"example-row": 1}
+    assert exit_code(app, ["init", str(folder)]) == 1
+    assert "nothing is overwritten" in capsys.readouterr().err

@@ -162,3 +162,53 @@ def test_a_pseudonym_is_the_hmac_of_kind_and_id(tmp_path: Path) -> None:
 def _with_secret(site: SiteConfig, key: bytes) -> SiteConfig:
     site.secret_file.write_bytes(key)
     return site
+
+
+MORE = """\
+reads: more/reads.csv
+encoding: gb18030
+dates: month-first
+labels:
+  fll_type: {肝细胞癌: HCC, "": ""}
+  Hep: {阳性: 1, 阴性: no}
+tints:
+  copper: {channel: red, points: [[0, 0, 0, 0], [128, 160, 90, 50], [255, 255, 230, 200]]}
+"""
+
+
+def test_the_tables_words_dates_encoding_and_tints_are_the_sites(tmp_path: Path) -> None:
+    text = GOOD.replace("tint: gold", "tint: copper") + MORE.replace("阴性: no", "阴性: 0")
+    site = load_site(written(tmp_path, text))
+    assert site.reads == tmp_path.resolve() / "more/reads.csv"
+    assert (site.encoding, site.dates) == ("gb18030", "month-first")
+    assert site.labels["Hep"] == {"阳性": "1", "阴性": "0"}
+    assert site.tints["copper"].channel == 0
+    assert site.tints["copper"].points[1] == (128, 160, 90, 50)
+    plain = load_site(written(tmp_path, GOOD))
+    assert (plain.encoding, plain.dates, plain.labels, plain.tints) == ("utf-8", None, {}, {})
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "column"),
+    [
+        ("阴性: no", "阴性: no", "labels"),
+        ("HCC,", "Hepatoma,", "labels"),
+        ("  Hep:", "  Heppar:", "labels"),
+        ("  copper:", "  gold:", "tints"),
+        ("channel: red", "channel: violet", "tints.copper.channel"),
+        ("[128, 160, 90, 50]", "[128, 160, 90]", "tints.copper.points.1.3"),
+        ("[128, 160, 90, 50]", "[128, 256, 90, 50]", "tints.copper.points.1.1"),
+        ("[128, 160, 90, 50]", "[128, 0, 90, 50]", "tints.copper"),
+        ("gb18030", "big5", "encoding"),
+        ("month-first", "year-first", "dates"),
+    ],
+)
+def test_odd_words_and_tints_are_faults(tmp_path: Path, old: str, new: str, column: str) -> None:
+    assert old in MORE
+    text = MORE.replace("阴性: no", "阴性: 0") if old != new else MORE
+    assert column in faults_of(tmp_path, GOOD + text.replace(old, new))
+
+
+def test_a_screens_tint_is_a_known_one(tmp_path: Path) -> None:
+    with pytest.raises(FaultList, match="the tint of a screen is one of"):
+        load_site(written(tmp_path, GOOD.replace("tint: gold", "tint: cooper")))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,9 +18,15 @@ from small_hospital import SmallHospital, write_avi, write_outline
 from ceus_models.failures import ExpectedError
 from ceus_models.processing import Processing
 from ceus_models.sample import Sample
-from client import cache, features
-from client.config import load_site
-from client.features import IndexReport, index, load_samples
+from client import features
+from client.cache import alone
+from client.config import load_site, pseudonym
+from client.features import IndexReport, TooManySkippedError, index
+from client.ledger import digest_of_file
+from client.manifest import Row, read_manifest
+from client.pipeline import sample_of
+from client.samples import load_samples, read_sample
+from client.trust import UntrustedTrack
 
 SMALL = Processing(frames_to_peak=8, frames_after=4, size=24, flow_maps=2, flow_size=24, margin_px=4.0)
 
@@ -28,7 +36,7 @@ def hospital(tmp_path: Path) -> SmallHospital:
     return SmallHospital(tmp_path, 5)
 
 
-def indexed(hospital: SmallHospital, processing: Processing = SMALL, workers: int = 1) -> IndexReport:
+def indexed(hospital: SmallHospital, processing: Processing = SMALL, workers: int = 0) -> IndexReport:
     hospital.write()
     return index(load_site(hospital.folder), processing, workers=workers)
 
@@ -50,9 +58,9 @@ def test_what_is_written_is_what_is_mapped(hospital: SmallHospital) -> None:
     assert (report.read, report.made, report.skipped, report.faults) == (5, 5, {}, ())
     assert seen == [(number, 5) for number in range(1, 6)]
     samples = loaded(hospital)
-    assert [sample.key for sample in samples] == [features.pseudonym(site, "lesion", f"L{n}") for n in range(5)]
-    rows, _ = features.read_manifest(site)
-    fresh, _ = features.sample_of(rows[0], site, SMALL)
+    assert [sample.key for sample in samples] == [pseudonym(site, "lesion", f"L{n}") for n in range(5)]
+    rows, _ = read_manifest(site)
+    fresh, _ = sample_of(rows[0], site, SMALL)
     for name in ("frames", "flow", "curve", "clinical", "biomarkers"):
         theirs, ours = getattr(samples[0], name), getattr(fresh, name)
         assert theirs.dtype == ours.dtype
@@ -140,7 +148,7 @@ def test_bad_rows_are_skipped_counted_and_told(hospital: SmallHospital) -> None:
         "missing-outline": 1,
         "outline-outside-frame": 1,
         "unknown-type": 1,
-        "duplicate-id": 2,
+        "lesion-under-two-patients": 2,
         "unreadable-outline": 1,
     }
     assert [fault.row for fault in report.faults] == [2, 3, 4, 5, 6, 7, 8]
@@ -150,9 +158,10 @@ def test_bad_rows_are_skipped_counted_and_told(hospital: SmallHospital) -> None:
 def test_too_many_bad_rows_stop_with_the_counts(hospital: SmallHospital) -> None:
     indexed(hospital)
     for number in (0, 1):
-        hospital.path(number, "clips").write_bytes(b"\0" * 5000)
-    with pytest.raises(ExpectedError, match=r"20%.*2 of 5.*unreadable-clip 2"):
+        hospital.path(number, "clips").write_bytes(b"\0" * (5000 + number))
+    with pytest.raises(TooManySkippedError, match=r"20%.*2 of 5.*unreadable-clip 2") as caught:
         indexed(hospital)
+    assert [fault.row for fault in caught.value.report.faults] == [2, 3]
     with pytest.raises(ExpectedError, match="ceus-site index"):  # the older index would hide it
         loaded(hospital)
 
@@ -205,7 +214,7 @@ def test_a_damaged_file_of_the_cache_is_an_expected_error(hospital: SmallHospita
     path = next((hospital.folder / ".ceus" / "cache").iterdir())
     path.write_bytes(path.read_bytes()[:size])
     with pytest.raises(ExpectedError, match="ceus-site index"):
-        cache.read_sample(path)
+        read_sample(path)
 
 
 def test_a_clip_of_another_size_is_a_row_of_its_own(hospital: SmallHospital) -> None:
@@ -215,3 +224,105 @@ def test_a_clip_of_another_size_is_a_row_of_its_own(hospital: SmallHospital) -> 
     path.write_text(path.read_text().replace('"imageHeight": 96', '"imageHeight": 112'))
     indexed(hospital)
     assert [sample.quality["layout"] for sample in loaded(hospital)] == [1.0, 1.0, 2.0, 1.0, 1.0]
+
+
+def test_lesions_to_be_looked_at_are_listed_apart_and_not_tracked_again(
+    hospital: SmallHospital, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    doubt = UntrustedTrack("track-to-be-looked-at", "it is followed", "the box is held in 60% of the frames", "look")
+    asked: list[int] = []
+
+    def doubted(row: Row, *more: Any) -> Any:
+        asked.append(row.line)
+        if row.line == 4 and not row.track_checked:
+            raise doubt
+        return sample_of(row, *more)
+
+    monkeypatch.setattr(features, "sample_of", doubted)
+    report = indexed(hospital)
+    assert (report.read, report.made, report.skipped, report.faults) == (4, 4, {}, ())
+    key = pseudonym(load_site(hospital.folder), "lesion", "L2")
+    assert [(look.row, look.lesion, look.found) for look in report.look] == [(4, key, doubt.value)]
+    told = json.loads((hospital.folder / ".ceus" / "look.json").read_text())
+    assert told == [{"row": 4, "lesion": key, "found": doubt.value}]
+    assert len(loaded(hospital)) == 4
+    asked.clear()
+    assert indexed(hospital).look == report.look
+    assert asked == []
+    hospital.rows[2]["track_checked"] = "yes"
+    assert (indexed(hospital).read, asked) == (5, [4])
+    assert json.loads((hospital.folder / ".ceus" / "look.json").read_text()) == []
+
+
+def test_files_that_did_not_change_are_not_read_again(hospital: SmallHospital, monkeypatch: pytest.MonkeyPatch) -> None:
+    hospital.write()
+    read: list[str] = []
+
+    def counted(path: Path) -> str:
+        read.append(path.name)
+        return digest_of_file(path)
+
+    monkeypatch.setattr("client.ledger.digest_of_file", counted)
+    monkeypatch.setattr("client.ledger._SETTLED_S", -1.0)  # the files of this test are seconds old
+    index(load_site(hospital.folder), SMALL)
+    assert len(read) == 10
+    index(load_site(hospital.folder), SMALL)
+    assert len(read) == 10
+    path = hospital.path(1, "clips")
+    times, content = path.stat(), bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))  # as a copy that keeps the times: the inode's own tells
+    report = index(load_site(hospital.folder), SMALL)
+    assert (report.read, report.made) == (5, 1)
+    assert read[10:] == ["1.avi", "1.json"]
+
+
+def test_a_file_that_has_just_changed_is_read_again(hospital: SmallHospital) -> None:
+    indexed(hospital)
+    assert json.loads((hospital.folder / ".ceus" / "ledger.json").read_text())["files"] == {}
+
+
+def test_a_damaged_ledger_only_costs_time(hospital: SmallHospital) -> None:
+    indexed(hospital)
+    for content in (b"", b"{", b"[]", b'{"version": 1, "files": 3}'):
+        (hospital.folder / ".ceus" / "ledger.json").write_bytes(content)
+        assert (indexed(hospital).read, indexed(hospital).made) == (5, 0)
+
+
+def test_a_copy_of_another_patients_clip_is_not_used(hospital: SmallHospital) -> None:
+    shutil.copy(hospital.path(1, "clips"), hospital.path(2, "clips"))
+    (hospital.folder / "site.yaml").write_text((hospital.folder / "site.yaml").read_text() + "max_skipped: 0.6\n")
+    assert indexed(hospital).skipped == {"clip-shared": 2}
+
+
+def test_only_one_process_at_a_time(hospital: SmallHospital) -> None:
+    hospital.write()
+    site = load_site(hospital.folder)
+    with alone(site), pytest.raises(ExpectedError, match="at work"):
+        index(site, SMALL)
+    assert index(site, SMALL).read == 5
+
+
+def test_drafts_that_a_killed_process_left_are_swept(hospital: SmallHospital) -> None:
+    indexed(hospital)
+    work = hospital.folder / ".ceus"
+    for folder in (work, work / "cache"):
+        (folder / ".part-abc").write_bytes(b"half")
+    assert indexed(hospital).made == 0
+    assert not list(work.rglob(".part-*"))
+
+
+def test_pictures_of_lesions_that_left_the_table_go(hospital: SmallHospital) -> None:
+    hospital.write()
+    site = load_site(hospital.folder)
+    keys = [pseudonym(site, "lesion", f"L{number}") for number in range(5)]
+    sheets = hospital.folder / ".ceus" / "sheets"
+    sheets.mkdir(parents=True)
+    for name in (*keys, "contact", "contact-02"):
+        (sheets / f"{name}.png").write_bytes(b"")
+    indexed(hospital)
+    assert len(list(sheets.iterdir())) == 7
+    hospital.rows.pop(2)
+    indexed(hospital)
+    assert {path.stem for path in sheets.iterdir()} == {key for key in keys if key != keys[2]}

@@ -16,7 +16,7 @@ from ceus_models.failures import ExpectedError
 from client.clip import open_clip
 from client.config import SiteConfig, load_site, screens_for
 from client.manifest import Row, read_manifest
-from client.outline import in_pane, read_outline
+from client.outline import View, in_pane, read_outline
 from sim.hospital import AVI_SHARE, DICOM_SHARE, MARKER, digest_of, draw_style, write_hospital
 from sim.patients import Case
 from sim.phantom import PRESETS, Truth
@@ -92,7 +92,8 @@ def test_outlines_lie_on_the_lesion(
         outline = read_outline(spec.path, spec.frame, spec.pane)
         assert outline.frame == known.reference
         drawn = np.zeros(known.mask.shape, np.uint8)
-        polygon = in_pane(outline, first.contrast_box, first.bmode_box)
+        view = View(first.rows, first.columns, len(first.seconds), first.contrast_box, first.bmode_box)
+        polygon = in_pane(outline, view)
         cv2.fillPoly(drawn, [np.rint(polygon).astype(np.int32)], 1)
         both = (drawn.astype(bool) & known.mask).sum()
         assert 2 * both / (drawn.sum() + known.mask.sum()) > 0.75

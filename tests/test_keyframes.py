@@ -29,7 +29,7 @@ def test_even_in_time_not_in_frames() -> None:
     assert (after < 60).sum() == 12  # up to the middle of the gap
 
 
-@pytest.mark.parametrize("peak", [None, 0, len(SECONDS) - 1])
+@pytest.mark.parametrize("peak", [None, 0, 5, len(SECONDS) - 6, len(SECONDS) - 1])
 def test_a_side_without_time_gives_its_frames_away(peak: int | None) -> None:
     chosen = choose(SECONDS, peak, FREE, 80, 20)
     assert (len(chosen), chosen[0], chosen[-1]) == (100, 0, 999)

@@ -38,7 +38,6 @@ VALUES = {
     "exam_date": "2021-05-06",
     "fll_type": "HCC",
     "manufacturer": "Philips Medical Systems",
-    "clips": "clips/a.dcm;clips/b.dcm",
     "clip_start_s": "0; 120.5",
     "outline": "outlines/a.json",
     "outline_frame": "4",
@@ -66,11 +65,20 @@ class Hospital:
     def __init__(self, folder: Path, count: int = 6, center: int = 5) -> None:
         self.folder = folder
         self.headers = {name: f"{name} ({UNITS[name]})" if name in UNITS else name for name in COLUMNS}
-        self.rows = [{**VALUES, "lesion_id": f"L{n}", "patient_id": f"Wang-{n}"} for n in range(count)]
-        for name in ("clips/a.dcm", "clips/b.dcm", "outlines/a.json"):
-            (folder / name).parent.mkdir(exist_ok=True)
-            (folder / name).write_bytes(b"")
+        self.rows: list[dict[str, str]] = []
+        for name in ("clips", "outlines"):
+            (folder / name).mkdir()
+        (folder / "outlines/a.json").write_bytes(b"")
+        for number in range(count):
+            self.add(lesion_id=f"L{number}", patient_id=f"Wang-{number}")
         (folder / "site.yaml").write_text(f"schema: 1\ncenter: {center}\nname: H\n", encoding="utf-8")
+
+    def add(self, **cells: str) -> None:
+        number = len(self.rows)
+        names = [f"clips/{number}{letter}.dcm" for letter in "ab"]
+        for name in names:
+            (self.folder / name).write_bytes(b"")
+        self.rows.append({**VALUES, "clips": ";".join(names), **cells})
 
     def site(self) -> SiteConfig:
         with (self.folder / "lesions.csv").open("w", newline="", encoding="utf-8-sig") as file:
@@ -96,7 +104,7 @@ def test_a_good_row_has_everything(hospital: Hospital) -> None:
     assert (row.lesion_id, row.patient_id, row.exam_date) == ("L0", "Wang-0", date(2021, 5, 6))
     assert row.cohort == cohort_of(5, date(2021, 5, 6), "Wang-0")
     assert [clip.start_s for clip in row.clips] == [0.0, 120.5]
-    assert row.clips[1].path == hospital.folder.resolve() / "clips/b.dcm"
+    assert row.clips[1].path == hospital.folder.resolve() / "clips/0b.dcm"
     assert (row.outline.frame, row.outline.pane, row.frame_rate_hz) == (4, "contrast", None)
     assert row.biomarkers[:2] == (1.0, 0.0)
     assert all(map(math.isnan, row.biomarkers[2:]))
@@ -121,7 +129,7 @@ def test_a_good_row_has_everything(hospital: Hospital) -> None:
 
 PLANTED: Sequence[tuple[Mapping[str, str], str, str]] = (
     ({"fll_type": "FNH"}, "fll_type", "unknown-type"),
-    ({"exam_date": "06/05/2021"}, "exam_date", "bad-date"),
+    ({"exam_date": "06/05/2021"}, "exam_date", "ambiguous-date"),
     ({"exam_date": "2021-02-30"}, "exam_date", "bad-date"),
     ({"exam_date": ""}, "exam_date", "bad-date"),
     ({"exam_date": "2016-12-31"}, "exam_date", "date-outside-study"),
@@ -190,7 +198,10 @@ def test_all_faults_of_all_rows_come_at_once(hospital: Hospital) -> None:
     assert [row.line for row in rows] == [3, 4, 6, 7]
     by_column = {fault.column: fault for fault in faults}
     assert "HCC, HM, ICC, HH, HA, OT" in by_column["fll_type"].rule
-    assert by_column["fll_type"].remedy == 'write "HCC" if that is meant'
+    assert (
+        by_column["fll_type"].remedy
+        == 'write "HCC" if that is meant, here or for the whole column under labels in site.yaml'
+    )
     assert "looks like g/dL" in by_column["ALB"].value
 
 
@@ -206,7 +217,7 @@ def test_an_unknown_type_is_shown_only_if_it_is_a_word_of_the_trade(
 
 
 def test_a_duplicate_lesion_is_told_in_every_row_and_none_of_them_is_used(hospital: Hospital) -> None:
-    hospital.rows[4]["lesion_id"] = "L1"
+    hospital.rows[4].update(lesion_id="L1", patient_id="Wang-1")
     rows, faults = hospital.read()
     assert [(f.row, f.column, f.reason) for f in faults] == [
         (3, "lesion_id", "duplicate-id"),
@@ -232,13 +243,13 @@ def test_faults_hold_no_identifier(hospital: Hospital) -> None:
     marker = "ZhangWei19570312"
     for index, (cells, _, _) in enumerate(PLANTED):
         if index >= len(hospital.rows):
-            hospital.rows.append({**VALUES, "lesion_id": f"{marker}{index}", "patient_id": marker})
+            hospital.add(lesion_id=f"{marker}{index}", patient_id=marker)
         hospital.rows[index].update(cells)
     for column in ("exam_date", "fll_type", "Hep", "sex", "ALB", "clips", "clip_start_s", "outline", "outline_frame"):
-        hospital.rows.append({**VALUES, "lesion_id": "x", "patient_id": marker, column: f"{marker}.avi"})
+        hospital.add(**{"lesion_id": "x", "patient_id": marker, column: f"{marker}.avi"})
     for column in ("ALB", "frame_rate_hz", "outline_frame", "CEA"):
-        hospital.rows.append({**VALUES, "lesion_id": "x", "patient_id": marker, column: "19570312"})
-    hospital.rows.append({**VALUES, "lesion_id": "x", "patient_id": marker, "exam_date": "2023-05-06"})
+        hospital.add(**{"lesion_id": "x", "patient_id": marker, column: "19570312"})
+    hospital.add(lesion_id="x", patient_id=marker, exam_date="2023-05-06")
     _, faults = hospital.read()
     text = "\n".join(map(str, faults)).casefold()
     assert len(faults) > 40

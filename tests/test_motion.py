@@ -69,3 +69,14 @@ def test_a_drifting_probe_is_brought_back() -> None:
     walk = motion.drift(long, 0.3, np.random.default_rng(0))
     assert walk[0] == pytest.approx(0)
     assert walk.std() == pytest.approx(0.3 * np.sqrt(motion.RECALL_S / 2), rel=0.3)
+
+
+def test_full_motion_is_at_the_limit_of_what_is_seen() -> None:
+    rng = np.random.default_rng(0)
+    drawn = [motion.full_motion(_breathing(seed), rng) for seed in range(200)]
+    amplitudes = [d.amplitude_mm for d in drawn]
+    assert 8 <= min(amplitudes) < 9
+    assert 24 < max(amplitudes) <= 25
+    assert all(0.3 <= d.drift_mm <= 1.0 and 0.1 <= d.out_of_plane <= 0.3 for d in drawn)
+    assert all(10 <= d.cough_s <= 60 and d.cough_mm >= 4 for d in drawn)
+    assert drawn[0].period_s == _breathing(0).period_s

@@ -66,3 +66,12 @@ def test_same_draw_same_bytes() -> None:
         assert a.contrast.tobytes() == b.contrast.tobytes()
         assert a.bmode.tobytes() == b.bmode.tobytes()
     assert (one[1].lesion_tic == two[1].lesion_tic).all()
+
+
+def test_full_motion_moves_the_same_lesion() -> None:
+    """Nothing else of the draw changes, so the other phantoms stay what they are."""
+    usual = draw_lesion(case(1), SMOKE, Machine(), True, 5)
+    full = draw_lesion(case(1), dataclasses.replace(SMOKE, full_motion=True), Machine(), True, 5)
+    assert full.breathing.amplitude_mm >= 8
+    assert full.breathing.out_of_plane > 0
+    assert repr(dataclasses.replace(full, breathing=usual.breathing)) == repr(usual)

@@ -146,11 +146,11 @@ def test_impossible_plans_are_refused(tmp_path, change, fault):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"a: [1", ":1: this is not YAML"),
+        (b"a: [1", ":1: this cannot be read as a plan; the file is YAML"),
         (b"- a\n", "a plan is a mapping"),
         (b"", "a plan is a mapping"),
         (b"\xff\xfe\x00", "cannot be read"),
-        (b"a: !!python/object:os.system {}\n", "not YAML"),
+        (b"a: !!python/object:os.system {}\n", "the file is YAML"),
     ],
 )
 def test_what_is_no_plan_is_said_in_a_sentence(tmp_path, content, words):

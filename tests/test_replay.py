@@ -18,7 +18,7 @@ from sklearn.metrics import confusion_matrix
 from ceus_models.bundle import load_bundle
 from ceus_models.taxonomy import FUSION_NETS, LESION_TYPES, SUBMODELS
 from client.config import load_site
-from client.features import load_samples
+from client.samples import load_samples
 from server.plan import load_plan
 from sim.prepare import HOSPITALS
 

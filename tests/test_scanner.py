@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from client.manufacturers import manufacturer_name
-from client.tint import level
+from client.tint import TINTS as KNOWN
+from client.tint import level, named
 from sim.scanner import GOLD_BLUE, GOLD_GREEN, GOLD_LEVELS, MAKERS, TINTS, Caption, compose, layout_of
 from sim.study_table import MANUFACTURERS
 
@@ -26,7 +27,8 @@ def test_panes_come_back_exactly(name: str, only: bool) -> None:
     assert screens.shape == (3, layout.rows, layout.columns, 3)
     assert layout.rows % 2 == layout.columns % 2 == 0
     x0, y0, x1, y1 = layout.contrast
-    assert (level(screens[:, y0:y1, x0:x1].reshape(-1, 70, 3), maker.tint).reshape(contrast.shape) == contrast).all()
+    shown = screens[:, y0:y1, x0:x1].reshape(-1, 70, 3)
+    assert (level(shown, named(maker.tint, [shown], KNOWN)).reshape(contrast.shape) == contrast).all()
     assert (layout.bmode is None) == only
     if layout.bmode is not None:
         x0, y0, x1, y1 = layout.bmode

@@ -80,8 +80,8 @@ class Deaf:
 
     silent: tuple[int, ...] = ()
 
-    def __init__(self, path: str) -> None:
-        self.true = TRUE_CAPTURE(path)
+    def __init__(self, path: str, backend: int) -> None:
+        self.true = TRUE_CAPTURE(path, backend)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.true, name)

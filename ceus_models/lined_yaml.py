@@ -1,8 +1,9 @@
-"""YAML that remembers where things stand, so that a fault can say its line."""
+"""YAML that remembers where things stand, so that a fault can say its line. Plans and `site.yaml` are read by it."""
 
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,13 @@ class LinedYaml:
     values: Any
     lines: dict[Key, int]
     repeated: tuple[tuple[Key, int], ...]
+
+    def found(self, path: Key) -> Key:
+        """The parts of a path that are in the file, in order: a validator's own tags stand in no file."""
+        kept: Key = ()
+        for part in path:
+            kept = (*kept, part) if (*kept, part) in self.lines else kept
+        return kept
 
     def line_of(self, path: Key) -> int:
         """The line of a path, or of its nearest parent that is in the file (a missing key has no line)."""
@@ -62,8 +70,17 @@ def read_lined_yaml(path: Path) -> LinedYaml:
         raise LinedYamlError("the file is plain YAML") from None
 
 
+class _Loader(yaml.SafeLoader):
+    """PyYAML reads 1e-3 as text (YAML 1.1); this one reads it as a number."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
+)
+
+
 def _lined(text: str) -> LinedYaml:
-    loader = yaml.SafeLoader(text)
+    loader = _Loader(text)
     try:
         root = loader.get_single_node()
         if root is None:

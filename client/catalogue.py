@@ -1,0 +1,278 @@
+"""Every reason for which a file, a cell or a lesion is not taken: what it means and what to do, in one place.
+
+The table of errors in docs/site.md and the page of `ceus-site check --html` are made from it. A fault itself says
+more: the place, the rule with its numbers, and what was found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """slug: as in a fault, in the counts of `index` and in --json · meaning: what is wrong · remedy: what to do."""
+
+    slug: str
+    meaning: str
+    remedy: str
+
+
+_AGAIN = "Export the clip again from the scanner or the PACS, and check that it plays."
+
+_SITE = (
+    Reason(
+        "bad-site-file",
+        "A key or value of site.yaml is not what the form allows.",
+        "Correct the line that is named; `ceus-site init` in a new folder writes a file to compare with.",
+    ),
+    Reason(
+        "open-secret",
+        "Other users of the machine can read the key that pseudonyms are made with.",
+        "Run chmod 600 on the file that secret_file names.",
+    ),
+)
+_TABLE = (
+    Reason(
+        "unreadable-table",
+        "The table is not there, is too large, or is no CSV or XLSX in the encoding that site.yaml states.",
+        'Save it as "CSV UTF-8" or .xlsx, or state encoding: gb18030 in site.yaml.',
+    ),
+    Reason("empty-table", "The table has no header line.", "Begin with the header that `ceus-site init` writes."),
+    Reason(
+        "missing-column",
+        "A column of the form is not in the header.",
+        "Add or rename it; leave its cells blank where nothing is recorded.",
+    ),
+    Reason("repeated-column", "A column stands twice in the header.", "Remove one of the two."),
+    Reason(
+        "wrong-unit",
+        "The header of a laboratory value states no unit, or one that is not known; the column is not used.",
+        "Write the unit in parentheses, as in ALB (g/dL).",
+    ),
+    Reason("cell-count", "A row has more cells than the header.", "Put quotes around a cell that holds a comma."),
+    Reason(
+        "example-row",
+        "The example row that `ceus-site init` wrote is still in the table; it is never taken as a patient.",
+        "Write a lesion over it, or delete it.",
+    ),
+    Reason(
+        "excel-error",
+        "A cell holds an error of Excel such as #N/A, or a formula whose value is not saved.",
+        "Mend the formula and save the workbook in Excel, or leave the cell blank.",
+    ),
+)
+_CELLS = (
+    Reason("missing-id", "An id is blank.", "Write the hospital's own id; it stays in the hospital."),
+    Reason("missing-value", "A cell that must be filled is blank.", "Write it, or remove the row."),
+    Reason("bad-date", "A date is no day of the calendar in a form that we know.", "Write it as 2022-03-07."),
+    Reason(
+        "ambiguous-date",
+        "A date such as 03/04/2021 can be read in two ways.",
+        "Write it as 2021-04-03, or state dates: day-first or dates: month-first in site.yaml.",
+    ),
+    Reason("date-outside-study", "An exam lies before or after the study.", "Correct the date, or remove the row."),
+    Reason(
+        "unknown-type",
+        "A lesion type is not one of HCC, HM, ICC, HH, HA, OT.",
+        "Write one of them, or map your words to them under labels in site.yaml.",
+    ),
+    Reason(
+        "bad-value",
+        "A cell of a column with a closed list holds another word.",
+        "Write one of the words that are named, or map yours to them under labels in site.yaml.",
+    ),
+    Reason(
+        "bad-number",
+        "A cell is not one number within its bounds.",
+        "Write digits with a decimal point; for <0.8 write the limit 0.8; leave the cell blank if unknown.",
+    ),
+    Reason(
+        "implausible-value",
+        "A laboratory value is outside what patients have, often because it is in another unit.",
+        "Correct the value, or state the unit in the header.",
+    ),
+    Reason(
+        "start-times",
+        "The start times do not rise, lie outside the exam, or are not one for each clip.",
+        "Write the seconds after injection at which each clip begins, joined by semicolons. Only a single clip may be "
+        "without one.",
+    ),
+    Reason(
+        "path-outside-folder",
+        "A cell names a file by an absolute path, or outside the site's folder.",
+        "Copy the file into the folder and write its path from there.",
+    ),
+)
+_LEAKS = (
+    Reason("duplicate-id", "A lesion_id stands in several rows.", "Give each lesion its own id."),
+    Reason(
+        "lesion-under-two-patients",
+        "A lesion_id stands under two patients.",
+        "Give each lesion its own id, or correct patient_id.",
+    ),
+    Reason(
+        "patient-in-two-cohorts",
+        "A patient's lesions fall in two cohorts: the patient would be learnt from and tested on.",
+        "Keep the rows of one of the two periods.",
+    ),
+    Reason(
+        "alike-patient-ids",
+        "Two patient ids differ only in case, spaces or leading zeros, and may be one patient.",
+        "Write one spelling, or make the ids of two people differ in more.",
+    ),
+    Reason(
+        "clip-shared",
+        "The same clip, by name or by content, stands under two patients or in two cohorts.",
+        "Correct the clips or the patient_id of the rows that are named.",
+    ),
+)
+_CLIPS = (
+    Reason("missing-clip", "A clip is not where the table says.", "Copy the file there, or correct the cell."),
+    Reason(
+        "unknown-clip-format", "A clip's file is of a kind that is not read.", "Export multi-frame DICOM, AVI or MP4."
+    ),
+    Reason("unreadable-clip", "A clip is damaged, or its decoder rejects it.", _AGAIN),
+    Reason(
+        "no-frame-times",
+        "A clip does not state when its frames were taken.",
+        "Write the frame rate of the examination in frame_rate_hz.",
+    ),
+    Reason("clip-too-long", "A clip takes more memory than one clip may.", "Split it into several files."),
+    Reason(
+        "unknown-panes",
+        "It is not clear where the contrast and B-mode panes lie on the screen.",
+        "Add the screen under screens in site.yaml.",
+    ),
+    Reason(
+        "unequal-panes",
+        "The two panes of a screen in site.yaml have different sizes.",
+        "Correct contrast and bmode of this screen.",
+    ),
+)
+_EXAMS = (
+    Reason(
+        "clips-overlap",
+        "A clip ends after the next one starts.",
+        "Correct clip_start_s, or frame_rate_hz if the clips play at another speed than they were taken.",
+    ),
+    Reason("clips-differ", "The clips of a lesion show panes of several sizes.", "List clips of one layout and depth."),
+    Reason("too-few-frames", "The clips of a lesion have too few frames.", "Add the cine loop of the arterial phase."),
+    Reason(
+        "outline-after-reinjection",
+        "The outlined frame lies behind a second injection, from where nothing counts.",
+        "Outline a frame of the first injection, or list only the clips of the second one with their times.",
+    ),
+    Reason(
+        "track-to-be-looked-at",
+        "The lesion could not be followed surely enough to be trained on.",
+        "Look at its quality sheet; write yes in track_checked if the track is right, else outline another frame.",
+    ),
+)
+_OUTLINES = (
+    Reason(
+        "missing-outline", "An outline is not where the table says, or none is named.", "Copy it there, or draw it."
+    ),
+    Reason(
+        "unknown-outline-format",
+        "An outline's file is of a kind that is not read.",
+        "Export LabelMe or CVAT polygons, a mask (PNG, NIfTI), or DICOM SR or SEG.",
+    ),
+    Reason(
+        "unreadable-outline",
+        "An outline's file is damaged, or does not hold exactly one outline.",
+        'Export it again with one shape, or with one that is labelled "lesion".',
+    ),
+    Reason("empty-outline", "An outline encloses nothing, or a mask is not painted.", "Outline the lesion again."),
+    Reason(
+        "outline-frame-missing",
+        "Neither the table nor the file says which frame was outlined.",
+        "Write the frame in outline_frame, counted from 0.",
+    ),
+    Reason(
+        "outline-frame-open",
+        "A file has outlines on several frames, and the table does not choose one of them.",
+        "Write the frame in outline_frame, counted from 0.",
+    ),
+    Reason(
+        "outline-frame-disagrees",
+        "The table and the file state two frames, often since one of them counts from 1.",
+        "Correct outline_frame, which counts from 0, or leave it blank.",
+    ),
+    Reason(
+        "outline-frame-beyond-clip",
+        "The outlined frame is not in the first clip.",
+        "Write a frame of the first clip, counted from 0.",
+    ),
+    Reason(
+        "outline-outside-frame",
+        "The outline lies outside the picture, or outside the pane that outline_pane names.",
+        "Correct outline_pane, or draw it again on this clip.",
+    ),
+    Reason(
+        "outline-pane-absent",
+        "outline_pane is bmode, and the clip shows no B-mode pane.",
+        "Write contrast, or give the bmode box of this screen in site.yaml.",
+    ),
+    Reason(
+        "outline-size",
+        "The outline was drawn on a picture of another size than the clip or one of its panes.",
+        "Draw it on an unscaled frame of the first clip.",
+    ),
+)
+_READING = (
+    Reason(
+        "reading-failed",
+        "Reading a lesion ended with an error that no reader foresaw.",
+        "Export its clips and its outline again; if that does not help, report the error and the line that are named.",
+    ),
+    Reason(
+        "reading-crashed",
+        "A decoder brought its process down; the other lesions were read.",
+        "Export the clips again, in another compression if the scanner offers one.",
+    ),
+    Reason(
+        "reading-too-long",
+        "A lesion took longer than any sound one.",
+        "Export the clips again; if they are sound, split the longest one into several files.",
+    ),
+    Reason(
+        "reading-too-large",
+        "A lesion took more memory than a worker may.",
+        "Export the clips again; if they are sound, split the longest one, or run with fewer --workers.",
+    ),
+)
+_READS = (
+    Reason("unknown-lesion", "A diagnosis in reads.csv is of no lesion of the table.", "Correct lesion_id."),
+    Reason(
+        "repeated-read",
+        "A reader diagnoses a lesion twice in the same mode.",
+        "Keep one of the rows, or correct assisted.",
+    ),
+)
+
+SECTIONS: Mapping[str, tuple[Reason, ...]] = {
+    "site.yaml": _SITE,
+    "The table": _TABLE,
+    "Cells": _CELLS,
+    "Patients and cohorts": _LEAKS,
+    "Clips": _CLIPS,
+    "The exam of a lesion": _EXAMS,
+    "Outlines": _OUTLINES,
+    "Reading a lesion": _READING,
+    "reads.csv": _READS,
+}
+"""Title → reasons, in the order in which a person meets them."""
+REASONS: Mapping[str, Reason] = {reason.slug: reason for section in SECTIONS.values() for reason in section}
+
+
+def as_markdown() -> str:
+    """The whole catalogue as tables, one a section."""
+    parts = []
+    for title, reasons in SECTIONS.items():
+        lines = [f"| `{reason.slug}` | {reason.meaning} | {reason.remedy} |" for reason in reasons]
+        parts.append(
+            "\n".join([f"### {title}", "", "| reason | what it means | what to do |", "|---|---|---|", *lines])
+        )
+    return "\n\n".join(parts) + "\n"

@@ -1,0 +1,222 @@
+"""Worker processes that one bad lesion cannot stop: a crash, a hang or too much memory costs the item at hand only.
+
+A worker has one item at a time, so memory does not grow with their number. Workers end with the process that started
+them, however it ends, and what libraries print in them (file names, bytes of files) goes nowhere.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Generator, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import parent_process
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import cv2
+import psutil
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_PR_SET_PDEATHSIG = 1
+_POLL_S = 0.1
+_READY = "ready"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Of one worker: seconds for an item, and bytes of resident memory."""
+
+    seconds: float = 300.0
+    memory_bytes: int = 2 << 30
+
+
+LIMITS = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """An item without a result. reason: slug of the catalogue · detail: what happened, without the error's text."""
+
+    reason: str
+    detail: str
+
+
+def each(
+    work: Callable[[Item], Result], items: Iterable[Item], workers: int, limits: Limits = LIMITS
+) -> Generator[tuple[Item, Result | Lost], None, None]:
+    """Every item with its result, in the order in which they are finished. Close it to end the workers at once.
+
+    work: a picklable function; what it raises loses the item · items: taken one by one as workers become free ·
+    workers: processes; 0 = work in this process, where only exceptions are caught. Raises RuntimeError where a worker
+    cannot even start.
+    """
+    if workers < 1:
+        yield from ((item, _attempted(work, item)) for item in items)
+        return
+    left = iter(items)
+    hire = partial(_Worker, work, limits)
+    crew: list[_Worker[Item, Result]] = []
+    try:
+        for item in islice(left, workers):
+            crew.append(hire())
+            crew[-1].give(item)
+        while crew:
+            ready = wait([worker.pipe for worker in crew], _POLL_S)
+            for place, worker in reversed(list(enumerate(crew))):
+                outcome = worker.outcome(worker.pipe in ready)
+                if outcome is not None:
+                    done = worker.item
+                    _go_on(crew, place, left, hire)
+                    yield done, outcome
+    finally:
+        for worker in crew:
+            worker.end()
+
+
+def _go_on(
+    crew: list[_Worker[Item, Result]], place: int, left: Iterable[Item], hire: Callable[[], _Worker[Item, Result]]
+) -> None:
+    """The next item for a worker that is done, or for one in its place; without an item the place is given up."""
+    for item in islice(left, 1):
+        if not crew[place].process.is_alive():
+            crew[place] = hire()
+        crew[place].give(item)
+        return
+    crew.pop(place).end()
+
+
+class _Worker(Generic[Item, Result]):
+    """One process and the item that it has. It says `_READY` before it takes the first one."""
+
+    def __init__(self, work: Callable[[Item], Result], limits: Limits) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.pipe, theirs = context.Pipe()
+        self.process = context.Process(target=_serve, args=(theirs, work, os.getpid()), daemon=True)
+        self.process.start()
+        theirs.close()
+        self._limits = limits
+        self._since: float | None = None
+
+    def give(self, item: Item) -> None:
+        self.item = item
+        self._since = None if self._since is None else time.monotonic()
+        if self._since is not None:
+            self._send()
+
+    def _send(self) -> None:
+        with suppress(OSError):  # a process that just died: its pipe tells
+            self.pipe.send(self.item)
+
+    def outcome(self, heard: bool) -> Result | Lost | None:
+        """What became of the item, None while it is at work; a process that passed a limit is ended."""
+        if heard:
+            return self._heard()
+        if self._since is None:
+            return None
+        if time.monotonic() - self._since > self._limits.seconds:
+            return self._stopped("reading-too-long", f"more than {self._limits.seconds:g} s")
+        if _resident(self.process.pid) > self._limits.memory_bytes:
+            return self._stopped("reading-too-large", f"more than {self._limits.memory_bytes >> 20} MiB")
+        return None
+
+    def _heard(self) -> Result | Lost | None:
+        try:
+            said: Result | Lost = self.pipe.recv()
+        except (EOFError, OSError):
+            self.process.join()
+            if self._since is None:
+                raise RuntimeError("a worker process cannot start") from None
+            return Lost("reading-crashed", _ending(self.process.exitcode))
+        if self._since is not None:
+            return said
+        self._since = time.monotonic()
+        self._send()
+        return None
+
+    def _stopped(self, reason: str, detail: str) -> Lost:
+        self.end()
+        return Lost(reason, detail)
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.join()
+        self.pipe.close()
+
+
+def _ending(code: int | None) -> str:
+    return f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+
+
+def _resident(pid: int | None) -> int:
+    try:
+        return int(psutil.Process(pid).memory_info().rss)
+    except psutil.Error:
+        return 0  # it ended: its pipe tells
+
+
+def _attempted(work: Callable[[Item], Result], item: Item) -> Result | Lost:
+    try:
+        return work(item)
+    except MemoryError:
+        return Lost("reading-too-large", "memory that the machine does not have")
+    except Exception as error:  # any: its text may quote the file, so only its type and our line pass
+        return Lost("reading-failed", _where(error))
+
+
+def _where(error: BaseException) -> str:
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} in {Path(last.filename).name}, line {last.lineno}"
+
+
+def _serve(pipe: Connection, work: Callable[[Item], Result], parent: int) -> None:
+    """A worker's life: it ends when nobody listens any more."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; who started us ends us
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    _die_with(parent)
+    _hush()
+    cv2.setNumThreads(1)
+    pipe.send(_READY)
+    while True:
+        try:
+            item = pipe.recv()
+        except EOFError:
+            return
+        pipe.send(_attempted(work, item))
+
+
+def _die_with(parent: int) -> None:
+    """Be ended as soon as the process `parent` ends: an orphan could write where the next run writes."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it ended before we asked
+            os._exit(1)
+    else:
+        threading.Thread(target=_follow, daemon=True).start()
+
+
+def _follow() -> None:
+    starter = parent_process()
+    if starter is not None:
+        starter.join()
+    os._exit(1)
+
+
+def _hush() -> None:
+    """Libraries print what they dislike of a file to the descriptors, past sys.stderr."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in (1, 2):
+        os.dup2(nowhere, descriptor)
+    os.close(nowhere)

@@ -1,0 +1,84 @@
+"""The samples of the last `ceus-site index`, mapped into memory: pages are read when they are used."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ceus_models.failures import ExpectedError
+from ceus_models.processing import Processing
+from ceus_models.sample import Sample
+from client.cache import cache_of
+from client.config import SiteConfig
+from client.features import CACHE_VERSION, INDEX_FILE
+from client.ledger import digest_of_file
+
+_ARRAYS = {
+    "frames": ("U8", np.uint8, 3),
+    "flow": ("I8", np.int8, 4),
+    "curve": ("F32", np.float32, 1),
+    "clinical": ("F32", np.float32, 1),
+    "biomarkers": ("F32", np.float32, 1),
+}
+"""Name → safetensors type, NumPy type, number of dimensions."""
+_LARGEST_HEADER = 1 << 20
+
+
+def load_samples(site: SiteConfig, processing: Processing) -> list[Sample]:
+    """The samples of the last `index`, in the order of the table.
+
+    Raises ExpectedError where there is none, or it belongs to other settings or to another state of the table.
+    """
+    path = site.work / INDEX_FILE
+    try:
+        document = json.loads(path.read_bytes())
+        stated = (document["version"], document["processing"], document["table"])
+        files = [str(lesion["file"]) for lesion in document["lesions"]]
+        table = digest_of_file(site.table)
+    except FileNotFoundError:
+        raise ExpectedError("samples are made by `ceus-site index` first, and no index is there") from None
+    except (OSError, ValueError, KeyError, TypeError):
+        raise ExpectedError("the index of samples cannot be read; run `ceus-site index` again") from None
+    for part, ours, found in zip(
+        ("version", "processing settings", "table"), (CACHE_VERSION, processing.digest(), table), stated, strict=True
+    ):
+        if ours != found:
+            raise ExpectedError(f"the index was made with another {part}; run `ceus-site index` again")
+    return [read_sample(cache_of(site) / Path(file).name) for file in files]
+
+
+def read_sample(path: Path) -> Sample:
+    """Maps a sample; changes to its arrays stay private.
+
+    By torch, since a mapping of Python keeps its file open, and two thousand lesions exceed what a process may open.
+    Raises ExpectedError for a file that is missing or not whole.
+    """
+    try:
+        whole = path.stat().st_size
+        content: npt.NDArray[np.uint8] = torch.from_file(str(path), False, whole, dtype=torch.uint8).numpy()
+        size = int.from_bytes(content[:8].tobytes(), "little")
+        if not 0 < size <= min(_LARGEST_HEADER, len(content) - 8):
+            raise ValueError("header")
+        header: dict[str, Any] = json.loads(content[8 : 8 + size].tobytes())
+        arrays: dict[str, Any] = {name: _array(content[8 + size :], header[name], name) for name in _ARRAYS}
+        facts: dict[str, Any] = json.loads(header["__metadata__"]["sample"])
+        return Sample(**arrays, **facts)
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
+        raise ExpectedError(
+            f"a file of the cache cannot be used ({path.name[:12]}…, {type(error).__name__}); run ceus-site index"
+        ) from None
+
+
+def _array(content: npt.NDArray[np.uint8], entry: dict[str, Any], name: str) -> npt.NDArray[Any]:
+    code, kind, dimensions = _ARRAYS[name]
+    shape, (first, after) = tuple(entry["shape"]), entry["data_offsets"]
+    size = math.prod(shape) * np.dtype(kind).itemsize
+    if entry["dtype"] != code or len(shape) != dimensions or after - first != size or not 0 <= first <= after:
+        raise ValueError(name)
+    return content[first:after].view(kind).reshape(shape)

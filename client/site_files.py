@@ -1,0 +1,39 @@
+"""The files below a site's folder, by name: to say which one a wrong path probably means."""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+_MAX_LISTED = 50_000
+
+
+@dataclass(frozen=True)
+class SiteFiles:
+    """folder: absolute. Its files are listed once, when the first wrong path is met."""
+
+    folder: Path
+
+    def holds(self, posix: str) -> bool:
+        """Whether a path below the folder is a file."""
+        try:
+            return (self.folder / posix).is_file()
+        except (OSError, ValueError):
+            return False
+
+    def nearest(self, posix: str) -> str | None:
+        """The one file whose path differs in letters' case only, or else whose name does; None where none is."""
+        wanted = posix.casefold()
+        same_name = self._by_name.get(wanted.rsplit("/", 1)[-1], [])
+        candidates = [found for found in same_name if found.casefold() == wanted] or same_name
+        return candidates[0] if len(candidates) == 1 else None
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = defaultdict(list)
+        for path in itertools.islice(self.folder.rglob("*"), _MAX_LISTED):
+            found[path.name.casefold()].append(path.relative_to(self.folder).as_posix())
+        return dict(found)

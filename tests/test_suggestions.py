@@ -1,0 +1,92 @@
+"""Corrected cells are proposed in a file of their own; the table keeps every byte, and no fault has a cell's text."""
+
+from __future__ import annotations
+
+import csv
+import stat
+from pathlib import Path
+
+import pytest
+from made_tables import Tables
+
+from ceus_models.failures import ExpectedError
+from client.check import check_site
+from client.manifest import open_manifest
+from client.meanings import number_meant
+from client.suggestions import HEADER, Suggestion, write_suggestions
+
+
+def test_each_fault_that_can_be_mended_has_its_cell(tmp_path: Path) -> None:
+    tables = Tables(tmp_path, 9)
+    (tmp_path / "clips/Wang.avi").write_bytes(b"x")
+    changes = [
+        {"fll_type": "肝转移瘤"},
+        {"exam_date": "03/04/2021"},
+        {"ALB": "4.1"},
+        {"AFP": "<0.8"},
+        {"AFP": "1,210"},
+        {"clips": "clips/wang.AVI"},
+        {"outline": "A.json"},
+        {"Hep": "未做"},
+    ]
+    for row, change in zip(tables.rows, changes, strict=False):
+        row.update(change)
+    tables.headers["CK7"] = "CK 7"
+    site = tables.site()
+    before = site.table.read_bytes()
+    manifest = open_manifest(site)
+    assert [(s.row, s.column, s.present, s.proposed) for s in manifest.suggestions] == [
+        (1, "CK7", "CK 7", "CK7"),
+        (2, "fll_type", "肝转移瘤", "HM"),
+        (3, "exam_date", "03/04/2021", "2021-03-04 or 2021-04-03"),
+        (4, "ALB", "4.1", "41"),
+        (5, "AFP", "<0.8", "0.8"),
+        (6, "AFP", "1,210", "1210"),
+        (7, "clips", "clips/wang.AVI", "clips/Wang.avi"),
+        (8, "outline", "A.json", "outlines/a.json"),
+        (9, "Hep", "未做", ""),
+    ]
+    assert site.table.read_bytes() == before
+    told = "\n".join(map(str, manifest.faults)) + repr(check_site(tmp_path)) + repr(manifest.suggestions[6])
+    assert "wang" not in told.casefold()
+
+
+def test_a_size_in_millimetres_below_centimetres_is_converted(tmp_path: Path) -> None:
+    tables = Tables(tmp_path, 1)
+    tables.rows[0]["tumor_size"] = "45"
+    (suggestion,) = open_manifest(tables.site()).suggestions
+    assert (suggestion.proposed, suggestion.why) == ("4.5", "it looks like mm")
+
+
+def test_the_file_is_its_owners_and_no_other_file_is_overwritten(tmp_path: Path) -> None:
+    path = tmp_path / "fix.csv"
+    one = Suggestion(2, "ALB", "4,1", "4.1", "the comma may be a decimal point")
+    write_suggestions(path, [one, one])
+    write_suggestions(path, [one])
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        assert list(csv.reader(file)) == [list(HEADER), ["2", "ALB", "4,1", "4.1", one.why]]
+    table = tmp_path / "lesions.csv"
+    table.write_text("lesion_id\n", encoding="utf-8")
+    with pytest.raises(ExpectedError, match="something else"):
+        write_suggestions(table, [one])
+    assert table.read_text(encoding="utf-8") == "lesion_id\n"
+    with pytest.raises(ExpectedError, match="cannot be written"):
+        write_suggestions(tmp_path / "none" / "a.csv", [one])
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("<0.8", "0.8"),
+        (">= 1210", "1210"),
+        ("1,210", "1210"),
+        ("4,1", "4.1"),
+        ("38 g/L", "38"),
+        ("about 4", None),
+        ("Wang", None),
+        ("1;2", None),
+    ],
+)
+def test_numbers_that_are_probably_meant(text: str, number: str | None) -> None:
+    assert number_meant(text)[0] == number
