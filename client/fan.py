@@ -52,7 +52,8 @@ def patches(moving: Mask) -> list[Mask]:
 def hull(mask: Mask) -> Mask:
     """The convex hull of a mask (h w) that is not empty."""
     filled = np.zeros(mask.shape, np.uint8)
-    cv2.fillConvexPoly(filled, cv2.convexHull(cv2.findNonZero(mask.astype(np.uint8))), 1)
+    outlines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    cv2.fillConvexPoly(filled, cv2.convexHull(np.concatenate(outlines)), 1)
     return filled.astype(bool)
 
 

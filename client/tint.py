@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -73,7 +74,7 @@ def level(rgb: U8, tint: Tint) -> U8:
     """Levels u8 (h w) behind displayed colours u8 (h w 3)."""
     channel = np.ascontiguousarray(rgb[..., tint.channel])
     table = _table(tint)
-    return channel if table is None else np.take(table, channel)
+    return channel if table is None else np.asarray(cv2.LUT(channel, table), dtype=np.uint8)
 
 
 @lru_cache(maxsize=64)

@@ -106,3 +106,16 @@ def test_workers_end_with_the_link() -> None:
     for process in processes:
         with pytest.raises(ProcessLookupError):
             os.kill(process, 0)
+
+
+def test_large_nets_give_their_memory_back_between_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sim.engine.LARGE_BYTES", 0)
+    monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
+    _, expected, _ = gather(InlineLink(list(SITES), Opener()))
+    with MemoryLink(SITES, Opener(), 1) as link:
+        for _ in range(2):  # the second round goes through memory that was given back
+            _, total, processes = gather(link)
+            assert torch.equal(total.value()["w"], expected.value()["w"])
+        told = Path(f"/proc/{processes.pop()}/environ").read_bytes()
+    assert b"glibc.malloc.hugetlb=1" in told, "workers take large pages"
+    assert "GLIBC_TUNABLES" not in os.environ, "and nobody else"
