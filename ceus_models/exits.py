@@ -14,7 +14,6 @@ from rich.markup import escape
 
 from ceus_models.failures import ExpectedError
 
-
 INTERRUPTED = 130
 """Ctrl-C, which typer gives as a result of this value."""
 

@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -74,16 +74,23 @@ def each(
             crew.append(hire())
             crew[-1].give(item)
         while crew:
-            ready = wait([worker.pipe for worker in crew], _POLL_S)
-            for place, worker in reversed(list(enumerate(crew))):
-                outcome = worker.outcome(worker.pipe in ready)
-                if outcome is not None:
-                    done = worker.item
-                    _go_on(crew, place, left, hire)
-                    yield done, outcome
+            yield from _finished(crew, left, hire)
     finally:
         for worker in crew:
             worker.end()
+
+
+def _finished(
+    crew: list[_Worker[Item, Result]], left: Iterable[Item], hire: Callable[[], _Worker[Item, Result]]
+) -> Iterator[tuple[Item, Result | Lost]]:
+    """What is finished after a short wait; who finished it goes on with the next item."""
+    ready = wait([worker.pipe for worker in crew], _POLL_S)
+    for worker in list(crew):
+        outcome = worker.outcome(worker.pipe in ready)
+        if outcome is not None:
+            done = worker.item
+            _go_on(crew, crew.index(worker), left, hire)
+            yield done, outcome
 
 
 def _go_on(

@@ -93,16 +93,11 @@ def index(
         table = digest_of_file(site.table) if site.table.is_file() else ""
         rows, faults = read_sound(site)
         ledger = Ledger.opened(site)
-        done: list[_Made] = []
         try:
             with closing(_all_made(rows, (site, processing), ledger, (workers, limits))) as finished:
-                for made in finished:
-                    done.append(made)
-                    if progress is not None:
-                        progress(len(done), len(rows))
+                done = _counted(finished, len(rows), progress)
         finally:
             ledger.save(site)
-        done.sort(key=lambda made: made.line)
         report = _reported(site, done, faults)
         write_looks(site, report.look)
         _check_share(report, site)
@@ -110,6 +105,16 @@ def index(
         _forget(site, {made.file for made in done})
         forget_sheets(sheets_of(site), {pseudonym(site, "lesion", row.lesion_id) for row in rows})
         return report
+
+
+def _counted(finished: Iterable[_Made], count: int, progress: Progress | None) -> list[_Made]:
+    """What became of all rows, in the order of the table."""
+    done: list[_Made] = []
+    for made in finished:
+        done.append(made)
+        if progress is not None:
+            progress(len(done), count)
+    return sorted(done, key=lambda made: made.line)
 
 
 def _reported(site: SiteConfig, done: Sequence[_Made], faults: Sequence[Fault]) -> IndexReport:

@@ -29,6 +29,7 @@ from client.recording import (
 
 # FFmpeg prints what it dislikes about a file, with the file's name; names may hold a patient's.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", f"max_pixels;{MAX_PIXELS}")
 
 _MAX_RATE_HZ = 1000.0

@@ -129,6 +129,7 @@ def test_mutated_tables_of_a_hospital(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_two_thousand_mutated_files(tmp_path: Path) -> None:
     """In this process, where a crash, a hang or hunger cannot be overlooked; the last rounds in workers."""
     fuzzed = Fuzzed(tmp_path)
