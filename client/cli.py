@@ -18,16 +18,19 @@ from rich.table import Table
 from ceus_models.exits import run_cli
 from ceus_models.failures import ExpectedError
 from ceus_models.processing import Processing, load_processing
+from client.audit_commands import app as audit_app
 from client.check import CheckReport, check_site, row_fault
 from client.check_page import write_page
 from client.clip import ClipError
 from client.config import SiteConfig, load_site
+from client.enrolment_commands import add_commands
 from client.faults import Fault, FaultList, as_json, count_reasons
 from client.features import IndexReport, index
 from client.figures import Tile, contact_sheet, quality_sheet, tile_of
 from client.manifest import Row, read_manifest
 from client.outline import OutlineError
 from client.pipeline import sample_of
+from client.standing_commands import app as standing_app
 from client.starting import start_site
 from client.suggestions import write_suggestions
 
@@ -124,6 +127,11 @@ def show_command(
     if lesion is None:
         contact_sheet(tiles, target / CONTACT_SHEET)
     _out().print(f"quality sheets: {len(tiles)}, in {escape(str(target))}", soft_wrap=True)
+
+
+add_commands(app)
+app.add_typer(standing_app)
+app.add_typer(audit_app)
 
 
 def main() -> None:
