@@ -71,7 +71,7 @@ class Opener:
         if self.case == "link":
             return Nudging(site)
         samples = [lesion(site, number, SMALL) for number in range(LESIONS[self.case])]
-        opened = Site(site, samples, SMALL.digest(), Policy(), self.folder / site)
+        opened = Site(site, samples, SMALL.digest(), Policy("any"), self.folder / site)
         if self.case == "tiny" and not opened.memory.exists():
             opened.handle(with_submodels(task_of(self.case)))
         return opened

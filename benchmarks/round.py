@@ -83,7 +83,7 @@ class Opener:
     def __call__(self, site: str) -> Site:
         """The site; all of it follows from its name."""
         samples = [lesion(site, number, self.processing) for number in range(self.lesions)]
-        return Site(site, samples, self.processing.digest(), Policy(), self.folder / site)
+        return Site(site, samples, self.processing.digest(), Policy("any"), self.folder / site)
 
 
 class BareLoop:

@@ -13,19 +13,26 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
-from typing import Any
+from typing import Annotated, Any
 
 import torch
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked
 from pydantic_core import to_json
 from torch import Tensor
 
 from ceus_models.failures import ExpectedError
 from ceus_models.state import SMALL, State
-from ceus_models.wire import PROTOCOL, Kind, LocalRule, Message, Recipe, Refusal, Task, Update
+from ceus_models.wire import PROTOCOL, Kind, LocalRule, Message, Recipe, Refusal, RefusalCode, Task, Update
 
-MAX_HEADER_BYTES = 32 << 20
+MAX_HEADER_BYTES = 4 << 20
+"""Names, dtypes and shapes of some thirty thousand tensors; 36 nets of the paper have a third of that."""
+MAX_BODY_BYTES = 64 << 10
+"""What a message says beside its tensors; a task says a few kilobytes."""
+MAX_TEXT = 256
+MAX_REASON = 4000
+MAX_DIMENSIONS = 8
+MAX_ELEMENTS = 1 << 48
 Buffer = bytes | bytearray | memoryview
 
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
@@ -33,6 +40,28 @@ _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 class WireError(ExpectedError):
     """Bytes that are not a message of this protocol; the text says which rule they break."""
+
+    def __init__(self, text: str) -> None:
+        """text: may quote what was sent, so it is cut and cleaned of what is no sign on a screen."""
+        super().__init__(clean(text, MAX_TEXT))
+
+
+def clean(text: str, longest: int) -> str:
+    """At most so many characters of a text of the other side, without those that are no signs on a screen."""
+    return "".join(sign if sign.isprintable() else "?" for sign in text[:longest])
+
+
+def _printable(text: str) -> str:
+    """A name goes into logs, audits and terminals."""
+    if not text.isprintable():
+        raise ValueError("names are printable")
+    return text
+
+
+_Text = Annotated[str, Field(max_length=MAX_TEXT), AfterValidator(_printable)]
+_Reason = Annotated[str, AfterValidator(lambda text: clean(text, MAX_REASON))]
+_Names = Annotated[tuple[_Text, ...], Field(max_length=100)]
+_Number = Annotated[int, Field(ge=0, lt=1 << 31)]
 
 
 _TENSORS = {Task: "inputs", Update: "sums"}
@@ -50,30 +79,37 @@ _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 @checked(frozen=True, config=_STRICT)
 class _TaskHeader:
     kind: Kind
-    study: str
-    seed: int
-    stage: str
-    round: int
-    nets: tuple[str, ...]
-    cohorts: tuple[str, ...]
+    study: _Text
+    seed: Annotated[int, Field(ge=-(1 << 63), lt=1 << 63)]
+    stage: _Text
+    round: _Number
+    nets: _Names
+    cohorts: _Names
     rule: LocalRule | None
     recipe: Recipe | None
-    processing: str
-    frozen: str
-    replicates: int
+    processing: _Text
+    frozen: _Text
+    replicates: _Number
 
 
 @checked(frozen=True, config=_STRICT)
 class _UpdateHeader:
-    site: str
+    site: _Text
     weight: float
     spent: float
+
+
+@checked(frozen=True, config=_STRICT)
+class _RefusalHeader:
+    site: _Text
+    reason: _Reason
+    code: RefusalCode
 
 
 _HEADERS: dict[str, TypeAdapter[Any]] = {
     "Task": TypeAdapter(_TaskHeader),
     "Update": TypeAdapter(_UpdateHeader),
-    "Refusal": TypeAdapter(checked(frozen=True, config=_STRICT)(Refusal)),
+    "Refusal": TypeAdapter(_RefusalHeader),
 }
 
 
@@ -122,18 +158,14 @@ def decode(buffer: Buffer) -> Message:
     view = memoryview(buffer).cast("B")
     header, data = _header(view)
     meta = header.pop("__metadata__", None)
-    if not isinstance(meta, dict) or meta.get("type") not in _TYPES:
+    if not isinstance(meta, dict) or not isinstance(meta.get("type"), str) or meta["type"] not in _TYPES:
         raise WireError("the message names no known type")
     if meta.get("protocol") != str(PROTOCOL):
         raise WireError(
             f"the message is of protocol {meta.get('protocol')}, this side speaks {PROTOCOL}: install the same version"
         )
-    kind = str(meta["type"])
-    try:
-        body = _HEADERS[kind].validate_json(str(meta.get("body", "")))
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise WireError(f"{kind}.{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    kind = meta["type"]
+    body = _body(kind, meta.get("body"))
     fields = {f.name: getattr(body, f.name) for f in dataclasses.fields(body)}
     cls = _TYPES[kind]
     if cls in _TENSORS:
@@ -148,6 +180,19 @@ def _plain(body: Mapping[str, Any]) -> dict[str, Any]:
         name: dataclasses.asdict(value) if dataclasses.is_dataclass(value) and not isinstance(value, type) else value
         for name, value in body.items()
     }
+
+
+def _body(kind: str, text: Any) -> Any:
+    """What the message says beside its tensors, checked."""
+    if not isinstance(text, str) or len(text) > MAX_BODY_BYTES:
+        raise WireError(f"the message says nothing, or more than {MAX_BODY_BYTES} bytes beside its tensors")
+    try:
+        return _HEADERS[kind].validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise WireError(f"{kind}.{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    except ValueError:  # half a character, which JSON can spell
+        raise WireError(f"{kind}: the message is not UTF-8") from None
 
 
 def _header(view: memoryview) -> tuple[dict[str, Any], memoryview]:
@@ -170,20 +215,32 @@ def _tensors(header: Mapping[str, Any], data: memoryview) -> dict[str, Tensor]:
     entries: list[tuple[str, torch.dtype, list[int]]] = []
     place = 0
     for name, entry in header.items():
+        if len(name) > MAX_TEXT or not name.isprintable():
+            raise WireError(f"{name[:40]}: names are printable and have at most {MAX_TEXT} characters")
         try:
             dtype = _DTYPES[entry["dtype"]]
-            shape = [int(n) for n in entry["shape"]]
-            begin, end = (int(n) for n in entry["data_offsets"])
+            shape = _whole_numbers(entry["shape"], MAX_DIMENSIONS)
+            begin, end = _whole_numbers(entry["data_offsets"], 2)
         except (KeyError, TypeError, ValueError):
             raise WireError(f"{name}: dtype, shape or place is missing or not of this protocol") from None
-        expected = math.prod(shape) * dtype.itemsize if min(shape, default=0) >= 0 else -1
-        if begin != place or end - begin != expected or end > len(data):
+        if math.prod(max(n, 1) for n in shape) > MAX_ELEMENTS:
+            raise WireError(f"{name}: its bytes do not match its shape, which no memory holds")
+        if begin != place or end - begin != math.prod(shape) * dtype.itemsize or end > len(data):
             raise WireError(f"{name}: its bytes do not match its shape {shape} and dtype {entry['dtype']}")
         entries.append((name, dtype, shape))
         place = end
     if place != len(data):
         raise WireError(f"{len(data) - place} bytes belong to no tensor")
     return dict(_views(entries, data))
+
+
+def _whole_numbers(values: Any, most: int) -> list[int]:
+    """A short list of plain numbers. Raises ValueError for anything else."""
+    if not isinstance(values, list) or len(values) > most:
+        raise ValueError
+    if any(type(n) is not int or not 0 <= n <= MAX_ELEMENTS for n in values):
+        raise ValueError
+    return values
 
 
 def _views(entries: Sequence[tuple[str, torch.dtype, list[int]]], data: memoryview) -> Iterator[tuple[str, Tensor]]:

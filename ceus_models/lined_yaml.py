@@ -78,6 +78,13 @@ _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
 )
 
+# and reads 18:00 as 1080, counting in sixties; this one reads it as text
+_CLOCK = ("tag:yaml.org,2002:str", re.compile(r"^\d{1,2}:\d{2}$"))
+_Loader.yaml_implicit_resolvers = {
+    first: [_CLOCK, *others] if first in "0123456789" else others
+    for first, others in _Loader.yaml_implicit_resolvers.items()
+}
+
 
 def _lined(text: str) -> LinedYaml:
     loader = _Loader(text)

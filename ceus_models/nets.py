@@ -110,12 +110,8 @@ def loaded(net: str, recipe: Recipe, state: State, local: State | None, device: 
 
     Valid until the next call in this thread. Raises ValueError when names or shapes are not the net's.
     """
+    _check_fit(net, recipe, state, device)
     kept = _kept(net, recipe, device)
-    expected = {name: t.shape for name, t in kept.shared()}
-    given = {name: t.shape for name, t in state.items()}
-    if expected != given:
-        odd = sorted(name for name in expected.keys() | given.keys() if expected.get(name) != given.get(name))
-        raise ValueError(f"{net}: {len(odd)} tensors do not fit the recipe's net, the first is {odd[0]}")
     with torch.no_grad():
         for name, tensor in state.items():
             kept.tensors[name].copy_(tensor)
@@ -176,17 +172,35 @@ def target_of(net: str, sample: Sample) -> int | None:
     return index if net == STRATEGY_A else int(DISEASE_NETS.index(net) == index)
 
 
-def _empty(net: str, recipe: Recipe, device: torch.device) -> nn.Module:
-    """The module without values: made on the meta device, which draws no random numbers."""
-    outputs = outputs_of(net)
+def _check_fit(net: str, recipe: Recipe, state: State, device: torch.device) -> None:
+    """Raises ValueError where a state is not the net's, before a net of any size is made for it: a recipe of a few
+    bytes can ask for more memory than there is, a state cannot.
+    """
+    key, shelf = _key(net, recipe, device), _shelf()
+    if key in shelf:
+        expected = {name: t.shape for name, t in shelf[key].shared()}
+    else:
+        drawn = _drawn(net, recipe)
+        local = local_names(drawn)
+        expected = {name: t.shape for name, t in drawn.state_dict().items() if name not in local}
+    given = {name: t.shape for name, t in state.items()}
+    if expected != given:
+        odd = sorted(name for name in expected.keys() | given.keys() if expected.get(name) != given.get(name))
+        raise ValueError(f"{net}: {len(odd)} tensors do not fit the recipe's net, the first is {odd[0]}")
+
+
+def _drawn(net: str, recipe: Recipe) -> nn.Module:
+    """The module on the meta device: shapes without memory, and no random numbers are drawn."""
     with torch.device("meta"):
-        module = (
-            FusionMLP(width_of(net, recipe), recipe.fusion_hidden)
-            if net in FUSION_NETS
-            else TwoStream(recipe.architecture, outputs)
-        )
+        if net in FUSION_NETS:
+            return FusionMLP(width_of(net, recipe), recipe.fusion_hidden)
+        return TwoStream(recipe.architecture, outputs_of(net))
+
+
+def _empty(net: str, recipe: Recipe, device: torch.device) -> nn.Module:
+    """The module without values."""
     # channels_last halves the time of a step on a CPU at the demo's sizes, and suits tensor cores as well
-    return module.to_empty(device=device).to(memory_format=torch.channels_last)
+    return _drawn(net, recipe).to_empty(device=device).to(memory_format=torch.channels_last)
 
 
 @torch.no_grad()
@@ -201,10 +215,19 @@ def _settle(kept: Loaded, local: State | None) -> None:
             reset_norm(layer)
 
 
-def _kept(net: str, recipe: Recipe, device: torch.device) -> Loaded:
+def _key(net: str, recipe: Recipe, device: torch.device) -> object:
+    """What a module's shape and place depend on."""
     shape = (width_of(net, recipe), recipe.fusion_hidden) if net in FUSION_NETS else recipe.architecture
-    key = (shape, outputs_of(net), str(device))
+    return shape, outputs_of(net), str(device)
+
+
+def _shelf() -> OrderedDict[object, Loaded]:
     shelf: OrderedDict[object, Loaded] = _KEPT.__dict__.setdefault("shelf", OrderedDict())
+    return shelf
+
+
+def _kept(net: str, recipe: Recipe, device: torch.device) -> Loaded:
+    key, shelf = _key(net, recipe, device), _shelf()
     if key not in shelf:
         module = _empty(net, recipe, device)
         initialise(module, 0)

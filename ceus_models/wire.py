@@ -81,6 +81,7 @@ class Recipe:
 
 
 Kind = Literal["hello", "tally", "train", "evaluate"]
+RefusalCode = Literal["policy", "version", "processing", "needs_frozen", "no_lesions", "error"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,7 +123,7 @@ class Refusal:
 
     site: str
     reason: str
-    code: Literal["policy", "version", "processing", "needs_frozen", "no_lesions", "error"] = "error"
+    code: RefusalCode = "error"
 
 
 Message = Task | Update | Refusal

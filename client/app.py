@@ -22,7 +22,10 @@ _SHORTEST_S = 1.0
 _CODES: dict[type[BaseException], tuple[CourierError, str]] = {
     WorkerUnreachableError: (CourierError.NO_WORKER, "the site's worker cannot be reached"),
     WorkerTooSlowError: (CourierError.TOO_SLOW, "the site's worker gave no answer in time"),
-    FrameError: (CourierError.BAD_MESSAGE, "the site's worker and courier do not keep to the same framing"),
+    FrameError: (
+        CourierError.BAD_MESSAGE,
+        "the site's worker and courier are not of one version: install the same for both",
+    ),
     ValueError: (CourierError.BAD_MESSAGE, "the courier was sent something that is no message of this protocol"),
     KeyError: (CourierError.NOT_CONFIGURED, "the node's configuration must name 'site' and 'socket'"),
 }

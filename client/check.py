@@ -15,6 +15,7 @@ from client.faults import Fault, FaultList, count_reasons
 from client.leaks import shared_content
 from client.manifest import Row, open_manifest
 from client.outline import OutlineError, View, in_pane, read_outline
+from client.policy_file import PolicyFile
 from client.reads import read_reads
 from client.suggestions import Suggestion
 
@@ -47,10 +48,11 @@ class CheckReport:
 
 
 def check_site(folder: Path, on_progress: OnProgress | None = None, workers: int = 2) -> CheckReport:
-    """Reads site.yaml, the tables, and of every row the outline and the head of each clip.
+    """Reads site.yaml, policy.yaml, the tables, and of every row the outline and the head of each clip.
 
     workers: threads; the report does not depend on them. Raises nothing for a fault: the report holds them all.
     """
+    of_policy = PolicyFile(folder).edition().faults
     try:
         site = load_site(folder)
     except FaultList as error:
@@ -72,7 +74,7 @@ def check_site(folder: Path, on_progress: OnProgress | None = None, workers: int
     reads, unreadable = read_reads(site, {entry.lesion_id for entry in manifest.entries if entry.lesion_id})
     return CheckReport(
         usable=len(usable),
-        faults=(*_secret_faults(site), *ordered, *unreadable),
+        faults=(*(of_policy.faults if of_policy else ()), *_secret_faults(site), *ordered, *unreadable),
         cohorts=dict(Counter(row.cohort for row in usable)),
         types=dict(Counter(row.label or "blank" for row in usable)),
         reads=len(reads),

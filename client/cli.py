@@ -16,16 +16,19 @@ from rich.table import Table
 from ceus_models.exits import run_cli
 from ceus_models.failures import ExpectedError
 from ceus_models.processing import Processing, load_processing
+from client.audit_commands import app as audit_app
 from client.cache import sheets_of
 from client.check import CheckReport, check_site
 from client.check_page import write_page
 from client.config import SiteConfig, load_site
+from client.enrolment_commands import add_commands
 from client.faults import Fault, FaultList, as_json, count_reasons
 from client.features import IndexReport, TooManySkippedError, index
 from client.look import as_json as look_json
 from client.manifest import Row, read_manifest
 from client.progress import shown
 from client.sheets import Drawing, draw_site
+from client.standing_commands import app as standing_app
 from client.starting import start_site
 from client.suggestions import write_suggestions
 
@@ -129,6 +132,11 @@ def show_command(
         _out().print(f"[yellow]to be looked at[/]: {drawn.doubtful}, first and red on the contact sheet")
     if drawn.pages:
         _out().print(f"contact sheet: {', '.join(path.name for path in drawn.pages)}", soft_wrap=True)
+
+
+add_commands(app)
+app.add_typer(standing_app)
+app.add_typer(audit_app)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""The site's own file, `site.yaml`: where things lie, how its screens look, and what it allows."""
+"""The site's own file, `site.yaml`: where things lie and how its screens look."""
 
 from __future__ import annotations
 
@@ -7,18 +7,13 @@ import hmac
 import os
 import secrets
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from pydantic import ValidationError
 
 from ceus_models.failures import ExpectedError
-from ceus_models.lined_yaml import Key, LinedYaml, LinedYamlError, read_lined_yaml
-from client.faults import Fault, FaultList
+from client.form_faults import read_form
 from client.manufacturers import UNKNOWN, manufacturer_name
-from client.policy import Policy
 from client.site_form import CHANNELS, DateOrder, Encoding, ScreenForm, SiteForm
 from client.tint import Tint
 
@@ -50,7 +45,7 @@ class Screen:
 
 @dataclass(frozen=True, slots=True)
 class SiteConfig:
-    """A hospital folder, checked. Paths are absolute; `work` holds cache, memory and logs.
+    """A hospital folder, checked. Paths are absolute; `work` holds cache, memory and logs, `records` the audit.
 
     max_skipped: share of the lesions that may be unusable before `index` stops · reads: the table of diagnoses, which
     need not exist · encoding: of CSV files · dates: how 03/04/2021 is meant, None = it is a fault · labels: column →
@@ -65,7 +60,7 @@ class SiteConfig:
     work: Path
     max_skipped: float
     screens: tuple[Screen, ...]
-    policy: Policy
+    records: Path
     reads: Path
     encoding: Encoding
     dates: DateOrder | None
@@ -75,19 +70,7 @@ class SiteConfig:
 
 def load_site(folder: Path) -> SiteConfig:
     """Reads FOLDER/site.yaml. Raises FaultList with every fault of the file and its line."""
-    try:
-        document = read_lined_yaml(folder / SITE_FILE)
-    except LinedYamlError as error:
-        remedy = "compare it with the site.yaml that `ceus-site init` writes"
-        raise FaultList([_fault(error.line, "", error.rule, "", remedy)]) from None
-    faults = list(_repeated(document))
-    try:
-        checked = SiteForm.model_validate(document.values)
-    except ValidationError as error:
-        raise FaultList(sorted([*faults, *_invalid(error, document)], key=lambda f: f.row or 0)) from None
-    if faults:
-        raise FaultList(faults)
-    return _site(checked, folder.resolve())
+    return _site(read_form(folder / SITE_FILE, SiteForm.model_validate), folder.resolve())
 
 
 def screens_for(site: SiteConfig, manufacturer: str) -> tuple[Screen, ...]:
@@ -155,7 +138,7 @@ def _site(form: SiteForm, folder: Path) -> SiteConfig:
         work=folder / form.work,
         max_skipped=form.max_skipped,
         screens=tuple(map(_screen, form.screens)),
-        policy=Policy(**form.policy.model_dump()),
+        records=folder / form.records,
         reads=folder / form.reads,
         encoding=form.encoding,
         dates=form.dates,
@@ -168,37 +151,3 @@ def _screen(form: ScreenForm) -> Screen:
     any_maker = form.manufacturer.strip() == ANY_MAKER
     name = ANY_MAKER if any_maker else manufacturer_name(form.manufacturer)
     return Screen(name, form.rows, form.columns, form.contrast, form.bmode, form.tint, form.dynamic_range_db)
-
-
-_REMEDIES = {
-    "extra_forbidden": "remove the key, or correct its spelling",
-    "missing": "add the key; the site.yaml that `ceus-site init` writes shows it",
-}
-
-
-def _fault(line: int | None, column: str, rule: str, value: str, remedy: str) -> Fault:
-    return Fault(SITE_FILE, line, column, "bad-site-file", rule, value, remedy)
-
-
-def _repeated(document: LinedYaml) -> Iterator[Fault]:
-    for path, line in document.repeated:
-        yield _fault(line, _dotted(path), "a key stands once", "it twice", "remove one of the two")
-
-
-def _invalid(error: ValidationError, document: LinedYaml) -> Iterator[Fault]:
-    for item in error.errors(include_url=False, include_context=False):
-        kind, path = item["type"], item["loc"]
-        rule = item["msg"].removeprefix("Value error, ")
-        unshown = kind in ("missing", "extra_forbidden", "value_error")
-        value = "" if unshown else _brief(item["input"])
-        remedy = _REMEDIES.get(kind, "correct the value; the site.yaml that `ceus-site init` writes shows one")
-        yield _fault(document.line_of(path), _dotted(path), rule, value, remedy)
-
-
-def _brief(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def _dotted(path: Key) -> str:
-    return ".".join(map(str, path))

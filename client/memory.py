@@ -69,6 +69,16 @@ class SiteMemory:
         for old in [*done[:-KEPT_ROUNDS], *(r for r in rounds if r > task.round)]:
             (self._local(task, net) / f"{stage}-{old:06d}.safetensors").unlink(missing_ok=True)
 
+    def forget(self, study: str) -> None:
+        """Delete what belongs to a study ("" for all): its BatchNorm states, and all answers of frozen sub-models.
+
+        Those answers are kept by the sub-models' digest, not by study; another study's site asks for its own again.
+        """
+        local = self.folder / "local"
+        for path in (*local.glob(f"{_short(study)}-*/**/*" if study else "**/*"), *self.folder.glob("frozen/*")):
+            if path.is_file():
+                path.unlink(missing_ok=True)
+
     def _local(self, task: Task, net: str) -> Path:
         return self.folder / "local" / f"{_short(task.study)}-{task.seed}" / net.replace("/", "_")
 
@@ -82,12 +92,16 @@ class SiteMemory:
 
 @dataclass(frozen=True)
 class Place:
-    """Where work is done: the site's name, its memory, its device, and the fewest lesions it speaks of."""
+    """Where work is done: the site's name, its memory, its device, and the fewest lesions it speaks of.
+
+    minimum: lesions of a cohort or net · cell: lesions of one kind within it.
+    """
 
     site: str
     memory: SiteMemory
     device: torch.device = CPU
     minimum: int = 1
+    cell: int = 1
 
 
 def _short(text: str) -> str:

@@ -3,25 +3,65 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from ceus_models.processing import Processing
-from client.config import load_site
+from client.audit import Audit
+from client.config import SiteConfig, load_site
+from client.machine import bound, device_of
+from client.memory import SiteMemory
+from client.office import Office
+from client.policy import Consent
+from client.policy_file import PolicyFile, load_policy
 from client.samples import load_samples
 from client.site import Site, silent
+from client.trail import Trail, open_trail
 
 
-def open_site(folder: Path, processing: Processing, on_fault: Callable[[str], None] = silent) -> Site:
-    """The site of an indexed folder; the folder's name is the site's.
+def open_site(
+    folder: Path, processing: Processing, on_fault: Callable[[str], None] = silent, audited: bool = False
+) -> Site:
+    """The site of an indexed folder, under its policy as it is now; the folder's name is the site's.
 
-    Raises ExpectedError (FaultList for site.yaml) where the folder or its index is not in order.
+    audited: whether it keeps an audit. A simulation does not: every entry waits for the disk.
+    Raises ExpectedError (FaultList for site.yaml and policy.yaml) where the folder or its index is not in order.
     """
     config = load_site(folder)
+    trail = open_trail(Audit(config.records)) if audited else None
+    return _opened(config, processing, load_policy(config.folder), trail, on_fault)
+
+
+def open_own_site(folder: Path, processing: Processing, log: Callable[[str], None]) -> Site:
+    """The site as its hospital runs it: audited, paused and withdrawn by its commands, bound by its policy's machine.
+
+    A changed policy.yaml holds from the next task on; another list of graphics cards needs a new start.
+    Raises ExpectedError as `open_site`, and AuditError where the audit was changed.
+    """
+    config = load_site(folder)
+    device = device_of(load_policy(config.folder).machine)
+    trail = open_trail(Audit(config.records))
+    office = Office(
+        file=PolicyFile(config.folder),
+        records=config.records,
+        memory=SiteMemory(config.work / "memory"),
+        trail=trail,
+        on_policy=lambda policy: bound(policy.machine, device),
+        log=log,
+    )
+    office.policy()
+    return replace(_opened(config, processing, office, trail, log), device=device)
+
+
+def _opened(
+    config: SiteConfig, processing: Processing, policy: Consent, trail: Trail | None, on_fault: Callable[[str], None]
+) -> Site:
     return Site(
         name=config.folder.name,
         samples=load_samples(config, processing),
         processing=processing.digest(),
-        policy=config.policy,
+        policy=policy,
         memory=config.work / "memory",
         on_fault=on_fault,
+        trail=trail,
     )

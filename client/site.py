@@ -14,8 +14,10 @@ import torch
 from ceus_models.nets import CPU
 from ceus_models.sample import Sample
 from ceus_models.wire import PROTOCOL, Refusal, Task, Update
+from client.audit import AuditError
 from client.memory import Place, SiteMemory
-from client.policy import Declined, Policy
+from client.policy import Consent, Declined, Policy
+from client.trail import Trail
 from client.work import WORK
 
 
@@ -27,37 +29,71 @@ def silent(report: str) -> None:
 class Site:
     """One client.
 
-    samples: all lesions of the site · processing: digest of the settings that made them · memory: a folder ·
-    on_fault: told where an unexpected error happened (type, files and lines; never a value).
+    samples: all lesions of the site · processing: digest of the settings that made them · policy: who says yes or no,
+    a fixed policy or the hospital's office · memory: a folder · on_fault: told where an unexpected error happened
+    (type, files and lines; never a value) · trail: the audit, None where a simulation has none.
     """
 
     name: str
     samples: Sequence[Sample]
     processing: str
-    policy: Policy
+    policy: Consent
     memory: Path
     device: torch.device = CPU
     on_fault: Callable[[str], None] = silent
+    trail: Trail | None = None
 
     def handle(self, task: Task) -> Update | Refusal:
-        """The answer to a task; never raises. The same task gets the same answer however often it is asked."""
+        """The answer to a task; never raises. The same task gets the same answer however often it is asked.
+
+        Where there is an audit, the answer is in it before it leaves, and none leaves that cannot be written down.
+        """
+        answer = self._guarded(lambda: self._answer(task))
+        return self._guarded(lambda: self._written(task, answer))
+
+    def refused(self, refusal: Refusal) -> None:
+        """Write down a refusal of what was no task. Never raises: nothing of the site leaves with it."""
+        self._guarded(lambda: self._written(None, refusal))
+
+    def _guarded(self, work: Callable[[], Update | Refusal]) -> Update | Refusal:
+        """What the work gives, or a refusal for whatever it raises."""
         try:
-            self._check(task)
-            sums, weight = WORK[task.kind](task, self._chosen(task), self._place)
-            return Update(self.name, sums, weight)
+            return work()
         except Declined as no:
             return Refusal(self.name, no.reason, no.code)
+        except AuditError as error:
+            self.on_fault(str(error))
+            return Refusal(self.name, "this site cannot write its audit, so nothing leaves; its log says why", "error")
         except Exception as error:
             # an exception's text may quote a file or a value, so it stays here
             self.on_fault(_where(error))
+            if _of_memory(error):
+                return Refusal(
+                    self.name, "the task needs more memory than this site's machine, or policy, has", "error"
+                )
             return Refusal(self.name, f"unexpected {type(error).__name__}; the site's log says where", "error")
 
     @cached_property
-    def _place(self) -> Place:
-        return Place(self.name, SiteMemory(self.memory), self.device, self.policy.minimum_lesions)
+    def _memory(self) -> SiteMemory:
+        return SiteMemory(self.memory)
+
+    def _answer(self, task: Task) -> Update:
+        policy = self.policy.admit(task)
+        self._check(task)
+        if self.trail:
+            self.trail.asked(task)
+        place = Place(self.name, self._memory, self.device, policy.minimum_lesions, policy.minimum_cell)
+        sums, weight = WORK[task.kind](task, self._chosen(task, policy), place)
+        self.policy.release(task)
+        return Update(self.name, sums, weight)
+
+    def _written(self, task: Task | None, answer: Update | Refusal) -> Update | Refusal:
+        if self.trail:
+            self.trail.told(task, answer)
+        return answer
 
     def _check(self, task: Task) -> None:
-        """Raises Declined for a task of another protocol or processing, or that the policy refuses."""
+        """Raises Declined for a task of another protocol or processing."""
         spoken = task.inputs.get("protocol")
         if spoken is not None and int(spoken) != PROTOCOL:
             raise Declined(
@@ -70,17 +106,20 @@ class Site:
                 f"this site's lesions were made with processing {self.processing[:12]}, the plan's is "
                 f"{task.processing[:12]}: index again with the plan's settings",
             )
-        if reason := self.policy.refuses(task):
-            raise Declined("policy", reason)
 
-    def _chosen(self, task: Task) -> list[Sample]:
+    def _chosen(self, task: Task, policy: Policy) -> list[Sample]:
         """Lesions of the task's cohorts (none named: all), without cohorts below the policy's minimum."""
         asked = [s for s in self.samples if not task.cohorts or s.cohort in task.cohorts]
         sizes = Counter(s.cohort for s in asked)
-        enough = [s for s in asked if sizes[s.cohort] >= self.policy.minimum_lesions]
+        enough = [s for s in asked if sizes[s.cohort] >= policy.minimum_lesions]
         if not enough:
             raise Declined("no_lesions", "this site has no, or too few, lesions in the cohorts of the task")
         return enough
+
+
+def _of_memory(error: Exception) -> bool:
+    """torch says so in words only: on the processor it raises a plain RuntimeError."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def _where(error: BaseException) -> str:

@@ -9,8 +9,6 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 from client.columns import CLOSED, LESIONS, READS
 from client.tint import BRIGHTEST, TINTS
 
-TaskKind = Literal["hello", "tally", "train", "evaluate"]
-TASK_KINDS: tuple[TaskKind, ...] = ("hello", "tally", "train", "evaluate")
 DateOrder = Literal["day-first", "month-first"]
 Encoding = Literal["utf-8", "gb18030"]
 CHANNELS = ("red", "green", "blue")
@@ -72,15 +70,6 @@ class TintForm(_Form):
         return self
 
 
-class PolicyForm(_Form):
-    """What the coordinator may ask."""
-
-    kinds: tuple[TaskKind, ...] = TASK_KINDS
-    max_epochs: Annotated[_Whole, Field(ge=0, le=1000)] = 10
-    max_learning_rate: Annotated[_Number, Field(ge=0)] = 1.0
-    minimum_lesions: Annotated[_Whole, Field(ge=1)] = 1
-
-
 class SiteForm(_Form):
     """The whole file."""
 
@@ -94,10 +83,10 @@ class SiteForm(_Form):
     labels: dict[_Word, _Labels] = {}
     secret_file: _Text = "secret.key"
     work: _Text = ".ceus"
+    records: _Text = "records"
     max_skipped: Annotated[_Number, Field(ge=0, le=1)] = 0.2
     screens: tuple[ScreenForm, ...] = ()
     tints: dict[_Text, TintForm] = {}
-    policy: PolicyForm = PolicyForm()
 
     @field_validator("tints")
     @classmethod

@@ -11,6 +11,7 @@ from pathlib import Path
 from ceus_models.failures import ExpectedError
 from client.columns import LESIONS, READS, Column
 from client.config import SITE_FILE
+from client.policy_file import POLICY_FILE
 
 FOLDERS = ("clips", "outlines")
 TABLE_FILE, READS_FILE = "lesions.csv", "reads.csv"
@@ -34,10 +35,11 @@ def start_site(folder: Path) -> tuple[Path, ...]:
 
 
 def _forms() -> Mapping[str, bytes]:
-    example = resources.files("client").joinpath("site.example.yaml").read_bytes()
+    examples = resources.files("client")
     row = [column.example for column in LESIONS]
     return {
-        SITE_FILE: example,
+        SITE_FILE: examples.joinpath("site.example.yaml").read_bytes(),
+        POLICY_FILE: examples.joinpath("policy.example.yaml").read_bytes(),
         TABLE_FILE: _csv([_header(LESIONS), row]),
         READS_FILE: _csv([_header(READS)]),
     }

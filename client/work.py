@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -39,7 +40,7 @@ def tally(task: Task, samples: Sequence[Sample], place: Place) -> Sums:
     """The statistics of `client.tally`, under `C|`."""
     sums: dict[str, Tensor] = {}
     for cohort, cases in by_cohort(samples).items():
-        sums |= prefixed(tally_of(cases), f"{cohort}|")
+        sums |= prefixed(tally_of(cases, place.cell), f"{cohort}|")
     return sums, float(len(samples))
 
 
@@ -56,14 +57,18 @@ def train(task: Task, samples: Sequence[Sample], place: Place) -> Sums:
 
 
 def evaluate(task: Task, samples: Sequence[Sample], place: Place) -> Sums:
-    """The counts of `client.scoring` under `C|<net>|`, of the lesions that have a right answer for the net."""
+    """The counts of `client.scoring` under `C|<net>|`, of the lesions that have a right answer for the net.
+
+    A class with fewer lesions than the site's minimum cell is left out: its histogram would be nearly those lesions.
+    """
     sums: dict[str, Tensor] = {}
     used: set[str] = set()
     for cohort, cases in by_cohort(samples).items():
         draws = np.stack([poisson_weights(task.seed, s.key, task.replicates) for s in cases])  # (n 1+R)
         for net in task.nets:
             answers = [target_of(net, s) for s in cases]
-            rows = [i for i, answer in enumerate(answers) if answer is not None]
+            held = Counter(answers)
+            rows = [i for i, answer in enumerate(answers) if answer is not None and held[answer] >= place.cell]
             if len(rows) < max(1, place.minimum):
                 continue
             weights = class_weights(net, max(2, outputs_of(net)), recipe_of(task), CPU).double().numpy()

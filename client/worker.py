@@ -6,27 +6,36 @@ one: whatever arrives, it gives back an update or a refusal in words of ours, an
 
 from __future__ import annotations
 
+import errno
+import importlib.metadata
 import os
+import platform
+import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Protocol
 
 import torch
 import typer
 
-from ceus_models.encoding import WireError, decode, encode
+from ceus_models.encoding import MAX_REASON, WireError, clean, decode, encode
 from ceus_models.exits import run_cli
 from ceus_models.failures import ExpectedError
-from ceus_models.processing import load_processing
-from ceus_models.wire import Refusal, Task, Update
-from client.courier import MAX_MESSAGE_BYTES, FrameError, receive_frame, send_frame
-from client.opening import open_site
+from ceus_models.processing import Processing, load_processing
+from ceus_models.wire import PROTOCOL, Refusal, Task, Update
+from client.courier import FRAMING, MAX_MESSAGE_BYTES, NOTICE, Frame, FrameError, receive_frame, send_frame
+from client.opening import open_own_site
+from client.pace import Pace
+from client.site import Site
 
 _LONGEST_PATH = 100  # bytes; the kernel's own limit is 108
 _OWNER_AND_GROUP = 0o117  # umask: the courier may be another user of the same group
+_PASSING = {errno.ECONNABORTED, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
 class Handler(Protocol):
@@ -44,11 +53,22 @@ class Handler(Protocol):
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds of one exchange over the socket: bytes of a task, seconds to read it and to write the answer."""
+    """Bounds of one exchange over the socket, and of all of them.
+
+    task_bytes: of a task · read_s, write_s: seconds to read it and to write the answer · idle_s: to wait for its next
+    piece · burst, per_second: requests taken at once, and steadily: each may write a kilobyte to log and audit.
+    """
 
     task_bytes: int = MAX_MESSAGE_BYTES
     read_s: float = 120.0
     write_s: float = 120.0
+    idle_s: float = 5.0
+    burst: int = 300
+    per_second: float = 2.0
+
+
+class Stopped(BaseException):
+    """The worker was told to end (SIGTERM). No handler of errors catches it."""
 
 
 LIMITS = Limits()
@@ -62,8 +82,10 @@ def main(
     socket_path: Annotated[Path, typer.Option("--socket", help="Where to listen.")],
 ) -> None:
     """Answer the courier's tasks for one site, until stopped."""
-    torch.set_num_threads(1)  # the same numbers on every machine, and no fight for cores
-    serve(socket_path, open_site(folder, load_processing(plan), told))
+    processing = load_processing(plan)
+    site = open_own_site(folder, processing, told)
+    with _audited(site, processing):
+        serve(socket_path, site, log=told, on_refusal=site.refused)
 
 
 def told(line: str) -> None:
@@ -71,14 +93,70 @@ def told(line: str) -> None:
     print(line, flush=True)
 
 
-def serve(socket_path: Path, site: Handler, limits: Limits = LIMITS, log: Callable[[str], None] = told) -> None:
-    """Answer tasks one at a time, for ever. Raises ExpectedError if the socket cannot be opened."""
+def nobody(refusal: Refusal) -> None:
+    """Write no refusal down."""
+
+
+def serve(
+    socket_path: Path,
+    site: Handler,
+    limits: Limits = LIMITS,
+    log: Callable[[str], None] = told,
+    on_refusal: Callable[[Refusal], None] = nobody,
+) -> None:
+    """Answer tasks one at a time, for ever. on_refusal: told of every refusal of what was no task.
+
+    Raises ExpectedError if the socket cannot be opened.
+    """
+    pace = Pace(limits.burst, limits.per_second)
     with listener(socket_path) as server:
         log(f"worker of {site.name}: listening")
         while True:
-            connection, _ = server.accept()
+            connection = _accepted(server)
+            if connection is None:
+                log(f"worker of {site.name}: too few resources to take a connection; trying again")
+                continue
+            pace.wait()
             with connection:
-                log(f"worker of {site.name}: {_exchange(connection, site, limits)}")
+                log(f"worker of {site.name}: {_exchange(connection, site, limits, on_refusal)}")
+
+
+@contextmanager
+def _audited(site: Site, processing: Processing) -> Iterator[None]:
+    """The audit holds when the worker began, with which versions, and that it ended as told."""
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        raise Stopped
+
+    signal.signal(signal.SIGTERM, stop)
+    if site.trail:
+        site.trail.started(
+            fedceus=importlib.metadata.version("fedceus"),
+            protocol=str(PROTOCOL),
+            framing=str(FRAMING),
+            processing=processing.digest(),
+            python=platform.python_version(),
+            torch=torch.__version__,
+        )
+    try:
+        yield
+    except (Stopped, KeyboardInterrupt) as told_to:
+        if site.trail:
+            site.trail.stopped()
+        told(f"worker of {site.name}: stopped")
+        if isinstance(told_to, KeyboardInterrupt):
+            raise
+
+
+def _accepted(server: socket.socket) -> socket.socket | None:
+    """The next connection; None where the machine has no resources for one at the moment."""
+    try:
+        return server.accept()[0]
+    except OSError as error:
+        if error.errno not in _PASSING:
+            raise
+        time.sleep(0.5)
+        return None
 
 
 def listener(socket_path: Path) -> socket.socket:
@@ -103,25 +181,33 @@ def listener(socket_path: Path) -> socket.socket:
 
 def _is_served(socket_path: Path) -> bool:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(2.0)
         try:
             probe.connect(str(socket_path))
+        except (TimeoutError, BlockingIOError):
+            return True  # its queue is full
         except OSError:
             return False
         return True
 
 
-def _exchange(connection: socket.socket, site: Handler, limits: Limits) -> str:
+def _exchange(
+    connection: socket.socket, site: Handler, limits: Limits, on_refusal: Callable[[Refusal], None] = nobody
+) -> str:
     """One request and its answer; a line for the site's log. Never raises for what the other side does."""
     start = time.monotonic()
     try:
-        data = receive_frame(connection, start + limits.read_s, limits.task_bytes)
-        answer, asked = _answer(data, site)
+        message, asked = _read(receive_frame(connection, start + limits.read_s, limits.task_bytes, limits.idle_s), site)
     except FrameError as error:
-        answer, asked = Refusal(site.name, str(error), "error"), "a frame that breaks the rules"
+        message, asked = Refusal(site.name, str(error), "error"), "a frame that breaks the rules"
+    except MemoryError:
+        reason = "the message is larger than this site's memory, or its policy, allows"
+        message, asked = Refusal(site.name, reason, "error"), "a frame of that size"
     except TimeoutError:
-        return f"a request was not complete within {limits.read_s:.0f} s and was dropped"
+        return "a request was not complete in time and was dropped"
     except OSError:
         return "a connection was closed without a request"
+    answer = _answer(message, site, on_refusal)
     said = _said(answer)
     try:
         send_frame(connection, encode(answer), time.monotonic() + limits.write_s)
@@ -136,19 +222,31 @@ def _said(answer: Update | Refusal) -> str:
     return f"update of weight {answer.weight:g}"
 
 
-def _answer(data: bytearray, site: Handler) -> tuple[Update | Refusal, str]:
-    """The answer to one message, and what the message was."""
+def _answer(message: Task | Refusal, site: Handler, on_refusal: Callable[[Refusal], None]) -> Update | Refusal:
+    """The site's answer to a task; a refusal of what was none is written down and given back."""
+    if isinstance(message, Refusal):
+        on_refusal(message)
+        return message
     try:
-        task = decode(data)
+        return site.handle(message)
+    except (Exception, SystemExit) as error:  # a bug; its text may quote a file or a patient, so it stays out
+        return Refusal(site.name, f"the worker failed on this task ({type(error).__name__})", "error")
+
+
+def _read(frame: Frame, site: Handler) -> tuple[Task | Refusal, str]:
+    """The task in a frame, or the refusal that it deserves; and what it was, for the log."""
+    if frame.kind == NOTICE:
+        text = clean(frame.data[:MAX_REASON].decode(errors="replace"), MAX_REASON)
+        return Refusal(site.name, f"the courier refused: {text}", "policy"), "a notice"
+    try:
+        message = decode(frame.data)
     except WireError as error:
         return Refusal(site.name, str(error), "error"), "a message that cannot be read"
-    if not isinstance(task, Task):
-        return Refusal(site.name, "a worker takes tasks only", "error"), f"a {type(task).__name__}"
-    asked = f"{task.kind} {task.stage} {task.round}"
-    try:
-        return site.handle(task), asked
-    except (Exception, SystemExit) as error:  # a bug; its text may quote a file or a patient, so it stays out
-        return Refusal(site.name, f"the worker failed on this task ({type(error).__name__})", "error"), asked
+    except Exception as error:  # whatever the bytes did to the reader: they end here
+        return Refusal(site.name, f"the message cannot be read ({type(error).__name__})", "error"), "a message"
+    if isinstance(message, Task):
+        return message, f"{message.kind} {message.stage} {message.round}"
+    return Refusal(site.name, "a worker takes tasks only", "error"), f"a {type(message).__name__}"
 
 
 if __name__ == "__main__":

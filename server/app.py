@@ -40,6 +40,16 @@ def settings_of(run_config: Mapping[str, str | int | float | bool]) -> Settings:
     return Settings(Path(str(run_config["plan"])), Path(str(run_config["out"])), int(seed), int(sites))
 
 
+def check_approved(run_config: Mapping[str, str | int | float | bool], digest: str) -> None:
+    """Raises ExpectedError for a plan that is not the one in the bundle that the sites approved ("": in none)."""
+    approved = run_config.get("plan-digest") or digest
+    if approved != digest:
+        raise ExpectedError(
+            f"the plan's digest is {digest[:16]}, the bundle that the sites approved has {str(approved)[:16]}: run "
+            "`ceus-coordinator init`, send the sites the new bundle, and start again when they have approved it"
+        )
+
+
 @app.main()
 def main(grid: Grid, context: Context) -> None:
     """The whole study; its checkpoints and its journal are in the run's folder."""
@@ -47,6 +57,7 @@ def main(grid: Grid, context: Context) -> None:
     journal = Journal(settings.out)
     try:
         plan = load_plan(settings.plan)
+        check_approved(context.run_config, plan.digest())
         with journal.held():
             run(plan, flower_link(grid, settings.sites), Store(settings.out), settings.seed, journal.tell)
     except ExpectedError as error:

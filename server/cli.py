@@ -12,6 +12,7 @@ from rich.table import Table
 
 from ceus_models.exits import run_cli
 from ceus_models.failures import ExpectedError
+from server.enrolment_commands import add_commands
 from server.plan import load_plan
 from server.report.page import report_html
 from server.report.table import print_results
@@ -47,6 +48,9 @@ def report_command(
     console = Console()
     print_results(found, console)
     console.print(f"report: {page}", soft_wrap=True)
+
+
+add_commands(app)
 
 
 def _read(path: Path) -> dict[str, Any]:

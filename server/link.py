@@ -17,7 +17,14 @@ from typing import TypeVar
 from flwr.app import Message, RecordDict
 from flwr.common.constant import ErrorCode, Status, SubStatus
 from flwr.common.serde import fab_to_proto, user_config_to_proto
-from flwr.proto.control_pb2 import ListRunsRequest, StartRunRequest, StopRunRequest
+from flwr.proto.control_pb2 import (
+    ListNodesRequest,
+    ListRunsRequest,
+    RegisterNodeRequest,
+    StartRunRequest,
+    StopRunRequest,
+    UnregisterNodeRequest,
+)
 from flwr.serverapp import Grid
 from flwr.supercore.control import ControlHttpClient
 from flwr.supercore.fab import Fab
@@ -35,7 +42,7 @@ _FAULTS: dict[int, str] = {
     ErrorCode.MESSAGE_UNAVAILABLE: "the message was lost on the way",
     ErrorCode.REPLY_MESSAGE_UNAVAILABLE: "its answer was lost on the way",
     ErrorCode.NODE_UNAVAILABLE: "its node went away",
-    ErrorCode.INVALID_FAB: "it has not approved the coordinator's bundle",
+    ErrorCode.INVALID_FAB: "its runner refused the bundle or the run's settings: its IT must run `ceus-site approve`",
     ErrorCode.CLIENT_APP_CRASHED: "its courier crashed",
     CourierError.NOT_CONFIGURED: "its node's configuration names no worker",
     CourierError.NO_WORKER: "its worker cannot be reached",
@@ -150,14 +157,16 @@ plan = ""
 out = ""
 seed = 0
 sites = 0
+federation = "{federation}"
+plan-digest = "{plan_digest}"
 """
 
 
-def bundle(server_app: str = SERVER_APP) -> bytes:
+def bundle(server_app: str = SERVER_APP, federation: str = "", plan_digest: str = "") -> bytes:
     """What Flower ships to every site: run settings and no code. The same bytes on every machine, so that a site's IT
-    approves one digest; the settings themselves travel beside it.
+    approves one digest, of this federation and this plan; the settings of a run travel beside it.
     """
-    settings = _BUNDLE.format(server_app=server_app).encode()
+    settings = _BUNDLE.format(server_app=server_app, federation=federation, plan_digest=plan_digest).encode()
     listing = f"pyproject.toml,{hashlib.sha256(settings).hexdigest()},{len(settings) * 8}".encode()
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as file:
@@ -215,6 +224,19 @@ class Control:
     def stop(self, run: int) -> None:
         """End a run."""
         self._call(lambda: self._client.StopRun(StopRunRequest(run_id=run)))
+
+    def keys(self) -> dict[bytes, int]:
+        """Public key (PEM) → node, of all nodes that are registered."""
+        listed = self._call(lambda: list(self._client.ListNodes(ListNodesRequest()).nodes_info))
+        return {bytes(node.public_key): int(node.node_id) for node in listed if node.status != "unregistered"}
+
+    def admit(self, public_key: bytes, site: str) -> None:
+        """Let the node with this key (PEM) in. Flower never takes a key again that was dismissed."""
+        self._call(lambda: self._client.RegisterNode(RegisterNodeRequest(public_key=public_key, name=site)))
+
+    def dismiss(self, node: int) -> None:
+        """Shut a node out for good."""
+        self._call(lambda: self._client.UnregisterNode(UnregisterNodeRequest(node_id=node)))
 
     def _call(self, call: Callable[[], T]) -> T:
         try:

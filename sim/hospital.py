@@ -18,7 +18,7 @@ import numpy as np
 from ceus_models.failures import ExpectedError
 from ceus_models.seeds import seed_of
 from sim.outlining import drawn, on_screen, write_mask, write_polygon
-from sim.paperwork import columns_of, write_site, write_table
+from sim.paperwork import columns_of, write_policy, write_site, write_table
 from sim.patients import Case
 from sim.phantom import Film, LesionDraw, PhantomSettings, Truth, draw_lesion
 from sim.recording import Form, Geometry, Identity, Syntax, write_dicom, write_video
@@ -26,7 +26,7 @@ from sim.render import render
 from sim.scanner import MAKERS, Caption, Layout, Maker, compose, layout_of
 from sim.truth import write_truth
 
-VERSION = 2
+VERSION = 3
 """Raised whenever the same settings would give other files, so that an old folder is never reused."""
 MARKER = ".phantom.json"
 DICOM_SHARE, AVI_SHARE = 0.70, 0.15
@@ -80,6 +80,7 @@ def write_hospital(
         truths[case.lesion_id] = truth
     write_table(part / "lesions.csv", rows)
     write_site(part / "site.yaml", center, cases, settings)
+    write_policy(part / "policy.yaml")
     _write_secret(part / "secret.key", center, seed)
     write_truth(truth_folder, folder.name, center, truths)
     (part / MARKER).write_text(json.dumps({"digest": digest}))

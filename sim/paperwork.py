@@ -1,4 +1,4 @@
-"""What a hospital keeps beside its videos: the table of lesions and the site's own file."""
+"""What a hospital keeps beside its videos: the table of lesions, the site's own file, and its policy."""
 
 from __future__ import annotations
 
@@ -74,14 +74,13 @@ def write_site(path: Path, center: int, cases: Sequence[Case], settings: Phantom
         "work": ".ceus",
         "max_skipped": 0.2,
         "screens": screens,
-        "policy": {
-            "kinds": ["hello", "tally", "train", "evaluate"],
-            "max_epochs": 10,
-            "max_learning_rate": 1.0,
-            "minimum_lesions": 1,
-        },
     }
     path.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
+
+
+def write_policy(path: Path) -> None:
+    """`policy.yaml` of a hospital that takes part in any study, with bounds that are the form's own."""
+    path.write_text(yaml.safe_dump({"schema": 1, "studies": "any"}, sort_keys=False), encoding="utf-8")
 
 
 def _template(name: str, contrast_only: bool, settings: PhantomSettings) -> dict[str, Any]:

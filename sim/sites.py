@@ -11,20 +11,25 @@ from ceus_models.sample import Sample
 from ceus_models.taxonomy import TEST_COHORTS
 from client.config import load_site
 from client.opening import open_site
+from client.policy_file import load_policy
 from client.samples import load_samples
 from client.site import Site
 
 
 @dataclass(frozen=True)
 class HospitalOpener:
-    """Opens the hospital of a site's name, the way its own worker would. Picklable."""
+    """Opens the hospital of a site's name, the way its own worker would, but for pauses and audit. Picklable.
+
+    audited: keep each site's audit as well; every entry of it waits for the disk.
+    """
 
     folders: Mapping[str, Path]
     processing: Processing
+    audited: bool = False
 
     def __call__(self, site: str) -> Site:
         """The site, with its samples mapped into memory."""
-        return open_site(self.folders[site], self.processing)
+        return open_site(self.folders[site], self.processing, audited=self.audited)
 
 
 @dataclass(frozen=True)
@@ -46,5 +51,5 @@ class PooledOpener:
         for name, config in configs.items():
             own = load_samples(config, self.processing)
             samples += [s for s in own if s.cohort in TEST_COHORTS or name in self.learns_from]
-        policy = next(iter(configs.values())).policy
+        policy = load_policy(next(iter(configs.values())).folder)
         return Site(site, samples, self.processing.digest(), policy, self.memory)

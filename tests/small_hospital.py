@@ -20,6 +20,7 @@ name: Hospital 40
 screens:
   - {manufacturer: "*", rows: 96, columns: 160, contrast: [0, 16, 80, 96], bmode: [80, 16, 160, 96]}
 """
+POLICY = "studies: any\n"
 UNITS = {"tumor_size": "cm", "AFP": "ng/mL", "ALB": "g/L", "TP": "g/L", "PLT": "10^9/L", "WBC": "10^9/L"}
 UNITS |= {"CEA": "ng/mL", "CA19-9": "U/mL", "CA125": "U/mL", "ALT": "U/L", "AST": "U/L", "age": "years"}
 HEADER = [f"{name} ({UNITS[name]})" if name in UNITS else name for name in COLUMNS]
@@ -55,6 +56,7 @@ class SmallHospital:
         (folder / "clips").mkdir()
         (folder / "outlines").mkdir()
         (folder / "site.yaml").write_text(SITE, encoding="utf-8")
+        (folder / "policy.yaml").write_text(POLICY, encoding="utf-8")
         write_avi(folder / "clips" / "0.avi")
         self.rows: list[dict[str, str]] = []
         for number in range(count):

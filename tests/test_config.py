@@ -28,7 +28,6 @@ screens:
     contrast: [0, 0, 400, 600]
     bmode: [400, 0, 800, 600]
     dynamic_range_db: 50
-policy: {max_epochs: 3, kinds: [hello, tally]}
 """
 
 
@@ -49,9 +48,7 @@ def test_a_good_file_becomes_frozen_types_with_absolute_paths(tmp_path: Path) ->
     assert (site.center, site.name, site.max_skipped) == (7, "Hospital 7", 0.1)
     assert site.table == tmp_path.resolve() / "lesions.csv"
     assert site.work == tmp_path.resolve() / ".ceus"
-    assert site.policy.kinds == ("hello", "tally")
-    assert site.policy.max_epochs == 3
-    assert site.policy.max_learning_rate == 1.0
+    assert site.records == tmp_path.resolve() / "records"
     assert site.screens[0].manufacturer == "GE"
     assert site.screens[1].bmode == (400, 0, 800, 600)
     assert site.screens[1].dynamic_range_db == 50.0
@@ -81,9 +78,7 @@ screens:
     rows: 480
     columns: 640
     contrast: [300, 20, 10, 400]
-policy:
-  max_epochs: 2.5
-  kinds: [train, gossip]
+policy: {}
 """
     assert faults_of(tmp_path, text) == {
         "schema": 1,
@@ -91,8 +86,7 @@ policy:
         "max_skiped": 4,
         "screens.0.columns": 8,
         "screens.1": 10,
-        "policy.max_epochs": 15,
-        "policy.kinds.1": 16,
+        "policy": 14,
     }
 
 

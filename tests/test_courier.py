@@ -20,6 +20,7 @@ from client.courier import (
     WorkerTooSlowError,
     WorkerUnreachableError,
     ask,
+    header,
     receive_frame,
     send_frame,
 )
@@ -64,7 +65,7 @@ def soon() -> float:
 
 
 def echo(connection: socket.socket) -> None:
-    send_frame(connection, [b"<", receive_frame(connection, soon()), b">"], soon())
+    send_frame(connection, [b"<", receive_frame(connection, soon()).data, b">"], soon())
 
 
 @pytest.mark.parametrize("size", [0, 1, 3_000_001])
@@ -81,7 +82,7 @@ def test_nobody_listens(folder: Path) -> None:
 def test_a_worker_that_hangs_up_is_unreachable_not_an_empty_answer(worker: Callable[[Talk], Path]) -> None:
     def half(connection: socket.socket) -> None:
         receive_frame(connection, soon())
-        connection.sendall((100).to_bytes(8, "little") + b"only this")
+        connection.sendall(header(100) + b"only this")
 
     with pytest.raises(WorkerUnreachableError):
         ask(worker(half), b"x", 5.0)
@@ -90,7 +91,7 @@ def test_a_worker_that_hangs_up_is_unreachable_not_an_empty_answer(worker: Calla
 def test_a_worker_that_drips_cannot_hold_the_courier(worker: Callable[[Talk], Path]) -> None:
     def drip(connection: socket.socket) -> None:
         receive_frame(connection, soon())
-        connection.sendall((1000).to_bytes(8, "little"))
+        connection.sendall(header(1000))
         for _ in range(8):  # every piece comes well within the time-out, the whole does not
             time.sleep(0.1)
             with suppress(BrokenPipeError):
@@ -105,7 +106,7 @@ def test_a_worker_that_drips_cannot_hold_the_courier(worker: Callable[[Talk], Pa
 def test_a_claimed_length_beyond_the_limit_is_refused_before_anything_is_read(worker: Callable[[Talk], Path]) -> None:
     def boast(connection: socket.socket) -> None:
         receive_frame(connection, soon())
-        connection.sendall((1 << 62).to_bytes(8, "little"))
+        connection.sendall(header(1 << 62))
 
     with pytest.raises(FrameError, match=str(1 << 62)):
         ask(worker(boast), b"x", 5.0)

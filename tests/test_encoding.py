@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import random
+import time
+import tracemalloc
 
 import pytest
 import safetensors.torch
@@ -124,11 +126,26 @@ BODY = {"type": "Update", "protocol": "1"}
             "rows",
         ),
         (forged({"a": {"dtype": "F32", "shape": [5], "data_offsets": [0, 16]}}), "do not match"),
-        (forged({"a": {"dtype": "F32", "shape": [-4], "data_offsets": [0, 16]}}), "do not match"),
+        (forged({"a": {"dtype": "F32", "shape": [-4], "data_offsets": [0, 16]}}), "not of this protocol"),
         (forged({"a": {"dtype": "F32", "shape": [2**40, 2**40], "data_offsets": [0, 16]}}), "do not match"),
         (forged({"a": {"dtype": "BF16", "shape": [8], "data_offsets": [0, 16]}}), "not of this protocol"),
         (forged({"b": {"dtype": "F32", "shape": [4], "data_offsets": [0, 16]}}), "do not match"),
         (forged({}, b"extra"), "belong to no tensor"),
+        (forged({"__metadata__": {**BODY, "type": ["Update"]}}), "no known type"),
+        (forged({"__metadata__": {**BODY, "body": {"site": "s"}}}), "says nothing"),
+        (forged({"__metadata__": {**BODY, "body": " " * (65 << 10)}}), "more than 65536"),
+        (forged({"__metadata__": {**BODY, "body": '{"site": "\ud800", "weight": 1, "spent": 0}'}}), "UTF-8|Update"),
+        (forged({"__metadata__": {**BODY, "body": '{"site": "a\\nb", "weight": 1, "spent": 0}'}}), "printable"),
+        (forged({"__metadata__": {**BODY, "body": json.dumps({"site": "s" * 300})}}), "at most 256"),
+        (forged({"a": {"dtype": "F32", "shape": [float("inf")], "data_offsets": [0, 16]}}), "not of this protocol"),
+        (forged({"a": {"dtype": "F32", "shape": ["4"], "data_offsets": [0, 16]}}), "not of this protocol"),
+        (forged({"a": {"dtype": "F32", "shape": [True, 4], "data_offsets": [0, 16]}}), "not of this protocol"),
+        (forged({"a": {"dtype": "F32", "shape": [1] * 9, "data_offsets": [0, 4]}}), "not of this protocol"),
+        (forged({"a": {"dtype": ["F32"], "shape": [4], "data_offsets": [0, 16]}}), "not of this protocol"),
+        (forged({"a": [1, 2, 3]}), "not of this protocol"),
+        (forged({"a": {"dtype": "U8", "shape": [0, 2**40, 2**40], "data_offsets": [0, 0]}}), "no memory holds"),
+        (forged({"n" * 300: {"dtype": "F32", "shape": [0], "data_offsets": [16, 16]}}), "at most 256"),
+        (forged({"\x1b[2J": {"dtype": "F32", "shape": [0], "data_offsets": [16, 16]}}), "printable"),
     ],
 )
 def test_forged_messages_are_refused_by_rule(raw: bytes, rule: str) -> None:
@@ -154,3 +171,57 @@ def test_a_rule_that_cannot_train_is_refused() -> None:
     raw = to_bytes(TASK).replace(b'epochs\\":1', b'epochs\\":0')
     with pytest.raises(WireError, match="epochs must be above 0"):
         decode(raw)
+
+
+def test_what_a_message_is_refused_for_can_be_shown_on_a_terminal() -> None:
+    odd = forged({"__metadata__": {**BODY, "protocol": "\x1b[2J\ud800" + "9" * 10_000}})
+    with pytest.raises(WireError) as caught:
+        decode(odd)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) <= 256
+    to_bytes(Refusal("site", str(caught.value)))
+
+
+def test_a_reason_is_cleaned_on_its_way() -> None:
+    there = decode(to_bytes(Refusal("site", "line\none\x1b[31m" + "x" * 5000)))
+    assert isinstance(there, Refusal)
+    assert there.reason.startswith("line?one?[31mxx")
+    assert len(there.reason) == 4000
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"[" * (4 << 20),
+        b"[" + b"[]," * (1 << 18) + b"[]]",
+        b"{" + b",".join(b'"%d":0' % n for n in range(400_000)) + b"}",
+        b'{"a":' * 500_000,
+        b"1" * (3 << 20),
+        b'{"a": {"dtype": "F32", "shape": [' + b"9" * 4000 + b'], "data_offsets": [0, 16]}}',
+        b'{"__metadata__": {"type": "Task", "protocol": "1", "body": "[' + b"1," * 20_000 + b'1]"}}',
+        b'{"__metadata__": {"type": "Task", "protocol": "1", "body": "' + b"[" * 60_000 + b'"}}',
+    ],
+    ids=["deep", "wide", "many keys", "deep tables", "long number", "long size", "long body", "deep body"],
+)
+def test_absurd_headers_cost_little_memory_and_time(head: bytes) -> None:
+    raw = len(head).to_bytes(8, "little") + head
+    tracemalloc.start()
+    begun = time.monotonic()
+    try:
+        with pytest.raises(WireError):
+            decode(raw)
+        assert tracemalloc.get_traced_memory()[1] < 256 << 20
+    finally:
+        tracemalloc.stop()
+    assert time.monotonic() - begun < 10
+
+
+def test_a_body_of_many_faults_is_not_listed_in_full() -> None:
+    body = json.dumps({"nets": [1] * 21_000})
+    tracemalloc.start()
+    try:
+        with pytest.raises(WireError, match="Task"):
+            decode(forged({"__metadata__": {"type": "Task", "protocol": "1", "body": body}}))
+        assert tracemalloc.get_traced_memory()[1] < 32 << 20
+    finally:
+        tracemalloc.stop()

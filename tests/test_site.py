@@ -7,13 +7,13 @@ import torch
 from toy_lesions import lesions, task, with_submodels
 
 from ceus_models.wire import PROTOCOL, LocalRule, Refusal, Task, Update
-from client.policy import Policy
+from client.policy import Caps, Policy
 from client.site import Site
 from client.work import WORK
 
 
 def site(folder: Path, policy: Policy | None = None, **changes: object) -> Site:
-    values = {"name": "site-01", "samples": lesions(6), "processing": "p1", "policy": policy or Policy()}
+    values = {"name": "site-01", "samples": lesions(6), "processing": "p1", "policy": policy or Policy("any")}
     return Site(**{**values, "memory": folder, **changes})
 
 
@@ -70,9 +70,9 @@ def test_hello_refuses_what_differs(changes: dict, code: str, text: str, tmp_pat
 @pytest.mark.parametrize(
     ("policy", "rule", "text"),
     [
-        (Policy(kinds=("hello",)), LocalRule(), "not train"),
-        (Policy(max_epochs=2), LocalRule(epochs=3), "epochs at 2"),
-        (Policy(max_learning_rate=0.01), LocalRule(), "learning_rate at 0.01"),
+        (Policy("any", kinds=("hello",)), LocalRule(), "kinds are hello, not train"),
+        (Policy("any", caps=Caps(max_epochs=2)), LocalRule(epochs=3), "caps.max_epochs is 2, the task's epochs is 3"),
+        (Policy("any", caps=Caps(max_learning_rate=0.01)), LocalRule(), "max_learning_rate is 0.01"),
     ],
 )
 def test_policy_is_the_hospitals(policy: Policy, rule: LocalRule, text: str, tmp_path: Path) -> None:
@@ -85,10 +85,10 @@ def test_policy_is_the_hospitals(policy: Policy, rule: LocalRule, text: str, tmp
 
 def test_a_cohort_below_the_minimum_is_not_spoken_of(tmp_path: Path) -> None:
     samples = [*lesions(6), *lesions(2, "validation", first=10)]
-    answer = site(tmp_path, Policy(minimum_lesions=3), samples=samples).handle(task("hello"))
+    answer = site(tmp_path, Policy("any", minimum_lesions=3), samples=samples).handle(task("hello"))
     assert isinstance(answer, Update)
     assert set(answer.sums) == {"training_a|lesions", "training_a|patients"}
-    strict = refused(site(tmp_path, Policy(minimum_lesions=7), samples=samples).handle(task("hello")))
+    strict = refused(site(tmp_path, Policy("any", minimum_lesions=7), samples=samples).handle(task("hello")))
     assert strict.code == "no_lesions"
 
 

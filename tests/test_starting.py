@@ -22,7 +22,7 @@ from client.table import read_table
 def test_a_new_folder_has_one_fault_its_example_row(tmp_path: Path) -> None:
     folder = tmp_path / "new" / "site"
     made = {path.name for path in start_site(folder)}
-    assert made == {"site.yaml", "lesions.csv", "reads.csv", "clips", "outlines"}
+    assert made == {"site.yaml", "policy.yaml", "lesions.csv", "reads.csv", "clips", "outlines"}
     report = check_site(folder)
     assert [(fault.file, fault.row, fault.reason) for fault in report.faults] == [("lesions.csv", 2, "example-row")]
     assert report.usable == 0

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -192,3 +193,14 @@ def test_counting_a_thousand_replicates_is_fast() -> None:
         p, target = random_answers(100, k)
         counts(p, target, draws, np.ones(max(2, k)))
     assert time.perf_counter() - start < 1.0
+
+
+def test_a_class_below_the_minimum_cell_is_not_evaluated(place: Place) -> None:
+    cases = lesions(6)  # HCC HM ICC HH HA HCC
+    asked = task("evaluate", ("disease/HCC", "disease/HM", "disease/all"))
+    sums, weight = WORK["evaluate"](asked, cases, replace(place, cell=2))
+    assert sums["training_a|disease/HCC|confusion"][0].sum(1).tolist() == [4, 2]
+    assert sums["training_a|disease/HM|confusion"][0].sum(1).tolist() == [5, 0], "one lesion of HM is not spoken of"
+    assert sums["training_a|disease/all|confusion"][0].sum(1).tolist() == [2, 0, 0, 0, 0]
+    assert int(sums["training_a|disease/HM|fine"].sum()) == 5
+    assert weight == 6

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import shutil
 import socket
 import stat
@@ -15,7 +16,7 @@ import torch
 from ceus_models.encoding import decode, to_bytes
 from ceus_models.failures import ExpectedError
 from ceus_models.wire import Message, Refusal, Task, Update
-from client.courier import ask
+from client.courier import WorkerTooSlowError, ask, header
 from client.worker import Limits, listener, serve
 
 TASK = Task("train", "study", 1, "submodels", 1, inputs={"net|w": torch.arange(6.0).reshape(2, 3)})
@@ -47,7 +48,7 @@ def path() -> Iterator[Path]:
 def told(path: Path) -> list[str]:
     """A worker is listening; its log."""
     lines: list[str] = []
-    limits = Limits(task_bytes=1 << 20, read_s=0.5, write_s=2.0)
+    limits = Limits(task_bytes=1 << 20, read_s=0.5, write_s=2.0, burst=10_000)
     threading.Thread(target=serve, args=(path, Doubler(), limits, lines.append), daemon=True).start()
     wait_for(lambda: bool(lines))
     return lines
@@ -110,9 +111,7 @@ def test_an_answer_that_cannot_travel_is_logged_and_the_worker_lives(path: Path,
     assert is_well(path)
 
 
-@pytest.mark.parametrize(
-    "sent", [b"", b"\x08\0", (1000).to_bytes(8, "little") + b"half"], ids=["none", "length", "half"]
-)
+@pytest.mark.parametrize("sent", [b"", header(8)[:2], header(1000) + b"half"], ids=["none", "header", "half"])
 def test_a_courier_that_stalls_or_leaves_is_dropped(path: Path, told: list[str], sent: bytes) -> None:
     for leaves in (False, True):
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
@@ -127,7 +126,7 @@ def test_a_courier_that_does_not_fetch_its_answer_is_dropped(path: Path, told: l
     data = to_bytes(Task("train", "study", 1, "s", 1, inputs={"net|w": torch.ones(200_000)}))
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.connect(str(path))
-        connection.sendall(len(data).to_bytes(8, "little") + data)
+        connection.sendall(header(len(data)) + data)
         begun = time.monotonic()
         wait_for(lambda: any("could not be delivered" in line for line in told))
         assert time.monotonic() - begun < 4.0
@@ -141,6 +140,20 @@ def test_the_socket_is_for_owner_and_group_and_a_dead_workers_is_replaced(path: 
         assert stat.S_IMODE(path.stat().st_mode) == 0o660
         with pytest.raises(ExpectedError, match="another worker"):
             listener(path)
+
+
+def test_a_worker_whose_queue_is_full_is_not_taken_for_dead(path: Path) -> None:
+    with listener(path) as server, contextlib.ExitStack() as stack:
+        server.listen(1)
+        waiting = [stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) for _ in range(5)]
+        for connection in waiting:
+            connection.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                connection.connect(str(path))
+        with pytest.raises(ExpectedError, match="another worker"):
+            listener(path)
+        with pytest.raises(WorkerTooSlowError):
+            ask(path, b"x", 0.2)
 
 
 def test_a_path_that_the_kernel_cannot_take_is_refused_in_words(tmp_path: Path) -> None:

@@ -1,0 +1,141 @@
+"""What the hospital's IT allows to run, and the verdict on every bundle that arrives.
+
+A bundle is judged by the SHA-256 of its bytes before anything looks into it. The file is the hospital's: it should
+belong to another user than the courier's, and nobody but its owner may write to it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import stat
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+
+from ceus_models.failures import ExpectedError
+from ceus_models.whole_files import PUBLIC, write_whole
+from client.bundle_contents import PER_RUN, BundleFault, Contents, Setting
+from client.courier_folder import CourierFolder
+
+_LONGEST_TEXT = 4096
+
+
+class ApprovalFault(ExpectedError):
+    """Approvals that cannot be used; the text says the cause and the remedy."""
+
+
+class Approval(BaseModel):
+    """One bundle that may run. free: the settings that a run may set itself; all others stay as they are here."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    sha256: str
+    federation: str
+    files: Mapping[str, str]
+    settings: Mapping[str, Setting]
+    free: tuple[str, ...] = PER_RUN
+    approved: AwareDatetime
+    by: str
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    version: Literal[1] = 1
+    approvals: tuple[Approval, ...] = ()
+
+
+def approvals(courier: CourierFolder) -> tuple[Approval, ...]:
+    """All that are in force, oldest first. Raises ApprovalFault if the file is damaged or open to others."""
+    path = courier.approvals
+    if not path.exists():
+        return ()
+    try:
+        if path.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            raise ApprovalFault(
+                f"others than its owner may write to {path}; run `chmod go-w` on it, and look what is in it"
+            )
+        return _File.model_validate_json(path.read_bytes()).approvals
+    except (OSError, ValidationError):
+        raise ApprovalFault(
+            f"the approvals cannot be read: {path}; restore the file, or delete it and approve again"
+        ) from None
+
+
+def approve(courier: CourierFolder, contents: Contents, federation: str, by: str, now: datetime) -> Approval:
+    """Allow a bundle from now on. Raises BundleFault for one of another federation, ApprovalFault or OSError."""
+    if contents.federation != federation:
+        said = contents.federation or "no federation"
+        raise BundleFault(f"the bundle is of {said}, this site joined {federation}; ask its coordinator for the bundle")
+    made = Approval(
+        sha256=contents.sha256,
+        federation=federation,
+        files=contents.files,
+        settings=contents.settings,
+        approved=now,
+        by=by,
+    )
+    others = tuple(one for one in approvals(courier) if one.sha256 != contents.sha256)
+    _save(courier, (*others, made))
+    return made
+
+
+def withdraw(courier: CourierFolder, sha256: str) -> Approval:
+    """Allow a bundle no longer, by the first digits of its SHA-256. Raises ApprovalFault if no one bundle has them."""
+    known = approvals(courier)
+    found = [one for one in known if sha256 and one.sha256.startswith(sha256)]
+    if len(found) != 1:
+        raise ApprovalFault(f"{len(found)} approved bundles begin with {sha256[:64]!r}; approved are: {_listed(known)}")
+    _save(courier, tuple(one for one in known if one is not found[0]))
+    return found[0]
+
+
+def changes(old: Approval | None, new: Contents) -> list[str]:
+    """What a bundle changes against an approved one, a line each; empty where nothing does."""
+    if old is None:
+        return ["nothing was approved before"]
+    return [*_changed("file", old.files, new.files), *_changed("setting", old.settings, new.settings)]
+
+
+def refused(known: tuple[Approval, ...], bundle: bytes, federation: str, settings: Mapping[str, Setting]) -> str | None:
+    """Why a bundle does not run with these settings, in words for the coordinator; None where it does."""
+    sha = hashlib.sha256(bundle).hexdigest()
+    found = next((one for one in known if one.sha256 == sha), None)
+    if found is None:
+        return f"bundle {sha[:16]} is not approved at this site; its IT runs `ceus-site approve` on the right one"
+    if found.federation != federation:
+        return f"bundle {sha[:16]} was approved for another federation than this site's"
+    beyond = next(_beyond(found, settings), None)
+    return f"run setting {beyond}; approved is what `ceus-site approve` showed" if beyond else None
+
+
+def _beyond(found: Approval, settings: Mapping[str, Setting]) -> Iterator[str]:
+    for name, value in sorted(settings.items()):
+        if name not in found.settings:
+            yield f"{name[:40]!r} is none of the approved bundle"
+        elif type(value) is not type(found.settings[name]):
+            yield f"{name!r} has another type than approved"
+        elif name not in found.free and value != found.settings[name]:
+            yield f"{name!r} differs from the approved one"
+        elif isinstance(value, str) and len(value) > _LONGEST_TEXT:
+            yield f"{name!r} is longer than {_LONGEST_TEXT} characters"
+
+
+def _changed(kind: str, old: Mapping[str, Setting], new: Mapping[str, Setting]) -> Iterator[str]:
+    for name in sorted({*old, *new}):
+        if name not in new:
+            yield f"{kind} {name}: gone (was {old[name]!r})"
+        elif name not in old:
+            yield f"{kind} {name}: new, {new[name]!r}"
+        elif old[name] != new[name]:
+            yield f"{kind} {name}: {old[name]!r} → {new[name]!r}"
+
+
+def _listed(known: tuple[Approval, ...]) -> str:
+    return ", ".join(one.sha256[:16] for one in known) or "none"
+
+
+def _save(courier: CourierFolder, known: tuple[Approval, ...]) -> None:
+    write_whole(courier.approvals, _File(approvals=known).model_dump_json(indent=2).encode() + b"\n", PUBLIC)

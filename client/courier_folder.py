@@ -1,0 +1,58 @@
+"""What the courier needs, in a folder of its own: keys, kit and approvals, and nothing of a patient.
+
+The courier has the network, so it must not see the site's work folder; the two may be mounted, or owned, apart.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+FOLDER = "courier"
+
+
+@dataclass(frozen=True)
+class CourierFolder:
+    """folder: the courier's own, below the site's folder."""
+
+    folder: Path
+
+    @property
+    def key(self) -> Path:
+        """The node's private key, which never leaves this machine."""
+        return self.folder / "node.key"
+
+    @property
+    def next_key(self) -> Path:
+        """A new private key, from the request to the kit."""
+        return self.folder / "next.key"
+
+    @property
+    def request(self) -> Path:
+        """What is sent to the coordinator."""
+        return self.folder / "request.json"
+
+    @property
+    def kit(self) -> Path:
+        """What came back, as it was signed."""
+        return self.folder / "kit.json"
+
+    @property
+    def ca(self) -> Path:
+        """The CA's certificate, for Flower's SuperNode."""
+        return self.folder / "ca.pem"
+
+    @property
+    def approvals(self) -> Path:
+        """What the hospital's IT allows to run."""
+        return self.folder / "approved.json"
+
+    @property
+    def superexec_secret(self) -> Path:
+        """What the runner must know to take the SuperNode's tasks."""
+        return self.folder / "superexec.secret"
+
+
+def courier_of(site_folder: Path) -> CourierFolder:
+    """The courier's folder of a site."""
+    return CourierFolder(site_folder.resolve() / FOLDER)

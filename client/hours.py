@@ -1,0 +1,66 @@
+"""When a site answers: hours of the day and days of the week, by the hospital's own clock."""
+
+from __future__ import annotations
+
+import datetime
+import zoneinfo
+from typing import Annotated, Literal, get_args
+
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
+from pydantic.dataclasses import dataclass
+
+Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+DAYS: tuple[Day, ...] = get_args(Day)
+_ONE_DAY = datetime.timedelta(days=1)
+
+
+def _zone(name: str) -> str:
+    try:
+        zoneinfo.ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise ValueError("zone is a name of the tz database, such as Asia/Shanghai or Europe/Berlin") from None
+    return name
+
+
+_Clock = Annotated[str, Field(strict=True, pattern=r"^(([01]\d|2[0-3]):[0-5]\d|24:00)$")]
+_Zone = Annotated[str, Field(strict=True), AfterValidator(_zone)]
+
+
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+class Hours:
+    """open, close: "HH:MM" in `zone`; where close is not after open, the hours end on the next morning.
+
+    days: on which the hours begin, so that the small hours of Saturday belong to the night that begins on Friday.
+    """
+
+    open: _Clock
+    close: _Clock
+    zone: _Zone
+    days: Annotated[tuple[Day, ...], Field(min_length=1)] = DAYS
+
+    @model_validator(mode="after")
+    def _differ(self) -> Hours:
+        if _minutes(self.open) % 1440 == _minutes(self.close) % 1440 and (self.open, self.close) != ("00:00", "24:00"):
+            raise ValueError("open and close differ; a whole day is 00:00 to 24:00")
+        return self
+
+    def hold(self, at: datetime.datetime) -> bool:
+        """Whether the site answers at this time (with a time zone of its own)."""
+        local = at.astimezone(zoneinfo.ZoneInfo(self.zone))
+        now, first, last = local.hour * 60 + local.minute, _minutes(self.open), _minutes(self.close)
+        if first < last:
+            return first <= now < last and self._begin_on(local)
+        return (now >= first and self._begin_on(local)) or (now < last and self._begin_on(local - _ONE_DAY))
+
+    def _begin_on(self, local: datetime.datetime) -> bool:
+        return DAYS[local.weekday()] in self.days
+
+    def __str__(self) -> str:
+        """For a refusal: what would be allowed."""
+        days = "every day" if set(self.days) == set(DAYS) else f"on {', '.join(self.days)}"
+        return f"{self.open} to {self.close} {self.zone}, {days}"
+
+
+def _minutes(clock: str) -> int:
+    hour, minute = clock.split(":")
+    return int(hour) * 60 + int(minute)

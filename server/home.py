@@ -1,0 +1,84 @@
+"""The coordinator's folder: what lies where."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+FEDERATION_FILE = "federation.yaml"
+
+
+@dataclass(frozen=True)
+class Home:
+    """folder: absolute. Only `ca`, `tls` and `secrets` hold private things; they have mode 0700."""
+
+    folder: Path
+
+    @property
+    def federation(self) -> Path:
+        """The federation's own file."""
+        return self.folder / FEDERATION_FILE
+
+    @property
+    def ca_key(self) -> Path:
+        """The CA's private key; a backup of it belongs off this machine."""
+        return self.folder / "ca" / "ca.key"
+
+    @property
+    def ca(self) -> Path:
+        """The CA's certificate."""
+        return self.folder / "ca" / "ca.pem"
+
+    @property
+    def front_key(self) -> Path:
+        """The front door's private key."""
+        return self.folder / "tls" / "front.key"
+
+    @property
+    def front(self) -> Path:
+        """The front door's certificate, which hospitals see."""
+        return self.folder / "tls" / "front.pem"
+
+    @property
+    def superlink_key(self) -> Path:
+        """The SuperLink's private key."""
+        return self.folder / "tls" / "superlink.key"
+
+    @property
+    def superlink(self) -> Path:
+        """The SuperLink's certificate, for 127.0.0.1 only."""
+        return self.folder / "tls" / "superlink.pem"
+
+    @property
+    def superexec_secret(self) -> Path:
+        """What a process must know to take the SuperLink's tasks."""
+        return self.folder / "secrets" / "superexec.secret"
+
+    @property
+    def bundle(self) -> Path:
+        """What is submitted to Flower and approved by the sites: the bytes, not a recipe for them."""
+        return self.folder / "study" / "bundle.fab"
+
+    @property
+    def sites(self) -> Path:
+        """The register of sites."""
+        return self.folder / "sites.json"
+
+    @property
+    def nginx(self) -> Path:
+        """The front door for nginx."""
+        return self.folder / "front" / "nginx.conf"
+
+    @property
+    def caddy(self) -> Path:
+        """The front door for Caddy."""
+        return self.folder / "front" / "Caddyfile"
+
+    @property
+    def front_run(self) -> Path:
+        """Where nginx keeps its pid and its temporary files."""
+        return self.folder / "front" / "run"
+
+    def kit(self, site: str) -> Path:
+        """The newest kit of a site."""
+        return self.folder / "kits" / f"{site}.kit.json"

@@ -1,0 +1,340 @@
+"""Real Flower processes with TLS and node keys behind a real front door: what runs, what is refused, what is open.
+
+One SuperLink, one SuperExec, one SuperNode and the runner, started by the documented commands: a minute or two.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import shutil
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from base64 import b64encode
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from flwr.common.constant import TIMESTAMP_HEADER
+from flwr.proto.control_pb2 import ListNodesRequest, RegisterNodeRequest, StartRunRequest
+from flwr.proto.fleet_pb2 import PullMessagesRequest, RegisterNodeFleetRequest
+from flwr.proto.node_pb2 import Node
+from flwr.proto.runtime_pb2 import AcquireTaskRequest
+from flwr.supercore.constant import FLEET_HTTP_PUBLIC_KEY_HEADER, FLEET_HTTP_SIGNATURE_HEADER
+from flwr.supercore.protobuf.constants import PROTOBUF_MEDIA_TYPE
+from made_bundles import files_of, packed, with_settings
+from made_federation import NOW, Lab, lab
+
+from ceus_models.enrolment import now
+from ceus_models.keys import PrivateKey, new_key, public_pem, read_private
+from client.approval import approve
+from client.bundle_contents import contents_of
+from client.courier_folder import CourierFolder
+from server.enrolment import revoke
+from server.federation import load_federation
+from server.founding import renew_front
+from server.front_door import CALLS
+from server.link import Control, bundle
+from server.register import changed_register, read_register
+from server.roster import synchronise
+from sim.process_tree import Fleet
+
+NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(NGINX is None, reason="needs nginx (Debian: nginx-light)"),
+]
+HERE = Path(__file__).parent
+CANARY = """import pathlib
+pathlib.Path({path!r}).write_text("imported")
+"""
+
+
+@dataclass(frozen=True)
+class Running:
+    """front, superlink: ports · content: the approved bundle."""
+
+    lab: Lab
+    courier: CourierFolder
+    fleet: Fleet
+    front: int
+    superlink: int
+    content: bytes
+    scratch: Path
+
+    def asked(self, content: bytes, **settings: Any) -> list[dict[str, Any]]:
+        """What the coordinator gets from the site in a run with this bundle."""
+        out = self.scratch / "answers.json"
+        out.unlink(missing_ok=True)
+        with Control(f"localhost:{self.superlink}", self.lab.home.ca.read_bytes()) as control:
+            run = control.submit({"out": str(out), **settings}, content)
+            wait(lambda: control.state(run).finished, 150, "the run")
+        self.fleet.check()
+        found: list[dict[str, Any]] = json.loads(out.read_text())
+        return found
+
+    def events(self) -> list[dict[str, Any]]:
+        lines = self.fleet.log("runner").read_text().splitlines()
+        return [json.loads(line) for line in lines if line.startswith("{")]
+
+
+def wait(ready: Any, seconds: float, what: str) -> None:
+    end = time.monotonic() + seconds
+    while not ready():
+        assert time.monotonic() < end, f"{what}: not within {seconds} s"
+        time.sleep(0.3)
+
+
+def ports(count: int) -> list[int]:
+    with ExitStack() as stack:
+        held = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in held:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in held]
+
+
+def post(
+    port: int, ca: Path, path: str, body: bytes, method: str = "POST", headers: Mapping[str, str] | None = None
+) -> int:
+    connection = http.client.HTTPSConnection(
+        "localhost", port, timeout=30, context=ssl.create_default_context(cafile=str(ca))
+    )
+    try:
+        kinds = {"content-type": PROTOBUF_MEDIA_TYPE, "accept": PROTOBUF_MEDIA_TYPE, **(headers or {})}
+        connection.request(method, path, body, kinds)
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    scratch = tmp_path_factory.mktemp("real")
+    front, superlink, runtime = ports(3)
+    text = f"schema: 1\nname: lab\naddress: localhost:{front}\nsites: [site-01]\nsuperlink_port: {superlink}\n"
+    made = lab(scratch / "co", text)
+    made = made.at(now()) if now() > NOW else made
+    courier = made.joined(scratch / "s")
+    content = bundle("asking_app:app", made.identity, "ab" * 32)
+    approve(courier, contents_of(content), made.identity, "it", made.now)
+    home = made.home
+    with Fleet(scratch / "logs") as fleet:
+        secret = ["--superexec-auth-secret-file", str(home.superexec_secret)]
+        tls = [
+            "--ssl-certfile",
+            str(home.superlink),
+            "--ssl-keyfile",
+            str(home.superlink_key),
+            "--ssl-ca-certfile",
+            str(home.ca),
+        ]
+        command = ["--host", "127.0.0.1", "--port", str(superlink), "--isolation", "process", "--enable-supernode-auth"]
+        start(
+            fleet,
+            "superlink",
+            [program("flower-superlink"), *command, "--disable-runtime-dependency-installation", *secret, *tls],
+            scratch,
+        )
+        runtime_api = ["--runtime-api-address", f"localhost:{superlink}", "--root-certificates", str(home.ca)]
+        wait(lambda: answers(superlink), 120, "the SuperLink")
+        start(fleet, "superexec", [program("flower-superexec"), *runtime_api, *secret], scratch)
+        start(fleet, "nginx", [str(NGINX), "-c", str(home.nginx), "-g", "daemon off;"], scratch)
+        with Control(f"localhost:{superlink}", home.ca.read_bytes()) as control:
+            assert synchronise(control, read_register(home), made.now)
+        node = ["--superlink", f"localhost:{front}", "--root-certificates", str(courier.ca)]
+        node += ["--auth-supernode-private-key", str(courier.key), "--host", "127.0.0.1", "--port", str(runtime)]
+        node += ["--isolation", "process", "--superexec-auth-secret-file", str(courier.superexec_secret)]
+        start(
+            fleet,
+            "node",
+            [program("flower-supernode"), *node, "--node-config", 'site="site-01" socket="/none"'],
+            scratch,
+        )
+        wait(lambda: answers(runtime), 120, "the SuperNode")
+        runner = ["-m", "client.runner", "--courier", str(courier.folder), "--api", f"127.0.0.1:{runtime}"]
+        start(fleet, "runner", [sys.executable, *runner], scratch)
+        yield Running(made, courier, fleet, front, superlink, content, scratch)
+
+
+def start(fleet: Fleet, name: str, command: list[str], scratch: Path) -> None:
+    programs = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
+    imports = os.pathsep.join((str(HERE), str(HERE.parent)))
+    quiet = {"FLWR_HOME": str(scratch / f"flwr-{name}"), "PYTHONUNBUFFERED": "1", "NO_PROXY": "localhost,127.0.0.1"}
+    fleet.start(name, command, {**os.environ, **quiet, "PATH": programs, "PYTHONPATH": imports})
+
+
+def program(name: str) -> str:
+    return str(Path(sys.executable).parent / name)
+
+
+def answers(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 1.0).close()
+    except OSError:
+        return False
+    return True
+
+
+def test_the_approved_bundle_runs_through_tls_node_keys_and_the_front_door(running: Running) -> None:
+    assert running.asked(running.content) == [{"name": "site-01"}]
+    begun = time.monotonic()
+    assert running.asked(running.content, seed=5) == [{"name": "site-01"}]
+    print(f"a whole run with one trivial message: {time.monotonic() - begun:.1f} s")
+    assert {event["event"] for event in running.events()} == {"ready", "ran"}
+
+
+def test_one_changed_byte_a_shadowing_module_and_changed_settings_are_refused(running: Running, tmp_path: Path) -> None:
+    canary = tmp_path / "canary"
+    code = CANARY.format(path=str(canary)).encode()
+    shadowing = packed({**files_of(running.content), "client/__init__.py": code, "client/app.py": code})
+    changed = with_settings("settings of a", "settings of b", running.content)
+    other = bundle("asking_app:app", "other:" + "-".join(["0123"] * 8), "ab" * 32)
+    for content, settings, said in (
+        (changed, {}, "is not approved at this site"),
+        (shadowing, {}, "is not approved at this site"),
+        (other, {}, "is not approved at this site"),
+        (running.content, {"plan-digest": "cd" * 32}, "'plan-digest' differs from the approved one"),
+    ):
+        before = len(running.events())
+        found = running.asked(content, **settings)
+        assert [answer["code"] for answer in found] == [7], found
+        assert said in found[0]["reason"]
+        assert [event["event"] for event in running.events()[before:]] == ["refused"]
+        assert not canary.exists()
+    assert not list(running.scratch.glob("flwr-node/apps*")) + list(running.scratch.glob("flwr-runner/apps*"))
+    subprocess.run([sys.executable, "-c", code.decode()], check=True)
+    assert canary.exists()  # the canary does sing when it is imported
+    assert running.asked(running.content) == [{"name": "site-01"}]  # and the node is none the worse
+
+
+def test_the_front_door_opens_to_the_fleet_alone(running: Running) -> None:
+    ca = running.lab.home.ca
+    key = public_pem(new_key().public_key())
+    closed = {
+        "/v1/control/list-nodes": ListNodesRequest().SerializeToString(),
+        "/v1/control/register-node": RegisterNodeRequest(public_key=key, name="x").SerializeToString(),
+        "/v1/control/start-run": StartRunRequest().SerializeToString(),
+        "/v1/runtime/acquire-task": AcquireTaskRequest(supported_task_types=["flwr-serverapp"]).SerializeToString(),
+    }
+    for path, body in closed.items():
+        assert post(running.front, ca, path, body) == 404, path
+    behind = {path: post(running.superlink, ca, path, body) for path, body in closed.items()}
+    assert behind["/v1/control/list-nodes"] == 200  # the stock SuperLink lets anybody list, hence the door before it
+    assert behind["/v1/control/register-node"] == 200  # and register a key, which the register of sites shuts out again
+    assert behind["/v1/runtime/acquire-task"] == 401  # and tasks need the secret
+    for path in (
+        "/", "/health", "/docs", "/openapi.json", "/v1/fleet/", "/v1/fleet/x", "/v1/fleet/register-node",
+        "/v1/fleet/unregister-node", "/v1/fleet/../control/list-nodes", "/v1/control/%2e%2e/fleet/pull-messages",
+        "/v1/control/../fleet/pull-messages", "/v1/fleet/pull-messages/../../control/list-nodes",
+        "//v1/control/list-nodes",
+        "/v1/fleet/pull-messages?x=1", "/v1/fleet%2fpull-messages", "/V1/fleet/pull-messages",
+    ):  # fmt: skip
+        assert post(running.front, ca, path, b"") == 404, path
+    assert post(running.front, ca, "/v1/fleet/pull-messages", b"", "GET") == 404
+    for call in CALLS:
+        assert post(running.front, ca, f"/v1/fleet/{call}", b"") in (400, 401, 422), call
+    with Control(f"localhost:{running.superlink}", ca.read_bytes()) as control:
+        told = synchronise(control, read_register(running.lab.home), now())
+    assert [line.split(" (")[0] for line in told] == ["shut out a key that nobody enrolled"]
+    assert post(
+        running.superlink, ca, "/v1/fleet/register-node", RegisterNodeFleetRequest(public_key=key).SerializeToString()
+    ) in (401, 403)
+
+
+def test_uploads_of_flowers_pieces_pass_and_larger_ones_do_not(running: Running) -> None:
+    federation = load_federation(running.lab.home.federation)
+    ca = running.lab.home.ca
+    assert post(running.front, ca, "/v1/fleet/push-object", bytes(6 << 20)) in (400, 401, 422)
+    too_large = (federation.largest_piece_mb << 20) + 1
+    connection = http.client.HTTPSConnection(
+        "localhost", running.front, timeout=30, context=ssl.create_default_context(cafile=str(ca))
+    )
+    connection.putrequest("POST", "/v1/fleet/push-object")
+    connection.putheader("Content-Length", str(too_large))
+    connection.endheaders()
+    assert connection.getresponse().status == 413
+    connection.close()
+
+
+def test_a_node_that_nobody_enrolled_does_not_come_online(running: Running, tmp_path: Path) -> None:
+    stranger = running.lab.site(tmp_path / "x", "site-02")
+    (port,) = ports(1)
+    command = [
+        program("flower-supernode"),
+        "--superlink",
+        f"localhost:{running.front}",
+        "--root-certificates",
+        str(running.lab.home.ca),
+    ]
+    command += ["--auth-supernode-private-key", str(stranger.key), "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--isolation", "process", "--superexec-auth-secret-file", str(running.courier.superexec_secret)]
+    with Fleet(tmp_path / "logs") as fleet:
+        start(fleet, "stranger", command, tmp_path)
+        wait(lambda: b"305" in fleet.log("stranger").read_bytes(), 60, "Flower's refusal")
+        log = fleet.log("stranger").read_text()
+    assert "Failed to activate SuperNode" in log
+
+
+def test_a_sites_key_is_good_for_that_site_alone(running: Running) -> None:
+    with Control(f"localhost:{running.superlink}", running.lab.home.ca.read_bytes()) as control:
+        node = control.keys()[public_pem(read_private(running.courier.key, "it").public_key())]
+    assert pulled(running, read_private(running.courier.key, "it"), node) == 200
+    assert pulled(running, read_private(running.courier.key, "it"), node + 1) == 401  # as another site
+    assert pulled(running, new_key(), node) == 401  # a key that nobody enrolled
+    assert pulled(running, read_private(running.courier.key, "it"), node, hours_off=1) == 401  # an old request replayed
+
+
+def pulled(running: Running, key: PrivateKey, node: int, hours_off: int = 0) -> int:
+    """The status of a node's own call through the front door, signed as Flower's SuperNode signs it."""
+    stamp = (now() - timedelta(hours=hours_off)).isoformat()
+    mark = key.sign(stamp.encode(), ec.ECDSA(hashes.SHA256()))
+    headers = {
+        FLEET_HTTP_PUBLIC_KEY_HEADER: b64encode(public_pem(key.public_key())).decode(),
+        FLEET_HTTP_SIGNATURE_HEADER: b64encode(mark).decode(),
+        TIMESTAMP_HEADER: stamp,
+    }
+    body = PullMessagesRequest(node=Node(node_id=node)).SerializeToString()
+    return post(running.front, running.lab.home.ca, "/v1/fleet/pull-messages", body, headers=headers)
+
+
+def test_the_front_doors_certificate_is_renewed_without_closing_it(running: Running) -> None:
+    home = running.lab.home
+    before = running.fleet.log("node").read_text()
+    renew_front(home, load_federation(home.federation), None, now())
+    subprocess.run([str(NGINX), "-c", str(home.nginx), "-s", "reload"], check=True, capture_output=True)
+    wait(lambda: _served(running.front, home.ca) == home.front.read_text(), 20, "the new certificate")
+    assert running.asked(running.content) == [{"name": "site-01"}]
+    assert "Traceback" not in running.fleet.log("node").read_text()[len(before) :]
+
+
+def _served(port: int, ca: Path) -> str:
+    with socket.create_connection(("localhost", port)) as raw:
+        context = ssl.create_default_context(cafile=str(ca))
+        with context.wrap_socket(raw, server_hostname="localhost") as secured:
+            der = secured.getpeercert(binary_form=True)
+            assert der
+            return ssl.DER_cert_to_PEM_cert(der)
+
+
+def test_a_revoked_site_is_shut_out_of_a_running_federation(running: Running) -> None:
+    """The last test: Flower never takes a key again that was dismissed."""
+    with changed_register(running.lab.home) as register:
+        revoke("site-01", "for the test", register, now())
+    with Control(f"localhost:{running.superlink}", running.lab.home.ca.read_bytes()) as control:
+        (node,) = control.keys().values()
+        assert pulled(running, read_private(running.courier.key, "it"), node) == 200
+        told = synchronise(control, read_register(running.lab.home), now())
+        assert "shut out site-01" in [line.split(" (")[0] for line in told]
+        assert control.keys() == {}
+    assert pulled(running, read_private(running.courier.key, "it"), node) == 401

@@ -1,0 +1,25 @@
+"""The settings of a run, as the coordinator takes them from Flower."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ceus_models.failures import ExpectedError
+from server.app import Settings, check_approved, settings_of
+
+GOOD = {"plan": "p.yaml", "out": "runs", "seed": 1, "sites": 4, "federation": "x", "plan-digest": "ab"}
+
+
+def test_settings_have_their_types() -> None:
+    assert settings_of(GOOD) == Settings(Path("p.yaml"), Path("runs"), 1, 4)
+    with pytest.raises(ExpectedError, match="plan must be str, seed must be int, sites must be int"):
+        settings_of({**GOOD, "plan": 3, "seed": True, "sites": 1.0})
+
+
+def test_only_the_plan_that_the_sites_approved_is_walked() -> None:
+    check_approved(GOOD, "ab")
+    check_approved({**GOOD, "plan-digest": ""}, "cd")
+    with pytest.raises(ExpectedError, match="digest is cd, the bundle that the sites approved has ab: run .*init"):
+        check_approved(GOOD, "cd")
