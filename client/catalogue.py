@@ -28,6 +28,11 @@ _SITE = (
         "Correct the line that is named; `ceus-site init` in a new folder writes a file to compare with.",
     ),
     Reason(
+        "bad-policy-file",
+        "policy.yaml is missing, or a key or value of it is not allowed by the form; every task is refused until then.",
+        "Correct the line that is named; `ceus-site init` in a new folder writes a file to compare with.",
+    ),
+    Reason(
         "open-secret",
         "Other users of the machine can read the key that pseudonyms are made with.",
         "Run chmod 600 on the file that secret_file names.",

@@ -12,6 +12,7 @@ from ceus_models.lined_yaml import Key, LinedYaml, LinedYamlError, read_lined_ya
 from client.faults import Fault, FaultList
 
 T = TypeVar("T")
+_REASONS = {"site": "bad-site-file", "policy": "bad-policy-file"}
 _UNSHOWN = ("missing", "extra_forbidden", "unexpected_keyword_argument", "value_error")
 
 
@@ -33,7 +34,7 @@ def read_form(path: Path, check: Callable[[Any], T]) -> T:
 
 
 def _fault(path: Path, line: int | None, column: str, rule: str, value: str, remedy: str) -> Fault:
-    return Fault(path.name, line, column, f"bad-{path.stem}-file", rule, value, remedy)
+    return Fault(path.name, line, column, _REASONS[path.stem], rule, value, remedy)
 
 
 def _repeated(path: Path, document: LinedYaml) -> Iterator[Fault]:

@@ -181,6 +181,7 @@ def write_planted(
     store.mkdir(parents=True)
     outlines.mkdir(parents=True)
     (folder / "site.yaml").write_text(SITE, encoding="utf-8")
+    (folder / "policy.yaml").write_text("studies: any\n", encoding="utf-8")
     (folder / "secret.key").write_bytes(b"k" * 32)
     (folder / "secret.key").chmod(0o600)
     pictures = screens(words)

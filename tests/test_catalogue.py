@@ -14,6 +14,7 @@ from client.catalogue import REASONS, SECTIONS, as_markdown
 SLUG = re.compile(r"[a-z]+(?:-[a-z0-9]+)+")
 NO_REASONS = {
     "ceus-site",
+    "fedceus-runner",
     "utf-8",
     "utf-8-sig",
     "day-first",

@@ -126,7 +126,7 @@ def test_nothing_that_is_left_holds_a_name(left: Left) -> None:
 
 def test_nothing_of_a_study_holds_a_name(left: Left) -> None:
     told: list[str] = []
-    site = open_site(left.hospital, load_processing(left.folder / "plan.yaml"), told.append)
+    site = open_site(left.hospital, load_processing(left.folder / "plan.yaml"), told.append, audited=True)
     samples = site.samples
     assert len(samples) == len(KINDS)
     for kind in WORK:
@@ -137,7 +137,8 @@ def test_nothing_of_a_study_holds_a_name(left: Left) -> None:
         assert not found_in(message)
         assert not any(sample.key.encode() in message or sample.patient.encode() in message for sample in samples)
     assert not found_in("\n".join(told).encode())
-    for path in (left.hospital / ".ceus").rglob("*"):
+    assert (left.hospital / "records" / "audit.jsonl").stat().st_size > 1000
+    for path in (*(left.hospital / ".ceus").rglob("*"), *(left.hospital / "records").rglob("*")):
         assert not (path.is_file() and found_in(path.read_bytes()))
 
 
