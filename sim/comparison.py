@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from ceus_models.taxonomy import FUSION_NETS, TEST_COHORTS
+from ceus_models.whole_files import PUBLIC, write_whole
 from server.checkpoints import Store
 from server.coordinator import run
 from server.plan import AnyStage, Plan, load_plan
@@ -20,7 +21,7 @@ from server.stages import Evaluate, Statistics
 from server.strategies import FedAvg
 from server.train_stage import Train
 from sim.engine import InlineLink
-from sim.experiments import COMPARISON, Settings, Watcher, publish, run_study, write_whole
+from sim.experiments import COMPARISON, Settings, Watcher, publish, run_study
 from sim.offspring import pool
 from sim.prepare import HOSPITALS
 from sim.sites import PooledOpener
@@ -60,7 +61,7 @@ def compare(settings: Settings, watcher: Watcher, tell: Callable[[str, int, int]
             found[futures[future]] = future.result()
             tell(futures[future], len(found), len(arms))
     comparison = {"federated": scores(federated), POOLED: found.pop(POOLED), "alone": dict(sorted(found.items()))}
-    write_whole(settings.out / COMPARISON, json.dumps(comparison, indent=1, allow_nan=False))
+    write_whole(settings.out / COMPARISON, json.dumps(comparison, indent=1, allow_nan=False).encode(), PUBLIC)
     return publish(federated, settings.out)
 
 

@@ -13,6 +13,7 @@ import torch
 
 from ceus_models.bundle import Bundle, save_bundle
 from ceus_models.failures import ExpectedError
+from ceus_models.whole_files import PUBLIC, write_whole
 from server.checkpoints import Store
 from server.coordinator import Event, Listener, Started, run
 from server.plan import Plan, load_plan
@@ -27,6 +28,7 @@ from sim.sites import HospitalOpener
 
 LinkName = Literal["memory", "processes"]
 RESULTS, REPORT, BUNDLE, COMPARISON = "results.json", "report.html", "bundle", "comparison.json"
+PEAKS = "memory.json"
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ def run_study(settings: Settings, watcher: Watcher) -> dict[str, Any]:
     Returns what `results.json` holds. Raises ExpectedError for a plan or a folder that does not fit.
     """
     plan = load_plan(settings.plan)
-    with Meter() as meter:
+    with Meter(settings.out / PEAKS) as meter:
         hospitals = _hospitals(plan, settings, meter, watcher)
         progress = _walk(plan, hospitals, settings, meter, watcher)
     found = _found(progress, plan, settings) | {"skipped": hospitals.skipped}
@@ -70,8 +72,8 @@ def publish(found: dict[str, Any], out: Path) -> dict[str, Any]:
     comparison = out / COMPARISON
     if comparison.exists():
         found["comparison"] = json.loads(comparison.read_text(encoding="utf-8"))
-    write_whole(out / RESULTS, json.dumps(found, indent=1, allow_nan=False))
-    write_whole(out / REPORT, report_html(found))
+    write_whole(out / RESULTS, json.dumps(found, indent=1, allow_nan=False).encode(), PUBLIC)
+    write_whole(out / REPORT, report_html(found).encode(), PUBLIC)
     return found
 
 
@@ -134,11 +136,3 @@ def _bundle(progress: Progress, plan: Plan, seed: int) -> Bundle:
         plan=plan.digest(),
         provenance={"plan": plan.name, "seed": str(seed), "fedceus": version("fedceus")},
     )
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file that is there whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.part")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)

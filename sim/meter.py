@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
+from pathlib import Path
 from types import TracebackType
 
 import psutil
+
+from ceus_models.whole_files import PUBLIC, write_whole
 
 
 class Meter:
     """Samples the memory of this process and its children while open; `stage` begins a new entry."""
 
-    def __init__(self, interval_s: float = 0.5) -> None:
-        """interval_s: seconds between two looks at the memory."""
+    def __init__(self, kept: Path, interval_s: float = 0.5) -> None:
+        """kept: a file with the peaks so far, for a run that goes on · interval_s: seconds between two looks."""
+        self._kept = kept
         self._interval_s = interval_s
         self._lock = threading.Lock()
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._name: str | None = None
         self._since = 0.0
-        self.stages: dict[str, dict[str, float]] = {}
+        peaks = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
+        self.stages = {name: {"seconds": 0.0, "peak_memory_mb": peak} for name, peak in peaks.items()}
 
     def __enter__(self) -> Meter:
         """Begin to watch."""
@@ -42,6 +48,8 @@ class Meter:
             if self._name is not None:
                 entry = self._entry(self._name)
                 entry["seconds"] = round(entry["seconds"] + now - self._since, 2)
+                peaks = {key: found["peak_memory_mb"] for key, found in self.stages.items()}
+                write_whole(self._kept, json.dumps(peaks).encode(), PUBLIC)
             self._name, self._since = name, now
 
     def _entry(self, name: str) -> dict[str, float]:

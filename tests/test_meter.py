@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -13,8 +14,8 @@ from sim.meter import Meter, held_mb
 from sim.offspring import pool
 
 
-def test_stages_add_up_and_see_what_is_held() -> None:
-    with Meter(interval_s=0.02) as meter:
+def test_stages_add_up_and_see_what_is_held(tmp_path: Path) -> None:
+    with Meter(tmp_path / "memory.json", interval_s=0.02) as meter:
         meter.stage("small")
         time.sleep(0.1)
         meter.stage("large")
@@ -27,6 +28,8 @@ def test_stages_add_up_and_see_what_is_held() -> None:
     assert meter.stages["large"]["peak_memory_mb"] >= meter.stages["small"]["peak_memory_mb"] * 0.5
     assert meter.stages["large"]["peak_memory_mb"] > 80
     assert held_mb() > 50
+    again = Meter(tmp_path / "memory.json").stages
+    assert again["large"] == {"seconds": 0.0, "peak_memory_mb": meter.stages["large"]["peak_memory_mb"]}
 
 
 def _parent(pipe: multiprocessing.connection.Connection) -> None:
