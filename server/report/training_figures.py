@@ -58,7 +58,7 @@ def curve_figure(results: Results, group: str, net: str) -> str | None:
         axes.legend(fontsize=7, handlelength=2.2)
 
     name = f"curve-{group}-{net}".replace("/", "-").replace("_", "-")
-    return canvas.svg(name, f"Learning curve of {net}", Frame(2.75, 2.3, bottom=0.6), draw)
+    return canvas.svg(name, f"Learning curve of {net}", Frame(2.75, 2.3, left=0.58, bottom=0.6), draw)
 
 
 def _draw_loss(axes: Axes, points: npt.NDArray[np.float64], style: canvas.Look, label: str) -> None:
