@@ -39,6 +39,7 @@ slow: setup
 bench: setup
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev,bench]'
 	$(BIN)/python -m benchmarks.processing
+	$(BIN)/python -m benchmarks.indexing
 	$(BIN)/python -m benchmarks.round
 	$(BIN)/python -m benchmarks.links
 

@@ -13,16 +13,13 @@ import datetime
 import json
 import tempfile
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-import pydicom
-from pydicom.encaps import generate_frames
-from pydicom.pixels import iter_pixels
 
+from benchmarks.decoding import decoders
 from benchmarks.measuring import arguments, in_turn, publish, quiet, ratio
 from ceus_models.processing import Processing
 from client.config import load_site
@@ -68,31 +65,6 @@ def timed(path: Path, frames: int, repetitions: int) -> list[tuple[object, ...]]
     times = in_turn(calls, repetitions)
     whole = times["whole"]
     return [(path.suffix[1:], way, whole, times[way], round(ratio(whole, times[way]), 2)) for way in ways]
-
-
-def decoders(path: Path) -> dict[str, Callable[[], object]]:
-    """The ways of decoding a file and doing nothing with it."""
-    if path.suffix != ".dcm":
-        return {"cv2.VideoCapture": partial(_read, path)}
-    return {"pydicom.iter_pixels": partial(_iterate, path), "cv2.imdecode": partial(_decode, path)}
-
-
-def _read(path: Path) -> None:
-    capture = cv2.VideoCapture(str(path))
-    while capture.read()[0]:
-        pass
-    capture.release()
-
-
-def _iterate(path: Path) -> None:
-    for _ in iter_pixels(path):
-        pass
-
-
-def _decode(path: Path) -> None:
-    data = pydicom.dcmread(path)
-    for frame in generate_frames(data.PixelData, number_of_frames=int(data.NumberOfFrames)):
-        cv2.imdecode(np.frombuffer(frame, dtype=np.uint8), cv2.IMREAD_COLOR)
 
 
 def made(folder: Path, frames: int) -> list[Path]:

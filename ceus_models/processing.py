@@ -13,7 +13,7 @@ from pydantic.dataclasses import dataclass
 
 from ceus_models.failures import ExpectedError
 
-VERSION = 2
+VERSION = 3
 """Raised whenever the same settings would give another sample, so that sites of two versions never mix."""
 
 

@@ -24,7 +24,8 @@ ARRAYS = ("frames", "flow", "curve", "clinical", "biomarkers")
 SAMPLE_SUFFIX = ".safetensors"
 CONTACT_SHEET = "contact"
 _ANY_SHEET = f"{'[0-9a-f]' * PSEUDONYM_CHARACTERS}.png"
-_DRAFT = ".part-"
+DRAFT = ".part-"
+"""Begins the names of unfinished files, which the next `index` sweeps."""
 _LOCK_FILE = "index.lock"
 
 
@@ -71,7 +72,7 @@ def write_sample(sample: Sample, path: Path) -> None:
 def write_atomic(path: Path, content: bytes) -> None:
     """Writes a file that only this user can read; it appears whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=_DRAFT)
+    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=DRAFT)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
@@ -96,6 +97,6 @@ def alone(site: SiteConfig) -> Iterator[None]:
         except OSError:
             raise ExpectedError("another `ceus-site index` is at work in this folder; wait, or stop it") from None
         for folder in (site.work, cache_of(site), sheets_of(site)):
-            for draft in folder.glob(f"{_DRAFT}*"):
+            for draft in folder.glob(f"{DRAFT}*"):
                 draft.unlink(missing_ok=True)
         yield

@@ -144,7 +144,12 @@ _CLIPS = (
         "A clip does not state when its frames were taken.",
         "Write the frame rate of the examination in frame_rate_hz.",
     ),
-    Reason("clip-too-long", "A clip takes more memory than one clip may.", "Split it into several files."),
+    Reason("clip-too-long", "A clip has more frames than one clip may.", "Split it into several files."),
+    Reason(
+        "disk-full",
+        "The panes of a clip did not fit on the disk of the work folder, where they lie while a lesion is read.",
+        "Make room there, or name a folder on a larger disk as work in site.yaml; then index again.",
+    ),
     Reason(
         "unknown-panes",
         "It is not clear where the contrast and B-mode panes lie on the screen.",

@@ -14,6 +14,7 @@ import numpy as np
 
 from client import dicom, fan, video
 from client.config import Screen
+from client.frames import Frames, Tape
 from client.layout import LAYOUTS, Layout, layout_of
 from client.recording import F64, U8, Box, ClipError, Reader, Recording, Times
 from client.tint import TINTS, Tint, level
@@ -33,24 +34,18 @@ READERS: Mapping[str, Reader] = {
 }
 """File suffix → reader. Files without a suffix are DICOM, as PACS exports name them."""
 
-_RESERVED_BYTES = 1 << 28
-"""Address space of a pane, reserved at once: memory is taken page by page as frames come, and given back at the end.
-Growing costs as much as half of the decoding, so it is left to clips that are longer than this."""
-_MOST_BYTES = 3 << 28
-"""Of one pane; two panes and what reads them stay below 2 GiB. A thousand frames of 600 x 380 have 220 MiB."""
-
 
 @dataclass(frozen=True, eq=False)
 class Clip:
-    """contrast, bmode: levels u8 (t h w), of equal size, bmode None on contrast-only clips · seconds f64 (t) since
-    injection, strictly rising · boxes of the panes on the screen of rows x columns · dynamic_range_db: of the
+    """contrast, bmode: levels u8 (t h w) on disk, of equal size, bmode None on contrast-only clips · seconds f64 (t)
+    since injection, strictly rising · boxes of the panes on the screen of rows x columns · dynamic_range_db: of the
     display, None where no template says it · layout: one of LAYOUTS, and how sure it is, 0-1 (1 unless detected) ·
     times_from: the DICOM tag that told the times, "container", "manifest", or "one frame". Outside the fan, text,
     rulers and bars are at level 0.
     """
 
-    contrast: U8
-    bmode: U8 | None
+    contrast: Frames
+    bmode: Frames | None
     seconds: F64
     mm_per_pixel: float | None
     contrast_box: Box
@@ -92,15 +87,17 @@ def open_clip(
     frame_rate_hz: float | None,
     screens: Sequence[Screen],
     tints: Mapping[str, Tint] = TINTS,
+    folder: Path | None = None,
 ) -> Clip:
     """Reads a whole clip.
 
     start_s: seconds after injection at its first frame · frame_rate_hz: from the manifest, None = the file's own ·
-    screens: device templates that may fit, the best first · tints: the colour maps by name. Raises ClipError.
+    screens: device templates that may fit, the best first · tints: the colour maps by name · folder: where the panes
+    lie while they are used, None = the system's for temporary files. Raises ClipError.
     """
     recording = _recording(path)
     layout = layout_of(recording, screens, tints)
-    contrast, bmode = _levels(recording, layout)
+    contrast, bmode = _levels(recording, layout, folder)
     times = _times(recording, len(contrast), frame_rate_hz)
     return Clip(
         contrast=contrast,
@@ -118,21 +115,31 @@ def open_clip(
     )
 
 
-def _levels(recording: Recording, layout: Layout) -> tuple[U8, U8 | None]:
+def _levels(recording: Recording, layout: Layout, folder: Path | None) -> tuple[Frames, Frames | None]:
     """The panes (t h w), with what lies beside the fan at level 0."""
-    contrast, bmode = _Reel(layout.contrast), None if layout.bmode is None else _Reel(layout.bmode)
+    shown = [(box, tint) for box, tint in ((layout.contrast, layout.tint), (layout.bmode, TINTS["grey"])) if box]
+    tapes = [Tape(box[3] - box[1], box[2] - box[0], folder) for box, _ in shown]
     for picture in recording.pictures():
-        contrast.append(picture, layout.tint)
-        if bmode is not None:
-            bmode.append(picture, TINTS["grey"])
-    if contrast.frames == 0:
+        for tape, (box, tint) in zip(tapes, shown, strict=True):
+            tape.add(_pane(picture, box, tint))
+    if tapes[0].frames == 0:
         raise ClipError("unreadable-clip", "a clip has frames", "none", "export the clip again and check that it plays")
-    panes = [reel.levels() for reel in (contrast, bmode) if reel is not None]
-    seen = fan.fan_of(panes)
+    seen = fan.fan_of([tape.all() for tape in tapes])
     if seen is not None:
-        for pane in panes:
-            fan.mask_outside(pane, seen)
-    return panes[0], panes[1] if len(panes) > 1 else None
+        for tape in tapes:
+            tape.keep_only(seen)
+    return tapes[0].all(), tapes[1].all() if len(tapes) > 1 else None
+
+
+def _pane(picture: U8, box: Box, tint: Tint) -> U8:
+    """Levels of a pane (h w) of a screen (h w 3), its tint inverted."""
+    x0, y0, x1, y1 = box
+    pane = picture[y0:y1, x0:x1]
+    if pane.shape[:2] != (y1 - y0, x1 - x0):
+        raise ClipError(
+            "unreadable-clip", "all frames of a clip have one size", "another size", "split the clip into two files"
+        )
+    return level(pane, tint)
 
 
 def probe(
@@ -165,41 +172,3 @@ def _recording(path: Path) -> Recording:
 
 def _times(recording: Recording, frames: int, frame_rate_hz: float | None) -> Times:
     return Times(np.zeros(1), "one frame") if frames == 1 else recording.times(frames, frame_rate_hz)
-
-
-class _Reel:
-    """Levels of one pane, gathered frame by frame; memory grows in place, so the clip is never held twice."""
-
-    def __init__(self, box: Box) -> None:
-        x0, y0, x1, y1 = box
-        self._rows, self._columns = slice(y0, y1), slice(x0, x1)
-        self._chunk = max(1, _RESERVED_BYTES // max(1, (y1 - y0) * (x1 - x0)))
-        self._levels = np.empty((self._chunk, y1 - y0, x1 - x0), dtype=np.uint8)
-        self.frames = 0
-
-    def append(self, picture: U8, tint: Tint) -> None:
-        """Adds the pane's part of a screen (h w 3), its tint inverted."""
-        if self.frames == len(self._levels):
-            self._check_length()
-            self._levels.resize((self.frames + self._chunk, *self._levels.shape[1:]), refcheck=False)
-        pane = picture[self._rows, self._columns]
-        if pane.shape[:2] != self._levels.shape[1:]:
-            raise ClipError(
-                "unreadable-clip", "all frames of a clip have one size", "another size", "split the clip into two files"
-            )
-        self._levels[self.frames] = level(pane, tint)
-        self.frames += 1
-
-    def _check_length(self) -> None:
-        if self._levels.nbytes >= _MOST_BYTES:
-            raise ClipError(
-                "clip-too-long",
-                f"a pane of a clip has less than {_MOST_BYTES >> 20} MiB",
-                f"{self.frames} frames of {self._levels.shape[2]} x {self._levels.shape[1]}",
-                "split the clip into several files",
-            )
-
-    def levels(self) -> U8:
-        """All frames (t h w). The reel is spent."""
-        self._levels.resize((self.frames, *self._levels.shape[1:]), refcheck=False)
-        return self._levels

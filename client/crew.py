@@ -15,7 +15,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -59,9 +59,9 @@ def each(
 ) -> Generator[tuple[Item, Result | Lost], None, None]:
     """Every item with its result, in the order in which they are finished. Close it to end the workers at once.
 
-    work: a picklable function; what it raises loses the item · items: taken one by one as workers become free ·
-    workers: processes; 0 = work in this process, where only exceptions are caught. Raises RuntimeError where a worker
-    cannot even start.
+    work: a picklable function of a module that is not the main one, whose result is not None; what it raises loses the
+    item · items: taken one by one as workers become free · workers: processes; 0 = work in this process, where only
+    exceptions are caught. Raises RuntimeError where a worker cannot even start.
     """
     if workers < 1:
         yield from ((item, _attempted(work, item)) for item in items)
@@ -112,7 +112,8 @@ class _Worker(Generic[Item, Result]):
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs, work, os.getpid()), daemon=True)
-        self.process.start()
+        with _main_unseen():
+            self.process.start()
         theirs.close()
         self._limits = limits
         self._since: float | None = None
@@ -161,6 +162,20 @@ class _Worker(Generic[Item, Result]):
         self.process.kill()
         self.process.join()
         self.pipe.close()
+
+
+@contextmanager
+def _main_unseen() -> Iterator[None]:
+    """A spawned process imports the main module once more: with a command line's come libraries for training, which
+    cost each worker seconds and half a gigabyte. So `work` may not be defined in the main module itself.
+    """
+    main = vars(sys.modules["__main__"])
+    seen: dict[str, object] = {name: main[name] for name in ("__spec__", "__file__") if name in main}
+    main.update(dict.fromkeys(seen))
+    try:
+        yield
+    finally:
+        main.update(seen)
 
 
 def _ending(code: int | None) -> str:

@@ -50,10 +50,13 @@ _SETTLED_S = 20.0
 def repeated(contrast: Sequence[U8], bmode: Sequence[U8]) -> Bool:
     """Which frames (t) show the picture of the frame before them; bmode is empty on contrast-only clips."""
     found = np.zeros(len(contrast), dtype=bool)
-    for index in range(1, len(contrast)):
-        panes = [contrast, bmode] if bmode else [contrast]
-        lit = any(cv2.mean(pane[index])[0] > _DARK_LEVEL for pane in panes)
-        found[index] = lit and all(_alike(pane[index - 1], pane[index]) for pane in panes)
+    before: U8 | None = None
+    for index, picture in enumerate(contrast):
+        if before is not None and _alike(before, picture):  # rare, so the other pane is seldom read
+            others = [bmode[index - 1], bmode[index]] if bmode else []
+            lit = any(cv2.mean(shown)[0] > _DARK_LEVEL for shown in (picture, *others[1:]))
+            found[index] = lit and (not others or _alike(*others))
+        before = picture
     return found
 
 
@@ -61,13 +64,8 @@ def _alike(one: U8, other: U8) -> bool:
     return cv2.norm(one, other, cv2.NORM_L1) <= _SAME_LEVELS * one.size
 
 
-def pane_levels(frames: Sequence[U8]) -> F64:
-    """Mean level (t) of each frame (h w)."""
-    return np.array([cv2.mean(frame)[0] for frame in frames], dtype=np.float64)
-
-
 def flashes(levels: F64, seconds: F64) -> Bool:
-    """Frames (t) of flashes and of the refill after them, clip by clip. levels (t): as from `pane_levels`."""
+    """Frames (t) of flashes and of the refill after them, clip by clip. levels (t): means of the pane."""
     gaps = np.flatnonzero(np.diff(seconds) > _GAP_S) + 1
     clips = zip(np.split(levels, gaps), np.split(seconds, gaps), strict=True)
     return np.concatenate([_flashes(part, times) for part, times in clips])

@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from client import events, tic
 from client.clip import Clip
-from client.recording import F64, U8, Box, ClipError
+from client.frames import Frames, chained
+from client.recording import F64, Box, ClipError
 
 Bool = npt.NDArray[np.bool_]
 
@@ -24,21 +25,21 @@ _OVERLAP_S = 0.5
 _SMOOTHING_S = 5.0
 """Of the pane's mean level, before a second arrival is looked for."""
 _MOSTLY = 0.6
-"""A part of a pane that is larger than this share of it is not worth a copy."""
+"""A part of a pane that is larger than this share of it is not worth a cut."""
 
 
 @dataclass(frozen=True, eq=False)
 class Exam:
-    """The clips of one lesion on one time axis. contrast, bmode: frames (h w), views into the clips, bmode empty where
-    a clip has none · seconds f64 (t), strictly rising · reference: index of the annotated frame · flash, frozen:
+    """The clips of one lesion on one time axis. contrast, bmode: frames (t h w) of the clips, bmode empty where a clip
+    has none · seconds f64 (t), strictly rising · reference: index of the annotated frame · flash, frozen:
     numbers of frames left out, of bursts of destruction with the refill after them and of repeated pictures ·
     reinjection_s: where the exam was cut because of a second injection, None where it was not · declared: the manifest
     said so · left_out: seconds of the frames left out, by why, for the quality sheet.
     """
 
     first: Clip
-    contrast: Sequence[U8]
-    bmode: Sequence[U8]
+    contrast: Frames
+    bmode: Frames
     seconds: F64
     reference: int
     flash: int = 0
@@ -49,7 +50,7 @@ class Exam:
 
 
 def cut_to(clip: Clip, part: Box) -> Clip:
-    """The clip with its panes cut to a part of them: x0, y0, x1, y1 in pane coordinates; the rest is let go.
+    """The clip with its panes cut to a part of them: x0, y0, x1, y1 in pane coordinates; the rest is not read.
 
     The boxes of the panes move along, so places on the screen keep their meaning.
     """
@@ -59,8 +60,8 @@ def cut_to(clip: Clip, part: Box) -> Clip:
         return clip
     return replace(
         clip,
-        contrast=clip.contrast[:, y0:y1, x0:x1].copy(),
-        bmode=None if clip.bmode is None else clip.bmode[:, y0:y1, x0:x1].copy(),
+        contrast=clip.contrast.cut((x0, y0, x1, y1)),
+        bmode=None if clip.bmode is None else clip.bmode.cut((x0, y0, x1, y1)),
         contrast_box=_moved(clip.contrast_box, (x0, y0, x1, y1)),
         bmode_box=None if clip.bmode_box is None else _moved(clip.bmode_box, (x0, y0, x1, y1)),
     )
@@ -75,14 +76,11 @@ def _moved(pane: Box, part: Box) -> Box:
     return pane[0] + part[0], pane[1] + part[1], pane[0] + part[2], pane[1] + part[3]
 
 
-def joined(
-    clips: Sequence[Clip], frame: int, reinjection_s: float | None = None, levels: Sequence[F64] | None = None
-) -> Exam:
+def joined(clips: Sequence[Clip], frame: int, reinjection_s: float | None = None) -> Exam:
     """Clips on one time axis, up to a second injection.
 
     frame: the annotated one, 0-based in the first clip · reinjection_s: time of a second injection as the manifest
-    declares it; an undeclared one is recognised by its arrival · levels: per clip the mean level (t) of its whole
-    contrast pane, where the clips are cut to a part of it. Raises ClipError.
+    declares it; an undeclared one is recognised by its arrival. Raises ClipError.
     """
     _check_apart(clips)
     for number, clip in enumerate(clips, start=1):
@@ -90,11 +88,11 @@ def joined(
     seconds = np.concatenate([clip.seconds for clip in clips])
     order = np.argsort(seconds, kind="stable")
     reference = int(np.flatnonzero(order == frame)[0])
-    contrast = [picture for clip in clips for picture in clip.contrast]
-    bmode = [picture for clip in clips if clip.bmode is not None for picture in clip.bmode]
+    contrast = chained(clip.contrast for clip in clips).only(order)
+    bmode = chained(clip.bmode for clip in clips if clip.bmode is not None)
+    bmode = bmode.only(order if len(bmode) == len(contrast) else order[:0])
     kept = _rising(seconds[order], reference)
-    panes = [contrast[index] for index in order], [bmode[index] for index in order if len(bmode) == len(contrast)]
-    frozen = events.repeated(*panes) & kept
+    frozen = events.repeated(contrast, bmode) & kept
     kept &= ~frozen
     if not kept[reference]:  # a repeated picture stands for the one that it repeats
         kept[int(np.flatnonzero(kept[:reference])[-1])] = False
@@ -105,8 +103,8 @@ def joined(
     index = np.flatnonzero(kept)
     exam = Exam(
         first=clips[0],
-        contrast=[panes[0][i] for i in index],
-        bmode=[panes[1][i] for i in index] if panes[1] else [],
+        contrast=contrast.only(index),
+        bmode=bmode.only(index if bmode else index[:0]),
         seconds=seconds[order][kept],
         reference=int(kept[:reference].sum()),
         frozen=int(frozen.sum()),
@@ -115,8 +113,7 @@ def joined(
         left_out={REPEATED: seconds[order][frozen], AGAIN: _behind(seconds[order], reinjection_s)},
     )
     _check_length(exam)
-    means = levels or [events.pane_levels(list(clip.contrast)) for clip in clips]
-    return _recognised(exam, np.concatenate(means)[order][index])
+    return _recognised(exam)
 
 
 def _behind(seconds: F64, end_s: float | None) -> F64:
@@ -131,8 +128,9 @@ def _rising(seconds: F64, reference: int) -> Bool:
     return rising
 
 
-def _recognised(exam: Exam, levels: F64) -> Exam:
-    """The exam without flashes, and cut before a second injection that shows. levels (t): means of the pane."""
+def _recognised(exam: Exam) -> Exam:
+    """The exam without flashes, and cut before a second injection that shows; both are told on the whole pane."""
+    levels = exam.contrast.means
     flash = events.flashes(levels, exam.seconds)
     flash[exam.reference] = False
     left_out = {**exam.left_out, FLASH: exam.seconds[flash]}
@@ -152,8 +150,8 @@ def _recognised(exam: Exam, levels: F64) -> Exam:
 def _only(exam: Exam, index: npt.NDArray[np.intp]) -> Exam:
     return replace(
         exam,
-        contrast=[exam.contrast[i] for i in index],
-        bmode=[exam.bmode[i] for i in index] if exam.bmode else [],
+        contrast=exam.contrast.only(index),
+        bmode=exam.bmode.only(index if exam.bmode else index[:0]),
         seconds=exam.seconds[index],
         reference=int(np.searchsorted(index, exam.reference)),
     )

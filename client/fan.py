@@ -12,6 +12,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from client.frames import Frames
+
 U8 = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
 
@@ -71,7 +73,7 @@ def fan_in(changes: U8) -> tuple[Mask, float] | None:
     return found[-1] if found[-1][1] > found[0][1] + _SOLID else found[0]
 
 
-def fan_of(panes: Sequence[U8]) -> Mask | None:
+def fan_of(panes: Sequence[Frames]) -> Mask | None:
     """The fan (h w) of panes (t h w) with one geometry, grown by a margin; None where too little moves to tell it."""
     changes = np.zeros(panes[0].shape[1:], np.uint8)
     for pane in panes:
@@ -82,12 +84,3 @@ def fan_of(panes: Sequence[U8]) -> Mask | None:
         return None
     grown = cv2.dilate(found[0].astype(np.uint8), np.ones((2 * _MARGIN_PX + 1,) * 2, np.uint8))
     return grown.astype(bool)
-
-
-def mask_outside(levels: U8, fan: Mask) -> None:
-    """Sets everything outside the fan (h w) to level 0, in place in levels (t h w)."""
-    if fan.all():
-        return
-    kept = np.where(fan, np.uint8(255), np.uint8(0))
-    for picture in levels:
-        np.bitwise_and(picture, kept, out=picture)

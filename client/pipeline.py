@@ -11,7 +11,6 @@ from ceus_models.processing import Processing
 from ceus_models.sample import Sample
 from client.clip import Clip, open_clip
 from client.config import SiteConfig, pseudonym, screens_for
-from client.events import pane_levels
 from client.exam import check_size, cut_to, joined
 from client.flow import flow_maps
 from client.manifest import Row
@@ -65,25 +64,21 @@ def _with_flow(trace: Trace, flow: npt.NDArray[np.int8], scale: float) -> Trace:
 
 
 def _read(row: Row, site: SiteConfig, processing: Processing) -> Traced:
-    """One clip after the other is read and cut to where the lesion can be, so that memory grows by that part only."""
+    """One clip after the other is read; of several, only the part where the lesion can be is used."""
     screens, tints = screens_for(site, row.manufacturer), {**TINTS, **site.tints}
     outline = read_outline(row.outline.path, row.outline.frame, row.outline.pane)
     clips: list[Clip] = []
-    levels: list[F64] = []
     polygon, part, size = np.zeros((0, 2)), (0, 0, 0, 0), (0, 0)
     for number, spec in enumerate(row.clips, start=1):
-        clip = open_clip(spec.path, spec.start_s, row.frame_rate_hz, screens, tints)
+        clip = open_clip(spec.path, spec.start_s, row.frame_rate_hz, screens, tints, site.work)
         if number == 1:
             polygon, size = in_pane(outline, _view(clip)), clip.contrast.shape[1:]
             part = _search_part(polygon, processing)
         check_size(size, clip, number)
-        levels.append(pane_levels(list(clip.contrast)))
-        # A single clip is as large as memory gets; of several, each is let go before the next is read.
         clips.append(cut_to(clip, part) if len(row.clips) > 1 else clip)
         if number == 1:
             polygon = polygon - np.subtract(clips[0].offset, clip.offset)
-        del clip
-    exam = joined(clips, outline.frame, row.reinjection_s, levels)
+    exam = joined(clips, outline.frame, row.reinjection_s)
     return traced(exam, polygon, processing, row.timed)
 
 

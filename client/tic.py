@@ -13,7 +13,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import numpy.typing as npt
+from scipy.ndimage import median_filter
 
+from client import bolus
 from client.recording import F64, U8
 
 F32 = npt.NDArray[np.float32]
@@ -26,22 +28,21 @@ _MOSTLY_HELD = 0.5
 _FLAT = 1e-6
 """Relative range below which a curve has no peak."""
 PEAK_DB = 0.5
-"""The peak is the first time within this of the highest value. A haemangioma fills towards a plateau, and many lesions
-have an arterial and a portal hump of nearly one height: there the place of the maximum is chance."""
-_OUTLYING = 3.0
-"""Standard deviations (from the median) beyond which a frame shows other tissue than its neighbours."""
-_NEIGHBOURS_S = 4.0
-"""Window whose median a frame is held against: one breath. A median follows the flank of a wash-in."""
-_FLOOR = 0.02
-"""Share of the highest value added to the level by which a residual is divided, so that the dark counts less."""
+"""The peak is the first time within this of the hump's highest value. A haemangioma fills towards a plateau: there the
+place of the maximum is chance."""
+HUMP_DB = 3.0
+"""A hump counts from this far below the highest value of the curve, so from half of it. Many lesions have an arterial
+and a portal hump of nearly one height: the first one is the peak, whichever is the higher by chance."""
+FALL_DB = 0.25
+"""A hump ends where the curve has fallen by this, 6 %."""
 _WASH_OUT_S = 10.0
 """Smoothing before the steepest wash-out is looked for: it is slow, and the steepest step of a fast curve is noise."""
 
 
 @dataclass(frozen=True, eq=False)
 class Tic:
-    """values, smoothed: f64 (t), linear intensity in arbitrary units · peak: index of the first smoothed value within
-    PEAK_DB of the highest · enhances: False where the curve is flat, so that the peak means nothing.
+    """values, smoothed: f64 (t), linear intensity in arbitrary units · peak: index as of `first_peak` · enhances: False
+    where the curve is flat, so that the peak means nothing.
     """
 
     values: F64
@@ -56,62 +57,73 @@ def linear_table(range_db: float, linearise: bool) -> F64:
     return np.asarray(10.0 ** (share * range_db / 10.0), dtype=np.float64) if linearise else share
 
 
+def soft_mask(polygon: F64) -> tuple[F64, npt.NDArray[np.int_]]:
+    """Weights (h w) of the pixels of a polygon (n 2), px, and the place (x, y) of their first one.
+
+    A pixel weighs as much as it is deep inside, 1 at the deepest: an outline is drawn by hand on one frame, a fifth
+    too large or beside the lesion takes in a third of other tissue, and what lies on it counts least.
+    """
+    low = np.floor(polygon.min(axis=0)).astype(int) - 1
+    columns, rows = (np.ceil(polygon.max(axis=0)).astype(int) - low + 2).tolist()
+    mask = np.zeros((rows, columns), dtype=np.uint8)
+    cv2.fillPoly(mask, [np.rint(polygon - low).astype(np.int32)], 1)
+    depth = (cv2.distanceTransform(mask, cv2.DIST_L2, 5).astype(np.float64) - 0.5).clip(0.0)
+    return depth / float(depth.max()), low
+
+
 def roi_mean(frames: Sequence[U8], polygon: F64, shift: F32, table: F64) -> F64:
     """Mean intensity (t) inside a polygon (n 2) that moves by `shift` (t 2), px; the part outside a frame is left out.
 
-    frames: (h w) levels · table: as from `linear_table`. NaN where nothing of the polygon lies inside the frame.
+    frames: (h w) levels · table: as from `linear_table`. Weighted by `soft_mask`. NaN where nothing of the polygon
+    lies inside the frame.
     """
-    low = np.floor(polygon.min(axis=0)).astype(int)
-    columns, rows = (np.ceil(polygon.max(axis=0)).astype(int) - low + 1).tolist()
-    mask = np.zeros((rows, columns), dtype=np.uint8)
-    cv2.fillPoly(mask, [np.rint(polygon - low).astype(np.int32)], 1)
-    inside = mask.astype(bool)
+    weights, low = soft_mask(polygon)
     places = np.rint(shift).astype(int) + low  # (t 2)
-    return np.array([_mean_at(f, inside, place, table) for f, place in zip(frames, places, strict=True)])
+    return np.array([_mean_at(f, weights, place, table) for f, place in zip(frames, places, strict=True)])
 
 
-def _mean_at(frame: U8, inside: Bool, place: npt.NDArray[np.int_], table: F64) -> float:
+def _mean_at(frame: U8, weights: F64, place: npt.NDArray[np.int_], table: F64) -> float:
     x, y = int(place[0]), int(place[1])
     rows, columns = frame.shape
-    part = frame[max(0, y) : max(0, y + inside.shape[0]), max(0, x) : max(0, x + inside.shape[1])]
-    mask = inside[max(0, -y) : max(0, rows - y), max(0, -x) : max(0, columns - x)]
-    levels = part[mask]
-    return float(table[levels].mean()) if levels.size else float("nan")
+    part = frame[max(0, y) : max(0, y + weights.shape[0]), max(0, x) : max(0, x + weights.shape[1])]
+    seen = weights[max(0, -y) : max(0, rows - y), max(0, -x) : max(0, columns - x)]
+    total = float(seen.sum())
+    return float((table[part] * seen).sum()) / total if total > 0 else float("nan")
 
 
 def curve(values: F64, seconds: F64, outside: Bool, smoothing_s: float) -> Tic:
     """The curve of raw means (t), bridged over frames that show other tissue, smoothed, and its peak (see Tic).
 
-    outside (t): frames in which the lesion is not in the plane · smoothing_s: width of the window. Frames that do not
-    fit their neighbours are left out too: on a contrast-only clip nothing else tells that the lesion left the plane.
-    A flat or dark curve has no peak: `enhances` is False.
+    outside (t): frames in which the lesion is not in the plane · smoothing_s: width of the window in the wash-in (see
+    bolus.course). A flat or dark curve has no peak: `enhances` is False.
     """
     mended = _bridged(values, seconds, outside)
-    mended = _bridged(mended, seconds, _outlying(mended, seconds))
-    smoothed = smooth(mended, seconds, smoothing_s)
+    smoothed = bolus.course(mended, seconds, arrival_s(mended, seconds, smoothing_s), smoothing_s)
     span = float(smoothed.max() - smoothed.min())
     return Tic(mended, smoothed, first_peak(smoothed), span > _FLAT * max(float(abs(smoothed).max()), 1e-12))
 
 
 def first_peak(curve: F64) -> int:
-    """Index of the first value of a curve (t) within PEAK_DB of the highest."""
-    top = float(curve.max())
-    return int(np.argmax(curve >= top * 10.0 ** (-PEAK_DB / 10.0))) if top > 0 else int(np.argmax(curve))
+    """Index of the first value of a curve (t) within PEAK_DB of the top of its first hump (see HUMP_DB, FALL_DB)."""
+    if float(curve.max()) <= 0:
+        return int(np.argmax(curve))
+    start = int(np.argmax(curve >= curve.max() * _share(HUMP_DB)))
+    risen = np.maximum.accumulate(curve[start:])
+    fallen = np.flatnonzero(curve[start:] < risen * _share(FALL_DB))
+    top = float(risen[fallen[0]]) if len(fallen) else float(risen[-1])
+    return int(np.argmax(curve >= top * _share(PEAK_DB)))
 
 
-def _outlying(values: F64, seconds: F64) -> Bool:
-    """Which values (t) lie far from the median around them (Hampel 1974)."""
-    gaps = np.flatnonzero(np.diff(seconds) > _NEIGHBOURS_S / 2) + 1
-    count = round(_NEIGHBOURS_S / float(np.median(np.diff(seconds)))) if len(seconds) > 1 else 1
-    medians = np.concatenate([_running_median(part, count | 1) for part in np.split(values, gaps)])
-    residual = np.abs(values - medians) / (np.abs(medians) + _FLOOR * max(float(medians.max()), 1e-12))
-    return np.asarray(residual > _OUTLYING * max(1.4826 * float(np.median(residual)), _FLOOR), dtype=bool)
+def _share(fall_db: float) -> float:
+    return float(10.0 ** (-fall_db / 10.0))
 
 
-def _running_median(values: F64, count: int) -> F64:
-    """Median of `count` (odd) values around each; at the ends of what there is, the outermost value repeated."""
-    padded = np.pad(values, count // 2, mode="edge")
-    return np.asarray(np.median(np.lib.stride_tricks.sliding_window_view(padded, count), axis=1), dtype=np.float64)
+def arrival_s(values: F64, seconds: F64, smoothing_s: float) -> float:
+    """Time after which raw means (t) stay above a twentieth of their rise up to the highest; NaN is bridged."""
+    smoothed = smooth(_bridged(values, seconds, np.zeros(len(values), dtype=bool)), seconds, smoothing_s)
+    peak = int(np.argmax(smoothed))
+    above = smoothed - float(smoothed[: peak + 1].min())
+    return float(seconds[_arrival(above, peak, _ARRIVAL_SHARE * float(above[peak]))])
 
 
 def _bridged(values: F64, seconds: F64, outside: Bool) -> F64:
@@ -187,7 +199,7 @@ def _arrival(above: F64, peak: int, share: float) -> int:
 
     On the values themselves, a median of three: smoothing would let a sharp arrival begin seconds early.
     """
-    below = np.flatnonzero(_running_median(above, 3)[: peak + 1] <= share)
+    below = np.flatnonzero(median_filter(above, size=3, mode="nearest")[: peak + 1] <= share)
     return int(below[-1]) if len(below) else 0
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ceus_models.processing import Processing
-from client import keyframes, tic
+from client import gating, keyframes, tic
 from client.exam import Exam
 from client.layout import LAYOUTS
 from client.outline import bounding_box
@@ -76,7 +76,8 @@ def traced(exam: Exam, polygon: F64, processing: Processing, timed: bool = True)
     seconds, curve = exam.seconds, _curve(exam, polygon, track, processing)
     found = tic.parameters(curve, seconds)
     arrival = found.get("t0", float(seconds[0]))
-    trust = judged(track, np.ones_like(track.held) if method == BMODE else exam.seconds >= arrival, exam.reference)
+    seen = np.ones_like(track.held) if method == BMODE else seconds >= arrival
+    trust = judged(track, seconds, seen, exam.reference)
     if not timed:
         seconds = seconds - arrival
         found = tic.parameters(curve, seconds)
@@ -113,10 +114,13 @@ def box_around(polygon: F64, margin_px: float) -> Box:
 
 
 def _curve(exam: Exam, polygon: F64, track: Track, processing: Processing) -> tic.Tic:
-    """On the contrast pane frames are also held because they are dark: those belong to the curve."""
+    """On the contrast pane frames are also held because they are dark: those belong to the curve, deep breaths not."""
     table = tic.linear_table(exam.first.dynamic_range_db or processing.dynamic_range_db, processing.linearise)
     means = tic.roi_mean(exam.contrast, polygon, track.shift, table)
-    outside = track.held if track.method == BMODE else np.zeros_like(track.held)
+    outside = track.held
+    if track.method != BMODE:
+        seen = exam.seconds >= tic.arrival_s(means, exam.seconds, processing.smoothing_s)
+        outside = gating.deep(track.shift, exam.seconds, seen)
     return tic.curve(means, exam.seconds, outside, processing.smoothing_s)
 
 

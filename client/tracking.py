@@ -10,6 +10,7 @@ annotated frame, 16 px for correlation with the annotated frame, and 4.5 px with
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -45,6 +46,11 @@ _CONTRAST_GATE = 0.5
 0.08-0.18. A jump needs the whole gate: as the contrast arrives, light and dark swap and far places look alike."""
 _AGREE_PX = 3.0
 """The ways there and back agree around a frame up to this."""
+SPAN = 20
+"""Placed frames before and after a moment whose means are compared: a quarter of the contrast's speckle stays in place
+for minutes, the rest averages out."""
+_FINE_PX = 3.0
+"""Structure coarser than this, px of the searched resolution, is the same in many places of a liver."""
 _MIN_SIDE_PX = 8
 _FLAT = 0.5
 """Standard deviation of a template that shows nothing, levels: it would correlate perfectly with anything."""
@@ -56,7 +62,9 @@ class Track:
     0 where it is beyond reach · held bool (t): below the gate or beyond reach, so the box stayed where it was ·
     beyond bool (t): the best match lay on the rim of the whole search, so the true place may lie outside it ·
     apart f32 (t): px between the places found outwards from the annotated frame and on the way back to it, NaN where
-    one of them was held and on the B-mode pane, whose template never changes · method: one of METHODS.
+    one of them was held and on the B-mode pane, whose template never changes · alike f32 (t): correlation of the fine
+    speckle under the box before and after a frame, NaN where fewer than SPAN placed frames lie on a side, in held
+    frames and on the B-mode pane · method: one of METHODS.
     """
 
     shift: F32
@@ -64,6 +72,7 @@ class Track:
     held: Bool
     beyond: Bool
     apart: F32
+    alike: F32
     method: str
 
 
@@ -97,6 +106,7 @@ def follow(frames: Sequence[U8], reference: int, box: Box, method: str, processi
         held=np.array([not place.counts for place in places]),
         beyond=np.array([place.beyond for place in places]),
         apart=apart,
+        alike=_alike(frames, places, search) if method == CONTRAST else np.full(len(frames), np.nan, dtype=np.float32),
         method=method,
     )
 
@@ -140,6 +150,28 @@ def _apart(one: _Found, other: _Found) -> float:
     return math.dist(one.shift, other.shift) if one.counts and other.counts else math.nan
 
 
+def _alike(frames: Sequence[U8], places: Sequence[_Found], search: _Search) -> F32:
+    """See Track: a box that has gone to another place shows other speckle from then on."""
+    found = np.full(len(frames), np.nan, dtype=np.float32)
+    placed = [index for index, place in enumerate(places) if place.counts]
+    last: deque[tuple[int, F32]] = deque()
+    before = after = np.zeros_like(search.template)
+    for index in placed:
+        last.append((index, _fine(search.aligned(frames[index], places[index].shift))))
+        after = after + last[-1][1]
+        if len(last) > SPAN:
+            before, after = before + last[-1 - SPAN][1], after - last[-1 - SPAN][1]
+        if len(last) > 2 * SPAN:
+            before = before - last.popleft()[1]
+        if len(last) == 2 * SPAN:
+            found[last[SPAN][0]] = cv2.matchTemplate(before, after, cv2.TM_CCOEFF_NORMED)[0, 0]
+    return found
+
+
+def _fine(part: F32) -> F32:
+    return part - cast(F32, cv2.GaussianBlur(part, (0, 0), _FINE_PX))
+
+
 def _mended(there: Sequence[_Found], back: Sequence[_Found], apart: F32) -> list[_Found]:
     known = np.flatnonzero(np.isfinite(apart))
     if len(known) == 0:
@@ -176,7 +208,7 @@ class _Search:
 
     def find(self, frame: U8, template: F32, last: Shift) -> _Found:
         """The best place, near the last one first; the last place where none counts."""
-        if float(template.std()) < _FLAT:
+        if float(cv2.meanStdDev(template)[1][0, 0]) < _FLAT:
             return _Found(last, 0.0, counts=False, beyond=False)
         near = self._best(frame, template, last, min(_NEAR_PX, self.reach))
         if near is not None and near[1] >= self.gates[0] and math.hypot(*near[0]) <= self.reach * self.scale:

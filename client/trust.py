@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from client.faults import Unusable
-from client.tracking import Track
+from client.recording import F64
+from client.tracking import SPAN, Track
 
 Bool = npt.NDArray[np.bool_]
 
@@ -24,6 +25,14 @@ MOST_BEYOND = 0.3
 MOST_APART = 0.15
 """Share of frames in which the ways there and back disagree, of those in which both found a place."""
 APART_PX = 3.0
+AWAY_S = 5.0
+"""A breath leaves the plane for a second or two; a box that is held for nearly as long as this has lost its place."""
+_NEARLY = 0.8
+MOST_AWAY = 0.12
+"""Share of frames around which the box is held in nearly all of AWAY_S: the probe was moved away."""
+LEAST_ALIKE = 0.3
+"""Correlation of the speckle before and after any moment of a contrast-only clip: 0.4-0.6 at its lowest where the
+lesion is followed, below 0.2 where the probe went to another place and the box with it."""
 
 
 class UntrustedTrack(Unusable):
@@ -40,29 +49,47 @@ class Trust:
     doubts: tuple[str, ...]
 
 
-def judged(track: Track, seen: Bool, reference: int) -> Trust:
-    """seen (t): frames that count, which on a contrast-only clip are those after the contrast has arrived · reference:
-    index of the annotated frame.
+def judged(track: Track, seconds: F64, seen: Bool, reference: int) -> Trust:
+    """seconds (t): of the frames · seen (t): frames that count, which on a contrast-only clip are those after the
+    contrast has arrived · reference: index of the annotated frame.
     """
     frames = seen if seen.any() else np.ones_like(seen)
     known = track.apart[frames & np.isfinite(track.apart)]
     figures = {
         "lost_share": float(track.held[frames].mean()),
+        "away_share": float((_held_around(track.held, seconds)[frames] > _NEARLY).mean()),
         "beyond_share": float(track.beyond[frames].mean()),
         "apart_share": float((known > APART_PX).mean()) if len(known) else 0.0,
+        "unlike": 1.0 - _least_alike(track, frames),
     }
     doubts = [
         text.format(figures[name])
         for name, limit, text in (
             ("lost_share", MOST_HELD, "the box is held in {:.0%} of the frames"),
+            ("away_share", MOST_AWAY, "the box is held for seconds on end in {:.0%} of the frames"),
             ("beyond_share", MOST_BEYOND, "the lesion leaves the search range in {:.0%} of the frames"),
             ("apart_share", MOST_APART, "tracked forwards and backwards it differs in {:.0%} of the frames"),
+            ("unlike", 1.0 - LEAST_ALIKE, "before and after a moment the box shows other speckle, {:.0%} unlike"),
         )
         if figures[name] > limit
     ]
     if not seen[reference]:
         doubts.append("the outlined frame of a contrast-only clip lies before the enhancement")
     return Trust(figures, tuple(doubts))
+
+
+def _held_around(held: Bool, seconds: F64) -> F64:
+    """Share (t) of held frames within AWAY_S around each."""
+    first = np.searchsorted(seconds, seconds - AWAY_S / 2, side="left")
+    after = np.searchsorted(seconds, seconds + AWAY_S / 2, side="right")
+    total = np.concatenate([[0], np.cumsum(held)])
+    return np.asarray((total[after] - total[first]) / (after - first), dtype=np.float64)
+
+
+def _least_alike(track: Track, frames: Bool) -> float:
+    """Over the moments that have SPAN placed frames that count before them; 1 where there is none."""
+    alike = track.alike[np.flatnonzero(frames & ~track.held)[SPAN:]]
+    return float(alike[np.isfinite(alike)].min(initial=1.0))
 
 
 def require(trust: Trust, checked: bool) -> None:

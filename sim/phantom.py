@@ -107,12 +107,12 @@ class Truth:
     shift_px: F64  # (t 2) of the tissue
     boxes: F64  # (t 4) x0 y0 x1 y1 of the lesion, x1 and y1 exclusive
     out: F64  # (t) share out of the plane
-    lesion_tic: F64  # (t) mean over the lesion, linear
+    lesion_tic: F64  # (t) mean over the lesion, linear, of bubbles that are not destroyed; so are the other two
     parenchyma_tic: F64  # (t)
     roi_tic: F64  # (m t) mean over the lesion's box with the margins of `ROI_MARGINS_PX`
     reference: int  # frame of the FIRST clip that is outlined
     mask: npt.NDArray[np.bool_]  # (h w) the lesion at the reference frame
-    peak_s: float  # of the lesion's TIC
+    peak_s: float  # of the lesion's TIC, see client.tic.first_peak
     washout_s: float  # operational onset of the enhancing tissue, inf where none
 
 

@@ -13,6 +13,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
+from client.tic import first_peak
 from sim import kinetics, motion, perfusion, shapes, speckle
 from sim.echo import reflectivity
 from sim.fields import F32
@@ -22,7 +23,6 @@ from sim.phantom import F64, ROI_MARGINS_PX, U8, Film, LesionDraw, PhantomSettin
 LEVEL_AT_ONE = 140.0  # mean display level of contrast 1 at neutral gain; a real plateau reads 146 of 255
 BMODE_LEVEL = 105.0  # the same for the liver in B-mode
 LOG_BIAS_DB = 2.51  # fully developed speckle averaged after log compression reads this low
-PEAK_SHARE = 10**-0.05  # a curve peaks where it first comes within 0.5 dB of its maximum: plateaus have no other peak
 ACQUIRED_HZ = 10.0  # frames per second that insonate the bubbles, whatever is stored
 CELL_PX = 4 * math.pi  # area of a resolution cell in units of sigma squared
 
@@ -46,13 +46,14 @@ def render(draw: LesionDraw, settings: PhantomSettings) -> tuple[tuple[Film, ...
     """One `Film` per clip, and the truth over all clips. The same draw gives the same bytes."""
     rng = np.random.Generator(np.random.SFC64(draw.render_seed))
     scene = build(draw, rng)
-    contrast, bmode = _frames(scene, draw, settings, rng)
+    left = remaining(draw, settings)
+    contrast, bmode = _frames(scene, draw, (settings, left), rng)
     ends = np.cumsum([0, *(seconds.size for seconds in draw.clip_seconds)])
     films = tuple(
         Film(contrast[a:b], bmode[a:b], seconds)
         for (a, b), seconds in zip(pairwise(ends), draw.clip_seconds, strict=True)
     )
-    return films, truth_of(draw, scene)
+    return films, truth_of(draw, scene, left)
 
 
 def build(draw: LesionDraw, rng: np.random.Generator) -> Scene:
@@ -90,8 +91,18 @@ def _power(db: F32) -> F32:
     return np.asarray(np.power(np.float32(10), db / np.float32(10)), dtype=np.float32)
 
 
-def _frames(scene: Scene, draw: LesionDraw, settings: PhantomSettings, rng: np.random.Generator) -> tuple[U8, U8]:
+def remaining(draw: LesionDraw, settings: PhantomSettings) -> F64:
+    """Share (t) of the bubbles that the frames before have not destroyed."""
+    lost = draw.physics.destruction_per_frame * ACQUIRED_HZ / settings.frame_rate_hz
+    return np.asarray(np.exp(-lost * np.arange(sum(seconds.size for seconds in draw.clip_seconds))), dtype=np.float64)
+
+
+def _frames(
+    scene: Scene, draw: LesionDraw, course: tuple[PhantomSettings, F64], rng: np.random.Generator
+) -> tuple[U8, U8]:
+    """Both panes (t h w). course: the settings, and the share (t) of the bubbles that are left."""
     plane, amounts = draw.plane, draw.physics
+    settings, left = course
     shape = (scene.echoes.shape[1], scene.echoes.shape[2])
     count = scene.trace.out.size
     bubbles = speckle.flowing_fields(shape, speckle.MEASURED_FLOW, rng)
@@ -101,7 +112,6 @@ def _frames(scene: Scene, draw: LesionDraw, settings: PhantomSettings, rng: np.r
     contrast = np.zeros((count, plane.height, plane.width), np.uint8)
     bmode = np.zeros_like(contrast)
     leakage = np.float32(10 ** (amounts.leakage_db / 10))
-    lost = amounts.destruction_per_frame * ACQUIRED_HZ / settings.frame_rate_hz
     far = _power(-draw.echo.far_loss_db * np.linspace(0, 1, plane.height, dtype=np.float32)[:, None])
     for i in range(count):
         out = np.float32(scene.trace.out[i])
@@ -110,7 +120,7 @@ def _frames(scene: Scene, draw: LesionDraw, settings: PhantomSettings, rng: np.r
         if out > 0:
             tissue += np.sqrt(out) * scene.echoes[1] * scatterers[1]
         echo = speckle.intensity(tissue, weights) * far
-        power = _contrast(scene, i, float(out)) * np.float32(math.exp(-lost * i))
+        power = _contrast(scene, i, float(out)) * np.float32(left[i])
         field = next(bubbles) * np.sqrt(speckle.bubble_power(power, places, per_pixel))
         signal = speckle.intensity(field, weights) * scene.gain + leakage * echo
         hiss = rng.standard_exponential(echo.shape, dtype=np.float32)
@@ -138,18 +148,20 @@ def _display(power: F32, level_at_one: float, dynamic_range_db: float, gain_db: 
     return np.asarray(np.rint(np.clip(level, 0, 255)), dtype=np.uint8)
 
 
-def truth_of(draw: LesionDraw, scene: Scene) -> Truth:
-    """The truth of a scene; curves belong to the slice through the middle, whatever the plane did."""
+def truth_of(draw: LesionDraw, scene: Scene, left: F64) -> Truth:
+    """The truth of a scene; curves belong to the slice through the middle, whatever the plane did.
+
+    left (t): share of the bubbles that are not yet destroyed. The curves are of bubbles that are there.
+    """
     plane, seconds = draw.plane, np.concatenate(draw.clip_seconds)
     padding = scene.spread.padding
     tissue = shapes.grid(plane, padding)
     lesion = tissue.rho <= 1
     rows, columns = np.flatnonzero(lesion.any(axis=1)), np.flatnonzero(lesion.any(axis=0))
     box = np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1])
-    rois = [scene.middle.mean(_box_mask(lesion.shape, box, margin, padding)) for margin in ROI_MARGINS_PX]
-    tic = scene.middle.mean(lesion)
-    liver_curve = kinetics.parenchyma(seconds, draw.liver)
-    reference = _reference(draw, scene, tic)
+    rois = [left * scene.middle.mean(_box_mask(lesion.shape, box, margin, padding)) for margin in ROI_MARGINS_PX]
+    curve = left * scene.middle.mean(lesion)
+    reference = _reference(draw, scene, curve)
     fine = np.arange(0, 240, 0.1)
     washout = kinetics.washout_onset_s(
         kinetics.lesion(fine, draw.liver, draw.kinetics),
@@ -163,12 +175,12 @@ def truth_of(draw: LesionDraw, scene: Scene) -> Truth:
         shift_px=scene.shift_px,
         boxes=(box - padding) + moved,
         out=scene.trace.out,
-        lesion_tic=tic,
-        parenchyma_tic=liver_curve,
+        lesion_tic=curve,
+        parenchyma_tic=left * kinetics.parenchyma(seconds, draw.liver),
         roi_tic=np.stack(rois),
         reference=reference,
         mask=lesion_mask(plane, (float(scene.shift_px[reference, 0]), float(scene.shift_px[reference, 1]))),
-        peak_s=float(seconds[int(np.argmax(tic >= PEAK_SHARE * tic.max()))]),
+        peak_s=float(seconds[first_peak(curve)]),
         washout_s=washout,
     )
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import numpy.typing as npt
+from made_frames import frames_of
 from toy_cases import ENTITIES, case
 
 from ceus_models.processing import Processing
@@ -32,8 +33,10 @@ def phantom(number: int, settings: PhantomSettings = FULL, seed: int = 11) -> tu
     drawn = draw_lesion(lesion, settings, Machine(gain_db=float(draw.normal(0, 2))), True, seed)
     films, truth = render(drawn, settings)
     box = (0, 0, *films[0].contrast.shape[2:0:-1])
+    range_db = drawn.dynamic_range_db
     clips = [
-        Clip(f.contrast, f.bmode, f.seconds, None, box, box, box[3], box[2], drawn.dynamic_range_db) for f in films
+        Clip(frames_of(f.contrast), frames_of(f.bmode), f.seconds, None, box, box, box[3], box[2], range_db)
+        for f in films
     ]
     return drawn, clips, truth
 

@@ -100,3 +100,16 @@ def _pid(path: Path) -> psutil.Process:
             return psutil.Process(int(path.read_text()))
         time.sleep(0.05)
     raise AssertionError("the worker did not start")
+
+
+def test_workers_do_not_load_what_the_command_line_loads(tmp_path: Path) -> None:
+    """The main module of `ceus-site` brings libraries for training; a spawned process would import it again."""
+    loaded = tmp_path / "loaded"
+    code = f"open({str(loaded)!r}, 'a').write('once')\nimport odd_work\nfrom client.crew import each\n"
+    code += "if __name__ == '__main__':\n    print([found for _, found in each(odd_work.do, ['ab'], 1)])\n"
+    (tmp_path / "main.py").write_text(code)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), *sys.path])}
+    command = [sys.executable, str(tmp_path / "main.py")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "['abab']"
+    assert loaded.read_text() == "once"

@@ -158,7 +158,7 @@ def test_of_two_equal_regions_the_tinted_one_is_contrast(
     clip = open_clip(path, 0.0, None, ())
     assert clip.contrast_box == contrast
     assert clip.bmode is not None
-    assert np.abs(clip.contrast.astype(int) - clip.bmode).max() <= 1  # the tint is undone
+    assert np.abs(np.stack(clip.contrast).astype(int) - np.stack(clip.bmode)).max() <= 1  # the tint is undone
 
 
 def test_two_grey_regions_need_a_template(tmp_path: Path) -> None:
@@ -185,7 +185,8 @@ def test_no_identifier_is_in_memory(tmp_path: Path) -> None:
     with path.open("rb") as file:
         header = read_header(file)
     assert {element.keyword for element in header} <= set(ALLOWED)
-    held = repr(header) + repr(dicom.open(path)) + str(pickle.dumps(open_clip(path, 0.0, None, [WHOLE])))
+    clip = open_clip(path, 0.0, None, [WHOLE])
+    held = repr(header) + repr(dicom.open(path)) + repr(clip) + repr([vars(tape) for tape in clip.contrast.tapes])
     assert "Rows" in held
     assert not [word for word in (NAME, "DOE", "MRN-4711", "19501231", "Elsewhere") if word in held]
 

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from client.events import flashes, pane_levels, repeated, second_arrival
+from client.events import flashes, repeated, second_arrival
 
 SECONDS = np.arange(0, 300, 0.5)
 F64 = npt.NDArray[np.float64]
@@ -81,4 +81,3 @@ def test_dark_pictures_repeat_without_being_frozen() -> None:
     assert repeated(list(lit), []).tolist() == [False, False, True, False]
     assert not repeated(list(dark), []).any()
     assert repeated(list(dark), list(lit)).tolist() == [False, False, True, False]
-    assert pane_levels(list(dark)).tolist() == [0.0] * 4

@@ -121,7 +121,7 @@ def test_the_time_of_an_untimed_clip_counts_from_the_first_enhancement(tmp_path:
 
 
 def test_only_the_part_where_the_lesion_can_be_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same key frames, from a third of the memory."""
+    """The same key frames, from a third of the pane."""
     (tmp_path / "site.yaml").write_text("schema: 1\ncenter: 40\nname: H\n")
     site = load_site(tmp_path)
     path = DATA / "liver_sweep_23fps_mjpg.avi"
@@ -130,7 +130,7 @@ def test_only_the_part_where_the_lesion_can_be_is_kept(tmp_path: Path, monkeypat
     sizes = []
 
     def joined(clips, *others):  # type: ignore[no-untyped-def]
-        sizes.append(clips[0].contrast.nbytes)
+        sizes.append(clips[0].contrast[0].size)
         return original(clips, *others)
 
     original = pipeline.joined

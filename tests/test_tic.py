@@ -33,6 +33,20 @@ def test_speckle_is_linearised_before_it_is_averaged() -> None:
     assert raw * 60 - 60 == pytest.approx(-32.5, abs=0.2)  # averaging decibels reads 2.51 dB low
 
 
+def test_what_lies_on_the_outline_counts_least() -> None:
+    """An outline a fifth too large takes in a third of other tissue; of the mean, that is a tenth."""
+    square = np.array([[20.0, 20.0], [80.0, 20.0], [80.0, 80.0], [20.0, 80.0]])
+    frame = np.zeros((100, 100), dtype=np.uint8)
+    frame[25:76, 25:76] = 255  # the lesion, five sixths as wide
+    still = np.zeros((1, 2), dtype=np.float32)
+    inner = tic.roi_mean([frame], square, still, tic.linear_table(60.0, False))[0]
+    assert (frame[20:81, 20:81] == 0).mean() == pytest.approx(0.3, abs=0.01)
+    assert inner > 0.9
+    weights, low = tic.soft_mask(square)
+    assert (weights.max(), weights[0].max()) == (1.0, 0.0)
+    assert np.unravel_index(int(weights.argmax()), weights.shape) == tuple(50 - low)
+
+
 def test_the_mean_is_that_of_the_outline_where_the_lesion_went() -> None:
     frames = np.zeros((3, 40, 40), dtype=np.uint8)
     shift = np.array([[0, 0], [7, -3], [-15, 0]], dtype=np.float32)
@@ -95,16 +109,22 @@ def test_of_two_humps_of_one_height_the_first_is_the_peak() -> None:
     assert np.argmax(humps * (1 - 5e-4 * SECONDS)) != np.argmax(humps * (1 + 5e-4 * SECONDS))
 
 
+def test_a_small_hump_before_a_large_one_is_not_the_peak() -> None:
+    for share, peak in ((0.3, 45.0), (0.8, 20.0)):
+        humps = share * np.exp(-(((SECONDS - 20) / 6) ** 2)) + np.exp(-(((SECONDS - 45) / 8) ** 2))
+        assert SECONDS[tic.first_peak(humps)] == pytest.approx(peak, abs=3.0)
+
+
 def test_with_most_frames_held_values_are_taken_as_they_are() -> None:
     outside = SECONDS > 12
     curve = tic.curve(lognormal(SECONDS), SECONDS, outside, 2.0)
-    assert SECONDS[curve.peak] == pytest.approx(PEAK_S, abs=0.3)
+    assert SECONDS[curve.peak] == pytest.approx(PEAK_S, abs=0.5)
 
 
 def test_a_curve_that_still_rises_peaks_near_its_last_frame() -> None:
     curve = tic.curve(np.clip(SECONDS - 10, 0, None), SECONDS, NOTHING_HELD, 2.0)
     assert curve.enhances
-    assert SECONDS[curve.peak] == pytest.approx(10 + 49.9 * 10**-0.05, abs=0.2)
+    assert SECONDS[curve.peak] == pytest.approx(10 + 49.9 * 10**-0.05, abs=0.6)
     found = tic.parameters(curve, SECONDS)
     assert found["PE"] == pytest.approx(49.9, rel=0.02)
     last = tic.Tic(curve.values, curve.smoothed, len(SECONDS) - 1, True)

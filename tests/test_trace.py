@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 from made_clips import Speckle, speckle_clip
+from made_frames import frames_of
 
 from ceus_models.processing import Processing
 from client.clip import Clip
@@ -21,9 +22,9 @@ SQUARE = np.array([[30.0, 30.0], [60.0, 30.0], [60.0, 60.0], [30.0, 60.0]])
 
 def exam_of(made: Speckle, bmode: bool = True) -> Exam:
     box = (0, 0, *made.contrast.shape[2:0:-1])
-    pane = made.bmode if bmode else None
+    pane = frames_of(made.bmode) if bmode else None
     other = box if bmode else None
-    clip = Clip(made.contrast, pane, made.seconds, None, box, other, box[3], box[2])
+    clip = Clip(frames_of(made.contrast), pane, made.seconds, None, box, other, box[3], box[2])
     return joined([clip], made.reference)
 
 
