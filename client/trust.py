@@ -33,6 +33,9 @@ MOST_AWAY = 0.12
 LEAST_ALIKE = 0.3
 """Correlation of the speckle before and after any moment of a contrast-only clip: 0.4-0.6 at its lowest where the
 lesion is followed, below 0.2 where the probe went to another place and the box with it."""
+MOST_UNLIKE = 0.5
+"""By how much that lowest correlation falls short of the clip's median: a renewal that is quick throughout makes all
+moments unlike, a probe that went away makes one."""
 
 
 class UntrustedTrack(Unusable):
@@ -60,7 +63,7 @@ def judged(track: Track, seconds: F64, seen: Bool, reference: int) -> Trust:
         "away_share": float((_held_around(track.held, seconds)[frames] > _NEARLY).mean()),
         "beyond_share": float(track.beyond[frames].mean()),
         "apart_share": float((known > APART_PX).mean()) if len(known) else 0.0,
-        "unlike": 1.0 - _least_alike(track, frames),
+        "unlike": _unlike(track, frames),
     }
     doubts = [
         text.format(figures[name])
@@ -69,7 +72,7 @@ def judged(track: Track, seconds: F64, seen: Bool, reference: int) -> Trust:
             ("away_share", MOST_AWAY, "the box is held for seconds on end in {:.0%} of the frames"),
             ("beyond_share", MOST_BEYOND, "the lesion leaves the search range in {:.0%} of the frames"),
             ("apart_share", MOST_APART, "tracked forwards and backwards it differs in {:.0%} of the frames"),
-            ("unlike", 1.0 - LEAST_ALIKE, "before and after a moment the box shows other speckle, {:.0%} unlike"),
+            ("unlike", MOST_UNLIKE, "before and after a moment the box shows other speckle, {:.0%} less alike"),
         )
         if figures[name] > limit
     ]
@@ -86,10 +89,18 @@ def _held_around(held: Bool, seconds: F64) -> F64:
     return np.asarray((total[after] - total[first]) / (after - first), dtype=np.float64)
 
 
-def _least_alike(track: Track, frames: Bool) -> float:
-    """Over the moments that have SPAN placed frames that count before them; 1 where there is none."""
+def _unlike(track: Track, frames: Bool) -> float:
+    """By how much the least alike moment falls short of the usual one, 0-1; 0 where it is alike enough by itself.
+
+    Only moments with SPAN placed frames that count before them. How alike speckle stays differs between machines and
+    frame rates, so a moment is held against the others of the same clip.
+    """
     alike = track.alike[np.flatnonzero(frames & ~track.held)[SPAN:]]
-    return float(alike[np.isfinite(alike)].min(initial=1.0))
+    known = alike[np.isfinite(alike)]
+    least, usual = (float(known.min()), float(np.median(known))) if len(known) else (1.0, 1.0)
+    if least >= LEAST_ALIKE:
+        return 0.0
+    return 1.0 - max(least, 0.0) / usual if usual > 0 else 1.0
 
 
 def require(trust: Trust, checked: bool) -> None:

@@ -34,7 +34,7 @@ class Left:
         (folder / "tmp").mkdir(parents=True)
         (folder / "plan.yaml").write_text(PLAN, encoding="utf-8")
         self.environment = {**os.environ, "TMPDIR": str(folder / "tmp"), "HOME": str(folder / "tmp")}
-        self.environment["PYTHONPATH"] = os.pathsep.join([str(TESTS), *sys.path])
+        self.environment["PYTHONPATH"] = os.pathsep.join([str(TESTS / "planted"), str(TESTS), *sys.path])
 
     def run(self, *commands: tuple[str, ...]) -> str:
         """Runs commands of `ceus-site` in a process of their own, and keeps what they print; the exit codes."""

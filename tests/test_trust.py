@@ -18,12 +18,13 @@ def track(
     method: str = BMODE, held: int = 0, beyond: int = 0, apart: int = 0, known: int = 100, alike: float = np.nan
 ) -> Track:
     """A track of 100 frames with so many that are held (every other one, then the rest), beyond reach, or placed apart
-    by the two ways; alike: of frame 60.
+    by the two ways; alike: of frame 60, between others of 0.5.
     """
     index = np.arange(100)
     distance = np.where(index < apart, 9.0, 0.5).astype(np.float32)
     distance[known:] = np.nan
-    likeness = np.where(index == 60, alike, np.nan).astype(np.float32)
+    likeness = np.where(np.abs(index - 60) < 10, 0.5, np.nan).astype(np.float32)
+    likeness[60] = alike
     turns = np.isin(index, np.concatenate([index[::2], index[1::2]])[:held])
     shift, sure = np.zeros((100, 2), np.float32), np.ones(100, np.float32)
     return Track(shift, sure, turns, index < beyond, distance, likeness, method)
@@ -36,7 +37,7 @@ def track(
         (track(beyond=31), "search range in 31 %"),
         (track(CONTRAST, apart=16), "differs in 16 %"),
         (track(CONTRAST, apart=10, known=50), "differs in 20 %"),
-        (track(CONTRAST, alike=0.1), "90 % unlike"),
+        (track(CONTRAST, alike=0.1), "80 % less alike"),
     ],
 )
 def test_each_doubt_says_what_was_seen(found: Track, phrase: str) -> None:
@@ -60,8 +61,15 @@ def test_a_probe_that_is_moved_away_is_a_doubt_though_few_frames_are_held() -> N
 
 def test_speckle_of_the_time_before_the_contrast_is_not_compared() -> None:
     changed = track(CONTRAST, alike=0.0)
+    changed.alike[61:] = np.nan
     assert judged(changed, SECONDS, np.arange(100) >= 41, 50).doubts == ()
     assert judged(changed, SECONDS, np.arange(100) >= 40, 50).figures["unlike"] == 1.0
+
+
+def test_speckle_that_renews_quickly_all_the_time_is_no_doubt() -> None:
+    quick = replace(track(CONTRAST), alike=np.full(100, 0.2, np.float32))
+    assert judged(quick, SECONDS, ALL, 50).doubts == ()
+    assert judged(replace(quick, alike=np.full(100, -0.1, np.float32)), SECONDS, ALL, 50).figures["unlike"] == 1.0
 
 
 def test_frames_before_the_contrast_do_not_count() -> None:
