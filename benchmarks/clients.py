@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from benchmarks.federation import COHORT, SEED, recipe_for
+from ceus_models.identity import asked_id
 from ceus_models.nets import initial_state
 from ceus_models.processing import Processing
 from ceus_models.sample import Sample
@@ -56,7 +57,7 @@ class Nudging:
         net = task.nets[0]
         sums = {name: torch.full_like(tensor, 1e-3) for name, tensor in task.inputs.items()}
         one = torch.ones((), dtype=torch.float64)
-        return Update(self.name, {**sums, f"{net}|#weight": one, f"{net}|#loss": one}, 1.0)
+        return Update(self.name, {**sums, f"{net}|#weight": one, f"{net}|#loss": one}, 1.0, task=asked_id(task))
 
 
 @dataclass(frozen=True)

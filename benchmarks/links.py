@@ -30,10 +30,10 @@ from benchmarks.clients import LESIONS, NET, SITES, Case, Opener, names_of, plan
 from benchmarks.federation import COHORT, recipe_for, rounds
 from benchmarks.measuring import Peak, Times, arguments, publish, quiet, ratio
 from ceus_models.nets import initial_state
+from ceus_models.process_tree import end
 from ceus_models.taxonomy import SUBMODELS
 from ceus_models.wire import Task, Update
 from sim.engine import MemoryLink
-from sim.process_tree import end
 
 WORKERS = 2
 LIMIT_S = 1800

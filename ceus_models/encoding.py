@@ -97,6 +97,7 @@ class _UpdateHeader:
     site: _Text
     weight: float
     spent: float
+    task: _Text = ""
 
 
 @checked(frozen=True, config=_STRICT)

@@ -10,6 +10,13 @@ PRIVATE = 0o600
 PUBLIC = 0o644
 
 
+def hand_over(path: Path) -> None:
+    """What root made belongs to whom its folder belongs, so that a command of root locks no service out. OSError."""
+    owner = path.parent.stat()
+    if os.geteuid() == 0 and owner.st_uid != path.stat().st_uid:
+        os.chown(path, owner.st_uid, owner.st_gid)
+
+
 def write_whole(path: Path, content: bytes, mode: int = PRIVATE) -> None:
     """Write or replace a file; a reader sees the old content or the new one. Raises OSError.
 
@@ -23,6 +30,7 @@ def write_whole(path: Path, content: bytes, mode: int = PRIVATE) -> None:
             file.flush()
             os.fchmod(file.fileno(), mode)
             os.fsync(file.fileno())
+        hand_over(Path(draft))
         Path(draft).replace(path)
     except BaseException:
         Path(draft).unlink(missing_ok=True)
@@ -32,3 +40,13 @@ def write_whole(path: Path, content: bytes, mode: int = PRIVATE) -> None:
         os.fsync(folder)  # else the new name may be lost
     finally:
         os.close(folder)
+
+
+def end_last_line(path: Path) -> None:
+    """End a line that a crash left half written, so that the next one begins a line of its own. Raises OSError."""
+    if not path.exists() or not path.stat().st_size:
+        return
+    with path.open("rb+") as file:
+        file.seek(-1, os.SEEK_END)
+        if file.read(1) != b"\n":
+            file.write(b"\n")

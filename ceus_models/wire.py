@@ -109,12 +109,15 @@ class Task:
 
 @dataclass(frozen=True, eq=False)
 class Update:
-    """All that leaves a site. weight: lesions that the sums are made of · spent: privacy spent."""
+    """All that leaves a site. weight: lesions that the sums are made of · spent: privacy spent · task: the id of the
+    task that it answers (`ceus_models.identity.asked_id`).
+    """
 
     site: str
     sums: State
     weight: float
     spent: float = 0.0
+    task: str = ""
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from flwr.app import Context, Error, Message, RecordDict
 from flwr.clientapp import ClientApp
 
 from ceus_models.records import NAME_QUERY, TASK_QUERY, CourierError, from_record, to_record
+from ceus_models.supervision import said
 from client.courier import FrameError, WorkerTooSlowError, WorkerUnreachableError, ask
 
 _MARGIN_S = 5.0  # what is left of a message's time for the way back
@@ -63,5 +64,5 @@ def _answer(message: Message, work: Callable[[], RecordDict]) -> Message:
         return Message(work(), reply_to=message)
     except BaseException as error:  # SystemExit too: without a reply the node would wait for a minute or for ever
         code, reason = _CODES.get(type(error), _UNKNOWN)
-        print(f"courier: {reason} ({type(error).__name__})", flush=True)  # the node's console, at the site
+        said({"event": "courier", "reason": reason, "type": type(error).__name__})  # the log, at the site
         return Message(Error(int(code), reason), reply_to=message)

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ceus_models.failures import ExpectedError
-from ceus_models.whole_files import write_whole
+from ceus_models.whole_files import hand_over, write_whole
 
 LOG_FILE, HEAD_FILE = "audit.jsonl", "audit.head"
 GENESIS = "0" * 64
@@ -159,8 +159,10 @@ class Audit:
 def locked(folder: Path, how: int) -> Iterator[int]:
     """The log, opened and locked (fcntl.LOCK_EX or LOCK_SH). Raises AuditError after a while, or OSError."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    hand_over(folder)
     handle = os.open(folder / LOG_FILE, os.O_RDWR | os.O_CREAT, 0o600)
     try:
+        hand_over(folder / LOG_FILE)
         end = time.monotonic() + LOCK_S
         while not _taken(handle, how):
             if time.monotonic() > end:

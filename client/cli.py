@@ -1,4 +1,4 @@
-"""`ceus-site`: check a hospital's folder, index it, and look at what came out."""
+"""`ceus-site`: check a hospital's folder, index it, look at what came out, and take part in a study."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from client.features import IndexReport, TooManySkippedError, index
 from client.look import as_json as look_json
 from client.manifest import Row, read_manifest
 from client.progress import shown
+from client.serving_commands import app as serving_app
 from client.sheets import Drawing, draw_site
 from client.standing_commands import app as standing_app
 from client.starting import start_site
@@ -34,7 +35,7 @@ from client.suggestions import write_suggestions
 
 app = typer.Typer(
     name="ceus-site",
-    help="The hospital's side of fedceus. Nothing leaves the machine by these commands.",
+    help="The hospital's side of fedceus. Nothing leaves the machine but by `serve`, as the policy allows.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -135,6 +136,7 @@ def show_command(
 
 
 add_commands(app)
+app.add_typer(serving_app)
 app.add_typer(standing_app)
 app.add_typer(audit_app)
 

@@ -7,6 +7,7 @@ of kind (0 a message in the wire format, 1 a notice in UTF-8), 8 bytes of length
 
 from __future__ import annotations
 
+import json
 import math
 import socket
 import struct
@@ -14,7 +15,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ceus_models.failures import ExpectedError
 
@@ -28,6 +29,7 @@ _MARK = b"CEUS"
 _HEADER = struct.Struct("<4sHHQ")
 _PIECE_BYTES = 1 << 20
 _QUEUE_PAUSE_S = 0.05
+_LONGEST_LINE = 4096
 
 
 class WorkerUnreachableError(ExpectedError):
@@ -63,6 +65,21 @@ def notify(socket_path: Path, reason: str, timeout: float) -> None:
     reason: in words of ours. Raises as `ask`.
     """
     _exchanged(socket_path, NOTICE, reason.encode(), timeout)
+
+
+def ask_condition(socket_path: Path, timeout: float = 5.0) -> dict[str, Any]:
+    """What the worker does at the moment, from the socket on which it tells that. Raises WorkerUnreachableError."""
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(timeout)
+            connection.connect(str(socket_path))
+            with connection.makefile("rb") as file:
+                told: dict[str, Any] = json.loads(file.readline(_LONGEST_LINE))
+        return told
+    except (OSError, ValueError):
+        raise WorkerUnreachableError(
+            "the worker does not say what it does: start it (`ceus-site serve` or `worker`), or read its log"
+        ) from None
 
 
 def _exchanged(socket_path: Path, kind: int, data: bytes, timeout: float) -> bytes:

@@ -1,6 +1,7 @@
 """What the courier needs, in a folder of its own: keys, kit and approvals, and nothing of a patient.
 
-The courier has the network, so it must not see the site's work folder; the two may be mounted, or owned, apart.
+The courier has the network, so it must not see the site's work folder; the two may be mounted, or owned, apart. They
+meet at two sockets of the worker, in a folder of their own.
 """
 
 from __future__ import annotations
@@ -52,7 +53,32 @@ class CourierFolder:
         """What the runner must know to take the SuperNode's tasks."""
         return self.folder / "superexec.secret"
 
+    @property
+    def state(self) -> Path:
+        """All that the courier writes; the rest of the folder may be read-only for it."""
+        return self.folder / "state"
+
+    @property
+    def logs(self) -> Path:
+        """What the SuperNode, the runner and their supervisor say."""
+        return self.state / "logs"
+
+    @property
+    def contact(self) -> Path:
+        """An empty file, touched whenever the coordinator has answered the SuperNode."""
+        return self.state / "contact"
+
 
 def courier_of(site_folder: Path) -> CourierFolder:
     """The courier's folder of a site."""
     return CourierFolder(site_folder.resolve() / FOLDER)
+
+
+def socket_of(site_folder: Path) -> Path:
+    """Where the worker listens, unless it is told another place."""
+    return site_folder.resolve() / "run" / "worker.sock"
+
+
+def state_socket(socket_path: Path) -> Path:
+    """Where the worker tells what it does, beside the socket for tasks."""
+    return socket_path.with_suffix(".state")

@@ -16,7 +16,9 @@ from ceus_models.enrolment import installed, now
 from ceus_models.failures import ExpectedError
 from ceus_models.wire import PROTOCOL
 from client.approval import approvals, approve, changes, withdraw
+from client.audit import Audit
 from client.bundle_contents import PER_RUN, Contents, contents_of
+from client.config import load_site
 from client.courier_folder import courier_of
 from client.joining import enrolled, join
 from client.site_keys import last_request, request_enrolment
@@ -89,6 +91,7 @@ def approve_command(
         out.print(f"[red]this is not the bundle of the kit ({kit.bundle[:16]}); ask the coordinator why[/]")
     if not yes and not typer.confirm("Let it run here?"):
         raise ExpectedError("the bundle was not approved; nothing has changed")
+    _write_down(folder, "approve", contents.sha256)  # first: what opens the site is not done without a record
     approve(courier, contents, kit.federation, getpass.getuser(), now())
     out.print(f"approved {contents.sha256}")
 
@@ -99,7 +102,13 @@ def disapprove_command(
 ) -> None:
     """Let an approved bundle run no longer; it takes effect with the next message."""
     gone = withdraw(courier_of(folder), sha256.lower())
+    _write_down(folder, "disapprove", gone.sha256)
     _out().print(f"no longer approved: {gone.sha256}")
+
+
+def _write_down(folder: Path, action: str, sha256: str) -> None:
+    """In the site's audit. Raises ExpectedError where there is no site.yaml, or the audit cannot be written."""
+    Audit(load_site(folder).records).append("approval", action=action, bundle=sha256, by=getpass.getuser())
 
 
 def _show(contents: Contents) -> None:

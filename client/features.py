@@ -16,11 +16,12 @@ import cv2
 
 from ceus_models.failures import ExpectedError
 from ceus_models.processing import Processing
-from client.cache import SAMPLE_SUFFIX, alone, cache_of, forget_sheets, sheets_of, write_atomic, write_sample
+from client.cache import SAMPLE_SUFFIX, alone, cache_of, forget_sheets, sheets_of, write_sample
 from client.clip import ClipError
 from client.config import SiteConfig, pseudonym, screens_for
 from client.crew import LIMITS, Limits, Lost, each
 from client.faults import Fault
+from client.indexed import CACHE_VERSION, INDEX_FILE, write_index
 from client.ledger import Ledger, Unknown, digest_of_file
 from client.look import Look, look_of, read_look, write_look, write_looks
 from client.lost import lost_fault
@@ -29,9 +30,6 @@ from client.outline import OutlineError
 from client.pipeline import sample_of
 from client.trust import UntrustedTrack
 
-CACHE_VERSION = 2
-"""Raised whenever the same files and settings would give another sample."""
-INDEX_FILE = "index.json"
 Progress = Callable[[int, int], None]
 """Called with lesions done and lesions in all."""
 
@@ -101,7 +99,8 @@ def index(
         report = _reported(site, done, faults)
         write_looks(site, report.look)
         _check_share(report, site)
-        _write_index(report, processing, table, done)
+        lesions = [(made.line, made.file) for made in done if made.file and made.look is None]
+        write_index(site, processing, table, lesions, dict(report.skipped))
         _forget(site, {made.file for made in done})
         forget_sheets(sheets_of(site), {pseudonym(site, "lesion", row.lesion_id) for row in rows})
         return report
@@ -129,17 +128,6 @@ def _reported(site: SiteConfig, done: Sequence[_Made], faults: Sequence[Fault]) 
         faults=tuple(ordered),
         path=site.work / INDEX_FILE,
     )
-
-
-def _write_index(report: IndexReport, processing: Processing, table: str, done: Sequence[_Made]) -> None:
-    document = {
-        "version": CACHE_VERSION,
-        "processing": processing.digest(),
-        "table": table,
-        "lesions": [{"line": made.line, "file": made.file} for made in done if made.file and made.look is None],
-        "skipped": report.skipped,
-    }
-    write_atomic(report.path, json.dumps(document, indent=1, sort_keys=True).encode())
 
 
 def _all_made(

@@ -54,6 +54,7 @@ def join(courier: CourierFolder, path: Path, versions: Versions, now: datetime) 
     if why := versions.mismatch(kit.versions):
         raise JoinFault(f"this site and the coordinator cannot work together: {why}")
     is_next = _is_next(kit, courier)
+    courier.state.mkdir(mode=0o700, exist_ok=True)
     write_whole(courier.ca, kit.ca_certificate.encode(), PUBLIC)
     if not courier.superexec_secret.exists():
         write_whole(courier.superexec_secret, secrets.token_bytes(_SECRET_BYTES))

@@ -9,6 +9,7 @@ from pathlib import Path
 from ceus_models.processing import Processing
 from client.audit import Audit
 from client.config import SiteConfig, load_site
+from client.indexed import read_index
 from client.machine import bound, device_of
 from client.memory import SiteMemory
 from client.office import Office
@@ -32,8 +33,10 @@ def open_site(
     return _opened(config, processing, load_policy(config.folder), trail, on_fault)
 
 
-def open_own_site(folder: Path, processing: Processing, log: Callable[[str], None]) -> Site:
+def open_own_site(folder: Path, name: str, log: Callable[[str], None]) -> Site:
     """The site as its hospital runs it: audited, paused and withdrawn by its commands, bound by its policy's machine.
+
+    name: in the federation, "" for the folder's · its lesions are those of the last index, in the index's settings.
 
     A changed policy.yaml holds from the next task on; another list of graphics cards needs a new start.
     Raises ExpectedError as `open_site`, and AuditError where the audit was changed.
@@ -50,7 +53,8 @@ def open_own_site(folder: Path, processing: Processing, log: Callable[[str], Non
         log=log,
     )
     office.policy()
-    return replace(_opened(config, processing, office, trail, log), device=device)
+    site = _opened(config, read_index(config).processing, office, trail, log)
+    return replace(site, name=name or site.name, device=device)
 
 
 def _opened(

@@ -7,7 +7,6 @@ waits for one without limit, and no text of an exception goes with it.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -35,12 +34,16 @@ from ceus_models.enrolment import now
 from ceus_models.exits import run_cli
 from ceus_models.failures import ExpectedError
 from ceus_models.records import from_record, to_record
+from ceus_models.supervision import said
 from client.app import app as courier_app
 from client.approval import ApprovalFault, approvals, refused
+from client.courier import notify
 from client.courier_folder import CourierFolder
 from client.joining import enrolled
+from client.json_logs import log_as_json
 from client.offspring import Child, ChildFault, Reply, run_in_child
 
+_NOTICE_S = 5.0
 _ACQUIRE = "/flwr.proto.Runtime/AcquireTask"
 _CAUSES = {
     "too slow": (ErrorCode.CLIENT_APP_CRASHED, "the site's courier gave no answer within the time of the message"),
@@ -51,11 +54,6 @@ _BROKEN = (ErrorCode.CLIENT_APP_RAISED_EXCEPTION, "the site's runner failed; the
 Told = Callable[[Mapping[str, object]], None]
 """Is told of every task: event (ran, refused or failed), run, bundle (SHA-256), reason, at."""
 App = Callable[[Message, Context], Message]
-
-
-def said(event: Mapping[str, object]) -> None:
-    """One JSON line on standard output: the site's log."""
-    print(json.dumps(dict(event)), flush=True)
 
 
 @dataclass(frozen=True)
@@ -81,6 +79,7 @@ def main(
     longest_s: Annotated[float, typer.Option(min=1, help="The longest that a message may take, in seconds.")] = 21600.0,
 ) -> None:
     """Take the SuperNode's tasks and run what is approved, until stopped."""
+    log_as_json("flwr")
     folder = CourierFolder(courier.resolve())
     kit = enrolled(folder, now())
     serve(Settings(api, folder, kit.federation, longest_s))
@@ -129,12 +128,22 @@ def _run_task(client: RuntimeHttpClient, kind: str, settings: Settings) -> None:
             reply, details = Message(Error(ErrorCode.INVALID_FAB, reason), reply_to=message), reason
         else:
             reply, details = _answer(client, message, context, settings)
+        if reason:
+            _write_down(reason, context, settings)
         outcome = "refused" if reason else "failed" if details else "ran"
         settings.told(
             {"event": outcome, "run": str(run.run_id), "bundle": fab.hash_str, "reason": details, "at": time.time()}
         )
     finally:
         _deliver(client, reply, context, details)
+
+
+def _write_down(reason: str, context: Context, settings: Settings) -> None:
+    """Have the worker put the refusal into the site's audit, which is not the courier's to write."""
+    try:
+        notify(Path(str(context.node_config["socket"])), reason, _NOTICE_S)
+    except (ExpectedError, KeyError) as error:  # the coordinator is told all the same
+        settings.told({"event": "notice", "reason": f"not in the audit ({type(error).__name__})", "at": time.time()})
 
 
 def _deliver(client: RuntimeHttpClient, reply: Message | None, context: Context | None, details: str) -> None:

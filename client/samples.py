@@ -16,8 +16,7 @@ from ceus_models.processing import Processing
 from ceus_models.sample import Sample
 from client.cache import cache_of
 from client.config import SiteConfig
-from client.features import CACHE_VERSION, INDEX_FILE
-from client.ledger import digest_of_file
+from client.indexed import read_index
 
 _ARRAYS = {
     "frames": ("U8", np.uint8, 3),
@@ -35,22 +34,10 @@ def load_samples(site: SiteConfig, processing: Processing) -> list[Sample]:
 
     Raises ExpectedError where there is none, or it belongs to other settings or to another state of the table.
     """
-    path = site.work / INDEX_FILE
-    try:
-        document = json.loads(path.read_bytes())
-        stated = (document["version"], document["processing"], document["table"])
-        files = [str(lesion["file"]) for lesion in document["lesions"]]
-        table = digest_of_file(site.table)
-    except FileNotFoundError:
-        raise ExpectedError("samples are made by `ceus-site index` first, and no index is there") from None
-    except (OSError, ValueError, KeyError, TypeError):
-        raise ExpectedError("the index of samples cannot be read; run `ceus-site index` again") from None
-    for part, ours, found in zip(
-        ("version", "processing settings", "table"), (CACHE_VERSION, processing.digest(), table), stated, strict=True
-    ):
-        if ours != found:
-            raise ExpectedError(f"the index was made with another {part}; run `ceus-site index` again")
-    return [read_sample(cache_of(site) / Path(file).name) for file in files]
+    indexed = read_index(site)
+    if indexed.digest != processing.digest():
+        raise ExpectedError("the index was made with other processing settings; run `ceus-site index` again")
+    return [read_sample(cache_of(site) / Path(file).name) for file in indexed.files]
 
 
 def read_sample(path: Path) -> Sample:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from ceus_models.identity import asked_id
 from ceus_models.nets import CPU
 from ceus_models.sample import Sample
 from ceus_models.wire import PROTOCOL, Refusal, Task, Update
@@ -85,7 +86,7 @@ class Site:
         place = Place(self.name, self._memory, self.device, policy.minimum_lesions, policy.minimum_cell)
         sums, weight = WORK[task.kind](task, self._chosen(task, policy), place)
         self.policy.release(task)
-        return Update(self.name, sums, weight)
+        return Update(self.name, sums, weight, task=asked_id(task))
 
     def _written(self, task: Task | None, answer: Update | Refusal) -> Update | Refusal:
         if self.trail:

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from ceus_models.failures import ExpectedError
-from ceus_models.whole_files import write_whole
+from ceus_models.whole_files import hand_over, write_whole
 
 STANDING_FILE = "standing.json"
 EVERY_STUDY = "*"
@@ -88,6 +88,7 @@ def write_standing(records: Path, standing: Standing) -> None:
 def standing_held(records: Path) -> Iterator[None]:
     """One command at a time changes the standing."""
     records.mkdir(parents=True, exist_ok=True, mode=0o700)
+    hand_over(records)
     handle = os.open(records, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)

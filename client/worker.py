@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import importlib.metadata
-import os
 import platform
 import signal
 import socket
@@ -26,15 +25,17 @@ import typer
 from ceus_models.encoding import MAX_REASON, WireError, clean, decode, encode
 from ceus_models.exits import run_cli
 from ceus_models.failures import ExpectedError
-from ceus_models.processing import Processing, load_processing
+from ceus_models.supervision import said
 from ceus_models.wire import PROTOCOL, Refusal, Task, Update
+from client.condition import Condition, obstacles_of, told_at
+from client.config import load_site
 from client.courier import FRAMING, MAX_MESSAGE_BYTES, NOTICE, Frame, FrameError, receive_frame, send_frame
+from client.courier_folder import state_socket
+from client.listening import listener
 from client.opening import open_own_site
 from client.pace import Pace
 from client.site import Site
 
-_LONGEST_PATH = 100  # bytes; the kernel's own limit is 108
-_OWNER_AND_GROUP = 0o117  # umask: the courier may be another user of the same group
 _PASSING = {errno.ECONNABORTED, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
@@ -78,19 +79,19 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 @app.command()
 def main(
     folder: Annotated[Path, typer.Option(help="The site's folder, indexed.")],
-    plan: Annotated[Path, typer.Option(help="The study's plan, for its processing settings.")],
     socket_path: Annotated[Path, typer.Option("--socket", help="Where to listen.")],
+    name: Annotated[str, typer.Option("--site", help="The site's name [default: the folder's].")] = "",
 ) -> None:
     """Answer the courier's tasks for one site, until stopped."""
-    processing = load_processing(plan)
-    site = open_own_site(folder, processing, told)
-    with _audited(site, processing):
-        serve(socket_path, site, log=told, on_refusal=site.refused)
+    site = open_own_site(folder, name, told)
+    condition = Condition(site.name, obstacles_of(load_site(folder)))
+    with _audited(site), told_at(state_socket(socket_path), condition):
+        serve(socket_path, site, log=told, on_refusal=site.refused, condition=condition)
 
 
 def told(line: str) -> None:
     """Say it on standard output at once: the site's log."""
-    print(line, flush=True)
+    said({"event": "worker", "said": line})
 
 
 def nobody(refusal: Refusal) -> None:
@@ -103,12 +104,14 @@ def serve(
     limits: Limits = LIMITS,
     log: Callable[[str], None] = told,
     on_refusal: Callable[[Refusal], None] = nobody,
+    condition: Condition | None = None,
 ) -> None:
     """Answer tasks one at a time, for ever. on_refusal: told of every refusal of what was no task.
 
-    Raises ExpectedError if the socket cannot be opened.
+    condition: kept up to date for those who ask for it. Raises ExpectedError if the socket cannot be opened.
     """
     pace = Pace(limits.burst, limits.per_second)
+    state = condition or Condition(site.name)
     with listener(socket_path) as server:
         log(f"worker of {site.name}: listening")
         while True:
@@ -117,12 +120,12 @@ def serve(
                 log(f"worker of {site.name}: too few resources to take a connection; trying again")
                 continue
             pace.wait()
-            with connection:
+            with connection, state.at_work(connection):
                 log(f"worker of {site.name}: {_exchange(connection, site, limits, on_refusal)}")
 
 
 @contextmanager
-def _audited(site: Site, processing: Processing) -> Iterator[None]:
+def _audited(site: Site) -> Iterator[None]:
     """The audit holds when the worker began, with which versions, and that it ended as told."""
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
@@ -134,7 +137,7 @@ def _audited(site: Site, processing: Processing) -> Iterator[None]:
             fedceus=importlib.metadata.version("fedceus"),
             protocol=str(PROTOCOL),
             framing=str(FRAMING),
-            processing=processing.digest(),
+            processing=site.processing,
             python=platform.python_version(),
             torch=torch.__version__,
         )
@@ -157,38 +160,6 @@ def _accepted(server: socket.socket) -> socket.socket | None:
             raise
         time.sleep(0.5)
         return None
-
-
-def listener(socket_path: Path) -> socket.socket:
-    """An open Unix socket at `socket_path`. Raises ExpectedError if the path is too long, taken or not writable."""
-    if len(os.fsencode(socket_path)) > _LONGEST_PATH:
-        raise ExpectedError(f"a socket's path has at most {_LONGEST_PATH} bytes; choose a shorter one: {socket_path}")
-    if _is_served(socket_path):
-        raise ExpectedError(f"another worker listens on {socket_path} already; stop it first")
-    server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    before = os.umask(_OWNER_AND_GROUP)
-    try:
-        socket_path.unlink(missing_ok=True)
-        server.bind(str(socket_path))
-        server.listen()
-    except OSError as error:
-        server.close()
-        raise ExpectedError(f"no socket can be opened at {socket_path}: {error.strerror}") from None
-    finally:
-        os.umask(before)
-    return server
-
-
-def _is_served(socket_path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.settimeout(2.0)
-        try:
-            probe.connect(str(socket_path))
-        except (TimeoutError, BlockingIOError):
-            return True  # its queue is full
-        except OSError:
-            return False
-        return True
 
 
 def _exchange(

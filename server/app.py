@@ -14,7 +14,8 @@ from ceus_models.failures import ExpectedError
 from server.checkpoints import Store
 from server.coordinator import run
 from server.journal import Journal
-from server.link import flower_link
+from server.link import SuperLinkLost, flower_link
+from server.mirror import Mirror
 from server.plan import load_plan
 
 app = ServerApp()
@@ -59,9 +60,13 @@ def main(grid: Grid, context: Context) -> None:
         plan = load_plan(settings.plan)
         check_approved(context.run_config, plan.digest())
         with journal.held():
-            run(plan, flower_link(grid, settings.sites), Store(settings.out), settings.seed, journal.tell)
+            link = flower_link(grid, settings.sites, plan.deadlines, Mirror(settings.out))
+            run(plan, link, Store(settings.out), settings.seed, journal.tell, journal.stop_asked)
     except ExpectedError as error:
-        journal.fail(str(error))
+        journal.fail(str(error), passing=isinstance(error, SuperLinkLost))
+        raise
+    except MemoryError:
+        journal.fail("the coordinator ran out of memory: give it more, then start the same command again")
         raise
     except Exception as error:
         frames = traceback.extract_tb(error.__traceback__)

@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
@@ -60,15 +60,26 @@ class Store:
     folder: Path
 
     def save(self, progress: Progress, plan: str, seed: int) -> None:
-        """Write the next file atomically, then delete those before the last two. plan: the plan's digest."""
+        """Write the next file atomically, then delete those before the last two. plan: the plan's digest.
+
+        Raises ExpectedError where the disk is full or cannot be written; what was saved before stays.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         files = self._files()
         number = _number(files[-1]) + 1 if files else 1
         path = self.folder / f"progress-{number:08d}.safetensors"
         partial = path.with_suffix(".partial")
-        _write(partial, progress, plan, seed)
-        partial.replace(path)
-        _sync(self.folder)
+        try:
+            _write(partial, progress, plan, seed)
+            partial.replace(path)
+            _sync(self.folder)
+        except (OSError, SafetensorError) as error:
+            partial.unlink(missing_ok=True)
+            cause = getattr(error, "strerror", None) or error
+            raise ExpectedError(
+                f"the checkpoint cannot be written to {self.folder} ({cause}): make "
+                "room and start the same command again; it goes on from the last saved round"
+            ) from None
         for old in self._files()[:-KEPT]:
             old.unlink()
 
@@ -87,6 +98,21 @@ class Store:
             return _progress(header, tensors)
         if files:
             raise ExpectedError(f"{self.folder}: every checkpoint is damaged; delete the folder to start anew")
+        return None
+
+    def newest(self) -> int:
+        """The number of the newest checkpoint, 0 where there is none."""
+        return max(map(_number, self._files()), default=0)
+
+    def glance(self) -> Progress | None:
+        """The newest progress without its nets, read while others write; None where there is none that can be read."""
+        for path in reversed(self._files()):
+            try:
+                with safe_open(path, framework="pt") as file:
+                    header = _header(path, file.metadata() or {})
+            except (SafetensorError, OSError):
+                continue
+            return _progress(replace(header, names=()), {})
         return None
 
     def _files(self) -> list[Path]:
@@ -133,13 +159,16 @@ def _read(path: Path) -> tuple[_Header, State]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
     except (SafetensorError, OSError) as error:
         raise _DamagedError(str(error)) from None
-    text = metadata.get("progress", "")
-    if metadata.get("checksum") != _checksum(text, tensors):
+    if metadata.get("checksum") != _checksum(metadata.get("progress", ""), tensors):
         raise _DamagedError("the checksum does not fit")
+    return _header(path, metadata), tensors
+
+
+def _header(path: Path, metadata: Mapping[str, str]) -> _Header:
     if metadata.get("fedceus") != VERSION:
         raise ExpectedError(f"{path} was written by another version of fedceus; go on with that version")
     try:
-        return _HEADER.validate_json(text), tensors
+        return _HEADER.validate_json(metadata.get("progress", ""))
     except ValidationError as error:
         rule = f"{error.error_count()} faults"
         raise ExpectedError(f"{path} was written by another version of fedceus ({rule})") from None

@@ -12,8 +12,11 @@ from rich.table import Table
 
 from ceus_models.exits import run_cli
 from ceus_models.failures import ExpectedError
-from server.enrolment_commands import add_commands
+from server import enrolment_commands, running_commands
+from server.federation import load_federation
+from server.home import Home
 from server.plan import load_plan
+from server.publishing import RESULTS, publish_run
 from server.report.page import report_html
 from server.report.table import print_results
 
@@ -38,10 +41,18 @@ def plan_command(plan: Annotated[Path, typer.Argument(help="The study's plan.", 
 
 @app.command("report")
 def report_command(
-    results: Annotated[Path, typer.Argument(help="A run's results.json.", show_default=False)],
+    results: Annotated[
+        Path,
+        typer.Argument(help="A run's results.json, or the coordinator's folder.", show_default=False),
+    ],
     out: Annotated[Path | None, typer.Option(help="The page to write [default: report.html beside it].")] = None,
 ) -> None:
-    """Make the report from `results.json` alone, anywhere."""
+    """Make the report from `results.json` alone, anywhere; or from a study's newest checkpoint, as it runs."""
+    if results.is_dir():
+        home = Home(results.resolve())
+        federation = load_federation(home.federation)
+        page = publish_run(home.run, load_plan(home.folder / federation.plan), federation.seed)
+        results = page.with_name(RESULTS)
     found = _read(results)
     page = out or results.with_name("report.html")
     page.write_text(report_html(found), encoding="utf-8")
@@ -50,7 +61,8 @@ def report_command(
     console.print(f"report: {page}", soft_wrap=True)
 
 
-add_commands(app)
+enrolment_commands.add_commands(app)
+running_commands.add_commands(app)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from ceus_models.failures import ExpectedError
+from ceus_models.state import State
 from ceus_models.wire import Task
 from server.checkpoints import Store
 from server.exchange import Call, Link, gather
@@ -57,47 +59,91 @@ Event = Started | Answered | Finished
 Listener = Callable[[Event], None]
 
 
-def run(plan: Plan, link: Link, store: Store, seed: int, on_event: Listener | None = None) -> Progress:
+class StopAsked(ExpectedError):
+    """The study stopped between two rounds because somebody asked for it."""
+
+
+def run(
+    plan: Plan,
+    link: Link,
+    store: Store,
+    seed: int,
+    on_event: Listener | None = None,
+    stopping: Callable[[], bool] = lambda: False,
+) -> Progress:
     """The whole study, from the last saved round on. The result is the same wherever it was interrupted.
 
-    Raises ExpectedError if a round misses its quorum or the store holds another study.
+    stopping: looked at between rounds. Raises ExpectedError if a round misses its quorum or the store holds another
+    study, StopAsked where `stopping` says so.
     """
     study = plan.study(seed)
+    desk = _Desk(plan, study, link, on_event or _silent)
     progress = store.latest(study.digest, seed) or Progress()
     while stage := plan.current(progress.stage):
-        progress = _advance(stage, progress, plan, study, _Desk(link, on_event or _silent))
+        if stopping():
+            raise StopAsked(f"stopped before {stage.name}, as asked; `ceus-coordinator run` goes on from there")
+        progress = desk.advance(stage, desk.welcome(progress))
         store.save(progress, study.digest, seed)
     return progress
 
 
 @dataclass(frozen=True)
 class _Desk:
+    plan: Plan
+    study: Study
     link: Link
     tell: Listener
 
+    def advance(self, stage: Stage, progress: Progress) -> Progress:
+        """One round of `stage`: the progress after it."""
+        begun = time.monotonic()
+        before = stage.prepare(progress, self.study)
+        task = stage.task(before, self.study)
+        total, record = self._ask(stage, before, task, asked_in(task, before, self.link))
+        require(record, self.plan.quorum)
+        after = stage.absorb(before, self.study, total, record)
+        record = replace(record, seconds=time.monotonic() - begun)
+        self._finish(record, before, after, stage)
+        return after.stepped(stage.steps(), record)
 
-def _advance(stage: Stage, progress: Progress, plan: Plan, study: Study, desk: _Desk) -> Progress:
-    """One round of `stage`: the progress after it."""
-    begun = time.monotonic()
-    before = stage.prepare(progress, study)
-    task = stage.task(before, study)
-    sites = asked_in(task, before, desk.link)
-    desk.tell(Started(stage.name, task.kind, task.round, before.step, stage.steps(), task.nets, sites))
-    call = Call(
-        task=task,
-        gate=Gate(task, study.screening, before.counts, reference_of(before, task), len(sites)),
-        sites=sites,
-        summand=stage.summand,
-        frozen=lambda: on_wire(submodels(before)),
-        tell=_teller(task, len(sites), desk.tell),
-    )
-    total, record = gather(desk.link, call)
-    require(record, plan.quorum)
-    after = stage.absorb(before, study, total, record)
-    record = replace(record, seconds=time.monotonic() - begun)
-    new = after.curves[len(before.curves) :]
-    desk.tell(Finished(record, before.step + 1, stage.steps(), new))
-    return after.stepped(stage.steps(), record)
+    def welcome(self, progress: Progress) -> Progress:
+        """Say hello to sites that came after the first hello, before a round begins."""
+        sites = newcomers(progress, self.link.sites()) if self.plan.late == "next_round" else ()
+        if not sites:
+            return progress
+        begun = time.monotonic()
+        stage = self.plan.stages[0]
+        at_start = replace(progress, step=0, recipe=None, frozen="")  # the very question that the others were asked
+        total, record = self._ask(stage, at_start, stage.task(at_start, self.study), sites)
+        after = stage.absorb(progress, self.study, total, record)
+        record = replace(record, seconds=time.monotonic() - begun)
+        self._finish(record, at_start, after, stage)
+        return replace(after, participation=(*after.participation, record))
+
+    def _ask(self, stage: Stage, before: Progress, task: Task, sites: tuple[str, ...]) -> tuple[State, Record]:
+        self.tell(Started(stage.name, task.kind, task.round, before.step, stage.steps(), task.nets, sites))
+        call = Call(
+            task=task,
+            gate=Gate(task, self.study.screening, before.counts, reference_of(before, task), len(sites)),
+            sites=sites,
+            summand=stage.summand,
+            frozen=lambda: on_wire(submodels(before)),
+            tell=_teller(task, len(sites), self.tell),
+        )
+        return gather(self.link, call)
+
+    def _finish(self, record: Record, before: Progress, after: Progress, stage: Stage) -> None:
+        self.tell(Finished(record, before.step + 1, stage.steps(), after.curves[len(before.curves) :]))
+
+
+def newcomers(progress: Progress, connected: Sequence[str]) -> tuple[str, ...]:
+    """Sites that are connected and were not admitted: those that were not there in the round before, and, where a
+    stage begins, those too that a hello refused or excluded (they may have been mended).
+    """
+    if not progress.participation:
+        return ()  # the first hello asks everyone
+    known = set() if progress.step == 0 else set(progress.participation[-1].registered)
+    return tuple(sorted(set(connected) - progress.counts.keys() - known))
 
 
 def asked_in(task: Task, progress: Progress, link: Link) -> tuple[str, ...]:

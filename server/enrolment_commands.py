@@ -1,8 +1,7 @@
-"""`ceus-coordinator` init · enrol · renew · revoke · status: a federation's life before and between runs."""
+"""`ceus-coordinator` init · enrol · renew · revoke: a federation's life before and between runs."""
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +9,6 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Column, Table
 
 from ceus_models.certificates import WARN
 from ceus_models.enrolment import installed, now
@@ -23,7 +21,6 @@ from server.founding import found, renew_front, start_home
 from server.home import FEDERATION_FILE, Home
 from server.register import Register, changed_register, read_register
 from server.roster import control_of, is_up, synchronise
-from server.validity import Validity, validity
 
 Folder = Annotated[
     Path, typer.Argument(help="The coordinator's folder, with federation.yaml in it.", show_default=False)
@@ -41,7 +38,6 @@ def add_commands(app: typer.Typer) -> None:
         ("enrol", enrol_command),
         ("renew", renew_command),
         ("revoke", revoke_command),
-        ("status", status_command),
     ):
         app.command(name)(command)
 
@@ -120,18 +116,6 @@ def revoke_command(
     _tell_superlink(home, load_federation(home.federation), moment)
 
 
-def status_command(
-    folder: Folder, as_machine: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False
-) -> None:
-    """Show every site and certificate, until when it holds, and what is due within 30 days."""
-    home = Home(folder.resolve())
-    found_now = validity(home, load_federation(home.federation), read_register(home), now())
-    if as_machine:
-        typer.echo(json.dumps(found_now.as_json(), indent=2, ensure_ascii=False))
-    else:
-        _print(found_now)
-
-
 def _office(folder: Path, passphrase_file: Path | None) -> Office:
     home, moment = Home(folder.resolve()), now()
     federation = load_federation(home.federation)
@@ -174,18 +158,6 @@ def _tell_superlink(home: Home, federation: Federation, moment: datetime) -> Non
     with control_of(home, federation, moment) as control:
         for line in synchronise(control, read_register(home), moment):
             out.print(escape(line), soft_wrap=True)
-
-
-def _print(found_now: Validity) -> None:
-    out = _out()
-    out.print(f"federation {escape(found_now.identity)}", soft_wrap=True)
-    table = Table("", "standing", "days left", "expires", Column("key", overflow="fold"))
-    for line in (*found_now.servers, *found_now.sites):
-        left = "" if line.days_left is None else str(line.days_left)
-        table.add_row(escape(line.name), line.standing, left, line.expires[:10], line.fingerprint)
-    out.print(table)
-    for warning in found_now.warnings:
-        out.print(f"[red]{escape(warning)}[/]", soft_wrap=True)
 
 
 def _out() -> Console:

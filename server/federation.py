@@ -31,6 +31,7 @@ class Federation(BaseModel):
     address: str
     names: tuple[str, ...] = ()
     plan: Annotated[str, Field(min_length=1)] = "plan.yaml"
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 1
     sites: tuple[Name, ...] = ()
     server_days: _Days = 365
     site_days: _Days = 365

@@ -133,12 +133,12 @@ def _certified(
     for folder in (home.ca.parent, home.front.parent, home.superexec_secret.parent):
         folder.mkdir(mode=_PRIVATE_FOLDER, parents=True, exist_ok=True)
         folder.chmod(_PRIVATE_FOLDER)
-    if why := _unfit(home.front, home.front_key, ca, _hosts(federation), now):
+    if why := unfit(home.front, home.front_key, ca, hosts_of(federation), now):
         certificate = _issue_front(home, federation, opened(), now)
         yield f"made the front door's certificate ({why}): valid to {certificate.not_valid_after_utc:%Y-%m-%d}"
     else:
         yield "kept the front door's certificate"
-    if why := _unfit(home.superlink, home.superlink_key, ca, LOOPBACK, now):
+    if why := unfit(home.superlink, home.superlink_key, ca, LOOPBACK, now):
         key = new_key()
         life = ca.not_valid_after_utc - now  # nobody outside this machine sees it, so no run stops to renew it
         _put(home.superlink, opened().server(key.public_key(), LOOPBACK, now, life))
@@ -149,17 +149,18 @@ def _certified(
 def _issue_front(home: Home, federation: Federation, authority: Authority, now: datetime) -> Certificate:
     key = new_key()
     life = timedelta(days=federation.server_days)
-    certificate = authority.server(key.public_key(), _hosts(federation), now, life)
+    certificate = authority.server(key.public_key(), hosts_of(federation), now, life)
     write_key(home.front_key, key)
     _put(home.front, certificate)
     return certificate
 
 
-def _hosts(federation: Federation) -> tuple[str, ...]:
+def hosts_of(federation: Federation) -> tuple[str, ...]:
+    """The names and addresses under which sites reach the front door."""
     return tuple(dict.fromkeys((federation.host, *federation.names)))
 
 
-def _unfit(path: Path, key: Path, ca: Certificate, hosts: Sequence[str], now: datetime) -> str | None:
+def unfit(path: Path, key: Path, ca: Certificate, hosts: Sequence[str], now: datetime) -> str | None:
     """Why a server's certificate must be made anew, or None."""
     if not path.exists() or not key.exists():
         return "there was none"

@@ -79,6 +79,36 @@ class Home:
         """Where nginx keeps its pid and its temporary files."""
         return self.folder / "front" / "run"
 
+    @property
+    def run(self) -> Path:
+        """The study's run: checkpoints, events, the mirror of the sites' audits, results and report."""
+        return self.folder / "run"
+
+    @property
+    def order(self) -> Path:
+        """What `run` and `stop` want of `up`."""
+        return self.folder / "run" / "order.json"
+
+    @property
+    def state(self) -> Path:
+        """How `up` says that the run stands."""
+        return self.folder / "run" / "state.json"
+
+    @property
+    def database(self) -> Path:
+        """The SuperLink's database."""
+        return self.folder / "superlink" / "state.db"
+
+    @property
+    def up_lock(self) -> Path:
+        """Held by `up` as long as it lives."""
+        return self.folder / "superlink" / ".up.lock"
+
+    @property
+    def logs(self) -> Path:
+        """The logs of SuperLink and SuperExec."""
+        return self.folder / "logs"
+
     def kit(self, site: str) -> Path:
         """The newest kit of a site."""
         return self.folder / "kits" / f"{site}.kit.json"

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from ceus_models.failures import ExpectedError
+from ceus_models.whole_files import end_last_line
+from server import locks
 from server.coordinator import Answered, Event, Finished, Started
 
 _EVENTS = "events.jsonl"
 _FAILURE = "failure.json"
+_STOP = "stop"
 _LOCK = ".coordinator.lock"
-_LOCK_S = 3.0  # somebody who only looks holds the lock for a moment
 _TYPES: dict[str, TypeAdapter[Event]] = {cls.__name__: TypeAdapter(cls) for cls in (Started, Answered, Finished)}
 
 
@@ -34,54 +35,86 @@ class Journal:
         for name in (_EVENTS, _FAILURE):
             (self.folder / name).unlink(missing_ok=True)
 
+    def renew(self) -> None:
+        """Ready for the same run to go on: what it said stays, why it stopped is forgotten."""
+        for name in (_FAILURE, _STOP):
+            (self.folder / name).unlink(missing_ok=True)
+
+    def ask_stop(self) -> None:
+        """Ask the coordinator to stop after the round under way."""
+        (self.folder / _STOP).touch()
+
+    def stop_asked(self) -> bool:
+        """Whether the coordinator is asked to stop."""
+        return (self.folder / _STOP).exists()
+
     @contextmanager
     def held(self) -> Iterator[None]:
         """The folder is one coordinator's own, until it leaves or dies. Raises ExpectedError if another has it."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / _LOCK).open("w") as lock:
-            end = time.monotonic() + _LOCK_S
-            while not _locked(lock.fileno(), fcntl.LOCK_EX):
-                if time.monotonic() > end:
-                    raise ExpectedError(f"another coordinator works in {self.folder}; stop it, or give another folder")
-                time.sleep(0.05)
+        taken = f"another coordinator works in {self.folder}; stop it, or give another folder"
+        with locks.exclusive(self.folder / _LOCK, taken):
+            end_last_line(self.folder / _EVENTS)
             yield
 
     def is_held(self) -> bool:
         """Whether a coordinator is at work in the folder."""
-        path = self.folder / _LOCK
-        if not path.exists():
-            return False
-        with path.open() as lock:
-            return not _locked(lock.fileno(), fcntl.LOCK_SH)
+        return locks.is_held(self.folder / _LOCK)
 
     def tell(self, event: Event) -> None:
         """Add one event. A `server.coordinator.Listener`."""
         name = type(event).__name__
         body = _TYPES[name].dump_python(event, mode="json")
         with (self.folder / _EVENTS).open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"event": name, **body}) + "\n")
+            file.write(json.dumps({"event": name, "at": round(time.time(), 3), **body}) + "\n")
 
-    def follow(self) -> Iterator[Event | None]:
-        """Events in order; None whenever there is no further one yet."""
-        place = 0
+    def follow(self, from_now: bool = False) -> Iterator[Event | None]:
+        """Events in order; None whenever there is no further one yet. from_now: without those that are there."""
+        path = self.folder / _EVENTS
+        place = path.stat().st_size if from_now and path.exists() else 0
         while True:
             event, place = self._event_at(place)
             yield event
 
-    def fail(self, reason: str) -> None:
-        """Say why the run stopped, in one sentence; the file is there whole or not at all."""
+    def under_way(self) -> list[dict[str, Any]]:
+        """The events of the last round that began, each with `event` and `at` (seconds since 1970)."""
+        path = self.folder / _EVENTS
+        if not path.exists():
+            return []
+        found: list[dict[str, Any]] = []
+        for line in path.read_bytes().splitlines():
+            try:
+                event = json.loads(line)
+            except ValueError:
+                continue
+            found = [event] if event.get("event") == Started.__name__ else [*found, event]
+        return found
+
+    def fail(self, reason: str, passing: bool = False) -> None:
+        """Say why the run stopped, in one sentence; the file is there whole or not at all.
+
+        passing: the cause is none of the study's, and the run may be started again as it is.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         partial = self.folder / f".{_FAILURE}.partial"
-        partial.write_text(json.dumps({"reason": reason}), encoding="utf-8")
+        partial.write_text(json.dumps({"reason": reason, "passing": passing}), encoding="utf-8")
         partial.replace(self.folder / _FAILURE)
 
     def failure(self) -> str | None:
         """Why the run stopped; None if it said nothing."""
+        said = self._said()
+        return str(said["reason"]) if said else None
+
+    def is_passing(self) -> bool:
+        """Whether what stopped the run may have passed."""
+        said = self._said()
+        return bool(said and said.get("passing"))
+
+    def _said(self) -> dict[str, Any] | None:
         try:
-            reason = json.loads((self.folder / _FAILURE).read_text(encoding="utf-8"))["reason"]
-        except (OSError, ValueError, KeyError, TypeError):
+            said = json.loads((self.folder / _FAILURE).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
             return None
-        return str(reason)
+        return said if isinstance(said, dict) and "reason" in said else None
 
     def _event_at(self, place: int) -> tuple[Event | None, int]:
         path = self.folder / _EVENTS
@@ -101,11 +134,3 @@ def _event(line: bytes) -> Event | None:
         return _TYPES[body.pop("event")].validate_python(body)
     except (ValueError, KeyError, AttributeError, ValidationError):
         return None  # a line of another version: the study does not depend on it
-
-
-def _locked(file: int, kind: int) -> bool:
-    try:
-        fcntl.flock(file, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

@@ -31,7 +31,10 @@ from flwr.supercore.fab import Fab
 
 from ceus_models.failures import ExpectedError
 from ceus_models.records import NAME_QUERY, TASK_QUERY, CourierError, from_record, to_record
-from server.delivery import PATIENT, Patience, PostLink, Reply, Seat
+from server.deadlines import Deadlines
+from server.delivery import RHYTHM, PostLink, Rhythm
+from server.mirror import Mirror
+from server.seats import Reply, Seat
 
 _TOGETHER = 4  # replies fetched in one request: no more than so many are in memory at once
 _MOST_FAULTS = 8
@@ -57,13 +60,23 @@ _PASSING = {
     CourierError.NO_WORKER,
 }
 
+
+class SuperLinkLost(ExpectedError):
+    """The SuperLink gave no answer for long. The study is none the worse."""
+
+
 RunConfig = Mapping[str, str | int | float]
 T = TypeVar("T")
 
 
-def flower_link(grid: Grid, expected: int, patience: Patience = PATIENT) -> PostLink:
-    """A link to the sites of a Flower grid. expected: the number of sites to wait for."""
-    return PostLink(FlowerPost(grid, patience.poll_s), expected, patience)
+def flower_link(grid: Grid, expected: int, deadlines: Deadlines, mirror: Mirror, rhythm: Rhythm = RHYTHM) -> PostLink:
+    """A link to the sites of a Flower grid. expected: the number of sites to wait for · mirror: holds what each site
+    took before, and is told of every letter.
+    """
+    link = PostLink(FlowerPost(grid, rhythm.poll_s), expected, deadlines, mirror, rhythm)
+    for line in mirror.lines():
+        link.histories.recall(line)
+    return link
 
 
 class FlowerPost:
@@ -82,7 +95,8 @@ class FlowerPost:
         """The nodes that are online now; after a fault, those of the last look."""
 
         def look() -> set[Seat]:
-            return {Seat(node.node_id, node.last_activated_at) for node in self._grid.get_nodes()}
+            nodes = self._grid.get_nodes()
+            return {Seat(node.node_id, node.last_activated_at, node.name) for node in nodes}
 
         self._nodes = self._try(look, self._nodes)
         return self._nodes
@@ -117,7 +131,7 @@ class FlowerPost:
         except Exception as error:
             self._faults += 1
             if self._faults >= _MOST_FAULTS:
-                raise ExpectedError(
+                raise SuperLinkLost(
                     f"the SuperLink failed {self._faults} times in a row ({type(error).__name__}); read its log, then "
                     "start the same command again: it goes on from the last saved round"
                 ) from error
@@ -224,6 +238,16 @@ class Control:
     def stop(self, run: int) -> None:
         """End a run."""
         self._call(lambda: self._client.StopRun(StopRunRequest(run_id=run)))
+
+    def unfinished(self) -> list[int]:
+        """The runs that are under way, or wait for it."""
+        listed = self._call(lambda: self._client.ListRuns(ListRunsRequest()).run_dict)
+        return sorted(int(run) for run, one in listed.items() if one.status.status != Status.FINISHED)
+
+    def online(self) -> set[str]:
+        """The sites whose node is connected."""
+        listed = self._call(lambda: list(self._client.ListNodes(ListNodesRequest()).nodes_info))
+        return {str(node.name) for node in listed if node.status == "online"}
 
     def keys(self) -> dict[bytes, int]:
         """Public key (PEM) → node, of all nodes that are registered."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -11,6 +11,9 @@ from ceus_models.failures import ExpectedError
 Fate = Literal["counted", "idle", "refused", "excluded", "lost"]
 """What became of a site in a round: its sums were added · it has nothing to add · it said no · it was screened out ·
 no answer of it arrived."""
+
+FAULTS = 3
+"""So many rounds in a row without a sum of a site, and somebody must look at it."""
 
 
 @dataclass(frozen=True)
@@ -69,3 +72,15 @@ def require(record: Record, quorum: Quorum) -> None:
         f"{record.stage}, {record.kind} round {record.round}: {rule} ({names}). "
         "Mend these sites and start the same command again: it goes on from the last saved round."
     )
+
+
+def to_be_looked_at(records: Sequence[Record]) -> dict[str, str]:
+    """Sites that gave nothing in the last three or more rounds in which they were asked, with the latest reason."""
+    faults: dict[str, int] = {}
+    reasons: dict[str, str] = {}
+    for record in records:
+        bad = {**record.lost, **record.excluded, **record.refused}
+        for site in record.asked:
+            faults[site] = faults.get(site, 0) + 1 if site in bad else 0
+        reasons |= bad
+    return {site: f"{count} rounds in a row: {reasons[site]}" for site, count in faults.items() if count >= FAULTS}

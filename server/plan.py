@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from annotated_types import MinLen
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
@@ -16,6 +16,7 @@ from pydantic.dataclasses import dataclass
 from ceus_models.processing import Processing
 from ceus_models.taxonomy import COHORTS, FUSION_NETS, NETS
 from ceus_models.wire import Architecture
+from server.deadlines import Deadlines
 from server.participation import Quorum
 from server.plan_file import Fault, read_plan_file
 from server.selection import GROUPS, expanded, known_net, needed_by
@@ -29,11 +30,17 @@ AnyStage = Annotated[Hello | Statistics | Train | Evaluate, Field(discriminator=
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
 class Plan:
-    """A study. simulation: what ceus-sim reads of the same file; the coordinator ignores it."""
+    """A study.
+
+    late: whether a site that was not at the first hello may still come in, at the next round · simulation: what
+    ceus-sim reads of the same file; the coordinator ignores it.
+    """
 
     name: Annotated[str, MinLen(1)]
     stages: Annotated[tuple[AnyStage, ...], MinLen(1)]
     quorum: Quorum = field(default_factory=Quorum)
+    deadlines: Deadlines = field(default_factory=Deadlines)
+    late: Literal["next_round", "never"] = "next_round"
     processing: Processing = field(default_factory=Processing)
     architecture: Architecture = field(default_factory=Architecture)
     fusion_hidden: Annotated[int, Field(ge=1)] = 32

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import torch
 
+from ceus_models.identity import asked_id
 from ceus_models.state import State, finite, net_states, norm
 from ceus_models.sums import EXACT_BELOW, STEPS
 from ceus_models.wire import LocalRule, Task, Update
@@ -64,6 +65,8 @@ class Gate:
         """Whether the answer may count. Its numbers are read once, into norms, which answer most questions."""
         if update.site != site:
             return Verdict(f"answered in the name of {update.site!r}", {})
+        if update.task != asked_id(self.task):
+            return Verdict("answered another task than it was asked: an earlier round's, or another study's", {})
         if fault := misshapen(update.sums, self._groups):
             return Verdict(fault, {})
         changes = {net: norm(state) for net, state in self._states(update.sums).items()}

@@ -102,13 +102,13 @@ class Hello:
         return prefixed(update.sums, f"{update.site}|")
 
     def absorb(self, progress: Progress, study: Study, total: State, record: Record) -> Progress:
-        """Admit the sites that were counted."""
+        """Admit the sites that were counted, beside those that are admitted already."""
         counts: dict[str, dict[str, int]] = {site: {} for site in record.counted}
         for name, count in total.items():
             site, cohort, what = name.rsplit("|", 2)
             if what == "lesions" and int(count):
                 counts[site][cohort] = int(count)
-        return replace(progress, counts=counts)
+        return replace(progress, counts={**progress.counts, **counts})
 
 
 @dataclass(frozen=True)

@@ -27,11 +27,12 @@ from ceus_models.exits import run_cli
 from ceus_models.taxonomy import LESION_TYPES
 from server.coordinator import Answered, Event, Finished, Started
 from server.plan import load_plan
+from server.publishing import BUNDLE, REPORT, RESULTS
 from server.report.table import print_results
 from sim.census import summary
 from sim.centers import split
 from sim.comparison import compare
-from sim.experiments import BUNDLE, REPORT, RESULTS, Settings, Watcher, publish, read_results, run_study
+from sim.experiments import Settings, Watcher, publish, read_results, run_study
 from sim.patients import draw_cases
 from sim.prepare import HOSPITALS, Prepared, simulation_of
 

@@ -11,13 +11,14 @@ from typing import Any, Literal
 
 import torch
 
-from ceus_models.bundle import Bundle, save_bundle
+from ceus_models.bundle import save_bundle
 from ceus_models.failures import ExpectedError
 from ceus_models.whole_files import PUBLIC, write_whole
 from server.checkpoints import Store
 from server.coordinator import Event, Listener, Started, run
 from server.plan import Plan, load_plan
 from server.progress import Progress
+from server.publishing import BUNDLE, REPORT, RESULTS, bundle_of
 from server.report.page import report_html
 from server.results import results
 from sim.engine import MemoryLink
@@ -27,7 +28,7 @@ from sim.processes import run_processes
 from sim.sites import HospitalOpener
 
 LinkName = Literal["memory", "processes"]
-RESULTS, REPORT, BUNDLE, COMPARISON = "results.json", "report.html", "bundle", "comparison.json"
+COMPARISON = "comparison.json"
 PEAKS = "memory.json"
 
 
@@ -63,7 +64,7 @@ def run_study(settings: Settings, watcher: Watcher) -> dict[str, Any]:
     for name, entry in meter.stages.items():
         known = found["stages"].setdefault(name, {"seconds": entry["seconds"]})
         known["peak_memory_mb"] = entry["peak_memory_mb"]
-    save_bundle(_bundle(progress, plan, settings.seed), settings.out / BUNDLE)
+    save_bundle(bundle_of(progress, plan, settings.seed), settings.out / BUNDLE)
     return publish(found, settings.out)
 
 
@@ -124,15 +125,3 @@ def _found(progress: Progress, plan: Plan, settings: Settings) -> dict[str, Any]
         "simulated": True,
     }
     return about | results(progress, plan)
-
-
-def _bundle(progress: Progress, plan: Plan, seed: int) -> Bundle:
-    if progress.recipe is None:
-        raise ExpectedError(f"plan {plan.name} trains nothing, so there is no bundle to save")
-    return Bundle(
-        nets=progress.nets,
-        recipe=progress.recipe,
-        processing=plan.processing,
-        plan=plan.digest(),
-        provenance={"plan": plan.name, "seed": str(seed), "fedceus": version("fedceus")},
-    )

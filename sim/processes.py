@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ceus_models.failures import ExpectedError
+from ceus_models.process_tree import Fleet
 from server.coordinator import Listener
 from server.journal import Journal
 from server.link import Control, RunConfig, bundle
-from sim.process_tree import Fleet
 
 _LOOPBACK = "127.0.0.1"
 _SILENT_FLOWER = {
@@ -31,14 +31,13 @@ _SILENT_FLOWER = {
 }
 _ONE_THREAD = {"OMP_NUM_THREADS": "1"}  # as in the memory link: the same sums in the same order
 
-WorkerCommand = Callable[[Path, Path, Path], Sequence[str]]
-"""The command line of a worker, from the site's folder, the plan and the socket."""
+WorkerCommand = Callable[[Path, Path], Sequence[str]]
+"""The command line of a worker, from the site's folder and the socket."""
 
 
-def installed_worker(folder: Path, plan: Path, socket_path: Path) -> list[str]:
+def installed_worker(folder: Path, socket_path: Path) -> list[str]:
     """The worker that a hospital runs."""
-    options = ["--folder", str(folder), "--plan", str(plan), "--socket", str(socket_path)]
-    return [sys.executable, "-m", "client.worker", *options]
+    return [sys.executable, "-m", "client.worker", "--folder", str(folder), "--socket", str(socket_path)]
 
 
 @dataclass(frozen=True)
@@ -75,14 +74,14 @@ def run_processes(
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ceus-")))
         fleet = stack.enter_context(Fleet(out.resolve() / "logs"))
-        superlink = _start(fleet, scratch, plan.resolve(), sites, setup)
+        superlink = _start(fleet, scratch, sites, setup)
         config: RunConfig = {"plan": str(plan.resolve()), "out": str(out.resolve()), "seed": seed, "sites": len(sites)}
         control = stack.enter_context(Control(superlink))
         run = control.submit(config, setup.fab)
         _follow(control, run, fleet, journal, on_event, setup)
 
 
-def _start(fleet: Fleet, scratch: Path, plan: Path, sites: Mapping[str, Path], setup: Setup) -> str:
+def _start(fleet: Fleet, scratch: Path, sites: Mapping[str, Path], setup: Setup) -> str:
     """Start everything and wait until it answers; the SuperLink's address."""
     ports = _free_ports(1 + len(sites))
     superlink = f"{_LOOPBACK}:{ports[0]}"
@@ -90,7 +89,7 @@ def _start(fleet: Fleet, scratch: Path, plan: Path, sites: Mapping[str, Path], s
     fleet.start("superlink", [*command, *_listen(ports[0])], _environment(scratch / "superlink"))
     sockets = {name: scratch / f"{number}.sock" for number, name in enumerate(sorted(sites))}
     for name, path in sockets.items():
-        worker = setup.worker_command(sites[name].resolve(), plan, path)
+        worker = setup.worker_command(sites[name].resolve(), path)
         fleet.start(f"worker-{name}", worker, {**os.environ, **_ONE_THREAD})
     for (name, path), port in zip(sockets.items(), ports[1:], strict=True):
         command = [_script("flower-supernode"), "--insecure", "--superlink", superlink, *_listen(port)]

@@ -10,6 +10,7 @@ import torch
 
 from ceus_models.bins import COARSE_BINS, FINE_BINS, bin_of
 from ceus_models.bootstrap import poisson_weights
+from ceus_models.identity import asked_id
 from ceus_models.seeds import seed_of
 from ceus_models.state import net_state
 from ceus_models.taxonomy import BIOMARKERS, CLINICAL, LESION_TYPES, SUBMODELS, outputs_of
@@ -70,7 +71,7 @@ class FakeSite:
         asked = [lesion for lesion in self.lesions if lesion.cohort in task.cohorts]
         if task.kind != "hello" and not asked:
             return Refusal(self.name, "no lesions", "no_lesions")
-        return Update(self.name, sums, float(len(asked)))
+        return Update(self.name, sums, float(len(asked)), task=asked_id(task))
 
     def trained(self, net: str, task: Task) -> dict[str, torch.Tensor]:
         """A step of a hundredth of every weight's size, in a direction of the site's own."""

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
-import shutil
 import socket
 import ssl
 import subprocess
@@ -16,7 +14,6 @@ import sys
 import time
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -26,17 +23,26 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from flwr.common.constant import TIMESTAMP_HEADER
-from flwr.proto.control_pb2 import ListNodesRequest, RegisterNodeRequest, StartRunRequest
-from flwr.proto.fleet_pb2 import PullMessagesRequest, RegisterNodeFleetRequest
+from flwr.proto.control_pb2 import (
+    ListNodesRequest,
+    RegisterNodeRequest,
+    StartRunRequest,
+    StopRunRequest,
+    StreamLogsRequest,
+)
+from flwr.proto.fleet_pb2 import PullMessagesRequest, PushMessagesRequest, RegisterNodeFleetRequest
 from flwr.proto.node_pb2 import Node
 from flwr.proto.runtime_pb2 import AcquireTaskRequest
 from flwr.supercore.constant import FLEET_HTTP_PUBLIC_KEY_HEADER, FLEET_HTTP_SIGNATURE_HEADER
 from flwr.supercore.protobuf.constants import PROTOBUF_MEDIA_TYPE
+from flwr.supercore.protobuf.translation import PROTOBUF_REQUEST_TYPES as REQUEST_TYPES
 from made_bundles import files_of, packed, with_settings
-from made_federation import NOW, Lab, lab
+from made_federation import Lab
+from real_coordinator import NGINX, answers, founded, ports, program, start, started, wait
 
 from ceus_models.enrolment import now
 from ceus_models.keys import PrivateKey, new_key, public_pem, read_private
+from ceus_models.process_tree import Fleet
 from client.approval import approve
 from client.bundle_contents import contents_of
 from client.courier_folder import CourierFolder
@@ -47,15 +53,13 @@ from server.front_door import CALLS
 from server.link import Control, bundle
 from server.register import changed_register, read_register
 from server.roster import synchronise
-from sim.process_tree import Fleet
 
-NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(600),
     pytest.mark.skipif(NGINX is None, reason="needs nginx (Debian: nginx-light)"),
 ]
-HERE = Path(__file__).parent
+MODULE = [sys.executable, "-m"]
 CANARY = """import pathlib
 pathlib.Path({path!r}).write_text("imported")
 """
@@ -89,21 +93,6 @@ class Running:
         return [json.loads(line) for line in lines if line.startswith("{")]
 
 
-def wait(ready: Any, seconds: float, what: str) -> None:
-    end = time.monotonic() + seconds
-    while not ready():
-        assert time.monotonic() < end, f"{what}: not within {seconds} s"
-        time.sleep(0.3)
-
-
-def ports(count: int) -> list[int]:
-    with ExitStack() as stack:
-        held = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in held:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in held]
-
-
 def post(
     port: int, ca: Path, path: str, body: bytes, method: str = "POST", headers: Mapping[str, str] | None = None
 ) -> int:
@@ -121,69 +110,17 @@ def post(
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     scratch = tmp_path_factory.mktemp("real")
-    front, superlink, runtime = ports(3)
-    text = f"schema: 1\nname: lab\naddress: localhost:{front}\nsites: [site-01]\nsuperlink_port: {superlink}\n"
-    made = lab(scratch / "co", text)
-    made = made.at(now()) if now() > NOW else made
+    made, front, superlink = founded(scratch)
     courier = made.joined(scratch / "s")
     content = bundle("asking_app:app", made.identity, "ab" * 32)
     approve(courier, contents_of(content), made.identity, "it", made.now)
-    home = made.home
-    with Fleet(scratch / "logs") as fleet:
-        secret = ["--superexec-auth-secret-file", str(home.superexec_secret)]
-        tls = [
-            "--ssl-certfile",
-            str(home.superlink),
-            "--ssl-keyfile",
-            str(home.superlink_key),
-            "--ssl-ca-certfile",
-            str(home.ca),
-        ]
-        command = ["--host", "127.0.0.1", "--port", str(superlink), "--isolation", "process", "--enable-supernode-auth"]
-        start(
-            fleet,
-            "superlink",
-            [program("flower-superlink"), *command, "--disable-runtime-dependency-installation", *secret, *tls],
-            scratch,
-        )
-        runtime_api = ["--runtime-api-address", f"localhost:{superlink}", "--root-certificates", str(home.ca)]
-        wait(lambda: answers(superlink), 120, "the SuperLink")
-        start(fleet, "superexec", [program("flower-superexec"), *runtime_api, *secret], scratch)
-        start(fleet, "nginx", [str(NGINX), "-c", str(home.nginx), "-g", "daemon off;"], scratch)
-        with Control(f"localhost:{superlink}", home.ca.read_bytes()) as control:
-            assert synchronise(control, read_register(home), made.now)
-        node = ["--superlink", f"localhost:{front}", "--root-certificates", str(courier.ca)]
-        node += ["--auth-supernode-private-key", str(courier.key), "--host", "127.0.0.1", "--port", str(runtime)]
-        node += ["--isolation", "process", "--superexec-auth-secret-file", str(courier.superexec_secret)]
-        start(
-            fleet,
-            "node",
-            [program("flower-supernode"), *node, "--node-config", 'site="site-01" socket="/none"'],
-            scratch,
-        )
+    with started(made, front, superlink, scratch) as coordinator:
+        fleet, (runtime,) = coordinator.fleet, ports(1)
+        own = ["--courier", str(courier.folder)]
+        start(fleet, "node", [*MODULE, "client.node", *own, "--socket", "/none", "--port", str(runtime)], scratch)
         wait(lambda: answers(runtime), 120, "the SuperNode")
-        runner = ["-m", "client.runner", "--courier", str(courier.folder), "--api", f"127.0.0.1:{runtime}"]
-        start(fleet, "runner", [sys.executable, *runner], scratch)
+        start(fleet, "runner", [*MODULE, "client.runner", *own, "--api", f"127.0.0.1:{runtime}"], scratch)
         yield Running(made, courier, fleet, front, superlink, content, scratch)
-
-
-def start(fleet: Fleet, name: str, command: list[str], scratch: Path) -> None:
-    programs = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
-    imports = os.pathsep.join((str(HERE), str(HERE.parent)))
-    quiet = {"FLWR_HOME": str(scratch / f"flwr-{name}"), "PYTHONUNBUFFERED": "1", "NO_PROXY": "localhost,127.0.0.1"}
-    fleet.start(name, command, {**os.environ, **quiet, "PATH": programs, "PYTHONPATH": imports})
-
-
-def program(name: str) -> str:
-    return str(Path(sys.executable).parent / name)
-
-
-def answers(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), 1.0).close()
-    except OSError:
-        return False
-    return True
 
 
 def test_the_approved_bundle_runs_through_tls_node_keys_and_the_front_door(running: Running) -> None:
@@ -210,7 +147,7 @@ def test_one_changed_byte_a_shadowing_module_and_changed_settings_are_refused(ru
         found = running.asked(content, **settings)
         assert [answer["code"] for answer in found] == [7], found
         assert said in found[0]["reason"]
-        assert [event["event"] for event in running.events()[before:]] == ["refused"]
+        assert [event["event"] for event in running.events()[before:]] == ["notice", "refused"]  # no worker runs here
         assert not canary.exists()
     assert not list(running.scratch.glob("flwr-node/apps*")) + list(running.scratch.glob("flwr-runner/apps*"))
     subprocess.run([sys.executable, "-c", code.decode()], check=True)
@@ -306,6 +243,72 @@ def pulled(running: Running, key: PrivateKey, node: int, hours_off: int = 0) -> 
     }
     body = PullMessagesRequest(node=Node(node_id=node)).SerializeToString()
     return post(running.front, running.lab.home.ca, "/v1/fleet/pull-messages", body, headers=headers)
+
+
+def signed(key: PrivateKey) -> dict[str, str]:
+    """The headers by which Flower's SuperNode shows its key."""
+    stamp = now().isoformat()
+    mark = key.sign(stamp.encode(), ec.ECDSA(hashes.SHA256()))
+    return {
+        FLEET_HTTP_PUBLIC_KEY_HEADER: b64encode(public_pem(key.public_key())).decode(),
+        FLEET_HTTP_SIGNATURE_HEADER: b64encode(mark).decode(),
+        TIMESTAMP_HEADER: stamp,
+    }
+
+
+@pytest.mark.parametrize("who", ["only the CA's certificate", "a site's valid key"])
+def test_no_call_of_control_or_runtime_passes_the_door_whoever_asks(running: Running, who: str) -> None:
+    """Listing, logs, registering, starting and stopping runs, taking tasks: all that Flower has, of both interfaces."""
+    ca = running.lab.home.ca
+    headers = signed(read_private(running.courier.key, "it")) if who == "a site's valid key" else {}
+    behind = [path for _, path in REQUEST_TYPES if path.startswith(("/v1/control/", "/v1/runtime/"))]
+    assert {"list-nodes", "stream-logs", "register-node", "start-run", "stop-run", "acquire-task"} <= {
+        path.rpartition("/")[2] for path in behind
+    }
+    assert {post(running.front, ca, path, b"", headers=headers) for path in behind} == {404}
+
+
+def test_a_sites_key_posts_for_that_site_alone(running: Running) -> None:
+    ca, key = running.lab.home.ca, read_private(running.courier.key, "it")
+    with Control(f"localhost:{running.superlink}", ca.read_bytes()) as control:
+        node = control.keys()[public_pem(key.public_key())]
+
+    def posted(number: int, by: PrivateKey) -> int:
+        body = PushMessagesRequest(node=Node(node_id=number)).SerializeToString()
+        return post(running.front, ca, "/v1/fleet/push-messages", body, headers=signed(by))
+
+    assert posted(node + 1, key) == 401  # as another site
+    assert posted(node, new_key()) == 401  # by a key that nobody enrolled
+    assert posted(node, key) not in (401, 403, 404)  # an empty message of its own is no matter of the door
+
+
+def test_a_stock_superlink_beside_it_lets_who_has_the_certificate_do_nearly_all(
+    running: Running, tmp_path: Path
+) -> None:
+    """Flower's own process with TLS and node keys, as its documentation starts it."""
+    home = running.lab.home
+    (port,) = ports(1)
+    command = [program("flower-superlink"), "--host", "127.0.0.1", "--port", str(port), "--enable-supernode-auth"]
+    command += ["--disable-runtime-dependency-installation", "--isolation", "process"]
+    command += ["--ssl-certfile", str(home.superlink), "--ssl-keyfile", str(home.superlink_key)]
+    command += ["--ssl-ca-certfile", str(home.ca)]
+    key = public_pem(new_key().public_key())
+    with Fleet(tmp_path / "logs") as fleet:
+        start(fleet, "stock", command, tmp_path)
+        wait(lambda: answers(port), 120, "the stock SuperLink")
+        with Control(f"localhost:{port}", home.ca.read_bytes()) as control:
+            control.admit(key, "an attacker")
+            assert list(control.keys()) == [key]
+            run = control.submit({}, running.content)
+        take = AcquireTaskRequest(supported_task_types=["flwr-serverapp"]).SerializeToString()
+        logs = StreamLogsRequest(run_id=run).SerializeToString()
+        allowed = {
+            "/v1/control/list-nodes": ListNodesRequest().SerializeToString(),
+            "/v1/runtime/acquire-task": take,
+            "/v1/control/stop-run": StopRunRequest(run_id=run).SerializeToString(),
+            "/v1/control/stream-logs": logs,
+        }
+        assert {path: post(port, home.ca, path, body) for path, body in allowed.items()} == dict.fromkeys(allowed, 200)
 
 
 def test_the_front_doors_certificate_is_renewed_without_closing_it(running: Running) -> None:

@@ -10,11 +10,15 @@ import torch
 from ceus_models.encoding import decode, to_bytes
 from ceus_models.failures import ExpectedError
 from ceus_models.wire import Refusal, Task, Update
-from server.delivery import Patience, PostLink, Reply, Seat
+from server.deadlines import Deadlines
+from server.delivery import PostLink, Rhythm
 from server.exchange import Answer, Lost
+from server.mirror import digest_of
+from server.seats import Reply, Seat
 
 TASK = Task("hello", "study", 1, "hello", 0)
-QUICK = Patience(gather_s=0.3, answer_s=1.0, absent_s=0.3, poll_s=0.01, look_s=0.02, pause_s=0.01, attempts=3)
+QUICK = Deadlines(gather_s=0.3, first_s=1.0, least_s=0.05, absent_s=0.3, attempts=3)
+FAST = Rhythm(poll_s=0.01, look_s=0.02, pause_s=0.01)
 
 Behaviour = Callable[[int], bytes | Reply | None]
 """A node's answer to a task by how often it was asked (1, 2 …): bytes, a fault, or None for silence."""
@@ -76,8 +80,32 @@ def good(site: str) -> tuple[str, Behaviour]:
     return site, lambda _: update(site)
 
 
-def link_of(post: FakePost, **changes: float) -> PostLink:
-    link = PostLink(post, len(post.members), Patience(**{**vars(QUICK), **changes}))  # type: ignore[arg-type]
+@dataclass
+class Heard:
+    """A witness."""
+
+    said: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def sent(self, task: Task, site: str, digest: str, size: int) -> None:
+        self.said.append(("sent", site, digest))
+
+    def came(self, task: Task, site: str, data: bytes, seconds: float, fault: str = "") -> None:
+        self.said.append(("came", site, fault or digest_of(data)))
+
+    def late(self, task: Task, site: str, data: bytes, fault: str = "") -> None:
+        self.said.append(("late", site, fault or digest_of(data)))
+
+    def lost(self, task: Task, site: str, reason: str) -> None:
+        self.said.append(("lost", site, reason))
+
+
+def opened(post: FakePost, expected: int, heard: Heard | None = None, **changes: float) -> PostLink:
+    deadlines = Deadlines(**{**vars(QUICK), **changes})  # type: ignore[arg-type]
+    return PostLink(post, expected, deadlines, heard or Heard(), FAST)
+
+
+def link_of(post: FakePost, heard: Heard | None = None, **changes: float) -> PostLink:
+    link = opened(post, len(post.members), heard, **changes)
     link.sites()
     return link
 
@@ -99,13 +127,13 @@ def test_every_site_is_asked_the_task_once_and_answers() -> None:
     sent = decode(post.asked[0][1])
     assert isinstance(sent, Task)
     assert (sent.kind, sent.stage) == ("hello", "hello")
-    assert all(0 < ttl <= QUICK.answer_s for _, _, ttl in post.asked)
+    assert all(0 < ttl <= QUICK.first_s for _, _, ttl in post.asked)
 
 
 def test_sites_waits_for_the_expected_number_and_no_longer_than_it_may() -> None:
     post = FakePost({7: good("a"), 8: good("b")}, online={Seat(7, "first")})
     begun = time.monotonic()
-    link = PostLink(post, 2, QUICK)
+    link = opened(post, 2)
     assert link.sites() == ["a"]
     assert 0.3 <= time.monotonic() - begun < 1.0
     begun = time.monotonic()
@@ -119,13 +147,13 @@ def test_sites_waits_for_the_expected_number_and_no_longer_than_it_may() -> None
 
 def test_no_site_at_all_is_an_error_with_a_remedy() -> None:
     with pytest.raises(ExpectedError, match="no site connected within 0 s; start the sites"):
-        PostLink(FakePost({}), 1, QUICK).sites()
+        opened(FakePost({}), 1).sites()
 
 
 @pytest.mark.parametrize("name", ["", "x" * 65, "line\nbreak"])
 def test_a_name_that_is_none_does_not_become_a_site(name: str) -> None:
     post = FakePost({7: good("a"), 8: (name, lambda _: None)})
-    assert PostLink(post, 2, QUICK).sites() == ["a"]
+    assert opened(post, 2).sites() == ["a"]
     assert post.names_asked == [7, 8], (
         "a node without a name is not asked again at once: every question starts a process"
     )
@@ -153,7 +181,7 @@ def test_a_silent_site_is_lost_at_the_deadline_and_the_others_came_before() -> N
     came = [(site, answer, time.monotonic() - begun) for site, answer in link_of(post).ask(TASK, ["a", "b"])]
     assert came[0][0] == "a"
     assert came[0][2] < 0.5
-    assert came[1][1] == Lost("b", "it gave no answer within 1 s")
+    assert came[1][1] == Lost("b", "it gave no answer within 1 s, its time for this task")
     assert 0.9 < came[1][2] < 2.0
 
 
@@ -183,7 +211,7 @@ def test_a_site_that_comes_back_as_another_node_is_asked_there() -> None:
 
 def test_a_site_that_goes_away_is_given_up_long_before_the_deadline() -> None:
     post = FakePost({7: good("a"), 8: good("b")})
-    link = link_of(post, answer_s=30.0)
+    link = link_of(post, first_s=30.0)
     post.online = {Seat(7, "first")}
     time.sleep(0.05)
     begun = time.monotonic()
@@ -217,3 +245,57 @@ def test_a_letter_that_cannot_be_sent_is_tried_again(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(post, "send", send)
     assert isinstance(answers(link_of(post), "a")["a"], Update)
     assert not refusals
+
+
+def test_every_letter_and_answer_is_told_by_its_digest() -> None:
+    heard = Heard()
+    answers(link_of(FakePost({7: good("a"), 8: ("b", lambda _: b"garbage")}), heard), "a", "b")
+    sent = digest_of(to_bytes(TASK))
+    assert [one for one in heard.said if one[1] == "a"] == [("sent", "a", sent), ("came", "a", digest_of(update("a")))]
+    assert next(one[2] for one in heard.said if one[:2] == ("came", "b")).startswith("its answer cannot be read")
+
+
+def test_a_late_answer_is_told_and_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("server.delivery._LATE_LOOK_S", 0.0)
+    heard, post = Heard(), FakePost({7: ("a", lambda _: None), 8: good("b")})
+    link = link_of(post, heard, first_s=0.3)
+    assert isinstance(answers(link, "a")["a"], Lost)
+    post.boxes["letter-3"] = Reply("letter-3", update("a"))  # two names were asked before
+    assert list(answers(link, "b")) == ["b"]
+    assert ("late", "a", digest_of(update("a"))) in heard.said
+
+
+def test_an_answer_that_is_handed_out_twice_is_taken_once() -> None:
+    post = FakePost({7: good("a"), 8: good("b")})
+    once = post.replies
+
+    def twice(letters: Sequence[str]) -> Iterator[Reply]:
+        for reply in once(letters):
+            yield reply
+            yield reply
+
+    link = link_of(post)
+    post.replies = twice  # type: ignore[method-assign]
+    assert sorted(answers(link, "a", "b")) == ["a", "b"]
+
+
+def test_a_node_that_only_looks_online_does_not_hold_up_the_others_for_longer_than_its_own_history() -> None:
+    post = FakePost({7: ("a", lambda n: update("a") if n < 3 else None), 8: good("b")})
+    link = link_of(post, first_s=30.0)
+    for _ in range(2):
+        assert isinstance(answers(link, "a")["a"], Update)
+    begun = time.monotonic()
+    assert isinstance(answers(link, "a", "b")["a"], Lost)
+    assert time.monotonic() - begun < 5.0
+
+
+def test_a_node_is_the_site_that_its_key_was_enrolled_for_whatever_it_says() -> None:
+    online = {Seat(7, "first", "a"), Seat(8, "second", "b")}
+    post = FakePost({7: good("a"), 8: good("a")}, online=online)  # b's node says that it is a, and came later
+    link = link_of(post)
+    assert link.sites() == ["a", "b"]
+    assert post.names_asked == []
+    got = answers(link, "a", "b")
+    assert isinstance(got["a"], Update)
+    assert isinstance(got["b"], Lost)
+    assert "in another site's name" in got["b"].reason

@@ -13,6 +13,7 @@ from made_federation import FEDERATION, PLAN
 import client.cli
 import server.cli
 from ceus_models.exits import exit_code
+from client.audit import entries
 
 Run = Callable[..., str]
 
@@ -53,11 +54,18 @@ def test_from_nothing_to_an_enrolled_site(coordinator: Run, site: Run, tmp_path:
     said = site("join", hospital, co / "kits" / "site-01.kit.json")
     assert "site-01 has joined" in said
     assert "No port of yours is opened" in said
+    assert "site.yaml" in site("approve", hospital, co / "study" / "bundle.fab", "--yes", code=1)
+    assert not (hospital / "courier" / "approved.json").exists()  # nothing is approved that cannot be written down
+    site("init", hospital)
     said = site("approve", hospital, co / "study" / "bundle.fab", "--yes")
     assert "It carries no code" in said
     assert "nothing was approved before" in said
     said = site("approve", hospital, co / "study" / "bundle.fab", "--yes")
     assert "nothing changed since the last approval" in said
+    (bundle,) = {entry["bundle"] for entry in entries(hospital / "records")}
+    site("disapprove", hospital, bundle[:8])
+    written = [(entry["kind"], entry["action"]) for entry in entries(hospital / "records")]
+    assert written == [("approval", "approve")] * 2 + [("approval", "disapprove")]
     status = json.loads(coordinator("status", co, "--json"))
     assert [(line["name"], line["standing"]) for line in status["sites"]] == [("site-01", "ok"), ("site-02", "absent")]
     assert status["sites"][0]["fingerprint"] == key

@@ -26,11 +26,14 @@ import client.app
 import client.worker
 from ceus_models.failures import ExpectedError
 from ceus_models.wire import Refusal, Task, Update
-from server.delivery import Patience
+from server.deadlines import Deadlines
+from server.delivery import Rhythm
 from server.exchange import Lost
 from server.link import Control, FlowerPost, bundle, flower_link
+from server.mirror import Mirror
 
-QUICK = Patience(gather_s=5.0, answer_s=5.0, absent_s=0.5, poll_s=0.01, look_s=0.02, pause_s=0.01, attempts=3)
+QUICK = Deadlines(gather_s=5.0, first_s=5.0, least_s=0.5, absent_s=0.5, attempts=3)
+FAST = Rhythm(poll_s=0.01, look_s=0.02, pause_s=0.01)
 NET = {"net|w": torch.randn(400_000, generator=torch.Generator().manual_seed(1))}
 TASK = Task("train", "study", 1, "submodels", 1, inputs=NET)
 
@@ -47,6 +50,7 @@ class Doubler:
 class Node:
     node_id: int
     last_activated_at: str = "first"
+    name: str = ""
 
 
 def over_the_wire(message: Message) -> Message:
@@ -62,6 +66,7 @@ class FakeGrid:
     """What FlowerPost uses of a Grid. A message is answered at once by the ClientApp; `errors` go first."""
 
     configs: dict[int, dict[str, str]]
+    folder: Path = Path()
     errors: list[Error] = field(default_factory=list)
     broken: int = 0
     """So many calls raise, as an HTTP 500 does."""
@@ -116,12 +121,12 @@ def grid() -> Iterator[FakeGrid]:
         configs[100 + number] = {"site": name, "socket": str(path)}
         while not path.exists():
             time.sleep(0.01)
-    yield FakeGrid(configs)
+    yield FakeGrid(configs, folder)
     shutil.rmtree(folder)
 
 
 def link_of(grid: FakeGrid):  # type: ignore[no-untyped-def]
-    return flower_link(grid, 3, QUICK)  # type: ignore[arg-type]
+    return flower_link(grid, 3, QUICK, Mirror(grid.folder), FAST)  # type: ignore[arg-type]
 
 
 def test_tasks_reach_the_right_workers_and_their_answers_come_back_unchanged(grid: FakeGrid) -> None:

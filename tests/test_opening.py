@@ -42,7 +42,7 @@ class Running:
         self.process = self.start()
 
     def start(self) -> subprocess.Popen[str]:
-        options = ["--folder", self.folder, "--plan", self.plan, "--socket", self.path]
+        options = ["--folder", self.folder, "--socket", self.path]
         command = [sys.executable, "-m", "client.worker", *options]
         started = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         end = time.monotonic() + 60

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from ceus_models.failures import ExpectedError
-from sim.process_tree import Fleet
+from ceus_models.process_tree import Fleet
 
 PARENT = """
 import subprocess, sys, time
@@ -58,7 +58,7 @@ def test_nothing_is_left_not_even_children_in_other_sessions(tmp_path: Path) -> 
 
 
 def test_a_process_that_will_not_stop_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sim.process_tree._GRACE_S", 0.3)
+    monkeypatch.setattr("ceus_models.process_tree._GRACE_S", 0.3)
     before = set(psutil.Process().children())
     begun = time.monotonic()
     with Fleet(tmp_path) as fleet:
@@ -87,7 +87,7 @@ def ended(fleet: Fleet) -> bool:
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_killing_the_starter_leaves_nothing(tmp_path: Path, how: signal.Signals) -> None:
     code = (
-        "import os, signal, sys, time; from pathlib import Path; from sim.process_tree import Fleet\n"
+        "import os, signal, sys, time; from pathlib import Path; from ceus_models.process_tree import Fleet\n"
         # a shell starts background jobs with SIGINT ignored, and Python then leaves it so
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         f"with Fleet(Path({str(tmp_path)!r})) as fleet:\n"

@@ -32,7 +32,7 @@ stages:
 """
 
 
-def fake_worker(folder: Path, plan: Path, socket_path: Path) -> Sequence[str]:
+def fake_worker(folder: Path, socket_path: Path) -> Sequence[str]:
     return [sys.executable, str(Path(__file__).parent / "fake_worker.py"), str(folder), str(socket_path)]
 
 

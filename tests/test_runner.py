@@ -42,6 +42,7 @@ class Runtime:
     reply: Message | None = None
     outcome: tuple[str, str] | None = None
     events: list[dict[str, Any]] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
 
     def pull(self, _: object) -> tuple[Message, Context, Run, Fab]:
         message = Message(RecordDict(), 5, NAME_QUERY, ttl=self.ttl)
@@ -79,6 +80,7 @@ def run(runtime: Runtime, courier: CourierFolder, monkeypatch: pytest.MonkeyPatc
         monkeypatch.setattr(TaskIdentity, name, 1)
     monkeypatch.setattr(client.runner, "pull_task_input", runtime.pull)
     monkeypatch.setattr(client.runner, "push_message", runtime.push)
+    monkeypatch.setattr(client.runner, "notify", lambda _, reason, __: runtime.notices.append(reason))
     monkeypatch.setattr(client.runner, "push_task_output", runtime.finish)
     monkeypatch.setattr(
         client.runner, "_client", lambda *_: SimpleNamespace(close=list, SendTaskHeartbeat=runtime.SendTaskHeartbeat)
@@ -127,6 +129,7 @@ def test_all_else_is_refused_with_code_7_and_nothing_is_started(
     assert runtime.outcome[0] == "failed"
     assert [event["event"] for event in runtime.events] == ["refused"]
     assert said in runtime.events[0]["reason"]
+    assert runtime.notices == [runtime.reply.error.reason]  # for the site's audit
     assert sys.path == paths
     assert not {name for name in set(sys.modules) - before if name.startswith(("client", "server"))}
 
@@ -140,6 +143,13 @@ def test_approvals_that_cannot_be_trusted_refuse_everything(
     assert runtime.reply.error.code == 7
     assert [event["event"] for event in runtime.events] == ["approvals", "refused"]
     assert str(courier.folder) not in str(runtime.reply.error.reason)
+
+
+def test_a_notice_that_cannot_be_delivered_is_in_the_log(courier: CourierFolder) -> None:
+    told: list[Any] = []
+    context = Context(1, 5, {"site": "site-01", "socket": "/none"}, RecordDict(), {})
+    client.runner._write_down("a reason", context, Settings("none", courier, FEDERATION, told=told.append))
+    assert [event["reason"] for event in told] == ["not in the audit (WorkerUnreachableError)"]
 
 
 def raising(message: Message, context: Context) -> Message:

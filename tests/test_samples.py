@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import resource
 import time
 from dataclasses import replace
@@ -14,7 +13,7 @@ from toy_lesions import lesion
 from ceus_models.processing import Processing
 from client.cache import SAMPLE_SUFFIX, cache_of, write_sample
 from client.config import SiteConfig, load_site
-from client.features import CACHE_VERSION, INDEX_FILE
+from client.indexed import write_index
 from client.ledger import digest_of_file
 from client.samples import load_samples
 
@@ -31,9 +30,8 @@ def site_of(folder: Path, count: int) -> SiteConfig:
     names = [f"{number:064x}{SAMPLE_SUFFIX}" for number in range(count)]
     for name in names:
         written.with_name(name).write_bytes(written.read_bytes())
-    document = {"version": CACHE_VERSION, "processing": Processing().digest(), "table": digest_of_file(site.table)}
-    lesions = [{"line": n + 2, "file": name} for n, name in enumerate(names)]
-    (site.work / INDEX_FILE).write_text(json.dumps({**document, "lesions": lesions}))
+    lesions = [(n + 2, name) for n, name in enumerate(names)]
+    write_index(site, Processing(), digest_of_file(site.table), lesions, {})
     return site
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 from fake_sites import FakeSite, lesions_of
 
+from ceus_models.identity import asked_id
 from ceus_models.taxonomy import COHORTS
 from ceus_models.wire import LocalRule, Task, Update
 from server.participation import Record
@@ -171,5 +172,7 @@ def test_norms_are_per_unit_weight_and_local_step():
         f"{NET}|#weight": torch.tensor(10.0, dtype=torch.float64),
         f"{NET}|#loss": torch.tensor(1.0, dtype=torch.float64),
     }
-    verdict = Gate(task, Screening(), {"site-01": HELD}).judge("site-01", Update("site-01", sums, 10.0))
+    verdict = Gate(task, Screening(), {"site-01": HELD}).judge(
+        "site-01", Update("site-01", sums, 10.0, task=asked_id(task))
+    )
     assert verdict == (None, {NET: pytest.approx(1 / 3)})

@@ -21,6 +21,14 @@ def test_the_mode_is_as_asked_whatever_the_umask_is(tmp_path: Path) -> None:
     assert (tmp_path / "a" / "public").stat().st_mode & 0o777 == 0o644
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_what_root_writes_belongs_to_the_folders_owner(tmp_path: Path) -> None:
+    os.chown(tmp_path, 42_001, 42_000)
+    write_whole(tmp_path / "file", b"x")
+    write_whole(tmp_path / "file", b"y")
+    assert ((tmp_path / "file").stat().st_uid, (tmp_path / "file").stat().st_gid) == (42_001, 42_000)
+
+
 def test_a_write_that_fails_leaves_the_old_content_and_no_draft(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

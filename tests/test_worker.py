@@ -17,7 +17,8 @@ from ceus_models.encoding import decode, to_bytes
 from ceus_models.failures import ExpectedError
 from ceus_models.wire import Message, Refusal, Task, Update
 from client.courier import WorkerTooSlowError, ask, header
-from client.worker import Limits, listener, serve
+from client.listening import listener
+from client.worker import Limits, serve
 
 TASK = Task("train", "study", 1, "submodels", 1, inputs={"net|w": torch.arange(6.0).reshape(2, 3)})
 

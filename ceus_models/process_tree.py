@@ -5,9 +5,13 @@ Flower's processes start children in sessions of their own, so ending a process 
 
 from __future__ import annotations
 
+import os
+import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -24,30 +28,31 @@ class Fleet:
     A watchdog of its own process reads from a pipe, which closes when this process dies in any way, kill -9 included.
     """
 
-    def __init__(self, logs: Path) -> None:
-        """logs: the folder of NAME.log."""
+    def __init__(self, logs: Path, grace_s: float | None = None) -> None:
+        """logs: the folder of NAME.log · grace_s: from being asked to stop to being killed."""
         self.logs = logs
+        self._grace_s = _GRACE_S if grace_s is None else grace_s
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._watchdog: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Fleet:
         """Start the watchdog."""
         self.logs.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "sim.process_tree"]
+        command = [sys.executable, "-m", "ceus_models.process_tree"]
         self._watchdog = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
         return self
 
     def __exit__(self, *_: object) -> None:
         """Stop all, in a few seconds."""
-        end(_trees(process.pid for process in self._processes.values()), _GRACE_S)
+        end(_trees(process.pid for process in self._processes.values()), self._grace_s)
         for process in self._processes.values():
             process.wait()
         if self._watchdog:
             self._watchdog.communicate()
 
-    def start(self, name: str, command: Sequence[str], env: dict[str, str]) -> None:
-        """Start a process; what it says goes to NAME.log."""
-        with self.log(name).open("wb") as log:
+    def start(self, name: str, command: Sequence[str], env: dict[str, str]) -> int:
+        """Start a process; its id. What it says is added to NAME.log."""
+        with self.log(name).open("ab") as log:
             process = subprocess.Popen(
                 command, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
@@ -56,10 +61,37 @@ class Fleet:
         if pipe:
             pipe.write(f"{process.pid}\n".encode())
             pipe.flush()
+        return process.pid
+
+    def ended(self, name: str) -> int | None:
+        """The exit code of a process that has ended, None while it lives."""
+        return self._processes[name].poll()
+
+    def stop(self, name: str) -> None:
+        """End one process with its children; where it has ended, what is left of its group."""
+        process = self._processes[name]
+        end(_trees([process.pid]), self._grace_s)
+        process.wait()
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)  # it led a group of its own
 
     def log(self, name: str) -> Path:
         """Where a process says what it does."""
         return self.logs / f"{name}.log"
+
+    def trim(self, limit: int = 5_000_000, kept: int = 3) -> None:
+        """Move what a log beyond `limit` bytes says to NAME.log.1 … NAME.log.`kept`, the oldest last.
+
+        By copying and emptying, because the process holds the file open; a line that is written meanwhile may be lost.
+        """
+        for log in self.logs.glob("*.log"):
+            if log.stat().st_size <= limit:
+                continue
+            for number in range(kept - 1, 0, -1):
+                if (older := log.with_name(f"{log.name}.{number}")).exists():
+                    older.replace(log.with_name(f"{log.name}.{number + 1}"))
+            shutil.copyfile(log, log.with_name(f"{log.name}.1"))
+            os.truncate(log, 0)
 
     def check(self) -> None:
         """Raises ExpectedError, with the last line of its log, for a process that has ended."""

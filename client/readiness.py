@@ -1,0 +1,68 @@
+"""Whether a site can be started: each thing that is missing, with its remedy, before any process runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ceus_models.enrolment import Kit, now
+from ceus_models.failures import ExpectedError
+from client.approval import approvals
+from client.audit_check import verify
+from client.config import SiteConfig, load_site
+from client.courier_folder import CourierFolder
+from client.indexed import read_index
+from client.joining import JoinFault, enrolled
+from client.policy_file import load_policy
+from client.site_keys import last_request
+
+
+def ready_courier(courier: CourierFolder) -> Kit:
+    """The kit of a courier that can be started.
+
+    Raises ExpectedError: not enrolled, an expired certificate, a clock that is off, nothing approved, no place to
+    write.
+    """
+    kit = enrolled(courier, now())
+    if not any(one.federation == kit.federation for one in approvals(courier)):
+        raise ExpectedError(
+            "no bundle of this federation is approved, so every message would be refused; run `ceus-site approve "
+            "FOLDER bundle.fab` with the bundle that came with the kit"
+        )
+    try:
+        courier.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
+        courier.contact.touch()
+    except OSError as error:
+        raise ExpectedError(
+            f"the courier cannot write to {courier.state} ({error.strerror}); let its user own that folder, and in a "
+            "container mount one there"
+        ) from None
+    return kit
+
+
+def ready_worker(folder: Path) -> SiteConfig:
+    """The settings of a site whose worker can be started.
+
+    Raises ExpectedError: faults of site.yaml or policy.yaml, an index that is missing or stale, an audit that was
+    changed.
+    """
+    site = load_site(folder)
+    load_policy(site.folder)
+    read_index(site)
+    verdict = verify(site.records)
+    if not verdict.ok:
+        raise ExpectedError(
+            f"the audit was changed: {verdict.findings[0]}. `ceus-site audit verify` tells all of it; keep the files "
+            "as evidence under other names, then start again: a new audit begins"
+        )
+    return site
+
+
+def site_name(courier: CourierFolder) -> str:
+    """The site's name in its federation, from its own request. Raises ExpectedError where that cannot be read."""
+    request = last_request(courier)
+    if request is None:
+        raise JoinFault(
+            "the site's name is in courier/request.json, which is missing or not readable here: run `ceus-site keys` "
+            "and `join` first, or give --site NAME"
+        )
+    return request.site

@@ -1,0 +1,67 @@
+#!/usr/bin/env bash
+# One folder for a machine without a network: saved images, or wheels, or both, with checksums and an installer.
+#
+#   docker/offline-kit.sh site|coordinator FOLDER images|wheels|both
+#
+# images: the built image (CEUS_IMAGE) and, for the coordinator, nginx's (CEUS_NGINX), as docker saves them.
+# wheels: fedceus and all that it needs, for this machine's kind of processor and version of Python (PYTHON).
+#         TORCH_INDEX_URL: an index of torch builds without CUDA, for machines without a graphics card.
+# FOLDER appears whole or not at all.
+set -euo pipefail
+
+fail() {
+  echo "offline-kit: $1" >&2
+  exit 1
+}
+
+[[ $# -eq 3 ]] || fail "give three words: site or coordinator, a new folder, and images, wheels or both"
+part=$1 out=$2 what=$3
+root=$(cd "$(dirname "$0")/.." && pwd)
+python=${PYTHON:-python3}
+version=$(sed -n 's/^version = "\(.*\)"$/\1/p' "$root/pyproject.toml")
+case $part in
+  site) images=("${CEUS_IMAGE:-fedceus-site:$version}") ;;
+  coordinator) images=("${CEUS_IMAGE:-fedceus-coordinator:$version}" "${CEUS_NGINX:-nginx:1.28.0-bookworm}") ;;
+  *) fail "the first word is site or coordinator, not $part" ;;
+esac
+case $what in images | wheels | both) ;; *) fail "the third word is images, wheels or both, not $what" ;; esac
+[[ ! -e $out ]] || fail "$out is there already; name a new folder"
+
+mkdir -p "$(dirname "$out")"
+draft=$(mktemp -d "$(dirname "$out")/.offline-kit-XXXXXX")
+trap 'rm -rf "$draft"' EXIT
+
+save_images() {
+  mkdir "$draft/images"
+  local image
+  for image in "${images[@]}"; do
+    docker image inspect "$image" >/dev/null || fail "the image $image is not here; build or pull it first"
+    docker image save "$image" | gzip >"$draft/images/$(tr '/:@' '___' <<<"$image").tar.gz"
+  done
+}
+
+save_wheels() {
+  mkdir "$draft/wheels"
+  local pip=("$python" -m pip) pinned=(--only-binary ":all:" --constraint "$root/constraints.txt")
+  "${pip[@]}" wheel --quiet --no-deps --wheel-dir "$draft/wheels" "$root"
+  if [[ -n ${TORCH_INDEX_URL:-} ]]; then
+    "${pip[@]}" download --quiet --no-deps "${pinned[@]}" --index-url "$TORCH_INDEX_URL" \
+      --dest "$draft/wheels" torch torchvision
+  fi
+  "${pip[@]}" download --quiet "${pinned[@]}" --find-links "$draft/wheels" --dest "$draft/wheels" \
+    "$draft"/wheels/fedceus-*.whl
+  cp "$root/constraints.txt" "$draft/"
+}
+
+if [[ $what != wheels ]]; then save_images; fi
+if [[ $what != images ]]; then save_wheels; fi
+cp "$root"/docker/compose."$part"*.yaml "$root/docs/deployment.md" "$root/docs/operations.md" "$root/LICENSE" "$draft/"
+cp -r "$root/docker/systemd" "$draft/systemd"
+install -m 0755 "$root/docker/offline-install.sh" "$draft/install.sh"
+sums=$(cd "$draft" && find . -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum)
+echo "$sums" >"$draft/SHA256SUMS"
+chmod 0755 "$draft"
+mv -T "$draft" "$out"
+trap - EXIT
+echo "made $out; tell its receiver this line on another way than the folder itself:"
+sha256sum "$out/SHA256SUMS" | cut -d ' ' -f 1

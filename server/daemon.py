@@ -1,0 +1,117 @@
+"""`ceus-coordinator up`: SuperLink, SuperExec and the run that is ordered, kept going until this process is stopped."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+from ceus_models.enrolment import now
+from ceus_models.failures import ExpectedError
+from ceus_models.process_tree import Fleet
+from ceus_models.supervision import StopAsked, Supervisor, Told
+from server import locks
+from server.federation import Federation
+from server.home import Home
+from server.launcher import Launcher
+from server.link import Control
+from server.register import read_register
+from server.roster import control_of, is_up, synchronise
+from server.services import SUPEREXEC, services_of
+
+_LOOK_S = 1.0
+_ROSTER_S = 60.0  # certificates that expire are shut out within this time
+_SILENT_S = 30.0  # so long may the SuperLink fail before it is told once more
+_GRACE_S = 15.0
+
+
+def run_daemon(home: Home, federation: Federation, told: Told) -> None:
+    """Keep everything going until SIGTERM or Ctrl-C; no process is left in any case.
+
+    Raises ExpectedError if the folder is not complete, its port is taken, or another `up` runs for it.
+    """
+    check_complete(home)
+    home.database.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        busy = f"`ceus-coordinator up` runs already for {home.folder}; stop that one first"
+        stack.enter_context(locks.exclusive(home.up_lock, busy))
+        if is_up(federation):
+            raise ExpectedError(
+                f"something listens on port {federation.superlink_port} of this machine already: stop it, or give "
+                "another superlink_port in federation.yaml and run `ceus-coordinator init`"
+            )
+        stop = stack.enter_context(StopAsked())
+        fleet = stack.enter_context(Fleet(home.logs, _GRACE_S))
+        loop = _Loop(home, federation, Supervisor(fleet, services_of(home, federation), told), told)
+        while not stop.within(_LOOK_S):
+            loop.step()
+            fleet.trim()
+        told({"event": "stopping"})
+
+
+class _Loop:
+    def __init__(self, home: Home, federation: Federation, supervisor: Supervisor, told: Told) -> None:
+        self._home, self._federation, self._told = home, federation, told
+        self._supervisor = supervisor
+        self._launcher = Launcher(home, federation, told, self._unwedge)
+        self._ready = False
+        self._roster_due = self._complain_at = 0.0
+
+    def step(self) -> None:
+        """One look at everything. Never raises for a SuperLink that does not answer: it is started again."""
+        self._supervisor.step()
+        if not is_up(self._federation):
+            self._ready = False
+            return
+        try:
+            with control_of(self._home, self._federation, now()) as control:
+                self._attend(control)
+        except ExpectedError as error:
+            self._complain(str(error))
+
+    def _attend(self, control: Control) -> None:
+        if not self._ready or time.monotonic() >= self._roster_due:
+            for line in synchronise(control, read_register(self._home), now()):
+                self._told({"event": "site", "said": line})
+            self._roster_due = time.monotonic() + _ROSTER_S
+        if not self._ready:
+            self._told({"event": "ready", "port": self._federation.superlink_port})
+            self._ready = True
+        self._launcher.step(control)
+
+    def _unwedge(self) -> None:
+        self._supervisor.restart(SUPEREXEC, "it took no run")
+
+    def _complain(self, why: str) -> None:
+        if time.monotonic() >= self._complain_at:
+            self._told({"event": "trouble", "said": why})
+            self._complain_at = time.monotonic() + _SILENT_S
+
+
+def check_complete(home: Home) -> None:
+    """Raises ExpectedError where `init` has not made what `up` needs."""
+    needed = (home.ca, home.superlink, home.superlink_key, home.superexec_secret, home.bundle, home.nginx)
+    missing = [str(path.relative_to(home.folder)) for path in needed if not path.exists()]
+    if missing:
+        raise ExpectedError(f"{home.folder} lacks {', '.join(missing)}: run `ceus-coordinator init {home.folder}`")
+
+
+def front_fault(home: Home) -> str | None:
+    """What nginx says against its configuration; None if it is well, or no nginx is installed here."""
+    nginx = nginx_program()
+    if nginx is None:
+        return None
+    done = subprocess.run(
+        [nginx, "-t", "-q", "-c", str(home.nginx)], capture_output=True, text=True, timeout=30, check=False
+    )
+    # nginx opens its port even for a check, which another user, or none below 1024, may do
+    said = [line for line in done.stderr.splitlines() if "[emerg]" in line and " bind() to " not in line]
+    return said[0] if done.returncode and said else None
+
+
+def nginx_program() -> str | None:
+    """Where nginx is, on systems that keep it out of a user's path too."""
+    found = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
+    return str(Path(found)) if found else None

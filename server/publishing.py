@@ -1,0 +1,50 @@
+"""What a finished run leaves beside its checkpoints: results.json, the report, and the bundle that predicts."""
+
+from __future__ import annotations
+
+import json
+from importlib.metadata import version
+from pathlib import Path
+
+from ceus_models.bundle import Bundle, save_bundle
+from ceus_models.failures import ExpectedError
+from ceus_models.whole_files import PUBLIC, write_whole
+from server.checkpoints import Store
+from server.participation import to_be_looked_at
+from server.plan import Plan
+from server.progress import Progress
+from server.report.page import report_html
+from server.results import results
+
+RESULTS, REPORT, BUNDLE = "results.json", "report.html", "bundle"
+
+
+def publish_run(out: Path, plan: Plan, seed: int) -> Path:
+    """Publish what the newest checkpoint holds, finished or not; the report's path.
+
+    Raises ExpectedError where there is no checkpoint of this plan and seed.
+    """
+    progress = Store(out).latest(plan.digest(), seed)
+    if progress is None:
+        raise ExpectedError(f"no round is finished yet in {out}; `ceus-coordinator run` begins or goes on")
+    about = {"fedceus": version("fedceus"), "seed": seed, "link": "federation", "simulated": False}
+    look_at = to_be_looked_at(progress.participation)
+    found = about | results(progress, plan) | {"finished": plan.current(progress.stage) is None, "look_at": look_at}
+    write_whole(out / RESULTS, json.dumps(found, indent=1, allow_nan=False).encode(), PUBLIC)
+    write_whole(out / REPORT, report_html(found).encode(), PUBLIC)
+    if found["finished"] and progress.recipe is not None:
+        save_bundle(bundle_of(progress, plan, seed), out / BUNDLE)
+    return out / REPORT
+
+
+def bundle_of(progress: Progress, plan: Plan, seed: int) -> Bundle:
+    """All that is needed to predict. Raises ExpectedError for a plan that trains nothing."""
+    if progress.recipe is None:
+        raise ExpectedError(f"plan {plan.name} trains nothing, so there is no bundle to save")
+    return Bundle(
+        nets=progress.nets,
+        recipe=progress.recipe,
+        processing=plan.processing,
+        plan=plan.digest(),
+        provenance={"plan": plan.name, "seed": str(seed), "fedceus": version("fedceus")},
+    )

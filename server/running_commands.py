@@ -1,0 +1,179 @@
+"""`ceus-coordinator` up · run · stop · status · health · preflight: a federation at work."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Column, Table
+
+from ceus_models.enrolment import now
+from ceus_models.failures import ExpectedError
+from ceus_models.supervision import said
+from server import locks
+from server.coordinator import Answered, Event, Finished, Started
+from server.daemon import check_complete, front_fault, nginx_program, run_daemon
+from server.enrolment_commands import Folder
+from server.federation import Federation, load_federation
+from server.health import check_health, require_up
+from server.home import Home
+from server.journal import Journal
+from server.launcher import check_runnable
+from server.order import OVER, State, order_end, order_run, read_state
+from server.overview import overview
+from server.plan import load_plan
+from server.preflight import preflight
+from server.publishing import publish_run
+from server.register import read_register
+from server.roster import control_of, is_up
+from server.status_page import print_status
+from server.validity import validity
+
+_LOOK_S = 0.5
+_TAKEN_S = 30.0  # so long may `up` take to see an order
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object, for a machine.")]
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Put the commands into `ceus-coordinator`."""
+    for name, command in (
+        ("up", up_command),
+        ("run", run_command),
+        ("stop", stop_command),
+        ("status", status_command),
+        ("health", health_command),
+        ("preflight", preflight_command),
+    ):
+        app.command(name)(command)
+
+
+def up_command(folder: Folder) -> None:
+    """Start SuperLink and SuperExec, keep them going, and do what `run` and `stop` order. One JSON line an event."""
+    home, federation = _opened(folder)
+    check_complete(home)
+    if fault := front_fault(home):
+        raise ExpectedError(f"the front door's configuration is refused by nginx: {fault}; run `ceus-coordinator init`")
+    if nginx_program() is None:
+        said(
+            {"event": "trouble", "said": f"no nginx here: the front door runs elsewhere, or is Caddy with {home.caddy}"}
+        )
+    run_daemon(home, federation, said)
+
+
+def run_command(
+    folder: Folder, detach: Annotated[bool, typer.Option("--detach", help="Do not follow it.")] = False
+) -> None:
+    """Run the study, or go on with it, and follow it; results and report at its end. Ctrl-C leaves it running."""
+    home, federation = _opened(folder)
+    plan = load_plan(home.folder / federation.plan)
+    check_runnable(home, plan.digest())
+    require_up(home)
+    events = Journal(home.run).follow(from_now=True)
+    order = order_run(home)
+    if detach:
+        return
+    out = _out()
+    out.print(f"study {escape(plan.name)}, {len(plan.stages)} stages; checkpoints in {home.run}", soft_wrap=True)
+    _await_taken(home, order.id)
+    state = _followed(home, lambda: _print_new(events, out))
+    if state.phase != "done":
+        raise ExpectedError(f"the run {state.phase}: {state.cause}. `ceus-coordinator run` goes on from the last round")
+    page = publish_run(home.run, plan, federation.seed)
+    out.print(f"done; report: {escape(str(page))}", soft_wrap=True)
+
+
+def stop_command(
+    folder: Folder, at_once: Annotated[bool, typer.Option("--now", help="Do not wait for the round's end.")] = False
+) -> None:
+    """End the run after the round under way; `run` goes on from there. SuperLink and sites stay up."""
+    home, _ = _opened(folder)
+    require_up(home)
+    order_end(home, at_once)
+    _out().print("the round under way is the last; waiting for its end (Ctrl-C does not take the order back)")
+    state = _followed(home, lambda: None)
+    _out().print(f"{state.phase}: {escape(state.cause)}" if state.cause else state.phase, soft_wrap=True)
+
+
+def status_command(folder: Folder, as_machine: AsJson = False) -> None:
+    """Show every site, certificate and round: who is enrolled, connected, asked, counted, and who is not, and why."""
+    home, federation = _opened(folder)
+    moment = now()
+    valid = validity(home, federation, read_register(home), moment)
+    online = None
+    if is_up(federation):
+        with control_of(home, federation, moment) as control:
+            online = control.online()
+    seen = overview(home, locks.is_held(home.up_lock), online, [line.name for line in valid.sites])
+    if as_machine:
+        typer.echo(json.dumps(seen.as_json(valid), indent=2, ensure_ascii=False))
+    else:
+        print_status(seen, valid, _out())
+
+
+def health_command(folder: Folder) -> None:
+    """Exit 0 while `up` lives and its SuperLink answers, else 1 with the reason: for a supervisor's probe."""
+    home, federation = _opened(folder)
+    _out().print(check_health(home, federation))
+
+
+def preflight_command(folder: Folder, as_machine: AsJson = False) -> None:
+    """Look whether everything is ready for the sites: each failure with its remedy. Exit 1 if anything fails."""
+    home, federation = _opened(folder)
+    found = preflight(home, federation, now())
+    failed = sum(one.standing == "failure" for one in found)
+    if as_machine:
+        typer.echo(json.dumps({"ok": not failed, "findings": [asdict(one) for one in found]}, indent=2))
+    else:
+        table = Table("what", "standing", Column("found", overflow="fold"), Column("remedy", overflow="fold"))
+        for one in found:
+            table.add_row(one.name, one.standing, escape(one.said), escape(one.remedy))
+        _out().print(table)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _opened(folder: Path) -> tuple[Home, Federation]:
+    home = Home(folder.resolve())
+    return home, load_federation(home.federation)
+
+
+def _await_taken(home: Home, order: str) -> None:
+    end = time.monotonic() + _TAKEN_S
+    while read_state(home).order != order:
+        require_up(home)
+        if time.monotonic() > end:
+            raise ExpectedError(f"`up` did not take the order within {_TAKEN_S:.0f} s; read what it says")
+        time.sleep(_LOOK_S)
+
+
+def _followed(home: Home, look: Callable[[], None]) -> State:
+    """The state at the end of the run. Raises ExpectedError if `up` ends before it."""
+    while True:
+        state = read_state(home)
+        look()
+        if state.phase in OVER:
+            return state
+        require_up(home)
+        time.sleep(_LOOK_S)
+
+
+def _print_new(events: Iterator[Event | None], out: Console) -> None:
+    while event := next(events):
+        if isinstance(event, Started):
+            what = f"{event.kind}, {len(event.nets)} nets" if event.nets else event.kind
+            out.print(escape(f"{event.stage} {event.step + 1}/{event.steps}: {what}, {len(event.sites)} sites asked"))
+        elif isinstance(event, Answered) and event.fate in ("refused", "excluded", "lost"):
+            out.print(escape(f"  {event.site} {event.fate}: {event.reason}"), soft_wrap=True)
+        elif isinstance(event, Finished):
+            out.print(f"  {len(event.record.counted)} sites counted, {event.record.seconds:.1f} s")
+
+
+def _out() -> Console:
+    return Console(highlight=False)

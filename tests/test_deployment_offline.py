@@ -1,0 +1,184 @@
+"""The kit for machines without a network: made whole or not at all, and installed only if nothing in it was changed."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from deployment_files import DOCKER, ROOT, checked, tool
+
+KIT, INSTALL = DOCKER / "offline-kit.sh", DOCKER / "offline-install.sh"
+DOCKER_STUB = """#!/bin/bash
+# stands for docker: it knows one image, and writes down what it is given
+case "$1 $2" in
+  "image inspect") [[ $3 == "$KNOWN" ]] ;;
+  "image save") echo "the layers of $3" ;;
+  "image load") cat >"$LOADED" ;;
+  *) exit 64 ;;
+esac
+"""
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> dict[str, str]:
+    """An environment with a docker that knows `fedceus-site:0.1.0`."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (programs / "docker").write_text(DOCKER_STUB, encoding="utf-8")
+    (programs / "docker").chmod(0o755)
+    path = f"{programs}:{os.environ['PATH']}"
+    return {**os.environ, "PATH": path, "KNOWN": "fedceus-site:0.1.0", "LOADED": str(tmp_path / "loaded")}
+
+
+def run(*command: str | Path, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(list(map(str, command)), env=env, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def kit(tmp_path: Path, machine: dict[str, str]) -> Path:
+    made = run(KIT, "site", tmp_path / "kit", "images", env=machine)
+    assert made.returncode == 0, made.stderr
+    assert made.stdout.splitlines()[-1] == hashlib.sha256((tmp_path / "kit" / "SHA256SUMS").read_bytes()).hexdigest()
+    return tmp_path / "kit"
+
+
+def test_the_scripts_have_no_fault() -> None:
+    assert checked(tool("shellcheck"), "--enable=all", "--exclude=SC2250,SC2310,SC2311,SC2312", KIT, INSTALL) == ""
+
+
+def test_a_kit_holds_images_files_and_their_sums(kit: Path) -> None:
+    names = {path.relative_to(kit).as_posix() for path in kit.rglob("*") if path.is_file()}
+    services = {f"systemd/{path.name}" for path in (DOCKER / "systemd").iterdir()}
+    assert names == services | {
+        "images/fedceus-site_0.1.0.tar.gz",
+        "compose.site.yaml",
+        "compose.site.gpu.yaml",
+        "deployment.md",
+        "operations.md",
+        "LICENSE",
+        "install.sh",
+        "SHA256SUMS",
+    }
+    assert gzip.decompress((kit / "images" / "fedceus-site_0.1.0.tar.gz").read_bytes()) == (
+        b"the layers of fedceus-site:0.1.0\n"
+    )
+
+
+def test_a_kit_is_installed_where_it_came_whole(kit: Path, machine: dict[str, str]) -> None:
+    looked = run(kit / "install.sh", "check", env=machine)
+    assert looked.returncode == 0
+    assert hashlib.sha256((kit / "SHA256SUMS").read_bytes()).hexdigest() in looked.stdout
+    done = run(kit / "install.sh", "images", env=machine)
+    assert done.returncode == 0, done.stderr
+    assert Path(machine["LOADED"]).read_text(encoding="utf-8") == "the layers of fedceus-site:0.1.0\n"
+
+
+def change(kit: Path) -> None:
+    image = kit / "images" / "fedceus-site_0.1.0.tar.gz"
+    content = bytearray(image.read_bytes())
+    content[-1] ^= 1
+    image.write_bytes(content)
+
+
+def add(kit: Path) -> None:
+    (kit / "images" / "another.tar.gz").write_bytes(gzip.compress(b"not packed"))
+
+
+def link(kit: Path) -> None:
+    (kit / "images" / "another.tar.gz").symlink_to("fedceus-site_0.1.0.tar.gz")
+
+
+def remove(kit: Path) -> None:
+    (kit / "compose.site.yaml").unlink()
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (change, "get the folder again"),
+        (remove, "get the folder again"),
+        (add, "these files were not packed"),
+        (link, "these files were not packed"),
+    ],
+)
+def test_nothing_is_loaded_from_a_kit_that_was_changed(
+    kit: Path, machine: dict[str, str], damage: object, said: str
+) -> None:
+    assert callable(damage)
+    damage(kit)
+    done = run(kit / "install.sh", "images", env=machine)
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert not Path(machine["LOADED"]).exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("site", "images"), "three words"),
+        (("hospital", "kit", "images"), "site or coordinator"),
+        (("site", "kit", "everything"), "images, wheels or both"),
+        (("coordinator", "kit", "images"), "is not here; build or pull it first"),
+    ],
+)
+def test_a_kit_that_cannot_be_made_leaves_nothing(
+    tmp_path: Path, machine: dict[str, str], words: tuple[str, ...], said: str
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    named = [str(out / word) if word == "kit" else word for word in words]
+    done = run(KIT, *named, env=machine)
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert list(out.iterdir()) == []
+
+
+def test_a_kit_of_wheels_has_pinned_wheels_only(tmp_path: Path, machine: dict[str, str]) -> None:
+    """The interpreter is stood for by a script that writes its arguments down: the real one would fetch gigabytes."""
+    python = tmp_path / "python"
+    asked = tmp_path / "asked"
+    python.write_text(
+        f'#!/bin/bash\necho "$*" >>{asked}\n'
+        'while [[ $# -gt 0 ]]; do case $1 in --wheel-dir | --dest) touch "$2/fedceus-0-py3.whl" ;; esac; shift; done\n',
+        encoding="utf-8",
+    )
+    python.chmod(0o755)
+    env = {**machine, "PYTHON": str(python), "TORCH_INDEX_URL": "an-index"}
+    made = run(KIT, "coordinator", tmp_path / "kit", "wheels", env=env)
+    assert made.returncode == 0, made.stderr
+    lines = asked.read_text(encoding="utf-8").splitlines()
+    assert [line.split()[2] for line in lines] == ["wheel", "download", "download"]
+    assert all(f"--only-binary :all: --constraint {ROOT}/constraints.txt" in line for line in lines[1:])
+    assert "--index-url an-index" in lines[1]
+    assert (tmp_path / "kit" / "constraints.txt").read_bytes() == (ROOT / "constraints.txt").read_bytes()
+
+
+@pytest.mark.slow
+def test_wheels_are_installed_without_an_index(tmp_path: Path, machine: dict[str, str], kit: Path) -> None:
+    """A real virtual environment, from one small wheel that stands for fedceus."""
+    (kit / "wheels").mkdir()
+    checked("python3", "-c", WHEEL, kit / "wheels" / "fedceus-0.1.0-py3-none-any.whl")
+    (kit / "constraints.txt").write_text("", encoding="utf-8")
+    refused = run(kit / "install.sh", "venv", tmp_path / "venv", env=machine)
+    assert "not packed" in refused.stderr  # a wheel that was slipped in
+    sums = checked("bash", "-c", "find . -type f ! -name SHA256SUMS -print0 | xargs -0 sha256sum", cwd=kit)
+    (kit / "SHA256SUMS").write_text(sums, encoding="utf-8")
+    done = run(kit / "install.sh", "venv", tmp_path / "venv", env=machine)
+    assert done.returncode == 0, done.stderr
+    assert checked(tmp_path / "venv" / "bin" / "ceus-site") == "it runs\n"
+
+
+WHEEL = """
+import sys, zipfile
+with zipfile.ZipFile(sys.argv[1], "w") as wheel:
+    info = "fedceus-0.1.0.dist-info/"
+    wheel.writestr("made.py", "def main(): print('it runs')")
+    wheel.writestr(info + "METADATA", "Metadata-Version: 2.1\\nName: fedceus\\nVersion: 0.1.0\\n")
+    wheel.writestr(info + "WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+    wheel.writestr(info + "entry_points.txt", "[console_scripts]\\nceus-site = made:main\\n")
+    wheel.writestr(info + "RECORD", "")
+"""
