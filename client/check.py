@@ -10,7 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from client.clip import ClipError, ClipInfo, probe
-from client.config import SITE_FILE, SiteConfig, load_site, screens_for
+from client.config import SITE_FILE, Screen, SiteConfig, load_site, screens_for
 from client.faults import Fault, FaultList, count_reasons
 from client.leaks import shared_content
 from client.manifest import Row, open_manifest
@@ -18,6 +18,7 @@ from client.outline import OutlineError, View, in_pane, read_outline
 from client.policy_file import PolicyFile
 from client.reads import read_reads
 from client.suggestions import Suggestion
+from client.tint import TINTS
 
 OnProgress = Callable[[int, int], None]
 """Called with lesions done and lesions in all."""
@@ -85,7 +86,10 @@ def check_site(folder: Path, on_progress: OnProgress | None = None, workers: int
 def check_row(row: Row, site: SiteConfig) -> list[Fault]:
     """Opens the clips and the outline of one row of the table. Never raises: what goes wrong is a fault."""
     faults: list[Fault] = []
-    infos = [_clip_info(row, number, site, faults) for number in range(len(row.clips))]
+    screens, infos = screens_for(site, row.manufacturer), []
+    for number in range(len(row.clips)):
+        infos.append(_clip_info(row, number, (site, screens), faults))
+        screens = (*screens, *(infos[0].detected if number == 0 and infos[0] else ()))
     faults.extend(_overlaps(row, infos, site.table.name))
     try:
         _check_outline(row, infos[0])
@@ -100,11 +104,14 @@ def row_fault(row: Row, site: SiteConfig, column: str, error: ClipError | Outlin
     return Fault(site.table.name, row.line, column, error.reason, error.rule, value, error.remedy)
 
 
-def _clip_info(row: Row, number: int, site: SiteConfig, faults: list[Fault]) -> ClipInfo | None:
-    spec = row.clips[number]
+def _clip_info(
+    row: Row, number: int, place: tuple[SiteConfig, Sequence[Screen]], faults: list[Fault]
+) -> ClipInfo | None:
+    """place: the site, and the templates that may fit."""
+    (site, screens), spec = place, row.clips[number]
     which = f"clip {number + 1} of {len(row.clips)}"
     try:
-        return probe(spec.path, spec.start_s, row.frame_rate_hz, screens_for(site, row.manufacturer))
+        return probe(spec.path, spec.start_s, row.frame_rate_hz, screens, {**TINTS, **site.tints})
     except ClipError as error:
         faults.append(row_fault(row, site, "clips", error, which))
     except Exception as error:

@@ -40,8 +40,8 @@ class Clip:
     """contrast, bmode: levels u8 (t h w) on disk, of equal size, bmode None on contrast-only clips · seconds f64 (t)
     since injection, strictly rising · boxes of the panes on the screen of rows x columns · dynamic_range_db: of the
     display, None where no template says it · layout: one of LAYOUTS, and how sure it is, 0-1 (1 unless detected) ·
-    times_from: the DICOM tag that told the times, "container", "manifest", or "one frame". Outside the fan, text,
-    rulers and bars are at level 0.
+    times_from: the DICOM tag that told the times, "container", "manifest", or "one frame" · detected: as from
+    `Layout.as_screen`. Outside the fan, text, rulers and bars are at level 0.
     """
 
     contrast: Frames
@@ -56,6 +56,7 @@ class Clip:
     layout: str = "whole"
     layout_confidence: float = 1.0
     times_from: str = "manifest"
+    detected: tuple[Screen, ...] = ()
 
     @property
     def offset(self) -> tuple[int, int]:
@@ -70,7 +71,7 @@ class Clip:
 
 @dataclass(frozen=True, slots=True)
 class ClipInfo:
-    """What `probe` tells without keeping a picture. first_s, last_s: seconds after injection."""
+    """What `probe` tells without keeping a picture. first_s, last_s: seconds after injection · detected: as in Clip."""
 
     frames: int
     rows: int
@@ -79,6 +80,7 @@ class ClipInfo:
     bmode: Box | None
     first_s: float
     last_s: float
+    detected: tuple[Screen, ...] = ()
 
 
 def open_clip(
@@ -112,6 +114,7 @@ def open_clip(
         layout=layout.origin,
         layout_confidence=layout.confidence,
         times_from=times.source,
+        detected=layout.as_screen(recording),
     )
 
 
@@ -155,7 +158,8 @@ def probe(
     frames = recording.length()
     seconds = start_s + _times(recording, frames, frame_rate_hz).seconds
     first, last = float(seconds[0]), float(seconds[-1])
-    return ClipInfo(frames, recording.rows, recording.columns, layout.contrast, layout.bmode, first, last)
+    found = layout.as_screen(recording)
+    return ClipInfo(frames, recording.rows, recording.columns, layout.contrast, layout.bmode, first, last, found)
 
 
 def _recording(path: Path) -> Recording:

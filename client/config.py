@@ -31,7 +31,8 @@ class Screen:
     """How one maker's screen of one size is laid out: used where the file itself has no ultrasound regions.
 
     manufacturer: normalised name, or "*" for any · rows, columns: of the screen in pixels · contrast, bmode:
-    the panes, bmode None on a contrast-only screen · tint: name of the colour table of the contrast pane.
+    the panes, bmode None on a contrast-only screen · tint: name of the colour table of the contrast pane, None where
+    the pictures tell it · dynamic_range_db: of the display, None where nobody says it.
     """
 
     manufacturer: str
@@ -39,8 +40,8 @@ class Screen:
     columns: int
     contrast: Box
     bmode: Box | None
-    tint: str
-    dynamic_range_db: float
+    tint: str | None
+    dynamic_range_db: float | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,8 @@ from client.panes import GLANCES, SURE, detect
 from client.recording import U8, Box, ClipError, Recording, Region
 from client.tint import Tint
 
-LAYOUTS = ("regions", "template", "detected", "whole")
+DETECTED = ("detected", "whole")
+LAYOUTS = ("regions", "template", *DETECTED)
 """Where the panes came from; "whole": detection found that the screen is the pane, with nothing around it."""
 _EQUAL_PX = 2
 """Panes of a dual view have the same size up to this."""
@@ -39,6 +40,14 @@ class Layout:
     origin: str
     confidence: float
 
+    def as_screen(self, recording: Recording) -> tuple[Screen, ...]:
+        """A template of panes that were found in the pictures, for later clips of the same exam: in a short clip less
+        moves, and the same panes would be found smaller. Empty where the file or a template told them.
+        """
+        if self.origin not in DETECTED:
+            return ()
+        return (Screen(ANY_MAKER, recording.rows, recording.columns, self.contrast, self.bmode, None, None),)
+
 
 def layout_of(recording: Recording, screens: Sequence[Screen], tints: Mapping[str, Tint]) -> Layout:
     """screens: templates that may fit, the best first · tints: maps by name. Raises ClipError ("unknown-panes")."""
@@ -55,7 +64,7 @@ def layout_of(recording: Recording, screens: Sequence[Screen], tints: Mapping[st
     region = max(recording.regions, key=lambda r: _area(r.box), default=None)
     mm_per_pixel = None if region is None else region.mm_per_pixel
     if screen is not None and (region is None or _frames_both(region.box, screen)):
-        shown = tints.get(screen.tint) or _tint(screen, recording.glance(_GLANCES), screen.contrast, tints)
+        shown = tints.get(screen.tint or "") or _tint(screen, recording.glance(_GLANCES), screen.contrast, tints)
         return _layout((screen.contrast, _same_size(screen)), "template", (mm_per_pixel, screen), shown)
     if region is not None:
         shown = _tint(screen, recording.glance(_GLANCES), region.box, tints)
@@ -98,7 +107,8 @@ def _layout(
 def _tint(screen: Screen | None, pictures: Sequence[U8], box: Box, tints: Mapping[str, Tint]) -> Tint:
     """The map of a contrast pane: what the template names, else what the pictures show."""
     panes = [_crop(picture, box) for picture in pictures]
-    return tint.guess(panes, tints) if screen is None else tint.named(screen.tint, panes, tints)
+    name = None if screen is None else screen.tint
+    return tint.guess(panes, tints) if name is None else tint.named(name, panes, tints)
 
 
 def _fitting(recording: Recording, screens: Sequence[Screen]) -> tuple[Screen, ...]:

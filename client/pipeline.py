@@ -74,6 +74,7 @@ def _read(row: Row, site: SiteConfig, processing: Processing) -> Traced:
         if number == 1:
             polygon, size = in_pane(outline, _view(clip)), clip.contrast.shape[1:]
             part = _search_part(polygon, processing)
+            screens = (*screens, *clip.detected)
         check_size(size, clip, number)
         clips.append(cut_to(clip, part) if len(row.clips) > 1 else clip)
         if number == 1:

@@ -15,6 +15,8 @@ SLUG = re.compile(r"[a-z]+(?:-[a-z0-9]+)+")
 NO_REASONS = {
     "ceus-site",
     "fedceus-runner",
+    "flower-supernode",
+    "content-type",
     "utf-8",
     "utf-8-sig",
     "day-first",

@@ -115,6 +115,17 @@ def test_detection_finds_every_makers_panes(tmp_path: Path, name: str, only: boo
         )
 
 
+def test_panes_found_in_one_clip_are_the_template_of_the_next(tmp_path: Path) -> None:
+    """In a short clip less moves: looked for again, its panes would come out smaller, or not at all."""
+    first = opened(written(tmp_path, "GE", False, "rle"), "GE", False, "detection")
+    assert len(first.detected) == 1
+    assert opened(written(tmp_path, "GE", False, "rle"), "GE", False, "template").detected == ()
+    later = open_clip(written(tmp_path, "GE", False, "rle"), 0.0, 10.0, first.detected)
+    assert (later.contrast_box, later.bmode_box) == (first.contrast_box, first.bmode_box)
+    assert np.array_equal(np.stack(later.contrast), np.stack(first.contrast))
+    assert later.dynamic_range_db is None
+
+
 @pytest.mark.parametrize("form", ["jpeg", ".avi", ".mp4"])
 @pytest.mark.parametrize("name", ["GE", "Philips", "Canon"])
 def test_detection_of_a_lossy_dual_view_never_takes_the_panes_for_each_other(
