@@ -26,7 +26,7 @@ from sim.render import render
 from sim.scanner import MAKERS, Caption, Layout, Maker, compose, layout_of
 from sim.truth import write_truth
 
-VERSION = 3
+VERSION = 4
 """Raised whenever the same settings would give other files, so that an old folder is never reused."""
 MARKER = ".phantom.json"
 DICOM_SHARE, AVI_SHARE = 0.70, 0.15
