@@ -1,7 +1,7 @@
-"""Everything needed to predict, as a folder of two files: nets.safetensors and bundle.json.
+"""Everything needed to predict, as a folder: the nets, how to feed them, what the study found, and a model card.
 
-The JSON names the digest of every net and of the tensors' file, so a bundle that was cut short, mixed or edited does
-not open.
+SHA256SUMS names the digest of every file, so a bundle that was cut short, mixed or edited does not open, and what is
+wrong is named. Neither Flower nor the study's coordinator is needed to read it.
 """
 
 from __future__ import annotations
@@ -13,29 +13,41 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from annotated_types import Gt, Lt
 from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from ceus_models.failures import ExpectedError
 from ceus_models.fusion import fusion_inputs
-from ceus_models.nets import CPU, loaded, measure_statistics, probabilities, scores
+from ceus_models.model_card import model_card
+from ceus_models.nets import CPU, Loaded, loaded, measure_statistics, probabilities, scores
 from ceus_models.processing import Processing
 from ceus_models.sample import Sample
+from ceus_models.seal import SEAL_FILE, BrokenSeal, seal, sealed
 from ceus_models.state import State, digest, net_state, prefixed
 from ceus_models.taxonomy import BIOMARKERS, CLINICAL, FUSION_NETS, LESION_TYPES, NETS, SUBMODELS
+from ceus_models.typical import Typical
+from ceus_models.whole_files import PUBLIC
 from ceus_models.wire import Recipe
 
-FORMAT = 1
+FORMAT = 2
 NETS_FILE = "nets.safetensors"
 ABOUT_FILE = "bundle.json"
+STUDY_FILE = "study.json"
+CARD_FILE = "MODEL_CARD.md"
+FILES = (NETS_FILE, ABOUT_FILE, STUDY_FILE, CARD_FILE)
 _RECIPE = TypeAdapter(Recipe)
 _PROCESSING = TypeAdapter(Processing)
+_TYPICAL = TypeAdapter(Typical)
+_THRESHOLDS = TypeAdapter(dict[str, Annotated[float, Gt(0), Lt(1)]])
+EVEN: Mapping[str, float] = dict.fromkeys(SUBMODELS, 0.5)
+"""The study's evaluation counts a binary net's yes from one half on (client.scoring)."""
 TAXONOMY = {
     "lesion_types": list(LESION_TYPES),
     "biomarkers": list(BIOMARKERS),
@@ -46,7 +58,11 @@ TAXONOMY = {
 
 @dataclass(frozen=True, eq=False)
 class Bundle:
-    """nets: parameters by net · plan: digest of the study's plan · provenance: who made it of what, as JSON values."""
+    """nets: parameters by net · plan: digest of the study's plan · provenance: who made it of what, as JSON values ·
+    thresholds: probability from which a binary net says yes · typical: the training statistics, None where the study
+    has none · study: the plan, what was found, who took part and the privacy spent, as JSON values · fingerprint:
+    digest of the saved files' list, "" for a bundle that was not read from a folder.
+    """
 
     nets: Mapping[str, State]
     recipe: Recipe
@@ -54,6 +70,10 @@ class Bundle:
     plan: str
     provenance: Mapping[str, Any] = field(default_factory=dict)
     device: torch.device = CPU
+    thresholds: Mapping[str, float] = field(default_factory=lambda: EVEN)
+    typical: Typical | None = None
+    study: Mapping[str, Any] = field(default_factory=dict)
+    fingerprint: str = ""
 
     def submodels(self, samples: Sequence[Sample]) -> npt.NDArray[np.float32]:
         """(n 9) probabilities of the sub-models, in the order of SUBMODELS."""
@@ -71,11 +91,15 @@ class Bundle:
         with torch.inference_mode():
             return probabilities(kept.module(features))
 
-    def _scores(self, net: str, samples: Sequence[Sample]) -> npt.NDArray[np.float64]:
+    def module(self, net: str, samples: Sequence[Sample]) -> Loaded:
+        """A two-stream net, ready for these lesions; valid until the next one is asked for in this thread."""
         kept = loaded(net, self.recipe, self._state(net), None, self.device)
         if kept.local:  # local statistics never left the sites, so these lesions must tell
             measure_statistics(kept.module, samples, self.recipe)
-        return scores(kept.module, samples, self.recipe)
+        return kept
+
+    def _scores(self, net: str, samples: Sequence[Sample]) -> npt.NDArray[np.float64]:
+        return scores(self.module(net, samples).module, samples, self.recipe)
 
     def _state(self, net: str) -> State:
         if net not in self.nets:
@@ -95,8 +119,14 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
     try:
         tensors = {n: t for net, state in bundle.nets.items() for n, t in prefixed(state, f"{net}|").items()}
         save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, part / NETS_FILE)
-        text = json.dumps(_about(bundle), indent=2, sort_keys=True, allow_nan=False)
-        (part / ABOUT_FILE).write_text(text + "\n", encoding="utf-8")
+        about, study = _about(bundle), dict(bundle.study)
+        for name, content in ((ABOUT_FILE, about), (STUDY_FILE, study)):
+            text = json.dumps(content, indent=2, sort_keys=True, allow_nan=False)
+            (part / name).write_text(text + "\n", encoding="utf-8")
+        (part / CARD_FILE).write_text(model_card(about, study), encoding="utf-8")
+        seal(part, FILES)
+        for path in part.iterdir():
+            path.chmod(PUBLIC)
         part.chmod(0o755)
         if folder.exists():
             old = part.with_name(part.name + "-old")
@@ -112,21 +142,27 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
 def load_bundle(folder: Path, device: torch.device = CPU) -> Bundle:
     """The bundle in a folder, ready to predict.
 
-    Raises ExpectedError for another format or taxonomy, for settings that are not of this version, and for tensors
-    that are not those that were saved; the text names the first broken net.
+    Raises ExpectedError for another format or taxonomy, and for settings that are not of this version; BrokenSeal for
+    files that are not those that were saved, by name, and the first broken net.
     """
+    fingerprint = _whole(folder)
     about = _read_about(folder)
     try:
         recipe = _RECIPE.validate_python(about["recipe"])
         processing = _PROCESSING.validate_python(about["processing"])
         digests, plan, provenance = dict(about["nets"]), str(about["plan"]), dict(about["provenance"])
+        thresholds = _THRESHOLDS.validate_python(about["thresholds"])
+        typical = None if about["typical"] is None else _TYPICAL.validate_python(about["typical"])
+        study = dict(json.loads((folder / STUDY_FILE).read_bytes()))
     except (KeyError, TypeError, ValueError, ValidationError) as error:
         what = type(error).__name__
         raise ExpectedError(f"{folder / ABOUT_FILE} is not complete ({what}); export the bundle again") from None
     if processing.digest() != about.get("processing_digest"):
         raise ExpectedError(f"{folder} was trained on lesions that this version processes otherwise: export it again")
     nets = _read_nets(folder, digests)
-    return Bundle(nets, recipe, processing, plan, provenance, device)
+    return Bundle(
+        nets, recipe, processing, plan, provenance, device, thresholds, typical, study=study, fingerprint=fingerprint
+    )
 
 
 def _about(bundle: Bundle) -> dict[str, Any]:
@@ -139,7 +175,35 @@ def _about(bundle: Bundle) -> dict[str, Any]:
         "plan": bundle.plan,
         "provenance": dict(bundle.provenance),
         "nets": {net: digest(state) for net, state in bundle.nets.items()},
+        "thresholds": dict(bundle.thresholds),
+        "typical": None if bundle.typical is None else _TYPICAL.dump_python(bundle.typical, mode="json"),
     }
+
+
+def _whole(folder: Path) -> str:
+    """The fingerprint of an unaltered folder. Raises ExpectedError."""
+    if not folder.is_dir():
+        raise ExpectedError(f"{folder} is no folder; name the folder of a bundle")
+    try:
+        return sealed(folder, FILES)
+    except BrokenSeal as error:
+        if not (folder / SEAL_FILE).exists():  # format 1 had none
+            _read_about(folder)
+        odd = _broken_net(folder) if error.files == (NETS_FILE,) else ""
+        raise BrokenSeal(f"{error}{odd}", error.files) from None
+
+
+def _broken_net(folder: Path) -> str:
+    """Which nets differ, where the tensors can still be read."""
+    try:
+        digests, tensors = json.loads((folder / ABOUT_FILE).read_bytes())["nets"], load_file(folder / NETS_FILE)
+    except (OSError, SafetensorError, ValueError):
+        return ""
+    return "".join(
+        f"; net {net} is not the one that was saved"
+        for net, saved in digests.items()
+        if digest(net_state(tensors, net)) != saved
+    )
 
 
 def _read_about(folder: Path) -> dict[str, Any]:
@@ -165,8 +229,4 @@ def _read_nets(folder: Path, digests: Mapping[str, str]) -> dict[str, State]:
     found = {name.split("|", 1)[0] for name in tensors}
     if odd := sorted(found ^ digests.keys()) or sorted(found - set(NETS)):
         raise ExpectedError(f"{path} and {ABOUT_FILE} disagree on net {odd[0]}; copy the bundle again")
-    nets: dict[str, State] = {net: net_state(tensors, net) for net in sorted(found)}
-    for net, state in nets.items():
-        if digest(state) != digests[net]:
-            raise ExpectedError(f"{path}: net {net} is not the one that was saved; copy the bundle again")
-    return nets
+    return {net: net_state(tensors, net) for net in sorted(found)}

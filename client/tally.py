@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ceus_models.sample import Sample
 from ceus_models.taxonomy import CLINICAL, LESION_TYPES
+from ceus_models.typical import sums_of
 
 Floats = npt.NDArray[np.float64]
 _BINARY = np.array([variable.kind == "binary" for variable in CLINICAL])
@@ -21,7 +22,7 @@ def tally_of(samples: Sequence[Sample], cell: int = 1) -> dict[str, Tensor]:
 
     types i64 (6) · patients i64 () · biomarkers i64 (4 2) [negative, positive] · any_biomarker i64 () · clinical f64
     (17 3) [n, Σx, Σx²] · clinical_by_type f64 (17 6 2) [n, Σx] · levels f64 (3) [lesions, Σ mean, Σ mean square],
-    levels in 0-1 · flow f64 (3) likewise, u and v in px.
+    levels in 0-1 · flow f64 (3) likewise, u and v in px · figures f64 (k 3): see ceus_models.typical.
     """
     markers = np.stack([s.biomarkers for s in samples])  # (n 4)
     types = np.array([[s.label == name for name in LESION_TYPES] for s in samples], dtype=np.float64)  # (n 6)
@@ -33,6 +34,7 @@ def tally_of(samples: Sequence[Sample], cell: int = 1) -> dict[str, Tensor]:
         **_clinical(np.stack([s.clinical for s in samples]).astype(np.float64), types, cell),
         "levels": _moments([s.frames.astype(np.float64) / 255 for s in samples]),
         "flow": _moments([s.flow.astype(np.float64) * s.flow_scale for s in samples]),
+        "figures": torch.from_numpy(sums_of(samples, cell)),
     }
 
 

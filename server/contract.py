@@ -14,6 +14,7 @@ import torch
 from ceus_models.bins import COARSE_BINS, FINE_BINS
 from ceus_models.state import State, net_state
 from ceus_models.taxonomy import BIOMARKERS, CLINICAL, LESION_TYPES, outputs_of
+from ceus_models.typical import FIGURES
 from ceus_models.wire import Task
 
 
@@ -42,6 +43,7 @@ _TALLY = {
     "clinical_by_type": Spec((len(CLINICAL), len(LESION_TYPES), 2), torch.float64),
     "levels": Spec((3,), torch.float64),
     "flow": Spec((3,), torch.float64),
+    "figures": Spec((len(FIGURES), 3), torch.float64),
 }
 
 

@@ -49,8 +49,12 @@ class Plan:
 
     def digest(self) -> str:
         """SHA-256 over every setting, those of the simulation included; comments and layout do not count."""
-        plain = _PLAN.dump_python(self, mode="json")
-        return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(self.plain(), sort_keys=True).encode()).hexdigest()
+
+    def plain(self) -> dict[str, Any]:
+        """Every setting as JSON values."""
+        found: dict[str, Any] = _PLAN.dump_python(self, mode="json")
+        return found
 
     def study(self, seed: int) -> Study:
         """What the stages need to know of this plan."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from ceus_models.bundle import Bundle, save_bundle
 from ceus_models.failures import ExpectedError
+from ceus_models.typical import Typical
 from ceus_models.whole_files import PUBLIC, write_whole
 from server.checkpoints import Store
 from server.participation import to_be_looked_at
@@ -15,8 +18,12 @@ from server.plan import Plan
 from server.progress import Progress
 from server.report.page import report_html
 from server.results import results
+from server.stages import Statistics
+from server.statistics import typical_of
 
 RESULTS, REPORT, BUNDLE = "results.json", "report.html", "bundle"
+NO_PRIVACY: Mapping[str, Any] = {"mechanism": "none", "epsilon": None}
+"""Sums alone, without noise: no bound on the privacy spent can be stated."""
 
 
 def publish_run(out: Path, plan: Plan, seed: int) -> Path:
@@ -33,12 +40,15 @@ def publish_run(out: Path, plan: Plan, seed: int) -> Path:
     write_whole(out / RESULTS, json.dumps(found, indent=1, allow_nan=False).encode(), PUBLIC)
     write_whole(out / REPORT, report_html(found).encode(), PUBLIC)
     if found["finished"] and progress.recipe is not None:
-        save_bundle(bundle_of(progress, plan, seed), out / BUNDLE)
+        save_bundle(bundle_of(progress, plan, seed, found), out / BUNDLE)
     return out / REPORT
 
 
-def bundle_of(progress: Progress, plan: Plan, seed: int) -> Bundle:
-    """All that is needed to predict. Raises ExpectedError for a plan that trains nothing."""
+def bundle_of(progress: Progress, plan: Plan, seed: int, found: Mapping[str, Any]) -> Bundle:
+    """All that is needed to predict. found: the results, which the bundle keeps whole.
+
+    Raises ExpectedError for a plan that trains nothing.
+    """
     if progress.recipe is None:
         raise ExpectedError(f"plan {plan.name} trains nothing, so there is no bundle to save")
     return Bundle(
@@ -47,4 +57,13 @@ def bundle_of(progress: Progress, plan: Plan, seed: int) -> Bundle:
         processing=plan.processing,
         plan=plan.digest(),
         provenance={"plan": plan.name, "seed": str(seed), "fedceus": version("fedceus")},
+        typical=_typical(progress, plan),
+        study={"plan": plan.plain(), "results": dict(found), "privacy": found.get("privacy", NO_PRIVACY)},
     )
+
+
+def _typical(progress: Progress, plan: Plan) -> Typical | None:
+    """What the training lesions look like; None for a study whose statistics do not hold it."""
+    stage = next((s for s in plan.stages if isinstance(s, Statistics) and s.name in progress.totals), None)
+    typical = None if stage is None else typical_of(progress.totals[stage.name], stage.cohorts)
+    return typical if typical and typical.figures else None

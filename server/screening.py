@@ -180,7 +180,7 @@ def _bad_tally(sums: State, held: Mapping[str, int]) -> str | None:
 
 def _counts_in(what: str, tensor: torch.Tensor) -> torch.Tensor:
     """The entries that count lesions, those of one whole added up so that none exceeds it."""
-    if what in ("clinical", "levels", "flow"):
+    if what in ("clinical", "levels", "flow", "figures"):
         return tensor[..., 0].reshape(-1)
     if what == "clinical_by_type":
         counts = tensor[..., 0]

@@ -64,7 +64,7 @@ def run_study(settings: Settings, watcher: Watcher) -> dict[str, Any]:
     for name, entry in meter.stages.items():
         known = found["stages"].setdefault(name, {"seconds": entry["seconds"]})
         known["peak_memory_mb"] = entry["peak_memory_mb"]
-    save_bundle(bundle_of(progress, plan, settings.seed), settings.out / BUNDLE)
+    save_bundle(bundle_of(progress, plan, settings.seed, found), settings.out / BUNDLE)
     return publish(found, settings.out)
 
 

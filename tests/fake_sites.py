@@ -14,6 +14,7 @@ from ceus_models.identity import asked_id
 from ceus_models.seeds import seed_of
 from ceus_models.state import net_state
 from ceus_models.taxonomy import BIOMARKERS, CLINICAL, LESION_TYPES, SUBMODELS, outputs_of
+from ceus_models.typical import FIGURES
 from ceus_models.wire import Refusal, Task, Update
 from server.exchange import Answer
 
@@ -117,6 +118,7 @@ def tally_of(lesions: Sequence[Lesion]) -> dict[str, torch.Tensor]:
         ),
         "levels": torch.tensor([n, 0.25 * n, 0.1 * n], dtype=torch.float64),
         "flow": torch.tensor([n, 0.0, 4.0 * n], dtype=torch.float64),
+        "figures": torch.tensor([[n, 0.5 * n, 0.3 * n]] * len(FIGURES), dtype=torch.float64),
     }
 
 

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +14,14 @@ import torch
 from safetensors.torch import load_file, save_file
 from toy_lesions import lesions, recipe, task, with_submodels
 
-from ceus_models.bundle import ABOUT_FILE, NETS_FILE, Bundle, load_bundle, save_bundle
+from ceus_models.bundle import ABOUT_FILE, CARD_FILE, FILES, NETS_FILE, STUDY_FILE, Bundle, load_bundle, save_bundle
 from ceus_models.failures import ExpectedError
 from ceus_models.nets import initial_state
 from ceus_models.processing import Processing
+from ceus_models.seal import SEAL_FILE, BrokenSeal, seal
 from ceus_models.state import digest
 from ceus_models.taxonomy import NETS, SUBMODELS, outputs_of
+from ceus_models.typical import FIGURES, Moments, Typical
 from ceus_models.wire import Architecture, Recipe
 from client.inference import frozen_probabilities, probabilities_of
 from client.memory import Place, SiteMemory
@@ -24,7 +30,10 @@ from client.memory import Place, SiteMemory
 def bundle(given: Recipe | None = None) -> Bundle:
     given = given or recipe(disease_HCC=(0.5, 2.0))
     nets = {net: initial_state(net, given, 1) for net in NETS}
-    return Bundle(nets, given, Processing(size=32), "digest of the plan", {"seed": 1, "sites": ["site-01"]})
+    typical = Typical(40, {name: Moments(38, 0.5, 0.25) for name in FIGURES})
+    about = {"seed": 1, "sites": ["site-01"]}
+    study = {"results": {"plan": "a"}, "privacy": {"epsilon": 2.0}}
+    return Bundle(nets, given, Processing(size=32), "digest of the plan", about, typical=typical, study=study)
 
 
 def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
@@ -33,7 +42,9 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     again = load_bundle(tmp_path / "b")
     assert {net: digest(s) for net, s in again.nets.items()} == {net: digest(s) for net, s in made.nets.items()}
     assert (again.recipe, again.processing, again.plan) == (made.recipe, made.processing, made.plan)
-    assert again.provenance == made.provenance
+    assert (again.provenance, again.study) == (made.provenance, made.study)
+    assert (again.typical, again.thresholds) == (made.typical, made.thresholds)
+    assert "ε = 2" in (tmp_path / "b" / CARD_FILE).read_text()
     cases = lesions(3)
     for net in NETS:
         p = again.predict(cases, net)
@@ -86,8 +97,20 @@ def test_a_save_that_is_cut_leaves_the_old_one(tmp_path: Path, monkeypatch: pyte
 
 
 def edited(folder: Path, **changes: object) -> None:
+    """What another version, or a forger, would write: the seal fits."""
     about = json.loads((folder / ABOUT_FILE).read_text())
     (folder / ABOUT_FILE).write_text(json.dumps({**about, **changes}))
+    seal(folder, FILES)
+
+
+def older(folder: Path) -> None:
+    edited(folder, format=1)
+    for name in (SEAL_FILE, STUDY_FILE, CARD_FILE):
+        (folder / name).unlink()
+
+
+def cut(folder: Path) -> None:
+    (folder / NETS_FILE).write_bytes((folder / NETS_FILE).read_bytes()[:1000])
 
 
 def swapped(folder: Path) -> None:
@@ -97,14 +120,23 @@ def swapped(folder: Path) -> None:
 
 
 BREAKS = {
-    "CK7 is not the one": swapped,
-    "bundle format 2": lambda f: edited(f, format=2),
+    "nets.safetensors is altered.*net biomarker/CK7 is not the one": swapped,
+    "bundle format 3": lambda f: edited(f, format=3),
+    "bundle format 1.*export it again": older,
+    "not complete": lambda f: edited(f, thresholds={"disease/HCC": 1.5}),
     "other lesion types": lambda f: edited(f, taxonomy={"lesion_types": ["HCC"]}),
-    "not complete": lambda f: edited(f, recipe={"architecture": {}}),
+    "is not complete": lambda f: edited(f, recipe={"architecture": {}}),
     "processes otherwise": lambda f: edited(f, processing_digest="0"),
     "disagree on net biomarker/CK19": lambda f: edited(f, nets={n: "" for n in NETS if n != "biomarker/CK19"}),
-    "missing or damaged": lambda f: (f / NETS_FILE).write_bytes((f / NETS_FILE).read_bytes()[:1000]),
-    "missing or no JSON": lambda f: (f / ABOUT_FILE).unlink(),
+    "nets.safetensors is altered": cut,
+    "missing or damaged": lambda f: (cut(f), seal(f, FILES)),
+    "bundle.json is missing": lambda f: (f / ABOUT_FILE).unlink(),
+    "SHA256SUMS is missing": lambda f: (f / SEAL_FILE).unlink(),
+    "bundle.json is altered, study.json is missing": lambda f: (
+        (f / ABOUT_FILE).write_text("{}"),
+        (f / STUDY_FILE).unlink(),
+    ),
+    "is no folder": shutil.rmtree,
 }
 
 
@@ -121,6 +153,43 @@ def test_a_broken_bundle_does_not_open(text: str, saved: Path, tmp_path: Path) -
     BREAKS[text](tmp_path / "b")
     with pytest.raises(ExpectedError, match=text):
         load_bundle(tmp_path / "b")
+
+
+def test_every_byte_of_every_file_counts(saved: Path, tmp_path: Path) -> None:
+    """A byte that is altered, lost or put in, at hundreds of places: never opened, and the right file is named."""
+    shutil.copytree(saved, tmp_path / "b")
+    rng = np.random.default_rng(5)
+    for name in (*FILES, SEAL_FILE):
+        path = tmp_path / "b" / name
+        whole = path.read_bytes()
+        ends = [0, len(whole) - 1]
+        for place in [*ends, *rng.integers(0, len(whole), 60).tolist()]:
+            other = bytes([whole[place] ^ int(rng.integers(1, 256))])
+            for spoilt in (other, b"", whole[place : place + 1] * 2):
+                path.write_bytes(whole[:place] + spoilt + whole[place + 1 :])
+                with pytest.raises(BrokenSeal, match=f"{name} is altered") as caught:
+                    load_bundle(tmp_path / "b")
+                assert caught.value.files == (name,)
+        path.write_bytes(whole)
+    assert set(load_bundle(tmp_path / "b").nets) == set(NETS)
+
+
+def test_the_fingerprint_is_that_of_the_list(saved: Path) -> None:
+    assert load_bundle(saved).fingerprint == hashlib.sha256((saved / SEAL_FILE).read_bytes()).hexdigest()
+    if shutil.which("sha256sum"):
+        subprocess.run(["sha256sum", "--check", "--strict", SEAL_FILE], cwd=saved, check=True, capture_output=True)
+
+
+def test_a_bundle_is_read_and_asked_without_flower(saved: Path) -> None:
+    code = (
+        "import sys; sys.modules['flwr'] = None\n"
+        "from pathlib import Path; from ceus_models.bundle import load_bundle; from toy_lesions import lesions\n"
+        "print(load_bundle(Path(sys.argv[1])).predict(lesions(2)).shape)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    command = [sys.executable, "-c", code, str(saved)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.stdout == "(2, 6)\n", done.stderr
 
 
 def test_a_net_that_is_not_there() -> None:
