@@ -11,21 +11,23 @@ from torch import Tensor
 
 from ceus_models.sample import Sample
 from ceus_models.taxonomy import CLINICAL, LESION_TYPES
-from ceus_models.typical import sums_of
+from ceus_models.typical import ASKED, sums_of
 
 Floats = npt.NDArray[np.float64]
 _BINARY = np.array([variable.kind == "binary" for variable in CLINICAL])
 
 
-def tally_of(samples: Sequence[Sample], cell: int = 1) -> dict[str, Tensor]:
+def tally_of(samples: Sequence[Sample], cell: int = 1, figures: bool = True) -> dict[str, Tensor]:
     """Sums of the lesions of one cohort. Counts below `cell` are 0, and so are the sums that belong to them.
 
     types i64 (6) · patients i64 () · biomarkers i64 (4 2) [negative, positive] · any_biomarker i64 () · clinical f64
     (17 3) [n, Σx, Σx²] · clinical_by_type f64 (17 6 2) [n, Σx] · levels f64 (3) [lesions, Σ mean, Σ mean square],
-    levels in 0-1 · flow f64 (3) likewise, u and v in px · figures f64 (k 3): see ceus_models.typical.
+    levels in 0-1 · flow f64 (3) likewise, u and v in px · figures f64 (k 3): see
+    ceus_models.typical, where asked for.
     """
     markers = np.stack([s.biomarkers for s in samples])  # (n 4)
     types = np.array([[s.label == name for name in LESION_TYPES] for s in samples], dtype=np.float64)  # (n 6)
+    asked = {ASKED: torch.from_numpy(sums_of(samples, cell))} if figures else {}
     return {
         "types": torch.from_numpy(_cells(types.sum(axis=0).astype(np.int64), cell)),
         "patients": patients_of(samples),
@@ -34,7 +36,7 @@ def tally_of(samples: Sequence[Sample], cell: int = 1) -> dict[str, Tensor]:
         **_clinical(np.stack([s.clinical for s in samples]).astype(np.float64), types, cell),
         "levels": _moments([s.frames.astype(np.float64) / 255 for s in samples]),
         "flow": _moments([s.flow.astype(np.float64) * s.flow_scale for s in samples]),
-        "figures": torch.from_numpy(sums_of(samples, cell)),
+        **asked,
     }
 
 

@@ -15,6 +15,7 @@ from ceus_models.nets import CPU, target_of
 from ceus_models.sample import Sample
 from ceus_models.state import prefixed
 from ceus_models.taxonomy import outputs_of
+from ceus_models.typical import ASKED
 from ceus_models.wire import Kind, Task
 from client.inference import by_cohort, probabilities_of, recipe_of
 from client.memory import Place
@@ -40,7 +41,7 @@ def tally(task: Task, samples: Sequence[Sample], place: Place) -> Sums:
     """The statistics of `client.tally`, under `C|`."""
     sums: dict[str, Tensor] = {}
     for cohort, cases in by_cohort(samples).items():
-        sums |= prefixed(tally_of(cases, place.cell), f"{cohort}|")
+        sums |= prefixed(tally_of(cases, place.cell, ASKED in task.inputs), f"{cohort}|")
     return sums, float(len(samples))
 
 

@@ -14,7 +14,7 @@ import torch
 from ceus_models.bins import COARSE_BINS, FINE_BINS
 from ceus_models.state import State, net_state
 from ceus_models.taxonomy import BIOMARKERS, CLINICAL, LESION_TYPES, outputs_of
-from ceus_models.typical import FIGURES
+from ceus_models.typical import ASKED, FIGURES
 from ceus_models.wire import Task
 
 
@@ -43,8 +43,8 @@ _TALLY = {
     "clinical_by_type": Spec((len(CLINICAL), len(LESION_TYPES), 2), torch.float64),
     "levels": Spec((3,), torch.float64),
     "flow": Spec((3,), torch.float64),
-    "figures": Spec((len(FIGURES), 3), torch.float64),
 }
+_FIGURES = Spec((len(FIGURES), 3), torch.float64)
 
 
 def groups_of(task: Task) -> Mapping[str, Group]:
@@ -52,7 +52,8 @@ def groups_of(task: Task) -> Mapping[str, Group]:
     if task.kind == "hello":
         return {c: {f"{c}|lesions": _COUNT, f"{c}|patients": _COUNT} for c in task.cohorts}
     if task.kind == "tally":
-        return {c: {f"{c}|{name}": spec for name, spec in _TALLY.items()} for c in task.cohorts}
+        asked = {**_TALLY, ASKED: _FIGURES} if ASKED in task.inputs else _TALLY
+        return {c: {f"{c}|{name}": spec for name, spec in asked.items()} for c in task.cohorts}
     if task.kind == "train":
         return {net: _change(net, task.inputs) for net in task.nets}
     return {f"{c}|{net}": _counts(f"{c}|{net}", net, task.replicates) for c in task.cohorts for net in task.nets}

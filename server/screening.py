@@ -18,6 +18,7 @@ import torch
 from ceus_models.identity import asked_id
 from ceus_models.state import State, finite, net_states, norm
 from ceus_models.sums import EXACT_BELOW, STEPS
+from ceus_models.typical import ASKED
 from ceus_models.wire import LocalRule, Task, Update
 from server.contract import Group, groups_of, misshapen
 from server.progress import Progress
@@ -180,7 +181,7 @@ def _bad_tally(sums: State, held: Mapping[str, int]) -> str | None:
 
 def _counts_in(what: str, tensor: torch.Tensor) -> torch.Tensor:
     """The entries that count lesions, those of one whole added up so that none exceeds it."""
-    if what in ("clinical", "levels", "flow", "figures"):
+    if what in ("clinical", "levels", "flow", ASKED):
         return tensor[..., 0].reshape(-1)
     if what == "clinical_by_type":
         counts = tensor[..., 0]

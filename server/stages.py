@@ -10,10 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal, Protocol
 
+import torch
 from annotated_types import Ge, Gt, Le, Lt, MinLen, Predicate
 
 from ceus_models.state import State, prefixed
 from ceus_models.taxonomy import COHORTS, FUSION_NETS
+from ceus_models.typical import ASKED
 from ceus_models.wire import Kind, Task, Update
 from server.participation import Record
 from server.progress import Progress, frozen_digest, on_wire
@@ -134,7 +136,8 @@ class Statistics:
     def task(self, progress: Progress, study: Study) -> Task:
         """A tally of the cohorts that sub-models and fusion nets are trained on."""
         asked = {*self.cohorts, *self.fusion_cohorts}
-        return ask("tally", self.name, progress, study, cohorts=tuple(c for c in COHORTS if c in asked))
+        task = ask("tally", self.name, progress, study, cohorts=tuple(c for c in COHORTS if c in asked))
+        return replace(task, inputs={ASKED: torch.tensor(1)})
 
     def summand(self, update: Update) -> State:
         """The tally itself."""

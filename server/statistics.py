@@ -19,7 +19,7 @@ from ceus_models.taxonomy import (
     LESION_TYPES,
     STRATEGY_A,
 )
-from ceus_models.typical import FIGURES, Typical
+from ceus_models.typical import ASKED, FIGURES, Typical
 from ceus_models.typical import typical_of as finished
 from ceus_models.wire import Architecture, Normaliser, Recipe
 
@@ -111,7 +111,7 @@ def normaliser_of(total: State, cohorts: Sequence[str]) -> Normaliser:
 
 def typical_of(total: State, cohorts: Sequence[str]) -> Typical:
     """What the training lesions look like; it names no figure where the tally holds none."""
-    return finished(summed(total, cohorts, "figures"), int(summed(total, cohorts, "levels")[0]))
+    return finished(summed(total, cohorts, ASKED), int(summed(total, cohorts, "levels")[0]))
 
 
 def correlations(total: State, cohorts: Sequence[str]) -> Floats:
@@ -144,7 +144,7 @@ _SHAPES = {
     "biomarkers": (len(BIOMARKERS), 2),
     "levels": (3,),
     "flow": (3,),
-    "figures": (len(FIGURES), 3),
+    ASKED: (len(FIGURES), 3),
     "clinical": (len(CLINICAL_NAMES), 3),
     "clinical_by_type": (len(CLINICAL_NAMES), len(LESION_TYPES), 2),
 }

@@ -14,7 +14,7 @@ from ceus_models.identity import asked_id
 from ceus_models.seeds import seed_of
 from ceus_models.state import net_state
 from ceus_models.taxonomy import BIOMARKERS, CLINICAL, LESION_TYPES, SUBMODELS, outputs_of
-from ceus_models.typical import FIGURES
+from ceus_models.typical import ASKED, FIGURES
 from ceus_models.wire import Refusal, Task, Update
 from server.exchange import Answer
 
@@ -64,7 +64,8 @@ class FakeSite:
                 count = torch.tensor(len(here))
                 sums |= {f"{cohort}|lesions": count, f"{cohort}|patients": count.clone()}
             if here and task.kind == "tally":
-                sums |= {f"{cohort}|{name}": value for name, value in tally_of(here).items()}
+                tally = tally_of(here) | (figures_of(here) if ASKED in task.inputs else {})
+                sums |= {f"{cohort}|{name}": value for name, value in tally.items()}
             if here and task.kind == "evaluate":
                 sums |= {name: t for net in task.nets for name, t in evaluation_of(here, cohort, net, task).items()}
         if task.kind == "train":
@@ -118,8 +119,12 @@ def tally_of(lesions: Sequence[Lesion]) -> dict[str, torch.Tensor]:
         ),
         "levels": torch.tensor([n, 0.25 * n, 0.1 * n], dtype=torch.float64),
         "flow": torch.tensor([n, 0.0, 4.0 * n], dtype=torch.float64),
-        "figures": torch.tensor([[n, 0.5 * n, 0.3 * n]] * len(FIGURES), dtype=torch.float64),
     }
+
+
+def figures_of(lesions: Sequence[Lesion]) -> dict[str, torch.Tensor]:
+    n = float(len(lesions))
+    return {ASKED: torch.tensor([[n, 0.5 * n, 0.3 * n]] * len(FIGURES), dtype=torch.float64)}
 
 
 def evaluation_of(lesions: Sequence[Lesion], cohort: str, net: str, task: Task) -> dict[str, torch.Tensor]:

@@ -64,6 +64,7 @@ def test_few_lesions_are_left_out_of_the_sums() -> None:
     assert sums_of(some, 4)[place, 0] == 4
     assert sums_of(some, 5)[place].tolist() == [0, 0, 0]
     assert torch.equal(tally_of(some, 5)["figures"], torch.from_numpy(sums_of(some, 5)))
+    assert "figures" not in tally_of(some, 5, figures=False)
 
 
 def test_what_lies_far_is_told_the_farthest_first() -> None:
