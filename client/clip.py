@@ -17,7 +17,7 @@ from client.config import Screen
 from client.frames import Frames, Tape
 from client.layout import LAYOUTS, Layout, layout_of
 from client.recording import F64, U8, Box, ClipError, Reader, Recording, Times
-from client.tint import TINTS, Tint, level
+from client.tint import TINTS, Levels, Tint
 
 __all__ = ["LAYOUTS", "READERS", "Clip", "ClipError", "ClipInfo", "open_clip", "probe"]
 
@@ -121,10 +121,12 @@ def open_clip(
 def _levels(recording: Recording, layout: Layout, folder: Path | None) -> tuple[Frames, Frames | None]:
     """The panes (t h w), with what lies beside the fan at level 0."""
     shown = [(box, tint) for box, tint in ((layout.contrast, layout.tint), (layout.bmode, TINTS["grey"])) if box]
-    tapes = [Tape(box[3] - box[1], box[2] - box[0], folder) for box, _ in shown]
+    sizes = [(box[3] - box[1], box[2] - box[0]) for box, _ in shown]
+    tapes = [Tape(*size, folder) for size in sizes]
+    panes = [(box, Levels(*size, tint)) for size, (box, tint) in zip(sizes, shown, strict=True)]
     for picture in recording.pictures():
-        for tape, (box, tint) in zip(tapes, shown, strict=True):
-            tape.add(_pane(picture, box, tint))
+        for tape, (box, levels) in zip(tapes, panes, strict=True):
+            tape.add(levels.of(_pane(picture, box)))
     if tapes[0].frames == 0:
         raise ClipError("unreadable-clip", "a clip has frames", "none", "export the clip again and check that it plays")
     seen = fan.fan_of([tape.all() for tape in tapes])
@@ -134,15 +136,15 @@ def _levels(recording: Recording, layout: Layout, folder: Path | None) -> tuple[
     return tapes[0].all(), tapes[1].all() if len(tapes) > 1 else None
 
 
-def _pane(picture: U8, box: Box, tint: Tint) -> U8:
-    """Levels of a pane (h w) of a screen (h w 3), its tint inverted."""
+def _pane(picture: U8, box: Box) -> U8:
+    """The part of a screen (h w 3) that is a pane."""
     x0, y0, x1, y1 = box
     pane = picture[y0:y1, x0:x1]
     if pane.shape[:2] != (y1 - y0, x1 - x0):
         raise ClipError(
             "unreadable-clip", "all frames of a clip have one size", "another size", "split the clip into two files"
         )
-    return level(pane, tint)
+    return pane
 
 
 def probe(

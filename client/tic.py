@@ -88,7 +88,7 @@ def _mean_at(frame: U8, weights: F64, place: npt.NDArray[np.int_], table: F64) -
     part = frame[max(0, y) : max(0, y + weights.shape[0]), max(0, x) : max(0, x + weights.shape[1])]
     seen = weights[max(0, -y) : max(0, rows - y), max(0, -x) : max(0, columns - x)]
     total = float(seen.sum())
-    return float((table[part] * seen).sum()) / total if total > 0 else float("nan")
+    return float((cv2.LUT(part, table) * seen).sum()) / total if total > 0 else float("nan")
 
 
 def curve(values: F64, seconds: F64, outside: Bool, smoothing_s: float) -> Tic:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import cast
 
 import cv2
 import numpy as np
@@ -70,11 +71,26 @@ BRIGHTEST = "brightest"
 """For every map that is not in the table: the pane's brightest channel is the level (amber, copper, green, ice)."""
 
 
+class Levels:
+    """The levels behind the displayed colours of one pane, picture by picture; every one is put where the last was."""
+
+    def __init__(self, rows: int, columns: int, tint: Tint) -> None:
+        """rows, columns: of the pane, px."""
+        self._channel, self._table = tint.channel, _table(tint)
+        self._planes = [np.empty((rows, columns), np.uint8) for _ in range(3)]
+        self._levels = np.empty((rows, columns), np.uint8)
+
+    def of(self, rgb: U8) -> U8:
+        """Levels u8 (h w) of colours u8 (h w 3), good until the next call."""
+        turned = rgb.strides[2] < 0  # a view of what OpenCV gives as BGR, which it would copy
+        cv2.split(rgb[..., ::-1] if turned else rgb, self._planes)  # twice as fast as taking the one channel
+        plane = self._planes[2 - self._channel if turned else self._channel]
+        return plane if self._table is None else cast(U8, cv2.LUT(plane, self._table, self._levels))
+
+
 def level(rgb: U8, tint: Tint) -> U8:
     """Levels u8 (h w) behind displayed colours u8 (h w 3)."""
-    channel = np.ascontiguousarray(rgb[..., tint.channel])
-    table = _table(tint)
-    return channel if table is None else np.asarray(cv2.LUT(channel, table), dtype=np.uint8)
+    return Levels(rgb.shape[0], rgb.shape[1], tint).of(rgb)
 
 
 @lru_cache(maxsize=64)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pytest
+from made_frames import frames_of
 
 from client.events import flashes, repeated, second_arrival
+from client.frames import chained
 
 SECONDS = np.arange(0, 300, 0.5)
 F64 = npt.NDArray[np.float64]
@@ -78,6 +80,17 @@ def test_dark_pictures_repeat_without_being_frozen() -> None:
     lit = draw.integers(60, 90, (4, 20, 20), dtype=np.uint8)
     lit[2] = lit[1]
     dark = np.zeros_like(lit)
-    assert repeated(list(lit), []).tolist() == [False, False, True, False]
-    assert not repeated(list(dark), []).any()
-    assert repeated(list(dark), list(lit)).tolist() == [False, False, True, False]
+    none = chained([])
+    assert repeated(frames_of(lit), none).tolist() == [False, False, True, False]
+    assert not repeated(frames_of(dark), none).any()
+    assert repeated(frames_of(dark), frames_of(lit)).tolist() == [False, False, True, False]
+
+
+@pytest.mark.parametrize("row", [0, 20, 39])
+def test_a_picture_that_differs_anywhere_is_no_repetition(row: int) -> None:
+    """Also where the rows that are looked at first, those in the middle, are the same."""
+    lit = np.full((3, 40, 40), 80, dtype=np.uint8)
+    lit[1, row] += 20  # 0.5 levels on the mean
+    assert not repeated(frames_of(lit), chained([])).any()
+    lit[1, row] -= 12
+    assert repeated(frames_of(lit), chained([])).tolist() == [False, True, True]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -80,8 +81,8 @@ class Deaf:
 
     silent: tuple[int, ...] = ()
 
-    def __init__(self, path: str, backend: int) -> None:
-        self.true = TRUE_CAPTURE(path, backend)
+    def __init__(self, path: str, backend: int, settings: Sequence[int]) -> None:
+        self.true = TRUE_CAPTURE(path, backend, settings)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.true, name)
