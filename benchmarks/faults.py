@@ -22,6 +22,7 @@ from ceus_models.process_tree import Fleet
 
 SEED = 3
 CENTERS = (1, 2, 37, 50)
+ONLY_THERE = {51: "external_test_a", 52: "external_test_b"}
 LONGEST_S = 420.0
 
 
@@ -50,13 +51,14 @@ class Cost:
     rounds: int
 
 
-def small_plan(path: Path) -> Path:
-    """The smoke plan for four centers, without the cohorts that only others hold."""
+def small_plan(path: Path, centers: Sequence[int] = CENTERS) -> Path:
+    """The smoke plan for these centers, without the cohorts that only others hold."""
     plan = yaml.safe_load((ROOT / "configs" / "plan.smoke.yaml").read_text())
-    plan["simulation"]["centers"] = list(CENTERS)
-    for cohort in ("external_test_a", "external_test_b"):
-        del plan["simulation"]["lesions"][cohort]
-        plan["stages"][-1]["cohorts"].remove(cohort)
+    plan["simulation"]["centers"] = list(centers)
+    for center, cohort in ONLY_THERE.items():
+        if center not in centers:
+            del plan["simulation"]["lesions"][cohort]
+            plan["stages"][-1]["cohorts"].remove(cohort)
     path.write_text(yaml.safe_dump(plan))
     return path
 
@@ -151,10 +153,7 @@ def made(scratch: Path, fleet: Fleet) -> Federation:
     command("ceus-sim", "run", plan, "--out", scratch / "memory", "--seed", SEED, "--workers", 2)
     hospitals = sorted((scratch / "memory" / "hospitals").iterdir())
     federation = Federation(scratch / "study", {h.name: h for h in hospitals}, fleet)
-    identity = federation.found(plan, SEED)
-    for name in federation.sites:
-        federation.enrol(name, identity)
-    federation.forget_run()
+    federation.join_all(plan, SEED)
     federation.up()
     federation.open_front()
     federation.serve_all()

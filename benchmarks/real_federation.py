@@ -9,9 +9,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +33,13 @@ ENVIRONMENT = {
 
 def command(name: str, *arguments: object, code: int = 0) -> str:
     """One command to its end; what it said."""
-    words = [str(BIN / name), *map(str, arguments)]
-    done = subprocess.run(words, capture_output=True, text=True, env=ENVIRONMENT, timeout=900, check=False)
-    assert done.returncode == code, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return _said([BIN / name, *arguments], code)
+
+
+def _said(words: Sequence[object], code: int = 0) -> str:
+    called = [str(word) for word in words]
+    done = subprocess.run(called, capture_output=True, text=True, env=ENVIRONMENT, timeout=900, check=False)
+    assert done.returncode == code, f"{called}: {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done.stdout + done.stderr
 
 
@@ -54,13 +58,23 @@ def wait(ready: Callable[[], object], seconds: float, what: str) -> None:
         time.sleep(0.3)
 
 
+COORDINATOR = "coordinator"
+
+
 @dataclass
 class Federation:
-    """study: the coordinator's folder · sites: hospitals' folders by name · fleet: the long-lived commands."""
+    """study: the coordinator's folder · sites: hospitals' folders by name · fleet: the long-lived commands.
+
+    address: of the front door · within: what stands before the commands of a site, or of COORDINATOR, where it has a
+    network of its own · proxies: HTTPS_PROXY of a site.
+    """
 
     study: Path
     sites: dict[str, Path]
     fleet: Fleet
+    address: str = "localhost"
+    within: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    proxies: Mapping[str, str] = field(default_factory=dict)
     front: int = 0
     superlink: int = 0
 
@@ -70,7 +84,7 @@ class Federation:
         command("ceus-coordinator", "init", self.study)
         listed = ", ".join(sorted(self.sites))
         (self.study / "federation.yaml").write_text(
-            f"schema: 1\nname: lab\naddress: localhost:{self.front}\nsuperlink_port: {self.superlink}\n"
+            f"schema: 1\nname: lab\naddress: {self.address}:{self.front}\nsuperlink_port: {self.superlink}\n"
             f"seed: {seed}\nsites: [{listed}]\n"
         )
         shutil.copyfile(plan, self.study / "plan.yaml")
@@ -85,19 +99,28 @@ class Federation:
         command("ceus-site", "join", folder, self.study / "kits" / f"{name}.kit.json")
         command("ceus-site", "approve", folder, self.study / "study" / "bundle.fab", "--yes")
 
+    def join_all(self, plan: Path, seed: int) -> None:
+        """From nothing to sites that have all approved the study, of which none remembers a run in memory."""
+        identity = self.found(plan, seed)
+        for name in self.sites:
+            self.enrol(name, identity)
+        self.forget_run()
+
     def up(self) -> None:
         """The daemon, until it is ready."""
-        self.start("up", [str(BIN / "ceus-coordinator"), "up", str(self.study)], "ready")
+        words = [*self.within.get(COORDINATOR, ()), str(BIN / "ceus-coordinator"), "up", str(self.study)]
+        self.start("up", words, "ready")
 
     def open_front(self) -> None:
         """The front door."""
         assert NGINX
         conf = str(self.study / "front" / "nginx.conf")
-        self.fleet.start("nginx", [NGINX, "-c", conf, "-g", "daemon off;"], ENVIRONMENT)
+        words = [*self.within.get(COORDINATOR, ()), NGINX, "-c", conf, "-g", "daemon off;"]
+        self.fleet.start("nginx", words, ENVIRONMENT)
 
     def serve(self, name: str, ready: bool = True) -> None:
         """A site's service. ready: wait until it is."""
-        words = [str(BIN / "ceus-site"), "serve", str(self.sites[name])]
+        words = [*self.within.get(name, ()), str(BIN / "ceus-site"), "serve", str(self.sites[name])]
         self.start(name, words, "serving" if ready else "")
 
     def serve_all(self) -> None:
@@ -116,7 +139,8 @@ class Federation:
     def start(self, name: str, words: Sequence[str], ready: str) -> None:
         """Start a long-lived command and wait for its event `ready`."""
         before = len(self.events(name))
-        self.fleet.start(name, words, ENVIRONMENT)
+        proxy = {"HTTPS_PROXY": self.proxies[name]} if name in self.proxies else {}
+        self.fleet.start(name, words, ENVIRONMENT | proxy)
         if ready:
             wait(lambda: any(e["event"] == ready for e in self.events(name)[before:]), 180, f"{name} {ready}")
 
@@ -127,7 +151,8 @@ class Federation:
         return [json.loads(line) for line in lines if line.startswith("{")]
 
     def status(self) -> dict[str, Any]:
-        found = json.loads(command("ceus-coordinator", "status", self.study, "--json"))
+        words = [*self.within.get(COORDINATOR, ()), BIN / "ceus-coordinator", "status", self.study, "--json"]
+        found = json.loads(_said(words))
         assert isinstance(found, dict)
         return found
 

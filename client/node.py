@@ -1,7 +1,9 @@
 """Flower's SuperNode as a site runs it: it ends where Flower's own would live on, useless, and says when it was heard.
 
 One HTTP 500 ends the main loop or the heartbeats of a stock SuperNode, and its process lives on, offline for ever. Here
-the end of either is the end of the process, so that a supervisor starts it again.
+the end of either is the end of the process, so that a supervisor starts it again. And where a run ends while one of its
+messages is on the way, a stock SuperNode keeps the half of it, for which the runner would wait for two hours; here the
+message is dropped.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import threading
 from pathlib import Path
 from typing import Annotated, Any
 
+import httpx
 import typer
 import uvicorn.config
 from flwr.supernode import fleet_http_connection
@@ -26,6 +29,7 @@ from client.joining import enrolled
 from client.json_logs import log_as_json
 
 _DEAD_THREAD, _MAIN_LOOP_ENDED = 70, 71
+_PIECES = ("/v1/fleet/pull-object", "/v1/fleet/confirm-message-received")
 LOOPBACK = "127.0.0.1"
 cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -42,7 +46,7 @@ def main(
     log_as_json("flwr")
     uvicorn.config.LOGGING_CONFIG["formatters"]["default"] = {"()": "client.json_logs.JsonLines"}
     threading.excepthook = _thread_died
-    fleet_http_connection.FleetHttpClient = _heard(folder.contact)  # type: ignore[attr-defined] # no seam for it
+    fleet_http_connection.FleetHttpClient = heard(folder.contact)  # type: ignore[attr-defined] # no seam for it
     sys.argv = ["flower-supernode", *options(folder, kit.address), "--host", LOOPBACK, "--port", str(port)]
     sys.argv += ["--node-config", f'site="{kit.site}" socket="{socket}"']
     flower_supernode()
@@ -60,12 +64,25 @@ def options(courier: CourierFolder, address: str) -> list[str]:
     ]
 
 
-def _heard(contact: Path) -> type[FleetHttpClient]:
+class RunOver(Exception):
+    """The run ended in the middle of a message. Flower's own word for it passes by the place that drops the message."""
+
+    def __str__(self) -> str:
+        """For the node's log."""
+        return "its run has ended"
+
+
+def heard(contact: Path) -> type[FleetHttpClient]:
     """Flower's client of the coordinator, which touches the file whenever it was answered."""
 
     class Heard(FleetHttpClient):
         def _unary_unary(self, **call: Any) -> Any:
-            answer = super()._unary_unary(**call)
+            try:
+                answer = super()._unary_unary(**call)
+            except httpx.HTTPStatusError as error:
+                if error.response.status_code == httpx.codes.FORBIDDEN and call["path"] in _PIECES:
+                    raise RunOver from error
+                raise
             contact.touch()
             return answer
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import json
 import selectors
 import socket
 import socketserver
+import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -19,8 +21,8 @@ class ConnectProxy(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
     request_queue_size = 64
 
-    def __init__(self, allowed: str) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+    def __init__(self, allowed: str, listens: tuple[str, int] = ("127.0.0.1", 0)) -> None:
+        super().__init__(listens, _Handler)
         self.allowed = allowed
         self.asked: Counter[str] = Counter()
         self.bytes = 0
@@ -40,6 +42,7 @@ class _Handler(socketserver.StreamRequestHandler):
             name, _, value = line.decode().partition(":")
             headers[name.lower()] = value.strip()
         self.server.asked[f"{verb} {target}"] += 1
+        print(json.dumps({"from": self.client_address[0], "asked": f"{verb} {target}"}), flush=True)
         wanted = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
         if headers.get("proxy-authorization") != f"Basic {wanted}":
             self.wfile.write(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
@@ -73,3 +76,8 @@ def connect_proxy(allowed: str) -> Iterator[ConnectProxy]:
         threading.Thread(target=proxy.serve_forever, daemon=True).start()
         yield proxy
         proxy.shutdown()
+
+
+if __name__ == "__main__":  # ADDRESS PORT ALLOWED: a line of JSON for every address that asks
+    with ConnectProxy(sys.argv[3], (sys.argv[1], int(sys.argv[2]))) as proxy:
+        proxy.serve_forever()
