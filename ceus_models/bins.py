@@ -9,6 +9,8 @@ COARSE_BINS = 64
 """For every bootstrap replicate."""
 FINE_BINS = 2048
 """For the estimate itself."""
+CALIBRATION_BINS = 10
+"""Even in the probability, as reliability curves are drawn."""
 LOGIT_BOUND = 8.0
 """Scores are binned evenly in the logit, clipped here: probabilities crowd near 0 and 1, where even bins in the
 probability would tie most lesions with each other."""
@@ -20,6 +22,12 @@ def bin_of(probability: npt.NDArray[np.float64], bins: int) -> npt.NDArray[np.in
     logit = np.clip(np.log(p) - np.log1p(-p), -LOGIT_BOUND, LOGIT_BOUND)
     place = ((logit + LOGIT_BOUND) / (2 * LOGIT_BOUND) * bins).astype(np.int64)
     return np.asarray(np.minimum(place, bins - 1), dtype=np.int64)
+
+
+def calibration_bin_of(probability: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    """Index 0 … 9 of each probability; a probability on an edge belongs below it, as in scikit-learn."""
+    edges = np.linspace(0.0, 1.0, CALIBRATION_BINS + 1)
+    return np.asarray(np.searchsorted(edges[1:-1], probability), dtype=np.int64)
 
 
 def probability_of(edge: npt.NDArray[np.float64], bins: int) -> npt.NDArray[np.float64]:

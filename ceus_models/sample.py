@@ -6,9 +6,21 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+
+class Reading(NamedTuple):
+    """One reader's diagnosis of a lesion. reader: its code or name, which never leaves the site · role: one of
+    `reading_study.ROLES` · assisted: with the model's result in sight · diagnosis: one of LESION_TYPES.
+    """
+
+    reader: str
+    role: str
+    assisted: bool
+    diagnosis: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,7 +29,8 @@ class Sample:
 
     frames (t h w) contrast levels 0-255 at the key frames · flow (n 2 h w): u, v in px = value * flow_scale ·
     curve (t): linearised mean of the lesion at the key frames, peak = 1 · clinical (17): transformed values in the
-    order of `taxonomy.CLINICAL`, NaN = not recorded · biomarkers (4): 0, 1 or NaN = not tested.
+    order of `taxonomy.CLINICAL`, NaN = not recorded · biomarkers (4): 0, 1 or NaN = not tested · readings: of
+    `reads.csv`, none where it does not name the lesion.
     """
 
     key: str
@@ -32,6 +45,7 @@ class Sample:
     label: str | None
     groups: Mapping[str, str] = field(default_factory=dict)
     quality: Mapping[str, float] = field(default_factory=dict)
+    readings: tuple[Reading, ...] = ()
 
     @cached_property
     def content(self) -> str:

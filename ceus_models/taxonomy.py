@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -77,6 +77,9 @@ DISEASE_NETS = tuple(f"disease/{name}" for name in DISEASE_TYPES)
 BIOMARKER_NETS = tuple(f"biomarker/{name}" for name in BIOMARKERS)
 STRATEGY_A = "disease/all"
 """The one five-class net that strategy A of the study compares with the five binary nets of strategy B."""
+STRATEGY_B = "disease/five"
+"""Strategy B as one classifier, which names the type whose binary net is surest. It has no parameters of its own, so
+it is no net; a site works it out wherever it is asked for the five."""
 SUBMODELS = DISEASE_NETS + BIOMARKER_NETS
 FUSION_MODELS = ("D", "DC", "DB", "DCB")
 FUSION_NETS = tuple(f"fusion/{name}" for name in FUSION_MODELS)
@@ -84,12 +87,18 @@ NETS = (*SUBMODELS, STRATEGY_A, *FUSION_NETS)
 
 
 def outputs_of(net: str) -> int:
-    """How many scores a net gives: 1 for a binary net, 5 for strategy A, 6 for a fusion net.
+    """How many scores a net gives: 1 for a binary net, 5 for the strategies A and B, 6 for a fusion net.
 
-    Raises KeyError for a name that is not in NETS.
+    Raises KeyError for a name that is neither in NETS nor STRATEGY_B.
     """
-    if net not in NETS:
+    if net not in (*NETS, STRATEGY_B):
         raise KeyError(f"unknown net {net!r}; the nets are {', '.join(NETS)}")
-    if net == STRATEGY_A:
+    if net in (STRATEGY_A, STRATEGY_B):
         return len(DISEASE_TYPES)
     return len(LESION_TYPES) if net.startswith("fusion/") else 1
+
+
+def classifiers_of(nets: Sequence[str]) -> tuple[str, ...]:
+    """What tells several types apart among nets that are asked together, strategy B included where all five are."""
+    five = (STRATEGY_B,) if set(DISEASE_NETS) <= set(nets) else ()
+    return (*(net for net in nets if outputs_of(net) > 1), *five)

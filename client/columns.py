@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ceus_models.reading_study import READERS, ROLES
 from ceus_models.taxonomy import BIOMARKERS, CLINICAL, LESION_TYPES, Variable
 
 SCHEMA = 1
@@ -18,7 +19,6 @@ YES_NO_WORDS = ("yes", "no", "1", "0")
 TESTED_WORDS = ("1", "0")
 SEX_WORDS = ("male", "female", "m", "f")
 PANE_WORDS = ("contrast", "bmode", "screen")
-ROLES = ("junior", "senior", "mri")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,12 @@ EXAM_COLUMNS = tuple(column.name for column in _EXAM)
 """Without these no row can be read."""
 READS: tuple[Column, ...] = (
     Column("lesion_id", "as in lesions.csv", EXAMPLE_ID),
-    Column("reader", "a name of your own for the reader; it stays in the hospital", "R1"),
+    Column(
+        "reader",
+        f"the reader's code in the study ({', '.join(READERS)}), by which the reader is counted; another name stays in "
+        "the hospital and counts for its role alone",
+        "junior1",
+    ),
     Column("role", "junior or senior radiologist on CEUS, or mri", "junior", ROLES),
     Column("assisted", "whether the reader saw the model's result", "no", YES_NO_WORDS),
     Column("diagnosis", "the reader's diagnosis", "HCC", LESION_TYPES),

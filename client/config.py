@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ceus_models.failures import ExpectedError
+from ceus_models.subgroups import UNKNOWN
 from client.form_faults import read_form
-from client.manufacturers import UNKNOWN, manufacturer_name
+from client.manufacturers import manufacturer_name
 from client.site_form import CHANNELS, DateOrder, Encoding, ScreenForm, SiteForm
 from client.tint import Tint
 

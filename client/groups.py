@@ -5,21 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-UNKNOWN = "unknown"
-GROUPS = (
-    "sex",
-    "age",
-    "tumor_size",
-    "etiology",
-    "cirrhosis",
-    "fatty_liver",
-    "manufacturer",
-    "pathology_confirmed",
-)
+from ceus_models.subgroups import UNKNOWN
 
 
 def groups_of(clinical: Mapping[str, float], manufacturer: str, pathology_confirmed: float) -> dict[str, str]:
-    """The group of one lesion in each of GROUPS.
+    """The group of one lesion in each variable of `subgroups.SUBGROUPS` but the last.
 
     clinical: variable name → value in the taxonomy's own unit (not transformed), NaN = not recorded ·
     manufacturer: normalised name · pathology_confirmed: 0, 1 or NaN. Etiology is viral hepatitis, yes or no.

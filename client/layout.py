@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
+from ceus_models.subgroups import UNKNOWN
 from client import tint
 from client.config import ANY_MAKER, Screen
-from client.manufacturers import UNKNOWN, manufacturer_name
+from client.manufacturers import manufacturer_name
 from client.panes import GLANCES, SURE, detect
 from client.recording import U8, Box, ClipError, Recording, Region
 from client.tint import Tint

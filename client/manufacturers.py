@@ -2,19 +2,9 @@
 
 from __future__ import annotations
 
-MANUFACTURERS = (
-    "GE",
-    "Philips",
-    "Siemens",
-    "Canon",
-    "Mindray",
-    "Hitachi",
-    "Samsung",
-    "Esaote",
-    "SuperSonic",
-)
+from ceus_models.subgroups import UNKNOWN
+
 OTHER = "other"
-UNKNOWN = "unknown"
 
 # Fragments as they stand in DICOM (0008,0070) of real files, and the brands that hospitals write instead.
 # Longer words first where one holds another.
@@ -42,7 +32,7 @@ _FRAGMENTS = (
 
 
 def manufacturer_name(text: str) -> str:
-    """One of MANUFACTURERS, or "other", or "unknown" for a blank: "G.E. Medical Systems" → "GE"."""
+    """One of `subgroups.MANUFACTURERS`, or "other", or "unknown" for a blank: "G.E. Medical Systems" → "GE"."""
     folded = text.strip().casefold()
     if not folded:
         return UNKNOWN

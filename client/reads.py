@@ -7,9 +7,10 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
+from ceus_models.reading_study import ROLES
 from ceus_models.taxonomy import LESION_TYPES
 from client.cells import YES_NO, RowCells, hidden
-from client.columns import EXAMPLE_ID, ROLES
+from client.columns import EXAMPLE_ID
 from client.config import SiteConfig
 from client.faults import Fault
 from client.table import READ_FORM, Table, read_table
@@ -19,8 +20,8 @@ _LONGEST_S = 24 * 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """One diagnosis. line: in the table · role: one of columns.ROLES · assisted: with the model's result in sight ·
-    diagnosis: one of LESION_TYPES · seconds: that it took, None where not recorded.
+    """One diagnosis. line: in the table · role: one of reading_study.ROLES · assisted: with the model's result in
+    sight · diagnosis: one of LESION_TYPES · seconds: that it took, None where not recorded.
     """
 
     line: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from pathlib import Path
@@ -13,10 +14,12 @@ import torch
 
 from ceus_models.failures import ExpectedError
 from ceus_models.processing import Processing
-from ceus_models.sample import Sample
+from ceus_models.sample import Reading, Sample
 from client.cache import cache_of
-from client.config import SiteConfig
+from client.config import SiteConfig, pseudonym
 from client.indexed import read_index
+from client.manifest import open_manifest
+from client.reads import read_reads
 
 _ARRAYS = {
     "frames": ("U8", np.uint8, 3),
@@ -30,14 +33,28 @@ _LARGEST_HEADER = 1 << 20
 
 
 def load_samples(site: SiteConfig, processing: Processing) -> list[Sample]:
-    """The samples of the last `index`, in the order of the table.
+    """The samples of the last `index`, in the order of the table, with the diagnoses of `reads.csv` as it is now.
 
     Raises ExpectedError where there is none, or it belongs to other settings or to another state of the table.
     """
     indexed = read_index(site)
     if indexed.digest != processing.digest():
         raise ExpectedError("the index was made with other processing settings; run `ceus-site index` again")
-    return [read_sample(cache_of(site) / Path(file).name) for file in indexed.files]
+    readings = _readings(site)
+    samples = [read_sample(cache_of(site) / Path(file).name) for file in indexed.files]
+    return [dataclasses.replace(s, readings=readings[s.key]) if s.key in readings else s for s in samples]
+
+
+def _readings(site: SiteConfig) -> dict[str, tuple[Reading, ...]]:
+    """The usable diagnoses by the lesion's pseudonym; `ceus-site check` tells what is wrong with the others."""
+    if not site.reads.exists():
+        return {}
+    ids = {entry.lesion_id for entry in open_manifest(site).entries if entry.lesion_id}
+    found: dict[str, list[Reading]] = {}
+    for read in read_reads(site, ids)[0]:
+        key = pseudonym(site, "lesion", read.lesion_id)
+        found.setdefault(key, []).append(Reading(read.reader, read.role, read.assisted, read.diagnosis))
+    return {key: tuple(readings) for key, readings in found.items()}
 
 
 def read_sample(path: Path) -> Sample:

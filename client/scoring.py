@@ -7,7 +7,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ceus_models.bins import COARSE_BINS, FINE_BINS, bin_of
+from ceus_models.bins import CALIBRATION_BINS, COARSE_BINS, FINE_BINS, bin_of, calibration_bin_of
 
 Ints = npt.NDArray[np.int64]
 
@@ -23,7 +23,9 @@ def counts(
     probability (n k), k = 1 for a binary net · target (n) · replicates (n 1+R): how often each lesion counts in the
     estimate (first) and in each bootstrap replicate · class_weight (classes).
     Returns confusion i32 (1+R c c) [true, predicted], scores i32 (1+R k 2 64) and fine i32 (k 2 2048)
-    [class, negative or positive, bin], loss f64 (2) [Σ w·loss, Σ w].
+    [class, negative or positive, bin], loss f64 (2) [Σ w·loss, Σ w], calibration f64 (rows 10 3)
+    [lesions, Σ p, Σ right] (rows: the positive class of a binary net; else each class against the rest, and the
+    probability of the answer), brier f64 (1+R): Σ of Brier's score, (p - y)², for k > 1 added over the classes.
     """
     n, k = probability.shape
     classes = max(2, k)
@@ -38,6 +40,8 @@ def counts(
         "scores": _count(coarse, replicates, (k, 2, COARSE_BINS)),
         "fine": _count(fine, once, (k, 2, FINE_BINS))[0].contiguous(),
         "loss": _loss(probability, target, class_weight),
+        "calibration": _calibration(probability, positive, predicted == target),
+        "brier": torch.from_numpy(np.square(probability - positive).sum(axis=1) @ replicates.astype(np.float64)),
     }
 
 
@@ -48,6 +52,18 @@ def _count(cells: Ints, replicates: npt.NDArray[np.int32], shape: tuple[int, ...
     total = torch.zeros(int(np.prod(shape)), replicates.shape[1], dtype=torch.int32)
     total.index_add_(0, torch.from_numpy(cells.reshape(-1)), weights)
     return total.T.contiguous().reshape(-1, *shape)
+
+
+def _calibration(probability: npt.NDArray[np.float64], positive: Ints, right: npt.NDArray[np.bool_]) -> Tensor:
+    """(1 10 3) for k = 1, else (k+1 10 3)."""
+    n, k = probability.shape
+    sure = [] if k == 1 else [(probability.max(axis=1), right)]
+    pairs = [*((probability[:, c], positive[:, c]) for c in range(k)), *sure]
+    out = torch.zeros(len(pairs), CALIBRATION_BINS, 3, dtype=torch.float64)
+    for row, (p, y) in enumerate(pairs):
+        terms = torch.from_numpy(np.stack([np.ones(n), p, y.astype(np.float64)], axis=1))
+        out[row].index_add_(0, torch.from_numpy(calibration_bin_of(p)), terms)
+    return out
 
 
 def _loss(probability: npt.NDArray[np.float64], target: Ints, class_weight: npt.NDArray[np.float64]) -> Tensor:

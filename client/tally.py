@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ceus_models.sample import Sample
+from ceus_models.subgroups import CELLS, cells_of
 from ceus_models.taxonomy import CLINICAL, LESION_TYPES
 from ceus_models.typical import ASKED, sums_of
 
@@ -22,9 +23,11 @@ def tally_of(samples: Sequence[Sample], cell: int = 1, figures: bool = True) -> 
 
     types i64 (6) · patients i64 () · biomarkers i64 (4 2) [negative, positive] · any_biomarker i64 () · clinical f64
     (17 3) [n, Σx, Σx²] · clinical_by_type f64 (17 6 2) [n, Σx] · levels f64 (3) [lesions, Σ mean, Σ mean square],
-    levels in 0-1 · flow f64 (3) likewise, u and v in px · figures f64 (k 3): see
-    ceus_models.typical, where asked for.
+    levels in 0-1 · flow f64 (3) likewise, u and v in px · groups i64 (cells): lesions of each of `subgroups.CELLS` ·
+    figures f64 (k 3): see ceus_models.typical, where asked for.
     """
+    member = np.zeros(len(CELLS), np.int64)
+    np.add.at(member, [place for sample in samples for place in cells_of(sample)], 1)
     markers = np.stack([s.biomarkers for s in samples])  # (n 4)
     types = np.array([[s.label == name for name in LESION_TYPES] for s in samples], dtype=np.float64)  # (n 6)
     asked = {ASKED: torch.from_numpy(sums_of(samples, cell))} if figures else {}
@@ -36,6 +39,7 @@ def tally_of(samples: Sequence[Sample], cell: int = 1, figures: bool = True) -> 
         **_clinical(np.stack([s.clinical for s in samples]).astype(np.float64), types, cell),
         "levels": _moments([s.frames.astype(np.float64) / 255 for s in samples]),
         "flow": _moments([s.flow.astype(np.float64) * s.flow_scale for s in samples]),
+        "groups": torch.from_numpy(_cells(member, cell)),
         **asked,
     }
 

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from ceus_models.bootstrap import poisson_weights
-from ceus_models.losses import class_weights
-from ceus_models.nets import CPU, target_of
 from ceus_models.sample import Sample
 from ceus_models.state import prefixed
-from ceus_models.taxonomy import outputs_of
 from ceus_models.typical import ASKED
 from ceus_models.wire import Kind, Task
-from client.inference import by_cohort, probabilities_of, recipe_of
+from client.evaluating import evaluated
+from client.inference import by_cohort
 from client.memory import Place
 from client.policy import Declined
-from client.scoring import counts
 from client.tally import patients_of, tally_of
 from client.training import train_net
 
@@ -58,27 +52,8 @@ def train(task: Task, samples: Sequence[Sample], place: Place) -> Sums:
 
 
 def evaluate(task: Task, samples: Sequence[Sample], place: Place) -> Sums:
-    """The counts of `client.scoring` under `C|<net>|`, of the lesions that have a right answer for the net.
-
-    A class with fewer lesions than the site's minimum cell is left out: its histogram would be nearly those lesions.
-    """
-    sums: dict[str, Tensor] = {}
-    used: set[str] = set()
-    for cohort, cases in by_cohort(samples).items():
-        draws = np.stack([poisson_weights(task.seed, s.key, task.replicates) for s in cases])  # (n 1+R)
-        for net in task.nets:
-            answers = [target_of(net, s) for s in cases]
-            held = Counter(answers)
-            rows = [i for i, answer in enumerate(answers) if answer is not None and held[answer] >= place.cell]
-            if len(rows) < max(1, place.minimum):
-                continue
-            weights = class_weights(net, max(2, outputs_of(net)), recipe_of(task), CPU).double().numpy()
-            targets = np.array([answers[i] for i in rows], dtype=np.int64)
-            # the whole cohort is asked, so that the frozen sub-models see it once and as one
-            p = probabilities_of(net, task, cases, place)[rows]
-            sums |= prefixed(counts(p, targets, draws[rows], weights), f"{cohort}|{net}|")
-            used |= {cases[i].key for i in rows}
-    return _spoken(sums, used)
+    """The counts of `client.evaluating`, of the lesions that have a right answer for a net."""
+    return _spoken(*evaluated(task, samples, place))
 
 
 def _spoken(sums: dict[str, Tensor], used: set[str]) -> Sums:

@@ -6,14 +6,16 @@ a group leaves it out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
 
-from ceus_models.bins import COARSE_BINS, FINE_BINS
+from ceus_models.bins import CALIBRATION_BINS, COARSE_BINS, FINE_BINS
+from ceus_models.reading_study import ENTRIES, READERS
 from ceus_models.state import State, net_state
-from ceus_models.taxonomy import BIOMARKERS, CLINICAL, LESION_TYPES, outputs_of
+from ceus_models.subgroups import CELLS, SUBGROUPS
+from ceus_models.taxonomy import BIOMARKERS, CLINICAL, LESION_TYPES, classifiers_of, outputs_of
 from ceus_models.typical import ASKED, FIGURES
 from ceus_models.wire import Task
 
@@ -43,6 +45,7 @@ _TALLY = {
     "clinical_by_type": Spec((len(CLINICAL), len(LESION_TYPES), 2), torch.float64),
     "levels": Spec((3,), torch.float64),
     "flow": Spec((3,), torch.float64),
+    "groups": Spec((len(CELLS),), torch.int64),
 }
 _FIGURES = Spec((len(FIGURES), 3), torch.float64)
 
@@ -56,7 +59,7 @@ def groups_of(task: Task) -> Mapping[str, Group]:
         return {c: {f"{c}|{name}": spec for name, spec in asked.items()} for c in task.cohorts}
     if task.kind == "train":
         return {net: _change(net, task.inputs) for net in task.nets}
-    return {f"{c}|{net}": _counts(f"{c}|{net}", net, task.replicates) for c in task.cohorts for net in task.nets}
+    return {name: group for cohort in task.cohorts for name, group in _evaluation(cohort, task)}
 
 
 def misshapen(sums: State, groups: Mapping[str, Group]) -> str | None:
@@ -80,6 +83,41 @@ def _change(net: str, inputs: State) -> Group:
     return {**parameters, f"{net}|#weight": _SUM, f"{net}|#loss": _SUM}
 
 
+def _evaluation(cohort: str, task: Task) -> Iterator[tuple[str, Group]]:
+    """Without replicates, as in a validation round, a net's own counts are all that is asked."""
+    classifiers = classifiers_of(task.nets) if task.replicates else ()
+    for net in dict.fromkeys((*task.nets, *classifiers)):
+        group = _counts(f"{cohort}|{net}", net, task.replicates)
+        if net in classifiers:
+            group = {**group, **_subgroups(f"{cohort}|{net}", task.replicates)}
+        yield f"{cohort}|{net}", group
+    if classifiers:
+        yield f"{cohort}|pairs", _pairs(f"{cohort}|pairs", len(classifiers))
+        yield f"{cohort}|readers", _readers(f"{cohort}|readers", len(classifiers), task.replicates)
+
+
+def _subgroups(prefix: str, replicates: int) -> Group:
+    return {
+        f"{prefix}|groups": Spec((1 + replicates, len(CELLS), 2), torch.int32),
+        f"{prefix}|withheld": Spec((len(SUBGROUPS),), torch.int64),
+        f"{prefix}|own": Spec((2,), torch.int64),
+    }
+
+
+def _pairs(prefix: str, classifiers: int) -> Group:
+    return {f"{prefix}|right": Spec((classifiers, classifiers, 2, 2), torch.int64)}
+
+
+def _readers(prefix: str, classifiers: int, replicates: int) -> Group:
+    types = len(LESION_TYPES)
+    return {
+        f"{prefix}|right": Spec((1 + replicates, len(ENTRIES), 2, 2), torch.int32),
+        f"{prefix}|confusion": Spec((len(ENTRIES), 2, types, types), torch.int64),
+        f"{prefix}|assistance": Spec((len(READERS), 2, 2), torch.int64),
+        f"{prefix}|model": Spec((classifiers, len(READERS), 2, 2, 2), torch.int64),
+    }
+
+
 def _counts(prefix: str, net: str, replicates: int) -> Group:
     rows, k = 1 + replicates, outputs_of(net)
     sides = max(k, 2)  # a binary net has one score and two classes
@@ -88,4 +126,6 @@ def _counts(prefix: str, net: str, replicates: int) -> Group:
         f"{prefix}|scores": Spec((rows, k, 2, COARSE_BINS), torch.int32),
         f"{prefix}|fine": Spec((k, 2, FINE_BINS), torch.int32),
         f"{prefix}|loss": Spec((2,), torch.float64),
+        f"{prefix}|calibration": Spec((1 if k == 1 else k + 1, CALIBRATION_BINS, 3), torch.float64),
+        f"{prefix}|brier": Spec((rows,), torch.float64),
     }

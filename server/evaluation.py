@@ -14,12 +14,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ceus_models.state import State
-from ceus_models.taxonomy import DISEASE_TYPES, LESION_TYPES, STRATEGY_A, outputs_of
+from ceus_models.taxonomy import DISEASE_TYPES, LESION_TYPES, STRATEGY_A, STRATEGY_B, outputs_of
 from server import metrics
+from server.calibration import calibrated
+from server.estimates import interval, number
 from server.metrics import Floats, Ints
 
-INTERVAL = (2.5, 97.5)
-"""Percentiles, as in the study."""
+FLOORS = {"0.90": 0.90, "0.95": 0.95}
+"""Specificities at which sensitivities are given."""
 MACROS = ("specificity", "recall", "precision", "npv", "f1")
 
 
@@ -28,13 +30,16 @@ class Counts:
     """What one net's evaluation on one cohort adds up to; row 0 is the estimate, the others are replicates.
 
     confusion (1+R k k) · scores (1+R s 2 coarse) · fine (s 2 fine), with s = k, or 1 for a binary net ·
-    loss: mean over lesions, class-weighted; None without lesions.
+    loss: mean over lesions, class-weighted; None without lesions · calibration (rows 10 3) [lesions, Σ p, Σ right] and
+    brier (1+R) Σ: see client.scoring; None in a study that was evaluated before they were asked for.
     """
 
     confusion: Ints
     scores: Ints
     fine: Ints
     loss: float | None
+    calibration: Floats | None = None
+    brier: Floats | None = None
 
     @property
     def lesions(self) -> int:
@@ -49,7 +54,7 @@ class Counts:
 
 def classes_of(net: str) -> tuple[str, ...]:
     """Names of a net's classes, in the order of its confusion matrix."""
-    if net == STRATEGY_A:
+    if net in (STRATEGY_A, STRATEGY_B):
         return DISEASE_TYPES
     return LESION_TYPES if outputs_of(net) > 1 else ("negative", "positive")
 
@@ -61,7 +66,8 @@ def counts_of(total: State, cohort: str, net: str) -> Counts | None:
         return None
     confusion, scores, fine = (_ints(total[prefix + name].numpy()) for name in ("confusion", "scores", "fine"))
     summed, weight = total[f"{prefix}loss"].tolist()
-    return Counts(confusion, scores, fine, summed / weight if weight > 0 else None)
+    extra = (total[prefix + name].numpy() if prefix + name in total else None for name in ("calibration", "brier"))
+    return Counts(confusion, scores, fine, summed / weight if weight > 0 else None, *extra)
 
 
 def multi_class(counts: Counts, classes: Sequence[str]) -> dict[str, Any]:
@@ -84,14 +90,19 @@ def multi_class(counts: Counts, classes: Sequence[str]) -> dict[str, Any]:
         c: interval(coarse[:, i], n, float(fine[i])) | {"resolution": number(float(resolution[i]))}
         for i, (c, n) in enumerate(zip(classes, support, strict=True))
     }
-    return result | {
-        "n": counts.lesions,
-        "support": dict(zip(classes, support, strict=True)),
-        "macro_over": [name for name, n in zip(classes, support, strict=True) if n],
-        "loss": counts.loss,
-        "confusion": counts.confusion[0].tolist(),
-        "roc": _curves(counts.fine, classes),
-    }
+    result |= _at_thresholds(counts, classes, support)
+    return (
+        result
+        | calibrated(counts.calibration, counts.brier, counts.confusion.sum((1, 2)), classes)
+        | {
+            "n": counts.lesions,
+            "support": dict(zip(classes, support, strict=True)),
+            "macro_over": [name for name, n in zip(classes, support, strict=True) if n],
+            "loss": counts.loss,
+            "confusion": counts.confusion[0].tolist(),
+            "roc": _curves(counts.fine, classes),
+        }
+    )
 
 
 def binary(counts: Counts) -> dict[str, Any]:
@@ -106,34 +117,45 @@ def binary(counts: Counts) -> dict[str, Any]:
         "sensitivity": interval(rows["recall"][:, 1], counts.lesions),
         "specificity": interval(rows["recall"][:, 0], counts.lesions),
     }
-    return result | {
-        "n": counts.lesions,
-        "negatives": negatives,
-        "positives": positives,
-        "loss": counts.loss,
-        "confusion": counts.confusion[0].tolist(),
-        "roc": _points(*metrics.roc(counts.fine[0])),
+    fine_ap, ap = metrics.average_precision(counts.fine[0]), metrics.average_precision(counts.scores[:, 0])
+    result["average_precision"] = interval(ap, counts.lesions, float(fine_ap))
+    result["sensitivity_at"] = {
+        name: interval(
+            metrics.sensitivity_at(counts.scores[:, 0], floor),
+            positives,
+            float(metrics.sensitivity_at(counts.fine[0], floor)),
+        )
+        for name, floor in FLOORS.items()
     }
+    return (
+        result
+        | calibrated(counts.calibration, counts.brier, counts.confusion.sum((1, 2)))
+        | {
+            "n": counts.lesions,
+            "negatives": negatives,
+            "positives": positives,
+            "loss": counts.loss,
+            "confusion": counts.confusion[0].tolist(),
+            "roc": _points(*metrics.roc(counts.fine[0])),
+        }
+    )
 
 
-def interval(rows: Floats, n: int, value: float | None = None) -> dict[str, float | int | None]:
-    """{value, low, high, n} of a metric. rows (1+R): the estimate, then its replicates.
-
-    value: a better estimate than row 0, by whose difference the replicates are shifted. low and high are null
-    without replicates; everything is null where the metric is not defined.
-    """
-    estimate = float(rows[0]) if value is None else value
-    replicates = rows[1:][~np.isnan(rows[1:])]
-    if np.isnan(estimate) or not len(replicates):
-        return {"value": number(estimate), "low": None, "high": None, "n": n}
-    shifted = np.clip(replicates + (estimate - float(rows[0])), 0.0, 1.0)
-    low, high = np.percentile(shifted, INTERVAL)
-    return {"value": estimate, "low": float(low), "high": float(high), "n": n}
-
-
-def number(value: float) -> float | None:
-    """The number, or None where it is not finite: JSON has no NaN."""
-    return value if np.isfinite(value) else None
+def _at_thresholds(counts: Counts, classes: Sequence[str], support: Sequence[int]) -> dict[str, Any]:
+    """Of each class against the rest: average precision, and sensitivity at fixed specificities."""
+    fine, coarse = metrics.average_precision(counts.fine), metrics.average_precision(counts.scores)
+    found: dict[str, Any] = {
+        "average_precision": {
+            c: interval(coarse[:, i], n, float(fine[i])) for i, (c, n) in enumerate(zip(classes, support, strict=True))
+        },
+        "sensitivity_at": {},
+    }
+    for name, floor in FLOORS.items():
+        fine, coarse = metrics.sensitivity_at(counts.fine, floor), metrics.sensitivity_at(counts.scores, floor)
+        found["sensitivity_at"][name] = {
+            c: interval(coarse[:, i], n, float(fine[i])) for i, (c, n) in enumerate(zip(classes, support, strict=True))
+        }
+    return found
 
 
 def _curves(fine: Ints, classes: Sequence[str]) -> dict[str, dict[str, list[float]]]:

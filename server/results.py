@@ -9,7 +9,8 @@ from itertools import product
 from typing import Any
 
 from ceus_models.state import digest
-from ceus_models.taxonomy import CLINICAL_NAMES, COHORTS, FUSION_NETS, LESION_TYPES, outputs_of
+from ceus_models.taxonomy import CLINICAL_NAMES, COHORTS, FUSION_NETS, LESION_TYPES, classifiers_of, outputs_of
+from server.detailed_results import detailed
 from server.evaluation import binary, classes_of, counts_of, multi_class
 from server.plan import Plan
 from server.progress import Progress
@@ -27,6 +28,7 @@ def results(progress: Progress, plan: Plan) -> dict[str, Any]:
     return {
         "plan": plan.name,
         "plan_digest": plan.digest(),
+        **detailed(progress, plan),
         "cohorts": _cohorts(progress, plan),
         "nets": _nets(progress, plan),
         "statistics": _statistics(progress, plan),
@@ -42,7 +44,8 @@ def _evaluated(progress: Progress, plan: Plan) -> Iterator[tuple[str, str, dict[
     for stage in plan.stages:
         if not isinstance(stage, Evaluate) or stage.name not in progress.totals:
             continue
-        for cohort, net in product(stage.cohorts, expanded(stage.nets)):
+        nets = expanded(stage.nets)
+        for cohort, net in product(stage.cohorts, dict.fromkeys((*nets, *classifiers_of(nets)))):
             counts = counts_of(progress.totals[stage.name], cohort, net)
             if counts is not None:
                 wide = outputs_of(net) > 1

@@ -17,19 +17,17 @@ import torch
 
 from ceus_models.identity import asked_id
 from ceus_models.state import State, finite, net_states, norm
+from ceus_models.subgroups import spans
 from ceus_models.sums import EXACT_BELOW, STEPS
 from ceus_models.typical import ASKED
 from ceus_models.wire import LocalRule, Task, Update
 from server.contract import Group, groups_of, misshapen
+from server.plausible_counts import LARGEST_LOSS, bad_counts
 from server.progress import Progress
 from server.study import Screening
 
 LARGEST_PER_LESION = 2e4
 """Bound on any float sum of a tally, per lesion: above the square of every plausible clinical value."""
-LARGEST_DRAW = 20
-"""Bound on a Poisson(1) weight: one lesion in 1e19 draws more."""
-LARGEST_LOSS = 1e4
-"""Bound on the loss of one lesion, class weight included."""
 
 
 class Verdict(NamedTuple):
@@ -118,7 +116,7 @@ class Gate:
         if self.task.kind == "tally":
             return _bad_tally(update.sums, held)
         if self.task.kind == "evaluate":
-            return _bad_counts(update.sums, held, self.task)
+            return bad_counts(update.sums, held, self.task)
         faults = (self._bad_change(net, change, update.sums, lesions) for net, change in changes.items())
         return next((fault for fault in faults if fault), None)
 
@@ -183,33 +181,9 @@ def _counts_in(what: str, tensor: torch.Tensor) -> torch.Tensor:
     """The entries that count lesions, those of one whole added up so that none exceeds it."""
     if what in ("clinical", "levels", "flow", ASKED):
         return tensor[..., 0].reshape(-1)
+    if what == "groups":
+        return torch.cat([tensor, *(tensor[span].sum().reshape(1) for span in spans().values())])
     if what == "clinical_by_type":
         counts = tensor[..., 0]
         return torch.cat([counts.reshape(-1), counts.sum(-1)])
     return torch.cat([tensor.reshape(-1), tensor.sum(-1).reshape(-1)]) if tensor.ndim else tensor.reshape(1)
-
-
-def _bad_counts(sums: State, held: Mapping[str, int], task: Task) -> str | None:
-    for cohort in task.cohorts:
-        for net in task.nets:
-            prefix = f"{cohort}|{net}|"
-            fault = _bad_evaluation(sums, prefix, held.get(cohort, 0)) if f"{prefix}confusion" in sums else None
-            if fault:
-                return fault
-    return None
-
-
-def _bad_evaluation(sums: State, prefix: str, lesions: int) -> str | None:
-    confusion, scores, fine = (sums[prefix + name].long() for name in ("confusion", "scores", "fine"))
-    if min(int(confusion.min()), int(scores.min()), int(fine.min())) < 0:
-        return f"{prefix}… holds negative counts"
-    rows = confusion.sum((1, 2))
-    if int(rows[0]) > lesions or int(rows.max()) > LARGEST_DRAW * lesions:
-        return f"{prefix}confusion counts {int(rows[0])} lesions, hello said {lesions}"
-    same = (scores.sum((2, 3)) == rows[:, None]).all() and (fine.sum((1, 2)) == rows[0]).all()
-    if not bool(same):
-        return f"{prefix}… counts other lesions in its scores than in its confusion matrix"
-    loss, weight = sums[prefix + "loss"].tolist()
-    if not (0 <= weight <= LARGEST_LOSS * lesions and 0 <= loss <= LARGEST_LOSS * max(weight, 1.0)):
-        return f"{prefix}loss is {loss:g} over weight {weight:g}"
-    return None

@@ -177,8 +177,8 @@ class Evaluate:
         return replace(task, replicates=self.replicates)
 
     def summand(self, update: Update) -> State:
-        """The counts themselves."""
-        return update.sums
+        """The counts; what a site lets be shown as its own is kept apart under its name."""
+        return {f"{update.site}|{n}" if n.endswith("|own") else n: tensor for n, tensor in update.sums.items()}
 
     def absorb(self, progress: Progress, study: Study, total: State, record: Record) -> Progress:
         """Keep the counts under the stage's name."""

@@ -18,13 +18,13 @@ import numpy as np
 
 from ceus_models.failures import ExpectedError
 from ceus_models.seeds import seed_of
+from ceus_models.subgroups import MANUFACTURERS
 from ceus_models.taxonomy import BIOMARKERS, COHORTS, LESION_TYPES
 from sim.margins import apportion
 from sim.study_table import (
     BIOMARKER_SHARES,
     CENTERS,
     LESIONS,
-    MANUFACTURERS,
     TABLE1,
     TOTAL_DEVICES,
     TOTAL_PATIENTS,

@@ -15,7 +15,6 @@ from ceus_models.taxonomy import COHORTS
 TOTAL_PATIENTS = 3342
 TOTAL_DEVICES = 226
 CENTERS = tuple(range(1, 53))
-MANUFACTURERS = ("GE", "Philips", "Siemens", "Canon", "Mindray", "Hitachi", "Samsung", "Esaote", "SuperSonic")
 
 
 @dataclass(frozen=True)

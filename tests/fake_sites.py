@@ -11,11 +11,17 @@ import torch
 from ceus_models.bins import COARSE_BINS, FINE_BINS, bin_of
 from ceus_models.bootstrap import poisson_weights
 from ceus_models.identity import asked_id
+from ceus_models.reading_study import READERS
+from ceus_models.sample import Reading, Sample
 from ceus_models.seeds import seed_of
-from ceus_models.state import net_state
-from ceus_models.taxonomy import BIOMARKERS, CLINICAL, LESION_TYPES, SUBMODELS, outputs_of
+from ceus_models.state import net_state, prefixed
+from ceus_models.subgroups import CELLS, SUBGROUPS, cells_of
+from ceus_models.taxonomy import BIOMARKERS, CLINICAL, LESION_TYPES, SUBMODELS, classifiers_of, outputs_of
 from ceus_models.typical import ASKED, FIGURES
 from ceus_models.wire import Refusal, Task, Update
+from client.readers import reader_counts
+from client.subgrouping import subgroup_counts
+from client.verdicts import Verdicts, paired
 from server.exchange import Answer
 
 
@@ -67,7 +73,9 @@ class FakeSite:
                 tally = tally_of(here) | (figures_of(here) if ASKED in task.inputs else {})
                 sums |= {f"{cohort}|{name}": value for name, value in tally.items()}
             if here and task.kind == "evaluate":
-                sums |= {name: t for net in task.nets for name, t in evaluation_of(here, cohort, net, task).items()}
+                nets = dict.fromkeys((*task.nets, *(classifiers_of(task.nets) if task.replicates else ())))
+                sums |= {name: t for net in nets for name, t in evaluation_of(here, cohort, net, task).items()}
+                sums |= comparisons_of(here, cohort, task) if task.replicates and classifiers_of(task.nets) else {}
         if task.kind == "train":
             sums = {name: t for net in task.nets for name, t in self.trained(net, task).items()}
         asked = [lesion for lesion in self.lesions if lesion.cohort in task.cohorts]
@@ -96,7 +104,9 @@ def target_of(lesion: Lesion, net: str) -> int | None:
         value = lesion.biomarkers[BIOMARKERS.index(name)]
         return None if np.isnan(value) else int(value)
     if group == "disease":
-        return None if lesion.label == 5 else lesion.label if name == "all" else int(LESION_TYPES[lesion.label] == name)
+        if lesion.label == 5:
+            return None
+        return lesion.label if name in ("all", "five") else int(LESION_TYPES[lesion.label] == name)
     return lesion.label
 
 
@@ -119,12 +129,64 @@ def tally_of(lesions: Sequence[Lesion]) -> dict[str, torch.Tensor]:
         ),
         "levels": torch.tensor([n, 0.25 * n, 0.1 * n], dtype=torch.float64),
         "flow": torch.tensor([n, 0.0, 4.0 * n], dtype=torch.float64),
+        "groups": torch.from_numpy(groups_of(lesions)),
     }
 
 
 def figures_of(lesions: Sequence[Lesion]) -> dict[str, torch.Tensor]:
     n = float(len(lesions))
     return {ASKED: torch.tensor([[n, 0.5 * n, 0.3 * n]] * len(FIGURES), dtype=torch.float64)}
+
+
+def as_sample(lesion: Lesion) -> Sample:
+    """What the site's own counting of subgroups and readers looks at."""
+    rng = np.random.default_rng(seed_of("groups", lesion.key))
+    groups = {variable: values[int(rng.integers(len(values)))] for variable, values in SUBGROUPS.items()}
+    readings = tuple(
+        Reading(code, role, assisted, LESION_TYPES[lesion.label if rng.random() < 0.7 else int(rng.integers(6))])
+        for code, role in READERS.items()
+        for assisted in ((False,) if role == "mri" else (False, True))
+        if lesion.cohort == "external_test_c"
+    )
+    nothing = np.zeros((1, 1, 1))
+    return Sample(
+        key=lesion.key,
+        patient=lesion.key,
+        cohort=lesion.cohort,
+        frames=nothing.astype(np.uint8),
+        flow=nothing[None].astype(np.int8),
+        flow_scale=1.0,
+        curve=np.ones(1, np.float32),
+        clinical=np.where(np.arange(len(CLINICAL)) == 3, rng.integers(2), lesion.clinical).astype(np.float32),
+        biomarkers=np.array(lesion.biomarkers, np.float32),
+        label=LESION_TYPES[lesion.label],
+        groups=groups,
+        readings=readings,
+    )
+
+
+def groups_of(lesions: Sequence[Lesion]) -> np.ndarray:
+    """(cells) lesions of each."""
+    counts = np.zeros(len(CELLS), np.int64)
+    for lesion in lesions:
+        counts[list(cells_of(as_sample(lesion)))] += 1
+    return counts
+
+
+def comparisons_of(lesions: Sequence[Lesion], cohort: str, task: Task) -> dict[str, torch.Tensor]:
+    """By the site's own functions; their truth is tested where they are."""
+    samples = [as_sample(lesion) for lesion in lesions]
+    draws = np.stack([poisson_weights(task.seed, lesion.key, task.replicates) for lesion in lesions])
+    found, sums = {}, {}
+    for net in classifiers_of(task.nets):
+        rows = np.array([i for i, lesion in enumerate(lesions) if target_of(lesion, net) is not None], np.int64)
+        if len(rows):
+            right = [probability_of(lesions[i], net, task.round).argmax() == target_of(lesions[i], net) for i in rows]
+            found[net] = Verdicts(rows, np.array(right))
+            sums |= prefixed(subgroup_counts(samples, found[net], draws, 1), f"{cohort}|{net}|")
+    sums[f"{cohort}|pairs|right"] = paired(classifiers_of(task.nets), found)
+    readers = reader_counts(samples, (classifiers_of(task.nets), found), draws, 1)
+    return sums | prefixed(readers, f"{cohort}|readers|")
 
 
 def evaluation_of(lesions: Sequence[Lesion], cohort: str, net: str, task: Task) -> dict[str, torch.Tensor]:
@@ -166,7 +228,15 @@ def counted(targets: np.ndarray, probabilities: np.ndarray, weights: np.ndarray)
             fine[c, positive, fine_at[i, c]] += 1
     right = probabilities[np.arange(n), targets] if k > 1 else np.abs(1 - targets - probabilities[:, 0])
     loss = torch.tensor([float(-np.log(np.clip(right, 1e-9, 1)).sum()), float(n)], dtype=torch.float64)
-    arrays = {"confusion": confusion, "scores": scores, "fine": fine}
+    sure = [] if k == 1 else [(probabilities.max(1), predicted == targets)]
+    calibration = np.zeros((k + len(sure), 10, 3))
+    pairs = [(probabilities[:, c], targets == (c if k > 1 else 1)) for c in range(k)] + sure
+    for row, (p, y) in enumerate(pairs):
+        for i in range(n):
+            calibration[row, max(0, int(np.ceil(p[i] * 10 - 1e-12)) - 1)] += (1, p[i], y[i])
+    missed = np.stack([(p - y) ** 2 for p, y in pairs[:k]]).sum(0)
+    arrays = {"confusion": confusion, "scores": scores, "fine": fine, "calibration": calibration}
+    arrays["brier"] = (weights * missed).sum(1)
     return {name: torch.from_numpy(value) for name, value in arrays.items()} | {"loss": loss}
 
 

@@ -10,13 +10,15 @@ import pytest
 import torch
 from fake_sites import counted
 from sklearn import metrics as sk
+from sklearn.calibration import calibration_curve
 
-from ceus_models.bins import FINE_BINS, bin_of
+from ceus_models.bins import FINE_BINS, bin_of, calibration_bin_of
 from ceus_models.bootstrap import poisson_weights
 from ceus_models.sums import Total
 from ceus_models.taxonomy import LESION_TYPES
 from server import metrics
-from server.evaluation import binary, classes_of, counts_of, interval, multi_class
+from server.estimates import interval
+from server.evaluation import binary, classes_of, counts_of, multi_class
 
 NET, COHORT, REPLICATES = "fusion/DCB", "external_test_c", 1000
 
@@ -171,6 +173,56 @@ def test_a_binary_net():
     assert found["auc"]["low"] == pytest.approx(low, abs=0.01)
     assert found["auc"]["high"] == pytest.approx(high, abs=0.01)
     assert found["loss"] == pytest.approx(sk.log_loss(targets, p), abs=1e-6)
+    assert found["brier"]["value"] == pytest.approx(sk.brier_score_loss(targets, p), abs=1e-6)
+    observed, predicted = calibration_curve(targets, p, n_bins=10)
+    np.testing.assert_allclose(found["calibration"]["observed"], observed, atol=1e-6)
+    np.testing.assert_allclose(found["calibration"]["predicted"], predicted, atol=1e-6)
+    missed = np.square(p - targets)
+    low, high = np.percentile([missed[r].mean() for r in rng.integers(0, 250, (3000, 250))], (2.5, 97.5))
+    assert found["brier"]["low"] == pytest.approx(low, abs=0.01)
+    assert found["brier"]["high"] == pytest.approx(high, abs=0.01)
+
+
+def test_calibration_is_scikit_learns():
+    """The curve, the expected error and Brier's score, to the 2^-24 by which sums are rounded."""
+    for c, name in enumerate(LESION_TYPES):
+        found = FOUND["calibration"]["classes"][name]
+        observed, predicted = calibration_curve(c == TARGETS, PROBABILITIES[:, c], n_bins=10)
+        np.testing.assert_allclose(found["observed"], observed, atol=1e-6)
+        np.testing.assert_allclose(found["predicted"], predicted, atol=1e-6)
+        assert sum(found["n"]) == 300
+    sure, right = PROBABILITIES.max(1), PROBABILITIES.argmax(1) == TARGETS
+    observed, predicted = calibration_curve(right, sure, n_bins=10)
+    found = FOUND["calibration"]["answer"]
+    np.testing.assert_allclose(found["observed"], observed, atol=1e-6)
+    np.testing.assert_allclose(found["predicted"], predicted, atol=1e-6)
+    expected = sum(n * abs(o - p) for n, o, p in zip(found["n"], observed, predicted, strict=True)) / 300
+    assert found["ece"] == pytest.approx(expected, abs=1e-6)
+    each = [sk.brier_score_loss(c == TARGETS, PROBABILITIES[:, c]) for c in range(6)]
+    assert FOUND["brier"]["value"] == pytest.approx(sum(each), abs=1e-6)
+    assert FOUND["brier"]["low"] < FOUND["brier"]["value"] < FOUND["brier"]["high"]
+
+
+@pytest.mark.parametrize("edge", [0.0, 0.1, 0.30000000000000004, 0.5, 0.7, 1.0])
+def test_a_probability_on_an_edge_is_where_scikit_learn_puts_it(edge):
+    p = np.array([edge, 0.05, 0.15, 0.35, 0.65, 0.95])
+    for mark in range(len(p)):
+        observed, _ = calibration_curve(np.arange(len(p)) == mark, p, n_bins=10)
+        bins = calibration_bin_of(p)
+        ours = [np.mean(np.arange(len(p))[bins == b] == mark) for b in np.unique(bins)]
+        np.testing.assert_allclose(ours, observed)
+
+
+def test_average_precision_and_sensitivity_at_a_specificity_are_scikit_learns():
+    for c, name in enumerate(LESION_TYPES):
+        binned = bin_of(PROBABILITIES[:, c], FINE_BINS)
+        found = FOUND["average_precision"][name]["value"]
+        assert found == pytest.approx(sk.average_precision_score(c == TARGETS, binned), abs=1e-12)
+        assert found == pytest.approx(sk.average_precision_score(c == TARGETS, PROBABILITIES[:, c]), abs=0.01)
+        false, true, _ = sk.roc_curve(c == TARGETS, binned, drop_intermediate=False)
+        for floor in ("0.90", "0.95"):
+            expected = true[false <= 1 - float(floor) + 1e-12].max()
+            assert FOUND["sensitivity_at"][floor][name]["value"] == pytest.approx(expected, abs=1e-12)
 
 
 def test_one_class_only_gives_null_and_never_nan():

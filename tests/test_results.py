@@ -6,9 +6,10 @@ import pytest
 import torch
 from fake_sites import federation, probability_of
 
+from ceus_models.reading_study import READERS
 from ceus_models.seeds import seed_of
 from ceus_models.state import digest
-from ceus_models.taxonomy import CLINICAL_NAMES, FUSION_NETS, LESION_TYPES, SUBMODELS
+from ceus_models.taxonomy import CLINICAL_NAMES, FUSION_NETS, LESION_TYPES, STRATEGY_B, SUBMODELS
 from ceus_models.wire import Architecture
 from server.checkpoints import Store
 from server.coordinator import run
@@ -78,7 +79,7 @@ def test_every_metric_of_the_study_is_there(study):
 
 def test_nets_digests_statistics_curves_and_stages(study):
     progress, _, found = study
-    assert set(found["nets"]) == set(SUBMODELS)
+    assert set(found["nets"]) == {*SUBMODELS, STRATEGY_B}
     assert 0 <= found["nets"]["disease/HCC"]["validation"]["auc"]["value"] <= 1
     assert found["digests"] == {net: digest(progress.nets[net]) for net in SUBMODELS + FUSION_NETS}
     assert "age" in found["statistics"]["selected"]
@@ -91,6 +92,25 @@ def test_nets_digests_statistics_curves_and_stages(study):
     ] * 2
     assert list(found["stages"]) == ["hello", "statistics", "submodels", "fusion", "modules", "test"]
     assert all(entry["seconds"] >= 0 and entry["peak_memory_mb"] is None for entry in found["stages"].values())
+
+
+def test_what_goes_beyond_a_nets_own_metrics_is_there(study):
+    """Each is held against scikit-learn, SciPy and pooled rows in tests of its own."""
+    _, link, found = study
+    held = [lesion for site in link.members for lesion in site.lesions if lesion.cohort == "external_test_c"]
+    assert set(found["table1"]) == {"training_a", "validation", "training_b", "internal_test", "external_test_c"}
+    assert sum(found["table1"]["external_test_c"]["sex"].values()) == len(held)
+    assert set(found["table1"]["training_a"]["biomarkers"]) == {"Hep", "GPC3", "CK7", "CK19"}
+    assert [(one["first"], one["second"]) for one in found["pairs"]["all_tests"]][-1] == ("fusion/DB", "fusion/DCB")
+    assert set(found["readers"]) == {"external_test_c"}
+    assert set(found["readers"]["external_test_c"]["readers"]) == set(READERS)
+    assert "assisted" not in found["readers"]["external_test_c"]["readers"]["mri1"]
+    assert set(found["subgroups"]["all_tests"]) == set(FUSION_NETS)
+    assert set(found["subgroups"]["validation"]) == {STRATEGY_B}
+    assert found["misdiagnoses"]["all_tests"]["fusion/DCB"]["malignant_as_benign"]["of"] > 0
+    sites = found["sites"]["external_test_c"]["fusion/DCB"]
+    assert sum(site["n"] for site in sites.values()) == len(held)
+    assert set(sites) == {"site-01", "site-37", "site-50"}
 
 
 def test_a_study_that_has_not_begun_has_results_too():

@@ -3,11 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from ceus_models.subgroups import MANUFACTURERS
 from client.manufacturers import manufacturer_name
 from client.tint import TINTS as KNOWN
 from client.tint import level, named
 from sim.scanner import GOLD_BLUE, GOLD_GREEN, GOLD_LEVELS, MAKERS, TINTS, Caption, compose, layout_of
-from sim.study_table import MANUFACTURERS
 
 CAPTION = Caption("ZHANG WEI", "000123", "2021-03-04", "Hospital 7")
 

@@ -122,6 +122,66 @@ def test_bad_counts_are_named(kind, change, word):
     assert re.search(word, fault), fault
 
 
+SUITE = "external_test_c"
+READ = FakeSite("site-01", lesions_of("site-01", {SUITE: 9}))
+
+
+def judged_suite(change):
+    """The gate's word on two fusion nets' evaluation with replicates, subgroups, pairs and readers."""
+    nets = ("fusion/D", "fusion/DCB")
+    task = task_of("evaluate", nets=nets, cohorts=(SUITE,), inputs={f"{net}|w": torch.ones(2) for net in nets})
+    answer = READ.answer(task)
+    sums = change({n: t.clone() for n, t in answer.sums.items()})
+    gate = Gate(task, Screening(), {"site-01": {SUITE: 9}})
+    return gate.judge("site-01", replace(answer, sums=sums)).fault
+
+
+def at(name, place, value):
+    def change(sums):
+        sums[f"{SUITE}|{name}"][place] = value
+        return sums
+
+    return change
+
+
+def test_an_honest_evaluation_with_readers_passes():
+    assert judged_suite(lambda sums: sums) is None
+    assert judged_suite(lambda s: {n: t for n, t in s.items() if "|readers|" not in n}) is None, (
+        "not every site has reads"
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        (lambda s: {n: t for n, t in s.items() if not n.endswith("DCB|groups")}, "groups is missing"),
+        (lambda s: {**s, "validation|pairs|right": torch.zeros(2, 2, 2, 2)}, "not asked for"),
+        (lambda s: {**s, f"{SUITE}|pairs|right": torch.zeros(2, 2, 2)}, "must be"),
+        (lambda s: {**s, f"{SUITE}|readers|names": torch.zeros(3)}, "not asked for"),
+        (at("fusion/D|calibration", (0, 3, 0), 2.5), "calibration does not count"),
+        (at("fusion/D|calibration", (6, 3, 1), 40.0), "calibration does not count"),
+        (at("fusion/D|calibration", (2, 3, 2), float("nan")), "NaN"),
+        (at("fusion/D|brier", 0, 19.0), "brier reaches 19"),
+        (at("fusion/D|brier", 2, -0.5), "brier"),
+        (at("fusion/DCB|groups", (0, 0, 0), 10), "groups counts other lesions"),
+        (at("fusion/DCB|groups", (3, 5, 1), -1), "groups counts other lesions"),
+        (at("fusion/DCB|withheld", 0, 4), "withheld names more"),
+        (at("fusion/DCB|own", 1, 30), "own is"),
+        (at("pairs|right", (0, 1, 0, 1), 9), "pairs.right does not compare"),
+        (at("pairs|right", (1, 1), 9), "pairs.right does not compare"),
+        (at("readers|right", (0, 0, 0, 0), 8), "right counts other reads"),
+        (at("readers|right", (2, 0, 0, 0), 500), "more reads than 9"),
+        (at("readers|confusion", (0, 0, 0, 0), -1), "right counts other reads"),
+        (at("readers|assistance", (0, 0, 0), 30), "compares more lesions than were read"),
+        (at("readers|model", (1, 7, 1), 1), "compares more lesions than were read"),
+    ],
+)
+def test_bad_comparisons_are_named(change, word):
+    fault = judged_suite(change)
+    assert fault is not None
+    assert re.search(word, fault), fault
+
+
 def test_a_change_is_held_against_the_previous_round_per_local_step():
     """10 lesions in batches of 4 are 3 steps: bound 20 · 0.1 · 3 = 6 per unit weight. The net's own norm is √8."""
 
