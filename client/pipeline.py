@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -20,10 +20,21 @@ from client.tint import TINTS
 from client.trace import Trace, Traced, box_around, traced
 from client.trust import require
 
-__all__ = ["Trace", "examined", "sample_of"]
+__all__ = ["Opened", "Trace", "examined", "followed", "opened", "sample_of", "sampled"]
 
 _BORDER_PX = 16.0
 """Around the part of a pane in which the lesion is searched: no search ends on the rim of what was kept."""
+
+
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """A lesion's clips, whole, and its outline. polygon f64 (n 2): in pane coordinates, px · frame: the outlined one,
+    0-based in the first clip.
+    """
+
+    clips: tuple[Clip, ...]
+    polygon: F64
+    frame: int
 
 
 def sample_of(row: Row, site: SiteConfig, processing: Processing) -> tuple[Sample, Trace]:
@@ -31,7 +42,12 @@ def sample_of(row: Row, site: SiteConfig, processing: Processing) -> tuple[Sampl
 
     Raises ClipError, OutlineError, and UntrustedTrack where the track must be looked at and was not.
     """
-    found = _read(row, site, processing)
+    clips = opened(row, site)
+    return sampled(followed(clips, clips.polygon, row, processing), row, site, processing)
+
+
+def sampled(found: Traced, row: Row, site: SiteConfig, processing: Processing) -> tuple[Sample, Trace]:
+    """The sample of what was found of a row. Raises UntrustedTrack as `sample_of`."""
     require(found.trust, row.track_checked)
     flow, scale = flow_maps(found.frames, processing)
     trace = _with_flow(found.trace, flow, scale)
@@ -55,7 +71,8 @@ def sample_of(row: Row, site: SiteConfig, processing: Processing) -> tuple[Sampl
 
 def examined(row: Row, site: SiteConfig, processing: Processing) -> Traced:
     """What was found of one row, trusted or not, for a quality sheet. Raises ClipError, OutlineError."""
-    found = _read(row, site, processing)
+    clips = opened(row, site)
+    found = followed(clips, clips.polygon, row, processing)
     return replace(found, trace=_with_flow(found.trace, *flow_maps(found.frames, processing)))
 
 
@@ -63,24 +80,32 @@ def _with_flow(trace: Trace, flow: npt.NDArray[np.int8], scale: float) -> Trace:
     return replace(trace, flow=flow.astype(np.float32) * np.float32(scale))
 
 
-def _read(row: Row, site: SiteConfig, processing: Processing) -> Traced:
-    """One clip after the other is read; of several, only the part where the lesion can be is used."""
+def opened(row: Row, site: SiteConfig) -> Opened:
+    """The clips of a row, one after the other. Raises ClipError, OutlineError."""
     screens, tints = screens_for(site, row.manufacturer), {**TINTS, **site.tints}
     outline = read_outline(row.outline.path, row.outline.frame, row.outline.pane)
     clips: list[Clip] = []
-    polygon, part, size = np.zeros((0, 2)), (0, 0, 0, 0), (0, 0)
+    polygon = np.zeros((0, 2))
     for number, spec in enumerate(row.clips, start=1):
         clip = open_clip(spec.path, spec.start_s, row.frame_rate_hz, screens, tints, site.work)
         if number == 1:
-            polygon, size = in_pane(outline, _view(clip)), clip.contrast.shape[1:]
-            part = _search_part(polygon, processing)
+            polygon = in_pane(outline, _view(clip))
             screens = (*screens, *clip.detected)
-        check_size(size, clip, number)
-        clips.append(cut_to(clip, part) if len(row.clips) > 1 else clip)
-        if number == 1:
-            polygon = polygon - np.subtract(clips[0].offset, clip.offset)
-    exam = joined(clips, outline.frame, row.reinjection_s)
-    return traced(exam, polygon, processing, row.timed)
+        clips.append(clip)
+        check_size(clips[0].contrast.shape[1:], clip, number)
+    return Opened(tuple(clips), polygon, outline.frame)
+
+
+def followed(found: Opened, polygon: F64, row: Row, processing: Processing) -> Traced:
+    """What an outline finds in a lesion's clips; of several, only the part where the lesion can be is used.
+
+    polygon f64 (n 2): `found.polygon`, or another outline on the same frame. Raises ClipError.
+    """
+    first = found.clips[0]
+    part = _search_part(polygon, processing)
+    clips = [cut_to(clip, part) for clip in found.clips] if len(found.clips) > 1 else [first]
+    exam = joined(clips, found.frame, row.reinjection_s)
+    return traced(exam, polygon - np.subtract(clips[0].offset, first.offset), processing, row.timed)
 
 
 def _view(clip: Clip) -> View:

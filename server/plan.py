@@ -81,14 +81,26 @@ def load_plan(path: Path) -> Plan:
     Raises PlanError with every fault of it: unknown keys, wrong types, impossible references.
     """
     file = read_plan_file(path)
-    faults = file.repeated() + list(_references(file.values.get("stages")))
-    try:
-        plan = _PLAN.validate_json(file.as_json(), strict=True)
-    except ValidationError as error:
-        raise file.error(faults + [_fault(e) for e in error.errors() if not _echo(e)]) from None
-    if faults:
+    plan, found = plan_of(file.values)
+    faults = [*file.repeated(), *found]
+    if plan is None or faults:
         raise file.error(faults)
     return plan
+
+
+def plan_of(values: Mapping[str, Any]) -> tuple[Plan | None, list[Fault]]:
+    """The plan that plain values mean, None where they have a fault, and every fault."""
+    faults = list(_references(values.get("stages")))
+    try:
+        plan = _PLAN.validate_json(json.dumps(values, default=str), strict=True)  # what JSON has no form for: text
+    except ValidationError as error:
+        return None, faults + faults_of(error)
+    return (None if faults else plan), faults
+
+
+def faults_of(error: ValidationError) -> list[Fault]:
+    """pydantic's errors in our words, each at its place."""
+    return [_fault(each) for each in error.errors() if not _echo(each)]
 
 
 def _echo(error: Any) -> bool:

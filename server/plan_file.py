@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,10 +36,6 @@ class PlanFile:
     def values(self) -> Any:
         """Plain values."""
         return self.document.values
-
-    def as_json(self) -> str:
-        """The values as JSON; what JSON has no form for (a date) becomes text."""
-        return json.dumps(self.values, default=str)
 
     def error(self, faults: Sequence[Fault]) -> PlanError:
         """One error that tells all faults with file and line."""

@@ -25,14 +25,20 @@ from rich.table import Table
 
 from ceus_models.exits import run_cli
 from ceus_models.taxonomy import LESION_TYPES
+from client.progress import shown
 from server.coordinator import Answered, Event, Finished, Started
 from server.plan import load_plan
 from server.publishing import BUNDLE, REPORT, RESULTS
 from server.report.table import print_results
+from sim.arms import Request
 from sim.census import summary
 from sim.centers import split
 from sim.comparison import compare
+from sim.entry import Cell, folder_of
+from sim.experiment import run_experiment
+from sim.experiment_file import experiment_path
 from sim.experiments import Settings, Watcher, publish, read_results, run_study
+from sim.overrides import parsed
 from sim.patients import draw_cases
 from sim.prepare import HOSPITALS, Prepared, simulation_of
 
@@ -78,6 +84,37 @@ def compare_command(plan: PlanFile, out: Out, seed: Seed = 1, workers: Workers =
         found = compare(Settings(plan, out, seed, workers), watcher, _counted(console))
     console.print(_comparison(found["comparison"]))
     _where(console, out)
+
+
+@app.command("experiment")
+def experiment_command(
+    name: Annotated[str, typer.Argument(help="Of a file in configs/experiments, or a file.", show_default=False)],
+    out: Out,
+    plan: Annotated[Path | None, typer.Option(help="In place of the experiment's base plan.")] = None,
+    seed: Seed = 1,
+    workers: Workers = 2,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="PATH=VALUE for every arm, as stages.submodels.rounds=4.")
+    ] = None,
+) -> None:
+    """One of the study's experiments on the hospitals of a run; what is finished of it is not done again."""
+    console = Console()
+
+    @contextmanager
+    def watch(label: str) -> Iterator[Watcher]:
+        console.print(f"[bold]{label}[/bold]")
+        with _display(console) as watcher:
+            yield watcher
+
+    entry = run_experiment(name, Request(out, plan, seed, workers, parsed(settings or []), watch, shown))
+    table = Table(*entry.columns, title=entry.title)
+    for row in entry.rows:
+        table.add_row(
+            *("–" if cell is None else f"{cell:.3f}" if isinstance(cell, float) else str(cell) for cell in row)
+        )
+    console.print(table)
+    console.print(entry.finding, soft_wrap=True)
+    console.print(f"files: {folder_of(out, experiment_path(name).stem)}", soft_wrap=True)
 
 
 @app.command("report")
@@ -162,6 +199,10 @@ def _comparison(found: Mapping[str, Any]) -> Table:
         values += [max(alone), fmean(alone)] if alone else []
         table.add_row(cohort, *(f"{value:.3f}" for value in values))
     return table
+
+
+def _cell(value: Cell) -> str:
+    return "–" if value is None else f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
 def _where(console: Console, out: Path) -> None:

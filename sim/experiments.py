@@ -23,7 +23,8 @@ from server.report.page import report_html
 from server.results import results
 from sim.engine import MemoryLink
 from sim.meter import Meter
-from sim.prepare import Hospitals, Prepared, prepare, simulation_of
+from sim.prepare import Hospitals, Prepared, prepare, simulation_of, site_name
+from sim.presence import Attendance
 from sim.processes import run_processes
 from sim.sites import HospitalOpener
 
@@ -69,13 +70,20 @@ def run_study(settings: Settings, watcher: Watcher) -> dict[str, Any]:
 
 
 def publish(found: dict[str, Any], out: Path) -> dict[str, Any]:
-    """Write `results.json` and `report.html`, with the comparison if one was made; the results."""
+    """Write `results.json` and `report.html`, with the comparison and the experiments that were made; the results."""
+    made = {path.parent.name: json.loads(path.read_text(encoding="utf-8"))["entry"] for path in _made(out)}
+    if made:
+        found["experiments"] = made
     comparison = out / COMPARISON
     if comparison.exists():
         found["comparison"] = json.loads(comparison.read_text(encoding="utf-8"))
     write_whole(out / RESULTS, json.dumps(found, indent=1, allow_nan=False).encode(), PUBLIC)
     write_whole(out / REPORT, report_html(found).encode(), PUBLIC)
     return found
+
+
+def _made(out: Path) -> list[Path]:
+    return sorted(out.glob("experiments/*/result.json"))
 
 
 def read_results(out: Path) -> dict[str, Any]:
@@ -105,7 +113,11 @@ def _walk(plan: Plan, hospitals: Hospitals, settings: Settings, meter: Meter, wa
             meter.stage(event.stage)
         watcher.event(event)
 
+    simulation = simulation_of(plan.simulation)
+    away = {site_name(center) for center in simulation.without}
     if settings.link == "processes":
+        if away or simulation.present < 1:
+            raise ExpectedError("simulation.present and .without belong to the link in memory; leave --link out")
         run_processes(settings.plan, settings.out, settings.seed, hospitals.folders, on_event)
         progress = store.latest(plan.digest(), settings.seed)
         if progress is None:
@@ -113,7 +125,7 @@ def _walk(plan: Plan, hospitals: Hospitals, settings: Settings, meter: Meter, wa
         return progress
     costs = {site: float(made.read) for site, made in hospitals.prepared.items()}
     with MemoryLink(costs, HospitalOpener(hospitals.folders, plan.processing), settings.workers) as link:
-        return run(plan, link, store, settings.seed, on_event)
+        return run(plan, Attendance(link, simulation.present, away), store, settings.seed, on_event)
 
 
 def _found(progress: Progress, plan: Plan, settings: Settings) -> dict[str, Any]:

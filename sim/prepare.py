@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import cv2
+from annotated_types import Gt, Le
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked
 
@@ -29,11 +30,17 @@ TRUTH = "truth"
 
 @checked(frozen=True, config=ConfigDict(extra="forbid"))
 class Simulation:
-    """lesions: per cohort, or the study's own · centers: who takes part · phantom: how much video a lesion has."""
+    """lesions: per cohort, or the study's own · centers: who takes part · phantom: how much video a lesion has ·
+    seed: of the hospitals, None = the run's · present: share of the centers that are there in a round of training ·
+    without: centers whose hospitals exist and that are never connected.
+    """
 
     lesions: Mapping[str, int] | Literal["paper"]
     centers: tuple[int, ...] | Literal["all"] = "all"
     phantom: PhantomSettings = field(default_factory=PhantomSettings)
+    seed: int | None = None
+    present: Annotated[float, Gt(0), Le(1)] = 1.0
+    without: tuple[int, ...] = ()
 
 
 _SIMULATION = TypeAdapter(Simulation)
@@ -88,11 +95,9 @@ def prepare(
 
     tell: called with each hospital when it is ready, and with the number of lesions of the study.
     """
-    centers = None if simulation.centers == "all" else simulation.centers
-    cases = draw_cases(split(simulation.lesions, centers), seed)
-    by_center: dict[int, list[Case]] = {}
-    for case in cases:
-        by_center.setdefault(case.center, []).append(case)
+    seed = seed if simulation.seed is None else simulation.seed
+    by_center = cases_of(simulation, seed)
+    lesions = sum(map(len, by_center.values()))
     largest_first = sorted(by_center, key=lambda center: (-len(by_center[center]), center))
     jobs = [_Job(out, by_center[center], simulation.phantom, processing, seed) for center in largest_first]
     ready: dict[str, Prepared] = {}
@@ -100,9 +105,18 @@ def prepare(
         for future in as_completed([processes.submit(job.run) for job in jobs]):
             made = future.result()
             ready[made.site] = made
-            tell(made, len(cases))
+            tell(made, lesions)
     names = sorted(ready)
     return Hospitals({name: out / HOSPITALS / name for name in names}, {name: ready[name] for name in names})
+
+
+def cases_of(simulation: Simulation, seed: int) -> dict[int, list[Case]]:
+    """The lesions of every center that has some."""
+    centers = None if simulation.centers == "all" else simulation.centers
+    by_center: dict[int, list[Case]] = {}
+    for case in draw_cases(split(simulation.lesions, centers), seed):
+        by_center.setdefault(case.center, []).append(case)
+    return by_center
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,123 @@
+"""Experiments that train: one run of the plan an arm and seed, on the same hospitals, and what it scored."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from ceus_models.failures import ExpectedError
+from ceus_models.whole_files import PUBLIC, write_whole
+from server.checkpoints import Store
+from server.metrics import Ints
+from server.plan import Plan, load_plan
+from server.publishing import RESULTS
+from sim.experiment_file import Sets, Variant
+from sim.experiments import Settings, Watcher, read_results, run_study
+from sim.overrides import overridden
+from sim.paired import confusions
+from sim.shared_hospitals import Shared
+
+PLAN_FILE = "plan.yaml"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the command line says. out: the run's folder · plan: in place of the experiment's base, None = that ·
+    seed: of the hospitals, and of training where the experiment names no seeds · sets: settings of all arms ·
+    watch: shows one run, by its label · counted: shows a count, by its name.
+    """
+
+    out: Path
+    plan: Path | None
+    seed: int
+    workers: int
+    sets: Sets
+    watch: Callable[[str], AbstractContextManager[Watcher]]
+    counted: Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
+
+    def base(self, named: str) -> Path:
+        """The plan file that arms vary."""
+        return Path(named) if self.plan is None else self.plan
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A finished arm. out: its run's folder, with plan.yaml unless it is the run that the experiment belongs to."""
+
+    label: str
+    seed: int
+    plan: Plan
+    out: Path
+
+    def confusion(self, shown: str, cohort: str) -> Ints | None:
+        """(1+R k k) on a cohort, from the sums of its evaluation; None where no site had a lesion."""
+        progress = Store(self.out).latest(self.plan.digest(), self.seed)
+        if progress is None:
+            raise ExpectedError(f"{self.out} holds no checkpoint; start the same command again")
+        return confusions(progress.totals, shown, cohort)
+
+
+def run_arms(variants: Sequence[Variant], seeds: Sequence[int], folder: Path, request: Request) -> list[list[Ran]]:
+    """Every arm at every seed, unless it is there already: a list of arms, each a list over seeds.
+
+    folder: of the experiment; each run has a folder of its own in it, named by label, seed and the plan's digest.
+    Raises ExpectedError where the run's folder holds hospitals of another plan or seed.
+    """
+    shared = Shared(request.out, request.seed)
+    for variant in variants:
+        shared.require(variant.plan)
+    with request.watch("hospitals") as watcher:
+        shared.ready(variants[0].plan, request.workers, watcher.hospital)
+    found: list[list[Ran]] = [[] for _ in variants]
+    for seed in seeds:
+        for index, variant in enumerate(variants):
+            found[index].append(_ran(_seeded(variant, seed, request.seed), seed, folder, (shared, request)))
+    return found
+
+
+def _ran(variant: Variant, seed: int, folder: Path, means: tuple[Shared, Request]) -> Ran:
+    (shared, request), label, plan = means, variant.arm.label, variant.plan
+    out = folder / "arms" / f"{_slug(label)}-seed{seed}-{plan.digest()[:8]}"
+    for place in (request.out, out):
+        if _finished(place, plan, seed):
+            return Ran(label, seed, plan, place)
+    shared.lend(out, plan.processing)
+    text = yaml.safe_dump(variant.values, sort_keys=False, allow_unicode=True)
+    write_whole(out / PLAN_FILE, text.encode(), PUBLIC)
+    if load_plan(out / PLAN_FILE).digest() != plan.digest():
+        raise ExpectedError(f"{out / PLAN_FILE} does not say what the arm {label!r} means; report this")
+    with request.watch(f"{label}, seed {seed}") as watcher:
+        run_study(Settings(out / PLAN_FILE, out, seed, request.workers), watcher)
+    return Ran(label, seed, plan, out)
+
+
+def _seeded(variant: Variant, seed: int, hospitals: int) -> Variant:
+    """The variant whose hospitals stay those of the run where training has another seed."""
+    if seed == hospitals:
+        return variant
+    simulation: Mapping[str, object] = {**variant.plan.simulation, "seed": hospitals}
+    values = overridden(variant.values, (), {"simulation.seed": hospitals})
+    return replace(variant, values=values, plan=replace(variant.plan, simulation=simulation))
+
+
+def _finished(out: Path, plan: Plan, seed: int) -> bool:
+    if not (out / RESULTS).exists():
+        return False
+    found = read_results(out)
+    return bool(found.get("plan_digest") == plan.digest() and found.get("seed") == seed)
+
+
+def _slug(label: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", label.lower()).strip("-") or "arm"
+
+
+def pooled(found: Sequence[Ints | None]) -> Ints | None:
+    """The counts of several cohorts together."""
+    known = [confusion for confusion in found if confusion is not None]
+    return np.sum(known, axis=0, dtype=np.int64) if known else None

@@ -1,0 +1,56 @@
+"""The fusion models of a finished run beside each other, from the sums of its evaluation; nothing is asked again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ceus_models.failures import ExpectedError
+from server.checkpoints import Store
+from server.pools import POOLS
+from sim.arm_table import ALL, Scored, Shown, entry_of
+from sim.entry import Entry
+from sim.experiment_file import Models
+from sim.experiments import read_results
+from sim.paired import confusions
+
+
+def four_models(experiment: Models, run: Path) -> Entry:
+    """Raises ExpectedError where the run has no checkpoint, or evaluated none of the models on these cohorts."""
+    results = read_results(run)
+    progress = Store(run).latest(str(results["plan_digest"]), int(results["seed"]))
+    if progress is None:
+        raise ExpectedError(f"{run} has no checkpoint; copy the whole run, or finish it there")
+    scored = [
+        Scored(
+            name,
+            {cohort: [confusions(progress.totals, f"fusion/{name}", cohort)] for cohort in experiment.cohorts},
+            p=_tested(results, name, experiment),
+        )
+        for name in experiment.models
+    ]
+    _require_some(scored, run)
+    shown = Shown(experiment.title, experiment.metric, "", 1, experiment.claim)
+    return replace(entry_of(scored, shown), details={"cohorts": list(experiment.cohorts)})
+
+
+def _tested(results: Mapping[str, Any], name: str, experiment: Models) -> dict[str, float]:
+    """p against the first model by cohort, and over all of them, where the run counted the pairs."""
+    wanted = {f"fusion/{name}", f"fusion/{experiment.models[0]}"}
+    places = {cohort: cohort for cohort in experiment.cohorts}
+    if set(experiment.cohorts) == set(POOLS["all_tests"]):
+        places["all_tests"] = ALL
+    return {
+        shown: float(pair["p"])
+        for place, shown in places.items()
+        for pair in results.get("pairs", {}).get(place, [])
+        if {pair["first"], pair["second"]} == wanted
+    }
+
+
+def _require_some(scored: Sequence[Scored], run: Path) -> None:
+    bare = [arm.label for arm in scored if not any(seeds[0] is not None for seeds in arm.counts.values())]
+    if bare:
+        raise ExpectedError(f"{run} did not evaluate model {bare[0]} on these cohorts; its plan must")
