@@ -1,49 +1,61 @@
-"""What a fault costs a real federation: seconds to detect it, seconds until answers come again, rounds asked anew.
+"""What a fault costs a real federation: seconds to detect it, seconds until it is made good, rounds asked anew.
 
-Coordinator, front door and sites are processes with TLS and node keys; each fault is a SIGKILL (or, for a hang, a
-SIGSTOP) at the moment when a round has begun. Run: `python -m benchmarks.faults` (needs nginx; some ten minutes).
+    python -m benchmarks.faults [--out FILE]
+
+Coordinator, front door and three sites are processes with TLS and node keys, on made-up samples; each fault is a
+SIGKILL (for a hang a SIGSTOP) as soon as a round has begun, and the next one waits until the last is made good. The run
+must end with the numbers of a run in memory. Needs nginx; six to ten minutes.
 """
 
 from __future__ import annotations
 
-import os
 import signal
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 import yaml
 
-from benchmarks.real_federation import ROOT, Federation, command, wait
+from benchmarks.made_sites import digests_in_memory, digests_of_run, made_site
+from benchmarks.measuring import arguments, publish, quiet
+from benchmarks.real_federation import ROOT, Federation, here, wait
+from ceus_models.enrolment import now
+from ceus_models.failures import ExpectedError
 from ceus_models.process_tree import Fleet
+from server.federation import load_federation
+from server.home import Home
+from server.plan import load_plan
+from server.roster import control_of
 
 SEED = 3
 CENTERS = (1, 2, 37, 50)
+SITES = (1, 2, 3)
 ONLY_THERE = {51: "external_test_a", 52: "external_test_b"}
-LONGEST_S = 420.0
+LONGEST_S = 300.0
+STUCK_S = 90.0
+
+Noticed = Callable[[Federation, float], float | None]
 
 
 @dataclass(frozen=True)
 class Fault:
-    """name: for the table · stage, kind, round: the round in which it happens · strike: does it, and gives the moment
-    at which its own side noticed it, None where nobody there can.
+    """name: for the table · strike: does it · noticed: when somebody's program did, None as long as nobody has ·
+    sites: whose next counted answer is the end of it, "" for anybody's.
     """
 
     name: str
-    stage: str
-    kind: str
-    round: int
-    strike: Callable[[Federation], Callable[[], float | None]]
+    strike: Callable[[Federation], None]
+    noticed: Noticed
+    site: str = ""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """detected, recovered: seconds from the fault; recovered when an answer came, or a round began, after it · rounds:
-    begun again.
-    """
+    """detected, recovered: seconds from the fault · rounds: begun again."""
 
     name: str
     detected: float | None
@@ -63,117 +75,175 @@ def small_plan(path: Path, centers: Sequence[int] = CENTERS) -> Path:
     return path
 
 
-def killed(program: str, site: str = "") -> Callable[[Federation], Callable[[], float | None]]:
-    """SIGKILL of one process; its supervisor starts it again and says so."""
+def tiny_plan(path: Path, rounds: int, every: int = 0) -> Path:
+    """Rounds of one tiny net and nothing else. every: rounds between two validations, 0 for none."""
+    plan = yaml.safe_load((ROOT / "configs" / "plan.smoke.yaml").read_text())
+    train = {"stage": "train", "name": "one", "nets": ["disease/HCC"], "cohorts": ["training_a"], "rounds": rounds}
+    train |= {"rule": {"batch_size": 4, "learning_rate": 0.01}} | ({"validate": {"every": every}} if every else {})
+    del plan["simulation"]
+    plan |= {"name": "tiny", "stages": [{"stage": "hello"}, {"stage": "statistics"}, train]}
+    plan["architecture"] |= {"width": 2, "hidden": 4}
+    path.write_text(yaml.safe_dump(plan))
+    return path
 
-    def strike(federation: Federation) -> Callable[[], float | None]:
-        for pid in federation.pids(program, federation.sites.get(site)):
-            os.kill(pid, signal.SIGKILL)
-        begun, who = time.time(), site or "up"
-        return lambda: next(
-            (e["at"] for e in federation.events(who) if e["event"] in ("ended", "restarted") and e["at"] >= begun), None
-        )
+
+def killed(what: str, site: str = "", stop: bool = False) -> Callable[[Federation], None]:
+    """SIGKILL of a process of that kind (or SIGSTOP); its supervisor starts it again."""
+
+    def strike(federation: Federation) -> None:
+        for process in federation.kinds(federation.sites.get(site, federation.study)).get(what, []):
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(signal.SIGSTOP if stop else signal.SIGKILL)
 
     return strike
 
 
-def server_app(federation: Federation) -> Callable[[], float | None]:
-    """SIGKILL of the ServerApp's process, which the launcher notices."""
-    begun = time.time()
-    for pid in federation.pids("flower-superexec"):
-        for child in psutil.Process(pid).children(recursive=True):
-            child.kill()
-    return lambda: next((e["at"] for e in federation.events("up") if e["event"] == "run" and e["at"] >= begun), None)
-
-
-def whole(name: str) -> Callable[[Federation], Callable[[], float | None]]:
+def whole(name: str) -> Callable[[Federation], None]:
     """SIGKILL of a service with all that it started; the operator, or systemd, starts it again by the same command."""
 
-    def strike(federation: Federation) -> Callable[[], float | None]:
+    def strike(federation: Federation) -> None:
+        if name == "nginx":
+            federation.fleet.stop(name)
+            return federation.open_front()
         folder = federation.sites.get(name, federation.study)
-        for pid in federation.pids("client.serving" if name in federation.sites else "ceus-coordinator up", folder):
-            os.kill(pid, signal.SIGKILL)
-        begun = time.time()
-        wait(lambda: not federation.pids("", folder) or time.time() > begun + 20, 25, f"{name} has ended")
+        killed("serve" if name in federation.sites else "up", name)(federation)
+        wait(lambda: set(federation.kinds(folder)) <= {"front door"}, 30, f"{name} has ended")
         if name in federation.sites:
-            federation.serve(name, ready=False)
-        else:
-            federation.up()
-        return lambda: None
+            return federation.serve(name, ready=False)
+        return federation.up()
 
     return strike
+
+
+def by_supervisor(who: str) -> Noticed:
+    """A service tells that a process ended, or that it was started anew."""
+
+    def noticed(federation: Federation, begun: float) -> float | None:
+        told = (e for e in federation.events(who) if e["event"] in ("ended", "restarted") and e["at"] >= begun)
+        return next((float(e["at"]) for e in told), None)
+
+    return noticed
+
+
+def by_launcher(federation: Federation, begun: float) -> float | None:
+    """`up` tells that the run's process died."""
+    told = (e for e in federation.events("up") if e["event"] == "run" and e["at"] >= begun)
+    return next((float(e["at"]) for e in told if e["phase"] == "waiting"), None)
+
+
+def by_absence(site: str) -> Noticed:
+    """The coordinator lists the site as not connected."""
+
+    def noticed(federation: Federation, begun: float) -> float | None:
+        home = Home(federation.study)
+        with suppress(ExpectedError), control_of(home, load_federation(home.federation), now()) as control:
+            return None if site in control.online() else time.time()
+        return None
+
+    return noticed
+
+
+def by_nobody(federation: Federation, begun: float) -> float | None:
+    """Its supervisor is the machine's own (systemd, Docker), which notices at once and is not measured here."""
+    return begun
 
 
 FAULTS: tuple[Fault, ...] = (
-    Fault("SuperLink killed", "submodels", "train", 1, killed("server.superlink")),
-    Fault("ServerApp killed", "submodels", "train", 2, server_app),
-    Fault("site's worker killed", "submodels", "evaluate", 2, killed("client.worker", "site-01")),
-    Fault("`up` killed, started again", "fusion", "train", 1, whole("up")),
-    Fault("site's runner killed", "fusion", "train", 2, killed("client.runner", "site-37")),
-    Fault("SuperExec killed", "modules", "evaluate", 0, killed("flower-superexec")),
-    Fault("site killed, started again", "test", "evaluate", 0, whole("site-50")),
+    Fault("SuperLink killed", killed("SuperLink"), by_supervisor("up")),
+    Fault("ServerApp killed", killed("ServerApp"), by_launcher),
+    Fault("SuperExec killed", killed("SuperExec"), by_supervisor("up")),
+    Fault("`up` killed, started again", whole("up"), by_nobody),
+    Fault("front door ended, started again", whole("nginx"), by_nobody),
+    Fault("site's worker killed", killed("worker", "site-01"), by_supervisor("site-01"), "site-01"),
+    Fault("site's runner killed", killed("runner", "site-02"), by_supervisor("site-02"), "site-02"),
+    Fault("site's worker hangs", killed("worker", "site-03", stop=True), by_supervisor("site-03"), "site-03"),
+    Fault("site's node killed", killed("node", "site-01"), by_supervisor("site-01"), "site-01"),
+    Fault("site killed, started again", whole("site-02"), by_absence("site-02"), "site-02"),
 )
+ROUNDS = 2 * len(FAULTS) + 2
 
 
-def disturbed(federation: Federation, faults: Sequence[Fault] = FAULTS) -> list[Cost]:
-    """Run the plan with every fault in its round; what each cost. Raises AssertionError if the run does not end."""
-    command("ceus-coordinator", "run", federation.study, "--detach")
-    costs = []
-    for fault in faults:
-        wait(lambda fault=fault: _begun(federation, fault), LONGEST_S, f"the round of {fault.name}")
-        begun, rounds = time.time(), _started(federation, fault)
-        noticed = fault.strike(federation)
-        wait(lambda begun=begun: _goes_on(federation, begun), LONGEST_S, f"an answer after: {fault.name}")
-        recovered = _goes_on(federation, begun) or time.time()
-        moment = noticed()
-        detected = None if moment is None else moment - begun
-        costs.append(Cost(fault.name, detected, recovered - begun, _started(federation, fault) - rounds))
-    wait(lambda: federation.state()["phase"] in ("done", "failed", "stopped"), LONGEST_S, "the end of the run")
-    return costs
+def disturbed(federation: Federation, faults: Sequence[Fault] = FAULTS) -> Iterator[Cost]:
+    """Every fault in a round of its own, and what it cost. Raises AssertionError where one is not made good in time."""
+    federation.order()
+    for number, fault in enumerate(faults):
+        wait(lambda wanted=2 * number + 1: _begun(federation) >= wanted, LONGEST_S, f"the round of {fault.name}")
+        begun, before = time.time(), _again(federation)
+        fault.strike(federation)
+        detected, recovered = _watched(federation, fault, begun)
+        yield Cost(fault.name, detected, recovered, _again(federation) - before)
 
 
-def _begun(federation: Federation, fault: Fault) -> bool:
-    return _started(federation, fault) > 0
+def _watched(federation: Federation, fault: Fault, begun: float) -> tuple[float | None, float]:
+    """Seconds until it was noticed, and until the answer after it."""
+    noticed: float | None = None
+    end = time.monotonic() + LONGEST_S
+    while (answered := _answered(federation, fault.site, begun)) is None:
+        assert time.monotonic() < end, f"no answer within {LONGEST_S} s after: {fault.name}"
+        noticed = noticed or fault.noticed(federation, begun)
+        time.sleep(0.3)
+    noticed = noticed or fault.noticed(federation, begun)
+    return None if noticed is None else noticed - begun, answered - begun
 
 
-def _started(federation: Federation, fault: Fault) -> int:
-    wanted = (fault.stage, fault.kind, fault.round)
-    return sum((e["stage"], e["kind"], e["round"]) == wanted for e in federation.told() if e["event"] == "Started")
+def _rounds(federation: Federation) -> list[int]:
+    return [e["round"] for e in federation.told() if e["event"] == "Started" and e["kind"] == "train"]
 
 
-def _goes_on(federation: Federation, begun: float) -> float | None:
+def _begun(federation: Federation) -> int:
+    return max(_rounds(federation), default=0)
+
+
+def _again(federation: Federation) -> int:
+    rounds = _rounds(federation)
+    return len(rounds) - len(set(rounds))
+
+
+def _answered(federation: Federation, site: str, begun: float) -> float | None:
     """When the first answer after the fault was counted."""
-    later = (e for e in federation.told() if e["event"] == "Answered" and e["at"] > begun + 0.5)
-    return next((e["at"] for e in later if e["fate"] in ("counted", "idle")), None)
+    later = (e for e in federation.told() if e["event"] == "Answered" and e["at"] > begun and e["fate"] == "counted")
+    return next((float(e["at"]) for e in later if site in ("", e["site"])), None)
 
 
-def made(scratch: Path, fleet: Fleet) -> Federation:
-    """Four hospitals of the smoke plan, enrolled, approved and running."""
-    plan = small_plan(scratch / "plan.yaml")
-    command("ceus-sim", "run", plan, "--out", scratch / "memory", "--seed", SEED, "--workers", 2)
-    hospitals = sorted((scratch / "memory" / "hospitals").iterdir())
-    federation = Federation(scratch / "study", {h.name: h for h in hospitals}, fleet)
-    federation.join_all(plan, SEED)
-    federation.up()
-    federation.open_front()
-    federation.serve_all()
-    return federation
+@contextmanager
+def tiny_federation(scratch: Path, plan: Path, sites: Sequence[int]) -> Iterator[Federation]:
+    """Sites with made-up samples, enrolled, approved and running."""
+    processing = load_plan(plan).processing
+    held = {"training_a": 8, "validation": 4}
+    folders = {f"site-{n:02d}": made_site(scratch / f"site-{n:02d}", n, held, processing) for n in sites}
+    with Fleet(scratch / "logs") as fleet:
+        federation = Federation(scratch / "study", folders, fleet, here)
+        federation.begin(plan, SEED)
+        yield federation
 
 
-def table(costs: Sequence[Cost]) -> str:
-    """As docs/benchmarks.md has it."""
-    rows = ["| fault | detected after, s | answers again after, s | rounds begun again |", "|---|---|---|---|"]
-    for cost in costs:
-        noticed = "–" if cost.detected is None else f"{cost.detected:.1f}"
-        rows.append(f"| {cost.name} | {noticed} | {cost.recovered:.1f} | {cost.rounds} |")
-    return "\n".join(rows)
+HEAD = ("fault", "detected after, s", "made good after, s", "rounds begun again")
+
+
+def shown(cost: Cost) -> tuple[str, ...]:
+    """A row of the table."""
+    noticed = "–" if cost.detected is None else f"{cost.detected:.1f}"
+    return (cost.name, noticed, f"{cost.recovered:.1f}", str(cost.rounds))
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory(prefix="ceus-faults-") as scratch, Fleet(Path(scratch) / "logs") as fleet:
-        federation = made(Path(scratch), fleet)
-        print(table(disturbed(federation)))
-        print(f"the run is {federation.state()['phase']}")
+    """All faults in one run."""
+    given = arguments(__doc__)
+    quiet()
+    rows = []
+    with tempfile.TemporaryDirectory(prefix="ceus-faults-") as folder:
+        scratch = Path(folder)
+        plan = tiny_plan(scratch / "plan.yaml", ROUNDS)
+        with tiny_federation(scratch, plan, SITES) as federation:
+            for cost in disturbed(federation):
+                rows.append(shown(cost))
+                print(*rows[-1], sep=" | ", flush=True)
+            phase = federation.wait_over(LONGEST_S)
+        loaded = load_plan(plan)
+        same = digests_of_run(loaded, federation.study / "run", SEED) == digests_in_memory(
+            loaded, federation.sites, SEED, scratch / "memory"
+        )
+    publish(f"the run is {phase}; its numbers are the memory run's: {same}", HEAD, rows, given.out)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -10,18 +11,22 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+import client.cli
+import server.cli
+from ceus_models.exits import exit_code
 from ceus_models.process_tree import Fleet
 
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+_APPS = {"ceus-coordinator": server.cli.app, "ceus-site": client.cli.app}
 ENVIRONMENT = {
     **os.environ,
     "PYTHONPATH": str(ROOT),
@@ -34,6 +39,15 @@ ENVIRONMENT = {
 def command(name: str, *arguments: object, code: int = 0) -> str:
     """One command to its end; what it said."""
     return _said([BIN / name, *arguments], code)
+
+
+def here(name: str, *arguments: object) -> str:
+    """The same command in this process: no start, which costs seconds of a processor."""
+    told = io.StringIO()
+    with redirect_stdout(told), redirect_stderr(told):
+        code = exit_code(_APPS[name], [str(argument) for argument in arguments])
+    assert code == 0, f"{name} {arguments}: {code}\n{told.getvalue()}"
+    return told.getvalue()
 
 
 def _said(words: Sequence[object], code: int = 0) -> str:
@@ -59,19 +73,30 @@ def wait(ready: Callable[[], object], seconds: float, what: str) -> None:
 
 
 COORDINATOR = "coordinator"
+_SIGNS = {
+    "server.superlink": "SuperLink",
+    "flower-superexec": "SuperExec",
+    "ceus-coordinator up": "up",
+    "nginx": "front door",
+    "client.serving": "serve",
+    "client.worker": "worker",
+    "client.node": "node",
+    "client.runner": "runner",
+}
 
 
 @dataclass
 class Federation:
     """study: the coordinator's folder · sites: hospitals' folders by name · fleet: the long-lived commands.
 
-    address: of the front door · within: what stands before the commands of a site, or of COORDINATOR, where it has a
-    network of its own · proxies: HTTPS_PROXY of a site.
+    call: how the short commands are run · address: of the front door · within: what stands before the commands of a
+    site, or of COORDINATOR, where it has a network of its own · proxies: HTTPS_PROXY of a site.
     """
 
     study: Path
     sites: dict[str, Path]
     fleet: Fleet
+    call: Callable[..., str] = command
     address: str = "localhost"
     within: Mapping[str, Sequence[str]] = field(default_factory=dict)
     proxies: Mapping[str, str] = field(default_factory=dict)
@@ -81,23 +106,23 @@ class Federation:
     def found(self, plan: Path, seed: int) -> str:
         """From nothing to a federation; its id."""
         self.front, self.superlink = ports(2)
-        command("ceus-coordinator", "init", self.study)
+        self.call("ceus-coordinator", "init", self.study)
         listed = ", ".join(sorted(self.sites))
         (self.study / "federation.yaml").write_text(
             f"schema: 1\nname: lab\naddress: {self.address}:{self.front}\nsuperlink_port: {self.superlink}\n"
             f"seed: {seed}\nsites: [{listed}]\n"
         )
         shutil.copyfile(plan, self.study / "plan.yaml")
-        said = command("ceus-coordinator", "init", self.study)
+        said = self.call("ceus-coordinator", "init", self.study)
         return " ".join(said.split()).partition("federation: ")[2].split()[0]
 
     def enrol(self, name: str, identity: str) -> None:
         """From a hospital's folder to a site that has approved the study."""
         folder = self.sites[name]
-        command("ceus-site", "keys", folder, "--federation", identity, "--site", name)
-        command("ceus-coordinator", "enrol", self.study, folder / "courier" / "request.json", "--yes")
-        command("ceus-site", "join", folder, self.study / "kits" / f"{name}.kit.json")
-        command("ceus-site", "approve", folder, self.study / "study" / "bundle.fab", "--yes")
+        self.call("ceus-site", "keys", folder, "--federation", identity, "--site", name)
+        self.call("ceus-coordinator", "enrol", self.study, folder / "courier" / "request.json", "--yes")
+        self.call("ceus-site", "join", folder, self.study / "kits" / f"{name}.kit.json")
+        self.call("ceus-site", "approve", folder, self.study / "study" / "bundle.fab", "--yes")
 
     def join_all(self, plan: Path, seed: int) -> None:
         """From nothing to sites that have all approved the study, of which none remembers a run in memory."""
@@ -150,6 +175,15 @@ class Federation:
         lines = log.read_text().splitlines() if log.exists() else []
         return [json.loads(line) for line in lines if line.startswith("{")]
 
+    def order(self) -> None:
+        """Have the study run, or go on, without following it."""
+        self.call("ceus-coordinator", "run", self.study, "--detach")
+
+    def wait_over(self, seconds: float) -> str:
+        """The phase in which the run ended."""
+        wait(lambda: self.state()["phase"] in ("done", "failed", "stopped"), seconds, "the end of the run")
+        return str(self.state()["phase"])
+
     def status(self) -> dict[str, Any]:
         words = [*self.within.get(COORDINATOR, ()), BIN / "ceus-coordinator", "status", self.study, "--json"]
         found = json.loads(_said(words))
@@ -171,6 +205,27 @@ class Federation:
     def stop(self, name: str) -> None:
         """End a long-lived command as an operator does."""
         self.fleet.stop(name)
+
+    def begin(self, plan: Path, seed: int) -> None:
+        """Found it, let all sites join, and start everything."""
+        self.join_all(plan, seed)
+        self.up()
+        self.open_front()
+        self.serve_all()
+
+    def kinds(self, folder: Path) -> dict[str, list[psutil.Process]]:
+        """What runs of one side, by what it is. folder: the study's, or a site's."""
+        found: dict[str, list[psutil.Process]] = {}
+        for pid in self.pids("", folder):
+            with suppress(psutil.Error):
+                process = psutil.Process(pid)
+                words = " ".join(process.cmdline())
+                for what in (what for sign, what in _SIGNS.items() if sign in words):
+                    found.setdefault(what, []).append(process)
+        for executor in found.get("SuperExec", []):  # the command line of its child names no folder
+            with suppress(psutil.Error):
+                found.setdefault("ServerApp", []).extend(executor.children(recursive=True))
+        return {what: processes for what, processes in found.items() if processes}
 
     def told(self) -> list[dict[str, Any]]:
         """The run's events so far, with their times."""

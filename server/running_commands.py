@@ -22,6 +22,7 @@ from server.coordinator import Answered, Event, Finished, Started
 from server.daemon import check_complete, front_fault, nginx_program, run_daemon
 from server.enrolment_commands import Folder
 from server.federation import Federation, load_federation
+from server.gauges import exposition
 from server.health import check_health, require_up
 from server.home import Home
 from server.journal import Journal
@@ -101,7 +102,13 @@ def stop_command(
     _out().print(f"{state.phase}: {escape(state.cause)}" if state.cause else state.phase, soft_wrap=True)
 
 
-def status_command(folder: Folder, as_machine: AsJson = False) -> None:
+def status_command(
+    folder: Folder,
+    as_machine: AsJson = False,
+    as_gauges: Annotated[
+        bool, typer.Option("--prometheus", help="Gauges, for node_exporter's textfile collector.")
+    ] = False,
+) -> None:
     """Show every site, certificate and round: who is enrolled, connected, asked, counted, and who is not, and why."""
     home, federation = _opened(folder)
     moment = now()
@@ -111,7 +118,9 @@ def status_command(folder: Folder, as_machine: AsJson = False) -> None:
         with control_of(home, federation, moment) as control:
             online = control.online()
     seen = overview(home, locks.is_held(home.up_lock), online, [line.name for line in valid.sites])
-    if as_machine:
+    if as_gauges:
+        typer.echo(exposition(seen, valid), nl=False)
+    elif as_machine:
         typer.echo(json.dumps(seen.as_json(valid), indent=2, ensure_ascii=False))
     else:
         print_status(seen, valid, _out())

@@ -12,16 +12,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 import pytest
 from connect_proxy import PASSWORD, USER
 
-from benchmarks.faults import SEED, small_plan
+from benchmarks.faults import SEED
 from benchmarks.lossy_network import Line, Network, network, possible
-from benchmarks.real_federation import COORDINATOR, ENVIRONMENT, NGINX, Federation, command, wait
+from benchmarks.made_sites import digests_in_memory, digests_of_run, held_by, made_site
+from benchmarks.real_federation import COORDINATOR, ENVIRONMENT, NGINX, ROOT, Federation, command, here, wait
 from ceus_models.process_tree import Fleet
+from server.plan import load_plan
 
 pytestmark = [
     pytest.mark.slow,
@@ -29,6 +30,7 @@ pytestmark = [
     pytest.mark.skipif(NGINX is None, reason="needs nginx (Debian: nginx-light)"),
     pytest.mark.skipif(not possible(), reason="needs Linux, root, iproute2 and /dev/net/tun"),
 ]
+PLAN, LESIONS = ROOT / "configs" / "plan.smoke.yaml", 6
 CENTERS = (1, 2, 3, 37, 38, 50, 51, 52)
 NAMES = tuple(f"site-{number:02d}" for number in CENTERS)
 FENCED = ("site-02", "site-50")
@@ -42,7 +44,7 @@ class Away:
 
     federation: Federation
     net: Network
-    digests: Any
+    digests: dict[str, str]
 
     def through(self, names: Sequence[str]) -> None:
         """These sites use the proxy, the others do not."""
@@ -62,31 +64,26 @@ class Away:
 @pytest.fixture(scope="module")
 def away(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Away]:
     scratch = tmp_path_factory.mktemp("away")
-    plan = small_plan(scratch / "plan.yaml", CENTERS)
-    command("ceus-sim", "run", plan, "--out", scratch / "memory", "--seed", SEED, "--workers", 2)
-    hospitals = {folder.name: folder for folder in sorted((scratch / "memory" / "hospitals").iterdir())}
-    assert tuple(hospitals) == NAMES
+    plan = load_plan(PLAN)
+    centers = dict(zip(NAMES, CENTERS, strict=True))
+    hospitals = {n: made_site(scratch / n, c, held_by(c, LESIONS), plan.processing) for n, c in centers.items()}
     fenced = {name: [PROXY] for name in FENCED}
     with ExitStack() as stack:
         line = Line(DELAY_S, LOSS, SEED, fenced)
         net = stack.enter_context(network([COORDINATOR, PROXY, *NAMES], line))
         fleet = stack.enter_context(Fleet(scratch / "logs"))
         within = {name: net.within(name) for name in (COORDINATOR, *NAMES)}
-        made = Federation(scratch / "study", hospitals, fleet, net.addresses[COORDINATOR], within)
-        made.join_all(plan, SEED)
+        made = Federation(scratch / "study", hospitals, fleet, here, net.addresses[COORDINATOR], within)
+        made.join_all(PLAN, SEED)
         made.up()
         made.open_front()
         ask = [sys.executable, str(Path(__file__).parent / "connect_proxy.py"), "0.0.0.0", str(PROXY_PORT)]
         fleet.start(PROXY, [*net.within(PROXY), *ask, f"{made.address}:{made.front}"], ENVIRONMENT)
-        yield Away(made, net, digests(scratch / "memory"))
+        yield Away(made, net, digests_in_memory(plan, hospitals, SEED, scratch / "memory"))
         for name in (*NAMES, "up"):
             made.stop(name)
     print(net.counts)
     assert net.counts["lost"] > 0
-
-
-def digests(folder: Path) -> Any:
-    return json.loads((folder / "results.json").read_text())["digests"]
 
 
 def ran(away: Away) -> None:
@@ -94,7 +91,8 @@ def ran(away: Away) -> None:
     made = away.federation
     made.serve_all()
     assert "done; report:" in command("ceus-coordinator", "run", made.study)
-    assert digests(made.study / "run") == away.digests
+    assert digests_of_run(load_plan(PLAN), made.study / "run", SEED) == away.digests
+    assert len(away.digests) == 13
     found = made.status()
     assert {site["name"]: site["connected"] for site in found["sites"]} == dict.fromkeys(NAMES, True)
     rounds = found["run"]["rounds"]

@@ -10,9 +10,24 @@ from typing import Any
 
 import pytest
 
-from benchmarks.faults import FAULTS, SEED, disturbed, small_plan, table
+from benchmarks import many_sites
+from benchmarks.faults import (
+    FAULTS,
+    LONGEST_S,
+    ROUNDS,
+    SEED,
+    SITES,
+    STUCK_S,
+    disturbed,
+    shown,
+    small_plan,
+    tiny_federation,
+    tiny_plan,
+)
+from benchmarks.made_sites import digests_in_memory, digests_of_run
 from benchmarks.real_federation import NGINX, Federation, command
 from ceus_models.process_tree import Fleet
+from server.plan import load_plan
 
 pytestmark = [
     pytest.mark.slow,
@@ -78,14 +93,24 @@ def test_what_a_site_audited_is_what_the_coordinators_mirror_says(federation: Fe
         assert set(answers) | set(asked) <= mirror
 
 
-def test_whatever_is_killed_the_numbers_stay_the_same(federation: Federation, in_memory: Path) -> None:
-    """SuperLink, ServerApp, SuperExec, `up`, a worker, a runner, a whole site: one after the other, in one run."""
-    federation.forget_run()
-    costs = disturbed(federation)
-    print(table(costs))
-    assert federation.state()["phase"] == "done", federation.state()
-    command("ceus-coordinator", "report", federation.study)
-    assert digests(federation.study / "run") == digests(in_memory / "run")
+def test_whatever_is_killed_the_numbers_stay_the_same(tmp_path: Path) -> None:
+    """SuperLink, ServerApp, SuperExec, `up`, front door, worker, runner, node, a whole site: one after the other."""
+    plan = tiny_plan(tmp_path / "plan.yaml", ROUNDS)
+    with tiny_federation(tmp_path, plan, SITES) as federation:
+        costs = []
+        for cost in disturbed(federation):
+            print(*shown(cost), sep=" | ", flush=True)
+            costs.append(cost)
+        assert federation.wait_over(LONGEST_S) == "done", federation.state()
+    loaded = load_plan(plan)
+    memory = digests_in_memory(loaded, federation.sites, SEED, tmp_path / "memory")
+    assert digests_of_run(loaded, federation.study / "run", SEED) == memory
     assert [cost.name for cost in costs] == [fault.name for fault in FAULTS]
     assert all(cost.rounds <= 1 for cost in costs), "at most the round in flight is repeated"
-    assert all(cost.detected is None or cost.detected < 60 for cost in costs)
+    assert all(cost.detected is not None and cost.detected < STUCK_S for cost in costs)
+
+
+def test_twelve_sites_walk_the_smoke_plan_to_the_numbers_of_the_run_in_memory(tmp_path: Path) -> None:
+    found = many_sites.walk(tmp_path, many_sites.CENTERS)
+    print(many_sites.row(found))
+    assert (found.sites, found.same, found.counted) == (12, True, True)
