@@ -278,10 +278,12 @@ def memory_mb(count: int) -> float:
     ours, theirs = context.Pipe()
     process = context.Process(target=_held, args=(count, theirs))
     process.start()
-    found = float(ours.recv()) if ours.poll(600) else math.nan
-    process.join(10)
-    process.kill()
-    return found
+    theirs.close()  # else the end of the child would not be seen
+    try:
+        return float(ours.recv()) if ours.poll(600) else math.nan
+    finally:
+        process.join(10)
+        process.kill()
 
 
 def _held(count: int, pipe: multiprocessing.connection.Connection) -> None:
@@ -299,6 +301,7 @@ def main() -> None:
     quiet()
     carried = paper_bytes()
     walked = walk(given.sites, given.rounds, carried["sub-models, training"])
+    memory = {count: memory_mb(count) for count in (4, 13, 26, 52)}
     whole = [(r.seconds, s) for r, s in zip(walked.records, walked.slowest, strict=True) if not r.lost]
     over = [seconds - slowest for seconds, slowest in whole]
     rows: list[tuple[str, object]] = [
@@ -311,7 +314,7 @@ def main() -> None:
         ("of that beyond the slowest site", f"{statistics.median(over):.1f} s, at most {max(over):.1f} s"),
         ("longest round with a lost site", f"{max((r.seconds for r in walked.records if r.lost), default=0):.0f} s"),
         *((f"bytes a round and site, {what}", f"{size / 1e6:,.2f} MB") for what, size in carried.items()),
-        *((f"coordinator's peak, {count} sites", f"{memory_mb(count):.0f} MB") for count in (4, 13, 26, 52)),
+        *((f"coordinator's peak, {count} sites", f"{size:.0f} MB") for count, size in memory.items()),
     ]
     publish("distant sites, in made-up time", HEAD, rows, given.out)
 

@@ -153,7 +153,7 @@ class Federation:
         for name in self.sites:
             self.serve(name, ready=False)
         for name in self.sites:
-            wait(lambda name=name: any(e["event"] == "serving" for e in self.events(name)), 240, f"{name} serving")
+            wait(lambda name=name: any(e["event"] == "serving" for e in self.events(name)), 900, f"{name} serving")
 
     def forget_run(self) -> None:
         """A new study on the same folders: the run and what the sites remember of it are gone."""

@@ -19,6 +19,8 @@ from client.courier import FrameError, WorkerTooSlowError, WorkerUnreachableErro
 
 _MARGIN_S = 5.0  # what is left of a message's time for the way back
 _SHORTEST_S = 1.0
+PATIENCE_S = 60.0
+"""So long a worker may take to start: a message that came meanwhile need not be sent again."""
 
 _CODES: dict[type[BaseException], tuple[CourierError, str]] = {
     WorkerUnreachableError: (CourierError.NO_WORKER, "the site's worker cannot be reached"),
@@ -49,7 +51,7 @@ def name(message: Message, context: Context) -> Message:
 
 def _carried(message: Message, context: Context) -> bytes:
     timeout = max(message.metadata.ttl - _MARGIN_S, _SHORTEST_S)  # not by its date: the site's clock may be wrong
-    return ask(Path(_setting(context, "socket")), from_record(message.content), timeout)
+    return ask(Path(_setting(context, "socket")), from_record(message.content), timeout, PATIENCE_S)
 
 
 def _setting(context: Context, key: str) -> str:

@@ -28,7 +28,7 @@ MESSAGE, NOTICE = 0, 1
 _MARK = b"CEUS"
 _HEADER = struct.Struct("<4sHHQ")
 _PIECE_BYTES = 1 << 20
-_QUEUE_PAUSE_S = 0.05
+_QUEUE_PAUSE_S, _START_PAUSE_S = 0.05, 0.2
 _LONGEST_LINE = 4096
 
 
@@ -51,12 +51,13 @@ class Frame(NamedTuple):
     data: bytearray
 
 
-def ask(socket_path: Path, data: bytes, timeout: float) -> bytes:
+def ask(socket_path: Path, data: bytes, timeout: float, patience: float = 0.0) -> bytes:
     """The worker's answer to `data`, within `timeout` seconds in all.
 
+    patience: seconds to wait for a worker that does not listen, because its service starts it anew.
     Raises WorkerUnreachableError, WorkerTooSlowError or FrameError (all are ExpectedError).
     """
-    return _exchanged(socket_path, MESSAGE, data, timeout)
+    return _exchanged(socket_path, MESSAGE, data, timeout, patience)
 
 
 def notify(socket_path: Path, reason: str, timeout: float) -> None:
@@ -82,11 +83,12 @@ def ask_condition(socket_path: Path, timeout: float = 5.0) -> dict[str, Any]:
         ) from None
 
 
-def _exchanged(socket_path: Path, kind: int, data: bytes, timeout: float) -> bytes:
+def _exchanged(socket_path: Path, kind: int, data: bytes, timeout: float, patience: float = 0.0) -> bytes:
     end = time.monotonic() + timeout
+    patient_until = min(end, time.monotonic() + patience)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         try:
-            _connect(connection, socket_path, end)
+            _connect(connection, socket_path, end, patient_until)
             with suppress(ConnectionError):  # a worker that refuses a frame answers before it hangs up
                 send_frame(connection, [data], end, kind)
             return bytes(receive_frame(connection, end).data)
@@ -96,14 +98,18 @@ def _exchanged(socket_path: Path, kind: int, data: bytes, timeout: float) -> byt
             raise WorkerUnreachableError("the worker cannot be reached: start it again, or read its log") from None
 
 
-def _connect(connection: socket.socket, socket_path: Path, end: float) -> None:
-    """Waits while the worker's queue is full, which a Unix socket with a time-out tells at once."""
+def _connect(connection: socket.socket, socket_path: Path, end: float, patient_until: float) -> None:
+    """Waits while the worker's queue is full, which a Unix socket with a time-out tells at once, or nobody listens."""
     while True:
         _bound(connection, end, math.inf)
         try:
             return connection.connect(str(socket_path))
         except BlockingIOError:
             time.sleep(_QUEUE_PAUSE_S)
+        except (FileNotFoundError, ConnectionRefusedError):
+            if time.monotonic() + _START_PAUSE_S > patient_until:
+                raise
+            time.sleep(_START_PAUSE_S)
 
 
 def header(length: int, version: int = FRAMING, kind: int = MESSAGE) -> bytes:

@@ -79,6 +79,31 @@ def test_nobody_listens(folder: Path) -> None:
         ask(folder / "absent.sock", b"x", 5.0)
 
 
+def test_a_worker_that_is_being_started_is_waited_for(folder: Path) -> None:
+    """Its service starts it anew: the socket of the one before is still there, and refuses."""
+    path = folder / "w.sock"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as dead:
+        dead.bind(str(path))
+    started = threading.Event()
+
+    def late() -> None:
+        started.wait(10)
+        path.unlink()
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
+            server.bind(str(path))
+            server.listen()
+            with server.accept()[0] as connection:
+                echo(connection)
+
+    thread = threading.Thread(target=late)
+    thread.start()
+    with pytest.raises(WorkerUnreachableError):
+        ask(path, b"x", 5.0, patience=0.3)
+    started.set()
+    assert ask(path, b"x", 20.0, patience=15.0) == b"<x>"
+    thread.join(10)
+
+
 def test_a_worker_that_hangs_up_is_unreachable_not_an_empty_answer(worker: Callable[[Talk], Path]) -> None:
     def half(connection: socket.socket) -> None:
         receive_frame(connection, soon())
@@ -146,7 +171,10 @@ def test_the_app_tells_its_name_without_a_worker() -> None:
     ],
     ids=["no worker", "no socket named", "no message"],
 )
-def test_an_error_has_a_code_and_words_of_ours(content: RecordDict, config: dict[str, str], code: CourierError) -> None:
+def test_an_error_has_a_code_and_words_of_ours(
+    content: RecordDict, config: dict[str, str], code: CourierError, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client.app, "PATIENCE_S", 0.0)
     reply = called(TASK_QUERY, content, **config)
     assert reply.error.code == code
     assert "secret" not in reply.error.reason
