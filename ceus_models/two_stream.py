@@ -181,6 +181,19 @@ def prepare(samples: Sequence[Sample], normaliser: Normaliser, device: torch.dev
     return level, flow.to(torch.float32) * (px / normaliser.flow_sd).reshape(-1, 1, 1, 1, 1)
 
 
+def flipped(frames: Tensor, flow: Tensor, turned: Tensor) -> tuple[Tensor, Tensor]:
+    """Frames (b t 1 h w) and flow (b n 2 h w) of each lesion turned left to right and top to bottom as `turned` says.
+
+    turned (b 2), bool: across, down. A velocity changes its sign along the axis that is turned.
+    """
+    for axis, (dim, signs) in enumerate(((-1, (-1.0, 1.0)), (-2, (1.0, -1.0)))):
+        chosen = turned[:, axis].reshape(-1, 1, 1, 1, 1)
+        sign = torch.tensor(signs, device=flow.device).reshape(1, 1, 2, 1, 1)
+        frames = torch.where(chosen, frames.flip(dim), frames)
+        flow = torch.where(chosen, flow.flip(dim) * sign, flow)
+    return frames, flow
+
+
 def load_imagenet(branch: Branch, path: Path) -> list[str]:
     """Put torchvision's ImageNet weights (a .safetensors file) into a branch's backbone; the names set.
 

@@ -18,7 +18,11 @@ _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 @checked(frozen=True, config=_STRICT)
 class LocalRule:
-    """The numbers of local training, which a site's policy can cap."""
+    """The numbers of local training, which a site's policy can cap.
+
+    flip: each time a sub-model sees a lesion in training, its pictures are flipped left to right and top to bottom at
+    random.
+    """
 
     epochs: int = 1
     batch_size: int = 8
@@ -29,6 +33,7 @@ class LocalRule:
     proximal_mu: float = 0.0
     clip: float | None = None
     precision: Literal["float32", "bfloat16"] = "float32"
+    flip: bool = False
 
     def __post_init__(self) -> None:
         """Raises ValueError for numbers that cannot train."""

@@ -130,6 +130,18 @@ def test_batches_derive_from_seed_stage_and_round(change: dict, place: Place) ->
     assert not same(trained("disease/HCC", asked, cases, place), trained("disease/HCC", other, cases, place))
 
 
+@pytest.mark.parametrize("net", ["disease/HCC", "fusion/D"])
+def test_flips_are_drawn_from_the_seed_and_leave_batches_and_fusion_alone(net: str, place: Place) -> None:
+    cases = lesions(9)
+
+    def under(flip: bool, **change: int) -> Trained:
+        asked = task("train", (net,), rule=LocalRule(batch_size=4, flip=flip), **change)
+        return trained(net, with_submodels(asked) if net.startswith("fusion") else asked, cases, place)
+
+    assert same(under(True), under(True))
+    assert same(under(True), under(False)) == net.startswith("fusion")
+
+
 def test_sites_shuffle_apart(tmp_path) -> None:
     asked = task("train", ("disease/HCC",), rule=LocalRule(batch_size=2))
     a, b = (trained("disease/HCC", asked, lesions(9), Place(n, SiteMemory(tmp_path))) for n in ("a", "b"))

@@ -13,7 +13,16 @@ from toy_lesions import TINY, lesion, lesions, recipe
 from ceus_models.failures import ExpectedError
 from ceus_models.nets import build, initial_state, loaded, measure_statistics, scores, target_of
 from ceus_models.taxonomy import NETS, outputs_of
-from ceus_models.two_stream import Backbone, Branch, TwoStream, load_imagenet, local_names, prepare, weighted
+from ceus_models.two_stream import (
+    Backbone,
+    Branch,
+    TwoStream,
+    flipped,
+    load_imagenet,
+    local_names,
+    prepare,
+    weighted,
+)
 from ceus_models.wire import Architecture
 
 CPU = torch.device("cpu")
@@ -127,6 +136,21 @@ def test_prepare_is_in_units_of_the_normaliser() -> None:
     assert flow.shape == (1, 3, 2, 16, 16)
     assert float(frames[0, 2, 0, 3, 4]) == pytest.approx((one.frames[2, 3, 4] / 255 - 0.4) / 0.2, rel=1e-5)
     assert float(flow[0, 1, 1, 3, 4]) == pytest.approx(one.flow[1, 1, 3, 4] * 0.04 / 1.5, rel=1e-5)
+
+
+def test_flipping_turns_velocities_with_the_pictures() -> None:
+    """A point at row 1, column 0 of a picture of 3 x 4, which moves 2 px right and 5 px down."""
+    frames, flow = torch.zeros(4, 1, 1, 3, 4), torch.zeros(4, 1, 2, 3, 4)
+    frames[:, 0, 0, 0, 0] = 7.0
+    flow[:, 0, :, 0, 0] = torch.tensor([2.0, 5.0])
+    turned = torch.tensor([[False, False], [True, False], [False, True], [True, True]])
+    seen, moved = flipped(frames, flow, turned)
+    expected = [(0, 0, [2, 5]), (0, 3, [-2, 5]), (2, 0, [2, -5]), (2, 3, [-2, -5])]
+    for case, (row, column, velocity) in enumerate(expected):
+        assert seen[case, 0, 0, row, column] == 7.0
+        assert moved[case, 0, :, row, column].tolist() == velocity
+    assert float(seen.sum()) == 4 * 7.0
+    assert float(moved.abs().sum()) == 4 * (2.0 + 5.0)
 
 
 @pytest.mark.parametrize("net", NETS)
