@@ -22,11 +22,12 @@ from annotated_types import Gt, Lt
 from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from ceus_models.failures import ExpectedError
 from ceus_models.fusion import fusion_inputs
 from ceus_models.model_card import model_card
-from ceus_models.nets import CPU, Loaded, loaded, measure_statistics, probabilities, scores
+from ceus_models.nets import CPU, Answers, Loaded, answers, loaded, measure_statistics, probabilities
 from ceus_models.processing import Processing
 from ceus_models.sample import Sample
 from ceus_models.seal import SEAL_FILE, BrokenSeal, seal, sealed
@@ -77,7 +78,7 @@ class Bundle:
 
     def submodels(self, samples: Sequence[Sample]) -> npt.NDArray[np.float32]:
         """(n 9) probabilities of the sub-models, in the order of SUBMODELS."""
-        return np.concatenate([self._scores(net, samples) for net in SUBMODELS], axis=1).astype(np.float32)
+        return np.concatenate([self.ask(net, samples).final for net in SUBMODELS], axis=1).astype(np.float32)
 
     def predict(self, samples: Sequence[Sample], net: str = "fusion/DCB") -> npt.NDArray[np.float64]:
         """(n k) probabilities of one net: six types for a fusion net, five for strategy A, one for a binary net.
@@ -85,11 +86,24 @@ class Bundle:
         Raises ExpectedError for a net that the bundle lacks.
         """
         if net not in FUSION_NETS:
-            return self._scores(net, samples)
-        features = fusion_inputs(net, self.submodels(samples), samples, self.recipe).to(self.device)
-        kept = loaded(net, self.recipe, self._state(net), None, self.device)
+            return self.ask(net, samples).final
+        return self.fuse(net, self.submodels(samples), samples)
+
+    def ask(self, net: str, samples: Sequence[Sample]) -> Answers:
+        """What a two-stream net and its branches say. Raises ExpectedError for a net that the bundle lacks."""
+        return answers(self.module(net, samples).module, samples, self.recipe)
+
+    def fuse(
+        self, net: str, probabilities_of_submodels: npt.NDArray[np.float32], samples: Sequence[Sample]
+    ) -> npt.NDArray[np.float64]:
+        """(n 6) of a fusion net over what the sub-models (n 9) said. Raises ExpectedError as `predict`."""
+        features = fusion_inputs(net, probabilities_of_submodels, samples, self.recipe).to(self.device)
         with torch.inference_mode():
-            return probabilities(kept.module(features))
+            return probabilities(self.fusion(net)(features))
+
+    def fusion(self, net: str) -> nn.Module:
+        """A fusion net; valid until the next net is asked for in this thread."""
+        return loaded(net, self.recipe, self._state(net), None, self.device).module
 
     def module(self, net: str, samples: Sequence[Sample]) -> Loaded:
         """A two-stream net, ready for these lesions; valid until the next one is asked for in this thread."""
@@ -97,9 +111,6 @@ class Bundle:
         if kept.local:  # local statistics never left the sites, so these lesions must tell
             measure_statistics(kept.module, samples, self.recipe)
         return kept
-
-    def _scores(self, net: str, samples: Sequence[Sample]) -> npt.NDArray[np.float64]:
-        return scores(self.module(net, samples).module, samples, self.recipe)
 
     def _state(self, net: str) -> State:
         if net not in self.nets:

@@ -10,6 +10,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -119,8 +120,24 @@ def loaded(net: str, recipe: Recipe, state: State, local: State | None, device: 
     return kept
 
 
+class Answers(NamedTuple):
+    """What a two-stream net says of n lesions. final, spatial, temporal (n k): probabilities, of both branches and of
+    each, k = 1 for a binary net · spatial_weight (n): the spatial branch's share in the final one, 0-1.
+    """
+
+    final: npt.NDArray[np.float64]
+    spatial: npt.NDArray[np.float64]
+    temporal: npt.NDArray[np.float64]
+    spatial_weight: npt.NDArray[np.float64]
+
+
 def scores(module: nn.Module, samples: Sequence[Sample], recipe: Recipe) -> npt.NDArray[np.float64]:
     """Probabilities of a two-stream net for some lesions: (n k), k = 1 for a binary net."""
+    return answers(module, samples, recipe).final
+
+
+def answers(module: nn.Module, samples: Sequence[Sample], recipe: Recipe) -> Answers:
+    """The same with what each branch says. Raises ValueError where there are no lesions."""
     if not samples:
         raise ValueError("probabilities of no lesions were asked for")
     device = next(module.parameters()).device
@@ -130,8 +147,9 @@ def scores(module: nn.Module, samples: Sequence[Sample], recipe: Recipe) -> npt.
         for start in range(0, len(samples), PREDICT_BATCH):
             frames, flow = prepare(samples[start : start + PREDICT_BATCH], recipe.normaliser, device)
             output: Output = module(frames, flow)
-            batches.append(probabilities(output.final))
-    return np.concatenate(batches)
+            by_part = map(probabilities, (output.final, output.spatial, output.temporal))
+            batches.append((*by_part, output.branch_weight.to(CPU, torch.float64).numpy()))
+    return Answers(*map(np.concatenate, zip(*batches, strict=True)))
 
 
 def measure_statistics(module: nn.Module, samples: Sequence[Sample], recipe: Recipe) -> None:

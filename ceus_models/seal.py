@@ -1,7 +1,8 @@
 """Digests of the files of a folder in a file of its own, so that a byte that is lost or changed anywhere is named.
 
-The list has the form of `sha256sum`, which can check it too; a comment at its end holds the list's own digest. It finds
-damage and mix-ups, not a forger, who would write a new list: against one the fingerprint is compared by another way.
+The list has the form of `sha256sum`, which can check it too; a comment at its end holds the list's own digest. It
+finds damage and mix-ups, not a forger, who would write a new list: against one the fingerprint is compared by another
+way.
 """
 
 from __future__ import annotations
