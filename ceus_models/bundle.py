@@ -98,8 +98,9 @@ class Bundle:
     ) -> npt.NDArray[np.float64]:
         """(n 6) of a fusion net over what the sub-models (n 9) said. Raises ExpectedError as `predict`."""
         features = fusion_inputs(net, probabilities_of_submodels, samples, self.recipe).to(self.device)
+        module = self.fusion(net)  # made within, its tensors could never be filled again
         with torch.inference_mode():
-            return probabilities(self.fusion(net)(features))
+            return probabilities(module(features))
 
     def fusion(self, net: str) -> nn.Module:
         """A fusion net; valid until the next net is asked for in this thread."""

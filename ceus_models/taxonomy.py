@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 LESION_TYPES = ("HCC", "HM", "ICC", "HH", "HA", "OT")
-"""Hepatocellular carcinoma, hepatic metastasis, intrahepatic cholangiocarcinoma, hemangioma, abscess, other."""
+TYPE_WORDS: Mapping[str, str] = {
+    "HCC": "hepatocellular carcinoma",
+    "HM": "hepatic metastasis",
+    "ICC": "intrahepatic cholangiocarcinoma",
+    "HH": "hepatic hemangioma",
+    "HA": "hepatic abscess",
+    "OT": "other",
+}
 DISEASE_TYPES = LESION_TYPES[:5]
 """The types that sub-models are trained for: training A holds no OT."""
 MALIGNANT_TYPES = ("HCC", "HM", "ICC")
@@ -49,6 +56,10 @@ class Variable:
     def transformed(self, value: float) -> float:
         """The value that the nets see: natural logarithm for skewed laboratory values, else the value itself."""
         return math.log(max(value, self.low)) if self.transform == "log" else float(value)
+
+    def restored(self, value: float) -> float:
+        """The value in `unit` behind one that the nets see."""
+        return math.exp(value) if self.transform == "log" else value
 
 
 # Plausible ranges and units: reference ranges of the laboratories widened to what liver patients show.

@@ -26,6 +26,7 @@ from client.faults import Fault, FaultList, as_json, count_reasons
 from client.features import IndexReport, TooManySkippedError, index
 from client.look import as_json as look_json
 from client.manifest import Row, read_manifest
+from client.prediction_commands import app as prediction_app
 from client.progress import shown
 from client.serving_commands import app as serving_app
 from client.sheets import Drawing, draw_site
@@ -136,6 +137,7 @@ def show_command(
 
 
 add_commands(app)
+app.add_typer(prediction_app)
 app.add_typer(serving_app)
 app.add_typer(standing_app)
 app.add_typer(audit_app)

@@ -118,6 +118,8 @@ LESIONS: tuple[Column, ...] = (*_EXAM, *_BIOMARKERS, *map(_clinical, CLINICAL), 
 """`lesions.csv`, one row a lesion."""
 EXAM_COLUMNS = tuple(column.name for column in _EXAM)
 """Without these no row can be read."""
+UNSEEN_COLUMNS = ("lesion_id", "clips", "outline")
+"""Without these the model cannot be asked about a lesion; what else is not there counts as not recorded."""
 READS: tuple[Column, ...] = (
     Column("lesion_id", "as in lesions.csv", EXAMPLE_ID),
     Column(

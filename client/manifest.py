@@ -20,11 +20,13 @@ from client.manufacturers import manufacturer_name
 from client.outline import PANES
 from client.site_files import SiteFiles
 from client.suggestions import Suggestion
-from client.table import Table, read_table
+from client.table import LESION_FORM, UNSEEN_FORM, Table, read_table
 from client.units import meant_unit
 
 START_BOUNDS_S = (-600.0, 3600.0)
 RATE_BOUNDS_HZ = (0.05, 500.0)
+UNSEEN = "unseen"
+"""In place of a cohort, of lesions that are in no study."""
 _LARGEST_FRAME = 1e6
 
 
@@ -112,15 +114,21 @@ def read_sound(site: SiteConfig) -> tuple[list[Row], list[Fault]]:
     return rows, sorted([*manifest.faults, *copies], key=lambda fault: fault.row or 0)
 
 
-def open_manifest(site: SiteConfig) -> Manifest:
-    """Reads the table that site.yaml names.
+def read_unseen(site: SiteConfig) -> tuple[list[Row], list[Fault]]:
+    """As `read_manifest`, of lesions that are in no study: they need neither patient nor date, and have no cohort."""
+    manifest = open_manifest(site, unseen=True)
+    return list(manifest.rows), list(manifest.faults)
+
+
+def open_manifest(site: SiteConfig, unseen: bool = False) -> Manifest:
+    """Reads the table that site.yaml names. unseen: of lesions to ask a model about.
 
     A row with a fault of its own, or one that a leak across rows concerns, is not among the usable ones. A header
     without a known unit costs its column only, which then counts as not recorded.
     """
-    table = read_table(site.table, site.encoding, site.labels)
+    table = read_table(site.table, site.encoding, site.labels, UNSEEN_FORM if unseen else LESION_FORM)
     files = SiteFiles(site.folder)
-    readings = [_reading(site, files, table, line, texts) for line, texts in table.records]
+    readings = [_reading(site, files, table, record, unseen) for record in table.records]
     entries = tuple(reading.entry for reading in readings)
     across = leaks(entries, table.name)
     blamed = {fault.row for fault in across}
@@ -133,16 +141,20 @@ def open_manifest(site: SiteConfig) -> Manifest:
     )
 
 
-def _reading(site: SiteConfig, files: SiteFiles, table: Table, line: int, texts: Sequence[str]) -> Reading:
+def _reading(
+    site: SiteConfig, files: SiteFiles, table: Table, record: tuple[int, Sequence[str]], unseen: bool
+) -> Reading:
+    line, texts = record
     row = RowCells(table.name, line, table.named(texts))
-    lesion, patient = row.identifier("lesion_id"), row.identifier("patient_id")
+    lesion = row.identifier("lesion_id")
+    patient = lesion if unseen else row.identifier("patient_id")
     if EXAMPLE_ID in (lesion, patient):
         return _example(table.name, line)
     if len(texts) > table.width:
         rule = f"a row has {table.width} cells like the header"
         row.blame("", "cell-count", rule, str(len(texts)), "put quotes around a cell that holds a comma")
-    day = row.day("exam_date", site.dates)
-    cohort = _cohort(site.center, row, day, patient)
+    day = LAST_DAY if unseen else row.day("exam_date", site.dates)
+    cohort = UNSEEN if unseen else _cohort(site.center, row, day, patient)
     label = row.choice("fll_type", LESION_TYPES, "unknown-type")
     manufacturer = manufacturer_name(row.text("manufacturer"))
     clips, timed = _clips(files, row)
@@ -153,7 +165,9 @@ def _reading(site: SiteConfig, files: SiteFiles, table: Table, line: int, texts:
     groups = groups_of(values, manufacturer, row.flag("pathology_confirmed", YES_NO))
     reinjection = row.number("reinjection_s", (0, START_BOUNDS_S[1]))
     checked = row.flag("track_checked", YES_NO)
-    entry = Entry(line, lesion, patient, cohort, tuple(clip.path for clip in clips))
+    # lesions that are not learnt from may share clips and patients
+    shared = (None, None, ()) if unseen else (patient, cohort, tuple(clip.path for clip in clips))
+    entry = Entry(line, lesion, *shared)
     if row.faults or lesion is None or patient is None or day is None or cohort is None or outline is None:
         return Reading(entry, None, row)
     clean = Row(

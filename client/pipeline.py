@@ -20,7 +20,7 @@ from client.tint import TINTS
 from client.trace import Trace, Traced, box_around, traced
 from client.trust import require
 
-__all__ = ["Opened", "Trace", "examined", "followed", "opened", "sample_of", "sampled"]
+__all__ = ["Opened", "Trace", "doubtful_sample_of", "examined", "followed", "opened", "sample_of", "sampled"]
 
 _BORDER_PX = 16.0
 """Around the part of a pane in which the lesion is searched: no search ends on the rim of what was kept."""
@@ -49,6 +49,16 @@ def sample_of(row: Row, site: SiteConfig, processing: Processing) -> tuple[Sampl
 def sampled(found: Traced, row: Row, site: SiteConfig, processing: Processing) -> tuple[Sample, Trace]:
     """The sample of what was found of a row. Raises UntrustedTrack as `sample_of`."""
     require(found.trust, row.track_checked)
+    return _as_sample(found, row, site, processing)
+
+
+def doubtful_sample_of(row: Row, site: SiteConfig, processing: Processing) -> tuple[Sample, Trace]:
+    """The very same, also where the track must be looked at, as the trace then says. Raises ClipError, OutlineError."""
+    clips = opened(row, site)
+    return _as_sample(followed(clips, clips.polygon, row, processing), row, site, processing)
+
+
+def _as_sample(found: Traced, row: Row, site: SiteConfig, processing: Processing) -> tuple[Sample, Trace]:
     flow, scale = flow_maps(found.frames, processing)
     trace = _with_flow(found.trace, flow, scale)
     top = float(trace.smoothed.max())

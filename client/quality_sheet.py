@@ -59,7 +59,7 @@ def quality_sheet(heading: str, found: Traced, path: Path, gate: float | None = 
     grid.update(left=0.01, right=0.985, top=0.855, bottom=0.01, hspace=0.36, wspace=0.09)
     _head(figure, heading, trace)
     _reference(figure.add_subplot(grid[0:2, 0]), trace)
-    _curve(figure.add_subplot(grid[0, 1]), trace)
+    draw_curve(figure.add_subplot(grid[0, 1]), trace)
     _tracking(figure.add_subplot(grid[1, 1]), trace, gate)
     _strip(figure.add_subplot(grid[2, :]), found)
     _flow(figure.add_subplot(grid[3, :]), trace)
@@ -97,7 +97,8 @@ def _around(axes: Axes, trace: Trace) -> None:
     axes.set_ylim(min(y1 + high, rows) - 0.5, max(y0 - high, 0) - 0.5)
 
 
-def _curve(axes: Axes, trace: Trace) -> None:
+def draw_curve(axes: Axes, trace: Trace) -> None:
+    """The curve with its peak, the injection, the key frames, and stripes where frames do not count."""
     seconds, peak = trace.seconds, int(trace.peak_index)
     _left_out(axes, trace)
     axes.plot(*broken(seconds, trace.tic), color=PALE, linewidth=0.8, label="mean of the lesion")
@@ -169,7 +170,7 @@ def _strip(axes: Axes, found: Traced) -> None:
     picked = np.unique(np.linspace(0, len(frames) - 1, STRIP_FRAMES).round().astype(int))
     axes.imshow(row_of([frames[index] for index in picked], 255), cmap="gray", vmin=0, vmax=255)
     width = frames.shape[2] + GAP_PX
-    outline = _outline_in_crop(trace, frames.shape[2])
+    outline = outline_in_crop(trace, frames.shape[2])
     rings = [outline + np.array([width * place, 0.0]) for place in range(len(picked))]
     axes.add_collection(LineCollection(rings, colors=[LESION], linewidths=0.7, alpha=0.8), autolim=False)
     places = np.asarray(trace.chosen)[picked]
@@ -182,7 +183,7 @@ def _strip(axes: Axes, found: Traced) -> None:
     caption(axes, f"{len(picked)} of {len(frames)} key frames; the outline (orange) should stay on the lesion")
 
 
-def _outline_in_crop(trace: Trace, side: int) -> F64:
+def outline_in_crop(trace: Trace, side: int) -> F64:
     """The closed outline (n 2) in a crop of `side` px."""
     x0, y0, x1, y1 = trace.box
     scale = np.array([side / (x1 - x0), side / (y1 - y0)])

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ceus_models.taxonomy import CLINICAL, Variable
-from client.columns import EXAM_COLUMNS, LESIONS, READS, Column
+from client.columns import EXAM_COLUMNS, LESIONS, READS, UNSEEN_COLUMNS, Column
 from client.faults import Fault, nearest, shown
 from client.sheet import Sheet, read_sheet
 from client.suggestions import Suggestion
@@ -28,6 +28,9 @@ class Form:
 
 
 LESION_FORM = Form(LESIONS, frozenset(EXAM_COLUMNS))
+UNSEEN_FORM = Form(
+    tuple(replace(column, optional=column.name not in UNSEEN_COLUMNS) for column in LESIONS), frozenset(UNSEEN_COLUMNS)
+)
 READ_FORM = Form(READS, frozenset(column.name for column in READS if not column.optional))
 
 
