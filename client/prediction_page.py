@@ -51,9 +51,11 @@ tr.first th, tr.first td { font-weight: 700; }
 .strip img { width: 100%; display: block; }
 .strip figcaption { font-size: .75rem; color: var(--soft); text-align: center; }
 .scale { height: .7rem; width: 12rem; vertical-align: middle; }
-svg { width: 100%; height: auto; display: block; }
+.curve { overflow-x: auto; }
+svg { width: 100%; min-width: 44rem; height: auto; display: block; }
 footer { margin-top: 1.4rem; border-top: 1px solid var(--line); padding-top: .4rem; overflow-wrap: anywhere; }
-@media print { body { font-size: 11px; } h2 { break-after: avoid; } figure, li, tr { break-inside: avoid; } }
+@media print { body { font-size: 11px; } svg { min-width: 0; }
+  h2 { break-after: avoid; } figure, li, tr { break-inside: avoid; } }
 """
 
 
@@ -82,7 +84,7 @@ def page_of(prediction: Prediction, bundle: Bundle, pictures: Pictures) -> str:
 <section><h2>{escape(words.contribution_heading(prediction))}</h2>{_contributions(prediction)}</section>
 </div>
 <h2>{escape(words.curve_heading(prediction))}</h2>
-{_curve(prediction)}
+<div class="curve" tabindex="0">{_curve(prediction)}</div>
 <p class="soft">{escape(words.curve_parameters(prediction))}</p>
 {strips}
 {flows}
@@ -163,10 +165,11 @@ def _bar(low: float, high: float, mark: float | None = None, minus: bool = False
 
 
 def _curve(prediction: Prediction) -> str:
-    figure = Figure(figsize=(11, 2.7), facecolor="white")
-    axes = figure.add_axes((0.05, 0.1, 0.94, 0.72))
+    figure = Figure(figsize=(11, 2.5), facecolor="white")
+    axes = figure.add_axes((0.05, 0.11, 0.94, 0.78))
     draw_curve(axes, prediction.lesion.trace)
     axes.set_title("", loc="left")  # the page has a heading
+    axes.legend(fontsize=8, frameon=False, ncols=8, loc="lower left", bbox_to_anchor=(0.0, 1.0), borderaxespad=0.2)
     drawn = io.StringIO()
     FigureCanvasAgg(figure)
     figure.savefig(drawn, format="svg", metadata={"Date": None, "Creator": None})

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,12 @@ from sklearn.metrics import confusion_matrix
 from ceus_models.bundle import load_bundle
 from ceus_models.taxonomy import FUSION_NETS, LESION_TYPES, SUBMODELS
 from client.config import load_site
+from client.inference import by_cohort, frozen_probabilities, probabilities_of
+from client.memory import Place, SiteMemory
 from client.samples import load_samples
+from server.checkpoints import Store
 from server.plan import load_plan
+from server.progress import on_wire, submodels
 from sim.prepare import HOSPITALS
 
 PLAN = Path(__file__).parent.parent / "configs" / "plan.smoke.yaml"
@@ -93,6 +98,36 @@ def test_the_bundle_gives_the_very_counts_of_the_report(undisturbed: Path) -> No
     expected = confusion_matrix([s.label for s in samples], [LESION_TYPES[i] for i in predicted], labels=LESION_TYPES)
     model = results_of(undisturbed)["cohorts"]["external_test_c"]["models"]["DCB"]
     assert model["confusion"] == expected.tolist()
+
+
+def test_predict_gives_the_probabilities_of_the_evaluation(undisturbed: Path, tmp_path: Path) -> None:
+    """`ceus-site predict` on a hospital's files against the site's own scoring of the evaluation's task, lesion by
+    lesion, on a cohort that no net was trained on.
+    """
+    plan = load_plan(PLAN)
+    progress = Store(undisturbed).latest(plan.digest(), 3)
+    assert progress is not None
+    stage = next(stage for stage in plan.stages if stage.name == "test")
+    task = stage.task(progress, plan.study(3))
+    task = replace(task, inputs={**task.inputs, **on_wire(submodels(progress))})
+    compared = 0
+    for folder in sorted((undisturbed / HOSPITALS).glob("site-*")):
+        site, place = load_site(folder), Place(folder.name, SiteMemory(tmp_path / folder.name))
+        samples = by_cohort(load_samples(site, plan.processing)).get("external_test_c", [])
+        if not samples:
+            continue
+        expected = probabilities_of("fusion/DCB", task, samples, place)
+        nets = frozen_probabilities(task, samples, place)
+        out = tmp_path / "answers" / folder.name
+        command = [COMMAND.with_name("ceus-site"), "predict", folder, "--bundle", undisturbed / "bundle", "--out", out]
+        done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+        assert done.returncode in (0, 1), done.stderr  # 1: some lesion of the folder cannot be read
+        for sample, row, below in zip(samples, expected, nets, strict=True):
+            found = json.loads((out / f"{sample.key}.json").read_text())
+            assert [found["probabilities"][name] for name in LESION_TYPES] == pytest.approx(row, abs=1e-5)
+            assert [net["probability"] for net in found["nets"].values()] == pytest.approx(below, abs=1e-5)
+            compared += 1
+    assert compared == 10
 
 
 def test_two_workers_and_a_kill_during_training_change_nothing(undisturbed: Path, tmp_path: Path) -> None:
