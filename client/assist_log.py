@@ -30,7 +30,7 @@ Ask = Callable[[str], str | None]
 
 @dataclass(frozen=True)
 class Reader:
-    """name: of the hospital's own choice · role: one of columns.ROLES."""
+    """name: of the hospital's own choice · role: one of reading_study.ROLES."""
 
     name: str
     role: str

@@ -16,15 +16,12 @@ from ceus_models.bundle import Bundle
 from ceus_models.failures import ExpectedError
 from ceus_models.processing import Processing
 from ceus_models.whole_files import write_whole
-from client.check import row_fault
-from client.clip import ClipError
 from client.config import SITE_FILE, SiteConfig, load_site
 from client.crew import LIMITS, Lost, each
 from client.faults import Fault
+from client.lesion_reading import read_lesion
 from client.lost import lost_fault
 from client.manifest import Row
-from client.outline import OutlineError
-from client.pipeline import doubtful_sample_of
 from client.prediction import Lesion, Prediction, predict
 from client.prediction_json import as_bytes, document
 from client.prediction_page import page_of
@@ -64,18 +61,13 @@ def read_lesions(
 ) -> Iterator[tuple[Row, Lesion | Fault]]:
     """Lesions as they are read, or what is wrong with them. workers: processes, 0 = none."""
     cv2.setNumThreads(1)  # as in `ceus-site index`
-    read = partial(_read, site=site, processing=processing)
+    read = partial(read_lesion, site=site, processing=processing)
     with closing(each(read, rows, min(workers, len(rows)), LIMITS)) as outcomes:
         for row, outcome in outcomes:
-            yield row, lost_fault(row, site, outcome) if isinstance(outcome, Lost) else outcome
-
-
-def _read(row: Row, site: SiteConfig, processing: Processing) -> Lesion | Fault:
-    try:
-        sample, trace = doubtful_sample_of(row, site, processing)
-    except (ClipError, OutlineError) as error:
-        return row_fault(row, site, "outline" if isinstance(error, OutlineError) else "clips", error)
-    return Lesion(row.line, sample, trace, row.track_checked)
+            if isinstance(outcome, Lost):
+                yield row, lost_fault(row, site, outcome)
+            else:
+                yield row, outcome if isinstance(outcome, Fault) else Lesion(row.line, *outcome, row.track_checked)
 
 
 def answer(row: Row, lesion: Lesion, bundle: Bundle, out: Path) -> Answered:

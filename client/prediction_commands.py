@@ -9,7 +9,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
-import torch
 import typer
 from rich.console import Console
 from rich.markup import escape
@@ -18,9 +17,9 @@ from rich.table import Table
 from ceus_models.bundle import CARD_FILE, Bundle, load_bundle
 from ceus_models.failures import ExpectedError
 from ceus_models.model_card import RESEARCH
+from ceus_models.reading_study import ROLES
 from ceus_models.taxonomy import LESION_TYPES
 from client.assist_log import AssistLog, Reader
-from client.columns import ROLES
 from client.config import SiteConfig
 from client.faults import Fault, FaultList, as_json
 from client.manifest import Row, read_unseen
@@ -67,7 +66,6 @@ def predict_command(
     log = _log(assist_log, place, reader, role)
     if log and as_machine:
         raise ExpectedError("--assist-log asks a person, and --json is for a machine; give one of them")
-    torch.set_num_threads(_CORES)
     model = load_bundle(bundle)
     rows, faults = _rows(place, lesion)
     target = study / OUT if out is None else out

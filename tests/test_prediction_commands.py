@@ -51,6 +51,7 @@ def asked(*arguments: object) -> dict:
 
 def test_a_folder_of_lesions_is_answered_as_the_index_would_be(hospital: SmallHospital, bundle: Path) -> None:
     """The very probabilities that the bundle gives for the samples of `ceus-site index`."""
+    hospital.rows[1] |= {"ALB": "20", "age": "30"}
     folder = hospital.write()
     found = asked(folder, "--bundle", bundle, "--workers", 1)
     assert found["ok"]
@@ -92,16 +93,17 @@ def test_a_new_lesion_needs_neither_patient_nor_date_nor_blood_values(
 
 def test_a_bad_lesion_costs_itself_only(hospital: SmallHospital, bundle: Path) -> None:
     hospital.rows[0]["exam_date"] = "2031-01-01"  # no fault of a lesion that is in no study
-    hospital.path(1, "clips").write_bytes(b"no clip")
+    hospital.rows[1]["clip_start_s"] = "soon"
     folder = hospital.write()
     done = RUN.invoke(app, ["predict", str(folder), "--bundle", str(bundle), "--json"])
     found = json.loads(done.stdout)
     assert (done.exit_code, found["ok"]) == (1, False)
     assert [answer["row"] for answer in found["answers"]] == [2]
-    assert [(fault["row"], fault["reason"]) for fault in found["faults"]] == [(3, "unreadable-clip")]
-    one = asked(folder, "--bundle", bundle, "--lesion", 2)
-    assert one["ok"]
-    assert len(one["answers"]) == 1
+    assert [(fault["row"], fault["reason"]) for fault in found["faults"]] == [(3, "bad-number")]
+    hospital.rows[1]["clip_start_s"] = "5"
+    hospital.path(1, "clips").write_bytes(b"no clip")
+    bad = asked(hospital.write(), "--bundle", bundle, "--lesion", 3)
+    assert [(fault["row"], fault["reason"]) for fault in bad["faults"]] == [(3, "unreadable-clip")]
 
 
 def test_what_is_printed(hospital: SmallHospital, bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
