@@ -2,10 +2,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -178,18 +176,6 @@ def test_the_fingerprint_is_that_of_the_list(saved: Path) -> None:
     assert load_bundle(saved).fingerprint == hashlib.sha256((saved / SEAL_FILE).read_bytes()).hexdigest()
     if shutil.which("sha256sum"):
         subprocess.run(["sha256sum", "--check", "--strict", SEAL_FILE], cwd=saved, check=True, capture_output=True)
-
-
-def test_a_bundle_is_read_and_asked_without_flower(saved: Path) -> None:
-    code = (
-        "import sys; sys.modules['flwr'] = None\n"
-        "from pathlib import Path; from ceus_models.bundle import load_bundle; from toy_lesions import lesions\n"
-        "print(load_bundle(Path(sys.argv[1])).predict(lesions(2)).shape)"
-    )
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
-    command = [sys.executable, "-c", code, str(saved)]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    assert done.stdout == "(2, 6)\n", done.stderr
 
 
 def test_a_net_that_is_not_there() -> None:
