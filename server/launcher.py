@@ -27,11 +27,13 @@ KILLED = "its process was killed, or ran out of memory"
 @dataclass(frozen=True)
 class Timing:
     """Seconds: dead, from the coordinator's last sign of life to the end of its run · pending, until Flower has started
-    it. deaths: in one round, after which it is not started again.
+    it · starting, from then until it is at work (a busy machine takes minutes to load torch; Flower notices within a
+    minute if it dies). deaths: in one round, after which it is not started again.
     """
 
     dead_s: float = 10.0
     pending_s: float = 120.0
+    starting_s: float = 900.0
     deaths: int = 5
 
 
@@ -103,12 +105,15 @@ class Launcher:
             self._say("stopped", "at once, as asked")
         elif seen.finished or (self._state.phase != "starting" and moment - self._alive > self._timing.dead_s):
             self._ended(order, seen, control)
-        elif self._state.phase == "starting" and moment - self._since > self._timing.pending_s:
+        elif self._state.phase == "starting" and moment - self._since > self._patience(seen):
             self._unwedge()
-            self._again(control, f"nobody started it within {self._timing.pending_s:.0f} s")
+            self._again(control, f"it was not at work within {self._patience(seen):.0f} s")
         elif order.wanted == "stop" and self._state.phase == "running":
             self._journal.ask_stop()
             self._say("stopping")
+
+    def _patience(self, seen: RunState) -> float:
+        return self._timing.starting_s if seen.started else self._timing.pending_s
 
     def _ended(self, order: Order, seen: RunState, control: Control) -> None:
         said = self._journal.failure()

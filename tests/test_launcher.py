@@ -169,9 +169,20 @@ def test_a_run_that_nobody_takes_is_taken_back_and_the_superexec_started_again(d
     desk = desk_of(desk.lab, Timing(pending_s=0.0, deaths=3))
     order_run(desk.lab.home)
     assert desk.step() == "starting"
+    desk.control.runs[1] = RunState(False, False, False, "")
     assert desk.step() == "waiting"
     assert desk.unwedged == [True]
     assert desk.control.stopped == [1]
+
+
+def test_a_run_that_is_slow_to_start_is_left_alone(desk: Desk) -> None:
+    """Taken by the SuperExec, and still loading: on a busy machine minutes, and starting it anew would never end."""
+    desk = desk_of(desk.lab, Timing(pending_s=0.0, deaths=3))
+    order_run(desk.lab.home)
+    assert [desk.step(), desk.step(), desk.step()] == ["starting"] * 3
+    assert desk.unwedged == []
+    with desk.coordinator():
+        assert desk.step() == "running"
 
 
 def test_a_stop_waits_for_the_round_and_a_halt_does_not(desk: Desk) -> None:
