@@ -21,6 +21,7 @@ from sim.outlining import drawn, on_screen, write_mask, write_polygon
 from sim.paperwork import columns_of, write_policy, write_site, write_table
 from sim.patients import Case
 from sim.phantom import Film, LesionDraw, PhantomSettings, Truth, draw_lesion
+from sim.readers import write_reads
 from sim.recording import Form, Geometry, Identity, Syntax, write_dicom, write_video
 from sim.render import render
 from sim.scanner import MAKERS, Caption, Layout, Maker, compose, layout_of
@@ -60,11 +61,14 @@ def write_hospital(
 ) -> Written:
     """Writes `folder` and `truth_folder/<name>.json` and `.npz`; keeps what the same call has written before.
 
+    What may be missing in an older folder, beside the same videos, is the table of readers: it is added.
+
     A folder appears whole or not at all. Raises ExpectedError where `folder` exists and was not written here.
     """
     digest = digest_of(center, cases, settings, seed)
     if (folder / MARKER).exists():
         if json.loads((folder / MARKER).read_text())["digest"] == digest:
+            write_reads(folder, cases, seed)
             return Written(folder, len(cases), True)
         shutil.rmtree(folder)
     elif folder.exists():
@@ -81,6 +85,7 @@ def write_hospital(
     write_table(part / "lesions.csv", rows)
     write_site(part / "site.yaml", center, cases, settings)
     write_policy(part / "policy.yaml")
+    write_reads(part, cases, seed)
     _write_secret(part / "secret.key", center, seed)
     write_truth(truth_folder, folder.name, center, truths)
     (part / MARKER).write_text(json.dumps({"digest": digest}))
