@@ -16,7 +16,7 @@ from server import enrolment_commands, running_commands
 from server.federation import load_federation
 from server.home import Home
 from server.plan import load_plan
-from server.publishing import RESULTS, publish_run
+from server.publishing import RESULTS, publish_run, write_tables
 from server.report.page import report_html
 from server.report.table import print_results
 
@@ -56,6 +56,7 @@ def report_command(
     found = _read(results)
     page = out or results.with_name("report.html")
     page.write_text(report_html(found), encoding="utf-8")
+    write_tables(found, page.parent)
     console = Console()
     print_results(found, console)
     console.print(f"report: {page}", soft_wrap=True)

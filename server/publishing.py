@@ -16,12 +16,13 @@ from server.checkpoints import Store
 from server.participation import to_be_looked_at
 from server.plan import Plan
 from server.progress import Progress
+from server.report.numbers import tables
 from server.report.page import report_html
 from server.results import results
 from server.stages import Statistics
 from server.statistics import typical_of
 
-RESULTS, REPORT, BUNDLE = "results.json", "report.html", "bundle"
+RESULTS, REPORT, BUNDLE, TABLES = "results.json", "report.html", "bundle", "tables"
 NO_PRIVACY: Mapping[str, Any] = {"mechanism": "none", "epsilon": None}
 """Sums alone, without noise: no bound on the privacy spent can be stated."""
 
@@ -37,11 +38,24 @@ def publish_run(out: Path, plan: Plan, seed: int) -> Path:
     about = {"fedceus": version("fedceus"), "seed": seed, "link": "federation", "simulated": False}
     look_at = to_be_looked_at(progress.participation)
     found = about | results(progress, plan) | {"finished": plan.current(progress.stage) is None, "look_at": look_at}
-    write_whole(out / RESULTS, json.dumps(found, indent=1, allow_nan=False).encode(), PUBLIC)
-    write_whole(out / REPORT, report_html(found).encode(), PUBLIC)
+    publish_report(found, out)
     if found["finished"] and progress.recipe is not None:
         save_bundle(bundle_of(progress, plan, seed, found), out / BUNDLE)
     return out / REPORT
+
+
+def publish_report(found: Mapping[str, Any], out: Path) -> None:
+    """`results.json`, and what is made from it alone: `report.html` and the numbers as `tables/NAME.csv`."""
+    write_whole(out / RESULTS, json.dumps(found, indent=1, allow_nan=False).encode(), PUBLIC)
+    write_whole(out / REPORT, report_html(found).encode(), PUBLIC)
+    write_tables(found, out)
+
+
+def write_tables(found: Mapping[str, Any], out: Path) -> None:
+    """The numbers of the report as CSV files, beside it."""
+    (out / TABLES).mkdir(parents=True, exist_ok=True)
+    for name, text in tables(found).items():
+        write_whole(out / TABLES / f"{name}.csv", text.encode(), PUBLIC)
 
 
 def bundle_of(progress: Progress, plan: Plan, seed: int, found: Mapping[str, Any]) -> Bundle:

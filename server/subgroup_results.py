@@ -18,8 +18,8 @@ SMALLEST_CELL = 5
 
 
 def subgroups_of(total: State, cohort: str, net: str) -> dict[str, Any] | None:
-    """{variable: {value: estimate}}, with how many values are suppressed and how many the sites held back; None where
-    the net was not counted by subgroup on the cohort (or pool).
+    """`variables`: {variable: {value: estimate}}, and the estimate over `all` lesions; how many values are suppressed,
+    and how many the sites held back; None where the net was not counted by subgroup on the cohort (or pool).
 
     A suppressed value has nulls and `suppressed`: true. `withheld` adds over the sites' values of each variable.
     """
@@ -39,7 +39,9 @@ def subgroups_of(total: State, cohort: str, net: str) -> dict[str, Any] | None:
             if own[0, place, 0]
         }
     withheld = dict(zip(SUBGROUPS, total[f"{name}withheld"].tolist(), strict=True))
-    return {"variables": found, "suppressed": suppressed, "withheld": withheld}
+    confusion = total[f"{name}confusion"].numpy()
+    whole = share(np.trace(confusion, axis1=1, axis2=2), confusion.sum((1, 2)))
+    return {"all": whole, "variables": found, "suppressed": suppressed, "withheld": withheld}
 
 
 def table_one(total: State, cohort: str, nets: Sequence[str]) -> dict[str, Any] | None:

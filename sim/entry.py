@@ -12,7 +12,7 @@ from typing import Any
 
 from ceus_models.whole_files import PUBLIC, write_whole
 from server.publishing import RESULTS
-from sim.experiment_figure import drawn
+from server.report.data_figure import drawn
 from sim.experiments import publish, read_results
 
 Cell = str | int | float | None
@@ -52,7 +52,7 @@ def publish_entry(run: Path, name: str, entry: Entry) -> None:
     document = {"name": name, **entry.details, "entry": entry.shown()}
     write_whole(folder / "table.csv", _csv(entry).encode(), PUBLIC)
     if entry.figure is not None:
-        write_whole(folder / "figure.svg", drawn(name, entry.title, entry.figure).encode(), PUBLIC)
+        write_whole(folder / "figure.svg", drawn(f"experiment-{name}", entry.title, entry.figure).encode(), PUBLIC)
     write_whole(folder / "result.json", json.dumps(document, indent=1, allow_nan=False).encode(), PUBLIC)
     if (run / RESULTS).exists():
         publish(read_results(run), run)

@@ -13,13 +13,11 @@ import torch
 
 from ceus_models.bundle import save_bundle
 from ceus_models.failures import ExpectedError
-from ceus_models.whole_files import PUBLIC, write_whole
 from server.checkpoints import Store
 from server.coordinator import Event, Listener, Started, run
 from server.plan import Plan, load_plan
 from server.progress import Progress
-from server.publishing import BUNDLE, REPORT, RESULTS, bundle_of
-from server.report.page import report_html
+from server.publishing import BUNDLE, RESULTS, bundle_of, publish_report
 from server.results import results
 from sim.engine import MemoryLink
 from sim.meter import Meter
@@ -77,8 +75,7 @@ def publish(found: dict[str, Any], out: Path) -> dict[str, Any]:
     comparison = out / COMPARISON
     if comparison.exists():
         found["comparison"] = json.loads(comparison.read_text(encoding="utf-8"))
-    write_whole(out / RESULTS, json.dumps(found, indent=1, allow_nan=False).encode(), PUBLIC)
-    write_whole(out / REPORT, report_html(found).encode(), PUBLIC)
+    publish_report(found, out)
     return found
 
 

@@ -56,3 +56,11 @@ def shaded(number: float | None, marked: bool = False) -> Html:
     weight = ' class="best"' if marked else ""
     tint = min(0.6, abs(number))
     return Html(f'<td{weight} style="background: rgba({colour}, {tint:.2f})">{round(number, 2) + 0.0:+.2f}</td>')
+
+
+def signed(found: Estimate | None) -> Html:
+    """A difference with its sign and interval; a dash where there is none."""
+    if found is None:
+        return Html(f"<td>{DASH}</td>")
+    small = "" if found.low is None else f"<small>{found.low:+.3f} to {found.high:+.3f}</small>"
+    return Html(f"<td>{found.value:+.3f}{small}</td>")

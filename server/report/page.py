@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 from server.report import provenance, sections
+from server.report.cohort_section import cohorts
+from server.report.error_section import misdiagnoses
+from server.report.experiment_section import experiments
 from server.report.markup import Html, escaped, joined, paragraph
+from server.report.module_section import modules
+from server.report.privacy_section import privacy
+from server.report.reader_section import readers
 from server.report.stylesheet import CSS
+from server.report.subgroup_section import subgroups
+from server.report.test_set_section import test_sets
 from server.report.values import Results, at, is_simulated
 
 RESEARCH = "For research only. fedceus is not a medical device and must not guide the care of a patient."
@@ -16,16 +24,23 @@ PHANTOM = (
     "models would do on patients."
 )
 
-_SECTIONS = (
+SECTIONS = (
     ("headline", "Result", sections.headline),
-    ("cohorts", "Cohorts", sections.cohorts),
-    ("modules", "Modules", sections.modules),
-    ("models", "Four models", sections.models),
-    ("comparison", "Comparison", provenance.comparison),
-    ("participation", "Participation", provenance.participation),
+    ("cohorts", "Cohorts", cohorts),
     ("statistics", "Statistics", provenance.statistics),
+    ("modules", "Modules", modules),
+    ("models", "Four models", sections.models),
+    ("test-sets", "Test sets", test_sets),
+    ("subgroups", "Subgroups", subgroups),
+    ("readers", "Readers", readers),
+    ("comparison", "Comparison", provenance.comparison),
+    ("experiments", "Experiments", experiments),
+    ("misdiagnoses", "Misdiagnoses", misdiagnoses),
+    ("participation", "Participation", provenance.participation),
+    ("privacy", "Privacy", privacy),
     ("provenance", "Provenance", provenance.provenance),
 )
+"""Anchor, title and maker of each section, in the study's order."""
 
 
 def report_html(results: Results) -> str:
@@ -33,7 +48,7 @@ def report_html(results: Results) -> str:
 
     `results` is a parsed results.json. The same results give the same text.
     """
-    drawn = [(anchor, title, make(results)) for anchor, title, make in _SECTIONS]
+    drawn = [(anchor, title, make(results)) for anchor, title, make in SECTIONS]
     present = [(anchor, title, content) for anchor, title, content in drawn if content]
     links = joined(Html(f'<a href="#{anchor}">{escaped(title)}</a>') for anchor, title, _ in present)
     plan = at(results, "plan")

@@ -1,30 +1,23 @@
-"""The report's sections on outcome: headline, cohorts, modules, and the four models on each test cohort."""
+"""The report's first sections: the result in a sentence and a table, and the four models beside each other."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from ceus_models.taxonomy import FUSION_MODELS, LESION_TYPES, NETS
-from server.report import cells, figures, training_figures
-from server.report.markup import Cell, Html, details, escaped, figure, grid, joined, paragraph, section, table, tag
-from server.report.published import CITATION, LESIONS, study_auc, study_metric
+from ceus_models.taxonomy import FUSION_MODELS
+from server.report import cells, figures, numbers
+from server.report.markup import Cell, Html, escaped, figure, grid, paragraph, section, table
+from server.report.published import CITATION, study_metric
+from server.report.tested import pairs_table
 from server.report.values import (
     COHORT_TITLES,
-    METRIC_TITLES,
     MODEL_INPUTS,
     SMALL_SUPPORT,
-    Estimate,
     Results,
-    at,
     cohort_size,
-    estimate,
     is_simulated,
-    known_cohorts,
     majority,
     metric,
     models_of,
     resolutions,
-    support,
     tested_cohorts,
 )
 
@@ -94,106 +87,12 @@ def _reading_note(results: Results) -> Html:
     return paragraph(text, "note")
 
 
-def cohorts(results: Results) -> Html:
-    """How many lesions of which type each cohort holds."""
-    names = known_cohorts(results)
-    if not names:
-        return Html("")
-    rows = []
-    for name in names:
-        counts = support(results, name)
-        numbers = [cells.lesions(counts.get(kind)) for kind in LESION_TYPES]
-        size = cells.lesions(cohort_size(results, name))
-        rows.append([COHORT_TITLES[name], size, *numbers, _study_size(name)])
-    head = ["Cohort", "Lesions", *LESION_TYPES, "Study"]
-    note = paragraph("A dash: not given, or below the sites' minimum cell.", "note")
-    return section("cohorts", "Cohorts", [table(head, rows, "Labelled lesions by type"), note])
-
-
-def _study_size(cohort: str) -> Html:
-    return Html(f'<td class="study">{LESIONS[cohort]:,}</td>')
-
-
-def modules(results: Results) -> Html:
-    """The sub-models on the validation set, and how they learned."""
-    rows = [_net_row(results, net) for net in NETS if at(results, "nets", net)]
-    head = ["Net", "AUC", "Positive", "Negative", "Kept round", "Study's AUC"]
-    summary = table(head, rows, "Sub-models on the validation set") if rows else Html("")
-    drawings = [
-        figure(training_figures.nets_figure(results)),
-        figure(training_figures.net_roc_figure(results, "disease")),
-        figure(training_figures.net_roc_figure(results, "biomarker")),
-    ]
-    return section("modules", "Modules", [summary, grid(drawings), *_learning(results)])
-
-
-def _learning(results: Results) -> Iterator[Html]:
-    found = training_figures.curve_groups(results)
-    for group in dict.fromkeys(group for group, _ in found):
-        nets = [net for other, net in found if other == group]
-        curves = grid([figure(training_figures.curve_figure(results, group, net)) for net in nets], "small")
-        if curves:
-            yield tag("h3", f"Learning curves: {group.replace('submodels', 'sub-models')}")
-            yield curves
-
-
-def _net_row(results: Results, net: str) -> list[Cell]:
-    found = at(results, "nets", net, "validation")
-    best = next((at(group, net, "best_round") for group in (at(results, "curves") or {}).values()), None)
-    sides = [at(found, side) for side in ("positives", "negatives")]
-    return [
-        net,
-        cells.value(estimate(at(found, "auc"))),
-        *(cells.DASH if side is None else cells.lesions(int(side)) for side in sides),
-        cells.DASH if best is None else str(best),
-        cells.published(study_auc(net)),
-    ]
-
-
 def models(results: Results) -> Html:
-    """The four models: accuracies side by side, then each test cohort in full."""
+    """The four models side by side, and tested against each other."""
     names = tested_cohorts(results)
     overview = [figure(figures.accuracy_figure(results))]
     overview += [figure(figures.radar_figure(results, cohort)) for cohort in names]
     note = "Radar: one-vs-rest accuracy of each type, which correct rejections of a rare type raise as well."
-    parts = [grid(overview), paragraph(note, "note") if len(overview) > 1 else Html("")]
-    return section("models", "Four models on the test cohorts", [*parts, *_cohort_blocks(results, names)])
-
-
-def _cohort_blocks(results: Results, names: list[str]) -> Iterator[Html]:
-    for cohort in names:
-        present = models_of(results, cohort)
-        last = present[-1]
-        yield tag("h3", f"{COHORT_TITLES[cohort]} ({cells.lesions(cohort_size(results, cohort))} lesions)")
-        yield table(["", *METRIC_TITLES.values()], _metric_rows(results, cohort), "All metrics")
-        types = table(_TYPE_HEAD, _type_rows(results, cohort, last), f"By lesion type, model {last}")
-        yield grid([*_pair(results, cohort, last), types])
-        others = joined(grid(_pair(results, cohort, model)) for model in present[:-1])
-        yield details(f"Models {', '.join(present[:-1])} on {COHORT_TITLES[cohort]}", others)
-
-
-_TYPE_HEAD = ["Type", "Lesions", "Recall", "AUC", "One-vs-rest accuracy"]
-_TYPE_METRICS = ("recall", "auc", "one_vs_rest_accuracy")
-
-
-def _pair(results: Results, cohort: str, model: str) -> list[Html]:
-    confusion = figures.confusion_figure(results, cohort, model)
-    return [figure(confusion), figure(figures.roc_figure(results, cohort, model))]
-
-
-def _metric_rows(results: Results, cohort: str) -> Iterator[list[Cell]]:
-    for model in models_of(results, cohort):
-        yield [
-            f"Model {model}",
-            *(cells.value(metric(results, cohort, model, name)) for name in METRIC_TITLES),
-        ]
-    study: list[Estimate | None] = [study_metric(cohort, "DCB", name) for name in METRIC_TITLES]
-    if any(study):
-        yield ["Study's DCB", *(cells.published(item) for item in study)]
-
-
-def _type_rows(results: Results, cohort: str, model: str) -> Iterator[list[Cell]]:
-    counts = support(results, cohort)
-    for kind in LESION_TYPES:
-        found = [metric(results, cohort, model, name, kind) for name in _TYPE_METRICS]
-        yield [kind, cells.lesions(counts.get(kind)), *(cells.value(item) for item in found)]
+    pairs = pairs_table(results, [*names, "all_tests"], "Models against each other")
+    parts = [grid(overview), paragraph(note, "note") if len(overview) > 1 else Html(""), pairs]
+    return section("models", "Four models", [*parts, numbers.download(results, "models", "pairs")])

@@ -19,7 +19,8 @@ p { margin: .5rem 0; max-width: 48rem; }
 .warning { border: 1px solid #d55e00; border-left-width: 6px; background: #fff7f0; padding: .6rem .9rem;
   border-radius: 4px; max-width: none; }
 nav { display: flex; flex-wrap: wrap; gap: .2rem 1.1rem; margin: 1rem 0 0; font-size: .92rem; }
-nav a { color: var(--accent); padding: .15rem 0; }
+a { color: var(--accent); }
+nav a { padding: .15rem 0; }
 .table { overflow-x: auto; margin: .8rem 0 1.2rem; }
 table { border-collapse: separate; border-spacing: 0; font-size: .9rem; font-variant-numeric: tabular-nums;
   min-width: min(100%, 30rem); }

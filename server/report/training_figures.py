@@ -16,7 +16,7 @@ from ceus_models.taxonomy import BIOMARKER_NETS, DISEASE_NETS, NETS
 from server.report import canvas
 from server.report.canvas import FAINT, INK, Frame
 from server.report.figures import roc_panel
-from server.report.values import Results, at, estimate, how_many, number, section
+from server.report.values import COHORT_TITLES, Results, at, estimate, how_many, number, section
 
 _TRAINING, _VALIDATION = canvas.look(0), canvas.look(1)
 ANSWERS: Mapping[str, tuple[str, str]] = {  # what became of a site in a round: fill and hatch
@@ -106,6 +106,7 @@ def nets_figure(results: Results, cohort: str = "validation") -> str | None:
             across = axes.get_yaxis_transform()
             axes.text(1.01, y, f"{auc.value:.3f}", transform=across, va="center", fontsize=7.5)
         axes.axvline(0.5, color=INK, linestyle=":")
+        axes.set_title(COHORT_TITLES[cohort])
         axes.set_yticks(range(len(rows)), [net for net, _ in rows])
         axes.set_ylim(len(rows) - 0.4, -0.6)
         axes.tick_params(axis="y", length=0)
@@ -113,11 +114,11 @@ def nets_figure(results: Results, cohort: str = "validation") -> str | None:
         axes.set_xlabel("AUC, 95 % interval; dotted: chance", fontsize=7.5)
         axes.grid(True, axis="x")
 
-    title = f"AUC of the sub-models, {cohort.replace('_', ' ')}"
+    title = f"AUC of the sub-models, {COHORT_TITLES[cohort].replace('V', 'v')}"
     return canvas.svg(
         f"nets-{cohort}".replace("_", "-"),
         title,
-        Frame(4.4, 0.6 + 0.24 * len(rows), left=1.05, right=0.45, top=0.1),
+        Frame(4.4, 0.8 + 0.24 * len(rows), left=1.05, right=0.45, top=0.3),
         draw,
     )
 
@@ -131,7 +132,7 @@ def net_roc_figure(results: Results, module: str, cohort: str = "validation") ->
         auc = estimate(at(results, "nets", net, cohort, "auc"))
         labels[name] = name if auc is None else f"{name}  {auc.value:.3f}"
         curves.append((name, canvas.look(place), at(results, "nets", net, cohort, "roc")))
-    title = f"{module.capitalize()} nets, {cohort.replace('_', ' ')}"
+    title = f"{module.capitalize()} nets, {COHORT_TITLES[cohort].replace('V', 'v')}"
     return roc_panel(f"roc-nets-{module}-{cohort}".replace("_", "-"), title, curves, labels)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ceus_models.taxonomy import COHORTS, FUSION_MODELS, TEST_COHORTS
+from ceus_models.taxonomy import COHORTS, FUSION_MODELS, FUSION_NETS, STRATEGY_A, STRATEGY_B, TEST_COHORTS
 
 Results = Mapping[str, Any]
 """A parsed results.json."""
@@ -20,6 +20,17 @@ COHORT_TITLES: Mapping[str, str] = {
     "external_test_a": "External test A",
     "external_test_b": "External test B",
     "external_test_c": "External test C",
+}
+PLACE_TITLES: Mapping[str, str] = {
+    **COHORT_TITLES,
+    "external_tests": "External tests together",
+    "all_tests": "All test sets together",
+}
+"""Cohorts, and pools of them."""
+CLASSIFIER_TITLES: Mapping[str, str] = {
+    STRATEGY_A: "Strategy A (one five-type net)",
+    STRATEGY_B: "Strategy B (five binary nets)",
+    **{net: f"Model {net.removeprefix('fusion/')}" for net in FUSION_NETS},
 }
 MODEL_INPUTS: Mapping[str, str] = {
     "D": "disease nets",
@@ -110,8 +121,12 @@ def models_of(results: Results, cohort: str) -> list[str]:
 
 
 def support(results: Results, cohort: str) -> Mapping[str, int]:
-    """Lesions per type of a cohort: those evaluated, else those of the federated statistics."""
-    found = section(results, "cohorts", cohort, "support") or section(results, "statistics", "types", cohort)
+    """Lesions per type of a cohort: those evaluated by a fusion net, of the federated statistics, or by strategy B."""
+    found = (
+        section(results, "cohorts", cohort, "support")
+        or section(results, "statistics", "types", cohort)
+        or section(results, "nets", STRATEGY_B, cohort, "support")
+    )
     return {name: int(count) for name, count in found.items() if number(count) is not None}
 
 

@@ -1,9 +1,9 @@
-"""The figure of an experiment from its data: lines over an axis, values with intervals, or a matrix."""
+"""A figure from plain data, as experiments leave it: lines over an axis, values with intervals, or a matrix."""
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -18,8 +18,13 @@ _ROW_IN = 0.3
 
 def drawn(name: str, title: str, figure: Mapping[str, Any]) -> str:
     """SVG. figure: see docs/researcher.md. Raises KeyError for another kind."""
-    frame, draw = {"lines": _lines, "intervals": _intervals, "matrix": _matrix}[str(figure["kind"])](figure)
-    return svg(f"experiment-{name}".replace("_", "-"), title, frame, draw) + "\n"
+    frame, draw = _KINDS[str(figure["kind"])](figure)
+    return svg(name.replace("_", "-").replace("/", "-"), title, frame, draw) + "\n"
+
+
+def is_drawable(figure: object) -> bool:
+    """Whether `figure` is of a kind that `drawn` knows."""
+    return isinstance(figure, Mapping) and figure.get("kind") in _KINDS
 
 
 def _lines(data: Mapping[str, Any]) -> tuple[Frame, Any]:
@@ -78,12 +83,14 @@ def _interval(axes: Axes, y: float, point: Mapping[str, Any], index: int) -> Non
     """A point with its interval; behind it, where they are known, the single values as faint strokes."""
     value = point["value"]
     if value is None:
-        axes.text(0.5, y, "no lesion", color=FAINT, transform=axes.get_yaxis_transform(), va="center")
+        axes.text(
+            0.5, y, point.get("missing", "no lesion"), color=FAINT, transform=axes.get_yaxis_transform(), va="center"
+        )
         return
     if point.get("samples"):
         axes.plot(point["samples"], [y] * len(point["samples"]), "|", color=FAINT, markersize=9, alpha=0.5)
     low, high = (value if point[end] is None else point[end] for end in ("low", "high"))
-    interval_row(axes, y, (low, value, high), look(index), f"point-{y:.0f}")
+    interval_row(axes, y, (low, value, high), look(point.get("look", index)), f"point-{y:.0f}")
     axes.annotate(f"{value:.3f}", (1.01, y), xycoords=axes.get_yaxis_transform(), va="center", fontsize=7.5)
 
 
@@ -109,3 +116,10 @@ def _matrix(data: Mapping[str, Any]) -> tuple[Frame, Any]:
 
     width, height = 1.6 + 0.24 * len(columns), 1.6 + 0.19 * len(rows)
     return Frame(width, height, left=1.4, right=0.1, bottom=1.4, top=0.1), draw
+
+
+_KINDS: Mapping[str, Callable[[Mapping[str, Any]], tuple[Frame, Any]]] = {
+    "lines": _lines,
+    "intervals": _intervals,
+    "matrix": _matrix,
+}
