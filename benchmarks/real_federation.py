@@ -52,7 +52,7 @@ def here(name: str, *arguments: object) -> str:
 
 def _said(words: Sequence[object], code: int = 0) -> str:
     called = [str(word) for word in words]
-    done = subprocess.run(called, capture_output=True, text=True, env=ENVIRONMENT, timeout=900, check=False)
+    done = subprocess.run(called, capture_output=True, text=True, env=ENVIRONMENT, timeout=2000, check=False)
     assert done.returncode == code, f"{called}: {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done.stdout + done.stderr
 

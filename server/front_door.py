@@ -69,6 +69,9 @@ http {{
       proxy_set_header Connection "";
       proxy_set_header Host localhost;
       proxy_request_buffering off;
+      # a slow site's piece waits in memory and at the SuperLink, never in a file: workers of a root's nginx are another
+      # user, who may not enter this folder, and weights would lie on the disk
+      proxy_max_temp_file_size 0;
       proxy_connect_timeout 10s;
       proxy_send_timeout {slowest}s;
       proxy_read_timeout {slowest}s;

@@ -47,6 +47,13 @@ def test_nginx_takes_its_configuration(tmp_path: Path) -> None:
     assert "warn" not in done.stderr.replace('the "user" directive', "")
 
 
+def test_no_weights_are_written_beside_the_front_door(tmp_path: Path) -> None:
+    """A slow line would have nginx put answers into files, which workers of a root's nginx may not even open."""
+    text = lab(tmp_path / "co").home.nginx.read_text()
+    assert "proxy_max_temp_file_size 0;" in text
+    assert "proxy_request_buffering off;" in text
+
+
 @pytest.mark.skipif(CADDY is None, reason="needs caddy")
 def test_caddy_takes_its_configuration(tmp_path: Path) -> None:
     home = lab(tmp_path).home
