@@ -12,11 +12,12 @@ from flwr.serverapp import Grid, ServerApp
 
 from ceus_models.failures import ExpectedError
 from server.checkpoints import Store
-from server.coordinator import run
+from server.coordinator import Event, run
 from server.journal import Journal
 from server.link import SuperLinkLost, flower_link
 from server.mirror import Mirror
 from server.plan import load_plan
+from server.rounds import Rounds
 
 app = ServerApp()
 
@@ -55,13 +56,18 @@ def check_approved(run_config: Mapping[str, str | int | float | bool], digest: s
 def main(grid: Grid, context: Context) -> None:
     """The whole study; its checkpoints and its journal are in the run's folder."""
     settings = settings_of(context.run_config)
-    journal = Journal(settings.out)
+    journal, rounds = Journal(settings.out), Rounds(settings.out)
+
+    def tell(event: Event) -> None:
+        journal.tell(event)
+        rounds.tell(event)
+
     try:
         plan = load_plan(settings.plan)
         check_approved(context.run_config, plan.digest())
         with journal.held():
             link = flower_link(grid, settings.sites, plan.deadlines, Mirror(settings.out))
-            run(plan, link, Store(settings.out), settings.seed, journal.tell, journal.stop_asked)
+            run(plan, link, Store(settings.out), settings.seed, tell, journal.stop_asked)
     except ExpectedError as error:
         journal.fail(str(error), passing=isinstance(error, SuperLinkLost))
         raise

@@ -29,7 +29,8 @@ def detailed(progress: Progress, plan: Plan) -> dict[str, Any]:
     by_net: dict[str, Any] = {"subgroups": {}, "misdiagnoses": {}, "sites": {}}
     for total, classifiers in _evaluations(progress, plan):
         for place in _PLACES:
-            _keep(found["table1"], place, table_one(total, place, classifiers) if place in COHORTS else None)
+            counted = table_one(total, place, classifiers) if place in COHORTS else None
+            _keep(found["table1"], place, counted and {**found["table1"].get(place, {}), **counted})
             _keep(found["pairs"], place, pairs_of(total, place, classifiers))
             _keep(found["readers"], place, readers_of(total, place, classifiers))
             for net in classifiers:

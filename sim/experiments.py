@@ -19,6 +19,7 @@ from server.plan import Plan, load_plan
 from server.progress import Progress
 from server.publishing import BUNDLE, RESULTS, bundle_of, publish_report
 from server.results import results
+from server.rounds import Rounds
 from sim.engine import MemoryLink
 from sim.meter import Meter
 from sim.prepare import Hospitals, Prepared, prepare, simulation_of, site_name
@@ -102,12 +103,13 @@ def _hospitals(plan: Plan, settings: Settings, meter: Meter, watcher: Watcher) -
 
 def _walk(plan: Plan, hospitals: Hospitals, settings: Settings, meter: Meter, watcher: Watcher) -> Progress:
     """The coordinator's loop over the link that was asked for."""
-    store = Store(settings.out)
+    store, rounds = Store(settings.out), Rounds(settings.out)
     torch.set_num_threads(1)
 
     def on_event(event: Event) -> None:
         if isinstance(event, Started):
             meter.stage(event.stage)
+        rounds.tell(event)
         watcher.event(event)
 
     simulation = simulation_of(plan.simulation)

@@ -27,7 +27,7 @@ PLAN = Plan(
         Statistics("statistics"),
         Train("train", "submodels", ("submodels",), ("training_a",), 1),
         Train("train", "fusion", ("fusion",), ("training_b",), 1),
-        Evaluate("evaluate", "modules", ("submodels",), ("validation",), 20),
+        Evaluate("evaluate", "modules", ("submodels",), ("training_a", "validation"), 20),
         Evaluate("evaluate", "test", ("fusion",), ("internal_test", "external_test_a", "external_test_c"), 20),
     ),
     architecture=Architecture(10, 10, 8, 8),
@@ -100,6 +100,7 @@ def test_what_goes_beyond_a_nets_own_metrics_is_there(study):
     held = [lesion for site in link.members for lesion in site.lesions if lesion.cohort == "external_test_c"]
     assert set(found["table1"]) == {"training_a", "validation", "training_b", "internal_test", "external_test_c"}
     assert sum(found["table1"]["external_test_c"]["sex"].values()) == len(held)
+    assert "biomarkers" not in found["table1"]["validation"], "no tally of it was asked for"
     assert set(found["table1"]["training_a"]["biomarkers"]) == {"Hep", "GPC3", "CK7", "CK19"}
     assert [(one["first"], one["second"]) for one in found["pairs"]["all_tests"]][-1] == ("fusion/DB", "fusion/DCB")
     assert set(found["readers"]) == {"external_test_c"}
