@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import http.client
 import re
 import shutil
+import socket
+import ssl
 import subprocess
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from flwr.supernode import fleet_http_client
 from made_federation import FEDERATION, lab
+from real_coordinator import answers, founded, wait
 
 from server.front_door import CALLS
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 CADDY = shutil.which("caddy")
+
+
+LARGE = 16 << 20
 
 
 def test_what_passes_is_what_flowers_node_calls(tmp_path: Path) -> None:
@@ -47,11 +57,60 @@ def test_nginx_takes_its_configuration(tmp_path: Path) -> None:
     assert "warn" not in done.stderr.replace('the "user" directive', "")
 
 
-def test_no_weights_are_written_beside_the_front_door(tmp_path: Path) -> None:
-    """A slow line would have nginx put answers into files, which workers of a root's nginx may not even open."""
-    text = lab(tmp_path / "co").home.nginx.read_text()
-    assert "proxy_max_temp_file_size 0;" in text
-    assert "proxy_request_buffering off;" in text
+class _Large(BaseHTTPRequestHandler):
+    """A SuperLink that answers with one large piece."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("content-length", 0)))
+        self.send_response(200)
+        self.send_header("content-length", str(LARGE))
+        self.end_headers()
+        self.wfile.write(bytes(LARGE))
+
+    def log_message(self, *_: object) -> None: ...
+
+
+@pytest.mark.skipif(NGINX is None, reason="needs nginx (Debian: nginx-light)")
+def test_a_site_that_reads_slowly_gets_a_large_piece_whole(tmp_path: Path) -> None:
+    """Started by root, nginx's workers are another user, who may not enter this folder."""
+    made, front, superlink = founded(tmp_path)
+    home = made.home
+    ours = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ours.load_cert_chain(home.superlink, home.superlink_key)
+    with ThreadingHTTPServer(("127.0.0.1", superlink), _Large) as server:
+        server.socket = ours.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        nginx = subprocess.Popen([str(NGINX), "-c", str(home.nginx), "-g", "daemon off;"], stderr=subprocess.PIPE)
+        try:
+            wait(lambda: answers(front), 20, "nginx")
+            got = read_slowly(front, str(home.ca))
+        finally:
+            nginx.terminate()
+            said = nginx.communicate(timeout=20)[1].decode()
+            server.shutdown()
+    assert got == LARGE, said
+
+
+def read_slowly(port: int, ca: str) -> int:
+    """Bytes of the answer's body."""
+    with socket.socket() as plain:
+        plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        plain.settimeout(60)
+        plain.connect(("127.0.0.1", port))
+        with ssl.create_default_context(cafile=ca).wrap_socket(plain, server_hostname="localhost") as line:
+            line.sendall(b"POST /v1/fleet/pull-object HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\n\r\n")
+            time.sleep(1.0)
+            answer = http.client.HTTPResponse(line)
+            answer.begin()
+            found = 0
+            try:
+                while piece := answer.read(1 << 16):
+                    found += len(piece)
+            except (http.client.HTTPException, OSError):
+                pass
+            return found
 
 
 @pytest.mark.skipif(CADDY is None, reason="needs caddy")
