@@ -9,6 +9,8 @@ is multiplicative; the square root is fitted, which lies between even noise (int
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy.interpolate import make_smoothing_spline
 
@@ -35,20 +37,25 @@ def course(values: F64, seconds: F64, arrival_s: float, smoothing_s: float) -> F
     values: linear intensity, not negative · smoothing_s: width of the window during the wash-in. Its unit is time, not
     frames: every frame weighs as long as it lasts. Costs O(t).
     """
+    return courses(values, seconds, arrival_s, (smoothing_s,))[0]
+
+
+def courses(values: F64, seconds: F64, arrival_s: float, windows_s: Sequence[float]) -> list[F64]:
+    """The course for each width of the window; which frames the rest contradicts is told by the first of them."""
     top = float(values.max(initial=0.0))
     if len(values) < _FEWEST or top <= 0:
-        return values
+        return [values for _ in windows_s]
     axis, root = _axis(seconds - arrival_s), np.sqrt(values.clip(0.0) / top)
     lasting = np.gradient(seconds)
     lasting = np.minimum(lasting, 2.0 * float(np.median(lasting)))
-    stiffness = (smoothing_s / _WINDOWS) ** 4
+    stiffness = [(window_s / _WINDOWS) ** 4 for window_s in windows_s]
     seen, weights = seconds >= arrival_s, lasting
     for _ in range(_ROUNDS):
-        off = root - make_smoothing_spline(axis, root, w=weights, lam=stiffness)(axis)
+        off = root - make_smoothing_spline(axis, root, w=weights, lam=stiffness[0])(axis)
         spread = max(1.4826 * float(np.median(np.abs(off[seen]))), _LEAST_SPREAD)
         weights = lasting * ((1.0 - (off / (_CUT * spread)) ** 2).clip(0.0) ** 2 + _LEAST)
-    smoothed = make_smoothing_spline(axis, root, w=weights, lam=stiffness)(axis)
-    return np.asarray(smoothed.clip(0.0) ** 2 * top, dtype=np.float64)
+    fits = [make_smoothing_spline(axis, root, w=weights, lam=penalty)(axis) for penalty in stiffness]
+    return [np.asarray(fit.clip(0.0) ** 2 * top, dtype=np.float64) for fit in fits]
 
 
 def _axis(since: F64) -> F64:

@@ -17,6 +17,7 @@ from client.manifest import Row, open_manifest
 from client.outline import OutlineError, View, in_pane, read_outline
 from client.policy_file import PolicyFile
 from client.reads import read_reads
+from client.row_faults import row_fault
 from client.suggestions import Suggestion
 from client.tint import TINTS
 
@@ -96,12 +97,6 @@ def check_row(row: Row, site: SiteConfig) -> list[Fault]:
     except OutlineError as error:
         faults.append(row_fault(row, site, "outline", error))
     return faults
-
-
-def row_fault(row: Row, site: SiteConfig, column: str, error: ClipError | OutlineError, which: str = "") -> Fault:
-    """The fault that an error of reading is. which: "clip 2 of 3", "" where there is one only."""
-    value = f"{which}: {error.value}" if which else error.value
-    return Fault(site.table.name, row.line, column, error.reason, error.rule, value, error.remedy)
 
 
 def _clip_info(

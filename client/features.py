@@ -24,10 +24,10 @@ from client.faults import Fault
 from client.indexed import CACHE_VERSION, INDEX_FILE, write_index
 from client.ledger import Ledger, Unknown, digest_of_file
 from client.look import Look, look_of, read_look, write_look, write_looks
-from client.lost import lost_fault
 from client.manifest import Row, read_sound
 from client.outline import OutlineError
 from client.pipeline import sample_of
+from client.row_faults import lost_fault, row_fault
 from client.trust import UntrustedTrack
 
 Progress = Callable[[int, int], None]
@@ -186,8 +186,7 @@ def _make(row: Row, site: SiteConfig, processing: Processing) -> _Made:
         return _Made(row.line, look.file, fresh=True, look=look, digests=ledger.seen)
     except (ClipError, OutlineError) as error:
         column = "outline" if isinstance(error, OutlineError) else "clips"
-        found = (error.reason, error.rule, error.value, error.remedy)
-        return _Made(row.line, fault=Fault(site.table.name, row.line, column, *found), digests=ledger.seen)
+        return _Made(row.line, fault=row_fault(row, site, column, error), digests=ledger.seen)
 
 
 def content_digest(row: Row, site: SiteConfig, processing: Processing, digest_of: Callable[[Path], str]) -> str:

@@ -9,18 +9,17 @@ from functools import partial
 from pathlib import Path
 
 from ceus_models.processing import Processing
-from client.check import row_fault
 from client.clip import ClipError
 from client.config import SiteConfig, pseudonym
 from client.contact_sheet import Tile, contact_sheets, tile_of
 from client.crew import LIMITS, Limits, Lost, each
 from client.faults import Fault
-from client.lost import lost_fault
 from client.manifest import Row
 from client.outline import OutlineError
 from client.pipeline import examined
 from client.progress import OnProgress
 from client.quality_sheet import quality_sheet
+from client.row_faults import lost_fault, row_fault
 
 _TITLE_CHARACTERS = 8
 

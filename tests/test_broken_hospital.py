@@ -15,6 +15,7 @@ from client.cli import app
 from client.config import load_site
 from client.samples import load_samples
 
+pytestmark = pytest.mark.timeout(1200)  # 200 lesions, on a machine that may have much else to do
 PLAN = "processing: {frames_to_peak: 4, frames_after: 2, size: 16, flow_maps: 1, flow_size: 16, margin_px: 4}\n"
 LESIONS = 200
 

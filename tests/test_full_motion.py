@@ -190,7 +190,6 @@ def test_curves_over_many_lesions(bmode: bool) -> None:
         )
     medians = dict(zip(SHOWN, np.nanmedian(np.abs(off), axis=0), strict=True))
     assert np.median(np.abs(late)) < 1.0
-    assert sum(value >= 0.1 for value in medians.values()) <= 1  # WoR 10.3 % on dual views, WiAUC 12.4 % without
-    assert max(medians.values()) < 0.13
+    assert max(medians.values()) < 0.1
     assert np.median(np.abs(moved)) < 2.0
     assert (np.abs(moved) < 2.0).mean() > 0.85  # see docs/decisions.md: the others hold other tissue

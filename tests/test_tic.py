@@ -140,8 +140,8 @@ def test_a_dark_or_constant_curve_has_no_peak(level: float) -> None:
 
 
 def test_parameters_of_a_triangle_in_closed_form() -> None:
-    """Rise of 10 from 10 s to 20 s, fall to 0 at 40 s, base 2: every parameter follows from the corners."""
-    values = 2.0 + np.interp(SECONDS, [10, 20, 40], [0, 10, 0])
+    """Rise of 10 from 10 s to 20 s, fall to 0 at 60 s, base 2: every parameter follows from the corners."""
+    values = 2.0 + np.interp(SECONDS, [10, 20, 60], [0, 10, 0])
     curve = tic.Tic(values, values, int(np.argmax(values)), True)
     found = tic.parameters(curve, SECONDS)
     expected = {
@@ -155,12 +155,27 @@ def test_parameters_of_a_triangle_in_closed_form() -> None:
         "WiR": 1.0,
         "WiAUC": 50.0 - 0.125,
         "WiPI": 4.9875,
-        "FT": 20.0,
-        "WoR": 0.5,
-        "WoAUC": 100.0,
+        "FT": 40.0,
+        "WoR": 0.25,
+        "WoAUC": 200.0,
     }
     assert {name: found[name] for name in expected} == pytest.approx(expected, rel=0.01)
-    assert found["mTT"] == pytest.approx((50 * (10 + 20 / 3) + 100 * (20 + 20 / 3)) / 150 - 10.5, rel=0.01)
+    assert found["mTT"] == pytest.approx((50 * (10 + 20 / 3) + 200 * (20 + 40 / 3)) / 250 - 10.5, rel=0.01)
+
+
+def test_parameters_are_measured_to_the_steady_peak_and_key_frames_keep_theirs() -> None:
+    values = 2.0 + np.interp(SECONDS, [10, 20, 60], [0, 10, 0])
+    noisy = tic.Tic(values, values, 150, True, int(np.argmax(values)))
+    found = tic.parameters(noisy, SECONDS)
+    assert (found["peak_s"], found["TTP"], found["RT"]) == pytest.approx((15.0, 9.5, 10.0))
+    draw = np.random.default_rng(4)
+    steady = []
+    for _ in range(20):
+        curve = tic.curve(lognormal(SECONDS) * draw.normal(1, 0.2, len(SECONDS)), SECONDS, NOTHING_HELD, 2.0)
+        assert curve.peak == tic.first_peak(curve.smoothed)
+        assert curve.steady_peak is not None
+        steady.append((SECONDS[curve.peak], SECONDS[curve.steady_peak]))
+    assert np.std(steady, axis=0)[1] < np.std(steady, axis=0)[0]
 
 
 def test_a_clip_that_starts_at_the_peak_has_only_its_time() -> None:

@@ -1,4 +1,4 @@
-"""What a lesion is counted as when its reading ended in a way that no reader foresaw."""
+"""The fault of a row of the table whose files cannot be used, foreseen by a reader or not."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from client.config import SiteConfig
 from client.crew import Lost
 from client.faults import Fault
 from client.manifest import Row
+from client.outline import OutlineError
+from client.recording import ClipError
 
 _RULES = {
     "reading-failed": "the files of a lesion can be read",
@@ -13,6 +15,12 @@ _RULES = {
     "reading-too-long": "a lesion is read within the time limit",
     "reading-too-large": "a lesion is read within the memory limit",
 }
+
+
+def row_fault(row: Row, site: SiteConfig, column: str, error: ClipError | OutlineError, which: str = "") -> Fault:
+    """The fault that an error of reading is. which: "clip 2 of 3", "" where there is one only."""
+    value = f"{which}: {error.value}" if which else error.value
+    return Fault(site.table.name, row.line, column, error.reason, error.rule, value, error.remedy)
 
 
 def lost_fault(row: Row, site: SiteConfig, lost: Lost) -> Fault:
