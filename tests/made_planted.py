@@ -19,11 +19,13 @@ import numpy as np
 import numpy.typing as npt
 import pydicom
 from made_clips import region, write_dicom
+from made_outlines import report
 from pydicom.config import disable_value_validation
 from pydicom.datadict import DicomDictionary, keyword_for_tag
 from pydicom.dataset import Dataset
 from small_hospital import HEADER
 
+from client.dicom_header import ALLOWED
 from client.table import COLUMNS
 
 U8 = npt.NDArray[np.uint8]
@@ -32,9 +34,12 @@ HANZI = "張鷗暐"
 IDS = ("MRNQZ4711", "LESQZ0815")
 DATES = ("19570319", "1957-03-19", "2021-05-06", "20210506")
 UID = "1.2.826.0.1.777123456789"
-MARKERS = (*NAMES, HANZI, *IDS, *DATES, UID, "777123456789")
+NUMBERS = {"DS": "4711.80815", "IS": "471180815", "TM": "031957.470815", "DT": f"{DATES[0]}031957.470815"}
+"""A weight, an age in days, an hour of birth: numbers and times can tell a patient as well."""
+MARKERS = (*NAMES, HANZI, *IDS, *DATES, UID, "777123456789", *NUMBERS.values())
 
 ROWS, COLUMNS_PX, FRAMES, TOP, WIDE = 192, 320, 24, 64, 160
+OUTLINE = [[62, 116], [98, 116], [98, 152], [62, 152]]
 CONTRAST, BMODE = (0, TOP, WIDE, ROWS), (WIDE, TOP, COLUMNS_PX, ROWS)
 SITE = f"""\
 schema: 1
@@ -44,7 +49,13 @@ max_skipped: 0.9
 screens:
   - {{manufacturer: "*", rows: {ROWS}, columns: {COLUMNS_PX}, contrast: {list(CONTRAST)}, bmode: {list(BMODE)}}}
 """
-_TEXTS = ("PN", "LO", "SH", "LT", "ST", "UT", "UC", "AE")
+_PLANTED: dict[str, object] = {
+    **dict.fromkeys(("PN", "LO", "SH", "LT", "ST", "UT", "UC", "AE"), NAMES[0]),
+    **NUMBERS,
+    **{"DA": DATES[0], "UI": UID, "AS": "063Y", "UR": f"http://{IDS[0]}", "OB": f"{IDS[0]} ".encode()},
+    "FD": float(NUMBERS["DS"]),
+}
+"""What stands in a tag, by the kind of its value."""
 _KEPT_GROUPS = (0x0000, 0x0002, 0x0004, 0x0028, 0x5200, 0x7FE0, 0xFFFA, 0xFFFC, 0xFFFE)
 """How pixels are read; a marker there would only damage the file."""
 
@@ -80,19 +91,14 @@ def screens(words: str) -> list[U8]:
 
 
 def _everywhere(data: Dataset, depth: int = 0) -> None:
-    """Every text, date and UID of the dictionary that does not say how pixels are read, nested twice, and private."""
+    """Every text, number, date, time and UID of the dictionary that does not say how pixels are read, nested twice, and
+    private.
+    """
     for tag, (kind, *_rest) in DicomDictionary.items():
-        if tag >> 16 in _KEPT_GROUPS or tag in data or tag & 0xFFFF == 0:
+        if tag >> 16 in _KEPT_GROUPS or tag in data or tag & 0xFFFF == 0 or keyword_for_tag(tag) in ("", *ALLOWED):
             continue
-        value = (
-            NAMES[0]
-            if kind in _TEXTS
-            else {"DA": DATES[0], "UI": UID, "AS": "063Y", "UR": f"http://{IDS[0]}"}.get(kind)
-        )
-        if kind == "OB":
-            value = (IDS[0] + " ").encode()
-        if value is not None and keyword_for_tag(tag):
-            data.add_new(tag, kind, value)
+        if kind in _PLANTED:
+            data.add_new(tag, kind, _PLANTED[kind])
     data.PatientName = f"{NAMES[0]}={HANZI}"
     block = data.private_block(0x0011, IDS[0], create=True)
     block.add_new(0x01, "LO", NAMES[1])
@@ -160,8 +166,31 @@ def _video(path: Path, pictures: list[U8]) -> None:
     path.write_bytes(content)
 
 
+def _report(path: Path) -> None:
+    """The outline as a structured report, with a patient in its header, in each of its items and as an observer."""
+    data = pydicom.dcmread(report(path, OUTLINE, 8))
+    data.PatientID, data.AccessionNumber = IDS
+    items = [data]
+    for item in items:
+        items += item.get("ContentSequence") or []
+        with disable_value_validation():
+            _everywhere(item, 2)
+    observer = Dataset()
+    observer.RelationshipType, observer.ValueType, observer.PersonName = (
+        "HAS OBS CONTEXT",
+        "PNAME",
+        f"{NAMES[0]}={HANZI}",
+    )
+    told = Dataset()
+    told.RelationshipType, told.ValueType, told.TextValue = "CONTAINS", "TEXT", f"{NAMES[1]} {IDS[0]} {DATES[1]}"
+    data.ContentSequence += [observer, told]
+    data.SpecificCharacterSet = "ISO_IR 192"
+    with disable_value_validation():
+        data.save_as(path)
+
+
 def _outline(path: Path) -> None:
-    shape = {"label": "lesion", "points": [[62, 116], [98, 116], [98, 152], [62, 152]], "shape_type": "polygon"}
+    shape = {"label": "lesion", "points": OUTLINE, "shape_type": "polygon"}
     shape |= {"description": NAMES[0], "flags": {IDS[0]: True}, "group_id": None}
     picture = base64.b64encode(f"{NAMES[0]}{IDS[0]}".encode()).decode()
     document = {"shapes": [shape], "imageHeight": ROWS, "imageWidth": COLUMNS_PX, "imageData": picture}
@@ -169,7 +198,7 @@ def _outline(path: Path) -> None:
     path.write_text(json.dumps(document, ensure_ascii=False), encoding="utf-8")
 
 
-KINDS = ("native.dcm", "packed.dcm", "stated.dcm", "film.avi", "film.mp4")
+KINDS = ("native.dcm", "packed.dcm", "stated.dcm", "reported.dcm", "film.avi", "film.mp4")
 SPOILT = ("fail.dcm", "crash.dcm", "broken.dcm", "broken.avi")
 
 
@@ -217,8 +246,9 @@ def _written(folder: Path, clip: Path, pictures: list[U8], outlines: Path) -> di
         _video(clip, pictures)
     with clip.open("ab") as file:  # copies of one clip under several patients would be a leak
         file.write(struct.pack(">I4s", 8 + len(kind), b"free") + kind.encode())
-    outline = outlines / f"{NAMES[1]}_{kind}.json"
-    _outline(outline)
+    outline = outlines / f"{NAMES[1]}_{kind}{'' if kind == 'reported.dcm' else '.json'}"
+    write = _report if kind == "reported.dcm" else _outline
+    write(outline)
     row = {"lesion_id": f"{IDS[1]}-{kind}", "patient_id": f"{IDS[0]}-{kind}", "exam_date": DATES[2], "fll_type": "HM"}
     row |= {"clips": clip.relative_to(folder).as_posix(), "clip_start_s": "5", "frame_rate_hz": "10", "ALB": "40"}
     return row | {"outline": outline.relative_to(folder).as_posix(), "outline_frame": "8", "outline_pane": "screen"}

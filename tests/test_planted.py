@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from made_planted import HANZI, IDS, KINDS, MARKERS, NAMES, found_in, spellings, write_planted
+from made_planted import HANZI, IDS, KINDS, MARKERS, NAMES, NUMBERS, found_in, spellings, write_planted
 from safetensors.numpy import load_file
 from toy_lesions import task
 
@@ -106,6 +106,11 @@ def test_the_hospital_is_full_of_names(left: Left) -> None:
     dicom = next(path for path in clips if path.name.endswith("native.dcm")).read_bytes()
     assert dicom.count(NAMES[0].encode()) > 1000
     assert set(IDS) <= set(found_in(dicom + (left.hospital / "lesions.csv").read_bytes()))
+    report = next(path for path in outlines if path.suffix == ".dcm").read_bytes()
+    assert {*NAMES[:2], HANZI, *IDS} <= set(found_in(report))
+    for content in (dicom, report):
+        assert set(NUMBERS.values()) <= set(found_in(content))
+        assert all(content.count(number.encode()) > 10 for number in NUMBERS.values())
 
 
 def test_all_good_lesions_are_read_and_the_broken_ones_counted(left: Left) -> None:
