@@ -27,6 +27,8 @@ from sim.prepare import HOSPITALS
 from sim.sites import PooledOpener
 
 POOLED = "pooled"
+BASELINES = "compare"
+"""The folder of the baselines within a run's, each with its checkpoints."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ def arms_of(plan: Plan, settings: Settings) -> Iterator[Arm]:
     folders = {folder.name: folder for folder in sorted((settings.out / HOSPITALS).glob("site-*"))}
     for name in (POOLED, *folders):
         learns_from = frozenset(folders if name == POOLED else {name})
-        place = settings.out / "compare" / name
+        place = settings.out / BASELINES / name
         opener = PooledOpener(folders, plan.processing, learns_from, place / "memory")
         if name == POOLED or _can_train(opener, plan):
             yield Arm(name, plain(plan if name == POOLED else alone(plan)), opener, place, settings.seed)

@@ -14,6 +14,8 @@ from sim.arms import Ran, Request, run_arms
 from sim.entry import Entry, folder_of, publish_entry
 from sim.experiment_file import (
     Experiment,
+    LeaveOut,
+    Matrix,
     Models,
     Outline,
     Prevalence,
@@ -22,10 +24,12 @@ from sim.experiment_file import (
     load_experiment,
     variants,
 )
-from sim.four_models import four_models
+from sim.left_out import left_out
 from sim.lesions import finished_run
+from sim.nets_compared import nets_compared
 from sim.prevalence import prevalence
 from sim.robustness import robustness
+from sim.site_matrix import site_matrix
 
 
 def run_experiment(name: str, request: Request) -> Entry:
@@ -48,13 +52,18 @@ def _found(experiment: Experiment, file: PlanFile, folder: Path, request: Reques
             return _trained(experiment, file, folder, request)
         case Models():
             _refuse_sets(request, experiment.kind)
-            return four_models(experiment, request.out)
+            return nets_compared(experiment, request.out)
         case Prevalence():
             _refuse_sets(request, experiment.kind)
             return prevalence(experiment, finished_run(request.out))
         case Outline():
             _refuse_sets(request, experiment.kind)
             return robustness(experiment, finished_run(request.out), folder, request.workers, request.counted)
+        case Matrix():
+            _refuse_sets(request, experiment.kind)
+            return site_matrix(experiment, finished_run(request.out), folder, request.workers, request.counted)
+        case LeaveOut():
+            return left_out(experiment, file, folder, request)
 
 
 def _trained(experiment: Training, file: PlanFile, folder: Path, request: Request) -> Entry:

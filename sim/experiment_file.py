@@ -78,11 +78,11 @@ class Training:
 
 @dataclass(frozen=True, config=_CONFIG)
 class Models:
-    """The fusion models of a finished run against each other; the first is the one that others are held against."""
+    """Nets of a finished run against each other; the first is the one that others are held against."""
 
     kind: Literal["models"]
     title: Text
-    models: Annotated[tuple[Model, ...], MinLen(1)] = ("D", "DC", "DB", "DCB")
+    nets: Annotated[tuple[ShownNet, ...], MinLen(1)] = ("fusion/D", "fusion/DC", "fusion/DB", "fusion/DCB")
     cohorts: Cohorts = TEST_COHORTS
     metric: Metric = "accuracy"
     claim: Claim | None = None
@@ -135,7 +135,39 @@ class Outline:
     claim: Claim | None = None
 
 
-Experiment = Annotated[Training | Models | Prevalence | Outline, Field(discriminator="kind")]
+@dataclass(frozen=True, config=_CONFIG)
+class LeaveOut:
+    """The plan without one center at a time, beside the run with it, on that center's own lesions.
+
+    centers: which, the largest this many · cohorts: of the center's lesions that are scored.
+    """
+
+    kind: Literal["leave_out"]
+    title: Text
+    centers: Annotated[int, Ge(1)] = 3
+    plan: str = "configs/plan.demo.yaml"
+    net: ShownNet = "fusion/DCB"
+    cohorts: Cohorts = ("validation", "external_test_c")
+    set: Sets = field(default_factory=dict)
+    claim: Claim | None = None
+
+
+@dataclass(frozen=True, config=_CONFIG)
+class Matrix:
+    """Every model (federated, pooled, each center alone) on every place: test cohorts, and each center's own lesions.
+
+    own: cohorts of a center's own lesions · small: below so many lesions a cell is flagged.
+    """
+
+    kind: Literal["matrix"]
+    title: Text
+    net: ShownNet = "fusion/DCB"
+    own: Cohorts = ("validation",)
+    small: Annotated[int, Ge(1)] = 10
+    claim: Claim | None = None
+
+
+Experiment = Annotated[Training | LeaveOut | Models | Prevalence | Outline | Matrix, Field(discriminator="kind")]
 """The registry of kinds of experiment."""
 _EXPERIMENT = TypeAdapter[Experiment](Experiment)
 
@@ -177,7 +209,7 @@ def load_experiment(path: Path) -> tuple[Experiment, PlanFile]:
 
 def _unlike(experiment: Experiment) -> list[Fault]:
     """What is compared are two things or more, and no two have one name."""
-    compared = {"training": "arms", "models": "models"}.get(experiment.kind)
+    compared = {"training": "arms", "models": "nets"}.get(experiment.kind)
     if compared is None:
         return []
     named = [getattr(arm, "label", arm) for arm in getattr(experiment, compared)]

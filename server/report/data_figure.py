@@ -65,7 +65,7 @@ def _intervals(data: Mapping[str, Any]) -> tuple[Frame, Any]:
                 y += 1.0
         if data.get("line"):
             line = data["line"]
-            axes.axvline(line["value"], color=INK, linestyle=":", linewidth=1.2)
+            axes.plot([line["value"]] * 2, [-0.6, y - 0.4], color=INK, linestyle=":", linewidth=1.2)
             axes.text(line["value"], -1.0, line["label"], ha="center", va="center", fontsize=7.5)
         axes.set_yticks([at for at, _ in ticks], [textwrap.fill(label, 26) for _, label in ticks])
         axes.set_ylim(y - 0.4, -1.5 if data.get("line") else -0.7)

@@ -1,4 +1,4 @@
-"""The fusion models of a finished run beside each other, from the sums of its evaluation; nothing is asked again."""
+"""Nets of a finished run beside each other, from the sums of its evaluation; nothing is asked again."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ceus_models.failures import ExpectedError
+from ceus_models.taxonomy import STRATEGY_A, STRATEGY_B
 from server.checkpoints import Store
 from server.pools import POOLS
 from sim.arm_table import ALL, Scored, Shown, entry_of
@@ -16,29 +17,31 @@ from sim.experiment_file import Models
 from sim.experiments import read_results
 from sim.paired import confusions
 
+_LABELS = {STRATEGY_A: "A, one net of five classes", STRATEGY_B: "B, five binary nets"}
 
-def four_models(experiment: Models, run: Path) -> Entry:
-    """Raises ExpectedError where the run has no checkpoint, or evaluated none of the models on these cohorts."""
+
+def nets_compared(experiment: Models, run: Path) -> Entry:
+    """Raises ExpectedError where the run has no checkpoint, or evaluated one of the nets on none of these cohorts."""
     results = read_results(run)
     progress = Store(run).latest(str(results["plan_digest"]), int(results["seed"]))
     if progress is None:
         raise ExpectedError(f"{run} has no checkpoint; copy the whole run, or finish it there")
     scored = [
         Scored(
-            name,
-            {cohort: [confusions(progress.totals, f"fusion/{name}", cohort)] for cohort in experiment.cohorts},
-            p=_tested(results, name, experiment),
+            _LABELS.get(net, net.removeprefix("fusion/")),
+            {cohort: [confusions(progress.totals, net, cohort)] for cohort in experiment.cohorts},
+            p=_tested(results, net, experiment),
         )
-        for name in experiment.models
+        for net in experiment.nets
     ]
     _require_some(scored, run)
     shown = Shown(experiment.title, experiment.metric, "", 1, experiment.claim)
     return replace(entry_of(scored, shown), details={"cohorts": list(experiment.cohorts)})
 
 
-def _tested(results: Mapping[str, Any], name: str, experiment: Models) -> dict[str, float]:
-    """p against the first model by cohort, and over all of them, where the run counted the pairs."""
-    wanted = {f"fusion/{name}", f"fusion/{experiment.models[0]}"}
+def _tested(results: Mapping[str, Any], net: str, experiment: Models) -> dict[str, float]:
+    """p against the first net by cohort, and over all of them, where the run counted the pairs."""
+    wanted = {net, experiment.nets[0]}
     places = {cohort: cohort for cohort in experiment.cohorts}
     if set(experiment.cohorts) == set(POOLS["all_tests"]):
         places["all_tests"] = ALL
@@ -53,4 +56,4 @@ def _tested(results: Mapping[str, Any], name: str, experiment: Models) -> dict[s
 def _require_some(scored: Sequence[Scored], run: Path) -> None:
     bare = [arm.label for arm in scored if not any(seeds[0] is not None for seeds in arm.counts.values())]
     if bare:
-        raise ExpectedError(f"{run} did not evaluate model {bare[0]} on these cohorts; its plan must")
+        raise ExpectedError(f"{run} did not evaluate {bare[0]} on these cohorts; its plan must")
