@@ -15,11 +15,14 @@ from typing import Any
 import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix
+from typer.testing import CliRunner
 
 from ceus_models.bundle import load_bundle
 from ceus_models.taxonomy import FUSION_NETS, LESION_TYPES, SUBMODELS
-from client.config import load_site
+from client.cli import app
+from client.config import load_site, pseudonym
 from client.inference import by_cohort, frozen_probabilities, probabilities_of
+from client.manifest import read_manifest
 from client.memory import Place, SiteMemory
 from client.samples import load_samples
 from server.checkpoints import Store
@@ -114,17 +117,15 @@ def test_predict_gives_the_probabilities_of_the_evaluation(undisturbed: Path, tm
     for folder in sorted((undisturbed / HOSPITALS).glob("site-*")):
         site, place = load_site(folder), Place(folder.name, SiteMemory(tmp_path / folder.name))
         samples = by_cohort(load_samples(site, plan.processing)).get("external_test_c", [])
-        if not samples:
-            continue
-        expected = probabilities_of("fusion/DCB", task, samples, place)
-        nets = frozen_probabilities(task, samples, place)
-        out = tmp_path / "answers" / folder.name
-        command = [COMMAND.with_name("ceus-site"), "predict", folder, "--bundle", undisturbed / "bundle", "--out", out]
-        done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
-        assert done.returncode in (0, 1), done.stderr  # 1: some lesion of the folder cannot be read
-        for sample, row, below in zip(samples, expected, nets, strict=True):
-            found = json.loads((out / f"{sample.key}.json").read_text())
-            assert [found["probabilities"][name] for name in LESION_TYPES] == pytest.approx(row, abs=1e-5)
+        lines = {pseudonym(site, "lesion", row.lesion_id): row.line for row in read_manifest(site)[0]}
+        for place_in_cohort, sample in enumerate(samples):
+            expected = probabilities_of("fusion/DCB", task, samples, place)[place_in_cohort]
+            below = frozen_probabilities(task, samples, place)[place_in_cohort]
+            command = ["predict", folder, "--bundle", undisturbed / "bundle", "--out", tmp_path / "answers"]
+            done = CliRunner().invoke(app, [*map(str, command), "--lesion", str(lines[sample.key])])
+            assert done.exit_code == 0, done.output
+            found = json.loads((tmp_path / "answers" / f"{sample.key}.json").read_text())
+            assert [found["probabilities"][name] for name in LESION_TYPES] == pytest.approx(expected, abs=1e-5)
             assert [net["probability"] for net in found["nets"].values()] == pytest.approx(below, abs=1e-5)
             compared += 1
     assert compared == 10
