@@ -62,14 +62,14 @@ def _flow(sample: Sample) -> float:
 FIGURES: Mapping[str, tuple[str, Callable[[Sample], float]]] = {
     "level_mean": ("brightness", lambda s: _level(s.frames)),
     "level_sd": ("contrast of the levels", lambda s: float((s.frames / 255.0).std())),
-    "level_first": ("brightness of the first key frame (log)", lambda s: _log(_level(s.frames[:1]), 0.004)),
+    "level_first": ("brightness of the first key frame", lambda s: _log(_level(s.frames[:1]), 0.004)),
     "level_last": ("brightness at the end", lambda s: _level(s.frames[-1:])),
-    "change": ("change from key frame to key frame (log)", _change),
-    "flow": ("motion in the crop (log px)", _flow),
-    "PE_dB": ("peak enhancement (dB)", _noted("PE_dB")),
-    "TTP": ("time to peak (log s)", _noted_log("TTP")),
-    "RT": ("rise time (log s)", _noted_log("RT")),
-    "mTT": ("mean transit time (log s)", _noted_log("mTT")),
+    "change": ("change from key frame to key frame", _change),
+    "flow": ("motion in the crop", _flow),
+    "PE_dB": ("peak enhancement", _noted("PE_dB")),
+    "TTP": ("time to peak", _noted_log("TTP")),
+    "RT": ("rise time", _noted_log("RT")),
+    "mTT": ("mean transit time", _noted_log("mTT")),
 }
 """Name → (words, figure of a sample; NaN where the lesion does not show it)."""
 
@@ -108,8 +108,8 @@ class Unusual:
     def __str__(self) -> str:
         """As a warning says it."""
         if math.isnan(self.z):
-            return f"{self.words}: not found, unlike in nearly all training lesions"
-        return f"{self.words}: {abs(self.z):.1f} standard deviations {'above' if self.z > 0 else 'below'} the training"
+            return f"{self.words} not found"
+        return f"{self.words} {abs(self.z):.1f} SD {'above' if self.z > 0 else 'below'}"
 
 
 def figures_of(sample: Sample) -> Floats:

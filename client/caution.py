@@ -48,11 +48,11 @@ def _of_pictures(sample: Sample, bundle: Bundle) -> Iterator[Caution]:
         return
     far = unusual(sample, bundle.typical)
     if out := [one for one in far if one.out]:
-        text = f"out of distribution, unlike the training lesions: {'; '.join(map(str, out))}"
+        text = f"out of distribution, unlike the training lesions: {', '.join(map(str, out))}"
         yield Caution("distribution", text, True)
     for one in far:
         if not one.out:
-            yield Caution(_kind(one), f"unusual {one}", False)
+            yield Caution(_kind(one), f"unusual: {one} the training lesions", False)
 
 
 def _kind(one: Unusual) -> Kind:
@@ -71,7 +71,7 @@ def _of_values(sample: Sample, bundle: Bundle) -> Iterator[Caution]:
             missing.append(name)
         elif abs(z) > FAR:
             where = "above" if z > 0 else "below"
-            text = f"unusual {name}: {abs(z):.1f} standard deviations {where} the training mean"
+            text = f"unusual: {name} {abs(z):.1f} SD {where} the training lesions"
             yield Caution("clinical", text, False)
     if missing:
         text = f"not recorded: {', '.join(missing)}; the model takes the training mean and knows that it does"

@@ -19,8 +19,8 @@ from client.quality_sheet import draw_curve
 
 _WIDE, _HIGH = 8.27, 11.69
 _STRIPS = ("frames", "frames_cam", "flow", "flow_cam")
-_MOST_CAUTIONS = 7
-_LINE = 118
+_MOST_LINES = 9
+_LINE, _BOLD = 128, 108
 _BAR, _AGAINST = "#0b5394", "#d97706"
 
 
@@ -29,11 +29,11 @@ def sheet_of(prediction: Prediction, bundle: Bundle, pictures: Pictures) -> byte
     figure = Figure(figsize=(_WIDE, _HIGH), facecolor="white")
     top = _head(figure, prediction)
     columns = figure.add_gridspec(
-        2, 1, height_ratios=(0.6, 1), hspace=0.35, top=top, bottom=0.60, left=0.10, right=0.30
+        2, 1, height_ratios=(0.6, 1), hspace=0.5, top=top, bottom=0.585, left=0.10, right=0.30
     )
     _types(figure.add_subplot(columns[0]), prediction)
     _nets(figure.add_subplot(columns[1]), prediction)
-    _contributions(figure.add_axes((0.74, 0.60, 0.20, top - 0.60)), prediction)
+    _contributions(figure.add_axes((0.74, 0.585, 0.20, top - 0.585)), prediction)
     curve = figure.add_axes((0.06, 0.462, 0.91, 0.08))
     draw_curve(curve, prediction.lesion.trace)
     curve.legend(fontsize=6, frameon=False, ncols=8, loc="lower right", bbox_to_anchor=(1.0, 1.0), borderaxespad=0.2)
@@ -60,15 +60,24 @@ def _head(figure: Figure, prediction: Prediction) -> float:
     if why := words.why_other(prediction):
         figure.text(0.06, at, why, fontsize=8, color=INK, va="top")
         at -= 0.014
-    for one in prediction.cautions[:_MOST_CAUTIONS]:
-        told = textwrap.wrap(f"Warning: {one.text}" if one.serious else one.text, _LINE)
-        colour, weight = (BAD, "bold") if one.serious else (INK, "normal")
-        figure.text(0.06, at, "\n".join(told), fontsize=7.5, color=colour, weight=weight, va="top", linespacing=1.25)
-        at -= 0.0115 * len(told) + 0.003
-    if len(prediction.cautions) > _MOST_CAUTIONS:
-        figure.text(0.06, at, f"and {len(prediction.cautions) - _MOST_CAUTIONS} more, in the JSON file", fontsize=7.5)
-        at -= 0.0145
-    return at - 0.022
+    serious, lines = _cautions(prediction)
+    for place, line in enumerate(lines):
+        colour, weight = (BAD, "bold") if place < serious else (INK, "normal")
+        figure.text(0.06, at, line, fontsize=7.5, color=colour, weight=weight, va="top")
+        at -= 0.0125
+    return at - 0.03
+
+
+def _cautions(prediction: Prediction) -> tuple[int, list[str]]:
+    """How many lines are serious, and all lines; what does not fit is in the JSON file."""
+    serious = [
+        line for one in prediction.cautions if one.serious for line in textwrap.wrap(f"Warning: {one.text}", _BOLD)
+    ]
+    others = "; ".join(one.text for one in prediction.cautions if not one.serious)
+    lines = [*serious, *textwrap.wrap(others[:1].upper() + others[1:], _LINE)]
+    if len(lines) > _MOST_LINES:
+        lines = [*lines[: _MOST_LINES - 1], "There is more to mind: see the page or the JSON file."]
+    return len(serious), lines
 
 
 def _types(axes: Axes, prediction: Prediction) -> None:

@@ -98,7 +98,7 @@ def captions(prediction: Prediction, pictures: Pictures) -> dict[str, str]:
 
 def curve_heading(prediction: Prediction) -> str:
     """Of the curve."""
-    return f"Time-intensity curve (a.u. over s), {len(prediction.lesion.trace.chosen)} key frames marked"
+    return f"Time-intensity curve, {len(prediction.lesion.trace.chosen)} key frames"
 
 
 def footing(bundle: Bundle) -> str:

@@ -167,7 +167,7 @@ def test_cautions_by_kind(lesion: Lesion, bundle: Bundle) -> None:
     clinical[CLINICAL_NAMES.index("age")], clinical[CLINICAL_NAMES.index("AFP")] = 200.5, np.nan
     found = cautions(dataclasses.replace(sample, clinical=clinical), trace, bundle, False)
     assert [one.text.split(";")[0] for one in found] == [
-        "unusual age: 10.0 standard deviations above the training mean",
+        "unusual: age 10.0 SD above the training lesions",
         "not recorded: AFP",
     ]
     phantoms = dataclasses.replace(bundle, study={"results": {"simulated": True}})

@@ -78,7 +78,7 @@ def test_what_lies_far_is_told_the_farthest_first() -> None:
     assert {"PE_dB", "level_mean", "level_sd"} <= set(names)
     assert [abs(one.z) for one in found[1:]] == sorted((abs(one.z) for one in found[1:]), reverse=True)
     assert "not found" in str(found[0])
-    assert "below the training" in next(str(one) for one in found if one.figure == "PE_dB")
+    assert "SD below" in next(str(one) for one in found if one.figure == "PE_dB")
     assert all(one.out for one in found if one.figure in ("TTP", "level_sd"))
 
 
