@@ -18,7 +18,7 @@ from sklearn.metrics import confusion_matrix
 from typer.testing import CliRunner
 
 from ceus_models.bundle import load_bundle
-from ceus_models.taxonomy import FUSION_NETS, LESION_TYPES, SUBMODELS
+from ceus_models.taxonomy import FUSION_NETS, LESION_TYPES, STRATEGY_A, SUBMODELS
 from client.cli import app
 from client.config import load_site, pseudonym
 from client.inference import by_cohort, frozen_probabilities, probabilities_of
@@ -83,7 +83,7 @@ def test_results_hold_what_the_readme_promises(undisturbed: Path) -> None:
         assert set(found["cohorts"][cohort]["models"]) == {"D", "DC", "DB", "DCB"}
         for model in found["cohorts"][cohort]["models"].values():
             assert set(model["accuracy"]) == {"value", "low", "high", "n"}
-    assert set(found["digests"]) == {*SUBMODELS, *FUSION_NETS}
+    assert set(found["digests"]) == {*SUBMODELS, STRATEGY_A, *FUSION_NETS}
     assert all(record["counted"] for record in found["participation"])
     assert all(entry["peak_memory_mb"] >= 0 for entry in found["stages"].values())
     assert {"hospitals", "submodels", "fusion", "test"} <= set(found["stages"])
