@@ -18,22 +18,12 @@ import numpy as np
 from ceus_models.reading_study import READERS
 from ceus_models.seeds import seed_of
 from ceus_models.taxonomy import LESION_TYPES
+from server.report.published import READER_ACCURACY
 from sim.patients import Case
 from sim.study_table import TABLE1
 
 READS_FILE = "reads.csv"
 COHORT = "external_test_c"
-ACCURACY: Mapping[str, tuple[float, float | None]] = {
-    "junior1": (0.59, 0.83),
-    "junior2": (0.70, 0.85),
-    "junior3": (0.63, 0.84),
-    "senior1": (0.83, 0.86),
-    "senior2": (0.85, 0.85),
-    "senior3": (0.83, 0.86),
-    "mri1": (0.86, None),
-    "mri2": (0.86, None),
-}
-"""Alone, and with the model's result."""
 _HARD: Mapping[str, float] = {"HCC": 0.8, "HM": 0.95, "ICC": 1.6, "HH": 0.7, "HA": 1.2, "OT": 1.6}
 """Relative share of errors by type [domain knowledge]: ICC and the rare entities are missed most."""
 _SHARED, _OWN = 0.4, 0.4
@@ -71,7 +61,7 @@ def write_reads(folder: Path, cases: Sequence[Case], seed: int) -> bool:
 
 def _rows(case: Case, seed: int) -> Iterator[tuple[str, str, str, str, str]]:
     for reader, role in READERS.items():
-        for assisted, accuracy in zip(("no", "yes"), ACCURACY[reader], strict=True):
+        for assisted, accuracy in zip(("no", "yes"), READER_ACCURACY[reader], strict=True):
             if accuracy is not None:
                 said = diagnosis(case, reader, assisted == "yes", seed)
                 yield case.lesion_id, reader, role, assisted, said
@@ -79,7 +69,7 @@ def _rows(case: Case, seed: int) -> Iterator[tuple[str, str, str, str, str]]:
 
 def diagnosis(case: Case, reader: str, assisted: bool, seed: int) -> str:
     """What a reader says of a lesion. Same seed, same words, whoever else reads."""
-    accuracy = ACCURACY[reader][int(assisted)]
+    accuracy = READER_ACCURACY[reader][int(assisted)]
     if accuracy is None:
         raise ValueError(f"{reader} reads without the model")
     place = (case.center, case.lesion_id)

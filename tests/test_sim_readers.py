@@ -9,11 +9,12 @@ import pytest
 from ceus_models.reading_study import READERS
 from ceus_models.taxonomy import LESION_TYPES
 from client.columns import READS
+from server.report.published import READER_ACCURACY
 from sim.centers import split
 from sim.hospital import write_hospital
 from sim.patients import draw_cases
 from sim.phantom import PRESETS
-from sim.readers import ACCURACY, COHORT, diagnosis, write_reads
+from sim.readers import COHORT, diagnosis, write_reads
 
 CASES = [case for case in draw_cases(split("paper"), 1) if case.cohort == COHORT]
 
@@ -22,7 +23,7 @@ CASES = [case for case in draw_cases(split("paper"), 1) if case.cohort == COHORT
 def right():
     """(reader, assisted) → (n seeds) which of the cohort's lesions are named rightly, over 5 seeds."""
     found = {}
-    for reader, accuracies in ACCURACY.items():
+    for reader, accuracies in READER_ACCURACY.items():
         for assisted, accuracy in enumerate(accuracies):
             if accuracy is not None:
                 said = [[diagnosis(c, reader, bool(assisted), seed) == c.fll_type for c in CASES] for seed in range(5)]
@@ -32,10 +33,10 @@ def right():
 
 def test_readers_are_as_right_as_the_studys(right):
     assert len(CASES) == 312
-    assert set(ACCURACY) == set(READERS)
+    assert set(READER_ACCURACY) == set(READERS)
     for (reader, assisted), said in right.items():
         error = np.sqrt(0.25 / said.size) * 3
-        assert said.mean() == pytest.approx(ACCURACY[reader][assisted], abs=error), (reader, assisted)
+        assert said.mean() == pytest.approx(READER_ACCURACY[reader][assisted], abs=error), (reader, assisted)
 
 
 def test_a_hard_lesion_is_hard_for_every_reader_and_hard_types_are_missed_more(right):
