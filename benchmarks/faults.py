@@ -81,7 +81,8 @@ def tiny_plan(path: Path, rounds: int, every: int = 0) -> Path:
     train = {"stage": "train", "name": "one", "nets": ["disease/HCC"], "cohorts": ["training_a"], "rounds": rounds}
     train |= {"rule": {"batch_size": 4, "learning_rate": 0.01}} | ({"validate": {"every": every}} if every else {})
     del plan["simulation"]
-    plan |= {"name": "tiny", "stages": [{"stage": "hello"}, {"stage": "statistics"}, train]}
+    patient = {"absent_s": 600}  # on a busy machine a node's start and its lease take minutes: the site shall count
+    plan |= {"name": "tiny", "deadlines": patient, "stages": [{"stage": "hello"}, {"stage": "statistics"}, train]}
     plan["architecture"] |= {"width": 2, "hidden": 4}
     path.write_text(yaml.safe_dump(plan))
     return path

@@ -25,7 +25,7 @@ from matplotlib.figure import Figure
 from benchmarks.faults import SEED, killed, tiny_federation, tiny_plan, whole
 from benchmarks.made_sites import digests_in_memory, digests_of_run
 from benchmarks.measuring import arguments, publish, quiet
-from benchmarks.real_federation import Federation
+from benchmarks.real_federation import Federation, wait
 from ceus_models.seeds import seed_of
 from server.plan import load_plan
 
@@ -88,6 +88,8 @@ def kill(federation: Federation, number: int) -> Kill:
     time.sleep(float(draw.uniform(0.0, 3.0)))
     site = str(draw.choice(sorted(federation.sites)))
     what = str(draw.choice([*COORDINATORS, "up", *OF_SITES, "site"]))
+    folder = federation.sites[site] if what in OF_SITES else federation.study
+    wait(lambda: what in (*federation.kinds(folder), "site"), 300, f"a {what} to kill")
     if what == "up":
         whole("up")(federation)
     elif what == "site":
@@ -115,6 +117,7 @@ def soak(federation: Federation, rounds: int, every: int) -> tuple[list[Look], l
             print(f"round {number}: {kills[-1].what} killed", flush=True)
         elif number // LOOK_EVERY > seen // LOOK_EVERY:
             looks.append(looked(federation, number))
+            print(f"round {number}: {looks[-1].memory_mb}, {looks[-1].files}, {looks[-1].disk_kb}", flush=True)
         seen = number
     assert phase == "done", federation.state()
     return looks, kills

@@ -71,6 +71,15 @@ class Supervisor:
         life = self._lives[name]
         return life.began is not None and self._fleet.ended(name) is None
 
+    def running_for(self, name: str) -> float:
+        """Seconds since the service's process was started; 0 while there is none."""
+        began = self._lives[name].began
+        return time.monotonic() - began if began is not None and self.is_running(name) else 0.0
+
+    def last_word(self, name: str) -> str:
+        """What a service said last: why it does not run, where it does not."""
+        return last_line(self._fleet.log(name)) if self._fleet.log(name).exists() else "it was not started yet"
+
     def _start(self, life: _Life) -> None:
         name = life.service.name
         pid = self._fleet.start(name, life.service.command, dict(life.service.env))

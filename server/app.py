@@ -12,11 +12,12 @@ from flwr.serverapp import Grid, ServerApp
 
 from ceus_models.failures import ExpectedError
 from server.checkpoints import Store
-from server.coordinator import Event, run
+from server.coordinator import Answered, Event, Finished, run
 from server.journal import Journal
 from server.link import SuperLinkLost, flower_link
 from server.mirror import Mirror
 from server.plan import load_plan
+from server.pulse import COORDINATOR, Pulse
 from server.rounds import Rounds
 
 app = ServerApp()
@@ -52,13 +53,22 @@ def check_approved(run_config: Mapping[str, str | int | float | bool], digest: s
         )
 
 
+def doing(event: Event) -> str:
+    """What the coordinator is at, now that this has happened."""
+    if isinstance(event, Finished):
+        return f"saving round {event.record.round} of {event.record.stage}"
+    asked = f"round {event.round} of {event.stage}"
+    return f"{asked}: {event.done} of {event.asked} answered" if isinstance(event, Answered) else f"{asked}: asking"
+
+
 @app.main()
 def main(grid: Grid, context: Context) -> None:
     """The whole study; its checkpoints and its journal are in the run's folder."""
     settings = settings_of(context.run_config)
-    journal, rounds = Journal(settings.out), Rounds(settings.out)
+    journal, rounds, pulse = Journal(settings.out), Rounds(settings.out), Pulse(settings.out / COORDINATOR)
 
     def tell(event: Event) -> None:
+        pulse.beat(doing(event))
         journal.tell(event)
         rounds.tell(event)
 
@@ -66,10 +76,17 @@ def main(grid: Grid, context: Context) -> None:
         plan = load_plan(settings.plan)
         check_approved(context.run_config, plan.digest())
         with journal.held():
-            link = flower_link(grid, settings.sites, plan.deadlines, Mirror(settings.out))
+            pulse.beat(f"waiting for {settings.sites} sites to connect")
+            link = flower_link(grid, settings.sites, plan.deadlines, Mirror(settings.out), alive=pulse.beat)
             run(plan, link, Store(settings.out), settings.seed, tell, journal.stop_asked)
     except ExpectedError as error:
         journal.fail(str(error), passing=isinstance(error, SuperLinkLost))
+        raise
+    except OSError as error:
+        journal.fail(
+            f"{error.filename or 'a file of the run'}: {error.strerror or type(error).__name__}; make room, "
+            "or mend the disk, then start the same command again"
+        )
         raise
     except MemoryError:
         journal.fail("the coordinator ran out of memory: give it more, then start the same command again")

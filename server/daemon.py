@@ -14,16 +14,19 @@ from ceus_models.process_tree import Fleet
 from ceus_models.supervision import StopAsked, Supervisor, Told
 from server import locks
 from server.federation import Federation
+from server.health import answers
 from server.home import Home
 from server.launcher import Launcher
 from server.link import Control
+from server.pulse import Pulse
 from server.register import read_register
 from server.roster import control_of, is_up, synchronise
-from server.services import SUPEREXEC, services_of
+from server.services import SUPEREXEC, SUPERLINK, services_of
 
 _LOOK_S = 1.0
 _ROSTER_S = 60.0  # certificates that expire are shut out within this time
 _SILENT_S = 30.0  # so long may the SuperLink fail before it is told once more
+_HUNG_S = 180.0  # a SuperLink that runs and has answered nothing for so long is started again
 _GRACE_S = 15.0
 
 
@@ -56,20 +59,45 @@ class _Loop:
         self._home, self._federation, self._told = home, federation, told
         self._supervisor = supervisor
         self._launcher = Launcher(home, federation, told, self._unwedge)
+        self._pulse = Pulse(home.up_pulse)
         self._ready = False
         self._roster_due = self._complain_at = 0.0
+        self._answered = time.monotonic()
 
     def step(self) -> None:
-        """One look at everything. Never raises for a SuperLink that does not answer: it is started again."""
+        """One look at everything. Never raises for a SuperLink that does not answer, or for a full disk: it is told,
+        and tried again.
+        """
         self._supervisor.step()
+        self._pulse.beat(self._looked())
+
+    def _looked(self) -> str:
+        """What hinders the run on this side; "" if nothing does."""
+        trouble = ""
         if not is_up(self._federation):
             self._ready = False
-            return
-        try:
-            with control_of(self._home, self._federation, now()) as control:
-                self._attend(control)
-        except ExpectedError as error:
-            self._complain(str(error))
+            trouble = f"the SuperLink does not listen; it said last: {self._supervisor.last_word(SUPERLINK)}"
+        else:
+            try:
+                with control_of(self._home, self._federation, now()) as control:
+                    self._attend(control)
+                self._answered = time.monotonic()
+            except ExpectedError as error:
+                trouble = self._complaint(str(error))
+            except OSError as error:
+                what = error.filename or "a file"
+                trouble = self._complaint(
+                    f"{what}: {error.strerror or type(error).__name__}; make room, or mend the disk"
+                )
+        if trouble:
+            self._start_hung_again()
+        return trouble
+
+    def _start_hung_again(self) -> None:
+        """A SuperLink that lives, and for long has not even answered whether it is well, is ended."""
+        silent = min(time.monotonic() - self._answered, self._supervisor.running_for(SUPERLINK))
+        if silent > _HUNG_S and not answers(self._home, self._federation):
+            self._supervisor.restart(SUPERLINK, f"it answered nothing for {silent:.0f} s")
 
     def _attend(self, control: Control) -> None:
         if not self._ready or time.monotonic() >= self._roster_due:
@@ -84,10 +112,11 @@ class _Loop:
     def _unwedge(self) -> None:
         self._supervisor.restart(SUPEREXEC, "it took no run")
 
-    def _complain(self, why: str) -> None:
+    def _complaint(self, why: str) -> str:
         if time.monotonic() >= self._complain_at:
             self._told({"event": "trouble", "said": why})
             self._complain_at = time.monotonic() + _SILENT_S
+        return why
 
 
 def check_complete(home: Home) -> None:

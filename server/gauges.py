@@ -15,6 +15,7 @@ _HELP = {
     "ceus_up": "1 while the daemon lives",
     "ceus_run": "1 for the phase in which the run is",
     "ceus_run_changed_seconds": "When the run came into its phase, in seconds since 1970",
+    "ceus_run_trouble": "1 while something hinders the run: status says what",
     "ceus_rounds_total": "Rounds that are finished",
     "ceus_round_seconds": "How long the last finished round took",
     "ceus_round_missing": "Sites that were asked in the last finished round and not counted, but for idle ones",
@@ -49,6 +50,7 @@ def exposition(seen: Overview, valid: Validity) -> str:
 def _samples(seen: Overview, valid: Validity) -> Iterator[Sample]:
     yield "ceus_up", {}, float(seen.up)
     yield from _run(seen.state)
+    yield "ceus_run_trouble", {}, float(seen.trouble is not None)
     yield from _rounds(seen)
     for line in valid.servers:
         if line.days_left is not None:

@@ -8,13 +8,16 @@ from __future__ import annotations
 import http.client
 import ssl
 import sys
+import time
 from pathlib import Path
 
 from ceus_models.failures import ExpectedError
 from server import locks
 from server.federation import Federation, load_federation
 from server.home import Home
+from server.liveness import is_silent
 from server.order import read_state
+from server.pulse import Pulse
 
 _TIMEOUT_S = 10.0
 
@@ -22,6 +25,9 @@ _TIMEOUT_S = 10.0
 def check_health(home: Home, federation: Federation) -> str:
     """What can be said for it. Raises ExpectedError with the reason and the remedy."""
     require_up(home)
+    beat = Pulse(home.up_pulse).last()
+    if beat and is_silent(beat, 0.0, time.time()):
+        raise ExpectedError(f"`up` lives and gives no sign of life for {time.time() - beat.at:.0f} s: end it, start it")
     if not answers(home, federation):
         raise ExpectedError(
             f"the SuperLink does not answer on port {federation.superlink_port}; `up` starts it again, and its log is "

@@ -105,6 +105,11 @@ class Home:
         return self.folder / "superlink" / ".up.lock"
 
     @property
+    def up_pulse(self) -> Path:
+        """The signs of life of `up`, with what hinders it."""
+        return self.folder / "superlink" / ".up.pulse"
+
+    @property
     def logs(self) -> Path:
         """The logs of SuperLink and SuperExec."""
         return self.folder / "logs"

@@ -15,6 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from ceus_models.whole_files import end_last_line
 from server import locks
 from server.coordinator import Answered, Event, Finished, Started
+from server.pulse import COORDINATOR
 
 _EVENTS = "events.jsonl"
 _FAILURE = "failure.json"
@@ -37,7 +38,7 @@ class Journal:
 
     def renew(self) -> None:
         """Ready for the same run to go on: what it said stays, why it stopped is forgotten."""
-        for name in (_FAILURE, _STOP):
+        for name in (_FAILURE, _STOP, COORDINATOR):
             (self.folder / name).unlink(missing_ok=True)
 
     def ask_stop(self) -> None:

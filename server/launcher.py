@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+
+import psutil
 
 from ceus_models.enrolment import now
 from ceus_models.failures import ExpectedError
@@ -18,6 +21,7 @@ from server.federation import Federation
 from server.home import Home
 from server.journal import Journal
 from server.link import Control, RunState
+from server.liveness import coordinator_pulse, is_silent
 from server.order import OVER, Order, Phase, read_order, read_state, write_state
 from server.register import read_register
 
@@ -26,14 +30,19 @@ KILLED = "its process was killed, or ran out of memory"
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds: dead, from the coordinator's last sign of life to the end of its run · pending, until Flower has started
-    it · starting, from then until it is at work (a busy machine takes minutes to load torch; Flower notices within a
-    minute if it dies). deaths: in one round, after which it is not started again.
+    """Seconds: dead, from the end of the coordinator's process to the end of its run · slow, until a run that has not
+    begun says so · pending, until Flower has started it · starting, from then until it is at work (a busy machine takes
+    minutes to load torch; Flower notices within a minute if it dies) · hung, without a sign of life of a process that
+    lives (it may add up large answers, or wait for a database) · leaving, for one that is not wanted any more.
+    deaths: in one round, after which it is not started again.
     """
 
     dead_s: float = 10.0
+    slow_s: float = 30.0
     pending_s: float = 120.0
-    starting_s: float = 900.0
+    starting_s: float = 300.0
+    hung_s: float = 600.0
+    leaving_s: float = 30.0
     deaths: int = 5
 
 
@@ -74,12 +83,25 @@ class Launcher:
             control.stop(run)
         if self._journal.is_held():
             self._say("waiting", "an earlier coordinator of this run has not ended yet")
+            self._end_leftover()
             return
         self._journal.renew()
         self._round = self._store.newest()
         run = control.submit(self._settings(), self._home.bundle.read_bytes())
         self._alive = self._since = time.monotonic()
         self._say("starting", run=run, launches=self._state.launches + 1)
+
+    def _end_leftover(self) -> None:
+        """One that hangs would keep the run's folder for ever."""
+        beat = coordinator_pulse(self._home).last()
+        if beat is None or time.time() - self._state.at < self._timing.leaving_s:
+            return
+        with suppress(psutil.NoSuchProcess):
+            leftover = psutil.Process(beat.pid)
+            if leftover.create_time() > beat.since:
+                return  # another process, which got the number later
+            leftover.kill()
+            self._told({"event": "killed", "pid": beat.pid, "reason": "it kept the run's folder, and did not end"})
 
     def _settings(self) -> dict[str, str | int | float]:
         enrolled = {entry.site for entry in read_register(self._home).entries if entry.works(now())}
@@ -105,12 +127,22 @@ class Launcher:
             self._say("stopped", "at once, as asked")
         elif seen.finished or (self._state.phase != "starting" and moment - self._alive > self._timing.dead_s):
             self._ended(order, seen, control)
-        elif self._state.phase == "starting" and moment - self._since > self._patience(seen):
-            self._unwedge()
-            self._again(control, f"it was not at work within {self._patience(seen):.0f} s")
+        elif self._state.phase == "starting":
+            self._await(seen, moment - self._since, control)
+        elif is_silent(coordinator_pulse(self._home).last(), self._state.at, time.time(), self._timing.hung_s):
+            self._again(control, f"it gave no sign of life for {self._timing.hung_s:.0f} s")
         elif order.wanted == "stop" and self._state.phase == "running":
             self._journal.ask_stop()
             self._say("stopping")
+
+    def _await(self, seen: RunState, waited_s: float, control: Control) -> None:
+        """A run that is submitted and not at work yet."""
+        if waited_s > self._patience(seen):
+            self._unwedge()
+            self._again(control, f"it was not at work within {self._patience(seen):.0f} s")
+        elif waited_s > self._timing.slow_s:
+            what = "its process was started and is not at work" if seen.started else "the SuperExec has not taken it"
+            self._say("starting", f"{what} yet; it is started anew after {self._patience(seen):.0f} s")
 
     def _patience(self, seen: RunState) -> float:
         return self._timing.starting_s if seen.started else self._timing.pending_s
@@ -140,8 +172,8 @@ class Launcher:
         new = self._state.model_copy(update={"phase": phase, "cause": cause, "at": round(time.time(), 3), **changes})
         if (new.phase, new.cause, new.run) == (self._state.phase, self._state.cause, self._state.run):
             return
+        write_state(self._home, new)  # first: where the disk is full, it is said again
         self._state = new
-        write_state(self._home, new)
         self._told({"event": "run", "phase": phase, "cause": cause, "run": str(new.run), "launches": new.launches})
 
 

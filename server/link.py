@@ -12,6 +12,7 @@ import time
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TypeVar
 
 from flwr.app import Message, RecordDict
@@ -69,11 +70,18 @@ RunConfig = Mapping[str, str | int | float]
 T = TypeVar("T")
 
 
-def flower_link(grid: Grid, expected: int, deadlines: Deadlines, mirror: Mirror, rhythm: Rhythm = RHYTHM) -> PostLink:
+def flower_link(
+    grid: Grid,
+    expected: int,
+    deadlines: Deadlines,
+    mirror: Mirror,
+    rhythm: Rhythm = RHYTHM,
+    alive: Callable[[], None] = lambda: None,
+) -> PostLink:
     """A link to the sites of a Flower grid. expected: the number of sites to wait for · mirror: holds what each site
-    took before, and is told of every letter.
+    took before, and is told of every letter · alive: called before every call of the SuperLink.
     """
-    link = PostLink(FlowerPost(grid, rhythm.poll_s), expected, deadlines, mirror, rhythm)
+    link = PostLink(FlowerPost(grid, rhythm.poll_s, alive), expected, deadlines, mirror, rhythm)
     for line in mirror.lines():
         link.histories.recall(line)
     return link
@@ -85,9 +93,9 @@ class FlowerPost:
     An error's text never comes from the other side: the code says enough, and the texts are ours.
     """
 
-    def __init__(self, grid: Grid, pause_s: float) -> None:
-        """pause_s: after a fault, longer with every one in a row."""
-        self._grid, self._pause_s = grid, pause_s
+    def __init__(self, grid: Grid, pause_s: float, alive: Callable[[], None] = lambda: None) -> None:
+        """pause_s: after a fault, longer with every one in a row · alive: called before every call."""
+        self._grid, self._pause_s, self._alive = grid, pause_s, alive
         self._faults = 0
         self._nodes: set[Seat] = set()
 
@@ -126,6 +134,7 @@ class FlowerPost:
         return sent if len(sent) == len(messages) else none
 
     def _try(self, call: Callable[[], T], otherwise: T) -> T:
+        self._alive()
         try:
             result = call()
         except Exception as error:
@@ -228,8 +237,13 @@ class Control:
         return int(self._call(lambda: self._client.StartRun(request).run_id))
 
     def state(self, run: int) -> RunState:
-        """How far a run is."""
-        listed = self._call(lambda: self._client.ListRuns(ListRunsRequest(run_id=run)).run_dict[run].status)
+        """How far a run is. One that the SuperLink does not know (its database was made anew) has failed."""
+        try:
+            listed = self._call(lambda: self._client.ListRuns(ListRunsRequest(run_id=run)).run_dict[run].status)
+        except ExpectedError as error:
+            if _is_unknown(error.__cause__):
+                return RunState(True, True, False, "the SuperLink does not know the run: its database is another")
+            raise
         completed = listed.sub_status == SubStatus.COMPLETED
         return RunState(
             listed.status != Status.PENDING, listed.status == Status.FINISHED, completed, str(listed.details)
@@ -269,3 +283,9 @@ class Control:
             raise ExpectedError(
                 f"the SuperLink at {self._superlink} did not do as asked ({type(error).__name__}); read its log"
             ) from error
+
+
+def _is_unknown(error: BaseException | None) -> bool:
+    """Whether the SuperLink said that there is no such run."""
+    response = getattr(error, "response", None)  # httpx.HTTPStatusError has one
+    return getattr(response, "status_code", None) == HTTPStatus.NOT_FOUND

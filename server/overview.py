@@ -11,6 +11,7 @@ from server.checkpoints import Store
 from server.deadlines import Deadlines, Histories
 from server.home import Home
 from server.journal import Journal
+from server.liveness import Seen, Trouble, coordinator_pulse, trouble_of
 from server.mirror import Mirror
 from server.order import State, read_state
 from server.participation import Record, to_be_looked_at
@@ -42,13 +43,17 @@ class SiteNow:
 
 @dataclass(frozen=True)
 class Overview:
-    """up: whether the daemon lives · state: of the run · round: the one under way, or the last."""
+    """up: whether the daemon lives · state: of the run · round: the one under way, or the last · trouble: why the run
+    does not get on · doing: what the coordinator said last that it does.
+    """
 
     up: bool
     state: State
     round: Mapping[str, Any]
     sites: Mapping[str, SiteNow]
     rounds: tuple[Mapping[str, Any], ...]
+    trouble: Trouble | None = None
+    doing: str = ""
 
     def as_json(self, validity: Validity) -> dict[str, Any]:
         """Everything, with the certificates of `validity`, for a machine."""
@@ -56,7 +61,9 @@ class Overview:
         lines = {line.name: asdict(line) for line in validity.sites}
         names = sorted({*lines, *self.sites})
         found["sites"] = [{"name": name, **lines.get(name, {}), **asdict(self._site(name))} for name in names]
-        run = {**self.state.model_dump(exclude={"order"}), "round": self.round, "rounds": list(self.rounds)}
+        trouble = asdict(self.trouble) if self.trouble else None
+        run = {**self.state.model_dump(exclude={"order"}), "trouble": trouble, "doing": self.doing}
+        run |= {"round": self.round, "rounds": list(self.rounds)}
         return {**found, "up": self.up, "run": run}
 
     def _site(self, name: str) -> SiteNow:
@@ -77,7 +84,10 @@ def overview(home: Home, up: bool, online: Collection[str] | None, names: Collec
     for name, reason in to_be_looked_at(progress.participation).items():
         sites[name].look_at = reason
     told = tuple(_told(record, progress.curves) for record in progress.participation)
-    return Overview(up, read_state(home), latest, sites, told)
+    state, beat = read_state(home), coordinator_pulse(home).last()
+    doing = beat.doing if beat and state.phase in ("running", "stopping") else ""
+    trouble = trouble_of(home, state, Seen(up, online, time.time()))
+    return Overview(up, state, latest, sites, told, trouble, doing)
 
 
 def _rounds_of(records: tuple[Record, ...], sites: dict[str, SiteNow]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -23,10 +24,11 @@ from server.daemon import check_complete, front_fault, nginx_program, run_daemon
 from server.enrolment_commands import Folder
 from server.federation import Federation, load_federation
 from server.gauges import exposition
-from server.health import check_health, require_up
+from server.health import answers, check_health, require_up
 from server.home import Home
 from server.journal import Journal
 from server.launcher import check_runnable
+from server.liveness import Seen, trouble_of
 from server.order import OVER, State, order_end, order_run, read_state
 from server.overview import overview
 from server.plan import load_plan
@@ -34,7 +36,7 @@ from server.preflight import preflight
 from server.publishing import publish_run
 from server.register import read_register
 from server.roster import control_of, is_up
-from server.status_page import print_status
+from server.status_page import print_status, told_trouble
 from server.validity import validity
 
 _LOOK_S = 0.5
@@ -114,8 +116,8 @@ def status_command(
     moment = now()
     valid = validity(home, federation, read_register(home), moment)
     online = None
-    if is_up(federation):
-        with control_of(home, federation, moment) as control:
+    if is_up(federation) and answers(home, federation):
+        with suppress(ExpectedError), control_of(home, federation, moment) as control:
             online = control.online()
     seen = overview(home, locks.is_held(home.up_lock), online, [line.name for line in valid.sites])
     if as_gauges:
@@ -163,13 +165,18 @@ def _await_taken(home: Home, order: str) -> None:
 
 
 def _followed(home: Home, look: Callable[[], None]) -> State:
-    """The state at the end of the run. Raises ExpectedError if `up` ends before it."""
+    """The state at the end of the run; what hinders it is said as it begins. Raises ExpectedError if `up` ends."""
+    told = ""
     while True:
         state = read_state(home)
         look()
         if state.phase in OVER:
             return state
         require_up(home)
+        trouble = trouble_of(home, state, Seen(True, None, time.time()))
+        if trouble and trouble.said != told:
+            _out().print(escape(f"  {told_trouble(trouble)}"), soft_wrap=True)
+        told = trouble.said if trouble else ""
         time.sleep(_LOOK_S)
 
 

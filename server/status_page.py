@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
+from server.liveness import Trouble
 from server.overview import Overview, SiteNow
 from server.validity import Line, Validity
 
@@ -19,14 +21,22 @@ _UNITS = ((1 << 30, "GB"), (1 << 20, "MB"), (1 << 10, "kB"))
 def print_status(seen: Overview, valid: Validity, out: Console) -> None:
     """All of it."""
     out.print(f"federation {escape(valid.identity)}; up: {'yes' if seen.up else 'no'}", soft_wrap=True)
-    cause = f" ({seen.state.cause})" if seen.state.cause else ""
-    out.print(f"run: {seen.state.phase}{escape(cause)}", soft_wrap=True)
+    said = seen.state.cause or seen.doing
+    out.print(f"run: {seen.state.phase}{escape(f' ({said})' if said else '')}", soft_wrap=True)
+    if seen.trouble:
+        out.print(f"[red]{escape(told_trouble(seen.trouble))}[/]", soft_wrap=True)
     out.print(_certificates(valid))
     out.print(_sites(seen, valid))
     if seen.rounds:
         out.print(_rounds(seen))
     for warning in (*valid.warnings, *_to_look_at(seen)):
         out.print(f"[red]{escape(warning)}[/]", soft_wrap=True)
+
+
+def told_trouble(trouble: Trouble) -> str:
+    """One line of what is wrong, and since when."""
+    since = time.strftime("%H:%M:%S", time.localtime(trouble.since))
+    return f"not getting on, since {since} ({max(time.time() - trouble.since, 0.0):.0f} s): {trouble.said}"
 
 
 def _certificates(valid: Validity) -> Table:
