@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -183,6 +187,81 @@ def test_a_run_that_is_slow_to_start_is_left_alone(desk: Desk) -> None:
     assert desk.unwedged == []
     with desk.coordinator():
         assert desk.step() == "running"
+
+
+def test_a_run_that_does_not_begin_says_what_it_waits_for(desk: Desk) -> None:
+    desk = desk_of(desk.lab, Timing(slow_s=0.0, deaths=3))
+    order_run(desk.lab.home)
+    desk.step()
+    desk.control.runs[1] = RunState(False, False, False, "")
+    assert desk.step() == "starting"
+    assert "the SuperExec has not taken it yet" in read_state(desk.lab.home).cause
+    desk.control.runs[1] = RunState(True, False, False, "")
+    assert desk.step() == "starting"
+    assert "its process was started and is not at work yet" in read_state(desk.lab.home).cause
+    with desk.coordinator():
+        assert read_state(desk.lab.home).cause == ""
+
+
+def test_a_run_that_nobody_ever_takes_comes_to_an_end(desk: Desk) -> None:
+    desk = desk_of(desk.lab, Timing(pending_s=0.0, deaths=3))
+    order_run(desk.lab.home)
+    for number in (1, 2, 3):
+        assert desk.step() == "starting"
+        desk.control.runs[number] = RunState(False, False, False, "")
+        desk.step()
+    assert read_state(desk.lab.home).phase == "failed"
+    assert "it was not at work within 0 s" in read_state(desk.lab.home).cause
+
+
+HANGS = """
+import sys, time
+from pathlib import Path
+from server import locks
+from server.pulse import COORDINATOR, Pulse
+folder = Path(sys.argv[1])
+with locks.exclusive(folder / ".coordinator.lock", "taken"):  # as Journal.held, without what it imports
+    Pulse(folder / COORDINATOR).beat("saving round 3 of submodels")
+    print("here", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_a_coordinator_that_hangs_is_given_up_and_ended_before_another_is_started(desk: Desk) -> None:
+    desk = desk_of(desk.lab, Timing(hung_s=0.5, leaving_s=0.0, deaths=3))
+    order_run(desk.lab.home)
+    desk.step()
+    child = subprocess.Popen([sys.executable, "-c", HANGS, str(desk.lab.home.run)], stdout=subprocess.PIPE)
+    try:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"here\n"
+        assert desk.step() == "running"
+        time.sleep(1.0)
+        assert desk.step() == "waiting"
+        assert "gave no sign of life" in read_state(desk.lab.home).cause
+        assert desk.control.stopped == [1]
+        assert desk.step() == "waiting"
+        assert child.wait(30) == -signal.SIGKILL
+        assert [e["event"] for e in desk.told][-1] == "killed"
+        assert desk.step() == "starting"
+    finally:
+        child.kill()
+        child.communicate()
+
+
+def test_a_state_that_could_not_be_written_is_written_when_there_is_room(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    order_run(desk.lab.home)
+    with monkeypatch.context() as patch:
+        patch.setattr("server.launcher.write_state", full)
+        with pytest.raises(OSError, match="No space left"):
+            desk.step()
+    assert desk.step() == "starting"
+    assert read_state(desk.lab.home).phase == "starting"
 
 
 def test_a_stop_waits_for_the_round_and_a_halt_does_not(desk: Desk) -> None:

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from ceus_models.failures import ExpectedError
-from server.app import Settings, check_approved, settings_of
+from server.app import Settings, check_approved, doing, settings_of
+from server.coordinator import Answered, Finished, Started
+from server.participation import Record
 
 GOOD = {"plan": "p.yaml", "out": "runs", "seed": 1, "sites": 4, "federation": "x", "plan-digest": "ab"}
 
@@ -23,3 +25,9 @@ def test_only_the_plan_that_the_sites_approved_is_walked() -> None:
     check_approved({**GOOD, "plan-digest": ""}, "cd")
     with pytest.raises(ExpectedError, match="digest is cd, the bundle that the sites approved has ab: run .*init"):
         check_approved(GOOD, "cd")
+
+
+def test_what_it_does_is_said_in_words() -> None:
+    assert doing(Started("fusion", "train", 3, 2, 9, (), ("a", "b"))) == "round 3 of fusion: asking"
+    assert doing(Answered("fusion", 3, "a", "counted", "", 1, 2)) == "round 3 of fusion: 1 of 2 answered"
+    assert doing(Finished(Record("fusion", "train", 3), 3, 9, ())) == "saving round 3 of fusion"
