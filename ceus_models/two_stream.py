@@ -181,6 +181,43 @@ def prepare(samples: Sequence[Sample], normaliser: Normaliser, device: torch.dev
     return level, flow.to(torch.float32) * (px / normaliser.flow_sd).reshape(-1, 1, 1, 1, 1)
 
 
+DRAWS = 6
+"""How many numbers `augmented` wants of each lesion."""
+
+LARGEST_GAIN, LARGEST_OFFSET, LARGEST_SHIFT = 0.3, 0.3, 1 / 16
+"""Of `augmented`: logarithm of the factor on levels, their offset in standard deviations, part of a picture's side."""
+
+
+def augmented(frames: Tensor, flow: Tensor, draws: Tensor) -> tuple[Tensor, Tensor]:
+    """Other pictures of the same lesions: turned left to right and top to bottom, moved, and of another gain.
+
+    frames (b t 1 h w) and flow (b n 2 h w), as from `prepare` · draws (b DRAWS): uniform in 0-1; two say whether to
+    turn (below 0.5), the others stand for -1 to 1 of the largest move across and down, gain and offset. What a move
+    brings in repeats the picture's edge. All frames of a lesion are changed alike, so its curve keeps its shape.
+    """
+    frames, flow = flipped(frames, flow, draws[:, :2] < 0.5)
+    across, down, gain, offset = (2 * draws[:, 2:] - 1).unbind(1)
+    gain, offset = (t.reshape(-1, 1, 1, 1, 1) for t in ((gain * LARGEST_GAIN).exp(), offset * LARGEST_OFFSET))
+    return moved(frames, across, down) * gain + offset, moved(flow, across, down)
+
+
+def moved(maps: Tensor, across: Tensor, down: Tensor) -> Tensor:
+    """Maps (b n c h w) moved by whole pixels; what comes in repeats the edge.
+
+    across, down (b): -1 to 1 of LARGEST_SHIFT of the width and height.
+    """
+    lesions = torch.arange(len(maps), device=maps.device)
+    rows, columns = _origins(down, maps.shape[-2]), _origins(across, maps.shape[-1])
+    by_pixel = maps.permute(0, 3, 4, 1, 2)[lesions[:, None, None], rows[:, :, None], columns[:, None, :]]
+    return by_pixel.permute(0, 3, 4, 1, 2)
+
+
+def _origins(parts: Tensor, side: int) -> Tensor:
+    """Of each lesion's `side` rows or columns after a move, the one that it was before."""
+    pixels = (parts * LARGEST_SHIFT * side).round().long()
+    return (torch.arange(side, device=parts.device) - pixels[:, None]).clamp(0, side - 1)
+
+
 def flipped(frames: Tensor, flow: Tensor, turned: Tensor) -> tuple[Tensor, Tensor]:
     """Frames (b t 1 h w) and flow (b n 2 h w) of each lesion turned left to right and top to bottom as `turned` says.
 

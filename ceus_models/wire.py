@@ -20,8 +20,8 @@ _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 class LocalRule:
     """The numbers of local training, which a site's policy can cap.
 
-    flip: each time a sub-model sees a lesion in training, its pictures are flipped left to right and top to bottom at
-    random.
+    augment: each time a sub-model sees a lesion in training, its pictures are turned, moved and made lighter or darker
+    at random (`two_stream.augmented`).
     """
 
     epochs: int = 1
@@ -33,7 +33,7 @@ class LocalRule:
     proximal_mu: float = 0.0
     clip: float | None = None
     precision: Literal["float32", "bfloat16"] = "float32"
-    flip: bool = False
+    augment: bool = False
 
     def __post_init__(self) -> None:
         """Raises ValueError for numbers that cannot train."""

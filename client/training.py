@@ -16,7 +16,7 @@ from ceus_models.sample import Sample
 from ceus_models.seeds import seed_of
 from ceus_models.state import SMALL, State, cut, end_to_end, net_state
 from ceus_models.taxonomy import FUSION_NETS, outputs_of
-from ceus_models.two_stream import Output, flipped, prepare
+from ceus_models.two_stream import DRAWS, Output, augmented, prepare
 from ceus_models.wire import LocalRule, Task
 from client.inference import frozen_probabilities, recipe_of
 from client.memory import Place
@@ -123,14 +123,14 @@ def _ready(net: str, state: State, task: Task, cases: Sequence[Sample], place: P
     if kept.local and (local := place.memory.local_state(task, net)) is not None:
         kept = loaded(net, recipe, state, local, place.device)
 
-    flip = task.rule is not None and task.rule.flip
-    flips = torch.Generator().manual_seed(seed_of(task.seed, task.stage, task.round, place.site, net, "flip"))
+    augment = task.rule is not None and task.rule.augment
+    draws = torch.Generator().manual_seed(seed_of(task.seed, task.stage, task.round, place.site, net, "augment"))
 
     def predict(batch: Tensor) -> Output:
         chosen = [cases[i] for i in batch.tolist()]
         seen = prepare(chosen, recipe.normaliser, place.device)
-        if flip:
-            seen = flipped(*seen, torch.rand(len(chosen), 2, generator=flips).to(place.device) < 0.5)
+        if augment:
+            seen = augmented(*seen, torch.rand(len(chosen), DRAWS, generator=draws).to(place.device))
         output: Output = kept.module(*seen)
         return output
 

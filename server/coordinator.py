@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from ceus_models.failures import ExpectedError
+from ceus_models.seeds import seed_of
 from ceus_models.state import State
 from ceus_models.wire import Task
 from server.checkpoints import Store
@@ -17,6 +19,7 @@ from server.progress import Point, Progress, on_wire, submodels
 from server.screening import Gate, reference_of
 from server.stages import Stage
 from server.study import Study
+from server.train_stage import Train
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,10 @@ class _Desk:
         begun = time.monotonic()
         before = stage.prepare(progress, self.study)
         task = stage.task(before, self.study)
-        total, record = self._ask(stage, before, task, asked_in(task, before, self.link))
+        sites = asked_in(task, before, self.link)
+        if isinstance(stage, Train) and task.kind == "train":
+            sites = drawn(task, sites, stage.share, self.plan.quorum.required)
+        total, record = self._ask(stage, before, task, sites)
         require(record, self.plan.quorum)
         after = stage.absorb(before, self.study, total, record)
         record = replace(record, seconds=time.monotonic() - begun)
@@ -151,6 +157,16 @@ def asked_in(task: Task, progress: Progress, link: Link) -> tuple[str, ...]:
     if task.kind == "hello":
         return tuple(sorted(link.sites()))
     return tuple(sorted(site for site in progress.counts if progress.lesions(site, task.cohorts)))
+
+
+def drawn(task: Task, sites: Sequence[str], share: float, required: Sequence[str] = ()) -> tuple[str, ...]:
+    """The share of the sites, at least one, that has the lowest draws in this round, and those that are required.
+
+    A draw depends on (seed, stage, round, site) alone, so a round that is asked again asks the same sites.
+    """
+    order = sorted(sites, key=lambda site: (seed_of(task.seed, "drawn", task.stage, task.round, site), site))
+    chosen = {*order[: max(1, math.ceil(share * len(order) - 1e-9))], *required}
+    return tuple(site for site in sites if site in chosen)
 
 
 def _teller(task: Task, asked: int, tell: Listener) -> Callable[[str, Fate, str], None]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Annotated, Literal
 
 import torch
-from annotated_types import Ge
+from annotated_types import Ge, Gt, Le
 from pydantic import Field
 from torch import Tensor
 
@@ -32,7 +32,10 @@ class Validation:
 
 @dataclass(frozen=True)
 class Train:
-    """Some nets, each starting from what it is, or from its initial state, trained together for `rounds` rounds."""
+    """Some nets, each starting from what it is, or from its initial state, trained together for `rounds` rounds.
+
+    share: of the sites with such lesions, drawn anew for each round of training, that are asked to train in it.
+    """
 
     stage: Literal["train"]
     name: Name
@@ -42,6 +45,7 @@ class Train:
     strategy: Annotated[Strategy, Field(discriminator="name")] = field(default_factory=FedAvg)
     rule: LocalRule = field(default_factory=LocalRule)
     validate: Validation | None = None
+    share: Annotated[float, Gt(0), Le(1)] = 1.0
 
     def sequence(self) -> tuple[tuple[Literal["train", "evaluate"], int], ...]:
         """The stage's steps: what is asked, and the training round (1 …) that it belongs to."""

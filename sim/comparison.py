@@ -79,9 +79,17 @@ def arms_of(plan: Plan, settings: Settings) -> Iterator[Arm]:
 
 
 def plain(plan: Plan) -> Plan:
-    """The plan for one place: pulls and momenta of a strategy make up for averaging, of which there is none here."""
-    stages = (replace(stage, strategy=FedAvg()) if isinstance(stage, Train) else stage for stage in plan.stages)
-    return replace(plan, stages=tuple(stages))
+    """The plan for one place, with as many passes over each lesion: a site that is always asked needs fewer rounds.
+
+    Pulls and momenta of a strategy make up for averaging, of which there is none here.
+    """
+    return replace(plan, stages=tuple(_plain(stage) if isinstance(stage, Train) else stage for stage in plan.stages))
+
+
+def _plain(stage: Train) -> Train:
+    rounds = max(1, round(stage.rounds * stage.share))
+    every = stage.validate and replace(stage.validate, every=max(1, round(stage.validate.every * stage.share)))
+    return replace(stage, strategy=FedAvg(), share=1.0, rounds=rounds, validate=every)
 
 
 def alone(plan: Plan) -> Plan:

@@ -23,7 +23,7 @@ from server.rounds import Rounds
 from sim.engine import MemoryLink
 from sim.meter import Meter
 from sim.prepare import Hospitals, Prepared, prepare, simulation_of, site_name
-from sim.presence import Attendance
+from sim.presence import Without
 from sim.processes import run_processes
 from sim.sites import HospitalOpener
 
@@ -115,8 +115,8 @@ def _walk(plan: Plan, hospitals: Hospitals, settings: Settings, meter: Meter, wa
     simulation = simulation_of(plan.simulation)
     away = {site_name(center) for center in simulation.without}
     if settings.link == "processes":
-        if away or simulation.present < 1:
-            raise ExpectedError("simulation.present and .without belong to the link in memory; leave --link out")
+        if away:
+            raise ExpectedError("simulation.without belongs to the link in memory; leave --link out")
         run_processes(settings.plan, settings.out, settings.seed, hospitals.folders, on_event)
         progress = store.latest(plan.digest(), settings.seed)
         if progress is None:
@@ -124,7 +124,7 @@ def _walk(plan: Plan, hospitals: Hospitals, settings: Settings, meter: Meter, wa
         return progress
     costs = {site: float(made.read) for site, made in hospitals.prepared.items()}
     with MemoryLink(costs, HospitalOpener(hospitals.folders, plan.processing), settings.workers) as link:
-        return run(plan, Attendance(link, simulation.present, away), store, settings.seed, on_event)
+        return run(plan, Without(link, away), store, settings.seed, on_event)
 
 
 def _found(progress: Progress, plan: Plan, settings: Settings) -> dict[str, Any]:

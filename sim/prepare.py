@@ -7,10 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import cv2
-from annotated_types import Gt, Le
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked
 
@@ -31,15 +30,13 @@ TRUTH = "truth"
 @checked(frozen=True, config=ConfigDict(extra="forbid"))
 class Simulation:
     """lesions: per cohort, or the study's own · centers: who takes part · phantom: how much video a lesion has ·
-    seed: of the hospitals, None = the run's · present: share of the centers that are there in a round of training ·
-    without: centers whose hospitals exist and that are never connected.
+    seed: of the hospitals, None = the run's · without: centers whose hospitals exist and that are never connected.
     """
 
     lesions: Mapping[str, int] | Literal["paper"]
     centers: tuple[int, ...] | Literal["all"] = "all"
     phantom: PhantomSettings = field(default_factory=PhantomSettings)
     seed: int | None = None
-    present: Annotated[float, Gt(0), Le(1)] = 1.0
     without: tuple[int, ...] = ()
 
 

@@ -9,7 +9,7 @@ from ceus_models.taxonomy import TEST_COHORTS
 from server.plan import load_plan
 from server.stages import Evaluate, Statistics
 from server.strategies import FedAvg, FedProx
-from server.train_stage import Train
+from server.train_stage import Train, Validation
 from sim.comparison import alone, plain, scores
 
 PLAN = load_plan(Path(__file__).parent.parent / "configs" / "plan.smoke.yaml")
@@ -32,6 +32,15 @@ def test_a_baseline_trains_without_the_strategys_means_against_averaging() -> No
     assert trained
     assert all(stage.strategy == FedAvg() for stage in trained)
     assert all(stage.strategy.local(stage.rule).proximal_mu == 0 for stage in trained)
+
+
+def test_a_baseline_passes_over_its_lesions_as_often_as_a_site_that_is_asked_now_and_then() -> None:
+    shared = tuple(
+        replace(s, rounds=80, share=0.25, validate=Validation(every=8)) if isinstance(s, Train) else s
+        for s in PLAN.stages
+    )
+    trained = [stage for stage in plain(replace(PLAN, stages=shared)).stages if isinstance(stage, Train)]
+    assert {(stage.rounds, stage.share, stage.validate and stage.validate.every) for stage in trained} == {(20, 1.0, 2)}
 
 
 def test_scores_are_those_of_the_full_model() -> None:

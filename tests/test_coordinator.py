@@ -83,6 +83,20 @@ def test_only_sites_with_lesions_are_asked(undisturbed):
     assert asked["test", "evaluate"] == ("site-01", "site-37", "site-50")
 
 
+def test_a_share_of_the_sites_is_asked_to_train_and_all_to_validate(tmp_path):
+    plan = small_plan()
+    stages = tuple(
+        replace(stage, rounds=12, share=0.5) if isinstance(stage, Train) and stage.name == "submodels" else stage
+        for stage in plan.stages
+    )
+    records = run(replace(plan, stages=stages), federation(), Store(tmp_path), 7).participation
+    trained = [record.asked for record in records if (record.stage, record.kind) == ("submodels", "train")]
+    assert len(trained) == 12
+    assert set(trained) == {("site-01",), ("site-02",)}
+    validated = next(record.asked for record in records if (record.stage, record.kind) == ("submodels", "evaluate"))
+    assert validated == ("site-01", "site-02")
+
+
 def test_frozen_submodels_travel_once_to_each_site_and_in_the_same_round(undisturbed):
     _, link, _ = undisturbed
     fusion = [(task, sites) for task, sites in link.asked if task.frozen]

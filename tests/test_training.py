@@ -131,11 +131,11 @@ def test_batches_derive_from_seed_stage_and_round(change: dict, place: Place) ->
 
 
 @pytest.mark.parametrize("net", ["disease/HCC", "fusion/D"])
-def test_flips_are_drawn_from_the_seed_and_leave_batches_and_fusion_alone(net: str, place: Place) -> None:
+def test_changed_pictures_are_drawn_from_the_seed_and_leave_batches_and_fusion_alone(net: str, place: Place) -> None:
     cases = lesions(9)
 
-    def under(flip: bool, **change: int) -> Trained:
-        asked = task("train", (net,), rule=LocalRule(batch_size=4, flip=flip), **change)
+    def under(augment: bool, **change: int) -> Trained:
+        asked = task("train", (net,), rule=LocalRule(batch_size=4, augment=augment), **change)
         return trained(net, with_submodels(asked) if net.startswith("fusion") else asked, cases, place)
 
     assert same(under(True), under(True))

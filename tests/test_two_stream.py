@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -14,12 +15,16 @@ from ceus_models.failures import ExpectedError
 from ceus_models.nets import build, initial_state, loaded, measure_statistics, scores, target_of
 from ceus_models.taxonomy import NETS, outputs_of
 from ceus_models.two_stream import (
+    LARGEST_GAIN,
+    LARGEST_OFFSET,
     Backbone,
     Branch,
     TwoStream,
+    augmented,
     flipped,
     load_imagenet,
     local_names,
+    moved,
     prepare,
     weighted,
 )
@@ -151,6 +156,29 @@ def test_flipping_turns_velocities_with_the_pictures() -> None:
         assert moved[case, 0, :, row, column].tolist() == velocity
     assert float(seen.sum()) == 4 * 7.0
     assert float(moved.abs().sum()) == 4 * (2.0 + 5.0)
+
+
+def test_augmented_pictures_are_turned_moved_and_scaled_as_drawn() -> None:
+    """A square of 2 x 2 in a picture of 32 x 48, which moves 2 px right and 5 px down."""
+    frames, flow = torch.zeros(3, 4, 1, 32, 48), torch.zeros(3, 2, 2, 32, 48)
+    frames[:, :, 0, 10:12, 20:22] = 2.0
+    flow[:, :, :, 10:12, 20:22] = torch.tensor([2.0, 5.0]).reshape(1, 1, 2, 1, 1)
+    still, far, turned = [0.9, 0.9, 0.5, 0.5, 0.5, 0.5], [0.9, 0.9, 1.0, 0.0, 1.0, 0.0], [0.1, 0.9, 0.5, 0.5, 0.5, 1.0]
+    seen, velocities = augmented(frames, flow, torch.tensor([still, far, turned]))
+    assert torch.equal(seen[0], frames[0])
+    assert torch.equal(velocities[0], flow[0])
+    gain = math.exp(LARGEST_GAIN)
+    assert seen[1, :, 0, 8:10, 23:25].tolist() == [[[pytest.approx(2.0 * gain - LARGEST_OFFSET)] * 2] * 2] * 4
+    assert float((seen[1] + LARGEST_OFFSET).sum()) == pytest.approx(4 * 4 * 2.0 * gain, rel=1e-3)
+    assert velocities[1, :, :, 8:10, 23:25].flatten(2).unique(dim=-1).tolist() == [[[2.0], [5.0]]] * 2
+    assert seen[2, :, 0, 10:12, 26:28].flatten().tolist() == [pytest.approx(2.0 + LARGEST_OFFSET)] * 16
+    assert velocities[2, 0, :, 10, 26].tolist() == [-2.0, 5.0]
+
+
+def test_what_a_move_brings_in_repeats_the_edge() -> None:
+    rows = torch.arange(32.0).reshape(1, 1, 1, 32, 1).expand(1, 1, 1, 32, 16)
+    down = moved(rows, torch.zeros(1), torch.ones(1))[0, 0, 0, :, 0]
+    assert down.tolist() == [0.0, 0.0, *range(30)]
 
 
 @pytest.mark.parametrize("net", NETS)
