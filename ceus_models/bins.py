@@ -15,6 +15,11 @@ LOGIT_BOUND = 8.0
 """Scores are binned evenly in the logit, clipped here: probabilities crowd near 0 and 1, where even bins in the
 probability would tie most lesions with each other."""
 
+UNIT = 2.0**-40
+"""Sums of probabilities and of their squared errors are whole multiples of this. What is added is rounded by half of it
+at most, and adding whole numbers is exact; 100,000 lesions at weights of 20 stay below 2^63.
+"""
+
 
 def bin_of(probability: npt.NDArray[np.float64], bins: int) -> npt.NDArray[np.int64]:
     """Index 0 … bins-1 of each probability (any shape); monotone in the probability."""
@@ -28,6 +33,11 @@ def calibration_bin_of(probability: npt.NDArray[np.float64]) -> npt.NDArray[np.i
     """Index 0 … 9 of each probability; a probability on an edge belongs below it, as in scikit-learn."""
     edges = np.linspace(0.0, 1.0, CALIBRATION_BINS + 1)
     return np.asarray(np.searchsorted(edges[1:-1], probability), dtype=np.int64)
+
+
+def in_units(values: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    """Values from 0 to 2 (any shape) as multiples of UNIT."""
+    return np.asarray(np.rint(values / UNIT), dtype=np.int64)
 
 
 def probability_of(edge: npt.NDArray[np.float64], bins: int) -> npt.NDArray[np.float64]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from ceus_models.taxonomy import COHORTS
+from ceus_models.taxonomy import COHORTS, FUSION_NETS
 
 RESEARCH = "For research only. fedceus is not a medical device, and must not guide the care of a patient."
 _SHOWN = (
@@ -21,6 +21,9 @@ _SHOWN = (
     "macro_npv",
     "macro_f1",
     "auc",
+    "sensitivity",
+    "specificity",
+    "brier",
 )
 _LIMITS = (
     "The model knows six types of lesion; what is none of them gets one of the six names.",
@@ -40,6 +43,7 @@ def model_card(about: Mapping[str, Any], study: Mapping[str, Any]) -> str:
         *_section("What it is", _nature(about)),
         *_section("Trained on", _training(about, results)),
         *_section("How well it does", _metrics(results)),
+        *_section("Whether its probabilities can be believed", _calibration(results)),
         *_section("Thresholds", [_thresholds(about)]),
         *_section("Who took part", _participation(results)),
         *_section("Privacy", [_privacy(study.get("privacy", {}))]),
@@ -91,6 +95,8 @@ def _training(about: Mapping[str, Any], results: Mapping[str, Any]) -> Iterator[
 
 def _metrics(results: Mapping[str, Any]) -> Iterator[str]:
     """Tables of every net with its 95 % intervals, cohort by cohort."""
+    if results.get("cohorts") or results.get("nets"):
+        yield "Behind a value: its 95 % interval, of a bootstrap over lesions."
     for cohort, entry in results.get("cohorts", {}).items():
         models = {f"fusion/{name}": found for name, found in entry.get("models", {}).items()}
         yield _scores(f"{cohort} (n = {entry.get('n', '?')})", models)
@@ -105,8 +111,13 @@ def _place(cohort: str) -> int:
 
 def _scores(title: str, nets: Mapping[str, Mapping[str, Any]]) -> str:
     shown = [name for name in _SHOWN if any(_estimate(found.get(name)) for found in nets.values())]
-    rows = [[net, *(_estimate(found.get(name)) for name in shown)] for net, found in nets.items()]
-    return _table((title, *(name.replace("_", " ") for name in shown)), rows) if shown else ""
+    rows = [[net, _lesions(found), *(_estimate(found.get(name)) for name in shown)] for net, found in nets.items()]
+    return _table((title, "lesions", *(name.replace("_", " ") for name in shown)), rows) if shown else ""
+
+
+def _lesions(found: Mapping[str, Any]) -> str:
+    n, positives = found.get("n", "?"), found.get("positives")
+    return f"{n}" if positives is None else f"{n}, {positives} positive"
 
 
 def _estimate(found: object) -> str:
@@ -116,6 +127,45 @@ def _estimate(found: object) -> str:
     low, high = found.get("low"), found.get("high")
     interval = f" ({low:.3f} to {high:.3f})" if isinstance(low, int | float) and isinstance(high, int | float) else ""
     return f"{found['value']:.3f}{interval}"
+
+
+def _calibration(results: Mapping[str, Any]) -> Iterator[str]:
+    """Brier's score and ECE of all, and the curve of the fullest model on every cohort."""
+    found = [(net, cohort, one) for net, cohort, one in _scored(results) if _answer(one)]
+    if not found:
+        return
+    yield (
+        "Brier's score: the mean squared error of the probabilities (of several types: summed over them; 0 is best). "
+        "ECE: how far probability and share of right answers lie apart, on average over ten even bins. Probabilities "
+        "are given as the nets say them; nothing was recalibrated."
+    )
+    rows = [
+        (net, cohort, one.get("n", "?"), _estimate(one.get("brier")), f"{_answer(one)['ece']:.3f}")
+        for net, cohort, one in found
+    ]
+    yield _table(("net", "lesions of", "n", "Brier's score", "ECE"), rows)
+    last = [net for net, _, _ in found if net in FUSION_NETS][-1:]
+    bins = [
+        (cohort, f"{predicted:.3f}", f"{observed:.3f}", n)
+        for net, cohort, one in found
+        if [net] == last
+        for predicted, observed, n in zip(*(_answer(one)[k] for k in ("predicted", "observed", "n")), strict=True)
+    ]
+    yield _table((f"{''.join(last)} on", "probability of its answer", "share that was right", "lesions"), bins)
+
+
+def _scored(results: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    """(net, cohort, metrics) of the fusion nets, then of all others."""
+    for cohort, entry in results.get("cohorts", {}).items():
+        yield from ((f"fusion/{name}", cohort, one) for name, one in entry.get("models", {}).items())
+    for net, cohorts in results.get("nets", {}).items():
+        yield from ((net, cohort, one) for cohort, one in cohorts.items())
+
+
+def _answer(found: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The reliability of a binary net, or of a classifier's answer; {} where there is none."""
+    calibration: Mapping[str, Any] = found.get("calibration", {})
+    return calibration.get("answer", calibration)
 
 
 def _thresholds(about: Mapping[str, Any]) -> str:
@@ -137,10 +187,12 @@ def _participation(results: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _privacy(privacy: Mapping[str, Any]) -> str:
-    epsilon = privacy.get("epsilon")
-    if epsilon is None:
+    """ε of the study, or the largest of its sites."""
+    by_site = [one.get("epsilon") for one in privacy.values() if isinstance(one, Mapping)]
+    known = [float(epsilon) for epsilon in (privacy.get("epsilon"), *by_site) if epsilon is not None]
+    if not known:
         return "Only sums left the sites. No noise was added to them, so no bound on privacy (ε) is stated."
-    return f"Only sums left the sites, with noise: ε = {epsilon:g} spent at most by a patient."
+    return f"Only sums left the sites, with noise: ε = {max(known):g} spent at most by a patient."
 
 
 def _provenance(about: Mapping[str, Any]) -> Iterator[str]:

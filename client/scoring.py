@@ -7,7 +7,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ceus_models.bins import CALIBRATION_BINS, COARSE_BINS, FINE_BINS, bin_of, calibration_bin_of
+from ceus_models.bins import CALIBRATION_BINS, COARSE_BINS, FINE_BINS, bin_of, calibration_bin_of, in_units
 
 Ints = npt.NDArray[np.int64]
 
@@ -23,9 +23,10 @@ def counts(
     probability (n k), k = 1 for a binary net · target (n) · replicates (n 1+R): how often each lesion counts in the
     estimate (first) and in each bootstrap replicate · class_weight (classes).
     Returns confusion i32 (1+R c c) [true, predicted], scores i32 (1+R k 2 64) and fine i32 (k 2 2048)
-    [class, negative or positive, bin], loss f64 (2) [Σ w·loss, Σ w], calibration f64 (rows 10 3)
+    [class, negative or positive, bin], loss f64 (2) [Σ w·loss, Σ w], calibration i64 (rows 10 3)
     [lesions, Σ p, Σ right] (rows: the positive class of a binary net; else each class against the rest, and the
-    probability of the answer), brier f64 (1+R): Σ of Brier's score, (p - y)², for k > 1 added over the classes.
+    probability of the answer), brier i64 (1+R): Σ of Brier's score, (p - y)², for k > 1 added over the classes. Σ p and
+    Brier's score are in multiples of `bins.UNIT`.
     """
     n, k = probability.shape
     classes = max(2, k)
@@ -35,13 +36,14 @@ def counts(
     coarse = cell * COARSE_BINS + bin_of(probability, COARSE_BINS)
     fine = cell * FINE_BINS + bin_of(probability, FINE_BINS)
     once = np.ones((n, 1), np.int32)
+    missed = in_units(np.square(probability - positive).sum(axis=1))
     return {
         "confusion": _count(target * classes + predicted, replicates, (classes, classes)),
         "scores": _count(coarse, replicates, (k, 2, COARSE_BINS)),
         "fine": _count(fine, once, (k, 2, FINE_BINS))[0].contiguous(),
         "loss": _loss(probability, target, class_weight),
         "calibration": _calibration(probability, positive, predicted == target),
-        "brier": torch.from_numpy(np.square(probability - positive).sum(axis=1) @ replicates.astype(np.float64)),
+        "brier": torch.from_numpy(missed @ replicates.astype(np.int64)),
     }
 
 
@@ -59,9 +61,9 @@ def _calibration(probability: npt.NDArray[np.float64], positive: Ints, right: np
     n, k = probability.shape
     sure = [] if k == 1 else [(probability.max(axis=1), right)]
     pairs = [*((probability[:, c], positive[:, c]) for c in range(k)), *sure]
-    out = torch.zeros(len(pairs), CALIBRATION_BINS, 3, dtype=torch.float64)
+    out = torch.zeros(len(pairs), CALIBRATION_BINS, 3, dtype=torch.int64)
     for row, (p, y) in enumerate(pairs):
-        terms = torch.from_numpy(np.stack([np.ones(n), p, y.astype(np.float64)], axis=1))
+        terms = torch.from_numpy(np.stack([np.ones(n, np.int64), in_units(p), y.astype(np.int64)], axis=1))
         out[row].index_add_(0, torch.from_numpy(calibration_bin_of(p)), terms)
     return out
 

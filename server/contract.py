@@ -126,6 +126,6 @@ def _counts(prefix: str, net: str, replicates: int) -> Group:
         f"{prefix}|scores": Spec((rows, k, 2, COARSE_BINS), torch.int32),
         f"{prefix}|fine": Spec((k, 2, FINE_BINS), torch.int32),
         f"{prefix}|loss": Spec((2,), torch.float64),
-        f"{prefix}|calibration": Spec((1 if k == 1 else k + 1, CALIBRATION_BINS, 3), torch.float64),
-        f"{prefix}|brier": Spec((rows,), torch.float64),
+        f"{prefix}|calibration": Spec((1 if k == 1 else k + 1, CALIBRATION_BINS, 3), torch.int64),
+        f"{prefix}|brier": Spec((rows,), torch.int64),
     }

@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from torch import Tensor
 
+from ceus_models.bins import UNIT
 from ceus_models.state import State
 from ceus_models.taxonomy import DISEASE_TYPES, LESION_TYPES, STRATEGY_A, STRATEGY_B, outputs_of
 from server import metrics
@@ -66,7 +68,8 @@ def counts_of(total: State, cohort: str, net: str) -> Counts | None:
         return None
     confusion, scores, fine = (_ints(total[prefix + name].numpy()) for name in ("confusion", "scores", "fine"))
     summed, weight = total[f"{prefix}loss"].tolist()
-    extra = (total[prefix + name].numpy() if prefix + name in total else None for name in ("calibration", "brier"))
+    units = {"calibration": np.array([1.0, UNIT, 1.0]), "brier": np.array(UNIT)}
+    extra = (_scaled(total.get(prefix + name), unit) for name, unit in units.items())
     return Counts(confusion, scores, fine, summed / weight if weight > 0 else None, *extra)
 
 
@@ -166,6 +169,13 @@ def _curves(fine: Ints, classes: Sequence[str]) -> dict[str, dict[str, list[floa
 
 def _points(false: Floats, true: Floats) -> dict[str, list[float]]:
     return {"fpr": [round(float(x), 6) for x in false], "tpr": [round(float(y), 6) for y in true]}
+
+
+def _scaled(sums: Tensor | None, unit: Floats) -> Floats | None:
+    """Sums that are whole multiples of a unit; an earlier version added floats."""
+    if sums is None:
+        return None
+    return np.asarray(sums.numpy() * (1.0 if sums.is_floating_point() else unit), dtype=np.float64)
 
 
 def _ints(values: npt.NDArray[Any]) -> Ints:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import torch
 
+from ceus_models.bins import UNIT
 from ceus_models.reading_study import READERS
 from ceus_models.state import State
 from ceus_models.subgroups import SUBGROUPS, spans
@@ -18,8 +19,6 @@ LARGEST_LOSS = 1e4
 """Bound on the loss of one lesion, class weight included."""
 MOST_READERS = 100
 """Of one role at one site."""
-_SLACK = 1e-6
-"""Of sums of probabilities, per lesion."""
 
 
 def bad_counts(sums: State, held: Mapping[str, int], task: Task) -> str | None:
@@ -61,12 +60,12 @@ def _net(sums: State, prefix: str, lesions: int) -> Iterator[str]:
 def _calibrated(sums: State, prefix: str) -> Iterator[str]:
     rows = sums[prefix + "confusion"].long().sum((1, 2))
     n, p, right = sums[prefix + "calibration"].unbind(-1)
-    whole = bool((n == n.round()).all() and (right == right.round()).all())
-    inside = bool(((n >= 0) & (p >= 0) & (right >= 0) & (p <= n + _SLACK) & (right <= n)).all())
-    if not whole or not inside or not bool((n.sum(-1) == rows[0]).all()):
+    most = n.double() / UNIT  # floats: a lie may be of any size
+    inside = bool(((n >= 0) & (p >= 0) & (right >= 0) & (p <= most) & (right <= n)).all())
+    if not inside or not bool((n.sum(-1) == rows[0]).all()):
         yield f"{prefix}calibration does not count the lesions of its confusion matrix"
-    brier = sums[prefix + "brier"]
-    if not bool(((brier >= 0) & (brier <= 2.0 * rows + _SLACK)).all()):
+    brier = sums[prefix + "brier"].double() * UNIT
+    if not bool(((brier >= 0) & (brier <= 2.0 * rows)).all()):
         yield f"{prefix}brier reaches {float(brier.max()):g}, at most 2 a lesion are possible"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ class Rounds:
         if not isinstance(event, Finished):
             return
         line = line_of(event)
-        kept = [old for old in self.read() if _key(old) != _key(line)]
+        kept = [old for old in self.read() if key_of(old) != key_of(line)]
         text = "".join(f"{json.dumps(one, sort_keys=True)}\n" for one in [*kept, line])
         write_whole(self.folder / ROUNDS, text.encode(), PUBLIC)
 
@@ -32,6 +33,14 @@ class Rounds:
         """The rounds so far, in order."""
         path = self.folder / ROUNDS
         return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+
+    def stamp(self) -> tuple[int, int] | None:
+        """Changes when a round is added; None before the first."""
+        path = self.folder / ROUNDS
+        if not path.exists():
+            return None
+        found = path.stat()
+        return found.st_mtime_ns, found.st_ino
 
 
 def line_of(event: Finished) -> dict[str, Any]:
@@ -54,5 +63,6 @@ def line_of(event: Finished) -> dict[str, Any]:
     }
 
 
-def _key(line: dict[str, Any]) -> tuple[Any, ...]:
+def key_of(line: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What tells a round from all others of its run."""
     return line["stage"], line["kind"], line["round"], line["step"]

@@ -19,6 +19,7 @@ from ceus_models.enrolment import now
 from ceus_models.failures import ExpectedError
 from ceus_models.supervision import said
 from server import locks
+from server.boards import BoardName, Follower, following
 from server.coordinator import Answered, Event, Finished, Started
 from server.daemon import check_complete, front_fault, nginx_program, run_daemon
 from server.enrolment_commands import Folder
@@ -71,21 +72,30 @@ def up_command(folder: Folder) -> None:
 
 
 def run_command(
-    folder: Folder, detach: Annotated[bool, typer.Option("--detach", help="Do not follow it.")] = False
+    folder: Folder,
+    detach: Annotated[bool, typer.Option("--detach", help="Do not follow it.")] = False,
+    track: Annotated[
+        BoardName | None, typer.Option(help="Also bring the metrics of every round to this, if installed.")
+    ] = None,
 ) -> None:
     """Run the study, or go on with it, and follow it; results and report at its end. Ctrl-C leaves it running."""
     home, federation = _opened(folder)
+    if detach and track:
+        raise ExpectedError(
+            "--track follows the run, --detach does not: leave one out; a later `run --track` catches up"
+        )
     plan = load_plan(home.folder / federation.plan)
     check_runnable(home, plan.digest())
     require_up(home)
     events = Journal(home.run).follow(from_now=True)
-    order = order_run(home)
-    if detach:
-        return
-    out = _out()
-    out.print(f"study {escape(plan.name)}, {len(plan.stages)} stages; checkpoints in {home.run}", soft_wrap=True)
-    _await_taken(home, order.id)
-    state = _followed(home, lambda: _print_new(events, out))
+    with following(track, home.run) as board:
+        order = order_run(home)
+        if detach:
+            return
+        out = _out()
+        out.print(f"study {escape(plan.name)}, {len(plan.stages)} stages; checkpoints in {home.run}", soft_wrap=True)
+        _await_taken(home, order.id)
+        state = _followed(home, lambda: _print_new(events, out, board))
     if state.phase != "done":
         raise ExpectedError(f"the run {state.phase}: {state.cause}. `ceus-coordinator run` goes on from the last round")
     page = publish_run(home.run, plan, federation.seed)
@@ -180,7 +190,9 @@ def _followed(home: Home, look: Callable[[], None]) -> State:
         time.sleep(_LOOK_S)
 
 
-def _print_new(events: Iterator[Event | None], out: Console) -> None:
+def _print_new(events: Iterator[Event | None], out: Console, board: Follower | None) -> None:
+    if board is not None:
+        board.catch_up()
     while event := next(events):
         if isinstance(event, Started):
             what = f"{event.kind}, {len(event.nets)} nets" if event.nets else event.kind

@@ -26,6 +26,7 @@ from rich.table import Table
 from ceus_models.exits import run_cli
 from ceus_models.taxonomy import LESION_TYPES
 from client.progress import shown
+from server.boards import BoardName, Follower, following
 from server.coordinator import Answered, Event, Finished, Started
 from server.plan import load_plan
 from server.publishing import BUNDLE, REPORT, RESULTS
@@ -62,16 +63,24 @@ PlanFile = Annotated[Path, typer.Argument(help="The study's plan.", show_default
 Out = Annotated[Path, typer.Option(help="The run's folder; a run that was interrupted there goes on.")]
 Seed = Annotated[int, typer.Option(min=0, help="Same seed, same numbers.")]
 Workers = Annotated[int, typer.Option(min=1, help="Worker processes; the numbers do not depend on it.")]
+Track = Annotated[BoardName | None, typer.Option(help="Also bring the metrics of every round to this, if installed.")]
 Link = Annotated[LinkChoice, typer.Option(help="In memory, or through Flower's own processes on this machine.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, for a machine.")]
 
 
 @app.command("run")
-def run_command(plan: PlanFile, out: Out, seed: Seed = 1, workers: Workers = 2, link: Link = LinkChoice.memory) -> None:
+def run_command(
+    plan: PlanFile,
+    out: Out,
+    seed: Seed = 1,
+    workers: Workers = 2,
+    link: Link = LinkChoice.memory,
+    track: Track = None,
+) -> None:
     """Build the hospitals, federate the nets, and report who classified what how well."""
     console = Console()
-    with _display(console) as watcher:
-        found = run_study(Settings(plan, out, seed, workers, link.value), watcher)
+    with following(track, out) as board, _display(console) as watcher:
+        found = run_study(Settings(plan, out, seed, workers, link.value), _on_board(watcher, board))
     print_results(found, console)
     _where(console, out)
 
@@ -181,6 +190,18 @@ def _display(console: Console) -> Iterator[Watcher]:
                 log(f"{done}, {len(told.record.counted)} sites counted, {told.record.seconds:.1f} s")
 
         yield Watcher(hospital, event)
+
+
+def _on_board(watcher: Watcher, board: Follower | None) -> Watcher:
+    """The watcher, who also keeps the board up to date."""
+    if board is None:
+        return watcher
+
+    def event(told: Event) -> None:
+        watcher.event(told)
+        board.catch_up()
+
+    return Watcher(watcher.hospital, event)
 
 
 def _counted(console: Console) -> Callable[[str, int, int], None]:

@@ -229,14 +229,14 @@ def counted(targets: np.ndarray, probabilities: np.ndarray, weights: np.ndarray)
     right = probabilities[np.arange(n), targets] if k > 1 else np.abs(1 - targets - probabilities[:, 0])
     loss = torch.tensor([float(-np.log(np.clip(right, 1e-9, 1)).sum()), float(n)], dtype=torch.float64)
     sure = [] if k == 1 else [(probabilities.max(1), predicted == targets)]
-    calibration = np.zeros((k + len(sure), 10, 3))
+    calibration = np.zeros((k + len(sure), 10, 3), np.int64)
     pairs = [(probabilities[:, c], targets == (c if k > 1 else 1)) for c in range(k)] + sure
     for row, (p, y) in enumerate(pairs):
         for i in range(n):
-            calibration[row, max(0, int(np.ceil(p[i] * 10 - 1e-12)) - 1)] += (1, p[i], y[i])
+            calibration[row, max(0, int(np.ceil(p[i] * 10 - 1e-12)) - 1)] += (1, round(p[i] * 2**40), y[i])
     missed = np.stack([(p - y) ** 2 for p, y in pairs[:k]]).sum(0)
     arrays = {"confusion": confusion, "scores": scores, "fine": fine, "calibration": calibration}
-    arrays["brier"] = (weights * missed).sum(1)
+    arrays["brier"] = (weights * np.array([round(m * 2**40) for m in missed])).sum(1)
     return {name: torch.from_numpy(value) for name, value in arrays.items()} | {"loss": loss}
 
 

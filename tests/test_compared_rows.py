@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from made_readings import COHORT, answers, cases, targets_of, total_of
-from scipy import stats
 from sklearn import metrics as sk
+from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 
+from ceus_models.bootstrap import poisson_weights
 from ceus_models.reading_study import READERS, ROLES
+from ceus_models.state import prefixed
 from ceus_models.subgroups import SUBGROUPS
+from ceus_models.sums import Total
 from ceus_models.taxonomy import FUSION_NETS, LESION_TYPES
+from client.subgrouping import subgroup_counts
+from client.verdicts import Verdicts
 from server.misdiagnoses import misdiagnoses_of
 from server.pairs import pairs_of
 from server.pools import pooled
@@ -26,11 +32,11 @@ DCB = "fusion/DCB"
 
 
 def mcnemar(one, other):
-    """(first only, second only, p) by SciPy."""
-    first, second = int((one & ~other).sum()), int((~one & other).sum())
-    if first + second < 25:
-        return first, second, stats.binomtest(first, first + second, 0.5).pvalue
-    return first, second, stats.chi2.sf((abs(first - second) - 1) ** 2 / (first + second), 1)
+    """(first only, second only, p) by statsmodels, at the usual rule."""
+    table = np.zeros((2, 2), np.int64)
+    np.add.at(table, (one.astype(int), other.astype(int)), 1)
+    first, second = int(table[1, 0]), int(table[0, 1])
+    return first, second, statsmodels_mcnemar(table, exact=first + second < 25, correction=True).pvalue
 
 
 def bootstrap(values, rng, draws=3000):
@@ -66,11 +72,33 @@ def test_subgroups_are_those_of_the_rows():
                 assert one["value"] == pytest.approx(RIGHT[DCB][member].mean())
                 seen += 1
     assert seen > 25
-    male = np.array([s.groups["sex"] == "male" for s in ROWS])
-    low, high = bootstrap(RIGHT[DCB][male], np.random.default_rng(2), 6000)
-    one = found["variables"]["sex"]["male"]
-    assert one["low"] == pytest.approx(low, abs=0.015), "the size of a subgroup varies in a Poisson bootstrap"
-    assert one["high"] == pytest.approx(high, abs=0.015)
+
+
+def test_intervals_of_subgroups_are_those_of_the_rows():
+    """To the last bit under the same weights; under those of another bootstrap within 0.01, a lesion or more there."""
+    rows, total = cases(900), Total()
+    right = answers(rows)[DCB].argmax(1) == targets_of(rows)
+    draws = np.stack([poisson_weights(3, s.key, 1000) for s in rows])
+    for number in range(5):
+        mine = np.arange(number, 900, 5)
+        verdicts = Verdicts(np.arange(len(mine)), right[mine])
+        counted = subgroup_counts([rows[i] for i in mine], verdicts, draws[mine], 1)
+        confusion = np.zeros((1001, 6, 6), np.int64)
+        confusion[:, 0, 0], confusion[:, 0, 1] = right[mine] @ draws[mine], ~right[mine] @ draws[mine]
+        total.add(prefixed(counted | {"confusion": torch.from_numpy(confusion)}, f"{COHORT}|{DCB}|"))
+    found, wide = subgroups_of(total.wide(), COHORT, DCB)["variables"], 0
+    for variable in list(SUBGROUPS)[:-1]:
+        for value, one in found[variable].items():
+            member = np.array([s.groups[variable] == value for s in rows])
+            weights = draws[member, 1:]
+            same = np.percentile((right[member] @ weights) / weights.sum(0), (2.5, 97.5))
+            assert [one["low"], one["high"]] == same.tolist()
+            if member.sum() >= 150:
+                low, high = bootstrap(right[member], np.random.default_rng(2), 6000)
+                assert one["low"] == pytest.approx(low, abs=0.01), (variable, value)
+                assert one["high"] == pytest.approx(high, abs=0.01), (variable, value)
+                wide += 1
+    assert wide > 20
 
 
 def test_table_one_counts_the_rows():

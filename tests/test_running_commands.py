@@ -23,6 +23,7 @@ from server.journal import Journal
 from server.mirror import Mirror
 from server.order import State, read_order, write_state
 from server.participation import Record
+from server.rounds import Rounds
 
 
 @pytest.fixture
@@ -69,14 +70,16 @@ class Daemon(threading.Thread):
         time.sleep(0.8)
         event: Event = Finished(Record("hello", "hello", 0, counted=("site-01",), seconds=1.0), 1, 1, ())
         Journal(self.home.run).tell(event)
+        Rounds(self.home.run).tell(event)
         write_state(self.home, self.end.model_copy(update={"order": order.id}))
 
 
 def test_run_follows_to_the_cause_of_a_failure(made: Lab, capfd: pytest.CaptureFixture[str]) -> None:
     with locks.exclusive(made.home.up_lock, "taken"):
         Daemon(made.home, State(phase="failed", cause="site-01 must take part")).start()
-        said = told(capfd, "run", made.home.folder, code=1)
+        said = told(capfd, "run", made.home.folder, "--track", "tensorboard", code=1)
         assert "1 sites counted, 1.0 s" in said
+        assert len(list((made.home.run / "tensorboard").glob("events.out.tfevents.*"))) == 1
         assert "the run failed: site-01 must take part" in said
         assert "no run is under way" in told(capfd, "stop", made.home.folder, code=1)
 
@@ -84,6 +87,7 @@ def test_run_follows_to_the_cause_of_a_failure(made: Lab, capfd: pytest.CaptureF
 def test_a_daemon_that_dies_does_not_leave_the_follower_waiting(made: Lab, capfd: pytest.CaptureFixture[str]) -> None:
     with locks.exclusive(made.home.up_lock, "taken"):
         Daemon(made.home, State(phase="running")).start()
+        assert "--track follows" in told(capfd, "run", made.home.folder, "--detach", "--track", "mlflow", code=1)
         assert told(capfd, "run", made.home.folder, "--detach") == ""
     assert "nothing runs for" in told(capfd, "stop", made.home.folder, code=1)
     assert "nothing runs for" in told(capfd, "run", made.home.folder, code=1)
