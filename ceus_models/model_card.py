@@ -165,7 +165,8 @@ def _scored(results: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str,
 def _answer(found: Mapping[str, Any]) -> Mapping[str, Any]:
     """The reliability of a binary net, or of a classifier's answer; {} where there is none."""
     calibration: Mapping[str, Any] = found.get("calibration", {})
-    return calibration.get("answer", calibration)
+    answer: Mapping[str, Any] = calibration.get("answer", calibration)
+    return answer
 
 
 def _thresholds(about: Mapping[str, Any]) -> str:

@@ -9,19 +9,25 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 import yaml
 
 from ceus_models.failures import ExpectedError
 from ceus_models.whole_files import PUBLIC, write_whole
 from server.checkpoints import Store
+from server.coordinator import Listener, run
 from server.metrics import Ints
 from server.plan import Plan, load_plan
 from server.publishing import RESULTS
+from sim.comparison import BASELINES, POOLED, plain
+from sim.engine import InlineLink
 from sim.experiment_file import Sets, Variant
 from sim.experiments import Settings, Watcher, read_results, run_study
 from sim.overrides import overridden
 from sim.paired import confusions
+from sim.prepare import HOSPITALS, simulation_of, site_name
 from sim.shared_hospitals import Shared
+from sim.sites import PooledOpener
 
 PLAN_FILE = "plan.yaml"
 
@@ -82,19 +88,37 @@ def run_arms(variants: Sequence[Variant], seeds: Sequence[int], folder: Path, re
 
 
 def _ran(variant: Variant, seed: int, folder: Path, means: tuple[Shared, Request]) -> Ran:
-    (shared, request), label, plan = means, variant.arm.label, variant.plan
-    out = folder / "arms" / f"{_slug(label)}-seed{seed}-{plan.digest()[:8]}"
-    for place in (request.out, out):
-        if _finished(place, plan, seed):
-            return Ran(label, seed, plan, place)
+    (shared, request), arm = means, variant.arm
+    plan = plain(variant.plan) if arm.pooled else variant.plan
+    out = folder / "arms" / f"{_slug(arm.label)}-seed{seed}-{plan.digest()[:8]}"
+    for place in (request.out / BASELINES / POOLED if arm.pooled else request.out, out):
+        if (_walked if arm.pooled else _finished)(place, plan, seed):
+            return Ran(arm.label, seed, plan, place)
     shared.lend(out, plan.processing)
+    with request.watch(f"{arm.label}, seed {seed}") as watcher:
+        if arm.pooled:
+            _pool(plan, out, seed, watcher.event)
+        else:
+            _federate(variant, Settings(out / PLAN_FILE, out, seed, request.workers), watcher)
+    return Ran(arm.label, seed, plan, out)
+
+
+def _pool(plan: Plan, out: Path, seed: int, listener: Listener) -> None:
+    """Walk a plan at one site that holds what all hospitals below `out` have, or go on with it."""
+    torch.set_num_threads(1)
+    folders = {folder.name: folder for folder in sorted((out / HOSPITALS).glob("site-*"))}
+    away = {site_name(center) for center in simulation_of(plan.simulation).without}
+    opener = PooledOpener(folders, plan.processing, frozenset(folders) - away, out / "memory")
+    run(plan, InlineLink([POOLED], opener), Store(out), seed, listener)
+
+
+def _federate(variant: Variant, settings: Settings, watcher: Watcher) -> None:
+    """The whole run of an arm, with its own plan file."""
     text = yaml.safe_dump(variant.values, sort_keys=False, allow_unicode=True)
-    write_whole(out / PLAN_FILE, text.encode(), PUBLIC)
-    if load_plan(out / PLAN_FILE).digest() != plan.digest():
-        raise ExpectedError(f"{out / PLAN_FILE} does not say what the arm {label!r} means; report this")
-    with request.watch(f"{label}, seed {seed}") as watcher:
-        run_study(Settings(out / PLAN_FILE, out, seed, request.workers), watcher)
-    return Ran(label, seed, plan, out)
+    write_whole(settings.plan, text.encode(), PUBLIC)
+    if load_plan(settings.plan).digest() != variant.plan.digest():
+        raise ExpectedError(f"{settings.plan} does not say what the arm {variant.arm.label!r} means; report this")
+    run_study(settings, watcher)
 
 
 def _seeded(variant: Variant, seed: int, hospitals: int) -> Variant:
@@ -111,6 +135,15 @@ def _finished(out: Path, plan: Plan, seed: int) -> bool:
         return False
     found = read_results(out)
     return bool(found.get("plan_digest") == plan.digest() and found.get("seed") == seed)
+
+
+def _walked(out: Path, plan: Plan, seed: int) -> bool:
+    """Whether the plan of a baseline, which leaves checkpoints alone, was walked to its end there."""
+    try:
+        progress = Store(out).latest(plan.digest(), seed)
+    except ExpectedError:  # of another plan or seed
+        return False
+    return progress is not None and plan.current(progress.stage) is None
 
 
 def _slug(label: str) -> str:

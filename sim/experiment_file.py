@@ -45,7 +45,8 @@ class Arm:
     """One variant of the plan.
 
     set: path → value (see sim.overrides) · drop: stages left out · x: where it stands on the figure's axis, where all
-    arms have one · net: that is shown in place of the experiment's.
+    arms have one · net: that is shown in place of the experiment's · pooled: trained in one place on the lesions of
+    all centers, with as many passes over each lesion.
     """
 
     label: Text
@@ -53,6 +54,7 @@ class Arm:
     drop: tuple[str, ...] = ()
     x: float | None = None
     net: ShownNet | None = None
+    pooled: bool = False
 
 
 @dataclass(frozen=True, config=_CONFIG)

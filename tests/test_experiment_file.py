@@ -29,7 +29,7 @@ def test_every_experiment_fits_the_plans(path: Path, plan: str) -> None:
         assert (ROOT / experiment.plan).is_file()
     if isinstance(experiment, Training):
         made = variants(experiment, file, ROOT / "configs" / f"plan.{plan}.yaml", {})
-        assert len({variant.plan.digest() for variant in made}) == len(experiment.arms)
+        assert len({(variant.plan.digest(), variant.arm.pooled) for variant in made}) == len(experiment.arms)
         if experiment.claim and experiment.claim.best:
             assert experiment.claim.best in {arm.label for arm in experiment.arms}
 

@@ -12,12 +12,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from rich.console import Console
 
 from ceus_models.taxonomy import CLINICAL_NAMES, FUSION_MODELS, FUSION_NETS, LESION_TYPES, SUBMODELS, TEST_COHORTS
+from server.report import cells
+from server.report.canvas import SQUARE, legend_below, svg
 from server.report.page import report_html
 from server.report.published import study_metric
 from server.report.table import print_results
+from server.report.values import Estimate
 
 VOID = {"meta", "link", "br", "img", "hr", "input"}
 METRICS = ("accuracy", "macro_auc", "macro_specificity", "macro_recall", "macro_precision", "macro_npv", "macro_f1")
@@ -250,8 +255,45 @@ def test_the_numbers_of_the_results_are_in_the_text(results: dict[str, Any], pag
         assert f"{study_metric(cohort, 'DCB', 'accuracy').value:.2f}" in page.text  # type: ignore[union-attr]
     for digest in [results["plan_digest"], *results["digests"].values()]:
         assert digest in page.text
-    for text in ("AFP", "±0.0012", "the video cannot be decoded", "no answer within 60 s", "site-11", "140.6"):
+    for text in ("AFP", "±0.005", "the video cannot be decoded", "no answer within 60 s", "site-11", "140.6"):
         assert text in page.text
+
+
+def test_a_coarse_auc_has_its_bound_below_it() -> None:
+    assert "±0.05" in cells.value(Estimate(0.9, 0.8, 1.0, 12, 0.0512))
+    assert "±" not in cells.value(Estimate(0.9, 0.8, 1.0, 300, 0.0012))
+
+
+def test_federated_and_pooled_stand_beside_each_other_also_over_all_tests(results: dict[str, Any]) -> None:
+    found = {"comparison": results["comparison"]}
+    text = " ".join(parsed(report_html(found)).text.split())
+    lesions = {cohort: sum(support) for cohort, support in SUPPORTS.items()}
+    accuracy = {c: results["comparison"]["federated"][c]["value"] for c in SUPPORTS}
+    whole = sum(accuracy[c] * n for c, n in lesions.items()) / sum(lesions.values())
+    assert f"All test sets together {whole:.3f} 0.853 {whole - 0.853:+.3f} 0.580 0.480 3" in text
+    assert f"Internal test {accuracy['internal_test']:.3f}" in text
+    del found["comparison"]["federated"]["internal_test"]["n"]
+    assert "All test sets together –" in " ".join(parsed(report_html(found)).text.split())
+
+
+def test_legends_lie_below_the_curves_and_ticks_keep_their_digits() -> None:
+    drawn: list[Axes] = []
+
+    def draw(figure: Figure) -> None:
+        drawn.append(figure.subplots())
+        for name in (*LESION_TYPES, "macro"):
+            drawn[0].plot([0, 1], [0, 0], label=f"{name}  0.999")
+        drawn[0].set(xlabel="1 - specificity", title="loss 1.80461")
+        legend_below(drawn[0], "AUC")
+
+    text = svg("n", "t", SQUARE, draw)
+    legend = drawn[0].get_legend()
+    assert legend is not None
+    box, label = legend.get_window_extent(), drawn[0].xaxis.label.get_window_extent()
+    assert 0 <= box.y0 < box.y1 < label.y0
+    assert 0 <= box.x0 < box.x1 <= 72 * SQUARE.width
+    assert "1.80461" in text
+    assert not re.search(r'd="[^"]*\d\.\d{4}', text)
 
 
 def test_the_headline_names_the_last_cohort_its_size_and_its_commonest_type(page: Page) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import threading
 import time
@@ -94,7 +95,7 @@ def test_a_daemon_that_dies_does_not_leave_the_follower_waiting(made: Lab, capfd
 
 
 def test_the_report_is_made_from_the_newest_round_of_a_study(
-    made: Lab, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    made: Lab, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("server.train_stage.initial_state", tiny)
     monkeypatch.setattr("server.cli.load_plan", lambda path: PLAN)
@@ -104,7 +105,23 @@ def test_the_report_is_made_from_the_newest_round_of_a_study(
     assert results["finished"]
     assert results["look_at"] == {}
     assert set(results["digests"]) == {"disease/HCC"}
-    assert "<svg" in (made.home.run / "report.html").read_text()
+    page = (made.home.run / "report.html").read_text()
+    assert "<svg" in page
+    made_anew = tmp_path / "anew"
+    made_anew.mkdir()
+    assert "report:" in told(capfd, "report", made.home.run / "results.json", "--out", made_anew / "page.html")
+    assert (made_anew / "page.html").read_text() == page
+    counted = {
+        f"{cohort} / {variable} / {value}": n
+        for cohort, variables in results["table1"].items()
+        for variable, values in variables.items()
+        for value, n in values.items()
+    }
+    assert counted
+    for folder in (made.home.run, made_anew):
+        assert [path.name for path in (folder / "tables").iterdir()] == ["cohorts.csv"]
+        with (folder / "tables" / "cohorts.csv").open(encoding="utf-8", newline="") as file:
+            assert {row["of"]: float(row["value"]) for row in csv.DictReader(file)} == counted
 
 
 def test_the_probe_tells_a_dead_daemon_and_a_silent_superlink(

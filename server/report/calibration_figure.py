@@ -5,7 +5,7 @@ from __future__ import annotations
 from matplotlib.figure import Figure
 
 from server.report import canvas
-from server.report.canvas import FAINT, Frame
+from server.report.canvas import FAINT
 from server.report.values import COHORT_TITLES, Results, at, models_of, number
 
 
@@ -29,10 +29,10 @@ def reliability(results: Results, cohort: str) -> str | None:
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal", title=COHORT_TITLES[cohort])
         axes.set(xlabel="Mean probability of the answer", ylabel="Share of right answers")
         axes.grid(True)
-        axes.legend(title="ECE", loc="upper left", fontsize=7.5, title_fontsize=7.5, labelspacing=0.25)
+        canvas.legend_below(axes, "ECE")
 
     name = f"reliability-{cohort}".replace("_", "-")
-    return canvas.svg(name, f"Reliability curves: {COHORT_TITLES[cohort]}", Frame(3.6, 3.6), draw)
+    return canvas.svg(name, f"Reliability curves: {COHORT_TITLES[cohort]}", canvas.SQUARE, draw)
 
 
 def _whole(curve: object) -> bool:

@@ -102,6 +102,10 @@ class Frame:
     top: float = 0.3
 
 
+SQUARE = Frame(3.6, 4.45, bottom=1.11)
+"""A panel with axes of equal length and its legend below."""
+
+
 def svg(name: str, title: str, frame: Frame, draw: Callable[[Figure], None]) -> str:
     """Draw on a figure and return it as inline SVG, the same bytes for the same numbers.
 
@@ -131,11 +135,16 @@ def _tidied(raw: str, name: str, title: str) -> str:
     text = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
     text = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', text)
     text = re.sub(r'(href="#|url\(#)', rf"\g<1>{name}-", text)
-    text = re.sub(r"(\d\.\d{2})\d{2,}", r"\1", text)  # printed values have fewer digits
+    text = re.sub(r"<[^>]*>", _shortened, text)  # within tags only: a tick may say 1.8046
     text = text.replace("'DejaVu Sans'", FONTS)
     text = re.sub(r">\s+<", "><", text)
     label = title.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
     return text.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1).strip()
+
+
+def _shortened(tag: re.Match[str]) -> str:
+    """Coordinates to a hundredth of a point."""
+    return re.sub(r"(\d\.\d{2})\d{2,}", r"\1", tag.group())
 
 
 def thinned(
@@ -149,6 +158,13 @@ def thinned(
     wanted = np.linspace(0.0, length[-1], most)
     keep = np.unique(np.concatenate([[0, len(xs) - 1], np.searchsorted(length, wanted).clip(0, len(xs) - 1)]))
     return xs[keep], ys[keep]
+
+
+def legend_below(axes: Axes, title: str) -> None:
+    """A legend under a panel of the frame `SQUARE`, where it covers no curve, wherever the curves go."""
+    below: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.15), "ncols": 3}
+    small: dict[str, Any] = {"fontsize": 7.5, "title_fontsize": 7.5, "labelspacing": 0.25, "columnspacing": 1.2}
+    axes.legend(title=title, **below, **small)
 
 
 def interval_row(axes: Axes, y: float, interval: tuple[float, float, float], style: Look, gid: str) -> None:

@@ -6,6 +6,8 @@ from server.report.markup import Html, escaped
 from server.report.values import SMALL_SUPPORT, Estimate
 
 DASH = "\N{EN DASH}"
+COARSE = 0.005
+"""From this bound on an AUC of a histogram has it below."""
 
 
 def share(value: float | None) -> str:
@@ -31,12 +33,14 @@ def interval(found: Estimate) -> str:
 
 
 def value(found: Estimate | None, kind: str = "") -> Html:
-    """A table cell with the value and, smaller, its interval; a dash where there is no value."""
+    """A table cell with the value and, smaller, its interval and a coarse bound; a dash where there is no value."""
     attribute = f' class="{kind}"' if kind else ""
     if found is None:
         return Html(f"<td{attribute}>{DASH}</td>")
     below = interval(found)
     small = f"<small>{escaped(below)}</small>" if below else ""
+    if found.resolution is not None and found.resolution >= COARSE:
+        small += f"<small>±{found.resolution:.2g}</small>"
     return Html(f"<td{attribute}>{found.value:.3f}{small}</td>")
 
 

@@ -41,9 +41,9 @@ def _lines(data: Mapping[str, Any]) -> tuple[Frame, Any]:
         axes.grid(True, axis="y")
         axes.set_axisbelow(True)
         if len(data["series"]) > 1:
-            axes.legend(loc="best")
+            axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=min(4, len(data["series"])))
 
-    return Frame(4.6, 3.0, left=0.6, top=0.12), draw
+    return Frame(4.6, 3.3, left=0.6, bottom=0.75, top=0.12), draw
 
 
 def _intervals(data: Mapping[str, Any]) -> tuple[Frame, Any]:

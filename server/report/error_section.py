@@ -46,7 +46,7 @@ def _cell(results: Results, place: str, net: str, key: str) -> Html:
     inside = f"{count:.0f}/{of:.0f}"
     if found is not None:
         below = cells.interval(found)
-        inside += f"<small>{found.value:.3f}{f' ({below})' if below else ''}</small>"
+        inside += f"<small>{found.value:.3f}</small>{f'<small>{below}</small>' if below else ''}"
     return Html(f"<td>{inside}</td>")
 
 

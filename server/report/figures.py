@@ -67,9 +67,9 @@ def roc_panel(name: str, title: str, curves: Sequence[tuple[str, Look, Any]], la
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal", title=title)
         axes.set(xlabel="1 - specificity", ylabel="Sensitivity")
         axes.grid(True)
-        axes.legend(title="AUC", loc="lower right", fontsize=7.5, title_fontsize=7.5, labelspacing=0.25)
+        canvas.legend_below(axes, "AUC")
 
-    return canvas.svg(name, f"ROC curves: {title}", Frame(3.6, 3.6), draw)
+    return canvas.svg(name, f"ROC curves: {title}", canvas.SQUARE, draw)
 
 
 def _has_points(roc: Any) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 from server.report.markup import Html, escaped
 from server.report.values import Results, at, number, section
 
-HEAD = ("of", "value", "low", "high", "n")
+HEAD = ("of", "value", "low", "high", "n", "resolution")
 _PARTS: Mapping[str, str] = {
     "cohorts": "table1",
     "modules": "nets",
@@ -65,7 +65,7 @@ def _rows(raw: object, path: tuple[str, ...]) -> Iterator[Row]:
             names = [str(entry[side]) for side in ("first", "second")] if at(entry, "second") else []
             yield from _rows(entry, (*path, " against ".join(names))) if isinstance(entry, Mapping) else ()
     elif number(raw) is not None:
-        yield (" / ".join(path), number(raw), None, None, None)
+        yield (" / ".join(path), number(raw), *[None] * (len(HEAD) - 2))
 
 
 def _written(head: Any, rows: Any) -> str:

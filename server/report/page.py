@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from server.report import provenance, sections
 from server.report.cohort_section import cohorts
+from server.report.comparison_section import comparison
 from server.report.error_section import misdiagnoses
 from server.report.experiment_section import experiments
 from server.report.markup import Html, escaped, joined, paragraph
@@ -33,7 +34,7 @@ SECTIONS = (
     ("test-sets", "Test sets", test_sets),
     ("subgroups", "Subgroups", subgroups),
     ("readers", "Readers", readers),
-    ("comparison", "Comparison", provenance.comparison),
+    ("comparison", "Comparison", comparison),
     ("experiments", "Experiments", experiments),
     ("misdiagnoses", "Misdiagnoses", misdiagnoses),
     ("participation", "Participation", provenance.participation),

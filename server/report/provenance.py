@@ -6,38 +6,13 @@ from collections.abc import Iterator, Mapping
 from statistics import fmean
 from typing import Any
 
-from ceus_models.taxonomy import LESION_TYPES, TEST_COHORTS
+from ceus_models.taxonomy import LESION_TYPES
 from server.report import cells, training_figures
 from server.report.markup import Cell, Html, escaped, figure, grid, paragraph, table, tag
 from server.report.markup import section as html_section
-from server.report.values import COHORT_TITLES, Estimate, Results, at, estimate, how_many, number, section
+from server.report.values import Results, at, how_many, number, section
 
 _NAMED_SITES = 6
-_TRAININGS = ("federated", "pooled")
-
-
-def comparison(results: Results) -> Html:
-    """Federated against pooled training and against each center by itself."""
-    found = section(results, "comparison")
-    alone = section(found, "alone")
-    names = [name for name in TEST_COHORTS if any(_compared(found, key, name) for key in _TRAININGS)]
-    if not names:
-        return Html("")
-    rows: list[list[Cell]] = []
-    for cohort in names:
-        values = [item.value for site in alone if (item := _compared(alone, site, cohort)) is not None]
-        trained = [cells.value(_compared(found, key, cohort)) for key in _TRAININGS]
-        best, mean = (max(values), fmean(values)) if values else (None, None)
-        alone_cells = [cells.DASH if item is None else f"{item:.3f}" for item in (best, mean)]
-        rows.append([COHORT_TITLES[cohort], *trained, *alone_cells, cells.count(len(values) or None)])
-    head = ["Test cohort", "Federated", "Pooled", "Best center alone", "Mean center alone", "Centers"]
-    content = table(head, rows, "Accuracy, same budget")
-    return html_section("comparison", "Federated, pooled, alone", [content])
-
-
-def _compared(found: Mapping[str, Any], key: str, cohort: str) -> Estimate | None:
-    raw = at(found, key, cohort)
-    return estimate(at(raw, "accuracy")) or estimate(raw)
 
 
 def participation(results: Results) -> Html:
@@ -98,17 +73,22 @@ def statistics(results: Results) -> Html:
     parts = []
     if selected:
         text = f"{len(selected)} clinical variables were selected by their correlation with a lesion type: "
-        parts.append(paragraph(text + ", ".join(selected) + "."))
+        parts.append(paragraph(text + ", ".join(map(_said, selected)) + "."))
     if correlations:
-        types = [kind for kind in LESION_TYPES if any(kind in row for row in correlations.values())]
+        # a type without a lesion in these cohorts correlates with nothing
+        types = [kind for kind in LESION_TYPES if any(number(row.get(kind)) for row in correlations.values())]
         rows = [_correlation_row(name, row, types, name in selected) for name, row in correlations.items()]
         parts.append(table(["Variable", *types], rows, "Correlation over all sites; bold: selected"))
     return html_section("statistics", "Statistics", parts)
 
 
 def _correlation_row(name: str, row: Mapping[str, Any], types: list[str], selected: bool) -> list[Cell]:
-    title = tag("span", name, "best") if selected else escaped(name)
+    title = tag("span", _said(name), "best") if selected else escaped(_said(name))
     return [title, *(cells.shaded(number(row.get(kind)), selected) for kind in types)]
+
+
+def _said(variable: str) -> str:
+    return variable.replace("_", " ")
 
 
 def provenance(results: Results) -> Html:

@@ -41,7 +41,15 @@ def _block(results: Results, cohort: str) -> Iterator[Html]:
     model = metric(results, cohort, net.removeprefix("fusion/"), "accuracy")
     rows = [_row(results, cohort, code, net) for code in READERS if at(results, "readers", cohort, "readers", code)]
     own: list[Cell] = [CLASSIFIER_TITLES.get(net, net), cells.lesions(None if model is None else model.n)]
-    rows.append([*own, cells.value(model), *([cells.DASH] * 4), cells.published(study_reader("model", 0)), cells.DASH])
+    rows.append(
+        [
+            *own,
+            cells.value(model),
+            *([cells.DASH] * 4),
+            cells.published(study_reader("model", 0)),
+            cells.published(None),
+        ]
+    )
     yield tag("h3", COHORT_TITLES[cohort])
     yield table(_HEAD, rows, "Accuracy over six lesion types")
     yield grid([figure(_drawn(results, cohort, net))], "wide")

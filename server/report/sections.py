@@ -79,9 +79,8 @@ def _reading_note(results: Results) -> Html:
     models = "; ".join(f"{model}: {inputs}" for model, inputs in MODEL_INPUTS.items())
     text = f"{models}. Below each value: its 95 % interval (Poisson bootstrap)."
     text += f" † fewer than {SMALL_SUPPORT} lesions."
-    bounds = list(resolutions(results))
-    if bounds:
-        text += f" AUCs are read from summed histograms and are exact within ±{max(bounds):.2g}."
+    if any(True for _ in resolutions(results)):
+        text += f" AUCs are read from summed histograms: exact within ±{cells.COARSE}, or within the ± below."
     text += f" Grey: the reference study on real patients ({CITATION})"
     text += "; phantom data are compared with it in kind, not in value." if is_simulated(results) else "."
     return paragraph(text, "note")

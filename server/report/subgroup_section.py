@@ -9,7 +9,7 @@ from ceus_models.taxonomy import FUSION_NETS, TEST_COHORTS
 from server.report import cells, numbers
 from server.report.cohort_section import VARIABLE_TITLES
 from server.report.data_figure import drawn
-from server.report.markup import Cell, Html, details, figure, grid, paragraph, section, table
+from server.report.markup import Cell, Html, details, figure, grid, paragraph, section, table, tag
 from server.report.values import CLASSIFIER_TITLES, PLACE_TITLES, Results, at, estimate, number
 from server.report.values import section as part
 
@@ -26,7 +26,7 @@ def subgroups(results: Results) -> Html:
     if not places:
         return Html("")
     first = places[0]
-    parts = [grid(_plots(results, first), "wide"), _numbers(results, first)]
+    parts = [tag("h3", PLACE_TITLES[first]), grid(_plots(results, first), "wide"), _numbers(results, first)]
     parts += [details(PLACE_TITLES[place], grid(_plots(results, place), "wide")) for place in places[1:]]
     return section("subgroups", "Subgroups", [*parts, _said(results, places), numbers.download(results, "subgroups")])
 
