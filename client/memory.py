@@ -1,9 +1,13 @@
-"""What a site remembers between tasks, on disk: answers of the frozen sub-models, and its own BatchNorm state."""
+"""What a site remembers between tasks, on disk: answers of the frozen sub-models, its own BatchNorm state, and how far
+the training under way is.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import math
 import os
+import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,6 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from ceus_models.identity import asked_id
 from ceus_models.nets import CPU
 from ceus_models.state import State
 from ceus_models.wire import Task
@@ -69,11 +74,32 @@ class SiteMemory:
         for old in [*done[:-KEPT_ROUNDS], *(r for r in rounds if r > task.round)]:
             (self._local(task, net) / f"{stage}-{old:06d}.safetensors").unlink(missing_ok=True)
 
+    def underway(self, task: Task) -> Path:
+        """Where the work on a task is kept until another one comes (`client.underway`)."""
+        return self.folder / "underway" / _short(task.study) / asked_id(task)[:16]
+
+    def drop_others(self, task: Task) -> None:
+        """Whoever asks for this task has the answers to all others, or wants them no more."""
+        if (self.folder / "underway").exists():
+            for path in (self.folder / "underway").glob("*/*"):
+                if path != self.underway(task):
+                    shutil.rmtree(path, ignore_errors=True)
+
+    def read(self, path: Path) -> dict[str, Tensor] | None:
+        """The tensors of a file in this memory; None if it cannot be read."""
+        return _read(path)
+
+    def write(self, path: Path, tensors: Mapping[str, Tensor]) -> None:
+        """Write or replace a file in this memory. Raises OSError."""
+        _write(path, tensors)
+
     def forget(self, study: str) -> None:
-        """Delete what belongs to a study ("" for all): its BatchNorm states, and all answers of frozen sub-models.
+        """Delete what belongs to a study ("" for all): its BatchNorm states, its training under way, and all answers
+        of frozen sub-models.
 
         Those answers are kept by the sub-models' digest, not by study; another study's site asks for its own again.
         """
+        shutil.rmtree(self.folder / "underway" / (_short(study) if study else ""), ignore_errors=True)
         local = self.folder / "local"
         for path in (*local.glob(f"{_short(study)}-*/**/*" if study else "**/*"), *self.folder.glob("frozen/*")):
             if path.is_file():
@@ -94,7 +120,8 @@ class SiteMemory:
 class Place:
     """Where work is done: the site's name, its memory, its device, and the fewest lesions it speaks of.
 
-    minimum: lesions of a cohort or net · cell: lesions of one kind within it.
+    minimum: lesions of a cohort or net · cell: lesions of one kind within it · keep_after_s: work that took so long is
+    kept, so that a worker that is killed goes on with it.
     """
 
     site: str
@@ -102,6 +129,7 @@ class Place:
     device: torch.device = CPU
     minimum: int = 1
     cell: int = 1
+    keep_after_s: float = math.inf
 
 
 def _short(text: str) -> str:

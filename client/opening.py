@@ -19,6 +19,8 @@ from client.samples import load_samples
 from client.site import Site, silent
 from client.trail import Trail, open_trail
 
+_KEEP_AFTER_S = 60.0
+
 
 def open_site(
     folder: Path, processing: Processing, on_fault: Callable[[str], None] = silent, audited: bool = False
@@ -54,7 +56,7 @@ def open_own_site(folder: Path, name: str, log: Callable[[str], None]) -> Site:
     )
     office.policy()
     site = _opened(config, read_index(config).processing, office, trail, log)
-    return replace(site, name=name or site.name, device=device)
+    return replace(site, name=name or site.name, device=device, keep_after_s=_KEEP_AFTER_S)
 
 
 def _opened(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -32,7 +33,8 @@ class Site:
 
     samples: all lesions of the site · processing: digest of the settings that made them · policy: who says yes or no,
     a fixed policy or the hospital's office · memory: a folder · on_fault: told where an unexpected error happened
-    (type, files and lines; never a value) · trail: the audit, None where a simulation has none.
+    (type, files and lines; never a value) · trail: the audit, None where a simulation has none · keep_after_s: training
+    that took so long is kept on disk until another task comes.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Site:
     device: torch.device = CPU
     on_fault: Callable[[str], None] = silent
     trail: Trail | None = None
+    keep_after_s: float = math.inf
 
     def handle(self, task: Task) -> Update | Refusal:
         """The answer to a task; never raises. The same task gets the same answer however often it is asked.
@@ -83,7 +86,9 @@ class Site:
         self._check(task)
         if self.trail:
             self.trail.asked(task)
-        place = Place(self.name, self._memory, self.device, policy.minimum_lesions, policy.minimum_cell)
+        self._memory.drop_others(task)
+        limits = policy.minimum_lesions, policy.minimum_cell
+        place = Place(self.name, self._memory, self.device, *limits, keep_after_s=self.keep_after_s)
         sums, weight = WORK[task.kind](task, self._chosen(task, policy), place)
         self.policy.release(task)
         return Update(self.name, sums, weight, task=asked_id(task))

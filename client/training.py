@@ -21,6 +21,7 @@ from ceus_models.wire import LocalRule, Task
 from client.inference import frozen_probabilities, recipe_of
 from client.memory import Place
 from client.policy import Declined
+from client.underway import Underway, underway_of
 
 Predict = Callable[[Tensor], Output | Tensor]
 Losses = Callable[[Tensor], Tensor]
@@ -51,8 +52,13 @@ def train_net(net: str, task: Task, samples: Sequence[Sample], place: Place) -> 
     cases, answers = labelled(net, samples)
     if len(cases) < max(1, place.minimum):
         return None
+    keys = tuple(s.key for s in cases)
+    underway = underway_of(net, task, cases, answers, place)
+    if (done := underway.finished()) is not None:
+        return Trained(done, keys)
     start = net_state(task.inputs, net)
-    predict, kept = _ready(net, start, task, cases, place)
+    draws = torch.Generator().manual_seed(seed_of(task.seed, task.stage, task.round, place.site, net, "augment"))
+    predict, kept = _ready(net, start, task, cases, place, draws)
     targets = torch.tensor(answers, device=place.device)
     weights = class_weights(net, max(2, outputs_of(net)), recipe_of(task), place.device)
     parts = recipe_of(task).architecture.loss_weights
@@ -63,28 +69,38 @@ def train_net(net: str, task: Task, samples: Sequence[Sample], place: Place) -> 
         return lesion_losses(output, targets[batch.to(place.device)], weights, parts)
 
     generator = torch.Generator().manual_seed(seed_of(task.seed, task.stage, task.round, place.site, net))
+    underway.generators = (generator, draws)
     kept.module.train()
-    total = descend(kept.module, losses, len(cases), task.rule, generator)
+    total = descend(kept.module, losses, len(cases), task.rule, generator, underway)
     if kept.local:
         place.memory.keep_local_state(task, net, {name: kept.tensors[name] for name in kept.local})
     sums = _difference(kept, start, len(cases))
     sums["#weight"] = torch.tensor(float(len(cases)), dtype=torch.float64)
     sums["#loss"] = total.cpu()
-    return Trained(sums, tuple(s.key for s in cases))
+    underway.finish(sums)
+    return Trained(sums, keys)
 
 
-def descend(module: nn.Module, losses: Losses, lesions: int, rule: LocalRule, generator: torch.Generator) -> Tensor:
+def descend(
+    module: nn.Module,
+    losses: Losses,
+    lesions: int,
+    rule: LocalRule,
+    generator: torch.Generator,
+    underway: Underway | None = None,
+) -> Tensor:
     """Train `module` in place; the sum of the lesions' losses, averaged over epochs (float64 scalar).
 
-    losses: lesion indices (b) → loss of each (b). Each step minimises their mean, plus μ/2 |w - w_start|² (FedProx,
+    losses: lesion indices (b) → loss of each (b) · underway: what an earlier process did of it, and where this one
+    keeps what it does. Each step minimises their mean, plus μ/2 |w - w_start|² (FedProx,
     Li et al. 2020, eq. 2). Batches of one epoch have sizes that differ by one at most, so that no lesion of a last,
     short batch counts more than others.
     """
     parameters = [p for p in module.parameters() if p.requires_grad]
     anchors = [p.detach().clone() for p in parameters] if rule.proximal_mu else []
     optimizer = _optimizer(parameters, rule)
-    total: Tensor | None = None
-    for _ in range(rule.epochs):
+    done, total = underway.resume(module, optimizer) if underway else (0, None)
+    for epoch in range(done, rule.epochs):
         order = torch.randperm(lesions, generator=generator)
         for batch in torch.tensor_split(order, -(-lesions // rule.batch_size)):
             optimizer.zero_grad(set_to_none=True)
@@ -94,6 +110,8 @@ def descend(module: nn.Module, losses: Losses, lesions: int, rule: LocalRule, ge
             optimizer.step()
             seen = each.detach().double().sum()
             total = seen if total is None else total + seen
+        if underway and total is not None and epoch + 1 < rule.epochs:
+            underway.reached(epoch + 1, total, module, optimizer)
     optimizer.zero_grad(set_to_none=True)
     if total is None:
         raise ValueError("nothing to train on: no lesions")
@@ -110,7 +128,9 @@ def autocast(device: torch.device, rule: LocalRule | None) -> contextlib.Abstrac
     return torch.autocast(device.type, dtype=torch.bfloat16)
 
 
-def _ready(net: str, state: State, task: Task, cases: Sequence[Sample], place: Place) -> tuple[Predict, Loaded]:
+def _ready(
+    net: str, state: State, task: Task, cases: Sequence[Sample], place: Place, draws: torch.Generator
+) -> tuple[Predict, Loaded]:
     """The net filled for training, and how it is asked about a batch of lesion indices."""
     recipe = recipe_of(task)
     if net in FUSION_NETS:
@@ -124,7 +144,6 @@ def _ready(net: str, state: State, task: Task, cases: Sequence[Sample], place: P
         kept = loaded(net, recipe, state, local, place.device)
 
     augment = task.rule is not None and task.rule.augment
-    draws = torch.Generator().manual_seed(seed_of(task.seed, task.stage, task.round, place.site, net, "augment"))
 
     def predict(batch: Tensor) -> Output:
         chosen = [cases[i] for i in batch.tolist()]

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.distant_sites import BACK_S, PER_LESION_S, Walked, sites_of, walk
+from benchmarks.distant_grid import BACK_S, PER_LESION_S, sites_of
+from benchmarks.distant_sites import Walked, walk
 from server.deadlines import Deadlines
 from server.delivery import RHYTHM
 
