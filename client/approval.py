@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from ceus_models.failures import ExpectedError
 from ceus_models.whole_files import PUBLIC, write_whole
@@ -27,7 +27,9 @@ class ApprovalFault(ExpectedError):
 
 
 class Approval(BaseModel):
-    """One bundle that may run. free: the settings that a run may set itself; all others stay as they are here."""
+    """One bundle that may run. free: the settings that a run may set itself; all others stay as they are here · by,
+    seconded: the accounts of those who approved it.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -38,26 +40,58 @@ class Approval(BaseModel):
     free: tuple[str, ...] = PER_RUN
     approved: AwareDatetime
     by: str
+    seconded: tuple[str, ...] = ()
+
+    @property
+    def reviewers(self) -> tuple[str, ...]:
+        """All who approved it."""
+        return (self.by, *self.seconded)
 
 
 class _File(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     version: Literal[1] = 1
+    reviewers: int = Field(1, ge=1, le=9)
     approvals: tuple[Approval, ...] = ()
 
 
 def approvals(courier: CourierFolder) -> tuple[Approval, ...]:
-    """All that are in force, oldest first. Raises ApprovalFault if the file is damaged or open to others."""
+    """All that are written down, oldest first, whoever is still missing.
+
+    Raises ApprovalFault if the file is damaged or open to others.
+    """
+    return _read(courier).approvals
+
+
+def in_force(courier: CourierFolder) -> tuple[Approval, ...]:
+    """Those with as many reviewers as this site wants. Raises as `approvals`."""
+    file = _read(courier)
+    return tuple(one for one in file.approvals if len(one.reviewers) >= file.reviewers)
+
+
+def reviewers_wanted(courier: CourierFolder) -> int:
+    """How many people must approve a bundle here. Raises as `approvals`."""
+    return _read(courier).reviewers
+
+
+def want_reviewers(courier: CourierFolder, count: int) -> None:
+    """Have so many people approve a bundle, from the next message on. Raises ApprovalFault or OSError."""
+    if not 1 <= count <= 9:
+        raise ApprovalFault(f"{count} reviewers were asked for; 1 to 9 people may have to approve a bundle")
+    _write(courier, _read(courier).model_copy(update={"reviewers": count}))
+
+
+def _read(courier: CourierFolder) -> _File:
     path = courier.approvals
     if not path.exists():
-        return ()
+        return _File()
     try:
         if path.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             raise ApprovalFault(
                 f"others than its owner may write to {path}; run `chmod go-w` on it, and look what is in it"
             )
-        return _File.model_validate_json(path.read_bytes()).approvals
+        return _File.model_validate_json(path.read_bytes())
     except (OSError, ValidationError):
         raise ApprovalFault(
             f"the approvals cannot be read: {path}; restore the file, or delete it and approve again"
@@ -65,30 +99,52 @@ def approvals(courier: CourierFolder) -> tuple[Approval, ...]:
 
 
 def approve(courier: CourierFolder, contents: Contents, federation: str, by: str, now: datetime) -> Approval:
-    """Allow a bundle from now on. Raises BundleFault for one of another federation, ApprovalFault or OSError."""
+    """Allow a bundle from now on, or as a further reviewer of one that somebody approved.
+
+    Raises BundleFault for one of another federation, ApprovalFault where `by` approved it already and others are
+    missing, OSError.
+    """
     if contents.federation != federation:
         said = contents.federation or "no federation"
         raise BundleFault(f"the bundle is of {said}, this site joined {federation}; ask its coordinator for the bundle")
+    file = _read(courier)
+    before = next((one for one in file.approvals if one.sha256 == contents.sha256), None)
+    everyone = _with(file, before, by)
     made = Approval(
         sha256=contents.sha256,
         federation=federation,
         files=contents.files,
         settings=contents.settings,
         approved=now,
-        by=by,
+        by=everyone[0],
+        seconded=everyone[1:],
     )
-    others = tuple(one for one in approvals(courier) if one.sha256 != contents.sha256)
-    _save(courier, (*others, made))
+    others = tuple(one for one in file.approvals if one.sha256 != contents.sha256)
+    _write(courier, file.model_copy(update={"approvals": (*others, made)}))
     return made
+
+
+def check_reviewer(courier: CourierFolder, sha256: str, by: str) -> None:
+    """Raises ApprovalFault where `by` approved the bundle already, and somebody else must."""
+    file = _read(courier)
+    _with(file, next((one for one in file.approvals if one.sha256 == sha256), None), by)
+
+
+def _with(file: _File, before: Approval | None, by: str) -> tuple[str, ...]:
+    known = before.reviewers if before else ()
+    if by in known and len(known) < file.reviewers:
+        raise ApprovalFault(f"{by} approved this bundle already, and {file.reviewers} people must: let another do it")
+    return known if by in known else (*known, by)
 
 
 def withdraw(courier: CourierFolder, sha256: str) -> Approval:
     """Allow a bundle no longer, by the first digits of its SHA-256. Raises ApprovalFault if no one bundle has them."""
-    known = approvals(courier)
+    file = _read(courier)
+    known = file.approvals
     found = [one for one in known if sha256 and one.sha256.startswith(sha256)]
     if len(found) != 1:
         raise ApprovalFault(f"{len(found)} approved bundles begin with {sha256[:64]!r}; approved are: {_listed(known)}")
-    _save(courier, tuple(one for one in known if one is not found[0]))
+    _write(courier, file.model_copy(update={"approvals": tuple(one for one in known if one is not found[0])}))
     return found[0]
 
 
@@ -100,7 +156,10 @@ def changes(old: Approval | None, new: Contents) -> list[str]:
 
 
 def refused(known: tuple[Approval, ...], bundle: bytes, federation: str, settings: Mapping[str, Setting]) -> str | None:
-    """Why a bundle does not run with these settings, in words for the coordinator; None where it does."""
+    """Why a bundle does not run with these settings, in words for the coordinator; None where it does.
+
+    known: the approvals that are in force.
+    """
     sha = hashlib.sha256(bundle).hexdigest()
     found = next((one for one in known if one.sha256 == sha), None)
     if found is None:
@@ -137,5 +196,5 @@ def _listed(known: tuple[Approval, ...]) -> str:
     return ", ".join(one.sha256[:16] for one in known) or "none"
 
 
-def _save(courier: CourierFolder, known: tuple[Approval, ...]) -> None:
-    write_whole(courier.approvals, _File(approvals=known).model_dump_json(indent=2).encode() + b"\n", PUBLIC)
+def _write(courier: CourierFolder, file: _File) -> None:
+    write_whole(courier.approvals, file.model_dump_json(indent=2).encode() + b"\n", PUBLIC)

@@ -1,8 +1,9 @@
-"""`ceus-site` keys · join · approve · disapprove: IT lets the site into a federation, and a bundle into the site."""
+"""`ceus-site` keys · join · approve · disapprove · reviewers: the site enters a federation, a bundle the site."""
 
 from __future__ import annotations
 
-import getpass
+import os
+import pwd
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +16,7 @@ from ceus_models.certificates import WARN
 from ceus_models.enrolment import installed, now
 from ceus_models.failures import ExpectedError
 from ceus_models.wire import PROTOCOL
-from client.approval import approvals, approve, changes, withdraw
+from client.approval import approvals, approve, changes, check_reviewer, reviewers_wanted, want_reviewers, withdraw
 from client.audit import Audit
 from client.bundle_contents import PER_RUN, Contents, contents_of
 from client.config import load_site
@@ -33,6 +34,7 @@ def add_commands(app: typer.Typer) -> None:
         ("join", join_command),
         ("approve", approve_command),
         ("disapprove", disapprove_command),
+        ("reviewers", reviewers_command),
     ):
         app.command(name)(command)
 
@@ -80,10 +82,11 @@ def approve_command(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Show what is in a bundle and what changed since the last approval, then let it run."""
-    courier, out = courier_of(folder), _out()
+    courier, out, by = courier_of(folder), _out(), _account()
     kit = enrolled(courier, now())
     contents = contents_of(_read(bundle))
     known = approvals(courier)
+    check_reviewer(courier, contents.sha256, by)
     _show(contents)
     for line in changes(known[-1] if known else None, contents) or ["nothing changed since the last approval"]:
         out.print(f"  {escape(line)}", soft_wrap=True)
@@ -91,9 +94,11 @@ def approve_command(
         out.print(f"[red]this is not the bundle of the kit ({kit.bundle[:16]}); ask the coordinator why[/]")
     if not yes and not typer.confirm("Let it run here?"):
         raise ExpectedError("the bundle was not approved; nothing has changed")
-    _write_down(folder, "approve", contents.sha256)  # first: what opens the site is not done without a record
-    approve(courier, contents, kit.federation, getpass.getuser(), now())
-    out.print(f"approved {contents.sha256}")
+    _write_down(folder, "approve", contents.sha256, by)  # first: what opens the site is not done without a record
+    made = approve(courier, contents, kit.federation, by, now())
+    out.print(f"approved {contents.sha256} by {escape(', '.join(made.reviewers))}", soft_wrap=True)
+    if (missing := reviewers_wanted(courier) - len(made.reviewers)) > 0:
+        out.print(f"[red]it does not run yet: {missing} more must approve it, from another account[/]")
 
 
 def disapprove_command(
@@ -102,13 +107,35 @@ def disapprove_command(
 ) -> None:
     """Let an approved bundle run no longer; it takes effect with the next message."""
     gone = withdraw(courier_of(folder), sha256.lower())
-    _write_down(folder, "disapprove", gone.sha256)
+    _write_down(folder, "disapprove", gone.sha256, _account())
     _out().print(f"no longer approved: {gone.sha256}")
 
 
-def _write_down(folder: Path, action: str, sha256: str) -> None:
+def reviewers_command(
+    folder: Folder,
+    count: Annotated[int | None, typer.Argument(help="How many; without, what holds now.", show_default=False)] = None,
+) -> None:
+    """Have so many people approve a bundle, each from an account of their own, before it runs here."""
+    courier = courier_of(folder)
+    if count is not None and count != reviewers_wanted(courier):
+        want_reviewers(courier, count)
+        Audit(load_site(folder).records).append("approval", action="reviewers", wanted=count, by=_account())
+    _out().print(f"{reviewers_wanted(courier)} must approve a bundle before it runs here")
+
+
+def _account() -> str:
+    """Whose hands these are: the account, behind sudo the one that called it. Names in the environment do not count."""
+    number = os.environ.get("SUDO_UID", "") if os.getuid() == 0 else ""
+    uid = int(number) if number.isdecimal() else os.getuid()
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:  # in a container an account may have no name
+        return str(uid)
+
+
+def _write_down(folder: Path, action: str, sha256: str, by: str) -> None:
     """In the site's audit. Raises ExpectedError where there is no site.yaml, or the audit cannot be written."""
-    Audit(load_site(folder).records).append("approval", action=action, bundle=sha256, by=getpass.getuser())
+    Audit(load_site(folder).records).append("approval", action=action, bundle=sha256, by=by)
 
 
 def _show(contents: Contents) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from ceus_models.certificates import WARN
 from ceus_models.enrolment import Kit, now
-from client.approval import approvals
+from client.approval import in_force
 from client.courier_folder import CourierFolder
 from client.findings import Finding, Look, fault, note, ok
 from client.front import Reached, proxy_for, reached, uploaded
@@ -49,7 +49,7 @@ class Line:
     def approval(self) -> Finding:
         """The study's bundle may run. Raises ExpectedError for a file that cannot be used."""
         kit = self._kit()
-        known = [one for one in approvals(self.courier) if one.federation == kit.federation]
+        known = [one for one in in_force(self.courier) if one.federation == kit.federation]
         if not known:
             return fault("approval", "no bundle is approved", "run `ceus-site approve FOLDER bundle.fab`")
         if all(one.sha256 != kit.bundle for one in known):

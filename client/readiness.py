@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ceus_models.enrolment import Kit, now
 from ceus_models.failures import ExpectedError
-from client.approval import approvals
+from client.approval import in_force
 from client.audit_check import verify
 from client.config import SiteConfig, load_site
 from client.courier_folder import CourierFolder
@@ -23,7 +23,7 @@ def ready_courier(courier: CourierFolder) -> Kit:
     write.
     """
     kit = enrolled(courier, now())
-    if not any(one.federation == kit.federation for one in approvals(courier)):
+    if not any(one.federation == kit.federation for one in in_force(courier)):
         raise ExpectedError(
             "no bundle of this federation is approved, so every message would be refused; run `ceus-site approve "
             "FOLDER bundle.fab` with the bundle that came with the kit"

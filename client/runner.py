@@ -36,7 +36,7 @@ from ceus_models.failures import ExpectedError
 from ceus_models.records import from_record, to_record
 from ceus_models.supervision import said
 from client.app import app as courier_app
-from client.approval import ApprovalFault, approvals, refused
+from client.approval import ApprovalFault, in_force, refused
 from client.courier import notify
 from client.courier_folder import CourierFolder
 from client.joining import enrolled
@@ -161,7 +161,7 @@ def _verdict(kind: str, run: Run, fab: Fab, context: Context, settings: Settings
     if kind != TaskType.CLIENT_APP:
         return f"this site runs no task of the kind {kind[:40]}"
     try:
-        known = approvals(settings.courier)
+        known = in_force(settings.courier)
     except ApprovalFault as error:
         settings.told({"event": "approvals", "reason": str(error), "at": time.time()})
         return "this site's approvals cannot be used; its log says why"

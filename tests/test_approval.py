@@ -9,7 +9,17 @@ import pytest
 from made_bundles import FEDERATION, OURS, with_settings
 from made_federation import NOW
 
-from client.approval import ApprovalFault, approvals, approve, changes, refused, withdraw
+from client.approval import (
+    ApprovalFault,
+    approvals,
+    approve,
+    changes,
+    check_reviewer,
+    in_force,
+    refused,
+    want_reviewers,
+    withdraw,
+)
 from client.bundle_contents import BundleFault, contents_of
 from client.courier_folder import CourierFolder
 from server.link import bundle
@@ -26,7 +36,7 @@ def courier(tmp_path: Path) -> CourierFolder:
 
 
 def verdict(courier: CourierFolder, content: bytes, settings: dict[str, object] | None = None) -> str | None:
-    return refused(approvals(courier), content, FEDERATION, settings or SETTINGS)  # type: ignore[arg-type]
+    return refused(in_force(courier), content, FEDERATION, settings or SETTINGS)  # type: ignore[arg-type]
 
 
 def test_what_was_approved_runs_with_the_runs_own_settings(courier: CourierFolder) -> None:
@@ -123,3 +133,26 @@ def test_damaged_approvals_count_for_nothing(courier: CourierFolder) -> None:
     courier.approvals.write_text(courier.approvals.read_text()[:-20])
     with pytest.raises(ApprovalFault, match="cannot be read.*restore"):
         approvals(courier)
+
+
+def test_where_two_must_approve_one_alone_does_not_open_the_site(courier: CourierFolder) -> None:
+    want_reviewers(courier, 2)
+    assert "is not approved at this site" in (verdict(courier, OURS) or ""), "from the next message on"
+    sha = contents_of(OURS).sha256
+    with pytest.raises(ApprovalFault, match="it approved this bundle already, and 2 people must"):
+        check_reviewer(courier, sha, "it")
+    with pytest.raises(ApprovalFault, match="let another do it"):
+        approve(courier, contents_of(OURS), FEDERATION, "it", NOW)
+    approve(courier, contents_of(OURS), FEDERATION, "privacy officer", NOW)
+    assert verdict(courier, OURS) is None
+    assert approvals(courier)[0].reviewers == ("it", "privacy officer")
+    approve(courier, contents_of(OURS), FEDERATION, "it", NOW)
+    assert approvals(courier)[0].reviewers == ("it", "privacy officer"), "approved again, and nobody is lost"
+    want_reviewers(courier, 3)
+    assert in_force(courier) == ()
+
+
+@pytest.mark.parametrize("count", [0, 10])
+def test_the_number_of_reviewers_is_a_sensible_one(courier: CourierFolder, count: int) -> None:
+    with pytest.raises(ApprovalFault, match="1 to 9 people"):
+        want_reviewers(courier, count)

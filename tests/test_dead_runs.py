@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import time
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import pytest
 
 from benchmarks.faults import SEED, killed, tiny_federation, tiny_plan
 from benchmarks.made_sites import digests_in_memory, digests_of_run
-from benchmarks.real_federation import NGINX, Federation, wait
+from benchmarks.real_federation import NGINX, Federation, here, wait
 from ceus_models.enrolment import now
 from server.federation import load_federation
 from server.home import Home
@@ -31,13 +32,13 @@ PATIENCE_S = 900.0  # of a busy machine; what it took is printed
 @pytest.fixture(scope="module")
 def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
     scratch = tmp_path_factory.mktemp("dead")
-    with tiny_federation(scratch, tiny_plan(scratch / "plan.yaml", 40), (1, 2)) as made:
+    with tiny_federation(scratch, tiny_plan(scratch / "plan.yaml", 150), (1, 2)) as made:
         yield made
 
 
 def said(federation: Federation) -> str:
     """What hinders the run, by the documented command."""
-    trouble = federation.status()["run"]["trouble"]
+    trouble = json.loads(here("ceus-coordinator", "status", federation.study, "--json"))["run"]["trouble"]
     return str(trouble["said"]) if trouble else ""
 
 
@@ -109,7 +110,7 @@ def test_one_that_cannot_even_be_imported_ends_with_its_cause(federation: Federa
 
 def test_after_all_that_the_numbers_are_those_of_the_run_in_memory(federation: Federation, tmp_path: Path) -> None:
     federation.order()
-    assert federation.wait_over(PATIENCE_S) == "done", federation.state()
+    assert federation.wait_over(2 * PATIENCE_S) == "done", federation.state()
     plan = load_plan(federation.study / "plan.yaml")
     memory = digests_in_memory(plan, federation.sites, SEED, tmp_path / "memory")
     assert digests_of_run(plan, federation.study / "run", SEED) == memory

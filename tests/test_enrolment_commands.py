@@ -73,6 +73,28 @@ def test_from_nothing_to_an_enrolled_site(coordinator: Run, site: Run, tmp_path:
     assert "site-01" in coordinator("status", co)
 
 
+def test_two_people_approve_where_the_hospital_wants_two(
+    coordinator: Run, site: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    co, hospital = tmp_path / "co", tmp_path / "site-01"
+    site("keys", hospital, "--federation", founded(coordinator, co))
+    coordinator("enrol", co, hospital / "courier" / "request.json", "--yes")
+    site("join", hospital, co / "kits" / "site-01.kit.json")
+    site("init", hospital)
+    bundle = co / "study" / "bundle.fab"
+    accounts = iter(["root", "root", "root", "daemon"])
+    monkeypatch.setattr("client.enrolment_commands._account", lambda: next(accounts))
+    assert "2 must approve a bundle" in site("reviewers", hospital, 2)
+    assert "1 more must approve it" in site("approve", hospital, bundle, "--yes")
+    assert "root approved this bundle already" in site("approve", hospital, bundle, "--yes", code=1)
+    said = site("approve", hospital, bundle, "--yes")
+    assert "by root, daemon" in said
+    assert "more must" not in said
+    written = [(e["action"], e.get("wanted"), e["by"]) for e in entries(hospital / "records")]
+    assert [action for action, _, _ in written] == ["reviewers", "approve", "approve"]
+    assert written[0][1] == 2
+
+
 @pytest.mark.parametrize(("typed", "code"), [("", 130), ("n\n", 1)])
 def test_nobody_is_enrolled_and_nothing_approved_without_a_yes(
     coordinator: Run, site: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: str, code: int

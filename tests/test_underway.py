@@ -18,7 +18,7 @@ from client.underway import Underway
 NET = "disease/HCC"
 RULES = {
     "momentum": LocalRule(epochs=3, batch_size=3, learning_rate=0.1, momentum=0.9, weight_decay=0.01, clip=1.0),
-    "flips": LocalRule(epochs=3, batch_size=3, learning_rate=0.1, flip=True),
+    "augmented": LocalRule(epochs=3, batch_size=3, learning_rate=0.1, augment=True),
     "adamw": LocalRule(epochs=3, batch_size=3, learning_rate=0.01, optimizer="adamw"),
     "proximal": LocalRule(epochs=3, batch_size=3, learning_rate=0.1, proximal_mu=0.5),
 }
