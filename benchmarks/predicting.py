@@ -25,9 +25,10 @@ from ceus_models.taxonomy import CLINICAL, CLINICAL_NAMES, FUSION_NETS, SUBMODEL
 from ceus_models.two_stream import prepare as tensors_of
 from ceus_models.wire import Architecture, Normaliser, Recipe
 from client.config import SiteConfig, load_site
-from client.manifest import Row, read_manifest
+from client.manifest import read_manifest
 from client.predicting import answer, read_lesions
 from client.prediction import Lesion
+from client.rows import Row
 from server.plan import load_plan
 from sim.prepare import prepare, simulation_of
 

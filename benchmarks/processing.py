@@ -24,8 +24,8 @@ from benchmarks.decoding import decoders
 from benchmarks.measuring import arguments, busy_ratio, in_turn, publish, quiet, ratio
 from ceus_models.processing import Processing
 from client.config import load_site
-from client.manifest import ClipSpec, OutlineSpec, Row
 from client.pipeline import sample_of
+from client.rows import ClipSpec, OutlineSpec, Row
 from sim.recording import Geometry, Identity, write_dicom, write_video
 from sim.scanner import MAKERS, TINTS, Layout
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass as checked
 
-from ceus_models.state import State
+if TYPE_CHECKING:  # commands that know messages by their names alone, such as `ceus-site check`, do without torch
+    from ceus_models.state import State
 
 PROTOCOL = 1
 

@@ -55,6 +55,10 @@ class RowCells:
         if column not in self._spoilt:
             self.faults.append(Fault(self.file, self.line, column, reason, rule, value, remedy))
 
+    def blamed(self, *columns: str) -> bool:
+        """Whether one of these cells has a fault."""
+        return any(fault.column in columns for fault in self.faults)
+
     def suggest(self, column: str, proposed: str | None, why: str) -> None:
         """Keeps a corrected cell; None is no suggestion."""
         if proposed is not None:
@@ -145,15 +149,23 @@ class RowCells:
         if PurePosixPath(posix).is_absolute() or PureWindowsPath(text).drive or ".." in posix.split("/"):
             rule = "a path is relative to the site's folder and stays in it"
             self.blame(column, "path-outside-folder", rule, which, "copy the file into the folder, write its path")
+            self._mend(column, text, files.end_of(posix), "the end of the path is a file of the folder")
             return None
         if not files.holds(posix):
             remedy = "copy the file to that place, or correct the cell (small and capital letters differ)"
             self.blame(column, reason, "every file that the table names exists", f"no such file: {which}", remedy)
-            found = files.nearest(posix)
-            cell = None if found is None else self.text(column).replace(text, found)
-            self.suggest(column, cell, "a file of nearly that name is there")
+            self._mend(column, text, files.nearest(posix), "a file of nearly that name is there")
             return None
         return files.folder / posix
+
+    def _mend(self, column: str, part: str, found: str | None, why: str) -> None:
+        """Proposes a cell with one of its parts corrected, beside those that were corrected before; None is none."""
+        if found is None:
+            return
+        before = [one for one in self.suggestions if one.column == column]
+        cell = before[-1].proposed if before else self.text(column)
+        self.suggestions = [one for one in self.suggestions if one.column != column]
+        self.suggest(column, cell.replace(part, found), why)
 
     def _unlisted(self, column: str, allowed: tuple[str, ...], reason: str) -> None:
         text = self.text(column)

@@ -13,11 +13,12 @@ from client.clip import ClipError, ClipInfo, probe
 from client.config import SITE_FILE, Screen, SiteConfig, load_site, screens_for
 from client.faults import Fault, FaultList, count_reasons
 from client.leaks import shared_content
-from client.manifest import Row, open_manifest
+from client.manifest import open_manifest
 from client.outline import OutlineError, View, in_pane, read_outline
 from client.policy_file import PolicyFile
 from client.reads import read_reads
 from client.row_faults import row_fault
+from client.rows import Files, Row
 from client.suggestions import Suggestion
 from client.tint import TINTS
 
@@ -60,7 +61,7 @@ def check_site(folder: Path, on_progress: OnProgress | None = None, workers: int
     except FaultList as error:
         return CheckReport(0, error.faults, {}, {})
     manifest = open_manifest(site)
-    rows = manifest.rows
+    rows: list[Row | Files] = sorted([*manifest.rows, *manifest.others], key=lambda row: row.line)
     copies = shared_content(manifest.entries, site.table.name)
     blamed = {fault.row for fault in copies}
     faults = [*manifest.faults, *copies]
@@ -69,7 +70,7 @@ def check_site(folder: Path, on_progress: OnProgress | None = None, workers: int
         results = pool.map(lambda row: check_row(row, site), rows)
         for done, (row, found) in enumerate(zip(rows, results, strict=True), start=1):
             faults.extend(found)
-            usable.extend([] if found or row.line in blamed else [row])
+            usable.extend([row] if isinstance(row, Row) and not found and row.line not in blamed else [])
             if on_progress is not None:
                 on_progress(done, len(rows))
     ordered = sorted(faults, key=lambda fault: fault.row or 0)
@@ -84,8 +85,10 @@ def check_site(folder: Path, on_progress: OnProgress | None = None, workers: int
     )
 
 
-def check_row(row: Row, site: SiteConfig) -> list[Fault]:
-    """Opens the clips and the outline of one row of the table. Never raises: what goes wrong is a fault."""
+def check_row(row: Row | Files, site: SiteConfig) -> list[Fault]:
+    """Opens the clips and the outline of one row of the table, whatever is wrong with its other cells. Never raises:
+    what goes wrong is a fault.
+    """
     faults: list[Fault] = []
     screens, infos = screens_for(site, row.manufacturer), []
     for number in range(len(row.clips)):
@@ -93,14 +96,14 @@ def check_row(row: Row, site: SiteConfig) -> list[Fault]:
         screens = (*screens, *(infos[0].detected if number == 0 and infos[0] else ()))
     faults.extend(_overlaps(row, infos, site.table.name))
     try:
-        _check_outline(row, infos[0])
+        _check_outline(row, infos[0] if infos else None)
     except OutlineError as error:
         faults.append(row_fault(row, site, "outline", error))
     return faults
 
 
 def _clip_info(
-    row: Row, number: int, place: tuple[SiteConfig, Sequence[Screen]], faults: list[Fault]
+    row: Row | Files, number: int, place: tuple[SiteConfig, Sequence[Screen]], faults: list[Fault]
 ) -> ClipInfo | None:
     """place: the site, and the templates that may fit."""
     (site, screens), spec = place, row.clips[number]
@@ -125,7 +128,7 @@ def _clip_info(
     return None
 
 
-def _overlaps(row: Row, infos: Sequence[ClipInfo | None], file: str) -> Iterator[Fault]:
+def _overlaps(row: Row | Files, infos: Sequence[ClipInfo | None], file: str) -> Iterator[Fault]:
     for number, (one, other) in enumerate(pairwise(infos), start=1):
         if one is None or other is None or one.last_s <= other.first_s + _OVERLAP_S:
             continue
@@ -140,8 +143,10 @@ def _overlaps(row: Row, infos: Sequence[ClipInfo | None], file: str) -> Iterator
         )
 
 
-def _check_outline(row: Row, info: ClipInfo | None) -> None:
+def _check_outline(row: Row | Files, info: ClipInfo | None) -> None:
     """Raises OutlineError. Without a readable first clip only the outline's own file can be judged."""
+    if row.outline is None:
+        return
     outline = read_outline(row.outline.path, row.outline.frame, row.outline.pane)
     if info is not None:
         in_pane(outline, View(info.rows, info.columns, info.frames, info.contrast, info.bmode))

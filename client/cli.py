@@ -21,13 +21,14 @@ from client.cache import sheets_of
 from client.check import CheckReport, check_site
 from client.check_page import write_page
 from client.config import SiteConfig, load_site
-from client.enrolment_commands import add_commands
+from client.enrolment_commands import add_commands as add_enrolment
 from client.faults import Fault, FaultList, as_json, count_reasons
 from client.features import IndexReport, TooManySkippedError, index
+from client.handing_over import add_commands as add_net_commands
 from client.look import as_json as look_json
-from client.manifest import Row, read_manifest
-from client.prediction_commands import app as prediction_app
+from client.manifest import read_manifest
 from client.progress import shown
+from client.rows import Row
 from client.serving_commands import app as serving_app
 from client.sheets import Drawing, draw_site
 from client.standing_commands import app as standing_app
@@ -136,8 +137,8 @@ def show_command(
         _out().print(f"contact sheet: {', '.join(path.name for path in drawn.pages)}", soft_wrap=True)
 
 
-add_commands(app)
-app.add_typer(prediction_app)
+add_enrolment(app)
+add_net_commands(app)
 app.add_typer(serving_app)
 app.add_typer(standing_app)
 app.add_typer(audit_app)

@@ -173,6 +173,8 @@ def _recording(path: Path) -> Recording:
             "another suffix",
             "export the clip as multi-frame DICOM, AVI or MP4",
         )
+    if path.is_file() and path.stat().st_size == 0:
+        raise ClipError("unreadable-clip", "a clip's file holds a clip", "an empty file", "copy or export it again")
     return reader.open(path)
 
 

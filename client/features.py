@@ -24,10 +24,11 @@ from client.faults import Fault
 from client.indexed import CACHE_VERSION, INDEX_FILE, write_index
 from client.ledger import Ledger, Unknown, digest_of_file
 from client.look import Look, look_of, read_look, write_look, write_looks
-from client.manifest import Row, read_sound
+from client.manifest import read_sound
 from client.outline import OutlineError
 from client.pipeline import sample_of
 from client.row_faults import lost_fault, row_fault
+from client.rows import Row
 from client.trust import UntrustedTrack
 
 Progress = Callable[[int, int], None]

@@ -56,7 +56,8 @@ def shared_content(entries: Sequence[Entry], file: str) -> list[Fault]:
         groups = _narrowed(groups, key)
     different = [group for group in groups if len({clip for clip, _ in group}) > 1]
     what = "files with the same content"
-    return [fault for group in different for fault in _shared([entry for _, entry in group], file, what)]
+    found = (fault for group in different for fault in _shared([entry for _, entry in group], file, what))
+    return list(dict.fromkeys(found))
 
 
 def folded_id(text: str) -> str:
@@ -103,8 +104,9 @@ def _alike(entries: Sequence[Entry], file: str) -> Iterator[Fault]:
 
 def _shared_paths(entries: Sequence[Entry], file: str) -> Iterator[Fault]:
     owned = [(clip, entry) for entry in entries for clip in set(entry.clips)]
-    for same in _gathered(owned, lambda pair: pair[0]):
-        yield from _shared([entry for _, entry in same], file, "the same file")
+    groups = _gathered(owned, lambda pair: pair[0])
+    found = (fault for same in groups for fault in _shared([entry for _, entry in same], file, "the same file"))
+    yield from dict.fromkeys(found)  # rows that share four clips are told once
 
 
 def _shared(entries: Sequence[Entry], file: str, what: str) -> Iterator[Fault]:

@@ -7,9 +7,9 @@ from ceus_models.sample import Sample
 from client.clip import ClipError
 from client.config import SiteConfig
 from client.faults import Fault
-from client.manifest import Row
 from client.outline import OutlineError
 from client.pipeline import doubtful_sample_of
+from client.rows import Row
 from client.trace import Trace
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from client.cache import write_atomic
 from client.config import SiteConfig, pseudonym
-from client.manifest import Row
+from client.rows import Row
 from client.trust import UntrustedTrack
 
 LOOK_FILE = "look.json"

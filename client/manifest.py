@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 
 from ceus_models.cohorts import FIRST_DAY, LAST_DAY, cohort_of
 from ceus_models.taxonomy import BIOMARKERS, CLINICAL, LESION_TYPES, Variable
@@ -18,6 +17,7 @@ from client.groups import groups_of
 from client.leaks import Entry, leaks, shared_content
 from client.manufacturers import manufacturer_name
 from client.outline import PANES
+from client.rows import ClipSpec, Files, OutlineSpec, Row
 from client.site_files import SiteFiles
 from client.suggestions import Suggestion
 from client.table import LESION_FORM, UNSEEN_FORM, Table, read_table
@@ -28,63 +28,18 @@ RATE_BOUNDS_HZ = (0.05, 500.0)
 UNSEEN = "unseen"
 """In place of a cohort, of lesions that are in no study."""
 _LARGEST_FRAME = 1e6
-
-
-@dataclass(frozen=True, slots=True)
-class ClipSpec:
-    """path: of the clip's file · start_s: time of its first frame, seconds after injection."""
-
-    path: Path
-    start_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class OutlineSpec:
-    """path: of the outline's file · frame: 0-based in the first clip, None where the file says it · pane: one of
-    outline.PANES.
-    """
-
-    path: Path
-    frame: int | None
-    pane: str
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One usable lesion of the table. Holds the hospital's own ids: it stays inside reading.
-
-    line: in the table, the header is line 1 · frame_rate_hz: None = the file's own · manufacturer: normalised ·
-    biomarkers (4): 0, 1 or NaN · clinical (17): transformed values in the order of taxonomy.CLINICAL, NaN = not
-    recorded · groups: see client.groups · timed: whether the clips' start times count from the injection; False for
-    a single clip whose start is not known and counts as 0 · reinjection_s: from when on nothing counts, seconds after
-    the (first) injection · track_checked: a person has found the track right.
-    """
-
-    line: int
-    lesion_id: str
-    patient_id: str
-    exam_date: date
-    cohort: str
-    label: str | None
-    clips: tuple[ClipSpec, ...]
-    frame_rate_hz: float | None
-    outline: OutlineSpec
-    manufacturer: str
-    biomarkers: tuple[float, ...]
-    clinical: tuple[float, ...]
-    groups: Mapping[str, str]
-    timed: bool = True
-    reinjection_s: float | None = None
-    track_checked: bool = False
+_OF_CLIPS = ("clips", "clip_start_s", "frame_rate_hz")
+_OF_OUTLINE = ("outline", "outline_frame", "outline_pane")
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """The whole table. rows: the usable ones · faults: in the order of the file · entries: what the checks across
-    rows need, of every record · suggestions: corrected cells.
+    """The whole table. rows: the usable ones · others: files of the rest · faults: in the order of the file ·
+    entries: what the checks across rows need, of every record · suggestions: corrected cells.
     """
 
     rows: tuple[Row, ...]
+    others: tuple[Files, ...]
     faults: tuple[Fault, ...]
     entries: tuple[Entry, ...]
     suggestions: tuple[Suggestion, ...]
@@ -96,6 +51,7 @@ class Reading:
 
     entry: Entry
     row: Row | None
+    files: Files | None
     cells: RowCells
 
 
@@ -132,9 +88,12 @@ def open_manifest(site: SiteConfig, unseen: bool = False) -> Manifest:
     entries = tuple(reading.entry for reading in readings)
     across = leaks(entries, table.name)
     blamed = {fault.row for fault in across}
+    sound = [reading.row for reading in readings if reading.row and reading.entry.line not in blamed]
+    lines = {row.line for row in sound}
     faults = [*table.faults, *across, *(fault for reading in readings for fault in reading.cells.faults)]
     return Manifest(
-        rows=tuple(reading.row for reading in readings if reading.row and reading.entry.line not in blamed),
+        rows=tuple(sound),
+        others=tuple(reading.files for reading in readings if reading.files and reading.files.line not in lines),
         faults=tuple(sorted(faults, key=lambda fault: fault.row or 0)),
         entries=entries,
         suggestions=(*table.suggestions, *(one for reading in readings for one in reading.cells.suggestions)),
@@ -168,8 +127,10 @@ def _reading(
     # lesions that are not learnt from may share clips and patients
     shared = (None, None, ()) if unseen else (patient, cohort, tuple(clip.path for clip in clips))
     entry = Entry(line, lesion, *shared)
+    drawn = None if row.blamed(*_OF_OUTLINE) else outline
+    found = Files(line, () if row.blamed(*_OF_CLIPS) else clips, _known(rate), drawn, manufacturer)
     if row.faults or lesion is None or patient is None or day is None or cohort is None or outline is None:
-        return Reading(entry, None, row)
+        return Reading(entry, None, found, row)
     clean = Row(
         line=line,
         lesion_id=lesion,
@@ -188,7 +149,7 @@ def _reading(
         reinjection_s=_known(reinjection),
         track_checked=checked == 1.0,
     )
-    return Reading(entry, clean, row)
+    return Reading(entry, clean, found, row)
 
 
 def _example(file: str, line: int) -> Reading:
@@ -196,7 +157,7 @@ def _example(file: str, line: int) -> Reading:
     cells = RowCells(file, line, {})
     rule, remedy = "the example is replaced by a hospital's own lesions", "write a lesion over it, or delete the row"
     cells.blame("lesion_id", "example-row", rule, "the example row", remedy)
-    return Reading(Entry(line, None, None, None, ()), None, cells)
+    return Reading(Entry(line, None, None, None, ()), None, None, cells)
 
 
 def _cohort(center: int, row: RowCells, day: date | None, patient: str | None) -> str | None:
@@ -262,15 +223,17 @@ def _clinical(variable: Variable, row: RowCells, table: Table) -> float:
     factor = table.factors.get(variable.name)
     if factor is None:
         return math.nan
-    value = row.number(variable.name) * factor
+    written = row.number(variable.name)
+    value = written * factor
     if math.isnan(value) or variable.low <= value <= variable.high:
         return value
-    meant = meant_unit(variable, value)
+    meant = meant_unit(variable, written, factor)
     if meant:
-        converted = f"{value * variable.accepted_units()[meant] / factor:.4g}"
+        converted = f"{written * variable.accepted_units()[meant] / factor:.4g}"
         row.suggest(variable.name, converted, f"it looks like {meant}")
     looks = f"; it looks like {meant}" if meant else ""
-    remedy = f"convert it from {meant}" if meant else "correct the value, or its unit in the header"
+    convert = f"convert it from {meant}" if meant else "correct the value"
+    remedy = f"{convert}, or correct the unit in the header"
     rule = f"{variable.name} is between {variable.low:g} and {variable.high:g} {variable.unit}"
     row.blame(variable.name, "implausible-value", rule, f"{value:.3g} {variable.unit}{looks}", remedy)
     return math.nan

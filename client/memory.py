@@ -4,7 +4,6 @@ the training under way is.
 
 from __future__ import annotations
 
-import hashlib
 import math
 import os
 import shutil
@@ -22,6 +21,7 @@ from ceus_models.identity import asked_id
 from ceus_models.nets import CPU
 from ceus_models.state import State
 from ceus_models.wire import Task
+from client.memory_folder import FROZEN, LOCAL, UNDERWAY, short
 
 KEPT_ROUNDS = 2
 """The round before the newest stays, so that a round that is asked again starts where it started before."""
@@ -36,7 +36,7 @@ class SiteMemory:
 
     def table(self, key: str) -> dict[str, Tensor]:
         """Rows kept under a key, by lesion; empty when there are none. A file is read again only if it is another."""
-        path = self.folder / "frozen" / f"{key}.safetensors"
+        path = self.folder / FROZEN / f"{key}.safetensors"
         try:
             found = path.stat()
         except OSError:
@@ -49,7 +49,7 @@ class SiteMemory:
 
     def keep_table(self, key: str, rows: Mapping[str, Tensor]) -> None:
         """Replace the rows of a key."""
-        _write(self.folder / "frozen" / f"{key}.safetensors", rows)
+        _write(self.folder / FROZEN / f"{key}.safetensors", rows)
 
     def local_state(self, task: Task, net: str) -> dict[str, Tensor] | None:
         """A net's own BatchNorm state: for training of an earlier round of the stage, else up to this round.
@@ -57,7 +57,7 @@ class SiteMemory:
         A stage that never trained the net (the final evaluation) gets the newest state of the study.
         """
         rounds = self._rounds(task, net)
-        same = {r: path for (stage, r), path in rounds.items() if stage == _short(task.stage)}
+        same = {r: path for (stage, r), path in rounds.items() if stage == short(task.stage)}
         last = task.round - 1 if task.kind == "train" else task.round
         if task.kind == "train" or same:
             choice = max((r for r in same if r <= last), default=None)
@@ -66,7 +66,7 @@ class SiteMemory:
 
     def keep_local_state(self, task: Task, net: str, state: State) -> None:
         """Save a net's BatchNorm state as that of the task's round, and forget what no repeated round can need."""
-        stage = _short(task.stage)
+        stage = short(task.stage)
         _write(self._local(task, net) / f"{stage}-{task.round:06d}.safetensors", state)
         rounds = sorted(r for s, r in self._rounds(task, net) if s == stage)
         done = [r for r in rounds if r <= task.round]
@@ -76,12 +76,12 @@ class SiteMemory:
 
     def underway(self, task: Task) -> Path:
         """Where the work on a task is kept until another one comes (`client.underway`)."""
-        return self.folder / "underway" / _short(task.study) / asked_id(task)[:16]
+        return self.folder / UNDERWAY / short(task.study) / asked_id(task)[:16]
 
     def drop_others(self, task: Task) -> None:
         """Whoever asks for this task has the answers to all others, or wants them no more."""
-        if (self.folder / "underway").exists():
-            for path in (self.folder / "underway").glob("*/*"):
+        if (self.folder / UNDERWAY).exists():
+            for path in (self.folder / UNDERWAY).glob("*/*"):
                 if path != self.underway(task):
                     shutil.rmtree(path, ignore_errors=True)
 
@@ -93,20 +93,8 @@ class SiteMemory:
         """Write or replace a file in this memory. Raises OSError."""
         _write(path, tensors)
 
-    def forget(self, study: str) -> None:
-        """Delete what belongs to a study ("" for all): its BatchNorm states, its training under way, and all answers
-        of frozen sub-models.
-
-        Those answers are kept by the sub-models' digest, not by study; another study's site asks for its own again.
-        """
-        shutil.rmtree(self.folder / "underway" / (_short(study) if study else ""), ignore_errors=True)
-        local = self.folder / "local"
-        for path in (*local.glob(f"{_short(study)}-*/**/*" if study else "**/*"), *self.folder.glob("frozen/*")):
-            if path.is_file():
-                path.unlink(missing_ok=True)
-
     def _local(self, task: Task, net: str) -> Path:
-        return self.folder / "local" / f"{_short(task.study)}-{task.seed}" / net.replace("/", "_")
+        return self.folder / LOCAL / f"{short(task.study)}-{task.seed}" / net.replace("/", "_")
 
     def _rounds(self, task: Task, net: str) -> dict[tuple[str, int], Path]:
         found = {}
@@ -130,10 +118,6 @@ class Place:
     minimum: int = 1
     cell: int = 1
     keep_after_s: float = math.inf
-
-
-def _short(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _read(path: Path) -> dict[str, Tensor] | None:

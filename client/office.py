@@ -12,6 +12,7 @@ from ceus_models.identity import content_id
 from ceus_models.wire import Task
 from client.daily_rounds import DailyRounds, day_of
 from client.memory import SiteMemory
+from client.memory_folder import forget
 from client.policy import Declined, Policy
 from client.policy_file import Edition, PolicyFile
 from client.standing import read_standing
@@ -88,7 +89,7 @@ class Office:
             self.log(str(error))
             raise Declined("policy", "this site cannot tell whether it takes part, so nothing is answered") from None
         if standing.has_left(task.study):
-            self.memory.forget(task.study)  # what work under way kept after the withdrawal
+            forget(self.memory.folder, task.study)  # what work under way kept after the withdrawal
         if reason := standing.refuses(task.study):
             raise Declined("policy", reason)
 

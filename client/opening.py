@@ -9,8 +9,8 @@ from pathlib import Path
 from ceus_models.processing import Processing
 from client.audit import Audit
 from client.config import SiteConfig, load_site
+from client.device import bound, device_of
 from client.indexed import read_index
-from client.machine import bound, device_of
 from client.memory import SiteMemory
 from client.office import Office
 from client.policy import Consent

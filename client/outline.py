@@ -151,11 +151,15 @@ def in_pane(outline: Outline, view: View) -> F64:
     placed = on_screen(outline, view)
     box = _pane_box(placed, view)
     if not _inside(placed.polygon, box):
+        others = {name: pane for name, pane in (("contrast", view.contrast), ("bmode", view.bmode)) if pane != box}
+        lies = next((name for name, pane in others.items() if pane and _inside(placed.polygon, pane)), None)
         raise OutlineError(
             "outline-outside-frame",
             f"the outline lies inside the {placed.pane} pane (x {box[0]}-{box[2]}, y {box[1]}-{box[3]})",
             _extent(placed.polygon),
-            "draw it again on this clip in full-screen pixels, or correct outline_pane",
+            f"write {lies} in outline_pane: it lies on that pane"
+            if lies
+            else "draw it again on this clip in full-screen pixels, or correct outline_pane",
         )
     return placed.polygon - np.array(box[:2], dtype=np.float64)
 

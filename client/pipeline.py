@@ -13,9 +13,9 @@ from client.clip import Clip, open_clip
 from client.config import SiteConfig, pseudonym, screens_for
 from client.exam import check_size, cut_to, joined
 from client.flow import flow_maps
-from client.manifest import Row
 from client.outline import View, in_pane, read_outline
 from client.recording import F64, Box
+from client.rows import Row
 from client.tint import TINTS
 from client.trace import Trace, Traced, box_around, traced
 from client.trust import require

@@ -20,13 +20,13 @@ from client.config import SITE_FILE, SiteConfig, load_site
 from client.crew import LIMITS, Lost, each
 from client.faults import Fault
 from client.lesion_reading import read_lesion
-from client.manifest import Row
 from client.prediction import Lesion, Prediction, predict
 from client.prediction_json import as_bytes, document
 from client.prediction_page import page_of
 from client.prediction_pictures import pictures_of
 from client.prediction_sheet import sheet_of
 from client.row_faults import lost_fault
+from client.rows import Row
 
 TABLES = ("lesions.csv", "lesions.xlsx")
 

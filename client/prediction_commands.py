@@ -22,10 +22,11 @@ from ceus_models.taxonomy import LESION_TYPES
 from client.assist_log import AssistLog, Reader
 from client.config import SiteConfig
 from client.faults import Fault, FaultList, as_json
-from client.manifest import Row, read_unseen
+from client.manifest import read_unseen
 from client.predicting import Answered, answer, lesions_site, read_lesions
 from client.prediction_words import percent
 from client.progress import OnProgress, shown
+from client.rows import Row
 
 OUT = "predictions"
 _PASS = "pass"

@@ -19,9 +19,9 @@ from ceus_models.wire import Architecture, LocalRule, Normaliser, Recipe, Task
 from client.audit_check import verify
 from client.check import check_site
 from client.config import SiteConfig, load_site
+from client.device import device_of
 from client.findings import Finding, Look, fault, note, ok
 from client.indexed import read_index
-from client.machine import device_of
 from client.manifest import read_manifest
 from client.memory import Place, SiteMemory
 from client.pipeline import sample_of

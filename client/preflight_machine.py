@@ -9,8 +9,9 @@ from pathlib import Path
 import psutil
 import torch
 
+from client.device import device_of
 from client.findings import Finding, fault, note, ok
-from client.machine import Machine, device_of, memory_bytes
+from client.machine import Machine, memory_bytes
 
 _LEAST_DISK, _GOOD_DISK = 1 << 30, 20 << 30
 _LEAST_MEMORY, _GOOD_MEMORY = 2 << 30, 8 << 30

@@ -5,9 +5,9 @@ from __future__ import annotations
 from client.config import SiteConfig
 from client.crew import Lost
 from client.faults import Fault
-from client.manifest import Row
 from client.outline import OutlineError
 from client.recording import ClipError
+from client.rows import Files, Row
 
 _RULES = {
     "reading-failed": "the files of a lesion can be read",
@@ -17,7 +17,9 @@ _RULES = {
 }
 
 
-def row_fault(row: Row, site: SiteConfig, column: str, error: ClipError | OutlineError, which: str = "") -> Fault:
+def row_fault(
+    row: Row | Files, site: SiteConfig, column: str, error: ClipError | OutlineError, which: str = ""
+) -> Fault:
     """The fault that an error of reading is. which: "clip 2 of 3", "" where there is one only."""
     value = f"{which}: {error.value}" if which else error.value
     return Fault(site.table.name, row.line, column, error.reason, error.rule, value, error.remedy)

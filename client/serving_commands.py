@@ -11,7 +11,6 @@ import typer
 
 from client.courier_folder import courier_of, socket_of
 from client.health import health_command
-from client.preflight import preflight_command
 from client.readiness import ready_courier, ready_worker, site_name
 from client.serving import command
 
@@ -21,7 +20,6 @@ app = typer.Typer()
 Folder = Annotated[Path, typer.Argument(help="The site's folder.", show_default=False)]
 Socket = Annotated[Path | None, typer.Option(help="Where the worker listens [default: FOLDER/run/worker.sock].")]
 
-app.command("preflight")(preflight_command)
 app.command("health")(health_command)
 
 

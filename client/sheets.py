@@ -14,12 +14,12 @@ from client.config import SiteConfig, pseudonym
 from client.contact_sheet import Tile, contact_sheets, tile_of
 from client.crew import LIMITS, Limits, Lost, each
 from client.faults import Fault
-from client.manifest import Row
 from client.outline import OutlineError
 from client.pipeline import examined
 from client.progress import OnProgress
 from client.quality_sheet import quality_sheet
 from client.row_faults import lost_fault, row_fault
+from client.rows import Row
 
 _TITLE_CHARACTERS = 8
 

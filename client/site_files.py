@@ -24,6 +24,12 @@ class SiteFiles:
         except (OSError, ValueError):
             return False
 
+    def end_of(self, posix: str) -> str | None:
+        """The longest end of a path that leads elsewhere which is a file below the folder; None where none is."""
+        parts = [part for part in posix.split("/") if part not in ("", ".", "..")]
+        ends = ("/".join(parts[start:]) for start in range(len(parts)))
+        return next((end for end in ends if self.holds(end)), None)
+
     def nearest(self, posix: str) -> str | None:
         """The one file whose path differs in letters' case only, or else whose name does; None where none is."""
         wanted = posix.casefold()

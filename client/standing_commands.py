@@ -12,7 +12,7 @@ from ceus_models.failures import ExpectedError
 from client.audit import Audit
 from client.config import SiteConfig, load_site
 from client.faults import FaultList
-from client.memory import SiteMemory
+from client.memory_folder import forget
 from client.policy import study_named
 from client.policy_file import load_policy
 from client.standing import EVERY_STUDY, Standing, read_standing, standing_held, write_standing
@@ -50,7 +50,7 @@ def withdraw_command(
     if not yes:
         raise ExpectedError("withdrawing deletes what this site keeps of the study; say it again with --yes to do so")
     _change(site, "withdraw", lambda standing: standing.withdraw(digest), digest)
-    SiteMemory(site.work / "memory").forget("" if digest == EVERY_STUDY else digest)
+    forget(site.work / "memory", "" if digest == EVERY_STUDY else digest)
     typer.echo("withdrawn: its tasks are refused until `ceus-site rejoin`. Sums that left before cannot be taken back")
 
 

@@ -25,8 +25,9 @@ def start_site(folder: Path) -> tuple[Path, ...]:
         names = ", ".join(there)
         raise ExpectedError(f"nothing is overwritten, and the folder has {names}; name another folder")
     try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # names and pictures of patients are to come
         for name in FOLDERS:
-            (folder / name).mkdir(parents=True, exist_ok=True)
+            (folder / name).mkdir(exist_ok=True)
         for name, content in files.items():
             (folder / name).write_bytes(content)
     except OSError as error:

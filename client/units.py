@@ -30,10 +30,13 @@ def factor_of(variable: Variable, unit: str) -> float | None:
     return folded.get(unit_key(unit)) if unit else None
 
 
-def meant_unit(variable: Variable, value: float) -> str | None:
-    """Another accepted unit in which a value (in the variable's own unit) would be plausible: ALB 4.1 → "g/dL"."""
+def meant_unit(variable: Variable, written: float, stated: float) -> str | None:
+    """Another accepted unit in which a number, as it is written, would be plausible: ALB 4.1 → "g/dL".
+
+    stated: the factor of the unit that the header states; ALB 42 in g/dL → "g/L".
+    """
     for unit, factor in variable.accepted_units().items():
-        if factor != 1.0 and variable.low <= value * factor <= variable.high:
+        if factor != stated and variable.low <= written * factor <= variable.high:
             return unit
     return None
 

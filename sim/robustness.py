@@ -23,10 +23,11 @@ from ceus_models.seeds import seed_of
 from ceus_models.whole_files import PUBLIC, write_whole
 from client.clip import ClipError
 from client.config import SiteConfig, load_site, pseudonym
-from client.manifest import Row, read_manifest
+from client.manifest import read_manifest
 from client.outline import MIN_AREA_PX
 from client.pipeline import Opened, followed, opened, sampled
 from client.recording import F64
+from client.rows import Row
 from client.trust import UntrustedTrack
 from server.estimates import INTERVAL
 from server.evaluation import classes_of

@@ -131,3 +131,25 @@ def test_a_decoder_that_trips_costs_one_row_and_tells_nothing_of_the_file(
     report = check_site(hospital.folder)
     assert {fault.reason for fault in report.faults} == {"unreadable-clip"}
     assert "avi" not in "".join(map(str, report.faults))
+
+
+def test_a_fault_in_one_cell_hides_none_in_the_files_of_its_row(hospital: SmallHospital) -> None:
+    """Else a table would be mended one fault a run."""
+    hospital.rows[0] |= {"fll_type": "FNH"}
+    hospital.path(0, "clips").write_bytes(b"no clip")
+    hospital.path(0, "outline").write_text("{", encoding="utf-8")
+    hospital.rows[1] |= {"exam_date": "soon", "outline_frame": str(FRAMES)}
+    hospital.rows[2] |= {"outline_frame": "1.5", "clip_start_s": "a"}  # what they name cannot be judged
+    hospital.rows[3]["patient_id"] = ""
+    report = check(hospital)
+    assert [(fault.row, fault.reason) for fault in report.faults] == [
+        (2, "unknown-type"),
+        (2, "unreadable-clip"),
+        (2, "unreadable-outline"),
+        (3, "bad-date"),
+        (3, "outline-frame-beyond-clip"),
+        (4, "bad-number"),
+        (4, "bad-number"),
+        (5, "missing-id"),
+    ]
+    assert report.usable == 10

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import stat
 from pathlib import Path
 
 import cv2
@@ -148,6 +149,7 @@ def test_check_writes_a_page_and_suggestions_and_leaves_the_table(hospital: Smal
 def test_init_writes_forms_that_check_reads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "new"
     assert exit_code(app, ["init", str(folder)]) == 0
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert "lesions.csv" in capsys.readouterr().out
     assert exit_code(app, ["check", str(folder), "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["reasons"] == {"example-row": 1}

@@ -14,9 +14,13 @@ from deployment_files import DOCKER, ROOT, rendered, services, unit, units, word
 
 from client.cli import app as site_app
 from client.health import app as health_app
+from client.net_commands import app as net_app
 from server.cli import app as coordinator_app
 
 APPS = {"ceus-site": site_app, "ceus-coordinator": coordinator_app, "client.health": health_app}
+NET_PROGRAM = "client.net_commands"
+APPS[NET_PROGRAM] = net_app
+NET = set(typer.main.get_command(net_app).commands)  # type: ignore[attr-defined]
 PAGES = ["docs/deployment.md", "docs/operations.md", "SECURITY.md"]
 OTHERS = {"nginx", "bash", "ln"}
 FORMS = (
@@ -80,6 +84,8 @@ def _typed(span: str) -> Iterator[list[str]]:
 def understood(typed: list[str]) -> None:
     """Parse the words as the program would, without doing anything. Raises what it would say."""
     program, *rest = typed
+    if typed[0] == "ceus-site" and typed[1:2] and typed[1] in NET:
+        program = NET_PROGRAM
     if typed[:2] == ["python", "-m"]:
         program, rest = typed[2], typed[3:]
     command: click.Command = typer.main.get_command(APPS[program])

@@ -23,8 +23,9 @@ from client.cache import alone
 from client.config import load_site, pseudonym
 from client.features import IndexReport, TooManySkippedError, index
 from client.ledger import digest_of_file
-from client.manifest import Row, read_manifest
+from client.manifest import read_manifest
 from client.pipeline import sample_of
+from client.rows import Row
 from client.samples import load_samples, read_sample
 from client.trust import UntrustedTrack
 

@@ -15,8 +15,9 @@ from toy_cases import ENTITIES, case
 from ceus_models.failures import ExpectedError
 from client.clip import open_clip
 from client.config import SiteConfig, load_site, screens_for
-from client.manifest import Row, read_manifest
+from client.manifest import read_manifest
 from client.outline import View, in_pane, read_outline
+from client.rows import Row
 from sim.hospital import AVI_SHARE, DICOM_SHARE, MARKER, digest_of, draw_style, write_hospital
 from sim.patients import Case
 from sim.phantom import PRESETS, Truth

@@ -34,6 +34,18 @@ def test_each_leak_is_told_in_every_row() -> None:
     assert told(*shared) == [(2, "clip-shared"), (3, "clip-shared")]
 
 
+def test_rows_that_share_several_clips_are_told_once(tmp_path: Path) -> None:
+    shared = entry(2, "1", "P", "training_a", A, B), entry(3, "2", "Q", "training_a", A, B)
+    assert told(*shared) == [(2, "clip-shared"), (3, "clip-shared")]
+    copies = []
+    for line in (2, 3):
+        paths = [tmp_path / f"{line}{name}" for name in "ab"]
+        for path in paths:
+            path.write_bytes(path.name[-1:].encode() * 100)
+        copies.append(entry(line, str(line), f"P{line}", "training_a", *paths))
+    assert [fault.row for fault in shared_content(copies, "lesions.csv")] == [2, 3]
+
+
 @pytest.mark.parametrize("other", ["p-007", "P-7", "P- 007", "Ｐ－００７", "P-07 "])
 def test_ids_that_look_like_one_are_told(other: str) -> None:
     assert folded_id(other) == folded_id("P-007")

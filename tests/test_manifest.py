@@ -16,8 +16,9 @@ from ceus_models.taxonomy import CLINICAL_NAMES
 from client.config import SiteConfig, load_site
 from client.faults import Fault, shape_of
 from client.groups import age_band, size_band
-from client.manifest import Row, read_manifest
+from client.manifest import read_manifest
 from client.manufacturers import manufacturer_name
+from client.rows import Row
 from client.table import COLUMNS
 from client.units import split_header, unit_key
 

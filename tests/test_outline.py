@@ -105,6 +105,9 @@ def test_an_outline_on_the_wrong_pane_is_outside() -> None:
         with pytest.raises(OutlineError) as caught:
             in_pane(outline, VIEW)
         assert caught.value.reason == "outline-outside-frame"
+    for pane, shift, other in (("contrast", 100, "bmode"), ("bmode", 0, "contrast")):
+        with pytest.raises(OutlineError, match=f"write {other} in outline_pane"):
+            in_pane(Outline(2, moved(shift), pane), VIEW)
     alone = View(ROWS, COLUMNS, 12, CONTRAST, None)
     assert np.array_equal(in_pane(Outline(2, moved(0), "screen"), alone), moved(0, -20))
     for outline in (Outline(2, moved(0), "bmode"), Outline(2, moved(0), "bmode", (90, 90))):

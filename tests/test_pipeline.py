@@ -14,9 +14,9 @@ from pydicom.data import get_testdata_file
 from ceus_models.processing import Processing
 from client import pipeline
 from client.config import load_site
-from client.manifest import ClipSpec, OutlineSpec, Row
 from client.outline import OutlineError
 from client.pipeline import examined, sample_of
+from client.rows import ClipSpec, OutlineSpec, Row
 from client.tracking import CONTRAST, METHODS
 from client.trust import UntrustedTrack
 

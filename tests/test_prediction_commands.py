@@ -20,9 +20,10 @@ from ceus_models.exits import exit_code
 from ceus_models.model_card import RESEARCH
 from ceus_models.seal import SEAL_FILE
 from ceus_models.taxonomy import LESION_TYPES
-from client.cli import app
+from client.cli import app as site_app
 from client.config import load_site, pseudonym
 from client.features import index
+from client.net_commands import app
 from client.samples import load_samples
 
 RUN = CliRunner()
@@ -164,7 +165,7 @@ def test_a_readers_log(hospital: SmallHospital, bundle: Path, tmp_path: Path) ->
     second = RUN.invoke(app, command, input="ICC\nICC\n")
     assert second.exit_code == 0, second.output
     assert "row 2," not in second.output  # said already
-    checked = RUN.invoke(app, ["check", str(folder), "--json"])
+    checked = RUN.invoke(site_app, ["check", str(folder), "--json"])
     assert json.loads(checked.stdout)["reads"] == 4
     assert not [fault for fault in json.loads(checked.stdout)["faults"] if fault["file"] == "reads.csv"]
 

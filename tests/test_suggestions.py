@@ -58,6 +58,37 @@ def test_a_size_in_millimetres_below_centimetres_is_converted(tmp_path: Path) ->
     assert (suggestion.proposed, suggestion.why) == ("4.5", "it looks like mm")
 
 
+@pytest.mark.parametrize(
+    ("column", "unit", "written", "proposed", "why"),
+    [
+        ("ALB", "g/dL", "42.1", "4.21", "it looks like g/L"),
+        ("ALB", "g/L", "4.21", "42.1", "it looks like g/dL"),
+        ("tumor_size", "mm", "0.15", None, ""),
+        ("AFP", "IU/mL", "0.08", None, ""),  # 0.0968 ng/mL: no unit makes that plausible, least of all its own
+    ],
+)
+def test_the_unit_that_is_meant_is_never_the_one_that_is_stated(
+    tmp_path: Path, column: str, unit: str, written: str, proposed: str | None, why: str
+) -> None:
+    tables = Tables(tmp_path, 1)
+    tables.headers[column] = f"{column} ({unit})"
+    tables.rows[0][column] = written
+    manifest = open_manifest(tables.site())
+    assert [fault.reason for fault in manifest.faults] == ["implausible-value"]
+    assert [(s.proposed, s.why) for s in manifest.suggestions] == ([] if proposed is None else [(proposed, why)])
+
+
+def test_all_paths_of_a_cell_are_corrected_in_one_suggestion(tmp_path: Path) -> None:
+    """As where a table was made on another drive: each part alone would leave the others wrong."""
+    tables = Tables(tmp_path, 1)
+    for name in ("b", "c"):
+        (tmp_path / f"clips/{name}.avi").write_bytes(name.encode())
+    tables.rows[0] |= {"clips": "D:\\CEUS\\clips\\b.avi; D:\\CEUS\\clips\\c.avi", "clip_start_s": "0;90"}
+    manifest = open_manifest(tables.site())
+    assert [fault.reason for fault in manifest.faults] == ["path-outside-folder"] * 2
+    assert [s.proposed for s in manifest.suggestions] == ["clips/b.avi; clips/c.avi"]
+
+
 def test_the_file_is_its_owners_and_no_other_file_is_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "fix.csv"
     one = Suggestion(2, "ALB", "4,1", "4.1", "the comma may be a decimal point")

@@ -116,6 +116,8 @@ def test_what_is_no_video_is_a_clip_error(tmp_path: Path) -> None:
     (tmp_path / "cut.avi").write_bytes((tmp_path / "a.avi").read_bytes()[:300])
     (tmp_path / "text.mp4").write_text("no video")
     (tmp_path / "empty.avi").touch()
+    with pytest.raises(ClipError, match="an empty file"):
+        open_clip(tmp_path / "empty.avi", 0.0, None, [])
     for name in ("cut.avi", "text.mp4", "empty.avi", "missing.avi", "a.gif"):
         with pytest.raises(ClipError) as caught:
             open_clip(tmp_path / name, 0.0, 10.0, ())

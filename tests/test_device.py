@@ -11,11 +11,13 @@ import pytest
 import torch
 
 from ceus_models.failures import ExpectedError
-from client.machine import Machine, bound, device_of, memory_bytes
+from client.device import bound, device_of
+from client.machine import Machine, memory_bytes
 
 BOUNDED = """
 import resource, torch
-from client.machine import Machine, bound, memory_bytes
+from client.device import bound
+from client.machine import Machine, memory_bytes
 bound(Machine(threads=2, memory_share=0.25))
 print(torch.get_num_threads(), resource.getrlimit(resource.RLIMIT_DATA)[0] / memory_bytes())
 try:
