@@ -14,7 +14,6 @@ from small_hospital import SmallHospital
 from client.cli import app
 from client.net_commands import app as net_app
 
-SITE = "from client.cli import main; main()"
 COMMAND = """
 import sys
 from ceus_models.exits import exit_code
@@ -25,31 +24,24 @@ print(f"code {code}, loaded {loaded}")
 """
 
 
-def run(words: list[str], *arguments: object) -> subprocess.CompletedProcess[str]:
+def run(code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"}
-    command = [*words, *map(str, arguments)]
+    command = [sys.executable, "-c", code, *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, env=environment)
 
 
-def without(*arguments: object) -> str:
-    return run([sys.executable, "-c", COMMAND], *arguments).stdout.splitlines()[-1]
-
-
-def test_the_commands_of_every_day_do_not_load_torch(tmp_path: Path) -> None:
-    """Two processes stand for all: what is loaded hangs on the command line's imports, and on what checking needs."""
+def test_checking_does_not_load_torch(tmp_path: Path) -> None:
+    """One process stands for all: what is loaded hangs on the command line's imports, and on what checking needs."""
     SmallHospital(tmp_path, 1).write()
-    assert without("check", tmp_path, "--html", tmp_path / "page.html") == "code 0, loaded []"
-    assert without("audit", "verify", tmp_path) == "code 0, loaded []"
+    told = run(COMMAND, "check", tmp_path, "--html", tmp_path / "page.html").stdout.splitlines()[-1]
+    assert told == "code 0, loaded []"
 
 
-def test_predict_bundle_and_preflight_are_run_by_the_process_that_has_them(tmp_path: Path) -> None:
-    handed = run([sys.executable, "-c", SITE], "bundle", tmp_path / "none")
-    assert handed.returncode == 1
-    assert handed.stderr.startswith("Error:")
-    told = run([sys.executable, "-c", SITE], "predict", "--help")
-    assert told.returncode == 0
-    assert "Usage: ceus-site predict [OPTIONS]" in told.stdout
-    assert "--assist-log" in told.stdout
+def test_a_command_that_runs_nets_is_run_by_the_process_that_has_it() -> None:
+    told = run("from client.cli import main; main()", "predict", "--workers", "0")
+    assert told.returncode == 2
+    assert "Usage: ceus-site predict [OPTIONS]" in told.stderr
+    assert "0 is not in the range" in told.stderr
 
 
 @pytest.mark.parametrize("name", ["predict", "bundle", "preflight"])

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from small_hospital import FRAMES, write_avi
 
+from client import video
 from client.clip import READERS, ClipError, open_clip, probe
 from client.config import Screen
 
@@ -109,6 +110,18 @@ def test_stamps_that_stand_still_give_way_to_the_rate(tmp_path: Path, monkeypatc
     monkeypatch.setattr(cv2, "VideoCapture", Deaf)
     monkeypatch.setattr(Deaf, "silent", (cv2.CAP_PROP_POS_MSEC,))
     assert np.diff(open_clip(tmp_path / "a.avi", 0.0, None, ()).seconds) == pytest.approx([0.1] * (FRAMES - 1))
+
+
+def test_the_last_frame_of_a_wmv_file_has_a_time_though_it_has_no_stamp() -> None:
+    """As seen in real ones (ceus.md 5.2): FFmpeg gives the last frame the time 0."""
+
+    def stamps(*stamps_ms: float) -> list[float] | None:
+        found = video.Video(Path("a.wmv"), 96, 160, 10.0, 0, stamps_ms=list(stamps_ms)).stamps(len(stamps_ms))
+        return None if found is None else found.tolist()
+
+    assert stamps(40.0, 140.0, 240.0, 0.0) == pytest.approx([0.0, 0.1, 0.2, 0.3])
+    assert stamps(0.0, 0.0, 0.0, 0.0) is None  # as of bare streams
+    assert stamps(0.0, 100.0, 50.0, 200.0) is None
 
 
 def test_what_is_no_video_is_a_clip_error(tmp_path: Path) -> None:
