@@ -33,6 +33,8 @@ Result = TypeVar("Result")
 _PR_SET_PDEATHSIG = 1
 _POLL_S = 0.1
 _READY = "ready"
+_STARTS = 3
+"""How often a process may end before it is ready: where memory was short for a moment, the next one starts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,14 +111,19 @@ class _Worker(Generic[Item, Result]):
     """One process and the item that it has. It says `_READY` before it takes the first one."""
 
     def __init__(self, work: Callable[[Item], Result], limits: Limits) -> None:
+        self._work, self._limits = work, limits
+        self._since: float | None = None
+        self._starts = 0
+        self._start()
+
+    def _start(self) -> None:
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs, work, os.getpid()), daemon=True)
+        self.process = context.Process(target=_serve, args=(theirs, self._work, os.getpid()), daemon=True)
         with _main_unseen():
             self.process.start()
         theirs.close()
-        self._limits = limits
-        self._since: float | None = None
+        self._starts += 1
 
     def give(self, item: Item) -> None:
         self.item = item
@@ -145,9 +152,13 @@ class _Worker(Generic[Item, Result]):
             said: Result | Lost = self.pipe.recv()
         except (EOFError, OSError):
             self.process.join()
-            if self._since is None:
+            if self._since is not None:
+                return Lost("reading-crashed", _ending(self.process.exitcode))
+            if self._starts == _STARTS:
                 raise RuntimeError("a worker process cannot start") from None
-            return Lost("reading-crashed", _ending(self.process.exitcode))
+            self.pipe.close()
+            self._start()
+            return None
         if self._since is not None:
             return said
         self._since = time.monotonic()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import multiprocessing
 import os
 import signal
@@ -79,6 +80,18 @@ def test_workers_that_cannot_start_are_a_bug_and_no_endless_loop(monkeypatch: py
     monkeypatch.setattr(odd_work, "gone", odd_work.not_importable, raising=False)
     with pytest.raises(RuntimeError, match="cannot start"):
         list(each(odd_work.not_importable, ["a", "b"], 1))
+
+
+def test_a_worker_that_does_not_start_at_once_is_started_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mark = tmp_path / "mark"
+    code = f"import os, pathlib\nmark = pathlib.Path({str(mark)!r})\nif not mark.exists():\n    mark.touch()\n"
+    (tmp_path / "late_work.py").write_text(f"{code}    os._exit(9)\n\n\ndef do(item):\n    return item * 2\n")
+    mark.touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    late_work = importlib.import_module("late_work")
+    mark.unlink()
+    assert list(each(late_work.do, ["a", "b"], 1)) == [("a", "aa"), ("b", "bb")]
+    assert mark.exists()
 
 
 def test_no_worker_outlives_a_killed_parent(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from toy_lesions import lesions, recipe, task
 
 from ceus_models.wire import LocalRule, Task
 from client.memory import Place, SiteMemory
+from client.memory_folder import forget
 from client.training import Trained, train_net
 from client.underway import Underway
 
@@ -151,7 +152,7 @@ def test_it_is_dropped_with_the_next_task_and_forgotten_with_the_study(tmp_path:
     place.memory.drop_others(replace(work, round=work.round + 1))
     assert not list(tmp_path.rglob("*.safetensors"))
     trained(work, place)
-    place.memory.forget("another study")
+    forget(place.memory.folder, "another study")
     assert list(tmp_path.rglob("*.safetensors"))
-    place.memory.forget(work.study)
+    forget(place.memory.folder, work.study)
     assert not list(tmp_path.rglob("*.safetensors"))
