@@ -142,7 +142,8 @@ def test_a_bundle_is_looked_at(bundle: Path, capsys: pytest.CaptureFixture[str])
 
 
 def test_predict_runs_where_flower_is_not(hospital: SmallHospital, bundle: Path) -> None:
-    code = "import sys; sys.modules['flwr'] = None\nfrom client.cli import main; main()"
+    code = "import sys; sys.modules['flwr'] = None\nfrom ceus_models.exits import run_cli\n"
+    code += "from client.net_commands import app; run_cli(app)"
     command = [sys.executable, "-c", code, "predict", str(hospital.write()), "--bundle", str(bundle), "--lesion", "2"]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "COLUMNS": "200"}, check=False)
     assert done.returncode == 0, done.stderr

@@ -19,11 +19,11 @@ from typer.testing import CliRunner
 
 from ceus_models.bundle import load_bundle
 from ceus_models.taxonomy import FUSION_NETS, LESION_TYPES, STRATEGY_A, SUBMODELS
-from client.cli import app
 from client.config import load_site, pseudonym
 from client.inference import by_cohort, frozen_probabilities, probabilities_of
 from client.manifest import read_manifest
 from client.memory import Place, SiteMemory
+from client.net_commands import app
 from client.samples import load_samples
 from server.checkpoints import Store
 from server.plan import load_plan
