@@ -23,7 +23,6 @@ _SHOWN = (
     "auc",
     "sensitivity",
     "specificity",
-    "brier",
 )
 _LIMITS = (
     "The model knows six types of lesion; what is none of them gets one of the six names.",
@@ -102,7 +101,9 @@ def _metrics(results: Mapping[str, Any]) -> Iterator[str]:
         yield _scores(f"{cohort} (n = {entry.get('n', '?')})", models)
     nets = results.get("nets", {})
     for cohort in sorted({cohort for found in nets.values() for cohort in found}, key=_place):
-        yield _scores(cohort, {net: found[cohort] for net, found in nets.items() if cohort in found})
+        own = {net: found[cohort] for net, found in nets.items() if cohort in found}
+        yield _scores(cohort, {net: found for net, found in own.items() if "positives" in found})
+        yield _scores(cohort, {net: found for net, found in own.items() if "positives" not in found})
 
 
 def _place(cohort: str) -> int:

@@ -55,7 +55,7 @@ class Follower:
         for line in self._rounds.read():
             if key_of(line) not in self._known:
                 self._known.add(key_of(line))
-                self._board.add(metrics_of(line), int(line["round"]) + 1)
+                self._board.add(metrics_of(line), int(line["round"]))
 
 
 @contextmanager

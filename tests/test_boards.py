@@ -25,9 +25,9 @@ def finished(number, kind="train", loss=0.5):
 def run_twice(name, folder):
     """Two rounds without a board; then two runs with one: the second does round 2 again, as after a kill."""
     rounds = Rounds(folder)
-    for number in (0, 1):
+    for number in (1, 2):
         rounds.tell(finished(number))
-    for numbers in ((2,), (2, 3)):
+    for numbers in ((3,), (3, 4)):
         with following(name, folder) as follower:
             assert follower is not None
             for number in numbers:
@@ -35,7 +35,7 @@ def run_twice(name, folder):
                 follower.catch_up()
                 follower.catch_up()
             rounds.tell(finished(numbers[-1], "evaluate"))  # nobody looks before the end
-    return {number + 1: 0.5 / (1 + number) for number in range(4)}
+    return {number: 0.5 / (1 + number) for number in range(1, 5)}
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ def misdiagnoses(results: Results) -> Html:
     head = ["", *(PLACE_TITLES[place] for place in places), "Study, external tests"]
     rows = [_row(results, key, places, net) for key in TITLES]
     caption = f"{CLASSIFIER_TITLES[net]}: wrong among the lesions of these types"
-    parts = [table(head, rows, caption), _frequent(results, places[0], net)]
+    parts = [table(head, rows, caption, "wrapped"), _frequent(results, places[0], net)]
     note = paragraph("OT counts as neither malignant nor benign, as in the study.", "note")
     return section("misdiagnoses", "Misdiagnoses", [*parts, note, numbers.download(results, "misdiagnoses")])
 

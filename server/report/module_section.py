@@ -87,3 +87,8 @@ def _learning(results: Results) -> Iterator[Html]:
         if curves:
             yield tag("h3", f"Learning curves: {group.replace('submodels', 'sub-models').replace('_', ' ')}")
             yield curves
+    if any(net in SUBMODELS for _, net in found):
+        yield paragraph(
+            "Training: the weighted losses of both streams and their joint answer, added; validation: of the latter.",
+            "note",
+        )

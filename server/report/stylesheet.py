@@ -34,6 +34,7 @@ thead th { border-bottom: 2px solid var(--ink); font-weight: 600; vertical-align
 thead th:first-child { border-bottom: 0; padding-bottom: calc(.34rem + 2px); box-shadow: inset 0 -2px var(--ink); }
 tbody th { font-weight: 500; }
 .prose th, .digest th { text-align: left; }
+.wrapped th { white-space: normal; min-width: 4.5rem; }
 .prose td { text-align: left; white-space: normal; }
 .prose td:nth-child(4) { min-width: 9rem; }
 .best { font-weight: 700; }
