@@ -67,9 +67,9 @@ def main() -> None:
 
 
 def _training(plan: Plan) -> Stage:
-    """The plan's first training stage, cut to one round without validation."""
+    """The plan's first training stage, cut to one round of all sites without validation, and pictures as they are."""
     stage = next(stage for stage in plan.stages if isinstance(stage, Train))
-    return replace(stage, rounds=1, validate=None)
+    return replace(stage, rounds=1, validate=None, share=1.0, rule=replace(stage.rule, augment=False))
 
 
 @dataclass(frozen=True)
