@@ -20,13 +20,22 @@ from client.indexed import read_index
 from client.manifest import read_manifest
 from client.pipeline import followed, opened, sampled
 from client.samples import load_samples
+from server.checkpoints import Store
+from server.plan import load_plan
+from server.report.values import COHORT_TITLES
 from sim.arms import Request
+from sim.comparison import POOLED, arms_of
 from sim.entry import Entry
 from sim.experiment import run_experiment
 from sim.experiments import Settings, Watcher, run_study
 
 ROOT = Path(__file__).parent.parent
 SEED = 3
+DISEASE = {
+    "drop": ["strategy_a", "fusion", "test"],
+    "set": {"stages.submodels.nets": ["disease"], "stages.modules.nets": ["disease"]},
+}
+"""An arm that trains the five disease nets only, as most shipped experiments do."""
 
 
 def _quiet(*_: object) -> None:
@@ -90,8 +99,10 @@ def is_published(run: Path, name: str, entry: Entry) -> None:
 
 def test_arms_share_the_hospitals_and_are_trained_once(small: tuple[Path, Path], tmp_path: Path) -> None:
     plan, run = small
-    arms = [{"label": "as is", "x": 2}, {"label": "three maps", "x": 3, "set": {"processing.flow_maps": 3}}]
-    name = file_of(tmp_path, "maps", kind="training", axis="maps", arms=arms)
+    maps = {**DISEASE, "set": {**DISEASE["set"], "processing.flow_maps": 3}}
+    arms = [{"label": "as is", "x": 2}, {"label": "three maps", "x": 3, **maps}]
+    shown = {"net": "disease/five", "cohorts": ["validation"]}
+    name = file_of(tmp_path, "maps", kind="training", axis="maps", arms=arms, **shown)
     read_before = read_index(load_site(run / "hospitals" / "site-01")).digest
     entry = run_experiment(name, request(run, plan))
     is_published(run, "maps", entry)
@@ -189,8 +200,29 @@ def test_outlines_are_changed_and_what_is_done_is_kept(small: tuple[Path, Path],
     assert float(again.rows[1][3] or 0) >= 0.5
 
 
-def test_without_baselines_the_matrix_has_the_federated_row(small: tuple[Path, Path], tmp_path: Path) -> None:
-    _, run = small
+def test_a_pooled_arm_is_one_place_with_the_lesions_of_all(small: tuple[Path, Path], tmp_path: Path) -> None:
+    plan, run = small
+    arms = [{"label": "federated"}, {"label": "pooled", "pooled": True, **DISEASE}]
+    shown = {"net": "disease/five", "cohorts": ["training_a", "validation"]}
+    name = file_of(tmp_path, "one-place", kind="training", arms=arms, **shown)
+    entry = run_experiment(name, request(run, plan))
+    is_published(run, "one-place", entry)
+    known = json.loads((run / "results.json").read_text())["nets"]["disease/five"]
+    for row in entry.rows[:4]:
+        assert row[2] == known[next(c for c, title in COHORT_TITLES.items() if title == row[0])]["n"]
+    assert [row[1] for row in entry.rows] == ["federated", "pooled"] * 3  # of the two cohorts, and of both
+    assert all(row[6] is not None for row in entry.rows if row[1] == "pooled")
+    place = run / result_of(run, "one-place")["arms"][1]["folder"]
+    progress = Store(place).glance()
+    assert progress is not None
+    assert {record.registered for record in progress.participation} == {(POOLED,)}
+    written = {path: path.stat().st_mtime_ns for path in place.glob("progress-*")}
+    assert run_experiment(name, request(run, plan)).rows == entry.rows
+    assert {path: path.stat().st_mtime_ns for path in place.glob("progress-*")} == written
+
+
+def test_the_matrix_has_a_row_for_every_model_there_is(small: tuple[Path, Path], tmp_path: Path) -> None:
+    plan, run = small
     path = tmp_path / "sites.yaml"
     path.write_text("kind: matrix\ntitle: sites\n")
     entry = run_experiment(str(path), request(run))
@@ -201,6 +233,17 @@ def test_without_baselines_the_matrix_has_the_federated_row(small: tuple[Path, P
     assert "ceus-sim compare" in entry.finding
     assert entry.figure is not None
     assert entry.figure["flagged"] == [[True, True]]
+    scored = {arm.name: arm.train() for arm in arms_of(load_plan(plan), Settings(plan, run, SEED, 1))}
+    assert list(scored) == [POOLED, "site-01"]
+    rows = {row[0]: row for row in run_experiment(str(path), request(run)).rows}
+    assert list(rows) == ["federated", POOLED, "site-01"]
+    assert rows["federated"] == entry.rows[0]
+    for name, score in scored.items():
+        assert rows[name][1] == round(score["internal_test"]["accuracy"]["value"], 4)
+    assert rows["site-01"][3] == 4  # its own validation lesions
+    page = (run / "report.html").read_text()
+    assert 'id="experiment-sites-' in page
+    assert all(f">{name}</text>" in page for name in rows)
 
 
 def test_an_unfinished_run_is_told(small: tuple[Path, Path], tmp_path: Path) -> None:
