@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
+import pytest
 import torch
 from fake_sites import FakeSite, lesions_of
 
+from benchmarks.distant_grid import Clock
 from ceus_models.encoding import decode, to_bytes
 from ceus_models.state import State
 from ceus_models.wire import Architecture, LocalRule, Refusal, Task, Update
@@ -25,6 +28,8 @@ STAGE, ROUND = "submodels", 2
 BAD = "site-04"
 NAMES = tuple(f"site-{number:02d}" for number in range(1, 7))
 DEADLINES = Deadlines(gather_s=0.2, first_s=0.6, least_s=0.4, absent_s=0.15, attempts=3)
+CLOCK = Clock()
+"""Of the link under test: a busy machine does not make a site late."""
 FAST = Rhythm(poll_s=0.004, look_s=0.004, pause_s=0.004)
 PLAN = Plan(
     name="faults",
@@ -225,3 +230,12 @@ TROUBLES: dict[str, tuple[Trouble, str, str]] = {
     "a task for an answer": (lambda post, task, answer, attempt: to_bytes(task), "lost", "its answer is none"),
     "returns under a new address": (moves, "counted", SAME),
 }
+
+
+@contextmanager
+def made_up_time() -> Iterator[None]:
+    """The link looks at `CLOCK`, which goes only while somebody sleeps."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("server.delivery.time", "server.seats.time"):
+            patch.setattr(name, CLOCK)
+        yield

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from faulty_sites import PLAN, Post, link_of
+from faulty_sites import PLAN, Post, link_of, made_up_time
 from killed_coordinator import POINTS, SEED, tiny
 
 from ceus_models.failures import ExpectedError
@@ -22,6 +22,12 @@ from server.mirror import Mirror
 from server.progress import Progress
 
 HERE = Path(__file__).parent
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _in_made_up_time() -> Iterator[None]:
+    with made_up_time():
+        yield
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -3,14 +3,13 @@ the site recovers in time, of a run without trouble), and the record names the s
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from faulty_sites import BAD, FAST, NAMES, PLAN, ROUND, STAGE, TROUBLES, Post, link_of, silent
+from faulty_sites import BAD, CLOCK, FAST, NAMES, PLAN, ROUND, STAGE, TROUBLES, Post, link_of, made_up_time, silent
 
 from ceus_models.seeds import seed_of
 from ceus_models.state import digest
@@ -22,6 +21,12 @@ from server.plan import Plan
 from server.progress import Progress
 
 SHORT = {"crash before training", "crash during training", "hang", "garbage", "NaN", "answer to another round"}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _in_made_up_time() -> Iterator[None]:
+    with made_up_time():
+        yield
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -47,7 +52,7 @@ def walked(folder: Path, post: Post, plan: Plan = PLAN, away: Away = lambda kind
             post.leave()
         elif BAD not in {seat.site for seat in post.online}:
             post.move("again")
-            time.sleep(2 * FAST.look_s)  # so that the link looks anew
+            CLOCK.sleep(2 * FAST.look_s)  # so that the link looks anew
 
     return run(plan, link_of(post, Mirror(folder)), Store(folder), 7, present)
 
