@@ -18,6 +18,7 @@ from rich.table import Column, Table
 from ceus_models.enrolment import now
 from ceus_models.failures import ExpectedError
 from ceus_models.supervision import said
+from ceus_models.whole_files import PUBLIC, write_whole
 from server import locks
 from server.boards import BoardName, Follower, following
 from server.coordinator import Answered, Event, Finished, Started
@@ -31,14 +32,14 @@ from server.journal import Journal
 from server.launcher import check_runnable
 from server.liveness import Seen, trouble_of
 from server.order import OVER, State, order_end, order_run, read_state
-from server.overview import overview
+from server.overview import Overview, overview
 from server.plan import load_plan
 from server.preflight import preflight
 from server.publishing import publish_run
 from server.register import read_register
 from server.roster import control_of, is_up
-from server.status_page import print_status, told_trouble
-from server.validity import validity
+from server.status_page import print_status, status_html, told_trouble
+from server.validity import Validity, validity
 
 _LOOK_S = 0.5
 _TAKEN_S = 30.0  # so long may `up` take to see an order
@@ -120,22 +121,34 @@ def status_command(
     as_gauges: Annotated[
         bool, typer.Option("--prometheus", help="Gauges, for node_exporter's textfile collector.")
     ] = False,
+    page: Annotated[Path | None, typer.Option("--html", help="Write a page to this file, for browsers.")] = None,
+    every_s: Annotated[int, typer.Option("--every", help="Again after so many seconds, until Ctrl-C.", min=0)] = 0,
 ) -> None:
     """Show every site, certificate and round: who is enrolled, connected, asked, counted, and who is not, and why."""
     home, federation = _opened(folder)
+    while True:
+        seen, valid = _looked(home, federation)
+        if page:
+            write_whole(page, status_html(seen, valid, every_s).encode(), PUBLIC)
+        elif as_gauges:
+            typer.echo(exposition(seen, valid), nl=False)
+        elif as_machine:
+            typer.echo(json.dumps(seen.as_json(valid), indent=2, ensure_ascii=False))
+        else:
+            print_status(seen, valid, _out())
+        if not every_s:
+            return
+        time.sleep(every_s)
+
+
+def _looked(home: Home, federation: Federation) -> tuple[Overview, Validity]:
     moment = now()
     valid = validity(home, federation, read_register(home), moment)
     online = None
     if is_up(federation) and answers(home, federation):
         with suppress(ExpectedError), control_of(home, federation, moment) as control:
             online = control.online()
-    seen = overview(home, locks.is_held(home.up_lock), online, [line.name for line in valid.sites])
-    if as_gauges:
-        typer.echo(exposition(seen, valid), nl=False)
-    elif as_machine:
-        typer.echo(json.dumps(seen.as_json(valid), indent=2, ensure_ascii=False))
-    else:
-        print_status(seen, valid, _out())
+    return overview(home, locks.is_held(home.up_lock), online, [line.name for line in valid.sites]), valid
 
 
 def health_command(folder: Folder) -> None:

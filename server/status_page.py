@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import io
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -9,12 +11,14 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
+from rich.terminal_theme import DEFAULT_TERMINAL_THEME
 
 from server.liveness import Trouble
 from server.overview import Overview, SiteNow
 from server.validity import Line, Validity
 
 _LAST_ROUNDS = 12
+_PAGE_WIDTH = 170
 _UNITS = ((1 << 30, "GB"), (1 << 20, "MB"), (1 << 10, "kB"))
 
 
@@ -31,6 +35,16 @@ def print_status(seen: Overview, valid: Validity, out: Console) -> None:
         out.print(_rounds(seen))
     for warning in (*valid.warnings, *_to_look_at(seen)):
         out.print(f"[red]{escape(warning)}[/]", soft_wrap=True)
+
+
+def status_html(seen: Overview, valid: Validity, again_s: int) -> str:
+    """The same as a page of its own, which a browser loads anew every `again_s` seconds (0: never)."""
+    console = Console(record=True, file=io.StringIO(), width=_PAGE_WIDTH, highlight=False)
+    print_status(seen, valid, console)
+    console.print(f"as of {time.strftime('%Y-%m-%d %H:%M:%S %Z')}")
+    page = console.export_html(theme=DEFAULT_TERMINAL_THEME)
+    again = f'<meta http-equiv="refresh" content="{again_s}">' if again_s else ""
+    return page.replace("<head>", f"<head>\n<title>{html.escape(valid.identity)}</title>{again}", 1)
 
 
 def told_trouble(trouble: Trouble) -> str:

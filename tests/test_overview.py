@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from server.journal import Journal
 from server.mirror import Mirror
 from server.overview import Overview, overview
 from server.register import read_register
-from server.status_page import print_status
+from server.status_page import print_status, status_html
 from server.validity import Validity, validity
 
 HELD = {f"site-0{n}" for n in range(1, 7)}
@@ -115,3 +116,11 @@ def test_the_page_names_site_and_reason(home: Home) -> None:
     assert "gave no answer" in text
     assert "5 of 6" in text
     assert "0.3333" in text
+
+
+def test_the_page_for_browsers_has_the_same_and_asks_for_nothing_else(home: Home) -> None:
+    page = status_html(seen(home, set(NAMES)), valid(home), 30)
+    assert "gave no answer" in page
+    assert '<meta http-equiv="refresh" content="30">' in page
+    assert not re.search(r"<script|<link|src=|http://|https://", page)
+    assert "refresh" not in status_html(seen(home), valid(home), 0)

@@ -46,6 +46,12 @@ def test_without_the_daemon_every_command_says_how_to_start_it(made: Lab, capfd:
     assert "no round is finished yet" in told(capfd, "report", made.home.folder, code=1)
 
 
+def test_status_is_written_as_a_page(made: Lab, capfd: pytest.CaptureFixture[str]) -> None:
+    page = made.home.folder / "status.html"
+    assert told(capfd, "status", made.home.folder, "--html", page) == ""
+    assert "up: no" in page.read_text()
+
+
 def test_up_refuses_a_folder_that_init_did_not_finish(made: Lab, capfd: pytest.CaptureFixture[str]) -> None:
     made.home.bundle.unlink()
     assert "lacks study/bundle.fab: run `ceus-coordinator init" in told(capfd, "up", made.home.folder, code=1)
