@@ -164,7 +164,7 @@ class Federation:
     def start(self, name: str, words: Sequence[str], ready: str) -> None:
         """Start a long-lived command and wait for its event `ready`."""
         before = len(self.events(name))
-        proxy = {"HTTPS_PROXY": self.proxies[name]} if name in self.proxies else {}
+        proxy = {"HTTPS_PROXY": self.proxies[name], "NO_PROXY": ""} if name in self.proxies else {}
         self.fleet.start(name, words, ENVIRONMENT | proxy)
         if ready:
             wait(lambda: any(e["event"] == ready for e in self.events(name)[before:]), 180, f"{name} {ready}")

@@ -26,6 +26,9 @@ class ConnectProxy(socketserver.ThreadingTCPServer):
         self.allowed = allowed
         self.asked: Counter[str] = Counter()
         self.bytes = 0
+        self.cut_after: int | None = None
+        """So many bytes pass through one connection, then it is cut."""
+        self.cuts = 0
 
     @property
     def port(self) -> int:
@@ -55,6 +58,7 @@ class _Handler(socketserver.StreamRequestHandler):
                 self._carry(self.connection, other)
 
     def _carry(self, one: socket.socket, other: socket.socket) -> None:
+        carried = 0
         with selectors.DefaultSelector() as waiting:
             waiting.register(one, selectors.EVENT_READ, other)
             waiting.register(other, selectors.EVENT_READ, one)
@@ -66,7 +70,11 @@ class _Handler(socketserver.StreamRequestHandler):
                     except OSError:
                         return
                     self.server.bytes += len(data)
+                    carried += len(data)
                     if not data:
+                        return
+                    if self.server.cut_after and carried > self.server.cut_after:
+                        self.server.cuts += 1
                         return
 
 
