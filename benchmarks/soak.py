@@ -36,9 +36,10 @@ LOOK_EVERY = 5
 SETTLED = 0.25
 """The first quarter of the rounds is warming up: what it used at most is what the rest is held against."""
 LONGEST_S = 4 * 3600.0
-MEMORY_MB, FILES, DISK_KB = 60.0, 16, 40.0
+MEMORY_MB, FILES, DISK_KB = 10.0, 6, 20.0
 """The bounds: how much more memory and open files a kind of process may have, at most, in later rounds than in the
-first quarter; how much the disk of one side may grow a round (the audit and the mirror keep every letter)."""
+first quarter; how much the disk of one side may grow a round (the audit and the mirror keep every letter). Some
+twice what 200 rounds with nine kills took: 4 MB, 3 files (of the SuperLink), 11 kB (the coordinator's mirror)."""
 
 
 @dataclass
