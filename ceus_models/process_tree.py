@@ -56,6 +56,8 @@ class Fleet:
             process = subprocess.Popen(
                 command, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
+        if before := self._processes.get(name):
+            before.poll()  # who was killed is collected before its place is taken
         self._processes[name] = process
         pipe: IO[bytes] | None = self._watchdog.stdin if self._watchdog else None
         if pipe:
