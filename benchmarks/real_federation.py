@@ -181,7 +181,9 @@ class Federation:
 
     def wait_over(self, seconds: float) -> str:
         """The phase in which the run ended."""
-        wait(lambda: self.state()["phase"] in ("done", "failed", "stopped"), seconds, "the end of the run")
+        ordered = json.loads((self.study / "run" / "order.json").read_text())["id"]
+        over = [(ordered, phase) for phase in ("done", "failed", "stopped")]  # not of the order before
+        wait(lambda: (self.state().get("order"), self.state()["phase"]) in over, seconds, "the end of the run")
         return str(self.state()["phase"])
 
     def status(self) -> dict[str, Any]:
