@@ -17,7 +17,7 @@ _ALL = "all_tests"
 _HEAD = ["Test cohort", "Federated", "Pooled", "Federated minus pooled", "Best center alone", "Mean center alone"]
 _NOTE = (
     "Alone: a center that learns from its own lesions only, fusion included, and is tested on the lesions of all. "
-    "Intervals of the differences over several seeds: experiment `pooled`. Every model on every site: `matrix`."
+    "Intervals of the differences over several seeds: experiment pooled. Every model on every site: experiment matrix."
 )
 
 
