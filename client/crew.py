@@ -35,6 +35,8 @@ _POLL_S = 0.1
 _READY = "ready"
 _STARTS = 3
 """How often a process may end before it is ready: where memory was short for a moment, the next one starts."""
+_START_S = 300.0
+"""A process that is not ready by then hangs (a library on a share that is gone) and is ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +126,7 @@ class _Worker(Generic[Item, Result]):
             self.process.start()
         theirs.close()
         self._starts += 1
+        self._began = time.monotonic()
 
     def give(self, item: Item) -> None:
         self.item = item
@@ -140,6 +143,8 @@ class _Worker(Generic[Item, Result]):
         if heard:
             return self._heard()
         if self._since is None:
+            if time.monotonic() - self._began > _START_S:
+                self.process.kill()  # its pipe tells
             return None
         if time.monotonic() - self._since > self._limits.seconds:
             return self._stopped("reading-too-long", f"more than {self._limits.seconds:g} s")

@@ -17,6 +17,7 @@ import odd_work
 import psutil
 import pytest
 
+from client import crew
 from client.crew import Limits, Lost, each
 
 TESTS = Path(__file__).parent
@@ -89,10 +90,15 @@ def test_workers_that_cannot_start_are_a_bug_and_no_endless_loop(monkeypatch: py
         list(each(odd_work.not_importable, ["a", "b"], 1))
 
 
-def test_a_worker_that_does_not_start_at_once_is_started_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("what", ["os._exit(9)", "time.sleep(600)"])
+def test_a_worker_that_does_not_start_at_once_is_started_again(
+    what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crew, "_START_S", 6.0)
+    monkeypatch.delitem(sys.modules, "late_work", raising=False)
     mark = tmp_path / "mark"
-    code = f"import os, pathlib\nmark = pathlib.Path({str(mark)!r})\nif not mark.exists():\n    mark.touch()\n"
-    (tmp_path / "late_work.py").write_text(f"{code}    os._exit(9)\n\n\ndef do(item):\n    return item * 2\n")
+    code = f"import os, pathlib, time\nmark = pathlib.Path({str(mark)!r})\nif not mark.exists():\n    mark.touch()\n"
+    (tmp_path / "late_work.py").write_text(f"{code}    {what}\n\n\ndef do(item):\n    return item * 2\n")
     mark.touch()
     monkeypatch.syspath_prepend(tmp_path)
     late_work = importlib.import_module("late_work")
