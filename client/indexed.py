@@ -15,7 +15,7 @@ from client.cache import write_atomic
 from client.config import SiteConfig
 from client.ledger import digest_of_file
 
-CACHE_VERSION = 2
+CACHE_VERSION = 3
 """Raised whenever the same files and settings would give another sample."""
 INDEX_FILE = "index.json"
 

@@ -35,9 +35,10 @@ HUMP_DB = 3.0
 and a portal hump of nearly one height: the first one is the peak, whichever is the higher by chance."""
 FALL_DB = 0.25
 """A hump ends where the curve has fallen by this, 6 %."""
-_WASH_OUT_S = 15.0
-"""Smoothing before the steepest wash-out is looked for: it is slow, and the steepest step of a fast curve is noise. One
-that lasts less than twice as long reads flatter: by a tenth at 20 s."""
+_WASH_IN_S = 3.0
+_WASH_OUT_S = 40.0
+"""The steepest wash-in and wash-out are the steepest chords that last so long. The steepest step of a measured curve is
+noise, and a wash-out is slow: over 15 s its rate errs by an eighth, over 40 s by a tenth."""
 _STEADIER = 1.5
 """The peak that parameters are measured to is found on a curve whose window is wider by this: times and areas up to it
 then err by a third less, while the peak that chooses key frames stays that of the curve itself."""
@@ -172,10 +173,10 @@ def parameters(tic: Tic, seconds: F64) -> Mapping[str, float]:
 
     base: level before arrival · PE: highest value above base · PE_dB: the same over base, dB · t0: s after injection ·
     peak_s: the same of the peak as in Tic; all that follow go by the steady peak · TTP: s from t0 · RT: s from the foot
-    of the steepest wash-in tangent to the peak · WiAUC: a.u. s from t0 to the peak · WiR: steepest wash-in, a.u. / s ·
-    WiPI = WiAUC / RT · mTT: s, first moment of the seen curve from t0 (cut off at the clip's end, so not comparable
-    with a fitted one) · FT: s from the peak to the foot of the steepest wash-out tangent · WoAUC: a.u. s from the peak
-    to the clip's end · WoR: steepest wash-out, a.u. / s.
+    of the steepest wash-in chord to the peak · WiAUC: a.u. s from t0 to the peak · WiR: steepest wash-in over 3 s,
+    a.u. / s · WiPI = WiAUC / RT · mTT: s, first moment of the seen curve from t0 (cut off at the clip's end, so not
+    comparable with a fitted one) · FT: s from the peak to the foot of the steepest wash-out chord · WoAUC: a.u. s from
+    the peak to the clip's end · WoR: steepest wash-out over 40 s, a.u. / s.
     """
     curve, peak = tic.smoothed, tic.peak if tic.steady_peak is None else tic.steady_peak
     if not tic.enhances or peak == 0:
@@ -184,7 +185,6 @@ def parameters(tic: Tic, seconds: F64) -> Mapping[str, float]:
     above = curve - base
     arrival = _arrival(tic.values - base, peak, _ARRIVAL_SHARE * float(above.max()))
     rise = float(above.max())
-    slopes = np.diff(curve) / np.diff(seconds)
     found = {
         "base": base,
         "PE": rise,
@@ -199,7 +199,7 @@ def parameters(tic: Tic, seconds: F64) -> Mapping[str, float]:
     area = float(np.trapezoid(weights, seconds[arrival:]))
     if area > 0:
         found["mTT"] = float(np.trapezoid(weights * (seconds[arrival:] - seconds[arrival]), seconds[arrival:]) / area)
-    return found | _wash_in(above, seconds, slopes, peak, found["WiAUC"]) | _wash_out(above, seconds, peak)
+    return found | _wash_in(above, seconds, peak, found["WiAUC"]) | _wash_out(above, seconds, peak)
 
 
 def _arrival(above: F64, peak: int, share: float) -> int:
@@ -211,12 +211,12 @@ def _arrival(above: F64, peak: int, share: float) -> int:
     return int(below[-1]) if len(below) else 0
 
 
-def _wash_in(above: F64, seconds: F64, slopes: F64, peak: int, area: float) -> dict[str, float]:
-    steepest = int(np.argmax(slopes[:peak]))
-    slope = float(slopes[steepest])
-    middle = 0.5 * (seconds[steepest] + seconds[steepest + 1])
-    level = 0.5 * (above[steepest] + above[steepest + 1])
-    rise_time = float(seconds[peak] - (middle - level / slope))
+def _wash_in(above: F64, seconds: F64, peak: int, area: float) -> dict[str, float]:
+    steepest = _steepest(above[: peak + 1], seconds[: peak + 1], _WASH_IN_S)
+    if steepest is None:
+        return {}
+    slope, foot_s = steepest
+    rise_time = float(seconds[peak]) - foot_s
     return {"WiR": slope, "RT": rise_time} | ({"WiPI": area / rise_time} if rise_time > 0 else {})
 
 
@@ -224,12 +224,16 @@ def _wash_out(above: F64, seconds: F64, peak: int) -> dict[str, float]:
     if peak >= len(above) - 1:
         return {}
     found = {"WoAUC": float(np.trapezoid(above[peak:], seconds[peak:]))}
-    above = smooth(above, seconds, _WASH_OUT_S)
-    slopes = np.diff(above) / np.diff(seconds)
-    steepest = peak + int(np.argmin(slopes[peak:]))
-    slope = float(slopes[steepest])
-    if slope >= 0:
-        return found
-    middle = 0.5 * (seconds[steepest] + seconds[steepest + 1])
-    level = 0.5 * (above[steepest] + above[steepest + 1])
-    return found | {"WoR": -slope, "FT": float(middle + level / -slope - seconds[peak])}
+    steepest = _steepest(-above[peak:], seconds[peak:], _WASH_OUT_S)
+    return found if steepest is None else found | {"WoR": steepest[0], "FT": steepest[1] - float(seconds[peak])}
+
+
+def _steepest(curve: F64, seconds: F64, lasting_s: float) -> tuple[float, float] | None:
+    """Slope of the steepest rising chord that lasts so long, and the time at which it passes 0; None without one."""
+    starts = seconds[seconds + lasting_s <= seconds[-1]]
+    if not len(starts):
+        return None
+    low, high = np.interp(starts, seconds, curve), np.interp(starts + lasting_s, seconds, curve)
+    first = int(np.argmax(high - low))
+    slope = float(high[first] - low[first]) / lasting_s
+    return (slope, float(starts[first] - low[first] / slope)) if slope > 0 else None

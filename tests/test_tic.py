@@ -141,9 +141,10 @@ def test_a_dark_or_constant_curve_has_no_peak(level: float) -> None:
 
 def test_parameters_of_a_triangle_in_closed_form() -> None:
     """Rise of 10 from 10 s to 20 s, fall to 0 at 60 s, base 2: every parameter follows from the corners."""
-    values = 2.0 + np.interp(SECONDS, [10, 20, 60], [0, 10, 0])
+    seconds = np.arange(0, 70, 0.1)
+    values = 2.0 + np.interp(seconds, [10, 20, 60], [0, 10, 0])
     curve = tic.Tic(values, values, int(np.argmax(values)), True)
-    found = tic.parameters(curve, SECONDS)
+    found = tic.parameters(curve, seconds)
     expected = {
         "base": 2.0,
         "PE": 10.0,
@@ -161,6 +162,18 @@ def test_parameters_of_a_triangle_in_closed_form() -> None:
     }
     assert {name: found[name] for name in expected} == pytest.approx(expected, rel=0.01)
     assert found["mTT"] == pytest.approx((50 * (10 + 20 / 3) + 200 * (20 + 40 / 3)) / 250 - 10.5, rel=0.01)
+
+
+def test_slopes_are_of_chords_and_a_clip_that_is_too_short_for_one_has_none() -> None:
+    """A step up of 3 within a second, then 60 s down by 6: over 3 s, and over 40 s."""
+    seconds = np.arange(0, 90, 0.1)
+    values = np.interp(seconds, [10, 11, 20, 20.5, 80], [0, 3, 3, 6, 0])
+    found = tic.parameters(tic.Tic(values, values, int(np.argmax(values)), True), seconds)
+    assert (found["WiR"], found["WoR"]) == pytest.approx((1.0, 6 / 59.5), rel=0.01)
+    short = seconds <= 60.0
+    cut = tic.parameters(tic.Tic(values[short], values[short], int(np.argmax(values)), True), seconds[short])
+    assert {"WoAUC", "WiR", "RT"} <= set(cut)
+    assert not {"WoR", "FT"} & set(cut)
 
 
 def test_parameters_are_measured_to_the_steady_peak_and_key_frames_keep_theirs() -> None:
