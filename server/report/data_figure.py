@@ -112,7 +112,8 @@ def _matrix(data: Mapping[str, Any]) -> tuple[Frame, Any]:
         axes.invert_yaxis()
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
-        axes.set(xlabel=data["xlabel"], ylabel=data["ylabel"])
+        axes.set_xlabel(data["xlabel"], fontsize=7)
+        axes.set_ylabel(data["ylabel"], fontsize=7)
 
     width, height = 1.6 + 0.24 * len(columns), 1.6 + 0.19 * len(rows)
     return Frame(width, height, left=1.4, right=0.1, bottom=1.4, top=0.1), draw
