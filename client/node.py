@@ -23,10 +23,10 @@ from flwr.supernode.fleet_http_client import FleetHttpClient
 
 from ceus_models.enrolment import now
 from ceus_models.exits import run_cli
+from ceus_models.json_logs import log_as_json
 from ceus_models.supervision import said
 from client.courier_folder import CourierFolder
 from client.joining import enrolled
-from client.json_logs import log_as_json
 
 _DEAD_THREAD, _MAIN_LOOP_ENDED = 70, 71
 _PIECES = ("/v1/fleet/pull-object", "/v1/fleet/confirm-message-received")
@@ -44,7 +44,7 @@ def main(
     folder = CourierFolder(courier.resolve())
     kit = enrolled(folder, now())
     log_as_json("flwr")
-    uvicorn.config.LOGGING_CONFIG["formatters"]["default"] = {"()": "client.json_logs.JsonLines"}
+    uvicorn.config.LOGGING_CONFIG["formatters"]["default"] = {"()": "ceus_models.json_logs.JsonLines"}
     threading.excepthook = _thread_died
     fleet_http_connection.FleetHttpClient = heard(folder.contact)  # type: ignore[attr-defined] # no seam for it
     sys.argv = ["flower-supernode", *options(folder, kit.address), "--host", LOOPBACK, "--port", str(port)]

@@ -16,6 +16,8 @@ from typing import TextIO
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from ceus_models.spoken import span
+
 OnProgress = Callable[[int, int], None]
 """Called with items done and items in all."""
 
@@ -72,14 +74,7 @@ class Lines:
         first, last = self._recent[0], self._recent[-1]
         if done == total or last[1] == first[1] or last[0] <= first[0]:
             return ""
-        return f", about {spoken((total - done) * (last[0] - first[0]) / (last[1] - first[1]))} left"
-
-
-def spoken(seconds: float) -> str:
-    """A span of time in the unit that fits."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+        return f", about {span((total - done) * (last[0] - first[0]) / (last[1] - first[1]))} left"
 
 
 @contextmanager

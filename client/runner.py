@@ -33,6 +33,7 @@ from flwr.supernode.runtime.run_clientapp import pull_task_input, push_message, 
 from ceus_models.enrolment import now
 from ceus_models.exits import run_cli
 from ceus_models.failures import ExpectedError
+from ceus_models.json_logs import log_as_json
 from ceus_models.records import from_record, to_record
 from ceus_models.supervision import said
 from client.app import app as courier_app
@@ -40,7 +41,6 @@ from client.approval import ApprovalFault, in_force, refused
 from client.courier import notify
 from client.courier_folder import CourierFolder
 from client.joining import enrolled
-from client.json_logs import log_as_json
 from client.offspring import Child, ChildFault, Reply, run_in_child
 
 _NOTICE_S = 5.0

@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -99,6 +100,29 @@ class Store:
         if files:
             raise ExpectedError(f"{self.folder}: every checkpoint is damaged; delete the folder to start anew")
         return None
+
+    def totals(self, plan: str, seed: int) -> Progress | None:
+        """The newest progress with its totals and without its nets, whose checksum is therefore not looked at, read
+        while others write. Raises as `latest` for another plan or seed.
+        """
+        for path in reversed(self._files()):
+            try:
+                with safe_open(path, framework="pt") as file:
+                    header = _header(path, file.metadata() or {})
+                    names = tuple(name for name in header.names if name.startswith(f"totals{_SEPARATOR}"))
+                    tensors = {name: file.get_tensor(name) for name in names}
+            except (SafetensorError, OSError):
+                continue
+            self._refuse_other(header, plan, seed)
+            return _progress(replace(header, names=names), tensors)
+        return None
+
+    def saved_at(self) -> float:
+        """When the newest checkpoint was written, in seconds since 1970; 0 where there is none."""
+        for path in reversed(self._files()):
+            with suppress(OSError):  # it may just be deleted
+                return path.stat().st_mtime
+        return 0.0
 
     def newest(self) -> int:
         """The number of the newest checkpoint, 0 where there is none."""

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from ceus_models.exits import run_cli
 from ceus_models.failures import ExpectedError
-from server import enrolment_commands, running_commands
+from server import console_commands, enrolment_commands, running_commands
 from server.federation import load_federation
 from server.home import Home
 from server.plan import load_plan
@@ -64,6 +64,7 @@ def report_command(
 
 enrolment_commands.add_commands(app)
 running_commands.add_commands(app)
+console_commands.add_commands(app)
 
 
 def _read(path: Path) -> dict[str, Any]:

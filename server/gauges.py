@@ -1,6 +1,6 @@
-"""The status as gauges in the text format of Prometheus, for a collector that reads files or calls a command.
+"""The status as gauges in the text format of Prometheus.
 
-No port is opened for it: node_exporter's textfile collector takes what `ceus-coordinator status --prometheus` prints.
+`ceus-coordinator status --prometheus` prints them for node_exporter's textfile collector; the console serves them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from server.order import State
 from server.overview import Overview, SiteNow
 from server.validity import Validity
 
-_HELP = {
+HELP = {
     "ceus_up": "1 while the daemon lives",
     "ceus_run": "1 for the phase in which the run is",
     "ceus_run_changed_seconds": "When the run came into its phase, in seconds since 1970",
@@ -28,6 +28,7 @@ _HELP = {
     "ceus_site_late_total": "Answers that came after their round",
     "ceus_site_look_at": "1 where somebody must look at the site",
 }
+"""Name of a gauge → what it says."""
 
 Sample = tuple[str, Mapping[str, str], float]
 """Name, labels, value."""
@@ -37,11 +38,11 @@ def exposition(seen: Overview, valid: Validity) -> str:
     """All gauges, with their descriptions, as Prometheus reads them."""
     lines: list[str] = []
     told: set[str] = set()
-    for name, labels, value in sorted(_samples(seen, valid), key=lambda sample: list(_HELP).index(sample[0])):
+    for name, labels, value in sorted(_samples(seen, valid), key=lambda sample: list(HELP).index(sample[0])):
         if name not in told:
             told.add(name)
             kind = "counter" if name.endswith("_total") else "gauge"
-            lines += [f"# HELP {name} {_HELP[name]}", f"# TYPE {name} {kind}"]
+            lines += [f"# HELP {name} {HELP[name]}", f"# TYPE {name} {kind}"]
         inside = ",".join(f'{key}="{_escaped(text)}"' for key, text in labels.items())
         lines.append(f"{name}{{{inside}}} {value:g}" if inside else f"{name} {value:g}")
     return "\n".join(lines) + "\n"

@@ -55,6 +55,11 @@ class Home:
         return self.folder / "secrets" / "superexec.secret"
 
     @property
+    def people(self) -> Path:
+        """Who may sign in to the console, without their tokens."""
+        return self.folder / "secrets" / "people.json"
+
+    @property
     def bundle(self) -> Path:
         """What is submitted to Flower and approved by the sites: the bytes, not a recipe for them."""
         return self.folder / "study" / "bundle.fab"

@@ -11,6 +11,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,9 @@ from ceus_models.whole_files import end_last_line
 from ceus_models.wire import Task
 
 _FILE = "mirror.jsonl"
+
+Letter = Mapping[str, Any]
+"""event (sent, came, late, lost), at, site, task, study, stage, round, kind; digest and bytes, seconds, fault."""
 
 
 def digest_of(data: bytes) -> str:
@@ -53,17 +57,9 @@ class Mirror:
         """No answer came."""
         self._append("lost", task, site, fault=reason)
 
-    def lines(self) -> Iterator[Mapping[str, Any]]:
-        """All that is written, in order; half a line at the end, left by a crash, is passed over."""
-        path = self.folder / _FILE
-        if not path.exists():
-            return
-        with path.open("rb") as file:
-            for line in file:
-                try:
-                    yield json.loads(line)
-                except ValueError:
-                    continue
+    def lines(self) -> Iterator[Letter]:
+        """All that is written, in order."""
+        return letters(self.folder)
 
     def _append(self, event: str, task: Task, site: str, **more: object) -> None:
         of = {"task": asked_id(task), "study": task.study, "stage": task.stage, "round": task.round, "kind": task.kind}
@@ -74,6 +70,36 @@ class Mirror:
             os.write(handle, line.encode())
         finally:
             os.close(handle)
+
+
+def letters(folder: Path) -> Iterator[Letter]:
+    """All that the mirror of a run's folder holds, in order; half a line is passed over, nothing is mended."""
+    path = folder / _FILE
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        for line in file:
+            try:
+                yield json.loads(line)
+            except ValueError:
+                continue
+
+
+def leaf(folder: Path, page: int, size: int) -> tuple[list[tuple[int, Letter]], int]:
+    """The letters of a page with their numbers in the file, newest first, and how many letters there are.
+
+    page: from 1 · size: letters a page.
+    """
+    try:
+        lines = (folder / _FILE).read_bytes().split(b"\n")[:-1]
+    except FileNotFoundError:
+        return [], 0
+    end = len(lines) - (page - 1) * size
+    found = []
+    for number in range(end, max(end - size, 0), -1):
+        with suppress(ValueError):
+            found.append((number, json.loads(lines[number - 1])))
+    return found, len(lines)
 
 
 def _content(data: bytes) -> dict[str, object]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -12,7 +12,7 @@ from server.deadlines import Deadlines, Histories
 from server.home import Home
 from server.journal import Journal
 from server.liveness import Seen, Trouble, coordinator_pulse, trouble_of
-from server.mirror import Mirror
+from server.mirror import Letter, letters
 from server.order import State, read_state
 from server.participation import Record, to_be_looked_at
 from server.progress import Point, Progress
@@ -77,7 +77,7 @@ def overview(home: Home, up: bool, online: Collection[str] | None, names: Collec
     sites = {name: SiteNow(admitted=True, lesions=sum(held.values())) for name, held in progress.counts.items()}
     _rounds_of(progress.participation, sites)
     latest = _round(events, sites)
-    _letters(Mirror(home.run), latest, sites)
+    _letters(letters(home.run), latest, sites)
     for name in sorted({*sites, *names, *(online or ())}):
         site = sites.setdefault(name, SiteNow())
         site.connected = None if online is None else name in online
@@ -117,9 +117,9 @@ def _round(events: list[dict[str, Any]], sites: dict[str, SiteNow]) -> dict[str,
     return {name: begun[name] for name in names} | {"asked": list(begun["sites"]), "over": over, "begun": begun["at"]}
 
 
-def _letters(mirror: Mirror, latest: Mapping[str, Any], sites: dict[str, SiteNow]) -> None:
+def _letters(found: Iterable[Letter], latest: Mapping[str, Any], sites: dict[str, SiteNow]) -> None:
     histories = Histories(Deadlines())
-    for line in mirror.lines():
+    for line in found:
         histories.recall(line)
         site = sites.setdefault(line["site"], SiteNow())
         here = all(line[name] == latest.get(name) for name in ("stage", "kind", "round"))

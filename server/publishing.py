@@ -35,13 +35,18 @@ def publish_run(out: Path, plan: Plan, seed: int) -> Path:
     progress = Store(out).latest(plan.digest(), seed)
     if progress is None:
         raise ExpectedError(f"no round is finished yet in {out}; `ceus-coordinator run` begins or goes on")
-    about = {"fedceus": version("fedceus"), "seed": seed, "link": "federation", "simulated": False}
-    look_at = to_be_looked_at(progress.participation)
-    found = about | results(progress, plan) | {"finished": plan.current(progress.stage) is None, "look_at": look_at}
+    found = results_of(progress, plan, seed)
     publish_report(found, out)
     if found["finished"] and progress.recipe is not None:
         save_bundle(bundle_of(progress, plan, seed, found), out / BUNDLE)
     return out / REPORT
+
+
+def results_of(progress: Progress, plan: Plan, seed: int) -> dict[str, Any]:
+    """The results of a run through Flower, finished or not."""
+    about = {"fedceus": version("fedceus"), "seed": seed, "link": "federation", "simulated": False}
+    look_at = to_be_looked_at(progress.participation)
+    return about | results(progress, plan) | {"finished": plan.current(progress.stage) is None, "look_at": look_at}
 
 
 def publish_report(found: Mapping[str, Any], out: Path) -> None:

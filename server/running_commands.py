@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -19,27 +18,23 @@ from ceus_models.enrolment import now
 from ceus_models.failures import ExpectedError
 from ceus_models.supervision import said
 from ceus_models.whole_files import PUBLIC, write_whole
-from server import locks
 from server.boards import BoardName, Follower, following
 from server.coordinator import Answered, Event, Finished, Started
 from server.daemon import check_complete, front_fault, nginx_program, run_daemon
 from server.enrolment_commands import Folder
 from server.federation import Federation, load_federation
 from server.gauges import exposition
-from server.health import answers, check_health, require_up
+from server.health import check_health, require_up
 from server.home import Home
 from server.journal import Journal
 from server.launcher import check_runnable
 from server.liveness import Seen, trouble_of
+from server.looking import looked
 from server.order import OVER, State, order_end, order_run, read_state
-from server.overview import Overview, overview
 from server.plan import load_plan
 from server.preflight import preflight
 from server.publishing import publish_run
-from server.register import read_register
-from server.roster import control_of, is_up
 from server.status_page import print_status, status_html, told_trouble
-from server.validity import Validity, validity
 
 _LOOK_S = 0.5
 _TAKEN_S = 30.0  # so long may `up` take to see an order
@@ -127,7 +122,7 @@ def status_command(
     """Show every site, certificate and round: who is enrolled, connected, asked, counted, and who is not, and why."""
     home, federation = _opened(folder)
     while True:
-        seen, valid = _looked(home, federation)
+        seen, valid = looked(home, federation)
         if page:
             write_whole(page, status_html(seen, valid, every_s).encode(), PUBLIC)
         elif as_gauges:
@@ -139,16 +134,6 @@ def status_command(
         if not every_s:
             return
         time.sleep(every_s)
-
-
-def _looked(home: Home, federation: Federation) -> tuple[Overview, Validity]:
-    moment = now()
-    valid = validity(home, federation, read_register(home), moment)
-    online = None
-    if is_up(federation) and answers(home, federation):
-        with suppress(ExpectedError), control_of(home, federation, moment) as control:
-            online = control.online()
-    return overview(home, locks.is_held(home.up_lock), online, [line.name for line in valid.sites]), valid
 
 
 def health_command(folder: Folder) -> None:

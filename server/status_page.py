@@ -13,13 +13,13 @@ from rich.markup import escape
 from rich.table import Column, Table
 from rich.terminal_theme import DEFAULT_TERMINAL_THEME
 
+from ceus_models.spoken import size
 from server.liveness import Trouble
 from server.overview import Overview, SiteNow
 from server.validity import Line, Validity
 
 _LAST_ROUNDS = 12
 _PAGE_WIDTH = 170
-_UNITS = ((1 << 30, "GB"), (1 << 20, "MB"), (1 << 10, "kB"))
 
 
 def print_status(seen: Overview, valid: Validity, out: Console) -> None:
@@ -81,8 +81,8 @@ def _row(name: str, site: SiteNow, line: Line | None) -> tuple[str, ...]:
         _doing(site),
         str(site.rounds.get("counted", 0)),
         str(faults),
-        _size(site.sent["all"]),
-        _size(site.received["all"]),
+        size(site.sent["all"]),
+        size(site.received["all"]),
         escape(site.reason),
     )
 
@@ -111,7 +111,3 @@ def _loss(curves: Mapping[str, Any]) -> str:
 
 def _to_look_at(seen: Overview) -> list[str]:
     return [f"{name} must be looked at: {site.look_at}" for name, site in sorted(seen.sites.items()) if site.look_at]
-
-
-def _size(count: int) -> str:
-    return next((f"{count / unit:.1f} {name}" for unit, name in _UNITS if count >= unit), f"{count} B")

@@ -17,6 +17,7 @@ ROOT = Path(__file__).parent.parent
 DOCKER = ROOT / "docker"
 CHART = DOCKER / "helm" / "ceus-coordinator"
 PROGRAMS = Path(sys.executable).parent
+CONSOLE_FILE = "compose.coordinator.console.yaml"
 SETTINGS = {"CEUS_SITE": "site-01", "CEUS_FOLDER": "/srv/ceus/site-01", "CEUS_STUDY": "/srv/study", "CEUS_PORT": "443"}
 
 Unit = Mapping[str, Mapping[str, list[str]]]
@@ -49,10 +50,11 @@ def compose(name: str, **settings: str) -> dict[str, Any]:
 
 
 def services() -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Each service: its file, its name, what it says."""
-    for name in ("compose.site.yaml", "compose.coordinator.yaml"):
+    """Each service: its file, its name, what it says. Of the console's file the console: the rest adds to another."""
+    for name in ("compose.site.yaml", "compose.coordinator.yaml", CONSOLE_FILE):
         for service, said in compose(name)["services"].items():
-            yield name, service, said
+            if name != CONSOLE_FILE or service == "console":
+                yield name, service, said
 
 
 def mounts(service: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:

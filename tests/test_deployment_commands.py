@@ -93,7 +93,7 @@ def understood(typed: list[str]) -> None:
     while isinstance(command, click.Group):
         if not rest or rest == ["--help"]:
             return
-        name, *rest = rest
+        name, *rest = rest[len([one for one in command.params if isinstance(one, click.Argument)]) :]
         found = command.get_command(context, name)
         assert found is not None, f"{program} has no command {name!r}"
         command = found

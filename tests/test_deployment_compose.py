@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from deployment_files import DOCKER, checked, compose, mounts, services, tool
+from deployment_files import CONSOLE_FILE, DOCKER, checked, compose, mounts, services, tool
 
 SERVICES = [pytest.param(said, id=f"{file}-{name}") for file, name, said in services()]
 SITE = compose("compose.site.yaml")["services"]
@@ -15,7 +15,7 @@ HOME = "/sites/site-01"
 
 def test_every_file_follows_the_specification() -> None:
     files = sorted(DOCKER.glob("compose*.yaml"))
-    assert len(files) == 3
+    assert len(files) == 4
     checked(tool("check-jsonschema"), "--builtin-schema", "vendor.compose-spec", *files)
 
 
@@ -102,8 +102,18 @@ def test_only_the_front_door_is_reached_from_outside() -> None:
     assert all(mount.get("read_only") for mount in front.values() if mount["type"] == "bind")
 
 
+def test_the_console_is_reached_from_this_host_alone_over_tls_and_changes_nothing() -> None:
+    both = compose(CONSOLE_FILE)["services"]
+    assert both["coordinator"] == {"ports": ["127.0.0.1:8090:8090"]}
+    console = both["console"]
+    assert console["network_mode"] == "service:coordinator"
+    assert "--certificate" in console["command"]
+    assert all(mount["read_only"] for mount in mounts(console).values() if mount["type"] == "bind")
+
+
 def test_the_key_of_the_ca_is_hidden_from_what_runs_for_weeks() -> None:
-    found = mounts(STUDY["coordinator"])
-    assert found["/study/ca"]["type"] == "tmpfs"
-    assert found["/study/ca/ca.pem"]["read_only"] is True
+    for service in (STUDY["coordinator"], compose(CONSOLE_FILE)["services"]["console"]):
+        found = mounts(service)
+        assert found["/study/ca"]["type"] == "tmpfs"
+        assert found["/study/ca/ca.pem"]["read_only"] is True
     assert "/study/ca" not in mounts(STUDY["office"])

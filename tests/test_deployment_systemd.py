@@ -11,7 +11,7 @@ import pytest
 from deployment_files import DOCKER, checked, unit, units
 
 WORKER, COURIER = "ceus-worker@.service", "ceus-courier@.service"
-COORDINATOR, FRONT = "ceus-coordinator.service", "ceus-front.service"
+COORDINATOR, FRONT, CONSOLE = "ceus-coordinator.service", "ceus-front.service", "ceus-console.service"
 ANALYZE = shutil.which("systemd-analyze")
 needs_systemd = pytest.mark.skipif(ANALYZE is None, reason="needs systemd-analyze (Debian: systemd)")
 
@@ -32,8 +32,8 @@ def installed(folder: Path) -> list[Path]:
     return paths
 
 
-def test_there_are_the_four_services() -> None:
-    assert units() == sorted([WORKER, COURIER, COORDINATOR, FRONT])
+def test_there_are_the_five_services() -> None:
+    assert units() == sorted([WORKER, COURIER, COORDINATOR, FRONT, CONSOLE])
 
 
 @needs_systemd
@@ -125,5 +125,13 @@ def test_every_user_of_a_service_is_made() -> None:
 def test_the_coordinator_reaches_itself_alone_and_not_the_key_of_the_ca() -> None:
     said = service(COORDINATOR)
     assert (said["IPAddressDeny"], said["IPAddressAllow"]) == (["any"], ["localhost"])
-    for name in (COORDINATOR, FRONT):
+    for name in (COORDINATOR, FRONT, CONSOLE):
         assert "-/var/lib/ceus-study/ca/ca.key" in service(name)["InaccessiblePaths"][0].split()
+
+
+def test_the_console_is_reached_from_this_machine_alone_sees_no_key_and_writes_nothing() -> None:
+    said = service(CONSOLE)
+    assert (said["IPAddressDeny"], said["IPAddressAllow"]) == (["any"], ["localhost"])
+    assert "ReadWritePaths" not in said
+    hidden = {path.rpartition("/")[2] for line in said["InaccessiblePaths"] for path in line.split()}
+    assert hidden == {"ca.key", "front.key", "superlink.key", "superexec.secret"}

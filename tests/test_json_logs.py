@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from client.json_logs import log_as_json
+from ceus_models.json_logs import log_as_json
 
 NAME = "a-library"
 

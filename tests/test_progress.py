@@ -8,7 +8,8 @@ import signal
 
 import pytest
 
-from client.progress import Lines, shown, spoken, stoppable
+from ceus_models.spoken import span
+from client.progress import Lines, shown, stoppable
 
 
 class Clock:
@@ -43,7 +44,7 @@ def test_what_came_from_the_cache_at_once_does_not_make_the_estimate_hopeful() -
 
 @pytest.mark.parametrize(("seconds", "told"), [(12.4, "12 s"), (300, "5 min"), (9000, "2.5 h")])
 def test_spans_are_told_in_the_unit_that_fits(seconds: float, told: str) -> None:
-    assert spoken(seconds) == told
+    assert span(seconds) == told
 
 
 def test_sigterm_ends_as_ctrl_c_does() -> None:
