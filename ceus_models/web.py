@@ -13,11 +13,13 @@ import time
 import traceback
 from collections.abc import Awaitable, Callable, Collection
 from importlib.resources import files
+from math import ceil
 from pathlib import Path
 from typing import Any
 
 import jinja2
 import uvicorn
+from markupsafe import Markup, escape
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
@@ -42,6 +44,7 @@ HEADERS = {
 }
 """Of every answer, whatever it is."""
 _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9.-]+))(?::\d{1,5})?")
+_CODE = re.compile(r"`([^`]+)`")
 _MOST_CONNECTIONS = 64
 _LONGEST_PATH = 200
 
@@ -110,12 +113,17 @@ class Pages:
         self._made = jinja2.Environment(
             loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
         )
-        self._made.filters.update(size=size, span=span, clock=clock)
+        self._made.filters.update(size=size, span=span, clock=clock, said=said)
         self._made.globals.update(everywhere)
 
     def page(self, name: str, **known: Any) -> Response:
         """One page as it is now."""
         return HTMLResponse(self._made.get_template(f"{name}.html").render(now=time.time(), **known))
+
+
+def said(text: str) -> Markup:
+    """A sentence of ours, with what stands in `backticks` as code; the rest of it may come from elsewhere."""
+    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(text))))
 
 
 def clock(at: float) -> str:
@@ -126,6 +134,13 @@ def clock(at: float) -> str:
 def style(_: Request) -> Response:
     """The one stylesheet."""
     return Response(files("ceus_models").joinpath("pages/console.css").read_bytes(), media_type="text/css")
+
+
+def turned(request: Request, count: int, size: int) -> tuple[int, int]:
+    """The page of a long list that is asked for, within those that there are, and their number. size: lines a page."""
+    pages = max(1, ceil(count / size))
+    asked = request.query_params.get("page", "1")
+    return min(max(1, int(asked) if asked.isascii() and asked.isdecimal() and len(asked) < 10 else 1), pages), pages
 
 
 def as_json(document: object) -> Response:

@@ -6,7 +6,7 @@ import collections
 import csv
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,6 +20,7 @@ from ceus_models.failures import ExpectedError
 from ceus_models.whole_files import write_whole
 from client.audit import Entry, entries
 from client.audit_check import Verdict, verify
+from client.audit_view import in_words
 from client.config import load_site
 
 app = typer.Typer(name="audit", help="The record of all that this site was asked and answered.", no_args_is_help=True)
@@ -55,7 +56,7 @@ def show_command(
         return
     table = Table(*_SHOWN, "what")
     for entry in shown:
-        table.add_row(*(escape(_cell(name, entry)) for name in _SHOWN), escape(_said(entry)))
+        table.add_row(*(escape(_cell(name, entry)) for name in _SHOWN), escape(in_words(entry)))
     out = Console(highlight=False)
     out.print(table)
     _print_verdict(_verdict(records))
@@ -109,24 +110,6 @@ def _print_verdict(verdict: Verdict) -> None:
 def _cell(name: str, entry: Entry) -> str:
     value = str(entry.get(name, ""))
     return value[:12] if name == "study" else value
-
-
-def _said(entry: Entry) -> str:
-    """What else matters of an entry, in a few words."""
-    groups: Mapping[str, Any] = entry.get("groups") or {}
-    if entry["kind"] == "answer":
-        norms = ", ".join(f"{name} ‖{group['norm']}‖" for name, group in groups.items())
-        return f"privacy {entry['privacy']}; {norms}"
-    if entry["kind"] == "task":
-        return ", ".join(entry["nets"] or entry["cohorts"])
-    if entry["kind"] == "policy":
-        return f"digest {entry['digest'][:12]}" + (f", {entry['faults']} faults" if entry["faults"] else "")
-    if entry["kind"] == "refusal":
-        return f"{entry['code']}: {entry['reason']}"
-    if entry["kind"] == "layout":
-        return f"names and shapes {entry['layout']}: {sum(map(len, groups.values()))} tensors"
-    rest = {name: value for name, value in entry.items() if name not in ("n", "at", "kind", "hash", "study")}
-    return ", ".join(f"{name} {value}" for name, value in rest.items())
 
 
 def _csv(copied: Iterator[Entry]) -> bytes:

@@ -21,6 +21,7 @@ from client.cache import sheets_of
 from client.check import CheckReport, check_site
 from client.check_page import write_page
 from client.config import SiteConfig, load_site
+from client.console import app as console_app
 from client.enrolment_commands import add_commands as add_enrolment
 from client.faults import Fault, FaultList, as_json, count_reasons
 from client.features import IndexReport, TooManySkippedError, index
@@ -142,6 +143,7 @@ add_net_commands(app)
 app.add_typer(serving_app)
 app.add_typer(standing_app)
 app.add_typer(audit_app)
+app.add_typer(console_app)
 
 
 def main() -> None:

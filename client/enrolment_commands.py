@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import pwd
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +14,7 @@ from ceus_models.certificates import WARN
 from ceus_models.enrolment import installed, now
 from ceus_models.failures import ExpectedError
 from ceus_models.wire import PROTOCOL
+from client.account import account
 from client.approval import approvals, approve, changes, check_reviewer, reviewers_wanted, want_reviewers, withdraw
 from client.audit import Audit
 from client.bundle_contents import PER_RUN, Contents, contents_of
@@ -82,7 +81,7 @@ def approve_command(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Show what is in a bundle and what changed since the last approval, then let it run."""
-    courier, out, by = courier_of(folder), _out(), _account()
+    courier, out, by = courier_of(folder), _out(), account()
     kit = enrolled(courier, now())
     contents = contents_of(_read(bundle))
     known = approvals(courier)
@@ -107,7 +106,7 @@ def disapprove_command(
 ) -> None:
     """Let an approved bundle run no longer; it takes effect with the next message."""
     gone = withdraw(courier_of(folder), sha256.lower())
-    _write_down(folder, "disapprove", gone.sha256, _account())
+    _write_down(folder, "disapprove", gone.sha256, account())
     _out().print(f"no longer approved: {gone.sha256}")
 
 
@@ -119,18 +118,8 @@ def reviewers_command(
     courier = courier_of(folder)
     if count is not None and count != reviewers_wanted(courier):
         want_reviewers(courier, count)
-        Audit(load_site(folder).records).append("approval", action="reviewers", wanted=count, by=_account())
+        Audit(load_site(folder).records).append("approval", action="reviewers", wanted=count, by=account())
     _out().print(f"{reviewers_wanted(courier)} must approve a bundle before it runs here")
-
-
-def _account() -> str:
-    """Whose hands these are: the account, behind sudo the one that called it. Names in the environment do not count."""
-    number = os.environ.get("SUDO_UID", "") if os.getuid() == 0 else ""
-    uid = int(number) if number.isdecimal() else os.getuid()
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:  # in a container an account may have no name
-        return str(uid)
 
 
 def _write_down(folder: Path, action: str, sha256: str, by: str) -> None:

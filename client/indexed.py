@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import TypeAdapter, ValidationError
@@ -14,6 +14,7 @@ from ceus_models.processing import Processing
 from client.cache import write_atomic
 from client.config import SiteConfig
 from client.ledger import digest_of_file
+from client.look import LOOK_FILE
 
 CACHE_VERSION = 3
 """Raised whenever the same files and settings would give another sample."""
@@ -42,6 +43,37 @@ def write_index(
         "skipped": skipped,
     }
     write_atomic(site.work / INDEX_FILE, json.dumps(document, indent=1, sort_keys=True).encode())
+
+
+@dataclass(frozen=True)
+class IndexCounts:
+    """The index for a person. made: seconds since 1970 · lesions: with a sample · skipped: lesions by reason · look:
+    lesions to be looked at · stale: why it must be made again, "" where it is good.
+    """
+
+    made: float
+    processing: str
+    lesions: int
+    skipped: Mapping[str, int]
+    look: int
+    stale: str
+
+
+def index_counts(site: SiteConfig) -> IndexCounts:
+    """Counts alone. Raises ExpectedError where there is no index that can be read."""
+    try:
+        stale = ""
+        read_index(site)
+    except ExpectedError as error:
+        stale = str(error)
+    try:
+        document = json.loads((site.work / INDEX_FILE).read_bytes())
+        look = json.loads((site.work / LOOK_FILE).read_bytes()) if (site.work / LOOK_FILE).exists() else []
+        made, lesions = (site.work / INDEX_FILE).stat().st_mtime, len(document["lesions"])
+        skipped = {str(reason): int(count) for reason, count in document["skipped"].items()}
+        return IndexCounts(made, str(document["processing"]), lesions, skipped, len(look), stale)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        raise ExpectedError(stale or "the index cannot be read; run `ceus-site index` again") from None
 
 
 def read_index(site: SiteConfig) -> Indexed:

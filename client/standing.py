@@ -6,13 +6,15 @@ import datetime
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 from ceus_models.failures import ExpectedError
 from ceus_models.whole_files import hand_over, write_whole
+from client.audit import Audit
 
 STANDING_FILE = "standing.json"
 EVERY_STUDY = "*"
@@ -82,6 +84,33 @@ def write_standing(records: Path, standing: Standing) -> None:
             f"{STANDING_FILE} cannot be written ({error.strerror}); nothing has changed: free disk space, or run the "
             "command as the user of the worker"
         ) from None
+
+
+Change = Literal["pause", "resume", "withdraw", "rejoin"]
+
+
+def change_standing(records: Path, kind: Change, by: str, study: str = "") -> Standing:
+    """Write the new standing and its entry; what closes the site holds even where the audit cannot be written.
+
+    by: the account · study: its digest or EVERY_STUDY, of withdraw and rejoin. Raises ExpectedError, also for an audit
+    that was changed or cannot be written.
+    """
+    audit, said = Audit(records), {"by": by, **({"study": study} if study else {})}
+    with standing_held(records):
+        before = read_standing(records)
+        changes: dict[Change, Callable[[], Standing]] = {
+            "pause": before.pause,
+            "resume": before.resume,
+            "withdraw": lambda: before.withdraw(study),
+            "rejoin": lambda: before.rejoin(study),
+        }
+        after = changes[kind]()
+        if kind in ("resume", "rejoin"):
+            audit.append(kind, **said)
+        write_standing(records, after)
+        if kind in ("pause", "withdraw"):
+            audit.append(kind, **said)
+    return after
 
 
 @contextmanager

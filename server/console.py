@@ -9,7 +9,6 @@ import hashlib
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from math import ceil
 from typing import Any
 
 from starlette.requests import Request
@@ -19,7 +18,7 @@ from starlette.types import ASGIApp
 
 from ceus_models.failures import ExpectedError
 from ceus_models.supervision import Told
-from ceus_models.web import LOOPBACK, STYLE, Guard, Pages, as_json, style
+from ceus_models.web import LOOPBACK, STYLE, Guard, Pages, as_json, style, turned
 from server import console_view as view
 from server.checkpoints import Store
 from server.federation import Federation, load_federation
@@ -110,7 +109,7 @@ class _Console:
 
     def rounds(self, request: Request) -> Response:
         rounds = self.looks.now()[0].rounds[::-1]
-        page, pages = _turned(request, len(rounds))
+        page, pages = turned(request, len(rounds), _ON_A_PAGE)
         shown = rounds[(page - 1) * _ON_A_PAGE : page * _ON_A_PAGE]
         return self._page(request, "rounds", "Rounds", rounds=shown, page=page, pages=pages)
 
@@ -125,7 +124,7 @@ class _Console:
         return self._page(request, "sites", "Sites", **known, again=_AGAIN_S)
 
     def record(self, request: Request) -> Response:
-        page, pages = _turned(request, leaf(self.home.run, 1, 0)[1])
+        page, pages = turned(request, leaf(self.home.run, 1, 0)[1], _ON_A_PAGE)
         rounds = self.looks.now()[0].rounds
         found = leaf(self.home.run, page, _ON_A_PAGE)[0]
         letters = [(number, letter, view.fate_of(letter, rounds)) for number, letter in found]
@@ -192,10 +191,3 @@ class _Console:
 
 def _may_see_all(request: Request) -> bool:
     return person_of(request).role == "coordinator"
-
-
-def _turned(request: Request, count: int) -> tuple[int, int]:
-    """The page that is asked for, within those that there are, and their number."""
-    pages = max(1, ceil(count / _ON_A_PAGE))
-    asked = request.query_params.get("page", "1")
-    return min(max(1, int(asked) if asked.isascii() and asked.isdecimal() and len(asked) < 10 else 1), pages), pages
