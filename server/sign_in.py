@@ -17,6 +17,7 @@ from server.people import Person, known, people
 
 _FIRST_S, _LONGEST_S, _FORGET_S = 0.5, 8.0, 600.0
 _TOGETHER = 2  # tokens that are hashed at once: 16 MB each
+_MOST_WAITING = 16  # so that wrong tokens never hold all connections
 _LONGEST = 256
 
 
@@ -29,6 +30,7 @@ class SignIn:
     pause: Callable[[float], Awaitable[None]] = asyncio.sleep
     clock: Callable[[], float] = time.monotonic
     _failed: dict[str, tuple[int, float]] = field(default_factory=dict, init=False)
+    _waiting: int = field(default=0, init=False)
     _turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_TOGETHER), init=False)
 
     async def __call__(self, request: Request) -> Response | None:
@@ -52,7 +54,13 @@ class SignIn:
         count = 1 if self.clock() - last > _FORGET_S else count + 1
         self._failed[named] = count, self.clock()
         self.told({"event": "refused", "who": named or "a name that nobody has", "failures": count})
-        await self.pause(min(_FIRST_S * 2.0 ** min(count - 1, 10), _LONGEST_S))
+        if self._waiting >= _MOST_WAITING:
+            return
+        self._waiting += 1
+        try:
+            await self.pause(min(_FIRST_S * 2.0 ** min(count - 1, 10), _LONGEST_S))
+        finally:
+            self._waiting -= 1
 
 
 def person_of(request: Request) -> Person:
