@@ -57,6 +57,7 @@ if [[ $what != wheels ]]; then save_images; fi
 if [[ $what != images ]]; then save_wheels; fi
 cp "$root"/docker/compose."$part"*.yaml "$root/docs/deployment.md" "$root/docs/operations.md" "$root/LICENSE" "$draft/"
 cp -r "$root/docker/systemd" "$draft/systemd"
+if [[ $part == coordinator ]]; then cp -r "$root/docker/grafana" "$draft/grafana"; fi
 install -m 0755 "$root/docker/offline-install.sh" "$draft/install.sh"
 sums=$(cd "$draft" && find . -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum)
 echo "$sums" >"$draft/SHA256SUMS"

@@ -15,7 +15,7 @@ KIT, INSTALL = DOCKER / "offline-kit.sh", DOCKER / "offline-install.sh"
 DOCKER_STUB = """#!/bin/bash
 # stands for docker: it knows one image, and writes down what it is given
 case "$1 $2" in
-  "image inspect") [[ $3 == "$KNOWN" ]] ;;
+  "image inspect") [[ $3 == $KNOWN ]] ;;
   "image save") echo "the layers of $3" ;;
   "image load") cat >"$LOADED" ;;
   *) exit 64 ;;
@@ -66,6 +66,13 @@ def test_a_kit_holds_images_files_and_their_sums(kit: Path) -> None:
     assert gzip.decompress((kit / "images" / "fedceus-site_0.1.0.tar.gz").read_bytes()) == (
         b"the layers of fedceus-site:0.1.0\n"
     )
+
+
+def test_a_coordinators_kit_has_the_console_and_its_dashboard(tmp_path: Path, machine: dict[str, str]) -> None:
+    made = run(KIT, "coordinator", tmp_path / "kit", "images", env={**machine, "KNOWN": "*"})
+    assert made.returncode == 0, made.stderr
+    for name in ("compose.coordinator.yaml", "compose.coordinator.console.yaml", "grafana/fedceus.json"):
+        assert (tmp_path / "kit" / name).is_file()
 
 
 def test_a_kit_is_installed_where_it_came_whole(kit: Path, machine: dict[str, str]) -> None:
