@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import re
@@ -12,6 +13,7 @@ import pytest
 from faulty_sites import BAD, PLAN
 from made_console import PATHS, ROLES, Desk, desk
 from made_federation import lab
+from starlette.requests import Request
 
 import server.people
 from ceus_models.web import HEADERS
@@ -19,6 +21,7 @@ from server.coordinator import Started
 from server.gauges import HELP
 from server.journal import Journal
 from server.people import add_person, remove_person
+from server.sign_in import SignIn
 
 SEEN = {
     "researcher": {"/", "/rounds", "/report", "/status.json", "/style.css"},
@@ -275,3 +278,25 @@ def test_a_study_that_has_not_begun_is_shown_too(tmp_path: Path) -> None:
         assert there.get(path).status == 200, path
     assert "No round has begun" in there.get("/").text
     assert "No round is finished yet" in there.get("/report").text
+
+
+def test_wrong_tokens_do_not_hold_every_connection(there: Desk) -> None:
+    held = asyncio.Event()
+
+    async def hold(_: float) -> None:
+        await held.wait()
+
+    gate = SignIn(there.made.home, lambda event: None, hold)
+    code = base64.b64encode(b"coordinator:wrong").decode()
+    scope = {"type": "http", "headers": [(b"authorization", f"Basic {code}".encode())]}
+
+    async def tried() -> tuple[int, int]:
+        tries = [asyncio.create_task(gate(Request(dict(scope)))) for _ in range(20)]  # type: ignore[arg-type]
+        await asyncio.wait(tries, timeout=5.0, return_when=asyncio.FIRST_COMPLETED)
+        while sum(task.done() for task in tries) < 4:
+            await asyncio.sleep(0.01)
+        early = sum(task.done() for task in tries)
+        held.set()
+        return early, len([answer for answer in await asyncio.gather(*tries) if answer is not None])
+
+    assert asyncio.run(tried()) == (4, 20)
