@@ -10,7 +10,9 @@ import errno
 import os
 import tempfile
 import weakref
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import SupportsIndex, overload
@@ -25,22 +27,24 @@ from client.recording import F64, U8, Box, ClipError
 _MOST_BYTES = 8 << 30
 """Of one pane: 20 minutes of 600 x 600 at 20 Hz. A small file of empty frames can ask for any room."""
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_KEPT = 2
+_KEPT_BYTES = 1 << 30
+"""A file whose pane is done with is written over by the next clip, since getting fresh pages costs more than filling
+them. So many of them are kept, and none that is larger."""
+_free: defaultdict[Path | None, list[int]] = defaultdict(list)
+"""Descriptors of files that nobody uses, by folder."""
 
 
 class Tape:
-    """Frames u8 (h w) of one pane on disk, in the order in which they came. Gone with the last reference to it.
+    """Frames u8 (h w) of one pane on disk, in the order in which they came. Not to be read after the last reference.
 
     means: the mean level of each frame, taken while it is at hand.
     """
 
     def __init__(self, rows: int, columns: int, folder: Path | None) -> None:
         """folder: where the file lies, None = the system's folder for temporary files."""
-        if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
-        # where the file system knows no nameless files, it has this name for a moment
-        with tempfile.TemporaryFile(prefix=DRAFT, dir=folder, buffering=0) as file:
-            self._file = os.dup(file.fileno())
-        weakref.finalize(self, os.close, self._file)
+        self._file = _nameless(folder)
+        weakref.finalize(self, _let_go, folder, self._file)
         self.rows, self.columns = rows, columns
         self.means: list[float] = []
 
@@ -95,6 +99,24 @@ class Tape:
         """Its frames so far, whole."""
         places = np.stack([np.zeros(self.frames, np.int64), np.arange(self.frames)], axis=1)
         return Frames((self,), places, (0, 0, self.columns, self.rows))
+
+
+def _nameless(folder: Path | None) -> int:
+    """A file of the folder that has no name: one that is free, else a new one."""
+    with suppress(IndexError):
+        return _free[folder].pop()
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+    # where the file system knows no nameless files, it has this name for a moment
+    with tempfile.TemporaryFile(prefix=DRAFT, dir=folder, buffering=0) as file:
+        return os.dup(file.fileno())
+
+
+def _let_go(folder: Path | None, file: int) -> None:
+    if len(_free[folder]) < _KEPT and os.fstat(file).st_size <= _KEPT_BYTES:
+        _free[folder].append(file)
+    else:
+        os.close(file)
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,6 +20,7 @@ from made_clips import write_dicom
 from made_frames import frames_of, tape_of
 from test_video import DUAL
 
+from client import frames as frames_module
 from client.clip import ClipError, open_clip
 from client.frames import Tape, chained
 
@@ -78,6 +79,26 @@ def test_a_full_disk_is_a_fault_with_a_remedy(monkeypatch: pytest.MonkeyPatch) -
     assert len(tape.all()) == 3
 
 
+def test_the_next_clip_is_written_over_the_last_one_and_shows_nothing_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = noise(6), noise(4)[:, ::2]
+    tape = Tape(*first.shape[1:], tmp_path)
+    for frame in first:
+        tape.add(frame)
+    del tape
+    gc.collect()
+    again = Tape(*second.shape[1:], tmp_path)
+    for frame in second:
+        again.add(frame)
+    assert opened_below(tmp_path) == 1
+    assert np.array_equal(np.stack(list(again.all())), second)
+    monkeypatch.setattr(frames_module, "_KEPT_BYTES", 1)
+    del again
+    gc.collect()
+    assert opened_below(tmp_path) == 0  # too large to be kept
+
+
 KILLED = """\
 import os, signal, sys, numpy as np
 from pathlib import Path
@@ -98,13 +119,13 @@ def opened_below(folder: Path) -> int:
 
 
 def test_nothing_stays_behind(tmp_path: Path) -> None:
-    """Neither a name while a tape is there, nor an open file after it, nor anything after `kill -9`."""
-    frames = Tape(10, 10, tmp_path / "work").all()
+    """Neither a name while a tape is there, nor more than two files after it, nor anything after `kill -9`."""
+    tapes = [Tape(10, 10, tmp_path / "work") for _ in range(5)]
     assert list((tmp_path / "work").iterdir()) == []
-    assert opened_below(tmp_path) == 1
-    del frames
+    assert opened_below(tmp_path) == 5
+    tapes.clear()
     gc.collect()
-    assert opened_below(tmp_path) == 0
+    assert opened_below(tmp_path) == 2
     done = subprocess.run([sys.executable, "-c", KILLED, tmp_path / "work"], check=False)
     assert done.returncode == -signal.SIGKILL
     assert list((tmp_path / "work").iterdir()) == []
