@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -116,14 +116,20 @@ def experiment_command(
             yield watcher
 
     entry = run_experiment(name, Request(out, plan, seed, workers, parsed(settings or []), watch, shown))
-    table = Table(*entry.columns, title=entry.title)
+    intervals = [place for place, name in enumerate(entry.columns) if name.split()[-1] == "low"]
+    table = Table(*_beside(entry.columns, intervals), title=entry.title)
     for row in entry.rows:
-        table.add_row(
-            *("–" if cell is None else f"{cell:.3f}" if isinstance(cell, float) else str(cell) for cell in row)
-        )
+        cells = ["–" if cell is None else f"{cell:.3f}" if isinstance(cell, float) else str(cell) for cell in row]
+        table.add_row(*(cell.replace("–\n– to –", "–") for cell in _beside(cells, intervals, "{}\n{} to {}")))
     console.print(table)
     console.print(entry.finding, soft_wrap=True)
     console.print(f"files: {folder_of(out, experiment_path(name).stem)}", soft_wrap=True)
+
+
+def _beside(cells: Sequence[str], intervals: Collection[int], form: str = "{}\n95 % interval") -> list[str]:
+    """A row with each value and its interval in one cell: a terminal is narrow. intervals: the places of `low`."""
+    kept = [place for place in range(len(cells)) if place not in intervals and place - 1 not in intervals]
+    return [form.format(*cells[place : place + 3]) if place + 1 in intervals else cells[place] for place in kept]
 
 
 @app.command("report")

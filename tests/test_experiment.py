@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from ceus_models.bundle import load_bundle
+from ceus_models.exits import exit_code
 from ceus_models.failures import ExpectedError
 from client.config import load_site, pseudonym
 from client.indexed import read_index
@@ -24,6 +25,7 @@ from server.checkpoints import Store
 from server.plan import load_plan
 from server.report.values import COHORT_TITLES
 from sim.arms import Request
+from sim.cli import app
 from sim.comparison import POOLED, arms_of
 from sim.entry import Entry
 from sim.experiment import run_experiment
@@ -131,9 +133,15 @@ def test_hospitals_of_another_plan_are_refused_and_kept(small: tuple[Path, Path]
     assert sorted(path.name for path in (run / "hospitals" / "site-01" / "clips").iterdir()) == before
 
 
-def test_four_models_are_those_of_the_results(small: tuple[Path, Path], tmp_path: Path) -> None:
+def test_four_models_are_those_of_the_results(
+    small: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     _, run = small
-    entry = run_experiment(file_of(tmp_path, "four", kind="models"), request(run))
+    name = file_of(tmp_path, "four", kind="models")
+    entry = run_experiment(name, request(run))
+    assert exit_code(app, ["experiment", name, "--out", str(run), "--seed", str(SEED)]) == 0
+    told = capsys.readouterr().out
+    assert all(f"{row[4]:.3f} to {row[5]:.3f}" in told for row in entry.rows if row[4] is not None)
     is_published(run, "four", entry)
     models = json.loads((run / "results.json").read_text())["cohorts"]["internal_test"]["models"]
     for row in entry.rows:
