@@ -22,6 +22,8 @@ NO_REASONS = {
     "day-first",
     "month-first",
     "alpha-fetoprotein",
+    "sec-fetch-site",
+    "same-origin",
 }
 """Words with a hyphen in client/ that are no reasons. A new one is listed here, a new reason in the catalogue."""
 
