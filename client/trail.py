@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ceus_models.identity import asked_id, content_id
-from ceus_models.state import State, norm
+from ceus_models.state import State, digest, norm
 from ceus_models.wire import Refusal, Task, Update
 from client.audit import Audit, AuditError, Entry, entries
 from client.audit_check import verify
@@ -47,8 +47,8 @@ class Trail:
 
     def asked(self, task: Task) -> None:
         """A task that the site begins to work on."""
-        digest, size = content_id(task)
-        self.audit.append("task", **_of(task), **_asked(task), digest=digest, bytes=size)
+        message, size = content_id(task)
+        self.audit.append("task", **_of(task), **_asked(task), digest=message, bytes=size)
 
     def told(self, task: Task | None, answer: Update | Refusal) -> None:
         """An answer, before it leaves.
@@ -59,12 +59,12 @@ class Trail:
         if isinstance(answer, Refusal):
             self.audit.append("refusal", **asked, code=answer.code, reason=answer.reason)
             return
-        digest, size = content_id(answer)
+        message, size = content_id(answer)
         layout = self._layout(answer.sums)
         self.audit.append(
             "answer",
             **asked,
-            digest=digest,
+            digest=message,
             bytes=size,
             weight=answer.weight,
             spent=answer.spent,
@@ -135,10 +135,11 @@ def _grouped(sums: State) -> Mapping[str, State]:
 
 
 def _measured(sums: State) -> dict[str, Any]:
-    """The size of a group, and the Euclidean norm of its floating sums but for weight and loss (#…)."""
+    """The size and SHA-256 of a group, and the Euclidean norm of its floating sums but for weight and loss (#…)."""
     length = norm({name: tensor for name, tensor in sums.items() if not name.startswith("#")})
     return {
         "tensors": len(sums),
         "bytes": sum(tensor.numel() * tensor.element_size() for tensor in sums.values()),
+        "digest": digest(sums),
         "norm": float(f"{length:.6g}") if math.isfinite(length) else str(length),
     }

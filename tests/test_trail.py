@@ -12,7 +12,7 @@ from toy_lesions import lesions, task, with_submodels
 
 from ceus_models.encoding import to_bytes
 from ceus_models.identity import asked_id, content_id
-from ceus_models.state import net_state, norm
+from ceus_models.state import digest, net_state, norm
 from ceus_models.wire import LocalRule, Refusal, Task, Update
 from client.audit import Audit, Entry, entries
 from client.audit_check import verify
@@ -59,6 +59,7 @@ def test_an_answer_is_measured_net_by_net_and_its_names_and_shapes_are_kept_once
     assert [entry["layout"] for entry in answers] == [layout["layout"]] * 3
     group = answers[0]["groups"]["disease/HCC"]
     assert group["norm"] == pytest.approx(norm(net_state(answer.sums, "disease/HCC")), rel=1e-5)
+    assert group["digest"] == digest({name.partition("|")[2]: tensor for name, tensor in answer.sums.items()})
     assert group["tensors"] == len(answer.sums) == len(layout["groups"]["disease/HCC"])
     assert group["bytes"] == sum(t.numel() * t.element_size() for t in answer.sums.values())
     for member, told in layout["groups"]["disease/HCC"].items():
