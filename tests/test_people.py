@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 import uvicorn
+from coordinator_commands import told
 from made_federation import NOW, Lab, lab
 
 import server.cli
@@ -23,13 +24,6 @@ from server.people import add_person, known, people
 @pytest.fixture
 def made(tmp_path: Path) -> Lab:
     return lab(tmp_path / "co")
-
-
-def told(capfd: pytest.CaptureFixture[str], *arguments: object, code: int = 0) -> str:
-    found = exit_code(server.cli.app, list(map(str, arguments)))
-    out, error = capfd.readouterr()
-    assert found == code, out + error
-    return " ".join((out + error).split())
 
 
 def test_a_token_is_told_once_and_only_its_salted_hash_is_kept(made: Lab) -> None:

@@ -9,12 +9,11 @@ import time
 from pathlib import Path
 
 import pytest
+from coordinator_commands import told
 from faulty_sites import PLAN, Post, link_of
 from killed_coordinator import tiny
 from made_federation import Lab, lab
 
-import server.cli
-from ceus_models.exits import exit_code
 from server import locks
 from server.checkpoints import Store
 from server.coordinator import Event, Finished, run
@@ -30,13 +29,6 @@ from server.rounds import Rounds
 @pytest.fixture
 def made(tmp_path: Path) -> Lab:
     return lab(tmp_path / "co")
-
-
-def told(capfd: pytest.CaptureFixture[str], *arguments: object, code: int = 0) -> str:
-    found = exit_code(server.cli.app, list(map(str, arguments)))
-    out, error = capfd.readouterr()
-    assert found == code, out + error
-    return " ".join((out + error).split())
 
 
 def test_without_the_daemon_every_command_says_how_to_start_it(made: Lab, capfd: pytest.CaptureFixture[str]) -> None:
