@@ -14,9 +14,9 @@ import time
 from pathlib import Path
 
 from benchmarks.measuring import arguments, in_turn, publish, quiet
-from ceus_models.taxonomy import SUBMODELS
-from client.audit import HEAD_FILE, LOG_FILE, Audit, Head, hash_of, line_of
-from client.audit_check import verify
+from ceus_models.study.taxonomy import SUBMODELS
+from client.worker.audit.log import HEAD_FILE, LOG_FILE, Audit, Head, hash_of, line_of
+from client.worker.audit.verify import verify
 
 NEAR = 100
 

@@ -10,18 +10,18 @@ import numpy as np
 import torch
 
 from benchmarks.federation import COHORT, SEED, recipe_for
-from ceus_models.identity import asked_id
-from ceus_models.nets import initial_state
-from ceus_models.processing import Processing
-from ceus_models.sample import Sample
-from ceus_models.seeds import seed_of
-from ceus_models.state import digest, prefixed
-from ceus_models.taxonomy import BIOMARKERS, LESION_TYPES, SUBMODELS
-from ceus_models.wire import Architecture, LocalRule, Refusal, Task, Update
-from client.policy import Policy
-from client.site import Site
-from server.plan import Plan
-from server.train_stage import Train
+from ceus_models.nets.factory import initial_state
+from ceus_models.protocol.message_ids import asked_id
+from ceus_models.protocol.messages import Architecture, LocalRule, Refusal, Task, Update
+from ceus_models.protocol.state import digest, prefixed
+from ceus_models.runtime.seeds import seed_of
+from ceus_models.study.processing import Processing
+from ceus_models.study.sample import Sample
+from ceus_models.study.taxonomy import BIOMARKERS, LESION_TYPES, SUBMODELS
+from client.policy.policy import Policy
+from client.worker.site.site import Site
+from server.study.plan import Plan
+from server.study.train_stage import Train
 
 Case = Literal["link", "tiny", "large"]
 SITES = {"link": 52, "tiny": 52, "large": 36}

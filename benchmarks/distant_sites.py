@@ -26,22 +26,27 @@ from benchmarks.clients import LITTLE, SMALL
 from benchmarks.distant_grid import SHARES, Clock, DistantGrid, sites_of
 from benchmarks.federation import COHORT, SEED, Unsaved, recipe_for
 from benchmarks.measuring import arguments, publish, quiet
-from ceus_models.encoding import encode
-from ceus_models.nets import initial_state
-from ceus_models.state import prefixed
-from ceus_models.taxonomy import SUBMODELS
-from ceus_models.wire import Architecture, LocalRule, Task
-from server.coordinator import Event, Finished, run
-from server.delivery import RHYTHM, PostLink
-from server.link import FlowerPost
-from server.participation import Quorum, Record
-from server.plan import Plan, load_plan
-from server.progress import Progress
-from server.train_stage import Train
+from ceus_models.nets.factory import initial_state
+from ceus_models.protocol.encoding import encode
+from ceus_models.protocol.messages import Architecture, LocalRule, Task
+from ceus_models.protocol.state import prefixed
+from ceus_models.study.taxonomy import SUBMODELS
+from server.rounds.coordinator import Event, Finished, run
+from server.study.participation import Quorum, Record
+from server.study.plan import Plan, load_plan
+from server.study.progress import Progress
+from server.study.train_stage import Train
+from server.transport.delivery import RHYTHM, PostLink
+from server.transport.flower_link import FlowerPost
 
 NET = "disease/HCC"
 MIDDLE = Architecture(spatial_depth=18, temporal_depth=18, width=32, hidden=32)
-_CLOCKED = ("server.delivery.time", "server.seats.time", "server.link.time", "server.coordinator.time")
+_CLOCKED = (
+    "server.transport.delivery.time",
+    "server.transport.node_registry.time",
+    "server.transport.flower_link.time",
+    "server.rounds.coordinator.time",
+)
 
 
 @dataclass

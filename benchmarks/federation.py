@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ceus_models.state import State
-from ceus_models.wire import Normaliser, Recipe
-from server.checkpoints import Store
-from server.coordinator import Event, Finished, run
-from server.exchange import Link
-from server.plan import Plan
-from server.progress import Progress
+from ceus_models.protocol.messages import Normaliser, Recipe
+from ceus_models.protocol.state import State
+from server.rounds.checkpoints import Store
+from server.rounds.coordinator import Event, Finished, run
+from server.rounds.round import Link
+from server.study.plan import Plan
+from server.study.progress import Progress
 
 COHORT = "training_a"
 SEED = 1

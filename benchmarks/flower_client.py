@@ -15,8 +15,8 @@ from flwr.clientapp import ClientApp
 
 from benchmarks.clients import NET, Nudging, Opener, names_of, task_of
 from benchmarks.measuring import quiet
-from ceus_models.wire import Task, Update
-from client.site import Site
+from ceus_models.protocol.messages import Task, Update
+from client.worker.site.site import Site
 
 CASE = os.environ.get("FEDCEUS_BENCH_CASE", "link")
 FOLDER = Path(os.environ.get("FEDCEUS_BENCH_FOLDER", "."))

@@ -14,10 +14,10 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.decoding import decode
-from ceus_models.processing import Processing
-from client.config import load_site
-from client.crew import Lost, each
-from client.features import index
+from ceus_models.study.processing import Processing
+from client.data.dataset.index import index
+from client.data.dataset.worker_pool import Lost, each
+from client.data.forms.site_config import load_site
 
 INDEX = "index"
 

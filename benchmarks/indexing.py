@@ -20,7 +20,7 @@ from benchmarks.decoding import decoders
 from benchmarks.indexed import INDEX
 from benchmarks.measuring import Times, arguments, busy_ratio, publish, quiet, ratio
 from benchmarks.processing import COLUMNS, RATE_HZ, ROWS, made
-from client.columns import EXAM_COLUMNS
+from client.data.forms.columns import EXAM_COLUMNS
 
 LIMIT_MB = 1024
 

@@ -29,11 +29,11 @@ import psutil
 from benchmarks.clients import LESIONS, NET, SITES, Case, Opener, names_of, plan_of, task_of
 from benchmarks.federation import COHORT, recipe_for, rounds
 from benchmarks.measuring import Peak, Times, arguments, publish, quiet, ratio
-from ceus_models.nets import initial_state
-from ceus_models.process_tree import end
-from ceus_models.taxonomy import SUBMODELS
-from ceus_models.wire import Task, Update
-from sim.engine import MemoryLink
+from ceus_models.nets.factory import initial_state
+from ceus_models.protocol.messages import Task, Update
+from ceus_models.runtime.process_tree import end
+from ceus_models.study.taxonomy import SUBMODELS
+from sim.engine.memory_link import MemoryLink
 
 WORKERS = 2
 LIMIT_S = 1800

@@ -9,21 +9,21 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.clients import lesion
-from ceus_models.processing import Processing
-from ceus_models.seeds import seed_of
-from ceus_models.state import digest
-from ceus_models.taxonomy import CLINICAL, LESION_TYPES
-from ceus_models.wire import Task
-from client.cache import cache_of, write_sample
-from client.config import load_site
-from client.indexed import write_index
-from client.ledger import digest_of_file
-from client.opening import open_site
-from client.site import Site
-from server.checkpoints import Store
-from server.coordinator import run
-from server.exchange import Answer
-from server.plan import Plan
+from ceus_models.protocol.messages import Task
+from ceus_models.protocol.state import digest
+from ceus_models.runtime.seeds import seed_of
+from ceus_models.study.processing import Processing
+from ceus_models.study.taxonomy import CLINICAL, LESION_TYPES
+from client.data.dataset.cache import cache_of, write_sample
+from client.data.dataset.file_digests import digest_of_file
+from client.data.dataset.index_file import write_index
+from client.data.forms.site_config import load_site
+from client.worker.site.open_site import open_site
+from client.worker.site.site import Site
+from server.rounds.checkpoints import Store
+from server.rounds.coordinator import run
+from server.rounds.round import Answer
+from server.study.plan import Plan
 
 _WITHOUT_OT = ("training_a", "validation")
 

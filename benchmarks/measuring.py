@@ -19,7 +19,7 @@ import cv2
 import psutil
 import torch
 
-from sim.meter import held_mb
+from sim.runs.meter import held_mb
 
 
 @dataclass

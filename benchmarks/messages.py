@@ -24,8 +24,8 @@ import psutil
 from benchmarks.faults import tiny_federation, tiny_plan
 from benchmarks.measuring import Times, arguments, publish, quiet, ratio
 from benchmarks.real_federation import BIN, ENVIRONMENT, ROOT, ports, wait
-from ceus_models.process_tree import Fleet
-from server.link import Control, bundle
+from ceus_models.runtime.process_tree import Fleet
+from server.transport.flower_link import Control, bundle
 
 LIMIT_S = 900.0
 _FLOWER = {
@@ -77,7 +77,9 @@ def stock(scratch: Path, rounds: int, sites: int) -> tuple[Times, float]:
 def stock_bundle() -> bytes:
     """Our bundle's settings with another app behind them, which is found where this file is."""
     with zipfile.ZipFile(io.BytesIO(bundle("benchmarks.stock_app:server_app"))) as archive:
-        settings = archive.read("pyproject.toml").replace(b"client.app:app", b"benchmarks.stock_app:client_app")
+        settings = archive.read("pyproject.toml").replace(
+            b"client.courier.client_app:app", b"benchmarks.stock_app:client_app"
+        )
     listing = f"pyproject.toml,{hashlib.sha256(settings).hexdigest()},{len(settings) * 8}".encode()
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w") as archive:

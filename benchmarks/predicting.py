@@ -18,19 +18,19 @@ import torch
 
 from benchmarks.measuring import Times, arguments, busy_ratio, in_turn, publish, ratio
 from benchmarks.processing import made, row_of
-from ceus_models.bundle import Bundle, load_bundle, save_bundle
-from ceus_models.nets import initial_state, loaded
-from ceus_models.processing import Processing, load_processing
-from ceus_models.taxonomy import CLINICAL, CLINICAL_NAMES, FUSION_NETS, SUBMODELS
-from ceus_models.two_stream import prepare as tensors_of
-from ceus_models.wire import Architecture, Normaliser, Recipe
-from client.config import SiteConfig, load_site
-from client.manifest import read_manifest
-from client.predicting import answer, read_lesions
-from client.prediction import Lesion
-from client.rows import Row
-from server.plan import load_plan
-from sim.prepare import prepare, simulation_of
+from ceus_models.bundle.model_bundle import Bundle, load_bundle, save_bundle
+from ceus_models.nets.factory import initial_state, loaded
+from ceus_models.nets.two_stream import prepare as tensors_of
+from ceus_models.protocol.messages import Architecture, Normaliser, Recipe
+from ceus_models.study.processing import Processing, load_processing
+from ceus_models.study.taxonomy import CLINICAL, CLINICAL_NAMES, FUSION_NETS, SUBMODELS
+from client.data.forms.site_config import SiteConfig, load_site
+from client.data.table.manifest import read_manifest
+from client.data.table.rows import Row
+from client.predict.predict_folder import answer, read_lesions
+from client.predict.prediction import Lesion
+from server.study.plan import load_plan
+from sim.hospital.prepare import prepare, simulation_of
 
 PLAN = Path(__file__).parent.parent / "configs" / "plan.demo.yaml"
 CORES = 2

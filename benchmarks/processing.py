@@ -22,12 +22,12 @@ import numpy.typing as npt
 
 from benchmarks.decoding import decoders
 from benchmarks.measuring import arguments, busy_ratio, in_turn, publish, quiet, ratio
-from ceus_models.processing import Processing
-from client.config import load_site
-from client.pipeline import sample_of
-from client.rows import ClipSpec, OutlineSpec, Row
-from sim.recording import Geometry, Identity, write_dicom, write_video
-from sim.scanner import MAKERS, TINTS, Layout
+from ceus_models.study.processing import Processing
+from client.data.analysis.pipeline import sample_of
+from client.data.forms.site_config import load_site
+from client.data.table.rows import ClipSpec, OutlineSpec, Row
+from sim.hospital.screens import MAKERS, TINTS, Layout
+from sim.hospital.writers import Geometry, Identity, write_dicom, write_video
 
 U8 = npt.NDArray[np.uint8]
 ROWS, COLUMNS, TOP, RATE_HZ = 600, 800, 80, 20.0

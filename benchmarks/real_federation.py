@@ -18,15 +18,15 @@ from typing import Any
 
 import psutil
 
-import client.cli
-import server.cli
-from ceus_models.exits import exit_code
-from ceus_models.process_tree import Fleet
+import client.cli.main
+import server.cli.main
+from ceus_models.runtime.exit_codes import exit_code
+from ceus_models.runtime.process_tree import Fleet
 
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
-_APPS = {"ceus-coordinator": server.cli.app, "ceus-site": client.cli.app}
+_APPS = {"ceus-coordinator": server.cli.main.app, "ceus-site": client.cli.main.app}
 ENVIRONMENT = {
     **os.environ,
     "PYTHONPATH": str(ROOT),
@@ -74,14 +74,14 @@ def wait(ready: Callable[[], object], seconds: float, what: str) -> None:
 
 COORDINATOR = "coordinator"
 _SIGNS = {
-    "server.superlink": "SuperLink",
+    "server.transport.superlink": "SuperLink",
     "flower-superexec": "SuperExec",
     "ceus-coordinator up": "up",
     "nginx": "front door",
-    "client.serving": "serve",
-    "client.worker": "worker",
-    "client.node": "node",
-    "client.runner": "runner",
+    "client.service.service": "serve",
+    "client.worker.process": "worker",
+    "client.courier.supernode": "node",
+    "client.courier.runner": "runner",
 }
 
 

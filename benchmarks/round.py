@@ -23,18 +23,18 @@ from torch import Tensor, nn
 from benchmarks.clients import lesion
 from benchmarks.federation import SEED, recipe_for, rounds
 from benchmarks.measuring import arguments, busy_ratio, in_turn, publish, quiet, ratio
-from ceus_models.nets import initial_state
-from ceus_models.processing import Processing
-from ceus_models.seeds import seed_of
-from ceus_models.taxonomy import SUBMODELS
-from ceus_models.two_stream import TwoStream
-from client.policy import Policy
-from client.site import Site
-from client.training import labelled
-from server.plan import Plan, load_plan
-from server.stages import Stage
-from server.train_stage import Train
-from sim.engine import InlineLink, MemoryLink
+from ceus_models.nets.factory import initial_state
+from ceus_models.nets.two_stream import TwoStream
+from ceus_models.runtime.seeds import seed_of
+from ceus_models.study.processing import Processing
+from ceus_models.study.taxonomy import SUBMODELS
+from client.policy.policy import Policy
+from client.worker.site.site import Site
+from client.worker.tasks.training import labelled
+from server.study.plan import Plan, load_plan
+from server.study.stages import Stage
+from server.study.train_stage import Train
+from sim.engine.memory_link import InlineLink, MemoryLink
 
 DEMO = Path(__file__).parent.parent / "configs" / "plan.demo.yaml"
 

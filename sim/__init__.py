@@ -1,0 +1,1 @@
+"""The 52-center study replayed on phantom hospitals."""

@@ -23,25 +23,25 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from ceus_models.exits import run_cli
-from ceus_models.taxonomy import LESION_TYPES
-from client.progress import shown
-from server.boards import BoardName, Follower, following
-from server.coordinator import Answered, Event, Finished, Started
-from server.plan import load_plan
-from server.publishing import BUNDLE, REPORT, RESULTS
-from server.report.table import print_results
-from sim.arms import Request
-from sim.census import summary
-from sim.centers import split
-from sim.comparison import compare
-from sim.entry import Cell, folder_of
-from sim.experiment import run_experiment
-from sim.experiment_file import experiment_path
-from sim.experiments import Settings, Watcher, publish, read_results, run_study
-from sim.overrides import parsed
-from sim.patients import draw_cases
-from sim.prepare import HOSPITALS, Prepared, simulation_of
+from ceus_models.runtime.exit_codes import run_cli
+from ceus_models.runtime.progress_bar import shown
+from ceus_models.study.taxonomy import LESION_TYPES
+from server.report.publish import BUNDLE, REPORT, RESULTS
+from server.report.terminal_table import print_results
+from server.rounds.coordinator import Answered, Event, Finished, Started
+from server.rounds.trackers import BoardName, Follower, following
+from server.study.plan import load_plan
+from sim.experiments.arms import Request
+from sim.experiments.entry import Cell, folder_of
+from sim.experiments.experiment import run_experiment
+from sim.experiments.experiment_file import experiment_path
+from sim.experiments.overrides import parsed
+from sim.hospital.prepare import HOSPITALS, Prepared, simulation_of
+from sim.patients.centers import split
+from sim.patients.patients import draw_cases
+from sim.patients.table_one import summary
+from sim.runs.baselines import compare
+from sim.runs.run import Settings, Watcher, publish, read_results, run_study
 
 app = typer.Typer(
     name="ceus-sim",

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[1]
 PACKAGES = ("ceus_models", "client", "server", "sim")
 MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+FOLDERS = sorted({path.parent for path in MODULES})
 NO_NAMES = {"utils", "helpers", "common", "misc", "base", "manager"}
 BLOCKS = (ast.If, ast.For, ast.While, ast.With, ast.Try, ast.AsyncFor, ast.AsyncWith, ast.Match)
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
@@ -88,7 +89,16 @@ def test_gates_see_what_they_forbid() -> None:
     assert len(MODULES) > 20
 
 
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda p: str(p.relative_to(ROOT)))
+def test_a_folder_fits_on_a_page(folder: Path) -> None:
+    inside = [path for path in folder.iterdir() if path.name not in ("__init__.py", "__pycache__")]
+    modules = [path.name for path in inside if path.suffix == ".py"]
+    folders = [path.name for path in inside if (path / "__init__.py").exists()]
+    assert len(modules) <= 15, f"{len(modules)} modules, 15 allowed: give some of them a folder of their own"
+    assert len(folders) <= 10, f"{len(folders)} folders, 10 allowed: gather some of them"
+    assert (folder / "__init__.py").exists(), "an __init__.py says in one sentence what the folder holds"
+
+
 def test_every_module_has_a_docstring() -> None:
-    written = (path for path in MODULES if path.stem != "__init__")
-    bare = [path.name for path in written if not ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))]
+    bare = [path.name for path in MODULES if not ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))]
     assert not bare, bare

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from server.report.markup import Html, escaped
+from server.report.html import Html, escaped
 from server.report.values import SMALL_SUPPORT, Estimate
 
 DASH = "\N{EN DASH}"

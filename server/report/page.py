@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from server.report import provenance, sections
-from server.report.cohort_section import cohorts
-from server.report.comparison_section import comparison
-from server.report.error_section import misdiagnoses
-from server.report.experiment_section import experiments
-from server.report.markup import Html, escaped, joined, paragraph
-from server.report.module_section import modules
-from server.report.privacy_section import privacy
-from server.report.reader_section import readers
+from server.report.html import Html, escaped, joined, paragraph
+from server.report.sections import headline as sections
+from server.report.sections import provenance
+from server.report.sections.cohorts import cohorts
+from server.report.sections.comparison import comparison
+from server.report.sections.experiments import experiments
+from server.report.sections.misdiagnoses import misdiagnoses
+from server.report.sections.modules import modules
+from server.report.sections.privacy import privacy
+from server.report.sections.readers import readers
+from server.report.sections.subgroups import subgroups
+from server.report.sections.test_sets import test_sets
 from server.report.stylesheet import CSS
-from server.report.subgroup_section import subgroups
-from server.report.test_set_section import test_sets
 from server.report.values import Results, at, is_simulated
 
 RESEARCH = "For research only. fedceus is not a medical device and must not guide the care of a patient."

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ceus_models.taxonomy import COHORTS, FUSION_MODELS, FUSION_NETS, STRATEGY_A, STRATEGY_B, TEST_COHORTS
+from ceus_models.study.taxonomy import COHORTS, FUSION_MODELS, FUSION_NETS, STRATEGY_A, STRATEGY_B, TEST_COHORTS
 
 Results = Mapping[str, Any]
 """A parsed results.json."""

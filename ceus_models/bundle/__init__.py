@@ -1,0 +1,1 @@
+"""Everything needed to predict, as one folder."""

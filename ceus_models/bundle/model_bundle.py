@@ -1,0 +1,244 @@
+"""Everything needed to predict, as a folder: the nets, how to feed them, what the study found, and a model card.
+
+SHA256SUMS names the digest of every file, so a bundle that was cut short, mixed or edited does not open, and what is
+wrong is named. Neither Flower nor the study's coordinator is needed to read it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from annotated_types import Gt, Lt
+from pydantic import TypeAdapter, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from ceus_models.bundle.checksums import SEAL_FILE, BrokenSeal, seal, sealed
+from ceus_models.bundle.model_card import model_card
+from ceus_models.metrics.ood import Typical
+from ceus_models.nets.factory import CPU, Answers, Loaded, answers, loaded, measure_statistics, probabilities
+from ceus_models.nets.fusion import fusion_inputs
+from ceus_models.protocol.messages import Recipe
+from ceus_models.protocol.state import State, digest, net_state, prefixed
+from ceus_models.runtime.atomic_files import PUBLIC
+from ceus_models.runtime.errors import ExpectedError
+from ceus_models.study.processing import Processing
+from ceus_models.study.sample import Sample
+from ceus_models.study.taxonomy import BIOMARKERS, CLINICAL, FUSION_NETS, LESION_TYPES, NETS, SUBMODELS
+
+FORMAT = 2
+NETS_FILE = "nets.safetensors"
+ABOUT_FILE = "bundle.json"
+STUDY_FILE = "study.json"
+CARD_FILE = "MODEL_CARD.md"
+FILES = (NETS_FILE, ABOUT_FILE, STUDY_FILE, CARD_FILE)
+_RECIPE = TypeAdapter(Recipe)
+_PROCESSING = TypeAdapter(Processing)
+_TYPICAL = TypeAdapter(Typical)
+_THRESHOLDS = TypeAdapter(dict[str, Annotated[float, Gt(0), Lt(1)]])
+EVEN: Mapping[str, float] = dict.fromkeys(SUBMODELS, 0.5)
+"""The study's evaluation counts a binary net's yes from one half on (client.worker.tasks.score_counts)."""
+TAXONOMY = {
+    "lesion_types": list(LESION_TYPES),
+    "biomarkers": list(BIOMARKERS),
+    "clinical": [[variable.name, variable.unit, variable.transform] for variable in CLINICAL],
+}
+"""What the places of inputs and outputs mean; a bundle of another taxonomy would be read wrongly."""
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """nets: parameters by net · plan: digest of the study's plan · provenance: who made it of what, as JSON values ·
+    thresholds: probability from which a binary net says yes · typical: the training statistics, None where the study
+    has none · study: the plan, what was found, who took part and the privacy spent, as JSON values · fingerprint:
+    digest of the saved files' list, "" for a bundle that was not read from a folder.
+    """
+
+    nets: Mapping[str, State]
+    recipe: Recipe
+    processing: Processing
+    plan: str
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    device: torch.device = CPU
+    thresholds: Mapping[str, float] = field(default_factory=lambda: EVEN)
+    typical: Typical | None = None
+    study: Mapping[str, Any] = field(default_factory=dict)
+    fingerprint: str = ""
+
+    def submodels(self, samples: Sequence[Sample]) -> npt.NDArray[np.float32]:
+        """(n 9) probabilities of the sub-models, in the order of SUBMODELS."""
+        return np.concatenate([self.ask(net, samples).final for net in SUBMODELS], axis=1).astype(np.float32)
+
+    def predict(self, samples: Sequence[Sample], net: str = "fusion/DCB") -> npt.NDArray[np.float64]:
+        """(n k) probabilities of one net: six types for a fusion net, five for strategy A, one for a binary net.
+
+        Raises ExpectedError for a net that the bundle lacks.
+        """
+        if net not in FUSION_NETS:
+            return self.ask(net, samples).final
+        return self.fuse(net, self.submodels(samples), samples)
+
+    def ask(self, net: str, samples: Sequence[Sample]) -> Answers:
+        """What a two-stream net and its branches say. Raises ExpectedError for a net that the bundle lacks."""
+        return answers(self.module(net, samples).module, samples, self.recipe)
+
+    def fuse(
+        self, net: str, probabilities_of_submodels: npt.NDArray[np.float32], samples: Sequence[Sample]
+    ) -> npt.NDArray[np.float64]:
+        """(n 6) of a fusion net over what the sub-models (n 9) said. Raises ExpectedError as `predict`."""
+        features = fusion_inputs(net, probabilities_of_submodels, samples, self.recipe).to(self.device)
+        module = self.fusion(net)  # made within, its tensors could never be filled again
+        with torch.inference_mode():
+            return probabilities(module(features))
+
+    def fusion(self, net: str) -> nn.Module:
+        """A fusion net; valid until the next net is asked for in this thread."""
+        return loaded(net, self.recipe, self._state(net), None, self.device).module
+
+    def module(self, net: str, samples: Sequence[Sample]) -> Loaded:
+        """A two-stream net, ready for these lesions; valid until the next one is asked for in this thread."""
+        kept = loaded(net, self.recipe, self._state(net), None, self.device)
+        if kept.local:  # local statistics never left the sites, so these lesions must tell
+            measure_statistics(kept.module, samples, self.recipe)
+        return kept
+
+    def _state(self, net: str) -> State:
+        if net not in self.nets:
+            raise ExpectedError(f"the bundle has no net {net}; it has {', '.join(sorted(self.nets))}")
+        return self.nets[net]
+
+
+def save_bundle(bundle: Bundle, folder: Path) -> None:
+    """Write the folder; it appears whole or not at all, and replaces an older bundle of that name.
+
+    Raises ExpectedError when something else than a bundle is in its place.
+    """
+    if folder.exists() and not (folder / ABOUT_FILE).is_file():
+        raise ExpectedError(f"{folder} exists and is no bundle; choose another folder")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        tensors = {n: t for net, state in bundle.nets.items() for n, t in prefixed(state, f"{net}|").items()}
+        save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, part / NETS_FILE)
+        about, study = _about(bundle), dict(bundle.study)
+        for name, content in ((ABOUT_FILE, about), (STUDY_FILE, study)):
+            text = json.dumps(content, indent=2, sort_keys=True, allow_nan=False)
+            (part / name).write_text(text + "\n", encoding="utf-8")
+        (part / CARD_FILE).write_text(model_card(about, study), encoding="utf-8")
+        seal(part, FILES)
+        for path in part.iterdir():
+            path.chmod(PUBLIC)
+        part.chmod(0o755)
+        if folder.exists():
+            old = part.with_name(part.name + "-old")
+            folder.replace(old)
+            part.replace(folder)
+            shutil.rmtree(old)
+        else:
+            part.replace(folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def load_bundle(folder: Path, device: torch.device = CPU) -> Bundle:
+    """The bundle in a folder, ready to predict.
+
+    Raises ExpectedError for another format or taxonomy, and for settings that are not of this version; BrokenSeal for
+    files that are not those that were saved, by name, and the first broken net.
+    """
+    fingerprint = _whole(folder)
+    about = _read_about(folder)
+    try:
+        recipe = _RECIPE.validate_python(about["recipe"])
+        processing = _PROCESSING.validate_python(about["processing"])
+        digests, plan, provenance = dict(about["nets"]), str(about["plan"]), dict(about["provenance"])
+        thresholds = _THRESHOLDS.validate_python(about["thresholds"])
+        typical = None if about["typical"] is None else _TYPICAL.validate_python(about["typical"])
+        study = dict(json.loads((folder / STUDY_FILE).read_bytes()))
+    except (KeyError, TypeError, ValueError, ValidationError) as error:
+        what = type(error).__name__
+        raise ExpectedError(f"{folder / ABOUT_FILE} is not complete ({what}); export the bundle again") from None
+    if processing.digest() != about.get("processing_digest"):
+        raise ExpectedError(f"{folder} was trained on lesions that this version processes otherwise: export it again")
+    nets = _read_nets(folder, digests)
+    return Bundle(
+        nets, recipe, processing, plan, provenance, device, thresholds, typical, study=study, fingerprint=fingerprint
+    )
+
+
+def _about(bundle: Bundle) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "taxonomy": TAXONOMY,
+        "recipe": _RECIPE.dump_python(bundle.recipe, mode="json"),
+        "processing": dataclasses.asdict(bundle.processing),
+        "processing_digest": bundle.processing.digest(),
+        "plan": bundle.plan,
+        "provenance": dict(bundle.provenance),
+        "nets": {net: digest(state) for net, state in bundle.nets.items()},
+        "thresholds": dict(bundle.thresholds),
+        "typical": None if bundle.typical is None else _TYPICAL.dump_python(bundle.typical, mode="json"),
+    }
+
+
+def _whole(folder: Path) -> str:
+    """The fingerprint of an unaltered folder. Raises ExpectedError."""
+    if not folder.is_dir():
+        raise ExpectedError(f"{folder} is no folder; name the folder of a bundle")
+    try:
+        return sealed(folder, FILES)
+    except BrokenSeal as error:
+        if not (folder / SEAL_FILE).exists():  # format 1 had none
+            _read_about(folder)
+        odd = _broken_net(folder) if error.files == (NETS_FILE,) else ""
+        raise BrokenSeal(f"{error}{odd}", error.files) from None
+
+
+def _broken_net(folder: Path) -> str:
+    """Which nets differ, where the tensors can still be read."""
+    try:
+        digests, tensors = json.loads((folder / ABOUT_FILE).read_bytes())["nets"], load_file(folder / NETS_FILE)
+    except (OSError, SafetensorError, ValueError):
+        return ""
+    return "".join(
+        f"; net {net} is not the one that was saved"
+        for net, saved in digests.items()
+        if digest(net_state(tensors, net)) != saved
+    )
+
+
+def _read_about(folder: Path) -> dict[str, Any]:
+    path = folder / ABOUT_FILE
+    try:
+        about = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise ExpectedError(f"{path} is missing or no JSON: {folder} is no bundle") from None
+    found = about.get("format") if isinstance(about, dict) else None
+    if found != FORMAT:
+        raise ExpectedError(f"{folder} has bundle format {found}, this version opens {FORMAT}: export it again")
+    if about.get("taxonomy") != TAXONOMY:
+        raise ExpectedError(f"{folder} was made for other lesion types, biomarkers or clinical variables")
+    return dict(about)
+
+
+def _read_nets(folder: Path, digests: Mapping[str, str]) -> dict[str, State]:
+    path = folder / NETS_FILE
+    try:
+        tensors = load_file(path)
+    except (OSError, SafetensorError):
+        raise ExpectedError(f"{path} is missing or damaged; copy the bundle again") from None
+    found = {name.split("|", 1)[0] for name in tensors}
+    if odd := sorted(found ^ digests.keys()) or sorted(found - set(NETS)):
+        raise ExpectedError(f"{path} and {ABOUT_FILE} disagree on net {odd[0]}; copy the bundle again")
+    return {net: net_state(tensors, net) for net in sorted(found)}

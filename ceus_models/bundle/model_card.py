@@ -1,0 +1,203 @@
+"""The model card of a bundle: what it is, what it was trained on, how well it does, who took part; as Markdown.
+
+Everything in it is made from what the bundle holds, so that card and bundle cannot disagree. A study's results are read
+as they are: what they do not hold is not on the card.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from ceus_models.study.taxonomy import COHORTS, FUSION_NETS
+
+RESEARCH = "For research only. fedceus is not a medical device, and must not guide the care of a patient."
+_SHOWN = (
+    "accuracy",
+    "macro_auc",
+    "macro_specificity",
+    "macro_recall",
+    "macro_precision",
+    "macro_npv",
+    "macro_f1",
+    "auc",
+    "sensitivity",
+    "specificity",
+)
+_LIMITS = (
+    "The model knows six types of lesion; what is none of them gets one of the six names.",
+    "It was trained on lesions that were sent for contrast-enhanced ultrasound, one outlined lesion at a time.",
+    "Lesions that look unlike those of training (`ceus-site predict` warns of them) were never tested.",
+    "Intervals speak of the sampling of lesions alone, not of new scanners, hospitals or populations.",
+)
+
+
+def model_card(about: Mapping[str, Any], study: Mapping[str, Any]) -> str:
+    """The card. about: what bundle.json holds · study: what study.json holds, {} where the bundle came without."""
+    results = study.get("results", {})
+    simulated = results.get("simulated")
+    parts = [
+        f"# Model card: {about['provenance'].get('plan', 'a study')} (fedceus)",
+        f"**{RESEARCH}**" + (" The hospitals were phantoms: no patient is behind any number." if simulated else ""),
+        *_section("What it is", _nature(about)),
+        *_section("Trained on", _training(about, results)),
+        *_section("How well it does", _metrics(results)),
+        *_section("Whether its probabilities can be believed", _calibration(results)),
+        *_section("Thresholds", [_thresholds(about)]),
+        *_section("Who took part", _participation(results)),
+        *_section("Privacy", [_privacy(study.get("privacy", {}))]),
+        *_section("Limits", ["\n".join(f"- {limit}" for limit in _LIMITS)]),
+        *_section("Provenance", _provenance(about)),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _section(title: str, parts: Iterable[str]) -> Iterator[str]:
+    content = [part for part in parts if part]
+    if content:
+        yield f"## {title}"
+        yield from content
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    lines = [f"| {' | '.join(map(str, row))} |" for row in rows]
+    return "\n".join([f"| {' | '.join(head)} |", "|" + "---|" * len(head), *lines]) if lines else ""
+
+
+def _nature(about: Mapping[str, Any]) -> Iterator[str]:
+    recipe, processing = about["recipe"], about["processing"]
+    shape = recipe["architecture"]
+    yield (
+        f"{len(about['nets'])} nets. Two streams a net: ResNet{shape['spatial_depth']} over "
+        f"{processing['frames_to_peak'] + processing['frames_after']} key frames of {processing['size']} px, "
+        f"ResNet{shape['temporal_depth']} over {processing['flow_maps']} flow maps of {processing['flow_size']} px, "
+        f"width {shape['width']}, norm {shape['norm']}, an LSTM over each, weighted adaptively. A fusion net turns the "
+        f"nine probabilities and {len(recipe['selected'])} clinical variables ({', '.join(recipe['selected'])}) into "
+        f"the types {', '.join(about['taxonomy']['lesion_types'])}."
+    )
+
+
+def _training(about: Mapping[str, Any], results: Mapping[str, Any]) -> Iterator[str]:
+    types = results.get("statistics", {}).get("types", {})
+    names = about["taxonomy"]["lesion_types"]
+    rows = [[c, *(types[c].get(name, 0) for name in names)] for c in COHORTS if c in types]
+    yield _table(("lesions with a type", *names), rows)
+    typical = about.get("typical")
+    if typical:
+        figures = typical["figures"].items()
+        yield f"What {typical['lesions']} training lesions look like; lesions far from it are warned of:"
+        yield _table(
+            ("figure", "lesions", "mean", "standard deviation"),
+            [(name, f["lesions"], f"{f['mean']:.4g}", f"{f['sd']:.4g}") for name, f in figures],
+        )
+
+
+def _metrics(results: Mapping[str, Any]) -> Iterator[str]:
+    """Tables of every net with its 95 % intervals, cohort by cohort."""
+    if results.get("cohorts") or results.get("nets"):
+        yield "Behind a value: its 95 % interval, of a bootstrap over lesions."
+    for cohort, entry in results.get("cohorts", {}).items():
+        models = {f"fusion/{name}": found for name, found in entry.get("models", {}).items()}
+        yield _scores(f"{cohort} (n = {entry.get('n', '?')})", models)
+    nets = results.get("nets", {})
+    for cohort in sorted({cohort for found in nets.values() for cohort in found}, key=_place):
+        own = {net: found[cohort] for net, found in nets.items() if cohort in found}
+        yield _scores(cohort, {net: found for net, found in own.items() if "positives" in found})
+        yield _scores(cohort, {net: found for net, found in own.items() if "positives" not in found})
+
+
+def _place(cohort: str) -> int:
+    return COHORTS.index(cohort) if cohort in COHORTS else len(COHORTS)
+
+
+def _scores(title: str, nets: Mapping[str, Mapping[str, Any]]) -> str:
+    shown = [name for name in _SHOWN if any(_estimate(found.get(name)) for found in nets.values())]
+    rows = [[net, _lesions(found), *(_estimate(found.get(name)) for name in shown)] for net, found in nets.items()]
+    return _table((title, "lesions", *(name.replace("_", " ") for name in shown)), rows) if shown else ""
+
+
+def _lesions(found: Mapping[str, Any]) -> str:
+    n, positives = found.get("n", "?"), found.get("positives")
+    return f"{n}" if positives is None else f"{n}, {positives} positive"
+
+
+def _estimate(found: object) -> str:
+    """A value with its interval, "" for what is none."""
+    if not isinstance(found, Mapping) or not isinstance(found.get("value"), int | float):
+        return ""
+    low, high = found.get("low"), found.get("high")
+    interval = f" ({low:.3f} to {high:.3f})" if isinstance(low, int | float) and isinstance(high, int | float) else ""
+    return f"{found['value']:.3f}{interval}"
+
+
+def _calibration(results: Mapping[str, Any]) -> Iterator[str]:
+    """Brier's score and ECE of all, and the curve of the fullest model on every cohort."""
+    found = [(net, cohort, one) for net, cohort, one in _scored(results) if _answer(one)]
+    if not found:
+        return
+    yield (
+        "Brier's score: the mean squared error of the probabilities (of several types: summed over them; 0 is best). "
+        "ECE: how far probability and share of right answers lie apart, on average over ten even bins. Probabilities "
+        "are given as the nets say them; nothing was recalibrated."
+    )
+    rows = [
+        (net, cohort, one.get("n", "?"), _estimate(one.get("brier")), f"{_answer(one)['ece']:.3f}")
+        for net, cohort, one in found
+    ]
+    yield _table(("net", "lesions of", "n", "Brier's score", "ECE"), rows)
+    last = [net for net, _, _ in found if net in FUSION_NETS][-1:]
+    bins = [
+        (cohort, f"{predicted:.3f}", f"{observed:.3f}", n)
+        for net, cohort, one in found
+        if [net] == last
+        for predicted, observed, n in zip(*(_answer(one)[k] for k in ("predicted", "observed", "n")), strict=True)
+    ]
+    yield _table((f"{''.join(last)} on", "probability of its answer", "share that was right", "lesions"), bins)
+
+
+def _scored(results: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    """(net, cohort, metrics) of the fusion nets, then of all others."""
+    for cohort, entry in results.get("cohorts", {}).items():
+        yield from ((f"fusion/{name}", cohort, one) for name, one in entry.get("models", {}).items())
+    for net, cohorts in results.get("nets", {}).items():
+        yield from ((net, cohort, one) for cohort, one in cohorts.items())
+
+
+def _answer(found: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The reliability of a binary net, or of a classifier's answer; {} where there is none."""
+    calibration: Mapping[str, Any] = found.get("calibration", {})
+    answer: Mapping[str, Any] = calibration.get("answer", calibration)
+    return answer
+
+
+def _thresholds(about: Mapping[str, Any]) -> str:
+    told = ", ".join(f"{net} {value:g}" for net, value in about["thresholds"].items())
+    return f"A binary net says yes from a probability of: {told}. The type is the most probable of the six."
+
+
+def _participation(results: Mapping[str, Any]) -> Iterator[str]:
+    """One row a stage; nobody who was left out goes unsaid."""
+    stages: dict[str, list[Mapping[str, Any]]] = {}
+    for record in results.get("participation", []):
+        stages.setdefault(record["stage"], []).append(record)
+    rows = []
+    for stage, records in stages.items():
+        counted = {site for record in records for site in record["counted"]}
+        out = {site for record in records for fate in ("refused", "excluded", "lost") for site in record.get(fate, {})}
+        rows.append([stage, len(records), len(counted), ", ".join(sorted(out)) or "none"])
+    yield _table(("stage", "rounds", "sites counted", "refused, excluded or lost in some round"), rows)
+
+
+def _privacy(privacy: Mapping[str, Any]) -> str:
+    """ε of the study, or the largest of its sites."""
+    by_site = [one.get("epsilon") for one in privacy.values() if isinstance(one, Mapping)]
+    known = [float(epsilon) for epsilon in (privacy.get("epsilon"), *by_site) if epsilon is not None]
+    if not known:
+        return "Only sums left the sites. No noise was added to them, so no bound on privacy (ε) is stated."
+    return f"Only sums left the sites, with noise: ε = {max(known):g} spent at most by a patient."
+
+
+def _provenance(about: Mapping[str, Any]) -> Iterator[str]:
+    facts = {**about["provenance"], "plan digest": about["plan"], "processing digest": about["processing_digest"]}
+    yield _table(("what", "value"), [(name, f"`{value}`") for name, value in facts.items()])
+    yield _table(("net", "SHA-256 of its tensors"), [(net, f"`{digest}`") for net, digest in about["nets"].items()])

@@ -1,0 +1,1 @@
+"""What an evaluation counts, as sums over lesions."""

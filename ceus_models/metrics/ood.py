@@ -1,0 +1,150 @@
+"""What a lesion of the training set looks like in a few figures, as sums; and how far a new lesion lies from it.
+
+Figures are of the crop's brightness, of its course, of its motion and of the curve. Skewed ones are taken as
+logarithms, so that mean and standard deviation say something; none is larger than the screening of sums allows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import ConfigDict
+from pydantic.dataclasses import dataclass as checked
+
+from ceus_models.study.sample import Sample
+
+Floats = npt.NDArray[np.float64]
+ASKED = "figures"
+"""A tally task that holds a tensor of this name asks for the sums: who does not know them neither asks nor answers."""
+SMALLEST_SD = 1e-3
+LEAST_LESIONS = 20
+"""Of fewer lesions a deviation is not worth a word."""
+FAR, OUT = 4.0, 5.0
+"""Standard deviations from the training mean at which a figure is unusual, and at which the lesion is out of
+distribution. Of phantom lesions of other centers than those of training, 5 % and 2 % are (docs/decisions.md)."""
+NEARLY_ALL = 0.9
+"""Share of the training lesions that show a figure, above which a lesion without it is unusual."""
+
+
+def _log(value: float, least: float) -> float:
+    return math.log(max(value, least)) if math.isfinite(value) else math.nan
+
+
+def _noted(name: str) -> Callable[[Sample], float]:
+    """A figure of the lesion's quality, NaN where the clip does not show it."""
+    return lambda sample: float(sample.quality.get(name, math.nan))
+
+
+def _noted_log(name: str, least: float = 0.1) -> Callable[[Sample], float]:
+    return lambda sample: _log(float(sample.quality.get(name, math.nan)), least)
+
+
+def _level(frames: npt.NDArray[np.uint8]) -> float:
+    return float(frames.mean(dtype=np.float64)) / 255
+
+
+def _change(sample: Sample) -> float:
+    """Mean absolute difference between neighbouring key frames, of their levels 0-1."""
+    steps = np.abs(np.diff(sample.frames.astype(np.int16), axis=0))
+    return _log(float(steps.mean()) / 255, 1e-4) if steps.size else math.nan
+
+
+def _flow(sample: Sample) -> float:
+    """Root mean square of the flow, px."""
+    squares = np.square(sample.flow.astype(np.float64) * sample.flow_scale)
+    return 0.5 * _log(float(squares.mean()), 1e-6) if squares.size else math.nan
+
+
+FIGURES: Mapping[str, tuple[str, Callable[[Sample], float]]] = {
+    "level_mean": ("brightness", lambda s: _level(s.frames)),
+    "level_sd": ("contrast of the levels", lambda s: float((s.frames / 255.0).std())),
+    "level_first": ("brightness of the first key frame", lambda s: _log(_level(s.frames[:1]), 0.004)),
+    "level_last": ("brightness at the end", lambda s: _level(s.frames[-1:])),
+    "change": ("change from key frame to key frame", _change),
+    "flow": ("motion in the crop", _flow),
+    "PE_dB": ("peak enhancement", _noted("PE_dB")),
+    "TTP": ("time to peak", _noted_log("TTP")),
+    "RT": ("rise time", _noted_log("RT")),
+    "mTT": ("mean transit time", _noted_log("mTT")),
+}
+"""Name → (words, figure of a sample; NaN where the lesion does not show it)."""
+
+
+@checked(frozen=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
+class Moments:
+    """lesions: that show the figure · mean, sd: over them."""
+
+    lesions: int
+    mean: float
+    sd: float
+
+
+@checked(frozen=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
+class Typical:
+    """The training statistics that a bundle carries. lesions: in all · figures: by name of FIGURES."""
+
+    lesions: int
+    figures: Mapping[str, Moments]
+
+
+@dataclass(frozen=True)
+class Unusual:
+    """A figure of one lesion that lies far off. z: standard deviations from the training mean; NaN: it has none."""
+
+    figure: str
+    words: str
+    value: float
+    z: float
+
+    @property
+    def out(self) -> bool:
+        """Whether it puts the lesion out of the training distribution."""
+        return math.isnan(self.z) or abs(self.z) > OUT
+
+    def __str__(self) -> str:
+        """As a warning says it."""
+        if math.isnan(self.z):
+            return f"{self.words} not found"
+        return f"{self.words} {abs(self.z):.1f} SD {'above' if self.z > 0 else 'below'}"
+
+
+def figures_of(sample: Sample) -> Floats:
+    """(k) in the order of FIGURES, NaN where the lesion does not show one."""
+    return np.array([figure(sample) for _, figure in FIGURES.values()])
+
+
+def sums_of(samples: Sequence[Sample], cell: int) -> Floats:
+    """(k 3) [n, Σx, Σx²] of each figure; zeros where fewer than `cell` lesions show it."""
+    values = np.stack([figures_of(sample) for sample in samples])  # (n k)
+    known = ~np.isnan(values)
+    x = np.where(known, values, 0.0)
+    moments = np.stack([known.sum(0).astype(np.float64), x.sum(0), (x * x).sum(0)], axis=1)
+    return np.where(moments[:, :1] < cell, 0.0, moments)
+
+
+def typical_of(sums: Floats, lesions: int) -> Typical:
+    """sums (k 3): of `sums_of`, added over sites · lesions: in all."""
+    found: dict[str, Moments] = {}
+    for name, (n, total, squares) in zip(FIGURES, sums.tolist(), strict=True):
+        if n >= LEAST_LESIONS:
+            mean = total / n
+            found[name] = Moments(int(n), mean, max(math.sqrt(max(squares / n - mean * mean, 0.0)), SMALLEST_SD))
+    return Typical(lesions, found)
+
+
+def unusual(sample: Sample, typical: Typical) -> list[Unusual]:
+    """What of a lesion lies far from the training lesions, the farthest first."""
+    found: list[Unusual] = []
+    for (name, (words, _)), value in zip(FIGURES.items(), figures_of(sample).tolist(), strict=True):
+        usual = typical.figures.get(name)
+        if usual is None:
+            continue
+        z = (value - usual.mean) / usual.sd
+        missing = math.isnan(z) and usual.lesions > NEARLY_ALL * typical.lesions
+        if missing or abs(z) > FAR:
+            found.append(Unusual(name, words, value, z))
+    return sorted(found, key=lambda u: -math.inf if math.isnan(u.z) else -abs(u.z))

@@ -1,0 +1,1 @@
+"""The nets: how they are built, trained, asked and explained."""

@@ -1,0 +1,125 @@
+"""What a site and the coordinator say to each other before any message: the request and the kit.
+
+A site is told one line, the federation's id. It ends in the fingerprint of the CA's key, so the site knows the right
+CA before it has seen its certificate, and a kit of anybody else is refused.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from importlib import metadata
+from typing import Annotated, Any, TypeVar
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+from ceus_models.pki.keys import PublicKey, fingerprint
+from ceus_models.pki.signed_documents import Document, DocumentFault
+
+REQUEST, KIT = "request", "kit"
+SITE_ROLE, PREVIOUS_ROLE, COORDINATOR_ROLE = "site", "previous key", "coordinator"
+
+CLOCK_TOLERANCE = timedelta(minutes=5)
+"""Flower's node authentication bears no more."""
+REQUEST_LIFE = timedelta(days=30)
+
+_NAME = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_FINGERPRINT = r"[0-9a-f]{4}(?:-[0-9a-f]{4}){7}"
+NAME = re.compile(_NAME)
+FEDERATION_ID = re.compile(f"{_NAME}:{_FINGERPRINT}")
+
+Name = Annotated[str, Field(pattern=f"^{_NAME}$")]
+"""Of a site or a federation: letters, digits and hyphens, at most 63."""
+FederationId = Annotated[str, Field(pattern=f"^{_NAME}:{_FINGERPRINT}$")]
+Hex = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+_Line = Annotated[str, Field(min_length=1, max_length=1000)]
+_Pem = Annotated[str, Field(max_length=10_000)]
+
+
+class _Content(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Versions(_Content):
+    """What is installed: both sides must speak the same protocol and the same minor version of Flower."""
+
+    fedceus: _Line
+    flower: _Line
+    protocol: Annotated[int, Field(ge=1)]
+
+    def mismatch(self, other: Versions) -> str | None:
+        """Why the two cannot work together, or None."""
+        if self.protocol != other.protocol:
+            return (
+                f"protocol {self.protocol} here, {other.protocol} there; install fedceus {self.fedceus} on both sides"
+            )
+        if self.flower.split(".")[:2] != other.flower.split(".")[:2]:
+            return f"Flower {self.flower} here, {other.flower} there; install Flower {self.flower} on both sides"
+        return None
+
+
+class Request(_Content):
+    """A site asks to be enrolled. nonce: random, answered by one kit only · previous: the key that it replaces."""
+
+    federation: FederationId
+    site: Name
+    public_key: _Line
+    nonce: Hex
+    made: AwareDatetime
+    versions: Versions
+    previous: str | None = Field(default=None, pattern=f"^{_FINGERPRINT}$")
+
+
+class Kit(_Content):
+    """The coordinator's answer. number: grows with every kit of a site, so that an old one is known as such."""
+
+    federation: FederationId
+    site: Name
+    number: Annotated[int, Field(ge=1)]
+    nonce: Hex
+    public_key: _Line
+    made: AwareDatetime
+    expires: AwareDatetime
+    address: _Line
+    ca_certificate: _Pem
+    site_certificate: _Pem
+    plan: Name
+    plan_digest: Hex
+    bundle: Hex
+    versions: Versions
+    instructions: Annotated[tuple[_Line, ...], Field(max_length=20)]
+
+
+ContentT = TypeVar("ContentT", Request, Kit)
+
+
+def content_of(document: Document, form: type[ContentT], name: str) -> ContentT:
+    """The content in its form. Raises DocumentFault that names the first field that is wrong."""
+    try:
+        return form.model_validate(document.content)
+    except ValidationError as error:
+        place = ".".join(map(str, error.errors()[0]["loc"]))
+        raise DocumentFault(
+            f"{name}: {place} is not as this version of fedceus writes it; make the {document.kind} again with the "
+            "same version on both sides"
+        ) from None
+
+
+def as_content(made: Request | Kit) -> dict[str, Any]:
+    """The content to be signed."""
+    return made.model_dump(mode="json")
+
+
+def federation_id(name: str, ca_key: PublicKey) -> str:
+    """`NAME:FINGERPRINT`, the line that sites are told."""
+    return f"{name}:{fingerprint(ca_key)}"
+
+
+def installed(protocol: int) -> Versions:
+    """The versions of this installation."""
+    return Versions(fedceus=metadata.version("fedceus"), flower=metadata.version("flwr"), protocol=protocol)
+
+
+def now() -> datetime:
+    """In UTC, to the second."""
+    return datetime.now(UTC).replace(microsecond=0)

@@ -1,0 +1,62 @@
+"""How the three commands end: 0 done, 1 expected error, 2 wrong usage, 3 a bug with a log to send, 130 interrupted."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import traceback
+from pathlib import Path
+
+import click
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from ceus_models.runtime.errors import ExpectedError
+
+INTERRUPTED = 130
+"""Ctrl-C, which typer gives as a result of this value."""
+
+
+def run_cli(app: typer.Typer, name: str | None = None) -> None:
+    """Run a typer application and leave the process with the exit code that fits. name: of the program, for its help,
+    where that is not the file that runs.
+    """
+    sys.exit(exit_code(app, name=name))
+
+
+def exit_code(app: typer.Typer, arguments: list[str] | None = None, name: str | None = None) -> int:
+    """Run a typer application; the exit code, after the reason was told on stderr."""
+    console = Console(stderr=True, soft_wrap=True)
+    try:
+        result = typer.main.get_command(app).main(args=arguments, prog_name=name, standalone_mode=False)
+        if result == INTERRUPTED:
+            return _interrupted(console)
+        return result if isinstance(result, int) else 0
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return _interrupted(console)
+    except ExpectedError as error:
+        console.print(f"[red]Error:[/] {escape(str(error))}")
+        return 1
+    except Exception as error:
+        console.print(f"[red]This is a bug:[/] {type(error).__name__}. Please report it with the log {_log(error)}")
+        return 3
+
+
+def _interrupted(console: Console) -> int:
+    console.print("Interrupted; the same command goes on from here.")
+    return INTERRUPTED
+
+
+def _log(error: BaseException) -> Path:
+    """Where and in which order it happened. Values stay out: an exception's text may quote a file or a patient."""
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [f"{Path(frame.filename).name}:{frame.lineno} in {frame.name}" for frame in frames]
+    with tempfile.NamedTemporaryFile("w", prefix="ceus-bug-", suffix=".log", delete=False) as log:
+        log.write(f"{type(error).__name__}\n" + "\n".join(lines) + "\n")
+    return Path(log.name)

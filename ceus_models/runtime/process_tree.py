@@ -1,0 +1,158 @@
+"""Processes that must not outlive their starter: stopped as whole trees, also when the starter itself is killed.
+
+Flower's processes start children in sessions of their own, so ending a process group is not enough.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+import psutil
+
+from ceus_models.runtime.errors import ExpectedError
+
+_GRACE_S = 6.0
+
+
+class Fleet:
+    """Long-lived processes, each with its own log. Use as a context manager: none is left at its end.
+
+    A watchdog of its own process reads from a pipe, which closes when this process dies in any way, kill -9 included.
+    """
+
+    def __init__(self, logs: Path, grace_s: float | None = None) -> None:
+        """logs: the folder of NAME.log · grace_s: from being asked to stop to being killed."""
+        self.logs = logs
+        self._grace_s = _GRACE_S if grace_s is None else grace_s
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._watchdog: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Fleet:
+        """Start the watchdog."""
+        self.logs.mkdir(parents=True, exist_ok=True)
+        command = [sys.executable, "-m", "ceus_models.runtime.process_tree"]
+        self._watchdog = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop all, in a few seconds."""
+        end(_trees(process.pid for process in self._processes.values()), self._grace_s)
+        for process in self._processes.values():
+            process.wait()
+        if self._watchdog:
+            self._watchdog.communicate()
+
+    def start(self, name: str, command: Sequence[str], env: dict[str, str]) -> int:
+        """Start a process; its id. What it says is added to NAME.log."""
+        with self.log(name).open("ab") as log:
+            process = subprocess.Popen(
+                command, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+        if before := self._processes.get(name):
+            before.poll()  # who was killed is collected before its place is taken
+        self._processes[name] = process
+        pipe: IO[bytes] | None = self._watchdog.stdin if self._watchdog else None
+        if pipe:
+            pipe.write(f"{process.pid}\n".encode())
+            pipe.flush()
+        return process.pid
+
+    def ended(self, name: str) -> int | None:
+        """The exit code of a process that has ended, None while it lives."""
+        return self._processes[name].poll()
+
+    def stop(self, name: str) -> None:
+        """End one process with its children; where it has ended, what is left of its group."""
+        process = self._processes[name]
+        end(_trees([process.pid]), self._grace_s)
+        process.wait()
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)  # it led a group of its own
+
+    def log(self, name: str) -> Path:
+        """Where a process says what it does."""
+        return self.logs / f"{name}.log"
+
+    def trim(self, limit: int = 5_000_000, kept: int = 3) -> None:
+        """Move what a log beyond `limit` bytes says to NAME.log.1 … NAME.log.`kept`, the oldest last.
+
+        By copying and emptying, because the process holds the file open; a line that is written meanwhile may be lost.
+        """
+        for log in self.logs.glob("*.log"):
+            if log.stat().st_size <= limit:
+                continue
+            for number in range(kept - 1, 0, -1):
+                if (older := log.with_name(f"{log.name}.{number}")).exists():
+                    older.replace(log.with_name(f"{log.name}.{number + 1}"))
+            shutil.copyfile(log, log.with_name(f"{log.name}.1"))
+            os.truncate(log, 0)
+
+    def check(self) -> None:
+        """Raises ExpectedError, with the last line of its log, for a process that has ended."""
+        for name, process in self._processes.items():
+            if (code := process.poll()) is not None:
+                log = self.log(name)
+                raise ExpectedError(f"{name} ended with exit code {code}: {last_line(log)} (its log: {log})")
+
+
+def last_line(log: Path) -> str:
+    """The last line of a log that says something."""
+    lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines()]
+    return next((line for line in reversed(lines) if line), "it said nothing")
+
+
+def end(processes: Sequence[psutil.Process], grace_s: float) -> None:
+    """Ask the processes to stop, and kill those that have not after `grace_s`."""
+    for process in processes:
+        _signal(process, kill=grace_s <= 0)
+    _, alive = psutil.wait_procs(processes, timeout=max(grace_s, 0.1))
+    for process in alive:
+        _signal(process, kill=True)
+    psutil.wait_procs(alive, timeout=5.0)
+
+
+def _signal(process: psutil.Process, kill: bool) -> None:
+    try:
+        if kill:
+            process.kill()
+        else:
+            process.terminate()
+    except psutil.NoSuchProcess:
+        pass
+
+
+def _trees(pids: Iterable[int]) -> list[psutil.Process]:
+    """The processes and all their descendants."""
+    found: list[psutil.Process] = []
+    for pid in pids:
+        try:
+            root = psutil.Process(pid)
+            found += [root, *root.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            continue
+    return found
+
+
+def watch(lines: Iterable[bytes]) -> None:
+    """Collect process ids until `lines` ends, then kill what is left of those processes and their children."""
+    roots = {}
+    for line in lines:
+        try:
+            process = psutil.Process(int(line))
+        except psutil.NoSuchProcess:
+            continue
+        roots[process.pid] = process
+    alive = [process.pid for process in roots.values() if process.is_running()]  # is_running: not a reused id
+    end(_trees(alive), 0.0)
+
+
+if __name__ == "__main__":
+    watch(sys.stdin.buffer)

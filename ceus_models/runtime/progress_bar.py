@@ -1,0 +1,89 @@
+"""How far a long command is and how long it will take: on standard error, a bar on a terminal, else a line at times.
+
+It can be stopped: Ctrl-C and SIGTERM both end the command with 130, and the same command goes on from there.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from ceus_models.runtime.humanize import span
+
+OnProgress = Callable[[int, int], None]
+"""Called with items done and items in all."""
+
+_LINE_S = 5.0
+_RECENT_S = 120.0
+"""The estimate goes by what was done lately: what comes from the cache at the start takes no time."""
+
+
+@contextmanager
+def shown(what: str, quiet: bool = False) -> Iterator[OnProgress]:
+    """A callback that shows the progress of `what`."""
+    console = Console(stderr=True)
+    with stoppable():
+        if quiet:
+            yield _nothing
+        elif console.is_terminal:
+            with _bar(what, console) as on_progress:
+                yield on_progress
+        else:
+            yield Lines(what, sys.stderr)
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """SIGTERM is taken as Ctrl-C is: the command ends in order."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+class Lines:
+    """A line every few seconds, and one at the end."""
+
+    def __init__(self, what: str, out: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
+        """what: the name of the work · clock: seconds."""
+        self._what, self._out, self._clock = what, out, clock
+        self._told = clock()
+        self._recent = deque([(self._told, 0)])
+
+    def __call__(self, done: int, total: int) -> None:
+        """Items done and items in all."""
+        now = self._clock()
+        self._recent.append((now, done))
+        while len(self._recent) > 2 and now - self._recent[0][0] > _RECENT_S:
+            self._recent.popleft()
+        if done < total and now - self._told < _LINE_S:
+            return
+        self._told = now
+        print(f"{self._what}: {done} of {total}{self._left(done, total)}", file=self._out, flush=True)
+
+    def _left(self, done: int, total: int) -> str:
+        first, last = self._recent[0], self._recent[-1]
+        if done == total or last[1] == first[1] or last[0] <= first[0]:
+            return ""
+        return f", about {span((total - done) * (last[0] - first[0]) / (last[1] - first[1]))} left"
+
+
+@contextmanager
+def _bar(what: str, console: Console) -> Iterator[OnProgress]:
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"))
+    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, count: bar.update(task, completed=done, total=count)
+
+
+def _nothing(done: int, total: int) -> None:
+    pass

@@ -1,0 +1,1 @@
+"""The names and rules that every site of a study shares."""

@@ -1,0 +1,63 @@
+"""The subgroups that results are reported by, and the rows of the study's Table 1, as one closed list of cells.
+
+Closed, so that an answer has the same shape at every site. A value that is none of a variable's counts as unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from ceus_models.study.sample import Sample
+from ceus_models.study.taxonomy import CLINICAL_NAMES
+
+MANUFACTURERS = ("GE", "Philips", "Siemens", "Canon", "Mindray", "Hitachi", "Samsung", "Esaote", "SuperSonic")
+UNKNOWN = "unknown"
+_NO_YES = ("no", "yes", UNKNOWN)
+SUBGROUPS: Mapping[str, tuple[str, ...]] = {
+    "sex": ("male", "female", UNKNOWN),
+    "age": ("<50", "50-60", ">60", UNKNOWN),
+    "tumor_size": ("<3", "3-5", "5-10", ">10", UNKNOWN),
+    "etiology": _NO_YES,
+    "cirrhosis": _NO_YES,
+    "fatty_liver": _NO_YES,
+    "manufacturer": (*MANUFACTURERS, "other", UNKNOWN),
+    "pathology_confirmed": _NO_YES,
+    "malignancy_history": _NO_YES,
+}
+"""Variable → its values: years, cm, viral hepatitis for the etiology. The last is a row of Table 1 only."""
+CELLS = tuple((variable, value) for variable, values in SUBGROUPS.items() for value in values)
+"""Every (variable, value), in the order in which they are counted."""
+_HISTORY = CLINICAL_NAMES.index("malignancy_history")
+_PLACES = {cell: place for place, cell in enumerate(CELLS)}
+
+
+def spans() -> Mapping[str, slice]:
+    """Where each variable's values stand in CELLS."""
+    ends, spans = 0, {}
+    for variable, values in SUBGROUPS.items():
+        spans[variable] = slice(ends, ends + len(values))
+        ends += len(values)
+    return spans
+
+
+def cells_of(sample: Sample) -> tuple[int, ...]:
+    """The places in CELLS of one lesion, one a variable, in their order."""
+    history = float(sample.clinical[_HISTORY])
+    values = {**sample.groups, "malignancy_history": {0.0: "no", 1.0: "yes"}.get(history, UNKNOWN)}
+    return tuple(
+        _PLACES.get((variable, values.get(variable, UNKNOWN)), _PLACES[variable, UNKNOWN]) for variable in SUBGROUPS
+    )
+
+
+def small(lesions: npt.NDArray[np.integer], cell: int) -> npt.NDArray[np.bool_]:
+    """Which values of a variable are left out: those with fewer lesions than `cell`, and, so that they cannot be worked
+    out from the total, the next larger ones until all that is left out is `cell` lesions or more.
+    """
+    few = (lesions > 0) & (lesions < cell)
+    for place in np.argsort(lesions, kind="stable"):
+        if 0 < lesions[few].sum() < cell and lesions[place] > 0:
+            few[place] = True
+    return few

@@ -1,0 +1,1 @@
+"""What both consoles share as web applications."""

@@ -1,0 +1,1 @@
+"""`ceus-site`: one module a group of commands."""

@@ -1,0 +1,201 @@
+"""`ceus-site console`: what this site does, approved and sent, in a browser of the hospital's IT; on loopback alone.
+
+Counts, ids and words of ours: no picture, no lesion, no path. It pauses and resumes; everything else is a command.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import parse_qsl
+
+import typer
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Route, Router
+from starlette.types import ASGIApp
+
+from ceus_models.runtime.account import account
+from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.supervisor import Told, said
+from ceus_models.web.guard import LOOPBACK, STYLE, Guard, Pages, listening, serve, style, turned, url_of
+from client.console.approval_view import approved, is_ours, kit_of
+from client.console.session import Session
+from client.courier.folder import courier_of, socket_of
+from client.data.dataset.index_file import index_counts
+from client.data.forms.site_config import SiteConfig, load_site
+from client.faults.catalogue import REASONS
+from client.policy import policy_text as policy_words
+from client.policy.policy_file import PolicyFile
+from client.service.health import Health, Part, health_of
+from client.worker.audit import summary as audit_view
+from client.worker.audit.log import HEAD_FILE, LOG_FILE, Entry, entries
+from client.worker.audit.verify import Verdict, verify
+from client.worker.site.opt_out import Change, Standing, change_standing, read_standing
+
+app = typer.Typer()
+_TABS = (("/", "Now"), ("/approval", "Approval"), ("/audit", "Audit"), ("/left", "What left"), ("/index", "Index"))
+_AGAIN_S = 30
+_ON_A_PAGE = 50
+_LONGEST_FORM = 4096
+
+
+@app.command("console")
+def console_command(
+    folder: Annotated[Path, typer.Argument(help="The site's folder, with site.yaml in it.", show_default=False)],
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Of this machine alone; 0: any that is free.")] = 8091,
+    socket: Annotated[
+        Path | None, typer.Option(help="Where the worker listens [default: FOLDER/run/worker.sock].")
+    ] = None,
+) -> None:
+    """Show in a browser of this machine what the site does, approved and sent; pause and resume it. Until Ctrl-C."""
+    site = load_site(folder)
+    check_owner(site)
+    with listening(LOOPBACK[0], port) as opened:
+        session = Session(account(), opened.getsockname()[1], said)
+        typer.echo(f"open {url_of(opened, secure=False)}?token={session.token}")
+        typer.echo("it works once, in a browser of this machine (or by ssh -L); Ctrl-C ends the console")
+        serve(console(site, socket or socket_of(folder), session, said), opened)
+
+
+def check_owner(site: SiteConfig) -> None:
+    """Raises ExpectedError for another account than the folder's: what it wrote would lock the worker out."""
+    owner = site.folder.stat().st_uid
+    if owner != os.geteuid():
+        raise ExpectedError(
+            f"the console is for the account that owns the site's folder (number {owner}); run it as that one, for "
+            f"instance by `sudo -u '#{owner}' ceus-site console …`"
+        )
+
+
+def console(site: SiteConfig, socket: Path, session: Session, told: Told) -> ASGIApp:
+    """The whole application."""
+    made = _Console(site, socket, session)
+    routes = [
+        *(Route(path, getattr(made, name), methods=["GET"]) for path, name in _PAGES),
+        Route("/pause", _ordered(made, "pause"), methods=["POST"]),
+        Route("/resume", _ordered(made, "resume"), methods=["POST"]),
+        Route(STYLE, style, methods=["GET"]),
+    ]
+    return Guard(Router(routes, redirect_slashes=False), LOOPBACK, session, told)
+
+
+_PAGES = (
+    ("/", "now"),
+    ("/approval", "approval"),
+    ("/audit", "audit"),
+    ("/audit/{number:int}", "entry"),
+    ("/left", "left"),
+    ("/index", "index"),
+)
+
+
+def _ordered(made: _Console, kind: Change) -> Callable[[Request], Any]:
+    async def endpoint(request: Request) -> Response:
+        body = b""
+        async for piece in request.stream():
+            body += piece
+            if len(body) > _LONGEST_FORM:
+                return PlainTextResponse("a form of ours is shorter", 413)
+        form = dict(parse_qsl(body.decode("ascii", "replace")))
+        if not made.session.is_asked_here(request, form.get("form", "")):
+            return PlainTextResponse("this was not asked by a page of this console: load the page again", 403)
+        await run_in_threadpool(change_standing, made.site.records, kind, made.session.account)
+        return RedirectResponse("/", 303)
+
+    return endpoint
+
+
+@dataclass
+class _Console:
+    site: SiteConfig
+    socket: Path
+    session: Session
+    pages: Pages = field(init=False)
+    _verdict: tuple[object, Verdict] | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        whose = f"{self.site.name}: site's console · {self.session.account}"
+        self.pages = Pages("client.console", whose=whose, tabs=_TABS, in_words=audit_view.in_words)
+
+    def now(self, request: Request) -> Response:
+        standing, fault = self._standing()
+        edition = PolicyFile(self.site.folder).edition()
+        kit = kit_of(courier_of(self.site.folder))
+        known = {
+            "standing": standing,
+            "standing_fault": fault,
+            "health": self._health(),
+            "under_way": audit_view.under_way(self._entries()),
+            "policy": tuple(policy_words.in_words(edition.policy)) if edition.policy else (),
+            "policy_digest": edition.digest,
+            "kit": kit,
+            "form": self.session.form,
+        }
+        return self._page(request, "now", "Now", **known, again=_AGAIN_S)
+
+    def approval(self, request: Request) -> Response:
+        found, fault = None, ""
+        try:
+            found = approved(self.site.folder)
+        except ExpectedError as error:
+            fault = str(error)
+        history = [entry for entry in self._entries() if entry["kind"] == "approval"][::-1]
+        return self._page(request, "approval", "Approval", found=found, fault=fault, history=history)
+
+    def audit(self, request: Request) -> Response:
+        found = self._entries()
+        page, pages = turned(request, len(found), _ON_A_PAGE)
+        shown = found[::-1][(page - 1) * _ON_A_PAGE : page * _ON_A_PAGE]
+        known = {"verdict": self._verified(), "entries": shown, "page": page, "pages": pages}
+        return self._page(request, "audit", "Audit", **known)
+
+    def entry(self, request: Request) -> Response:
+        found, number = self._entries(), request.path_params["number"]
+        entry = next((one for one in found if one["n"] == number), None)
+        if entry is None:
+            return PlainTextResponse("there is no such entry", 404)
+        tensors = tuple(audit_view.tensors(entry, found)) if entry["kind"] == "answer" else ()
+        page = (len(found) - 1 - found.index(entry)) // _ON_A_PAGE + 1
+        return self._page(request, "entry", f"Entry {number}", entry=entry, tensors=tensors, page=page)
+
+    def left(self, request: Request) -> Response:
+        return self._page(request, "left", "What left", left=audit_view.left(self._entries()), verdict=self._verified())
+
+    def index(self, request: Request) -> Response:
+        try:
+            return self._page(request, "index", "Index", counts=index_counts(self.site), reasons=REASONS)
+        except ExpectedError as error:
+            return self._page(request, "said", "Index", said=str(error))
+
+    def _standing(self) -> tuple[Standing | None, str]:
+        try:
+            return read_standing(self.site.records), ""
+        except ExpectedError as error:
+            return None, str(error)
+
+    def _health(self) -> list[Health]:
+        ours = is_ours(courier_of(self.site.folder))
+        parts: tuple[Part, ...] = ("worker", "courier") if ours else ("worker",)
+        return health_of(self.site.folder, self.socket, parts)
+
+    def _entries(self) -> list[Entry]:
+        try:
+            return list(entries(self.site.records))
+        except OSError as error:
+            raise ExpectedError(f"the audit cannot be read ({error.strerror}); run this as the worker's user") from None
+
+    def _verified(self) -> Verdict:
+        """Walked again only where a file of it is another than at the last look."""
+        paths = [self.site.records / name for name in (LOG_FILE, HEAD_FILE)]
+        stamp = [(path.stat().st_mtime_ns, path.stat().st_size) if path.exists() else None for path in paths]
+        if self._verdict is None or self._verdict[0] != stamp:
+            self._verdict = stamp, verify(self.site.records)
+        return self._verdict[1]
+
+    def _page(self, request: Request, name: str, title: str, **known: Any) -> Response:
+        return self.pages.page(name, title=title, **({"here": request.url.path, "again": 0} | known))

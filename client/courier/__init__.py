@@ -1,0 +1,1 @@
+"""The half of a site that has the network and no data: it carries messages, and runs only what was approved."""

@@ -1,0 +1,1 @@
+"""The reading half: from a hospital's files to samples."""

@@ -1,0 +1,115 @@
+"""Whether a lesion's track may be used without a person having looked at it.
+
+The limits were set on phantoms with full motion (docs/decisions.md): they find the tracks whose mean error exceeds
+10 px and leave nearly all others alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from client.data.analysis.tracking import SPAN, Track
+from client.data.imaging.recording import F64
+from client.faults.fault import Unusable
+
+Bool = npt.NDArray[np.bool_]
+
+MOST_HELD = 0.5
+"""Breathing out of the plane takes 10-30 % of the frames; a track that is held for more than half shows little."""
+MOST_BEYOND = 0.3
+"""Share of frames whose best match lies on the rim of the search: `max_shift_px` is too short for this clip."""
+MOST_APART = 0.15
+"""Share of frames in which the ways there and back disagree, of those in which both found a place."""
+APART_PX = 3.0
+AWAY_S = 5.0
+"""A breath leaves the plane for a second or two; a box that is held for nearly as long as this has lost its place."""
+_NEARLY = 0.8
+MOST_AWAY = 0.12
+"""Share of frames around which the box is held in nearly all of AWAY_S: the probe was moved away."""
+LEAST_ALIKE = 0.3
+"""Correlation of the speckle before and after any moment of a contrast-only clip: 0.4-0.6 at its lowest where the
+lesion is followed, below 0.2 where the probe went to another place and the box with it."""
+MOST_UNLIKE = 0.5
+"""By how much that lowest correlation falls short of the clip's median: a renewal that is quick throughout makes all
+moments unlike, a probe that went away makes one."""
+
+
+class UntrustedTrack(Unusable):
+    """A lesion whose track a person must look at before it is used."""
+
+
+@dataclass(frozen=True)
+class Trust:
+    """figures: shares 0-1 of the frames that count, for the quality · doubts: what speaks against the track, as
+    phrases; without one it is trusted.
+    """
+
+    figures: Mapping[str, float]
+    doubts: tuple[str, ...]
+
+
+def judged(track: Track, seconds: F64, seen: Bool, reference: int) -> Trust:
+    """seconds (t): of the frames · seen (t): frames that count, which on a contrast-only clip are those after the
+    contrast has arrived · reference: index of the annotated frame.
+    """
+    frames = seen if seen.any() else np.ones_like(seen)
+    known = track.apart[frames & np.isfinite(track.apart)]
+    figures = {
+        "lost_share": float(track.held[frames].mean()),
+        "away_share": float((_held_around(track.held, seconds)[frames] > _NEARLY).mean()),
+        "beyond_share": float(track.beyond[frames].mean()),
+        "apart_share": float((known > APART_PX).mean()) if len(known) else 0.0,
+        "unlike": _unlike(track, frames),
+    }
+    doubts = [
+        text.format(figures[name])
+        for name, limit, text in (
+            ("lost_share", MOST_HELD, "the box is held in {:.0%} of the frames"),
+            ("away_share", MOST_AWAY, "the box is held for seconds on end in {:.0%} of the frames"),
+            ("beyond_share", MOST_BEYOND, "the lesion leaves the search range in {:.0%} of the frames"),
+            ("apart_share", MOST_APART, "tracked forwards and backwards it differs in {:.0%} of the frames"),
+            ("unlike", MOST_UNLIKE, "before and after a moment the box shows other speckle, {:.0%} less alike"),
+        )
+        if figures[name] > limit
+    ]
+    if not seen[reference]:
+        doubts.append("the outlined frame of a contrast-only clip lies before the enhancement")
+    return Trust(figures, tuple(doubts))
+
+
+def _held_around(held: Bool, seconds: F64) -> F64:
+    """Share (t) of held frames within AWAY_S around each."""
+    first = np.searchsorted(seconds, seconds - AWAY_S / 2, side="left")
+    after = np.searchsorted(seconds, seconds + AWAY_S / 2, side="right")
+    total = np.concatenate([[0], np.cumsum(held)])
+    return np.asarray((total[after] - total[first]) / (after - first), dtype=np.float64)
+
+
+def _unlike(track: Track, frames: Bool) -> float:
+    """By how much the least alike moment falls short of the usual one, 0-1; 0 where it is alike enough by itself.
+
+    Only moments with SPAN placed frames that count before them. How alike speckle stays differs between machines and
+    frame rates, so a moment is held against the others of the same clip.
+    """
+    alike = track.alike[np.flatnonzero(frames & ~track.held)[SPAN:]]
+    known = alike[np.isfinite(alike)]
+    least, usual = (float(known.min()), float(np.median(known))) if len(known) else (1.0, 1.0)
+    if least >= LEAST_ALIKE:
+        return 0.0
+    return 1.0 - max(least, 0.0) / usual if usual > 0 else 1.0
+
+
+def require(trust: Trust, checked: bool) -> None:
+    """Raises UntrustedTrack unless the track is trusted, or a person has found it right (`checked`)."""
+    if trust.doubts and not checked:
+        raise UntrustedTrack(
+            "track-to-be-looked-at",
+            "the lesion is followed through its clips",
+            "; ".join(trust.doubts),
+            "look at its quality sheet; if the box stays on the lesion write yes in track_checked, else outline it on "
+            "another frame or leave it out",
+        )

@@ -1,0 +1,164 @@
+"""Everything that is wrong with a hospital's folder, in one pass, before anything is processed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+
+from client.data.dataset.row_faults import row_fault
+from client.data.forms.site_config import SITE_FILE, SiteConfig, load_site, screens_for
+from client.data.imaging.clip import ClipError, ClipInfo, probe
+from client.data.imaging.screen import Screen
+from client.data.imaging.tint import TINTS
+from client.data.outlines.outline import OutlineError, View, in_pane, read_outline
+from client.data.table.leakage import shared_content
+from client.data.table.manifest import open_manifest
+from client.data.table.reads import read_reads
+from client.data.table.rows import Files, Row
+from client.data.table.suggestions import Suggestion
+from client.faults.fault import Fault, FaultList, count_reasons
+from client.policy.policy_file import PolicyFile
+
+OnProgress = Callable[[int, int], None]
+"""Called with lesions done and lesions in all."""
+
+_OVERLAP_S = 0.5
+"""Start times are written by hand, to the half second at best."""
+_OTHERS_MAY_READ = 0o077
+
+
+@dataclass(frozen=True, slots=True)
+class CheckReport:
+    """usable: lesions without a fault · faults: in the order of the files · cohorts, types: usable lesions by
+    cohort and by lesion type ("blank" where none is recorded) · reads: usable diagnoses of reads.csv · suggestions:
+    corrected cells, which hold what stands in the table: for one local file only.
+    """
+
+    usable: int
+    faults: tuple[Fault, ...]
+    cohorts: Mapping[str, int]
+    types: Mapping[str, int]
+    reads: int = 0
+    suggestions: tuple[Suggestion, ...] = field(default=(), repr=False)
+
+    @property
+    def reasons(self) -> Mapping[str, int]:
+        """Number of faults by reason."""
+        return count_reasons(self.faults)
+
+
+def check_site(folder: Path, on_progress: OnProgress | None = None, workers: int = 2) -> CheckReport:
+    """Reads site.yaml, policy.yaml, the tables, and of every row the outline and the head of each clip.
+
+    workers: threads; the report does not depend on them. Raises nothing for a fault: the report holds them all.
+    """
+    of_policy = PolicyFile(folder).edition().faults
+    try:
+        site = load_site(folder)
+    except FaultList as error:
+        return CheckReport(0, error.faults, {}, {})
+    manifest = open_manifest(site)
+    rows: list[Row | Files] = sorted([*manifest.rows, *manifest.others], key=lambda row: row.line)
+    copies = shared_content(manifest.entries, site.table.name)
+    blamed = {fault.row for fault in copies}
+    faults = [*manifest.faults, *copies]
+    usable: list[Row] = []
+    with ThreadPoolExecutor(max_workers=max(1, workers)) as pool:
+        results = pool.map(lambda row: check_row(row, site), rows)
+        for done, (row, found) in enumerate(zip(rows, results, strict=True), start=1):
+            faults.extend(found)
+            usable.extend([row] if isinstance(row, Row) and not found and row.line not in blamed else [])
+            if on_progress is not None:
+                on_progress(done, len(rows))
+    ordered = sorted(faults, key=lambda fault: fault.row or 0)
+    reads, unreadable = read_reads(site, {entry.lesion_id for entry in manifest.entries if entry.lesion_id})
+    return CheckReport(
+        usable=len(usable),
+        faults=(*(of_policy.faults if of_policy else ()), *_secret_faults(site), *ordered, *unreadable),
+        cohorts=dict(Counter(row.cohort for row in usable)),
+        types=dict(Counter(row.label or "blank" for row in usable)),
+        reads=len(reads),
+        suggestions=manifest.suggestions,
+    )
+
+
+def check_row(row: Row | Files, site: SiteConfig) -> list[Fault]:
+    """Opens the clips and the outline of one row of the table, whatever is wrong with its other cells. Never raises:
+    what goes wrong is a fault.
+    """
+    faults: list[Fault] = []
+    screens, infos = screens_for(site, row.manufacturer), []
+    for number in range(len(row.clips)):
+        infos.append(_clip_info(row, number, (site, screens), faults))
+        screens = (*screens, *(infos[0].detected if number == 0 and infos[0] else ()))
+    faults.extend(_overlaps(row, infos, site.table.name))
+    try:
+        _check_outline(row, infos[0] if infos else None)
+    except OutlineError as error:
+        faults.append(row_fault(row, site, "outline", error))
+    return faults
+
+
+def _clip_info(
+    row: Row | Files, number: int, place: tuple[SiteConfig, Sequence[Screen]], faults: list[Fault]
+) -> ClipInfo | None:
+    """place: the site, and the templates that may fit."""
+    (site, screens), spec = place, row.clips[number]
+    which = f"clip {number + 1} of {len(row.clips)}"
+    try:
+        return probe(spec.path, spec.start_s, row.frame_rate_hz, screens, {**TINTS, **site.tints})
+    except ClipError as error:
+        faults.append(row_fault(row, site, "clips", error, which))
+    except Exception as error:
+        # A file odd enough to trip a decoder costs its own row only. The exception's text may quote the file.
+        faults.append(
+            Fault(
+                site.table.name,
+                row.line,
+                "clips",
+                "unreadable-clip",
+                "a clip can be decoded",
+                f"{which}: {type(error).__name__}",
+                "export the clip again and check that it plays",
+            )
+        )
+    return None
+
+
+def _overlaps(row: Row | Files, infos: Sequence[ClipInfo | None], file: str) -> Iterator[Fault]:
+    for number, (one, other) in enumerate(pairwise(infos), start=1):
+        if one is None or other is None or one.last_s <= other.first_s + _OVERLAP_S:
+            continue
+        yield Fault(
+            file,
+            row.line,
+            "clip_start_s",
+            "clips-overlap",
+            "a clip ends before the next one starts",
+            f"clip {number} ends at {one.last_s:.1f} s, clip {number + 1} starts at {other.first_s:.1f} s",
+            "correct clip_start_s, or frame_rate_hz if the clips play at another speed than they were taken",
+        )
+
+
+def _check_outline(row: Row | Files, info: ClipInfo | None) -> None:
+    """Raises OutlineError. Without a readable first clip only the outline's own file can be judged."""
+    if row.outline is None:
+        return
+    outline = read_outline(row.outline.path, row.outline.frame, row.outline.pane)
+    if info is not None:
+        in_pane(outline, View(info.rows, info.columns, info.frames, info.contrast, info.bmode))
+
+
+def _secret_faults(site: SiteConfig) -> Iterator[Fault]:
+    try:
+        mode = site.secret_file.stat().st_mode
+    except OSError:
+        return  # made on first use
+    if mode & _OTHERS_MAY_READ:
+        rule = "only its owner can read the secret that pseudonyms are made with"
+        value, remedy = f"mode {mode & 0o777:o}", "run chmod 600 on the file that secret_file names"
+        yield Fault(SITE_FILE, None, "secret_file", "open-secret", rule, value, remedy)

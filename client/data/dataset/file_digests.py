@@ -1,0 +1,82 @@
+"""Digests of files that were read before, so that a second `index` does not read them again.
+
+A file is the same as long as its place, size, times and inode are (git's index goes by these, too). The ledger knows a
+file by a keyed hash of them, so it tells no path and no date. In doubt the file is read: a file that changed within
+the last seconds is not written down, since it could change once more under the same times.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from client.data.dataset.cache import write_atomic
+from client.data.forms.site_config import SiteConfig, secret
+
+LEDGER_FILE = "ledger.json"
+_VERSION = 1
+_SETTLED_S = 3.0
+"""Coarser than the time stamps of any file system (FAT: 2 s)."""
+
+
+class Unknown(LookupError):
+    """A file that the ledger does not know."""
+
+
+class Ledger:
+    """known: what an earlier run wrote down · seen: the files met in this one, by stamp."""
+
+    def __init__(self, site: SiteConfig, known: Mapping[str, str] | None = None) -> None:
+        """Without `known` every file is read."""
+        self._key = secret(site)
+        self._known = known or {}
+        self.seen: dict[str, str] = {}
+
+    @classmethod
+    def opened(cls, site: SiteConfig) -> Ledger:
+        """The site's ledger; an empty one where it is missing or damaged, since it only spares time."""
+        try:
+            document = json.loads((site.work / LEDGER_FILE).read_bytes())
+            known = {str(k): str(v) for k, v in document["files"].items()} if document["version"] == _VERSION else {}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            known = {}
+        return cls(site, known)
+
+    def save(self, site: SiteConfig) -> None:
+        """Keeps what was seen, and forgets what was not."""
+        document = {"version": _VERSION, "files": self.seen}
+        write_atomic(site.work / LEDGER_FILE, json.dumps(document, sort_keys=True).encode())
+
+    def known(self, path: Path) -> str:
+        """The digest of a file without reading it. Raises Unknown."""
+        stamp, _ = self._stamp(path)
+        if stamp not in self._known:
+            raise Unknown
+        self.seen[stamp] = self._known[stamp]
+        return self._known[stamp]
+
+    def read(self, path: Path) -> str:
+        """The digest of a file that is read now. Raises OSError."""
+        begun = time.time()
+        stamp, changed = self._stamp(path)
+        found = digest_of_file(path)
+        if begun - changed > _SETTLED_S and self._stamp(path)[0] == stamp:
+            self.seen[stamp] = found
+        return found
+
+    def _stamp(self, path: Path) -> tuple[str, float]:
+        """What a file is known by, and when it was last changed (s)."""
+        state = path.stat()
+        told = (str(path), state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
+        stamp = hmac.new(self._key, f"fedceus/file/{told!r}".encode(), hashlib.sha256)
+        return stamp.hexdigest(), max(state.st_mtime, state.st_ctime)
+
+
+def digest_of_file(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,96 @@
+"""What the last `ceus-site index` made: the settings, and the files of the cache in the order of the table."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pydantic import TypeAdapter, ValidationError
+
+from ceus_models.runtime.errors import ExpectedError
+from ceus_models.study.processing import Processing
+from client.data.dataset.cache import write_atomic
+from client.data.dataset.file_digests import digest_of_file
+from client.data.dataset.review_list import LOOK_FILE
+from client.data.forms.site_config import SiteConfig
+
+CACHE_VERSION = 3
+"""Raised whenever the same files and settings would give another sample."""
+INDEX_FILE = "index.json"
+
+
+@dataclass(frozen=True)
+class Indexed:
+    """processing: settings that the samples were made with, and their digest · files: names in the cache."""
+
+    processing: Processing
+    digest: str
+    files: tuple[str, ...]
+
+
+def write_index(
+    site: SiteConfig, processing: Processing, table: str, lesions: Sequence[tuple[int, str]], skipped: dict[str, int]
+) -> None:
+    """Replace the index. table: digest of the table's bytes · lesions: row and file of each sample."""
+    document = {
+        "version": CACHE_VERSION,
+        "processing": processing.digest(),
+        "settings": dataclasses.asdict(processing),
+        "table": table,
+        "lesions": [{"line": line, "file": file} for line, file in lesions],
+        "skipped": skipped,
+    }
+    write_atomic(site.work / INDEX_FILE, json.dumps(document, indent=1, sort_keys=True).encode())
+
+
+@dataclass(frozen=True)
+class IndexCounts:
+    """The index for a person. made: seconds since 1970 · lesions: with a sample · skipped: lesions by reason · look:
+    lesions to be looked at · stale: why it must be made again, "" where it is good.
+    """
+
+    made: float
+    processing: str
+    lesions: int
+    skipped: Mapping[str, int]
+    look: int
+    stale: str
+
+
+def index_counts(site: SiteConfig) -> IndexCounts:
+    """Counts alone. Raises ExpectedError where there is no index that can be read."""
+    try:
+        stale = ""
+        read_index(site)
+    except ExpectedError as error:
+        stale = str(error)
+    try:
+        document = json.loads((site.work / INDEX_FILE).read_bytes())
+        look = json.loads((site.work / LOOK_FILE).read_bytes()) if (site.work / LOOK_FILE).exists() else []
+        made, lesions = (site.work / INDEX_FILE).stat().st_mtime, len(document["lesions"])
+        skipped = {str(reason): int(count) for reason, count in document["skipped"].items()}
+        return IndexCounts(made, str(document["processing"]), lesions, skipped, len(look), stale)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        raise ExpectedError(stale or "the index cannot be read; run `ceus-site index` again") from None
+
+
+def read_index(site: SiteConfig) -> Indexed:
+    """The index. Raises ExpectedError where there is none, or it is of another state of the table or of fedceus."""
+    try:
+        document = json.loads((site.work / INDEX_FILE).read_bytes())
+        version, digest, made_of = document["version"], str(document["processing"]), document["table"]
+        files = tuple(str(lesion["file"]) for lesion in document["lesions"])
+        processing = TypeAdapter(Processing).validate_python(document["settings"])
+        table = digest_of_file(site.table)
+    except FileNotFoundError:
+        raise ExpectedError("samples are made by `ceus-site index` first, and no index is there") from None
+    except (OSError, ValueError, KeyError, TypeError, ValidationError):
+        raise ExpectedError("the index of samples cannot be read; run `ceus-site index` again") from None
+    for part, ours, found in (("version", CACHE_VERSION, version), ("table", table, made_of)):
+        if ours != found:
+            raise ExpectedError(f"the index was made with another {part}; run `ceus-site index` again")
+    if processing.digest() != digest:
+        raise ExpectedError("the index was made with another version of the processing; run `ceus-site index` again")
+    return Indexed(processing, digest, files)

@@ -1,0 +1,31 @@
+"""The fault of a row of the table whose files cannot be used, foreseen by a reader or not."""
+
+from __future__ import annotations
+
+from client.data.dataset.worker_pool import Lost
+from client.data.forms.site_config import SiteConfig
+from client.data.imaging.recording import ClipError
+from client.data.outlines.outline import OutlineError
+from client.data.table.rows import Files, Row
+from client.faults.fault import Fault
+
+_RULES = {
+    "reading-failed": "the files of a lesion can be read",
+    "reading-crashed": "the decoders survive the files of a lesion",
+    "reading-too-long": "a lesion is read within the time limit",
+    "reading-too-large": "a lesion is read within the memory limit",
+}
+
+
+def row_fault(
+    row: Row | Files, site: SiteConfig, column: str, error: ClipError | OutlineError, which: str = ""
+) -> Fault:
+    """The fault that an error of reading is. which: "clip 2 of 3", "" where there is one only."""
+    value = f"{which}: {error.value}" if which else error.value
+    return Fault(site.table.name, row.line, column, error.reason, error.rule, value, error.remedy)
+
+
+def lost_fault(row: Row, site: SiteConfig, lost: Lost) -> Fault:
+    """The fault that a lost lesion is."""
+    remedy = "export its clips and its outline again; if that does not help, report the finding"
+    return Fault(site.table.name, row.line, "clips", lost.reason, _RULES[lost.reason], lost.detail, remedy)

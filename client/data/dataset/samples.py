@@ -1,0 +1,88 @@
+"""The samples of the last `ceus-site index`, mapped into memory: pages are read when they are used."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ceus_models.runtime.errors import ExpectedError
+from ceus_models.study.processing import Processing
+from ceus_models.study.sample import Reading, Sample
+from client.data.dataset.cache import cache_of
+from client.data.dataset.index_file import read_index
+from client.data.forms.site_config import SiteConfig, pseudonym
+from client.data.table.manifest import open_manifest
+from client.data.table.reads import read_reads
+
+_ARRAYS = {
+    "frames": ("U8", np.uint8, 3),
+    "flow": ("I8", np.int8, 4),
+    "curve": ("F32", np.float32, 1),
+    "clinical": ("F32", np.float32, 1),
+    "biomarkers": ("F32", np.float32, 1),
+}
+"""Name → safetensors type, NumPy type, number of dimensions."""
+_LARGEST_HEADER = 1 << 20
+
+
+def load_samples(site: SiteConfig, processing: Processing) -> list[Sample]:
+    """The samples of the last `index`, in the order of the table, with the diagnoses of `reads.csv` as it is now.
+
+    Raises ExpectedError where there is none, or it belongs to other settings or to another state of the table.
+    """
+    indexed = read_index(site)
+    if indexed.digest != processing.digest():
+        raise ExpectedError("the index was made with other processing settings; run `ceus-site index` again")
+    readings = _readings(site)
+    samples = [read_sample(cache_of(site) / Path(file).name) for file in indexed.files]
+    return [dataclasses.replace(s, readings=readings[s.key]) if s.key in readings else s for s in samples]
+
+
+def _readings(site: SiteConfig) -> dict[str, tuple[Reading, ...]]:
+    """The usable diagnoses by the lesion's pseudonym; `ceus-site check` tells what is wrong with the others."""
+    if not site.reads.exists():
+        return {}
+    ids = {entry.lesion_id for entry in open_manifest(site).entries if entry.lesion_id}
+    found: dict[str, list[Reading]] = {}
+    for read in read_reads(site, ids)[0]:
+        key = pseudonym(site, "lesion", read.lesion_id)
+        found.setdefault(key, []).append(Reading(read.reader, read.role, read.assisted, read.diagnosis))
+    return {key: tuple(readings) for key, readings in found.items()}
+
+
+def read_sample(path: Path) -> Sample:
+    """Maps a sample; changes to its arrays stay private.
+
+    By torch, since a mapping of Python keeps its file open, and two thousand lesions exceed what a process may open.
+    Raises ExpectedError for a file that is missing or not whole.
+    """
+    try:
+        whole = path.stat().st_size
+        content: npt.NDArray[np.uint8] = torch.from_file(str(path), False, whole, dtype=torch.uint8).numpy()
+        size = int.from_bytes(content[:8].tobytes(), "little")
+        if not 0 < size <= min(_LARGEST_HEADER, len(content) - 8):
+            raise ValueError("header")
+        header: dict[str, Any] = json.loads(content[8 : 8 + size].tobytes())
+        arrays: dict[str, Any] = {name: _array(content[8 + size :], header[name], name) for name in _ARRAYS}
+        facts: dict[str, Any] = json.loads(header["__metadata__"]["sample"])
+        return Sample(**arrays, **facts)
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
+        raise ExpectedError(
+            f"a file of the cache cannot be used ({path.name[:12]}…, {type(error).__name__}); run ceus-site index"
+        ) from None
+
+
+def _array(content: npt.NDArray[np.uint8], entry: dict[str, Any], name: str) -> npt.NDArray[Any]:
+    code, kind, dimensions = _ARRAYS[name]
+    shape, (first, after) = tuple(entry["shape"]), entry["data_offsets"]
+    size = math.prod(shape) * np.dtype(kind).itemsize
+    if entry["dtype"] != code or len(shape) != dimensions or after - first != size or not 0 <= first <= after:
+        raise ValueError(name)
+    return content[first:after].view(kind).reshape(shape)

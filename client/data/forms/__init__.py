@@ -1,0 +1,1 @@
+"""The forms that a hospital fills, and site.yaml."""

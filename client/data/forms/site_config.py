@@ -1,0 +1,134 @@
+"""The site's own file, `site.yaml`: where things lie and how its screens look."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import secrets
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ceus_models.runtime.errors import ExpectedError
+from ceus_models.study.subgroups import UNKNOWN
+from client.data.forms.site_yaml import CHANNELS, DateOrder, Encoding, ScreenForm, SiteForm
+from client.data.imaging.manufacturers import manufacturer_name
+from client.data.imaging.screen import ANY_MAKER, Screen
+from client.data.imaging.tint import Tint
+from client.faults.yaml_forms import read_form
+
+SITE_FILE = "site.yaml"
+SECRET_BYTES = 32
+PSEUDONYM_CHARACTERS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class SiteConfig:
+    """A hospital folder, checked. Paths are absolute; `work` holds cache, memory and logs, `records` the audit.
+
+    max_skipped: share of the lesions that may be unusable before `index` stops · reads: the table of diagnoses, which
+    need not exist · encoding: of CSV files · dates: how 03/04/2021 is meant, None = it is a fault · labels: column →
+    {the hospital's word: ours} · tints: the hospital's own colour maps by name.
+    """
+
+    folder: Path
+    center: int
+    name: str
+    table: Path
+    secret_file: Path
+    work: Path
+    max_skipped: float
+    screens: tuple[Screen, ...]
+    records: Path
+    reads: Path
+    encoding: Encoding
+    dates: DateOrder | None
+    labels: Mapping[str, Mapping[str, str]]
+    tints: Mapping[str, Tint]
+
+
+def load_site(folder: Path) -> SiteConfig:
+    """Reads FOLDER/site.yaml. Raises FaultList with every fault of the file and its line."""
+    return _site(read_form(folder / SITE_FILE, SiteForm.model_validate), folder.resolve())
+
+
+def screens_for(site: SiteConfig, manufacturer: str) -> tuple[Screen, ...]:
+    """The device templates that may fit: a maker's own before those for any maker, all for an unknown maker."""
+    name = manufacturer_name(manufacturer)
+    if name == UNKNOWN:
+        return site.screens
+    own = [screen for screen in site.screens if screen.manufacturer == name]
+    return (*own, *(screen for screen in site.screens if screen.manufacturer == ANY_MAKER))
+
+
+def secret(site: SiteConfig) -> bytes:
+    """The key of the site's pseudonyms: 32 random bytes, mode 0600, made on first use and never sent.
+
+    Raises ExpectedError when the file is there but is no such key, or cannot be made.
+    """
+    try:
+        if not site.secret_file.exists():
+            _make_secret(site.secret_file)
+        key = site.secret_file.read_bytes()
+    except OSError as error:
+        raise ExpectedError(
+            f"the secret file cannot be read or made ({error.strerror}); let this user write to its folder"
+        ) from None
+    if len(key) < SECRET_BYTES:
+        raise ExpectedError(
+            f"the secret file has {len(key)} bytes and needs {SECRET_BYTES}; restore it from a backup, or delete "
+            "it to start with new pseudonyms"
+        )
+    return key
+
+
+def pseudonym(site: SiteConfig, kind: str, text: str) -> str:
+    """16 hexadecimal characters that stand for an id: HMAC-SHA256 under the site's secret.
+
+    kind: "lesion" or "patient", so that equal ids of two kinds get unequal pseudonyms.
+    """
+    message = f"fedceus/{kind}/{text}".encode()
+    return hmac.new(secret(site), message, hashlib.sha256).hexdigest()[:PSEUDONYM_CHARACTERS]
+
+
+def _make_secret(path: Path) -> None:
+    """Whole or not at all, and the first of two processes wins: a second key would split the pseudonyms."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=".secret-")  # mkstemp gives mode 0600
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(secrets.token_bytes(SECRET_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(draft, path)
+    except FileExistsError:
+        pass
+    finally:
+        Path(draft).unlink()
+
+
+def _site(form: SiteForm, folder: Path) -> SiteConfig:
+    return SiteConfig(
+        folder=folder,
+        center=form.center,
+        name=form.name,
+        table=folder / form.table,
+        secret_file=folder / form.secret_file,
+        work=folder / form.work,
+        max_skipped=form.max_skipped,
+        screens=tuple(map(_screen, form.screens)),
+        records=folder / form.records,
+        reads=folder / form.reads,
+        encoding=form.encoding,
+        dates=form.dates,
+        labels=form.labels,
+        tints={name: Tint(tint.points, CHANNELS.index(tint.channel)) for name, tint in form.tints.items()},
+    )
+
+
+def _screen(form: ScreenForm) -> Screen:
+    any_maker = form.manufacturer.strip() == ANY_MAKER
+    name = ANY_MAKER if any_maker else manufacturer_name(form.manufacturer)
+    return Screen(name, form.rows, form.columns, form.contrast, form.bmode, form.tint, form.dynamic_range_db)

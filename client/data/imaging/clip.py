@@ -1,0 +1,183 @@
+"""A file becomes a Clip: two panes of levels on one time axis. Anonymous from here on.
+
+Screens are cropped to their panes frame by frame, so banners and burned-in names are gone before a second frame is
+read. A new file format is a module with `open` (see `recording.Reader`) and a line in READERS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from client.data.imaging import fan, video
+from client.data.imaging.dicom import reader as dicom
+from client.data.imaging.frame_store import Frames, Tape
+from client.data.imaging.layout import LAYOUTS, Layout, layout_of
+from client.data.imaging.recording import F64, U8, Box, ClipError, Reader, Recording, Times
+from client.data.imaging.screen import Screen
+from client.data.imaging.tint import TINTS, Levels, Tint
+
+__all__ = ["LAYOUTS", "READERS", "Clip", "ClipError", "ClipInfo", "open_clip", "probe"]
+
+READERS: Mapping[str, Reader] = {
+    ".dcm": dicom,
+    ".dicom": dicom,
+    ".ima": dicom,
+    "": dicom,
+    ".avi": video,
+    ".mp4": video,
+    ".m4v": video,
+    ".mov": video,
+    ".wmv": video,
+}
+"""File suffix → reader. Files without a suffix are DICOM, as PACS exports name them."""
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """contrast, bmode: levels u8 (t h w) on disk, of equal size, bmode None on contrast-only clips · seconds f64 (t)
+    since injection, strictly rising · boxes of the panes on the screen of rows x columns · dynamic_range_db: of the
+    display, None where no template says it · layout: one of LAYOUTS, and how sure it is, 0-1 (1 unless detected) ·
+    times_from: the DICOM tag that told the times, "container", "manifest", or "one frame" · detected: as from
+    `Layout.as_screen`. Outside the fan, text, rulers and bars are at level 0.
+    """
+
+    contrast: Frames
+    bmode: Frames | None
+    seconds: F64
+    mm_per_pixel: float | None
+    contrast_box: Box
+    bmode_box: Box | None
+    rows: int
+    columns: int
+    dynamic_range_db: float | None = None
+    layout: str = "whole"
+    layout_confidence: float = 1.0
+    times_from: str = "manifest"
+    detected: tuple[Screen, ...] = ()
+
+    @property
+    def offset(self) -> tuple[int, int]:
+        """Origin (x, y) of the contrast pane on the screen."""
+        return self.contrast_box[:2]
+
+    @property
+    def bmode_offset(self) -> tuple[int, int] | None:
+        """Origin (x, y) of the B-mode pane on the screen."""
+        return None if self.bmode_box is None else self.bmode_box[:2]
+
+
+@dataclass(frozen=True, slots=True)
+class ClipInfo:
+    """What `probe` tells without keeping a picture. first_s, last_s: seconds after injection · detected: as in Clip."""
+
+    frames: int
+    rows: int
+    columns: int
+    contrast: Box
+    bmode: Box | None
+    first_s: float
+    last_s: float
+    detected: tuple[Screen, ...] = ()
+
+
+def open_clip(
+    path: Path,
+    start_s: float,
+    frame_rate_hz: float | None,
+    screens: Sequence[Screen],
+    tints: Mapping[str, Tint] = TINTS,
+    folder: Path | None = None,
+) -> Clip:
+    """Reads a whole clip.
+
+    start_s: seconds after injection at its first frame · frame_rate_hz: from the manifest, None = the file's own ·
+    screens: device templates that may fit, the best first · tints: the colour maps by name · folder: where the panes
+    lie while they are used, None = the system's for temporary files. Raises ClipError.
+    """
+    recording = _recording(path)
+    layout = layout_of(recording, screens, tints)
+    contrast, bmode = _levels(recording, layout, folder)
+    times = _times(recording, len(contrast), frame_rate_hz)
+    return Clip(
+        contrast=contrast,
+        bmode=bmode,
+        seconds=start_s + times.seconds,
+        mm_per_pixel=layout.mm_per_pixel,
+        contrast_box=layout.contrast,
+        bmode_box=layout.bmode,
+        rows=recording.rows,
+        columns=recording.columns,
+        dynamic_range_db=layout.dynamic_range_db,
+        layout=layout.origin,
+        layout_confidence=layout.confidence,
+        times_from=times.source,
+        detected=layout.as_screen(recording),
+    )
+
+
+def _levels(recording: Recording, layout: Layout, folder: Path | None) -> tuple[Frames, Frames | None]:
+    """The panes (t h w), with what lies beside the fan at level 0."""
+    shown = [(box, tint) for box, tint in ((layout.contrast, layout.tint), (layout.bmode, TINTS["grey"])) if box]
+    sizes = [(box[3] - box[1], box[2] - box[0]) for box, _ in shown]
+    tapes = [Tape(*size, folder) for size in sizes]
+    panes = [(box, Levels(*size, tint)) for size, (box, tint) in zip(sizes, shown, strict=True)]
+    for picture in recording.pictures():
+        for tape, (box, levels) in zip(tapes, panes, strict=True):
+            tape.add(levels.of(_pane(picture, box)))
+    if tapes[0].frames == 0:
+        raise ClipError("unreadable-clip", "a clip has frames", "none", "export the clip again and check that it plays")
+    seen = fan.fan_of([tape.all() for tape in tapes])
+    if seen is not None:
+        for tape in tapes:
+            tape.keep_only(seen)
+    return tapes[0].all(), tapes[1].all() if len(tapes) > 1 else None
+
+
+def _pane(picture: U8, box: Box) -> U8:
+    """The part of a screen (h w 3) that is a pane."""
+    x0, y0, x1, y1 = box
+    pane = picture[y0:y1, x0:x1]
+    if pane.shape[:2] != (y1 - y0, x1 - x0):
+        raise ClipError(
+            "unreadable-clip", "all frames of a clip have one size", "another size", "split the clip into two files"
+        )
+    return pane
+
+
+def probe(
+    path: Path,
+    start_s: float,
+    frame_rate_hz: float | None,
+    screens: Sequence[Screen],
+    tints: Mapping[str, Tint] = TINTS,
+) -> ClipInfo:
+    """Size, panes and time span of a clip; parameters and errors as in `open_clip`."""
+    recording = _recording(path)
+    layout = layout_of(recording, screens, tints)
+    frames = recording.length()
+    seconds = start_s + _times(recording, frames, frame_rate_hz).seconds
+    first, last = float(seconds[0]), float(seconds[-1])
+    found = layout.as_screen(recording)
+    return ClipInfo(frames, recording.rows, recording.columns, layout.contrast, layout.bmode, first, last, found)
+
+
+def _recording(path: Path) -> Recording:
+    reader = READERS.get(path.suffix.lower())
+    if reader is None:
+        raise ClipError(
+            "unknown-clip-format",
+            f"a clip is one of {', '.join(sorted(s for s in READERS if s))}, or DICOM without a suffix",
+            "another suffix",
+            "export the clip as multi-frame DICOM, AVI or MP4",
+        )
+    if path.is_file() and path.stat().st_size == 0:
+        raise ClipError("unreadable-clip", "a clip's file holds a clip", "an empty file", "copy or export it again")
+    return reader.open(path)
+
+
+def _times(recording: Recording, frames: int, frame_rate_hz: float | None) -> Times:
+    return Times(np.zeros(1), "one frame") if frames == 1 else recording.times(frames, frame_rate_hz)

@@ -1,0 +1,1 @@
+"""Ultrasound DICOM: header, frames, codecs, colours, times and regions."""

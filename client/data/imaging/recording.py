@@ -1,0 +1,137 @@
+"""What every reader gives of a file: anonymous pictures in order, their times, and where the panes are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from client.faults.fault import Unusable
+
+U8 = npt.NDArray[np.uint8]
+F64 = npt.NDArray[np.float64]
+Box = tuple[int, int, int, int]
+"""x0, y0, x1, y1 in pixels; x1 and y1 are the first ones outside."""
+
+RATE_REMEDY = "write the true frame rate of the examination in the column frame_rate_hz of this row"
+MIN_SIDE_PX = 16
+MAX_PIXELS = 1 << 25
+"""Of a screen: 8K. A header that states more is damaged, and is refused before memory is asked for."""
+
+
+class ClipError(Unusable):
+    """A clip that cannot be used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A two-dimensional ultrasound region that a file states. mm_per_pixel: None where its unit is not a length."""
+
+    box: Box
+    mm_per_pixel: float | None
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Times:
+    """seconds f64 (t): of the frames, from the first one · source: a tag's keyword, "container" or "manifest"."""
+
+    seconds: F64
+    source: str
+
+
+class Recording(Protocol):
+    """An opened file. Pictures are RGB u8 (h w 3) of the whole screen; the caller crops them at once."""
+
+    @property
+    def rows(self) -> int:
+        """Height of the screen, px."""
+        ...
+
+    @property
+    def columns(self) -> int:
+        """Width of the screen, px."""
+        ...
+
+    @property
+    def manufacturer(self) -> str:
+        """The device's maker as the file spells it, "" where it does not say."""
+        ...
+
+    @property
+    def regions(self) -> tuple[Region, ...]:
+        """The file's own two-dimensional regions that lie inside the screen."""
+        ...
+
+    def glance(self, count: int) -> Sequence[U8]:
+        """About so many pictures spread over the clip, at least one: enough to tell the panes and the tint."""
+        ...
+
+    def pictures(self) -> Iterator[U8]:
+        """All pictures in order, one at a time. Raises ClipError where one cannot be decoded."""
+        ...
+
+    def length(self) -> int:
+        """The number of frames that can be read, which may need a pass over the file."""
+        ...
+
+    def times(self, frames: int, frame_rate_hz: float | None) -> Times:
+        """Times of the frames. frame_rate_hz: what the manifest says.
+
+        Raises ClipError when nothing tells the times.
+        """
+        ...
+
+
+class Reader(Protocol):
+    """A module with this function is a reader; `clip.READERS` is the list."""
+
+    def open(self, path: Path) -> Recording:
+        """Opens one file. Raises ClipError."""
+        ...
+
+
+def unreadable(path_kind: str, value: str) -> ClipError:
+    """The error of a file that its decoder rejects. value: what is wrong, without names."""
+    return ClipError(
+        "unreadable-clip",
+        f"a {path_kind} clip can be decoded from its first to its last frame",
+        value,
+        "export the clip again and check that it plays",
+    )
+
+
+def no_such_file() -> ClipError:
+    """The error of a clip that is not there."""
+    return ClipError(
+        "missing-clip",
+        "every clip of the table can be opened",
+        "no such file",
+        "put the file where the clips column says, or correct the cell",
+    )
+
+
+def no_times(value: str) -> ClipError:
+    """The error of a clip whose frames have no times. value: what was found instead."""
+    return ClipError("no-frame-times", "a clip states the times of its frames", value, RATE_REMEDY)
+
+
+def check_size(kind: str, rows: int, columns: int) -> None:
+    """Raises ClipError for a screen that cannot be one, before any memory is asked for it."""
+    if min(rows, columns) < MIN_SIDE_PX:
+        raise unreadable(kind, "no image in the file")
+    if rows * columns > MAX_PIXELS:
+        raise unreadable(kind, f"a picture of {columns} x {rows} pixels")
+
+
+def constant_rate(frames: int, rate_hz: float, source: str) -> Times:
+    """Times of frames at an even rate."""
+    return Times(np.arange(frames, dtype=np.float64) / rate_hz, source)
+
+
+def spread(frames: int, count: int) -> list[int]:
+    """About `count` indices of frames, evenly over a clip, the ends left out."""
+    return sorted({(2 * number + 1) * frames // (2 * count) for number in range(count)})

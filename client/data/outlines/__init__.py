@@ -1,0 +1,1 @@
+"""The radiologist's outline of a lesion, whatever tool drew it."""

@@ -1,0 +1,1 @@
+"""Quality sheets and contact sheets: what was read, for the eye."""

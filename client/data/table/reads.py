@@ -1,0 +1,84 @@
+"""`reads.csv`, the radiologists' own diagnoses: what the model is compared with. The file is optional."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+
+from ceus_models.study.reader_study import ROLES
+from ceus_models.study.taxonomy import LESION_TYPES
+from client.data.forms.columns import EXAMPLE_ID
+from client.data.forms.site_config import SiteConfig
+from client.data.table.cells import YES_NO, RowCells, hidden
+from client.data.table.table import READ_FORM, Table, read_table
+from client.faults.fault import Fault
+
+_LONGEST_S = 24 * 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """One diagnosis. line: in the table · role: one of reading_study.ROLES · assisted: with the model's result in
+    sight · diagnosis: one of LESION_TYPES · seconds: that it took, None where not recorded.
+    """
+
+    line: int
+    lesion_id: str
+    reader: str
+    role: str
+    assisted: bool
+    diagnosis: str
+    seconds: float | None
+
+
+def read_reads(site: SiteConfig, lesions: Collection[str]) -> tuple[list[Read], list[Fault]]:
+    """The usable diagnoses and all faults, both in the order of the file; nothing where there is no file.
+
+    lesions: the ids of the lesions' table.
+    """
+    if not site.reads.exists():
+        return [], []
+    table = read_table(site.reads, site.encoding, site.labels, READ_FORM)
+    records = [(RowCells(table.name, line, table.named(texts)), len(texts)) for line, texts in table.records]
+    records = [(row, count) for row, count in records if row.text("lesion_id") != EXAMPLE_ID]
+    reads = [_read(row, count, table, lesions) for row, count in records]
+    repeated = list(_repeated((read for read in reads if read is not None), table.name))
+    blamed = {fault.row for fault in repeated}
+    faults = [*table.faults, *repeated, *(fault for row, _ in records for fault in row.faults)]
+    usable = [read for read in reads if read is not None and read.line not in blamed]
+    return usable, sorted(faults, key=lambda fault: fault.row or 0)
+
+
+def _read(row: RowCells, count: int, table: Table, lesions: Collection[str]) -> Read | None:
+    if count > table.width:
+        rule = f"a row has {table.width} cells like the header"
+        row.blame("", "cell-count", rule, str(count), "put quotes around a cell that holds a comma")
+    lesion, reader = row.identifier("lesion_id"), row.identifier("reader")
+    if lesion is not None and lesion not in lesions:
+        rule, remedy = "every diagnosis is of a lesion of lesions.csv", "correct the lesion_id, or remove the row"
+        row.blame("lesion_id", "unknown-lesion", rule, hidden("an id that is not there"), remedy)
+    role = row.choice("role", ROLES, "bad-value")
+    assisted = row.flag("assisted", YES_NO)
+    diagnosis = row.choice("diagnosis", LESION_TYPES, "unknown-type")
+    for column in ("role", "assisted", "diagnosis"):
+        if row.blank(column):
+            row.blame(column, "missing-value", f"{column} is filled", "nothing", "write it, or remove the row")
+    seconds = row.number("seconds", (0, _LONGEST_S))
+    if row.faults or lesion is None or reader is None or role is None or diagnosis is None:
+        return None
+    taken = None if math.isnan(seconds) else seconds
+    return Read(row.line, lesion, reader, role, assisted == 1.0, diagnosis, taken)
+
+
+def _repeated(reads: Iterable[Read], file: str) -> Iterator[Fault]:
+    """A reader has one say on a lesion without the model, and one with it."""
+    lines: dict[tuple[str, str, bool], list[int]] = defaultdict(list)
+    for read in reads:
+        lines[read.lesion_id, read.reader, read.assisted].append(read.line)
+    rule = "a reader diagnoses a lesion once without assistance and once with it"
+    for same in lines.values():
+        value = hidden(f"the same reader and lesion in rows {', '.join(map(str, same))}")
+        for line in same if len(same) > 1 else ():
+            yield Fault(file, line, "reader", "repeated-read", rule, value, "keep one of the rows, or correct assisted")

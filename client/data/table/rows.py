@@ -1,0 +1,69 @@
+"""A row of `lesions.csv` as the reading of its files needs it. It holds the hospital's ids and stays inside reading."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class ClipSpec:
+    """path: of the clip's file · start_s: time of its first frame, seconds after injection."""
+
+    path: Path
+    start_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class OutlineSpec:
+    """path: of the outline's file · frame: 0-based in the first clip, None where the file says it · pane: one of
+    outline.PANES.
+    """
+
+    path: Path
+    frame: int | None
+    pane: str
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """What a row with a fault names, to be looked at all the same. As in Row; clips: none where their own cells hold a
+    fault, outline likewise.
+    """
+
+    line: int
+    clips: tuple[ClipSpec, ...]
+    frame_rate_hz: float | None
+    outline: OutlineSpec | None
+    manufacturer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One usable lesion of the table. Holds the hospital's own ids: it stays inside reading.
+
+    line: in the table, the header is line 1 · frame_rate_hz: None = the file's own · manufacturer: normalised ·
+    biomarkers (4): 0, 1 or NaN · clinical (17): transformed values in the order of taxonomy.CLINICAL, NaN = not
+    recorded · groups: see subgroups · timed: whether the clips' start times count from the injection; False for
+    a single clip whose start is not known and counts as 0 · reinjection_s: from when on nothing counts, seconds after
+    the (first) injection · track_checked: a person has found the track right.
+    """
+
+    line: int
+    lesion_id: str
+    patient_id: str
+    exam_date: date
+    cohort: str
+    label: str | None
+    clips: tuple[ClipSpec, ...]
+    frame_rate_hz: float | None
+    outline: OutlineSpec
+    manufacturer: str
+    biomarkers: tuple[float, ...]
+    clinical: tuple[float, ...]
+    groups: Mapping[str, str]
+    timed: bool = True
+    reinjection_s: float | None = None
+    track_checked: bool = False

@@ -1,0 +1,51 @@
+"""Units as hospitals write them in a column's header, and which unit a strange value was probably meant in."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from ceus_models.study.taxonomy import Variable
+
+_HEADER = re.compile(r"^\s*(?P<name>[^(\[]*?)\s*(?:[(\[](?P<unit>.*)[)\]])?\s*$", re.DOTALL)
+
+
+def split_header(text: str) -> tuple[str, str]:
+    """Name and unit of a column: "ALB (g/L)" → ("ALB", "g/L"), "age" → ("age", ""). Full-width forms are met."""
+    match = _HEADER.match(_plain(text))
+    if match is None:
+        return text.strip(), ""
+    return match["name"], (match["unit"] or "").strip()
+
+
+def factor_of(variable: Variable, unit: str) -> float | None:
+    """What turns a value in `unit` into the variable's own unit; None for a unit that is not accepted.
+
+    A header without a unit is taken only where there is no second one to confuse it with.
+    """
+    accepted = variable.accepted_units()
+    if variable.kind == "binary" or (not unit and len(accepted) == 1):
+        return 1.0
+    folded = {unit_key(name): factor for name, factor in accepted.items()}
+    return folded.get(unit_key(unit)) if unit else None
+
+
+def meant_unit(variable: Variable, written: float, stated: float) -> str | None:
+    """Another accepted unit in which a number, as it is written, would be plausible: ALB 4.1 → "g/dL".
+
+    stated: the factor of the unit that the header states; ALB 42 in g/dL → "g/L".
+    """
+    for unit, factor in variable.accepted_units().items():
+        if factor != stated and variable.low <= written * factor <= variable.high:
+            return unit
+    return None
+
+
+def unit_key(unit: str) -> str:
+    """One spelling a unit: "×10⁹/L", "10^9 / l" and "x10*9/L" are the same."""
+    text = re.sub(r"[\s^*·]", "", _plain(unit).casefold().replace("μ", "u").replace("µ", "u"))
+    return re.sub(r"^[x×](?=10)", "", text)
+
+
+def _plain(text: str) -> str:
+    return unicodedata.normalize("NFKC", text)

@@ -1,0 +1,184 @@
+"""What a site allows. The file is the hospital's; nothing that the coordinator sends can widen it."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator, Mapping
+from dataclasses import field
+from typing import Annotated, Any, Literal, Protocol, get_args
+
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
+from pydantic.dataclasses import dataclass
+
+from ceus_models.protocol.messages import Kind, LocalRule, RefusalCode, Task
+from ceus_models.study.taxonomy import COHORTS, NETS
+from client.policy.hours import Hours
+from client.policy.machine import Machine
+
+KINDS: tuple[Kind, ...] = get_args(Kind)
+Optimizer = Literal["sgd", "adamw"]
+Precision = Literal["float32", "bfloat16"]
+
+
+class Declined(Exception):
+    """A site's reasoned no; it becomes a Refusal, so its text is ours and names no patient."""
+
+    def __init__(self, code: RefusalCode, reason: str) -> None:
+        """code: for the coordinator's program · reason: for its reader."""
+        super().__init__(reason)
+        self.code: RefusalCode = code
+        self.reason = reason
+
+
+class Consent(Protocol):
+    """Who says yes or no to a task, before work begins and before its answer leaves."""
+
+    def admit(self, task: Task) -> Policy:
+        """The policy in force. Raises Declined for a task that it refuses."""
+        ...
+
+    def release(self, task: Task) -> None:
+        """Called when the work is done. Raises Declined where its answer may no longer leave."""
+        ...
+
+
+def _any(value: Any) -> Any:
+    """The word "any" is said, never left out."""
+    if value is None:
+        raise ValueError("it says what is allowed, or the word any")
+    return None if value == "any" else value
+
+
+def _known(net: str) -> str:
+    if net not in NETS:
+        raise ValueError(f"a net is one of {', '.join(NETS)}")
+    return net
+
+
+_CONFIG = ConfigDict(extra="forbid", allow_inf_nan=False)
+_Count = Annotated[int, Field(strict=True, ge=1)]
+_Size = Annotated[float, Field(strict=True, ge=0)]
+_Word = Annotated[str, Field(strict=True, min_length=1, max_length=100)]
+_Digest = Annotated[str, Field(strict=True, pattern="^[0-9a-f]{64}$")]
+_Studies = Annotated[Annotated[dict[_Word, _Digest], Field(min_length=1)] | None, BeforeValidator(_any)]
+_Nets = Annotated[tuple[Annotated[str, AfterValidator(_known)], ...] | None, BeforeValidator(_any)]
+
+
+@dataclass(frozen=True, config=_CONFIG)
+class Caps:
+    """Bounds on every number of a LocalRule. max_clip: of the gradient's norm, where a task clips it."""
+
+    max_epochs: _Count = 10
+    min_batch_size: _Count = 1
+    max_batch_size: _Count = 256
+    max_learning_rate: _Size = 1.0
+    max_momentum: _Size = 1.0
+    max_weight_decay: _Size = 1.0
+    max_proximal_mu: _Size = 10.0
+    max_clip: _Size | None = None
+    clip_required: Annotated[bool, Field(strict=True)] = False
+    optimizers: tuple[Optimizer, ...] = get_args(Optimizer)
+    precisions: tuple[Precision, ...] = get_args(Precision)
+
+    def complaints(self, rule: LocalRule) -> Iterator[str]:
+        """Each bound that a rule breaks, with what would be allowed."""
+        for cap, asked in (
+            ("max_epochs", rule.epochs),
+            ("max_batch_size", rule.batch_size),
+            ("max_learning_rate", rule.learning_rate),
+            ("max_momentum", rule.momentum),
+            ("max_weight_decay", rule.weight_decay),
+            ("max_proximal_mu", rule.proximal_mu),
+            ("max_clip", rule.clip),
+        ):
+            most = getattr(self, cap)
+            if asked is not None and most is not None and asked > most:
+                yield f"caps.{cap} is {most:g}, the task's {cap.removeprefix('max_')} is {asked:g}"
+        if rule.batch_size < self.min_batch_size:
+            yield f"caps.min_batch_size is {self.min_batch_size}, the task's batch_size is {rule.batch_size}"
+        if self.clip_required and rule.clip is None:
+            yield "caps.clip_required is true, the task's rule has no clip"
+        if rule.optimizer not in self.optimizers:
+            yield f"caps.optimizers are {_listed(self.optimizers)}, the task asks for {rule.optimizer}"
+        if rule.precision not in self.precisions:
+            yield f"caps.precisions are {_listed(self.precisions)}, the task asks for {rule.precision}"
+
+
+@dataclass(frozen=True, config=_CONFIG)
+class Policy:
+    """One version of policy.yaml.
+
+    studies: plan digests by the hospital's own names, None for any · nets: None for any · minimum_lesions: cohorts
+    and nets with fewer are left out of every answer · minimum_cell: counts below it are left out too · rounds_per_day:
+    different tasks answered in one day, by `hours.zone` or UTC · privacy: "required" refuses training without noise.
+    """
+
+    studies: _Studies
+    schema: Literal[1] = 1
+    kinds: tuple[Kind, ...] = KINDS
+    nets: _Nets = None
+    caps: Caps = field(default_factory=Caps)
+    minimum_lesions: _Count = 1
+    minimum_cell: _Count = 1
+    max_replicates: Annotated[int, Field(strict=True, ge=0)] = 1000
+    rounds_per_day: _Count | None = None
+    hours: Hours | None = None
+    privacy: Literal["none", "required"] = "none"
+    machine: Machine = field(default_factory=Machine)
+
+    def refuses(self, task: Task, at: datetime.datetime) -> str | None:
+        """Why this site does not answer the task at that time, all reasons at once, or None when it does."""
+        found = [*self._not_asked(task), *self._too_much(task), *self._not_now(at)]
+        return f"the site's policy refuses: {'; '.join(found)}" if found else None
+
+    def admit(self, task: Task) -> Policy:
+        """The policy as its own consent: it never changes, and nobody pauses the site (a simulation)."""
+        if reason := self.refuses(task, datetime.datetime.now(datetime.UTC)):
+            raise Declined("policy", reason)
+        return self
+
+    def release(self, task: Task) -> None:
+        """Nothing has changed meanwhile."""
+
+    def _not_asked(self, task: Task) -> Iterator[str]:
+        """What this site does not do at all."""
+        if self.studies is not None and task.study not in self.studies.values():
+            yield f"studies does not name the plan {task.study[:16]}…; the site's IT adds its digest to allow it"
+        if task.kind not in self.kinds:
+            yield f"kinds are {_listed(self.kinds)}, not {task.kind}"
+        if self.privacy == "required" and task.kind == "train":
+            yield "privacy is required, and this version brings no mechanism for private training"
+        allowed = NETS if self.nets is None else self.nets
+        yield from _odd("nets", task.nets, allowed)
+        yield from _odd("cohorts", task.cohorts, COHORTS)
+
+    def _too_much(self, task: Task) -> Iterator[str]:
+        if task.rule is not None:
+            yield from self.caps.complaints(task.rule)
+        if not 0 <= task.replicates <= self.max_replicates:
+            yield f"max_replicates is {self.max_replicates}, the task asks for {task.replicates}"
+
+    def _not_now(self, at: datetime.datetime) -> Iterator[str]:
+        if self.hours is not None and not self.hours.hold(at):
+            yield f"hours are {self.hours}"
+
+
+def study_named(studies: Mapping[str, str] | None, name: str) -> str | None:
+    """The digest of a study that the policy names, or of one given by its digest; None where it is neither."""
+    if studies and name in studies:
+        return studies[name]
+    is_digest = len(name) == 64 and not set(name) - set("0123456789abcdef")
+    return name if is_digest else None
+
+
+def _odd(what: str, asked: tuple[str, ...], allowed: tuple[str, ...]) -> Iterator[str]:
+    strange = [name for name in asked if name not in allowed]
+    if strange:
+        yield f"{what} are {_listed(allowed)}, the task asks for {_listed(strange)}"
+    if len(set(asked)) < len(asked):
+        yield f"{what} stand once in a task, here one stands twice"
+
+
+def _listed(names: tuple[str, ...] | list[str]) -> str:
+    shown = ", ".join(names[:20])
+    return shown + (f" and {len(names) - 20} more" if len(names) > 20 else "")

@@ -1,0 +1,86 @@
+"""What a reader of an answer must mind: a doubtful track, unusual pictures, values that are not there."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from ceus_models.bundle.model_bundle import Bundle
+from ceus_models.metrics.ood import FAR, Unusual, unusual
+from ceus_models.study.sample import Sample
+from ceus_models.study.taxonomy import CLINICAL_NAMES
+from client.data.analysis.trace import Trace
+
+Kind = Literal["track", "distribution", "intensity", "figure", "clinical", "bundle"]
+
+
+@dataclass(frozen=True)
+class Caution:
+    """serious: the answer may be worthless; else it is to be read with care."""
+
+    kind: Kind
+    text: str
+    serious: bool
+
+
+def cautions(sample: Sample, trace: Trace, bundle: Bundle, checked: bool) -> list[Caution]:
+    """The worst first. checked: a person has found the track right."""
+    found = [*_of_track(trace, checked), *_of_pictures(sample, bundle), *_of_values(sample, bundle), *_of(bundle)]
+    return sorted(found, key=lambda caution: not caution.serious)
+
+
+def _of_track(trace: Trace, checked: bool) -> Iterator[Caution]:
+    for doubt in trace.doubts:
+        if checked:
+            yield Caution("track", f"track: {doubt}; a person has looked at it and found it right", False)
+        else:
+            yield Caution("track", f"track not to be trusted: {doubt}; see whether the outline stays on it", True)
+
+
+def _of_pictures(sample: Sample, bundle: Bundle) -> Iterator[Caution]:
+    if not sample.quality.get("enhances", 1.0):
+        yield Caution("intensity", "the curve does not rise: no enhancement was found", True)
+    if bundle.typical is None:
+        text = "the bundle holds no training statistics: whether this lesion is like those of training is not known"
+        yield Caution("bundle", text, True)
+        return
+    far = unusual(sample, bundle.typical)
+    if out := [one for one in far if one.out]:
+        text = f"out of distribution, unlike the training lesions: {', '.join(map(str, out))}"
+        yield Caution("distribution", text, True)
+    for one in far:
+        if not one.out:
+            yield Caution(_kind(one), f"unusual: {one} the training lesions", False)
+
+
+def _kind(one: Unusual) -> Kind:
+    return "intensity" if one.figure.startswith(("level", "PE")) else "figure"
+
+
+def _of_values(sample: Sample, bundle: Bundle) -> Iterator[Caution]:
+    """Of the clinical variables that the model sees."""
+    missing = []
+    normaliser = bundle.recipe.normaliser
+    for name in bundle.recipe.selected:
+        place = CLINICAL_NAMES.index(name)
+        value = float(sample.clinical[place])
+        z = (value - normaliser.clinical_mean[place]) / normaliser.clinical_sd[place]
+        if math.isnan(value):
+            missing.append(name)
+        elif abs(z) > FAR:
+            where = "above" if z > 0 else "below"
+            text = f"unusual: {name} {abs(z):.1f} SD {where} the training lesions"
+            yield Caution("clinical", text, False)
+    if missing:
+        text = f"not recorded: {', '.join(missing)}; the model takes the training mean and knows that it does"
+        yield Caution("clinical", text, False)
+
+
+def _of(bundle: Bundle) -> Iterator[Caution]:
+    if bundle.study.get("results", {}).get("simulated"):
+        yield Caution("bundle", "the model was trained on phantoms: it knows no real lesion", True)
+    if bundle.recipe.architecture.norm == "batch_local":
+        text = "the nets keep statistics of their site, and took those of this lesion alone"
+        yield Caution("bundle", text, True)

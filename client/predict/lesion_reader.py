@@ -1,0 +1,23 @@
+"""One lesion from its files, for the model to be asked about: in a process of its own, which needs no torch."""
+
+from __future__ import annotations
+
+from ceus_models.study.processing import Processing
+from ceus_models.study.sample import Sample
+from client.data.analysis.pipeline import doubtful_sample_of
+from client.data.analysis.trace import Trace
+from client.data.forms.site_config import SiteConfig
+from client.data.imaging.clip import ClipError
+from client.data.outlines.outline import OutlineError
+from client.data.table.rows import Row
+from client.faults.fault import Fault
+
+
+def read_lesion(row: Row, site: SiteConfig, processing: Processing) -> tuple[Sample, Trace] | Fault:
+    """The sample and how it came about, or what is wrong with its files."""
+    try:
+        return doubtful_sample_of(row, site, processing)
+    except (ClipError, OutlineError) as error:
+        column = "outline" if isinstance(error, OutlineError) else "clips"
+        found = (error.reason, error.rule, error.value, error.remedy)
+        return Fault(site.table.name, row.line, column, *found)

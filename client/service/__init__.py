@@ -1,0 +1,1 @@
+"""Worker and courier kept running, and whether they can."""

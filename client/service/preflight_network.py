@@ -1,0 +1,119 @@
+"""Whether the courier can reach its coordinator, and is allowed to: kit, approval, clock, proxy, TLS, ports, upload."""
+
+from __future__ import annotations
+
+import socket
+import time
+from dataclasses import dataclass, field
+
+from ceus_models.pki.certificates import WARN
+from ceus_models.pki.enrolment import Kit, now
+from client.courier.approval import in_force
+from client.courier.connectivity import Reached, proxy_for, reached, uploaded
+from client.courier.folder import CourierFolder
+from client.courier.kit import enrolled
+from client.service.findings import Finding, Look, fault, note, ok
+
+_NET_MB = 134
+_SLOW_MB_S = 0.5
+_PIECE = 5_000_000  # bytes; Flower's own pieces are as large
+
+
+@dataclass
+class Line:
+    """What the looks of a line have in common; the front door is asked once."""
+
+    courier: CourierFolder
+    _reached: Reached | None = field(default=None, init=False)
+
+    def looks(self) -> list[tuple[str, Look]]:
+        """All of them, in the order in which a person would mend them."""
+        return [
+            ("kit", self.kit),
+            ("approval", self.approval),
+            ("proxy", self.proxy),
+            ("TLS", self.tls),
+            ("clock", self.clock),
+            ("ports", ports),
+            ("upload", self.upload),
+        ]
+
+    def kit(self) -> Finding:
+        """Enrolled, with certificates that hold. Raises ExpectedError."""
+        kit = enrolled(self.courier, now())
+        said = f"{kit.site} of {kit.federation.partition(':')[0]}, kit {kit.number}, valid to {kit.expires:%Y-%m-%d}"
+        if kit.expires - now() <= WARN:
+            return note("kit", said, "ask the coordinator for a new kit (`ceus-coordinator renew`), and join with it")
+        return ok("kit", said)
+
+    def approval(self) -> Finding:
+        """The study's bundle may run. Raises ExpectedError for a file that cannot be used."""
+        kit = self._kit()
+        known = [one for one in in_force(self.courier) if one.federation == kit.federation]
+        if not known:
+            return fault("approval", "no bundle is approved", "run `ceus-site approve FOLDER bundle.fab`")
+        if all(one.sha256 != kit.bundle for one in known):
+            said = f"bundle {known[-1].sha256[:16]} is approved, the kit names {kit.bundle[:16]}"
+            return note(
+                "approval", said, "look at the kit's bundle and approve it, or ask the coordinator for a new kit"
+            )
+        return ok("approval", f"the kit's bundle {kit.bundle[:16]} is approved")
+
+    def proxy(self) -> Finding:
+        """Which way out is taken."""
+        address = self._kit().address
+        between = proxy_for(address)
+        return ok(
+            "proxy", f"by the proxy {between} (HTTPS_PROXY) to {address}" if between else f"none, straight to {address}"
+        )
+
+    def tls(self) -> Finding:
+        """The front door answers, and its certificate is of this federation's CA."""
+        found = self._front()
+        if found.fault and (found.ahead_s is None or "clock" not in found.fault):
+            return fault("TLS", found.fault, found.remedy)
+        return ok("TLS", "the coordinator's front door answers, with a certificate of this federation")
+
+    def clock(self) -> Finding:
+        """Against the coordinator's."""
+        found = self._front()
+        if found.ahead_s is None:
+            return note("clock", "not compared: the coordinator does not answer", "mend the line first")
+        if found.fault and "clock" in found.fault:
+            return fault("clock", found.fault, found.remedy)
+        return ok("clock", f"{abs(found.ahead_s):.0f} s from the coordinator's; 300 are borne")
+
+    def upload(self) -> Finding:
+        """How fast pieces of an answer leave."""
+        if self._front().fault:
+            return note("upload", "not measured: the coordinator does not answer", "mend the line first")
+        begun = time.monotonic()
+        status = uploaded(self._kit().address, self.courier.ca, _PIECE)
+        speed = _PIECE / 1e6 / max(time.monotonic() - begun, 1e-3)
+        if not status:
+            return fault("upload", "5 MB could not be sent within 60 s", "ask the network's IT what stops or slows it")
+        if status == 413:
+            return fault(
+                "upload", "a piece of 5 MB is refused (413)", "the proxy's limit for a body must be above 6 MB"
+            )
+        said = f"{speed:.1f} MB/s, so a net of {_NET_MB} MB takes {_NET_MB / speed:.0f} s"
+        if speed < _SLOW_MB_S:
+            return note("upload", said, "ask the network's IT for more; the coordinator's deadline must allow for it")
+        return ok("upload", said)
+
+    def _kit(self) -> Kit:
+        return enrolled(self.courier, now())
+
+    def _front(self) -> Reached:
+        if self._reached is None:
+            self._reached = reached(self._kit().address, self.courier.ca, now())
+        return self._reached
+
+
+def ports() -> Finding:
+    """SuperNode and runner meet on this machine; nothing listens for others."""
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname(), 2.0):
+            return ok("ports", "loopback works; no port is opened to the network")
+    except OSError as error:
+        return fault("ports", f"no connection on 127.0.0.1 ({error.strerror})", "let a local firewall pass loopback")

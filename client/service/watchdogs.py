@@ -1,0 +1,173 @@
+"""What the service looks after while its processes run: a stuck worker, a cut line, a new kit."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from ceus_models.pki.certificates import WARN
+from ceus_models.pki.enrolment import Kit, now
+from ceus_models.runtime.errors import ExpectedError
+from client.courier.connectivity import Reached, reached
+from client.courier.folder import CourierFolder
+from client.courier.ipc import WorkerUnreachableError, ask_condition
+from client.courier.kit import enrolled
+
+ABANDONED_S = 600.0
+"""A worker that works for so long on a task whose courier has gone is started anew."""
+SILENT_S = 60.0
+"""And so is one that answered before and no longer says what it does."""
+CONTACT_S = 90.0
+"""A SuperNode is heard every three seconds, or every 22 while it carries a message."""
+_PROBE_PAUSE_S = 60.0
+_DAY_S = 86_400.0
+
+Told = Callable[[Mapping[str, object]], None]
+
+
+class Keeper(Protocol):
+    """What a watch may do to a process."""
+
+    def is_running(self, name: str) -> bool:
+        """Whether it lives."""
+        ...
+
+    def restart(self, name: str, why: str) -> None:
+        """End it, so that it is started again."""
+        ...
+
+
+class Watch(Protocol):
+    """Looks every few seconds. is_well: as far as it sees the site can answer."""
+
+    is_well: bool
+
+    def look(self, keeper: Keeper) -> None:
+        """Look now."""
+        ...
+
+
+@dataclass
+class WorkerWatch:
+    """Has a worker started anew that is stuck, or works for nobody."""
+
+    socket: Path
+    told: Told
+    ask: Callable[[Path], dict[str, Any]] = ask_condition
+    clock: Callable[[], float] = time.monotonic
+    is_well: bool = field(default=False, init=False)
+    _heard: float | None = field(default=None, init=False)
+
+    def look(self, keeper: Keeper) -> None:
+        """Ask it what it does."""
+        if not keeper.is_running("worker"):
+            self._heard, self.is_well = None, False
+            return
+        try:
+            condition = self.ask(self.socket)
+        except WorkerUnreachableError:
+            self.is_well = False
+            if self._heard is not None and self.clock() - self._heard > SILENT_S:
+                self._restart(keeper, f"it has not said what it does for {SILENT_S:.0f} s")
+            return  # one that was never heard may still be reading its samples
+        self._heard, self.is_well = self.clock(), not condition["wrong"]
+        if condition["alone_s"] > ABANDONED_S:
+            self._restart(keeper, f"it works on a task that nobody has waited for since {ABANDONED_S:.0f} s")
+
+    def _restart(self, keeper: Keeper, why: str) -> None:
+        self._heard, self.is_well = None, False
+        keeper.restart("worker", why)
+
+
+@dataclass
+class LineWatch:
+    """Tells why the coordinator is not heard, once a cause."""
+
+    courier: CourierFolder
+    told: Told
+    probe: Callable[[Kit, CourierFolder], Reached] = lambda kit, courier: reached(kit.address, courier.ca, now())
+    clock: Callable[[], float] = time.time
+    is_well: bool = field(default=False, init=False)
+    _began: float = field(init=False)
+    _probed: float = field(default=0.0, init=False)
+    _said: str = field(default="", init=False)
+
+    def __post_init__(self) -> None:
+        """Contact before the start does not count."""
+        self._began = self.clock()
+
+    def look(self, keeper: Keeper) -> None:
+        """Compare the time of the last contact with the clock."""
+        at = last_contact(self.courier)
+        quiet = self.clock() - max(at, self._began)
+        self.is_well = at > self._began and quiet < CONTACT_S
+        if self.is_well:
+            self._tell("the coordinator answers")
+        elif (quiet > CONTACT_S or not keeper.is_running("node")) and self.clock() > self._probed + _PROBE_PAUSE_S:
+            self._probed = self.clock()
+            self._tell(self._cause())
+
+    def _cause(self) -> str:
+        try:
+            found = self.probe(enrolled(self.courier, now()), self.courier)
+        except ExpectedError as error:
+            return str(error)
+        if found.fault:
+            return str(found)
+        return (
+            "the coordinator's front door answers, and does not let this site in: the site was ended less than a "
+            "minute ago (that passes by itself), or its key was revoked or is not known there: ask the coordinator"
+        )
+
+    def _tell(self, what: str) -> None:
+        if what != self._said:
+            self.told({"event": "coordinator", "said": what})
+            self._said = what
+
+
+@dataclass
+class KitWatch:
+    """Starts the SuperNode anew with a new key or address, and tells of a certificate that ends soon."""
+
+    courier: CourierFolder
+    told: Told
+    clock: Callable[[], float] = time.time
+    is_well: bool = field(default=True, init=False)
+    _seen: object = field(default=None, init=False)
+    _due: float = field(default=0.0, init=False)
+    _joined: tuple[bytes, str] | None = field(default=None, init=False)
+    _said: tuple[str, float] = field(default=("", 0.0), init=False)
+
+    def look(self, keeper: Keeper) -> None:
+        """Read the kit where it is another file than at the last look, and once a day."""
+        try:
+            stamp = (self.courier.kit.stat().st_mtime_ns, self.courier.key.stat().st_mtime_ns)
+            if stamp == self._seen and self.clock() < self._due:
+                return
+            kit = enrolled(self.courier, now())
+            joined = (self.courier.key.read_bytes(), kit.address)
+        except (ExpectedError, OSError) as error:
+            self._say_daily(str(error) if isinstance(error, ExpectedError) else "the kit cannot be read")
+            return
+        if self._joined not in (None, joined):
+            keeper.restart("node", "a kit with a new key or address was installed")
+        self._seen, self._due, self._joined = stamp, self.clock() + _DAY_S, joined
+        if kit.expires - now() <= WARN:
+            self._say_daily(f"the site's certificate ends on {kit.expires:%Y-%m-%d}; ask the coordinator for a new kit")
+
+    def _say_daily(self, what: str) -> None:
+        said, at = self._said
+        if what != said or self.clock() >= at + _DAY_S:
+            self._said = (what, self.clock())
+            self.told({"event": "kit", "said": what})
+
+
+def last_contact(courier: CourierFolder) -> float:
+    """When the coordinator last answered, in seconds since 1970; 0 for never."""
+    try:
+        return courier.contact.stat().st_mtime
+    except OSError:
+        return 0.0

@@ -1,0 +1,1 @@
+"""The site's own record of everything that it was asked and that left."""

@@ -1,0 +1,202 @@
+"""The site's audit: JSON lines, each of which holds a hash over itself and over the hash of the line before.
+
+A second file, the head, holds the number, hash and place of the last entry, so that entries cut off the end are missed
+too. Each line is on the disk before the head says so; whatever stops a write in the middle leaves at most one line
+beyond the head, which the next write completes or removes, and says so.
+"""
+
+from __future__ import annotations
+
+import datetime
+import fcntl
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from ceus_models.runtime.atomic_files import hand_over, write_whole
+from ceus_models.runtime.errors import ExpectedError
+
+LOG_FILE, HEAD_FILE = "audit.jsonl", "audit.head"
+GENESIS = "0" * 64
+LOCK_S = 20.0
+Kind = Literal[
+    "start", "stop", "policy", "approval", "task", "layout", "answer", "refusal",
+    "pause", "resume", "withdraw", "rejoin", "repair",
+]  # fmt: skip
+Entry = dict[str, Any]
+
+
+class AuditError(ExpectedError):
+    """The audit cannot be written, or is not what was written. Nothing leaves the site until that is mended."""
+
+
+@dataclass(frozen=True)
+class Head:
+    """number: of the last entry, 0 before the first · hash: of it · size: bytes up to its end."""
+
+    number: int = 0
+    hash: str = GENESIS
+    size: int = 0
+
+    def line(self) -> bytes:
+        """The head file's content."""
+        return line_of({"number": self.number, "hash": self.hash, "size": self.size})
+
+
+def line_of(entry: Mapping[str, Any]) -> bytes:
+    """The one way in which an entry is written; any other bytes are a change."""
+    text = json.dumps(entry, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return text.encode() + b"\n"
+
+
+def parsed(raw: bytes) -> Entry | None:
+    """The entry of a line; None where the line is not exactly what `line_of` writes."""
+    try:
+        entry = json.loads(raw)
+        return entry if isinstance(entry, dict) and line_of(entry) == raw else None
+    except (ValueError, RecursionError):
+        return None
+
+
+def hash_of(previous: str, entry: Entry) -> str:
+    """SHA-256 over the hash before and the entry's content without its own hash."""
+    content = {name: value for name, value in entry.items() if name != "hash"}
+    return hashlib.sha256(previous.encode() + b"\n" + line_of(content)).hexdigest()
+
+
+def read_head(folder: Path) -> Head | None:
+    """The head file's content; None where it is absent or not as written."""
+    try:
+        raw = (folder / HEAD_FILE).read_bytes()
+    except OSError:
+        return None
+    entry = parsed(raw)
+    if entry is None or set(entry) != {"number", "hash", "size"}:
+        return None
+    head = Head(**entry)
+    return head if isinstance(head.number, int) and isinstance(head.size, int) and head.line() == raw else None
+
+
+def entries(folder: Path) -> Iterator[Entry]:
+    """All entries that can be read, in the order of the file; nothing is verified. None where there is no audit."""
+    try:
+        with (folder / LOG_FILE).open("rb") as file:
+            yield from (entry for raw in file if (entry := parsed(raw)) is not None)
+    except FileNotFoundError:
+        return
+
+
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
+
+
+@dataclass(frozen=True)
+class Audit:
+    """The two files of a folder. Several processes may write: each entry is written under a lock."""
+
+    folder: Path
+    clock: Callable[[], datetime.datetime] = _now
+
+    def append(self, kind: Kind, **fields: Any) -> None:
+        """Write one entry, to the disk. fields: JSON values of ours; never a lesion's key, a path or a name.
+
+        Raises AuditError where it cannot be written, or where the files are not what was written last.
+        """
+        try:
+            with locked(self.folder, fcntl.LOCK_EX) as handle:
+                head = self._settled(handle)
+                self._write(handle, head, kind, fields)
+        except OSError as error:
+            raise AuditError(
+                f"the audit cannot be written ({error.strerror}); free disk space, or let the worker's user write to "
+                "the site's folder of records. Nothing leaves until then"
+            ) from None
+
+    def _settled(self, handle: int) -> Head:
+        """The head that the next entry follows, after a write that was stopped in the middle is completed or undone."""
+        size = os.fstat(handle).st_size
+        if not size and not (self.folder / HEAD_FILE).exists():
+            write_whole(self.folder / HEAD_FILE, Head().line())
+        head = read_head(self.folder)
+        if head is None or size < head.size:
+            raise _changed()
+        tail = os.pread(handle, size - head.size, head.size)
+        if not tail:
+            return head
+        follower = follows(head, tail)
+        if follower is not None:
+            write_whole(self.folder / HEAD_FILE, follower.line())
+            return follower
+        if b"\n" in tail:
+            raise _changed()
+        os.ftruncate(handle, head.size)
+        return self._write(handle, head, "repair", {"torn_bytes": len(tail)})
+
+    def _write(self, handle: int, head: Head, kind: Kind, fields: Mapping[str, Any]) -> Head:
+        at = self.clock().astimezone(datetime.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        entry = {"n": head.number + 1, "at": at, "kind": kind, **fields}
+        entry["hash"] = hash_of(head.hash, entry)
+        line = line_of(entry)
+        after = Head(entry["n"], entry["hash"], head.size + len(line))
+        try:
+            _write_at(handle, line, head.size)
+            os.fsync(handle)
+            write_whole(self.folder / HEAD_FILE, after.line())
+        except OSError:
+            with suppress(OSError):
+                os.ftruncate(handle, head.size)  # what was not written whole was not written
+            raise
+        return after
+
+
+@contextmanager
+def locked(folder: Path, how: int) -> Iterator[int]:
+    """The log, opened and locked (fcntl.LOCK_EX or LOCK_SH). Raises AuditError after a while, or OSError."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    hand_over(folder)
+    handle = os.open(folder / LOG_FILE, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        hand_over(folder / LOG_FILE)
+        end = time.monotonic() + LOCK_S
+        while not _taken(handle, how):
+            if time.monotonic() > end:
+                raise AuditError(f"another process has held the audit for {LOCK_S:.0f} s; end it, then try again")
+            time.sleep(0.01)
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def follows(head: Head, tail: bytes) -> Head | None:
+    """The head after the one whole entry in `tail`; None where it is not one entry that follows `head`."""
+    entry = parsed(tail)
+    if entry is None or entry.get("n") != head.number + 1 or entry.get("hash") != hash_of(head.hash, entry):
+        return None
+    return Head(entry["n"], entry["hash"], head.size + len(tail))
+
+
+def _taken(handle: int, how: int) -> bool:
+    try:
+        fcntl.flock(handle, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _write_at(handle: int, data: bytes, place: int) -> None:
+    done = 0
+    while done < len(data):
+        done += os.pwrite(handle, data[done:], place + done)
+
+
+def _changed() -> AuditError:
+    return AuditError(
+        "the audit is not what was written last: `ceus-site audit verify` tells where. Keep its files as evidence "
+        f"under other names; a new audit begins when {LOG_FILE} and {HEAD_FILE} are both gone"
+    )

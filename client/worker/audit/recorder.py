@@ -1,0 +1,145 @@
+"""What the audit says of a site's work: every task, every answer before it leaves, every refusal."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ceus_models.protocol.message_ids import asked_id, content_id
+from ceus_models.protocol.messages import Refusal, Task, Update
+from ceus_models.protocol.state import State, digest, norm
+from client.policy.policy_file import Edition, policy_values
+from client.worker.audit.log import Audit, AuditError, Entry, entries
+from client.worker.audit.verify import verify
+
+NO_PRIVACY = "none"
+
+
+@dataclass
+class Trail:
+    """Writes to an audit. layouts: name and shape lists that it holds already · policy_digest: the last one audited."""
+
+    audit: Audit
+    layouts: set[str] = field(default_factory=set)
+    policy_digest: str | None = None
+
+    def started(self, **versions: str) -> None:
+        """The worker begins."""
+        self.audit.append("start", **versions)
+
+    def stopped(self) -> None:
+        """The worker ends, as it was told to."""
+        self.audit.append("stop")
+
+    def policy(self, edition: Edition) -> None:
+        """A policy that differs from the last one written down: its digest, and all its settings or its faults."""
+        if edition.digest == self.policy_digest:
+            return
+        faults = len(edition.faults.faults) if edition.faults else 0
+        values = None if edition.policy is None else policy_values(edition.policy)
+        self.audit.append("policy", digest=edition.digest, faults=faults, values=values)
+        self.policy_digest = edition.digest
+
+    def asked(self, task: Task) -> None:
+        """A task that the site begins to work on."""
+        message, size = content_id(task)
+        self.audit.append("task", **_of(task), **_asked(task), digest=message, bytes=size)
+
+    def told(self, task: Task | None, answer: Update | Refusal) -> None:
+        """An answer, before it leaves.
+
+        task: None for a refusal of what was no task: bytes that cannot be read, a bundle that is not approved.
+        """
+        asked = {} if task is None else _of(task)
+        if isinstance(answer, Refusal):
+            self.audit.append("refusal", **asked, code=answer.code, reason=answer.reason)
+            return
+        message, size = content_id(answer)
+        layout = self._layout(answer.sums)
+        self.audit.append(
+            "answer",
+            **asked,
+            digest=message,
+            bytes=size,
+            weight=answer.weight,
+            spent=answer.spent,
+            privacy=NO_PRIVACY,
+            layout=layout,
+            groups={name: _measured(sums) for name, sums in _grouped(answer.sums).items()},
+        )
+
+    def _layout(self, sums: State) -> str:
+        """The id of a list of names, dtypes and shapes; the list itself is written once."""
+        groups = {
+            group: {name: f"{str(t.dtype).removeprefix('torch.')}{list(t.shape)}" for name, t in members.items()}
+            for group, members in _grouped(sums).items()
+        }
+        layout = hashlib.sha256(json.dumps(groups, sort_keys=True).encode()).hexdigest()[:16]
+        if layout not in self.layouts:
+            self.audit.append("layout", layout=layout, groups=groups)
+            self.layouts.add(layout)
+        return layout
+
+
+def open_trail(audit: Audit) -> Trail:
+    """The trail of an audit, after it was verified.
+
+    Raises AuditError where the audit was changed: the hospital must look at it before anything leaves again.
+    """
+    verdict = verify(audit.folder)
+    if not verdict.ok:
+        raise AuditError(
+            f"the audit was changed: {verdict.findings[0]}. `ceus-site audit verify` tells all of it; keep the files "
+            "as evidence under other names, then start the worker again: it begins a new audit"
+        )
+    trail = Trail(audit)
+    for entry in entries(audit.folder):
+        _remember(trail, entry)
+    return trail
+
+
+def _remember(trail: Trail, entry: Entry) -> None:
+    if entry["kind"] == "layout":
+        trail.layouts.add(entry["layout"])
+    if entry["kind"] == "policy":
+        trail.policy_digest = entry["digest"]
+
+
+def _of(task: Task) -> dict[str, Any]:
+    return {"task": asked_id(task), "study": task.study, "stage": task.stage, "round": task.round, "asked": task.kind}
+
+
+def _asked(task: Task) -> dict[str, Any]:
+    return {
+        "seed": task.seed,
+        "nets": list(task.nets),
+        "cohorts": list(task.cohorts),
+        "rule": None if task.rule is None else dataclasses.asdict(task.rule),
+        "replicates": task.replicates,
+        "tensors": len(task.inputs),
+    }
+
+
+def _grouped(sums: State) -> Mapping[str, State]:
+    """Sums by what stands before the last bar of their names: a net, a cohort, or a net in a cohort."""
+    groups: dict[str, dict[str, Any]] = {}
+    for name, tensor in sums.items():
+        group, _, member = name.rpartition("|")
+        groups.setdefault(group, {})[member] = tensor
+    return groups
+
+
+def _measured(sums: State) -> dict[str, Any]:
+    """The size and SHA-256 of a group, and the Euclidean norm of its floating sums but for weight and loss (#…)."""
+    length = norm({name: tensor for name, tensor in sums.items() if not name.startswith("#")})
+    return {
+        "tensors": len(sums),
+        "bytes": sum(tensor.numel() * tensor.element_size() for tensor in sums.values()),
+        "digest": digest(sums),
+        "norm": float(f"{length:.6g}") if math.isfinite(length) else str(length),
+    }

@@ -1,0 +1,224 @@
+"""The worker: the installed, versioned half of a site, which owns the samples and has no network.
+
+It listens on a Unix socket, stays warm between messages, and answers a hostile courier no differently from an honest
+one: whatever arrives, it gives back an update or a refusal in words of ours, and goes on listening.
+"""
+
+from __future__ import annotations
+
+import errno
+import importlib.metadata
+import platform
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Protocol
+
+import torch
+import typer
+
+from ceus_models.protocol.encoding import MAX_REASON, WireError, clean, decode, encode
+from ceus_models.protocol.messages import PROTOCOL, Refusal, Task, Update
+from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.exit_codes import run_cli
+from ceus_models.runtime.supervisor import said
+from client.courier.folder import state_socket
+from client.courier.ipc import FRAMING, MAX_MESSAGE_BYTES, NOTICE, Frame, FrameError, receive_frame, send_frame
+from client.data.forms.site_config import load_site
+from client.worker.rate_limit import Pace
+from client.worker.site.open_site import open_own_site
+from client.worker.site.site import Site
+from client.worker.status import Condition, obstacles_of, told_at
+from client.worker.unix_socket import listener
+
+_PASSING = {errno.ECONNABORTED, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+
+
+class Handler(Protocol):
+    """What the worker needs of a site."""
+
+    @property
+    def name(self) -> str:
+        """The site's name, as the coordinator knows it."""
+        ...
+
+    def handle(self, task: Task) -> Update | Refusal:
+        """The site's own answer to a task."""
+        ...
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds of one exchange over the socket, and of all of them.
+
+    task_bytes: of a task · read_s, write_s: seconds to read it and to write the answer · idle_s: to wait for its next
+    piece · burst, per_second: requests taken at once, and steadily: each may write a kilobyte to log and audit.
+    """
+
+    task_bytes: int = MAX_MESSAGE_BYTES
+    read_s: float = 120.0
+    write_s: float = 120.0
+    idle_s: float = 5.0
+    burst: int = 300
+    per_second: float = 2.0
+
+
+class Stopped(BaseException):
+    """The worker was told to end (SIGTERM). No handler of errors catches it."""
+
+
+LIMITS = Limits()
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def main(
+    folder: Annotated[Path, typer.Option(help="The site's folder, indexed.")],
+    socket_path: Annotated[Path, typer.Option("--socket", help="Where to listen.")],
+    name: Annotated[str, typer.Option("--site", help="The site's name [default: the folder's].")] = "",
+) -> None:
+    """Answer the courier's tasks for one site, until stopped."""
+    site = open_own_site(folder, name, told)
+    condition = Condition(site.name, obstacles_of(load_site(folder)))
+    with _audited(site), told_at(state_socket(socket_path), condition):
+        serve(socket_path, site, log=told, on_refusal=site.refused, condition=condition)
+
+
+def told(line: str) -> None:
+    """Say it on standard output at once: the site's log."""
+    said({"event": "worker", "said": line})
+
+
+def nobody(refusal: Refusal) -> None:
+    """Write no refusal down."""
+
+
+def serve(
+    socket_path: Path,
+    site: Handler,
+    limits: Limits = LIMITS,
+    log: Callable[[str], None] = told,
+    on_refusal: Callable[[Refusal], None] = nobody,
+    condition: Condition | None = None,
+) -> None:
+    """Answer tasks one at a time, for ever. on_refusal: told of every refusal of what was no task.
+
+    condition: kept up to date for those who ask for it. Raises ExpectedError if the socket cannot be opened.
+    """
+    pace = Pace(limits.burst, limits.per_second)
+    state = condition or Condition(site.name)
+    with listener(socket_path) as server:
+        log(f"worker of {site.name}: listening")
+        while True:
+            connection = _accepted(server)
+            if connection is None:
+                log(f"worker of {site.name}: too few resources to take a connection; trying again")
+                continue
+            pace.wait()
+            with connection, state.at_work(connection):
+                log(f"worker of {site.name}: {_exchange(connection, site, limits, on_refusal)}")
+
+
+@contextmanager
+def _audited(site: Site) -> Iterator[None]:
+    """The audit holds when the worker began, with which versions, and that it ended as told."""
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        raise Stopped
+
+    signal.signal(signal.SIGTERM, stop)
+    if site.trail:
+        site.trail.started(
+            fedceus=importlib.metadata.version("fedceus"),
+            protocol=str(PROTOCOL),
+            framing=str(FRAMING),
+            processing=site.processing,
+            python=platform.python_version(),
+            torch=torch.__version__,
+        )
+    try:
+        yield
+    except (Stopped, KeyboardInterrupt) as told_to:
+        if site.trail:
+            site.trail.stopped()
+        told(f"worker of {site.name}: stopped")
+        if isinstance(told_to, KeyboardInterrupt):
+            raise
+
+
+def _accepted(server: socket.socket) -> socket.socket | None:
+    """The next connection; None where the machine has no resources for one at the moment."""
+    try:
+        return server.accept()[0]
+    except OSError as error:
+        if error.errno not in _PASSING:
+            raise
+        time.sleep(0.5)
+        return None
+
+
+def _exchange(
+    connection: socket.socket, site: Handler, limits: Limits, on_refusal: Callable[[Refusal], None] = nobody
+) -> str:
+    """One request and its answer; a line for the site's log. Never raises for what the other side does."""
+    start = time.monotonic()
+    try:
+        message, asked = _read(receive_frame(connection, start + limits.read_s, limits.task_bytes, limits.idle_s), site)
+    except FrameError as error:
+        message, asked = Refusal(site.name, str(error), "error"), "a frame that breaks the rules"
+    except MemoryError:
+        reason = "the message is larger than this site's memory, or its policy, allows"
+        message, asked = Refusal(site.name, reason, "error"), "a frame of that size"
+    except TimeoutError:
+        return "a request was not complete in time and was dropped"
+    except OSError:
+        return "a connection was closed without a request"
+    answer = _answer(message, site, on_refusal)
+    said = _said(answer)
+    try:
+        send_frame(connection, encode(answer), time.monotonic() + limits.write_s)
+    except (OSError, ExpectedError) as error:
+        said += f", which could not be delivered ({type(error).__name__})"
+    return f"{asked} → {said}, {time.monotonic() - start:.2f} s"
+
+
+def _said(answer: Update | Refusal) -> str:
+    if isinstance(answer, Refusal):
+        return f"refusal ({answer.code}: {answer.reason})"
+    return f"update of weight {answer.weight:g}"
+
+
+def _answer(message: Task | Refusal, site: Handler, on_refusal: Callable[[Refusal], None]) -> Update | Refusal:
+    """The site's answer to a task; a refusal of what was none is written down and given back."""
+    if isinstance(message, Refusal):
+        on_refusal(message)
+        return message
+    try:
+        return site.handle(message)
+    except (Exception, SystemExit) as error:  # a bug; its text may quote a file or a patient, so it stays out
+        return Refusal(site.name, f"the worker failed on this task ({type(error).__name__})", "error")
+
+
+def _read(frame: Frame, site: Handler) -> tuple[Task | Refusal, str]:
+    """The task in a frame, or the refusal that it deserves; and what it was, for the log."""
+    if frame.kind == NOTICE:
+        text = clean(frame.data[:MAX_REASON].decode(errors="replace"), MAX_REASON)
+        return Refusal(site.name, f"the courier refused: {text}", "policy"), "a notice"
+    try:
+        message = decode(frame.data)
+    except WireError as error:
+        return Refusal(site.name, str(error), "error"), "a message that cannot be read"
+    except Exception as error:  # whatever the bytes did to the reader: they end here
+        return Refusal(site.name, f"the message cannot be read ({type(error).__name__})", "error"), "a message"
+    if isinstance(message, Task):
+        return message, f"{message.kind} {message.stage} {message.round}"
+    return Refusal(site.name, "a worker takes tasks only", "error"), f"a {type(message).__name__}"
+
+
+if __name__ == "__main__":
+    run_cli(app)

@@ -1,0 +1,1 @@
+"""A site as the coordinator meets it: who answers, whether, and how often."""

@@ -1,0 +1,104 @@
+"""The hospital's say over a running worker: its policy, its standing and its day's rounds, looked at for every task."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ceus_models.protocol.message_ids import content_id
+from ceus_models.protocol.messages import Task
+from ceus_models.runtime.errors import ExpectedError
+from client.policy.policy import Declined, Policy
+from client.policy.policy_file import Edition, PolicyFile
+from client.worker.audit.recorder import Trail
+from client.worker.site.opt_out import read_standing
+from client.worker.site.round_quota import DailyRounds, day_of
+from client.worker.tasks.memory_layout import forget
+from client.worker.tasks.site_memory import SiteMemory
+
+
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
+
+
+@dataclass
+class Office:
+    """A `client.policy.policy.Consent` over the files of a hospital's folder.
+
+    records: where standing and rounds are kept · trail: where a changed policy is written down · on_policy: called
+    with every policy that comes into force · log: told what the hospital should know.
+    """
+
+    file: PolicyFile
+    records: Path
+    memory: SiteMemory
+    trail: Trail
+    on_policy: Callable[[Policy], None]
+    log: Callable[[str], None]
+    clock: Callable[[], datetime.datetime] = _now
+    _edition: Edition | None = field(default=None, init=False)
+
+    def policy(self) -> Policy:
+        """The policy in force; a new one is written down and applied first.
+
+        Raises Declined while the file has a fault, or AuditError where the change cannot be written down.
+        """
+        edition = self.file.edition()
+        if self._edition is None or edition.digest != self._edition.digest:
+            self.trail.policy(edition)
+            self.log(_changed(edition))
+            if edition.policy is not None:
+                self.on_policy(edition.policy)
+            self._edition = edition
+        if edition.policy is None:
+            raise Declined(
+                "policy", "this site's policy.yaml has a fault, so nothing is answered until its IT mends it"
+            )
+        return edition.policy
+
+    def admit(self, task: Task) -> Policy:
+        """The policy in force. Raises Declined for a task that it, the standing or the day's rounds refuse."""
+        policy = self.policy()
+        self._stand(task)
+        at = self.clock()
+        if reason := policy.refuses(task, at):
+            raise Declined("policy", reason)
+        if policy.rounds_per_day is not None:
+            today = day_of(at, _zone(policy))
+            if not DailyRounds(self.records).hold(content_id(task)[0], policy.rounds_per_day, today):
+                raise Declined(
+                    "policy",
+                    f"the site's policy refuses: rounds_per_day is {policy.rounds_per_day}, and so many were answered "
+                    f"on {today} ({_zone(policy)}); ask again tomorrow",
+                )
+        return policy
+
+    def release(self, task: Task) -> None:
+        """Declines where the site was paused or withdrawn while it worked; otherwise counts the round."""
+        policy = self.policy()
+        self._stand(task)
+        if policy.rounds_per_day is not None:
+            DailyRounds(self.records).add(content_id(task)[0], day_of(self.clock(), _zone(policy)))
+
+    def _stand(self, task: Task) -> None:
+        try:
+            standing = read_standing(self.records)
+        except ExpectedError as error:
+            self.log(str(error))
+            raise Declined("policy", "this site cannot tell whether it takes part, so nothing is answered") from None
+        if standing.has_left(task.study):
+            forget(self.memory.folder, task.study)  # what work under way kept after the withdrawal
+        if reason := standing.refuses(task.study):
+            raise Declined("policy", reason)
+
+
+def _zone(policy: Policy) -> str:
+    return policy.hours.zone if policy.hours else "UTC"
+
+
+def _changed(edition: Edition) -> str:
+    if edition.faults is not None:
+        return f"policy.yaml has a fault, every task is refused: {edition.faults}"
+    return f"policy.yaml {edition.digest[:12]} is in force"

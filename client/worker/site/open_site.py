@@ -1,0 +1,73 @@
+"""From a hospital's folder to the site that answers for it, the same for every way of running a study."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from ceus_models.study.processing import Processing
+from client.data.dataset.index_file import read_index
+from client.data.dataset.samples import load_samples
+from client.data.forms.site_config import SiteConfig, load_site
+from client.policy.policy import Consent
+from client.policy.policy_file import PolicyFile, load_policy
+from client.worker.audit.log import Audit
+from client.worker.audit.recorder import Trail, open_trail
+from client.worker.site.consent import Office
+from client.worker.site.site import Site, silent
+from client.worker.tasks.device import bound, device_of
+from client.worker.tasks.site_memory import SiteMemory
+
+_KEEP_AFTER_S = 60.0
+
+
+def open_site(
+    folder: Path, processing: Processing, on_fault: Callable[[str], None] = silent, audited: bool = False
+) -> Site:
+    """The site of an indexed folder, under its policy as it is now; the folder's name is the site's.
+
+    audited: whether it keeps an audit. A simulation does not: every entry waits for the disk.
+    Raises ExpectedError (FaultList for site.yaml and policy.yaml) where the folder or its index is not in order.
+    """
+    config = load_site(folder)
+    trail = open_trail(Audit(config.records)) if audited else None
+    return _opened(config, processing, load_policy(config.folder), trail, on_fault)
+
+
+def open_own_site(folder: Path, name: str, log: Callable[[str], None]) -> Site:
+    """The site as its hospital runs it: audited, paused and withdrawn by its commands, bound by its policy's machine.
+
+    name: in the federation, "" for the folder's · its lesions are those of the last index, in the index's settings.
+
+    A changed policy.yaml holds from the next task on; another list of graphics cards needs a new start.
+    Raises ExpectedError as `open_site`, and AuditError where the audit was changed.
+    """
+    config = load_site(folder)
+    device = device_of(load_policy(config.folder).machine)
+    trail = open_trail(Audit(config.records))
+    office = Office(
+        file=PolicyFile(config.folder),
+        records=config.records,
+        memory=SiteMemory(config.work / "memory"),
+        trail=trail,
+        on_policy=lambda policy: bound(policy.machine, device),
+        log=log,
+    )
+    office.policy()
+    site = _opened(config, read_index(config).processing, office, trail, log)
+    return replace(site, name=name or site.name, device=device, keep_after_s=_KEEP_AFTER_S)
+
+
+def _opened(
+    config: SiteConfig, processing: Processing, policy: Consent, trail: Trail | None, on_fault: Callable[[str], None]
+) -> Site:
+    return Site(
+        name=config.folder.name,
+        samples=load_samples(config, processing),
+        processing=processing.digest(),
+        policy=policy,
+        memory=config.work / "memory",
+        on_fault=on_fault,
+        trail=trail,
+    )

@@ -1,0 +1,134 @@
+"""A hospital's side of the study: tasks come in, sums or a reasoned no go out."""
+
+from __future__ import annotations
+
+import math
+import traceback
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+
+from ceus_models.nets.factory import CPU
+from ceus_models.protocol.message_ids import asked_id
+from ceus_models.protocol.messages import PROTOCOL, Refusal, Task, Update
+from ceus_models.study.sample import Sample
+from client.policy.policy import Consent, Declined, Policy
+from client.worker.audit.log import AuditError
+from client.worker.audit.recorder import Trail
+from client.worker.tasks.handlers import WORK
+from client.worker.tasks.site_memory import Place, SiteMemory
+
+
+def silent(report: str) -> None:
+    """Tell nobody."""
+
+
+@dataclass(frozen=True, eq=False)
+class Site:
+    """One client.
+
+    samples: all lesions of the site · processing: digest of the settings that made them · policy: who says yes or no,
+    a fixed policy or the hospital's office · memory: a folder · on_fault: told where an unexpected error happened
+    (type, files and lines; never a value) · trail: the audit, None where a simulation has none · keep_after_s: training
+    that took so long is kept on disk until another task comes.
+    """
+
+    name: str
+    samples: Sequence[Sample]
+    processing: str
+    policy: Consent
+    memory: Path
+    device: torch.device = CPU
+    on_fault: Callable[[str], None] = silent
+    trail: Trail | None = None
+    keep_after_s: float = math.inf
+
+    def handle(self, task: Task) -> Update | Refusal:
+        """The answer to a task; never raises. The same task gets the same answer however often it is asked.
+
+        Where there is an audit, the answer is in it before it leaves, and none leaves that cannot be written down.
+        """
+        answer = self._guarded(lambda: self._answer(task))
+        return self._guarded(lambda: self._written(task, answer))
+
+    def refused(self, refusal: Refusal) -> None:
+        """Write down a refusal of what was no task. Never raises: nothing of the site leaves with it."""
+        self._guarded(lambda: self._written(None, refusal))
+
+    def _guarded(self, work: Callable[[], Update | Refusal]) -> Update | Refusal:
+        """What the work gives, or a refusal for whatever it raises."""
+        try:
+            return work()
+        except Declined as no:
+            return Refusal(self.name, no.reason, no.code)
+        except AuditError as error:
+            self.on_fault(str(error))
+            return Refusal(self.name, "this site cannot write its audit, so nothing leaves; its log says why", "error")
+        except Exception as error:
+            # an exception's text may quote a file or a value, so it stays here
+            self.on_fault(_where(error))
+            if _of_memory(error):
+                return Refusal(
+                    self.name, "the task needs more memory than this site's machine, or policy, has", "error"
+                )
+            return Refusal(self.name, f"unexpected {type(error).__name__}; the site's log says where", "error")
+
+    @cached_property
+    def _memory(self) -> SiteMemory:
+        return SiteMemory(self.memory)
+
+    def _answer(self, task: Task) -> Update:
+        policy = self.policy.admit(task)
+        self._check(task)
+        if self.trail:
+            self.trail.asked(task)
+        self._memory.drop_others(task)
+        limits = policy.minimum_lesions, policy.minimum_cell
+        place = Place(self.name, self._memory, self.device, *limits, keep_after_s=self.keep_after_s)
+        sums, weight = WORK[task.kind](task, self._chosen(task, policy), place)
+        self.policy.release(task)
+        return Update(self.name, sums, weight, task=asked_id(task))
+
+    def _written(self, task: Task | None, answer: Update | Refusal) -> Update | Refusal:
+        if self.trail:
+            self.trail.told(task, answer)
+        return answer
+
+    def _check(self, task: Task) -> None:
+        """Raises Declined for a task of another protocol or processing."""
+        spoken = task.inputs.get("protocol")
+        if spoken is not None and int(spoken) != PROTOCOL:
+            raise Declined(
+                "version",
+                f"this site speaks protocol {PROTOCOL}, the coordinator {int(spoken)}: install the same version",
+            )
+        if task.processing and task.processing != self.processing:
+            raise Declined(
+                "processing",
+                f"this site's lesions were made with processing {self.processing[:12]}, the plan's is "
+                f"{task.processing[:12]}: index again with the plan's settings",
+            )
+
+    def _chosen(self, task: Task, policy: Policy) -> list[Sample]:
+        """Lesions of the task's cohorts (none named: all), without cohorts below the policy's minimum."""
+        asked = [s for s in self.samples if not task.cohorts or s.cohort in task.cohorts]
+        sizes = Counter(s.cohort for s in asked)
+        enough = [s for s in asked if sizes[s.cohort] >= policy.minimum_lesions]
+        if not enough:
+            raise Declined("no_lesions", "this site has no, or too few, lesions in the cohorts of the task")
+        return enough
+
+
+def _of_memory(error: Exception) -> bool:
+    """torch says so in words only: on the processor it raises a plain RuntimeError."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def _where(error: BaseException) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [f"{Path(frame.filename).name}:{frame.lineno} in {frame.name}" for frame in frames]
+    return "\n".join([type(error).__name__, *lines])

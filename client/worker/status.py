@@ -1,0 +1,135 @@
+"""What the worker does at the moment, told on a socket of its own, also while a task takes hours.
+
+Whoever may ask for tasks may ask for this. One line of JSON comes back, with nothing of a patient in it, and nothing is
+read from the one who asks.
+"""
+
+from __future__ import annotations
+
+import json
+import select
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ceus_models.runtime.errors import ExpectedError
+from client.data.forms.site_config import SiteConfig
+from client.policy.policy_file import PolicyFile
+from client.worker.site.opt_out import read_standing
+from client.worker.unix_socket import listener
+
+LEAST_FREE_BYTES = 100 << 20
+"""Below it audit and memory may soon not be written."""
+_PAUSE_S = 0.05  # between two who ask
+
+Obstacles = Callable[[], tuple[str, str]]
+"""(what is wrong, what the hospital chose), each "" for nothing: why tasks are refused at the moment."""
+
+
+def none() -> tuple[str, str]:
+    """Nothing stands in the way."""
+    return "", ""
+
+
+@dataclass
+class Condition:
+    """What the worker does. `at_work` is the worker's, `told` is asked by another thread."""
+
+    site: str
+    obstacles: Obstacles = none
+    clock: Callable[[], float] = time.monotonic
+    _answers: int = field(default=0, init=False)
+    _since: float = field(init=False)
+    _left: float | None = field(default=None, init=False)
+    _connection: socket.socket | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        """It begins by waiting."""
+        self._since = self.clock()
+
+    @contextmanager
+    def at_work(self, connection: socket.socket) -> Iterator[None]:
+        """While a request of this connection is answered."""
+        self._since, self._left, self._connection = self.clock(), None, connection
+        try:
+            yield
+        finally:
+            self._answers += 1
+            self._since, self._connection = self.clock(), None
+
+    def told(self) -> dict[str, Any]:
+        """doing: waiting or working, for_s: for how long · alone_s: for how long the courier has been gone."""
+        connection = self._connection
+        if connection is not None and self._left is None and _hung_up(connection):
+            self._left = self.clock()
+        left = self._left if connection is not None else None
+        wrong, chosen = self.obstacles()
+        return {
+            "site": self.site,
+            "doing": "waiting" if connection is None else "working",
+            "for_s": round(self.clock() - self._since, 1),
+            "alone_s": 0.0 if left is None else round(self.clock() - left, 1),
+            "answers": self._answers,
+            "wrong": wrong,
+            "chosen": chosen,
+        }
+
+
+def obstacles_of(site: SiteConfig) -> Obstacles:
+    """What a site's own files say about answering."""
+    policy = PolicyFile(site.folder)
+
+    def found() -> tuple[str, str]:
+        if policy.edition().faults is not None:
+            return "policy.yaml has a fault, every task is refused: `ceus-site check` tells which", ""
+        if shutil.disk_usage(site.work if site.work.exists() else site.folder).free < LEAST_FREE_BYTES:
+            return f"less than {LEAST_FREE_BYTES >> 20} MB are free on the disk of the site's folder", ""
+        try:
+            standing = read_standing(site.records)
+        except ExpectedError as error:
+            return str(error), ""
+        return "", standing.refuses("") or ("withdrawn from a study" if standing.withdrawn else "")
+
+    return found
+
+
+@contextmanager
+def told_at(path: Path, condition: Condition) -> Iterator[None]:
+    """Tell it to whoever connects to the socket at `path`. Raises ExpectedError where none can be opened."""
+    with listener(path) as server:
+        threading.Thread(target=_tell_all, args=(server, condition), daemon=True).start()
+        try:
+            yield
+        finally:
+            server.shutdown(socket.SHUT_RDWR)  # else the thread would wait on, and answer for a worker that has ended
+
+
+def _tell_all(server: socket.socket, condition: Condition) -> None:
+    while True:
+        try:
+            connection = server.accept()[0]
+        except OSError:
+            if server.fileno() < 0:
+                return
+            time.sleep(1.0)
+            continue
+        with connection, suppress(OSError):
+            connection.settimeout(1.0)
+            connection.sendall(json.dumps(condition.told()).encode() + b"\n")
+        time.sleep(_PAUSE_S)
+
+
+def _hung_up(connection: socket.socket) -> bool:
+    """Whether the other side has closed the connection; nothing is taken from it."""
+    looker = select.poll()
+    try:
+        looker.register(connection, 0)
+        return bool(looker.poll(0))  # hang-ups and errors are told whatever is asked for
+    except (OSError, ValueError):
+        return True  # it was closed here meanwhile

@@ -1,0 +1,44 @@
+"""Where a worker's nets are, and how much of the machine its process takes: what `Machine` says, applied with torch."""
+
+from __future__ import annotations
+
+import os
+import resource
+
+import torch
+
+from ceus_models.runtime.errors import ExpectedError
+from client.policy.machine import Machine, memory_bytes
+
+_PROCESSOR = torch.device("cpu")
+
+
+def device_of(machine: Machine) -> torch.device:
+    """Where nets are trained. Shows the worker no other card; call it before anything asks for one.
+
+    Raises ExpectedError where the policy lists a card that is not there.
+    """
+    os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, machine.gpus))
+    if not machine.gpus:
+        return _PROCESSOR
+    if torch.cuda.device_count() < len(machine.gpus):
+        raise ExpectedError(
+            f"policy.yaml lists the graphics cards {', '.join(map(str, machine.gpus))}, and this process sees "
+            f"{torch.cuda.device_count()} of them; correct machine.gpus (an empty list is the processor), or the driver"
+        )
+    return torch.device("cuda:0")
+
+
+def bound(machine: Machine, device: torch.device = _PROCESSOR) -> None:
+    """Apply threads and memory share to this process; called again whenever the policy changes.
+
+    The bound holds for data and heap (RLIMIT_DATA): samples are mapped from the cache and do not count. Beyond it an
+    allocation fails, which the site answers as a refusal, so that the machine's other programs keep their memory.
+    """
+    torch.set_num_threads(machine.threads)
+    share = machine.memory_share
+    if device.type == "cuda":
+        torch.cuda.set_per_process_memory_fraction(share or 1.0, device)
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    wanted = hard if share is None else int(share * memory_bytes())
+    resource.setrlimit(resource.RLIMIT_DATA, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))

@@ -1,0 +1,70 @@
+"""What a site does for each kind of task: a function from lesions to sums. A new kind is a function and a row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from ceus_models.metrics.ood import ASKED
+from ceus_models.protocol.messages import Kind, Task
+from ceus_models.protocol.state import prefixed
+from ceus_models.study.sample import Sample
+from client.policy.policy import Declined
+from client.worker.tasks.evaluation import evaluated
+from client.worker.tasks.inference import by_cohort
+from client.worker.tasks.site_memory import Place
+from client.worker.tasks.tally import patients_of, tally_of
+from client.worker.tasks.training import train_net
+
+Sums = tuple[dict[str, Tensor], float]
+"""Named sums, and the number of lesions that they are made of."""
+
+
+def hello(task: Task, samples: Sequence[Sample], place: Place) -> Sums:
+    """`C|lesions` and `C|patients` of each cohort."""
+    sums: dict[str, Tensor] = {}
+    for cohort, cases in by_cohort(samples).items():
+        sums[f"{cohort}|lesions"] = torch.tensor(len(cases))
+        sums[f"{cohort}|patients"] = patients_of(cases)
+    return sums, float(len(samples))
+
+
+def tally(task: Task, samples: Sequence[Sample], place: Place) -> Sums:
+    """The statistics of `client.worker.tasks.tally`, under `C|`."""
+    sums: dict[str, Tensor] = {}
+    for cohort, cases in by_cohort(samples).items():
+        sums |= prefixed(tally_of(cases, place.cell, ASKED in task.inputs), f"{cohort}|")
+    return sums, float(len(samples))
+
+
+def train(task: Task, samples: Sequence[Sample], place: Place) -> Sums:
+    """Each net's change under `<net>|`; a net for which the site has too few labels is left out."""
+    sums: dict[str, Tensor] = {}
+    used: set[str] = set()
+    for net in task.nets:
+        trained = train_net(net, task, samples, place)
+        if trained is not None:
+            sums |= prefixed(trained.sums, f"{net}|")
+            used |= set(trained.lesions)
+    return _spoken(sums, used)
+
+
+def evaluate(task: Task, samples: Sequence[Sample], place: Place) -> Sums:
+    """The counts of `client.worker.tasks.evaluation`, of the lesions that have a right answer for a net."""
+    return _spoken(*evaluated(task, samples, place))
+
+
+def _spoken(sums: dict[str, Tensor], used: set[str]) -> Sums:
+    if not sums:
+        raise Declined("no_lesions", "too few of this site's lesions have a label for any net of the task")
+    return sums, float(len(used))
+
+
+WORK: Mapping[Kind, Callable[[Task, Sequence[Sample], Place], Sums]] = {
+    "hello": hello,
+    "tally": tally,
+    "train": train,
+    "evaluate": evaluate,
+}

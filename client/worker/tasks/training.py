@@ -1,0 +1,197 @@
+"""Training of one net at one site for one round; what comes out is a sum."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ceus_models.nets.factory import Loaded, loaded, target_of
+from ceus_models.nets.fusion import fusion_inputs
+from ceus_models.nets.losses import class_weights, lesion_losses
+from ceus_models.nets.two_stream import DRAWS, Output, augmented, prepare
+from ceus_models.protocol.messages import LocalRule, Task
+from ceus_models.protocol.state import SMALL, State, cut, end_to_end, net_state
+from ceus_models.runtime.seeds import seed_of
+from ceus_models.study.sample import Sample
+from ceus_models.study.taxonomy import FUSION_NETS, outputs_of
+from client.policy.policy import Declined
+from client.worker.tasks.inference import frozen_probabilities, recipe_of
+from client.worker.tasks.local_checkpoint import Underway, underway_of
+from client.worker.tasks.site_memory import Place
+
+Predict = Callable[[Tensor], Output | Tensor]
+Losses = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """sums: `<parameter>` = lesions · (local - global), `#weight`, `#loss` · lesions: that had a label."""
+
+    sums: dict[str, Tensor]
+    lesions: tuple[str, ...]
+
+
+def labelled(net: str, samples: Sequence[Sample]) -> tuple[list[Sample], list[int]]:
+    """The lesions that have a right answer for a net, in the order of their keys, and those answers."""
+    pairs = [(s, target_of(net, s)) for s in sorted(samples, key=lambda s: s.key)]
+    return [s for s, t in pairs if t is not None], [t for _, t in pairs if t is not None]
+
+
+def train_net(net: str, task: Task, samples: Sequence[Sample], place: Place) -> Trained | None:
+    """Train from the task's weights under its rule; None where too few lesions have a label.
+
+    Batches, and so the result, depend on (seed, stage, round, site, net) only. The loss reported is the sum over
+    lesions, averaged over epochs, as seen while training.
+    """
+    if task.rule is None:
+        raise Declined("error", "a train task needs a rule, and this one brings none")
+    cases, answers = labelled(net, samples)
+    if len(cases) < max(1, place.minimum):
+        return None
+    keys = tuple(s.key for s in cases)
+    underway = underway_of(net, task, cases, answers, place)
+    if (done := underway.finished()) is not None:
+        return Trained(done, keys)
+    start = net_state(task.inputs, net)
+    draws = torch.Generator().manual_seed(seed_of(task.seed, task.stage, task.round, place.site, net, "augment"))
+    predict, kept = _ready(net, start, task, cases, place, draws)
+    targets = torch.tensor(answers, device=place.device)
+    weights = class_weights(net, max(2, outputs_of(net)), recipe_of(task), place.device)
+    parts = recipe_of(task).architecture.loss_weights
+
+    def losses(batch: Tensor) -> Tensor:
+        with autocast(place.device, task.rule):
+            output = predict(batch)
+        return lesion_losses(output, targets[batch.to(place.device)], weights, parts)
+
+    generator = torch.Generator().manual_seed(seed_of(task.seed, task.stage, task.round, place.site, net))
+    underway.generators = (generator, draws)
+    kept.module.train()
+    total = descend(kept.module, losses, len(cases), task.rule, generator, underway)
+    if kept.local:
+        place.memory.keep_local_state(task, net, {name: kept.tensors[name] for name in kept.local})
+    sums = _difference(kept, start, len(cases))
+    sums["#weight"] = torch.tensor(float(len(cases)), dtype=torch.float64)
+    sums["#loss"] = total.cpu()
+    underway.finish(sums)
+    return Trained(sums, keys)
+
+
+def descend(
+    module: nn.Module,
+    losses: Losses,
+    lesions: int,
+    rule: LocalRule,
+    generator: torch.Generator,
+    underway: Underway | None = None,
+) -> Tensor:
+    """Train `module` in place; the sum of the lesions' losses, averaged over epochs (float64 scalar).
+
+    losses: lesion indices (b) → loss of each (b) · underway: what an earlier process did of it, and where this one
+    keeps what it does. Each step minimises their mean, plus μ/2 |w - w_start|² (FedProx,
+    Li et al. 2020, eq. 2). Batches of one epoch have sizes that differ by one at most, so that no lesion of a last,
+    short batch counts more than others.
+    """
+    parameters = [p for p in module.parameters() if p.requires_grad]
+    anchors = [p.detach().clone() for p in parameters] if rule.proximal_mu else []
+    optimizer = _optimizer(parameters, rule)
+    done, total = underway.resume(module, optimizer) if underway else (0, None)
+    for epoch in range(done, rule.epochs):
+        order = torch.randperm(lesions, generator=generator)
+        for batch in torch.tensor_split(order, -(-lesions // rule.batch_size)):
+            optimizer.zero_grad(set_to_none=True)
+            each = losses(batch)
+            each.mean().backward()  # type: ignore[no-untyped-call]
+            _amend(parameters, anchors, rule)
+            optimizer.step()
+            seen = each.detach().double().sum()
+            total = seen if total is None else total + seen
+        if underway and total is not None and epoch + 1 < rule.epochs:
+            underway.reached(epoch + 1, total, module, optimizer)
+    optimizer.zero_grad(set_to_none=True)
+    if total is None:
+        raise ValueError("nothing to train on: no lesions")
+    return total / rule.epochs
+
+
+def autocast(device: torch.device, rule: LocalRule | None) -> contextlib.AbstractContextManager[object]:
+    """bfloat16 where the rule asks for it and the device computes in it natively; otherwise float32.
+
+    Emulated bfloat16 is slower than float32 and no smaller where it matters, so it is never used.
+    """
+    if rule is None or rule.precision != "bfloat16" or not _native_bfloat16(device):
+        return contextlib.nullcontext()
+    return torch.autocast(device.type, dtype=torch.bfloat16)
+
+
+def _ready(
+    net: str, state: State, task: Task, cases: Sequence[Sample], place: Place, draws: torch.Generator
+) -> tuple[Predict, Loaded]:
+    """The net filled for training, and how it is asked about a batch of lesion indices."""
+    recipe = recipe_of(task)
+    if net in FUSION_NETS:
+        # before the net is filled: asking the sub-models uses the same kept modules
+        table = frozen_probabilities(task, cases, place)
+        features = fusion_inputs(net, table, cases, recipe).to(place.device)
+        fused = loaded(net, recipe, state, None, place.device)
+        return lambda batch: fused.module(features[batch.to(place.device)]), fused
+    kept = loaded(net, recipe, state, None, place.device)
+    if kept.local and (local := place.memory.local_state(task, net)) is not None:
+        kept = loaded(net, recipe, state, local, place.device)
+
+    augment = task.rule is not None and task.rule.augment
+
+    def predict(batch: Tensor) -> Output:
+        chosen = [cases[i] for i in batch.tolist()]
+        seen = prepare(chosen, recipe.normaliser, place.device)
+        if augment:
+            seen = augmented(*seen, torch.rand(len(chosen), DRAWS, generator=draws).to(place.device))
+        output: Output = kept.module(*seen)
+        return output
+
+    return predict, kept
+
+
+def _difference(kept: Loaded, start: State, lesions: int) -> dict[str, Tensor]:
+    """lesions · (local - global), contiguous and on the CPU, small tensors by one operation for all."""
+    small = {name: tensor for name, tensor in start.items() if tensor.numel() <= SMALL}
+    with torch.no_grad():
+        local = end_to_end(kept.tensors[name] for name in small).cpu()
+        changes = cut(local.sub_(end_to_end(small.values())).mul_(lesions), small)
+        for name in start.keys() - changes.keys():
+            changes[name] = (kept.tensors[name].cpu() - start[name]).mul_(lesions).contiguous()
+    return {name: changes[name] for name in start}
+
+
+def _amend(parameters: Sequence[Tensor], anchors: Sequence[Tensor], rule: LocalRule) -> None:
+    """Add FedProx's pull μ(w - w_start) to the gradients, then bound their norm."""
+    if rule.proximal_mu:
+        for parameter, anchor in zip(parameters, anchors, strict=True):
+            if parameter.grad is not None:
+                parameter.grad.add_(parameter.detach() - anchor, alpha=rule.proximal_mu)
+    if rule.clip is not None:
+        nn.utils.clip_grad_norm_(parameters, rule.clip)
+
+
+def _optimizer(parameters: Sequence[Tensor], rule: LocalRule) -> torch.optim.Optimizer:
+    # fused: one call for all tensors; on small nets the step is otherwise a third of the time
+    if rule.optimizer == "adamw":
+        return torch.optim.AdamW(parameters, lr=rule.learning_rate, weight_decay=rule.weight_decay, fused=True)
+    return torch.optim.SGD(
+        parameters,
+        lr=rule.learning_rate,
+        momentum=rule.momentum,
+        weight_decay=rule.weight_decay,
+        fused=True,
+    )
+
+
+def _native_bfloat16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    native: bool = torch.cpu._is_avx512_bf16_supported()
+    return native

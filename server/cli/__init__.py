@@ -1,0 +1,1 @@
+"""`ceus-coordinator`: one module a group of commands."""

@@ -1,0 +1,164 @@
+"""`ceus-coordinator` init · enrol · renew · revoke: a federation's life before and between runs."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from ceus_models.pki.certificates import WARN
+from ceus_models.pki.enrolment import installed, now
+from ceus_models.protocol.messages import PROTOCOL
+from ceus_models.runtime.errors import ExpectedError
+from server.federation.certificate_authority import is_encrypted, open_authority
+from server.federation.enrolment import Asked, Office, check_request, enrol, read_request, renew_site, revoke, write_kit
+from server.federation.federation_file import Federation, load_federation
+from server.federation.founding import found, renew_front, start_home
+from server.federation.node_roster import control_of, is_up, synchronise
+from server.federation.site_register import Register, changed_register, read_register
+from server.run_folder.paths import FEDERATION_FILE, Home
+
+Folder = Annotated[
+    Path, typer.Argument(help="The coordinator's folder, with federation.yaml in it.", show_default=False)
+]
+PassphraseFile = Annotated[
+    Path | None, typer.Option("--passphrase-file", help="A file with the passphrase of the CA's key.")
+]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Put the commands into `ceus-coordinator`."""
+    for name, command in (
+        ("init", init_command),
+        ("enrol", enrol_command),
+        ("renew", renew_command),
+        ("revoke", revoke_command),
+    ):
+        app.command(name)(command)
+
+
+def init_command(
+    folder: Folder,
+    passphrase_file: PassphraseFile = None,
+    encrypt: Annotated[bool, typer.Option("--encrypt", help="Ask for a passphrase for the CA's key.")] = False,
+) -> None:
+    """Make a federation from FOLDER/federation.yaml: CA, certificates, bundle, front door. Again: keep the CA."""
+    out = _out()
+    if start_home(folder):
+        out.print(f"made {escape(str(folder / FEDERATION_FILE))}; fill it, put plan.yaml beside it, and run this again")
+        return
+    home = Home(folder.resolve())
+    secret = _passphrase(passphrase_file, ask=is_encrypted(home) or (encrypt and not home.ca_key.exists()))
+    made = found(folder, secret, now())
+    for line in made.told:
+        out.print(escape(line), soft_wrap=True)
+    out.print(f"federation: {escape(made.identity)}", soft_wrap=True)
+    out.print(f"tell the sites: ceus-site keys FOLDER --federation {escape(made.identity)}", soft_wrap=True)
+
+
+def enrol_command(
+    folder: Folder,
+    requests: Annotated[list[Path], typer.Argument(help="The sites' request files.", show_default=False)],
+    passphrase_file: PassphraseFile = None,
+    yes: Yes = False,
+) -> None:
+    """Check the sites' requests, register their keys, and write a kit for each."""
+    office, out = _office(folder, passphrase_file), _out()
+    asked = [read_request(path) for path in requests]
+    register = read_register(office.home)
+    for one in asked:
+        check_request(one, office, register)
+    if not yes and not _compared(asked):
+        raise ExpectedError("nobody was enrolled; ask the sites for the fingerprints that `ceus-site keys` showed them")
+    with changed_register(office.home) as register:
+        kits = [enrol(one, office, register) for one in asked]
+        for kit in kits:
+            out.print(f"enrolled {kit.site}: send it {escape(str(write_kit(kit, office)))}", soft_wrap=True)
+    out.print(f"send the bundle with the kits: {escape(str(office.home.bundle))}", soft_wrap=True)
+    _tell_superlink(office.home, office.federation, office.now)
+
+
+def renew_command(
+    folder: Folder,
+    sites: Annotated[
+        list[str] | None, typer.Argument(help="Sites whose kits are made anew [default: those that expire in 30 days].")
+    ] = None,
+    passphrase_file: PassphraseFile = None,
+) -> None:
+    """Renew certificates without stopping a run: those of the sites named, or the front door's and all that are due."""
+    office, out = _office(folder, passphrase_file), _out()
+    if not sites:
+        front = renew_front(office.home, office.federation, _passphrase(passphrase_file, ask=False), office.now)
+        out.print(f"front door: valid to {front.not_valid_after_utc:%Y-%m-%d}; let it read its files again:")
+        out.print(f"  nginx -c {escape(str(office.home.nginx))} -s reload", soft_wrap=True)
+    with changed_register(office.home) as register:
+        for name in sites or _due(register, office.now):
+            kit = renew_site(name, office, register)
+            path = write_kit(kit, office)
+            out.print(f"{name}: valid to {kit.expires:%Y-%m-%d}; send it {escape(str(path))}", soft_wrap=True)
+
+
+def revoke_command(
+    folder: Folder,
+    site: Annotated[str, typer.Argument(help="The site to shut out.", show_default=False)],
+    reason: Annotated[str, typer.Option(help="Kept in the register.")] = "",
+) -> None:
+    """Shut a site out for good: none of its keys works again. It can be enrolled anew with a new key."""
+    home, moment = Home(folder.resolve()), now()
+    with changed_register(home) as register:
+        count = revoke(site, reason, register, moment)
+    _out().print(f"revoked {count} key{'s' * (count > 1)} of {site}")
+    _tell_superlink(home, load_federation(home.federation), moment)
+
+
+def _office(folder: Path, passphrase_file: Path | None) -> Office:
+    home, moment = Home(folder.resolve()), now()
+    federation = load_federation(home.federation)
+    secret = _passphrase(passphrase_file, ask=is_encrypted(home))
+    return Office(home, federation, open_authority(home, secret, moment), installed(PROTOCOL), moment)
+
+
+def _passphrase(file: Path | None, ask: bool) -> bytes | None:
+    if file is not None:
+        try:
+            return file.read_bytes().rstrip(b"\r\n")
+        except OSError as error:
+            raise ExpectedError(f"the passphrase file cannot be read ({error.strerror}): {file}") from None
+    if ask and Console(stderr=True).is_terminal:
+        return str(typer.prompt("Passphrase of the CA's key", hide_input=True, err=True)).encode()
+    return None
+
+
+def _compared(asked: list[Asked]) -> bool:
+    out = _out()
+    for one in asked:
+        out.print(
+            f"{escape(one.request.site)}, request of {one.request.made:%Y-%m-%d %H:%M} UTC, key {one.mark}",
+            soft_wrap=True,
+        )
+    out.print("Compare each key with the one that the site tells you by telephone.")
+    return typer.confirm("Are they the same?")
+
+
+def _due(register: Register, moment: datetime) -> list[str]:
+    alive = (entry for entry in register.entries if entry.standing == "enrolled" and entry.expires > moment)
+    return [entry.site for entry in alive if entry.expires - WARN <= moment]
+
+
+def _tell_superlink(home: Home, federation: Federation, moment: datetime) -> None:
+    out = _out()
+    if not is_up(federation):
+        out.print("the SuperLink is not running; it learns of this when it is started")
+        return
+    with control_of(home, federation, moment) as control:
+        for line in synchronise(control, read_register(home), moment):
+            out.print(escape(line), soft_wrap=True)
+
+
+def _out() -> Console:
+    return Console(highlight=False)

@@ -1,0 +1,1 @@
+"""The coordinator's console in a browser."""

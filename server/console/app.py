@@ -1,0 +1,193 @@
+"""`ceus-coordinator console`: how the federation stands, in a browser. It reads files and orders nothing.
+
+Whoever signs in sees what his role may see (docs/coordinator.md); nobody can change anything here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.routing import Route, Router
+from starlette.types import ASGIApp
+
+from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.supervisor import Told
+from ceus_models.web.guard import LOOPBACK, STYLE, Guard, Pages, as_json, style, turned
+from server.console import view
+from server.console.basic_auth import SignIn, person_of
+from server.console.loss_chart import charts
+from server.console.users import Role
+from server.federation.federation_file import Federation, load_federation
+from server.federation.founding import hosts_of
+from server.operations.health import check_health
+from server.operations.prometheus import exposition
+from server.operations.snapshot import Looks
+from server.operations.status_text import told_trouble
+from server.report.page import report_html
+from server.report.publish import REPORT, results_of
+from server.rounds.checkpoints import Store
+from server.run_folder.paths import Home
+from server.study.plan import load_plan
+from server.transport.message_log import leaf
+
+_COORDINATOR: tuple[Role, ...] = ("coordinator",)
+_READERS: tuple[Role, ...] = ("coordinator", "researcher")
+_MACHINES: tuple[Role, ...] = ("coordinator", "monitor")
+_TABS = (
+    ("/", "Overview", _READERS),
+    ("/rounds", "Rounds", _READERS),
+    ("/sites", "Sites", _COORDINATOR),
+    ("/record", "Record", _COORDINATOR),
+    ("/report", "Report", _READERS),
+)
+_AGAIN_S = 30
+_LAST_ROUNDS, _ON_A_PAGE = 12, 100
+# the report's figures bear their colours in the file; scripts stay forbidden
+_REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'; base-uri 'none'"
+_EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
+
+
+def console(home: Home, federation: Federation, told: Told, gate: SignIn | None = None) -> ASGIApp:
+    """The whole application. It answers to loopback names and to those of federation.yaml."""
+    made = _Console(home)
+    routes = [
+        _route("/", made.overview, _READERS),
+        _route("/rounds", made.rounds, _READERS),
+        _route("/sites", made.sites, _COORDINATOR),
+        _route("/record", made.record, _COORDINATOR),
+        _route("/record/{number:int}", made.letter, _COORDINATOR),
+        _route("/report", made.report, _READERS),
+        _route("/status.json", made.status, _READERS),
+        _route("/metrics", made.metrics, _MACHINES),
+        _route("/healthz", made.health, _MACHINES),
+        _route(STYLE, style, _READERS),
+    ]
+    router = Router(routes, redirect_slashes=False)
+    return Guard(router, (*LOOPBACK, *hosts_of(federation)), gate or SignIn(home, told), told)
+
+
+def _route(path: str, answer: Callable[[Request], Response], roles: tuple[Role, ...]) -> Route:
+    def endpoint(request: Request) -> Response:
+        role = person_of(request).role
+        if role not in roles:
+            return PlainTextResponse(f"this page is not for the role {role}", 403)
+        return answer(request)
+
+    return Route(path, endpoint, methods=["GET"])
+
+
+@dataclass
+class _Console:
+    home: Home
+    looks: Looks = field(init=False)
+    pages: Pages = field(init=False)
+    _report: tuple[float, str] = field(default=(0.0, ""), init=False)
+    _drawing: threading.Lock = field(default_factory=threading.Lock, init=False)
+
+    def __post_init__(self) -> None:
+        self.looks = Looks(self.home)
+        self.pages = Pages("server.console", missing=view.missing)
+
+    def overview(self, request: Request) -> Response:
+        seen, valid = self.looks.now()
+        known: dict[str, Any] = {
+            "seen": seen,
+            "trouble": told_trouble(seen.trouble) if seen.trouble else "",
+            "warnings": valid.warnings if _may_see_all(request) else (),
+            "at_work": view.at_work(seen),
+            "answered": view.answered(seen),
+            "charts": charts(seen.rounds),
+            "rounds": seen.rounds[: -_LAST_ROUNDS - 1 : -1],
+        }
+        return self._page(request, "overview", "Overview", **known, again=_AGAIN_S)
+
+    def rounds(self, request: Request) -> Response:
+        rounds = self.looks.now()[0].rounds[::-1]
+        page, pages = turned(request, len(rounds), _ON_A_PAGE)
+        shown = rounds[(page - 1) * _ON_A_PAGE : page * _ON_A_PAGE]
+        return self._page(request, "rounds", "Rounds", rounds=shown, page=page, pages=pages)
+
+    def sites(self, request: Request) -> Response:
+        seen, valid = self.looks.now()
+        known: dict[str, Any] = {
+            "rows": view.site_rows(seen, valid),
+            "lines": (*valid.servers, *valid.sites),
+            "slow": {site.name for site in view.at_work(seen) if site.slow},
+            "bundle": hashlib.sha256(self.home.bundle.read_bytes()).hexdigest() if self.home.bundle.exists() else "",
+        }
+        return self._page(request, "sites", "Sites", **known, again=_AGAIN_S)
+
+    def record(self, request: Request) -> Response:
+        page, pages = turned(request, leaf(self.home.run, 1, 0)[1], _ON_A_PAGE)
+        rounds = self.looks.now()[0].rounds
+        found = leaf(self.home.run, page, _ON_A_PAGE)[0]
+        letters = [(number, letter, view.fate_of(letter, rounds)) for number, letter in found]
+        return self._page(request, "record", "Record", letters=letters, page=page, pages=pages)
+
+    def letter(self, request: Request) -> Response:
+        number = request.path_params["number"]
+        count = leaf(self.home.run, 1, 0)[1]
+        found = dict(leaf(self.home.run, count - number + 1, 1)[0]) if 1 <= number <= count else {}
+        if number not in found:
+            return PlainTextResponse("there is no such letter", 404)
+        letter = found[number]
+        fate = view.fate_of(letter, self.looks.now()[0].rounds)
+        page = (count - number) // _ON_A_PAGE + 1
+        return self._page(request, "letter", f"Letter {number}", letter=letter, fate=fate, page=page)
+
+    def report(self, request: Request) -> Response:
+        found = self._report_now()
+        if not found:
+            return self._page(
+                request, "said", "Report", said="No round is finished yet, so there is nothing to report."
+            )
+        return HTMLResponse(found, headers={"content-security-policy": _REPORT_POLICY})
+
+    def status(self, request: Request) -> Response:
+        seen, valid = self.looks.now()
+        document: Mapping[str, Any] = seen.as_json(valid)
+        return as_json(document if _may_see_all(request) else view.for_researchers(document))
+
+    def metrics(self, _: Request) -> Response:
+        return Response(exposition(*self.looks.now()), media_type=_EXPOSITION)
+
+    def health(self, _: Request) -> Response:
+        try:
+            return PlainTextResponse(check_health(self.home, load_federation(self.home.federation)))
+        except ExpectedError as error:
+            return PlainTextResponse(str(error), 503)
+
+    def _report_now(self) -> str:
+        """The report that was written, or of the newest checkpoint where that is newer; "" before the first."""
+        store, written = Store(self.home.run), self.home.run / REPORT
+        saved = store.saved_at()
+        if written.exists() and written.stat().st_mtime >= saved:
+            return written.read_text(encoding="utf-8")
+        with self._drawing:
+            if self._report[0] != saved:
+                federation = load_federation(self.home.federation)
+                plan = load_plan(self.home.folder / federation.plan)
+                progress = store.totals(plan.digest(), federation.seed)
+                if progress is not None:
+                    self._report = saved, report_html(results_of(progress, plan, federation.seed))
+            return self._report[1]
+
+    def _page(self, request: Request, name: str, title: str, **known: Any) -> Response:
+        person = person_of(request)
+        place: dict[str, Any] = {
+            "here": request.url.path,
+            "tabs": [(path, tab) for path, tab, roles in _TABS if person.role in roles],
+            "again": 0,
+            "whose": f"{load_federation(self.home.federation).name}: coordinator's console · {person}, {person.role}",
+        }
+        return self.pages.page(name, title=title, **(place | known))
+
+
+def _may_see_all(request: Request) -> bool:
+    return person_of(request).role == "coordinator"

@@ -1,0 +1,117 @@
+"""Who may sign in to the coordinator's console, and as what. Kept are salted hashes; a token is told once.
+
+A token has 192 random bits, so the hash needs no more strength than to be of no use to who reads the file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+from ceus_models.pki.enrolment import Hex, Name
+from ceus_models.runtime.atomic_files import write_whole
+from ceus_models.runtime.errors import ExpectedError
+from server.run_folder import locks
+from server.run_folder.paths import Home
+
+Role = Literal["researcher", "coordinator", "monitor"]
+_TOKEN_BYTES, _SALT_BYTES = 24, 32
+_COST = {"n": 1 << 14, "r": 8, "p": 1, "dklen": 32}  # 16 MB, some 50 ms
+_OTHERS = 0o077
+
+
+class Person(BaseModel):
+    """One who may sign in. salt, hash: of the token, by scrypt."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Annotated[Name, Field(max_length=63)]
+    role: Role
+    salt: Hex
+    hash: Hex
+    added: AwareDatetime
+
+    def __str__(self) -> str:
+        """For the log of reads."""
+        return self.name
+
+    def has(self, token: str) -> bool:
+        """Whether the token is this person's, in the same time whatever it is."""
+        return hmac.compare_digest(_hashed(token, self.salt), self.hash)
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    version: Literal[1] = 1
+    people: tuple[Person, ...] = ()
+
+
+_NOBODY = "0" * 64
+"""Salt of a name that nobody has: to refuse it takes as long as to refuse a wrong token."""
+
+
+def people(home: Home) -> tuple[Person, ...]:
+    """All of them. Raises ExpectedError for a file that is damaged, or open to others."""
+    try:
+        if home.people.stat().st_mode & _OTHERS:
+            raise ExpectedError(f"others may read {home.people}: run `chmod 600` on it, and give everybody a new token")
+        return _File.model_validate_json(home.people.read_bytes()).people
+    except FileNotFoundError:
+        return ()
+    except (OSError, ValidationError):
+        raise ExpectedError(f"{home.people} cannot be read; restore it, or delete it and add everybody again") from None
+
+
+def known(home: Home, name: str, token: str) -> Person | None:
+    """Whose name and token these are. Raises as `people`."""
+    person = next((one for one in people(home) if one.name == name), None)
+    if person is None:
+        _hashed(token, _NOBODY)
+        return None
+    return person if person.has(token) else None
+
+
+def add_person(home: Home, name: str, role: Role, now: datetime) -> str:
+    """The token of somebody new. Raises ExpectedError for a name that is none, or is there."""
+    token, salt = secrets.token_urlsafe(_TOKEN_BYTES), secrets.token_hex(_SALT_BYTES)
+    try:
+        person = Person(name=name, role=role, salt=salt, hash=_hashed(token, salt), added=now)
+    except ValidationError:
+        raise ExpectedError("a name has letters, digits and hyphens, at most 63; choose another") from None
+    with _changed(home) as before:
+        if any(one.name == name for one in before):
+            raise ExpectedError(f"{name} is there already; for a new token or role, remove {name} first")
+        _write(home, (*before, person))
+    return token
+
+
+def remove_person(home: Home, name: str) -> None:
+    """Lets somebody in no longer, from the next request on. Raises ExpectedError for a name that is not there."""
+    with _changed(home) as before:
+        after = tuple(one for one in before if one.name != name)
+        if len(after) == len(before):
+            raise ExpectedError(f"there is no {name[:63]}; there are {', '.join(one.name for one in before) or 'none'}")
+        _write(home, after)
+
+
+@contextmanager
+def _changed(home: Home) -> Iterator[tuple[Person, ...]]:
+    home.people.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with locks.exclusive(home.people.with_name(".people.lock"), "another command is changing the people; try again"):
+        yield people(home)
+
+
+def _write(home: Home, found: tuple[Person, ...]) -> None:
+    write_whole(home.people, _File(people=found).model_dump_json(indent=2).encode() + b"\n")
+
+
+def _hashed(token: str, salt: str) -> str:
+    return hashlib.scrypt(token.encode(), salt=bytes.fromhex(salt), **_COST).hex()

@@ -1,0 +1,1 @@
+"""Who belongs to a federation: certificates, sites, enrolment, the front door."""

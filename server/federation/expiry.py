@@ -1,0 +1,95 @@
+"""How the federation stands: every certificate and site, until when, and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+
+from ceus_models.pki.certificates import WARN, read_certificate
+from server.federation.certificate_authority import id_of, read_ca
+from server.federation.federation_file import Federation
+from server.federation.site_register import Entry, Register
+from server.run_folder.paths import Home
+
+
+@dataclass(frozen=True)
+class Line:
+    """One certificate or site. standing: ok · soon (expires within 30 days) · expired · revoked · absent."""
+
+    name: str
+    standing: str
+    fingerprint: str
+    expires: str
+    days_left: int | None
+    remedy: str
+
+
+@dataclass(frozen=True)
+class Validity:
+    """identity: the federation's id · servers: the CA and both servers · sites: all that may be enrolled, and were."""
+
+    identity: str
+    servers: tuple[Line, ...]
+    sites: tuple[Line, ...]
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What somebody must do, a sentence each."""
+        lines = (*self.servers, *self.sites)
+        return tuple(f"{line.name}: {line.standing}; {line.remedy}" for line in lines if line.remedy)
+
+    def as_json(self) -> Mapping[str, object]:
+        """For a machine."""
+        servers, sites = [asdict(line) for line in self.servers], [asdict(line) for line in self.sites]
+        return {"federation": self.identity, "servers": servers, "sites": sites, "warnings": list(self.warnings)}
+
+
+def validity(home: Home, federation: Federation, register: Register, now: datetime) -> Validity:
+    """All of it. Raises CertificateFault or AuthorityFault if the CA's certificate cannot be used."""
+    ca = read_ca(home, now)
+    servers = [_line("CA", "", ca.not_valid_after_utc, now, "plan a new federation in a new folder")]
+    for name, path, remedy in (
+        ("front door", home.front, "run `ceus-coordinator renew` and let the front door read its files again"),
+        ("SuperLink", home.superlink, "run `ceus-coordinator init` and start the SuperLink again"),
+    ):
+        servers.append(_server(name, path, remedy, now))
+    return Validity(id_of(federation.name, ca), tuple(servers), tuple(_sites(federation, register, now)))
+
+
+def _server(name: str, path: Path, remedy: str, now: datetime) -> Line:
+    if not path.exists():
+        return Line(name, "absent", "", "", None, "run `ceus-coordinator init`")
+    certificate = read_certificate(path.read_bytes(), f"the certificate of the {name}")
+    return _line(name, "", certificate.not_valid_after_utc, now, remedy)
+
+
+def _sites(federation: Federation, register: Register, now: datetime) -> Iterator[Line]:
+    for name in sorted({*federation.sites, *(entry.site for entry in register.entries)}):
+        entry = register.current(name)
+        yield _site(entry, federation, now) if entry else _without(name, register)
+
+
+def _site(entry: Entry, federation: Federation, now: datetime) -> Line:
+    if entry.site not in federation.sites:
+        remedy = f"it is enrolled and not in federation.yaml; add it there, or revoke it: {entry.site}"
+        return Line(entry.site, "unlisted", entry.fingerprint, entry.expires.isoformat(), None, remedy)
+    expired = entry.expires < now
+    renew = f"run `ceus-coordinator renew FOLDER {entry.site}` and send it the kit"
+    remedy = "the site runs `ceus-site keys FOLDER --renew` and sends the request" if expired else renew
+    return _line(entry.site, entry.fingerprint, entry.expires, now, remedy)
+
+
+def _without(name: str, register: Register) -> Line:
+    """A site that has no key which is enrolled: revoked, or not enrolled yet."""
+    last = next((entry for entry in reversed(register.entries) if entry.site == name), None)
+    if last is None:
+        return Line(name, "absent", "", "", None, "")
+    return Line(name, "revoked", last.fingerprint, last.expires.isoformat(), None, "")
+
+
+def _line(name: str, mark: str, expires: datetime, now: datetime, remedy: str) -> Line:
+    left = (expires - now).days
+    said = "expired" if expires < now else "soon" if expires - WARN <= now else "ok"
+    return Line(name, said, mark, expires.isoformat(), left, "" if said == "ok" else remedy)

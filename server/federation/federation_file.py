@@ -1,0 +1,124 @@
+"""`federation.yaml`: who may join a federation, and where its coordinator is reached."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from ceus_models.pki.enrolment import Name
+from ceus_models.runtime.yaml_lines import LinedYamlError, read_lined_yaml
+from server.study.yaml_plan import Fault, PlanError, PlanFile
+
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+_Port = Annotated[int, Field(ge=1, le=65535)]
+_Days = Annotated[int, Field(ge=2, le=3650)]
+
+
+class Federation(BaseModel):
+    """The file. address: host:port as sites dial it · names: further names and addresses of the same machine."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    version: Annotated[Literal[1], Field(alias="schema")]
+    name: Name
+    address: str
+    names: tuple[str, ...] = ()
+    plan: Annotated[str, Field(min_length=1)] = "plan.yaml"
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 1
+    sites: tuple[Name, ...] = ()
+    server_days: _Days = 365
+    site_days: _Days = 365
+    superlink_port: _Port = 8000
+    largest_piece_mb: Annotated[int, Field(ge=8, le=4096)] = 64
+
+    @property
+    def host(self) -> str:
+        """The name or IP address that sites dial, without brackets."""
+        return self.address.rpartition(":")[0].strip("[]")
+
+    @property
+    def port(self) -> int:
+        """The front door's port."""
+        return int(self.address.rpartition(":")[2])
+
+    @field_validator("address")
+    @classmethod
+    def _dialled(cls, address: str) -> str:
+        host, _, port = address.rpartition(":")
+        if not port.isdecimal() or not 1 <= int(port) <= 65535 or not _is_host(host.strip("[]")):
+            raise ValueError("address is host:port, such as fl.example.org:443 or 192.0.2.7:443")
+        return address
+
+    @field_validator("names")
+    @classmethod
+    def _hosts(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        wrong = [name for name in names if not _is_host(name)]
+        if wrong:
+            raise ValueError(f"a name is a DNS name or an IP address, without port: not {', '.join(map(repr, wrong))}")
+        return names
+
+    @field_validator("sites")
+    @classmethod
+    def _once(cls, sites: tuple[str, ...]) -> tuple[str, ...]:
+        twice = sorted({site for site in sites if sites.count(site) > 1})
+        if twice:
+            raise ValueError(f"a site stands once: {', '.join(twice)} stands twice; delete one")
+        return sites
+
+
+def is_address(host: str) -> bool:
+    """Whether it is an IP address, not a name."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def load_federation(path: Path) -> Federation:
+    """Read the file. Raises PlanError with every fault of it and its line."""
+    try:
+        document = read_lined_yaml(path)
+    except LinedYamlError as error:
+        place = f"{path}:{error.line}" if error.line else f"{path}"
+        raise PlanError(f"{place}: this cannot be read as a federation; {error.rule}") from None
+    file = PlanFile(path, document)
+    faults = file.repeated()
+    try:
+        found = Federation.model_validate_json(json.dumps(document.values or {}, default=str), strict=True)
+    except ValidationError as error:
+        raise file.error([*faults, *_faults(error)]) from None
+    if faults:
+        raise file.error(faults)
+    return found
+
+
+def _is_host(host: str) -> bool:
+    numeric = re.fullmatch(r"[\d.]+", host)
+    return is_address(host) or (not numeric and len(host) <= 253 and bool(_HOST.fullmatch(host)))
+
+
+def _faults(error: ValidationError) -> Iterator[Fault]:
+    for item in error.errors(include_url=False, include_context=False):
+        kind, place = item["type"], tuple(item["loc"])
+        if kind == "missing":
+            yield Fault(place[:-1], f"{place[-1]} is missing; add it")
+        elif kind == "extra_forbidden":
+            yield Fault(place, "unknown key; delete it or mend its spelling")
+        elif kind == "value_error":
+            yield Fault(place, item["msg"].removeprefix("Value error, "))
+        else:
+            yield Fault(place, f"{_rule(item)}, not {json.dumps(item['input'], default=str)[:60]}")
+
+
+def _rule(item: Any) -> str:
+    if item["type"] == "string_pattern_mismatch":
+        return "a name has letters, digits and hyphens, begins and ends with a letter or digit, and has at most 63"
+    return str(item["msg"])

@@ -1,0 +1,205 @@
+"""`ceus-coordinator init`: a federation from its file. Run again after any change: what fits is kept, the CA always."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from importlib import resources
+from pathlib import Path
+
+from cryptography import x509
+
+from ceus_models.pki.certificates import WARN, Certificate, CertificateFault, check_issued, pem_of, read_certificate
+from ceus_models.pki.keys import new_key
+from ceus_models.runtime.atomic_files import PUBLIC, write_whole
+from ceus_models.runtime.errors import ExpectedError
+from server.federation.certificate_authority import (
+    Authority,
+    AuthorityFault,
+    id_of,
+    make_authority,
+    open_authority,
+    read_ca,
+    read_key,
+    write_key,
+)
+from server.federation.federation_file import Federation, load_federation
+from server.federation.nginx_conf import caddyfile, nginx_conf
+from server.run_folder.paths import FEDERATION_FILE, Home
+from server.study.plan import load_plan
+from server.study.yaml_plan import PlanError
+from server.transport.flower_link import bundle
+
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_PRIVATE_FOLDER = 0o700
+_SECRET_BYTES = 32
+
+
+@dataclass(frozen=True)
+class Founded:
+    """identity: the federation's id · told: what was made, renewed or kept, a line each."""
+
+    identity: str
+    told: tuple[str, ...]
+
+
+def start_home(folder: Path) -> bool:
+    """Write the form of federation.yaml into a folder that has none; whether it did. Raises ExpectedError."""
+    home = Home(folder)
+    if home.federation.exists():
+        return False
+    example = resources.files("server.federation").joinpath("federation.example.yaml").read_bytes()
+    try:
+        write_whole(home.federation, example, PUBLIC)
+    except OSError as error:
+        raise ExpectedError(f"{folder} cannot be written ({error.strerror}); name a folder of this user") from None
+    return True
+
+
+def found(folder: Path, passphrase: bytes | None, now: datetime) -> Founded:
+    """Make what is missing, renew what no longer fits federation.yaml, keep the rest.
+
+    Raises PlanError with all faults of federation.yaml and of the plan, AuthorityFault or OSError.
+    """
+    home = Home(folder.resolve())
+    federation, digest = _settings(home)
+    steps: list[str] = []
+    opened: Callable[[], Authority]
+    if _is_new(home):
+        authority = make_authority(home, federation.name, passphrase, now)
+        steps.append(f"made the CA: {home.ca}. Keep a copy of {home.ca.parent} off this machine")
+        certificate, opened = authority.certificate, lambda: authority
+    else:
+        certificate, opened = read_ca(home, now), lambda: open_authority(home, passphrase, now)
+        steps.append(f"kept the CA: {home.ca}")
+    _check_name(certificate, federation)
+    identity = id_of(federation.name, certificate)
+    steps += _certified(home, federation, certificate, opened, now)
+    steps += _secret(home)
+    steps += _bundle(home, bundle(federation=identity, plan_digest=digest))
+    steps += _front(home, federation)
+    return Founded(identity, tuple(steps))
+
+
+def renew_front(home: Home, federation: Federation, passphrase: bytes | None, now: datetime) -> Certificate:
+    """A new key and certificate for the front door. It is asked to read them again without closing a connection."""
+    return _issue_front(home, federation, open_authority(home, passphrase, now), now)
+
+
+def _settings(home: Home) -> tuple[Federation, str]:
+    """The federation and the digest of its plan; the faults of both files come together."""
+    faults: list[str] = []
+    digest, federation = "", None
+    try:
+        federation = load_federation(home.federation)
+    except PlanError as error:
+        faults.append(str(error))
+    plan = home.folder / (federation.plan if federation else "plan.yaml")
+    try:
+        if federation or plan.exists():
+            digest = load_plan(plan).digest()
+    except PlanError as error:
+        faults.append(str(error))
+    if faults or federation is None:
+        raise PlanError("\n".join(faults))
+    return federation, digest
+
+
+def _is_new(home: Home) -> bool:
+    there = [path for path in (home.ca, home.ca_key) if path.exists()]
+    if not there and home.sites.exists():
+        raise AuthorityFault(
+            f"sites are enrolled here, but the CA is gone: restore {home.ca.parent} from the backup. A new CA would "
+            "make every site's kit invalid, so none is made in its place"
+        )
+    return not there
+
+
+def _check_name(ca: Certificate, federation: Federation) -> None:
+    named = str(ca.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)[0].value)
+    if named != f"fedceus {federation.name}"[:64]:
+        raise AuthorityFault(
+            f"{FEDERATION_FILE} says {federation.name}, and the CA here was made as {named!r}: the name stands in "
+            "every site's kit, so put the old one back; another federation needs a folder of its own"
+        )
+
+
+def _certified(
+    home: Home, federation: Federation, ca: Certificate, opened: Callable[[], Authority], now: datetime
+) -> Iterator[str]:
+    for folder in (home.ca.parent, home.front.parent, home.superexec_secret.parent):
+        folder.mkdir(mode=_PRIVATE_FOLDER, parents=True, exist_ok=True)
+        folder.chmod(_PRIVATE_FOLDER)
+    if why := unfit(home.front, home.front_key, ca, hosts_of(federation), now):
+        certificate = _issue_front(home, federation, opened(), now)
+        yield f"made the front door's certificate ({why}): valid to {certificate.not_valid_after_utc:%Y-%m-%d}"
+    else:
+        yield "kept the front door's certificate"
+    if why := unfit(home.superlink, home.superlink_key, ca, LOOPBACK, now):
+        key = new_key()
+        life = ca.not_valid_after_utc - now  # nobody outside this machine sees it, so no run stops to renew it
+        _put(home.superlink, opened().server(key.public_key(), LOOPBACK, now, life))
+        write_key(home.superlink_key, key)
+        yield f"made the SuperLink's certificate ({why}), for this machine only"
+
+
+def _issue_front(home: Home, federation: Federation, authority: Authority, now: datetime) -> Certificate:
+    key = new_key()
+    life = timedelta(days=federation.server_days)
+    certificate = authority.server(key.public_key(), hosts_of(federation), now, life)
+    write_key(home.front_key, key)
+    _put(home.front, certificate)
+    return certificate
+
+
+def hosts_of(federation: Federation) -> tuple[str, ...]:
+    """The names and addresses under which sites reach the front door."""
+    return tuple(dict.fromkeys((federation.host, *federation.names)))
+
+
+def unfit(path: Path, key: Path, ca: Certificate, hosts: Sequence[str], now: datetime) -> str | None:
+    """Why a server's certificate must be made anew, or None."""
+    if not path.exists() or not key.exists():
+        return "there was none"
+    try:
+        certificate = read_certificate(path.read_bytes(), path.name)
+        check_issued(certificate, ca, path.name)
+    except CertificateFault:
+        return "the old one was damaged or of another CA"
+    if certificate.public_key() != read_key(key):
+        return "the old one was for another key"
+    if certificate.not_valid_after_utc - WARN <= now:
+        return "the old one was about to expire"
+    named = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    return None if {str(one.value) for one in named} == set(hosts) else "its names have changed"
+
+
+def _secret(home: Home) -> Iterator[str]:
+    if not home.superexec_secret.exists():
+        write_whole(home.superexec_secret, secrets.token_bytes(_SECRET_BYTES))
+        yield "made the secret by which processes of this machine take the SuperLink's tasks"
+
+
+def _bundle(home: Home, content: bytes) -> Iterator[str]:
+    sha = hashlib.sha256(content).hexdigest()
+    old = home.bundle.read_bytes() if home.bundle.exists() else None
+    if old == content:
+        yield f"kept the bundle: {sha}"
+        return
+    write_whole(home.bundle, content, PUBLIC)
+    after = "" if old is None else "; the old one is no longer run, so every site must approve this one"
+    yield f"made the bundle: {home.bundle}, SHA-256 {sha}{after}"
+
+
+def _front(home: Home, federation: Federation) -> Iterator[str]:
+    home.front_run.mkdir(parents=True, exist_ok=True)
+    write_whole(home.nginx, nginx_conf(home, federation).encode(), PUBLIC)
+    write_whole(home.caddy, caddyfile(home, federation).encode(), PUBLIC)
+    yield f"made the front door's configuration: {home.nginx} or {home.caddy}"
+
+
+def _put(path: Path, certificate: Certificate) -> None:
+    write_whole(path, pem_of(certificate), PUBLIC)

@@ -1,0 +1,155 @@
+"""The front door: the one port that hospitals reach. It passes what a site's node says to the fleet, nothing else.
+
+A stock SuperLink serves its control and runtime interfaces on the same port without a key (docs/decisions.md), so it
+stays on 127.0.0.1 and a front proxy stands before it. TLS ends here and begins again behind, because Flower's node
+authentication needs TLS at the SuperLink itself.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from server.federation.federation_file import Federation
+from server.run_folder.paths import Home
+
+CALLS = (
+    "activate-node",
+    "confirm-message-received",
+    "deactivate-node",
+    "get-fab",
+    "get-run",
+    "pull-messages",
+    "pull-object",
+    "push-messages",
+    "push-object",
+    "send-node-heartbeat",
+)
+"""What a registered node calls below /v1/fleet/. register-node and unregister-node are the coordinator's alone."""
+
+_PATHS = f"^/v1/fleet/({'|'.join(CALLS)})$"
+_SLOWEST_S = 300  # a site behind a slow line sends a piece of 5 MB in this time at 17 kB/s
+
+_NGINX = """# Written by `ceus-coordinator init`; changes are overwritten. Start: nginx -c {conf}
+# After `ceus-coordinator renew`: nginx -c {conf} -s reload, which closes no connection.
+worker_processes auto;
+error_log stderr warn;
+pid {run}/nginx.pid;
+events {{ worker_connections 1024; }}
+http {{
+  access_log off;
+  server_tokens off;
+  default_type application/octet-stream;
+  client_body_temp_path {run}/body;
+  proxy_temp_path {run}/proxy;
+  fastcgi_temp_path {run}/fastcgi;
+  uwsgi_temp_path {run}/uwsgi;
+  scgi_temp_path {run}/scgi;
+
+  upstream superlink {{ server 127.0.0.1:{superlink_port}; keepalive 64; }}
+
+  server {{
+    listen {port} ssl;
+    ssl_certificate {front};
+    ssl_certificate_key {front_key};
+    ssl_protocols TLSv1.2 TLSv1.3;
+    ssl_session_cache shared:front:4m;
+
+    client_max_body_size {piece}m;
+    client_header_timeout 30s;
+    client_body_timeout {slowest}s;
+    send_timeout {slowest}s;
+    keepalive_timeout 75s;
+    if ($request_method != POST) {{ return 404; }}
+    # the path as it was sent, too: nginx decodes and tidies it for `location`, and hands on the original
+    if ($request_uri !~ "{paths}") {{ return 404; }}
+
+    location ~ "{paths}" {{
+      proxy_pass https://superlink;
+      proxy_http_version 1.1;
+      proxy_set_header Connection "";
+      proxy_set_header Host localhost;
+      proxy_request_buffering off;
+      # a slow site's piece waits in memory and at the SuperLink, never in a file: workers of a root's nginx are another
+      # user, who may not enter this folder, and weights would lie on the disk
+      proxy_max_temp_file_size 0;
+      proxy_connect_timeout 10s;
+      proxy_send_timeout {slowest}s;
+      proxy_read_timeout {slowest}s;
+      proxy_next_upstream off;
+      proxy_ssl_trusted_certificate {ca};
+      proxy_ssl_verify on;
+      proxy_ssl_name localhost;
+      proxy_ssl_server_name on;
+    }}
+    location / {{ return 404; }}
+  }}
+}}
+"""
+
+_CADDY = """# Written by `ceus-coordinator init`; changes are overwritten.
+# Start: caddy run --config {conf} --adapter caddyfile
+{{
+  admin off
+  auto_https off
+  servers {{
+    timeouts {{
+      read_header 30s
+      read_body {slowest}s
+      write {slowest}s
+      idle 75s
+    }}
+  }}
+}}
+https://:{port} {{
+  tls {front} {front_key}
+  @fleet {{
+    method POST
+    path_regexp {paths}
+    expression `{{http.request.orig_uri}}.matches("{paths}")`
+  }}
+  handle @fleet {{
+    request_body {{
+      max_size {piece}MB
+    }}
+    reverse_proxy https://127.0.0.1:{superlink_port} {{
+      header_up Host localhost
+      transport http {{
+        tls
+        tls_trusted_ca_certs {ca}
+        tls_server_name localhost
+        dial_timeout 10s
+        read_timeout {slowest}s
+        write_timeout {slowest}s
+      }}
+    }}
+  }}
+  handle {{
+    respond 404
+  }}
+}}
+"""
+
+
+def nginx_conf(home: Home, federation: Federation) -> str:
+    """The whole configuration of an nginx of its own, which needs no root for a port above 1023."""
+    return _filled(_NGINX, home, federation, home.nginx)
+
+
+def caddyfile(home: Home, federation: Federation) -> str:
+    """The same door for Caddy."""
+    return _filled(_CADDY, home, federation, home.caddy)
+
+
+def _filled(form: str, home: Home, federation: Federation, conf: Path) -> str:
+    return form.format(
+        conf=conf,
+        run=home.front_run,
+        port=federation.port,
+        superlink_port=federation.superlink_port,
+        front=home.front,
+        front_key=home.front_key,
+        ca=home.ca,
+        piece=federation.largest_piece_mb,
+        paths=_PATHS,
+        slowest=_SLOWEST_S,
+    )

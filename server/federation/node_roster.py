@@ -1,0 +1,63 @@
+"""The SuperLink's nodes made equal to the register of sites: who is enrolled gets in, everybody else does not."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+
+from ceus_models.pki.certificates import check_times, read_certificate
+from ceus_models.pki.keys import fingerprint, public_pem, read_public, read_public_pem
+from server.federation.federation_file import Federation
+from server.federation.site_register import Register
+from server.run_folder.paths import Home
+from server.transport.flower_link import Control
+
+_REACH_S = 1.0
+
+
+def synchronise(control: Control, register: Register, now: datetime) -> list[str]:
+    """Admit and dismiss until the two agree; what was done, a line each. Raises ExpectedError.
+
+    A key that nobody enrolled is dismissed too: it can only have come past the front door.
+    """
+    working = {entry.fingerprint: entry for entry in register.entries if entry.works(now)}
+    sites = {entry.fingerprint: entry.site for entry in register.entries}
+    known: dict[str, int] = {}
+    done: list[str] = []
+    for pem, node in control.keys().items():
+        key = read_public_pem(pem)
+        mark = fingerprint(key) if key else "unreadable"
+        if mark in working:
+            known[mark] = node
+            continue
+        control.dismiss(node)
+        done.append(f"shut out {sites.get(mark, 'a key that nobody enrolled')} ({mark})")
+    for mark, entry in working.items():
+        if mark not in known:
+            control.admit(public_pem(read_public(entry.public_key)), entry.site)
+            done.append(f"let in {entry.site} ({mark})")
+    return done
+
+
+def is_up(federation: Federation) -> bool:
+    """Whether something listens where the SuperLink should."""
+    try:
+        socket.create_connection(("127.0.0.1", federation.superlink_port), _REACH_S).close()
+    except OSError:
+        return False
+    return True
+
+
+@contextmanager
+def control_of(home: Home, federation: Federation, now: datetime) -> Iterator[Control]:
+    """The SuperLink's control interface over loopback.
+
+    Raises CertificateFault where this machine's clock is outside the front door's certificate: Flower never takes a
+    key again that was dismissed, so nobody is called expired by a clock that is wrong.
+    """
+    front = read_certificate(home.front.read_bytes(), "the front door's certificate")
+    check_times(front, "the front door's certificate", now, "run `ceus-coordinator renew`")
+    with Control(f"127.0.0.1:{federation.superlink_port}", home.ca.read_bytes()) as control:
+        yield control

@@ -1,0 +1,111 @@
+"""The register of sites: whose key is whose, since when, until when. One JSON file, written whole under a lock."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+
+from ceus_models.pki.enrolment import Hex, Name
+from ceus_models.runtime.atomic_files import write_whole
+from ceus_models.runtime.errors import ExpectedError
+from server.run_folder.paths import Home
+
+Standing = Literal["enrolled", "replaced", "revoked"]
+
+
+class Entry(BaseModel):
+    """One key of one site. nonce: of the request it came with · kits: how many were written for it.
+
+    A replaced key still works until the site has joined with the new one; a revoked key never works again.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    site: Name
+    public_key: str
+    fingerprint: str
+    nonce: Hex
+    enrolled: AwareDatetime
+    expires: AwareDatetime
+    kit: int
+    standing: Standing = "enrolled"
+    ended: AwareDatetime | None = None
+    reason: str = ""
+
+    def works(self, now: datetime) -> bool:
+        """Whether the SuperLink should know this key."""
+        return self.standing != "revoked" and now <= self.expires
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    version: Literal[1] = 1
+    entries: tuple[Entry, ...] = ()
+
+
+@dataclass
+class Register:
+    """entries: in the order in which they came."""
+
+    entries: tuple[Entry, ...]
+
+    def current(self, site: str) -> Entry | None:
+        """The key by which the site is known now."""
+        return next((e for e in reversed(self.entries) if e.site == site and e.standing == "enrolled"), None)
+
+    def by_key(self, fingerprint: str) -> Entry | None:
+        """The entry of a key, whatever became of it."""
+        return next((entry for entry in self.entries if entry.fingerprint == fingerprint), None)
+
+    def by_nonce(self, nonce: str) -> Entry | None:
+        """The entry that a request led to."""
+        return next((entry for entry in self.entries if entry.nonce == nonce), None)
+
+    def kits(self, site: str) -> int:
+        """How many kits this site was sent."""
+        return max((entry.kit for entry in self.entries if entry.site == site), default=0)
+
+    def add(self, entry: Entry) -> None:
+        """One key more."""
+        self.entries = (*self.entries, entry)
+
+    def change(self, fingerprint: str, **changes: object) -> None:
+        """Replace fields of one entry."""
+        self.entries = tuple(e.model_copy(update=changes) if e.fingerprint == fingerprint else e for e in self.entries)
+
+
+def read_register(home: Home) -> Register:
+    """The register as it is. Raises ExpectedError if it is damaged."""
+    if not home.sites.exists():
+        return Register(())
+    try:
+        return Register(_File.model_validate_json(home.sites.read_bytes()).entries)
+    except (OSError, ValidationError):
+        raise ExpectedError(f"the register of sites is damaged: {home.sites}; restore it from a backup") from None
+
+
+@contextmanager
+def changed_register(home: Home) -> Iterator[Register]:
+    """The register, to be changed by one process at a time; saved at the end, or not at all after an error."""
+    with (home.folder / ".sites.lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ExpectedError(
+                "another command is changing the register of sites; try again when it is done"
+            ) from None
+        register = read_register(home)
+        before = register.entries
+        yield register
+        if register.entries != before:
+            write_whole(
+                home.sites, _File(entries=register.entries).model_dump_json(indent=2).encode() + os.linesep.encode()
+            )

@@ -1,0 +1,1 @@
+"""A federation at work: its processes kept running, and how it stands."""

@@ -1,0 +1,146 @@
+"""`ceus-coordinator up`: SuperLink, SuperExec and the run that is ordered, kept going until this process is stopped."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+from ceus_models.pki.enrolment import now
+from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.process_tree import Fleet
+from ceus_models.runtime.supervisor import StopAsked, Supervisor, Told
+from server.federation.federation_file import Federation
+from server.federation.node_roster import control_of, is_up, synchronise
+from server.federation.site_register import read_register
+from server.operations.health import answers
+from server.operations.launcher import Launcher
+from server.operations.services import SUPEREXEC, SUPERLINK, services_of
+from server.run_folder import locks
+from server.run_folder.heartbeat import Pulse
+from server.run_folder.paths import Home
+from server.transport.flower_link import Control
+
+_LOOK_S = 1.0
+_ROSTER_S = 60.0  # certificates that expire are shut out within this time
+_SILENT_S = 30.0  # so long may the SuperLink fail before it is told once more
+_HUNG_S = 180.0  # a SuperLink that runs and has answered nothing for so long is started again
+_GRACE_S = 15.0
+
+
+def run_daemon(home: Home, federation: Federation, told: Told) -> None:
+    """Keep everything going until SIGTERM or Ctrl-C; no process is left in any case.
+
+    Raises ExpectedError if the folder is not complete, its port is taken, or another `up` runs for it.
+    """
+    check_complete(home)
+    home.database.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        busy = f"`ceus-coordinator up` runs already for {home.folder}; stop that one first"
+        stack.enter_context(locks.exclusive(home.up_lock, busy))
+        if is_up(federation):
+            raise ExpectedError(
+                f"something listens on port {federation.superlink_port} of this machine already: stop it, or give "
+                "another superlink_port in federation.yaml and run `ceus-coordinator init`"
+            )
+        stop = stack.enter_context(StopAsked())
+        fleet = stack.enter_context(Fleet(home.logs, _GRACE_S))
+        loop = _Loop(home, federation, Supervisor(fleet, services_of(home, federation), told), told)
+        while not stop.within(_LOOK_S):
+            loop.step()
+            fleet.trim()
+        told({"event": "stopping"})
+
+
+class _Loop:
+    def __init__(self, home: Home, federation: Federation, supervisor: Supervisor, told: Told) -> None:
+        self._home, self._federation, self._told = home, federation, told
+        self._supervisor = supervisor
+        self._launcher = Launcher(home, federation, told, self._unwedge)
+        self._pulse = Pulse(home.up_pulse)
+        self._ready = False
+        self._roster_due = self._complain_at = 0.0
+        self._answered = time.monotonic()
+
+    def step(self) -> None:
+        """One look at everything. Never raises for a SuperLink that does not answer, or for a full disk: it is told,
+        and tried again.
+        """
+        self._supervisor.step()
+        self._pulse.beat(self._looked())
+
+    def _looked(self) -> str:
+        """What hinders the run on this side; "" if nothing does."""
+        trouble = ""
+        if not is_up(self._federation):
+            self._ready = False
+            trouble = f"the SuperLink does not listen; it said last: {self._supervisor.last_word(SUPERLINK)}"
+        else:
+            try:
+                with control_of(self._home, self._federation, now()) as control:
+                    self._attend(control)
+                self._answered = time.monotonic()
+            except ExpectedError as error:
+                trouble = self._complaint(str(error))
+            except OSError as error:
+                what = error.filename or "a file"
+                trouble = self._complaint(
+                    f"{what}: {error.strerror or type(error).__name__}; make room, or mend the disk"
+                )
+        if trouble:
+            self._start_hung_again()
+        return trouble
+
+    def _start_hung_again(self) -> None:
+        """A SuperLink that lives, and for long has not even answered whether it is well, is ended."""
+        silent = min(time.monotonic() - self._answered, self._supervisor.running_for(SUPERLINK))
+        if silent > _HUNG_S and not answers(self._home, self._federation):
+            self._supervisor.restart(SUPERLINK, f"it answered nothing for {silent:.0f} s")
+
+    def _attend(self, control: Control) -> None:
+        if not self._ready or time.monotonic() >= self._roster_due:
+            for line in synchronise(control, read_register(self._home), now()):
+                self._told({"event": "site", "said": line})
+            self._roster_due = time.monotonic() + _ROSTER_S
+        if not self._ready:
+            self._told({"event": "ready", "port": self._federation.superlink_port})
+            self._ready = True
+        self._launcher.step(control)
+
+    def _unwedge(self) -> None:
+        self._supervisor.restart(SUPEREXEC, "it took no run")
+
+    def _complaint(self, why: str) -> str:
+        if time.monotonic() >= self._complain_at:
+            self._told({"event": "trouble", "said": why})
+            self._complain_at = time.monotonic() + _SILENT_S
+        return why
+
+
+def check_complete(home: Home) -> None:
+    """Raises ExpectedError where `init` has not made what `up` needs."""
+    needed = (home.ca, home.superlink, home.superlink_key, home.superexec_secret, home.bundle, home.nginx)
+    missing = [str(path.relative_to(home.folder)) for path in needed if not path.exists()]
+    if missing:
+        raise ExpectedError(f"{home.folder} lacks {', '.join(missing)}: run `ceus-coordinator init {home.folder}`")
+
+
+def front_fault(home: Home) -> str | None:
+    """What nginx says against its configuration; None if it is well, or no nginx is installed here."""
+    nginx = nginx_program()
+    if nginx is None:
+        return None
+    done = subprocess.run(
+        [nginx, "-t", "-q", "-c", str(home.nginx)], capture_output=True, text=True, timeout=30, check=False
+    )
+    # nginx opens its port even for a check, which another user, or none below 1024, may do
+    said = [line for line in done.stderr.splitlines() if "[emerg]" in line and " bind() to " not in line]
+    return said[0] if done.returncode and said else None
+
+
+def nginx_program() -> str | None:
+    """Where nginx is, on systems that keep it out of a user's path too."""
+    found = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
+    return str(Path(found)) if found else None

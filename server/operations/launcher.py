@@ -1,0 +1,185 @@
+"""Does what the order says: submits the run, watches it, starts it again when it dies, and says how it stands.
+
+Every run ends in a state that says why, whoever looks on: done, stopped as asked, or failed with its cause. Flower
+takes a minute to notice that a coordinator died; the lock on the run's folder tells at once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+import psutil
+
+from ceus_models.pki.enrolment import now
+from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.supervisor import Told
+from server.federation.federation_file import Federation
+from server.federation.site_register import read_register
+from server.operations.liveness import coordinator_pulse, is_silent
+from server.rounds.checkpoints import Store
+from server.run_folder.journal import Journal
+from server.run_folder.orders import OVER, Order, Phase, read_order, read_state, write_state
+from server.run_folder.paths import Home
+from server.transport.flower_link import Control, RunState
+
+KILLED = "its process was killed, or ran out of memory"
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds: dead, from the end of the coordinator's process to the end of its run · slow, until a run that has not
+    begun says so · pending, until Flower has started it · starting, from then until it is at work (a busy machine takes
+    minutes to load torch; Flower notices within a minute if it dies) · hung, without a sign of life of a process that
+    lives (it may add up large answers, or wait for a database) · leaving, for one that is not wanted any more.
+    deaths: in one round, after which it is not started again.
+    """
+
+    dead_s: float = 10.0
+    slow_s: float = 30.0
+    pending_s: float = 120.0
+    starting_s: float = 300.0
+    hung_s: float = 600.0
+    leaving_s: float = 30.0
+    deaths: int = 5
+
+
+class Launcher:
+    """Call `step` every second or so, as long as the SuperLink answers."""
+
+    def __init__(
+        self, home: Home, federation: Federation, told: Told, unwedge: Callable[[], None], timing: Timing | None = None
+    ) -> None:
+        """unwedge: starts the SuperExec again, for a run that nobody takes."""
+        self._home, self._federation, self._told, self._unwedge = home, federation, told, unwedge
+        self._timing = timing or Timing()
+        self._journal, self._store = Journal(home.run), Store(home.run)
+        self._state = read_state(home)
+        self._alive = self._since = time.monotonic()
+        self._deaths, self._round = 0, -1
+
+    def step(self, control: Control) -> None:
+        """One look. Raises ExpectedError if the SuperLink does not answer."""
+        order = read_order(self._home)
+        if order is None:
+            return
+        if order.id != self._state.order:
+            self._deaths = 0
+            self._say("waiting", order=order.id, run=0, launches=0)
+        if self._state.phase in OVER:
+            return
+        if self._state.phase == "waiting":
+            self._launch(order, control)
+        else:
+            self._watch(order, control)
+
+    def _launch(self, order: Order, control: Control) -> None:
+        if order.wanted != "run":
+            self._say("stopped", "as asked")
+            return
+        for run in control.unfinished():
+            control.stop(run)
+        if self._journal.is_held():
+            self._say("waiting", "an earlier coordinator of this run has not ended yet")
+            self._end_leftover()
+            return
+        self._journal.renew()
+        self._round = self._store.newest()
+        run = control.submit(self._settings(), self._home.bundle.read_bytes())
+        self._alive = self._since = time.monotonic()
+        self._say("starting", run=run, launches=self._state.launches + 1)
+
+    def _end_leftover(self) -> None:
+        """One that hangs would keep the run's folder for ever."""
+        beat = coordinator_pulse(self._home).last()
+        if beat is None or time.time() - self._state.at < self._timing.leaving_s:
+            return
+        with suppress(psutil.NoSuchProcess):
+            leftover = psutil.Process(beat.pid)
+            if leftover.create_time() > beat.since:
+                return  # another process, which got the number later
+            leftover.kill()
+            self._told({"event": "killed", "pid": beat.pid, "reason": "it kept the run's folder, and did not end"})
+
+    def _settings(self) -> dict[str, str | int | float]:
+        enrolled = {entry.site for entry in read_register(self._home).entries if entry.works(now())}
+        plan = self._home.folder / self._federation.plan
+        return {
+            "plan": str(plan),
+            "out": str(self._home.run),
+            "seed": self._federation.seed,
+            "sites": max(len(enrolled), 1),
+        }
+
+    def _watch(self, order: Order, control: Control) -> None:
+        seen = control.state(self._state.run)
+        moment = time.monotonic()
+        if self._journal.is_held():
+            self._alive = moment
+            if self._state.phase == "starting":
+                self._say("running")
+        if seen.completed:
+            self._say("done")
+        elif order.wanted == "halt" and not seen.finished:
+            control.stop(self._state.run)
+            self._say("stopped", "at once, as asked")
+        elif seen.finished or (self._state.phase != "starting" and moment - self._alive > self._timing.dead_s):
+            self._ended(order, seen, control)
+        elif self._state.phase == "starting":
+            self._await(seen, moment - self._since, control)
+        elif is_silent(coordinator_pulse(self._home).last(), self._state.at, time.time(), self._timing.hung_s):
+            self._again(control, f"it gave no sign of life for {self._timing.hung_s:.0f} s")
+        elif order.wanted == "stop" and self._state.phase == "running":
+            self._journal.ask_stop()
+            self._say("stopping")
+
+    def _await(self, seen: RunState, waited_s: float, control: Control) -> None:
+        """A run that is submitted and not at work yet."""
+        if waited_s > self._patience(seen):
+            self._unwedge()
+            self._again(control, f"it was not at work within {self._patience(seen):.0f} s")
+        elif waited_s > self._timing.slow_s:
+            what = "its process was started and is not at work" if seen.started else "the SuperExec has not taken it"
+            self._say("starting", f"{what} yet; it is started anew after {self._patience(seen):.0f} s")
+
+    def _patience(self, seen: RunState) -> float:
+        return self._timing.starting_s if seen.started else self._timing.pending_s
+
+    def _ended(self, order: Order, seen: RunState, control: Control) -> None:
+        said = self._journal.failure()
+        if order.wanted != "run":
+            self._say("stopped", said or "as asked")
+        elif said and not self._journal.is_passing():
+            self._say("failed", said)
+        else:
+            self._again(control, said or seen.details.strip() or KILLED)
+
+    def _again(self, control: Control, cause: str) -> None:
+        newest = self._store.newest()
+        self._deaths = 1 if newest != self._round else self._deaths + 1
+        self._round = newest
+        if self._state.run in control.unfinished():
+            control.stop(self._state.run)
+        if self._deaths >= self._timing.deaths:
+            log = self._home.logs / "superexec.log"
+            self._say("failed", f"the coordinator ended {self._deaths} times in the same round ({cause}); read {log}")
+        else:
+            self._say("waiting", f"started again: {cause}")
+
+    def _say(self, phase: Phase, cause: str = "", **changes: object) -> None:
+        new = self._state.model_copy(update={"phase": phase, "cause": cause, "at": round(time.time(), 3), **changes})
+        if (new.phase, new.cause, new.run) == (self._state.phase, self._state.cause, self._state.run):
+            return
+        write_state(self._home, new)  # first: where the disk is full, it is said again
+        self._state = new
+        self._told({"event": "run", "phase": phase, "cause": cause, "run": str(new.run), "launches": new.launches})
+
+
+def check_runnable(home: Home, plan_digest: str) -> None:
+    """Raises ExpectedError where the bundle that the sites approved is of another plan."""
+    if not home.bundle.exists() or plan_digest.encode() not in home.bundle.read_bytes():
+        raise ExpectedError(
+            "the plan is not the one in the bundle: run `ceus-coordinator init`, and let the sites approve the new one"
+        )

@@ -1,0 +1,140 @@
+"""How the federation and its run stand, from what lies in the coordinator's folder, while it runs and after."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from server.federation.expiry import Validity
+from server.operations.liveness import Seen, Trouble, coordinator_pulse, trouble_of
+from server.rounds.checkpoints import Store
+from server.run_folder.journal import Journal
+from server.run_folder.orders import State, read_state
+from server.run_folder.paths import Home
+from server.study.deadlines import Deadlines, Histories
+from server.study.participation import Record, to_be_looked_at
+from server.study.progress import Point, Progress
+from server.transport.message_log import Letter, letters
+
+
+@dataclass
+class SiteNow:
+    """A site in the run. connected: None where the SuperLink is not running · doing: what it does in the round under
+    way (asked, or its fate) · share: of the time that it took lately, 0-1, None without a history · rounds: how often
+    it was counted, idle, refused, excluded or lost · sent, received: bytes to and from it, of the round and of all.
+    """
+
+    connected: bool | None = None
+    admitted: bool = False
+    lesions: int = 0
+    doing: str = ""
+    reason: str = ""
+    seconds: float | None = None
+    usual_s: float | None = None
+    share: float | None = None
+    rounds: dict[str, int] = field(default_factory=dict)
+    sent: dict[str, int] = field(default_factory=lambda: {"round": 0, "all": 0})
+    received: dict[str, int] = field(default_factory=lambda: {"round": 0, "all": 0})
+    late: int = 0
+    look_at: str = ""
+
+
+@dataclass(frozen=True)
+class Overview:
+    """up: whether the daemon lives · state: of the run · round: the one under way, or the last · trouble: why the run
+    does not get on · doing: what the coordinator said last that it does.
+    """
+
+    up: bool
+    state: State
+    round: Mapping[str, Any]
+    sites: Mapping[str, SiteNow]
+    rounds: tuple[Mapping[str, Any], ...]
+    trouble: Trouble | None = None
+    doing: str = ""
+
+    def as_json(self, validity: Validity) -> dict[str, Any]:
+        """Everything, with the certificates of `validity`, for a machine."""
+        found = dict(validity.as_json())
+        lines = {line.name: asdict(line) for line in validity.sites}
+        names = sorted({*lines, *self.sites})
+        found["sites"] = [{"name": name, **lines.get(name, {}), **asdict(self._site(name))} for name in names]
+        trouble = asdict(self.trouble) if self.trouble else None
+        run = {**self.state.model_dump(exclude={"order"}), "trouble": trouble, "doing": self.doing}
+        run |= {"round": self.round, "rounds": list(self.rounds)}
+        return {**found, "up": self.up, "run": run}
+
+    def _site(self, name: str) -> SiteNow:
+        return self.sites.get(name, SiteNow())
+
+
+def overview(home: Home, up: bool, online: Collection[str] | None, names: Collection[str] = ()) -> Overview:
+    """online: the sites that are connected, None where the SuperLink cannot be asked · names: all that may be."""
+    progress = Store(home.run).glance() or Progress()
+    events = Journal(home.run).under_way()
+    sites = {name: SiteNow(admitted=True, lesions=sum(held.values())) for name, held in progress.counts.items()}
+    _rounds_of(progress.participation, sites)
+    latest = _round(events, sites)
+    _letters(letters(home.run), latest, sites)
+    for name in sorted({*sites, *names, *(online or ())}):
+        site = sites.setdefault(name, SiteNow())
+        site.connected = None if online is None else name in online
+    for name, reason in to_be_looked_at(progress.participation).items():
+        sites[name].look_at = reason
+    told = tuple(_told(record, progress.curves) for record in progress.participation)
+    state, beat = read_state(home), coordinator_pulse(home).last()
+    doing = beat.doing if beat and state.phase in ("running", "stopping") else ""
+    trouble = trouble_of(home, state, Seen(up, online, time.time()))
+    return Overview(up, state, latest, sites, told, trouble, doing)
+
+
+def _rounds_of(records: tuple[Record, ...], sites: dict[str, SiteNow]) -> None:
+    for record in records:
+        for fate in ("counted", "idle", "refused", "excluded", "lost"):
+            for name in getattr(record, fate):
+                rounds = sites.setdefault(name, SiteNow()).rounds
+                rounds[fate] = rounds.get(fate, 0) + 1
+        for name, reason in {**record.lost, **record.excluded, **record.refused}.items():
+            sites[name].reason = f"{record.stage}, {record.kind} {record.round}: {reason}"
+
+
+def _round(events: list[dict[str, Any]], sites: dict[str, SiteNow]) -> dict[str, Any]:
+    """The round of `events`, and what each site does in it."""
+    if not events:
+        return {}
+    begun, over = events[0], any(event["event"] == "Finished" for event in events)
+    for name in begun["sites"]:
+        site = sites.setdefault(name, SiteNow())
+        site.doing, site.seconds = ("" if over else "asked"), None if over else round(time.time() - begun["at"], 1)
+    for event in events[1:]:
+        if event["event"] == "Answered":
+            site = sites.setdefault(event["site"], SiteNow())
+            site.doing, site.seconds = event["fate"], round(event["at"] - begun["at"], 1)
+            site.reason = event["reason"] or site.reason
+    names = ("stage", "kind", "round", "step", "steps")
+    return {name: begun[name] for name in names} | {"asked": list(begun["sites"]), "over": over, "begun": begun["at"]}
+
+
+def _letters(found: Iterable[Letter], latest: Mapping[str, Any], sites: dict[str, SiteNow]) -> None:
+    histories = Histories(Deadlines())
+    for line in found:
+        histories.recall(line)
+        site = sites.setdefault(line["site"], SiteNow())
+        here = all(line[name] == latest.get(name) for name in ("stage", "kind", "round"))
+        way = {"sent": site.sent, "came": site.received, "late": site.received}.get(line["event"], {})
+        for span in ("all", "round") if here else ("all",):
+            way[span] = way.get(span, 0) + line.get("bytes", 0)
+        site.late += line["event"] == "late"
+    for site_name, site in sites.items():
+        usual = histories.estimate(site_name, latest.get("stage", ""), latest.get("kind", ""))
+        site.usual_s = usual
+        if usual and site.doing == "asked" and site.seconds is not None:
+            site.share = min(site.seconds / usual, 1.0)
+
+
+def _told(record: Record, curves: tuple[Point, ...]) -> dict[str, Any]:
+    curve = {"train": "training", "evaluate": "validation"}.get(record.kind)
+    points = [p for p in curves if (p.stage, p.round, p.curve) == (record.stage, record.round, curve)]
+    return {**asdict(record), "curves": {p.net: p.loss for p in points}}

@@ -1,0 +1,95 @@
+"""The status as gauges in the text format of Prometheus.
+
+`ceus-coordinator status --prometheus` prints them for node_exporter's textfile collector; the console serves them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from server.federation.expiry import Validity
+from server.operations.overview import Overview, SiteNow
+from server.run_folder.orders import State
+
+HELP = {
+    "ceus_up": "1 while the daemon lives",
+    "ceus_run": "1 for the phase in which the run is",
+    "ceus_run_changed_seconds": "When the run came into its phase, in seconds since 1970",
+    "ceus_run_trouble": "1 while something hinders the run: status says what",
+    "ceus_rounds_total": "Rounds that are finished",
+    "ceus_round_seconds": "How long the last finished round took",
+    "ceus_round_missing": "Sites that were asked in the last finished round and not counted, but for idle ones",
+    "ceus_loss": "Loss of a net in the last finished round that has one",
+    "ceus_certificate_days": "Days until a certificate of this side ends",
+    "ceus_site_certificate_days": "Days until a site's certificate ends",
+    "ceus_site_connected": "1 while the site is connected; absent while the SuperLink cannot be asked",
+    "ceus_site_rounds_total": "Rounds of a site by what became of them",
+    "ceus_site_bytes_total": "Bytes to (sent) and from (received) a site",
+    "ceus_site_late_total": "Answers that came after their round",
+    "ceus_site_look_at": "1 where somebody must look at the site",
+}
+"""Name of a gauge → what it says."""
+
+Sample = tuple[str, Mapping[str, str], float]
+"""Name, labels, value."""
+
+
+def exposition(seen: Overview, valid: Validity) -> str:
+    """All gauges, with their descriptions, as Prometheus reads them."""
+    lines: list[str] = []
+    told: set[str] = set()
+    for name, labels, value in sorted(_samples(seen, valid), key=lambda sample: list(HELP).index(sample[0])):
+        if name not in told:
+            told.add(name)
+            kind = "counter" if name.endswith("_total") else "gauge"
+            lines += [f"# HELP {name} {HELP[name]}", f"# TYPE {name} {kind}"]
+        inside = ",".join(f'{key}="{_escaped(text)}"' for key, text in labels.items())
+        lines.append(f"{name}{{{inside}}} {value:g}" if inside else f"{name} {value:g}")
+    return "\n".join(lines) + "\n"
+
+
+def _samples(seen: Overview, valid: Validity) -> Iterator[Sample]:
+    yield "ceus_up", {}, float(seen.up)
+    yield from _run(seen.state)
+    yield "ceus_run_trouble", {}, float(seen.trouble is not None)
+    yield from _rounds(seen)
+    for line in valid.servers:
+        if line.days_left is not None:
+            yield "ceus_certificate_days", {"name": line.name}, float(line.days_left)
+    for line in valid.sites:
+        if line.days_left is not None:
+            yield "ceus_site_certificate_days", {"site": line.name}, float(line.days_left)
+    for name, site in sorted(seen.sites.items()):
+        yield from _site(name, site)
+
+
+def _run(state: State) -> Iterator[Sample]:
+    yield "ceus_run", {"phase": state.phase}, 1.0
+    yield "ceus_run_changed_seconds", {}, state.at
+
+
+def _rounds(seen: Overview) -> Iterator[Sample]:
+    yield "ceus_rounds_total", {}, float(len(seen.rounds))
+    if seen.rounds:
+        last = seen.rounds[-1]
+        yield "ceus_round_seconds", {}, float(last["seconds"])
+        yield "ceus_round_missing", {}, float(sum(len(last[fate]) for fate in ("refused", "excluded", "lost")))
+    curves = next((record for record in reversed(seen.rounds) if record["curves"]), None)
+    if curves:
+        for net, loss in curves["curves"].items():
+            yield "ceus_loss", {"stage": curves["stage"], "kind": curves["kind"], "net": net}, float(loss)
+
+
+def _site(name: str, site: SiteNow) -> Iterator[Sample]:
+    if site.connected is not None:
+        yield "ceus_site_connected", {"site": name}, float(site.connected)
+    for fate, count in sorted(site.rounds.items()):
+        yield "ceus_site_rounds_total", {"site": name, "fate": fate}, float(count)
+    for way, sizes in (("sent", site.sent), ("received", site.received)):
+        yield "ceus_site_bytes_total", {"site": name, "way": way}, float(sizes["all"])
+    yield "ceus_site_late_total", {"site": name}, float(site.late)
+    yield "ceus_site_look_at", {"site": name}, float(bool(site.look_at))
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

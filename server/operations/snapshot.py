@@ -1,0 +1,50 @@
+"""One look at the federation, as `status` and the console show it: from files, and one question to the SuperLink."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from ceus_models.pki.enrolment import now
+from ceus_models.runtime.errors import ExpectedError
+from server.federation.expiry import Validity, validity
+from server.federation.federation_file import Federation, load_federation
+from server.federation.node_roster import control_of, is_up
+from server.federation.site_register import read_register
+from server.operations.health import answers
+from server.operations.overview import Overview, overview
+from server.run_folder import locks
+from server.run_folder.paths import Home
+
+_FRESH_S = 3.0
+
+
+def looked(home: Home, federation: Federation) -> tuple[Overview, Validity]:
+    """How it stands now. Raises ExpectedError where the coordinator's own files cannot be read."""
+    moment = now()
+    valid = validity(home, federation, read_register(home), moment)
+    online = None
+    if is_up(federation) and answers(home, federation):
+        with suppress(ExpectedError), control_of(home, federation, moment) as control:
+            online = control.online()
+    return overview(home, locks.is_held(home.up_lock), online, [line.name for line in valid.sites]), valid
+
+
+@dataclass
+class Looks:
+    """Looks for many who ask: one at a time, and none where the last is a few seconds old."""
+
+    home: Home
+    clock: Callable[[], float] = time.monotonic
+    _last: tuple[float, tuple[Overview, Validity]] | None = field(default=None, init=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
+
+    def now(self) -> tuple[Overview, Validity]:
+        """Raises as `looked`."""
+        with self._lock:
+            if self._last is None or self.clock() - self._last[0] > _FRESH_S:
+                self._last = self.clock(), looked(self.home, load_federation(self.home.federation))
+            return self._last[1]

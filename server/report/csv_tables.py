@@ -1,0 +1,83 @@
+"""The numbers of the report as CSV: one row a number or an estimate, with the path to it in results.json."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from server.report.html import Html, escaped
+from server.report.values import Results, at, number, section
+
+HEAD = ("of", "value", "low", "high", "n", "resolution")
+_PARTS: Mapping[str, str] = {
+    "cohorts": "table1",
+    "modules": "nets",
+    "models": "cohorts",
+    "pairs": "pairs",
+    "sites": "sites",
+    "subgroups": "subgroups",
+    "readers": "readers",
+    "misdiagnoses": "misdiagnoses",
+    "comparison": "comparison",
+}
+"""Name of a table → where its numbers stand in the results."""
+EXPERIMENT = "experiment-"
+Row = tuple[Any, ...]
+
+
+def tables(results: Results) -> dict[str, str]:
+    """Every table that the results have numbers for, as CSV text by name; experiments have columns of their own."""
+    names = [*_PARTS, *(f"{EXPERIMENT}{name}" for name in section(results, "experiments"))]
+    return {name: text for name in names if (text := _table(results, name))}
+
+
+def _table(results: Results, name: str) -> str:
+    if name in _PARTS:
+        rows = list(_rows(at(results, _PARTS[name]), ()))
+        return _written(HEAD, rows) if rows else ""
+    entry = section(results, "experiments", name.removeprefix(EXPERIMENT))
+    return _written(entry.get("columns") or (), entry["rows"]) if entry.get("rows") else ""
+
+
+def download(results: Results, *names: str) -> Html:
+    """A line of links to these tables, each within the page itself: no network is needed."""
+    links = [_link(name, text) for name in names if (text := _table(results, name))]
+    return Html(f'<p class="note">Numbers as CSV: {", ".join(links)}</p>') if links else Html("")
+
+
+def _link(name: str, text: str) -> str:
+    data = base64.b64encode(text.encode()).decode()
+    file = escaped(f"{name}.csv")
+    return f'<a download="{file}" href="data:text/csv;base64,{data}">{file}</a>'
+
+
+def _rows(raw: object, path: tuple[str, ...]) -> Iterator[Row]:
+    if isinstance(raw, Mapping) and "value" in raw:
+        yield (" / ".join(path), *(number(raw.get(key)) for key in HEAD[1:]))
+    elif isinstance(raw, Mapping):
+        for key, inner in raw.items():
+            yield from _rows(inner, (*path, str(key)))
+    elif isinstance(raw, list):  # pairs; plain lists are curves and matrices, which are drawn
+        for entry in raw:
+            names = [str(entry[side]) for side in ("first", "second")] if at(entry, "second") else []
+            yield from _rows(entry, (*path, " against ".join(names))) if isinstance(entry, Mapping) else ()
+    elif number(raw) is not None:
+        yield (" / ".join(path), number(raw), *[None] * (len(HEAD) - 2))
+
+
+def _written(head: Any, rows: Any) -> str:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(head)
+    writer.writerows([_cell(cell) for cell in row] for row in rows)
+    return out.getvalue()
+
+
+def _cell(cell: object) -> object:
+    """A text that a spreadsheet would take for a formula is quoted: names of sites come from elsewhere."""
+    if cell is None:
+        return ""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@")) else cell

@@ -1,0 +1,88 @@
+"""What a finished run leaves beside its checkpoints: results.json, the report, and the bundle that predicts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from ceus_models.bundle.model_bundle import Bundle, save_bundle
+from ceus_models.metrics.ood import Typical
+from ceus_models.runtime.atomic_files import PUBLIC, write_whole
+from ceus_models.runtime.errors import ExpectedError
+from server.report.csv_tables import tables
+from server.report.page import report_html
+from server.results.results import results
+from server.rounds.checkpoints import Store
+from server.study.participation import to_be_looked_at
+from server.study.plan import Plan
+from server.study.progress import Progress
+from server.study.recipe import typical_of
+from server.study.stages import Statistics
+
+RESULTS, REPORT, BUNDLE, TABLES = "results.json", "report.html", "bundle", "tables"
+NO_PRIVACY: Mapping[str, Any] = {"mechanism": "none", "epsilon": None}
+"""Sums alone, without noise: no bound on the privacy spent can be stated."""
+
+
+def publish_run(out: Path, plan: Plan, seed: int) -> Path:
+    """Publish what the newest checkpoint holds, finished or not; the report's path.
+
+    Raises ExpectedError where there is no checkpoint of this plan and seed.
+    """
+    progress = Store(out).latest(plan.digest(), seed)
+    if progress is None:
+        raise ExpectedError(f"no round is finished yet in {out}; `ceus-coordinator run` begins or goes on")
+    found = results_of(progress, plan, seed)
+    publish_report(found, out)
+    if found["finished"] and progress.recipe is not None:
+        save_bundle(bundle_of(progress, plan, seed, found), out / BUNDLE)
+    return out / REPORT
+
+
+def results_of(progress: Progress, plan: Plan, seed: int) -> dict[str, Any]:
+    """The results of a run through Flower, finished or not."""
+    about = {"fedceus": version("fedceus"), "seed": seed, "link": "federation", "simulated": False}
+    look_at = to_be_looked_at(progress.participation)
+    return about | results(progress, plan) | {"finished": plan.current(progress.stage) is None, "look_at": look_at}
+
+
+def publish_report(found: Mapping[str, Any], out: Path) -> None:
+    """`results.json`, and what is made from it alone: `report.html` and the numbers as `tables/NAME.csv`."""
+    write_whole(out / RESULTS, json.dumps(found, indent=1, allow_nan=False).encode(), PUBLIC)
+    write_whole(out / REPORT, report_html(found).encode(), PUBLIC)
+    write_tables(found, out)
+
+
+def write_tables(found: Mapping[str, Any], out: Path) -> None:
+    """The numbers of the report as CSV files, beside it."""
+    (out / TABLES).mkdir(parents=True, exist_ok=True)
+    for name, text in tables(found).items():
+        write_whole(out / TABLES / f"{name}.csv", text.encode(), PUBLIC)
+
+
+def bundle_of(progress: Progress, plan: Plan, seed: int, found: Mapping[str, Any]) -> Bundle:
+    """All that is needed to predict. found: the results, which the bundle keeps whole.
+
+    Raises ExpectedError for a plan that trains nothing.
+    """
+    if progress.recipe is None:
+        raise ExpectedError(f"plan {plan.name} trains nothing, so there is no bundle to save")
+    return Bundle(
+        nets=progress.nets,
+        recipe=progress.recipe,
+        processing=plan.processing,
+        plan=plan.digest(),
+        provenance={"plan": plan.name, "seed": str(seed), "fedceus": version("fedceus")},
+        typical=_typical(progress, plan),
+        study={"plan": plan.plain(), "results": dict(found), "privacy": found.get("privacy", NO_PRIVACY)},
+    )
+
+
+def _typical(progress: Progress, plan: Plan) -> Typical | None:
+    """What the training lesions look like; None for a study whose statistics do not hold it."""
+    stage = next((s for s in plan.stages if isinstance(s, Statistics) and s.name in progress.totals), None)
+    typical = None if stage is None else typical_of(progress.totals[stage.name], stage.cohorts)
+    return typical if typical and typical.figures else None

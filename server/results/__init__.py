@@ -1,0 +1,1 @@
+"""From the sums of an evaluation to results."""

@@ -1,0 +1,42 @@
+"""What a model gets wrong: the pairs that the study counts, and the most frequent confusions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ceus_models.protocol.state import State
+from ceus_models.study.taxonomy import LESION_TYPES, MALIGNANT_TYPES
+from server.results.intervals import share
+
+_MOST = 8
+_BENIGN = ("HH", "HA")
+# name → (true type, said type) cells that count, and the true types that they are counted among
+COUNTED: Mapping[str, tuple[tuple[tuple[str, str], ...], tuple[str, ...]]] = {
+    "hcc_hm_confusion": ((("HCC", "HM"), ("HM", "HCC")), ("HCC", "HM")),
+    "malignant_as_benign": (tuple((t, s) for t in MALIGNANT_TYPES for s in _BENIGN), MALIGNANT_TYPES),
+    "hm_ha_confusion": ((("HM", "HA"), ("HA", "HM")), ("HM", "HA")),
+}
+"""As the study counts them: OT is neither malignant nor benign."""
+
+
+def misdiagnoses_of(total: State, cohort: str, net: str) -> dict[str, Any] | None:
+    """Each of COUNTED as {count, of, value, low, high, n}, and `frequent`: the commonest confusions of two types."""
+    name = f"{cohort}|{net}|confusion"
+    if name not in total:
+        return None
+    confusion = np.asarray(total[name].numpy())  # (1+R 6 6)
+    place = {kind: i for i, kind in enumerate(LESION_TYPES)}
+    found: dict[str, Any] = {}
+    for key, (wrong, among) in COUNTED.items():
+        counted = np.stack([confusion[:, place[true], place[said]] for true, said in wrong]).sum(0)
+        of = confusion[:, [place[kind] for kind in among]].sum((1, 2))
+        found[key] = {"count": int(counted[0]), "of": int(of[0]), **share(counted, of)}
+    off = [(int(n), i, j) for (i, j), n in np.ndenumerate(confusion[0]) if i != j and n]
+    found["frequent"] = [
+        {"true": LESION_TYPES[i], "said": LESION_TYPES[j], "count": n, "of": int(confusion[0, i].sum())}
+        for n, i, j in sorted(off, key=lambda cell: (-cell[0], cell[1], cell[2]))[:_MOST]
+    ]
+    return found

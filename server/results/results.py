@@ -1,0 +1,124 @@
+"""What a study found, as one plain dictionary: results.json."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import asdict
+from itertools import product
+from typing import Any
+
+from ceus_models.protocol.state import digest
+from ceus_models.study.taxonomy import CLINICAL_NAMES, COHORTS, FUSION_NETS, LESION_TYPES, classifiers_of, outputs_of
+from server.results.detailed_results import detailed
+from server.results.evaluation import binary, classes_of, counts_of, multi_class
+from server.study.net_groups import expanded
+from server.study.plan import Plan
+from server.study.progress import Progress
+from server.study.recipe import correlations
+from server.study.stages import Evaluate, Statistics
+
+
+def results(progress: Progress, plan: Plan) -> dict[str, Any]:
+    """Every number of the study; nothing in it is NaN.
+
+    cohorts.<cohort>.models.<D|DC|DB|DCB>.<metric> and nets.<net>.<cohort>.<metric> are {value, low, high, n}.
+    `peak_memory_mb` of the stages is null: who runs the processes measures it.
+    """
+    return {
+        "plan": plan.name,
+        "plan_digest": plan.digest(),
+        **detailed(progress, plan),
+        "cohorts": _cohorts(progress, plan),
+        "nets": _nets(progress, plan),
+        "statistics": _statistics(progress, plan),
+        "digests": {net: digest(state) for net, state in progress.nets.items()},
+        "participation": [asdict(record) for record in progress.participation],
+        "curves": _learning(progress),
+        "stages": _stages(progress),
+    }
+
+
+def _evaluated(progress: Progress, plan: Plan) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """(cohort, net, metrics) of every evaluation, in the order of the plan, so that the last one stands."""
+    for stage in plan.stages:
+        if not isinstance(stage, Evaluate) or stage.name not in progress.totals:
+            continue
+        nets = expanded(stage.nets)
+        for cohort, net in product(stage.cohorts, dict.fromkeys((*nets, *classifiers_of(nets)))):
+            counts = counts_of(progress.totals[stage.name], cohort, net)
+            if counts is not None:
+                wide = outputs_of(net) > 1
+                yield cohort, net, multi_class(counts, classes_of(net)) if wide else binary(counts)
+
+
+def _cohorts(progress: Progress, plan: Plan) -> dict[str, Any]:
+    cohorts: dict[str, Any] = defaultdict(lambda: {"models": {}})
+    for cohort, net, found in _evaluated(progress, plan):
+        if net in FUSION_NETS:
+            cohorts[cohort]["models"][net.removeprefix("fusion/")] = found
+    for cohort, entry in cohorts.items():
+        first = next(iter(entry["models"].values()))
+        declared = sum(progress.lesions(site, (cohort,)) for site in progress.counts)
+        entry |= {"n": first["n"], "support": first["support"], "declared": declared}
+    return dict(cohorts)
+
+
+def _nets(progress: Progress, plan: Plan) -> dict[str, Any]:
+    nets: dict[str, Any] = defaultdict(dict)
+    for cohort, net, found in _evaluated(progress, plan):
+        if net not in FUSION_NETS:
+            nets[net][cohort] = found
+    return dict(nets)
+
+
+def _statistics(progress: Progress, plan: Plan) -> dict[str, Any]:
+    """The recipe and what it rests on: r of every clinical variable with every type."""
+    stage = next((s for s in plan.stages if isinstance(s, Statistics) and s.name in progress.totals), None)
+    if stage is None or progress.recipe is None:
+        return {}
+    total = progress.totals[stage.name]
+    r = correlations(total, stage.cohorts)
+    return {
+        "types": {
+            cohort: dict(zip(LESION_TYPES, total[f"{cohort}|types"].tolist(), strict=True))
+            for cohort in COHORTS
+            if f"{cohort}|types" in total
+        },
+        "selected": list(progress.recipe.selected),
+        "min_correlation": stage.min_correlation,
+        "correlations": {
+            name: dict(zip(LESION_TYPES, row.tolist(), strict=True))
+            for name, row in zip(CLINICAL_NAMES, r, strict=True)
+        },
+        "class_weights": {net: list(weights) for net, weights in progress.recipe.class_weights.items()},
+        "normaliser": asdict(progress.recipe.normaliser),
+    }
+
+
+def _learning(progress: Progress) -> dict[str, dict[str, Any]]:
+    """By stage and net: mean loss by round (counted from 1), and the round whose parameters were kept."""
+    curves: dict[str, dict[str, Any]] = {}
+    for point in progress.curves:
+        curve = curves.setdefault(point.stage, {}).setdefault(point.net, {"rounds": [], "training_loss": []})
+        if point.curve == "training":
+            curve["rounds"].append(point.round)
+            curve["training_loss"].append(point.loss)
+        else:
+            curve.setdefault("validation_rounds", []).append(point.round)
+            curve.setdefault("validation_loss", []).append(point.loss)
+    for curve in (curve for nets in curves.values() for curve in nets.values()):
+        losses = curve.get("validation_loss", [])
+        if losses:
+            last_best = max(i for i, loss in enumerate(losses) if loss == min(losses))
+            curve["best_round"] = curve["validation_rounds"][last_best]
+    return curves
+
+
+def _stages(progress: Progress) -> dict[str, Any]:
+    stages: dict[str, Any] = {}
+    for record in progress.participation:
+        entry = stages.setdefault(record.stage, {"seconds": 0.0, "rounds": 0, "peak_memory_mb": None})
+        entry["seconds"] += record.seconds
+        entry["rounds"] += 1
+    return stages

@@ -1,0 +1,131 @@
+"""What an answer must look like: names, shapes and dtypes, by kind of task.
+
+Tensors come in groups that are whole or absent: a net, or a cohort, or a net on a cohort. A site without lesions for
+a group leaves it out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+
+from ceus_models.metrics.ood import ASKED, FIGURES
+from ceus_models.metrics.score_bins import CALIBRATION_BINS, COARSE_BINS, FINE_BINS
+from ceus_models.protocol.messages import Task
+from ceus_models.protocol.state import State, net_state
+from ceus_models.study.reader_study import ENTRIES, READERS
+from ceus_models.study.subgroups import CELLS, SUBGROUPS
+from ceus_models.study.taxonomy import BIOMARKERS, CLINICAL, LESION_TYPES, classifiers_of, outputs_of
+
+
+@dataclass(frozen=True)
+class Spec:
+    """Shape and dtype of one tensor."""
+
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+
+    def __str__(self) -> str:
+        """As an error says it."""
+        return f"{self.shape} {str(self.dtype).removeprefix('torch.')}"
+
+
+Group = Mapping[str, Spec]
+
+_COUNT = Spec((), torch.int64)
+_SUM = Spec((), torch.float64)
+_TALLY = {
+    "types": Spec((len(LESION_TYPES),), torch.int64),
+    "patients": _COUNT,
+    "biomarkers": Spec((len(BIOMARKERS), 2), torch.int64),
+    "any_biomarker": _COUNT,
+    "clinical": Spec((len(CLINICAL), 3), torch.float64),
+    "clinical_by_type": Spec((len(CLINICAL), len(LESION_TYPES), 2), torch.float64),
+    "levels": Spec((3,), torch.float64),
+    "flow": Spec((3,), torch.float64),
+    "groups": Spec((len(CELLS),), torch.int64),
+}
+_FIGURES = Spec((len(FIGURES), 3), torch.float64)
+
+
+def groups_of(task: Task) -> Mapping[str, Group]:
+    """The groups that an answer to `task` may hold: group → name of tensor → spec."""
+    if task.kind == "hello":
+        return {c: {f"{c}|lesions": _COUNT, f"{c}|patients": _COUNT} for c in task.cohorts}
+    if task.kind == "tally":
+        asked = {**_TALLY, ASKED: _FIGURES} if ASKED in task.inputs else _TALLY
+        return {c: {f"{c}|{name}": spec for name, spec in asked.items()} for c in task.cohorts}
+    if task.kind == "train":
+        return {net: _change(net, task.inputs) for net in task.nets}
+    return {name: group for cohort in task.cohorts for name, group in _evaluation(cohort, task)}
+
+
+def misshapen(sums: State, groups: Mapping[str, Group]) -> str | None:
+    """The first rule of names, shapes and dtypes that `sums` breaks, or None."""
+    known = {name: group for group, specs in groups.items() for name in specs}
+    odd = sorted(sums.keys() - known.keys())
+    if odd:
+        return f"{odd[0]} was not asked for ({len(odd)} such tensors)"
+    for group in sorted({known[name] for name in sums}):
+        for name, spec in groups[group].items():
+            if name not in sums:
+                return f"{name} is missing, while other tensors of {group} are there"
+            found = sums[name]
+            if found.shape != spec.shape or found.dtype != spec.dtype:
+                return f"{name} must be {spec}, but is {Spec(tuple(found.shape), found.dtype)}"
+    return None
+
+
+def _change(net: str, inputs: State) -> Group:
+    parameters = {f"{net}|{name}": Spec(tuple(t.shape), torch.float32) for name, t in net_state(inputs, net).items()}
+    return {**parameters, f"{net}|#weight": _SUM, f"{net}|#loss": _SUM}
+
+
+def _evaluation(cohort: str, task: Task) -> Iterator[tuple[str, Group]]:
+    """Without replicates, as in a validation round, a net's own counts are all that is asked."""
+    classifiers = classifiers_of(task.nets) if task.replicates else ()
+    for net in dict.fromkeys((*task.nets, *classifiers)):
+        group = _counts(f"{cohort}|{net}", net, task.replicates)
+        if net in classifiers:
+            group = {**group, **_subgroups(f"{cohort}|{net}", task.replicates)}
+        yield f"{cohort}|{net}", group
+    if classifiers:
+        yield f"{cohort}|pairs", _pairs(f"{cohort}|pairs", len(classifiers))
+        yield f"{cohort}|readers", _readers(f"{cohort}|readers", len(classifiers), task.replicates)
+
+
+def _subgroups(prefix: str, replicates: int) -> Group:
+    return {
+        f"{prefix}|groups": Spec((1 + replicates, len(CELLS), 2), torch.int32),
+        f"{prefix}|withheld": Spec((len(SUBGROUPS),), torch.int64),
+        f"{prefix}|own": Spec((2,), torch.int64),
+    }
+
+
+def _pairs(prefix: str, classifiers: int) -> Group:
+    return {f"{prefix}|right": Spec((classifiers, classifiers, 2, 2), torch.int64)}
+
+
+def _readers(prefix: str, classifiers: int, replicates: int) -> Group:
+    types = len(LESION_TYPES)
+    return {
+        f"{prefix}|right": Spec((1 + replicates, len(ENTRIES), 2, 2), torch.int32),
+        f"{prefix}|confusion": Spec((len(ENTRIES), 2, types, types), torch.int64),
+        f"{prefix}|assistance": Spec((len(READERS), 2, 2), torch.int64),
+        f"{prefix}|model": Spec((classifiers, len(READERS), 2, 2, 2), torch.int64),
+    }
+
+
+def _counts(prefix: str, net: str, replicates: int) -> Group:
+    rows, k = 1 + replicates, outputs_of(net)
+    sides = max(k, 2)  # a binary net has one score and two classes
+    return {
+        f"{prefix}|confusion": Spec((rows, sides, sides), torch.int32),
+        f"{prefix}|scores": Spec((rows, k, 2, COARSE_BINS), torch.int32),
+        f"{prefix}|fine": Spec((k, 2, FINE_BINS), torch.int32),
+        f"{prefix}|loss": Spec((2,), torch.float64),
+        f"{prefix}|calibration": Spec((1 if k == 1 else k + 1, CALIBRATION_BINS, 3), torch.int64),
+        f"{prefix}|brier": Spec((rows,), torch.int64),
+    }

@@ -1,0 +1,183 @@
+"""The study's loop: ask, screen, absorb, save, until the plan has no stage left."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from ceus_models.protocol.messages import Task
+from ceus_models.protocol.state import State
+from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.seeds import seed_of
+from server.rounds.checkpoints import Store
+from server.rounds.round import Call, Link, gather
+from server.rounds.screening import Gate, reference_of
+from server.study.participation import Fate, Record, require
+from server.study.plan import Plan
+from server.study.progress import Point, Progress, on_wire, submodels
+from server.study.settings import Study
+from server.study.stages import Stage
+from server.study.train_stage import Train
+
+
+@dataclass(frozen=True)
+class Started:
+    """A round begins: number `step` + 1 of the stage's `steps`."""
+
+    stage: str
+    kind: str
+    round: int
+    step: int
+    steps: int
+    nets: tuple[str, ...]
+    sites: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A site is done, as `done` of `asked`."""
+
+    stage: str
+    round: int
+    site: str
+    fate: Fate
+    reason: str
+    done: int
+    asked: int
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A round is absorbed. points: what it adds to the learning curves."""
+
+    record: Record
+    step: int
+    steps: int
+    points: tuple[Point, ...]
+
+
+Event = Started | Answered | Finished
+Listener = Callable[[Event], None]
+
+
+class StopAsked(ExpectedError):
+    """The study stopped between two rounds because somebody asked for it."""
+
+
+def run(
+    plan: Plan,
+    link: Link,
+    store: Store,
+    seed: int,
+    on_event: Listener | None = None,
+    stopping: Callable[[], bool] = lambda: False,
+) -> Progress:
+    """The whole study, from the last saved round on. The result is the same wherever it was interrupted.
+
+    stopping: looked at between rounds. Raises ExpectedError if a round misses its quorum or the store holds another
+    study, StopAsked where `stopping` says so.
+    """
+    study = plan.study(seed)
+    desk = _Desk(plan, study, link, on_event or _silent)
+    progress = store.latest(study.digest, seed) or Progress()
+    while stage := plan.current(progress.stage):
+        if stopping():
+            raise StopAsked(f"stopped before {stage.name}, as asked; `ceus-coordinator run` goes on from there")
+        progress = desk.advance(stage, desk.welcome(progress))
+        store.save(progress, study.digest, seed)
+    return progress
+
+
+@dataclass(frozen=True)
+class _Desk:
+    plan: Plan
+    study: Study
+    link: Link
+    tell: Listener
+
+    def advance(self, stage: Stage, progress: Progress) -> Progress:
+        """One round of `stage`: the progress after it."""
+        begun = time.monotonic()
+        before = stage.prepare(progress, self.study)
+        task = stage.task(before, self.study)
+        sites = asked_in(task, before, self.link)
+        if isinstance(stage, Train) and task.kind == "train":
+            sites = drawn(task, sites, stage.share, self.plan.quorum.required)
+        total, record = self._ask(stage, before, task, sites)
+        require(record, self.plan.quorum)
+        after = stage.absorb(before, self.study, total, record)
+        record = replace(record, seconds=time.monotonic() - begun)
+        self._finish(record, before, after, stage)
+        return after.stepped(stage.steps(), record)
+
+    def welcome(self, progress: Progress) -> Progress:
+        """Say hello to sites that came after the first hello, before a round begins."""
+        sites = newcomers(progress, self.link.sites()) if self.plan.late == "next_round" else ()
+        if not sites:
+            return progress
+        begun = time.monotonic()
+        stage = self.plan.stages[0]
+        at_start = replace(progress, step=0, recipe=None, frozen="")  # the very question that the others were asked
+        total, record = self._ask(stage, at_start, stage.task(at_start, self.study), sites)
+        after = stage.absorb(progress, self.study, total, record)
+        record = replace(record, seconds=time.monotonic() - begun)
+        self._finish(record, at_start, after, stage)
+        return replace(after, participation=(*after.participation, record))
+
+    def _ask(self, stage: Stage, before: Progress, task: Task, sites: tuple[str, ...]) -> tuple[State, Record]:
+        self.tell(Started(stage.name, task.kind, task.round, before.step, stage.steps(), task.nets, sites))
+        call = Call(
+            task=task,
+            gate=Gate(task, self.study.screening, before.counts, reference_of(before, task), len(sites)),
+            sites=sites,
+            summand=stage.summand,
+            frozen=lambda: on_wire(submodels(before)),
+            tell=_teller(task, len(sites), self.tell),
+        )
+        return gather(self.link, call)
+
+    def _finish(self, record: Record, before: Progress, after: Progress, stage: Stage) -> None:
+        self.tell(Finished(record, before.step + 1, stage.steps(), after.curves[len(before.curves) :]))
+
+
+def newcomers(progress: Progress, connected: Sequence[str]) -> tuple[str, ...]:
+    """Sites that are connected and were not admitted: those that were not there in the round before, and, where a
+    stage begins, those too that a hello refused or excluded (they may have been mended).
+    """
+    if not progress.participation:
+        return ()  # the first hello asks everyone
+    known = set() if progress.step == 0 else set(progress.participation[-1].registered)
+    return tuple(sorted(set(connected) - progress.counts.keys() - known))
+
+
+def asked_in(task: Task, progress: Progress, link: Link) -> tuple[str, ...]:
+    """Everyone for a hello; after it, the admitted sites that have lesions in the task's cohorts, connected or not."""
+    if task.kind == "hello":
+        return tuple(sorted(link.sites()))
+    return tuple(sorted(site for site in progress.counts if progress.lesions(site, task.cohorts)))
+
+
+def drawn(task: Task, sites: Sequence[str], share: float, required: Sequence[str] = ()) -> tuple[str, ...]:
+    """The share of the sites, at least one, that has the lowest draws in this round, and those that are required.
+
+    A draw depends on (seed, stage, round, site) alone, so a round that is asked again asks the same sites.
+    """
+    order = sorted(sites, key=lambda site: (seed_of(task.seed, "drawn", task.stage, task.round, site), site))
+    chosen = {*order[: max(1, math.ceil(share * len(order) - 1e-9))], *required}
+    return tuple(site for site in sites if site in chosen)
+
+
+def _teller(task: Task, asked: int, tell: Listener) -> Callable[[str, Fate, str], None]:
+    done: list[str] = []
+
+    def told(site: str, fate: Fate, reason: str) -> None:
+        done.append(site)
+        tell(Answered(task.stage, task.round, site, fate, reason, len(done), asked))
+
+    return told
+
+
+def _silent(event: Event) -> None:
+    """Nobody listens."""

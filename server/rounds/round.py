@@ -1,0 +1,145 @@
+"""One round: ask the sites, screen every answer as it comes, add it to the total, and record who took part."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from ceus_models.protocol.messages import Refusal, Task, Update
+from ceus_models.protocol.state import State
+from ceus_models.protocol.sums import Total
+from server.rounds.screening import Gate
+from server.study.participation import Fate, Record
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A site that gave no answer, and what the link knows of it."""
+
+    site: str
+    reason: str
+
+
+Answer = Update | Refusal | Lost
+
+
+class Link(Protocol):
+    """How tasks get to sites and answers back: in memory, or through Flower."""
+
+    def sites(self) -> Sequence[str]:
+        """The sites that are connected now."""
+
+    def ask(self, task: Task, sites: Sequence[str]) -> Iterator[tuple[str, Answer]]:
+        """The answer of every site, in any order, each as soon as it is there; never more than one a site."""
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """One round's question: whom to ask, what, and how to take the answers.
+
+    frozen: gives the sub-models in their wire names, called only if a site lacks them · tell: called after every
+    answer with the site, its fate and the reason, in order of arrival.
+    """
+
+    task: Task
+    gate: Gate
+    sites: tuple[str, ...]
+    summand: Callable[[Update], State]
+    frozen: Callable[[], State]
+    tell: Callable[[str, Fate, str], None]
+
+
+@dataclass
+class _Round:
+    """What has come in so far. The sums go into one total at once: no two answers are held together."""
+
+    call: Call
+    total: Total = field(default_factory=Total)
+    fates: dict[str, tuple[Fate, str]] = field(default_factory=dict)
+    norms: dict[str, list[float]] = field(default_factory=dict)
+    without_frozen: list[str] = field(default_factory=list)
+
+    def take(self, site: str, answer: Answer) -> None:
+        if site not in self.call.sites or site in self.fates:
+            return  # the first answer of an asked site is its answer
+        self.settle(site, *(self._counted(site, answer) if isinstance(answer, Update) else _unanswered(answer)))
+
+    def settle(self, site: str, fate: Fate, reason: str = "") -> None:
+        self.fates[site] = (fate, reason)
+        self.call.tell(site, fate, reason)
+
+    def _counted(self, site: str, answer: Update) -> tuple[Fate, str]:
+        fault, norms = self.call.gate.judge(site, answer)
+        if fault:
+            return "excluded", fault
+        if not answer.sums:
+            return "idle", ""
+        for net, size in norms.items():
+            self.norms.setdefault(net, []).append(size)
+        self.total.add(self.call.summand(answer))
+        return "counted", ""
+
+
+def _unanswered(answer: Refusal | Lost) -> tuple[Fate, str]:
+    if isinstance(answer, Lost):
+        return "lost", answer.reason
+    return ("idle", "") if answer.code == "no_lesions" else ("refused", answer.reason)
+
+
+def gather(link: Link, call: Call) -> tuple[State, Record]:
+    """The sum over the sites that count, floats in float64, and the record of the round.
+
+    A site that lacks the frozen sub-models is asked once more, in the same round, with them in the task.
+    """
+    registered = tuple(sorted(link.sites()))
+    taken = _Round(call)
+    for site in call.sites:
+        if site not in registered:
+            taken.settle(site, "lost", "not connected")
+    _ask(link, call.task, [site for site in call.sites if site in registered], taken)
+    again = sorted(taken.without_frozen)
+    if again:
+        inputs = {**call.frozen(), **call.task.inputs}
+        _ask(link, replace(call.task, inputs=inputs), again, taken, last=True)
+    for site in call.sites:
+        if site not in taken.fates:
+            taken.settle(site, "lost", "gave no answer")
+    return taken.total.wide(), _record(taken, registered)
+
+
+def _ask(link: Link, task: Task, sites: Sequence[str], taken: _Round, last: bool = False) -> None:
+    if not sites:
+        return
+    for site, answer in link.ask(task, sites):
+        lacks = isinstance(answer, Refusal) and answer.code == "needs_frozen" and site in sites
+        if lacks and not last and site not in taken.without_frozen:
+            taken.without_frozen.append(site)
+        else:
+            taken.take(site, answer)
+
+
+def _record(taken: _Round, registered: tuple[str, ...]) -> Record:
+    task, fates = taken.call.task, taken.fates
+
+    def named(fate: Fate) -> tuple[str, ...]:
+        return tuple(sorted(site for site, (what, _) in fates.items() if what == fate))
+
+    def reasons(fate: Fate) -> dict[str, str]:
+        return {site: fates[site][1] for site in named(fate)}
+
+    return Record(
+        stage=task.stage,
+        kind=task.kind,
+        round=task.round,
+        registered=registered,
+        asked=tuple(sorted(taken.call.sites)),
+        answered=tuple(sorted(site for site, (what, _) in fates.items() if what != "lost")),
+        counted=named("counted"),
+        idle=named("idle"),
+        refused=reasons("refused"),
+        excluded=reasons("excluded"),
+        lost=reasons("lost"),
+        norms={net: statistics.median(sizes) for net, sizes in sorted(taken.norms.items())},
+    )

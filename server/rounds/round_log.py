@@ -1,0 +1,68 @@
+"""`rounds.jsonl`: what every round gave, one JSON line a round, for whoever follows a run or plots it; no network."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ceus_models.runtime.atomic_files import PUBLIC, write_whole
+from server.rounds.coordinator import Event, Finished
+
+ROUNDS = "rounds.jsonl"
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """The file of one run's folder. Its method `tell` is a `server.rounds.coordinator.Listener`."""
+
+    folder: Path
+
+    def tell(self, event: Event) -> None:
+        """Add a finished round. One that was done before and is done again after a kill stands once, as it was last."""
+        if not isinstance(event, Finished):
+            return
+        line = line_of(event)
+        kept = [old for old in self.read() if key_of(old) != key_of(line)]
+        text = "".join(f"{json.dumps(one, sort_keys=True)}\n" for one in [*kept, line])
+        write_whole(self.folder / ROUNDS, text.encode(), PUBLIC)
+
+    def read(self) -> list[dict[str, Any]]:
+        """The rounds so far, in order."""
+        path = self.folder / ROUNDS
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+
+    def stamp(self) -> tuple[int, int] | None:
+        """Changes when a round is added; None before the first."""
+        path = self.folder / ROUNDS
+        if not path.exists():
+            return None
+        found = path.stat()
+        return found.st_mtime_ns, found.st_ino
+
+
+def line_of(event: Finished) -> dict[str, Any]:
+    """Stage, kind, round, step; sites asked and counted, seconds; mean `loss` by net (in validation class-weighted)."""
+    record = event.record
+    return {
+        "stage": record.stage,
+        "kind": record.kind,
+        "round": record.round,
+        "step": event.step,
+        "steps": event.steps,
+        "asked": len(record.asked),
+        "counted": len(record.counted),
+        "refused": len(record.refused),
+        "excluded": len(record.excluded),
+        "lost": len(record.lost),
+        "seconds": round(record.seconds, 3),
+        "loss": {point.net: point.loss for point in event.points},
+        "lesions": {point.net: point.weight for point in event.points},
+    }
+
+
+def key_of(line: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What tells a round from all others of its run."""
+    return line["stage"], line["kind"], line["round"], line["step"]

@@ -1,0 +1,189 @@
+"""The gate that every answer passes before it counts. One bad site is excluded by name, and the round goes on.
+
+Every bound is known before the round (from hello and from the previous round), so the verdict on a site does not
+depend on who else answered, or on the order of answers. The eight cases that stock Flower lets through or dies of
+(NaN, 1e30, a missing, an extra or a misshapen tensor, a huge or negative weight, an averaged integer) each have a test.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple
+
+import torch
+
+from ceus_models.metrics.ood import ASKED
+from ceus_models.protocol.message_ids import asked_id
+from ceus_models.protocol.messages import LocalRule, Task, Update
+from ceus_models.protocol.state import State, finite, net_states, norm
+from ceus_models.protocol.sums import EXACT_BELOW, STEPS
+from ceus_models.study.subgroups import spans
+from server.rounds.answer_schema import Group, groups_of, misshapen
+from server.rounds.plausible_counts import LARGEST_LOSS, bad_counts
+from server.study.progress import Progress
+from server.study.settings import Screening
+
+LARGEST_PER_LESION = 2e4
+"""Bound on any float sum of a tally, per lesion: above the square of every plausible clinical value."""
+
+
+class Verdict(NamedTuple):
+    """fault: the first rule that the answer breaks, or None · norms: of a training answer's change, per net, unit of
+    weight and local step."""
+
+    fault: str | None
+    norms: Mapping[str, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Gate:
+    """Bounds for one round.
+
+    lesions: by site and cohort, as declared in hello · reference: per net the previous round's median norm of change
+    per local step, empty in the first · asked: number of sites.
+    """
+
+    task: Task
+    screening: Screening
+    lesions: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    reference: Mapping[str, float] = field(default_factory=dict)
+    asked: int = 1
+
+    @cached_property
+    def _groups(self) -> Mapping[str, Group]:
+        return groups_of(self.task)
+
+    @cached_property
+    def _own_norms(self) -> Mapping[str, float]:
+        return {net: norm(state) for net, state in net_states(self.task.inputs).items() if net in self.task.nets}
+
+    def judge(self, site: str, update: Update) -> Verdict:
+        """Whether the answer may count. Its numbers are read once, into norms, which answer most questions."""
+        if update.site != site:
+            return Verdict(f"answered in the name of {update.site!r}", {})
+        if update.task != asked_id(self.task):
+            return Verdict("answered another task than it was asked: an earlier round's, or another study's", {})
+        if fault := misshapen(update.sums, self._groups):
+            return Verdict(fault, {})
+        changes = {net: norm(state) for net, state in self._states(update.sums).items()}
+        others = {name: t for name, t in update.sums.items() if not changes or "|#" in name}
+        overall = math.hypot(*changes.values(), norm(others))
+        fault = (
+            self._not_finite(update.sums, overall)
+            or self._implausible(site, update, changes)
+            or self._too_large(update.sums, overall)
+        )
+        return Verdict(fault, {} if fault else self._per_step(update.sums, changes))
+
+    def _per_step(self, sums: State, changes: Mapping[str, float]) -> dict[str, float]:
+        if self.task.rule is None:
+            return {}
+        weights = {net: float(sums[f"{net}|#weight"]) for net in changes}
+        return {net: changes[net] / w / _local_steps(w, self.task.rule) for net, w in weights.items()}
+
+    def _states(self, sums: State) -> Mapping[str, State]:
+        return net_states(sums) if self.task.kind == "train" else {}
+
+    def _not_finite(self, sums: State, overall: float) -> str | None:
+        if math.isfinite(overall) or finite(sums):
+            return None
+        odd = next(name for name, tensor in sorted(sums.items()) if not finite({name: tensor}))
+        return f"{odd} holds NaN or infinity"
+
+    def _too_large(self, sums: State, overall: float) -> str | None:
+        """Sums stay exact only below a bound (protocol.sums); no site may use up more than its share of it."""
+        if overall < EXACT_BELOW / max(STEPS.values()) / max(self.asked, 1):
+            return None  # no number exceeds the norm of all
+        for name, tensor in sums.items():
+            if not tensor.is_floating_point() or not tensor.numel():
+                continue
+            bound = EXACT_BELOW / STEPS[tensor.dtype] / max(self.asked, 1)
+            if float(tensor.abs().max()) >= bound:
+                return f"{name} reaches {float(tensor.abs().max()):.3g}, the bound for one site is {bound:.3g}"
+        return None
+
+    def _implausible(self, site: str, update: Update, changes: Mapping[str, float]) -> str | None:
+        if self.task.kind == "hello":
+            return _bad_hello(update.sums)
+        held = self.lesions.get(site, {})
+        lesions = sum(held.get(cohort, 0) for cohort in self.task.cohorts)
+        most = lesions * max(1, len(self.task.nets))
+        if not 0 <= update.weight <= most:  # false for NaN too
+            return f"declares weight {update.weight:g}, at most {most} follow from the {lesions} lesions of its hello"
+        if self.task.kind == "tally":
+            return _bad_tally(update.sums, held)
+        if self.task.kind == "evaluate":
+            return bad_counts(update.sums, held, self.task)
+        faults = (self._bad_change(net, change, update.sums, lesions) for net, change in changes.items())
+        return next((fault for fault in faults if fault), None)
+
+    def _bad_change(self, net: str, change: float, sums: State, lesions: int) -> str | None:
+        weight, loss = float(sums[f"{net}|#weight"]), float(sums[f"{net}|#loss"])
+        if not 0 < weight <= lesions:
+            return f"declares weight {weight:g} for {net}, which must be above 0 and at most {lesions} (hello)"
+        if not 0 <= loss <= LARGEST_LOSS * weight:
+            return f"declares loss {loss:g} for {net} over {weight:g} lesions"
+        moved = change / weight
+        bound = self._norm_bound(net, weight)
+        if moved > bound:
+            return f"would move {net} by {moved:.3g} per unit weight, the bound is {bound:.3g}"
+        return None
+
+    def _norm_bound(self, net: str, weight: float) -> float:
+        own = self._own_norms[net]
+        if net not in self.reference or self.task.rule is None:
+            return self.screening.first * own
+        steps = _local_steps(weight, self.task.rule)
+        return max(self.screening.factor * self.reference[net] * steps, self.screening.floor * own)
+
+
+def reference_of(progress: Progress, task: Task) -> dict[str, float]:
+    """Per net of a training task, the median norm in the latest round of the same stage that trained it."""
+    reference: dict[str, float] = {}
+    for record in progress.participation:
+        if record.stage == task.stage and record.kind == "train":
+            reference.update(record.norms)
+    return {net: reference[net] for net in task.nets if net in reference} if task.kind == "train" else {}
+
+
+def _local_steps(weight: float, rule: LocalRule) -> int:
+    """Optimiser steps of a site of that many lesions; its change may grow with them."""
+    return rule.epochs * max(1, math.ceil(weight / rule.batch_size))
+
+
+def _bad_hello(sums: State) -> str | None:
+    for name, count in sums.items():
+        cohort, what = name.split("|")
+        if int(count) < 0 or int(count) > 1_000_000:
+            return f"{name} is {int(count)}, not a plausible count"
+        if what == "patients" and int(count) > int(sums[f"{cohort}|lesions"]):
+            return f"{cohort} has {int(count)} patients, more than lesions"
+    return None
+
+
+def _bad_tally(sums: State, held: Mapping[str, int]) -> str | None:
+    for name, tensor in sums.items():
+        cohort, what = name.split("|")
+        lesions = held.get(cohort, 0)
+        counts = _counts_in(what, tensor)
+        if bool((counts < 0).any()) or float(counts.max()) > lesions:
+            found = f"{float(counts.min()):g} to {float(counts.max()):g}"
+            return f"{name} counts {found} lesions, hello said {lesions}"
+        if tensor.is_floating_point() and float(tensor.abs().max()) > LARGEST_PER_LESION * max(lesions, 1):
+            return f"{name} reaches {float(tensor.abs().max()):.3g}, which {lesions} plausible lesions cannot give"
+    return None
+
+
+def _counts_in(what: str, tensor: torch.Tensor) -> torch.Tensor:
+    """The entries that count lesions, those of one whole added up so that none exceeds it."""
+    if what in ("clinical", "levels", "flow", ASKED):
+        return tensor[..., 0].reshape(-1)
+    if what == "groups":
+        return torch.cat([tensor, *(tensor[span].sum().reshape(1) for span in spans().values())])
+    if what == "clinical_by_type":
+        counts = tensor[..., 0]
+        return torch.cat([counts.reshape(-1), counts.sum(-1)])
+    return torch.cat([tensor.reshape(-1), tensor.sum(-1).reshape(-1)]) if tensor.ndim else tensor.reshape(1)

@@ -1,0 +1,154 @@
+"""Metrics of every round in TensorBoard or MLflow, where it is installed and asked for: files, no network.
+
+A board is written from `rounds.jsonl` alone, and anew at every start. So each round stands in it once, also one from
+before an interruption or before anybody asked for a board.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Protocol
+
+from ceus_models.runtime.errors import ExpectedError
+from server.rounds.round_log import Rounds, key_of
+
+_COUNTS = ("asked", "counted", "refused", "excluded", "lost", "seconds")
+
+
+class BoardName(StrEnum):
+    """What metrics are looked at with."""
+
+    tensorboard = "tensorboard"
+    mlflow = "mlflow"
+
+
+class Board(Protocol):
+    """One run's metrics, in a form that a program of others shows."""
+
+    def add(self, metrics: Mapping[str, float], step: int) -> None:
+        """The metrics of one round."""
+
+    def close(self) -> None:
+        """Everything is on the disk; nothing more comes."""
+
+
+class Follower:
+    """Brings the rounds of a run's folder to its board."""
+
+    def __init__(self, board: Board, rounds: Rounds) -> None:
+        """Nothing of the rounds is on the board yet."""
+        self._board, self._rounds = board, rounds
+        self._known: set[tuple[Any, ...]] = set()
+        self._stamp: tuple[int, int] | None = None
+
+    def catch_up(self) -> None:
+        """Add the rounds that the board does not have. One that was done anew after a kill has the same numbers."""
+        stamp = self._rounds.stamp()
+        if stamp == self._stamp:
+            return
+        self._stamp = stamp
+        for line in self._rounds.read():
+            if key_of(line) not in self._known:
+                self._known.add(key_of(line))
+                self._board.add(metrics_of(line), int(line["round"]))
+
+
+@contextmanager
+def following(name: BoardName | None, folder: Path) -> Iterator[Follower | None]:
+    """A run's folder, followed on the board of that name; None without one.
+
+    Raises ExpectedError where the board's program is not installed.
+    """
+    if name is None:
+        yield None
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    board = _BOARDS[name](folder)
+    follower = Follower(board, Rounds(folder))
+    try:
+        yield follower
+        follower.catch_up()
+    finally:
+        board.close()
+
+
+def metrics_of(line: Mapping[str, Any]) -> dict[str, float]:
+    """The numbers of a line of `rounds.jsonl`, by stage/kind/name: `submodels/train/loss/disease/HCC`."""
+    place = f"{line['stage']}/{line['kind']}"
+    losses = {f"{place}/loss/{net}": float(loss) for net, loss in line["loss"].items() if loss is not None}
+    return losses | {f"{place}/{name}": float(line[name]) for name in _COUNTS}
+
+
+class TensorBoard:
+    """Event files in `RUN/tensorboard`, for `tensorboard --logdir`."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises ExpectedError where TensorBoard is not installed."""
+        summary = _installed("tensorboard.summary", BoardName.tensorboard)
+        place = folder / BoardName.tensorboard
+        for old in place.glob("events.out.tfevents.*"):
+            old.unlink()
+        self._writer = summary.Writer(str(place))
+
+    def add(self, metrics: Mapping[str, float], step: int) -> None:
+        """See Board."""
+        for name, value in metrics.items():
+            self._writer.add_scalar(name, value, step)
+        self._writer.flush()
+
+    def close(self) -> None:
+        """See Board."""
+        self._writer.close()
+
+
+class MLflow:
+    """A database of one run in `RUN/mlflow.db`, for `mlflow ui --backend-store-uri sqlite:///RUN/mlflow.db`.
+
+    MLflow itself would tell its makers that it was used; that is switched off before it is loaded.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Raises ExpectedError where MLflow is not installed."""
+        os.environ |= {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
+        mlflow = _installed("mlflow", BoardName.mlflow)
+        place = folder.resolve()
+        self._entities = mlflow.entities
+        self._client = mlflow.MlflowClient(f"sqlite:///{place / 'mlflow.db'}")
+        known = self._client.get_experiment_by_name("fedceus")
+        files = (place / "mlflow").as_uri()
+        experiment = known.experiment_id if known else self._client.create_experiment("fedceus", files)
+        for old in self._client.search_runs([experiment]):
+            self._client.delete_run(old.info.run_id)
+        self._run = self._client.create_run(experiment, run_name=place.name).info.run_id
+
+    def add(self, metrics: Mapping[str, float], step: int) -> None:
+        """See Board."""
+        logged = [self._entities.Metric(name, value, 0, step) for name, value in metrics.items()]
+        self._client.log_batch(self._run, metrics=logged)
+
+    def close(self) -> None:
+        """See Board."""
+        self._client.set_terminated(self._run)
+
+
+_BOARDS: Mapping[BoardName, type[TensorBoard] | type[MLflow]] = {
+    BoardName.tensorboard: TensorBoard,
+    BoardName.mlflow: MLflow,
+}
+
+
+def _installed(module: str, name: BoardName) -> Any:
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name != name:
+            raise
+        raise ExpectedError(
+            f"{name} is not installed here: `pip install 'fedceus[{name}]'`, or leave --track out; "
+            "rounds.jsonl in the run's folder has the same numbers"
+        ) from None

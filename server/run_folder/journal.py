@@ -1,0 +1,137 @@
+"""What the coordinator tells whoever started it, through its run folder: events as they happen, and why it stopped."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from ceus_models.runtime.atomic_files import end_last_line
+from server.rounds.coordinator import Answered, Event, Finished, Started
+from server.run_folder import locks
+from server.run_folder.heartbeat import COORDINATOR
+
+_EVENTS = "events.jsonl"
+_FAILURE = "failure.json"
+_STOP = "stop"
+_LOCK = ".coordinator.lock"
+_TYPES: dict[str, TypeAdapter[Event]] = {cls.__name__: TypeAdapter(cls) for cls in (Started, Answered, Finished)}
+
+
+@dataclass(frozen=True)
+class Journal:
+    """The journal of one run, in `folder`. The coordinator writes it, another process follows it."""
+
+    folder: Path
+
+    def begin(self) -> None:
+        """Forget an earlier run of the same folder."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for name in (_EVENTS, _FAILURE):
+            (self.folder / name).unlink(missing_ok=True)
+
+    def renew(self) -> None:
+        """Ready for the same run to go on: what it said stays, why it stopped is forgotten."""
+        for name in (_FAILURE, _STOP, COORDINATOR):
+            (self.folder / name).unlink(missing_ok=True)
+
+    def ask_stop(self) -> None:
+        """Ask the coordinator to stop after the round under way."""
+        (self.folder / _STOP).touch()
+
+    def stop_asked(self) -> bool:
+        """Whether the coordinator is asked to stop."""
+        return (self.folder / _STOP).exists()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """The folder is one coordinator's own, until it leaves or dies. Raises ExpectedError if another has it."""
+        taken = f"another coordinator works in {self.folder}; stop it, or give another folder"
+        with locks.exclusive(self.folder / _LOCK, taken):
+            end_last_line(self.folder / _EVENTS)
+            yield
+
+    def is_held(self) -> bool:
+        """Whether a coordinator is at work in the folder."""
+        return locks.is_held(self.folder / _LOCK)
+
+    def tell(self, event: Event) -> None:
+        """Add one event. A `server.rounds.coordinator.Listener`."""
+        name = type(event).__name__
+        body = _TYPES[name].dump_python(event, mode="json")
+        with (self.folder / _EVENTS).open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"event": name, "at": round(time.time(), 3), **body}) + "\n")
+
+    def follow(self, from_now: bool = False) -> Iterator[Event | None]:
+        """Events in order; None whenever there is no further one yet. from_now: without those that are there."""
+        path = self.folder / _EVENTS
+        place = path.stat().st_size if from_now and path.exists() else 0
+        while True:
+            event, place = self._event_at(place)
+            yield event
+
+    def under_way(self) -> list[dict[str, Any]]:
+        """The events of the last round that began, each with `event` and `at` (seconds since 1970)."""
+        path = self.folder / _EVENTS
+        if not path.exists():
+            return []
+        found: list[dict[str, Any]] = []
+        for line in path.read_bytes().splitlines():
+            try:
+                event = json.loads(line)
+            except ValueError:
+                continue
+            found = [event] if event.get("event") == Started.__name__ else [*found, event]
+        return found
+
+    def fail(self, reason: str, passing: bool = False) -> None:
+        """Say why the run stopped, in one sentence; the file is there whole or not at all.
+
+        passing: the cause is none of the study's, and the run may be started again as it is.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        partial = self.folder / f".{_FAILURE}.partial"
+        partial.write_text(json.dumps({"reason": reason, "passing": passing}), encoding="utf-8")
+        partial.replace(self.folder / _FAILURE)
+
+    def failure(self) -> str | None:
+        """Why the run stopped; None if it said nothing."""
+        said = self._said()
+        return str(said["reason"]) if said else None
+
+    def is_passing(self) -> bool:
+        """Whether what stopped the run may have passed."""
+        said = self._said()
+        return bool(said and said.get("passing"))
+
+    def _said(self) -> dict[str, Any] | None:
+        try:
+            said = json.loads((self.folder / _FAILURE).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return said if isinstance(said, dict) and "reason" in said else None
+
+    def _event_at(self, place: int) -> tuple[Event | None, int]:
+        path = self.folder / _EVENTS
+        if not path.exists():
+            return None, place
+        with path.open("rb") as file:
+            file.seek(place)
+            line = file.readline()
+        if not line.endswith(b"\n"):
+            return None, place  # it is being written
+        return _event(line), place + len(line)
+
+
+def _event(line: bytes) -> Event | None:
+    try:
+        body = json.loads(line)
+        return _TYPES[body.pop("event")].validate_python(body)
+    except (ValueError, KeyError, AttributeError, ValidationError):
+        return None  # a line of another version: the study does not depend on it

@@ -1,0 +1,1 @@
+"""A plan and its stages: what is asked, and what the sums mean."""

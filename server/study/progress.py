@@ -1,0 +1,75 @@
+"""All that a study knows. A checkpoint is exactly this, so a resumed study cannot differ from an undisturbed one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from ceus_models.protocol.messages import Recipe
+from ceus_models.protocol.state import State, digest, prefixed
+from ceus_models.study.taxonomy import SUBMODELS
+from server.study.participation import Record
+
+
+@dataclass(frozen=True)
+class Point:
+    """One point of a learning curve: the mean loss over `weight` lesions (class-weighted on validation)."""
+
+    stage: str
+    round: int
+    net: str
+    curve: Literal["training", "validation"]
+    loss: float
+    weight: float
+
+
+@dataclass(frozen=True, eq=False)
+class Progress:
+    """How far the study is (`stage` counts stages, `step` the rounds within) and what it has.
+
+    nets: parameters by net · memory: what lasts within a stage: "moments|<net>" of the strategy, "best|<net>" and
+    "best_loss|<net>" of validation · frozen: digest of the sub-models that fusion nets stand on · counts: lesions by
+    site and cohort, as each site declared in hello · totals: sums by stage name · curves: in order of rounds.
+    """
+
+    stage: int = 0
+    step: int = 0
+    recipe: Recipe | None = None
+    frozen: str = ""
+    counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    nets: Mapping[str, State] = field(default_factory=dict)
+    memory: Mapping[str, State] = field(default_factory=dict)
+    totals: Mapping[str, State] = field(default_factory=dict)
+    participation: tuple[Record, ...] = ()
+    curves: tuple[Point, ...] = ()
+
+    def stepped(self, steps: int, record: Record) -> Progress:
+        """One round further, in a stage of `steps` rounds."""
+        done = self.step + 1 >= steps
+        return replace(
+            self,
+            stage=self.stage + done,
+            step=0 if done else self.step + 1,
+            participation=(*self.participation, record),
+        )
+
+    def lesions(self, site: str, cohorts: tuple[str, ...]) -> int:
+        """Lesions that `site` declared in these cohorts; 0 for a site that was not admitted."""
+        held = self.counts.get(site, {})
+        return sum(held.get(cohort, 0) for cohort in cohorts)
+
+
+def submodels(progress: Progress) -> dict[str, State]:
+    """The nets that fusion nets stand on, as far as they exist."""
+    return {net: progress.nets[net] for net in SUBMODELS if net in progress.nets}
+
+
+def on_wire(nets: Mapping[str, State]) -> State:
+    """Several nets as one state, named "<net>|<parameter>"."""
+    return {name: tensor for net, state in nets.items() for name, tensor in prefixed(state, f"{net}|").items()}
+
+
+def frozen_digest(progress: Progress) -> str:
+    """Digest of all sub-models in their wire names; a site recognises by it what it has already."""
+    return digest(on_wire(submodels(progress)))

@@ -1,0 +1,185 @@
+"""The kinds of stage but training: hello, statistics, evaluate. A stage says what to ask and what the sum means.
+
+Every method is pure. `prepare` readies the progress before a round, `task` is what all sites are asked, `summand` is
+what one answer adds to the round's total, `absorb` puts the total into the progress. The coordinator does the rest
+and does not know which kind it runs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Annotated, Literal, Protocol
+
+import torch
+from annotated_types import Ge, Gt, Le, Lt, MinLen, Predicate
+
+from ceus_models.metrics.ood import ASKED
+from ceus_models.protocol.messages import Kind, Task, Update
+from ceus_models.protocol.state import State, prefixed
+from ceus_models.study.taxonomy import COHORTS, FUSION_NETS
+from server.study.net_groups import expanded, known_cohort, known_net
+from server.study.participation import Record
+from server.study.progress import Progress, frozen_digest, on_wire
+from server.study.recipe import RecipeRule, recipe_of
+from server.study.settings import Study
+
+Cohorts = Annotated[tuple[Annotated[str, Predicate(known_cohort)], ...], MinLen(1)]
+Nets = Annotated[tuple[Annotated[str, Predicate(known_net)], ...], MinLen(1)]
+Name = Annotated[str, MinLen(1)]
+
+
+def ask(
+    kind: Kind,
+    stage: str,
+    progress: Progress,
+    study: Study,
+    cohorts: tuple[str, ...],
+    nets: tuple[str, ...] = (),
+) -> Task:
+    """A task of `kind` with the given nets as they are now, and what every task says of the study."""
+    return Task(
+        kind=kind,
+        study=study.digest,
+        seed=study.seed,
+        stage=stage,
+        round=progress.step,
+        nets=nets,
+        cohorts=cohorts,
+        inputs=on_wire({net: progress.nets[net] for net in nets}),
+        recipe=progress.recipe,
+        processing=study.processing,
+        frozen=progress.frozen if any(net in FUSION_NETS for net in nets) else "",
+    )
+
+
+def with_frozen(progress: Progress, nets: tuple[str, ...]) -> Progress:
+    """The progress with the digest of the present sub-models, if one of `nets` stands on them."""
+    return replace(progress, frozen=frozen_digest(progress)) if any(net in FUSION_NETS for net in nets) else progress
+
+
+class Stage(Protocol):
+    """A part of the study that is asked in one or more rounds."""
+
+    @property
+    def name(self) -> str:
+        """Unique within the plan."""
+
+    def steps(self) -> int:
+        """Number of rounds."""
+
+    def prepare(self, progress: Progress, study: Study) -> Progress:
+        """What must exist before the round, for example initial nets."""
+
+    def task(self, progress: Progress, study: Study) -> Task:
+        """What every site is asked in the round at `progress.step`."""
+
+    def summand(self, update: Update) -> State:
+        """What a screened answer adds to the round's total."""
+
+    def absorb(self, progress: Progress, study: Study, total: State, record: Record) -> Progress:
+        """The progress after the round. total: sums over counted sites, floats in float64."""
+
+
+@dataclass(frozen=True)
+class Hello:
+    """Who is there, with the same versions and settings, and with how many lesions."""
+
+    stage: Literal["hello"]
+    name: Name = "hello"
+
+    def steps(self) -> int:
+        """One round."""
+        return 1
+
+    def prepare(self, progress: Progress, study: Study) -> Progress:
+        """Nothing to ready."""
+        return progress
+
+    def task(self, progress: Progress, study: Study) -> Task:
+        """Counts of every cohort."""
+        return ask("hello", self.name, progress, study, cohorts=COHORTS)
+
+    def summand(self, update: Update) -> State:
+        """The counts, kept apart by site: they are what screening holds later answers against."""
+        return prefixed(update.sums, f"{update.site}|")
+
+    def absorb(self, progress: Progress, study: Study, total: State, record: Record) -> Progress:
+        """Admit the sites that were counted, beside those that are admitted already."""
+        counts: dict[str, dict[str, int]] = {site: {} for site in record.counted}
+        for name, count in total.items():
+            site, cohort, what = name.rsplit("|", 2)
+            if what == "lesions" and int(count):
+                counts[site][cohort] = int(count)
+        return replace(progress, counts={**progress.counts, **counts})
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """One tally, from which the recipe is finished: class weights, normaliser, selected clinical variables."""
+
+    stage: Literal["statistics"]
+    name: Name = "statistics"
+    cohorts: Cohorts = ("training_a",)
+    fusion_cohorts: Cohorts = ("training_b",)
+    min_correlation: Annotated[float, Ge(0), Lt(1)] = 0.2
+    max_class_weight: Annotated[float, Gt(1)] = 10.0
+    class_balance: Annotated[float, Ge(0), Le(1)] = 1.0
+
+    def steps(self) -> int:
+        """One round."""
+        return 1
+
+    def prepare(self, progress: Progress, study: Study) -> Progress:
+        """Nothing to ready."""
+        return progress
+
+    def task(self, progress: Progress, study: Study) -> Task:
+        """A tally of the cohorts that sub-models and fusion nets are trained on."""
+        asked = {*self.cohorts, *self.fusion_cohorts}
+        task = ask("tally", self.name, progress, study, cohorts=tuple(c for c in COHORTS if c in asked))
+        return replace(task, inputs={ASKED: torch.tensor(1)})
+
+    def summand(self, update: Update) -> State:
+        """The tally itself."""
+        return update.sums
+
+    def absorb(self, progress: Progress, study: Study, total: State, record: Record) -> Progress:
+        """Keep the tally, and the recipe that it gives."""
+        rule = RecipeRule(
+            self.cohorts, self.fusion_cohorts, self.min_correlation, self.max_class_weight, self.class_balance
+        )
+        recipe = recipe_of(total, rule, study.architecture, study.fusion_hidden)
+        return replace(progress, recipe=recipe, totals={**progress.totals, self.name: total})
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Counts for finished nets on some cohorts, with bootstrap replicates; nothing is learned."""
+
+    stage: Literal["evaluate"]
+    name: Name
+    nets: Nets
+    cohorts: Cohorts
+    replicates: Annotated[int, Ge(0), Lt(10_000)] = 1000
+
+    def steps(self) -> int:
+        """One round."""
+        return 1
+
+    def prepare(self, progress: Progress, study: Study) -> Progress:
+        """The digest by which sites know the sub-models again."""
+        return with_frozen(progress, expanded(self.nets))
+
+    def task(self, progress: Progress, study: Study) -> Task:
+        """Evaluation of the nets as they are."""
+        nets = expanded(self.nets)
+        task = ask("evaluate", self.name, progress, study, cohorts=self.cohorts, nets=nets)
+        return replace(task, replicates=self.replicates)
+
+    def summand(self, update: Update) -> State:
+        """The counts; what a site lets be shown as its own is kept apart under its name."""
+        return {f"{update.site}|{n}" if n.endswith("|own") else n: tensor for n, tensor in update.sums.items()}
+
+    def absorb(self, progress: Progress, study: Study, total: State, record: Record) -> Progress:
+        """Keep the counts under the stage's name."""
+        return replace(progress, totals={**progress.totals, self.name: total})

@@ -1,0 +1,154 @@
+"""How a round's mean change becomes the next net. All work on the sum alone (`additive`), so secure sums suit them.
+
+Flower averages the sites' nets in float32 and rounds at every site, in the order of arrival. Our sites send their
+change, which is small and so rounds finely, the sum of changes is exact, and the net is rounded once at the end. So
+the two are bit-equal wherever Flower's arithmetic is exact, and otherwise differ by Flower's own rounding:
+tests/server/study/test_strategies.py holds FedAvg and FedProx to 2 units in the last place of the largest weight
+that was sent, and to 1 unit of the true mean. FedAdam divides by the size of the change, so there Flower's
+rounding of `mean net - net` is seen multiplied by learning_rate / tau.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ceus_models.protocol.messages import LocalRule
+from ceus_models.protocol.state import State
+
+Stepped = tuple[dict[str, Tensor], dict[str, Tensor]]
+
+
+@dataclass(frozen=True)
+class FedAvg:
+    """The mean of the sites' nets, weighted by labelled lesions (McMahan et al. 2017)."""
+
+    name: Literal["fedavg"] = "fedavg"
+    additive: ClassVar[bool] = True
+
+    def local(self, rule: LocalRule) -> LocalRule:
+        """The rule that sites train under."""
+        return rule
+
+    def step(self, current: State, mean_change: State, memory: State) -> Stepped:
+        """The next net and memory. mean_change: Σ weight · (local - current) / Σ weight, float64."""
+        return _moved(current, mean_change), dict(memory)
+
+
+@dataclass(frozen=True)
+class FedProx:
+    """FedAvg whose sites are pulled back to the global net by (mu / 2)·‖local - global‖² (Li et al. 2020)."""
+
+    mu: float
+    name: Literal["fedprox"] = "fedprox"
+    additive: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a negative pull."""
+        if self.mu < 0:
+            raise ValueError(f"mu must not be negative, but is {self.mu}")
+
+    def local(self, rule: LocalRule) -> LocalRule:
+        """The rule that sites train under: `mu` is its proximal term."""
+        return replace(rule, proximal_mu=self.mu)
+
+    def step(self, current: State, mean_change: State, memory: State) -> Stepped:
+        """As FedAvg."""
+        return _moved(current, mean_change), dict(memory)
+
+
+@dataclass(frozen=True)
+class FedAvgM:
+    """FedAvg with momentum on the mean change (Hsu et al. 2019): v ← momentum · v + mean change, net ← net + rate · v.
+
+    A center takes few steps a round and starts each with a fresh optimiser; the memory that makes local steps long
+    where they agree is kept here instead.
+    """
+
+    momentum: float = 0.9
+    learning_rate: float = 1.0
+    name: Literal["fedavgm"] = "fedavgm"
+    additive: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for numbers that cannot step."""
+        if not 0 <= self.momentum < 1:
+            raise ValueError(f"momentum must be at least 0 and below 1, not {self.momentum}")
+        if self.learning_rate <= 0:
+            raise ValueError(f"learning_rate must be above 0, not {self.learning_rate}")
+
+    def local(self, rule: LocalRule) -> LocalRule:
+        """The rule that sites train under."""
+        return rule
+
+    def step(self, current: State, mean_change: State, memory: State) -> Stepped:
+        """The next net, and the moving sum of changes as "v|<name>" (float64)."""
+        velocity = {
+            name: self.momentum * memory.get(f"v|{name}", torch.zeros_like(change)) + change
+            for name, change in ((name, mean_change[name].double()) for name in current)
+        }
+        moves = {name: self.learning_rate * v for name, v in velocity.items()}
+        return _moved(current, moves), {f"v|{name}": v for name, v in velocity.items()}
+
+
+@dataclass(frozen=True)
+class FedAdam:
+    """Adam on the mean change (Reddi et al. 2021, Algorithm 2), with Flower's bias correction.
+
+    Flower raises the betas to the power of round + 1, not round; so do we. Defaults are Flower's.
+    """
+
+    learning_rate: float = 0.1
+    beta1: float = 0.9
+    beta2: float = 0.99
+    tau: float = 1e-3
+    name: Literal["fedadam"] = "fedadam"
+    additive: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for numbers that cannot step."""
+        for name in ("learning_rate", "tau"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be above 0, not {getattr(self, name)}")
+        for name in ("beta1", "beta2"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 0 and below 1, not {getattr(self, name)}")
+
+    def local(self, rule: LocalRule) -> LocalRule:
+        """The rule that sites train under."""
+        return rule
+
+    def step(self, current: State, mean_change: State, memory: State) -> Stepped:
+        """The next net, and the moments as "m|<name>", "v|<name>" with the number of steps "#steps"."""
+        steps = memory.get("#steps", torch.zeros((), dtype=torch.int64)) + 1
+        power = float(steps) + 1.0
+        rate = self.learning_rate * np.sqrt(1 - self.beta2**power) / (1 - self.beta1**power)
+        net: dict[str, Tensor] = {}
+        kept: dict[str, Tensor] = {"#steps": steps}
+        for name, old in current.items():
+            change = mean_change[name].to(torch.float32)
+            m = self.beta1 * _moment(memory, "m|", name, change) + (1 - self.beta1) * change
+            v = self.beta2 * _moment(memory, "v|", name, change) + (1 - self.beta2) * change**2
+            # m, v and the divisor in float32, the step in float64: as NumPy promotes them in Flower. The root is
+            # NumPy's as well, because torch's on a CPU is off by one unit for some numbers.
+            divisor = torch.from_numpy(np.asarray(np.sqrt(v.cpu().numpy()))).to(v.device) + self.tau
+            net[name] = (old.double() + rate * m.double() / divisor.double()).to(old.dtype)
+            kept |= {f"m|{name}": m, f"v|{name}": v}
+        return net, kept
+
+
+Strategy = FedAvg | FedProx | FedAvgM | FedAdam
+"""The registry: a new strategy is a frozen class of its own, and a name here."""
+
+
+def _moved(current: State, change: State) -> dict[str, Tensor]:
+    return {name: (old.double() + change[name].double()).to(old.dtype) for name, old in current.items()}
+
+
+def _moment(memory: Mapping[str, Tensor], prefix: str, name: str, like: Tensor) -> Tensor:
+    return memory.get(prefix + name, torch.zeros_like(like))

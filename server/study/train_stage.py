@@ -1,0 +1,150 @@
+"""The training stage: rounds of local training, with a validation round every few, which keeps the best net of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Literal
+
+import torch
+from annotated_types import Ge, Gt, Le
+from pydantic import Field
+from torch import Tensor
+
+from ceus_models.nets.factory import initial_state
+from ceus_models.protocol.messages import LocalRule, Task, Update
+from ceus_models.protocol.state import State, net_states
+from server.study.net_groups import expanded
+from server.study.participation import Record
+from server.study.progress import Point, Progress
+from server.study.settings import Study
+from server.study.stages import Cohorts, Name, Nets, ask, with_frozen
+from server.study.strategies import FedAvg, Strategy
+
+
+@dataclass(frozen=True)
+class Validation:
+    """After every `every` training rounds, and after the last, the nets are evaluated on these cohorts."""
+
+    cohorts: Cohorts = ("validation",)
+    every: Annotated[int, Ge(1)] = 3
+
+
+@dataclass(frozen=True)
+class Train:
+    """Some nets, each starting from what it is, or from its initial state, trained together for `rounds` rounds.
+
+    share: of the sites with such lesions, drawn anew for each round of training, that are asked to train in it.
+    """
+
+    stage: Literal["train"]
+    name: Name
+    nets: Nets
+    cohorts: Cohorts
+    rounds: Annotated[int, Ge(1)]
+    strategy: Annotated[Strategy, Field(discriminator="name")] = field(default_factory=FedAvg)
+    rule: LocalRule = field(default_factory=LocalRule)
+    validate: Validation | None = None
+    share: Annotated[float, Gt(0), Le(1)] = 1.0
+
+    def sequence(self) -> tuple[tuple[Literal["train", "evaluate"], int], ...]:
+        """The stage's steps: what is asked, and the training round (1 …) that it belongs to."""
+        steps: list[tuple[Literal["train", "evaluate"], int]] = []
+        for number in range(1, self.rounds + 1):
+            steps.append(("train", number))
+            if self.validate and (number % self.validate.every == 0 or number == self.rounds):
+                steps.append(("evaluate", number))
+        return tuple(steps)
+
+    def steps(self) -> int:
+        """Training and validation rounds together."""
+        return len(self.sequence())
+
+    def prepare(self, progress: Progress, study: Study) -> Progress:
+        """Initial nets, at the first step."""
+        if progress.step:
+            return progress
+        if progress.recipe is None:
+            raise ValueError(f"stage {self.name} trains nets, so a statistics stage must stand before it")
+        missing = [net for net in expanded(self.nets) if net not in progress.nets]
+        new = {net: initial_state(net, progress.recipe, study.seed) for net in missing}
+        return with_frozen(replace(progress, nets={**progress.nets, **new}), expanded(self.nets))
+
+    def task(self, progress: Progress, study: Study) -> Task:
+        """Local training under the strategy's rule, or evaluation of the nets as they are."""
+        kind, number = self.sequence()[progress.step]
+        nets = expanded(self.nets)
+        if kind == "evaluate" and self.validate:
+            return replace(ask(kind, self.name, progress, study, self.validate.cohorts, nets), round=number)
+        task = ask(kind, self.name, progress, study, self.cohorts, nets)
+        return replace(task, round=number, rule=self.strategy.local(self.rule))
+
+    def summand(self, update: Update) -> State:
+        """The sums themselves."""
+        return update.sums
+
+    def absorb(self, progress: Progress, study: Study, total: State, record: Record) -> Progress:
+        """Step every net that was trained, or keep it if validation finds it the best so far."""
+        kind, number = self.sequence()[progress.step]
+        taken = self._trained if kind == "train" else self._validated
+        after = taken(progress, total, number)
+        return self._closed(after) if progress.step + 1 == self.steps() else after
+
+    def _trained(self, progress: Progress, total: State, number: int) -> Progress:
+        nets, memory, curves = dict(progress.nets), dict(progress.memory), list(progress.curves)
+        sums = net_states(total)
+        for net in expanded(self.nets):
+            weight = float(total.get(f"{net}|#weight", 0.0))
+            if weight <= 0:
+                continue
+            mean = _Mean(sums[net], weight)
+            nets[net], kept = self.strategy.step(nets[net], mean, memory.get(f"moments|{net}", {}))
+            if kept:
+                memory[f"moments|{net}"] = kept
+            curves.append(Point(self.name, number, net, "training", float(total[f"{net}|#loss"]) / weight, weight))
+        return replace(progress, nets=nets, memory=memory, curves=tuple(curves))
+
+    def _validated(self, progress: Progress, total: State, number: int) -> Progress:
+        memory, curves = dict(progress.memory), list(progress.curves)
+        for net in expanded(self.nets):
+            loss, weight = _summed_loss(total, net)
+            if weight <= 0:
+                continue
+            curves.append(Point(self.name, number, net, "validation", loss / weight, weight))
+            best = memory.get(f"best_loss|{net}", {"loss": torch.tensor(torch.inf)})
+            if loss / weight <= float(best["loss"]):  # of equal rounds the later: it has seen more
+                memory[f"best|{net}"] = progress.nets[net]
+                memory[f"best_loss|{net}"] = _noted(loss / weight, number)
+        return replace(progress, memory=memory, curves=tuple(curves))
+
+    def _closed(self, progress: Progress) -> Progress:
+        """The best nets become the nets; what lasted within the stage goes."""
+        best = {net: progress.memory[f"best|{net}"] for net in expanded(self.nets) if f"best|{net}" in progress.memory}
+        return replace(progress, nets={**progress.nets, **best}, memory={})
+
+
+class _Mean(Mapping[str, Tensor]):
+    """A net's mean change in float64, made tensor by tensor as it is read: a large net's is not held beside its sum."""
+
+    def __init__(self, total: State, weight: float) -> None:
+        self._total, self._weight = total, weight
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self._total[name].double() / self._weight
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._total)
+
+    def __len__(self) -> int:
+        return len(self._total)
+
+
+def _summed_loss(total: Mapping[str, Tensor], net: str) -> tuple[float, float]:
+    """Σ weight · loss and Σ weight of a net over all cohorts in the total."""
+    sums = [pair.double() for name, pair in total.items() if name.split("|")[1:] == [net, "loss"]]
+    loss, weight = torch.stack(sums).sum(0).tolist() if sums else (0.0, 0.0)
+    return loss, weight
+
+
+def _noted(loss: float, number: int) -> dict[str, Tensor]:
+    return {"loss": torch.tensor(loss, dtype=torch.float64), "round": torch.tensor(number)}

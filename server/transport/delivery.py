@@ -1,0 +1,243 @@
+"""A link over a post that loses letters: who is reachable, what was sent, what came back, and when to give up.
+
+A letter is sent again when its node was started anew or failed in passing, answers are handed out as they come, and
+every wait has an end. How letters travel is the post's affair (flower_link has the one through Flower).
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from ceus_models.protocol.encoding import WireError, decode, to_bytes
+from ceus_models.protocol.messages import Task
+from ceus_models.runtime.errors import ExpectedError
+from server.rounds.round import Answer, Lost
+from server.study.deadlines import Deadlines, Histories
+from server.transport.message_log import digest_of
+from server.transport.node_registry import Post, Registry, Reply, Seat
+
+_LATE_S = 600.0  # so long a letter that was given up is asked for, to write down that its answer came late
+_LATE_LOOK_S = 30.0
+
+
+@dataclass(frozen=True)
+class Rhythm:
+    """How often the link looks, in seconds: poll for replies, look for nodes · pause: before a letter is sent again,
+    doubling each time.
+    """
+
+    poll_s: float = 0.25
+    look_s: float = 2.0
+    pause_s: float = 3.0
+
+
+RHYTHM = Rhythm()
+
+
+class Witness(Protocol):
+    """Is told of every letter (`server.transport.message_log` writes it down)."""
+
+    def sent(self, task: Task, site: str, digest: str, size: int) -> None:
+        """A task was sent."""
+        ...
+
+    def came(self, task: Task, site: str, data: bytes, seconds: float, fault: str = "") -> None:
+        """An answer came, so long after the question."""
+        ...
+
+    def late(self, task: Task, site: str, data: bytes, fault: str = "") -> None:
+        """An answer came after its round."""
+        ...
+
+    def lost(self, task: Task, site: str, reason: str) -> None:
+        """No answer came."""
+        ...
+
+
+@dataclass(eq=False)
+class _Asking:
+    """One task under way: `queue` holds who must be asked and from when on, `waiting` the letters sent, `ends` until
+    when each site may answer.
+    """
+
+    task: Task
+    data: bytes
+    digest: str
+    begun: float
+    ends: dict[str, float]
+    queue: dict[str, float]
+    seen: dict[str, float]
+    waiting: dict[str, tuple[str, Seat]] = field(default_factory=dict)
+    tries: Counter[str] = field(default_factory=Counter)
+
+    def again(self, site: str, pause_s: float) -> None:
+        """Queue `site` once more, later with every try."""
+        now = time.monotonic()
+        self.queue[site] = now + pause_s * 2.0 ** (self.tries[site] - 1)
+        self.seen[site] = now
+
+    def drop(self, site: str) -> list[str]:
+        """Wait no more for a site; its letters that are on the way."""
+        self.queue.pop(site, None)
+        letters = [letter for letter, (name, _) in self.waiting.items() if name == site]
+        for letter in letters:
+            del self.waiting[letter]
+        return letters
+
+
+@dataclass(frozen=True)
+class _Late:
+    """A letter that nobody waits for any more."""
+
+    task: Task
+    site: str
+    until: float
+
+
+class PostLink:
+    """A `server.rounds.round.Link` over a post."""
+
+    def __init__(
+        self, post: Post, expected: int, deadlines: Deadlines, witness: Witness, rhythm: Rhythm = RHYTHM
+    ) -> None:
+        """expected: the number of sites to wait for before the study starts."""
+        self._post, self._expected, self._deadlines, self._rhythm = post, expected, deadlines, rhythm
+        self._witness = witness
+        self.histories = Histories(deadlines)
+        self._registry = Registry(post, rhythm.look_s)
+        self._gathered_by = time.monotonic() + deadlines.gather_s
+        self._late: dict[str, _Late] = {}
+        self._late_due = 0.0
+
+    def sites(self) -> list[str]:
+        """Connected sites by name. Waits for the expected number, but only until the time to gather is over.
+
+        A site that went away less than `absent_s` ago still counts: it is being started again.
+        Raises ExpectedError if none came.
+        """
+        known = self._registry.recent(self._deadlines.absent_s)
+        if not known:  # at the start, or all went away together: this side's network, and they get the time once more
+            self._gathered_by = time.monotonic() + self._deadlines.gather_s
+        while len(known) < self._expected and time.monotonic() < self._gathered_by:
+            time.sleep(self._rhythm.poll_s)
+            known = self._registry.recent(self._deadlines.absent_s)
+        if not known:
+            raise ExpectedError(
+                f"no site connected within {self._deadlines.gather_s:.0f} s; start the sites and look into their logs"
+            )
+        return sorted(known)
+
+    def ask(self, task: Task, sites: Sequence[str]) -> Iterator[tuple[str, Answer]]:
+        """Every site's answer as it comes, exactly one each; a site that gave none is Lost, with the reason."""
+        asking = self._begun(task, sites)
+        while asking.queue or asking.waiting:
+            seats = self._registry.seats()
+            yield from self._given_up(asking, seats)
+            self._send(asking, seats)
+            came = 0
+            for reply in self._post.replies(list(asking.waiting)):
+                came += 1
+                yield from self._settle(asking, reply)
+            self._look_for_late()
+            if not came:
+                time.sleep(self._rhythm.poll_s)
+
+    def _begun(self, task: Task, sites: Sequence[str]) -> _Asking:
+        now, data = time.monotonic(), to_bytes(task)
+        return _Asking(
+            task=task,
+            data=data,
+            digest=digest_of(data),
+            begun=now,
+            ends={site: now + self.histories.limit(site, task) for site in sites},
+            queue=dict.fromkeys(sites, now),
+            seen=dict.fromkeys(sites, now),
+        )
+
+    def _given_up(self, asking: _Asking, seats: Mapping[str, Seat]) -> Iterator[tuple[str, Answer]]:
+        """The sites whose time is over, and those that have been away for too long."""
+        now, absent_s = time.monotonic(), self._deadlines.absent_s
+        asking.seen.update(dict.fromkeys(asking.queue.keys() & seats.keys(), now))
+        gone = [site for site in asking.queue if now - asking.seen[site] > absent_s]
+        for site in gone:
+            yield self._lost(asking, site, f"it went away and did not come back within {absent_s:.0f} s")
+        waited_for = sorted({*asking.queue, *(site for site, _ in asking.waiting.values())})
+        for site in waited_for:
+            if now >= asking.ends[site]:
+                limit = asking.ends[site] - asking.begun
+                yield self._lost(asking, site, f"it gave no answer within {limit:.0f} s, its time for this task")
+
+    def _lost(self, asking: _Asking, site: str, reason: str) -> tuple[str, Answer]:
+        until = time.monotonic() + _LATE_S
+        self._late |= {letter: _Late(asking.task, site, until) for letter in asking.drop(site)}
+        self.histories.missed(site)
+        self._witness.lost(asking.task, site, reason)
+        return site, Lost(site, reason)
+
+    def _send(self, asking: _Asking, seats: Mapping[str, Seat]) -> None:
+        """Send to all that are due and there."""
+        now = time.monotonic()
+        for letter, (site, seat) in list(asking.waiting.items()):
+            if seats.get(site, seat) != seat:  # its node was started anew: the letter is gone
+                del asking.waiting[letter]
+                asking.queue[site] = now
+        due = [site for site, at in asking.queue.items() if at <= now and site in seats]
+        by_end: dict[float, list[str]] = {}
+        for site in due:
+            by_end.setdefault(asking.ends[site], []).append(site)
+        for end, sites in by_end.items():
+            self._send_to(asking, sites, end - now, seats)
+
+    def _send_to(self, asking: _Asking, sites: Sequence[str], ttl_s: float, seats: Mapping[str, Seat]) -> None:
+        group = f"{asking.task.stage}/{asking.task.round}"
+        letters = self._post.send(asking.data, group, ttl_s, [seats[site].node for site in sites])
+        for site, sent in zip(sites, letters, strict=True):
+            asking.tries[site] += 1
+            if sent is None:
+                asking.again(site, self._rhythm.pause_s)
+            else:
+                del asking.queue[site]
+                asking.waiting[sent] = (site, seats[site])
+                self._witness.sent(asking.task, site, asking.digest, len(asking.data))
+
+    def _settle(self, asking: _Asking, reply: Reply) -> Iterator[tuple[str, Answer]]:
+        """The answer in a reply, or nothing where the letter will be sent again."""
+        if reply.letter not in asking.waiting:
+            return  # handed out twice
+        site, _ = asking.waiting.pop(reply.letter)
+        seconds = time.monotonic() - asking.begun
+        if reply.fault and reply.passing and asking.tries[site] < self._deadlines.attempts:
+            asking.again(site, self._rhythm.pause_s)
+            return
+        answer = Lost(site, reply.fault) if reply.fault else _answer(site, reply.data)
+        self._witness.came(asking.task, site, reply.data, seconds, answer.reason if isinstance(answer, Lost) else "")
+        if isinstance(answer, Lost):
+            self.histories.missed(site)
+        else:
+            self.histories.answered(site, asking.task.stage, asking.task.kind, seconds)
+        yield site, answer
+
+    def _look_for_late(self) -> None:
+        """Answers to letters that were given up are written down, and dropped."""
+        now = time.monotonic()
+        if not self._late or now < self._late_due:
+            return
+        self._late_due = now + _LATE_LOOK_S
+        for reply in self._post.replies(list(self._late)):
+            late = self._late.pop(reply.letter)
+            self._witness.late(late.task, late.site, reply.data, reply.fault)
+        self._late = {letter: late for letter, late in self._late.items() if late.until > now}
+
+
+def _answer(site: str, data: bytes) -> Answer:
+    try:
+        answer = decode(data)
+    except WireError as error:
+        return Lost(site, f"its answer cannot be read: {error}")
+    if isinstance(answer, Task) or answer.site != site:
+        return Lost(site, "its answer is none, or is given in another site's name")
+    return answer

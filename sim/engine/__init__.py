@@ -1,0 +1,1 @@
+"""Links between a coordinator and sites on one machine."""

@@ -1,0 +1,197 @@
+"""The in-memory link: the coordinator's tasks answered by worker processes on this machine.
+
+Weights are written once a round to memory that all workers see, and every answer once to memory that the coordinator
+reads in place. The largest site goes first, the rest to whichever worker is free, if possible one that has the site
+open from an earlier round. A task's numbers do not depend on the worker, so neither does the study.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+
+from ceus_models.protocol.encoding import decode, encode
+from ceus_models.protocol.messages import Refusal, Task, Update
+from server.rounds.round import Lost
+from sim.engine.shared_memory import Arena, Window
+from sim.engine.worker import SLOTS, Answered, Answering, Ask, Opener, main
+
+Answer = Update | Refusal | Lost
+LARGE_BYTES = 32 << 20
+"""Answers to a larger task are not made ahead: waiting for the reader costs little beside making them."""
+
+
+class InlineLink:
+    """The plainest link: the sites answer one after the other in this process."""
+
+    def __init__(self, sites: Sequence[str], opener: Opener) -> None:
+        """Open no site before it is asked."""
+        self._names, self._opener = list(sites), opener
+        self._open: dict[str, Answering] = {}
+
+    def sites(self) -> list[str]:
+        """All sites, in order."""
+        return list(self._names)
+
+    def ask(self, task: Task, sites: Sequence[str]) -> Iterator[tuple[str, Answer]]:
+        """The answers, in the order of `sites`."""
+        for site in sites:
+            if site not in self._open:
+                self._open[site] = self._opener(site)
+            yield site, self._open[site].handle(task)
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+
+@dataclass(eq=False)
+class _Worker:
+    process: BaseProcess
+    pipe: Connection
+    windows: dict[str, Window] = field(default_factory=dict)
+    asked: deque[str] = field(default_factory=deque)
+
+
+class MemoryLink:
+    """Worker processes that hold the sites. Use as a context manager, or call `close`."""
+
+    def __init__(self, costs: Mapping[str, float], opener: Opener, workers: int) -> None:
+        """costs: every site and what it costs to ask it (its lesions), for the order of asking."""
+        self._costs, self._opener = dict(costs), opener
+        self._spawn = multiprocessing.get_context("spawn")
+        self._workers = [self._start() for _ in range(workers)]
+        self._homes: dict[str, _Worker] = {}
+        self._arena = Arena("ceus-task")
+        self._round = 0
+        self.peak_worker_mb = 0.0
+
+    def __enter__(self) -> MemoryLink:
+        """The link itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the workers."""
+        self.close()
+
+    def sites(self) -> list[str]:
+        """All sites, in order."""
+        return sorted(self._costs)
+
+    def ask(self, task: Task, sites: Sequence[str]) -> Iterator[tuple[str, Answer]]:
+        """The answers as they come.
+
+        An answer's tensors lie in the worker's memory: use them before the next answer is taken. A worker that dies
+        is started again and its sites are asked once more; a site whose worker dies twice is lost to this round.
+        """
+        self._round += 1
+        queue = deque(sorted(sites, key=lambda site: (-self._costs.get(site, 0.0), site)))
+        again: set[str] = set()
+        length = self._arena.write(encode(task))
+        try:
+            slots = SLOTS if length <= LARGE_BYTES else 1
+            asks = {site: Ask(site, self._arena.path, length, self._round, slots) for site in queue}
+            for worker in self._workers:
+                self._feed(worker, queue, asks)
+            while any(worker.asked for worker in self._workers):
+                for worker in self._ready():
+                    yield from self._take(worker, queue, again)
+                    self._feed(worker, queue, asks)
+        finally:
+            self._drain()
+            if length > LARGE_BYTES:
+                self._arena.empty()
+
+    def close(self) -> None:
+        """End the workers; those in the middle of something are stopped."""
+        for worker in self._workers:
+            worker.pipe.close()
+        for worker in self._workers:
+            worker.process.join(timeout=2)
+            if worker.process.is_alive():
+                worker.process.kill()
+                worker.process.join()
+        self._workers = []
+        self._arena.close()
+
+    def _start(self) -> _Worker:
+        ours, theirs = self._spawn.Pipe()
+        process = self._spawn.Process(target=main, args=(theirs, self._opener, os.getpid()), daemon=True)
+        with _large_pages():
+            process.start()
+        theirs.close()
+        return _Worker(process, ours)
+
+    def _feed(self, worker: _Worker, queue: deque[str], asks: Mapping[str, Ask]) -> None:
+        """Keep a worker one site ahead, but not so that another worker would have nothing to do at the end."""
+        plenty = len(queue) > SLOTS * len(self._workers)
+        while queue and len(worker.asked) < (asks[queue[0]].slots if plenty else 1):
+            site = next((s for s in queue if self._homes.get(s, worker) is worker), queue[0])
+            queue.remove(site)
+            self._homes[site] = worker
+            worker.asked.append(site)
+            try:
+                worker.pipe.send(asks[site])
+            except OSError:  # it has died; reading from it will tell
+                return
+
+    def _ready(self) -> list[_Worker]:
+        busy = {worker.pipe: worker for worker in self._workers if worker.asked}
+        return [busy[pipe] for pipe in wait(list(busy)) if isinstance(pipe, Connection)]
+
+    def _take(self, worker: _Worker, queue: deque[str], again: set[str]) -> Iterator[tuple[str, Answer]]:
+        try:
+            answered: Answered = worker.pipe.recv()
+        except (EOFError, OSError):
+            yield from self._restart(worker, queue, again)
+            return
+        worker.asked.popleft()
+        self.peak_worker_mb = max(self.peak_worker_mb, answered.peak_mb)
+        window = worker.windows.setdefault(answered.path, Window())
+        answer = decode(window.view(answered.path, answered.length))
+        yield answered.site, answer if isinstance(answer, Update | Refusal) else Lost(answered.site, "not an answer")
+
+    def _restart(self, worker: _Worker, queue: deque[str], again: set[str]) -> Iterator[tuple[str, Answer]]:
+        worker.process.join()
+        code, unanswered = worker.process.exitcode, list(worker.asked)
+        fresh = self._start()
+        worker.process, worker.pipe, worker.windows = fresh.process, fresh.pipe, {}
+        worker.asked.clear()
+        for place, site in enumerate(unanswered):
+            if place == 0 and site in again:  # only the first was being worked on
+                yield site, Lost(site, f"its worker process died twice (exit code {code}); look at its memory")
+                continue
+            again |= {site} if place == 0 else set()
+            queue.append(site)
+
+    def _drain(self) -> None:
+        """A round that was left early leaves answers on the way: take them, so that the next round sees none."""
+        for worker in self._workers:
+            while worker.asked:
+                try:
+                    worker.pipe.recv()
+                except (EOFError, OSError):
+                    break
+                worker.asked.popleft()
+
+
+@contextlib.contextmanager
+def _large_pages() -> Iterator[None]:
+    """Processes started meanwhile take memory in pages of 2 MB where Linux has them, unless told otherwise.
+
+    Training takes and returns hundreds of MB every step; in pages of 4 KB a third of a large net's step goes into that.
+    """
+    name = "GLIBC_TUNABLES"
+    if name in os.environ:
+        yield
+        return
+    os.environ[name] = "glibc.malloc.hugetlb=1"
+    try:
+        yield
+    finally:
+        del os.environ[name]

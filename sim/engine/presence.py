@@ -1,0 +1,25 @@
+"""Centers that are never there: a link over another one that does not know them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+
+from ceus_models.protocol.messages import Task
+from server.rounds.round import Answer, Link
+
+
+@dataclass(frozen=True)
+class Without:
+    """away: sites that are never connected."""
+
+    link: Link
+    away: Collection[str]
+
+    def sites(self) -> Sequence[str]:
+        """The sites that are connected."""
+        return [site for site in self.link.sites() if site not in self.away]
+
+    def ask(self, task: Task, sites: Sequence[str]) -> Iterator[tuple[str, Answer]]:
+        """The answers of the sites, none of which is away."""
+        return self.link.ask(task, sites)

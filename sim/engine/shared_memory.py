@@ -1,0 +1,65 @@
+"""Memory that two processes see, without a name that could be left behind.
+
+A message is written once and read in place: 134 MB of weights cross to a worker without being copied or pickled. The
+memory is an anonymous file (`memfd`), so nothing remains of it when the processes are killed.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from ceus_models.protocol.encoding import Buffer
+
+
+class Arena:
+    """Anonymous memory of this process that another process of the same user opens by `path`."""
+
+    def __init__(self, name: str) -> None:
+        """Empty memory; `name` is only seen in the system's process list."""
+        self._file = os.memfd_create(name)
+        self._map: mmap.mmap | None = None
+        self.path = f"/proc/{os.getpid()}/fd/{self._file}"
+
+    def write(self, buffers: Sequence[Buffer]) -> int:
+        """Put `buffers` one after the other at the start, growing as needed; the number of bytes."""
+        views = [memoryview(buffer).cast("B") for buffer in buffers]
+        length = sum(len(view) for view in views)
+        if self._map is None or length > len(self._map):
+            os.ftruncate(self._file, max(length, mmap.PAGESIZE))
+            self._map = mmap.mmap(self._file, 0)
+        place = 0
+        for view in views:
+            self._map[place : place + len(view)] = view
+            place += len(view)
+        return length
+
+    def empty(self) -> None:
+        """Give the memory back until the next `write`; who still reads what lay there reads zeros."""
+        if self._map is not None:
+            self._map.madvise(mmap.MADV_REMOVE)
+
+    def close(self) -> None:
+        """Give the memory back once nobody maps it any more."""
+        self._map = None
+        os.close(self._file)
+
+
+class Window:
+    """Another process's arena, mapped here; mapped again only when it has grown."""
+
+    def __init__(self) -> None:
+        """Nothing is mapped yet."""
+        self._map: mmap.mmap | None = None
+
+    def view(self, path: str, length: int) -> memoryview:
+        """The first `length` bytes of the arena at `path`, always the same arena.
+
+        The writer may change them later: read, then let go.
+        """
+        if self._map is None or len(self._map) < length:
+            with Path(path).open("r+b") as file:
+                self._map = mmap.mmap(file.fileno(), 0)
+        return memoryview(self._map)[:length]

@@ -1,0 +1,1 @@
+"""Experiments: what is varied, and what it shows."""

@@ -1,0 +1,120 @@
+"""What arms scored, beside each other: a row for each arm and cohort, a figure, and what the numbers say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from server.report.values import COHORT_TITLES
+from server.results.metrics import Floats, Ints
+from sim.experiments.arms import pooled
+from sim.experiments.claims import chosen
+from sim.experiments.entry import Cell, Entry
+from sim.experiments.experiment_file import Claim
+from sim.experiments.paired import Value, difference, rows_of, told_apart, valued
+
+ALL = "all of these"
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """What an arm counted. counts: by cohort, one confusion (1+R k k) a seed, None where there was no lesion ·
+    x: its place on the figure's axis · p: by cohort or ALL, of McNemar's test against the first arm, where both were
+    asked about the same lesions in one run.
+    """
+
+    label: str
+    counts: Mapping[str, Sequence[Ints | None]]
+    x: float | None = None
+    p: Mapping[str, float] = field(default_factory=dict)
+
+    def rows(self, metric: str, cohort: str) -> list[Floats] | None:
+        """The metric's rows (1+R) of every seed on a cohort, or ALL of them; None where a seed has no lesion there."""
+        seeds = self.counts[cohort] if cohort != ALL else [pooled(c) for c in zip(*self.counts.values(), strict=True)]
+        known = [confusion for confusion in seeds if confusion is not None]
+        return [rows_of(metric, confusion) for confusion in known] if len(known) == len(seeds) else None
+
+    def lesions(self, cohort: str) -> int:
+        """Lesions that were scored."""
+        found = [self.counts[cohort][0]] if cohort != ALL else [seeds[0] for seeds in self.counts.values()]
+        return sum(int(confusion[0].sum()) for confusion in found if confusion is not None)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """How arms are put beside each other. axis: name of their x, "" without · seeds: how many stand behind a value."""
+
+    title: str
+    metric: str
+    axis: str
+    seeds: int
+    claim: Claim | None
+
+
+def entry_of(arms: Sequence[Scored], shown: Shown) -> Entry:
+    """The first arm is the one that the others are held against."""
+    first, cohorts = arms[0], list(arms[0].counts)
+    places = [*cohorts, ALL] if len(cohorts) > 1 else cohorts
+    paired = any(arm.p for arm in arms)
+    rows: list[list[Cell]] = []
+    for place in places:
+        against = first.rows(shown.metric, place)
+        for arm in arms:
+            found = arm.rows(shown.metric, place)
+            value = _cells(valued(found) if found else None)
+            beside = _cells(difference(found, against) if found and against and arm is not first else None)
+            tested = [arm.p.get(place)] if paired else []
+            rows.append([COHORT_TITLES.get(place, place), arm.label, arm.lesions(place), *value, *beside, *tested])
+    name = shown.metric.replace("_", " ")
+    columns = ["cohort", "arm", "lesions", name, "low", "high", f"minus {first.label}", "minus low", "minus high"]
+    columns += ["p (McNemar)"] if paired else []
+    whole = {arm.label: arm.rows(shown.metric, places[-1]) for arm in arms}
+    values = {label: valued(found) for label, found in whole.items() if found}
+    return Entry(
+        title=shown.title,
+        columns=columns,
+        rows=rows,
+        figure=_figure(arms, values, shown, name),
+        finding=finding(values, {label: found for label, found in whole.items() if found}, shown),
+    )
+
+
+def finding(values: Mapping[str, Value], rows: Mapping[str, Sequence[Floats]], shown: Shown) -> str:
+    """What the numbers say: who is first, from whom it can be told apart, and what that means for the study's claim."""
+    if len(values) < 2:
+        return "Too few arms have lesions to compare."
+    order = sorted(values, key=lambda label: -values[label].value)
+    best, second = order[0], order[1]
+    apart = [label for label in order[1:] if told_apart(difference(rows[best], rows[label]))]
+    said = f"Highest {shown.metric.replace('_', ' ')}: {best} ({values[best].value:.3f})"
+    if len(apart) == len(order) - 1:
+        said += f", above {'every other arm' if len(apart) > 1 else second} by more than the interval of the difference"
+    elif apart:
+        said += f"; told apart from {', '.join(apart)} only"
+    else:
+        said += "; it cannot be told apart from any other arm"
+    said += f" ({shown.seeds} seed{'s' if shown.seeds > 1 else ''})."
+    return f"{said} {chosen(shown.claim, best, second in apart)}".strip()
+
+
+def _figure(arms: Sequence[Scored], values: Mapping[str, Value], shown: Shown, name: str) -> dict[str, Any] | None:
+    known = [arm for arm in arms if arm.label in values]
+    points: list[dict[str, Any]] = [{"label": arm.label, **_ends(values[arm.label])} for arm in known]
+    if not points:
+        return None
+    xlabel = f"{name}, 95 % interval"
+    along = [arm.x for arm in known if arm.x is not None]
+    if shown.axis and len(along) == len(known):
+        placed = [{"x": x, **point} for x, point in zip(along, points, strict=True)]
+        series = [{"label": name, "points": sorted(placed, key=lambda point: point["x"])}]
+        return {"kind": "lines", "xlabel": shown.axis, "ylabel": xlabel, "series": series}
+    return {"kind": "intervals", "xlabel": xlabel, "points": points, "line": None}
+
+
+def _ends(value: Value) -> dict[str, float | None]:
+    return dict(zip(("value", "low", "high"), value.plain, strict=True))
+
+
+def _cells(value: Value | None) -> list[float | None]:
+    return [None, None, None] if value is None else value.plain

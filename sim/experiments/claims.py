@@ -1,0 +1,28 @@
+"""What the reference study found, beside what an experiment found here."""
+
+from __future__ import annotations
+
+from sim.experiments.experiment_file import Claim
+
+
+def chosen(claim: Claim | None, best: str, apart: bool) -> str:
+    """A claim that one arm is best. apart: the best one here can be told apart from the second."""
+    if claim is None:
+        return ""
+    if not claim.best:
+        return f"The study: {claim.text}"
+    if best != claim.best:
+        return f"The study: {claim.text} This is not reproduced."
+    return f"The study: {claim.text} This is reproduced{'' if apart else ' in direction only, within the interval'}."
+
+
+def judged(claim: Claim | None, holds: bool, learned: bool) -> str:
+    """A claim that accuracy holds. learned: the model does better than always naming the commonest type."""
+    if claim is None:
+        return ""
+    if not learned:
+        return (
+            f"The study: {claim.text} Here this says nothing: the model does no better than always naming the "
+            "commonest type."
+        )
+    return f"The study: {claim.text} This {'is' if holds else 'is not'} reproduced."

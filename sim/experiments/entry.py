@@ -1,0 +1,66 @@
+"""What an experiment leaves: table.csv, result.json, figure.svg, and its entry in the run's results and report."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ceus_models.runtime.atomic_files import PUBLIC, write_whole
+from server.report.figures.plain_data import drawn
+from server.report.publish import RESULTS
+from sim.runs.run import publish, read_results
+
+Cell = str | int | float | None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One experiment as the report shows it.
+
+    figure: {"kind": "lines" | "intervals" | "matrix", ...}, see docs/researcher.md · finding: a sentence made of the
+    numbers · details: what else is worth keeping in result.json.
+    """
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+    figure: Mapping[str, Any] | None
+    finding: str
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    def shown(self) -> dict[str, Any]:
+        """As it stands in results.json."""
+        found = asdict(self)
+        del found["details"]
+        return found
+
+
+def folder_of(run: Path, name: str) -> Path:
+    """The folder of an experiment."""
+    return run / "experiments" / name
+
+
+def publish_entry(run: Path, name: str, entry: Entry) -> None:
+    """Write the experiment's files; where the run is finished, its results and report too."""
+    folder = folder_of(run, name)
+    folder.mkdir(parents=True, exist_ok=True)
+    document = {"name": name, **entry.details, "entry": entry.shown()}
+    write_whole(folder / "table.csv", _csv(entry).encode(), PUBLIC)
+    if entry.figure is not None:
+        write_whole(folder / "figure.svg", drawn(f"experiment-{name}", entry.title, entry.figure).encode(), PUBLIC)
+    write_whole(folder / "result.json", json.dumps(document, indent=1, allow_nan=False).encode(), PUBLIC)
+    if (run / RESULTS).exists():
+        publish(read_results(run), run)
+
+
+def _csv(entry: Entry) -> str:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(entry.columns)
+    writer.writerows(["" if cell is None else cell for cell in row] for row in entry.rows)
+    return out.getvalue()

@@ -1,0 +1,84 @@
+"""The lesions of a run's hospitals, all in one place, as only a simulation has them; and what a bundle says of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from ceus_models.bundle.model_bundle import Bundle, load_bundle
+from ceus_models.nets.factory import target_of
+from ceus_models.runtime.errors import ExpectedError
+from ceus_models.study.processing import Processing
+from ceus_models.study.sample import Sample
+from ceus_models.study.taxonomy import DISEASE_NETS, STRATEGY_A, STRATEGY_B
+from client.data.dataset.samples import load_samples
+from client.data.forms.site_config import load_site
+from client.worker.tasks.inference import by_cohort
+from server.report.publish import BUNDLE
+from server.results.metrics import Ints
+from sim.hospital.shared_hospitals import sites_of
+from sim.runs.run import read_results
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Lesions of one cohort at one site, in the order of their keys, as an evaluation asks of them."""
+
+    site: str
+    cohort: str
+    samples: Sequence[Sample]
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """What experiments that do not train stand on: a finished run's bundle, hospitals and seed."""
+
+    folder: Path
+    bundle: Bundle
+    seed: int
+
+
+def finished_run(folder: Path) -> FinishedRun:
+    """Raises ExpectedError where the run is not finished, or its hospitals were read with other settings since."""
+    results = read_results(folder)
+    bundle = load_bundle(folder / BUNDLE)
+    if not sites_of(folder):
+        raise ExpectedError(f"{folder} has no hospitals; copy them beside the bundle, or run the plan there")
+    return FinishedRun(folder, bundle, int(results["seed"]))
+
+
+def groups_of(run: Path, processing: Processing, cohorts: Sequence[str]) -> list[Group]:
+    """The lesions of some cohorts, by site and cohort, in order. Raises ExpectedError where an index is missing."""
+    found = []
+    for folder in sites_of(run):
+        own = by_cohort(load_samples(load_site(folder), processing))
+        found += [Group(folder.name, cohort, own[cohort]) for cohort in cohorts if cohort in own]
+    return found
+
+
+def asked(bundle: Bundle, groups: Sequence[Group], shown: str) -> npt.NDArray[np.float64]:
+    """(n k) of all lesions, group after group, as an evaluation at the sites would have them."""
+    return np.concatenate([_asked(bundle, group.samples, shown) for group in groups])
+
+
+def _asked(bundle: Bundle, samples: Sequence[Sample], shown: str) -> npt.NDArray[np.float64]:
+    if shown != STRATEGY_B:
+        return bundle.predict(samples, shown)
+    return np.concatenate([bundle.predict(samples, net) for net in DISEASE_NETS], axis=1)
+
+
+def answers(groups: Sequence[Group], shown: str) -> Ints:
+    """(n) the right class of each lesion, -1 where there is none."""
+    net = STRATEGY_A if shown == STRATEGY_B else shown
+    found = [target_of(net, sample) for group in groups for sample in group.samples]
+    return np.array([-1 if target is None else target for target in found], dtype=np.int64)
+
+
+def commonest(target: Ints) -> float:
+    """The accuracy of always naming the type that most of the labelled lesions have."""
+    known = target[target >= 0]
+    return float(np.bincount(known).max() / len(known))

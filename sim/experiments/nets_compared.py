@@ -1,0 +1,59 @@
+"""Nets of a finished run beside each other, from the sums of its evaluation; nothing is asked again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ceus_models.runtime.errors import ExpectedError
+from ceus_models.study.taxonomy import STRATEGY_A, STRATEGY_B
+from server.results.pooled_cohorts import POOLS
+from server.rounds.checkpoints import Store
+from sim.experiments.arm_table import ALL, Scored, Shown, entry_of
+from sim.experiments.entry import Entry
+from sim.experiments.experiment_file import Models
+from sim.experiments.paired import confusions
+from sim.runs.run import read_results
+
+_LABELS = {STRATEGY_A: "A, one net of five classes", STRATEGY_B: "B, five binary nets"}
+
+
+def nets_compared(experiment: Models, run: Path) -> Entry:
+    """Raises ExpectedError where the run has no checkpoint, or evaluated one of the nets on none of these cohorts."""
+    results = read_results(run)
+    progress = Store(run).latest(str(results["plan_digest"]), int(results["seed"]))
+    if progress is None:
+        raise ExpectedError(f"{run} has no checkpoint; copy the whole run, or finish it there")
+    scored = [
+        Scored(
+            _LABELS.get(net, net.removeprefix("fusion/")),
+            {cohort: [confusions(progress.totals, net, cohort)] for cohort in experiment.cohorts},
+            p=_tested(results, net, experiment),
+        )
+        for net in experiment.nets
+    ]
+    _require_some(scored, run)
+    shown = Shown(experiment.title, experiment.metric, "", 1, experiment.claim)
+    return replace(entry_of(scored, shown), details={"cohorts": list(experiment.cohorts)})
+
+
+def _tested(results: Mapping[str, Any], net: str, experiment: Models) -> dict[str, float]:
+    """p against the first net by cohort, and over all of them, where the run counted the pairs."""
+    wanted = {net, experiment.nets[0]}
+    places = {cohort: cohort for cohort in experiment.cohorts}
+    if set(experiment.cohorts) == set(POOLS["all_tests"]):
+        places["all_tests"] = ALL
+    return {
+        shown: float(pair["p"])
+        for place, shown in places.items()
+        for pair in results.get("pairs", {}).get(place, [])
+        if {pair["first"], pair["second"]} == wanted
+    }
+
+
+def _require_some(scored: Sequence[Scored], run: Path) -> None:
+    bare = [arm.label for arm in scored if not any(seeds[0] is not None for seeds in arm.counts.values())]
+    if bare:
+        raise ExpectedError(f"{run} did not evaluate {bare[0]} on these cohorts; its plan must")

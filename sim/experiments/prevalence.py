@@ -1,0 +1,117 @@
+"""How the models hold where malignant lesions are rare, and where they are the rule: cohorts drawn at given ratios."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ceus_models.runtime.seeds import seed_of
+from ceus_models.study.taxonomy import LESION_TYPES, MALIGNANT_TYPES
+from server.results.intervals import INTERVAL
+from server.results.metrics import Ints
+from sim.experiments.claims import judged
+from sim.experiments.entry import Cell, Entry
+from sim.experiments.experiment_file import Prevalence, Scenario
+from sim.experiments.lesions import FinishedRun, answers, asked, commonest, groups_of
+
+_MALIGNANT = np.array([name in MALIGNANT_TYPES for name in LESION_TYPES])
+
+
+def prevalence(experiment: Prevalence, run: FinishedRun) -> Entry:
+    """The nets are asked once; only which lesions make up a cohort is drawn anew."""
+    groups = groups_of(run.folder, run.bundle.processing, experiment.cohorts)
+    target = answers(groups, "fusion/DCB")
+    predicted = {name: asked(run.bundle, groups, f"fusion/{name}").argmax(1) for name in experiment.models}
+    rows: list[list[Cell]] = []
+    points: list[dict[str, Any]] = []
+    spread: dict[str, dict[str, npt.NDArray[np.float64]]] = {name: {} for name in experiment.models}
+    for scenario in experiment.scenarios:
+        cohorts = [drawn(target, scenario, experiment.size, seed) for seed in _seeds(experiment, scenario, run.seed)]
+        for name in experiment.models:
+            found = np.array([_scores(target[chosen], predicted[name][chosen]) for chosen in cohorts])
+            spread[name][scenario.label] = found[:, 0]
+            accuracy, *others = [_spread(found[:, i]) for i in range(found.shape[1])]
+            rows.append([scenario.label, name, *accuracy, *(mean for mean, _, _ in others)])
+            ends = dict(zip(("value", "low", "high"), accuracy, strict=True))
+            points.append({"group": scenario.label, "label": name, **ends, "samples": found[:, 0].round(4).tolist()})
+    whole = {name: float((found == target)[target >= 0].mean()) for name, found in predicted.items()}
+    shown, held = experiment.models[-1], _counted(target)
+    return Entry(
+        title=experiment.title,
+        columns=["scenario", "model", _METRICS[0], "low", "high", *_METRICS[1:]],
+        rows=rows,
+        figure={
+            "kind": "intervals",
+            "xlabel": f"accuracy in {experiment.repeats} cohorts of {experiment.size}: mean, middle 95 %, each cohort",
+            "points": points,
+            "line": {
+                "value": round(whole[shown], 4),
+                "label": f"{shown} on all {int((target >= 0).sum())} test lesions",
+            },
+        },
+        finding=_finding(spread[shown], (shown, whole[shown], commonest(target)), experiment),
+        details={"lesions": held, "whole": whole, "draws": "with replacement, each repeat anew"},
+    )
+
+
+_METRICS = ("accuracy", "malignant or benign", "malignant recalled", "benign recalled")
+
+
+def drawn(target: Ints, scenario: Scenario, size: int, seed: int) -> npt.NDArray[np.int64]:
+    """(size) lesions with replacement, malignant and benign in the scenario's ratio, each as likely as its like."""
+    share = scenario.malignant / (scenario.malignant + scenario.benign)
+    generator = np.random.default_rng(seed)
+    known = np.flatnonzero(target >= 0)
+    malignant = known[_MALIGNANT[target[known]]]
+    benign = known[~_MALIGNANT[target[known]]]
+    count = round(share * size)
+    return np.concatenate([generator.choice(malignant, count), generator.choice(benign, size - count)])
+
+
+def _seeds(experiment: Prevalence, scenario: Scenario, seed: int) -> list[int]:
+    return [seed_of(seed, "prevalence", scenario.label, repeat) for repeat in range(experiment.repeats)]
+
+
+def _scores(target: Ints, predicted: Ints) -> list[float]:
+    """Of one cohort, in the order of _METRICS; NaN where it has no such lesion."""
+    truth, said = _MALIGNANT[target], _MALIGNANT[predicted]
+    right = truth == said
+    return [float((target == predicted).mean()), float(right.mean()), _mean(right[truth]), _mean(right[~truth])]
+
+
+def _mean(values: npt.NDArray[np.bool_]) -> float:
+    return float(values.mean()) if len(values) else float("nan")
+
+
+def _spread(values: npt.NDArray[np.float64]) -> list[float | None]:
+    """Mean and middle 95 % of the repeats."""
+    known = values[~np.isnan(values)]
+    if not len(known):
+        return [None, None, None]
+    return [round(float(x), 4) for x in (known.mean(), *np.percentile(known, INTERVAL))]
+
+
+def _counted(target: Ints) -> dict[str, int]:
+    known = target[target >= 0]
+    return {"malignant": int(_MALIGNANT[known].sum()), "benign": int((~_MALIGNANT[known]).sum())}
+
+
+def _finding(
+    spread: Mapping[str, npt.NDArray[np.float64]], model: tuple[str, float, float], experiment: Prevalence
+) -> str:
+    """Whether the scenarios' middle 95 % overlap, and between which accuracies they lie.
+
+    model: its name, its accuracy on all lesions, and that of always naming the commonest type.
+    """
+    shown, whole, guess = model
+    means = {label: float(found.mean()) for label, found in spread.items()}
+    ends = {label: np.percentile(found, INTERVAL) for label, found in spread.items()}
+    lowest, highest = min(means, key=lambda label: means[label]), max(means, key=lambda label: means[label])
+    overlap = bool(max(low for low, _ in ends.values()) <= min(high for _, high in ends.values()))
+    span = f"from {means[lowest]:.3f} ({lowest}) to {means[highest]:.3f} ({highest})"
+    apart = "overlap in all scenarios" if overlap else "do not overlap in all scenarios"
+    said = f"{shown}: mean accuracy {span}; the middle 95 % of the cohorts {apart}."
+    return f"{said} {judged(experiment.claim, overlap, whole > guess)}".strip()

@@ -1,0 +1,200 @@
+"""How the models hold under other outlines: the whole path from clip to class is walked again for each of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import as_completed
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ceus_models.bundle.model_bundle import Bundle, load_bundle
+from ceus_models.runtime.atomic_files import PUBLIC, write_whole
+from ceus_models.runtime.child_processes import pool
+from ceus_models.runtime.seeds import seed_of
+from ceus_models.study.sample import Sample
+from client.data.analysis.pipeline import Opened, followed, opened, sampled
+from client.data.analysis.track_quality import UntrustedTrack
+from client.data.forms.site_config import SiteConfig, load_site, pseudonym
+from client.data.imaging.clip import ClipError
+from client.data.imaging.recording import F64
+from client.data.outlines.outline import MIN_AREA_PX
+from client.data.table.manifest import read_manifest
+from client.data.table.rows import Row
+from server.report.publish import BUNDLE
+from server.results.evaluation import classes_of
+from server.results.intervals import INTERVAL
+from sim.experiments.claims import judged
+from sim.experiments.entry import Cell, Entry
+from sim.experiments.experiment_file import Outline
+from sim.experiments.lesions import FinishedRun, answers, commonest, groups_of
+from sim.experiments.outline_changes import area, changed, draw
+from sim.hospital.prepare import HOSPITALS
+
+BATCH = 16
+UNREAD = -1
+"""In place of a class: the outline was too small, or the track must be looked at by a person first."""
+Counted = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
+
+
+@dataclass(frozen=True)
+class LesionUnderChanges:
+    """One lesion's work, done in a process of its own and kept in `kept`. Picklable."""
+
+    run: Path
+    site: str
+    key: str
+    target: int
+    seed: int
+    experiment: Outline
+    kept: Path
+
+    def classes(self) -> dict[str, Any]:
+        """{"target", "original": class, change: [class or UNREAD of each repeat]}; read back where it is there."""
+        if not self.kept.exists():
+            cv2.setNumThreads(1)
+            torch.set_num_threads(1)
+            write_whole(self.kept, json.dumps(self._asked()).encode(), PUBLIC)
+        found: dict[str, Any] = json.loads(self.kept.read_text(encoding="utf-8"))
+        return found
+
+    def _asked(self) -> dict[str, Any]:
+        site = load_site(self.run / HOSPITALS / self.site)
+        rows, _ = read_manifest(site)
+        row = next(row for row in rows if pseudonym(site, "lesion", row.lesion_id) == self.key)
+        clips = opened(row, site)
+        outlines = [clips.polygon, *self._outlines(clips)]
+        said = [found for batch in _batches(outlines) for found in self._said(batch, clips, row, site)]
+        repeats = self.experiment.repeats
+        runs = {str(c): said[1 + i * repeats :][:repeats] for i, c in enumerate(self.experiment.changes)}
+        return {"target": self.target, "original": said[0], **runs}
+
+    def _outlines(self, clips: Opened) -> Iterator[F64]:
+        rows, columns = clips.clips[0].contrast.shape[1:]
+        for change in self.experiment.changes:
+            for repeat in range(self.experiment.repeats):
+                seed = seed_of(self.seed, "outline", self.key, change, repeat)
+                yield changed(clips.polygon, draw(change, self.experiment.amount, seed), rows, columns)
+
+    def _said(self, outlines: Sequence[F64], clips: Opened, row: Row, site: SiteConfig) -> list[int]:
+        """The class under each outline. The clips are decoded once, the rest of the path is walked for each."""
+        bundle = _bundle(self.run / BUNDLE)
+        samples: dict[int, Sample] = {}
+        for index, polygon in enumerate(outlines):
+            if area(polygon) < MIN_AREA_PX:
+                continue
+            try:
+                found = followed(clips, polygon, row, bundle.processing)
+                samples[index], _ = sampled(found, row, site, bundle.processing)
+            except (ClipError, UntrustedTrack):
+                continue
+        said = np.full(len(outlines), UNREAD)
+        if samples:
+            said[list(samples)] = bundle.predict(list(samples.values()), self.experiment.net).argmax(1)
+        found_classes: list[int] = said.tolist()
+        return found_classes
+
+
+@lru_cache(maxsize=1)
+def _bundle(folder: Path) -> Bundle:
+    """Loaded once a process."""
+    return load_bundle(folder)
+
+
+def robustness(experiment: Outline, run: FinishedRun, folder: Path, workers: int, counted: Counted) -> Entry:
+    """folder: of the experiment, where each lesion's answers are kept · counted: shows how many lesions are done."""
+    chosen = lesions_of(experiment, run, folder)
+    with counted("lesions under changed outlines") as tell, pool(workers) as processes:
+        futures = [processes.submit(lesion.classes) for lesion in chosen]
+        for done, future in enumerate(as_completed(futures), start=1):
+            future.result()
+            tell(done, len(chosen))
+    return entry_of(experiment, [future.result() for future in futures])
+
+
+def lesions_of(experiment: Outline, run: FinishedRun, folder: Path) -> list[LesionUnderChanges]:
+    """The seeded sample of the labelled lesions that were read, with where each one's answers are kept."""
+    groups = groups_of(run.folder, run.bundle.processing, experiment.cohorts)
+    places = [(group.site, sample.key) for group in groups for sample in group.samples]
+    target = answers(groups, experiment.net).tolist()
+    known = [(site, key, t) for (site, key), t in zip(places, target, strict=True) if t >= 0]
+    drawn = sorted(known, key=lambda lesion: seed_of(run.seed, "outline", lesion[0], lesion[1]))
+    settings = {**asdict(experiment), "title": "", "claim": None, "lesions": 0, "cohorts": ()}
+    about = json.dumps([settings, run.seed, run.bundle.plan, run.bundle.fingerprint])
+    digest = hashlib.sha256(about.encode()).hexdigest()[:12]
+    return [
+        LesionUnderChanges(run.folder, site, key, t, run.seed, experiment, folder / digest / f"{site}-{key}.json")
+        for site, key, t in drawn[: experiment.lesions or len(drawn)]
+    ]
+
+
+def entry_of(experiment: Outline, found: Sequence[Mapping[str, Any]]) -> Entry:
+    """Accuracy over the lesions, repeat by repeat, beside that under the original outlines."""
+    target = np.array([one["target"] for one in found])
+    original = np.array([one["original"] for one in found])
+    base, lesions = float((original == target).mean()), len(found)
+    aside = _share(original == UNREAD)
+    rows: list[list[Cell]] = [["original", lesions, 1, round(base, 4), None, None, 0.0, 1.0, aside]]
+    points: list[dict[str, Any]] = []
+    for change in experiment.changes:
+        said = np.array([one[change] for one in found])  # (lesions repeats)
+        accuracy = _accuracies(said, target)
+        mean, low, high = (round(float(x), 4) for x in (accuracy.mean(), *np.percentile(accuracy, INTERVAL)))
+        read = said != UNREAD
+        kept = _share((said == original[:, None])[read])
+        rows.append([change, lesions, experiment.repeats, mean, low, high, round(mean - base, 4), kept, _share(~read)])
+        points.append({"label": change, "value": mean, "low": low, "high": high, "samples": accuracy.round(4).tolist()})
+    return Entry(
+        title=experiment.title,
+        columns=["outline", "lesions", "repeats", "accuracy", "low", "high", "change", "same class", "set aside"],
+        rows=rows,
+        figure={
+            "kind": "intervals",
+            "xlabel": f"accuracy on {lesions} lesions, {experiment.repeats} repeats: mean, middle 95 %, each repeat",
+            "points": points,
+            "line": {"value": round(base, 4), "label": "original outline"},
+        },
+        finding=finding((base, commonest(target)), points, experiment),
+        details={"amount": experiment.amount, "classes": list(classes_of(experiment.net)), "answers": list(found)},
+    )
+
+
+def finding(known: tuple[float, float], points: Sequence[Mapping[str, Any]], experiment: Outline) -> str:
+    """Under which changes the accuracy of the original outline lies within the middle 95 % of the repeats.
+
+    known: that accuracy, and the one of always naming the commonest type.
+    """
+    base, guess = known
+    out = [str(p["label"]) for p in points if not p["low"] <= base <= p["high"]]
+    worst = min(points, key=lambda point: float(point["value"]))
+    said = (
+        f"Outlines changed by up to {experiment.amount:.0%}: mean accuracy at least {worst['value']:.3f} "
+        f"({worst['label']}), {base:.3f} under the original ones; that lies "
+    )
+    said += (
+        f"outside the middle 95 % of the repeats for {', '.join(out)}." if out else "within the middle 95 % for all."
+    )
+    return f"{said} {judged(experiment.claim, not out, base > guess)}".strip()
+
+
+def _accuracies(said: npt.NDArray[np.int64], target: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """(repeats) over the lesions that could be read in each."""
+    read = (said != UNREAD).sum(0)
+    return np.asarray((said == target[:, None]).sum(0) / np.maximum(read, 1), dtype=np.float64)
+
+
+def _share(values: npt.NDArray[np.bool_]) -> float:
+    return round(float(values.mean()), 4) if values.size else 0.0
+
+
+def _batches(outlines: Sequence[F64]) -> Iterator[Sequence[F64]]:
+    return (outlines[start : start + BATCH] for start in range(0, len(outlines), BATCH))

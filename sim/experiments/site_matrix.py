@@ -1,0 +1,178 @@
+"""Every model on every place: federated, pooled and each center alone, on the test cohorts and on each center's own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import as_completed
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+
+import torch
+
+from ceus_models.bundle.model_bundle import Bundle, load_bundle
+from ceus_models.runtime.atomic_files import PUBLIC, write_whole
+from ceus_models.runtime.child_processes import pool
+from ceus_models.runtime.errors import ExpectedError
+from ceus_models.study.taxonomy import TEST_COHORTS
+from server.report.publish import BUNDLE, RESULTS
+from server.report.values import COHORT_TITLES
+from server.rounds.checkpoints import Store
+from server.study.plan import Plan, load_plan, plan_of
+from sim.experiments.arms import PLAN_FILE
+from sim.experiments.entry import Cell, Entry
+from sim.experiments.experiment_file import Matrix
+from sim.experiments.lesions import FinishedRun, answers, asked, groups_of
+from sim.hospital.prepare import simulation_of, site_name
+from sim.runs.baselines import BASELINES, POOLED, alone, plain
+
+FEDERATED = "federated"
+LEFT_OUT = "experiments/leave_one_out/arms"
+Counted = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
+Scores = Mapping[str, tuple[int, int]]
+"""Place → lesions that were named rightly, and lesions."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A finished model. place: a folder with a bundle, or the checkpoints of a baseline · plan: of a baseline's
+    checkpoints, None where there is a bundle.
+    """
+
+    name: str
+    place: Path
+    plan: Plan | None
+    seed: int
+
+    def bundle(self) -> Bundle:
+        """Ready to be asked. Raises ExpectedError where the checkpoint is gone."""
+        if self.plan is None:
+            return load_bundle(self.place)
+        progress = Store(self.place).latest(self.plan.digest(), self.seed)
+        if progress is None or progress.recipe is None:
+            raise ExpectedError(f"{self.place} holds no checkpoint; `ceus-sim compare` makes it")
+        return Bundle(progress.nets, progress.recipe, self.plan.processing, self.plan.digest())
+
+
+@dataclass(frozen=True)
+class AskedModel:
+    """One row of the matrix, worked out in a process of its own and kept in `kept`. Picklable."""
+
+    run: Path
+    model: Model
+    experiment: Matrix
+    kept: Path
+
+    def scores(self) -> Scores:
+        """By test cohort and by site; read back where it is there."""
+        if not self.kept.exists():
+            torch.set_num_threads(1)
+            write_whole(self.kept, json.dumps(self._asked()).encode(), PUBLIC)
+        found: dict[str, list[int]] = json.loads(self.kept.read_text(encoding="utf-8"))
+        return {place: (right, lesions) for place, (right, lesions) in found.items()}
+
+    def _asked(self) -> dict[str, tuple[int, int]]:
+        bundle, found = self.model.bundle(), dict[str, tuple[int, int]]()
+        for group in groups_of(self.run, bundle.processing, (*TEST_COHORTS, *self.experiment.own)):
+            place = group.cohort if group.cohort in TEST_COHORTS else group.site
+            target = answers([group], self.experiment.net)
+            said = asked(bundle, [group], self.experiment.net).argmax(1)
+            right, lesions = found.get(place, (0, 0))
+            found[place] = right + int((said == target).sum()), lesions + int((target >= 0).sum())
+        return found
+
+
+def site_matrix(experiment: Matrix, run: FinishedRun, folder: Path, workers: int, counted: Counted) -> Entry:
+    """folder: of the experiment, where each model's row is kept · counted: shows how many models are done."""
+    models = list(models_of(run))
+    jobs = [AskedModel(run.folder, model, experiment, _kept(folder, model, run, experiment)) for model in models]
+    with counted("models on all sites") as tell, pool(workers) as processes:
+        futures = [processes.submit(job.scores) for job in jobs]
+        for done, future in enumerate(as_completed(futures), start=1):
+            future.result()
+            tell(done, len(jobs))
+    return entry_of(experiment, {m.name: future.result() for m, future in zip(models, futures, strict=True)})
+
+
+def models_of(run: FinishedRun) -> Iterator[Model]:
+    """The federated one, the baselines that `ceus-sim compare` has finished, and federations without a center."""
+    yield Model(FEDERATED, run.folder / BUNDLE, None, run.seed)
+    plan, _ = plan_of(run.bundle.study["plan"])
+    if plan is None:
+        raise ExpectedError(f"the plan in {run.folder / BUNDLE} is not of this version; finish the run again")
+    for place in sorted((run.folder / BASELINES).glob("*"), key=lambda path: (path.name != POOLED, path.name)):
+        own = plain(plan if place.name == POOLED else alone(plan))
+        seen = Store(place).glance()
+        if seen is not None and own.current(seen.stage) is None:
+            yield Model(place.name, place, own, run.seed)
+    for place in sorted(run.folder.glob(f"{LEFT_OUT}/*")):
+        without = simulation_of(load_plan(place / PLAN_FILE).simulation).without
+        if without and (place / RESULTS).exists():
+            yield Model(f"without {site_name(without[0])}", place / BUNDLE, None, run.seed)
+
+
+def entry_of(experiment: Matrix, scores: Mapping[str, Scores]) -> Entry:
+    """A row a model: the test cohorts, and the lesions of the center that it comes from beside those of others."""
+    tests = [cohort for cohort in TEST_COHORTS if cohort in scores[FEDERATED]]
+    sites = sorted(place for place in scores[FEDERATED] if place not in TEST_COHORTS)
+    rows: list[list[Cell]] = []
+    for name, found in scores.items():
+        others = [site for site in sites if site != name]
+        own = found.get(name, (0, 0))
+        rows.append([name, *(_share(found[c]) for c in tests), _share(own), own[1], _share(_sum(found, others))])
+    places = [*tests, *sites]
+    cells = [[found[place] for place in places] for found in scores.values()]
+    return Entry(
+        title=experiment.title,
+        columns=["model", *(COHORT_TITLES[c] for c in tests), "own lesions", "of these", "other centers' lesions"],
+        rows=rows,
+        figure={
+            "kind": "matrix",
+            "xlabel": f"lesions of; * fewer than {experiment.small}, %",
+            "ylabel": "model of",
+            "rows": list(scores),
+            "columns": [f"{COHORT_TITLES.get(p, p)} ({scores[FEDERATED][p][1]})" for p in places],
+            "values": [[_share(cell) for cell in row] for row in cells],
+            "flagged": [[cell[1] < experiment.small for cell in row] for row in cells],
+        },
+        finding=finding(scores, tests, sites, experiment.small),
+        details={"net": experiment.net, "own": list(experiment.own), "counts": {n: dict(s) for n, s in scores.items()}},
+    )
+
+
+def finding(scores: Mapping[str, Scores], tests: Sequence[str], sites: Sequence[str], small: int) -> str:
+    """The federated model beside the others on all test lesions, and beside each center's own model at home."""
+    whole = {name: _share(_sum(found, tests)) or 0.0 for name, found in scores.items()}
+    said = [f"On all test lesions: federated {whole[FEDERATED]:.3f}"]
+    if POOLED in whole:
+        said.append(f"pooled {whole[POOLED]:.3f}")
+    alone_ = {name: value for name, value in whole.items() if name in sites}
+    if not alone_:
+        return f"{said[0]}. No center was trained alone: run `ceus-sim compare` for the other rows."
+    best = max(alone_, key=lambda name: alone_[name])
+    said.append(f"centers alone {fmean(alone_.values()):.3f} on average and {alone_[best]:.3f} at best ({best})")
+    home = [name for name in alone_ if scores[name][name][1] >= small]
+    kept = [name for name in home if scores[FEDERATED][name][0] >= scores[name][name][0]]
+    return (
+        f"{', '.join(said)}. At home the federated model is at least as good as the center's own in {len(kept)} of "
+        f"{len(home)} centers with {small} or more lesions."
+    )
+
+
+def _kept(folder: Path, model: Model, run: FinishedRun, experiment: Matrix) -> Path:
+    made = load_bundle(model.place).fingerprint if model.plan is None else model.plan.digest()
+    parts = [experiment.net, experiment.own, run.bundle.fingerprint, model.name, made, Store(model.place).newest()]
+    digest = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
+    return folder / "rows" / f"{model.name.replace(' ', '-')}-{digest}.json"
+
+
+def _sum(found: Scores, places: Sequence[str]) -> tuple[int, int]:
+    chosen = [found[place] for place in places if place in found]
+    return sum(right for right, _ in chosen), sum(lesions for _, lesions in chosen)
+
+
+def _share(cell: tuple[int, int]) -> float | None:
+    return round(cell[0] / cell[1], 4) if cell[1] else None

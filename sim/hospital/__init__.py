@@ -1,0 +1,1 @@
+"""Hospitals on disk, as real ones would have them."""

@@ -1,0 +1,98 @@
+"""What a hospital keeps beside its videos: the table of lesions, the site's own file, and its policy."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ceus_models.study.taxonomy import BIOMARKERS, CLINICAL
+from sim.hospital.screens import MAKERS, layout_of
+from sim.patients.patients import Case
+from sim.phantom.draw import PhantomSettings, pane_of
+
+FLAGS = ("viral_hepatitis", "malignancy_history", "cirrhosis", "fatty_liver")
+
+
+def columns_of(case: Case) -> dict[str, str]:
+    """What a hospital's table says of a lesion apart from its files, by column."""
+    row = {
+        "lesion_id": case.lesion_id,
+        "patient_id": case.patient_id,
+        "exam_date": case.exam_date.isoformat(),
+        "fll_type": case.fll_type,
+        "manufacturer": case.manufacturer,
+        "pathology_confirmed": str(int(case.pathology_confirmed)),
+    }
+    for name in BIOMARKERS:
+        result = case.biomarkers.get(name)
+        row[name] = "" if result is None else str(result)
+    for variable in CLINICAL:
+        value = case.clinical.get(variable.name)
+        row[header_of(variable.name)] = _text(variable.name, value)
+    return row
+
+
+def _text(name: str, value: float | None) -> str:
+    if value is None:
+        return ""
+    if name == "sex":
+        return "male" if value else "female"
+    return str(int(value)) if name in FLAGS else f"{value:.4g}"
+
+
+def header_of(name: str) -> str:
+    """The table's header of a clinical variable, with its unit in parentheses where it has one."""
+    unit = next(variable.unit for variable in CLINICAL if variable.name == name)
+    return f"{name} ({unit})" if unit and name not in ("sex", *FLAGS) else name
+
+
+def write_table(path: Path, rows: Sequence[Mapping[str, str]]) -> None:
+    """`lesions.csv`, one row a lesion."""
+    front = ("lesion_id", "patient_id", "exam_date", "fll_type", "manufacturer", "clips", "clip_start_s")
+    middle = ("frame_rate_hz", "outline", "outline_frame", "outline_pane", *BIOMARKERS)
+    clinical = tuple(header_of(variable.name) for variable in CLINICAL)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, [*front, *middle, *clinical, "pathology_confirmed"])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def write_site(path: Path, center: int, cases: Sequence[Case], settings: PhantomSettings) -> None:
+    """`site.yaml` with a template for every screen that the hospital's machines show."""
+    makers = sorted({case.manufacturer for case in cases})
+    screens = [_template(name, only, settings) for name in makers for only in (False, True)]
+    document = {
+        "schema": 1,
+        "center": center,
+        "name": f"Hospital {center}",
+        "table": "lesions.csv",
+        "secret_file": "secret.key",
+        "work": ".ceus",
+        "max_skipped": 0.2,
+        "screens": screens,
+    }
+    path.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
+
+
+def write_policy(path: Path) -> None:
+    """`policy.yaml` of a hospital that takes part in any study, with bounds that are the form's own."""
+    path.write_text(yaml.safe_dump({"schema": 1, "studies": "any"}, sort_keys=False), encoding="utf-8")
+
+
+def _template(name: str, contrast_only: bool, settings: PhantomSettings) -> dict[str, Any]:
+    """One screen of site.yaml; clients know the gold map, all others keep the level in their brightest channel."""
+    maker = MAKERS[name]
+    layout = layout_of(maker, pane_of(settings, maker.machine), contrast_only)
+    return {
+        "manufacturer": name,
+        "rows": layout.rows,
+        "columns": layout.columns,
+        "contrast": list(layout.contrast),
+        "bmode": None if layout.bmode is None else list(layout.bmode),
+        "tint": "gold" if maker.tint == "gold" else "brightest",
+        "dynamic_range_db": maker.machine.dynamic_range_db,
+    }

@@ -1,0 +1,134 @@
+"""From a plan's `simulation` section to hospitals on disk, read the way their own clients would read them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import as_completed
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import cv2
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass as checked
+
+from ceus_models.runtime.child_processes import pool
+from ceus_models.runtime.errors import ExpectedError
+from ceus_models.study.processing import Processing
+from client.data.dataset.index import index
+from client.data.forms.site_config import load_site
+from sim.hospital.hospital import write_hospital
+from sim.patients.centers import split
+from sim.patients.patients import Case, draw_cases
+from sim.phantom.draw import PhantomSettings
+
+HOSPITALS = "hospitals"
+TRUTH = "truth"
+
+
+@checked(frozen=True, config=ConfigDict(extra="forbid"))
+class Simulation:
+    """lesions: per cohort, or the study's own · centers: who takes part · phantom: how much video a lesion has ·
+    seed: of the hospitals, None = the run's · without: centers whose hospitals exist and that are never connected.
+    """
+
+    lesions: Mapping[str, int] | Literal["paper"]
+    centers: tuple[int, ...] | Literal["all"] = "all"
+    phantom: PhantomSettings = field(default_factory=PhantomSettings)
+    seed: int | None = None
+    without: tuple[int, ...] = ()
+
+
+_SIMULATION = TypeAdapter(Simulation)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """One hospital on disk. read: lesions with a sample · skipped: lesions without, by reason."""
+
+    site: str
+    lesions: int
+    read: int
+    skipped: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Hospitals:
+    """All hospitals of a study: folders by site, and what was read there."""
+
+    folders: Mapping[str, Path]
+    prepared: Mapping[str, Prepared]
+
+    @property
+    def skipped(self) -> dict[str, int]:
+        """Lesions that could not be read, by reason."""
+        return dict(sum((Counter(site.skipped) for site in self.prepared.values()), Counter()))
+
+
+def simulation_of(section: Mapping[str, Any]) -> Simulation:
+    """The checked `simulation` section of a plan. Raises ExpectedError with all its faults."""
+    try:
+        return _SIMULATION.validate_python(section)
+    except ValidationError as error:
+        faults = "; ".join(f"simulation.{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise ExpectedError(f"the plan cannot be simulated: {faults}") from None
+
+
+def site_name(center: int) -> str:
+    """The name of a center's site, as folder and on the wire."""
+    return f"site-{center:02d}"
+
+
+def prepare(
+    simulation: Simulation,
+    processing: Processing,
+    seed: int,
+    out: Path,
+    workers: int,
+    tell: Callable[[Prepared, int], None],
+) -> Hospitals:
+    """Write and index every hospital below `out`, the largest first; what is there already is kept.
+
+    tell: called with each hospital when it is ready, and with the number of lesions of the study.
+    """
+    seed = seed if simulation.seed is None else simulation.seed
+    by_center = cases_of(simulation, seed)
+    lesions = sum(map(len, by_center.values()))
+    largest_first = sorted(by_center, key=lambda center: (-len(by_center[center]), center))
+    jobs = [_Job(out, by_center[center], simulation.phantom, processing, seed) for center in largest_first]
+    ready: dict[str, Prepared] = {}
+    with pool(workers) as processes:
+        for future in as_completed([processes.submit(job.run) for job in jobs]):
+            made = future.result()
+            ready[made.site] = made
+            tell(made, lesions)
+    names = sorted(ready)
+    return Hospitals({name: out / HOSPITALS / name for name in names}, {name: ready[name] for name in names})
+
+
+def cases_of(simulation: Simulation, seed: int) -> dict[int, list[Case]]:
+    """The lesions of every center that has some."""
+    centers = None if simulation.centers == "all" else simulation.centers
+    by_center: dict[int, list[Case]] = {}
+    for case in draw_cases(split(simulation.lesions, centers), seed):
+        by_center.setdefault(case.center, []).append(case)
+    return by_center
+
+
+@dataclass(frozen=True)
+class _Job:
+    out: Path
+    cases: Sequence[Case]
+    phantom: PhantomSettings
+    processing: Processing
+    seed: int
+
+    def run(self) -> Prepared:
+        cv2.setNumThreads(1)
+        center = self.cases[0].center
+        folder = self.out / HOSPITALS / site_name(center)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        write_hospital(folder, self.out / TRUTH, center, self.cases, self.phantom, self.seed)
+        report = index(load_site(folder), self.processing)
+        return Prepared(folder.name, len(self.cases), report.read, report.skipped)

@@ -1,0 +1,102 @@
+"""Hospitals that several runs share: written once, read once for each setting of the processing, never rewritten."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ceus_models.runtime.errors import ExpectedError
+from ceus_models.study.processing import Processing
+from client.data.dataset.index_file import read_index
+from client.data.forms.site_config import load_site
+from server.study.plan import Plan
+from sim.hospital.hospital import MARKER, digest_of
+from sim.hospital.prepare import HOSPITALS, Prepared, Simulation, cases_of, prepare, simulation_of, site_name
+
+VIEWS = Path("experiments") / "processing"
+
+
+@dataclass(frozen=True)
+class Shared:
+    """The hospitals of the run folder `run`, written with `seed`."""
+
+    run: Path
+    seed: int
+
+    def require(self, plan: Plan) -> None:
+        """Raises ExpectedError where `run` holds hospitals of another plan or seed: `prepare` would replace them."""
+        simulation = simulation_of(plan.simulation)
+        for folder in sites_of(self.run):
+            if _marked(folder) != expected(simulation, self.seed).get(folder.name):
+                raise ExpectedError(
+                    f"{folder} was written for another plan, seed or version; give the plan and the seed of the run in "
+                    f"{self.run}, or another --out"
+                )
+
+    def ready(self, plan: Plan, workers: int, tell: Callable[[Prepared, int], None]) -> None:
+        """Write the hospitals that are not there yet, and read those of them that were never read."""
+        self.require(plan)
+        missing = expected(simulation_of(plan.simulation), self.seed).keys() - {f.name for f in sites_of(self.run)}
+        if missing or not indexed_with(self.run):
+            prepare(simulation_of(plan.simulation), plan.processing, self.seed, self.run, workers, tell)
+
+    def lend(self, folder: Path, processing: Processing) -> None:
+        """Make `folder/hospitals` these hospitals, for a run with `processing`.
+
+        What was read of them is kept for every processing apart: the run's own beside the clips, any other in a view
+        of links to them. One run at a time may use a view.
+        """
+        digest = processing.digest()
+        place = self.run / HOSPITALS
+        if indexed_with(self.run) - {digest}:
+            place = self.run / VIEWS / digest[:12] / HOSPITALS
+            for site in sites_of(self.run):
+                _view(site, place / site.name)
+        folder.mkdir(parents=True, exist_ok=True)
+        link = folder / HOSPITALS
+        if link.is_symlink():
+            link.unlink()
+        link.symlink_to(place.resolve(), target_is_directory=True)
+
+
+def sites_of(run: Path) -> list[Path]:
+    """The hospitals' folders of a run, in order of their names."""
+    return sorted((run / HOSPITALS).glob("site-*"))
+
+
+def expected(simulation: Simulation, seed: int) -> dict[str, str]:
+    """The digest of every hospital by its site's name."""
+    return {
+        site_name(center): digest_of(center, cases, simulation.phantom, seed)
+        for center, cases in cases_of(simulation, seed).items()
+    }
+
+
+def indexed_with(run: Path) -> set[str]:
+    """Digests of the processing that a run's hospitals were read with."""
+    found = set()
+    for folder in sites_of(run):
+        try:
+            found.add(read_index(load_site(folder)).digest)
+        except ExpectedError:  # not read yet
+            continue
+    return found
+
+
+def _marked(folder: Path) -> str | None:
+    try:
+        return str(json.loads((folder / MARKER).read_text(encoding="utf-8"))["digest"])
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _view(site: Path, view: Path) -> None:
+    """A hospital's folder of links to another's files, with a work folder of its own."""
+    view.mkdir(parents=True, exist_ok=True)
+    own = load_site(site)
+    for path in sorted(site.iterdir()):
+        link = view / path.name
+        if path.resolve() not in (own.work, own.records) and not link.is_symlink():
+            link.symlink_to(path.resolve(), target_is_directory=path.is_dir())

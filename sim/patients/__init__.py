@@ -1,0 +1,1 @@
+"""The 52 centers and their patients, as numbers."""

@@ -1,0 +1,187 @@
+"""The 52-center split: how many lesions of which type each center gives to each cohort.
+
+Rules and counts only; nothing here is random from one study to the next. At the study's own size every cohort,
+type and biomarker count is the published one; below it, in proportion by largest remainder.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from statistics import NormalDist
+from typing import Literal
+
+import numpy as np
+
+from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.seeds import seed_of
+from ceus_models.study.subgroups import MANUFACTURERS
+from ceus_models.study.taxonomy import BIOMARKERS, COHORTS, LESION_TYPES
+from sim.patients.study_table import (
+    BIOMARKER_SHARES,
+    CENTERS,
+    LESIONS,
+    TABLE1,
+    TOTAL_DEVICES,
+    TOTAL_PATIENTS,
+)
+from sim.patients.table_margins import apportion
+
+Cell = tuple[int, str, str]
+"""(center, cohort, lesion type)"""
+
+# Lognormal spreads: 0.62 makes the largest of 36 centers about 15 times the smallest; 0.5 about 5 times in 13.
+# The paper gives the sums only. The mix of types differs between centers by a factor of about 1.4.
+_SIZE_SPREAD = {"1-36": 0.62, "37-49": 0.5}
+_MIX_SPREAD = 0.35
+# Shares of the Chinese market as a prior: the paper gives the number of makers and of devices only.
+_MAKER_SHARES = dict(zip(MANUFACTURERS, (19, 17, 14, 10, 19, 7, 6, 5, 3), strict=True))
+
+
+@dataclass(frozen=True)
+class Split:
+    """Counts of a simulated study.
+
+    cells: lesions per (center, cohort, type), zeros left out · patients: per cohort, as far as cells of several
+    lesions allow · results: per cohort, lesions with an immunohistochemical result ("any" and per biomarker) ·
+    margins: per cohort, the rows of Table 1.
+    """
+
+    scale: str
+    cells: Mapping[Cell, int]
+    patients: Mapping[str, int]
+    results: Mapping[str, Mapping[str, int]]
+    margins: Mapping[str, Mapping[str, Mapping[str, int]]]
+
+    @property
+    def centers(self) -> tuple[int, ...]:
+        """Centers that hold a lesion, ascending."""
+        return tuple(sorted({center for center, _, _ in self.cells}))
+
+    def lesions(self, cohort: str) -> int:
+        """Lesions of one cohort."""
+        return sum(count for (_, name, _), count in self.cells.items() if name == cohort)
+
+
+def centers_of(cohort: str) -> tuple[int, ...]:
+    """The centers that may hold lesions of a cohort (the rule of `ceus_models.study.cohorts.cohort_of`)."""
+    single = {"internal_test": (50,), "external_test_a": (51,), "external_test_b": (52,)}
+    if cohort in ("training_a", "validation"):
+        return tuple(range(1, 37))
+    if cohort == "training_b":
+        return tuple(range(37, 50))
+    return single.get(cohort, CENTERS)
+
+
+def split(lesions: Mapping[str, int] | Literal["paper"], centers: Sequence[int] | None = None) -> Split:
+    """The split of a study of the given size.
+
+    lesions: lesions per cohort (a cohort left out has none), or "paper" for the study's own 3,725.
+    centers: the centers that take part, all 52 by default; a smoke plan uses few.
+    Raises ExpectedError for an unknown cohort or center, a negative count, or a cohort without a center.
+    """
+    scale = "paper" if lesions == "paper" else "custom"
+    sizes = LESIONS if lesions == "paper" else lesions
+    taking_part = tuple(CENTERS if centers is None else sorted(set(centers)))
+    _check(sizes, taking_part)
+    sizes = {cohort: sizes.get(cohort, 0) for cohort in COHORTS}
+    margins = {
+        cohort: {row: apportion(sizes[cohort], bands) for row, bands in TABLE1[cohort].items()} for cohort in COHORTS
+    }
+    cells: dict[Cell, int] = {}
+    for cohort in COHORTS:
+        eligible = [center for center in centers_of(cohort) if center in taking_part]
+        cells |= _spread(cohort, margins[cohort]["fll_type"], eligible)
+    return Split(
+        scale=scale,
+        cells={cell: count for cell, count in sorted(cells.items()) if count},
+        patients=apportion(round(TOTAL_PATIENTS * sum(sizes.values()) / sum(LESIONS.values())), sizes),
+        results={cohort: _results(sizes[cohort], BIOMARKER_SHARES[cohort]) for cohort in COHORTS},
+        margins=margins,
+    )
+
+
+@cache
+def devices() -> Mapping[int, tuple[str, ...]]:
+    """The manufacturer of every ultrasound machine, per center: 226 machines of nine makers, as in the study."""
+    # Larger centers have more machines, but not in proportion.
+    counts = apportion(TOTAL_DEVICES - len(CENTERS), {c: math.sqrt(_size(c)) for c in CENTERS})
+    makers = [maker for maker, n in apportion(TOTAL_DEVICES, _MAKER_SHARES).items() for _ in range(n)]
+    drawn = iter(np.random.default_rng(seed_of("devices")).permutation(makers).tolist())
+    return {center: tuple(next(drawn) for _ in range(counts[center] + 1)) for center in CENTERS}
+
+
+def _check(sizes: Mapping[str, int], centers: Sequence[int]) -> None:
+    faults = [f"cohort {name!r} is not one of {', '.join(COHORTS)}" for name in sizes if name not in COHORTS]
+    faults += [f"center {center} is not one of 1-52" for center in centers if center not in CENTERS]
+    faults += [f"{name}: {count} lesions is not a count" for name, count in sizes.items() if count < 0]
+    faults += [
+        f"{name}: {count} lesions but none of its centers takes part; name one of {_span(centers_of(name))}"
+        for name, count in sizes.items()
+        if name in COHORTS and count > 0 and not set(centers) & set(centers_of(name))
+    ]
+    if not sum(sizes.values()):
+        faults.append("a study needs at least one lesion")
+    if faults:
+        raise ExpectedError("split: " + "; ".join(faults))
+
+
+def _span(centers: Sequence[int]) -> str:
+    return str(centers[0]) if len(centers) == 1 else f"{centers[0]}-{centers[-1]}"
+
+
+@cache
+def _size(center: int) -> float:
+    """Expected lesions of a center at the study's size, without its prospective year."""
+    for cohort in ("internal_test", "external_test_a", "external_test_b"):
+        if center in centers_of(cohort):
+            return float(LESIONS[cohort])
+    first, last = (1, 36) if center <= 36 else (37, 49)
+    group = f"{first}-{last}"
+    count = last - first + 1
+    # Lognormal quantiles, dealt to the centers in a fixed random order so that number and size are unrelated.
+    ranks = np.random.default_rng(seed_of("center sizes", group)).permutation(count)
+    quantiles = [NormalDist().inv_cdf((rank + 0.5) / count) for rank in ranks.tolist()]
+    weights = [math.exp(_SIZE_SPREAD[group] * quantile) for quantile in quantiles]
+    lesions = LESIONS["training_b"] if group == "37-49" else LESIONS["training_a"] + LESIONS["validation"]
+    return lesions * weights[center - first] / sum(weights)
+
+
+@cache
+def _mix(center: int) -> Mapping[str, float]:
+    """How much more than elsewhere a center sees of each type: hospitals specialise."""
+    tilt = np.random.default_rng(seed_of("center mix", center)).normal(0.0, _MIX_SPREAD, len(LESION_TYPES))
+    return dict(zip(LESION_TYPES, np.exp(tilt).tolist(), strict=True))
+
+
+def _spread(cohort: str, types: Mapping[str, int], centers: Sequence[int]) -> dict[Cell, int]:
+    cells: dict[Cell, int] = {}
+    for fll_type, count in types.items():
+        weights = {(center, cohort, fll_type): _size(center) * _mix(center)[fll_type] for center in centers}
+        cells |= apportion(count, weights)
+    if cohort != "validation" and sum(types.values()) >= len(centers):
+        for center in centers:
+            _give_one_if_empty(cells, center, cohort)
+    return cells
+
+
+def _give_one_if_empty(cells: dict[Cell, int], center: int, cohort: str) -> None:
+    """Move one lesion of the largest center's commonest type: no sum over centers changes."""
+    held: Counter[int] = Counter()
+    for (at, _, _), count in cells.items():
+        held[at] += count
+    if held[center]:
+        return
+    largest = max(held, key=lambda at: held[at])
+    donor = max((cell for cell in cells if cell[0] == largest), key=lambda cell: cells[cell])
+    cells[donor] -= 1
+    cells[(center, cohort, donor[2])] = 1
+
+
+def _results(lesions: int, shares: Mapping[str, float]) -> dict[str, int]:
+    tested = round(lesions * shares["any"])
+    per_marker = {name: min(tested, round(lesions * shares[name])) for name in BIOMARKERS}
+    return {"any": min(tested, sum(per_marker.values())), **per_marker}

@@ -1,0 +1,74 @@
+"""Laboratory values of one patient, given what the patient has."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ceus_models.runtime.seeds import seed_of
+from ceus_models.study.taxonomy import CLINICAL
+from sim.patients.persons import Person
+from sim.patients.priors import (
+    AFP_GRADE_LINK,
+    AFP_SIZE_LINK,
+    CEA_OF_COLORECTAL,
+    CIRRHOSIS_EFFECT,
+    LAB_MISSING,
+    LAB_PRIORS,
+    LABS,
+    NORMAL_LABS,
+    TYPES,
+)
+
+_BOUNDS = {variable.name: (variable.low, variable.high) for variable in CLINICAL}
+_DIGITS = {"AFP": 2, "CEA": 2, "CA19-9": 2, "CA125": 1, "ALT": 0, "AST": 0, "ALB": 1, "TP": 1, "PLT": 0, "WBC": 2}
+
+
+def draw_labs(person: Person, cirrhosis: bool, seed: int) -> dict[str, float | None]:
+    """Raw values in canonical units, in the order of LABS; None where the hospital did not order the test."""
+    missing = _missing(person, seed)
+    return {
+        name: None if absent else _value(person, name, z, cirrhosis)
+        for name, z, absent in zip(LABS, _normals(person), missing, strict=True)
+    }
+
+
+def _normals(person: Person) -> list[float]:
+    z = person.labs_z.copy()
+    if person.slot.fll_type == "HCC":
+        own = math.sqrt(1 - AFP_GRADE_LINK**2 - AFP_SIZE_LINK**2)
+        afp = LABS.index("AFP")
+        z[afp] = AFP_GRADE_LINK * person.grade_z + AFP_SIZE_LINK * person.size_z + own * z[afp]
+    return [float(value) for value in z]
+
+
+def _value(person: Person, name: str, z: float, cirrhosis: bool) -> float:
+    center, spread = LAB_PRIORS[name][person.slot.fll_type]
+    if name == "CEA" and person.subtype == "CRC":
+        center, spread = CEA_OF_COLORECTAL
+    log = name not in NORMAL_LABS
+    mean, sd = (math.log(center), math.log(spread)) if log else (center, spread)
+    if name in CIRRHOSIS_EFFECT:
+        mean, sd = _with_cirrhosis(person, name, (mean, sd), cirrhosis)
+    value = math.exp(mean + sd * z) if log else mean + sd * z
+    low, high = _BOUNDS[name]
+    return min(max(round(value, _DIGITS[name]), low), high)
+
+
+def _with_cirrhosis(person: Person, name: str, moments: tuple[float, float], cirrhosis: bool) -> tuple[float, float]:
+    """Mean and sd within the patients with (or without) cirrhosis, so that both together keep the moments."""
+    prior = TYPES[person.slot.fll_type]
+    share = prior.hepatitis * prior.cirrhosis[0] + (1 - prior.hepatitis) * prior.cirrhosis[1]
+    kind, effect = CIRRHOSIS_EFFECT[name]
+    shift = math.log(effect) if kind == "x" else effect
+    mean, sd = moments
+    within = max(sd**2 - shift**2 * share * (1 - share), (0.3 * sd) ** 2)
+    return mean + shift * (float(cirrhosis) - share), math.sqrt(within)
+
+
+def _missing(person: Person, seed: int) -> list[bool]:
+    # Hospitals differ in what they order: each center misses every test between half and twice as often.
+    rng = np.random.default_rng(seed_of(seed, "laboratory", person.slot.center))
+    habits = 2.0 ** rng.uniform(-1.0, 1.0, len(LABS))
+    return [bool(u < LAB_MISSING[name] * habit) for name, u, habit in zip(LABS, person.labs_u, habits, strict=True)]

@@ -1,0 +1,219 @@
+"""The patients of a simulated study: who they are, what their hospital measured, what pathology found.
+
+Every patient is drawn from a seed of its own; then the rows of the study's Table 1 are met cohort by cohort
+(`sim.patients.table_margins`); then what depends on them (cirrhosis, laboratory values) follows.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+
+from ceus_models.runtime.seeds import seed_of
+from ceus_models.study.taxonomy import BIOMARKERS, CLINICAL_NAMES, COHORTS
+from sim.patients.centers import Split, devices
+from sim.patients.immunohistochemistry import expressed, tested
+from sim.patients.labs import draw_labs
+from sim.patients.persons import Person, Slot, draw_person
+from sim.patients.priors import TYPES
+from sim.patients.study_table import AGE_YEARS, TUMOR_SIZE_CM
+from sim.patients.table_margins import Floats, Ints, chosen, in_bands
+
+MOST_LESIONS_OF_A_PATIENT = 3
+_NORMAL = NormalDist()
+
+
+@dataclass(frozen=True)
+class Case:
+    """One lesion with everything but its video.
+
+    lesion_id, patient_id: the hospital's own · subtype: primary of an HM, entity of an OT, else "" · grade:
+    latent dedifferentiation in [0, 1], which links markers, AFP and the look of the video · clinical: the 17
+    variables of the taxonomy in canonical units, None = not recorded · biomarkers: 0, 1 or None = no result ·
+    size_cm: the lesion's largest diameter.
+    """
+
+    center: int
+    cohort: str
+    lesion_id: str
+    patient_id: str
+    exam_date: datetime.date
+    fll_type: str
+    subtype: str
+    grade: float
+    clinical: Mapping[str, float | None]
+    biomarkers: Mapping[str, int | None]
+    pathology_confirmed: bool
+    manufacturer: str
+    size_cm: float
+
+
+@dataclass(frozen=True)
+class _Traits:
+    """What the margins decide, per patient (n) and, for sizes, per lesion (m) in the order of the patients."""
+
+    age: Ints
+    male: Sequence[bool]
+    hepatitis: Sequence[bool]
+    malignancy: Sequence[bool]
+    size_tenths: Sequence[tuple[int, ...]]
+
+
+def draw_cases(split: Split, seed: int) -> tuple[Case, ...]:
+    """The cases of a study, in the order of cohort, center and lesion.
+
+    Same split and seed, same cases; a patient's own numbers depend on (seed, center, lesion) alone, only the
+    choice of who meets a margin looks at the whole cohort.
+    """
+    slots = list(_slots(split, seed))
+    cases: list[Case] = []
+    for cohort in COHORTS:
+        persons = [draw_person(slot, seed) for slot in slots if slot.cohort == cohort]
+        if persons:
+            cases += _cohort_cases(persons, split, seed)
+    return tuple(cases)
+
+
+def _slots(split: Split, seed: int) -> Iterator[Slot]:
+    """Patients of the split: a further lesion of a patient lies in the same center, cohort and type."""
+    numbers: dict[int, int] = {}
+    rows: dict[str, list[tuple[int, str, int, int]]] = {cohort: [] for cohort in COHORTS}
+    for (center, cohort, fll_type), count in split.cells.items():
+        start = numbers.get(center, 0) + 1
+        numbers[center] = start + count - 1
+        rows[cohort] += [(center, fll_type, start, start + k) for k in range(count)]
+    for cohort, lesions in rows.items():
+        joined = _joined(lesions, len(lesions) - split.patients[cohort], seed)
+        for first, members in _runs(lesions, joined):
+            yield Slot(first[0], cohort, first[1], members)
+
+
+def _joined(lesions: Sequence[tuple[int, str, int, int]], count: int, seed: int) -> set[tuple[int, int]]:
+    """The `count` lesions (center, number) that belong to the patient of the lesion before them."""
+    candidates = [(center, number, kind) for center, kind, first, number in lesions if number > first]
+    score = {
+        (center, number): seed_of(seed, "further lesion", center, number) / 2**63 / TYPES[kind].several
+        for center, number, kind in candidates
+    }
+    joined: set[tuple[int, int]] = set()
+    for center, number in sorted(score, key=lambda key: score[key]):
+        if len(joined) >= count:
+            break
+        if _run_length(joined, center, number) <= MOST_LESIONS_OF_A_PATIENT:
+            joined.add((center, number))
+    return joined
+
+
+def _run_length(joined: set[tuple[int, int]], center: int, number: int) -> int:
+    """Lesions of the patient that would come about if this lesion joined the one before it."""
+    before, after = number - 1, number + 1
+    while (center, before) in joined:
+        before -= 1
+    while (center, after) in joined:
+        after += 1
+    return after - before
+
+
+def _runs(
+    lesions: Sequence[tuple[int, str, int, int]], joined: set[tuple[int, int]]
+) -> Iterator[tuple[tuple[int, str], tuple[int, ...]]]:
+    members: list[int] = []
+    owner: tuple[int, str] | None = None
+    for center, kind, _, number in lesions:
+        if owner and (center, number) not in joined:
+            yield owner, tuple(members)
+            members = []
+        owner = (center, kind)
+        members.append(number)
+    if owner:
+        yield owner, tuple(members)
+
+
+def _cohort_cases(persons: Sequence[Person], split: Split, seed: int) -> list[Case]:
+    cohort = persons[0].slot.cohort
+    traits = _traits(persons, split.margins[cohort])
+    lesions = [(person, number) for person in persons for number in person.slot.lesions]
+    found = iter(tested(lesions, split.results[cohort], seed))
+    cases: list[Case] = []
+    for i, person in enumerate(persons):
+        known = _clinical(person, traits, i, seed)
+        markers = expressed(person)
+        for number, tenths in zip(person.slot.lesions, traits.size_tenths[i], strict=True):
+            seen = _seen(markers, next(found))
+            cases.append(_case(person, number, {**known, "tumor_size": tenths / 10}, seen))
+    return cases
+
+
+def _traits(persons: Sequence[Person], margins: Mapping[str, Mapping[str, int]]) -> _Traits:
+    lesions: Ints = np.asarray([len(person.slot.lesions) for person in persons], dtype=np.int64)
+
+    def who(trait: str, quota: int) -> Sequence[bool]:
+        uniforms: Floats = np.asarray([person.uniform[trait] for person in persons])
+        chances: Floats = np.asarray([person.chance(trait) for person in persons])
+        flags: list[bool] = chosen(uniforms, chances, lesions, quota).tolist()
+        return flags
+
+    ages = np.asarray([person.age_raw for person in persons])
+    sizes = np.asarray([size for person in persons for size in _raw_sizes(person)])
+    one = np.ones(len(sizes), dtype=np.int64)
+    tenths = in_bands(sizes, one, list(margins["tumor_size_cm"].values()), TUMOR_SIZE_CM).tolist()
+    ends = np.cumsum(lesions).tolist()
+    return _Traits(
+        age=in_bands(ages, lesions, list(margins["age_years"].values()), AGE_YEARS),
+        male=who("male", margins["sex"]["male"]),
+        hepatitis=who("hepatitis", margins["viral_hepatitis_history"]["yes"]),
+        malignancy=who("malignancy", margins["malignancy_history"]["yes"]),
+        size_tenths=[tuple(tenths[end - n : end]) for end, n in zip(ends, lesions.tolist(), strict=True)],
+    )
+
+
+def _raw_sizes(person: Person) -> list[float]:
+    """Diameters by the prior of the type, in tenths of a centimetre."""
+    median, spread = TYPES[person.slot.fll_type].size
+    return [10 * median * spread**z for z in person.sizes_z]
+
+
+def _clinical(person: Person, traits: _Traits, i: int, seed: int) -> dict[str, float | None]:
+    prior = TYPES[person.slot.fll_type]
+    with_hepatitis, without = prior.cirrhosis
+    cirrhosis = person.uniform["cirrhosis"] < (with_hepatitis if traits.hepatitis[i] else without)
+    return {
+        "age": float(traits.age[i]),
+        "sex": float(traits.male[i]),
+        "viral_hepatitis": float(traits.hepatitis[i]),
+        "malignancy_history": float(traits.malignancy[i]),
+        "cirrhosis": float(cirrhosis),
+        "fatty_liver": float(person.uniform["fatty_liver"] < prior.fatty_liver),
+        **draw_labs(person, cirrhosis, seed),
+    }
+
+
+def _seen(markers: Mapping[str, int], found: Sequence[bool]) -> dict[str, int | None]:
+    return {name: markers[name] if seen else None for name, seen in zip(BIOMARKERS, found, strict=True)}
+
+
+def _case(
+    person: Person, number: int, clinical: Mapping[str, float | None], biomarkers: Mapping[str, int | None]
+) -> Case:
+    slot = person.slot
+    machines = devices()[slot.center]
+    has_result = any(value is not None for value in biomarkers.values())
+    return Case(
+        center=slot.center,
+        cohort=slot.cohort,
+        lesion_id=f"L{slot.center:02d}{number:04d}",
+        patient_id=person.patient_id,
+        exam_date=person.exam_date,
+        fll_type=slot.fll_type,
+        subtype=person.subtype,
+        grade=_NORMAL.cdf(person.grade_z),
+        clinical={name: clinical[name] for name in CLINICAL_NAMES},
+        biomarkers=biomarkers,
+        pathology_confirmed=has_result or person.uniform["confirmed"] < TYPES[slot.fll_type].confirmed,
+        manufacturer=machines[int(person.uniform["device"] * len(machines))],
+        size_cm=float(clinical["tumor_size"] or 0.0),
+    )

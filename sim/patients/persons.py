@@ -1,0 +1,136 @@
+"""One patient's own random numbers, drawn from a seed of their own before any count of the study is looked at."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import numpy.typing as npt
+
+from ceus_models.runtime.seeds import seed_of
+from ceus_models.study.cohorts import FIRST_DAY, LAST_DAY, PROSPECTIVE_FROM, cohort_of
+from ceus_models.study.taxonomy import BIOMARKERS
+from sim.patients.priors import LAB_CORRELATIONS, LABS, SUBTYPES, TYPES
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Slot:
+    """The place of a patient in the split: `index` counts a center's lesions, `lesions` are this patient's."""
+
+    center: int
+    cohort: str
+    fll_type: str
+    lesions: tuple[int, ...]
+
+    @property
+    def index(self) -> int:
+        """The number of the patient's first lesion: unique within the center."""
+        return self.lesions[0]
+
+
+@dataclass(frozen=True)
+class Person:
+    """A patient before the margins are met.
+
+    uniform: numbers in (0, 1) by purpose · grade_z, size_z: standard normal · sizes_z (lesions): standard normal,
+    correlated within the patient · age_raw: years · labs_z, labs_u (10) in the order of LABS · markers_z (4).
+    """
+
+    slot: Slot
+    patient_id: str
+    exam_date: datetime.date
+    subtype: str
+    uniform: Mapping[str, float]
+    grade_z: float
+    size_z: float
+    sizes_z: tuple[float, ...]
+    age_raw: float
+    labs_z: Floats
+    labs_u: Floats
+    markers_z: Floats
+
+    def chance(self, trait: str) -> float:
+        """Prior chance of a binary trait: "male", "hepatitis" or "malignancy"."""
+        prior = TYPES[self.slot.fll_type]
+        subtype = SUBTYPES.get(self.slot.fll_type, {}).get(self.subtype)
+        if trait == "male" and subtype and subtype.male is not None:
+            return subtype.male
+        return {"male": prior.male, "hepatitis": prior.hepatitis, "malignancy": prior.malignancy}[trait]
+
+
+_PURPOSES = ("male", "hepatitis", "malignancy", "cirrhosis", "fatty_liver", "confirmed", "device")
+_SIZE_LINK = 0.6
+"""Correlation of the sizes of two lesions of one patient is the square of this."""
+
+
+def draw_person(slot: Slot, seed: int) -> Person:
+    """All random numbers of a patient, from (seed, center, first lesion) alone."""
+    rng = np.random.default_rng(seed_of(seed, "patients", slot.center, slot.index))
+    uniform = dict(zip(_PURPOSES, np.clip(rng.random(len(_PURPOSES)), 1e-9, 1 - 1e-9).tolist(), strict=True))
+    subtype = _subtype(slot.fll_type, float(rng.random()))
+    grade_z, size_z, age_z = rng.standard_normal(3).tolist()
+    own = rng.standard_normal(len(slot.lesions))
+    mean, sd = _age_prior(slot.fll_type, subtype)
+    exam_date = _exam_date(slot.cohort, float(rng.random()))
+    return Person(
+        slot=slot,
+        exam_date=exam_date,
+        subtype=subtype,
+        uniform=uniform,
+        grade_z=grade_z,
+        size_z=size_z,
+        sizes_z=tuple((_SIZE_LINK * size_z + np.sqrt(1 - _SIZE_LINK**2) * own).tolist()),
+        age_raw=mean + sd * age_z,
+        labs_z=_lab_factor() @ rng.standard_normal(len(LABS)),
+        labs_u=rng.random(len(LABS)),
+        markers_z=rng.standard_normal(len(BIOMARKERS)),
+        patient_id=_patient_id(slot, exam_date, rng),
+    )
+
+
+def _subtype(fll_type: str, u: float) -> str:
+    table = SUBTYPES.get(fll_type)
+    if not table:
+        return ""
+    reached = np.cumsum([entry.share for entry in table.values()])
+    return list(table)[int(np.searchsorted(reached, u * reached[-1], side="right"))]
+
+
+def _age_prior(fll_type: str, subtype: str) -> tuple[float, float]:
+    entry = SUBTYPES.get(fll_type, {}).get(subtype)
+    return (entry and entry.age) or TYPES[fll_type].age
+
+
+def _exam_date(cohort: str, u: float) -> datetime.date:
+    prospective = cohort == "external_test_c"
+    first = PROSPECTIVE_FROM if prospective else FIRST_DAY
+    days = ((LAST_DAY if prospective else PROSPECTIVE_FROM - datetime.timedelta(days=1)) - first).days + 1
+    return first + datetime.timedelta(days=int(u * days))
+
+
+def _patient_id(slot: Slot, exam_date: datetime.date, rng: np.random.Generator) -> str:
+    """A hospital's own number, redrawn until the hash rule puts its patient into the wanted cohort.
+
+    This is how exact counts and a rule that knows nothing of counts live together. Leading zeros as in many
+    hospitals: whoever reads the id as a number changes the patient.
+    """
+    for _ in range(2000):
+        candidate = f"00{slot.center:02d}{slot.index:04d}{int(rng.integers(10000)):04d}"
+        if cohort_of(slot.center, exam_date, candidate) == slot.cohort:
+            return candidate
+    raise ValueError(f"center {slot.center} can have no patient in {slot.cohort} on {exam_date}")
+
+
+@cache
+def _lab_factor() -> Floats:
+    """Cholesky factor (10, 10) of LAB_CORRELATIONS."""
+    correlation = np.eye(len(LABS))
+    for (one, other), rho in LAB_CORRELATIONS.items():
+        i, j = LABS.index(one), LABS.index(other)
+        correlation[i, j] = correlation[j, i] = rho
+    return np.asarray(np.linalg.cholesky(correlation), dtype=np.float64)

@@ -1,0 +1,1 @@
+"""A lesion as a video with its truth."""

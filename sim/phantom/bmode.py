@@ -1,0 +1,71 @@
+"""B-mode: how echogenic the liver, the lesion and the vessels are, in dB relative to the liver."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from sim.phantom.distributions import Normal, draw
+from sim.phantom.random_fields import F32, distance_to_path, smooth_field, soft_step
+from sim.phantom.shapes import Grid, Plane
+
+LESION_DB: Mapping[str, Normal] = {
+    "HCC": Normal(-2.5, 3.5, -9, 6),
+    "HM": Normal(-2.0, 4.5, -10, 8),
+    "ICC": Normal(-2.0, 4.0, -9, 7),
+    "HH": Normal(4.5, 3.5, -6, 11),
+    "HA": Normal(-5.5, 4.0, -14, 4),
+    "FNH": Normal(-1.5, 2.0, -6, 3),
+    "HCA": Normal(-0.5, 3.0, -6, 6),
+    "LYM": Normal(-8.0, 2.0, -12, -3),
+    "SAR": Normal(0.0, 5.0, -9, 9),
+    "NEN": Normal(1.0, 4.0, -7, 8),
+}
+UNEVEN_DB: Mapping[str, float] = {"HA": 3.5, "SAR": 4.5, "ICC": 2.2, "HCC": 2.2, "HM": 1.8}
+HALO = {"HM": 0.4, "HCC": 0.25}  # share with a hypoechoic halo
+
+
+@dataclass(frozen=True)
+class Echo:
+    """One lesion's B-mode look. dB relative to the liver; the far-field loss is dB over the whole depth."""
+
+    lesion_db: float
+    uneven_db: float
+    halo: bool
+    coarse_db: float  # unevenness of the liver itself, larger in cirrhosis
+    far_loss_db: float  # larger in steatosis
+
+
+def draw_echo(tissue: str, cirrhosis: bool, fatty_liver: bool, rng: np.random.Generator) -> Echo:
+    """`tissue` is a row of `LESION_DB`. A fatty liver is brighter, so that its lesions look darker."""
+    relative = draw(LESION_DB[tissue], rng) - (2.0 if fatty_liver else 0.0)
+    return Echo(
+        lesion_db=relative,
+        uneven_db=UNEVEN_DB.get(tissue, 1.0) * float(rng.uniform(0.7, 1.3)),
+        halo=bool(rng.random() < HALO.get(tissue, 0.05)),
+        coarse_db=float(rng.uniform(1.6, 2.6) if cirrhosis else rng.uniform(0.6, 1.3)),
+        far_loss_db=float(rng.uniform(5, 10) if fatty_liver else rng.uniform(1, 4)),
+    )
+
+
+def reflectivity(echo: Echo, plane: Plane, tissue: Grid, rng: np.random.Generator) -> F32:
+    """Power (h w) of the tissue's echoes; the mean of the liver is about 1."""
+    db = echo.coarse_db * smooth_field(tissue.shape, max(0.05 * plane.height, 2.0), rng)
+    uneven = echo.uneven_db * smooth_field(tissue.shape, max(0.35 * plane.outline.radius_px, 2.0), rng)
+    db = db * (1 - tissue.inside) + tissue.inside * (np.float32(echo.lesion_db) + uneven)
+    if echo.halo:
+        db -= 5 * soft_step(2.5 - np.abs(tissue.inside_mm), 2.5)
+    for vessel, radius_mm, wall_db in ((plane.portal, 3.5, 5.0), (plane.hepatic, 3.0, 0.0)):
+        away = distance_to_path(tissue.y, tissue.x, vessel) * plane.mm_per_px
+        outside = 1 - tissue.inside
+        db = db - 15 * soft_step(radius_mm - away, 1.5) * outside
+        db = db + wall_db * soft_step(1.2 - np.abs(away - radius_mm - 1), 1.2) * outside
+    # the diaphragm, a bright curve along the far end
+    line: F32 = np.float32(0.93 * plane.height) - (tissue.x - np.float32(0.5 * plane.width)) ** 2 * np.float32(
+        0.25 / plane.width
+    )
+    db = db + 12 * soft_step(1.6 - np.abs(tissue.y - line) * plane.mm_per_px, 1.6) * (1 - tissue.inside)
+    power: F32 = np.power(np.float32(10), db / np.float32(10)).astype(np.float32)
+    return power

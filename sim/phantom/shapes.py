@@ -1,0 +1,145 @@
+"""The picture plane in millimetres: field of view, the lesion's outline, and the large vessels."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from sim.phantom.random_fields import F32
+
+IRREGULARITY = {"HCC": 0.06, "ICC": 0.11, "HM": 0.07, "HH": 0.06, "HA": 0.10, "OT": 0.06}
+LARGEST_SHARE = 0.62  # of the pane that a lesion may fill; the sonographer turns the depth up until it fits
+
+
+@dataclass(frozen=True)
+class Outline:
+    """A star-shaped lesion: centre and mean radius in pane px, relative waves of the radius."""
+
+    x: float
+    y: float
+    radius_px: float
+    amplitudes: tuple[float, ...]  # of the angular waves 2, 3, 4, ...
+    phases: tuple[float, ...]
+
+    def radius(self, angle: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+        """Radius in px at `angle` (rad, 0 = right, clockwise on the screen)."""
+        waves = sum(
+            a * np.cos((k + 2) * angle + p) for k, (a, p) in enumerate(zip(self.amplitudes, self.phases, strict=True))
+        )
+        return np.asarray(self.radius_px * (1 + waves))
+
+    def points(self, count: int = 48) -> npt.NDArray[np.float64]:
+        """The outline (n, 2) as (x, y) in pane px."""
+        angle = np.linspace(0, 2 * np.pi, count, endpoint=False)
+        radius = self.radius(angle)
+        return np.stack([self.x + radius * np.cos(angle), self.y + radius * np.sin(angle)], axis=1)
+
+
+@dataclass(frozen=True)
+class Plane:
+    """Pane size in px, scale, the curved array's geometry (mm, rad), the lesion and the vessels (px, (y, x))."""
+
+    height: int
+    width: int
+    mm_per_px: float
+    probe_radius_mm: float
+    half_angle: float
+    outline: Outline
+    portal: npt.NDArray[np.float64]
+    hepatic: npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Tissue coordinates around the lesion on a padded pane, all (h w): depth inside the lesion and polar place."""
+
+    y: F32
+    x: F32
+    rho: F32  # 0 in the centre, 1 on the outline
+    angle: F32
+    inside_mm: F32  # depth below the outline, negative outside
+    inside: F32  # soft membership, 0..1
+    mm_per_px: float
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(h, w) of the padded grid."""
+        return (int(self.rho.shape[0]), int(self.rho.shape[1]))
+
+
+def draw_outline(pane: tuple[int, int], radius_px: float, irregularity: float, rng: np.random.Generator) -> Outline:
+    """A lesion that lies inside the field of view, the more irregular the more `irregularity`."""
+    height, width = pane
+    low, high = 0.24 * height + 0.8 * radius_px, 0.90 * height - radius_px
+    half = max(0.5 * width - 1.15 * radius_px - 0.08 * width, 0.0)
+    amplitudes = irregularity * rng.standard_normal(5) / np.sqrt(np.arange(1, 6))
+    return Outline(
+        x=width / 2 + 0.7 * half * float(rng.uniform(-1, 1)),
+        y=float(rng.uniform(low, high)) if low < high else (low + high) / 2,
+        radius_px=radius_px,
+        amplitudes=tuple(float(a) for a in np.clip(amplitudes, -0.2, 0.2)),
+        phases=tuple(float(p) for p in rng.uniform(0, 2 * np.pi, 5)),
+    )
+
+
+def _vessel(pane: tuple[int, int], rng: np.random.Generator) -> npt.NDArray[np.float64]:
+    height, width = pane
+    start = np.array([rng.uniform(0.3, 0.95) * height, rng.choice([-0.1, 1.1]) * width])
+    end = np.array([rng.uniform(0.2, 0.9) * height, rng.uniform(0.2, 0.8) * width])
+    middle = (start + end) / 2 + rng.uniform(-0.12, 0.12, 2) * np.array([height, width])
+    return np.stack([start, middle, end])
+
+
+def draw_plane(
+    pane: tuple[int, int], depth_cm: float, fll_type: str, size_cm: float, rng: np.random.Generator
+) -> Plane:
+    """The view of a lesion of `size_cm` at a depth setting around `depth_cm`, deeper where it would not fit."""
+    height, width = pane
+    shown_cm = min(size_cm, 16.0)
+    depth = max(depth_cm * float(np.clip(rng.normal(1, 0.08), 0.8, 1.2)), shown_cm / LARGEST_SHARE)
+    mm_per_px = depth * 10 / height
+    radius = max(shown_cm * 5 / mm_per_px, 1.5)
+    return Plane(
+        height=height,
+        width=width,
+        mm_per_px=mm_per_px,
+        probe_radius_mm=float(rng.uniform(45, 60)),
+        half_angle=math.radians(rng.uniform(31, 37)),
+        outline=draw_outline(pane, radius, IRREGULARITY[fll_type], rng),
+        portal=_vessel(pane, rng),
+        hepatic=_vessel(pane, rng),
+    )
+
+
+def grid(plane: Plane, padding: int, shrink: float = 1.0) -> Grid:
+    """Tissue coordinates with `padding` px around the pane; `shrink` < 1 is a slice beside the lesion's middle."""
+    y = (np.arange(plane.height + 2 * padding, dtype=np.float32) - padding)[:, None]
+    x = (np.arange(plane.width + 2 * padding, dtype=np.float32) - padding)[None, :]
+    dy, dx = y - np.float32(plane.outline.y), x - np.float32(plane.outline.x)
+    angle = np.arctan2(dy, dx).astype(np.float32)
+    edge = (plane.outline.radius(angle) * shrink).astype(np.float32)
+    rho = np.hypot(dy, dx) / np.maximum(edge, np.float32(1e-3))
+    inside_px = (1 - rho) * edge
+    return Grid(
+        y=y,
+        x=x,
+        rho=rho.astype(np.float32),
+        angle=angle,
+        inside_mm=(inside_px * plane.mm_per_px).astype(np.float32),
+        inside=np.clip(inside_px / np.float32(1.5) + np.float32(0.5), 0, 1).astype(np.float32),
+        mm_per_px=plane.mm_per_px,
+    )
+
+
+def field_of_view(plane: Plane) -> npt.NDArray[np.bool_]:
+    """The fan of the curved array (h w); outside it the screen is black."""
+    y = np.arange(plane.height)[:, None] * plane.mm_per_px
+    x = (np.arange(plane.width)[None, :] - (plane.width - 1) / 2) * plane.mm_per_px
+    apex = plane.probe_radius_mm * math.cos(plane.half_angle)
+    radius, angle = np.hypot(y + apex, x), np.arctan2(x, y + apex)
+    depth = plane.height * plane.mm_per_px
+    near, far = radius >= plane.probe_radius_mm, radius <= plane.probe_radius_mm + depth
+    return np.asarray(near & far & (np.abs(angle) <= plane.half_angle))

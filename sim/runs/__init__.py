@@ -1,0 +1,1 @@
+"""Runs of a plan on phantom hospitals, and their baselines."""

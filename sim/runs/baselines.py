@@ -1,0 +1,120 @@
+"""The baselines of a federated run: the same plan with all lesions in one place, and with each center's own only."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import as_completed
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ceus_models.study.taxonomy import FUSION_NETS, TEST_COHORTS
+from ceus_models.runtime.atomic_files import PUBLIC, write_whole
+from server.rounds.checkpoints import Store
+from server.rounds.coordinator import run
+from server.study.plan import AnyStage, Plan, load_plan
+from server.results.results import results
+from server.study.stages import Evaluate, Statistics
+from server.study.strategies import FedAvg
+from server.study.train_stage import Train
+from sim.engine.memory_link import InlineLink
+from sim.runs.run import COMPARISON, Settings, Watcher, publish, run_study
+from ceus_models.runtime.child_processes import pool
+from sim.hospital.prepare import HOSPITALS
+from sim.engine.sites import PooledOpener
+
+POOLED = "pooled"
+BASELINES = "compare"
+"""The folder of the baselines within a run's, each with its checkpoints."""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One baseline: a single site that learns from some hospitals and is tested on all. Picklable."""
+
+    name: str
+    plan: Plan
+    opener: PooledOpener
+    out: Path
+    seed: int
+
+    def train(self) -> dict[str, Any]:
+        """Walk the plan in this process, or go on with it; the scores per cohort."""
+        torch.set_num_threads(1)
+        progress = run(self.plan, InlineLink([self.name], self.opener), Store(self.out), self.seed)
+        return scores(results(progress, self.plan))
+
+
+def compare(settings: Settings, watcher: Watcher, tell: Callable[[str, int, int], None]) -> dict[str, Any]:
+    """Train the federated study and its baselines, each at the plan's own number of rounds and local epochs.
+
+    tell: called with each finished baseline, how many are finished, and how many there are.
+    Returns the results of the federated run with `comparison`.
+    """
+    federated = run_study(settings, watcher)
+    arms = list(arms_of(load_plan(settings.plan), settings))
+    found: dict[str, Any] = {}
+    with pool(settings.workers) as processes:
+        futures = {processes.submit(arm.train): arm.name for arm in arms}
+        for future in as_completed(futures):
+            found[futures[future]] = future.result()
+            tell(futures[future], len(found), len(arms))
+    comparison = {"federated": scores(federated), POOLED: found.pop(POOLED), "alone": dict(sorted(found.items()))}
+    write_whole(settings.out / COMPARISON, json.dumps(comparison, indent=1, allow_nan=False).encode(), PUBLIC)
+    return publish(federated, settings.out)
+
+
+def arms_of(plan: Plan, settings: Settings) -> Iterator[Arm]:
+    """Pooled first, since it takes longest; then every hospital that has lesions to train sub-models on."""
+    folders = {folder.name: folder for folder in sorted((settings.out / HOSPITALS).glob("site-*"))}
+    for name in (POOLED, *folders):
+        learns_from = frozenset(folders if name == POOLED else {name})
+        place = settings.out / BASELINES / name
+        opener = PooledOpener(folders, plan.processing, learns_from, place / "memory")
+        if name == POOLED or _can_train(opener, plan):
+            yield Arm(name, plain(plan if name == POOLED else alone(plan)), opener, place, settings.seed)
+
+
+def plain(plan: Plan) -> Plan:
+    """The plan for one place, with as many passes over each lesion: a site that is always asked needs fewer rounds.
+
+    Pulls and momenta of a strategy make up for averaging, of which there is none here.
+    """
+    return replace(plan, stages=tuple(_plain(stage) if isinstance(stage, Train) else stage for stage in plan.stages))
+
+
+def _plain(stage: Train) -> Train:
+    rounds = max(1, round(stage.rounds * stage.share))
+    every = stage.validate and replace(stage.validate, every=max(1, round(stage.validate.every * stage.share)))
+    return replace(stage, strategy=FedAvg(), share=1.0, rounds=rounds, validate=every)
+
+
+def alone(plan: Plan) -> Plan:
+    """The plan for a center by itself: its fusion nets have only the lesions that its sub-models were trained on."""
+    own = next(stage.cohorts for stage in plan.stages if isinstance(stage, Train))
+    stages: list[AnyStage] = []
+    for stage in plan.stages:
+        if isinstance(stage, Statistics):
+            stages.append(replace(stage, fusion_cohorts=own))
+        elif isinstance(stage, Train) and set(stage.nets) & {"fusion", *FUSION_NETS}:
+            stages.append(replace(stage, cohorts=own))
+        elif not isinstance(stage, Evaluate) or set(stage.cohorts) & set(TEST_COHORTS):
+            stages.append(stage)
+    return replace(plan, stages=tuple(stages))
+
+
+def scores(found: dict[str, Any]) -> dict[str, Any]:
+    """Per test cohort the accuracy of the full model, as the report compares it."""
+    return {
+        cohort: {"accuracy": entry["models"]["DCB"]["accuracy"]}
+        for cohort, entry in found["cohorts"].items()
+        if cohort in TEST_COHORTS and "DCB" in entry["models"]
+    }
+
+
+def _can_train(opener: PooledOpener, plan: Plan) -> bool:
+    own = next(stage.cohorts for stage in plan.stages if isinstance(stage, Train))
+    return any(sample.cohort in own for sample in opener("any").samples)

@@ -1,0 +1,76 @@
+"""How long each stage of a run took and how much memory the whole family of processes held at most."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from pathlib import Path
+from types import TracebackType
+
+import psutil
+
+from ceus_models.runtime.atomic_files import PUBLIC, write_whole
+
+
+class Meter:
+    """Samples the memory of this process and its children while open; `stage` begins a new entry."""
+
+    def __init__(self, kept: Path, interval_s: float = 0.5) -> None:
+        """kept: a file with the peaks so far, for a run that goes on · interval_s: seconds between two looks."""
+        self._kept = kept
+        self._interval_s = interval_s
+        self._lock = threading.Lock()
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._name: str | None = None
+        self._since = 0.0
+        peaks = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
+        self.stages = {name: {"seconds": 0.0, "peak_memory_mb": peak} for name, peak in peaks.items()}
+
+    def __enter__(self) -> Meter:
+        """Begin to watch."""
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End the last stage and stop watching."""
+        self.stage(None)
+        self._done.set()
+        self._thread.join()
+
+    def stage(self, name: str | None) -> None:
+        """End the stage that runs and begin `name`; a name that comes again adds to its entry."""
+        now = time.monotonic()
+        with self._lock:
+            if self._name is not None:
+                entry = self._entry(self._name)
+                entry["seconds"] = round(entry["seconds"] + now - self._since, 2)
+                peaks = {key: found["peak_memory_mb"] for key, found in self.stages.items()}
+                write_whole(self._kept, json.dumps(peaks).encode(), PUBLIC)
+            self._name, self._since = name, now
+
+    def _entry(self, name: str) -> dict[str, float]:
+        return self.stages.setdefault(name, {"seconds": 0.0, "peak_memory_mb": 0.0})
+
+    def _watch(self) -> None:
+        while not self._done.wait(self._interval_s):
+            held = held_mb()
+            with self._lock:
+                if self._name is not None:
+                    entry = self._entry(self._name)
+                    entry["peak_memory_mb"] = max(entry["peak_memory_mb"], round(held))
+
+
+def held_mb() -> float:
+    """Memory of this process and its children; what they share is counted once (proportional set size)."""
+    total = 0.0
+    me = psutil.Process()
+    for process in (me, *me.children(recursive=True)):
+        try:
+            total += process.memory_full_info().pss
+        except (psutil.Error, AttributeError):  # it has just ended, or the platform tells no PSS
+            continue
+    return total / 2**20

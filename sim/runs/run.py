@@ -1,0 +1,138 @@
+"""One run of a plan on phantom hospitals: build them, walk the plan, publish what was found."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from ceus_models.bundle.model_bundle import save_bundle
+from ceus_models.runtime.errors import ExpectedError
+from server.rounds.checkpoints import Store
+from server.rounds.coordinator import Event, Listener, Started, run
+from server.study.plan import Plan, load_plan
+from server.study.progress import Progress
+from server.report.publish import BUNDLE, RESULTS, bundle_of, publish_report
+from server.results.results import results
+from server.rounds.round_log import Rounds
+from sim.engine.memory_link import MemoryLink
+from sim.runs.meter import Meter
+from sim.hospital.prepare import Hospitals, Prepared, prepare, simulation_of, site_name
+from sim.engine.presence import Without
+from sim.engine.flower_link import run_processes
+from sim.engine.sites import HospitalOpener
+
+LinkName = Literal["memory", "processes"]
+COMPARISON = "comparison.json"
+PEAKS = "memory.json"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a run is given on the command line."""
+
+    plan: Path
+    out: Path
+    seed: int
+    workers: int
+    link: LinkName = "memory"
+
+
+@dataclass(frozen=True)
+class Watcher:
+    """Who is told how it goes. hospital: each hospital that is ready, and lesions in all · event: the coordinator's."""
+
+    hospital: Callable[[Prepared, int], None]
+    event: Listener
+
+
+def run_study(settings: Settings, watcher: Watcher) -> dict[str, Any]:
+    """Build the hospitals, walk the plan, write results, bundle and report; goes on where it was interrupted.
+
+    Returns what `results.json` holds. Raises ExpectedError for a plan or a folder that does not fit.
+    """
+    plan = load_plan(settings.plan)
+    with Meter(settings.out / PEAKS) as meter:
+        hospitals = _hospitals(plan, settings, meter, watcher)
+        progress = _walk(plan, hospitals, settings, meter, watcher)
+    found = _found(progress, plan, settings) | {"skipped": hospitals.skipped}
+    for name, entry in meter.stages.items():
+        known = found["stages"].setdefault(name, {"seconds": entry["seconds"]})
+        known["peak_memory_mb"] = entry["peak_memory_mb"]
+    save_bundle(bundle_of(progress, plan, settings.seed, found), settings.out / BUNDLE)
+    return publish(found, settings.out)
+
+
+def publish(found: dict[str, Any], out: Path) -> dict[str, Any]:
+    """Write `results.json` and `report.html`, with the comparison and the experiments that were made; the results."""
+    made = {path.parent.name: json.loads(path.read_text(encoding="utf-8"))["entry"] for path in _made(out)}
+    if made:
+        found["experiments"] = made
+    comparison = out / COMPARISON
+    if comparison.exists():
+        found["comparison"] = json.loads(comparison.read_text(encoding="utf-8"))
+    publish_report(found, out)
+    return found
+
+
+def _made(out: Path) -> list[Path]:
+    return sorted(out.glob("experiments/*/result.json"))
+
+
+def read_results(out: Path) -> dict[str, Any]:
+    """The results of a finished run. Raises ExpectedError where there are none."""
+    try:
+        found = json.loads((out / RESULTS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise ExpectedError(f"{out / RESULTS} cannot be read; finish the run there first") from None
+    if not isinstance(found, dict):
+        raise ExpectedError(f"{out / RESULTS} is not a results file")
+    return found
+
+
+def _hospitals(plan: Plan, settings: Settings, meter: Meter, watcher: Watcher) -> Hospitals:
+    meter.stage("hospitals")
+    simulation = simulation_of(plan.simulation)
+    return prepare(simulation, plan.processing, settings.seed, settings.out, settings.workers, watcher.hospital)
+
+
+def _walk(plan: Plan, hospitals: Hospitals, settings: Settings, meter: Meter, watcher: Watcher) -> Progress:
+    """The coordinator's loop over the link that was asked for."""
+    store, rounds = Store(settings.out), Rounds(settings.out)
+    torch.set_num_threads(1)
+
+    def on_event(event: Event) -> None:
+        if isinstance(event, Started):
+            meter.stage(event.stage)
+        rounds.tell(event)
+        watcher.event(event)
+
+    simulation = simulation_of(plan.simulation)
+    away = {site_name(center) for center in simulation.without}
+    if settings.link == "processes":
+        if away:
+            raise ExpectedError("simulation.without belongs to the link in memory; leave --link out")
+        run_processes(settings.plan, settings.out, settings.seed, hospitals.folders, on_event)
+        progress = store.latest(plan.digest(), settings.seed)
+        if progress is None:
+            raise ExpectedError(f"the run left no checkpoint in {settings.out}; see its logs folder")
+        return progress
+    costs = {site: float(made.read) for site, made in hospitals.prepared.items()}
+    with MemoryLink(costs, HospitalOpener(hospitals.folders, plan.processing), settings.workers) as link:
+        return run(plan, Without(link, away), store, settings.seed, on_event)
+
+
+def _found(progress: Progress, plan: Plan, settings: Settings) -> dict[str, Any]:
+    about = {
+        "fedceus": version("fedceus"),
+        "seed": settings.seed,
+        "link": settings.link,
+        "workers": settings.workers,
+        "simulated": True,
+    }
+    return about | results(progress, plan)

@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from toy_lesions import lesions, recipe, task, with_submodels
+
+from ceus_models.bundle.checksums import SEAL_FILE, BrokenSeal, seal
+from ceus_models.bundle.model_bundle import (
+    ABOUT_FILE,
+    CARD_FILE,
+    FILES,
+    NETS_FILE,
+    STUDY_FILE,
+    Bundle,
+    load_bundle,
+    save_bundle,
+)
+from ceus_models.metrics.ood import FIGURES, Moments, Typical
+from ceus_models.nets.factory import initial_state
+from ceus_models.protocol.messages import Architecture, Recipe
+from ceus_models.protocol.state import digest
+from ceus_models.runtime.errors import ExpectedError
+from ceus_models.study.processing import Processing
+from ceus_models.study.taxonomy import NETS, SUBMODELS, outputs_of
+from client.worker.tasks.inference import frozen_probabilities, probabilities_of
+from client.worker.tasks.site_memory import Place, SiteMemory
+
+
+def bundle(given: Recipe | None = None) -> Bundle:
+    given = given or recipe(disease_HCC=(0.5, 2.0))
+    nets = {net: initial_state(net, given, 1) for net in NETS}
+    typical = Typical(40, {name: Moments(38, 0.5, 0.25) for name in FIGURES})
+    about = {"seed": 1, "sites": ["site-01"]}
+    study = {"results": {"plan": "a"}, "privacy": {"epsilon": 2.0}}
+    return Bundle(nets, given, Processing(size=32), "digest of the plan", about, typical=typical, study=study)
+
+
+def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
+    made = bundle()
+    save_bundle(made, tmp_path / "b")
+    again = load_bundle(tmp_path / "b")
+    assert {net: digest(s) for net, s in again.nets.items()} == {net: digest(s) for net, s in made.nets.items()}
+    assert (again.recipe, again.processing, again.plan) == (made.recipe, made.processing, made.plan)
+    assert (again.provenance, again.study) == (made.provenance, made.study)
+    assert (again.typical, again.thresholds) == (made.typical, made.thresholds)
+    assert "ε = 2" in (tmp_path / "b" / CARD_FILE).read_text()
+    cases = lesions(3)
+    for net in NETS:
+        p = again.predict(cases, net)
+        assert p.shape == (3, outputs_of(net))
+        assert np.array_equal(p, made.predict(cases, net))
+
+
+def test_a_bundle_says_what_the_site_says(tmp_path: Path) -> None:
+    given, cases = recipe(), lesions(4)
+    asked = with_submodels(task("evaluate", ("fusion/DCB",), given))
+    place = Place("site-01", SiteMemory(tmp_path))
+    made = bundle(given)
+    assert np.array_equal(made.submodels(cases), frozen_probabilities(asked, cases, place))
+    assert np.array_equal(made.predict(cases), probabilities_of("fusion/DCB", asked, cases, place))
+
+
+def test_batch_norm_takes_the_statistics_of_the_lesions() -> None:
+    p = bundle(recipe(Architecture(10, 10, 2, 4, "batch_local"))).predict(lesions(4), "disease/HCC")
+    assert np.isfinite(p).all()
+    assert np.ptp(p) > 0
+
+
+def test_saving_again_replaces_and_leaves_nothing_else(tmp_path: Path) -> None:
+    save_bundle(bundle(), tmp_path / "b")
+    save_bundle(Bundle({"disease/HCC": bundle().nets["disease/HCC"]}, recipe(), Processing(), "p"), tmp_path / "b")
+    assert set(load_bundle(tmp_path / "b").nets) == {"disease/HCC"}
+    assert [p.name for p in tmp_path.iterdir() if p.name != "home"] == ["b"]
+
+
+def test_saving_never_replaces_what_is_no_bundle(tmp_path: Path) -> None:
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "draft.txt").write_text("years of work")
+    with pytest.raises(ExpectedError, match="no bundle"):
+        save_bundle(bundle(), tmp_path / "thesis")
+    assert (tmp_path / "thesis" / "draft.txt").exists()
+
+
+def test_a_save_that_is_cut_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_bundle(bundle(), tmp_path / "b")
+
+    def cut(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ceus_models.bundle.model_bundle._about", cut)
+    with pytest.raises(KeyboardInterrupt):
+        save_bundle(bundle(), tmp_path / "b")
+    monkeypatch.undo()
+    assert set(load_bundle(tmp_path / "b").nets) == set(NETS)
+    assert [p.name for p in tmp_path.iterdir() if p.name != "home"] == ["b"]
+
+
+def edited(folder: Path, **changes: object) -> None:
+    """What another version, or a forger, would write: the seal fits."""
+    about = json.loads((folder / ABOUT_FILE).read_text())
+    (folder / ABOUT_FILE).write_text(json.dumps({**about, **changes}))
+    seal(folder, FILES)
+
+
+def older(folder: Path) -> None:
+    edited(folder, format=1)
+    for name in (SEAL_FILE, STUDY_FILE, CARD_FILE):
+        (folder / name).unlink()
+
+
+def cut(folder: Path) -> None:
+    (folder / NETS_FILE).write_bytes((folder / NETS_FILE).read_bytes()[:1000])
+
+
+def swapped(folder: Path) -> None:
+    tensors = load_file(folder / NETS_FILE)
+    tensors["biomarker/CK7|spatial_head.bias"] = torch.full((1,), 9.0)
+    save_file(tensors, folder / NETS_FILE)
+
+
+BREAKS = {
+    "nets.safetensors is altered.*net biomarker/CK7 is not the one": swapped,
+    "bundle format 3": lambda f: edited(f, format=3),
+    "bundle format 1.*export it again": older,
+    "not complete": lambda f: edited(f, thresholds={"disease/HCC": 1.5}),
+    "other lesion types": lambda f: edited(f, taxonomy={"lesion_types": ["HCC"]}),
+    "is not complete": lambda f: edited(f, recipe={"architecture": {}}),
+    "processes otherwise": lambda f: edited(f, processing_digest="0"),
+    "disagree on net biomarker/CK19": lambda f: edited(f, nets={n: "" for n in NETS if n != "biomarker/CK19"}),
+    "nets.safetensors is altered": cut,
+    "missing or damaged": lambda f: (cut(f), seal(f, FILES)),
+    "bundle.json is missing": lambda f: (f / ABOUT_FILE).unlink(),
+    "SHA256SUMS is missing": lambda f: (f / SEAL_FILE).unlink(),
+    "bundle.json is altered, study.json is missing": lambda f: (
+        (f / ABOUT_FILE).write_text("{}"),
+        (f / STUDY_FILE).unlink(),
+    ),
+    "is no folder": shutil.rmtree,
+}
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("saved") / "b"
+    save_bundle(bundle(), folder)
+    return folder
+
+
+@pytest.mark.parametrize("text", BREAKS)
+def test_a_broken_bundle_does_not_open(text: str, saved: Path, tmp_path: Path) -> None:
+    shutil.copytree(saved, tmp_path / "b")
+    BREAKS[text](tmp_path / "b")
+    with pytest.raises(ExpectedError, match=text):
+        load_bundle(tmp_path / "b")
+
+
+def test_every_byte_of_every_file_counts(saved: Path, tmp_path: Path) -> None:
+    """A byte that is altered, lost or put in, at hundreds of places: never opened, and the right file is named."""
+    shutil.copytree(saved, tmp_path / "b")
+    rng = np.random.default_rng(5)
+    for name in (*FILES, SEAL_FILE):
+        path = tmp_path / "b" / name
+        whole = path.read_bytes()
+        ends = [0, len(whole) - 1]
+        for place in [*ends, *rng.integers(0, len(whole), 30).tolist()]:
+            other = bytes([whole[place] ^ int(rng.integers(1, 256))])
+            for spoilt in (other, b"", whole[place : place + 1] * 2):
+                path.write_bytes(whole[:place] + spoilt + whole[place + 1 :])
+                with pytest.raises(BrokenSeal, match=f"{name} is altered") as caught:
+                    load_bundle(tmp_path / "b")
+                assert caught.value.files == (name,)
+        path.write_bytes(whole)
+    assert set(load_bundle(tmp_path / "b").nets) == set(NETS)
+
+
+def test_the_fingerprint_is_that_of_the_list(saved: Path) -> None:
+    assert load_bundle(saved).fingerprint == hashlib.sha256((saved / SEAL_FILE).read_bytes()).hexdigest()
+    if shutil.which("sha256sum"):
+        subprocess.run(["sha256sum", "--check", "--strict", SEAL_FILE], cwd=saved, check=True, capture_output=True)
+
+
+def test_a_net_that_is_not_there() -> None:
+    made = bundle()
+    only = Bundle({n: made.nets[n] for n in SUBMODELS}, made.recipe, made.processing, "p")
+    with pytest.raises(ExpectedError, match="no net fusion/DCB"):
+        only.predict(lesions(1))

@@ -1,0 +1,252 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+from torchvision.models import resnet18
+from torchvision.models.resnet import ResNet
+from toy_lesions import TINY, lesion, lesions, recipe
+
+from ceus_models.nets.factory import build, initial_state, loaded, measure_statistics, scores, target_of
+from ceus_models.nets.two_stream import (
+    LARGEST_GAIN,
+    LARGEST_OFFSET,
+    Backbone,
+    Branch,
+    TwoStream,
+    augmented,
+    flipped,
+    load_imagenet,
+    local_names,
+    moved,
+    prepare,
+    weighted,
+)
+from ceus_models.protocol.messages import Architecture
+from ceus_models.runtime.errors import ExpectedError
+from ceus_models.study.taxonomy import NETS, outputs_of
+
+CPU = torch.device("cpu")
+
+
+def batch(count: int = 3) -> tuple[torch.Tensor, torch.Tensor]:
+    return prepare(lesions(count), recipe().normaliser, CPU)
+
+
+@pytest.mark.parametrize("outputs", [1, 5])
+@pytest.mark.parametrize("norm", ["group", "batch_local"])
+def test_shapes_and_adaptive_weight(outputs: int, norm: str) -> None:
+    net = TwoStream(Architecture(18, 10, 4, 8, norm), outputs)
+    out = net(*batch())
+    assert out.spatial.shape == out.temporal.shape == out.final.shape == (3, outputs)
+    assert out.branch_weight.shape == (3,)
+    assert bool(((out.branch_weight > 0) & (out.branch_weight < 1)).all())
+
+
+@pytest.mark.parametrize("depth", [10, 18, 34, 50])
+def test_backbone_depth_is_torchvisions(depth: int) -> None:
+    net = Backbone(depth, 8, 1, "group")
+    convolutions = [m for n, m in net.named_modules() if isinstance(m, nn.Conv2d) and "downsample" not in n]
+    assert len(convolutions) + 1 == depth  # the classifier, which is not here, is counted in the name
+    assert net(torch.zeros(2, 1, 32, 32)).shape == (2, 8 * 8 * (4 if depth == 50 else 1))
+
+
+def test_same_function_as_torchvisions_resnet() -> None:
+    torch.manual_seed(0)
+    theirs = resnet18(weights=None).eval()
+    ours = Backbone(18, 64, 3, "batch_local").eval()
+    names = [name for name in theirs.state_dict() if not name.startswith("fc.")]
+    assert list(ours.state_dict()) == names
+    ours.load_state_dict({name: theirs.state_dict()[name] for name in names})
+    theirs.fc = nn.Identity()
+    images = torch.randn(2, 3, 48, 48)
+    torch.testing.assert_close(ours(images), theirs(images))
+
+
+def test_imagenet_weights_enter_with_averaged_first_layer(tmp_path: Path) -> None:
+    theirs: ResNet = resnet18(weights=None)
+    save_file(theirs.state_dict(), tmp_path / "resnet18.safetensors")
+    branch = Branch(18, 2, Architecture(18, 18, 64, 8))
+    names = load_imagenet(branch, tmp_path / "resnet18.safetensors")
+    ours = branch.backbone.state_dict()
+    assert set(names) == set(ours)
+    mean = theirs.conv1.weight.mean(dim=1)
+    assert torch.equal(ours["conv1.weight"][:, 0], mean)
+    assert torch.equal(ours["conv1.weight"][:, 1], mean)
+    assert torch.equal(ours["layer3.1.conv2.weight"], theirs.layer3[1].conv2.weight)
+    with pytest.raises(ExpectedError, match="depth and width"):
+        load_imagenet(Branch(18, 2, Architecture(18, 18, 32, 8)), tmp_path / "resnet18.safetensors")
+    (tmp_path / "bad.safetensors").write_bytes(b"no tensors")
+    with pytest.raises(ExpectedError, match="safetensors"):
+        load_imagenet(branch, tmp_path / "bad.safetensors")
+
+
+def test_only_batch_norm_is_local() -> None:
+    assert local_names(TwoStream(TINY, 1)) == frozenset()
+    net = TwoStream(Architecture(10, 10, 2, 4, "batch_local"), 1)
+    local = local_names(net)
+    assert "spatial.backbone.bn1.running_mean" in local
+    assert "temporal.backbone.layer2.0.downsample.1.weight" in local
+    assert all(not isinstance(m, nn.GroupNorm) for m in net.modules())
+    assert not any("conv" in name or "lstm" in name or "head" in name for name in local)
+    shared = initial_state("disease/HCC", recipe(Architecture(10, 10, 2, 4, "batch_local")), 1)
+    assert shared.keys() == net.state_dict().keys() - local
+
+
+def test_order_of_frames_matters() -> None:
+    net = build("disease/HCC", recipe(), 3).eval()
+    frames, flow = batch()
+    there = net(frames, flow)
+    back = net(frames.flip(1), flow.flip(1))
+    assert not torch.allclose(there.spatial, back.spatial, atol=1e-6)
+    assert not torch.allclose(there.temporal, back.temporal, atol=1e-6)
+
+
+def test_brightness_reaches_the_scores_through_group_norm() -> None:
+    net = build("disease/HCC", recipe(), 3).eval()
+    frames, flow = batch()
+    assert not torch.allclose(net(frames, flow).spatial, net(frames + 1.0, flow).spatial, atol=1e-4)
+
+
+@pytest.mark.parametrize("k", [1, 4])
+def test_final_probability_is_the_weighted_one(k: int) -> None:
+    torch.manual_seed(1)
+    spatial, temporal, gate = torch.randn(6, k) * 3, torch.randn(6, k) * 3, torch.randn(6, 1)
+    p = torch.sigmoid if k == 1 else lambda x: torch.softmax(x, dim=1)
+    w = torch.sigmoid(gate)
+    torch.testing.assert_close(p(weighted(spatial, temporal, gate)), w * p(spatial) + (1 - w) * p(temporal))
+    sure = weighted(torch.full((1, 1), 400.0), torch.full((1, 1), 300.0), torch.zeros(1, 1))
+    assert bool(torch.isfinite(sure).all())
+
+
+def test_no_operation_in_place_breaks_a_gradient_hook() -> None:
+    net = build("disease/HCC", recipe(), 3)
+    caught = []
+    for module in net.modules():
+        if isinstance(module, nn.Conv2d | nn.GroupNorm):
+            module.register_forward_hook(lambda m, i, o: caught.append((o, o.detach().clone())))
+    net(*batch()).final.sum().backward()
+    assert caught
+    assert all(torch.equal(now.detach(), then) for now, then in caught)
+
+
+def test_prepare_is_in_units_of_the_normaliser() -> None:
+    one = lesion(4)
+    frames, flow = prepare([one], recipe().normaliser, CPU)
+    assert frames.shape == (1, 5, 1, 16, 16)
+    assert flow.shape == (1, 3, 2, 16, 16)
+    assert float(frames[0, 2, 0, 3, 4]) == pytest.approx((one.frames[2, 3, 4] / 255 - 0.4) / 0.2, rel=1e-5)
+    assert float(flow[0, 1, 1, 3, 4]) == pytest.approx(one.flow[1, 1, 3, 4] * 0.04 / 1.5, rel=1e-5)
+
+
+def test_flipping_turns_velocities_with_the_pictures() -> None:
+    """A point at row 1, column 0 of a picture of 3 x 4, which moves 2 px right and 5 px down."""
+    frames, flow = torch.zeros(4, 1, 1, 3, 4), torch.zeros(4, 1, 2, 3, 4)
+    frames[:, 0, 0, 0, 0] = 7.0
+    flow[:, 0, :, 0, 0] = torch.tensor([2.0, 5.0])
+    turned = torch.tensor([[False, False], [True, False], [False, True], [True, True]])
+    seen, moved = flipped(frames, flow, turned)
+    expected = [(0, 0, [2, 5]), (0, 3, [-2, 5]), (2, 0, [2, -5]), (2, 3, [-2, -5])]
+    for case, (row, column, velocity) in enumerate(expected):
+        assert seen[case, 0, 0, row, column] == 7.0
+        assert moved[case, 0, :, row, column].tolist() == velocity
+    assert float(seen.sum()) == 4 * 7.0
+    assert float(moved.abs().sum()) == 4 * (2.0 + 5.0)
+
+
+def test_augmented_pictures_are_turned_moved_and_scaled_as_drawn() -> None:
+    """A square of 2 x 2 in a picture of 32 x 48, which moves 2 px right and 5 px down."""
+    frames, flow = torch.zeros(3, 4, 1, 32, 48), torch.zeros(3, 2, 2, 32, 48)
+    frames[:, :, 0, 10:12, 20:22] = 2.0
+    flow[:, :, :, 10:12, 20:22] = torch.tensor([2.0, 5.0]).reshape(1, 1, 2, 1, 1)
+    still, far, turned = [0.9, 0.9, 0.5, 0.5, 0.5, 0.5], [0.9, 0.9, 1.0, 0.0, 1.0, 0.0], [0.1, 0.9, 0.5, 0.5, 0.5, 1.0]
+    seen, velocities = augmented(frames, flow, torch.tensor([still, far, turned]))
+    assert torch.equal(seen[0], frames[0])
+    assert torch.equal(velocities[0], flow[0])
+    gain = math.exp(LARGEST_GAIN)
+    assert seen[1, :, 0, 8:10, 23:25].tolist() == [[[pytest.approx(2.0 * gain - LARGEST_OFFSET)] * 2] * 2] * 4
+    assert float((seen[1] + LARGEST_OFFSET).sum()) == pytest.approx(4 * 4 * 2.0 * gain, rel=1e-3)
+    assert velocities[1, :, :, 8:10, 23:25].flatten(2).unique(dim=-1).tolist() == [[[2.0], [5.0]]] * 2
+    assert seen[2, :, 0, 10:12, 26:28].flatten().tolist() == [pytest.approx(2.0 + LARGEST_OFFSET)] * 16
+    assert velocities[2, 0, :, 10, 26].tolist() == [-2.0, 5.0]
+
+
+def test_what_a_move_brings_in_repeats_the_edge() -> None:
+    rows = torch.arange(32.0).reshape(1, 1, 1, 32, 1).expand(1, 1, 1, 32, 16)
+    down = moved(rows, torch.zeros(1), torch.ones(1))[0, 0, 0, :, 0]
+    assert down.tolist() == [0.0, 0.0, *range(30)]
+
+
+@pytest.mark.parametrize("net", NETS)
+def test_initial_weights_depend_on_seed_and_name_alone(net: str) -> None:
+    torch.manual_seed(1)
+    first = initial_state(net, recipe(), 7)
+    torch.manual_seed(2)
+    before = torch.get_rng_state()
+    again = initial_state(net, recipe(), 7)
+    assert torch.equal(before, torch.get_rng_state())
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    other = initial_state(net, recipe(), 8)
+    assert any(not torch.equal(first[name], other[name]) for name in first)
+    assert all(bool(torch.isfinite(t).all()) for t in first.values())
+
+
+def test_two_nets_of_one_shape_start_apart() -> None:
+    a, b = (initial_state(f"disease/{t}", recipe(), 7) for t in ("HCC", "HM"))
+    assert not torch.equal(a["spatial.backbone.conv1.weight"], b["spatial.backbone.conv1.weight"])
+
+
+def test_a_kept_module_is_filled_whole() -> None:
+    a, b = initial_state("disease/HCC", recipe(), 1), initial_state("disease/HCC", recipe(), 2)
+    kept = loaded("disease/HCC", recipe(), a, None, CPU)
+    same = loaded("disease/HM", recipe(), b, None, CPU)
+    assert kept is same
+    assert all(torch.equal(t, b[name]) for name, t in same.shared())
+    with pytest.raises(ValueError, match="do not fit"):
+        loaded("disease/HM", recipe(), {**b, "more": torch.zeros(1)}, None, CPU)
+    with pytest.raises(ValueError, match="do not fit"):
+        loaded("disease/HM", recipe(), {n: t for n, t in b.items() if "lstm" not in n}, None, CPU)
+
+
+def test_fresh_batch_norm_does_not_remember_the_last_site() -> None:
+    made = recipe(Architecture(10, 10, 2, 4, "batch_local"))
+    state = initial_state("disease/HCC", made, 1)
+    kept = loaded("disease/HCC", made, state, None, CPU)
+    measure_statistics(kept.module, lesions(4), made)
+    assert float(kept.tensors["spatial.backbone.bn1.running_mean"].abs().max()) > 0
+    loaded("disease/HCC", made, state, None, CPU)
+    assert float(kept.tensors["spatial.backbone.bn1.running_mean"].abs().max()) == 0
+
+
+def test_measured_statistics_are_the_averages_of_the_pass() -> None:
+    made = recipe(Architecture(10, 10, 2, 4, "batch_local"))
+    kept = loaded("disease/HCC", made, initial_state("disease/HCC", made, 1), None, CPU)
+    measure_statistics(kept.module, lesions(4), made)
+    frames, _ = batch(4)
+    with torch.no_grad():
+        seen = kept.module.spatial.backbone.conv1(frames.flatten(0, 1))
+    expected = seen.mean(dim=(0, 2, 3))
+    torch.testing.assert_close(kept.tensors["spatial.backbone.bn1.running_mean"], expected, atol=1e-5, rtol=1e-4)
+
+
+def test_scores_are_probabilities_in_the_order_of_lesions() -> None:
+    for net in ("disease/HCC", "disease/all"):
+        kept = loaded(net, recipe(), initial_state(net, recipe(), 1), None, CPU)
+        cases = lesions(19)  # more than one batch
+        p = scores(kept.module, cases, recipe())
+        assert p.shape == (19, outputs_of(net))
+        assert ((p > 0) & (p < 1)).all()
+        alone = scores(kept.module, [cases[17]], recipe())
+        assert abs(p[17] - alone[0]).max() < 1e-6
+
+
+def test_targets_leave_out_what_has_no_answer() -> None:
+    assert [target_of("disease/HM", lesion(0, label=t)) for t in ("HM", "HCC", "OT", None)] == [1, 0, None, None]
+    assert [target_of("disease/all", lesion(0, label=t)) for t in ("ICC", "OT", None)] == [2, None, None]
+    assert [target_of("fusion/D", lesion(0, label=t)) for t in ("ICC", "OT", None)] == [2, 5, None]
+    markers = [target_of(f"biomarker/{m}", lesion(1, label=None)) for m in ("Hep", "GPC3", "CK7", "CK19")]
+    assert markers == [1, 1, None, 0]

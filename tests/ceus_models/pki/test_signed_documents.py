@@ -1,0 +1,64 @@
+"""Signed documents: every changed byte is found, and anything at all is read without a crash."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+from ceus_models.pki.keys import new_key
+from ceus_models.pki.signed_documents import MAX_BYTES, DocumentFault, parsed, read_document, signed
+
+KEY, OTHER = new_key(), new_key()
+CONTENT = {"name": "site-01", "count": 3, "words": ["ä", "b"]}
+WRITTEN = signed("kit", CONTENT, {"coordinator": KEY})
+
+
+def test_the_signer_is_known_by_role_and_key() -> None:
+    document = parsed(WRITTEN, "kit", "it")
+    assert document.content == CONTENT
+    assert document.is_by("coordinator", KEY.public_key())
+    assert not document.is_by("coordinator", OTHER.public_key())
+    assert not document.is_by("site", KEY.public_key())
+
+
+def test_the_same_content_as_another_kind_is_not_signed() -> None:
+    swapped = parsed(WRITTEN.replace(b'"fedceus": "kit"', b'"fedceus": "request"'), "request", "it")
+    assert not swapped.is_by("coordinator", KEY.public_key())
+
+
+def test_content_that_was_changed_is_not_signed() -> None:
+    source = random.Random(1)
+    changed = 0
+    for _ in range(600):
+        place = source.randrange(len(WRITTEN))
+        edited = bytearray(WRITTEN)
+        edited[place] ^= 1 << source.randrange(8)
+        try:
+            found = parsed(bytes(edited), "kit", "it")
+        except DocumentFault:
+            continue
+        if found.content != CONTENT:
+            changed += 1
+            assert not found.is_by("coordinator", KEY.public_key()), place
+    assert changed > 20
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"{}", b"[1]", b"null", b'"kit"', b"\xff\xfe", b"[" * 60_000, WRITTEN[:-40], b" " * (MAX_BYTES + 1)]
+    + [
+        json.dumps({"fedceus": "kit", "content": c, "signatures": s}).encode()
+        for c, s in [([], {}), ({}, 1), ({}, {"a": "?"})]
+    ],
+)
+def test_anything_else_is_refused_with_the_remedy(data: bytes) -> None:
+    with pytest.raises(DocumentFault, match="it .*ask for it again"):
+        parsed(data, "kit", "it")
+
+
+def test_a_file_that_is_not_there_is_an_expected_error(tmp_path: Path) -> None:
+    with pytest.raises(DocumentFault, match="cannot be read"):
+        read_document(tmp_path / "none", "kit")

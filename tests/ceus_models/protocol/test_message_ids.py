@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+
+import torch
+
+from ceus_models.protocol.encoding import decode, to_bytes
+from ceus_models.protocol.message_ids import asked_id, content_id
+from ceus_models.protocol.messages import Task, Update
+
+TASK = Task("train", "plan", 7, "submodels", 3, inputs={"net|w": torch.arange(6.0)})
+
+
+def test_a_task_has_one_id_however_often_it_is_sent_and_whatever_it_carries() -> None:
+    assert asked_id(replace(TASK, inputs={})) == asked_id(TASK)
+    others = [{"study": "x"}, {"seed": 8}, {"stage": "fusion"}, {"round": 4}, {"kind": "evaluate"}]
+    assert len({asked_id(TASK), *(asked_id(replace(TASK, **other)) for other in others)}) == 6
+
+
+def test_both_ends_get_the_same_id_from_the_bytes() -> None:
+    for message in (TASK, Update("site-01", {"net|w": torch.ones(2, 3)}, 6.0)):
+        raw = to_bytes(message)
+        assert content_id(message) == (hashlib.sha256(raw).hexdigest(), len(raw))
+        assert content_id(decode(bytearray(raw))) == content_id(message)

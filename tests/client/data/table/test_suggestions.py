@@ -1,0 +1,123 @@
+"""Corrected cells are proposed in a file of their own; the table keeps every byte, and no fault has a cell's text."""
+
+from __future__ import annotations
+
+import csv
+import stat
+from pathlib import Path
+
+import pytest
+from made_tables import Tables
+
+from ceus_models.runtime.errors import ExpectedError
+from client.data.dataset.check import check_site
+from client.data.table.manifest import open_manifest
+from client.data.table.meanings import number_meant
+from client.data.table.suggestions import HEADER, Suggestion, write_suggestions
+
+
+def test_each_fault_that_can_be_mended_has_its_cell(tmp_path: Path) -> None:
+    tables = Tables(tmp_path, 9)
+    (tmp_path / "clips/Wang.avi").write_bytes(b"x")
+    changes = [
+        {"fll_type": "肝转移瘤"},
+        {"exam_date": "03/04/2021"},
+        {"ALB": "4.1"},
+        {"AFP": "<0.8"},
+        {"AFP": "1,210"},
+        {"clips": "clips/wang.AVI"},
+        {"outline": "A.json"},
+        {"Hep": "未做"},
+    ]
+    for row, change in zip(tables.rows, changes, strict=False):
+        row.update(change)
+    tables.headers["CK7"] = "CK 7"
+    site = tables.site()
+    before = site.table.read_bytes()
+    manifest = open_manifest(site)
+    assert [(s.row, s.column, s.present, s.proposed) for s in manifest.suggestions] == [
+        (1, "CK7", "CK 7", "CK7"),
+        (2, "fll_type", "肝转移瘤", "HM"),
+        (3, "exam_date", "03/04/2021", "2021-03-04 or 2021-04-03"),
+        (4, "ALB", "4.1", "41"),
+        (5, "AFP", "<0.8", "0.8"),
+        (6, "AFP", "1,210", "1210"),
+        (7, "clips", "clips/wang.AVI", "clips/Wang.avi"),
+        (8, "outline", "A.json", "outlines/a.json"),
+        (9, "Hep", "未做", ""),
+    ]
+    assert site.table.read_bytes() == before
+    told = "\n".join(map(str, manifest.faults)) + repr(check_site(tmp_path)) + repr(manifest.suggestions[6])
+    assert "wang" not in told.casefold()
+
+
+def test_a_size_in_millimetres_below_centimetres_is_converted(tmp_path: Path) -> None:
+    tables = Tables(tmp_path, 1)
+    tables.rows[0]["tumor_size"] = "45"
+    (suggestion,) = open_manifest(tables.site()).suggestions
+    assert (suggestion.proposed, suggestion.why) == ("4.5", "it looks like mm")
+
+
+@pytest.mark.parametrize(
+    ("column", "unit", "written", "proposed", "why"),
+    [
+        ("ALB", "g/dL", "42.1", "4.21", "it looks like g/L"),
+        ("ALB", "g/L", "4.21", "42.1", "it looks like g/dL"),
+        ("tumor_size", "mm", "0.15", None, ""),
+        ("AFP", "IU/mL", "0.08", None, ""),  # 0.0968 ng/mL: no unit makes that plausible, least of all its own
+    ],
+)
+def test_the_unit_that_is_meant_is_never_the_one_that_is_stated(
+    tmp_path: Path, column: str, unit: str, written: str, proposed: str | None, why: str
+) -> None:
+    tables = Tables(tmp_path, 1)
+    tables.headers[column] = f"{column} ({unit})"
+    tables.rows[0][column] = written
+    manifest = open_manifest(tables.site())
+    assert [fault.reason for fault in manifest.faults] == ["implausible-value"]
+    assert [(s.proposed, s.why) for s in manifest.suggestions] == ([] if proposed is None else [(proposed, why)])
+
+
+def test_all_paths_of_a_cell_are_corrected_in_one_suggestion(tmp_path: Path) -> None:
+    """As where a table was made on another drive: each part alone would leave the others wrong."""
+    tables = Tables(tmp_path, 1)
+    for name in ("b", "c"):
+        (tmp_path / f"clips/{name}.avi").write_bytes(name.encode())
+    tables.rows[0] |= {"clips": "D:\\CEUS\\clips\\b.avi; D:\\CEUS\\clips\\c.avi", "clip_start_s": "0;90"}
+    manifest = open_manifest(tables.site())
+    assert [fault.reason for fault in manifest.faults] == ["path-outside-folder"] * 2
+    assert [s.proposed for s in manifest.suggestions] == ["clips/b.avi; clips/c.avi"]
+
+
+def test_the_file_is_its_owners_and_no_other_file_is_overwritten(tmp_path: Path) -> None:
+    path = tmp_path / "fix.csv"
+    one = Suggestion(2, "ALB", "4,1", "4.1", "the comma may be a decimal point")
+    write_suggestions(path, [one, one])
+    write_suggestions(path, [one])
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        assert list(csv.reader(file)) == [list(HEADER), ["2", "ALB", "4,1", "4.1", one.why]]
+    table = tmp_path / "lesions.csv"
+    table.write_text("lesion_id\n", encoding="utf-8")
+    with pytest.raises(ExpectedError, match="something else"):
+        write_suggestions(table, [one])
+    assert table.read_text(encoding="utf-8") == "lesion_id\n"
+    with pytest.raises(ExpectedError, match="cannot be written"):
+        write_suggestions(tmp_path / "none" / "a.csv", [one])
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("<0.8", "0.8"),
+        (">= 1210", "1210"),
+        ("1,210", "1210"),
+        ("4,1", "4.1"),
+        ("38 g/L", "38"),
+        ("about 4", None),
+        ("Wang", None),
+        ("1;2", None),
+    ],
+)
+def test_numbers_that_are_probably_meant(text: str, number: str | None) -> None:
+    assert number_meant(text)[0] == number

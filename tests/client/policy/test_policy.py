@@ -1,0 +1,125 @@
+"""What a policy refuses: each rule by name and with what would be allowed."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+from toy_lesions import task
+
+from ceus_models.protocol.messages import LocalRule
+from client.policy.hours import Hours
+from client.policy.policy import Caps, Declined, Policy, study_named
+from server.study.plan import load_plan
+from server.study.train_stage import Train
+
+PLAN = "a" * 64
+NOON = datetime.datetime(2026, 11, 20, 12, 0, tzinfo=datetime.UTC)
+
+
+def refusal(policy: Policy, kind: str = "train", **changes: Any) -> str | None:
+    return policy.refuses(replace(task(kind, ("disease/HCC",)), **changes), NOON)
+
+
+def test_a_policy_of_any_study_answers_the_smoke_plan() -> None:
+    for kind in ("hello", "tally", "train", "evaluate"):
+        assert refusal(Policy("any"), kind) is None
+
+
+@pytest.mark.parametrize(
+    ("caps", "rule", "told"),
+    [
+        ({"max_epochs": 2}, {"epochs": 3}, "caps.max_epochs is 2, the task's epochs is 3"),
+        ({"max_batch_size": 16}, {"batch_size": 17}, "caps.max_batch_size is 16"),
+        ({"min_batch_size": 4}, {"batch_size": 3}, "caps.min_batch_size is 4"),
+        ({"max_learning_rate": 0.1}, {"learning_rate": 0.2}, "caps.max_learning_rate is 0.1"),
+        ({"max_momentum": 0.5}, {"momentum": 0.9}, "caps.max_momentum is 0.5"),
+        ({"max_weight_decay": 0.0}, {"weight_decay": 0.1}, "caps.max_weight_decay is 0"),
+        ({"max_proximal_mu": 1.0}, {"proximal_mu": 2.0}, "caps.max_proximal_mu is 1"),
+        ({"max_clip": 1.0}, {"clip": 2.0}, "caps.max_clip is 1"),
+        ({"clip_required": True}, {}, "caps.clip_required is true"),
+        ({"optimizers": ("sgd",)}, {"optimizer": "adamw"}, "caps.optimizers are sgd"),
+        ({"precisions": ("float32",)}, {"precision": "bfloat16"}, "caps.precisions are float32"),
+    ],
+)
+def test_every_number_of_a_rule_has_a_cap(caps: dict[str, Any], rule: dict[str, Any], told: str) -> None:
+    policy = Policy("any", caps=Caps(**caps))
+    reason = refusal(policy, rule=LocalRule(**rule))
+    assert reason is not None
+    assert told in reason
+    allowed = {**rule, "clip": 1.0, "momentum": 0.1} if "clip" not in rule else {"momentum": 0.1}
+    within = LocalRule(**{**allowed, **{name: caps_value(caps, name) for name in rule}})
+    assert refusal(policy, rule=within) is None, "the bound itself is allowed"
+
+
+def caps_value(caps: dict[str, Any], name: str) -> Any:
+    found = next(value for cap, value in caps.items() if name in cap)
+    return found[0] if isinstance(found, tuple) else found
+
+
+def test_caps_name_every_number_of_a_local_rule() -> None:
+    """A number that a LocalRule gains later must get a cap here; whether pictures are changed is no number."""
+    capped = " ".join(Caps.__dataclass_fields__)
+    named = {"optimizer": "optimizers", "precision": "precisions"}
+    numbers = LocalRule.__dataclass_fields__.keys() - {"augment"}
+    assert all(named.get(name, f"max_{name}") in capped for name in numbers)
+
+
+@pytest.mark.parametrize(
+    ("policy", "changes", "told"),
+    [
+        (Policy({"ours": PLAN}), {"study": "b" * 64}, "studies does not name the plan bbbbbbbbbbbbbbbb…"),
+        (Policy("any", kinds=("hello", "tally")), {}, "kinds are hello, tally, not train"),
+        (Policy("any", nets=("disease/HM",)), {}, "nets are disease/HM, the task asks for disease/HCC"),
+        (Policy("any"), {"nets": ("disease/XX",)}, "the task asks for disease/XX"),
+        (Policy("any"), {"nets": ("disease/HCC", "disease/HCC")}, "nets stand once"),
+        (Policy("any"), {"cohorts": ("everyone",)}, "the task asks for everyone"),
+        (Policy("any", max_replicates=10), {"kind": "evaluate", "replicates": 11}, "max_replicates is 10"),
+        (Policy("any", privacy="required"), {}, "privacy is required"),
+        (Policy("any", hours=Hours("18:00", "07:00", "UTC")), {}, "hours are 18:00 to 07:00 UTC, every day"),
+    ],
+)
+def test_each_rule_refuses_by_name(policy: Policy, changes: dict[str, Any], told: str) -> None:
+    reason = refusal(policy, **changes)
+    assert reason is not None
+    assert reason.startswith("the site's policy refuses: ")
+    assert told in reason
+
+
+def test_all_reasons_come_at_once() -> None:
+    policy = Policy({"ours": PLAN}, kinds=("hello",), caps=Caps(max_epochs=1))
+    reason = refusal(policy, rule=LocalRule(epochs=9))
+    assert reason is not None
+    assert all(part in reason for part in ("studies", "kinds", "max_epochs"))
+
+
+def test_a_study_of_the_policy_is_answered_and_required_privacy_lets_counts_pass() -> None:
+    assert refusal(Policy({"ours": PLAN}), study=PLAN) is None
+    assert refusal(Policy("any", privacy="required"), "tally") is None
+    with pytest.raises(Declined, match="not hello"):
+        Policy("any", kinds=("tally",)).admit(task("hello"))
+
+
+@pytest.mark.parametrize("studies", [None, {}, {"x": "abc"}, "all", [PLAN]])
+def test_what_is_allowed_is_always_said(studies: Any) -> None:
+    with pytest.raises(ValidationError):
+        Policy(studies)
+
+
+def test_a_study_is_known_by_name_or_digest() -> None:
+    assert study_named({"ours": PLAN}, "ours") == PLAN
+    assert study_named(None, PLAN) == PLAN
+    assert study_named({"ours": PLAN}, "theirs") is None
+
+
+@pytest.mark.parametrize("name", ["smoke", "demo", "paper"])
+def test_our_own_plans_stay_within_the_policy_that_init_writes(name: str) -> None:
+    plan = load_plan(Path(__file__).parents[3] / "configs" / f"plan.{name}.yaml")
+    for stage in plan.stages:
+        rule = stage.strategy.local(stage.rule) if isinstance(stage, Train) else None
+        asked = replace(task("train"), rule=rule, replicates=getattr(stage, "replicates", 0))
+        assert Policy("any").refuses(asked, NOON) is None

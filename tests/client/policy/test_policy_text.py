@@ -1,0 +1,44 @@
+"""The policy as sentences: every setting is in one, and a changed setting changes one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from client.policy.hours import Hours
+from client.policy.machine import Machine
+from client.policy.policy import Caps, Policy
+from client.policy.policy_text import in_words
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"studies": {"ours": "a" * 64}},
+        {"kinds": ("hello",)},
+        {"nets": ("disease/HCC",)},
+        {"minimum_lesions": 7},
+        {"minimum_cell": 7},
+        {"max_replicates": 7},
+        {"rounds_per_day": 7},
+        {"hours": Hours("19:00", "06:00", "Europe/Berlin")},
+        {"privacy": "required"},
+        {"machine": Machine(threads=7)},
+        {"machine": Machine(gpus=(1,))},
+        {"machine": Machine(memory_share=0.7)},
+        *(
+            {"caps": Caps(**cap)}  # type: ignore[arg-type]
+            for cap in (
+                {"max_epochs": 7}, {"min_batch_size": 7}, {"max_batch_size": 7}, {"max_learning_rate": 0.7},
+                {"max_momentum": 0.7}, {"max_weight_decay": 0.7}, {"max_proximal_mu": 0.7}, {"max_clip": 0.7},
+                {"clip_required": True}, {"optimizers": ("sgd",)}, {"precisions": ("float32",)},
+            )
+        ),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_every_setting_is_said(changed: dict[str, Any]) -> None:
+    plain = dict(in_words(Policy(studies="any")))
+    other = dict(in_words(Policy(**{"studies": "any", **changed})))
+    assert len([what for what in plain if plain[what] != other[what]]) == 1

@@ -1,0 +1,196 @@
+"""What is said of one lesion: the same numbers as the bundle's, why OT is named, and what a reader is warned of."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made_bundle import CEUS, PROCESSING, RECIPE, made_bundle
+from pydicom.data import get_testdata_file
+from small_hospital import SmallHospital
+
+from ceus_models.bundle.model_bundle import Bundle
+from ceus_models.bundle.model_card import RESEARCH
+from ceus_models.runtime.errors import ExpectedError
+from ceus_models.study.taxonomy import CLINICAL_NAMES, FUSION_NETS, LESION_TYPES, SUBMODELS
+from client.data.analysis.pipeline import doubtful_sample_of, sample_of
+from client.data.forms.site_config import load_site
+from client.data.table.manifest import read_unseen
+from client.predict.as_json import as_bytes, document
+from client.predict.cautions import cautions
+from client.predict.html_page import page_of
+from client.predict.pdf_sheet import sheet_of
+from client.predict.pictures import pictures_of
+from client.predict.prediction import Lesion, NetAnswer, Prediction, predict
+from client.predict.wording import contribution_rows, why_other
+from tests.client.data.analysis.test_pipeline import circle, row_of
+
+DATA = Path(__file__).parents[2] / "data"
+
+
+@pytest.fixture(scope="module")
+def lesion(tmp_path_factory: pytest.TempPathFactory) -> Lesion:
+    hospital = SmallHospital(tmp_path_factory.mktemp("hospital"), 1)
+    hospital.rows[0] |= {"age": "61", "sex": "male", "AFP": "35", "lesion_id": "WANG-LI-77", "patient_id": "ZHANG-99"}
+    site = load_site(hospital.write())
+    (row,), faults = read_unseen(site)
+    assert not faults
+    return Lesion(row.line, *doubtful_sample_of(row, site, PROCESSING))
+
+
+@pytest.fixture(scope="module")
+def bundle() -> Bundle:
+    return made_bundle()
+
+
+@pytest.fixture(scope="module")
+def prediction(lesion: Lesion, bundle: Bundle) -> Prediction:
+    return predict(lesion, bundle)
+
+
+def test_the_numbers_are_the_bundles(prediction: Prediction, lesion: Lesion, bundle: Bundle) -> None:
+    assert list(prediction.probabilities.values()) == bundle.predict([lesion.sample])[0].tolist()
+    assert [net.probability for net in prediction.nets] == pytest.approx(bundle.submodels([lesion.sample])[0], abs=1e-7)
+    assert prediction.model == "fusion/DCB"
+    assert prediction.answer == LESION_TYPES[int(np.argmax(list(prediction.probabilities.values())))]
+    for net in prediction.nets:  # the weighted mean of the branches
+        mixed = net.spatial_weight * net.spatial + (1 - net.spatial_weight) * net.temporal
+        assert net.probability == pytest.approx(mixed, abs=1e-5)
+    assert len({round(net.spatial_weight, 3) for net in prediction.nets}) > 1
+
+
+def test_it_is_the_sample_that_training_sees(tmp_path: Path) -> None:
+    """A row of a study and the same row asked about as unseen: equal to the bit."""
+    site = load_site(SmallHospital(tmp_path, 1).write())
+    (row,), _ = read_unseen(site)
+    one, _ = sample_of(dataclasses.replace(row, cohort="training_b", track_checked=True), site, PROCESSING)
+    other, _ = doubtful_sample_of(row, site, PROCESSING)
+    assert other.cohort == "unseen"
+    assert one.content == other.content
+    assert np.array_equal(one.clinical, other.clinical, equal_nan=True)
+
+
+def test_a_bundle_without_all_models_answers_by_the_richest(lesion: Lesion, bundle: Bundle) -> None:
+    nets = {net: state for net, state in bundle.nets.items() if net not in ("fusion/DCB", "fusion/DB")}
+    assert predict(lesion, dataclasses.replace(bundle, nets=nets)).model == "fusion/DC"
+    bare = {net: state for net, state in nets.items() if net not in FUSION_NETS}
+    with pytest.raises(ExpectedError, match="no fusion net"):
+        predict(lesion, dataclasses.replace(bundle, nets=bare))
+
+
+def said(prediction: Prediction, answer: str, disease: float) -> Prediction:
+    probabilities = {name: 0.5 if name == answer else 0.1 for name in LESION_TYPES}
+    nets = [NetAnswer(net, disease if net.startswith("disease") else 0.9, 0.5, 0.5, 0.5, 0.5) for net in SUBMODELS]
+    return dataclasses.replace(prediction, probabilities=probabilities, nets=tuple(nets))
+
+
+@pytest.mark.parametrize(
+    ("answer", "disease", "since_low", "words"),
+    [
+        ("OT", 0.4, True, "each of the five disease nets is below"),
+        ("OT", 0.6, False, "although a disease net says yes"),
+        ("HM", 0.4, False, "and yet HM is most probable"),
+        ("HM", 0.6, False, ""),
+    ],
+)
+def test_why_other_is_named(prediction: Prediction, answer: str, disease: float, since_low: bool, words: str) -> None:
+    found = said(prediction, answer, disease)
+    assert (found.answer, found.other_since_low) == (answer, since_low)
+    assert words in why_other(found)
+
+
+def test_contributions_are_told_with_their_values(prediction: Prediction) -> None:
+    rows = contribution_rows(prediction)
+    assert {part: value for part, value, _ in rows} == {
+        "age": "61 years",
+        "sex": "male",
+        "AFP": "35 ng/mL",
+        "ALB": "40 g/L",
+        "disease nets": "",
+        "biomarker nets": "",
+    }
+    moved = prediction.contributions.answer - prediction.contributions.background
+    assert sum(added for _, _, added in rows) == pytest.approx(moved[LESION_TYPES.index(prediction.answer)])
+
+
+def test_the_document_is_whole_and_names_nobody(prediction: Prediction, bundle: Bundle, lesion: Lesion) -> None:
+    found = json.loads(as_bytes(document(prediction, bundle)))
+    assert found["notice"] == RESEARCH
+    assert sum(found["probabilities"].values()) == pytest.approx(1)
+    assert list(found["nets"]) == list(SUBMODELS)
+    assert all(net["spatial_weight"] + net["temporal_weight"] == 1 for net in found["nets"].values())
+    assert found["clinical"]["AFP"] == {"value": pytest.approx(35), "unit": "ng/mL", "used": True}
+    assert found["clinical"]["CEA"] == {"value": None, "unit": "ng/mL", "used": False}
+    assert found["out_of_distribution"] is False
+    assert found["lesion"] == lesion.sample.key
+    pictures = pictures_of(prediction)
+    page, sheet = page_of(prediction, bundle, pictures), sheet_of(prediction, bundle, pictures)
+    for text in (json.dumps(found), page, sheet.decode("latin-1")):
+        assert not [word for word in ("WANG", "ZHANG", "Hospital", "2021", "clips/", "/tmp") if word in text]
+    assert "http://" not in page.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
+        "http://creativecommons.org", ""
+    )
+    assert page.count(RESEARCH) == 2
+    assert page.count("<img") == 1 + len(pictures.frames.pictures) * 2 + len(pictures.flow.pictures) * 2 - 1
+    assert sheet.startswith(b"%PDF")
+    assert sheet.count(b"/Type /Page\n") + sheet.count(b"/Type /Page ") == 1
+    assert b"CreationDate" not in sheet
+
+
+def test_pictures_have_one_scale_a_strip(prediction: Prediction) -> None:
+    shown = pictures_of(prediction)
+    assert len(shown.frames.pictures) == len(shown.frames.titles) == 8
+    assert len(shown.flow.pictures) == 3  # two maps and the wheel
+    strongest = int(prediction.spatial.maps.max(axis=(1, 2)).argmax())
+    yellow = [int(picture[..., 0].astype(int).sum() - picture[..., 2].sum()) for picture in shown.frames_cam.pictures]
+    assert int(np.argmax(yellow)) == strongest
+
+
+def kinds(found: list) -> list[tuple[str, bool]]:  # type: ignore[type-arg]
+    return [(one.kind, one.serious) for one in found]
+
+
+def test_cautions_by_kind(lesion: Lesion, bundle: Bundle) -> None:
+    sample, trace = lesion.sample, lesion.trace
+    assert cautions(sample, trace, bundle, False) == []
+    doubtful = dataclasses.replace(trace, doubts=("the box is held in 80% of the frames",))
+    assert kinds(cautions(sample, doubtful, bundle, False)) == [("track", True)]
+    assert kinds(cautions(sample, doubtful, bundle, True)) == [("track", False)]
+    flat = dataclasses.replace(sample, quality={**sample.quality, "enhances": 0.0})
+    assert kinds(cautions(flat, trace, bundle, False)) == [("intensity", True)]
+    blind = dataclasses.replace(bundle, typical=None)
+    assert kinds(cautions(sample, trace, blind, False)) == [("bundle", True)]
+    clinical = sample.clinical.copy()
+    clinical[CLINICAL_NAMES.index("age")], clinical[CLINICAL_NAMES.index("AFP")] = 200.5, np.nan
+    found = cautions(dataclasses.replace(sample, clinical=clinical), trace, bundle, False)
+    assert [one.text.split(";")[0] for one in found] == [
+        "unusual: age 10.0 SD above the training lesions",
+        "not recorded: AFP",
+    ]
+    phantoms = dataclasses.replace(bundle, study={"results": {"simulated": True}})
+    assert kinds(cautions(sample, trace, phantoms, False)) == [("bundle", True)]
+    local = dataclasses.replace(RECIPE, architecture=dataclasses.replace(RECIPE.architecture, norm="batch_local"))
+    assert "this lesion alone" in cautions(sample, trace, dataclasses.replace(bundle, recipe=local), False)[0].text
+
+
+REAL = {
+    "dicom": (Path(str(get_testdata_file("examples_ybr_color.dcm"))), (160.0, 120.0), 15),
+    "avi": (DATA / "liver_sweep_23fps_mjpg.avi", (370.0, 330.0), 70),
+    "mp4": (DATA / "liver_sweep_vfr.mp4", (300.0, 200.0), 30),
+}
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_real_clips_without_contrast_are_out_of_distribution(name: str, tmp_path: Path) -> None:
+    path, center, frame = REAL[name]
+    (tmp_path / "site.yaml").write_text("schema: 1\ncenter: 40\nname: H\n")
+    row = row_of(path, circle(tmp_path, center, 40), frame)
+    bundle = made_bundle(CEUS)
+    found = predict(Lesion(2, *doubtful_sample_of(row, load_site(tmp_path), PROCESSING)), bundle)
+    worst = [one for one in found.cautions if one.serious and one.kind == "distribution"]
+    assert len(worst) == 1
+    assert "mean transit time" in worst[0].text
+    assert document(found, bundle)["out_of_distribution"] is True

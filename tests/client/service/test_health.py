@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ceus_models.runtime.exit_codes import exit_code
+from client.courier.folder import courier_of, socket_of, state_socket
+from client.service.health import app, health_of
+from client.service.watchdogs import CONTACT_S
+from client.worker.status import Condition, told_at
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    path = Path(tempfile.mkdtemp(prefix="ceus-test-"))
+    (path / "run").mkdir()
+    courier_of(path).state.mkdir(parents=True)
+    yield path
+    shutil.rmtree(path)
+
+
+def heard(folder: Path, seconds_ago: float) -> None:
+    courier_of(folder).contact.touch()
+    at = time.time() - seconds_ago
+    os.utime(courier_of(folder).contact, (at, at))
+
+
+def test_both_halves_must_be_able_to_answer(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert exit_code(app, [str(folder)]) == 1
+    said = capfd.readouterr().out
+    assert "worker: CANNOT ANSWER: the worker does not say what it does" in said
+    assert "courier: CANNOT ANSWER: the coordinator has not been reached yet" in said
+    heard(folder, 3)
+    assert exit_code(app, [str(folder)]) == 1
+    assert exit_code(app, [str(folder), "--part", "courier"]) == 0
+    with told_at(state_socket(socket_of(folder)), Condition("site-01")):
+        capfd.readouterr()
+        assert exit_code(app, [str(folder), "--json"]) == 0
+        found = json.loads(capfd.readouterr().out)
+        assert [part["part"] for part in found["parts"]] == ["worker", "courier"]
+        heard(folder, CONTACT_S + 5)
+        assert exit_code(app, [str(folder)]) == 1
+        assert "has not been heard for 95 s" in capfd.readouterr().out
+        assert exit_code(app, [str(folder), "--part", "worker"]) == 0
+    assert exit_code(app, [str(folder), "--part", "nothing"]) == 1
+
+
+def test_processes_that_live_are_not_enough(folder: Path) -> None:
+    wrong, chosen = ["policy.yaml has a fault"], ["this site is paused since noon"]
+    socket = socket_of(folder)
+    with told_at(state_socket(socket), Condition("site-01", lambda: (wrong[0], chosen[0]))):
+        (found,) = health_of(folder, socket, ["worker"])
+        assert (found.ok, found.said) == (False, "policy.yaml has a fault")
+        wrong[0] = ""
+        (found,) = health_of(folder, socket, ["worker"])
+        assert found.ok  # a pause is the hospital's own will
+        assert "paused since noon" in found.said
+
+
+def test_a_containers_check_loads_neither_torch_nor_flower(folder: Path) -> None:
+    code = "import sys, client.service.health, client.service.service\n"
+    code += "print([m for m in ('torch', 'flwr', 'cv2') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "[]"

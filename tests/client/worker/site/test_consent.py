@@ -1,0 +1,163 @@
+"""Policy, standing and the day's rounds as a running worker sees them: at every task, without a restart."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+
+import pytest
+import torch
+from toy_lesions import task
+
+from ceus_models.runtime.errors import ExpectedError
+from client.policy.policy import Declined, Policy
+from client.policy.policy_file import PolicyFile
+from client.worker.audit.log import Audit, entries
+from client.worker.audit.recorder import open_trail
+from client.worker.site.consent import Office
+from client.worker.site.opt_out import STANDING_FILE, Standing, write_standing
+from client.worker.tasks.site_memory import SiteMemory
+
+HELLO = task("hello")
+
+
+class Folder:
+    """A hospital's folder with a policy, and a clock that a test sets."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.records = path, path / "records"
+        self.now = datetime.datetime(2026, 11, 20, 12, tzinfo=datetime.UTC)
+        self.applied: list[Policy] = []
+        self.log: list[str] = []
+        self.memory = SiteMemory(path / "memory")
+        self.policy("studies: any\n")
+
+    def policy(self, text: str) -> None:
+        (self.path / "policy.yaml").write_text(text, encoding="utf-8")
+
+    def office(self) -> Office:
+        return Office(
+            PolicyFile(self.path),
+            self.records,
+            self.memory,
+            open_trail(Audit(self.records)),
+            self.applied.append,
+            self.log.append,
+            lambda: self.now,
+        )
+
+    def kinds(self) -> list[str]:
+        return [entry["kind"] for entry in entries(self.records)]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    return Folder(tmp_path)
+
+
+def test_a_changed_policy_holds_at_once_is_applied_and_written_down_once(folder: Folder) -> None:
+    office = folder.office()
+    assert office.admit(HELLO).minimum_lesions == 1
+    assert office.admit(HELLO).minimum_lesions == 1
+    folder.policy("studies: any\nminimum_lesions: 7\n")
+    assert office.admit(HELLO).minimum_lesions == 7
+    assert [policy.minimum_lesions for policy in folder.applied] == [1, 7]
+    found = list(entries(folder.records))
+    assert [entry["kind"] for entry in found] == ["policy", "policy"]
+    assert found[1]["values"]["minimum_lesions"] == 7
+    assert found[1]["values"]["studies"] == "any"
+    folder.office().admit(HELLO)  # a new start: the same policy is not news
+    assert folder.kinds() == ["policy", "policy"]
+
+
+def test_a_change_while_the_worker_was_down_is_written_at_the_next_start(folder: Folder) -> None:
+    folder.office().policy()
+    folder.policy("studies: any\nkinds: [hello]\n")
+    folder.office().policy()
+    assert folder.kinds() == ["policy", "policy"]
+
+
+@pytest.mark.parametrize("text", ["studies: any\nkinds: [gossip]\n", "minimum_lesions: 1\n", "", None])
+def test_a_policy_with_a_fault_lets_nothing_pass_until_it_is_mended(folder: Folder, text: str | None) -> None:
+    office = folder.office()
+    office.admit(HELLO)
+    if text is None:
+        (folder.path / "policy.yaml").unlink()
+    else:
+        folder.policy(text)
+    for _ in range(2):
+        with pytest.raises(Declined, match="has a fault") as caught:
+            office.admit(HELLO)
+    assert caught.value.code == "policy"
+    assert "gossip" not in caught.value.reason
+    assert any("policy.yaml has a fault" in line for line in folder.log)
+    assert list(entries(folder.records))[-1]["faults"] > 0
+    folder.policy("studies: any\n")
+    office.admit(HELLO)
+
+
+def test_pause_and_resume_hold_at_once_for_a_running_worker(folder: Folder) -> None:
+    office = folder.office()
+    office.admit(HELLO)
+    write_standing(folder.records, Standing().pause())
+    with pytest.raises(Declined, match="paused since 20"):
+        office.admit(HELLO)
+    with pytest.raises(Declined, match="paused"):
+        office.release(HELLO)
+    write_standing(folder.records, Standing().pause().resume())
+    office.admit(HELLO)
+    office.release(HELLO)
+
+
+def test_work_that_ends_after_a_withdrawal_leaves_nothing_behind(folder: Folder) -> None:
+    office, asked = folder.office(), task("train")
+    office.admit(asked)
+    write_standing(folder.records, Standing().withdraw(asked.study))
+    folder.memory.keep_local_state(asked, "disease/HCC", {"bn": torch.ones(1)})  # the work under way
+    with pytest.raises(Declined, match="withdrawn from the study"):
+        office.release(asked)
+    assert folder.memory.local_state(task("train", round=2), "disease/HCC") is None
+    office.admit(task("train", study="another"))
+
+
+def test_a_standing_that_cannot_be_read_closes_the_site(folder: Folder) -> None:
+    office = folder.office()
+    office.admit(HELLO)
+    (folder.records / STANDING_FILE).write_text("oops", encoding="utf-8")
+    with pytest.raises(Declined, match="cannot tell whether it takes part"):
+        office.admit(HELLO)
+    assert any(STANDING_FILE in line for line in folder.log)
+
+
+def test_rounds_of_a_day_are_counted_over_restarts(folder: Folder) -> None:
+    folder.policy("studies: any\nrounds_per_day: 2\nhours: {open: 00:00, close: 24:00, zone: Asia/Shanghai}\n")
+    for number in (1, 2, 2, 1):  # a round that is asked again is the same round
+        office = folder.office()
+        asked = task("hello", round=number)
+        office.admit(asked)
+        office.release(asked)
+    with pytest.raises(Declined, match="rounds_per_day is 2, and so many were answered on 2026-11-20"):
+        folder.office().admit(task("hello", round=3))
+    folder.now += datetime.timedelta(hours=4)  # midnight in Shanghai
+    folder.office().admit(task("hello", round=3))
+
+
+def test_rounds_that_were_refused_do_not_count(folder: Folder) -> None:
+    folder.policy("studies: any\nrounds_per_day: 1\nkinds: [hello]\n")
+    office = folder.office()
+    for number in range(3):
+        with pytest.raises(Declined, match="kinds"):
+            office.admit(task("tally", round=number))
+        office.admit(task("hello", round=number))
+    office.release(HELLO)
+    office.admit(HELLO)
+
+
+def test_an_audit_that_was_changed_stops_the_site_from_starting(folder: Folder) -> None:
+    folder.office().admit(HELLO)
+    log = folder.records / "audit.jsonl"
+    log.write_bytes(log.read_bytes().replace(b'"minimum_lesions":1', b'"minimum_lesions":2'))
+    with pytest.raises(ExpectedError, match=r"audit\.jsonl line 1"):
+        open_trail(Audit(folder.records))
+    with pytest.raises(ExpectedError):
+        folder.office()

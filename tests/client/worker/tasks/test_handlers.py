@@ -1,0 +1,210 @@
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import confusion_matrix
+from toy_lesions import lesion, lesions, recipe, task, with_submodels
+
+from ceus_models.metrics.bootstrap import poisson_weights
+from ceus_models.metrics.score_bins import COARSE_BINS, FINE_BINS, bin_of
+from ceus_models.protocol.messages import Architecture, Task
+from ceus_models.study.taxonomy import DISEASE_NETS, FUSION_NETS, SUBMODELS
+from client.policy.policy import Declined
+from client.worker.tasks.handlers import WORK
+from client.worker.tasks.inference import probabilities_of
+from client.worker.tasks.score_counts import counts
+from client.worker.tasks.site_memory import Place, SiteMemory
+from client.worker.tasks.tally import tally_of
+from client.worker.tasks.training import labelled
+from server.rounds.answer_schema import groups_of, misshapen
+
+COHORTS = ("training_a", "validation")
+
+
+@pytest.fixture
+def place(tmp_path) -> Place:
+    return Place("site-01", SiteMemory(tmp_path))
+
+
+def two_cohorts() -> list:
+    return [*lesions(6), *lesions(5, "validation", first=20), lesion(40, "validation", "OT")]
+
+
+def tasks() -> dict[str, Task]:
+    mixed = (*SUBMODELS, "disease/all", *FUSION_NETS)
+    return {
+        "hello": task("hello", cohorts=COHORTS, inputs={}),
+        "tally": task("tally", cohorts=COHORTS, inputs={}),
+        "train": task("train", ("disease/HCC", "biomarker/Hep", "biomarker/CK7"), cohorts=COHORTS),
+        "evaluate": with_submodels(task("evaluate", mixed, cohorts=COHORTS, replicates=20)),
+    }
+
+
+@pytest.mark.parametrize("kind", WORK)
+def test_answers_keep_the_contract(kind: str, place: Place) -> None:
+    asked = tasks()[kind]
+    sums, weight = WORK[kind](asked, two_cohorts(), place)
+    assert misshapen(sums, groups_of(asked)) is None
+    assert 0 < weight <= 12
+    assert all(t.is_contiguous() for t in sums.values())
+
+
+@pytest.mark.parametrize("kind", WORK)
+def test_no_sum_grows_with_the_lesions_and_absent_cohorts_are_left_out(kind: str, place: Place) -> None:
+    asked = tasks()[kind]
+    few, _ = WORK[kind](asked, lesions(4), place)
+    many, _ = WORK[kind](asked, lesions(9), place)
+    assert {n: t.shape for n, t in few.items()} == {n: t.shape for n, t in many.items()}
+    assert not any(name.startswith("validation|") for name in few)
+
+
+def test_hello_counts_lesions_and_patients(place: Place) -> None:
+    sums, weight = WORK["hello"](tasks()["hello"], two_cohorts(), place)
+    assert weight == 12
+    found = {name: int(t) for name, t in sums.items()}
+    expected = {
+        "training_a|lesions": 6,
+        "training_a|patients": 3,
+        "validation|lesions": 6,
+        "validation|patients": 4,
+    }
+    assert found == expected
+
+
+def test_tally_equals_numpy_on_the_rows() -> None:
+    cases = [*lesions(7), lesion(7, label="OT"), lesion(8, label=None)]
+    sums = tally_of(cases)
+    clinical = np.stack([s.clinical for s in cases]).astype(np.float64)
+    assert sums["types"].tolist() == [2, 2, 1, 1, 1, 1]
+    assert sums["clinical"][:, 0].tolist() == (~np.isnan(clinical)).sum(0).tolist()
+    np.testing.assert_allclose(sums["clinical"][:, 1], np.nansum(clinical, 0))
+    np.testing.assert_allclose(sums["clinical"][:, 2], np.nansum(clinical**2, 0))
+    hm = clinical[[i for i, s in enumerate(cases) if s.label == "HM"]]
+    np.testing.assert_allclose(sums["clinical_by_type"][:, 1, 1], np.nansum(hm, 0))
+    np.testing.assert_allclose(sums["clinical_by_type"][:, 1, 0], (~np.isnan(hm)).sum(0))
+    assert sums["biomarkers"].tolist() == [[0, 9], [5, 4], [0, 0], [9, 0]]
+    assert int(sums["any_biomarker"]) == 9
+    levels = np.stack([s.frames for s in cases]) / 255
+    np.testing.assert_allclose(sums["levels"], [9, 9 * levels.mean(), 9 * (levels**2).mean()])
+    flow = np.stack([s.flow for s in cases]) * 0.04
+    np.testing.assert_allclose(sums["flow"], [9, 9 * flow.mean(), 9 * (flow**2).mean()], rtol=1e-9, atol=1e-12)
+
+
+def random_answers(n: int, k: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(3)
+    p = rng.random((n, 1)) if k == 1 else rng.dirichlet(np.ones(k), n)
+    return p, rng.integers(0, max(2, k), n)
+
+
+@pytest.mark.parametrize("k", [1, 5, 6])
+def test_counts_equal_rows_repeated_as_often_as_they_weigh(k: int) -> None:
+    """Each replicate is the count over a table in which every row stands as often as its weight says."""
+    p, target = random_answers(40, k)
+    classes = max(2, k)
+    draws = np.stack([poisson_weights(1, str(i), 6) for i in range(40)])
+    found = counts(p, target, draws, np.linspace(0.5, 2, classes))
+    predicted = (p[:, 0] >= 0.5).astype(int) if k == 1 else p.argmax(1)
+    for row in range(7):
+        again = np.repeat(np.arange(40), draws[:, row])
+        expected = confusion_matrix(target[again], predicted[again], labels=range(classes))
+        assert np.array_equal(found["confusion"][row], expected)
+        for c in range(k):
+            positive = target[again] == (1 if k == 1 else c)
+            for side in (0, 1):
+                bins = bin_of(p[again, c][positive == side], COARSE_BINS)
+                assert np.array_equal(found["scores"][row, c, side], np.bincount(bins, minlength=COARSE_BINS))
+    assert draws[:, 0].tolist() == [1] * 40
+    fine = bin_of(p[:, 0][target == (1 if k == 1 else 0)], FINE_BINS)
+    assert np.array_equal(found["fine"][0, 1], np.bincount(fine, minlength=FINE_BINS))
+    right = np.where(target == 1, p[:, 0], 1 - p[:, 0]) if k == 1 else p[np.arange(40), target]
+    w = np.linspace(0.5, 2, classes)[target]
+    np.testing.assert_allclose(found["loss"], [-(w * np.log(right)).sum(), w.sum()])
+
+
+def test_evaluation_counts_what_the_nets_say(place: Place) -> None:
+    asked = tasks()["evaluate"]
+    cases = lesions(6)
+    sums, _ = WORK["evaluate"](asked, cases, place)
+    for net in ("disease/HM", "fusion/DCB"):
+        known, answers = labelled(net, cases)
+        p = probabilities_of(net, asked, known, place)
+        predicted = p.argmax(1) if p.shape[1] > 1 else (p[:, 0] >= 0.5).astype(int)
+        expected = confusion_matrix(answers, predicted, labels=range(max(2, p.shape[1])))
+        assert np.array_equal(sums[f"training_a|{net}|confusion"][0], expected)
+
+
+def test_lesions_without_an_answer_do_not_count(place: Place) -> None:
+    cases = [*lesions(4), lesion(4, label="OT"), lesion(5, label=None, marker=float("nan"))]
+    sums, weight = WORK["evaluate"](tasks()["evaluate"], cases, place)
+    counted = {n.split("|")[1]: int(t[0].sum()) for n, t in sums.items() if n.endswith("confusion")}
+    assert counted["disease/HCC"] == counted["disease/all"] == 4
+    assert counted["fusion/D"] == 5
+    assert counted["biomarker/Hep"] == 5
+    assert counted["biomarker/CK19"] == 6
+    assert "biomarker/CK7" not in counted
+    assert weight == 6
+
+
+def test_a_submodel_says_the_same_frozen_or_sent(place: Place) -> None:
+    sent = task("evaluate", DISEASE_NETS, replicates=3)
+    frozen = with_submodels(sent)
+    a, _ = WORK["evaluate"](sent, lesions(5), place)
+    b, _ = WORK["evaluate"](frozen, lesions(5), place)
+    assert a.keys() == b.keys()
+    for name in a:
+        if a[name].is_floating_point() or name.endswith(("|calibration", "|brier")):
+            torch.testing.assert_close(a[name].double(), b[name].double(), rtol=1e-6, atol=1e-6)  # float32 if frozen
+        else:
+            assert torch.equal(a[name], b[name])
+
+
+def test_training_leaves_out_nets_without_labels(place: Place) -> None:
+    sums, weight = WORK["train"](tasks()["train"], lesions(4), place)
+    assert {name.split("|")[0] for name in sums} == {"disease/HCC", "biomarker/Hep"}
+    assert weight == 4
+    with pytest.raises(Declined) as no:
+        WORK["train"](task("train", ("biomarker/CK7",)), lesions(4), place)
+    assert no.value.code == "no_lesions"
+
+
+def test_small_groups_are_not_spoken_of(tmp_path) -> None:
+    strict = Place("site-01", SiteMemory(tmp_path), minimum=5)
+    cases = [*lesions(4), lesion(4, label="OT")]
+    sums, _ = WORK["evaluate"](tasks()["evaluate"], cases, strict)
+    assert "training_a|fusion/D|confusion" in sums
+    assert "training_a|disease/HCC|confusion" not in sums
+
+
+def test_a_site_that_never_trained_evaluates_with_its_own_statistics(place: Place) -> None:
+    made = recipe(Architecture(10, 10, 2, 4, "batch_local"))
+    asked = task("evaluate", ("disease/HCC",), made)
+    first, _ = WORK["evaluate"](asked, lesions(6), place)
+    WORK["train"](task("train", ("disease/HCC",), made), lesions(6), place)
+    trained, _ = WORK["evaluate"](asked, lesions(6), place)
+    loss = "training_a|disease/HCC|loss"
+    assert bool(torch.isfinite(first[loss]).all())
+    assert not torch.equal(first[loss], trained[loss])
+
+
+def test_counting_a_thousand_replicates_is_fast() -> None:
+    draws = np.stack([poisson_weights(1, str(i), 1000) for i in range(100)])
+    start = time.perf_counter()
+    for k in (*[1] * 9, *[6] * 4):
+        p, target = random_answers(100, k)
+        counts(p, target, draws, np.ones(max(2, k)))
+    assert time.perf_counter() - start < 1.0
+
+
+def test_a_class_below_the_minimum_cell_is_not_evaluated(place: Place) -> None:
+    cases = lesions(6)  # HCC HM ICC HH HA HCC
+    asked = task("evaluate", ("disease/HCC", "disease/HM", "disease/all"))
+    sums, weight = WORK["evaluate"](asked, cases, replace(place, cell=2))
+    assert sums["training_a|disease/HCC|confusion"][0].sum(1).tolist() == [4, 2]
+    assert sums["training_a|disease/HM|confusion"][0].sum(1).tolist() == [5, 0], "one lesion of HM is not spoken of"
+    assert sums["training_a|disease/all|confusion"][0].sum(1).tolist() == [2, 0, 0, 0, 0]
+    assert int(sums["training_a|disease/HM|fine"].sum()) == 5
+    assert weight == 6

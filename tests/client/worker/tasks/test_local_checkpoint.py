@@ -1,0 +1,158 @@
+"""A worker that is killed in the middle of a round goes on where it was, to the very bits of one that was not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from toy_lesions import lesions, recipe, task
+
+from ceus_models.protocol.messages import LocalRule, Task
+from client.worker.tasks.local_checkpoint import Underway
+from client.worker.tasks.memory_layout import forget
+from client.worker.tasks.site_memory import Place, SiteMemory
+from client.worker.tasks.training import Trained, train_net
+
+NET = "disease/HCC"
+RULES = {
+    "momentum": LocalRule(epochs=3, batch_size=3, learning_rate=0.1, momentum=0.9, weight_decay=0.01, clip=1.0),
+    "augmented": LocalRule(epochs=3, batch_size=3, learning_rate=0.1, augment=True),
+    "adamw": LocalRule(epochs=3, batch_size=3, learning_rate=0.01, optimizer="adamw"),
+    "proximal": LocalRule(epochs=3, batch_size=3, learning_rate=0.1, proximal_mu=0.5),
+}
+
+
+class Killed(BaseException):
+    """As kill -9: nothing of the process runs after it."""
+
+
+def place_of(folder: Path, keep_after_s: float = 0.0) -> Place:
+    return Place("site-01", SiteMemory(folder), keep_after_s=keep_after_s)
+
+
+def asked(rule: LocalRule, *nets: str) -> Task:
+    return task("train", nets or (NET,), recipe(), rule=rule)
+
+
+def trained(work: Task, place: Place, net: str = NET) -> Trained:
+    found = train_net(net, work, lesions(5), place)
+    assert found is not None
+    return found
+
+
+def killed_after(epochs: int, patch: pytest.MonkeyPatch) -> None:
+    """Let the process die as soon as so many epochs are kept."""
+    reached = Underway.reached
+
+    def die(self: Underway, epoch: int, *rest: object) -> None:
+        reached(self, epoch, *rest)  # type: ignore[arg-type]
+        if epoch == epochs:
+            raise Killed
+
+    patch.setattr(Underway, "reached", die)
+
+
+def epochs_of(patch: pytest.MonkeyPatch) -> list[int]:
+    """Whose epochs are walked from now on."""
+    seen: list[int] = []
+    reached = Underway.reached
+
+    def noted(self: Underway, epoch: int, *rest: object) -> None:
+        seen.append(epoch)
+        reached(self, epoch, *rest)  # type: ignore[arg-type]
+
+    patch.setattr(Underway, "reached", noted)
+    return seen
+
+
+def equal(a: Trained, b: Trained) -> bool:
+    return (
+        a.lesions == b.lesions
+        and a.sums.keys() == b.sums.keys()
+        and all(torch.equal(a.sums[name], b.sums[name]) for name in a.sums)
+    )
+
+
+@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_it_goes_on_from_its_last_whole_epoch_to_the_same_bits(name: str, epochs: int, tmp_path: Path) -> None:
+    work = asked(RULES[name])
+    undisturbed = trained(work, place_of(tmp_path / "undisturbed", keep_after_s=1e9))
+    with pytest.MonkeyPatch.context() as patch:
+        killed_after(epochs, patch)
+        with pytest.raises(Killed):
+            trained(work, place_of(tmp_path / "killed"))
+    with pytest.MonkeyPatch.context() as patch:
+        walked = epochs_of(patch)
+        again = trained(work, place_of(tmp_path / "killed"))
+    assert walked == list(range(epochs + 1, 3)), "no epoch is walked twice"
+    assert equal(again, undisturbed)
+
+
+def test_a_net_that_is_done_is_not_trained_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    work = asked(RULES["momentum"], NET, "disease/ICC")
+    first = trained(work, place_of(tmp_path))
+    walked = epochs_of(monkeypatch)
+    assert equal(trained(work, place_of(tmp_path)), first)
+    assert walked == []
+    assert not equal(trained(work, place_of(tmp_path), "disease/ICC"), first)
+    assert walked == [1, 2]
+
+
+def _other_weights(work: Task) -> Task:
+    return replace(work, inputs={name: t + 0.01 if t.is_floating_point() else t for name, t in work.inputs.items()})
+
+
+CHANGES: dict[str, Callable[[Task], Task]] = {
+    "weights": _other_weights,
+    "rule": lambda work: replace(work, rule=RULES["adamw"]),
+    "round": lambda work: replace(work, round=work.round + 1),
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_another_question_is_another_piece_of_work(what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    work = asked(RULES["momentum"])
+    trained(work, place_of(tmp_path))
+    walked = epochs_of(monkeypatch)
+    trained(CHANGES[what](work), place_of(tmp_path))
+    assert walked == [1, 2]
+
+
+def test_other_lesions_are_another_piece_of_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    work = asked(RULES["momentum"])
+    trained(work, place_of(tmp_path))
+    walked = epochs_of(monkeypatch)
+    assert train_net(NET, work, lesions(6), place_of(tmp_path)) is not None
+    assert walked == [1, 2]
+
+
+def test_work_that_is_quick_is_not_kept_and_a_simulation_keeps_none(tmp_path: Path) -> None:
+    trained(asked(RULES["momentum"]), place_of(tmp_path, keep_after_s=1e9))
+    trained(asked(RULES["momentum"]), Place("site-01", SiteMemory(tmp_path)))
+    assert not list(tmp_path.rglob("*.safetensors"))
+
+
+def test_a_damaged_file_costs_the_work_and_no_more(tmp_path: Path) -> None:
+    work = asked(RULES["momentum"])
+    first = trained(work, place_of(tmp_path))
+    for path in tmp_path.rglob("*.safetensors"):
+        path.write_bytes(path.read_bytes()[:100])
+    assert equal(trained(work, place_of(tmp_path)), first)
+
+
+def test_it_is_dropped_with_the_next_task_and_forgotten_with_the_study(tmp_path: Path) -> None:
+    work, place = asked(RULES["momentum"]), place_of(tmp_path)
+    trained(work, place)
+    place.memory.drop_others(work)
+    assert list(tmp_path.rglob("*.safetensors"))
+    place.memory.drop_others(replace(work, round=work.round + 1))
+    assert not list(tmp_path.rglob("*.safetensors"))
+    trained(work, place)
+    forget(place.memory.folder, "another study")
+    assert list(tmp_path.rglob("*.safetensors"))
+    forget(place.memory.folder, work.study)
+    assert not list(tmp_path.rglob("*.safetensors"))

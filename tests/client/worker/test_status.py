@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+import pytest
+
+from client.courier.ipc import WorkerUnreachableError, ask_condition
+from client.data.forms.site_config import SiteConfig, load_site
+from client.worker.site.opt_out import Standing, write_standing
+from client.worker.status import Condition, obstacles_of, told_at
+
+
+@pytest.fixture
+def path() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="ceus-test-"))
+    yield folder / "w.state"
+    shutil.rmtree(folder)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.at = 100.0
+
+    def __call__(self) -> float:
+        return self.at
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> SiteConfig:
+    (tmp_path / "site.yaml").write_text("schema: 1\ncenter: 5\nname: H\n")
+    (tmp_path / "policy.yaml").write_text("studies: any\n")
+    return load_site(tmp_path)
+
+
+def test_it_says_what_it_does_while_it_does_it_and_whether_anybody_waits(path: Path) -> None:
+    clock = Clock()
+    condition = Condition("site-01", clock=clock)
+    with told_at(path, condition), ExitStack() as stack:
+        clock.at += 7
+        idle = {"doing": "waiting", "for_s": 7.0, "alone_s": 0.0, "answers": 0, "wrong": "", "chosen": ""}
+        assert ask_condition(path) == {"site": "site-01", **idle}
+        here, courier = socket.socketpair()
+        stack.enter_context(here)
+        here.settimeout(120.0)
+        with condition.at_work(here):
+            clock.at += 3
+            said = ask_condition(path)
+            assert (said["doing"], said["for_s"], said["alone_s"]) == ("working", 3.0, 0.0)
+            courier.sendall(b"more of the request")
+            assert ask_condition(path)["alone_s"] == 0.0
+            courier.close()
+            ask_condition(path)
+            clock.at += 20
+            assert ask_condition(path)["alone_s"] == 20.0
+        assert here.recv(100) == b"more of the request"  # nothing was taken from it
+        assert (ask_condition(path)["doing"], ask_condition(path)["answers"]) == ("waiting", 1)
+
+
+def test_who_asks_cannot_hold_it_up_and_a_dead_worker_is_told_as_such(path: Path) -> None:
+    with told_at(path, Condition("site-01")), ExitStack() as stack:
+        for _ in range(20):  # they connect, send, and never read
+            one = stack.enter_context(socket.socket(socket.AF_UNIX))
+            one.connect(str(path))
+            with suppress(BrokenPipeError):
+                one.sendall(b"x" * 100)
+        assert ask_condition(path, 10.0)["site"] == "site-01"
+    with pytest.raises(WorkerUnreachableError, match="does not say what it does"):
+        ask_condition(path)
+
+
+def test_why_tasks_are_refused_is_part_of_it(site: SiteConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = obstacles_of(site)
+    assert found() == ("", "")
+    site.records.mkdir()
+    write_standing(site.records, Standing().pause())
+    assert found()[0] == ""
+    assert "is paused since" in found()[1]
+    write_standing(site.records, Standing().withdraw("ab" * 32))
+    assert found() == ("", "withdrawn from a study")
+    (site.records / "standing.json").write_text("no JSON")
+    assert "standing.json cannot be read" in found()[0]
+    (site.folder / "policy.yaml").write_text("studies: any\nkinds: [nonsense]\n")
+    assert "policy.yaml has a fault" in found()[0]
+    (site.folder / "policy.yaml").write_text("studies: any\n")
+    monkeypatch.setattr("client.worker.status.LEAST_FREE_BYTES", 1 << 60)
+    assert "are free on the disk" in found()[0]

@@ -1,0 +1,138 @@
+"""`ceus-coordinator` run · stop · status · health · report, where nothing runs, and beside a daemon."""
+
+from __future__ import annotations
+
+import csv
+import json
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from coordinator_commands import told
+from faulty_sites import PLAN, Post, link_of
+from killed_coordinator import tiny
+from made_federation import Lab, lab
+
+from server.operations.health import check_health, main
+from server.rounds.checkpoints import Store
+from server.rounds.coordinator import Event, Finished, run
+from server.rounds.round_log import Rounds
+from server.run_folder import locks
+from server.run_folder.journal import Journal
+from server.run_folder.orders import State, read_order, write_state
+from server.run_folder.paths import Home
+from server.study.participation import Record
+from server.transport.message_log import Mirror
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Lab:
+    return lab(tmp_path / "co")
+
+
+def test_without_the_daemon_every_command_says_how_to_start_it(made: Lab, capfd: pytest.CaptureFixture[str]) -> None:
+    for command in ("run", "stop", "health"):
+        assert "start `ceus-coordinator up" in told(capfd, command, made.home.folder, code=1)
+    assert "up: no" in told(capfd, "status", made.home.folder)
+    assert "no round is finished yet" in told(capfd, "report", made.home.folder, code=1)
+
+
+def test_status_is_written_as_a_page(made: Lab, capfd: pytest.CaptureFixture[str]) -> None:
+    page = made.home.folder / "status.html"
+    assert told(capfd, "status", made.home.folder, "--html", page) == ""
+    assert "up: no" in page.read_text()
+
+
+def test_up_refuses_a_folder_that_init_did_not_finish(made: Lab, capfd: pytest.CaptureFixture[str]) -> None:
+    made.home.bundle.unlink()
+    assert "lacks study/bundle.fab: run `ceus-coordinator init" in told(capfd, "up", made.home.folder, code=1)
+
+
+def test_a_changed_plan_is_refused_before_anything_is_ordered(made: Lab, capfd: pytest.CaptureFixture[str]) -> None:
+    (made.home.folder / "plan.yaml").write_text("name: other\nstages:\n  - {stage: hello}\n")
+    assert "not the one in the bundle" in told(capfd, "run", made.home.folder, code=1)
+    assert read_order(made.home) is None
+
+
+class Daemon(threading.Thread):
+    """Takes the order, tells of one round, and ends it as it is told."""
+
+    def __init__(self, home: Home, end: State) -> None:
+        super().__init__(daemon=True)
+        self.home, self.end = home, end
+
+    def run(self) -> None:
+        while (order := read_order(self.home)) is None:
+            time.sleep(0.02)
+        write_state(self.home, State(order=order.id, phase="running"))
+        time.sleep(0.8)
+        event: Event = Finished(Record("hello", "hello", 0, counted=("site-01",), seconds=1.0), 1, 1, ())
+        Journal(self.home.run).tell(event)
+        Rounds(self.home.run).tell(event)
+        write_state(self.home, self.end.model_copy(update={"order": order.id}))
+
+
+def test_run_follows_to_the_cause_of_a_failure(made: Lab, capfd: pytest.CaptureFixture[str]) -> None:
+    with locks.exclusive(made.home.up_lock, "taken"):
+        Daemon(made.home, State(phase="failed", cause="site-01 must take part")).start()
+        said = told(capfd, "run", made.home.folder, "--track", "tensorboard", code=1)
+        assert "1 sites counted, 1.0 s" in said
+        assert len(list((made.home.run / "tensorboard").glob("events.out.tfevents.*"))) == 1
+        assert "the run failed: site-01 must take part" in said
+        assert "no run is under way" in told(capfd, "stop", made.home.folder, code=1)
+
+
+def test_a_daemon_that_dies_does_not_leave_the_follower_waiting(made: Lab, capfd: pytest.CaptureFixture[str]) -> None:
+    with locks.exclusive(made.home.up_lock, "taken"):
+        Daemon(made.home, State(phase="running")).start()
+        assert "--track follows" in told(capfd, "run", made.home.folder, "--detach", "--track", "mlflow", code=1)
+        assert told(capfd, "run", made.home.folder, "--detach") == ""
+    assert "nothing runs for" in told(capfd, "stop", made.home.folder, code=1)
+    assert "nothing runs for" in told(capfd, "run", made.home.folder, code=1)
+
+
+def test_the_report_is_made_from_the_newest_round_of_a_study(
+    made: Lab, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("server.study.train_stage.initial_state", tiny)
+    monkeypatch.setattr("server.cli.main.load_plan", lambda path: PLAN)
+    run(PLAN, link_of(Post(), Mirror(made.home.run)), Store(made.home.run), 1)
+    assert "report:" in told(capfd, "report", made.home.folder)
+    results = json.loads((made.home.run / "results.json").read_text())
+    assert results["finished"]
+    assert results["look_at"] == {}
+    assert set(results["digests"]) == {"disease/HCC"}
+    page = (made.home.run / "report.html").read_text()
+    assert "<svg" in page
+    made_anew = tmp_path / "anew"
+    made_anew.mkdir()
+    assert "report:" in told(capfd, "report", made.home.run / "results.json", "--out", made_anew / "page.html")
+    assert (made_anew / "page.html").read_text() == page
+    counted = {
+        f"{cohort} / {variable} / {value}": n
+        for cohort, variables in results["table1"].items()
+        for variable, values in variables.items()
+        for value, n in values.items()
+    }
+    assert counted
+    for folder in (made.home.run, made_anew):
+        assert [path.name for path in (folder / "tables").iterdir()] == ["cohorts.csv"]
+        with (folder / "tables" / "cohorts.csv").open(encoding="utf-8", newline="") as file:
+            assert {row["of"]: float(row["value"]) for row in csv.DictReader(file)} == counted
+
+
+def test_the_probe_tells_a_dead_daemon_and_a_silent_superlink(
+    made: Lab, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", ["server.operations.health", str(made.home.folder)])
+    with pytest.raises(SystemExit) as dead:
+        main()
+    assert dead.value.code == 1
+    assert "nothing runs for" in capfd.readouterr().out
+    with locks.exclusive(made.home.up_lock, "taken"):
+        with pytest.raises(SystemExit):
+            main()
+        assert "the SuperLink does not answer" in capfd.readouterr().out
+        monkeypatch.setattr("server.operations.health.answers", lambda home, federation: True)
+        assert check_health(made.home, None) == "up; run: none"  # type: ignore[arg-type]

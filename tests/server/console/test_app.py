@@ -1,0 +1,302 @@
+"""The coordinator's console: who sees what, that nothing secret is in an answer, that nobody changes anything."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from faulty_sites import BAD, PLAN
+from made_console import PATHS, ROLES, Desk, desk
+from made_federation import lab
+from starlette.requests import Request
+
+import server.console.users
+from ceus_models.web.guard import HEADERS
+from server.console.basic_auth import SignIn
+from server.console.users import add_person, remove_person
+from server.operations.prometheus import HELP
+from server.rounds.coordinator import Started
+from server.run_folder.journal import Journal
+
+SEEN = {
+    "researcher": {"/", "/rounds", "/report", "/status.json", "/style.css"},
+    "coordinator": set(PATHS),
+    "monitor": {"/metrics", "/healthz"},
+}
+FINGERPRINT = re.compile(r"[0-9a-f]{4}(-[0-9a-f]{4}){7}")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(server.console.users._COST, "n", 2)  # hundreds of sign-ins
+        yield desk(tmp_path_factory.mktemp("console"))
+
+
+@pytest.fixture
+def there(shared: Desk, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    monkeypatch.setattr("server.console.app.load_plan", lambda path: PLAN)
+    shared.said.clear()
+    return shared
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("path", PATHS)
+def test_each_role_sees_its_pages_and_no_other(there: Desk, role: str, path: str) -> None:
+    status = there.get(path, role).status
+    assert status == (403 if path not in SEEN[role] else 503 if path == "/healthz" else 200)
+    read = {"event": "read", "who": role, "page": path, "method": "GET", "status": status}
+    assert there.said == ([] if (path, status) == ("/style.css", 200) else [read])
+
+
+@pytest.mark.parametrize("path", [*PATHS, "/nothing", "/../people.json"])
+def test_without_a_token_or_with_a_wrong_one_nobody_sees_anything(there: Desk, path: str) -> None:
+    wrong = [there.bare(path), there.ask(path, "coordinator:wrong"), there.ask(path, "nobody:wrong")]
+    wrong.append(there.ask(path, f"researcher:{there.tokens['coordinator']}"))
+    wrong.append(there.bare(path, authorization=f"Bearer {there.tokens['coordinator']}"))
+    wrong.append(there.bare(path, authorization="Basic ????"))
+    for answer in wrong:
+        assert answer.status == 401
+        assert answer.headers["www-authenticate"].startswith("Basic ")
+        assert "sign in" in answer.text
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
+def test_nobody_can_change_anything(there: Desk, method: str) -> None:
+    before = {path: path.read_bytes() for path in there.made.home.folder.rglob("*") if path.is_file()}
+    for path in PATHS:
+        assert there.get(path, method=method).status == 405
+        assert there.bare(path, method).status == 401
+    for path in PATHS:
+        there.get(path)
+        there.get(path, method="HEAD")
+    assert before == {path: path.read_bytes() for path in there.made.home.folder.rglob("*") if path.is_file()}
+
+
+def secrets_of(there: Desk) -> set[str]:
+    home = there.made.home
+    people = json.loads(home.people.read_text())["people"]
+    kept = {person[part] for person in people for part in ("salt", "hash")} | set(there.tokens.values())
+    for key in (home.ca_key, home.front_key, home.superlink_key):
+        kept |= set(key.read_text().splitlines()[1:-1])
+    return kept | {
+        home.superexec_secret.read_bytes().hex(),
+        base64.b64encode(home.superexec_secret.read_bytes()).decode(),
+    }
+
+
+def test_no_key_and_no_token_is_in_any_answer_or_in_the_log(there: Desk) -> None:
+    kept = secrets_of(there)
+    assert len(kept) > 15
+    there.ask("/", f"{there.tokens['monitor']}:coordinator")  # the two fields exchanged
+    for path in (*PATHS, "/nothing"):
+        for answer in (there.get(path), there.bare(path), there.ask(path, "coordinator:wrong")):
+            whole = answer.text + str(answer.headers)
+            assert not [one for one in kept if one in whole], path
+    assert not [one for one in kept if one in json.dumps(there.said)]
+
+
+def test_another_name_than_ours_is_refused_before_anybody_is_asked(there: Desk) -> None:
+    for host in ("evil.example", "evil.example:8090", "127.0.0.1.evil.example", "", "localhost@evil", "[::2]:8090"):
+        answer = there.get("/", host=host)
+        assert answer.status == 400
+        assert "www-authenticate" not in answer.headers
+    for host in ("localhost", "LOCALHOST:1", "127.0.0.1:8090", "[::1]:8090"):
+        assert there.get("/", host=host).status == 200
+    assert there.said
+    assert all(event["status"] == 200 for event in there.said)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/../ca/ca.key", "/%2e%2e/secrets/people.json", "/record/..%2f..%2fca%2fca.key", "/report/../../ca/ca.key",
+     "//etc/passwd", "/record/0", "/record/-1", "/record/99999", "/record/1.5", "/static/x", "/style.css/x"],
+)  # fmt: skip
+def test_no_path_leads_to_a_file(there: Desk, path: str) -> None:
+    assert there.get(path).status == 404
+
+
+@pytest.mark.parametrize("page", ["0", "-1", "x", "99999999999999999999", "²", "3"])
+def test_any_number_of_a_page_gives_one_that_is_there(there: Desk, page: str) -> None:
+    for path in ("/record", "/rounds"):
+        assert there.get(f"{path}?page={page}").status == 200
+
+
+def test_every_answer_has_the_strict_headers(there: Desk) -> None:
+    for answer in (there.get("/"), there.get("/status.json"), there.bare("/"), there.get("/nothing")):
+        assert {name: answer.headers[name] for name in HEADERS} == HEADERS
+    policy = there.get("/report").headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "script-src" not in policy
+
+
+def test_pages_ask_for_nothing_from_elsewhere_and_bear_no_script_or_style(there: Desk) -> None:
+    for path in ("/", "/rounds", "/sites", "/record", "/record/1"):
+        text = there.get(path).text
+        assert not re.search(r"<script|javascript:| on\w+=|<style| style=|src=|https?://", text), path
+
+
+def test_the_overview_has_trouble_rounds_and_curves(there: Desk) -> None:
+    text = there.get("/", "researcher").text
+    assert "no run yet" in text
+    assert "does not run" in text
+    assert "disease/HCC" in text
+    assert '<polyline class="training"' in text
+    assert f"{BAD}: lost: " in text
+
+
+def test_the_site_that_the_round_waits_for_stands_first(there: Desk) -> None:
+    events = there.made.home.run / "events.jsonl"
+    before = events.read_text()
+    try:
+        Journal(there.made.home.run).tell(Started("submodels", "train", 4, 3, 9, ("disease/HCC",), ("site-01", BAD)))
+        last = json.loads(events.read_text().splitlines()[-1])
+        events.write_text(before + json.dumps({**last, "at": last["at"] - 500}) + "\n")
+        other = Desk(there.made, there.tokens)
+        assert "Round under way" in other.get("/").text
+        assert re.search(r'site-01</th>.*?<progress max="100" value="100">.*?slow', other.get("/").text, re.S)
+    finally:
+        events.write_text(before)
+
+
+def test_sites_show_certificate_bundle_and_fault(there: Desk) -> None:
+    text = there.get("/sites").text
+    row = re.search(rf"{BAD}</th>(.*?)</tr>", text, re.S)
+    assert row is not None
+    assert "gave no answer" in row[1]
+    assert "in use" in row[1]
+    assert "364 days" in text
+    assert FINGERPRINT.search(text)
+
+
+def test_a_researcher_gets_no_fingerprint_and_no_inner_fault(there: Desk) -> None:
+    for path in SEEN["researcher"]:
+        assert not FINGERPRINT.search(there.get(path, "researcher").text), path
+    document = there.get("/status.json", "researcher").json()
+    assert document["federation"] == "lab"
+    assert set(document) == {"federation", "up", "sites", "run"}
+    kept = set().union(*document["sites"])
+    assert not kept & {"fingerprint", "expires", "days_left", "standing", "remedy", "reason", "look_at", "lesions"}
+    assert {"fingerprint", "reason", "look_at"} <= set(there.get("/status.json").json()["sites"][0])
+
+
+def test_the_record_has_every_letter_with_its_fate(there: Desk) -> None:
+    letters = (there.made.home.run / "mirror.jsonl").read_text().splitlines()
+    text = there.get("/record").text
+    assert text.count("<tr><th scope") == len(letters)
+    first = json.loads(letters[0])
+    page = there.get("/record/1").text
+    assert first["task"] in page
+    assert first["digest"] in page
+    assert "counted" in text
+    assert "gave no answer" in text
+
+
+def test_the_report_is_of_the_newest_round_and_nothing_is_written_for_it(there: Desk) -> None:
+    text = there.get("/report", "researcher").text
+    assert "fedceus report: faults" in text
+    assert not (there.made.home.run / "report.html").exists()
+    (there.made.home.run / "report.html").write_text("<p>as published</p>")
+    try:
+        assert there.get("/report").text == "<p>as published</p>"
+    finally:
+        (there.made.home.run / "report.html").unlink()
+
+
+def test_gauges_are_those_that_status_prints(there: Desk) -> None:
+    answer = there.get("/metrics", "monitor")
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    assert set(re.findall(r"^# HELP (\w+)", answer.text, re.M)) <= set(HELP)
+    assert "ceus_up 0" in answer.text
+
+
+def test_health_is_whether_it_can_answer(there: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = there.get("/healthz", "monitor")
+    assert answer.status == 503
+    assert "nothing runs for" in answer.text
+    monkeypatch.setattr("server.console.app.check_health", lambda home, federation: "up; run: none")
+    answer = there.get("/healthz", "monitor")
+    assert (answer.status, answer.text) == (200, "up; run: none")
+
+
+def test_wrong_tokens_wait_longer_each_time_and_hinder_nobody_else(there: Desk) -> None:
+    fresh = Desk(there.made, there.tokens)
+    for _ in range(6):
+        fresh.ask("/", "coordinator:wrong")
+    assert fresh.waits == [0.5, 1.0, 2.0, 4.0, 8.0, 8.0]
+    assert [event["failures"] for event in fresh.said] == [1, 2, 3, 4, 5, 6]
+    assert fresh.get("/", "researcher").status == 200
+    assert fresh.get("/").status == 200
+    fresh.ask("/", "coordinator:wrong")
+    fresh.ask("/", "secret-in-the-wrong-field:x")
+    assert fresh.waits[6:] == [0.5, 0.5]
+    assert "secret-in-the-wrong-field" not in json.dumps(fresh.said)
+
+
+def test_who_is_removed_is_let_in_no_longer(tmp_path: Path) -> None:
+    there = desk(tmp_path)
+    assert there.get("/status.json", "researcher").status == 200
+    remove_person(there.made.home, "researcher")
+    assert there.get("/status.json", "researcher").status == 401
+
+
+def test_files_that_cannot_be_read_are_told_to_who_signed_in_alone(tmp_path: Path) -> None:
+    there = desk(tmp_path)
+    there.made.home.sites.write_text("{")
+    answer = there.get("/")
+    assert answer.status == 503
+    assert "register of sites is damaged" in answer.text
+    there.made.home.people.chmod(0o644)
+    answer = there.get("/")
+    assert (answer.status, answer.text) == (503, "the console cannot answer; its log says why")
+    assert "others may read" in there.said[-1]["said"]
+
+
+def test_a_bug_gives_its_kind_to_the_log_and_nothing_to_the_browser(
+    there: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> str:
+        raise ZeroDivisionError("a value of somebody")
+
+    monkeypatch.setattr("server.console.app.exposition", broken)
+    answer = there.get("/metrics")
+    assert answer.status == 500
+    assert "somebody" not in answer.text + json.dumps(there.said)
+    assert there.said[0]["type"] == "ZeroDivisionError"
+
+
+def test_a_study_that_has_not_begun_is_shown_too(tmp_path: Path) -> None:
+    made = lab(tmp_path / "co")
+    there = Desk(made, {})
+    there.tokens["coordinator"] = add_person(made.home, "coordinator", "coordinator", made.now)
+    for path in ("/", "/rounds", "/sites", "/record", "/report", "/status.json", "/metrics"):
+        assert there.get(path).status == 200, path
+    assert "No round has begun" in there.get("/").text
+    assert "No round is finished yet" in there.get("/report").text
+
+
+def test_wrong_tokens_do_not_hold_every_connection(there: Desk) -> None:
+    held = asyncio.Event()
+
+    async def hold(_: float) -> None:
+        await held.wait()
+
+    gate = SignIn(there.made.home, lambda event: None, hold)
+    code = base64.b64encode(b"coordinator:wrong").decode()
+    scope = {"type": "http", "headers": [(b"authorization", f"Basic {code}".encode())]}
+
+    async def tried() -> tuple[int, int]:
+        tries = [asyncio.create_task(gate(Request(dict(scope)))) for _ in range(20)]  # type: ignore[arg-type]
+        await asyncio.wait(tries, timeout=5.0, return_when=asyncio.FIRST_COMPLETED)
+        while sum(task.done() for task in tries) < 4:
+            await asyncio.sleep(0.01)
+        early = sum(task.done() for task in tries)
+        held.set()
+        return early, len([answer for answer in await asyncio.gather(*tries) if answer is not None])
+
+    assert asyncio.run(tried()) == (4, 20)

@@ -1,0 +1,121 @@
+"""The front door's configurations as text, and as their programs read them; test_approved_code.py opens it."""
+
+from __future__ import annotations
+
+import http.client
+import re
+import shutil
+import socket
+import ssl
+import subprocess
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from flwr.supernode import fleet_http_client
+from made_federation import FEDERATION, lab
+from real_coordinator import answers, founded, wait
+
+from server.federation.nginx_conf import CALLS
+
+NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+CADDY = shutil.which("caddy")
+
+
+LARGE = 16 << 20
+
+
+def test_what_passes_is_what_flowers_node_calls(tmp_path: Path) -> None:
+    """Flower's own list of calls, less the two by which a node would register itself."""
+    source = Path(fleet_http_client.__file__).read_text()
+    called = set(re.findall(r'path="/v1/fleet/([a-z-]+)"', source))
+    assert called - {"register-node", "unregister-node"} == set(CALLS)
+
+
+def test_both_hold_the_same_door(tmp_path: Path) -> None:
+    text = FEDERATION.replace("sites:", "superlink_port: 18999\nlargest_piece_mb: 77\nsites:")
+    home = lab(tmp_path, text).home
+    for config in (home.nginx.read_text(), home.caddy.read_text()):
+        assert "127.0.0.1:18999" in config
+        assert "18443" in config
+        assert re.search(r"77(m;|MB)", config)
+        assert str(home.ca) in config
+        assert str(home.front_key) in config
+        assert "localhost" in config
+        assert config.count("push-object") >= 2
+        assert "404" in config
+        assert not re.search(r"verify off|insecure|http://", config)
+
+
+@pytest.mark.skipif(NGINX is None, reason="needs nginx (Debian: nginx-light)")
+def test_nginx_takes_its_configuration(tmp_path: Path) -> None:
+    home = lab(tmp_path).home
+    done = subprocess.run([str(NGINX), "-t", "-c", str(home.nginx)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "warn" not in done.stderr.replace('the "user" directive', "")
+
+
+class _Large(BaseHTTPRequestHandler):
+    """A SuperLink that answers with one large piece."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("content-length", 0)))
+        self.send_response(200)
+        self.send_header("content-length", str(LARGE))
+        self.end_headers()
+        self.wfile.write(bytes(LARGE))
+
+    def log_message(self, *_: object) -> None: ...
+
+
+@pytest.mark.skipif(NGINX is None, reason="needs nginx (Debian: nginx-light)")
+def test_a_site_that_reads_slowly_gets_a_large_piece_whole(tmp_path: Path) -> None:
+    """Started by root, nginx's workers are another user, who may not enter this folder."""
+    made, front, superlink = founded(tmp_path)
+    home = made.home
+    ours = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ours.load_cert_chain(home.superlink, home.superlink_key)
+    with ThreadingHTTPServer(("127.0.0.1", superlink), _Large) as server:
+        server.socket = ours.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        nginx = subprocess.Popen([str(NGINX), "-c", str(home.nginx), "-g", "daemon off;"], stderr=subprocess.PIPE)
+        try:
+            wait(lambda: answers(front), 20, "nginx")
+            got = read_slowly(front, str(home.ca))
+        finally:
+            nginx.terminate()
+            said = nginx.communicate(timeout=20)[1].decode()
+            server.shutdown()
+    assert got == LARGE, said
+
+
+def read_slowly(port: int, ca: str) -> int:
+    """Bytes of the answer's body."""
+    with socket.socket() as plain:
+        plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        plain.settimeout(60)
+        plain.connect(("127.0.0.1", port))
+        with ssl.create_default_context(cafile=ca).wrap_socket(plain, server_hostname="localhost") as line:
+            line.sendall(b"POST /v1/fleet/pull-object HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\n\r\n")
+            time.sleep(1.0)
+            answer = http.client.HTTPResponse(line)
+            answer.begin()
+            found = 0
+            try:
+                while piece := answer.read(1 << 16):
+                    found += len(piece)
+            except (http.client.HTTPException, OSError):
+                pass
+            return found
+
+
+@pytest.mark.skipif(CADDY is None, reason="needs caddy")
+def test_caddy_takes_its_configuration(tmp_path: Path) -> None:
+    home = lab(tmp_path).home
+    command = [str(CADDY), "validate", "--adapter", "caddyfile", "--config", str(home.caddy)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,313 @@
+"""The daemon's half of a run: every run ends in a state that says why, and one that dies is started again."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from made_federation import Lab, lab
+
+from ceus_models.runtime.errors import ExpectedError
+from server.federation.federation_file import load_federation
+from server.operations.launcher import Launcher, Timing, check_runnable
+from server.rounds.checkpoints import Store
+from server.run_folder.journal import Journal
+from server.run_folder.orders import order_end, order_run, read_state
+from server.study.plan import load_plan
+from server.study.progress import Progress
+from server.transport.flower_link import RunState
+
+QUICK = Timing(dead_s=0.0, pending_s=60.0, deaths=3)
+
+
+@dataclass
+class FakeControl:
+    """Runs by number: RunState's `finished` and `completed`."""
+
+    runs: dict[int, RunState] = field(default_factory=dict)
+    submitted: list[dict[str, Any]] = field(default_factory=list)
+    stopped: list[int] = field(default_factory=list)
+
+    def submit(self, config: dict[str, Any], fab: bytes) -> int:
+        self.submitted.append({**config, "fab": fab})
+        number = len(self.submitted)
+        self.runs[number] = RunState(True, False, False, "")
+        return number
+
+    def state(self, run: int) -> RunState:
+        return self.runs[run]
+
+    def stop(self, run: int) -> None:
+        self.stopped.append(run)
+        self.runs[run] = RunState(True, True, False, "stopped")
+
+    def unfinished(self) -> list[int]:
+        return [run for run, state in self.runs.items() if not state.finished]
+
+    def end(self, completed: bool = False, details: str = "") -> None:
+        self.runs[len(self.submitted)] = RunState(True, True, completed, details)
+
+
+@dataclass
+class Desk:
+    lab: Lab
+    control: FakeControl
+    told: list[Any]
+    unwedged: list[bool]
+    launcher: Launcher
+
+    def step(self) -> str:
+        self.launcher.step(self.control)  # type: ignore[arg-type]
+        return read_state(self.lab.home).phase
+
+    @property
+    def journal(self) -> Journal:
+        return Journal(self.lab.home.run)
+
+    @contextmanager
+    def coordinator(self) -> Iterator[None]:
+        """A ServerApp that is at work; it leaves without a word at the end."""
+        with self.journal.held():
+            assert self.step() == "running"
+            yield
+
+
+def desk_of(made: Lab, timing: Timing = QUICK) -> Desk:
+    told: list[Any] = []
+    unwedged: list[bool] = []
+    federation = load_federation(made.home.federation)
+    launcher = Launcher(made.home, federation, told.append, lambda: unwedged.append(True), timing)
+    return Desk(made, FakeControl(), told, unwedged, launcher)
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    made = lab(tmp_path / "co")
+    made.joined(tmp_path / "s")
+    return desk_of(made)
+
+
+def test_nothing_is_done_without_an_order(desk: Desk) -> None:
+    assert desk.step() == "none"
+    assert desk.control.submitted == []
+
+
+def test_an_ordered_run_is_submitted_with_the_approved_bytes_and_followed_to_its_end(desk: Desk) -> None:
+    order = order_run(desk.lab.home)
+    assert [desk.step(), desk.step()] == ["starting", "starting"]
+    (submitted,) = desk.control.submitted
+    assert submitted["fab"] == desk.lab.home.bundle.read_bytes()
+    assert (submitted["sites"], submitted["seed"], submitted["out"]) == (1, 1, str(desk.lab.home.run))
+    with desk.coordinator():
+        assert order_run(desk.lab.home) == order, "who asks again only looks on"
+    desk.control.end(completed=True)
+    assert [desk.step(), desk.step()] == ["done", "done"]
+    assert len(desk.control.submitted) == 1
+    assert order_run(desk.lab.home) != order
+    assert [e["phase"] for e in desk.told] == ["waiting", "starting", "running", "done"]
+
+
+def test_a_coordinator_that_was_killed_is_started_again_at_once(desk: Desk) -> None:
+    order_run(desk.lab.home)
+    desk.step()
+    with desk.coordinator():
+        pass
+    assert desk.step() == "waiting"
+    assert "was killed, or ran out of memory" in read_state(desk.lab.home).cause
+    assert desk.control.stopped == [1], "Flower would take a minute to notice"
+    assert desk.step() == "starting"
+    assert read_state(desk.lab.home).launches == 2
+
+
+def test_one_that_dies_in_the_same_round_again_and_again_is_given_up(desk: Desk) -> None:
+    order_run(desk.lab.home)
+    phases = []
+    for _ in range(3):
+        desk.step()
+        with desk.coordinator():
+            pass
+        phases.append(desk.step())
+    assert phases == ["waiting", "waiting", "failed"]
+    assert "ended 3 times in the same round" in read_state(desk.lab.home).cause
+
+
+def test_one_that_gets_on_between_its_deaths_is_not_given_up(desk: Desk) -> None:
+    order_run(desk.lab.home)
+    for _ in range(5):
+        desk.step()
+        with desk.coordinator():
+            Store(desk.lab.home.run).save(Progress(), "plan", 1)
+        assert desk.step() == "waiting"
+
+
+def test_what_the_coordinator_says_is_the_cause_and_final(desk: Desk) -> None:
+    order_run(desk.lab.home)
+    desk.step()
+    with desk.coordinator():
+        desk.journal.fail("site-01 must take part")
+    desk.control.end(details="exception in the ServerApp")
+    assert desk.step() == "failed"
+    assert read_state(desk.lab.home).cause == "site-01 must take part"
+    order_run(desk.lab.home)
+    assert [desk.step(), desk.journal.failure()] == ["starting", None]
+
+
+def test_a_superlink_that_was_lost_is_no_reason_to_give_up(desk: Desk) -> None:
+    order_run(desk.lab.home)
+    desk.step()
+    with desk.coordinator():
+        desk.journal.fail("the SuperLink failed 8 times in a row", passing=True)
+    desk.control.end()
+    assert [desk.step(), desk.step()] == ["waiting", "starting"]
+
+
+def test_a_run_that_nobody_takes_is_taken_back_and_the_superexec_started_again(desk: Desk) -> None:
+    desk = desk_of(desk.lab, Timing(pending_s=0.0, deaths=3))
+    order_run(desk.lab.home)
+    assert desk.step() == "starting"
+    desk.control.runs[1] = RunState(False, False, False, "")
+    assert desk.step() == "waiting"
+    assert desk.unwedged == [True]
+    assert desk.control.stopped == [1]
+
+
+def test_a_run_that_is_slow_to_start_is_left_alone(desk: Desk) -> None:
+    """Taken by the SuperExec, and still loading: on a busy machine minutes, and starting it anew would never end."""
+    desk = desk_of(desk.lab, Timing(pending_s=0.0, deaths=3))
+    order_run(desk.lab.home)
+    assert [desk.step(), desk.step(), desk.step()] == ["starting"] * 3
+    assert desk.unwedged == []
+    with desk.coordinator():
+        assert desk.step() == "running"
+
+
+def test_a_run_that_does_not_begin_says_what_it_waits_for(desk: Desk) -> None:
+    desk = desk_of(desk.lab, Timing(slow_s=0.0, deaths=3))
+    order_run(desk.lab.home)
+    desk.step()
+    desk.control.runs[1] = RunState(False, False, False, "")
+    assert desk.step() == "starting"
+    assert "the SuperExec has not taken it yet" in read_state(desk.lab.home).cause
+    desk.control.runs[1] = RunState(True, False, False, "")
+    assert desk.step() == "starting"
+    assert "its process was started and is not at work yet" in read_state(desk.lab.home).cause
+    with desk.coordinator():
+        assert read_state(desk.lab.home).cause == ""
+
+
+def test_a_run_that_nobody_ever_takes_comes_to_an_end(desk: Desk) -> None:
+    desk = desk_of(desk.lab, Timing(pending_s=0.0, deaths=3))
+    order_run(desk.lab.home)
+    for number in (1, 2, 3):
+        assert desk.step() == "starting"
+        desk.control.runs[number] = RunState(False, False, False, "")
+        desk.step()
+    assert read_state(desk.lab.home).phase == "failed"
+    assert "it was not at work within 0 s" in read_state(desk.lab.home).cause
+
+
+HANGS = """
+import sys, time
+from pathlib import Path
+from server.run_folder import locks
+from server.run_folder.heartbeat import COORDINATOR, Pulse
+folder = Path(sys.argv[1])
+with locks.exclusive(folder / ".coordinator.lock", "taken"):  # as Journal.held, without what it imports
+    Pulse(folder / COORDINATOR).beat("saving round 3 of submodels")
+    print("here", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_a_coordinator_that_hangs_is_given_up_and_ended_before_another_is_started(desk: Desk) -> None:
+    desk = desk_of(desk.lab, Timing(hung_s=0.5, leaving_s=0.0, deaths=3))
+    order_run(desk.lab.home)
+    desk.step()
+    child = subprocess.Popen([sys.executable, "-c", HANGS, str(desk.lab.home.run)], stdout=subprocess.PIPE)
+    try:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"here\n"
+        assert desk.step() == "running"
+        time.sleep(1.0)
+        assert desk.step() == "waiting"
+        assert "gave no sign of life" in read_state(desk.lab.home).cause
+        assert desk.control.stopped == [1]
+        assert desk.step() == "waiting"
+        assert child.wait(30) == -signal.SIGKILL
+        assert [e["event"] for e in desk.told][-1] == "killed"
+        assert desk.step() == "starting"
+    finally:
+        child.kill()
+        child.communicate()
+
+
+def test_a_state_that_could_not_be_written_is_written_when_there_is_room(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    order_run(desk.lab.home)
+    with monkeypatch.context() as patch:
+        patch.setattr("server.operations.launcher.write_state", full)
+        with pytest.raises(OSError, match="No space left"):
+            desk.step()
+    assert desk.step() == "starting"
+    assert read_state(desk.lab.home).phase == "starting"
+
+
+def test_a_stop_waits_for_the_round_and_a_halt_does_not(desk: Desk) -> None:
+    home = desk.lab.home
+    with pytest.raises(ExpectedError, match="no run is under way"):
+        order_end(home, at_once=False)
+    order_run(home)
+    desk.step()
+    with desk.coordinator():
+        order_end(home, at_once=False)
+        assert [desk.step(), desk.journal.stop_asked()] == ["stopping", True]
+        desk.journal.fail("stopped before fusion, as asked")
+    desk.control.end()
+    assert desk.step() == "stopped"
+    order_run(home)
+    desk.step()
+    assert not desk.journal.stop_asked(), "the next run is not stopped by the last one's order"
+    with desk.coordinator():
+        order_end(home, at_once=True)
+        assert desk.step() == "stopped"
+    assert desk.control.stopped == [2]
+
+
+def test_a_new_daemon_takes_over_the_run_of_one_that_was_killed(desk: Desk) -> None:
+    order_run(desk.lab.home)
+    desk.step()
+    with ExitStack() as alive:
+        alive.enter_context(desk.coordinator())
+    after = desk_of(desk.lab)
+    after.control.submitted, after.control.runs = desk.control.submitted, desk.control.runs
+    assert after.step() == "waiting"
+    assert after.step() == "starting"
+    assert len(after.control.submitted) == 2
+
+
+def test_a_coordinator_that_lives_on_is_waited_for_and_not_joined_by_a_second(desk: Desk) -> None:
+    order_run(desk.lab.home)
+    with desk.journal.held():
+        assert desk.step() == "waiting"
+        assert "has not ended yet" in read_state(desk.lab.home).cause
+        assert desk.control.submitted == []
+    assert desk.step() == "starting"
+
+
+def test_a_plan_that_is_not_in_the_bundle_is_not_run(desk: Desk) -> None:
+    plan = load_plan(desk.lab.home.folder / "plan.yaml")
+    check_runnable(desk.lab.home, plan.digest())
+    with pytest.raises(ExpectedError, match="not the one in the bundle"):
+        check_runnable(desk.lab.home, "ab" * 32)

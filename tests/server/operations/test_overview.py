@@ -1,0 +1,126 @@
+"""What `status` says, from the folder of a run that was walked by real links, and from one in the middle of a round."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from pathlib import Path
+
+import pytest
+from faulty_sites import BAD, NAMES, PLAN, STAGE, Post, link_of, silent
+from killed_coordinator import tiny
+from made_federation import NOW, lab
+from rich.console import Console
+
+from server.federation.expiry import Validity, validity
+from server.federation.federation_file import load_federation
+from server.federation.site_register import read_register
+from server.operations.overview import Overview, overview
+from server.operations.status_text import print_status, status_html
+from server.rounds.checkpoints import Store
+from server.rounds.coordinator import Started, run
+from server.run_folder.journal import Journal
+from server.run_folder.paths import Home
+from server.transport.message_log import Mirror
+
+HELD = {f"site-0{n}" for n in range(1, 7)}
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """A run whose site 4 gave nothing in the second round of training."""
+    made = lab(tmp_path_factory.mktemp("co"))
+    folder = made.home.run
+    Journal(folder).begin()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("server.study.train_stage.initial_state", tiny)
+        run(PLAN, link_of(Post(silent), Mirror(folder)), Store(folder), 7, Journal(folder).tell)
+    return made.home
+
+
+def seen(home: Home, online: set[str] | None = None) -> Overview:
+    return overview(home, True, online, ["site-01", "site-77"])
+
+
+def valid(home: Home) -> Validity:
+    return validity(home, load_federation(home.federation), read_register(home), NOW)
+
+
+def test_every_site_has_its_rounds_bytes_and_reason(home: Home) -> None:
+    found = seen(home, online=set(NAMES) - {"site-02"})
+    assert set(found.sites) == {*NAMES, "site-77"}
+    assert found.sites[BAD].rounds == {"counted": 4, "lost": 1}
+    assert "gave no answer" in found.sites[BAD].reason
+    assert found.sites["site-01"].rounds == {"counted": 5}
+    lines = list(Mirror(home.run).lines())
+    sent = sum(line["bytes"] for line in lines if (line["site"], line["event"]) == ("site-01", "sent"))
+    assert found.sites["site-01"].sent["all"] == sent > 0
+    assert 0 < found.sites["site-01"].received["round"] < found.sites["site-01"].received["all"]
+    assert (found.sites["site-02"].connected, found.sites["site-01"].connected) == (False, True)
+    assert found.sites["site-77"].connected is False
+    assert not found.sites["site-77"].admitted
+    assert seen(home).sites["site-01"].connected is None
+
+
+def test_every_round_has_who_counted_and_its_curves(home: Home) -> None:
+    rounds = seen(home).rounds
+    assert [(r["kind"], r["round"]) for r in rounds] == [("hello", 0), ("tally", 0), *(("train", n) for n in (1, 2, 3))]
+    assert rounds[3]["lost"].keys() == {BAD}
+    assert [len(r["counted"]) for r in rounds] == [6, 6, 6, 5, 6]
+    losses = [r["curves"]["disease/HCC"] for r in rounds[2:]]
+    assert losses == pytest.approx([1.0, 0.5, 1 / 3])
+    assert rounds[0]["curves"] == {}
+
+
+def test_a_round_under_way_shows_who_is_at_it_and_how_far_by_its_own_history(home: Home, tmp_path: Path) -> None:
+    other = lab(tmp_path / "co").home
+    other.run.mkdir()
+    for name in ("mirror.jsonl", *(path.name for path in home.run.glob("progress-*"))):
+        (other.run / name).write_bytes((home.run / name).read_bytes())
+    journal = Journal(other.run)
+    journal.tell(Started(STAGE, "train", 4, 3, 4, ("disease/HCC",), NAMES))
+    event = json.loads((other.run / "events.jsonl").read_text())
+    (other.run / "events.jsonl").write_text(json.dumps({**event, "at": event["at"] - 5.0}) + "\n")
+    found = seen(other)
+    assert found.round["asked"] == list(NAMES)
+    assert not found.round["over"]
+    site = found.sites["site-01"]
+    assert site.doing == "asked"
+    assert site.seconds is not None
+    assert site.seconds >= 5.0
+    assert site.share == 1.0, "its earlier rounds took far less"
+    assert site.sent["round"] == 0
+
+
+def test_a_folder_without_a_run_is_shown_too(tmp_path: Path) -> None:
+    made = lab(tmp_path / "co")
+    found = overview(made.home, False, None, ["site-01"])
+    assert (found.round, found.rounds, found.state.phase) == ({}, (), "none")
+    assert found.sites["site-01"].rounds == {}
+
+
+def test_the_json_has_certificate_and_run_of_every_site_in_one_place(home: Home) -> None:
+    found = json.loads(json.dumps(seen(home, set()).as_json(valid(home))))
+    assert set(found) == {"federation", "servers", "sites", "warnings", "up", "run"}
+    sites = {site["name"]: site for site in found["sites"]}
+    assert sites["site-01"].keys() >= {"standing", "expires", "days_left", "connected", "doing", "rounds", "sent"}
+    assert sites[BAD]["rounds"]["lost"] == 1
+    assert len(found["run"]["rounds"]) == 5
+
+
+def test_the_page_names_site_and_reason(home: Home) -> None:
+    out = io.StringIO()
+    print_status(seen(home, set(NAMES)), valid(home), Console(file=out, width=200))
+    text = out.getvalue()
+    assert "gave no answer" in text
+    assert "5 of 6" in text
+    assert "0.3333" in text
+
+
+def test_the_page_for_browsers_has_the_same_and_asks_for_nothing_else(home: Home) -> None:
+    page = status_html(seen(home, set(NAMES)), valid(home), 30)
+    assert "gave no answer" in page
+    assert '<meta http-equiv="refresh" content="30">' in page
+    assert not re.search(r"<script|<link|src=|http://|https://", page)
+    assert "refresh" not in status_html(seen(home), valid(home), 0)

@@ -1,0 +1,184 @@
+"""The sections on subgroups, readers, misdiagnoses, pairs, experiments and privacy, and the numbers as CSV."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import re
+import shutil
+import subprocess
+
+import pytest
+from made_readings import COHORT, cases, total_of
+
+from ceus_models.study.subgroups import SUBGROUPS
+from ceus_models.study.taxonomy import FUSION_NETS
+from server.report import csv_tables as numbers
+from server.report.page import SECTIONS, report_html
+from server.report.sections.cohorts import cohorts
+from server.report.sections.experiments import experiments
+from server.report.sections.mcnemar_tables import p_cell, pairs_table
+from server.report.sections.misdiagnoses import misdiagnoses
+from server.report.sections.privacy import privacy
+from server.report.sections.readers import readers
+from server.report.sections.subgroups import SHOWN, subgroups
+from server.results.misdiagnoses import misdiagnoses_of
+from server.results.pairs import pairs_of
+from server.results.reader_results import readers_of
+from server.results.subgroup_results import subgroups_of, table_one
+from tests.server.report.test_page import parsed, synthetic
+
+EXPERIMENTS = {
+    "mu": {
+        "title": "FedProx over μ",
+        "columns": ["arm", "accuracy"],
+        "rows": [["0.01", 0.8123], ["0.1", None], ["=1+1", 3]],
+        "figure": {
+            "kind": "lines",
+            "xlabel": "μ",
+            "ylabel": "Accuracy",
+            "series": [{"label": "a", "points": [{"x": 0.01, "value": 0.8, "low": 0.7, "high": 0.9}]}],
+        },
+        "finding": "A larger μ <does> nothing.",
+    },
+    "odd": {
+        "title": "Of a later version",
+        "columns": ["x"],
+        "rows": [["y"]],
+        "figure": {"kind": "hologram"},
+        "finding": "",
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def found() -> dict:
+    """What `server.results.detailed_results` gives, of made-up lesions, with experiments."""
+    total = total_of(cases(150), replicates=200)
+    nets = {key: {COHORT: {}} for key in ("subgroups", "misdiagnoses")}
+    for net in FUSION_NETS:
+        nets["subgroups"][COHORT][net] = subgroups_of(total, COHORT, net)
+        nets["misdiagnoses"][COHORT][net] = misdiagnoses_of(total, COHORT, net)
+    return {
+        **nets,
+        "simulated": True,
+        "cohorts": {COHORT: {"models": {"DCB": {"accuracy": nets["subgroups"][COHORT]["fusion/DCB"]["all"]}}}},
+        "table1": {COHORT: table_one(total, COHORT, FUSION_NETS)},
+        "pairs": {COHORT: pairs_of(total, COHORT, FUSION_NETS)},
+        "readers": {COHORT: readers_of(total, COHORT, FUSION_NETS)},
+        "sites": {COHORT: {"fusion/DCB": {"=cmd": {"n": 12, "right": 9, "value": 0.75}}}},
+        "experiments": EXPERIMENTS,
+        "participation": [{"stage": "hello"}],
+    }
+
+
+def test_the_forest_shows_every_subgroup_or_says_suppressed(found):
+    page = parsed(subgroups(found))
+    assert page.faults == []
+    assert [name for name in page.figures if name.startswith("Accuracy by subgroup: External test C")] == page.figures
+    for variable in SHOWN:
+        for value, one in found["subgroups"][COHORT]["fusion/DCB"]["variables"][variable].items():
+            shown = "suppressed" if one.get("suppressed") else f"(n = {one['n']})"
+            assert f"{value} {shown}" in " ".join(page.text.split()) or shown == "suppressed"
+    assert page.text.count("suppressed") >= found["subgroups"][COHORT]["fusion/DCB"]["suppressed"]
+    assert set(SHOWN) == set(SUBGROUPS) - {"malignancy_history"}
+
+
+def test_readers_stand_as_in_the_studys_table(found):
+    page = parsed(readers(found))
+    assert page.faults == []
+    text = " ".join(page.text.split())
+    for code, one in found["readers"][COHORT]["readers"].items():
+        assert f"{code} {one['alone']['accuracy']['n']} {one['alone']['accuracy']['value']:.3f}" in text
+        if "assisted" in one:
+            assert f"{one['assisted']['accuracy']['value']:.3f}" in text
+    assert "Phantom readers" in text
+    assert "Phantom readers" not in parsed(readers({**found, "simulated": False})).text
+    assert page.figures == ["Accuracy of readers: External test C"]
+
+
+def test_pairs_and_misdiagnoses_are_in_the_text(found):
+    text = " ".join(parsed(pairs_table(found, [COHORT], "pairs")).text.split())
+    assert text.count("Model DCB") == 3
+    one = found["misdiagnoses"][COHORT]["fusion/DCB"]["malignant_as_benign"]
+    wrong = " ".join(parsed(misdiagnoses(found)).text.split())
+    assert f"{one['count']}/{one['of']}" in wrong
+    assert "21/522" in wrong, "the study's own"
+    assert "<0.001" in parsed(p_cell({"p": 1e-9, "test": "chi-square"})).text
+
+
+def test_table_one_adds_up_to_the_lesions(found):
+    assert "Table 1 as found" in cohorts({**found, "statistics": {"types": {COHORT: {"HCC": 150}}}})
+    assert sum(found["table1"][COHORT]["sex"].values()) == 150
+
+
+def test_experiments_are_drawn_as_they_were_left(found):
+    page = parsed(experiments(found))
+    assert page.faults == []
+    assert page.figures == ["FedProx over μ"]
+    for text in ("A larger μ <does> nothing.", "0.812", "Of a later version", "–"):
+        assert text in page.text
+    assert experiments({}) == ""
+
+
+def test_privacy_says_what_was_spent_or_that_nothing_was(found):
+    assert "No noise was added" in privacy(found)
+    spent = privacy({**found, "privacy": {"site-01": {"epsilon": 2.5}}})
+    assert "2.5" in spent
+    assert "No noise" not in spent
+
+
+def test_numbers_are_csv_in_the_page_and_no_formula_starts_a_cell(found):
+    made = numbers.tables(found)
+    assert {"subgroups", "readers", "pairs", "misdiagnoses", "sites", "experiment-mu"} <= set(made)
+    rows = {row["of"]: row for row in csv.DictReader(io.StringIO(made["subgroups"]))}
+    one = found["subgroups"][COHORT]["fusion/DCB"]["variables"]["sex"]["male"]
+    row = rows[f"{COHORT} / fusion/DCB / variables / sex / male"]
+    assert float(row["value"]) == one["value"]
+    assert (float(row["low"]), float(row["high"]), float(row["n"])) == (one["low"], one["high"], one["n"])
+    assert "'=1+1" in made["experiment-mu"]
+    assert any("fusion/DB against fusion/DCB / p" in line for line in made["pairs"].splitlines())
+    link = re.search(r'download="readers.csv" href="data:text/csv;base64,([^"]+)"', numbers.download(found, "readers"))
+    assert link is not None
+    assert base64.b64decode(link[1]).decode() == made["readers"]
+    assert numbers.download({}, "readers") == ""
+
+
+def test_the_sections_stand_in_the_studys_order(found):
+    assert [anchor for anchor, _, _ in SECTIONS if anchor in ORDER] == ORDER
+    some = {key: found[key] for key in ("experiments", "misdiagnoses", "table1", "participation")}
+    page = parsed(report_html({"cohorts": {}, "plan": "x", "statistics": {"types": {COHORT: {"HCC": 150}}}, **some}))
+    shown = [name for name in page.ids if name in ORDER]
+    assert shown == ["cohorts", "experiments", "misdiagnoses", "participation", "privacy", "provenance"]
+
+
+ORDER = ["cohorts", "modules", "models", "test-sets", "subgroups", "readers", "experiments", "misdiagnoses"]
+ORDER += ["participation", "privacy", "provenance"]
+
+
+@pytest.mark.slow
+def test_a_browser_asks_for_nothing_and_complains_about_nothing(found, tmp_path):
+    browser = shutil.which("chromium")
+    if browser is None:
+        pytest.skip("no chromium here")
+    page = tmp_path / "report.html"
+    whole = {**synthetic(), **{key: value for key, value in found.items() if key != "cohorts"}}
+    page.write_text(report_html(whole), encoding="utf-8")
+    log = tmp_path / "net.json"
+    for width in (1280, 420):
+        options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--v=0"]
+        options += [f"--user-data-dir={tmp_path / str(width)}", f"--log-net-log={log}", "--enable-logging=stderr"]
+        options += [f"--window-size={width},4000", f"--screenshot={tmp_path / f'{width}.png'}"]
+        done = subprocess.run(
+            [browser, *options, page.as_uri()], capture_output=True, text=True, timeout=240, check=True
+        )
+        assert "CONSOLE" not in done.stderr
+        assert asked_by_pages(log.read_text(encoding="utf-8")) == set()
+        assert (tmp_path / f"{width}.png").stat().st_size > 50_000
+
+
+def asked_by_pages(log: str) -> set[str]:
+    """What pages asked the network for; what the browser asks by itself has no origin."""
+    starts = re.findall(r'\{"initiator":"([^"]*)"[^\n]*?"url":"(https?://[^"]*)"', log)
+    return {url for initiator, url in starts if initiator != "not an origin"}

@@ -1,0 +1,200 @@
+"""Oracle: the pooled rows. Pairs, subgroups, readers and misdiagnoses of summed answers are what the rows say."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from made_readings import COHORT, answers, cases, targets_of, total_of
+from sklearn import metrics as sk
+from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
+
+from ceus_models.metrics.bootstrap import poisson_weights
+from ceus_models.protocol.state import prefixed
+from ceus_models.protocol.sums import Total
+from ceus_models.study.reader_study import READERS, ROLES
+from ceus_models.study.subgroups import SUBGROUPS
+from ceus_models.study.taxonomy import FUSION_NETS, LESION_TYPES
+from client.worker.tasks.paired_counts import Verdicts
+from client.worker.tasks.subgroup_counts import subgroup_counts
+from server.results.misdiagnoses import misdiagnoses_of
+from server.results.pairs import pairs_of
+from server.results.pooled_cohorts import pooled
+from server.results.reader_results import readers_of
+from server.results.subgroup_results import SMALLEST_CELL, sites_of, subgroups_of, table_one
+
+ROWS = cases(240)
+TARGETS = targets_of(ROWS)
+SAID = {net: p.argmax(1) for net, p in answers(ROWS).items()}
+RIGHT = {net: said == TARGETS for net, said in SAID.items()}
+TOTAL = total_of(ROWS)
+DCB = "fusion/DCB"
+
+
+def mcnemar(one, other):
+    """(first only, second only, p) by statsmodels, at the usual rule."""
+    table = np.zeros((2, 2), np.int64)
+    np.add.at(table, (one.astype(int), other.astype(int)), 1)
+    first, second = int(table[1, 0]), int(table[0, 1])
+    return first, second, statsmodels_mcnemar(table, exact=first + second < 25, correction=True).pvalue
+
+
+def bootstrap(values, rng, draws=3000):
+    """2.5 and 97.5 % of a mean over resampled rows."""
+    picked = rng.integers(0, len(values), (draws, len(values)))
+    return np.percentile(np.asarray(values, float)[picked].mean(1), (2.5, 97.5))
+
+
+def test_every_pair_of_models_is_compared_as_on_the_rows():
+    found = {(one["first"], one["second"]): one for one in pairs_of(TOTAL, COHORT, FUSION_NETS)}
+    assert len(found) == 6
+    for (a, b), one in found.items():
+        first, second, p = mcnemar(RIGHT[a], RIGHT[b])
+        assert (one["first_only"], one["second_only"], one["n"]) == (first, second, 240)
+        assert one["p"] == pytest.approx(p, rel=1e-9)
+        difference = RIGHT[a].astype(float) - RIGHT[b]
+        low, high = bootstrap(difference, np.random.default_rng(1))
+        assert one["difference"]["value"] == pytest.approx(difference.mean())
+        assert one["difference"]["low"] == pytest.approx(low, abs=0.01)
+        assert one["difference"]["high"] == pytest.approx(high, abs=0.01)
+
+
+def test_subgroups_are_those_of_the_rows():
+    found = subgroups_of(TOTAL, COHORT, DCB)
+    assert found["withheld"] == dict.fromkeys(SUBGROUPS, 0)
+    seen = 0
+    for variable in list(SUBGROUPS)[:-1]:
+        for value, one in found["variables"][variable].items():
+            member = np.array([s.groups[variable] == value for s in ROWS])
+            assert not one.get("suppressed") or member.sum() < 2 * SMALLEST_CELL
+            if not one.get("suppressed"):
+                assert one["n"] == member.sum()
+                assert one["value"] == pytest.approx(RIGHT[DCB][member].mean())
+                seen += 1
+    assert seen > 25
+
+
+def test_intervals_of_subgroups_are_those_of_the_rows():
+    """To the last bit under the same weights; under those of another bootstrap within 0.01, a lesion or more there."""
+    rows, total = cases(900), Total()
+    right = answers(rows)[DCB].argmax(1) == targets_of(rows)
+    draws = np.stack([poisson_weights(3, s.key, 1000) for s in rows])
+    for number in range(5):
+        mine = np.arange(number, 900, 5)
+        verdicts = Verdicts(np.arange(len(mine)), right[mine])
+        counted = subgroup_counts([rows[i] for i in mine], verdicts, draws[mine], 1)
+        confusion = np.zeros((1001, 6, 6), np.int64)
+        confusion[:, 0, 0], confusion[:, 0, 1] = right[mine] @ draws[mine], ~right[mine] @ draws[mine]
+        total.add(prefixed(counted | {"confusion": torch.from_numpy(confusion)}, f"{COHORT}|{DCB}|"))
+    found, wide = subgroups_of(total.wide(), COHORT, DCB)["variables"], 0
+    for variable in list(SUBGROUPS)[:-1]:
+        for value, one in found[variable].items():
+            member = np.array([s.groups[variable] == value for s in rows])
+            weights = draws[member, 1:]
+            same = np.percentile((right[member] @ weights) / weights.sum(0), (2.5, 97.5))
+            assert [one["low"], one["high"]] == same.tolist()
+            if member.sum() >= 150:
+                low, high = bootstrap(right[member], np.random.default_rng(2), 6000)
+                assert one["low"] == pytest.approx(low, abs=0.01), (variable, value)
+                assert one["high"] == pytest.approx(high, abs=0.01), (variable, value)
+                wide += 1
+    assert wide > 20
+
+
+def test_table_one_counts_the_rows():
+    found = table_one(TOTAL, COHORT, FUSION_NETS)
+    for variable in list(SUBGROUPS)[:-1]:
+        values, counts = np.unique([s.groups[variable] for s in ROWS], return_counts=True)
+        assert found[variable] == dict(zip(values.tolist(), counts.tolist(), strict=True))
+
+
+def test_readers_are_those_of_the_rows():
+    found = readers_of(TOTAL, COHORT, FUSION_NETS)
+    assert set(found["readers"]) == set(READERS), "a reader of another name is counted by role only"
+    for code, one in found["readers"].items():
+        reads = [(i, r) for i, s in enumerate(ROWS) for r in s.readings if r.reader == code]
+        for mode, assisted in (("alone", False), ("assisted", True)):
+            own = [(i, r.diagnosis) for i, r in reads if r.assisted is assisted]
+            assert (mode in one) == bool(own)
+            if not own:
+                continue
+            rows = np.array([i for i, _ in own])
+            said = np.array([LESION_TYPES.index(d) for _, d in own])
+            assert one[mode]["confusion"] == sk.confusion_matrix(TARGETS[rows], said, labels=range(6)).tolist()
+            assert one[mode]["accuracy"]["value"] == pytest.approx(sk.accuracy_score(TARGETS[rows], said))
+            assert one[mode]["accuracy"]["n"] == len(rows)
+            expected = sk.recall_score(TARGETS[rows], said, labels=range(6), average="macro")
+            assert one[mode]["macro_recall"] == pytest.approx(expected)
+            for net in FUSION_NETS:
+                first, second, p = mcnemar(RIGHT[net][rows], said == TARGETS[rows])
+                test = one["against"][net][mode]
+                assert (test["first_only"], test["second_only"], test["n"]) == (first, second, len(rows))
+                assert test["p"] == pytest.approx(p, rel=1e-9)
+        if "assisted" in one:
+            alone = {i: r.diagnosis == ROWS[i].label for i, r in reads if not r.assisted}
+            helped = {i: r.diagnosis == ROWS[i].label for i, r in reads if r.assisted}
+            both = sorted(alone.keys() & helped.keys())
+            first, second, p = mcnemar(np.array([alone[i] for i in both]), np.array([helped[i] for i in both]))
+            assert (one["assistance"]["first_only"], one["assistance"]["second_only"]) == (first, second)
+            assert one["assistance"]["p"] == pytest.approx(p, rel=1e-9)
+
+
+def test_a_role_is_all_its_readers_with_intervals_over_lesions():
+    found = readers_of(TOTAL, COHORT, FUSION_NETS)["roles"]
+    for role in ROLES:
+        right = [[r.diagnosis == s.label for r in s.readings if r.role == role and not r.assisted] for s in ROWS]
+        n, hits = np.array([len(r) for r in right]), np.array([sum(r) for r in right])
+        one = found[role]["alone"]["accuracy"]
+        assert (one["n"], one["value"]) == (n.sum(), pytest.approx(hits.sum() / n.sum()))
+        picked = np.random.default_rng(4).integers(0, len(ROWS), (3000, len(ROWS)))
+        low, high = np.percentile(hits[picked].sum(1) / n[picked].sum(1), (2.5, 97.5))
+        assert one["low"] == pytest.approx(low, abs=0.01)
+        assert one["high"] == pytest.approx(high, abs=0.01)
+
+
+def test_misdiagnoses_are_those_of_the_rows():
+    found = misdiagnoses_of(TOTAL, COHORT, DCB)
+    true, said = np.array(LESION_TYPES)[TARGETS], np.array(LESION_TYPES)[SAID[DCB]]
+    malignant = np.isin(true, ("HCC", "HM", "ICC"))
+    wrong = malignant & np.isin(said, ("HH", "HA"))
+    one = found["malignant_as_benign"]
+    assert (one["count"], one["of"]) == (wrong.sum(), malignant.sum())
+    low, high = bootstrap(wrong[malignant], np.random.default_rng(5))
+    assert one["low"] == pytest.approx(low, abs=0.01)
+    assert one["high"] == pytest.approx(high, abs=0.01)
+    pair = np.isin(true, ("HCC", "HM"))
+    swapped = ((true == "HCC") & (said == "HM")) | ((true == "HM") & (said == "HCC"))
+    assert (found["hcc_hm_confusion"]["count"], found["hcc_hm_confusion"]["of"]) == (swapped.sum(), pair.sum())
+    top = found["frequent"][0]
+    assert (
+        top["count"]
+        == ((true == top["true"]) & (said == top["said"])).sum()
+        == max(f["count"] for f in found["frequent"])
+    )
+
+
+def test_a_pool_is_the_sum_of_its_cohorts():
+    both = TOTAL | {name.replace(COHORT, "external_test_a"): tensor for name, tensor in TOTAL.items()}
+    found = pooled(both)
+    one, twice = misdiagnoses_of(both, COHORT, DCB), misdiagnoses_of(found, "external_tests", DCB)
+    assert twice["hm_ha_confusion"]["of"] == 2 * one["hm_ha_confusion"]["of"]
+    assert pairs_of(found, "all_tests", FUSION_NETS)[0]["n"] == 480
+    assert not any(name.startswith(("external_tests", "all_tests")) for name in pooled(TOTAL)), "one is no pool"
+
+
+def test_small_subgroups_are_held_back_by_sites_and_by_the_results():
+    few = ROWS[:40]
+    strict = subgroups_of(total_of(few, cell=4, replicates=20), COHORT, DCB)
+    free = subgroups_of(total_of(few, replicates=20), COHORT, DCB)
+    assert sum(strict["withheld"].values()) > 0 == sum(free["withheld"].values())
+    assert free["suppressed"] > 0
+    hidden = [v for values in free["variables"].values() for v in values.values() if v.get("suppressed")]
+    assert len(hidden) == free["suppressed"]
+    assert all(v["value"] is None and v["n"] is None for v in hidden)
+    for values in strict["variables"].values():
+        assert all(v.get("suppressed") or v["n"] >= SMALLEST_CELL for v in values.values())
+
+
+def test_a_site_is_shown_as_far_as_it_lets():
+    state = {f"site-{n}|{COHORT}|{DCB}|own": np.array(own) for n, own in enumerate([(10, 7), (0, 0)])}
+    assert sites_of(state, COHORT, DCB) == {"site-0": {"n": 10, "right": 7, "value": 0.7}}

@@ -1,0 +1,240 @@
+"""The eight ways in which a bad site breaks or poisons stock Flower, and those of the other kinds of answer."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+import torch
+from fake_sites import FakeSite, lesions_of
+
+from ceus_models.protocol.message_ids import asked_id
+from ceus_models.protocol.messages import LocalRule, Task, Update
+from ceus_models.study.taxonomy import COHORTS
+from server.rounds.screening import Gate, reference_of
+from server.study.participation import Record
+from server.study.progress import Progress
+from server.study.settings import Screening
+
+NET = "disease/HCC"
+HELD = {"training_a": 10, "validation": 6}
+SITE = FakeSite("site-01", lesions_of("site-01", HELD))
+
+
+def task_of(kind, **changes):
+    inputs = {f"{NET}|w": torch.ones(3, 2), f"{NET}|bias": torch.ones(2)} if kind in ("train", "evaluate") else {}
+    cohorts = {"hello": COHORTS, "tally": ("training_a",), "train": ("training_a",), "evaluate": ("validation",)}
+    task = Task(
+        kind,
+        study="s",
+        seed=1,
+        stage="stage",
+        round=1,
+        nets=(NET,) if inputs else (),
+        cohorts=cohorts[kind],
+        inputs=inputs,
+        rule=LocalRule(batch_size=4) if kind == "train" else None,
+        replicates=5 if kind == "evaluate" else 0,
+    )
+    return replace(task, **changes)
+
+
+def fault_of(kind, change, **settings):
+    """The gate's word on the honest answer after `change(sums)` -> sums."""
+    task = task_of(kind)
+    answer = SITE.answer(task)
+    assert isinstance(answer, Update)
+    gate = Gate(task, Screening(), {"site-01": HELD}, **settings)
+    return gate.judge("site-01", replace(answer, sums=change({n: t.clone() for n, t in answer.sums.items()}))).fault
+
+
+def setting(name, value):
+    return lambda sums: {**sums, name: value if isinstance(value, torch.Tensor) else sums[name] * 0 + value}
+
+
+@pytest.mark.parametrize("kind", ["hello", "tally", "train", "evaluate"])
+def test_an_honest_answer_passes(kind):
+    assert fault_of(kind, lambda sums: sums) is None
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        (setting(f"{NET}|w", float("nan")), "NaN or infinity"),
+        (setting(f"{NET}|bias", float("inf")), "NaN or infinity"),
+        (setting(f"{NET}|w", 1e30), "would move"),
+        (lambda s: {n: t for n, t in s.items() if n != f"{NET}|bias"}, "bias is missing"),
+        (setting(f"{NET}|extra", torch.zeros(1)), "extra was not asked for"),
+        (setting("disease/HM|w", torch.zeros(1)), "was not asked for"),
+        (setting(f"{NET}|w", torch.zeros(2, 3)), r"must be \(3, 2\) float32, but is \(2, 3\)"),
+        (setting(f"{NET}|w", torch.zeros(3, 2, dtype=torch.int64)), "int64"),
+        (setting(f"{NET}|w", torch.zeros(3, 2, dtype=torch.float64)), "float64"),
+        (setting(f"{NET}|#weight", 1e9), "weight 1e.09"),
+        (setting(f"{NET}|#weight", -5.0), "weight -5"),
+        (setting(f"{NET}|#weight", 0.0), "must be above 0"),
+        (setting(f"{NET}|#loss", -1.0), "loss -1"),
+        (setting(f"{NET}|w", 1e4), "would move"),
+    ],
+)
+def test_a_bad_change_is_named(change, word):
+    fault = fault_of("train", change)
+    assert fault is not None
+    assert re.search(word, fault), fault
+
+
+@pytest.mark.parametrize("weight", [1e9, -5.0, float("nan"), float("inf")])
+def test_a_bad_declared_weight_is_named(weight):
+    for kind in ("tally", "train", "evaluate"):
+        task = task_of(kind)
+        answer = replace(SITE.answer(task), weight=weight)
+        assert "declares weight" in Gate(task, Screening(), {"site-01": HELD}).judge("site-01", answer).fault
+
+
+def test_an_answer_in_another_name_is_refused():
+    task = task_of("train")
+    fault = Gate(task, Screening(), {"site-02": HELD}).judge("site-02", SITE.answer(task)).fault
+    assert fault == "answered in the name of 'site-01'"
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "word"),
+    [
+        ("hello", setting("training_a|lesions", -1), "not a plausible count"),
+        ("hello", setting("training_a|lesions", 10**7), "not a plausible count"),
+        ("hello", setting("training_a|patients", 11), "more than lesions"),
+        ("hello", setting("training_c|lesions", torch.tensor(1)), "not asked for"),
+        ("tally", setting("training_a|types", torch.tensor([11, 0, 0, 0, 0, 0])), "hello said 10"),
+        ("tally", setting("training_a|types", torch.tensor([6, 6, 0, 0, 0, 0])), "6 to 12|0 to 12"),
+        ("tally", setting("training_a|biomarkers", -1), "counts -"),
+        ("tally", setting("training_a|clinical", float("nan")), "NaN"),
+        ("tally", setting("training_a|levels", torch.tensor([10, 1e6, 1], dtype=torch.float64)), "plausible lesions"),
+        ("evaluate", setting(f"validation|{NET}|confusion", -1), "negative"),
+        ("evaluate", setting(f"validation|{NET}|confusion", 100), "hello said 6"),
+        ("evaluate", setting(f"validation|{NET}|fine", 0), "other lesions in its scores"),
+        ("evaluate", setting(f"validation|{NET}|scores", 0), "other lesions in its scores"),
+        ("evaluate", setting(f"validation|{NET}|loss", -1.0), "loss is"),
+    ],
+)
+def test_bad_counts_are_named(kind, change, word):
+    fault = fault_of(kind, change)
+    assert fault is not None
+    assert re.search(word, fault), fault
+
+
+SUITE = "external_test_c"
+READ = FakeSite("site-01", lesions_of("site-01", {SUITE: 9}))
+
+
+def judged_suite(change):
+    """The gate's word on two fusion nets' evaluation with replicates, subgroups, pairs and readers."""
+    nets = ("fusion/D", "fusion/DCB")
+    task = task_of("evaluate", nets=nets, cohorts=(SUITE,), inputs={f"{net}|w": torch.ones(2) for net in nets})
+    answer = READ.answer(task)
+    sums = change({n: t.clone() for n, t in answer.sums.items()})
+    gate = Gate(task, Screening(), {"site-01": {SUITE: 9}})
+    return gate.judge("site-01", replace(answer, sums=sums)).fault
+
+
+def at(name, place, value):
+    def change(sums):
+        sums[f"{SUITE}|{name}"][place] = value
+        return sums
+
+    return change
+
+
+def test_an_honest_evaluation_with_readers_passes():
+    assert judged_suite(lambda sums: sums) is None
+    assert judged_suite(lambda s: {n: t for n, t in s.items() if "|readers|" not in n}) is None, (
+        "not every site has reads"
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        (lambda s: {n: t for n, t in s.items() if not n.endswith("DCB|groups")}, "groups is missing"),
+        (lambda s: {**s, "validation|pairs|right": torch.zeros(2, 2, 2, 2)}, "not asked for"),
+        (lambda s: {**s, f"{SUITE}|pairs|right": torch.zeros(2, 2, 2)}, "must be"),
+        (lambda s: {**s, f"{SUITE}|readers|names": torch.zeros(3)}, "not asked for"),
+        (at("fusion/D|calibration", (0, 3, 0), 11), "calibration does not count"),
+        (at("fusion/D|calibration", (6, 3, 1), 40 * 2**40), "calibration does not count"),
+        (at("fusion/D|calibration", (6, 3, 1), 2**62), "calibration does not count"),
+        (at("fusion/D|calibration", (6, 3, 1), -1), "calibration does not count"),
+        (lambda s: {**s, f"{SUITE}|fusion/D|calibration": torch.zeros(7, 10, 3)}, "must be"),
+        (at("fusion/D|brier", 0, 19 * 2**40), "brier reaches 19"),
+        (at("fusion/D|brier", 2, -1), "brier"),
+        (at("fusion/DCB|groups", (0, 0, 0), 10), "groups counts other lesions"),
+        (at("fusion/DCB|groups", (3, 5, 1), -1), "groups counts other lesions"),
+        (at("fusion/DCB|withheld", 0, 4), "withheld names more"),
+        (at("fusion/DCB|own", 1, 30), "own is"),
+        (at("pairs|right", (0, 1, 0, 1), 9), "pairs.right does not compare"),
+        (at("pairs|right", (1, 1), 9), "pairs.right does not compare"),
+        (at("readers|right", (0, 0, 0, 0), 8), "right counts other reads"),
+        (at("readers|right", (2, 0, 0, 0), 500), "more reads than 9"),
+        (at("readers|confusion", (0, 0, 0, 0), -1), "right counts other reads"),
+        (at("readers|assistance", (0, 0, 0), 30), "compares more lesions than were read"),
+        (at("readers|model", (1, 7, 1), 1), "compares more lesions than were read"),
+    ],
+)
+def test_bad_comparisons_are_named(change, word):
+    fault = judged_suite(change)
+    assert fault is not None
+    assert re.search(word, fault), fault
+
+
+def test_a_change_is_held_against_the_previous_round_per_local_step():
+    """10 lesions in batches of 4 are 3 steps: bound 20 · 0.1 · 3 = 6 per unit weight. The net's own norm is √8."""
+
+    def moving(by):
+        return lambda sums: {**sums, f"{NET}|w": torch.full((3, 2), by * 10.0 / 6**0.5), f"{NET}|bias": torch.zeros(2)}
+
+    assert fault_of("train", moving(5.9), reference={NET: 0.1}) is None
+    assert "the bound is 6" in fault_of("train", moving(6.1), reference={NET: 0.1})
+    assert fault_of("train", moving(28.0)) is None, "the first round has only the absolute bound 10 · √8 = 28.3"
+    assert "the bound is 28.3" in fault_of("train", moving(28.5))
+
+
+def test_a_converged_net_excludes_nobody_for_a_change_below_the_floor():
+    """Most sites of a net that is nearly right hardly move it; one whose cases are still wrong moves it 30 times more.
+
+    The net's own norm is √8, a tenth of it 0.283 per unit weight.
+    """
+
+    def moving(by):
+        return lambda sums: {**sums, f"{NET}|w": torch.full((3, 2), by * 10.0 / 6**0.5), f"{NET}|bias": torch.zeros(2)}
+
+    assert fault_of("train", moving(0.28), reference={NET: 0.28 / 30 / 3}) is None
+    assert "the bound is 0.283" in fault_of("train", moving(0.285), reference={NET: 1e-9})
+
+
+def test_no_site_may_use_up_the_range_in_which_sums_are_exact():
+    change = setting(f"{NET}|w", 100.0)
+    assert fault_of("train", change, asked=1) is None
+    assert "the bound for one site is 83.9" in fault_of("train", change, asked=50_000)
+
+
+def test_the_reference_is_the_latest_training_round_of_the_same_stage():
+    records = (
+        Record("stage", "train", 1, norms={NET: 3.0, "disease/HM": 1.0}),
+        Record("stage", "train", 2, norms={NET: 2.0}),
+        Record("stage", "evaluate", 2),
+        Record("other", "train", 1, norms={NET: 9.0}),
+    )
+    assert reference_of(Progress(participation=records), task_of("train")) == {NET: 2.0}
+    assert reference_of(Progress(participation=records), task_of("evaluate")) == {}
+
+
+def test_norms_are_per_unit_weight_and_local_step():
+    task = task_of("train")
+    sums = {
+        f"{NET}|w": torch.full((3, 2), 10.0 * 6**-0.5),
+        f"{NET}|bias": torch.zeros(2),
+        f"{NET}|#weight": torch.tensor(10.0, dtype=torch.float64),
+        f"{NET}|#loss": torch.tensor(1.0, dtype=torch.float64),
+    }
+    verdict = Gate(task, Screening(), {"site-01": HELD}).judge(
+        "site-01", Update("site-01", sums, 10.0, task=asked_id(task))
+    )
+    assert verdict == (None, {NET: pytest.approx(1 / 3)})

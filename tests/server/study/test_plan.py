@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ceus_models.protocol.messages import LocalRule
+from ceus_models.study.processing import load_processing
+from ceus_models.study.taxonomy import FUSION_NETS, SUBMODELS
+from server.study.net_groups import expanded
+from server.study.plan import load_plan
+from server.study.stages import Evaluate, Hello, Statistics
+from server.study.strategies import FedAvg, FedProx
+from server.study.train_stage import Train, Validation
+from server.study.yaml_plan import PlanError
+
+CONFIGS = Path(__file__).parents[3] / "configs"
+
+GOOD = """\
+name: test
+quorum: {share: 0.7, required: [site-50]}
+processing: {size: 32}
+stages:
+  - stage: hello
+  - stage: statistics
+    min_correlation: 1e-1
+  - stage: train
+    name: submodels
+    nets: [submodels]
+    cohorts: [training_a]
+    rounds: 7
+    strategy: {name: fedprox, mu: 0.1}
+    rule: {learning_rate: 1e-3}
+    validate: {every: 3}
+  - stage: train
+    name: fusion
+    nets: [fusion/D, fusion/DCB]
+    cohorts: [training_b]
+    rounds: 2
+  - {stage: evaluate, name: test, nets: [fusion/DCB], cohorts: [internal_test], replicates: 10}
+simulation: {anything: [1, 2]}
+"""
+
+
+def plan_of(text, tmp_path):
+    path = tmp_path / "plan.yaml"
+    path.write_text(text, encoding="utf-8")
+    return load_plan(path)
+
+
+def faults_of(text, tmp_path):
+    with pytest.raises(PlanError) as caught:
+        plan_of(text, tmp_path)
+    return [line.removeprefix(f"{tmp_path}/plan.yaml:") for line in str(caught.value).splitlines()]
+
+
+def changed(*pairs):
+    text = GOOD
+    for old, new in pairs:
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    return text
+
+
+def test_a_plan_is_read_into_types(tmp_path):
+    plan = plan_of(GOOD, tmp_path)
+    hello, statistics, train, fusion, evaluate = plan.stages
+    assert isinstance(hello, Hello)
+    assert isinstance(statistics, Statistics)
+    assert statistics.min_correlation == 0.1, "1e-1 is a number in YAML 1.2"
+    assert isinstance(train, Train)
+    assert train.strategy == FedProx(mu=0.1)
+    assert train.rule == LocalRule(learning_rate=0.001)
+    assert train.validate == Validation(("validation",), 3)
+    assert isinstance(fusion, Train)
+    assert fusion.strategy == FedAvg()
+    assert evaluate == Evaluate("evaluate", "test", ("fusion/DCB",), ("internal_test",), 10)
+    assert plan.quorum.required == ("site-50",)
+    assert plan.processing.size == 32
+    assert plan.simulation == {"anything": [1, 2]}
+
+
+def test_the_digest_sees_settings_and_not_layout(tmp_path):
+    first = plan_of(GOOD, tmp_path)
+    assert plan_of("# a comment\n" + GOOD.replace("rounds: 7", "rounds:    7"), tmp_path).digest() == first.digest()
+    defaults = GOOD.replace("processing: {size: 32}", "processing: {size: 32, frames_to_peak: 80}")
+    assert plan_of(defaults, tmp_path).digest() == first.digest()
+    for old, new in (("rounds: 7", "rounds: 8"), ("size: 32", "size: 33"), ("mu: 0.1", "mu: 0.2"), ("[1, 2]", "[1]")):
+        assert plan_of(changed((old, new)), tmp_path).digest() != first.digest()
+
+
+def test_all_faults_come_at_once_with_their_lines(tmp_path):
+    text = changed(
+        ("name: test\nquorum", "name: test\nnonsense: 1\nquorum"),
+        ("share: 0.7", "share: 70"),
+        ("size: 32", "size: big"),
+        ("nets: [submodels]", "nets: [submodels, disease/XYZ]"),
+        ("cohorts: [training_a]", "cohorts: [training_x]"),
+        ("rounds: 7", 'rounds: "7"'),
+        ("learning_rate: 1e-3", "learning_rate: 0, speed: 1"),
+        ("every: 3", "every: 0"),
+        ("replicates: 10", "replicates: -1"),
+    )
+    faults = faults_of(text, tmp_path)
+    expected = [
+        ("2: nonsense: ", "unknown key"),
+        ("3: quorum: ", "share must be between 0 and 1, not 70"),
+        ("4: processing.size: ", 'not "big"'),
+        ("11: stages[2].nets[1]: ", 'unknown net "disease/XYZ"; nets are disease/HCC'),
+        ("12: stages[2].cohorts[0]: ", 'unknown cohort "training_x"; cohorts are training_a'),
+        ("13: stages[2].rounds: ", 'not "7"'),
+        ("15: stages[2].rule.speed: ", "unknown key"),
+        ("16: stages[2].validate.every: ", "greater than or equal to 1, not 0"),
+        ("22: stages[4].replicates: ", "not -1"),
+    ]
+    assert len(faults) == len(expected)
+    for fault, (place, words) in zip(faults, expected, strict=True):
+        assert fault.startswith(place)
+        assert words in fault
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (("  - stage: hello\n", ""), "5: stages[0].stage: hello is the first stage"),
+        (("  - stage: statistics\n    min_correlation: 1e-1\n", ""), "a statistics stage must stand before training"),
+        (("    name: fusion\n", "    name: submodels\n"), "two stages are named 'submodels'"),
+        (("nets: [submodels]", "nets: [disease]"), "fusion/D stands on biomarker/CK19, biomarker/CK7"),
+        (("[fusion/D, fusion/DCB]", "[disease/all, fusion/DCB]"), "stages of their own"),
+        (
+            ("nets: [fusion/DCB]", "nets: [fusion/DC, fusion/DCB]"),
+            "fusion/DC cannot be evaluated before a stage trains it",
+        ),
+        (("stage: evaluate", "stage: dance"), "must be one of 'hello', 'statistics', 'train', 'evaluate', not 'dance'"),
+        (("    name: fusion\n", ""), "name is missing"),
+        (("name: fedprox, mu: 0.1", "name: fedprox"), "13: stages[2].strategy: mu is missing"),
+        (("name: fedprox, mu: 0.1", "name: fedsgd"), "13: stages[2].strategy.name: must be one of 'fedavg'"),
+        (("mu: 0.1}", "mu: 0.1, name: fedavg}"), "13: stages[2].strategy.name: the key stands twice"),
+        (("cohorts: [internal_test]", "cohorts: []"), "at least 1 item"),
+    ],
+)
+def test_impossible_plans_are_refused(tmp_path, change, fault):
+    assert fault in "\n".join(faults_of(changed(change), tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"a: [1", ":1: this cannot be read as a plan; the file is YAML"),
+        (b"- a\n", "a plan is a mapping"),
+        (b"", "a plan is a mapping"),
+        (b"\xff\xfe\x00", "cannot be read"),
+        (b"a: !!python/object:os.system {}\n", "the file is YAML"),
+    ],
+)
+def test_what_is_no_plan_is_said_in_a_sentence(tmp_path, content, words):
+    path = tmp_path / "plan.yaml"
+    path.write_bytes(content)
+    with pytest.raises(PlanError, match=words):
+        load_plan(path)
+    with pytest.raises(PlanError, match="cannot be read"):
+        load_plan(tmp_path / "absent.yaml")
+
+
+def test_shorthands_stand_for_their_nets_in_the_order_of_the_taxonomy():
+    assert expanded(["fusion", "submodels"]) == SUBMODELS + FUSION_NETS
+    assert expanded(["biomarker/Hep", "biomarker/Hep", "disease/HCC"]) == ("disease/HCC", "biomarker/Hep")
+    with pytest.raises(ValueError, match="unknown net 'disease'?.*"):
+        expanded(["diseases"])
+
+
+@pytest.mark.parametrize("name", ["smoke", "demo", "paper"])
+def test_the_plans_that_we_ship_load_and_train_what_the_study_trains(name):
+    path = CONFIGS / f"plan.{name}.yaml"
+    plan = load_plan(path)
+    trained = {net for stage in plan.stages if isinstance(stage, Train) for net in expanded(stage.nets)}
+    assert trained >= set(SUBMODELS) | set(FUSION_NETS)
+    tested = [stage for stage in plan.stages if isinstance(stage, Evaluate) and "fusion" in stage.nets]
+    assert tested[-1].cohorts == ("internal_test", "external_test_a", "external_test_b", "external_test_c")
+    assert plan.processing == load_processing(path)
+
+
+def test_the_paper_plan_holds_the_numbers_of_the_study():
+    plan = load_plan(CONFIGS / "plan.paper.yaml")
+    assert (plan.processing.frames_to_peak, plan.processing.frames_after, plan.processing.flow_maps) == (80, 20, 10)
+    assert plan.processing.size == 112
+    assert (plan.architecture.spatial_depth, plan.architecture.temporal_depth, plan.architecture.width) == (34, 18, 64)
+    assert plan.simulation["lesions"] == "paper"

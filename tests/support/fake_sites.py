@@ -1,0 +1,273 @@
+"""Sites that answer at once from made-up lesions, for tests of the coordinator. No net is run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from ceus_models.metrics.bootstrap import poisson_weights
+from ceus_models.metrics.ood import ASKED, FIGURES
+from ceus_models.metrics.score_bins import COARSE_BINS, FINE_BINS, bin_of
+from ceus_models.protocol.message_ids import asked_id
+from ceus_models.protocol.messages import Refusal, Task, Update
+from ceus_models.protocol.state import net_state, prefixed
+from ceus_models.runtime.seeds import seed_of
+from ceus_models.study.reader_study import READERS
+from ceus_models.study.sample import Reading, Sample
+from ceus_models.study.subgroups import CELLS, SUBGROUPS, cells_of
+from ceus_models.study.taxonomy import BIOMARKERS, CLINICAL, LESION_TYPES, SUBMODELS, classifiers_of, outputs_of
+from client.worker.tasks.paired_counts import Verdicts, paired
+from client.worker.tasks.reader_counts import reader_counts
+from client.worker.tasks.subgroup_counts import subgroup_counts
+from server.rounds.round import Answer
+
+
+@dataclass(frozen=True)
+class Lesion:
+    key: str
+    cohort: str
+    label: int
+    """Index in LESION_TYPES."""
+    biomarkers: tuple[float, ...]
+    clinical: tuple[float, ...]
+
+
+def lesions_of(site: str, held: Mapping[str, int], seed: int = 0) -> list[Lesion]:
+    """Made-up lesions; clinical variable 0 (age) tells HCC, the others tell nothing."""
+    made = []
+    for cohort, count in held.items():
+        for index in range(count):
+            key = f"{site}-{cohort}-{index}"
+            rng = np.random.default_rng(seed_of(seed, "lesion", key))
+            label = int(rng.integers(5 if cohort in ("training_a", "validation") else 6))
+            clinical = rng.normal(size=len(CLINICAL))
+            clinical[0] += 3.0 * (label == 0)
+            clinical[rng.random(len(CLINICAL)) < 0.2] = np.nan
+            markers = np.where(rng.random(4) < 0.4, np.nan, rng.integers(0, 2, 4))
+            made.append(Lesion(key, cohort, label, tuple(markers), tuple(clinical)))
+    return made
+
+
+@dataclass
+class FakeSite:
+    name: str
+    lesions: Sequence[Lesion]
+    known: set[str] = field(default_factory=set)
+    """Digests of sub-models that it has been sent."""
+
+    def answer(self, task: Task) -> Update | Refusal:
+        if task.frozen and task.frozen not in self.known:
+            if not all(net_state(task.inputs, net) for net in SUBMODELS):
+                return Refusal(self.name, "the frozen sub-models are not here", "needs_frozen")
+            self.known.add(task.frozen)
+        sums: dict[str, torch.Tensor] = {}
+        for cohort in task.cohorts:
+            here = [lesion for lesion in self.lesions if lesion.cohort == cohort]
+            if here and task.kind == "hello":
+                count = torch.tensor(len(here))
+                sums |= {f"{cohort}|lesions": count, f"{cohort}|patients": count.clone()}
+            if here and task.kind == "tally":
+                tally = tally_of(here) | (figures_of(here) if ASKED in task.inputs else {})
+                sums |= {f"{cohort}|{name}": value for name, value in tally.items()}
+            if here and task.kind == "evaluate":
+                nets = dict.fromkeys((*task.nets, *(classifiers_of(task.nets) if task.replicates else ())))
+                sums |= {name: t for net in nets for name, t in evaluation_of(here, cohort, net, task).items()}
+                sums |= comparisons_of(here, cohort, task) if task.replicates and classifiers_of(task.nets) else {}
+        if task.kind == "train":
+            sums = {name: t for net in task.nets for name, t in self.trained(net, task).items()}
+        asked = [lesion for lesion in self.lesions if lesion.cohort in task.cohorts]
+        if task.kind != "hello" and not asked:
+            return Refusal(self.name, "no lesions", "no_lesions")
+        return Update(self.name, sums, float(len(asked)), task=asked_id(task))
+
+    def trained(self, net: str, task: Task) -> dict[str, torch.Tensor]:
+        """A step of a hundredth of every weight's size, in a direction of the site's own."""
+        weight = sum(lesion.cohort in task.cohorts and target_of(lesion, net) is not None for lesion in self.lesions)
+        if not weight:
+            return {}
+        seed = seed_of(task.seed, task.stage, task.round, self.name, net)
+        rng = torch.Generator().manual_seed(seed)
+        sums = {
+            f"{net}|{name}": weight * 0.01 * t.abs().mean() * torch.randn(t.shape, generator=rng)
+            for name, t in net_state(task.inputs, net).items()
+        }
+        counts = {"#weight": float(weight), "#loss": weight / task.round}
+        return sums | {f"{net}|{name}": torch.tensor(x, dtype=torch.float64) for name, x in counts.items()}
+
+
+def target_of(lesion: Lesion, net: str) -> int | None:
+    group, _, name = net.partition("/")
+    if group == "biomarker":
+        value = lesion.biomarkers[BIOMARKERS.index(name)]
+        return None if np.isnan(value) else int(value)
+    if group == "disease":
+        if lesion.label == 5:
+            return None
+        return lesion.label if name in ("all", "five") else int(LESION_TYPES[lesion.label] == name)
+    return lesion.label
+
+
+def tally_of(lesions: Sequence[Lesion]) -> dict[str, torch.Tensor]:
+    types = np.bincount([lesion.label for lesion in lesions], minlength=6)
+    markers = np.array([lesion.biomarkers for lesion in lesions])
+    x = np.array([lesion.clinical for lesion in lesions])
+    is_type = np.array([[lesion.label == t for t in range(6)] for lesion in lesions])
+    there = ~np.isnan(x)
+    filled = np.where(there, x, 0.0)
+    n = float(len(lesions))
+    return {
+        "types": torch.from_numpy(types),
+        "patients": torch.tensor(len(lesions)),
+        "biomarkers": torch.from_numpy(np.stack([(markers == 0).sum(0), (markers == 1).sum(0)], 1)),
+        "any_biomarker": torch.tensor(int((~np.isnan(markers)).any(1).sum())),
+        "clinical": torch.from_numpy(np.stack([there.sum(0), filled.sum(0), (filled**2).sum(0)], 1)),
+        "clinical_by_type": torch.from_numpy(
+            np.stack([there.T.astype(float) @ is_type, filled.T @ is_type], 2).astype(np.float64)
+        ),
+        "levels": torch.tensor([n, 0.25 * n, 0.1 * n], dtype=torch.float64),
+        "flow": torch.tensor([n, 0.0, 4.0 * n], dtype=torch.float64),
+        "groups": torch.from_numpy(groups_of(lesions)),
+    }
+
+
+def figures_of(lesions: Sequence[Lesion]) -> dict[str, torch.Tensor]:
+    n = float(len(lesions))
+    return {ASKED: torch.tensor([[n, 0.5 * n, 0.3 * n]] * len(FIGURES), dtype=torch.float64)}
+
+
+def as_sample(lesion: Lesion) -> Sample:
+    """What the site's own counting of subgroups and readers looks at."""
+    rng = np.random.default_rng(seed_of("groups", lesion.key))
+    groups = {variable: values[int(rng.integers(len(values)))] for variable, values in SUBGROUPS.items()}
+    readings = tuple(
+        Reading(code, role, assisted, LESION_TYPES[lesion.label if rng.random() < 0.7 else int(rng.integers(6))])
+        for code, role in READERS.items()
+        for assisted in ((False,) if role == "mri" else (False, True))
+        if lesion.cohort == "external_test_c"
+    )
+    nothing = np.zeros((1, 1, 1))
+    return Sample(
+        key=lesion.key,
+        patient=lesion.key,
+        cohort=lesion.cohort,
+        frames=nothing.astype(np.uint8),
+        flow=nothing[None].astype(np.int8),
+        flow_scale=1.0,
+        curve=np.ones(1, np.float32),
+        clinical=np.where(np.arange(len(CLINICAL)) == 3, rng.integers(2), lesion.clinical).astype(np.float32),
+        biomarkers=np.array(lesion.biomarkers, np.float32),
+        label=LESION_TYPES[lesion.label],
+        groups=groups,
+        readings=readings,
+    )
+
+
+def groups_of(lesions: Sequence[Lesion]) -> np.ndarray:
+    """(cells) lesions of each."""
+    counts = np.zeros(len(CELLS), np.int64)
+    for lesion in lesions:
+        counts[list(cells_of(as_sample(lesion)))] += 1
+    return counts
+
+
+def comparisons_of(lesions: Sequence[Lesion], cohort: str, task: Task) -> dict[str, torch.Tensor]:
+    """By the site's own functions; their truth is tested where they are."""
+    samples = [as_sample(lesion) for lesion in lesions]
+    draws = np.stack([poisson_weights(task.seed, lesion.key, task.replicates) for lesion in lesions])
+    found, sums = {}, {}
+    for net in classifiers_of(task.nets):
+        rows = np.array([i for i, lesion in enumerate(lesions) if target_of(lesion, net) is not None], np.int64)
+        if len(rows):
+            right = [probability_of(lesions[i], net, task.round).argmax() == target_of(lesions[i], net) for i in rows]
+            found[net] = Verdicts(rows, np.array(right))
+            sums |= prefixed(subgroup_counts(samples, found[net], draws, 1), f"{cohort}|{net}|")
+    sums[f"{cohort}|pairs|right"] = paired(classifiers_of(task.nets), found)
+    readers = reader_counts(samples, (classifiers_of(task.nets), found), draws, 1)
+    return sums | prefixed(readers, f"{cohort}|readers|")
+
+
+def evaluation_of(lesions: Sequence[Lesion], cohort: str, net: str, task: Task) -> dict[str, torch.Tensor]:
+    """Scores drawn around the truth, so that the counts are those of a fair net."""
+    labelled = [lesion for lesion in lesions if target_of(lesion, net) is not None]
+    if not labelled:
+        return {}
+    targets = np.array([target_of(lesion, net) for lesion in labelled], dtype=np.int64)
+    probabilities = np.stack([probability_of(lesion, net, task.round) for lesion in labelled])
+    weights = np.stack([poisson_weights(task.seed, lesion.key, task.replicates) for lesion in labelled], axis=1)
+    return {f"{cohort}|{net}|{name}": t for name, t in counted(targets, probabilities, weights).items()}
+
+
+def probability_of(lesion: Lesion, net: str, number: int = 0) -> np.ndarray:
+    """(k) probabilities."""
+    k = outputs_of(net)
+    target = target_of(lesion, net) or 0
+    rng = np.random.default_rng(seed_of("score", lesion.key, net, number))
+    logits = rng.normal(size=k) * 1.2
+    logits[target if k > 1 else 0] += 1.5 if k > 1 or target else -1.5
+    return np.exp(logits) / np.exp(logits).sum() if k > 1 else 1 / (1 + np.exp(-logits))
+
+
+def counted(targets: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> dict[str, torch.Tensor]:
+    """The sums of an evaluation. targets (n) · probabilities (n k) · weights (1+R n)."""
+    n, k = probabilities.shape
+    sides = max(k, 2)
+    predicted = probabilities.argmax(1) if k > 1 else (probabilities[:, 0] >= 0.5).astype(int)
+    rows = len(weights)
+    confusion = np.zeros((rows, sides, sides), np.int32)
+    scores = np.zeros((rows, k, 2, COARSE_BINS), np.int32)
+    fine = np.zeros((k, 2, FINE_BINS), np.int32)
+    coarse_at, fine_at = bin_of(probabilities, COARSE_BINS), bin_of(probabilities, FINE_BINS)
+    for i in range(n):
+        confusion[:, targets[i], predicted[i]] += weights[:, i]
+        for c in range(k):
+            positive = int(targets[i] == (c if k > 1 else 1))
+            scores[:, c, positive, coarse_at[i, c]] += weights[:, i]
+            fine[c, positive, fine_at[i, c]] += 1
+    right = probabilities[np.arange(n), targets] if k > 1 else np.abs(1 - targets - probabilities[:, 0])
+    loss = torch.tensor([float(-np.log(np.clip(right, 1e-9, 1)).sum()), float(n)], dtype=torch.float64)
+    sure = [] if k == 1 else [(probabilities.max(1), predicted == targets)]
+    calibration = np.zeros((k + len(sure), 10, 3), np.int64)
+    pairs = [(probabilities[:, c], targets == (c if k > 1 else 1)) for c in range(k)] + sure
+    for row, (p, y) in enumerate(pairs):
+        for i in range(n):
+            calibration[row, max(0, int(np.ceil(p[i] * 10 - 1e-12)) - 1)] += (1, round(p[i] * 2**40), y[i])
+    missed = np.stack([(p - y) ** 2 for p, y in pairs[:k]]).sum(0)
+    arrays = {"confusion": confusion, "scores": scores, "fine": fine, "calibration": calibration}
+    arrays["brier"] = (weights * np.array([round(m * 2**40) for m in missed])).sum(1)
+    return {name: torch.from_numpy(value) for name, value in arrays.items()} | {"loss": loss}
+
+
+@dataclass
+class FakeLink:
+    """A link to fake sites. `spoil` may replace a site's answer; `backwards` reverses the order of arrival."""
+
+    members: Sequence[FakeSite]
+    spoil: Mapping[str, object] = field(default_factory=dict)
+    backwards: bool = False
+    asked: list[tuple[Task, tuple[str, ...]]] = field(default_factory=list)
+
+    def sites(self) -> list[str]:
+        return [site.name for site in self.members]
+
+    def ask(self, task: Task, sites: Sequence[str]) -> Iterator[tuple[str, Answer]]:
+        self.asked.append((task, tuple(sites)))
+        chosen = [site for site in self.members if site.name in sites]
+        for site in reversed(chosen) if self.backwards else chosen:
+            spoiler = self.spoil.get(site.name)
+            answer = site.answer(task)
+            yield site.name, spoiler(task, answer) if callable(spoiler) else answer
+
+
+def federation(**link: object) -> FakeLink:
+    """Two training centers, two for fusion, one that only tests; all take part in external test C."""
+    held = {
+        "site-01": {"training_a": 30, "validation": 12, "external_test_c": 5},
+        "site-02": {"training_a": 20, "validation": 8},
+        "site-37": {"training_b": 15, "external_test_c": 4},
+        "site-38": {"training_b": 12},
+        "site-50": {"internal_test": 20, "external_test_c": 6},
+    }
+    return FakeLink([FakeSite(name, lesions_of(name, cohorts)) for name, cohorts in held.items()], **link)  # type: ignore[arg-type]

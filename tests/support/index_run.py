@@ -1,0 +1,24 @@
+"""`ceus-site` on lesions that take their time; for tests that stop it."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import client.data.dataset.index
+from client.cli import main as cli
+from client.data.analysis.pipeline import sample_of
+
+SLEEP_S = 0.3
+
+
+def slow(*more: Any) -> Any:
+    """As `sample_of`, later."""
+    time.sleep(SLEEP_S)
+    return sample_of(*more)
+
+
+client.data.dataset.index.sample_of = slow  # type: ignore[attr-defined]
+
+if __name__ == "__main__":
+    cli.main()

@@ -1,0 +1,21 @@
+"""Frames as a clip holds them, from an array."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from client.data.imaging.frame_store import Frames, Tape
+
+
+def tape_of(levels: npt.NDArray[np.uint8]) -> Tape:
+    """A tape with these frames (t h w)."""
+    tape = Tape(*levels.shape[1:], None)
+    for frame in levels:
+        tape.add(frame)
+    return tape
+
+
+def frames_of(levels: npt.NDArray[np.uint8]) -> Frames:
+    """The frames (t h w) of a pane."""
+    return tape_of(levels).all()

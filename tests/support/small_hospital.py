@@ -1,0 +1,86 @@
+"""A small hospital folder of real AVI files, for the tests of what reads it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from client.data.table.table import COLUMNS
+
+ROWS, COLUMNS_PX, FRAMES = 96, 160, 24
+SITE = """\
+schema: 1
+center: 40
+name: Hospital 40
+screens:
+  - {manufacturer: "*", rows: 96, columns: 160, contrast: [0, 16, 80, 96], bmode: [80, 16, 160, 96]}
+"""
+POLICY = "studies: any\n"
+UNITS = {"tumor_size": "cm", "AFP": "ng/mL", "ALB": "g/L", "TP": "g/L", "PLT": "10^9/L", "WBC": "10^9/L"}
+UNITS |= {"CEA": "ng/mL", "CA19-9": "U/mL", "CA125": "U/mL", "ALT": "U/L", "AST": "U/L", "age": "years"}
+HEADER = [f"{name} ({UNITS[name]})" if name in UNITS else name for name in COLUMNS]
+
+
+def write_avi(path: Path, rows: int = ROWS) -> None:
+    """A dual view: a lesion that enhances and fades on the left, still tissue on the right."""
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 10.0, (COLUMNS_PX, rows))
+    draw = np.random.default_rng(3)
+    tissue = cv2.GaussianBlur(draw.integers(0, 255, (rows, COLUMNS_PX // 2)).astype(np.float32), (0, 0), 1.5)
+    lesion = np.zeros((rows, COLUMNS_PX // 2), np.float32)
+    cv2.ellipse(lesion, (35, 55), (15, 15), 0, 0, 360, 1.0, -1)
+    for number in range(FRAMES):
+        level = 200 * np.exp(-(((number - FRAMES / 3) / (FRAMES / 3)) ** 2))
+        contrast = np.clip(lesion * level + draw.integers(5, 30, lesion.shape), 0, 255)
+        frame = np.repeat(np.hstack([contrast, tissue])[..., None], 3, axis=2)
+        frame[..., 0] *= 1 - 0.5 * (np.arange(COLUMNS_PX) < COLUMNS_PX // 2)  # gold is poor in blue
+        writer.write(frame.astype(np.uint8))
+    writer.release()
+
+
+def write_outline(path: Path, x: int = 20, y: int = 40) -> None:
+    points = [[x, y], [x + 30, y], [x + 30, y + 30], [x, y + 30]]
+    shapes = [{"label": "lesion", "points": points, "shape_type": "polygon"}]
+    path.write_text(json.dumps({"shapes": shapes, "imageHeight": ROWS, "imageWidth": COLUMNS_PX}), encoding="utf-8")
+
+
+class SmallHospital:
+    """A hospital of real AVI files; `rows` is spoilt by the tests before `write`."""
+
+    def __init__(self, folder: Path, count: int) -> None:
+        self.folder = folder
+        (folder / "clips").mkdir()
+        (folder / "outlines").mkdir()
+        (folder / "site.yaml").write_text(SITE, encoding="utf-8")
+        (folder / "policy.yaml").write_text(POLICY, encoding="utf-8")
+        write_avi(folder / "clips" / "0.avi")
+        self.rows: list[dict[str, str]] = []
+        for number in range(count):
+            self.add(number)
+
+    def add(self, number: int) -> None:
+        clip, outline = f"clips/{number}.avi", f"outlines/{number}.json"
+        if number:
+            shutil.copy(self.folder / "clips/0.avi", self.folder / clip)
+            with (self.folder / clip).open("ab") as file:  # the same file under two patients would be a leak
+                file.write(bytes([number % 256] * (1 + number // 256)))
+        write_outline(self.folder / outline)
+        row = {"lesion_id": f"L{number}", "patient_id": f"P{number}", "exam_date": "2021-05-06", "fll_type": "HM"}
+        row |= {"clips": clip, "clip_start_s": "5", "frame_rate_hz": "10", "ALB": "40"}
+        row |= {"outline": outline, "outline_frame": "3", "outline_pane": "contrast"}
+        self.rows.append(row)
+
+    def path(self, number: int, column: str) -> Path:
+        return self.folder / self.rows[number][column]
+
+    def write(self) -> Path:
+        """Writes the table; the folder."""
+        with (self.folder / "lesions.csv").open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(HEADER)
+            writer.writerows([[row.get(name, "") for name in COLUMNS] for row in self.rows])
+        return self.folder
