@@ -18,18 +18,17 @@ INTERRUPTED = 130
 """Ctrl-C, which typer gives as a result of this value."""
 
 
-def run_cli(app: typer.Typer, name: str | None = None) -> None:
-    """Run a typer application and leave the process with the exit code that fits. name: of the program, for its help,
-    where that is not the file that runs.
-    """
-    sys.exit(exit_code(app, name=name))
+def run_cli(app: typer.Typer | click.Command) -> None:
+    """Run a command line and leave the process with the exit code that fits."""
+    sys.exit(exit_code(app))
 
 
-def exit_code(app: typer.Typer, arguments: list[str] | None = None, name: str | None = None) -> int:
-    """Run a typer application; the exit code, after the reason was told on stderr."""
+def exit_code(app: typer.Typer | click.Command, arguments: list[str] | None = None) -> int:
+    """Run a command line; the exit code, after the reason was told on stderr."""
     console = Console(stderr=True, soft_wrap=True)
     try:
-        result = typer.main.get_command(app).main(args=arguments, prog_name=name, standalone_mode=False)
+        command = typer.main.get_command(app) if isinstance(app, typer.Typer) else app
+        result = command.main(args=arguments, standalone_mode=False)
         if result == INTERRUPTED:
             return _interrupted(console)
         return result if isinstance(result, int) else 0

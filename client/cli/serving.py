@@ -10,20 +10,15 @@ from typing import Annotated
 import typer
 
 from client.courier.folder import courier_of, socket_of
-from client.service.health import health_command
 from client.service.readiness import ready_courier, ready_worker, site_name
 from client.service.service import command
 
 LOGS = "logs"
 
-app = typer.Typer()
 Folder = Annotated[Path, typer.Argument(help="The site's folder.", show_default=False)]
 Socket = Annotated[Path | None, typer.Option(help="Where the worker listens [default: FOLDER/run/worker.sock].")]
 
-app.command("health")(health_command)
 
-
-@app.command("serve")
 def serve_command(folder: Folder, socket: Socket = None) -> None:
     """Take part in the study: keep worker and courier running, until stopped. Connections go out only, to one port."""
     kit = ready_courier(courier_of(folder))
@@ -31,7 +26,6 @@ def serve_command(folder: Folder, socket: Socket = None) -> None:
     _become(command(folder.resolve(), _socket(folder, socket), kit.site, logs, courier=True))
 
 
-@app.command("worker")
 def worker_command(
     folder: Folder,
     socket: Socket = None,
@@ -43,7 +37,6 @@ def worker_command(
     _become(command(folder.resolve(), _socket(folder, socket), name, logs, courier=False))
 
 
-@app.command("courier")
 def courier_command(folder: Folder, socket: Socket = None) -> None:
     """Keep the courier alone running: the half with the network, which needs FOLDER/courier and the worker's socket."""
     site = ready_courier(courier_of(folder)).site

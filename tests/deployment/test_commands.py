@@ -10,10 +10,10 @@ from pathlib import Path
 import click
 import pytest
 import typer
+from client.cli.torch_commands import app as net_app
 from deployment_files import DOCKER, ROOT, rendered, services, unit, units, words
 
 from client.cli.main import app as site_app
-from client.cli.torch_commands import app as net_app
 from client.service.health import app as health_app
 from server.cli.main import app as coordinator_app
 

@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from client.cli.torch_commands import app
 from sklearn.metrics import confusion_matrix
 from typer.testing import CliRunner
 
 from ceus_models.bundle.model_bundle import load_bundle
 from ceus_models.study.taxonomy import FUSION_NETS, LESION_TYPES, STRATEGY_A, SUBMODELS
-from client.cli.torch_commands import app
 from client.data.dataset.samples import load_samples
 from client.data.forms.site_config import load_site, pseudonym
 from client.data.table.manifest import read_manifest

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from client.cli.torch_commands import app
 from made_bundle import PROCESSING, made_bundle
 from small_hospital import SmallHospital
 from typer.testing import CliRunner
@@ -21,7 +22,6 @@ from ceus_models.bundle.model_card import RESEARCH
 from ceus_models.runtime.exit_codes import exit_code
 from ceus_models.study.taxonomy import LESION_TYPES
 from client.cli.main import app as site_app
-from client.cli.torch_commands import app
 from client.data.dataset.index import index
 from client.data.dataset.samples import load_samples
 from client.data.forms.site_config import load_site, pseudonym

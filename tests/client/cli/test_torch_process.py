@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 import typer
+from client.cli.torch_commands import app as net_app
 from small_hospital import SmallHospital
 
 from client.cli.main import app
-from client.cli.torch_commands import app as net_app
 
 COMMAND = """
 import sys

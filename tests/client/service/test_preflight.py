@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from client.cli.torch_commands import app as net_app
 from made_federation import lab
 from small_hospital import SmallHospital
 from toy_lesions import recipe
@@ -13,7 +14,6 @@ from toy_lesions import recipe
 import client.service.preflight_data
 from ceus_models.runtime.exit_codes import exit_code
 from client.cli.main import app
-from client.cli.torch_commands import app as net_app
 
 PLAN = "processing: {frames_to_peak: 8, frames_after: 4, size: 32, flow_maps: 3, flow_size: 32, margin_px: 6}\n"
 NAMES = ["kit", "approval", "proxy", "TLS", "clock", "ports", "upload", "folders", "disk", "memory", "shared memory"]
