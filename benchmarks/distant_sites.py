@@ -31,7 +31,8 @@ from ceus_models.protocol.encoding import encode
 from ceus_models.protocol.messages import Architecture, LocalRule, Task
 from ceus_models.protocol.state import prefixed
 from ceus_models.study.taxonomy import SUBMODELS
-from server.rounds.coordinator import Event, Finished, run
+from server.rounds.coordinator import run
+from server.rounds.events import Event, Finished
 from server.study.participation import Quorum, Record
 from server.study.plan import Plan, load_plan
 from server.study.progress import Progress

@@ -25,7 +25,7 @@ from benchmarks.faults import tiny_federation, tiny_plan
 from benchmarks.measuring import Times, arguments, publish, quiet, ratio
 from benchmarks.real_federation import BIN, ENVIRONMENT, ROOT, ports, wait
 from ceus_models.runtime.process_tree import Fleet
-from server.transport.flower_link import Control, bundle
+from server.transport.superlink_control import Control, bundle
 
 LIMIT_S = 900.0
 _FLOWER = {

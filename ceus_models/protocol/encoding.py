@@ -9,6 +9,7 @@ copied, and refuses gaps, overlaps and dtypes that the library would let pass.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -136,6 +137,15 @@ def encode(message: Message) -> list[Buffer]:
     head = to_json(header)
     head += b" " * (-len(head) % 8)
     return [len(head).to_bytes(8, "little"), head, *_buffers(tensors.values())]
+
+
+def content_id(message: Message) -> tuple[str, int]:
+    """SHA-256 over the encoded message, and its length in bytes. Raises WireError as `encode` does."""
+    sha, length = hashlib.sha256(), 0
+    for buffer in encode(message):
+        sha.update(buffer)
+        length += len(buffer)
+    return sha.hexdigest(), length
 
 
 def _buffers(tensors: Iterable[Tensor]) -> Iterator[Buffer]:

@@ -5,20 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 
-from ceus_models.protocol.encoding import encode
-from ceus_models.protocol.messages import Message, Task
+from ceus_models.protocol.messages import Task
 
 
 def asked_id(task: Task) -> str:
     """SHA-256 over (study, seed, stage, round, kind): one id for a task however often it is sent."""
     parts = [task.study, task.seed, task.stage, task.round, task.kind]
     return hashlib.sha256(json.dumps(parts, separators=(",", ":")).encode()).hexdigest()
-
-
-def content_id(message: Message) -> tuple[str, int]:
-    """SHA-256 over the encoded message, and its length in bytes. Raises WireError as `encode` does."""
-    sha, length = hashlib.sha256(), 0
-    for buffer in encode(message):
-        sha.update(buffer)
-        length += len(buffer)
-    return sha.hexdigest(), length

@@ -63,8 +63,10 @@ class LazyCommand(click.Command):
         for node in ast.parse(Path(spec.origin).read_bytes()).body:
             if isinstance(node, ast.FunctionDef) and node.name == self._attribute:
                 return ast.get_docstring(node) or ""
-            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == self._attribute:
-                return next(word.value.value for word in node.value.keywords if word.arg == "help")
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
+                words = {word.arg: word.value for word in node.value.keywords}
+                if ast.unparse(node.targets[0]) == self._attribute:
+                    return str(ast.literal_eval(words["help"]))
         raise LookupError(f"{self._module} has no {self._attribute}")
 
 

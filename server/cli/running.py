@@ -24,7 +24,7 @@ from server.operations.liveness import Seen, trouble_of
 from server.operations.preflight import preflight
 from server.operations.status_text import told_trouble
 from server.report.publish import publish_run
-from server.rounds.coordinator import Answered, Event, Finished, Started
+from server.rounds.events import Answered, Event, Finished, Started
 from server.rounds.trackers import BoardName, Follower, following
 from server.run_folder.journal import Journal
 from server.run_folder.orders import OVER, State, order_end, order_run, read_state

@@ -31,7 +31,7 @@ from server.federation.nginx_conf import caddyfile, nginx_conf
 from server.run_folder.paths import FEDERATION_FILE, Home
 from server.study.plan import load_plan
 from server.study.yaml_plan import PlanError
-from server.transport.flower_link import bundle
+from server.transport.superlink_control import bundle
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _PRIVATE_FOLDER = 0o700

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from ceus_models.runtime.atomic_files import end_last_line
-from server.rounds.coordinator import Answered, Event, Finished, Started
+from server.rounds.events import Answered, Event, Finished, Started
 from server.run_folder import locks
 from server.run_folder.heartbeat import COORDINATOR
 

@@ -19,9 +19,10 @@ from ceus_models.protocol.state import State, prefixed
 from ceus_models.study.taxonomy import COHORTS, FUSION_NETS
 from server.study.net_groups import expanded, known_cohort, known_net
 from server.study.participation import Record
-from server.study.progress import Progress, frozen_digest, on_wire
+from server.study.progress import Progress
 from server.study.recipe import RecipeRule, recipe_of
 from server.study.settings import Study
+from server.study.wire_nets import frozen_digest, on_wire
 
 Cohorts = Annotated[tuple[Annotated[str, Predicate(known_cohort)], ...], MinLen(1)]
 Nets = Annotated[tuple[Annotated[str, Predicate(known_net)], ...], MinLen(1)]

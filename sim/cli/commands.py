@@ -27,7 +27,7 @@ from ceus_models.runtime.progress_bar import shown
 from ceus_models.study.taxonomy import LESION_TYPES
 from server.report.publish import BUNDLE, REPORT, RESULTS
 from server.report.terminal_table import print_results
-from server.rounds.coordinator import Answered, Event, Finished, Started
+from server.rounds.events import Answered, Event, Finished, Started
 from server.rounds.trackers import BoardName, Follower, following
 from server.study.plan import load_plan
 from sim.experiments.arms import Request

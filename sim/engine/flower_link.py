@@ -19,9 +19,9 @@ from pathlib import Path
 
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.process_tree import Fleet
-from server.rounds.coordinator import Listener
+from server.rounds.events import Listener
 from server.run_folder.journal import Journal
-from server.transport.flower_link import Control, RunConfig, bundle
+from server.transport.superlink_control import Control, RunConfig, bundle
 
 _LOOPBACK = "127.0.0.1"
 _SILENT_FLOWER = {

@@ -10,17 +10,18 @@ from pathlib import Path
 import click
 import pytest
 import typer
-from client.cli.torch_commands import app as net_app
 from deployment_files import DOCKER, ROOT, rendered, services, unit, units, words
 
+from ceus_models.runtime.lazy_commands import LazyCommand
 from client.cli.main import app as site_app
 from client.service.health import app as health_app
 from server.cli.main import app as coordinator_app
 
-APPS = {"ceus-site": site_app, "ceus-coordinator": coordinator_app, "client.service.health": health_app}
-NET_PROGRAM = "client.cli.torch_commands"
-APPS[NET_PROGRAM] = net_app
-NET = set(typer.main.get_command(net_app).commands)  # type: ignore[attr-defined]
+APPS: dict[str, click.Command] = {
+    "ceus-site": site_app,
+    "ceus-coordinator": coordinator_app,
+    "client.service.health": typer.main.get_command(health_app),
+}
 PAGES = ["docs/deployment.md", "docs/operations.md", "SECURITY.md"]
 OTHERS = {"nginx", "bash", "ln"}
 FORMS = (
@@ -84,11 +85,9 @@ def _typed(span: str) -> Iterator[list[str]]:
 def understood(typed: list[str]) -> None:
     """Parse the words as the program would, without doing anything. Raises what it would say."""
     program, *rest = typed
-    if typed[0] == "ceus-site" and typed[1:2] and typed[1] in NET:
-        program = NET_PROGRAM
     if typed[:2] == ["python", "-m"]:
         program, rest = typed[2], typed[3:]
-    command: click.Command = typer.main.get_command(APPS[program])
+    command = APPS[program]
     context = click.Context(command, info_name=program)
     while isinstance(command, click.Group):
         if not rest or rest == ["--help"]:
@@ -96,7 +95,7 @@ def understood(typed: list[str]) -> None:
         name, *rest = rest[len([one for one in command.params if isinstance(one, click.Argument)]) :]
         found = command.get_command(context, name)
         assert found is not None, f"{program} has no command {name!r}"
-        command = found
+        command = found.load() if isinstance(found, LazyCommand) else found
     if rest:  # a name alone in the text is a reference to the command
         command.make_context(program, list(rest), resilient_parsing=False)
 

@@ -20,7 +20,7 @@ from small_hospital import SmallHospital
 
 from ceus_models.runtime.exit_codes import exit_code
 from client.cli.main import app
-from server.transport.flower_link import bundle
+from server.transport.superlink_control import bundle
 
 pytestmark = [
     pytest.mark.slow,

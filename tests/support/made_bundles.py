@@ -7,7 +7,7 @@ import io
 import zipfile
 from collections.abc import Mapping
 
-from server.transport.flower_link import bundle
+from server.transport.superlink_control import bundle
 
 FEDERATION = "lab:" + "-".join(["0123"] * 8)
 OURS = bundle(federation=FEDERATION, plan_digest="ab" * 32)

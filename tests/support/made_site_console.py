@@ -24,7 +24,7 @@ from client.data.forms.site_config import load_site
 from client.policy.policy_file import PolicyFile
 from client.worker.audit.log import Audit
 from client.worker.audit.recorder import open_trail
-from server.transport.flower_link import bundle
+from server.transport.superlink_control import bundle
 
 PLAN = "processing: {frames_to_peak: 8, frames_after: 4, size: 32, flow_maps: 3, flow_size: 32, margin_px: 6}\n"
 PAGES = ("/", "/approval", "/audit", "/audit/7", "/left", "/index")

@@ -52,7 +52,7 @@ from server.federation.founding import renew_front
 from server.federation.nginx_conf import CALLS
 from server.federation.node_roster import synchronise
 from server.federation.site_register import changed_register, read_register
-from server.transport.flower_link import Control, bundle
+from server.transport.superlink_control import Control, bundle
 
 pytestmark = [
     pytest.mark.slow,

@@ -19,7 +19,7 @@ from server.federation.federation_file import load_federation
 from server.federation.node_roster import control_of
 from server.run_folder.paths import Home
 from server.study.plan import load_plan
-from server.transport.flower_link import bundle
+from server.transport.superlink_control import bundle
 
 pytestmark = [
     pytest.mark.slow,

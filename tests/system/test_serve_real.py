@@ -28,7 +28,7 @@ from client.cli.main import app
 from client.courier.folder import courier_of
 from client.worker.audit.log import entries
 from client.worker.audit.verify import verify
-from server.transport.flower_link import bundle
+from server.transport.superlink_control import bundle
 
 pytestmark = [
     pytest.mark.slow,

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ceus_models.protocol.message_ids import asked_id, content_id
+from ceus_models.protocol.encoding import content_id
+from ceus_models.protocol.message_ids import asked_id
 from ceus_models.protocol.messages import Refusal, Task, Update
 from ceus_models.protocol.state import State, digest, norm
 from client.policy.policy_file import Edition, policy_values

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ceus_models.protocol.message_ids import content_id
+from ceus_models.protocol.encoding import content_id
 from ceus_models.protocol.messages import Task
 from ceus_models.runtime.errors import ExpectedError
 from client.policy.policy import Declined, Policy

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from ceus_models.protocol.message_ids import content_id
+from ceus_models.protocol.encoding import content_id
 from ceus_models.protocol.messages import Task
 from ceus_models.study.sample import Sample
 from client.worker.tasks.site_memory import Place, SiteMemory

@@ -124,7 +124,7 @@ def test_a_bug_ends_with_3_and_a_log_without_the_exceptions_text(
     def trip(*_: object) -> None:
         raise ZeroDivisionError("Wang, 1957")
 
-    monkeypatch.setattr("client.cli.main.check_site", trip)
+    monkeypatch.setattr("client.cli.dataset.check_site", trip)
     assert run(hospital, "check") == 3
     told = "".join(capsys.readouterr().err.split())
     log = Path(told[told.index("/") : told.index(".log") + 4])

@@ -22,7 +22,7 @@ from client.courier.approval import (
 )
 from client.courier.fab import BundleFault, contents_of
 from client.courier.folder import CourierFolder
-from server.transport.flower_link import bundle
+from server.transport.superlink_control import bundle
 
 RUN = {"plan": "/srv/plan.yaml", "out": "/srv/out", "seed": 7, "sites": 12}
 SETTINGS = {**contents_of(OURS).settings, **RUN}

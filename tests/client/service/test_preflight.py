@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import pytest
-from client.cli.torch_commands import app as net_app
 from made_federation import lab
 from small_hospital import SmallHospital
 from toy_lesions import recipe
@@ -34,14 +33,14 @@ def test_each_failure_comes_with_its_remedy_and_the_rest_is_looked_at_all_the_sa
     federation = lab(tmp_path / "co", _closed())
     federation.joined(folder)
     capfd.readouterr()
-    assert exit_code(net_app, ["preflight", str(folder), "--json"]) == 1
+    assert exit_code(app, ["preflight", str(folder), "--json"]) == 1
     found = json.loads(capfd.readouterr().out)
     states = {finding["name"]: finding["state"] for finding in found["findings"]}
     assert [name for name, state in states.items() if state == "fault"] == ["approval", "TLS"]
     assert all(finding["remedy"] for finding in found["findings"] if finding["state"] != "ok")
     assert list(states) == NAMES
     assert states["dry run"] == states["throughput"] == states["data contract"] == "ok"
-    assert exit_code(net_app, ["preflight", str(tmp_path / "nothing")]) == 1
+    assert exit_code(app, ["preflight", str(tmp_path / "nothing")]) == 1
     said = " ".join(capfd.readouterr().out.split())
     assert "FAULT kit: it cannot be used → this site has not joined a federation" in said
     assert "mend them from the top" in said

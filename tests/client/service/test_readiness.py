@@ -20,7 +20,7 @@ from client.courier.fab import contents_of
 from client.courier.folder import CourierFolder, courier_of
 from client.service.readiness import ready_courier, ready_worker, site_name
 from client.worker.audit.log import Audit
-from server.transport.flower_link import bundle
+from server.transport.superlink_control import bundle
 
 PLAN = "processing: {frames_to_peak: 8, frames_after: 4, size: 32, flow_maps: 3, flow_size: 32, margin_px: 6}\n"
 

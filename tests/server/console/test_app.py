@@ -20,7 +20,7 @@ from ceus_models.web.guard import HEADERS
 from server.console.basic_auth import SignIn
 from server.console.users import add_person, remove_person
 from server.operations.prometheus import HELP
-from server.rounds.coordinator import Started
+from server.rounds.events import Started
 from server.run_folder.journal import Journal
 
 SEEN = {

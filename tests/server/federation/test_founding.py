@@ -15,7 +15,7 @@ from server.federation.founding import found, renew_front, start_home
 from server.run_folder.paths import Home
 from server.study.plan import load_plan
 from server.study.yaml_plan import PlanError
-from server.transport.flower_link import bundle
+from server.transport.superlink_control import bundle
 
 
 def test_the_first_time_it_writes_the_form(tmp_path: Path) -> None:

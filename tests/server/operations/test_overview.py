@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from faulty_sites import BAD, NAMES, PLAN, STAGE, Post, link_of, silent
 from killed_coordinator import tiny
+from loaded_modules import loaded
 from made_federation import NOW, lab
 from rich.console import Console
 
@@ -19,7 +20,8 @@ from server.federation.site_register import read_register
 from server.operations.overview import Overview, overview
 from server.operations.status_text import print_status, status_html
 from server.rounds.checkpoints import Store
-from server.rounds.coordinator import Started, run
+from server.rounds.coordinator import run
+from server.rounds.events import Started
 from server.run_folder.journal import Journal
 from server.run_folder.paths import Home
 from server.transport.message_log import Mirror
@@ -124,3 +126,8 @@ def test_the_page_for_browsers_has_the_same_and_asks_for_nothing_else(home: Home
     assert '<meta http-equiv="refresh" content="30">' in page
     assert not re.search(r"<script|<link|src=|http://|https://", page)
     assert "refresh" not in status_html(seen(home), valid(home), 0)
+
+
+def test_status_of_a_study_with_nets_loads_no_torch_and_no_matplotlib(home: Home) -> None:
+    for more in ((), ("--json",), ("--prometheus",), ("--html", home.folder / "status.html")):
+        assert loaded("server", "status", home.folder, *more) == "code 0, loaded []"

@@ -29,8 +29,9 @@ from ceus_models.runtime.errors import ExpectedError
 from server.rounds.round import Lost
 from server.study.deadlines import Deadlines
 from server.transport.delivery import Rhythm
-from server.transport.flower_link import Control, FlowerPost, bundle, flower_link
+from server.transport.flower_link import FlowerPost, flower_link
 from server.transport.message_log import Mirror
+from server.transport.superlink_control import Control, bundle
 
 QUICK = Deadlines(gather_s=5.0, first_s=5.0, least_s=0.5, absent_s=0.5, attempts=3)
 FAST = Rhythm(poll_s=0.01, look_s=0.02, pause_s=0.01)
