@@ -100,12 +100,18 @@ def understood(typed: list[str]) -> None:
         command.make_context(program, list(rest), resilient_parsing=False)
 
 
-@pytest.mark.parametrize(
-    "typed", [pytest.param(typed, id=place) for place, typed in (*contained(), *served(), *deployed())]
-)
+@pytest.mark.parametrize("typed", [pytest.param(typed, id=place) for place, typed in (*contained(), *served())])
 def test_what_is_started_is_a_command(typed: list[str]) -> None:
     if typed[0] not in OTHERS:
         understood(typed)
+
+
+@pytest.mark.helm
+def test_what_the_chart_starts_is_a_command() -> None:
+    started = [typed for _, typed in deployed() if typed[0] not in OTHERS]
+    for typed in started:
+        understood(typed)
+    assert sum(typed[:2] == ["ceus-coordinator", "up"] for typed in started) == 1
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -129,8 +135,8 @@ def test_a_command_that_is_none_would_be_found() -> None:
 def test_every_part_of_a_site_is_started_in_every_way() -> None:
     parts = {typed[1] for _, typed in (*contained(), *served()) if typed[0] == "ceus-site"}
     assert parts == {"worker", "courier"}
-    ups = [typed[1] for _, typed in (*contained(), *served(), *deployed()) if typed[0] == "ceus-coordinator"]
-    assert ups.count("up") == 3
+    ups = [typed[1] for _, typed in (*contained(), *served()) if typed[0] == "ceus-coordinator"]
+    assert ups.count("up") == 2
 
 
 @pytest.mark.parametrize("name", ["Dockerfile.site", "Dockerfile.coordinator"])
