@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import platform
 import sys
 import tempfile
 import traceback
+from importlib.metadata import version
 from pathlib import Path
 
 import click
@@ -14,6 +16,10 @@ from rich.markup import escape
 
 from ceus_models.runtime.errors import ExpectedError
 
+_SEND = """Send this file to the maintainers of fedceus, as an issue of its repository; a site sends it to its coordinator too.
+Add the command without names and paths, and whether it fails again. This file holds no value of a table, no path and no
+name of a patient. Send no clip, table, key or audit.
+"""
 INTERRUPTED = 130
 """Ctrl-C, which typer gives as a result of this value."""
 
@@ -53,9 +59,11 @@ def _interrupted(console: Console) -> int:
 
 
 def _log(error: BaseException) -> Path:
-    """Where and in which order it happened. Values stay out: an exception's text may quote a file or a patient."""
+    """What happened, where, and with which versions. An exception's text stays out: it may quote a file or a patient."""
     frames = traceback.extract_tb(error.__traceback__)
     lines = [f"{Path(frame.filename).name}:{frame.lineno} in {frame.name}" for frame in frames]
+    versions = [f"{name} {version(name)}" for name in ("fedceus", "flwr", "torch")]
+    versions += [f"Python {platform.python_version()}", platform.platform()]
     with tempfile.NamedTemporaryFile("w", prefix="ceus-bug-", suffix=".log", delete=False) as log:
-        log.write(f"{type(error).__name__}\n" + "\n".join(lines) + "\n")
+        log.write("\n".join((type(error).__name__, *lines, "", *versions, "", _SEND)))
     return Path(log.name)

@@ -42,9 +42,7 @@ def up_command(folder: Folder) -> None:
     if fault := front_fault(home):
         raise ExpectedError(f"the front door's configuration is refused by nginx: {fault}; run `ceus-coordinator init`")
     if nginx_program() is None:
-        said(
-            {"event": "trouble", "said": f"no nginx here: the front door runs elsewhere, or is Caddy with {home.caddy}"}
-        )
+        said({"event": "trouble", "said": "no nginx here: the front door must run elsewhere, or install nginx"})
     run_daemon(home, federation, said)
 
 

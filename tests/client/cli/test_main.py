@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import platform
 import stat
+from importlib.metadata import version
 from pathlib import Path
 
 import cv2
@@ -131,6 +133,10 @@ def test_a_bug_ends_with_3_and_a_log_without_the_exceptions_text(
     text = log.read_text(encoding="utf-8")
     log.unlink()
     assert "ZeroDivisionError" in text
+    for part in (f"fedceus {version('fedceus')}", f"Python {platform.python_version()}", platform.system()):
+        assert part in text
+    assert "Send this file to the maintainers of fedceus" in text
+    assert platform.node() not in text
     assert "Wang" not in text + told
 
 
