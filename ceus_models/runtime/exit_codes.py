@@ -16,7 +16,7 @@ from rich.markup import escape
 
 from ceus_models.runtime.errors import ExpectedError
 
-_SEND = """Send this file to the maintainers of fedceus, as an issue of its repository; a site sends it to its coordinator too.
+_SEND = """Send this file to the maintainers of fedceus, as an issue of its repository; tell your coordinator too.
 Add the command without names and paths, and whether it fails again. This file holds no value of a table, no path and no
 name of a patient. Send no clip, table, key or audit.
 """
@@ -59,7 +59,7 @@ def _interrupted(console: Console) -> int:
 
 
 def _log(error: BaseException) -> Path:
-    """What happened, where, and with which versions. An exception's text stays out: it may quote a file or a patient."""
+    """What happened, where, with which versions. An exception's text stays out: it may quote a file or a patient."""
     frames = traceback.extract_tb(error.__traceback__)
     lines = [f"{Path(frame.filename).name}:{frame.lineno} in {frame.name}" for frame in frames]
     versions = [f"{name} {version(name)}" for name in ("fedceus", "flwr", "torch")]
