@@ -11,6 +11,7 @@ from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from ceus_models.figures.palette import FAINT, INK, WASH
@@ -88,6 +89,7 @@ def _render(frame: Frame, draw: Draw, salt: str = "fedceus", **how: Any) -> byte
         mpl.rcdefaults()  # a user's own matplotlibrc must not change a figure
         mpl.rcParams.update({**_STYLE, "svg.hashsalt": salt})
         figure = Figure(figsize=(frame.width, frame.height), facecolor="white")
+        FigureCanvasSVG(figure)  # sets no pixels: what `draw` measures is in points
         figure.subplots_adjust(
             left=frame.left / frame.width,
             right=1 - frame.right / frame.width,
