@@ -15,6 +15,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from ceus_models.figures.palette import FAINT, INK, WASH
+from ceus_models.web.templates import trust
 
 FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, Arial, sans-serif"
 
@@ -71,7 +72,8 @@ def render_svg(name: str, title: str, frame: Frame, draw: Draw) -> str:
         title: what a screen reader says.
     """
     about = {"Date": None, "Creator": None}
-    return _tidy(_render(frame, draw, name, format="svg", transparent=True, metadata=about).decode(), name, title)
+    raw = _render(frame, draw, name, format="svg", transparent=True, metadata=about).decode()
+    return trust(_tidy(raw, name, title))
 
 
 def render_png(frame: Frame, draw: Draw, dots_per_inch: int) -> bytes:
