@@ -16,7 +16,7 @@ _SHARED, _PAGES = "ceus_models.web", "pages"
 _CODE = re.compile(r"`([^`]+)`")
 
 
-def render(package: str, template: str, **values: object) -> Markup:
+def render(package: str, template: str, **values: object) -> str:
     """Fill a template.
 
     Args:
@@ -24,11 +24,11 @@ def render(package: str, template: str, **values: object) -> Markup:
         template: the file's name.
         values: what it lays out; a name that it uses and that is not among them raises UndefinedError.
     """
-    return Markup(_environment(package).get_template(template).render(**values))
+    return _environment(package).get_template(template).render(**values)
 
 
 def trust(markup: str) -> Markup:
-    """Markup that enters a page as it is. For drawings of our own only: nothing in it may come from elsewhere."""
+    """Markup that enters a page as it is. Only for what `render` or the canvas of figures made: it is not escaped."""
     return Markup(markup)
 
 
