@@ -32,7 +32,7 @@ def render_sheet(view: AnswerView) -> bytes:
         columns = figure.add_gridspec(
             2, 1, height_ratios=(0.6, 1), hspace=0.5, top=top, bottom=0.585, left=0.10, right=0.30
         )
-        _draw_types(figure.add_subplot(columns[0]), view.types)
+        _draw_types(figure.add_subplot(columns[0]), view.types_heading, view.types)
         _draw_nets(figure.add_subplot(columns[1]), view.nets)
         _draw_parts(figure.add_axes((0.74, 0.585, 0.20, top - 0.585)), view.parts_heading, view.parts)
         curve = figure.add_axes((_LEFT, 0.462, 0.91, 0.08))
@@ -89,7 +89,9 @@ def _draw_nets(axes: Axes, rows: Sequence[NetRow]) -> None:
 
 def _draw_parts(axes: Axes, heading: str, rows: Sequence[PartRow]) -> None:
     places = range(len(rows))
-    axes.barh(places, [row.share for row in rows], color=[FOR if row.share >= 0 else AGAINST for row in rows], height=0.7)
+    axes.barh(
+        places, [row.share for row in rows], color=[FOR if row.share >= 0 else AGAINST for row in rows], height=0.7
+    )
     for place, row in enumerate(rows):
         _write_beside(axes, row.text, max(row.share, 0), place)
     axes.axvline(0, color=INK, linewidth=0.8)
