@@ -15,7 +15,7 @@ from ceus_models.nets import build
 from ceus_models.two_stream import TwoStream, prepare
 from ceus_models.wire import Architecture
 
-RECIPE = recipe(Architecture(10, 10, 2, 4))
+RECIPE = recipe(Architecture(10, 10, 8, 4))
 STEP = 1e-5
 
 
