@@ -16,6 +16,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from ceus_models.study.taxonomy import FUSION_MODELS, LESION_TYPES
+from ceus_models.web.templates import trust
 
 INK = "#1f2933"
 FAINT = "#9aa5b1"
@@ -126,7 +127,7 @@ def svg(name: str, title: str, frame: Frame, draw: Callable[[Figure], None]) -> 
         draw(figure)
         out = io.StringIO()
         figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    return _tidied(out.getvalue(), name, title)
+    return trust(_tidied(out.getvalue(), name, title))
 
 
 def _tidied(raw: str, name: str, title: str) -> str:
