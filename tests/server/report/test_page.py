@@ -16,9 +16,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from rich.console import Console
 
+from ceus_models.figures.canvas import render_svg
 from ceus_models.study.taxonomy import CLINICAL_NAMES, FUSION_MODELS, FUSION_NETS, LESION_TYPES, SUBMODELS, TEST_COHORTS
 from server.report import cells
-from server.report.figures.canvas import SQUARE, legend_below, svg
+from server.report.figures.panels import SQUARE, legend_below
 from server.report.page import report_html
 from server.report.reference_study import study_metric
 from server.report.terminal_table import print_results
@@ -286,7 +287,7 @@ def test_legends_lie_below_the_curves_and_ticks_keep_their_digits() -> None:
         drawn[0].set(xlabel="1 - specificity", title="loss 1.80461")
         legend_below(drawn[0], "AUC")
 
-    text = svg("n", "t", SQUARE, draw)
+    text = render_svg("n", "t", SQUARE, draw)
     legend = drawn[0].get_legend()
     assert legend is not None
     box, label = legend.get_window_extent(), drawn[0].xaxis.label.get_window_extent()
