@@ -56,7 +56,7 @@ def main(socket_path: Path, way: str) -> None:
         data = Path(name).read_bytes()
         began, busy = time.perf_counter(), _busy_s()
         for _ in range(int(count)):
-            child = run_in_child(lambda: Reply(data=call(socket_path, data, 60.0, 60.0)))
+            child = run_in_child(lambda data=data: Reply(data=call(socket_path, data, 60.0, 60.0)))  # type: ignore[misc]
             answer = child.reply(60.0).data
             child.end()
         taken = {"seconds": time.perf_counter() - began, "busy": _busy_s() - busy, "bytes": len(answer)}
