@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ceus_models.nets.factory import initial_state
+from ceus_models.nets.module_cache import initial_state
 from ceus_models.protocol.messages import Architecture, LocalRule, Normaliser, Recipe, Task
 from ceus_models.protocol.state import prefixed
 from ceus_models.runtime.errors import ExpectedError

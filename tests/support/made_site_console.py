@@ -24,7 +24,7 @@ from client.data.forms.site_config import load_site
 from client.policy.policy_file import PolicyFile
 from client.worker.audit.log import Audit
 from client.worker.audit.recorder import open_trail
-from server.transport.flower_link import bundle
+from server.transport.fab import build_fab
 
 PLAN = "processing: {frames_to_peak: 8, frames_after: 4, size: 32, flow_maps: 3, flow_size: 32, margin_px: 6}\n"
 PAGES = ("/", "/approval", "/audit", "/audit/7", "/left", "/index")
@@ -82,7 +82,7 @@ def hospital(scratch: Path) -> Path:
     co = lab(scratch / "co")
     co.joined(folder)
     old = scratch / "old.fab"
-    old.write_bytes(bundle("server.server_app:app", co.identity, "ab" * 32))
+    old.write_bytes(build_fab("server.server_app:app", co.identity, "ab" * 32))
     assert exit_code(app, ["approve", str(folder), str(old), "--yes"]) == 0
     (folder / "bundle.fab").write_bytes(co.home.bundle.read_bytes())
     _answered(folder)

@@ -15,11 +15,12 @@ import numpy.typing as npt
 from torch import Tensor
 
 from ceus_models.metrics.bootstrap import poisson_weights
-from ceus_models.nets.factory import CPU, target_of
+from ceus_models.nets.factory import CPU
 from ceus_models.nets.losses import class_weights
 from ceus_models.protocol.messages import Task
 from ceus_models.protocol.state import prefixed
 from ceus_models.study.sample import Sample
+from ceus_models.study.targets import target_of
 from ceus_models.study.taxonomy import DISEASE_NETS, STRATEGY_A, STRATEGY_B, classifiers_of, outputs_of
 from client.worker.tasks.inference import Probabilities, by_cohort, probabilities_of, recipe_of
 from client.worker.tasks.paired_counts import Verdicts, paired

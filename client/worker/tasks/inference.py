@@ -10,8 +10,9 @@ import numpy.typing as npt
 import torch
 from pydantic import TypeAdapter
 
-from ceus_models.nets.factory import Loaded, loaded, measure_statistics, probabilities, scores
 from ceus_models.nets.fusion import fusion_inputs
+from ceus_models.nets.module_cache import Loaded, load_module
+from ceus_models.nets.predict import measure_statistics, probabilities, scores
 from ceus_models.protocol.messages import Recipe, Task
 from ceus_models.protocol.state import State, digest, net_state
 from ceus_models.study.sample import Sample
@@ -47,7 +48,7 @@ def probabilities_of(net: str, task: Task, samples: Sequence[Sample], place: Pla
     recipe = recipe_of(task)
     if net in FUSION_NETS:
         table = frozen_probabilities(task, samples, place)
-        kept = loaded(net, recipe, net_state(task.inputs, net), None, place.device)
+        kept = load_module(net, recipe, net_state(task.inputs, net), None, place.device)
         with torch.inference_mode():
             return probabilities(kept.module(fusion_inputs(net, table, samples, recipe).to(place.device)))
     if net in SUBMODELS and task.frozen:
@@ -85,14 +86,14 @@ def with_local_state(net: str, task: Task, samples: Sequence[Sample], place: Pla
     of one pass over the given lesions.
     """
     recipe = recipe_of(task)
-    kept = loaded(net, recipe, net_state(task.inputs, net), None, place.device)
+    kept = load_module(net, recipe, net_state(task.inputs, net), None, place.device)
     if not kept.local:
         return kept
     local = place.memory.local_state(task, net)
     if local is None:
         measure_statistics(kept.module, samples, recipe)
         return kept
-    return loaded(net, recipe, net_state(task.inputs, net), local, place.device)
+    return load_module(net, recipe, net_state(task.inputs, net), local, place.device)
 
 
 def sent_submodels(inputs: State) -> State:

@@ -9,14 +9,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ceus_models.nets.factory import Loaded, loaded, target_of
 from ceus_models.nets.fusion import fusion_inputs
 from ceus_models.nets.losses import class_weights, lesion_losses
+from ceus_models.nets.module_cache import Loaded, load_module
 from ceus_models.nets.two_stream import DRAWS, Output, augmented, prepare
 from ceus_models.protocol.messages import LocalRule, Task
 from ceus_models.protocol.state import SMALL, State, cut, end_to_end, net_state
 from ceus_models.runtime.seeds import seed_of
 from ceus_models.study.sample import Sample
+from ceus_models.study.targets import target_of
 from ceus_models.study.taxonomy import FUSION_NETS, outputs_of
 from client.policy.policy import Declined
 from client.worker.tasks.inference import frozen_probabilities, recipe_of
@@ -137,11 +138,11 @@ def _ready(
         # before the net is filled: asking the sub-models uses the same kept modules
         table = frozen_probabilities(task, cases, place)
         features = fusion_inputs(net, table, cases, recipe).to(place.device)
-        fused = loaded(net, recipe, state, None, place.device)
+        fused = load_module(net, recipe, state, None, place.device)
         return lambda batch: fused.module(features[batch.to(place.device)]), fused
-    kept = loaded(net, recipe, state, None, place.device)
+    kept = load_module(net, recipe, state, None, place.device)
     if kept.local and (local := place.memory.local_state(task, net)) is not None:
-        kept = loaded(net, recipe, state, local, place.device)
+        kept = load_module(net, recipe, state, local, place.device)
 
     augment = task.rule is not None and task.rule.augment
 

@@ -24,7 +24,7 @@ from ceus_models.bundle.model_bundle import (
     save_bundle,
 )
 from ceus_models.metrics.ood import FIGURES, Moments, Typical
-from ceus_models.nets.factory import initial_state
+from ceus_models.nets.module_cache import initial_state
 from ceus_models.protocol.messages import Architecture, Recipe
 from ceus_models.protocol.state import digest
 from ceus_models.runtime.errors import ExpectedError

@@ -11,8 +11,8 @@ from made_tables import Tables
 
 from ceus_models.runtime.errors import ExpectedError
 from client.data.dataset.check import check_site
+from client.data.table.cells import number_meant
 from client.data.table.manifest import open_manifest
-from client.data.table.meanings import number_meant
 from client.data.table.suggestions import HEADER, Suggestion, write_suggestions
 
 
