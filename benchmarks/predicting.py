@@ -96,7 +96,11 @@ def phantom(folder: Path) -> tuple[SiteConfig, Row, Bundle]:
     section = {**plan.simulation, "centers": [50], "lesions": {"internal_test": 6}}
     hospitals = prepare(simulation_of(section), plan.processing, 1, folder, 1, lambda *_: None)
     site = load_site(next(iter(hospitals.folders.values())))
-    return site, read_manifest(site)[0][0], random_bundle(plan.architecture, load_processing(PLAN), plan.fusion_hidden)
+    return (
+        site,
+        read_manifest(site).rows[0],
+        random_bundle(plan.architecture, load_processing(PLAN), plan.fusion_hidden),
+    )
 
 
 def dual_view(folder: Path, frames: int) -> tuple[SiteConfig, Row, Bundle]:

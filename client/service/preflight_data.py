@@ -119,10 +119,9 @@ class Data:
 
 def _first(site: SiteConfig) -> Sample:
     """Raises ExpectedError with the last reason where no lesion can be read."""
-    rows, _ = read_manifest(site)
     processing = read_index(site).processing
     why = "the table holds none"
-    for row in rows:
+    for row in read_manifest(site).rows:
         try:
             return sample_of(row, site, processing)[0]
         except ExpectedError as error:

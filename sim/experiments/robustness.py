@@ -104,8 +104,7 @@ class LesionUnderChanges:
 
     def _asked(self) -> dict[str, Any]:
         site = load_site(self.run / HOSPITALS / self.site)
-        rows, _ = read_manifest(site)
-        row = next(row for row in rows if pseudonym(site, "lesion", row.lesion_id) == self.key)
+        row = next(row for row in read_manifest(site).rows if pseudonym(site, "lesion", row.lesion_id) == self.key)
         clips = opened(row, site)
         outlines = [clips.polygon, *self._outlines(clips)]
         said = [found for batch in _batches(outlines) for found in self._said(batch, clips, row, site)]

@@ -117,7 +117,7 @@ def test_predict_gives_the_probabilities_of_the_evaluation(undisturbed: Path, tm
     for folder in sorted((undisturbed / HOSPITALS).glob("site-*")):
         site, place = load_site(folder), Place(folder.name, SiteMemory(tmp_path / folder.name))
         samples = by_cohort(load_samples(site, plan.processing)).get("external_test_c", [])
-        lines = {pseudonym(site, "lesion", row.lesion_id): row.line for row in read_manifest(site)[0]}
+        lines = {pseudonym(site, "lesion", row.lesion_id): row.line for row in read_manifest(site).rows}
         for place_in_cohort, sample in enumerate(samples):
             expected = probabilities_of("fusion/DCB", task, samples, place)[place_in_cohort]
             below = frozen_probabilities(task, samples, place)[place_in_cohort]

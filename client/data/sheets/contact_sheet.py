@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from client.data.analysis.trace import Trace
-from client.data.dataset.cache import CONTACT_SHEET, remove_pages
+from client.data.dataset.cache_cleanup import CONTACT_SHEET, remove_contact_sheets
 from client.data.imaging.recording import U8
 from client.data.sheets.drawing import BAD, BOX, F64, INK, LESION, PEAK, broken, save, span
 
@@ -64,7 +64,7 @@ def contact_sheets(tiles: Sequence[Tile], folder: Path) -> list[Path]:
     pages = [ordered[at : at + PAGE_TILES] for at in range(0, len(ordered), PAGE_TILES)]
     names = [f"{CONTACT_SHEET}-{number:02d}.png" for number in range(1, len(pages) + 1)]
     paths = [folder / name for name in (names if len(pages) > 1 else [f"{CONTACT_SHEET}.png"] * len(pages))]
-    remove_pages(folder)
+    remove_contact_sheets(folder)
     doubtful = sum(tile.doubtful for tile in tiles)
     for number, (page, path) in enumerate(zip(pages, paths, strict=True), start=1):
         told = f"{len(tiles)} lesions, {doubtful} to be looked at (first, red) · page {number} of {len(pages)}"
