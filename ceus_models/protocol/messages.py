@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # commands that know messages by their names alone, such as `
 PROTOCOL = 1
 
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
+Precision = Literal["float32", "bfloat16"]
 
 
 @checked(frozen=True, config=_STRICT)
@@ -33,7 +34,7 @@ class LocalRule:
     weight_decay: float = 0.0
     proximal_mu: float = 0.0
     clip: float | None = None
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Precision = "float32"
     augment: bool = False
 
     def __post_init__(self) -> None:

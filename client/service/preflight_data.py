@@ -27,7 +27,8 @@ from client.service.findings import Finding, Look, fault, note, ok
 from client.worker.audit.verify import verify
 from client.worker.tasks.device import device_of
 from client.worker.tasks.handlers import WORK
-from client.worker.tasks.site_memory import Place, SiteMemory
+from client.worker.tasks.place import Place
+from client.worker.tasks.site_memory import SiteMemory
 
 _RECIPE = Recipe(
     Architecture(), Normaliser(0.4, 0.2, 1.5, (0.0,) * len(CLINICAL), (1.0,) * len(CLINICAL)), CLINICAL_NAMES[:2], {}

@@ -13,7 +13,7 @@ from made_federation import lab
 from small_hospital import SmallHospital
 from toy_lesions import task
 
-from ceus_models.protocol.message_ids import asked_id
+from ceus_models.protocol.message_ids import ReceivedTask
 from ceus_models.protocol.messages import Refusal, Update
 from ceus_models.runtime.exit_codes import exit_code
 from client.cli.main import app
@@ -95,8 +95,8 @@ def _answered(folder: Path) -> None:
     trail.policy(PolicyFile(folder).edition())
     sums = {"disease/HCC|w": torch.ones(2, 3), "disease/HCC|#weight": torch.tensor(9.0, dtype=torch.float64)}
     for number in (1, 2):
-        one = task("train", ("disease/HCC",), study="ab" * 32, round=number)
+        one = ReceivedTask(task("train", ("disease/HCC",), study="ab" * 32, round=number))
         trail.asked(one)
-        trail.told(one, Update("site-01", sums, 9.0, task=asked_id(one)))
+        trail.told(one, Update("site-01", sums, 9.0, task=one.id))
     trail.told(None, Refusal("site-01", "<b>not</b> approved here", "policy"))
-    trail.asked(task("train", ("disease/HM",), study="ab" * 32, round=3))
+    trail.asked(ReceivedTask(task("train", ("disease/HM",), study="ab" * 32, round=3)))
