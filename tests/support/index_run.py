@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 import client.data.dataset.sample_maker
-from client.cli import main as cli
+from client.cli import main
 from client.data.analysis.pipeline import sample_of
 
 SLEEP_S = 0.3
@@ -21,4 +21,4 @@ def slow(*more: Any) -> Any:
 client.data.dataset.sample_maker.sample_of = slow  # type: ignore[attr-defined]
 
 if __name__ == "__main__":
-    cli.main()
+    main.main()

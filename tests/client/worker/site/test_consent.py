@@ -117,7 +117,7 @@ def test_work_that_ends_after_a_withdrawal_leaves_nothing_behind(folder: Folder)
     folder.memory.local_states(asked).keep("disease/HCC", {"bn": torch.ones(1)})  # the work under way
     with pytest.raises(Declined, match="withdrawn from the study"):
         office.release(ReceivedTask(asked))
-    assert folder.memory.local_state(task("train", round=2), "disease/HCC") is None
+    assert folder.memory.local_states(task("train", round=2)).read("disease/HCC") is None
     office.admit(ReceivedTask(task("train", study="another")))
 
 
