@@ -57,9 +57,9 @@ def report_command(
     page = out or results.with_name("report.html")
     page.write_text(report_html(found), encoding="utf-8")
     write_tables(found, page.parent)
-    out = Console()
-    print_results(found, out)
-    out.print(f"report: {page}", soft_wrap=True)
+    terminal = Console()
+    print_results(found, terminal)
+    terminal.print(f"report: {page}", soft_wrap=True)
 
 
 enrolment.add_commands(app)
