@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from benchmarks.federation import COHORT, SEED, recipe_for
-from ceus_models.nets.factory import initial_state
+from ceus_models.nets.module_cache import initial_state
 from ceus_models.protocol.message_ids import asked_id
 from ceus_models.protocol.messages import Architecture, LocalRule, Refusal, Task, Update
 from ceus_models.protocol.state import digest, prefixed

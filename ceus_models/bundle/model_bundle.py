@@ -27,8 +27,10 @@ from torch import nn
 from ceus_models.bundle.checksums import SEAL_FILE, BrokenSeal, seal, sealed
 from ceus_models.bundle.model_card import model_card
 from ceus_models.metrics.ood import Typical
-from ceus_models.nets.factory import CPU, Answers, Loaded, answers, loaded, measure_statistics, probabilities
+from ceus_models.nets.factory import CPU
 from ceus_models.nets.fusion import fusion_inputs
+from ceus_models.nets.module_cache import Loaded, load_module
+from ceus_models.nets.predict import Answers, answers, measure_statistics, probabilities
 from ceus_models.protocol.messages import Recipe
 from ceus_models.protocol.state import State, digest, net_state, prefixed
 from ceus_models.runtime.atomic_files import PUBLIC
@@ -104,11 +106,11 @@ class Bundle:
 
     def fusion(self, net: str) -> nn.Module:
         """A fusion net; valid until the next net is asked for in this thread."""
-        return loaded(net, self.recipe, self._state(net), None, self.device).module
+        return load_module(net, self.recipe, self._state(net), None, self.device).module
 
     def module(self, net: str, samples: Sequence[Sample]) -> Loaded:
         """A two-stream net, ready for these lesions; valid until the next one is asked for in this thread."""
-        kept = loaded(net, self.recipe, self._state(net), None, self.device)
+        kept = load_module(net, self.recipe, self._state(net), None, self.device)
         if kept.local:  # local statistics never left the sites, so these lesions must tell
             measure_statistics(kept.module, samples, self.recipe)
         return kept

@@ -17,6 +17,7 @@ WIDTH_STEP = 8
 """A net's width is a multiple of it: maps of fewer channels make oneDNN write past its buffers (docs/decisions.md)."""
 
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
+Precision = Literal["float32", "bfloat16"]
 
 
 @checked(frozen=True, config=_STRICT)
@@ -35,7 +36,7 @@ class LocalRule:
     weight_decay: float = 0.0
     proximal_mu: float = 0.0
     clip: float | None = None
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Precision = "float32"
     augment: bool = False
 
     def __post_init__(self) -> None:

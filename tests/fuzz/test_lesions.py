@@ -16,7 +16,8 @@ from made_planted import COLUMNS_PX, FRAMES, NAMES, ROWS, found_in, write_plante
 
 from ceus_models.study.processing import Processing
 from client.data.dataset.check import check_row
-from client.data.dataset.index import TooManySkippedError, index
+from client.data.dataset.index import index
+from client.data.dataset.index_report import TooManySkippedError
 from client.data.dataset.samples import load_samples
 from client.data.dataset.worker_pool import Limits
 from client.data.forms.site_config import load_site
@@ -61,7 +62,7 @@ class Fuzzed:
     def __init__(self, folder: Path) -> None:
         self.folder = write_planted(folder / "site", kinds=KINDS)
         self.site = load_site(self.folder)
-        rows, _ = read_manifest(self.site)
+        rows = read_manifest(self.site).rows
         files = [[row.clips[0].path, row.outline.path] for row in rows]
         self.files = [[(path, path.read_bytes()) for path in pair] for pair in files]
         self.read = self.lost = self.cases = 0
@@ -84,7 +85,7 @@ class Fuzzed:
             assert not found_in(str(fault).encode()), (number, fault)
         self.read += report.read + len(report.look)
         self.lost += sum(count for reason, count in report.skipped.items() if reason.startswith("reading-"))
-        rows, _ = read_manifest(self.site)
+        rows = read_manifest(self.site).rows
         for row in rows:
             assert not found_in("\n".join(map(str, check_row(row, self.site))).encode())
         for pair in self.files:

@@ -8,7 +8,7 @@ import torch
 
 from ceus_models.bundle.model_bundle import Bundle
 from ceus_models.metrics.ood import FIGURES, Moments, Typical
-from ceus_models.nets.factory import initial_state
+from ceus_models.nets.module_cache import initial_state
 from ceus_models.protocol.messages import Architecture, Normaliser, Recipe
 from ceus_models.study.processing import Processing
 from ceus_models.study.taxonomy import CLINICAL, FUSION_NETS, SUBMODELS

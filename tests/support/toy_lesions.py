@@ -7,7 +7,7 @@ import functools
 import numpy as np
 from pydantic import TypeAdapter
 
-from ceus_models.nets.factory import initial_state
+from ceus_models.nets.module_cache import initial_state
 from ceus_models.protocol.messages import Architecture, LocalRule, Normaliser, Recipe, Task
 from ceus_models.protocol.state import digest, prefixed
 from ceus_models.study.sample import Sample

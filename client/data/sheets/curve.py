@@ -46,8 +46,7 @@ def draw_curve(axes: Axes, trace: Trace, size: float = 8, legend_columns: int = 
         transform=axes.get_xaxis_transform(),
         clip_on=False,
     )
-    above = {"loc": "lower right", "bbox_to_anchor": (1.0, 1.02), "borderaxespad": 0}
-    axes.legend(fontsize=size, ncols=legend_columns, **above)
+    axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.02), borderaxespad=0, fontsize=size, ncols=legend_columns)
     axes.set_xlim(low, high)
     axes.tick_params(labelsize=size)
 

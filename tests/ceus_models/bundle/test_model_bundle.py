@@ -24,14 +24,15 @@ from ceus_models.bundle.model_bundle import (
     save_bundle,
 )
 from ceus_models.metrics.ood import FIGURES, Moments, Typical
-from ceus_models.nets.factory import initial_state
+from ceus_models.nets.module_cache import initial_state
 from ceus_models.protocol.messages import Architecture, Recipe
 from ceus_models.protocol.state import digest
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.study.processing import Processing
 from ceus_models.study.taxonomy import NETS, SUBMODELS, outputs_of
-from client.worker.tasks.inference import frozen_probabilities, probabilities_of
-from client.worker.tasks.site_memory import Place, SiteMemory
+from client.worker.tasks.inference import nets_of
+from client.worker.tasks.place import Place
+from client.worker.tasks.site_memory import SiteMemory
 
 
 def bundle(given: Recipe | None = None) -> Bundle:
@@ -64,8 +65,8 @@ def test_a_bundle_says_what_the_site_says(tmp_path: Path) -> None:
     asked = with_submodels(task("evaluate", ("fusion/DCB",), given))
     place = Place("site-01", SiteMemory(tmp_path))
     made = bundle(given)
-    assert np.array_equal(made.submodels(cases), frozen_probabilities(asked, cases, place))
-    assert np.array_equal(made.predict(cases), probabilities_of("fusion/DCB", asked, cases, place))
+    assert np.array_equal(made.submodels(cases), nets_of(asked, place).frozen_probabilities(cases))
+    assert np.array_equal(made.predict(cases), nets_of(asked, place).probabilities("fusion/DCB", cases))
 
 
 def test_batch_norm_takes_the_statistics_of_the_lesions() -> None:
