@@ -27,7 +27,8 @@ from client.cli.torch_process import add_commands as add_net_commands
 from client.console.app import app as console_app
 from client.data.dataset.cache import sheets_of
 from client.data.dataset.check import CheckReport, check_site
-from client.data.dataset.index import IndexReport, TooManySkippedError, index
+from client.data.dataset.index import index
+from client.data.dataset.index_report import IndexReport, TooManySkippedError
 from client.data.dataset.review_list import as_json as look_json
 from client.data.forms.site_config import SiteConfig, load_site
 from client.data.sheets.site_sheets import SheetJob, draw_sheets
@@ -152,13 +153,13 @@ def main() -> None:
 
 
 def _rows(site: SiteConfig, line: int | None) -> Sequence[Row]:
-    rows, faults = read_manifest(site)
+    manifest = read_manifest(site)
     if line is None:
-        return rows
-    chosen = [row for row in rows if row.line == line]
+        return manifest.rows
+    chosen = [row for row in manifest.rows if row.line == line]
     if chosen:
         return chosen
-    its_own = [fault for fault in faults if fault.row == line]
+    its_own = [fault for fault in manifest.faults if fault.row == line]
     if its_own:
         raise FaultList(its_own)
     raise ExpectedError(f"row {line} of {site.table.name} holds no lesion; the header is row 1, the first lesion row 2")

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ceus_models.bundle.model_bundle import Bundle
-from ceus_models.nets.factory import Answers
 from ceus_models.nets.fusion import fusion_inputs
 from ceus_models.nets.gradcam import Cam, grad_cam
+from ceus_models.nets.predict import Answers
 from ceus_models.nets.shapley import Contributions, contributions
 from ceus_models.nets.two_stream import TwoStream
 from ceus_models.runtime.errors import ExpectedError

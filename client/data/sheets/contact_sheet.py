@@ -18,7 +18,7 @@ from ceus_models.figures.canvas import Frame, render_png
 from ceus_models.figures.palette import BAD, BOX, INK, LESION, PEAK
 from ceus_models.runtime.atomic_files import write_whole
 from client.data.analysis.trace import Trace
-from client.data.dataset.cache import CONTACT_SHEET, remove_pages
+from client.data.dataset.cache_cleanup import CONTACT_SHEET, remove_contact_sheets
 from client.data.imaging.recording import F64, U8
 from client.data.sheets.curve import break_at_gaps, time_span
 
@@ -67,7 +67,7 @@ def write_contact_sheets(tiles: Sequence[Tile], folder: Path) -> list[Path]:
     pages = [ordered[at : at + PAGE_TILES] for at in range(0, len(ordered), PAGE_TILES)]
     names = [f"{CONTACT_SHEET}-{number:02d}.png" for number in range(1, len(pages) + 1)]
     paths = [folder / name for name in (names if len(pages) > 1 else [f"{CONTACT_SHEET}.png"] * len(pages))]
-    remove_pages(folder)
+    remove_contact_sheets(folder)
     doubtful = sum(tile.doubtful for tile in tiles)
     for number, (page, path) in enumerate(zip(pages, paths, strict=True), start=1):
         heading = f"{len(tiles)} lesions, {doubtful} to be looked at (first, red) · page {number} of {len(pages)}"

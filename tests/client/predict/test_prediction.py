@@ -18,7 +18,7 @@ from ceus_models.runtime.errors import ExpectedError
 from ceus_models.study.taxonomy import CLINICAL_NAMES, FUSION_NETS, LESION_TYPES, SUBMODELS
 from client.data.analysis.pipeline import doubtful_sample_of, sample_of
 from client.data.forms.site_config import load_site
-from client.data.table.manifest import read_unseen
+from client.data.table.manifest import read_manifest
 from client.predict.answer_view import explain_other, view_answer
 from client.predict.as_json import as_bytes, document
 from client.predict.cautions import cautions
@@ -36,7 +36,8 @@ def lesion(tmp_path_factory: pytest.TempPathFactory) -> Lesion:
     hospital = SmallHospital(tmp_path_factory.mktemp("hospital"), 1)
     hospital.rows[0] |= {"age": "61", "sex": "male", "AFP": "35", "lesion_id": "WANG-LI-77", "patient_id": "ZHANG-99"}
     site = load_site(hospital.write())
-    (row,), faults = read_unseen(site)
+    manifest = read_manifest(site, unseen=True)
+    (row,), faults = manifest.rows, list(manifest.faults)
     assert not faults
     return Lesion(row.line, *doubtful_sample_of(row, site, PROCESSING))
 
@@ -65,7 +66,7 @@ def test_the_numbers_are_the_bundles(prediction: Prediction, lesion: Lesion, bun
 def test_it_is_the_sample_that_training_sees(tmp_path: Path) -> None:
     """A row of a study and the same row asked about as unseen: equal to the bit."""
     site = load_site(SmallHospital(tmp_path, 1).write())
-    (row,), _ = read_unseen(site)
+    (row,) = read_manifest(site, unseen=True).rows
     one, _ = sample_of(dataclasses.replace(row, cohort="training_b", track_checked=True), site, PROCESSING)
     other, _ = doubtful_sample_of(row, site, PROCESSING)
     assert other.cohort == "unseen"
