@@ -169,7 +169,7 @@ def load_bundle(folder: Path, device: torch.device = CPU) -> Bundle:
         typical = None if about["typical"] is None else _TYPICAL.validate_python(about["typical"])
         study = dict(json.loads((folder / STUDY_FILE).read_bytes()))
     except (KeyError, TypeError, ValueError, ValidationError) as error:
-        what = type(error).__name__
+        what = _rule_broken(error) if isinstance(error, ValidationError) else type(error).__name__
         raise ExpectedError(f"{folder / ABOUT_FILE} is not complete ({what}); export the bundle again") from None
     if processing.digest() != about.get("processing_digest"):
         raise ExpectedError(f"{folder} was trained on lesions that this version processes otherwise: export it again")
@@ -177,6 +177,12 @@ def load_bundle(folder: Path, device: torch.device = CPU) -> Bundle:
     return Bundle(
         nets, recipe, processing, plan, provenance, device, thresholds, typical, study=study, fingerprint=fingerprint
     )
+
+
+def _rule_broken(error: ValidationError) -> str:
+    """The first rule that settings break, and where."""
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg'].removeprefix('Value error, ')}"
 
 
 def _about(bundle: Bundle) -> dict[str, Any]:

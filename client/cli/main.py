@@ -31,7 +31,7 @@ from client.data.dataset.index import index
 from client.data.dataset.index_report import IndexReport, TooManySkippedError
 from client.data.dataset.review_list import as_json as look_json
 from client.data.forms.site_config import SiteConfig, load_site
-from client.data.sheets.draw import Drawing, draw_site
+from client.data.sheets.site_sheets import SheetJob, draw_sheets
 from client.data.table.manifest import read_manifest
 from client.data.table.rows import Row
 from client.data.table.suggestions import write_suggestions
@@ -127,8 +127,8 @@ def show_command(
     site, processing = load_site(folder), _processing(plan)
     target = sheets_of(site) if out is None else out
     with shown("drawing") as on_progress:
-        drawing = Drawing(site, processing, target, contact=lesion is None)
-        drawn = draw_site(drawing, _rows(site, lesion), on_progress, workers)
+        job = SheetJob(site, processing, target, contact=lesion is None)
+        drawn = draw_sheets(job, _rows(site, lesion), on_progress, workers)
     _print_faults(drawn.faults)
     if not drawn.sheets:
         raise ExpectedError("no lesion could be drawn; `ceus-site check` tells what to mend")

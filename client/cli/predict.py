@@ -24,9 +24,9 @@ from client.data.forms.site_config import SiteConfig
 from client.data.table.manifest import read_manifest
 from client.data.table.rows import Row
 from client.faults.fault import Fault, FaultList, as_json
+from client.predict.answer_view import percent
 from client.predict.predict_folder import Answered, answer, lesions_site, read_lesions
 from client.predict.reading_log import AssistLog, Reader
-from client.predict.wording import percent
 
 OUT = "predictions"
 _PASS = "pass"

@@ -26,7 +26,7 @@ from client.faults.catalogue import REASONS
 from client.faults.fault import FaultList
 
 KINDS = ("native.dcm", "packed.dcm", "stated.dcm", "film.avi", "film.mp4")
-PLAN = Processing(frames_to_peak=4, frames_after=2, size=16, flow_maps=1, flow_size=16, margin_px=4.0)
+PLAN = Processing(frames_to_peak=4, frames_after=2, size=24, flow_maps=1, flow_size=24, margin_px=4.0)
 LIMITS = Limits(seconds=30.0, memory_bytes=2 << 30)
 GROWTH_KIB = 3 << 19
 """Beyond what the tests take already, so that a worker stays under 2 GiB."""
@@ -119,7 +119,7 @@ def test_mutated_lesions_in_this_process(tmp_path: Path) -> None:
     index(fuzzed.site, PLAN)
     for sample in load_samples(fuzzed.site, PLAN):
         assert sample.frames.dtype == np.uint8
-        assert sample.frames.shape == (6, 16, 16)
+        assert sample.frames.shape == (6, 24, 24)
     assert (ROWS, COLUMNS_PX, FRAMES) == (192, 320, 24)
 
 

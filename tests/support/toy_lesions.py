@@ -14,7 +14,7 @@ from ceus_models.study.sample import Sample
 from ceus_models.study.taxonomy import LESION_TYPES, SUBMODELS
 
 RECIPE = TypeAdapter(Recipe)
-TINY = Architecture(spatial_depth=10, temporal_depth=10, width=2, hidden=4)
+TINY = Architecture(spatial_depth=10, temporal_depth=10, width=8, hidden=4)
 
 
 def recipe(architecture: Architecture = TINY, **weights: tuple[float, ...]) -> Recipe:

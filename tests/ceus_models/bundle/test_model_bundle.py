@@ -70,7 +70,7 @@ def test_a_bundle_says_what_the_site_says(tmp_path: Path) -> None:
 
 
 def test_batch_norm_takes_the_statistics_of_the_lesions() -> None:
-    p = bundle(recipe(Architecture(10, 10, 2, 4, "batch_local"))).predict(lesions(4), "disease/HCC")
+    p = bundle(recipe(Architecture(10, 10, 8, 4, "batch_local"))).predict(lesions(4), "disease/HCC")
     assert np.isfinite(p).all()
     assert np.ptp(p) > 0
 
@@ -111,6 +111,12 @@ def edited(folder: Path, **changes: object) -> None:
     seal(folder, FILES)
 
 
+def narrow(folder: Path) -> None:
+    """A net of a width that an older version took."""
+    recipe = json.loads((folder / ABOUT_FILE).read_text())["recipe"]
+    edited(folder, recipe=recipe | {"architecture": recipe["architecture"] | {"width": 4}})
+
+
 def older(folder: Path) -> None:
     edited(folder, format=1)
     for name in (SEAL_FILE, STUDY_FILE, CARD_FILE):
@@ -134,6 +140,7 @@ BREAKS = {
     "not complete": lambda f: edited(f, thresholds={"disease/HCC": 1.5}),
     "other lesion types": lambda f: edited(f, taxonomy={"lesion_types": ["HCC"]}),
     "is not complete": lambda f: edited(f, recipe={"architecture": {}}),
+    "bundle.json is not complete .architecture.width: width must be a multiple of 8, not 4": narrow,
     "processes otherwise": lambda f: edited(f, processing_digest="0"),
     "disagree on net biomarker/CK19": lambda f: edited(f, nets={n: "" for n in NETS if n != "biomarker/CK19"}),
     "nets.safetensors is altered": cut,

@@ -45,7 +45,7 @@ def test_a_kept_module_is_filled_whole() -> None:
 
 
 def test_fresh_batch_norm_does_not_remember_the_last_site() -> None:
-    made = recipe(Architecture(10, 10, 2, 4, "batch_local"))
+    made = recipe(Architecture(10, 10, 8, 4, "batch_local"))
     state = initial_state("disease/HCC", made, 1)
     kept = load_module("disease/HCC", made, state, None, CPU)
     measure_statistics(kept.module, lesions(4), made)

@@ -14,7 +14,7 @@ from ceus_models.study.taxonomy import outputs_of
 
 
 def test_measured_statistics_are_the_averages_of_the_pass() -> None:
-    made = recipe(Architecture(10, 10, 2, 4, "batch_local"))
+    made = recipe(Architecture(10, 10, 8, 4, "batch_local"))
     kept = load_module("disease/HCC", made, initial_state("disease/HCC", made, 1), None, CPU)
     measure_statistics(kept.module, lesions(4), made)
     frames, _ = prepare(lesions(4), recipe().normaliser, CPU)

@@ -40,7 +40,7 @@ def batch(count: int = 3) -> tuple[torch.Tensor, torch.Tensor]:
 @pytest.mark.parametrize("outputs", [1, 5])
 @pytest.mark.parametrize("norm", ["group", "batch_local"])
 def test_shapes_and_adaptive_weight(outputs: int, norm: str) -> None:
-    net = TwoStream(Architecture(18, 10, 4, 8, norm), outputs)
+    net = TwoStream(Architecture(18, 10, 8, 8, norm), outputs)
     out = net(*batch())
     assert out.spatial.shape == out.temporal.shape == out.final.shape == (3, outputs)
     assert out.branch_weight.shape == (3,)
@@ -87,13 +87,13 @@ def test_imagenet_weights_enter_with_averaged_first_layer(tmp_path: Path) -> Non
 
 def test_only_batch_norm_is_local() -> None:
     assert local_names(TwoStream(TINY, 1)) == frozenset()
-    net = TwoStream(Architecture(10, 10, 2, 4, "batch_local"), 1)
+    net = TwoStream(Architecture(10, 10, 8, 4, "batch_local"), 1)
     local = local_names(net)
     assert "spatial.backbone.bn1.running_mean" in local
     assert "temporal.backbone.layer2.0.downsample.1.weight" in local
     assert all(not isinstance(m, nn.GroupNorm) for m in net.modules())
     assert not any("conv" in name or "lstm" in name or "head" in name for name in local)
-    shared = initial_state("disease/HCC", recipe(Architecture(10, 10, 2, 4, "batch_local")), 1)
+    shared = initial_state("disease/HCC", recipe(Architecture(10, 10, 8, 4, "batch_local")), 1)
     assert shared.keys() == net.state_dict().keys() - local
 
 

@@ -16,9 +16,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from rich.console import Console
 
+from ceus_models.figures.canvas import render_svg
 from ceus_models.study.taxonomy import CLINICAL_NAMES, FUSION_MODELS, FUSION_NETS, LESION_TYPES, SUBMODELS, TEST_COHORTS
 from server.report import cells
-from server.report.figures.canvas import SQUARE, legend_below, svg
+from server.report.figures.panels import SQUARE, legend_below
 from server.report.page import report_html
 from server.report.reference_study import study_metric
 from server.report.terminal_table import print_results
@@ -260,8 +261,8 @@ def test_the_numbers_of_the_results_are_in_the_text(results: dict[str, Any], pag
 
 
 def test_a_coarse_auc_has_its_bound_below_it() -> None:
-    assert "±0.05" in cells.value(Estimate(0.9, 0.8, 1.0, 12, 0.0512))
-    assert "±" not in cells.value(Estimate(0.9, 0.8, 1.0, 300, 0.0012))
+    assert cells.value(Estimate(0.9, 0.8, 1.0, 12, 0.0512)).below == ("0.800–1.000", "±0.051")
+    assert cells.value(Estimate(0.9, 0.8, 1.0, 300, 0.0012)).below == ("0.800–1.000",)
 
 
 def test_federated_and_pooled_stand_beside_each_other_also_over_all_tests(results: dict[str, Any]) -> None:
@@ -286,7 +287,7 @@ def test_legends_lie_below_the_curves_and_ticks_keep_their_digits() -> None:
         drawn[0].set(xlabel="1 - specificity", title="loss 1.80461")
         legend_below(drawn[0], "AUC")
 
-    text = svg("n", "t", SQUARE, draw)
+    text = render_svg("n", "t", SQUARE, draw)
     legend = drawn[0].get_legend()
     assert legend is not None
     box, label = legend.get_window_extent(), drawn[0].xaxis.label.get_window_extent()

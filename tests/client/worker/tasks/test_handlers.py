@@ -181,7 +181,7 @@ def test_small_groups_are_not_spoken_of(tmp_path) -> None:
 
 
 def test_a_site_that_never_trained_evaluates_with_its_own_statistics(place: Place) -> None:
-    made = recipe(Architecture(10, 10, 2, 4, "batch_local"))
+    made = recipe(Architecture(10, 10, 8, 4, "batch_local"))
     asked = task("evaluate", ("disease/HCC",), made)
     first, _ = WORK["evaluate"](asked, lesions(6), place)
     WORK["train"](task("train", ("disease/HCC",), made), lesions(6), place)

@@ -101,7 +101,7 @@ def test_rows_belong_to_weights_settings_and_content(tmp_path: Path) -> None:
     nets_of(asked, place).frozen_probabilities(cases)
     bare = without_submodels(asked)
     corrected = replace(cases[0], frames=255 - cases[0].frames)
-    wider = recipe(Architecture(10, 10, 2, 8))
+    wider = recipe(Architecture(10, 10, 8, 8))
     for other, samples in (
         (Task(**{**vars(bare), "frozen": "another"}), cases),
         (Task(**{**vars(bare), "recipe": wider}), cases),

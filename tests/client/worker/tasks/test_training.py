@@ -17,7 +17,7 @@ from client.worker.tasks.site_memory import SiteMemory
 from client.worker.tasks.training import Trained, autocast, descend, labelled, trainer_of
 
 FULL_STEP = LocalRule(batch_size=100, learning_rate=0.1, momentum=0.0)
-BATCH_NORM = recipe(Architecture(10, 10, 2, 4, "batch_local"))
+BATCH_NORM = recipe(Architecture(10, 10, 8, 4, "batch_local"))
 
 
 @pytest.fixture
@@ -192,10 +192,10 @@ def washing_out(number: int) -> Sample:
 
 def test_rounds_learn_the_kinetics(place: Place) -> None:
     net = "disease/HCC"
-    asked = task("train", (net,), rule=LocalRule(batch_size=8, learning_rate=0.05))
+    asked = task("train", (net,), rule=LocalRule(batch_size=8, learning_rate=0.05, momentum=0.8))
     cases = [washing_out(i) for i in range(20)]
     losses = []
-    for number in range(1, 9):
+    for number in range(1, 13):
         sums = trained(net, Task(**{**vars(asked), "round": number}), cases, place).sums
         losses.append(float(sums["#loss"]))
         state = {n: t + sums[n.split("|")[1]] / 20 for n, t in asked.inputs.items()}
