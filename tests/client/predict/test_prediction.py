@@ -20,7 +20,7 @@ from client.data.analysis.pipeline import doubtful_sample_of, sample_of
 from client.data.forms.site_config import load_site
 from client.data.table.manifest import read_unseen
 from client.predict.as_json import as_bytes, document
-from client.predict.cautions import cautions
+from client.predict.cautions import Caution, cautions
 from client.predict.html_page import page_of
 from client.predict.pdf_sheet import sheet_of
 from client.predict.pictures import pictures_of
@@ -138,6 +138,17 @@ def test_the_document_is_whole_and_names_nobody(prediction: Prediction, bundle: 
     assert sheet.startswith(b"%PDF")
     assert sheet.count(b"/Type /Page\n") + sheet.count(b"/Type /Page ") == 1
     assert b"CreationDate" not in sheet
+
+
+def test_hostile_texts_are_escaped_on_the_page(prediction: Prediction, bundle: Bundle) -> None:
+    hostile = "<script>alert('site')</script>"
+    sample = dataclasses.replace(prediction.lesion.sample, key=hostile)
+    lesion = dataclasses.replace(prediction.lesion, sample=sample)
+    found = dataclasses.replace(prediction, lesion=lesion, cautions=(Caution("track", hostile, True),))
+    made_by = dataclasses.replace(bundle, provenance={**bundle.provenance, "plan": hostile})
+    page = page_of(found, made_by, pictures_of(prediction))
+    assert "<script" not in page
+    assert page.count("&lt;script&gt;") == 4
 
 
 def test_pictures_have_one_scale_a_strip(prediction: Prediction) -> None:
