@@ -6,61 +6,31 @@ import base64
 import io
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from ceus_models.bundle.model_bundle import Bundle
-from ceus_models.bundle.model_card import RESEARCH
-from ceus_models.study.taxonomy import TYPE_WORDS
-from ceus_models.web.templates import render, trust
-from client.data.sheets.quality_sheet import draw_curve
-from client.predict import wording as words
-from client.predict.pictures import U8, Pictures, Strip, scale_bar
-from client.predict.prediction import Prediction
-
-_STRIPS = ("frames", "frames_cam", "flow", "flow_cam")
+from ceus_models.figures.canvas import Frame, render_svg
+from ceus_models.web.templates import render
+from client.data.imaging.recording import U8
+from client.data.sheets.curve import draw_curve
+from client.predict.answer_view import AnswerView
+from client.predict.pictures import SCALE_CAPTION, Strip, scale_bar
 
 
-def page_of(prediction: Prediction, bundle: Bundle, pictures: Pictures) -> str:
-    """The whole page. It holds the lesion's pseudonym: no name, no date, no path."""
-    captions = words.captions(prediction, pictures)
+def render_page(view: AnswerView) -> str:
+    """The whole page."""
+
+    def draw(figure: Figure) -> None:
+        draw_curve(figure.add_axes((0.05, 0.11, 0.94, 0.78)), view.trace, legend_columns=8)
+
     return render(
         "client.predict",
         "prediction.html",
-        research=RESEARCH,
-        prediction=prediction,
-        headline=words.headline(prediction),
-        why_other=words.why_other(prediction),
-        types=[(name, TYPE_WORDS[name], p) for name, p in sorted(prediction.probabilities.items(), key=_descending)],
-        percent=words.percent,
-        points=words.points,
-        contribution_heading=words.contribution_heading(prediction),
-        contributions=words.contribution_rows(prediction),
-        curve_heading=words.curve_heading(prediction),
-        curve=trust(_curve(prediction)),
-        curve_parameters=words.curve_parameters(prediction),
-        strips=[(captions[name], _cells(getattr(pictures, name))) for name in _STRIPS],
-        scale=(captions["scale"], _png(scale_bar(192, 8))),
-        footing=words.footing(bundle),
+        view=view,
+        curve=render_svg("curve", view.curve_heading, Frame(11, 2.5), draw),
+        strips=[(strip.caption, _cells(strip)) for strip in view.strips],
+        scale=(SCALE_CAPTION, _png(scale_bar(192, 8))),
     )
-
-
-def _descending(row: tuple[str, float]) -> float:
-    return -row[1]
-
-
-def _curve(prediction: Prediction) -> str:
-    figure = Figure(figsize=(11, 2.5), facecolor="white")
-    axes = figure.add_axes((0.05, 0.11, 0.94, 0.78))
-    draw_curve(axes, prediction.lesion.trace)
-    axes.set_title("", loc="left")  # the page has a heading
-    axes.legend(fontsize=8, frameon=False, ncols=8, loc="lower left", bbox_to_anchor=(0.0, 1.0), borderaxespad=0.2)
-    drawn = io.StringIO()
-    FigureCanvasAgg(figure)
-    figure.savefig(drawn, format="svg", metadata={"Date": None, "Creator": None})
-    text = drawn.getvalue()
-    return text[text.index("<svg") :]
 
 
 def _cells(strip: Strip) -> list[tuple[str, str]]:

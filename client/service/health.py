@@ -18,7 +18,7 @@ import typer
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.exit_codes import run_cli
 from client.courier.folder import CourierFolder, courier_of, socket_of, state_socket
-from client.courier.ipc import ask_condition
+from client.courier.ipc import read_status
 from client.service.watchdogs import ABANDONED_S, CONTACT_S, last_contact
 
 Part = Literal["worker", "courier"]
@@ -69,15 +69,15 @@ def health_of(
 
 def _worker(socket: Path) -> Health:
     try:
-        condition = ask_condition(state_socket(socket))
+        status = read_status(state_socket(socket))
     except ExpectedError as error:
         return Health("worker", False, str(error))
-    if condition["wrong"]:
-        return Health("worker", False, condition["wrong"])
-    if condition["alone_s"] > ABANDONED_S:
+    if status["wrong"]:
+        return Health("worker", False, status["wrong"])
+    if status["alone_s"] > ABANDONED_S:
         return Health("worker", False, "it works on a task that nobody waits for any more; it is started anew")
-    said = f"{condition['doing']} for {condition['for_s']:.0f} s, {condition['answers']} requests answered"
-    return Health("worker", True, f"{said}; {condition['chosen']}" if condition["chosen"] else said)
+    said = f"{status['doing']} for {status['for_s']:.0f} s, {status['answers']} requests answered"
+    return Health("worker", True, f"{said}; {status['chosen']}" if status["chosen"] else said)
 
 
 def _courier(courier: CourierFolder, at: float) -> Health:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ceus_models.nets.factory import initial_state
+from ceus_models.nets.module_cache import initial_state
 from ceus_models.protocol.messages import Architecture, LocalRule, Normaliser, Recipe, Task
 from ceus_models.protocol.state import prefixed
 from ceus_models.runtime.errors import ExpectedError
@@ -27,7 +27,8 @@ from client.service.findings import Finding, Look, fault, note, ok
 from client.worker.audit.verify import verify
 from client.worker.tasks.device import device_of
 from client.worker.tasks.handlers import WORK
-from client.worker.tasks.site_memory import Place, SiteMemory
+from client.worker.tasks.place import Place
+from client.worker.tasks.site_memory import SiteMemory
 
 _RECIPE = Recipe(
     Architecture(), Normaliser(0.4, 0.2, 1.5, (0.0,) * len(CLINICAL), (1.0,) * len(CLINICAL)), CLINICAL_NAMES[:2], {}
@@ -119,10 +120,9 @@ class Data:
 
 def _first(site: SiteConfig) -> Sample:
     """Raises ExpectedError with the last reason where no lesion can be read."""
-    rows, _ = read_manifest(site)
     processing = read_index(site).processing
     why = "the table holds none"
-    for row in rows:
+    for row in read_manifest(site).rows:
         try:
             return sample_of(row, site, processing)[0]
         except ExpectedError as error:

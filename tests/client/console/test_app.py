@@ -128,7 +128,7 @@ def test_no_lesion_no_path_and_no_secret_is_on_any_page(there: SiteDesk) -> None
 def test_now_shows_standing_health_work_and_policy(there: SiteDesk) -> None:
     text = there.get("/").text
     assert "takes part" in text
-    assert "does not say what it does" in text
+    assert "reports no status" in text
     assert "train, round 3, disease/HM" in text
     assert "whether the worker is still at it" in text
     assert "training without noise is allowed" in text

@@ -20,7 +20,7 @@ from client.courier.fab import contents_of
 from client.courier.folder import CourierFolder, courier_of
 from client.service.readiness import ready_courier, ready_worker, site_name
 from client.worker.audit.log import Audit
-from server.transport.flower_link import bundle
+from server.transport.fab import build_fab
 
 PLAN = "processing: {frames_to_peak: 8, frames_after: 4, size: 32, flow_maps: 3, flow_size: 32, margin_px: 6}\n"
 
@@ -31,7 +31,7 @@ def federation(tmp_path: Path) -> Lab:
 
 
 def approved(federation: Lab, courier: CourierFolder) -> None:
-    contents = contents_of(bundle(federation=federation.identity, plan_digest="ab" * 32))
+    contents = contents_of(build_fab(federation=federation.identity, plan_digest="ab" * 32))
     approve(courier, contents, federation.identity, "it", federation.now)
 
 

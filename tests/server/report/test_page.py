@@ -16,9 +16,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from rich.console import Console
 
+from ceus_models.figures.canvas import render_svg
 from ceus_models.study.taxonomy import CLINICAL_NAMES, FUSION_MODELS, FUSION_NETS, LESION_TYPES, SUBMODELS, TEST_COHORTS
 from server.report import cells
-from server.report.figures.canvas import SQUARE, legend_below, svg
+from server.report.figures.panels import SQUARE, legend_below
 from server.report.page import report_html
 from server.report.reference_study import study_metric
 from server.report.terminal_table import print_results
@@ -286,7 +287,7 @@ def test_legends_lie_below_the_curves_and_ticks_keep_their_digits() -> None:
         drawn[0].set(xlabel="1 - specificity", title="loss 1.80461")
         legend_below(drawn[0], "AUC")
 
-    text = svg("n", "t", SQUARE, draw)
+    text = render_svg("n", "t", SQUARE, draw)
     legend = drawn[0].get_legend()
     assert legend is not None
     box, label = legend.get_window_extent(), drawn[0].xaxis.label.get_window_extent()
@@ -310,6 +311,9 @@ def test_what_sites_say_is_escaped(html: str, page: Page) -> None:
 def test_a_hostile_name_of_a_site_is_escaped_wherever_it_stands(results: dict[str, Any]) -> None:
     name = "<script>alert('site')</script>"
     entry = {**results["participation"][0], "lost": {name: name}}
+    points = [{"x": 0.1, "value": 0.8, "low": 0.7, "high": 0.9}]
+    lines = {"kind": "lines", "xlabel": name, "ylabel": name, "series": [{"label": name, "points": points}]}
+    trial = {"title": name, "columns": [name], "rows": [[name]], "finding": name, "figure": lines}
     some = {
         "plan": name,
         "cohorts": {"external_test_c": small_cohort(results, "external_test_c")},
@@ -317,12 +321,12 @@ def test_a_hostile_name_of_a_site_is_escaped_wherever_it_stands(results: dict[st
         "skipped": {name: 1},
         "sites": {"external_test_c": {"fusion/DCB": {name: {"n": 12, "value": 0.75}}}},
         "privacy": {name: {"epsilon": 2.5}},
-        "experiments": {name: {"title": name, "columns": [name], "rows": [[name]], "finding": name}},
+        "experiments": {name: trial},
         "digests": {name: name},
     }
     page = report_html(some)
     assert "<script" not in page
-    assert parsed(page).text.count(name) == 15
+    assert parsed(page).text.count(name) == 17
 
 
 def test_phantoms_are_called_phantoms_and_patients_are_not(results: dict[str, Any], page: Page) -> None:
