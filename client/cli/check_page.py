@@ -27,7 +27,9 @@ def page_of(report: CheckReport) -> str:
     rows: dict[str, list[list[str]]] = {reason: [] for reason in report.reasons}
     for fault in report.faults:
         rows[fault.reason].append(_row(fault))
-    return render("client.cli", "check.html", report=report, reasons=REASONS, rows=rows, most=_SHOWN)
+    return render(
+        "client.cli", "check.html", title="ceus-site check", report=report, reasons=REASONS, rows=rows, most=_SHOWN
+    )
 
 
 def _row(fault: Fault) -> list[str]:

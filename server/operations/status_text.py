@@ -93,7 +93,7 @@ def _tables(seen: Overview, valid: Validity) -> Iterator[tuple[str, tuple[str, .
     ]
     yield title, ("site", "enrolled", "connected", "now", "counted", "not", "sent", "received", "why"), sites
     if seen.rounds:
-        head = ("stage", "kind", "round", "counted", "missing", "s", "loss")
+        head = ("stage", "kind", "round", "counted", "s", "loss", "missing")
         yield "the last rounds", head, list(map(_round_row, seen.rounds[-_LAST_ROUNDS:]))
 
 
@@ -117,4 +117,4 @@ def _round_row(record: Mapping[str, Any]) -> tuple[str, ...]:
     counted = f"{len(record['counted'])} of {len(record['asked'])}"
     losses = record["curves"].values()
     loss = f"{sum(losses) / len(losses):.4f}" if losses else ""
-    return (record["stage"], record["kind"], str(record["round"]), counted, missing, f"{record['seconds']:.1f}", loss)
+    return (record["stage"], record["kind"], str(record["round"]), counted, f"{record['seconds']:.1f}", loss, missing)

@@ -23,6 +23,20 @@ def test_every_path_that_it_names_is_there() -> None:
     assert sorted(name for name in named if not (ROOT / name).exists()) == []
 
 
+def test_a_bare_module_lies_in_the_folder_named_before_it() -> None:
+    """`folder/a.py` → `b.py`: b lies in that folder."""
+    found = 0
+    for line in PAGE.splitlines():
+        folder = Path()
+        for name in re.findall(r"`([\w/]+\.py)(?:::\w+)?`", line):
+            if name.split("/")[0] in ("ceus_models", "client", "server", "sim", "tests"):
+                folder = ROOT / Path(name).parent
+            else:
+                assert (folder / name).exists(), (line, name)
+                found += 1
+    assert found > 15
+
+
 def test_every_definition_that_it_names_is_there() -> None:
     """`path.py::name` in the table of changes."""
     named = re.findall(r"`([\w/]+\.py)::(\w+)`", PAGE)

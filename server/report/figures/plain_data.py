@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -23,7 +24,7 @@ _MATRIX_LEAST_IN = 4.4
 def drawn(name: str, title: str, figure: Mapping[str, Any]) -> str:
     """SVG. figure: see docs/researcher.md. Raises KeyError for another kind."""
     frame, draw = _KINDS[str(figure["kind"])](figure)
-    return render_svg(name.replace("_", "-").replace("/", "-"), title, frame, draw) + "\n"
+    return render_svg(re.sub(r"[^A-Za-z0-9-]", "-", name), title, frame, draw) + "\n"
 
 
 def is_drawable(figure: object) -> bool:

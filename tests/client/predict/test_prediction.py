@@ -21,7 +21,7 @@ from client.data.forms.site_config import load_site
 from client.data.table.manifest import read_manifest
 from client.predict.answer_view import explain_other, view_answer
 from client.predict.as_json import as_bytes, document
-from client.predict.cautions import cautions
+from client.predict.cautions import Caution, cautions
 from client.predict.html_page import render_page
 from client.predict.pdf_sheet import render_sheet
 from client.predict.pictures import draw_pictures
@@ -139,6 +139,17 @@ def test_the_document_is_whole_and_names_nobody(prediction: Prediction, bundle: 
     assert sheet.startswith(b"%PDF")
     assert sheet.count(b"/Type /Page\n") + sheet.count(b"/Type /Page ") == 1
     assert b"CreationDate" not in sheet
+
+
+def test_hostile_texts_are_escaped_on_the_page(prediction: Prediction, bundle: Bundle) -> None:
+    hostile = "<script>alert('site')</script>"
+    sample = dataclasses.replace(prediction.lesion.sample, key=hostile)
+    lesion = dataclasses.replace(prediction.lesion, sample=sample)
+    found = dataclasses.replace(prediction, lesion=lesion, cautions=(Caution("track", hostile, True),))
+    made_by = dataclasses.replace(bundle, provenance={**bundle.provenance, "plan": hostile})
+    page = render_page(view_answer(found, made_by))
+    assert "<script" not in page
+    assert page.count("&lt;script&gt;") == 4
 
 
 def test_page_and_sheet_are_the_same_bytes_for_the_same_answer(prediction: Prediction, bundle: Bundle) -> None:

@@ -308,6 +308,27 @@ def test_what_sites_say_is_escaped(html: str, page: Page) -> None:
     assert "<script>alert(1)</script> is not finite" in page.text
 
 
+def test_a_hostile_name_of_a_site_is_escaped_wherever_it_stands(results: dict[str, Any]) -> None:
+    name = "<script>alert('site')</script>"
+    entry = {**results["participation"][0], "lost": {name: name}}
+    points = [{"x": 0.1, "value": 0.8, "low": 0.7, "high": 0.9}]
+    lines = {"kind": "lines", "xlabel": name, "ylabel": name, "series": [{"label": name, "points": points}]}
+    trial = {"title": name, "columns": [name], "rows": [[name]], "finding": name, "figure": lines}
+    some = {
+        "plan": name,
+        "cohorts": {"external_test_c": small_cohort(results, "external_test_c")},
+        "participation": [entry],
+        "skipped": {name: 1},
+        "sites": {"external_test_c": {"fusion/DCB": {name: {"n": 12, "value": 0.75}}}},
+        "privacy": {name: {"epsilon": 2.5}},
+        "experiments": {name: trial},
+        "digests": {name: name},
+    }
+    page = report_html(some)
+    assert "<script" not in page
+    assert parsed(page).text.count(name) == 17
+
+
 def test_phantoms_are_called_phantoms_and_patients_are_not(results: dict[str, Any], page: Page) -> None:
     assert "Phantom data" in page.text
     small = {"simulated": False, "link": "grid", "seed": 3}
