@@ -10,7 +10,6 @@ import re
 import socket
 import ssl
 import time
-import traceback
 from collections.abc import Awaitable, Callable, Collection
 from importlib.resources import files
 from math import ceil
@@ -25,7 +24,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.errors import ExpectedError, stack_of
 from ceus_models.runtime.humanize import size, span
 from ceus_models.runtime.json_logs import log_as_json
 from ceus_models.runtime.supervisor import Told
@@ -98,9 +97,7 @@ class Guard:
             self._told({"event": "trouble", "said": str(error)})
             said = str(error) if "who" in request.scope else "the console cannot answer; its log says why"
             return PlainTextResponse(said, 503)
-        frame = traceback.extract_tb(error.__traceback__)[-1]
-        place = f"{Path(frame.filename).name}:{frame.lineno}"
-        self._told({"event": "bug", "type": type(error).__name__, "at_line": place})
+        self._told({"event": "bug", "type": type(error).__name__, "at_line": stack_of(error)[-1]})
         return PlainTextResponse("this is a bug; the console's log says where", 500)
 
 

@@ -12,9 +12,9 @@ import time
 from pathlib import Path
 
 from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.file_locks import is_held
 from server.federation.federation_file import Federation, load_federation
 from server.operations.liveness import is_silent
-from server.run_folder import locks
 from server.run_folder.heartbeat import Pulse
 from server.run_folder.orders import read_state
 from server.run_folder.paths import Home
@@ -38,7 +38,7 @@ def check_health(home: Home, federation: Federation) -> str:
 
 def require_up(home: Home) -> None:
     """Raises ExpectedError where no `up` lives for the folder."""
-    if not locks.is_held(home.up_lock):
+    if not is_held(home.up_lock):
         raise ExpectedError(f"nothing runs for {home.folder}: start `ceus-coordinator up {home.folder}` first")
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from client.worker.audit.log import GENESIS, HEAD_FILE, LOG_FILE, Entry, Head, hash_of, locked, parsed, read_head
+from client.worker.audit.log import GENESIS, HEAD_FILE, LOG_FILE, Entry, Head, hash_of, held, parsed, read_head
 
 MOST_FINDINGS = 100
 _FIELDS = {"n", "at", "kind", "hash"}
@@ -94,7 +93,7 @@ def verify(folder: Path) -> Verdict:
     if not (folder / LOG_FILE).exists() and not (folder / HEAD_FILE).exists():
         return Verdict(0, GENESIS, ())
     walk = _Walk()
-    with locked(folder, fcntl.LOCK_SH), (folder / LOG_FILE).open("rb") as file:
+    with held(folder, shared=True), (folder / LOG_FILE).open("rb") as file:
         for raw in file:
             walk.take(raw)
             if len(walk.findings) >= MOST_FINDINGS:

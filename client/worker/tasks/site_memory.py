@@ -5,9 +5,7 @@ the training under way is.
 from __future__ import annotations
 
 import math
-import os
 import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +19,7 @@ from ceus_models.nets.factory import CPU
 from ceus_models.protocol.message_ids import asked_id
 from ceus_models.protocol.messages import Task
 from ceus_models.protocol.state import State
+from ceus_models.runtime.atomic_files import whole_file
 from client.worker.tasks.memory_layout import FROZEN, LOCAL, UNDERWAY, short
 
 KEPT_ROUNDS = 2
@@ -129,12 +128,5 @@ def _read(path: Path) -> dict[str, Tensor] | None:
 
 
 def _write(path: Path, tensors: State) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=".part-", dir=path.parent)
-    os.close(handle)
-    try:
-        save_file({key: t.detach().cpu().contiguous() for key, t in tensors.items()}, name)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    with whole_file(path, lasting=False) as draft:
+        save_file({key: t.detach().cpu().contiguous() for key, t in tensors.items()}, draft)
