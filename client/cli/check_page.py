@@ -6,10 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 
-from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.errors import ExpectedError, Fault
 from client.data.dataset.check import CheckReport
 from client.faults.catalogue import REASONS
-from client.faults.fault import Fault
 
 _SHOWN = 20
 """A reason with more faults is folded at first."""

@@ -112,6 +112,7 @@ def _worker_kept(folder: Path, socket_path: Path, site: str, logs: Path, stack: 
 
 def _courier_kept(courier: CourierFolder, socket_path: Path, stack: ExitStack) -> _Kept:
     fleet = _fleet(courier.logs, "courier", stack)
+    courier.contact.touch()
     told = _teller(fleet.log("service"))
     supervisor = Supervisor(fleet, _courier(courier, socket_path), told)
     return _Kept(fleet, supervisor, [LineWatch(courier, told), KitWatch(courier, told)])

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked
 
-from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.errors import FaultList
+from ceus_models.runtime.yaml_lines import faults_of, written
 from ceus_models.study.processing import Processing
 from client.data.dataset.index import index
 from client.data.dataset.worker_pool import each_result
@@ -65,12 +66,12 @@ class Hospitals:
 
 
 def simulation_of(section: Mapping[str, Any]) -> Simulation:
-    """The checked `simulation` section of a plan. Raises ExpectedError with all its faults."""
+    """The checked `simulation` section of a plan. Raises FaultList with all its faults."""
     try:
         return _SIMULATION.validate_python(section)
     except ValidationError as error:
-        faults = "; ".join(f"simulation.{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise ExpectedError(f"the plan cannot be simulated: {faults}") from None
+        found = faults_of(error, above=("simulation",))
+        raise FaultList(replace(fault, file="the plan", column=written(fault.key)) for fault in found) from None
 
 
 def site_name(center: int) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import cv2
 
-from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.errors import ExpectedError, Fault
 from ceus_models.study.processing import Processing
 from client.data.analysis.pipeline import sample_of
 from client.data.analysis.track_quality import UntrustedTrack
@@ -29,7 +29,6 @@ from client.data.imaging.clip import ClipError
 from client.data.outlines.outline import OutlineError
 from client.data.table.manifest import read_sound
 from client.data.table.rows import Row
-from client.faults.fault import Fault
 
 Progress = Callable[[int, int], None]
 """Called with lesions done and lesions in all."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from ceus_models.runtime.errors import Fault
 from client.data.dataset.worker_pool import Lost
 from client.data.forms.site_config import SiteConfig
 from client.data.imaging.recording import ClipError
 from client.data.outlines.outline import OutlineError
 from client.data.table.rows import Files, Row
-from client.faults.fault import Fault
 
 _RULES = {
     "reading-failed": "the files of a lesion can be read",

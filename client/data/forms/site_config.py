@@ -11,12 +11,12 @@ from pathlib import Path
 
 from ceus_models.runtime.atomic_files import write_first
 from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.yaml_lines import checked, read_lined_yaml
 from ceus_models.study.subgroups import UNKNOWN
 from client.data.forms.site_yaml import CHANNELS, DateOrder, Encoding, ScreenForm, SiteForm
 from client.data.imaging.manufacturers import manufacturer_name
 from client.data.imaging.screen import ANY_MAKER, Screen
 from client.data.imaging.tint import Tint
-from client.faults.yaml_forms import read_form
 
 SITE_FILE = "site.yaml"
 SECRET_BYTES = 32
@@ -50,7 +50,9 @@ class SiteConfig:
 
 def load_site(folder: Path) -> SiteConfig:
     """Reads FOLDER/site.yaml. Raises FaultList with every fault of the file and its line."""
-    return _site(read_form(folder / SITE_FILE, SiteForm.model_validate), folder.resolve())
+    document = read_lined_yaml(folder / SITE_FILE, "bad-site-file")
+    form = checked(document, SiteForm.model_validate, "the site.yaml that `ceus-site init` writes")
+    return _site(form, folder.resolve())
 
 
 def screens_for(site: SiteConfig, manufacturer: str) -> tuple[Screen, ...]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
+from ceus_models.runtime.errors import Fault
 from ceus_models.study.cohorts import FIRST_DAY, LAST_DAY, cohort_of
 from ceus_models.study.taxonomy import BIOMARKERS, CLINICAL, LESION_TYPES, Variable
 from client.data.forms.columns import EXAMPLE_ID
@@ -21,7 +22,6 @@ from client.data.table.subgroups import groups_of
 from client.data.table.suggestions import Suggestion
 from client.data.table.table import LESION_FORM, UNSEEN_FORM, Table, read_table
 from client.data.table.units import meant_unit
-from client.faults.fault import Fault
 
 START_BOUNDS_S = (-600.0, 3600.0)
 RATE_BOUNDS_HZ = (0.05, 500.0)

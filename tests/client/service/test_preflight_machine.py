@@ -8,8 +8,9 @@ import pytest
 import torch
 
 import client.service.preflight_machine as machine
+import client.service.preflight_training as training
+from ceus_models.runtime.findings import State
 from client.policy.machine import Machine
-from client.service.findings import State
 
 GB = 1 << 30
 
@@ -71,11 +72,11 @@ def test_open_files(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_processor_needs_no_card(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert machine.graphics(Machine()).state in ("ok", "note")
+    assert training.graphics(Machine()).state in ("ok", "note")
 
 
 @pytest.mark.gpu
 def test_a_card_that_policy_lists_is_tried() -> None:
-    found = machine.graphics(Machine(gpus=(0,)))
+    found = training.graphics(Machine(gpus=(0,)))
     assert found.state == "ok"
     assert torch.cuda.get_device_name(0) in found.found

@@ -16,7 +16,7 @@ from made_federation import Lab, lab
 
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.file_locks import locked
-from server.operations.health import check_health, main
+from server.operations.health import health_of, main
 from server.rounds.checkpoints import Store
 from server.rounds.coordinator import Event, Finished, run
 from server.rounds.round_log import Rounds
@@ -136,4 +136,4 @@ def test_the_probe_tells_a_dead_daemon_and_a_silent_superlink(
             main()
         assert "the SuperLink does not answer" in capfd.readouterr().out
         monkeypatch.setattr("server.operations.health.answers", lambda home, federation: True)
-        assert check_health(made.home, None) == "up; run: none"  # type: ignore[arg-type]
+        assert health_of(made.home, lambda: None).found == "up; run: none"  # type: ignore[arg-type, return-value]
