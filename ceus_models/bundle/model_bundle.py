@@ -25,8 +25,10 @@ from torch import nn
 from ceus_models.bundle.checksums import SEAL_FILE, BrokenSeal, seal, sealed
 from ceus_models.bundle.model_card import model_card
 from ceus_models.metrics.ood import Typical
-from ceus_models.nets.factory import CPU, Answers, Loaded, answers, loaded, measure_statistics, probabilities
+from ceus_models.nets.factory import CPU
 from ceus_models.nets.fusion import fusion_inputs
+from ceus_models.nets.module_cache import Loaded, load_module
+from ceus_models.nets.predict import Answers, answers, measure_statistics, probabilities
 from ceus_models.protocol.messages import Recipe
 from ceus_models.protocol.state import State, digest, net_state, prefixed
 from ceus_models.runtime.atomic_files import PUBLIC, whole_folder
@@ -102,11 +104,11 @@ class Bundle:
 
     def fusion(self, net: str) -> nn.Module:
         """A fusion net; valid until the next net is asked for in this thread."""
-        return loaded(net, self.recipe, self._state(net), None, self.device).module
+        return load_module(net, self.recipe, self._state(net), None, self.device).module
 
     def module(self, net: str, samples: Sequence[Sample]) -> Loaded:
         """A two-stream net, ready for these lesions; valid until the next one is asked for in this thread."""
-        kept = loaded(net, self.recipe, self._state(net), None, self.device)
+        kept = load_module(net, self.recipe, self._state(net), None, self.device)
         if kept.local:  # local statistics never left the sites, so these lesions must tell
             measure_statistics(kept.module, samples, self.recipe)
         return kept
@@ -154,7 +156,7 @@ def load_bundle(folder: Path, device: torch.device = CPU) -> Bundle:
         typical = None if about["typical"] is None else _TYPICAL.validate_python(about["typical"])
         study = dict(json.loads((folder / STUDY_FILE).read_bytes()))
     except (KeyError, TypeError, ValueError, ValidationError) as error:
-        what = type(error).__name__
+        what = _rule_broken(error) if isinstance(error, ValidationError) else type(error).__name__
         raise ExpectedError(f"{folder / ABOUT_FILE} is not complete ({what}); export the bundle again") from None
     if processing.digest() != about.get("processing_digest"):
         raise ExpectedError(f"{folder} was trained on lesions that this version processes otherwise: export it again")
@@ -162,6 +164,12 @@ def load_bundle(folder: Path, device: torch.device = CPU) -> Bundle:
     return Bundle(
         nets, recipe, processing, plan, provenance, device, thresholds, typical, study=study, fingerprint=fingerprint
     )
+
+
+def _rule_broken(error: ValidationError) -> str:
+    """The first rule that settings break, and where."""
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg'].removeprefix('Value error, ')}"
 
 
 def _about(bundle: Bundle) -> dict[str, Any]:

@@ -6,8 +6,9 @@ import dataclasses
 import hashlib
 import json
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import AfterValidator, ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from ceus_models.runtime.yaml_lines import faults_of, read_lined_yaml
@@ -15,6 +16,19 @@ from ceus_models.runtime.yaml_lines import faults_of, read_lined_yaml
 _SECTION = "processing"
 VERSION = 3
 """Raised whenever the same settings would give another sample, so that sites of two versions never mix."""
+LEAST_SIDE = 17
+"""px. Of smaller images the last layer sees one cell, for which oneDNN leaves bfloat16 gradients unwritten
+(docs/decisions.md)."""
+
+
+def _large_enough(side: int) -> int:
+    """Raises ValueError for images below LEAST_SIDE."""
+    if side < LEAST_SIDE:
+        raise ValueError(f"an image must have {LEAST_SIDE} px a side or more, not {side}; make it larger")
+    return side
+
+
+_Side = Annotated[int, AfterValidator(_large_enough)]
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
@@ -23,9 +37,9 @@ class Processing:
 
     frames_to_peak: int = 80
     frames_after: int = 20
-    size: int = 112
+    size: _Side = 112
     flow_maps: int = 10
-    flow_size: int = 112
+    flow_size: _Side = 112
     flow_bound_px: float = 5.0
     margin_px: float = 20.0
     correlation_gate: float = 0.5

@@ -27,10 +27,11 @@ from client.cli.torch_process import add_commands as add_net_commands
 from client.console.app import app as console_app
 from client.data.dataset.cache import sheets_of
 from client.data.dataset.check import CheckReport, check_site
-from client.data.dataset.index import IndexReport, TooManySkippedError, index
+from client.data.dataset.index import index
+from client.data.dataset.index_report import IndexReport, TooManySkippedError
 from client.data.dataset.review_list import as_json as look_json
 from client.data.forms.site_config import SiteConfig, load_site
-from client.data.sheets.draw import Drawing, draw_site
+from client.data.sheets.site_sheets import SheetJob, draw_sheets
 from client.data.table.manifest import read_manifest
 from client.data.table.rows import Row
 from client.data.table.suggestions import write_suggestions
@@ -126,8 +127,8 @@ def show_command(
     site, processing = load_site(folder), _processing(plan)
     target = sheets_of(site) if out is None else out
     with shown("drawing") as on_progress:
-        drawing = Drawing(site, processing, target, contact=lesion is None)
-        drawn = draw_site(drawing, _rows(site, lesion), on_progress, workers)
+        job = SheetJob(site, processing, target, contact=lesion is None)
+        drawn = draw_sheets(job, _rows(site, lesion), on_progress, workers)
     print_findings(map(as_finding, drawn.faults))
     if not drawn.sheets:
         raise ExpectedError("no lesion could be drawn; `ceus-site check` tells what to mend")
@@ -152,13 +153,13 @@ def main() -> None:
 
 
 def _rows(site: SiteConfig, line: int | None) -> Sequence[Row]:
-    rows, faults = read_manifest(site)
+    manifest = read_manifest(site)
     if line is None:
-        return rows
-    chosen = [row for row in rows if row.line == line]
+        return manifest.rows
+    chosen = [row for row in manifest.rows if row.line == line]
     if chosen:
         return chosen
-    its_own = [fault for fault in faults if fault.row == line]
+    its_own = [fault for fault in manifest.faults if fault.row == line]
     if its_own:
         raise FaultList(its_own)
     raise ExpectedError(f"row {line} of {site.table.name} holds no lesion; the header is row 1, the first lesion row 2")

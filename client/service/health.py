@@ -17,7 +17,7 @@ from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.exit_codes import run_cli
 from ceus_models.runtime.findings import Finding, fault, ok, print_findings, run_checks
 from client.courier.folder import CourierFolder, courier_of, socket_of, state_socket
-from client.courier.ipc import ask_condition
+from client.courier.ipc import read_status
 from client.service.watchdogs import ABANDONED_S, CONTACT_S, last_contact
 
 Part = Literal["worker", "courier"]
@@ -55,13 +55,13 @@ def health_of(
 
 
 def _worker(socket: Path) -> Finding:
-    condition = ask_condition(state_socket(socket))
-    if condition["wrong"]:
-        raise ExpectedError(condition["wrong"])
-    if condition["alone_s"] > ABANDONED_S:
+    status = read_status(state_socket(socket))
+    if status["wrong"]:
+        raise ExpectedError(status["wrong"])
+    if status["alone_s"] > ABANDONED_S:
         return fault("worker", "it works on a task that nobody waits for any more", "wait: it is started anew")
-    said = f"{condition['doing']} for {condition['for_s']:.0f} s, {condition['answers']} requests answered"
-    return ok("worker", f"{said}; {condition['chosen']}" if condition["chosen"] else said)
+    said = f"{status['doing']} for {status['for_s']:.0f} s, {status['answers']} requests answered"
+    return ok("worker", f"{said}; {status['chosen']}" if status["chosen"] else said)
 
 
 def _courier(courier: CourierFolder, at: float) -> Finding:

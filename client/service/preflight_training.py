@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ceus_models.nets.factory import initial_state
+from ceus_models.nets.module_cache import initial_state
 from ceus_models.protocol.messages import Architecture, LocalRule, Normaliser, Recipe, Task
 from ceus_models.protocol.state import prefixed
 from ceus_models.runtime.errors import ExpectedError
@@ -28,7 +28,8 @@ from client.policy.machine import Machine
 from client.policy.policy_file import load_policy
 from client.worker.tasks.device import device_of
 from client.worker.tasks.handlers import WORK
-from client.worker.tasks.site_memory import Place, SiteMemory
+from client.worker.tasks.place import Place
+from client.worker.tasks.site_memory import SiteMemory
 
 _SIDE = 256
 _RECIPE = Recipe(
@@ -87,10 +88,9 @@ class Training:
 
 def _first(site: SiteConfig) -> Sample:
     """Raises ExpectedError with the last reason where no lesion can be read."""
-    rows, _ = read_manifest(site)
     processing = read_index(site).processing
     why = "the table holds none"
-    for row in rows:
+    for row in read_manifest(site).rows:
         try:
             return sample_of(row, site, processing)[0]
         except ExpectedError as error:

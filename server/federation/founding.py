@@ -30,7 +30,7 @@ from server.federation.federation_file import Federation, load_federation
 from server.federation.nginx_conf import caddyfile, nginx_conf
 from server.run_folder.paths import FEDERATION_FILE, Home
 from server.study.plan import load_plan
-from server.transport.flower_link import bundle
+from server.transport.fab import build_fab
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _PRIVATE_FOLDER = 0o700
@@ -78,7 +78,7 @@ def found(folder: Path, passphrase: bytes | None, now: datetime) -> Founded:
     identity = id_of(federation.name, certificate)
     steps += _certified(home, federation, certificate, opened, now)
     steps += _secret(home)
-    steps += _bundle(home, bundle(federation=identity, plan_digest=digest))
+    steps += _bundle(home, build_fab(federation=identity, plan_digest=digest))
     steps += _front(home, federation)
     return Founded(identity, tuple(steps))
 

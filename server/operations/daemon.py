@@ -21,7 +21,7 @@ from server.operations.launcher import Launcher
 from server.operations.services import SUPEREXEC, SUPERLINK, services_of
 from server.run_folder.heartbeat import Pulse
 from server.run_folder.paths import Home
-from server.transport.flower_link import Control
+from server.transport.superlink_control import Control
 
 _LOOK_S = 1.0
 _ROSTER_S = 60.0  # certificates that expire are shut out within this time

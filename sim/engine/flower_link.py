@@ -21,7 +21,8 @@ from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.process_tree import Fleet
 from server.rounds.coordinator import Listener
 from server.run_folder.journal import Journal
-from server.transport.flower_link import Control, RunConfig, bundle
+from server.transport.fab import build_fab
+from server.transport.superlink_control import Control, RunConfig
 
 _LOOPBACK = "127.0.0.1"
 _SILENT_FLOWER = {
@@ -50,7 +51,7 @@ class Setup:
     """
 
     worker_command: WorkerCommand = installed_worker
-    fab: bytes = bundle()
+    fab: bytes = build_fab()
     worker_s: float = 600.0
     superlink_s: float = 180.0
     pending_s: float = 180.0

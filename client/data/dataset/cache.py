@@ -18,12 +18,10 @@ from ceus_models.runtime.atomic_files import remove_drafts, write_whole
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.file_locks import locked
 from ceus_models.study.sample import Sample
-from client.data.forms.site_config import PSEUDONYM_CHARACTERS, SiteConfig
+from client.data.forms.site_config import SiteConfig
 
 ARRAYS = ("frames", "flow", "curve", "clinical", "biomarkers")
 SAMPLE_SUFFIX = ".safetensors"
-CONTACT_SHEET = "contact"
-_ANY_SHEET = f"{'[0-9a-f]' * PSEUDONYM_CHARACTERS}.png"
 _LOCK_FILE = "index.lock"
 
 
@@ -35,21 +33,6 @@ def cache_of(site: SiteConfig) -> Path:
 def sheets_of(site: SiteConfig) -> Path:
     """The folder of the quality sheets, each named by a lesion's pseudonym, and of the contact sheets."""
     return site.work / "sheets"
-
-
-def forget_sheets(folder: Path, current: set[str]) -> None:
-    """Removes pictures of lesions other than these pseudonyms, as when a patient withdraws."""
-    gone = [path for path in folder.glob(_ANY_SHEET) if path.stem not in current]
-    for path in gone:
-        path.unlink(missing_ok=True)
-    if gone:
-        remove_pages(folder)
-
-
-def remove_pages(folder: Path) -> None:
-    """Removes contact sheets."""
-    for path in (*folder.glob(f"{CONTACT_SHEET}.png"), *folder.glob(f"{CONTACT_SHEET}-*.png")):
-        path.unlink(missing_ok=True)
 
 
 def write_sample(sample: Sample, path: Path) -> None:

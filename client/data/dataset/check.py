@@ -16,8 +16,7 @@ from client.data.imaging.clip import ClipError, ClipInfo, probe
 from client.data.imaging.screen import Screen
 from client.data.imaging.tint import TINTS
 from client.data.outlines.outline import OutlineError, View, in_pane, read_outline
-from client.data.table.leakage import shared_content
-from client.data.table.manifest import open_manifest
+from client.data.table.manifest import read_manifest
 from client.data.table.reads import read_reads
 from client.data.table.rows import Files, Row
 from client.data.table.suggestions import Suggestion
@@ -62,17 +61,15 @@ def check_site(folder: Path, on_progress: OnProgress | None = None, workers: int
         site = load_site(folder)
     except FaultList as error:
         return CheckReport(0, error.faults, {}, {})
-    manifest = open_manifest(site)
+    manifest = read_manifest(site).without_copies()
     rows: list[Row | Files] = sorted([*manifest.rows, *manifest.others], key=lambda row: row.line)
-    copies = shared_content(manifest.entries, site.table.name)
-    blamed = {fault.row for fault in copies}
-    faults = [*manifest.faults, *copies]
+    faults = list(manifest.faults)
     usable: list[Row] = []
     with ThreadPoolExecutor(max_workers=max(1, workers)) as pool:
         results = pool.map(lambda row: check_row(row, site), rows)
         for done, (row, found) in enumerate(zip(rows, results, strict=True), start=1):
             faults.extend(found)
-            usable.extend([row] if isinstance(row, Row) and not found and row.line not in blamed else [])
+            usable.extend([row] if isinstance(row, Row) and not found else [])
             if on_progress is not None:
                 on_progress(done, len(rows))
     ordered = sorted(faults, key=lambda fault: fault.row or 0)

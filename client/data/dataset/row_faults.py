@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
+from typing import TypeVar
+
 from ceus_models.runtime.errors import Fault
-from client.data.dataset.worker_pool import Lost
+from client.data.dataset.worker_pool import Lost, each
 from client.data.forms.site_config import SiteConfig
 from client.data.imaging.recording import ClipError
 from client.data.outlines.outline import OutlineError
 from client.data.table.rows import Files, Row
 
+Result = TypeVar("Result")
 _RULES = {
     "reading-failed": "the files of a lesion can be read",
     "reading-crashed": "the decoders survive the files of a lesion",
@@ -23,6 +28,23 @@ def row_fault(
     """The fault that an error of reading is. which: "clip 2 of 3", "" where there is one only."""
     value = f"{which}: {error.value}" if which else error.value
     return Fault(site.table.name, row.line, column, error.reason, error.rule, value, error.remedy)
+
+
+def unreadable_fault(row: Row | Files, site: SiteConfig, error: ClipError | OutlineError) -> Fault:
+    """The fault of a lesion whose clips or outline cannot be used."""
+    return row_fault(row, site, "outline" if isinstance(error, OutlineError) else "clips", error)
+
+
+def each_row(
+    read: Callable[[Row], Result | Fault], rows: Sequence[Row], site: SiteConfig, workers: int
+) -> Generator[tuple[Row, Result | Fault], None, None]:
+    """Every row with what was read of it, in the order in which they are finished; a lost lesion is a fault.
+
+    Close it to end the workers at once. workers: processes, 0 = none.
+    """
+    with closing(each(read, rows, min(workers, len(rows)))) as outcomes:
+        for row, outcome in outcomes:
+            yield row, lost_fault(row, site, outcome) if isinstance(outcome, Lost) else outcome
 
 
 def lost_fault(row: Row, site: SiteConfig, lost: Lost) -> Fault:

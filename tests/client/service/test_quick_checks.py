@@ -24,7 +24,7 @@ from client.courier.kit import site_name
 from client.service.preflight_network import Line
 from client.service.preflight_site import SiteFolder
 from client.worker.audit.log import Audit
-from server.transport.flower_link import bundle
+from server.transport.fab import build_fab
 
 PLAN = "processing: {frames_to_peak: 8, frames_after: 4, size: 32, flow_maps: 3, flow_size: 32, margin_px: 6}\n"
 
@@ -39,7 +39,7 @@ def faults(checks: list[Check]) -> str:
 
 
 def approved(federation: Lab, courier: CourierFolder) -> None:
-    contents = contents_of(bundle(federation=federation.identity, plan_digest="ab" * 32))
+    contents = contents_of(build_fab(federation=federation.identity, plan_digest="ab" * 32))
     approve(courier, contents, federation.identity, "it", federation.now)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import dataclasses
 import json
 import re
 from collections.abc import Iterator
@@ -20,7 +21,10 @@ from ceus_models.runtime.findings import ok
 from ceus_models.web.guard import HEADERS
 from server.console.basic_auth import SignIn
 from server.console.users import add_person, remove_person
+from server.operations.liveness import Trouble
+from server.operations.overview import SiteNow
 from server.operations.prometheus import HELP
+from server.operations.snapshot import Looks
 from server.rounds.coordinator import Started
 from server.run_folder.journal import Journal
 
@@ -140,6 +144,19 @@ def test_pages_ask_for_nothing_from_elsewhere_and_bear_no_script_or_style(there:
     for path in ("/", "/rounds", "/sites", "/record", "/record/1"):
         text = there.get(path).text
         assert not re.search(r"<script|javascript:| on\w+=|<style| style=|src=|https?://", text), path
+
+
+def test_a_hostile_name_of_a_site_is_escaped(there: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    hostile = "<script>alert('site')</script>"
+    seen, valid = Looks(there.made.home).now()
+    record = {**seen.rounds[0], "refused": {hostile: hostile}}
+    sites = {hostile: SiteNow(reason=hostile, doing="asked", seconds=3.0)}
+    found = dataclasses.replace(seen, rounds=(record,), sites=sites, trouble=Trouble(hostile, 0.0))
+    monkeypatch.setattr("server.console.app.Looks.now", lambda self: (found, valid))
+    for path in ("/", "/rounds", "/sites"):
+        text = there.get(path).text
+        assert "<script" not in text, path
+        assert "&lt;script&gt;" in text, path
 
 
 def test_the_overview_has_trouble_rounds_and_curves(there: Desk) -> None:

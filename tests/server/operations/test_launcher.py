@@ -23,7 +23,7 @@ from server.run_folder.journal import Journal
 from server.run_folder.orders import order_end, order_run, read_state
 from server.study.plan import load_plan
 from server.study.progress import Progress
-from server.transport.flower_link import RunState
+from server.transport.superlink_control import RunState
 
 QUICK = Timing(dead_s=0.0, pending_s=60.0, deaths=3)
 

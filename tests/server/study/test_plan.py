@@ -140,6 +140,10 @@ def test_all_faults_come_at_once_with_their_lines(tmp_path):
         (("name: fedprox, mu: 0.1", "name: fedsgd"), "13, stages[2].strategy.name: one of 'fedavg'"),
         (("mu: 0.1}", "mu: 0.1, name: fedavg}"), "13, stages[2].strategy.name: a key stands once"),
         (("cohorts: [internal_test]", "cohorts: []"), "at least 1 item"),
+        (
+            ("\nstages:", "\narchitecture: {width: 12}\nstages:"),
+            "width: width must be a multiple of 8, not 12; make it 16",
+        ),
     ],
 )
 def test_impossible_plans_are_refused(tmp_path, change, fault):

@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from ceus_models.runtime.errors import ExpectedError
-from client.data.dataset import worker_pool as crew
+from client.data.dataset import worker_pool
 from client.data.dataset.worker_pool import Limits, Lost, each, each_result
 
 TESTS = Path(__file__).parents[3] / "support"
@@ -103,7 +103,7 @@ def test_workers_that_cannot_start_are_a_bug_and_no_endless_loop(monkeypatch: py
 def test_a_worker_that_does_not_start_at_once_is_started_again(
     what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(crew, "_START_S", 6.0)
+    monkeypatch.setattr(worker_pool, "_START_S", 6.0)
     monkeypatch.delitem(sys.modules, "late_work", raising=False)
     mark = tmp_path / "mark"
     code = f"import os, pathlib, time\nmark = pathlib.Path({str(mark)!r})\nif not mark.exists():\n    mark.touch()\n"
