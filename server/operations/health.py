@@ -53,16 +53,19 @@ def require_up(home: Home) -> None:
 def answers(home: Home, federation: Federation) -> bool:
     """Whether the SuperLink answers over TLS."""
     trusted = ssl.create_default_context(cafile=str(home.ca))
-    connection = http.client.HTTPSConnection(
-        "localhost", federation.superlink_port, timeout=_TIMEOUT_S, context=trusted
-    )
+    port = federation.superlink_port
+    return is_healthy(http.client.HTTPSConnection("localhost", port, timeout=_TIMEOUT_S, context=trusted))
+
+
+def is_healthy(superlink: http.client.HTTPConnection) -> bool:
+    """Whether a SuperLink answers at its page of health."""
     try:
-        connection.request("GET", "/health")
-        return connection.getresponse().status == http.HTTPStatus.OK
+        superlink.request("GET", "/health")
+        return superlink.getresponse().status == http.HTTPStatus.OK
     except (OSError, http.client.HTTPException):
         return False
     finally:
-        connection.close()
+        superlink.close()
 
 
 def main() -> None:
