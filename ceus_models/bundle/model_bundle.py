@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,7 +31,7 @@ from ceus_models.nets.module_cache import Loaded, load_module
 from ceus_models.nets.predict import Answers, answers, measure_statistics, probabilities
 from ceus_models.protocol.messages import Recipe
 from ceus_models.protocol.state import State, digest, net_state, prefixed
-from ceus_models.runtime.atomic_files import PUBLIC
+from ceus_models.runtime.atomic_files import PUBLIC, whole_folder
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.study.processing import Processing
 from ceus_models.study.sample import Sample
@@ -128,29 +126,18 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
     """
     if folder.exists() and not (folder / ABOUT_FILE).is_file():
         raise ExpectedError(f"{folder} exists and is no bundle; choose another folder")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
+    with whole_folder(folder) as draft:
         tensors = {n: t for net, state in bundle.nets.items() for n, t in prefixed(state, f"{net}|").items()}
-        save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, part / NETS_FILE)
+        save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, draft / NETS_FILE)
         about, study = _about(bundle), dict(bundle.study)
         for name, content in ((ABOUT_FILE, about), (STUDY_FILE, study)):
             text = json.dumps(content, indent=2, sort_keys=True, allow_nan=False)
-            (part / name).write_text(text + "\n", encoding="utf-8")
-        (part / CARD_FILE).write_text(model_card(about, study), encoding="utf-8")
-        seal(part, FILES)
-        for path in part.iterdir():
+            (draft / name).write_text(text + "\n", encoding="utf-8")
+        (draft / CARD_FILE).write_text(model_card(about, study), encoding="utf-8")
+        seal(draft, FILES)
+        for path in draft.iterdir():
             path.chmod(PUBLIC)
-        part.chmod(0o755)
-        if folder.exists():
-            old = part.with_name(part.name + "-old")
-            folder.replace(old)
-            part.replace(folder)
-            shutil.rmtree(old)
-        else:
-            part.replace(folder)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+        draft.chmod(0o755)
 
 
 def load_bundle(folder: Path, device: torch.device = CPU) -> Bundle:

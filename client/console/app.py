@@ -21,6 +21,7 @@ from starlette.types import ASGIApp
 
 from ceus_models.runtime.account import account
 from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.findings import Finding
 from ceus_models.runtime.supervisor import Told, said
 from ceus_models.web.guard import LOOPBACK, Guard
 from ceus_models.web.responses import STYLE, find_page, page, style
@@ -33,7 +34,7 @@ from client.data.forms.site_config import SiteConfig, load_site
 from client.faults.catalogue import REASONS
 from client.policy import policy_text as policy_words
 from client.policy.policy_file import PolicyFile
-from client.service.health import Health, Part, health_of
+from client.service.health import Part, health_of
 from client.worker.audit import summary as audit_view
 from client.worker.audit.log import HEAD_FILE, LOG_FILE, Entry, entries
 from client.worker.audit.verify import Verdict, verify
@@ -175,7 +176,7 @@ class _Console:
         except ExpectedError as error:
             return None, str(error)
 
-    def _health(self) -> list[Health]:
+    def _health(self) -> list[Finding]:
         ours = is_ours(courier_of(self.site.folder))
         parts: tuple[Part, ...] = ("worker", "courier") if ours else ("worker",)
         return health_of(self.site.folder, self.socket, parts)

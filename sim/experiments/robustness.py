@@ -6,7 +6,6 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import as_completed
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -20,11 +19,11 @@ import torch
 
 from ceus_models.bundle.model_bundle import Bundle, load_bundle
 from ceus_models.runtime.atomic_files import PUBLIC, write_whole
-from ceus_models.runtime.child_processes import pool
 from ceus_models.runtime.seeds import seed_of
 from ceus_models.study.sample import Sample
 from client.data.analysis.pipeline import Opened, followed, opened, sampled
 from client.data.analysis.track_quality import UntrustedTrack
+from client.data.dataset.worker_pool import each_result
 from client.data.forms.site_config import SiteConfig, load_site, pseudonym
 from client.data.imaging.clip import ClipError
 from client.data.imaging.recording import F64
@@ -96,7 +95,6 @@ class LesionUnderChanges:
     def classes(self) -> dict[str, Any]:
         """{"target", "original": class, change: [class or UNREAD of each repeat]}; read back where it is there."""
         if not self.kept.exists():
-            cv2.setNumThreads(1)
             torch.set_num_threads(1)
             write_whole(self.kept, json.dumps(self._asked()).encode(), PUBLIC)
         found: dict[str, Any] = json.loads(self.kept.read_text(encoding="utf-8"))
@@ -147,12 +145,12 @@ def _bundle(folder: Path) -> Bundle:
 def robustness(experiment: Outline, run: FinishedRun, folder: Path, workers: int, counted: Counted) -> Entry:
     """folder: of the experiment, where each lesion's answers are kept · counted: shows how many lesions are done."""
     chosen = lesions_of(experiment, run, folder)
-    with counted("lesions under changed outlines") as tell, pool(workers) as processes:
-        futures = [processes.submit(lesion.classes) for lesion in chosen]
-        for done, future in enumerate(as_completed(futures), start=1):
-            future.result()
-            tell(done, len(chosen))
-    return entry_of(experiment, [future.result() for future in futures])
+    found = {}
+    with counted("lesions under changed outlines") as tell:
+        for lesion, classes in each_result(LesionUnderChanges.classes, chosen, workers):
+            found[lesion.kept] = classes
+            tell(len(found), len(chosen))
+    return entry_of(experiment, [found[lesion.kept] for lesion in chosen])
 
 
 def lesions_of(experiment: Outline, run: FinishedRun, folder: Path) -> list[LesionUnderChanges]:
