@@ -23,7 +23,7 @@ from pathlib import Path
 from flwr.supercore.task_identity import TaskIdentity
 
 from benchmarks.measuring import arguments, publish, quiet
-from ceus_models.nets.factory import initial_state
+from ceus_models.nets.module_cache import initial_state
 from ceus_models.protocol.encoding import encode
 from ceus_models.protocol.messages import Architecture, LocalRule, Task
 from ceus_models.protocol.state import prefixed

@@ -27,7 +27,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks.measuring import Peak, Times, arguments, publish, quiet, ratio
-from ceus_models.nets.factory import initial_state
+from ceus_models.nets.module_cache import initial_state
 from ceus_models.protocol.messages import Task, Update
 from ceus_models.runtime.process_tree import end
 from ceus_models.study.taxonomy import SUBMODELS

@@ -9,7 +9,6 @@ copied, and refuses gaps, overlaps and dtypes that the library would let pass.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,6 +24,7 @@ from torch import Tensor
 from ceus_models.protocol.messages import PROTOCOL, Kind, LocalRule, Message, Recipe, Refusal, RefusalCode, Task, Update
 from ceus_models.protocol.state import SMALL, State
 from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.yaml_lines import written
 
 MAX_HEADER_BYTES = 4 << 20
 """Names, dtypes and shapes of some thirty thousand tensors; 36 nets of the paper have a third of that."""
@@ -139,15 +139,6 @@ def encode(message: Message) -> list[Buffer]:
     return [len(head).to_bytes(8, "little"), head, *_buffers(tensors.values())]
 
 
-def content_id(message: Message) -> tuple[str, int]:
-    """SHA-256 over the encoded message, and its length in bytes. Raises WireError as `encode` does."""
-    sha, length = hashlib.sha256(), 0
-    for buffer in encode(message):
-        sha.update(buffer)
-        length += len(buffer)
-    return sha.hexdigest(), length
-
-
 def _buffers(tensors: Iterable[Tensor]) -> Iterator[Buffer]:
     """The tensors' bytes in order; neighbours that are small are put together, as a net has a hundred of them."""
     for (_, small), run in groupby(tensors, lambda t: (t.dtype, t.numel() <= SMALL)):
@@ -201,7 +192,7 @@ def _body(kind: str, text: Any) -> Any:
         return _HEADERS[kind].validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
-        raise WireError(f"{kind}.{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        raise WireError(f"{written((kind, *first['loc']))}: {first['msg']}") from None
     except ValueError:  # half a character, which JSON can spell
         raise WireError(f"{kind}: the message is not UTF-8") from None
 

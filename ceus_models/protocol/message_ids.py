@@ -3,12 +3,35 @@
 from __future__ import annotations
 
 import hashlib
-import json
+from dataclasses import dataclass
+from functools import cached_property
 
-from ceus_models.protocol.messages import Task
+from ceus_models.protocol.encoding import encode
+from ceus_models.protocol.messages import Message, Task
+from ceus_models.protocol.task_id import asked_id
 
 
-def asked_id(task: Task) -> str:
-    """SHA-256 over (study, seed, stage, round, kind): one id for a task however often it is sent."""
-    parts = [task.study, task.seed, task.stage, task.round, task.kind]
-    return hashlib.sha256(json.dumps(parts, separators=(",", ":")).encode()).hexdigest()
+@dataclass(frozen=True, eq=False)
+class ReceivedTask:
+    """A task with its ids, each worked out at its first use and carried with the task from then on."""
+
+    task: Task
+
+    @cached_property
+    def id(self) -> str:
+        """See `asked_id`."""
+        return asked_id(self.task)
+
+    @cached_property
+    def content(self) -> tuple[str, int]:
+        """See `content_id`."""
+        return content_id(self.task)
+
+
+def content_id(message: Message) -> tuple[str, int]:
+    """SHA-256 over the encoded message, and its length in bytes. Raises WireError as `encode` does."""
+    sha, length = hashlib.sha256(), 0
+    for buffer in encode(message):
+        sha.update(buffer)
+        length += len(buffer)
+    return sha.hexdigest(), length

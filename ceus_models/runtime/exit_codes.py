@@ -5,7 +5,6 @@ from __future__ import annotations
 import platform
 import sys
 import tempfile
-import traceback
 from importlib.metadata import version
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.errors import ExpectedError, stack_of
 
 _SEND = """Send this file to the maintainers of fedceus, as an issue of its repository; tell your coordinator too.
 Add the command without names and paths, and whether it fails again. This file holds no value of a table, no path and no
@@ -60,10 +59,8 @@ def _interrupted(console: Console) -> int:
 
 def _log(error: BaseException) -> Path:
     """What happened, where, with which versions. An exception's text stays out: it may quote a file or a patient."""
-    frames = traceback.extract_tb(error.__traceback__)
-    lines = [f"{Path(frame.filename).name}:{frame.lineno} in {frame.name}" for frame in frames]
     versions = [f"{name} {version(name)}" for name in ("fedceus", "flwr", "torch")]
     versions += [f"Python {platform.python_version()}", platform.platform()]
     with tempfile.NamedTemporaryFile("w", prefix="ceus-bug-", suffix=".log", delete=False) as log:
-        log.write("\n".join((type(error).__name__, *lines, "", *versions, "", _SEND)))
+        log.write("\n".join((type(error).__name__, *stack_of(error), "", *versions, "", _SEND)))
     return Path(log.name)

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
+from ceus_models.runtime.findings import as_finding, print_findings
 from ceus_models.runtime.progress_bar import shown
 from ceus_models.study.processing import Processing, load_processing
 from client.cli.check_page import write_page
 from client.cli.init import start_site
 from client.data.dataset.check import CheckReport, check_site
-from client.data.dataset.index import IndexReport, TooManySkippedError, index
+from client.data.dataset.index import index
+from client.data.dataset.index_report import IndexReport, TooManySkippedError
 from client.data.dataset.review_list import as_json as look_json
 from client.data.forms.site_config import load_site
 from client.data.table.suggestions import write_suggestions
-from client.faults.fault import Fault, as_json, count_reasons
+from client.faults.fault import as_json, count_reasons
 
 Folder = Annotated[Path, typer.Argument(help="The site's folder, with site.yaml in it.", show_default=False)]
 Plan = Annotated[
@@ -62,7 +63,7 @@ def check_command(
     if as_machine:
         _print_json({"ok": not report.faults, **_check_json(report)})
     else:
-        print_faults(report.faults)
+        print_findings(map(as_finding, report.faults))
         _print_check(report)
     raise typer.Exit(1 if report.faults else 0)
 
@@ -82,7 +83,7 @@ def index_command(folder: Folder, plan: Plan = None, workers: Workers = CORES, a
     if as_machine:
         _print_json({"ok": too_many is None, "processing": processing.digest(), **_index_json(report)})
     else:
-        print_faults(report.faults)
+        print_findings(map(as_finding, report.faults))
         _print_index(report)
     if too_many is not None:
         raise too_many
@@ -96,21 +97,6 @@ def processing_of(plan: Path | None) -> Processing:
 def output() -> Console:
     """The terminal, without colours of its own for numbers and paths."""
     return Console(highlight=False)
-
-
-def print_faults(faults: Sequence[Fault]) -> None:
-    """Print a table with a row per fault; nothing where there is none."""
-    if not faults:
-        return
-    table = Table(show_lines=True, expand=True)
-    table.add_column("file", no_wrap=True)
-    table.add_column("row", no_wrap=True)
-    for title, ratio in (("column", 3), ("rule", 7), ("found", 5), ("remedy", 7)):
-        table.add_column(title, ratio=ratio, overflow="fold")
-    for fault in faults:
-        row = "" if fault.row is None else str(fault.row)
-        table.add_row(*map(escape, (fault.file, row, fault.column, fault.rule, fault.value, fault.remedy)))
-    output().print(table)
 
 
 def _print_check(report: CheckReport) -> None:

@@ -9,15 +9,15 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.errors import ExpectedError, FaultList
+from ceus_models.runtime.findings import as_finding, print_findings
 from ceus_models.runtime.progress_bar import shown
-from client.cli.dataset import CORES, Folder, Plan, Workers, output, print_faults, processing_of
+from client.cli.dataset import CORES, Folder, Plan, Workers, output, processing_of
 from client.data.dataset.cache import sheets_of
 from client.data.forms.site_config import SiteConfig, load_site
-from client.data.sheets.draw import Drawing, draw_site
+from client.data.sheets.site_sheets import SheetJob, draw_sheets
 from client.data.table.manifest import read_manifest
 from client.data.table.rows import Row
-from client.faults.fault import FaultList
 
 
 def show_command(
@@ -34,9 +34,9 @@ def show_command(
     site, processing = load_site(folder), processing_of(plan)
     target = sheets_of(site) if out is None else out
     with shown("drawing") as on_progress:
-        drawing = Drawing(site, processing, target, contact=lesion is None)
-        drawn = draw_site(drawing, _rows(site, lesion), on_progress, workers)
-    print_faults(drawn.faults)
+        job = SheetJob(site, processing, target, contact=lesion is None)
+        drawn = draw_sheets(job, _rows(site, lesion), on_progress, workers)
+    print_findings(map(as_finding, drawn.faults))
     if not drawn.sheets:
         raise ExpectedError("no lesion could be drawn; `ceus-site check` tells what to mend")
     output().print(f"quality sheets: {drawn.sheets}, in {escape(str(target))}", soft_wrap=True)
@@ -47,13 +47,13 @@ def show_command(
 
 
 def _rows(site: SiteConfig, line: int | None) -> Sequence[Row]:
-    rows, faults = read_manifest(site)
+    manifest = read_manifest(site)
     if line is None:
-        return rows
-    chosen = [row for row in rows if row.line == line]
+        return manifest.rows
+    chosen = [row for row in manifest.rows if row.line == line]
     if chosen:
         return chosen
-    its_own = [fault for fault in faults if fault.row == line]
+    its_own = [fault for fault in manifest.faults if fault.row == line]
     if its_own:
         raise FaultList(its_own)
     raise ExpectedError(f"row {line} of {site.table.name} holds no lesion; the header is row 1, the first lesion row 2")

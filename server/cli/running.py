@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Column, Table
 
 from ceus_models.pki.enrolment import now
 from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.findings import print_findings
 from ceus_models.runtime.supervisor import said
 from server.cli.status import AsJson, Folder, opened, output
 from server.operations.daemon import check_complete, front_fault, nginx_program, run_daemon
@@ -92,17 +90,7 @@ def stop_command(
 def preflight_command(folder: Folder, as_machine: AsJson = False) -> None:
     """Look whether everything is ready for the sites: each failure with its remedy. Exit 1 if anything fails."""
     home, federation = opened(folder)
-    found = preflight(home, federation, now())
-    failed = sum(one.standing == "failure" for one in found)
-    if as_machine:
-        typer.echo(json.dumps({"ok": not failed, "findings": [asdict(one) for one in found]}, indent=2))
-    else:
-        table = Table("what", "standing", Column("found", overflow="fold"), Column("remedy", overflow="fold"))
-        for one in found:
-            table.add_row(one.name, one.standing, escape(one.said), escape(one.remedy))
-        output().print(table)
-    if failed:
-        raise typer.Exit(1)
+    raise typer.Exit(print_findings(preflight(home, federation, now()), as_machine))
 
 
 def _await_taken(home: Home, order: str) -> None:

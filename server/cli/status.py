@@ -11,8 +11,9 @@ import typer
 from rich.console import Console
 
 from ceus_models.runtime.atomic_files import PUBLIC, write_whole
+from ceus_models.runtime.findings import print_findings
 from server.federation.federation_file import Federation, load_federation
-from server.operations.health import check_health
+from server.operations.health import health_of
 from server.operations.prometheus import exposition
 from server.operations.snapshot import looked
 from server.operations.status_text import print_status, status_html
@@ -52,8 +53,8 @@ def status_command(
 
 def health_command(folder: Folder) -> None:
     """Exit 0 while `up` lives and its SuperLink answers, else 1 with the reason: for a supervisor's probe."""
-    home, federation = opened(folder)
-    output().print(check_health(home, federation))
+    home = Home(folder.resolve())
+    raise typer.Exit(print_findings([health_of(home, lambda: load_federation(home.federation))]))
 
 
 def opened(folder: Path) -> tuple[Home, Federation]:

@@ -45,9 +45,9 @@ def report_command(
     page = out or results.with_name("report.html")
     page.write_text(report_html(found), encoding="utf-8")
     write_tables(found, page.parent)
-    console = Console()
-    print_results(found, console)
-    console.print(f"report: {page}", soft_wrap=True)
+    terminal = Console()
+    print_results(found, terminal)
+    terminal.print(f"report: {page}", soft_wrap=True)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from ceus_models.protocol.state import State, digest
+from ceus_models.runtime.atomic_files import PUBLIC, remove_drafts, whole_file
 from ceus_models.runtime.errors import ExpectedError
 from server.rounds.checkpoint_header import HEADER, VERSION, Header, checkpoint_files, number_of, read_header
 from server.study.progress import Progress
@@ -43,13 +43,11 @@ class Store:
         files = checkpoint_files(self.folder)
         number = number_of(files[-1]) + 1 if files else 1
         path = self.folder / f"progress-{number:08d}.safetensors"
-        partial = path.with_suffix(".partial")
         try:
-            _write(partial, progress, plan, seed)
-            partial.replace(path)
-            _sync(self.folder)
+            remove_drafts(self.folder)
+            with whole_file(path, PUBLIC) as draft:
+                _write(draft, progress, plan, seed)
         except (OSError, SafetensorError) as error:
-            partial.unlink(missing_ok=True)
             cause = getattr(error, "strerror", None) or error
             raise ExpectedError(
                 f"the checkpoint cannot be written to {self.folder} ({cause}): make "
@@ -131,7 +129,6 @@ def _write(path: Path, progress: Progress, plan: str, seed: int) -> None:
     )
     text = HEADER.dump_json(header).decode()
     save_file(tensors, path, {"fedceus": VERSION, "progress": text, "checksum": _checksum(text, tensors)})
-    _sync(path)
 
 
 def _read(path: Path) -> tuple[Header, State]:
@@ -174,12 +171,3 @@ def _progress(header: Header, tensors: State) -> Progress:
 
 def _checksum(text: str, tensors: State) -> str:
     return hashlib.sha256(f"{text}\n{digest(tensors)}".encode()).hexdigest()
-
-
-def _sync(path: Path) -> None:
-    """Force a file or a folder's entries onto the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

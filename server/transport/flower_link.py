@@ -1,4 +1,4 @@
-"""The link through Flower, and the door to its SuperLink: how a run is started, watched and stopped.
+"""The link through Flower: tasks to the sites of a grid, and their answers.
 
 Flower's own `send_and_receive` loses missing nodes silently, hands out nothing until the last reply is in, and can
 outwait its time-out; so the exchange is ours (`server.transport.delivery`) and only letters go through Flower.

@@ -1,10 +1,8 @@
-"""The SuperLink's control interface: the bundle, its runs and its nodes."""
+"""The SuperLink's control interface: runs are started, watched and stopped, nodes let in and shut out."""
 
 from __future__ import annotations
 
 import hashlib
-import io
-import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -24,47 +22,10 @@ from flwr.supercore.control import ControlHttpClient
 from flwr.supercore.fab import Fab
 
 from ceus_models.runtime.errors import ExpectedError
+from server.transport.fab import build_fab
 
 RunConfig = Mapping[str, str | int | float]
 T = TypeVar("T")
-
-SERVER_APP = "server.server_app:app"
-_BUNDLE = """[project]
-name = "fedceus"
-version = "1"
-description = "Run settings of a fedceus study. This bundle carries no code: both sides run what they installed."
-license = "Apache-2.0"
-
-[tool.flwr.app]
-publisher = "fedceus"
-
-[tool.flwr.app.components]
-serverapp = "{server_app}"
-clientapp = "client.courier.client_app:app"
-
-[tool.flwr.app.config]
-plan = ""
-out = ""
-seed = 0
-sites = 0
-federation = "{federation}"
-plan-digest = "{plan_digest}"
-"""
-
-
-def bundle(server_app: str = SERVER_APP, federation: str = "", plan_digest: str = "") -> bytes:
-    """What Flower ships to every site: run settings and no code. The same bytes on every machine, so that a site's IT
-    approves one digest, of this federation and this plan; the settings of a run travel beside it.
-    """
-    settings = _BUNDLE.format(server_app=server_app, federation=federation, plan_digest=plan_digest).encode()
-    listing = f"pyproject.toml,{hashlib.sha256(settings).hexdigest()},{len(settings) * 8}".encode()
-    archive = io.BytesIO()
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as file:
-        for name, content in (("pyproject.toml", settings), (".info/CONTENT", listing)):
-            entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
-            entry.create_system = 3  # else the digest depends on the operating system
-            file.writestr(entry, content)
-    return archive.getvalue()
 
 
 @dataclass(frozen=True)
@@ -96,7 +57,7 @@ class Control:
 
     def submit(self, config: RunConfig, fab: bytes | None = None) -> int:
         """Start a run with these settings; its id."""
-        content = fab or bundle()
+        content = fab or build_fab()
         request = StartRunRequest(
             fab=fab_to_proto(Fab(hashlib.sha256(content).hexdigest(), content, {})),
             override_config=user_config_to_proto(dict(config)),

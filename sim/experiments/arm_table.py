@@ -9,8 +9,7 @@ from typing import Any
 from server.report.values import COHORT_TITLES
 from server.results.metrics import Floats, Ints
 from sim.experiments.arms import pooled
-from sim.experiments.claims import chosen
-from sim.experiments.entry import Cell, Entry
+from sim.experiments.entry import Cell, Entry, judge_best
 from sim.experiments.experiment_file import Claim
 from sim.experiments.paired import Value, difference, rows_of, told_apart, valued
 
@@ -95,7 +94,7 @@ def finding(values: Mapping[str, Value], rows: Mapping[str, Sequence[Floats]], s
     else:
         said += "; it cannot be told apart from any other arm"
     said += f" ({shown.seeds} seed{'s' if shown.seeds > 1 else ''})."
-    return f"{said} {chosen(shown.claim, best, second in apart)}".strip()
+    return f"{said} {judge_best(shown.claim, best, second in apart)}".strip()
 
 
 def _figure(arms: Sequence[Scored], values: Mapping[str, Value], shown: Shown, name: str) -> dict[str, Any] | None:

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from ceus_models.runtime.errors import ExpectedError
-from server.study.yaml_plan import Place
+from ceus_models.runtime.yaml_lines import Key
 
 _STAGES = "stages"
 
@@ -38,7 +38,7 @@ def overridden(values: Mapping[str, Any], drop: Sequence[str], sets: Mapping[str
     return changed
 
 
-def place_of(values: Mapping[str, Any], path: str) -> Place:
+def place_of(values: Mapping[str, Any], path: str) -> Key:
     """Where a path leads, with the stage's index in place of its name. Raises OverrideError as `overridden`."""
     parts = path.split(".")
     if parts[0] != _STAGES:
@@ -46,7 +46,7 @@ def place_of(values: Mapping[str, Any], path: str) -> Place:
     return (_STAGES, _index(values.get(_STAGES), parts[1] if len(parts) > 1 else "", path), *parts[2:])
 
 
-def dotted(values: Mapping[str, Any], place: Place) -> str:
+def dotted(values: Mapping[str, Any], place: Key) -> str:
     """A place as it is written in a path: the opposite of `place_of`."""
     named = list(place)
     if len(place) > 1 and place[0] == _STAGES:
@@ -54,9 +54,9 @@ def dotted(values: Mapping[str, Any], place: Place) -> str:
     return ".".join(map(str, named))
 
 
-def within(values: Mapping[str, Any], place: Place) -> Place:
+def within(values: Mapping[str, Any], place: Key) -> Key:
     """A place without the parts that are not there: a validator's own tags, and what is missing."""
-    kept: Place = ()
+    kept: Key = ()
     here: Any = values
     for part in place:
         there = part in here if isinstance(here, dict) else isinstance(here, list) and part in range(len(here))

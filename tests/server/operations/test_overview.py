@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import re
@@ -10,14 +11,14 @@ from pathlib import Path
 import pytest
 from faulty_sites import BAD, NAMES, PLAN, STAGE, Post, link_of, silent
 from killed_coordinator import tiny
-from loaded_modules import loaded
 from made_federation import NOW, lab
 from rich.console import Console
 
 from server.federation.expiry import Validity, validity
 from server.federation.federation_file import load_federation
 from server.federation.site_register import read_register
-from server.operations.overview import Overview, overview
+from server.operations.liveness import Trouble
+from server.operations.overview import Overview, SiteNow, overview
 from server.operations.status_text import print_status, status_html
 from server.rounds.checkpoints import Store
 from server.rounds.coordinator import run
@@ -128,6 +129,11 @@ def test_the_page_for_browsers_has_the_same_and_asks_for_nothing_else(home: Home
     assert "refresh" not in status_html(seen(home), valid(home), 0)
 
 
-def test_status_of_a_study_with_nets_loads_no_torch_and_no_matplotlib(home: Home) -> None:
-    for more in ((), ("--json",), ("--prometheus",), ("--html", home.folder / "status.html")):
-        assert loaded("server", "status", home.folder, *more) == "code 0, loaded []"
+def test_hostile_names_and_reasons_are_escaped_on_the_page(home: Home) -> None:
+    hostile = "<script>alert('site')</script>"
+    found = seen(home, set(NAMES))
+    site = SiteNow(reason=hostile, look_at=hostile)
+    trouble = Trouble(hostile, 0.0)
+    page = status_html(dataclasses.replace(found, sites={hostile: site}, trouble=trouble), valid(home), 30)
+    assert "<script" not in page
+    assert page.count("&lt;script&gt;") == 5
