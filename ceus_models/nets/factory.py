@@ -1,7 +1,7 @@
-"""Any net by its name: build it, start it, fill it, ask it, and know its right answers.
+"""Build, initialise, load and run any net by its name.
 
-Modules are kept and refilled in place: a round of 36 nets does one or two steps with each, so building a module
-for each would cost as much as training it.
+Modules are cached and refilled in place: a round of 36 nets does one or two steps with each, so building each module
+anew would take as long as training it.
 """
 
 from __future__ import annotations
@@ -41,9 +41,10 @@ CPU = torch.device("cpu")
 
 
 def build(net: str, recipe: Recipe, seed: int) -> nn.Module:
-    """The named net with its initial weights, which depend on (seed, net) alone.
+    """Build a net with initial weights that depend on (seed, net) alone.
 
-    Raises KeyError for an unknown name.
+    Raises:
+        KeyError: no net has this name.
     """
     module = _empty(net, recipe, CPU)
     initialise(module, seed_of(seed, "init", net))
@@ -51,7 +52,7 @@ def build(net: str, recipe: Recipe, seed: int) -> nn.Module:
 
 
 def initial_state(net: str, recipe: Recipe, seed: int) -> dict[str, Tensor]:
-    """The initial weights of a net without what stays at the sites; names `<parameter>`."""
+    """Draw the initial weights of a net, without the tensors that stay at the sites; names `<parameter>`."""
     kept = _kept(net, recipe, CPU)
     initialise(kept.module, seed_of(seed, "init", net))
     return {name: t.detach().clone(memory_format=torch.contiguous_format) for name, t in kept.shared()}
@@ -59,10 +60,10 @@ def initial_state(net: str, recipe: Recipe, seed: int) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def initialise(module: nn.Module, seed: int) -> None:
-    """Fill every tensor of a module from its own generator; the global random state stays untouched.
+    """Initialise every tensor of a module from `seed`; torch's global random state is not used.
 
-    Convolutions as in torchvision's ResNet (He et al. 2015, fan-out); forget gates start open; the weighting of
-    the branches starts at one half.
+    Convolutions as in torchvision's ResNet (He et al. 2015, fan-out); the bias of forget gates is 1 (Jozefowicz et al.
+    2015); the two branches start with equal weight.
     """
     generator = torch.Generator().manual_seed(seed)
     for name, layer in module.named_modules():
@@ -83,7 +84,7 @@ def initialise(module: nn.Module, seed: int) -> None:
 
 @torch.no_grad()
 def reset_norm(layer: nn.GroupNorm | nn.BatchNorm2d) -> None:
-    """Scale 1, shift 0 and, for BatchNorm, no statistics yet."""
+    """Set scale 1 and shift 0, and clear the statistics of BatchNorm."""
     layer.weight.fill_(1)
     layer.bias.zero_()
     if isinstance(layer, nn.BatchNorm2d):
@@ -92,14 +93,20 @@ def reset_norm(layer: nn.GroupNorm | nn.BatchNorm2d) -> None:
 
 @dataclass(frozen=True)
 class Loaded:
-    """A module that is kept from task to task, and its tensors by name (parameters and buffers)."""
+    """A cached module.
+
+    Args:
+        module: the net.
+        tensors: its parameters and buffers by name.
+        local: names of those that stay at the site.
+    """
 
     module: nn.Module
     tensors: Mapping[str, Tensor]
     local: frozenset[str]
 
     def shared(self) -> Iterator[tuple[str, Tensor]]:
-        """The tensors that travel."""
+        """Name and tensor of all that is sent to the coordinator."""
         return ((name, t) for name, t in self.tensors.items() if name not in self.local)
 
 
@@ -107,9 +114,17 @@ _KEPT = threading.local()
 
 
 def loaded(net: str, recipe: Recipe, state: State, local: State | None, device: torch.device) -> Loaded:
-    """The kept module of this net's shape, filled with `state` (what travels) and `local` (what stays, or fresh).
+    """Fill the cached module of this net's shape; valid until the next call in this thread.
 
-    Valid until the next call in this thread. Raises ValueError when names or shapes are not the net's.
+    Args:
+        net: name of the net.
+        recipe: of the study.
+        state: the shared tensors.
+        local: the tensors of this site, None = as initialised.
+        device: where the module is.
+
+    Raises:
+        ValueError: names or shapes of `state` are not those of the net.
     """
     _check_fit(net, recipe, state, device)
     kept = _kept(net, recipe, device)
@@ -121,8 +136,13 @@ def loaded(net: str, recipe: Recipe, state: State, local: State | None, device: 
 
 
 class Answers(NamedTuple):
-    """What a two-stream net says of n lesions. final, spatial, temporal (n k): probabilities, of both branches and of
-    each, k = 1 for a binary net · spatial_weight (n): the spatial branch's share in the final one, 0-1.
+    """Predictions of a two-stream net for n lesions.
+
+    Args:
+        final: probabilities (n k) of the net, k = 1 for a binary net.
+        spatial: probabilities (n k) of the spatial branch.
+        temporal: probabilities (n k) of the temporal branch.
+        spatial_weight: (n) weight of the spatial branch in the final probability, 0-1.
     """
 
     final: npt.NDArray[np.float64]
@@ -132,14 +152,14 @@ class Answers(NamedTuple):
 
 
 def scores(module: nn.Module, samples: Sequence[Sample], recipe: Recipe) -> npt.NDArray[np.float64]:
-    """Probabilities of a two-stream net for some lesions: (n k), k = 1 for a binary net."""
+    """Probabilities (n k) of a two-stream net, k = 1 for a binary net. Raises ValueError as `answers`."""
     return answers(module, samples, recipe).final
 
 
 def answers(module: nn.Module, samples: Sequence[Sample], recipe: Recipe) -> Answers:
-    """The same with what each branch says. Raises ValueError where there are no lesions."""
+    """Predict some lesions with a two-stream net and both its branches. Raises ValueError where `samples` is empty."""
     if not samples:
-        raise ValueError("probabilities of no lesions were asked for")
+        raise ValueError("expected at least one lesion, found none")
     device = next(module.parameters()).device
     module.eval()
     batches = []
@@ -153,9 +173,10 @@ def answers(module: nn.Module, samples: Sequence[Sample], recipe: Recipe) -> Ans
 
 
 def measure_statistics(module: nn.Module, samples: Sequence[Sample], recipe: Recipe) -> None:
-    """Fill the BatchNorm statistics with the plain averages over one pass through `samples`, in place.
+    """Set the BatchNorm statistics to their averages over one pass through `samples`, in place.
 
-    This is how a site that never trained a net, or a new hospital, gets statistics of its own scanner.
+    A site that never trained the net, or a new hospital, gets the statistics of its own scanners this way (AdaBN, Li
+    et al. 2016).
     """
     layers = [layer for layer in module.modules() if isinstance(layer, nn.BatchNorm2d)]
     device = next(module.parameters()).device
@@ -172,13 +193,17 @@ def measure_statistics(module: nn.Module, samples: Sequence[Sample], recipe: Rec
 
 
 def probabilities(logits: Tensor) -> npt.NDArray[np.float64]:
-    """Logits (n 1) or (n k) → probabilities of the same shape in float64, on the CPU."""
+    """Sigmoid of logits (n 1) or softmax of logits (n k), as float64 on the CPU.
+
+    >>> probabilities(torch.tensor([[0.0], [2.0]])).round(3).tolist()
+    [[0.5], [0.881]]
+    """
     wide = logits.detach().to(CPU, torch.float64)
     return np.asarray((torch.sigmoid(wide) if wide.shape[1] == 1 else torch.softmax(wide, dim=1)).numpy())
 
 
 def target_of(net: str, sample: Sample) -> int | None:
-    """The right class of a lesion for a net; None: no label, not tested, or not one of its types."""
+    """The target class of a lesion for a net, None without a label or test result, or for a type that it lacks."""
     if net in BIOMARKER_NETS:
         value = float(sample.biomarkers[BIOMARKER_NETS.index(net)])
         return None if np.isnan(value) else int(value)
@@ -191,8 +216,9 @@ def target_of(net: str, sample: Sample) -> int | None:
 
 
 def _check_fit(net: str, recipe: Recipe, state: State, device: torch.device) -> None:
-    """Raises ValueError where a state is not the net's, before a net of any size is made for it: a recipe of a few
-    bytes can ask for more memory than there is, a state cannot.
+    """Raise ValueError where names or shapes of a state are not the net's.
+
+    This is checked before memory is allocated: a recipe of a few bytes can describe a net of any size, a state cannot.
     """
     key, shelf = _key(net, recipe, device), _shelf()
     if key in shelf:
@@ -204,11 +230,11 @@ def _check_fit(net: str, recipe: Recipe, state: State, device: torch.device) -> 
     given = {name: t.shape for name, t in state.items()}
     if expected != given:
         odd = sorted(name for name in expected.keys() | given.keys() if expected.get(name) != given.get(name))
-        raise ValueError(f"{net}: {len(odd)} tensors do not fit the recipe's net, the first is {odd[0]}")
+        raise ValueError(f"expected the tensors of {net} by its recipe, {len(odd)} do not fit, the first is {odd[0]}")
 
 
 def _drawn(net: str, recipe: Recipe) -> nn.Module:
-    """The module on the meta device: shapes without memory, and no random numbers are drawn."""
+    """Build the module on the meta device: shapes without memory and without random numbers."""
     with torch.device("meta"):
         if net in FUSION_NETS:
             return FusionMLP(width_of(net, recipe), recipe.fusion_hidden)
@@ -216,14 +242,14 @@ def _drawn(net: str, recipe: Recipe) -> nn.Module:
 
 
 def _empty(net: str, recipe: Recipe, device: torch.device) -> nn.Module:
-    """The module without values."""
+    """Build the module with uninitialised tensors."""
     # channels_last halves the time of a step on a CPU at the demo's sizes, and suits tensor cores as well
     return _drawn(net, recipe).to_empty(device=device).to(memory_format=torch.channels_last)
 
 
 @torch.no_grad()
 def _settle(kept: Loaded, local: State | None) -> None:
-    """BatchNorm as this site left it, or as initialised; never as the last site left it."""
+    """Load this site's BatchNorm tensors, or reset them: those of another site must not remain."""
     if local is not None:
         for name in kept.local:
             kept.tensors[name].copy_(local[name])
@@ -234,7 +260,7 @@ def _settle(kept: Loaded, local: State | None) -> None:
 
 
 def _key(net: str, recipe: Recipe, device: torch.device) -> object:
-    """What a module's shape and place depend on."""
+    """The cache key: all that a module's shape and device depend on."""
     shape = (width_of(net, recipe), recipe.fusion_hidden) if net in FUSION_NETS else recipe.architecture
     return shape, outputs_of(net), str(device)
 

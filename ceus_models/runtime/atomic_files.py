@@ -1,4 +1,4 @@
-"""Small files that appear whole or not at all, and outlast a power cut."""
+"""Atomic writes of small files: whole or not at all, and durable after a power cut."""
 
 from __future__ import annotations
 
@@ -12,16 +12,22 @@ DRAFT = ".part-"
 
 
 def hand_over(path: Path) -> None:
-    """What root made belongs to whom its folder belongs, so that a command of root locks no service out. OSError."""
+    """Give a file that root made to the owner of its folder, so that services can read it. Raises OSError."""
     owner = path.parent.stat()
     if os.geteuid() == 0 and owner.st_uid != path.stat().st_uid:
         os.chown(path, owner.st_uid, owner.st_gid)
 
 
 def write_whole(path: Path, content: bytes, mode: int = PRIVATE) -> None:
-    """Write or replace a file; a reader sees the old content or the new one. Raises OSError.
+    """Write or replace a file atomically: a reader sees the old content or the new one.
 
-    mode: 0600 unless others may read it. It never has more rights than that, not even for a moment.
+    Args:
+        path: of the file; its folder is made.
+        content: of the file.
+        mode: permissions, 0600 unless others may read it; the file never has wider ones.
+
+    Raises:
+        OSError: the file cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, draft = tempfile.mkstemp(dir=path.parent, prefix=".part-")  # mode 0600
@@ -44,7 +50,7 @@ def write_whole(path: Path, content: bytes, mode: int = PRIVATE) -> None:
 
 
 def end_last_line(path: Path) -> None:
-    """End a line that a crash left half written, so that the next one begins a line of its own. Raises OSError."""
+    """Add the line end that is missing after a crash, so that appending begins a new line. Raises OSError."""
     if not path.exists() or not path.stat().st_size:
         return
     with path.open("rb+") as file:

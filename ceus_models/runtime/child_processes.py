@@ -1,4 +1,4 @@
-"""Worker processes that end when their parent does: an orphan could write where the next run writes."""
+"""Worker processes that end with their parent: an orphan could write into the files of the next run."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _PR_SET_PDEATHSIG = 1
 
 
 def die_with_parent(parent: int) -> None:
-    """Be killed as soon as the process `parent`, which started this one, ends. Linux only."""
+    """Have the kernel kill this process when its parent process ends. Linux only."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it ended before we asked
         sys.exit(1)
 
 
 def pool(workers: int) -> ProcessPoolExecutor:
-    """A pool of fresh processes, each with one thread of computing, that leaves no orphan behind."""
+    """A pool of spawned processes that end with this one."""
     spawn = multiprocessing.get_context("spawn")
     return ProcessPoolExecutor(workers, spawn, die_with_parent, (os.getpid(),))

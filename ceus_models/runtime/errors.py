@@ -1,7 +1,7 @@
-"""The error that is expected: one sentence for a person, exit code 1. Anything else that escapes is a bug."""
+"""The expected error: one sentence for a person, exit code 1. Any other exception is a bug."""
 
 from __future__ import annotations
 
 
 class ExpectedError(Exception):
-    """A failure that its reader can mend: the text says the rule, the value, the place and the remedy."""
+    """A failure that its reader can fix: the text says what was expected, what was found, and the fix."""

@@ -1,4 +1,4 @@
-"""YAML that remembers where things stand, so that a fault can say its line. Plans and `site.yaml` are read by it."""
+"""YAML with line numbers, for the error messages of plans and `site.yaml`."""
 
 from __future__ import annotations
 
@@ -14,14 +14,18 @@ import yaml
 MAX_BYTES = 2**20
 MAX_DEPTH = 20
 MAX_NODES = 20_000
-"""Counted after aliases are followed: a few lines of them unfold to gigabytes."""
+"""Counted after aliases are expanded: a few lines of them can expand to gigabytes."""
 Key = tuple[str | int, ...]
 
 
 @dataclass(frozen=True)
 class LinedYaml:
-    """values: plain mappings, lists and scalars · lines: path of keys → line (1-based) · repeated: keys that
-    stand twice, as (path, line).
+    """A YAML document with line numbers.
+
+    Args:
+        values: plain mappings, lists and scalars.
+        lines: path of keys → line (1-based).
+        repeated: (path, line) of keys that occur twice.
     """
 
     values: Any
@@ -29,30 +33,30 @@ class LinedYaml:
     repeated: tuple[tuple[Key, int], ...]
 
     def found(self, path: Key) -> Key:
-        """The parts of a path that are in the file, in order: a validator's own tags stand in no file."""
+        """The parts of a path that are in the file; a validator adds tags that are not."""
         kept: Key = ()
         for part in path:
             kept = (*kept, part) if (*kept, part) in self.lines else kept
         return kept
 
     def line_of(self, path: Key) -> int:
-        """The line of a path, or of its nearest parent that is in the file (a missing key has no line)."""
+        """The line of a path, or of its nearest parent in the file."""
         known = (path[:size] for size in range(len(path), -1, -1) if path[:size] in self.lines)
         return self.lines[next(known, ())] if self.lines else 1
 
 
 class LinedYamlError(Exception):
-    """The text is no YAML that we read. `line` is 1-based or None; `rule` says what must hold."""
+    """The file is not valid; `rule` says what must hold, `line` (1-based or None) where it does not."""
 
     def __init__(self, rule: str, line: int | None = None) -> None:
-        """rule: what must hold · line: where it does not."""
+        """Keep the rule and the line."""
         super().__init__(rule)
         self.rule = rule
         self.line = line
 
 
 def read_lined_yaml(path: Path) -> LinedYaml:
-    """Reads a small YAML file of plain values. Raises LinedYamlError with the rule that it breaks."""
+    """Read a small YAML file of plain values. Raises LinedYamlError with the rule that it breaks."""
     try:
         content = path.read_bytes()
         if len(content) > MAX_BYTES:
@@ -71,14 +75,14 @@ def read_lined_yaml(path: Path) -> LinedYaml:
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML reads 1e-3 as text (YAML 1.1); this one reads it as a number."""
+    """Reads 1e-3 as a number; PyYAML (YAML 1.1) reads it as text."""
 
 
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
 )
 
-# and reads 18:00 as 1080, counting in sixties; this one reads it as text
+# PyYAML reads 18:00 as 1080, a number in base 60; this loader reads it as text
 _CLOCK = ("tag:yaml.org,2002:str", re.compile(r"^\d{1,2}:\d{2}$"))
 _Loader.yaml_implicit_resolvers = {
     first: [_CLOCK, *others] if first in "0123456789" else others

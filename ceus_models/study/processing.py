@@ -1,4 +1,4 @@
-"""How a file becomes a sample: the numbers that every site must share, and their digest."""
+"""The processing settings from clip to sample, which all sites must share, and their digest."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pydantic.dataclasses import dataclass
 from ceus_models.runtime.errors import ExpectedError
 
 VERSION = 3
-"""Raised whenever the same settings would give another sample, so that sites of two versions never mix."""
+"""Increased when the same settings would give other samples, so that sites of two versions never mix."""
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
@@ -46,14 +46,17 @@ class Processing:
 
 
 def load_processing(plan: Path) -> Processing:
-    """The processing settings of a plan file (its `processing` section; what is absent has the study's value).
+    """Read the `processing` section of a plan file; absent settings have the study's values.
 
-    Raises ExpectedError with all faults of the section.
+    Raises:
+        ExpectedError: with all faults of the section.
     """
     try:
         document = yaml.safe_load(plan.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError) as error:
-        raise ExpectedError(f"{plan}: cannot be read as YAML ({type(error).__name__}); give a plan file") from None
+        raise ExpectedError(
+            f"expected a plan in YAML, {plan} cannot be read ({type(error).__name__}); give a plan file"
+        ) from None
     section = document.get("processing", {}) if isinstance(document, dict) else {}
     try:
         return TypeAdapter(Processing).validate_python(section)
