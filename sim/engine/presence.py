@@ -1,4 +1,4 @@
-"""Centers that are never there: a link over another one that does not know them."""
+"""A link without some of its sites, for centers that do not take part."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from server.rounds.round import Answer, Link
 
 @dataclass(frozen=True)
 class Without:
-    """away: sites that are never connected."""
+    """A link to all sites of another link except `away`."""
 
     link: Link
     away: Collection[str]
@@ -21,5 +21,5 @@ class Without:
         return [site for site in self.link.sites() if site not in self.away]
 
     def ask(self, task: Task, sites: Sequence[str]) -> Iterator[tuple[str, Answer]]:
-        """The answers of the sites, none of which is away."""
+        """The answers of connected sites."""
         return self.link.ask(task, sites)

@@ -1,4 +1,4 @@
-"""What the reference study found, beside what an experiment found here."""
+"""Sentences that compare the reference study's claim with an experiment's finding."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from sim.experiments.experiment_file import Claim
 
 
 def chosen(claim: Claim | None, best: str, apart: bool) -> str:
-    """A claim that one arm is best. apart: the best one here can be told apart from the second."""
+    """About a claim that one arm is best; `apart`: the best arm differs significantly from the second."""
     if claim is None:
         return ""
     if not claim.best:
@@ -17,7 +17,7 @@ def chosen(claim: Claim | None, best: str, apart: bool) -> str:
 
 
 def judged(claim: Claim | None, holds: bool, learned: bool) -> str:
-    """A claim that accuracy holds. learned: the model does better than always naming the commonest type."""
+    """About a claim that accuracy is stable; `learned` says whether the model beats the majority type."""
     if claim is None:
         return ""
     if not learned:

@@ -1,4 +1,4 @@
-"""What an experiment leaves: table.csv, result.json, figure.svg, and its entry in the run's results and report."""
+"""The output of an experiment: table.csv, result.json, figure.svg, and its entry in the run's results and report."""
 
 from __future__ import annotations
 
@@ -22,8 +22,13 @@ Cell = str | int | float | None
 class Entry:
     """One experiment as the report shows it.
 
-    figure: {"kind": "lines" | "intervals" | "matrix", ...}, see docs/researcher.md · finding: a sentence made of the
-    numbers · details: what else is worth keeping in result.json.
+    Args:
+        title: of the entry.
+        columns: names of the table's columns.
+        rows: the table.
+        figure: {"kind": "lines" | "intervals" | "matrix", ...}, see docs/researcher.md.
+        finding: sentences made from the numbers.
+        details: further values for result.json.
     """
 
     title: str
@@ -34,7 +39,7 @@ class Entry:
     details: Mapping[str, Any] = field(default_factory=dict)
 
     def shown(self) -> dict[str, Any]:
-        """As it stands in results.json."""
+        """The entry for results.json."""
         found = asdict(self)
         del found["details"]
         return found
@@ -46,7 +51,7 @@ def folder_of(run: Path, name: str) -> Path:
 
 
 def publish_entry(run: Path, name: str, entry: Entry) -> None:
-    """Write the experiment's files; where the run is finished, its results and report too."""
+    """Write the experiment's files, and update results and report of a finished run."""
     folder = folder_of(run, name)
     folder.mkdir(parents=True, exist_ok=True)
     document = {"name": name, **entry.details, "entry": entry.shown()}

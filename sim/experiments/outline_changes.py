@@ -1,4 +1,4 @@
-"""Other outlines of the same lesion: larger, smaller, elsewhere, or larger or smaller and elsewhere."""
+"""Random changes of a lesion's outline: scaled, shifted, or both."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from sim.experiments.experiment_file import Change
 
 @dataclass(frozen=True)
 class Drawn:
-    """How an outline is changed. scale: of distances from its centroid · shift: right and down, as shares of its size,
-    which is the diameter of a circle of its area.
+    """A change of an outline: scale about the centroid, and shift right and down in units of its size.
+
+    The size is the diameter of the circle of the same area.
     """
 
     scale: float
@@ -23,8 +24,8 @@ class Drawn:
 
 
 def draw(change: Change, amount: float, seed: int) -> Drawn:
-    """Even draws of up to `amount`: expand scales by 1 to 1 + amount, shrink by 1 - amount to 1, move shifts by up to
-    `amount` of the size in any direction, combined shifts so and scales by 1 - amount to 1 + amount.
+    """Draw a uniform change: expand scales by 1 to 1 + amount, shrink by 1 - amount to 1, move shifts by up to `amount`
+    of the size in any direction, combined does both, scaling by 1 - amount to 1 + amount.
     """
     generator = np.random.default_rng(seed)
     step, angle = amount * generator.random(), generator.uniform(0, 2 * math.pi)
@@ -34,7 +35,7 @@ def draw(change: Change, amount: float, seed: int) -> Drawn:
 
 
 def changed(polygon: F64, drawn: Drawn, rows: int, columns: int) -> F64:
-    """The polygon (n 2) after a change, kept inside a pane of `rows` x `columns` px."""
+    """The changed polygon (n 2), clipped to a pane of `rows` x `columns` px."""
     centre = _centroid(polygon)
     size = 2 * math.sqrt(area(polygon) / math.pi)
     points = centre + (polygon - centre) * drawn.scale + np.array(drawn.shift) * size
@@ -42,7 +43,7 @@ def changed(polygon: F64, drawn: Drawn, rows: int, columns: int) -> F64:
 
 
 def area(polygon: F64) -> float:
-    """Of a polygon (n 2), px²."""
+    """Area of a polygon (n 2) in px²."""
     return float(cv2.contourArea(polygon.astype(np.float32)))
 
 
