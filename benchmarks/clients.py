@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from benchmarks.federation import COHORT, SEED, recipe_for
-from ceus_models.nets.factory import initial_state
+from ceus_models.nets.module_cache import initial_state
 from ceus_models.protocol.message_ids import asked_id
 from ceus_models.protocol.messages import Architecture, LocalRule, Refusal, Task, Update
 from ceus_models.protocol.state import digest, prefixed
@@ -28,7 +28,7 @@ SITES = {"link": 52, "tiny": 52, "large": 36}
 NET = {"link": "fusion/DCB", "tiny": "fusion/DCB", "large": "disease/HCC"}
 LESIONS = {"link": 10, "tiny": 10, "large": 1}
 SMALL = Processing(frames_to_peak=3, frames_after=1, size=32, flow_maps=2, flow_size=32)
-LITTLE = Architecture(spatial_depth=10, temporal_depth=10, width=2, hidden=4)
+LITTLE = Architecture(spatial_depth=10, temporal_depth=10, width=8, hidden=4)
 
 
 def plan_of(case: Case, rounds: int) -> Plan:

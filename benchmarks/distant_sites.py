@@ -26,7 +26,7 @@ from benchmarks.clients import LITTLE, SMALL
 from benchmarks.distant_grid import SHARES, Clock, DistantGrid, sites_of
 from benchmarks.federation import COHORT, SEED, Unsaved, recipe_for
 from benchmarks.measuring import arguments, publish, quiet
-from ceus_models.nets.factory import initial_state
+from ceus_models.nets.module_cache import initial_state
 from ceus_models.protocol.encoding import encode
 from ceus_models.protocol.messages import Architecture, LocalRule, Task
 from ceus_models.protocol.state import prefixed

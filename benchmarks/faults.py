@@ -83,7 +83,7 @@ def tiny_plan(path: Path, rounds: int, every: int = 0) -> Path:
     del plan["simulation"]
     patient = {"absent_s": 600}  # on a busy machine a node's start and its lease take minutes: the site shall count
     plan |= {"name": "tiny", "deadlines": patient, "stages": [{"stage": "hello"}, {"stage": "statistics"}, train]}
-    plan["architecture"] |= {"width": 2, "hidden": 4}
+    plan["architecture"] |= {"hidden": 4}
     path.write_text(yaml.safe_dump(plan))
     return path
 

@@ -29,7 +29,7 @@ import psutil
 from benchmarks.clients import LESIONS, NET, SITES, Case, Opener, names_of, plan_of, task_of
 from benchmarks.federation import COHORT, recipe_for, rounds
 from benchmarks.measuring import Peak, Times, arguments, publish, quiet, ratio
-from ceus_models.nets.factory import initial_state
+from ceus_models.nets.module_cache import initial_state
 from ceus_models.protocol.messages import Task, Update
 from ceus_models.runtime.process_tree import end
 from ceus_models.study.taxonomy import SUBMODELS

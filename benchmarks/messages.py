@@ -25,7 +25,8 @@ from benchmarks.faults import tiny_federation, tiny_plan
 from benchmarks.measuring import Times, arguments, publish, quiet, ratio
 from benchmarks.real_federation import BIN, ENVIRONMENT, ROOT, ports, wait
 from ceus_models.runtime.process_tree import Fleet
-from server.transport.flower_link import Control, bundle
+from server.transport.fab import build_fab
+from server.transport.superlink_control import Control
 
 LIMIT_S = 900.0
 _FLOWER = {
@@ -76,7 +77,7 @@ def stock(scratch: Path, rounds: int, sites: int) -> tuple[Times, float]:
 
 def stock_bundle() -> bytes:
     """Our bundle's settings with another app behind them, which is found where this file is."""
-    with zipfile.ZipFile(io.BytesIO(bundle("benchmarks.stock_app:server_app"))) as archive:
+    with zipfile.ZipFile(io.BytesIO(build_fab("benchmarks.stock_app:server_app"))) as archive:
         settings = archive.read("pyproject.toml").replace(
             b"client.courier.client_app:app", b"benchmarks.stock_app:client_app"
         )

@@ -19,7 +19,7 @@ import torch
 from benchmarks.measuring import Times, arguments, busy_ratio, in_turn, publish, ratio
 from benchmarks.processing import made, row_of
 from ceus_models.bundle.model_bundle import Bundle, load_bundle, save_bundle
-from ceus_models.nets.factory import initial_state, loaded
+from ceus_models.nets.module_cache import initial_state, load_module
 from ceus_models.nets.two_stream import prepare as tensors_of
 from ceus_models.protocol.messages import Architecture, Normaliser, Recipe
 from ceus_models.study.processing import Processing, load_processing
@@ -78,7 +78,7 @@ def timed(name: str, site: SiteConfig, row: Row, bundle: Bundle, repetitions: in
 
 def bare(bundle: Bundle, lesion: Lesion) -> Callable[[], object]:
     """Nothing but the nine nets' modules on tensors that are ready; weights stay those of one net."""
-    kept = loaded(SUBMODELS[0], bundle.recipe, bundle.nets[SUBMODELS[0]], None, bundle.device)
+    kept = load_module(SUBMODELS[0], bundle.recipe, bundle.nets[SUBMODELS[0]], None, bundle.device)
     frames, flow = tensors_of([lesion.sample], bundle.recipe.normaliser, bundle.device)
 
     def forward() -> None:
@@ -96,7 +96,11 @@ def phantom(folder: Path) -> tuple[SiteConfig, Row, Bundle]:
     section = {**plan.simulation, "centers": [50], "lesions": {"internal_test": 6}}
     hospitals = prepare(simulation_of(section), plan.processing, 1, folder, 1, lambda *_: None)
     site = load_site(next(iter(hospitals.folders.values())))
-    return site, read_manifest(site)[0][0], random_bundle(plan.architecture, load_processing(PLAN), plan.fusion_hidden)
+    return (
+        site,
+        read_manifest(site).rows[0],
+        random_bundle(plan.architecture, load_processing(PLAN), plan.fusion_hidden),
+    )
 
 
 def dual_view(folder: Path, frames: int) -> tuple[SiteConfig, Row, Bundle]:

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from benchmarks.clients import lesion
 from benchmarks.federation import SEED, recipe_for, rounds
 from benchmarks.measuring import arguments, busy_ratio, in_turn, publish, quiet, ratio
-from ceus_models.nets.factory import initial_state
+from ceus_models.nets.module_cache import initial_state
 from ceus_models.nets.two_stream import TwoStream
 from ceus_models.runtime.seeds import seed_of
 from ceus_models.study.processing import Processing

@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from hung_tests import pytest_configure, pytest_runtest_protocol  # noqa: F401 (hooks)
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["FLWR_TELEMETRY_ENABLED"] = "0"

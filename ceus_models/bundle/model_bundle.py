@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,11 +25,13 @@ from torch import nn
 from ceus_models.bundle.checksums import SEAL_FILE, BrokenSeal, seal, sealed
 from ceus_models.bundle.model_card import model_card
 from ceus_models.metrics.ood import Typical
-from ceus_models.nets.factory import CPU, Answers, Loaded, answers, loaded, measure_statistics, probabilities
+from ceus_models.nets.factory import CPU
 from ceus_models.nets.fusion import fusion_inputs
+from ceus_models.nets.module_cache import Loaded, load_module
+from ceus_models.nets.predict import Answers, answers, measure_statistics, probabilities
 from ceus_models.protocol.messages import Recipe
 from ceus_models.protocol.state import State, digest, net_state, prefixed
-from ceus_models.runtime.atomic_files import PUBLIC
+from ceus_models.runtime.atomic_files import PUBLIC, whole_folder
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.study.processing import Processing
 from ceus_models.study.sample import Sample
@@ -114,11 +114,11 @@ class Bundle:
 
     def fusion(self, net: str) -> nn.Module:
         """A fusion net; valid until the next net is loaded in this thread."""
-        return loaded(net, self.recipe, self._state(net), None, self.device).module
+        return load_module(net, self.recipe, self._state(net), None, self.device).module
 
     def module(self, net: str, samples: Sequence[Sample]) -> Loaded:
         """A two-stream net for these lesions; valid until the next net is loaded in this thread."""
-        kept = loaded(net, self.recipe, self._state(net), None, self.device)
+        kept = load_module(net, self.recipe, self._state(net), None, self.device)
         if kept.local:  # BatchNorm statistics never left the sites: measure them on these lesions
             measure_statistics(kept.module, samples, self.recipe)
         return kept
@@ -139,29 +139,18 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
     """
     if folder.exists() and not (folder / ABOUT_FILE).is_file():
         raise ExpectedError(f"expected a new folder or a bundle, {folder} is neither; choose another folder")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
+    with whole_folder(folder) as draft:
         tensors = {n: t for net, state in bundle.nets.items() for n, t in prefixed(state, f"{net}|").items()}
-        save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, part / NETS_FILE)
+        save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, draft / NETS_FILE)
         about, study = _about(bundle), dict(bundle.study)
         for name, content in ((ABOUT_FILE, about), (STUDY_FILE, study)):
             text = json.dumps(content, indent=2, sort_keys=True, allow_nan=False)
-            (part / name).write_text(text + "\n", encoding="utf-8")
-        (part / CARD_FILE).write_text(model_card(about, study), encoding="utf-8")
-        seal(part, FILES)
-        for path in part.iterdir():
+            (draft / name).write_text(text + "\n", encoding="utf-8")
+        (draft / CARD_FILE).write_text(model_card(about, study), encoding="utf-8")
+        seal(draft, FILES)
+        for path in draft.iterdir():
             path.chmod(PUBLIC)
-        part.chmod(0o755)
-        if folder.exists():
-            old = part.with_name(part.name + "-old")
-            folder.replace(old)
-            part.replace(folder)
-            shutil.rmtree(old)
-        else:
-            part.replace(folder)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+        draft.chmod(0o755)
 
 
 def load_bundle(folder: Path, device: torch.device = CPU) -> Bundle:
@@ -181,7 +170,7 @@ def load_bundle(folder: Path, device: torch.device = CPU) -> Bundle:
         typical = None if about["typical"] is None else _TYPICAL.validate_python(about["typical"])
         study = dict(json.loads((folder / STUDY_FILE).read_bytes()))
     except (KeyError, TypeError, ValueError, ValidationError) as error:
-        what = type(error).__name__
+        what = _rule_broken(error) if isinstance(error, ValidationError) else type(error).__name__
         raise ExpectedError(f"{folder / ABOUT_FILE} is incomplete ({what}); export the bundle again") from None
     if processing.digest() != about.get("processing_digest"):
         raise ExpectedError(
@@ -191,6 +180,12 @@ def load_bundle(folder: Path, device: torch.device = CPU) -> Bundle:
     return Bundle(
         nets, recipe, processing, plan, provenance, device, thresholds, typical, study=study, fingerprint=fingerprint
     )
+
+
+def _rule_broken(error: ValidationError) -> str:
+    """The first rule that settings break, and where."""
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg'].removeprefix('Value error, ')}"
 
 
 def _about(bundle: Bundle) -> dict[str, Any]:

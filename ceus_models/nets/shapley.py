@@ -20,8 +20,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from ceus_models.nets.factory import probabilities
 from ceus_models.nets.fusion import SEES
+from ceus_models.nets.predict import probabilities
 from ceus_models.protocol.messages import Recipe
 from ceus_models.study.taxonomy import BIOMARKERS, DISEASE_TYPES, LESION_TYPES
 

@@ -11,10 +11,11 @@ from datetime import UTC, datetime, timedelta
 from importlib import metadata
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from ceus_models.pki.keys import PublicKey, fingerprint
 from ceus_models.pki.signed_documents import Document, DocumentFault
+from ceus_models.runtime.yaml_lines import written
 
 REQUEST, KIT = "request", "kit"
 SITE_ROLE, PREVIOUS_ROLE, COORDINATOR_ROLE = "site", "previous key", "coordinator"
@@ -28,7 +29,14 @@ _FINGERPRINT = r"[0-9a-f]{4}(?:-[0-9a-f]{4}){7}"
 NAME = re.compile(_NAME)
 FEDERATION_ID = re.compile(f"{_NAME}:{_FINGERPRINT}")
 
-Name = Annotated[str, Field(pattern=f"^{_NAME}$")]
+
+def _name(text: str) -> str:
+    if not NAME.fullmatch(text):
+        raise ValueError("a name has 1 to 63 letters, digits and hyphens, and begins and ends with a letter or digit")
+    return text
+
+
+Name = Annotated[str, AfterValidator(_name)]
 """Of a site or a federation: letters, digits and hyphens, at most 63."""
 FederationId = Annotated[str, Field(pattern=f"^{_NAME}:{_FINGERPRINT}$")]
 Hex = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
@@ -98,7 +106,7 @@ def content_of(document: Document, form: type[ContentT], name: str) -> ContentT:
     try:
         return form.model_validate(document.content)
     except ValidationError as error:
-        place = ".".join(map(str, error.errors()[0]["loc"]))
+        place = written(error.errors()[0]["loc"])
         raise DocumentFault(
             f"{name}: {place} is not as this version of fedceus writes it; use the same version on both sides and make "
             f"the {document.kind} again"

@@ -24,6 +24,7 @@ from torch import Tensor
 from ceus_models.protocol.messages import PROTOCOL, Kind, LocalRule, Message, Recipe, Refusal, RefusalCode, Task, Update
 from ceus_models.protocol.state import SMALL, State
 from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.yaml_lines import written
 
 MAX_HEADER_BYTES = 4 << 20
 """Enough for about 30,000 tensors; 36 nets of the paper's size have a third of that."""
@@ -202,7 +203,7 @@ def _body(kind: str, text: Any) -> Any:
         return _HEADERS[kind].validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
-        raise WireError(f"{kind}.{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        raise WireError(f"{written((kind, *first['loc']))}: {first['msg']}") from None
     except ValueError:  # a lone surrogate, which JSON can express
         raise WireError(f"{kind}: expected UTF-8, found other bytes") from None
 

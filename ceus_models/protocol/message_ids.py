@@ -4,9 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import dataclass
+from functools import cached_property
 
 from ceus_models.protocol.encoding import encode
 from ceus_models.protocol.messages import Message, Task
+
+
+@dataclass(frozen=True, eq=False)
+class ReceivedTask:
+    """A task with its ids, each worked out at its first use and carried with the task from then on."""
+
+    task: Task
+
+    @cached_property
+    def id(self) -> str:
+        """See `asked_id`."""
+        return asked_id(self.task)
+
+    @cached_property
+    def content(self) -> tuple[str, int]:
+        """See `content_id`."""
+        return content_id(self.task)
 
 
 def asked_id(task: Task) -> str:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import ConfigDict
+from pydantic import AfterValidator, ConfigDict
 from pydantic.dataclasses import dataclass as checked
 
 if TYPE_CHECKING:  # commands that know messages by their names alone, such as `ceus-site check`, do without torch
     from ceus_models.protocol.state import State
 
 PROTOCOL = 1
+WIDTH_STEP = 8
+"""A net's width is a multiple of it: maps of fewer channels make oneDNN write past its buffers (docs/decisions.md)."""
 
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
+Precision = Literal["float32", "bfloat16"]
 
 
 @checked(frozen=True, config=_STRICT)
@@ -33,7 +36,7 @@ class LocalRule:
     weight_decay: float = 0.0
     proximal_mu: float = 0.0
     clip: float | None = None
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Precision = "float32"
     augment: bool = False
 
     def __post_init__(self) -> None:
@@ -48,13 +51,24 @@ class LocalRule:
             raise ValueError(f"expected clip above 0 or no clip, found {self.clip}")
 
 
+def _whole_steps(width: int) -> int:
+    """Raises ValueError for a width that is no multiple of WIDTH_STEP."""
+    if width < WIDTH_STEP or width % WIDTH_STEP:
+        nearest = max(WIDTH_STEP, -(-width // WIDTH_STEP) * WIDTH_STEP)
+        raise ValueError(
+            f"width must be a multiple of {WIDTH_STEP}, not {width}; make it {nearest} "
+            "(oneDNN corrupts memory on maps of fewer channels)"
+        )
+    return width
+
+
 @checked(frozen=True, config=_STRICT)
 class Architecture:
     """Depth and width of the two streams; the study has ResNet34 over frames, ResNet18 over flow, and width 64."""
 
     spatial_depth: Literal[10, 18, 34, 50] = 34
     temporal_depth: Literal[10, 18, 34, 50] = 18
-    width: int = 64
+    width: Annotated[int, AfterValidator(_whole_steps)] = 64
     hidden: int = 128
     norm: Literal["group", "batch_local"] = "group"
     loss_weights: tuple[float, float, float] = (1.0, 1.0, 1.0)

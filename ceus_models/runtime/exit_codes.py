@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import tempfile
-import traceback
 from pathlib import Path
 
 import click
@@ -12,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.errors import ExpectedError, stack_of
 
 INTERRUPTED = 130
 """typer returns this value after Ctrl-C."""
@@ -52,9 +51,7 @@ def _interrupted(console: Console) -> int:
 
 
 def _log(error: BaseException) -> Path:
-    """Write the traceback without values, as an exception's text may quote a file or a patient."""
-    frames = traceback.extract_tb(error.__traceback__)
-    lines = [f"{Path(frame.filename).name}:{frame.lineno} in {frame.name}" for frame in frames]
+    """Write the traceback without values."""
     with tempfile.NamedTemporaryFile("w", prefix="ceus-bug-", suffix=".log", delete=False) as log:
-        log.write(f"{type(error).__name__}\n" + "\n".join(lines) + "\n")
+        log.write("\n".join([type(error).__name__, *stack_of(error)]) + "\n")
     return Path(log.name)

@@ -6,15 +6,29 @@ import dataclasses
 import hashlib
 import json
 from pathlib import Path
+from typing import Annotated
 
-import yaml
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import AfterValidator, ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.yaml_lines import faults_of, read_lined_yaml
 
+_SECTION = "processing"
 VERSION = 3
 """Increased when the same settings would give other samples, so that sites of two versions never mix."""
+LEAST_SIDE = 17
+"""px. Of smaller images the last layer sees one cell, for which oneDNN leaves bfloat16 gradients unwritten
+(docs/decisions.md)."""
+
+
+def _large_enough(side: int) -> int:
+    """Raises ValueError for images below LEAST_SIDE."""
+    if side < LEAST_SIDE:
+        raise ValueError(f"an image must have {LEAST_SIDE} px a side or more, not {side}; make it larger")
+    return side
+
+
+_Side = Annotated[int, AfterValidator(_large_enough)]
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
@@ -23,9 +37,9 @@ class Processing:
 
     frames_to_peak: int = 80
     frames_after: int = 20
-    size: int = 112
+    size: _Side = 112
     flow_maps: int = 10
-    flow_size: int = 112
+    flow_size: _Side = 112
     flow_bound_px: float = 5.0
     margin_px: float = 20.0
     correlation_gate: float = 0.5
@@ -49,17 +63,11 @@ def load_processing(plan: Path) -> Processing:
     """Read the `processing` section of a plan file; absent settings have the study's values.
 
     Raises:
-        ExpectedError: with all faults of the section.
+        FaultList: every fault of the section, with its line.
     """
-    try:
-        document = yaml.safe_load(plan.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise ExpectedError(
-            f"expected a plan in YAML, {plan} cannot be read ({type(error).__name__}); give a plan file"
-        ) from None
-    section = document.get("processing", {}) if isinstance(document, dict) else {}
+    document = read_lined_yaml(plan, "bad-plan-file")
+    section = document.values.get(_SECTION, {}) if isinstance(document.values, dict) else {}
     try:
         return TypeAdapter(Processing).validate_python(section)
     except ValidationError as error:
-        faults = "; ".join(f"processing.{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise ExpectedError(f"{plan}: {faults}") from None
+        raise document.error(faults_of(error, above=(_SECTION,))) from None

@@ -1,1 +1,1 @@
-"""What both consoles share as web applications."""
+"""Every page of HTML, and what both consoles share as web applications."""

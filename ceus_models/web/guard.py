@@ -1,37 +1,23 @@
-"""What both consoles share: who may call by which name, strict headers, a log of what was read, and the templates.
+"""Stands before both consoles: who may call by which name, strict headers, a log of what was read.
 
 No script runs, nothing is loaded from elsewhere, no browser keeps a page.
 """
 
 from __future__ import annotations
 
-import json
 import re
-import socket
-import ssl
-import time
-import traceback
 from collections.abc import Awaitable, Callable, Collection
-from importlib.resources import files
-from math import ceil
-from pathlib import Path
-from typing import Any
 
-import jinja2
-import uvicorn
-from markupsafe import Markup, escape
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ceus_models.runtime.errors import ExpectedError
-from ceus_models.runtime.humanize import size, span
-from ceus_models.runtime.json_logs import log_as_json
+from ceus_models.runtime.errors import ExpectedError, stack_of
 from ceus_models.runtime.supervisor import Told
+from ceus_models.web.responses import STYLE
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-STYLE = "/style.css"
 HEADERS = {
     "content-security-policy": "default-src 'none'; style-src 'self'; img-src data:; form-action 'self'; "
     "frame-ancestors 'none'; base-uri 'none'",
@@ -44,8 +30,6 @@ HEADERS = {
 }
 """Of every answer, whatever it is."""
 _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9.-]+))(?::\d{1,5})?")
-_CODE = re.compile(r"`([^`]+)`")
-_MOST_CONNECTIONS = 64
 _LONGEST_PATH = 200
 
 Gate = Callable[[Request], Awaitable[Response | None]]
@@ -98,92 +82,5 @@ class Guard:
             self._told({"event": "trouble", "said": str(error)})
             said = str(error) if "who" in request.scope else "the console cannot answer; its log says why"
             return PlainTextResponse(said, 503)
-        frame = traceback.extract_tb(error.__traceback__)[-1]
-        place = f"{Path(frame.filename).name}:{frame.lineno}"
-        self._told({"event": "bug", "type": type(error).__name__, "at_line": place})
+        self._told({"event": "bug", "type": type(error).__name__, "at_line": stack_of(error)[-1]})
         return PlainTextResponse("this is a bug; the console's log says where", 500)
-
-
-class Pages:
-    """The templates of a package over the frame that both consoles share. Whatever enters a page is escaped."""
-
-    def __init__(self, package: str, **everywhere: object) -> None:
-        """everywhere: what all pages know."""
-        loader = jinja2.ChoiceLoader([jinja2.PackageLoader(name, "pages") for name in (package, "ceus_models.web")])
-        self._made = jinja2.Environment(
-            loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-        )
-        self._made.filters.update(size=size, span=span, clock=clock, said=said)
-        self._made.globals.update(everywhere)
-
-    def page(self, name: str, **known: Any) -> Response:
-        """One page as it is now."""
-        return HTMLResponse(self._made.get_template(f"{name}.html").render(now=time.time(), **known))
-
-
-def said(text: str) -> Markup:
-    """A sentence of ours, with what stands in `backticks` as code; the rest of it may come from elsewhere."""
-    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(text))))
-
-
-def clock(at: float) -> str:
-    """A moment (seconds since 1970) in this machine's time."""
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
-
-
-def style(_: Request) -> Response:
-    """The one stylesheet."""
-    return Response(files("ceus_models.web").joinpath("pages/console.css").read_bytes(), media_type="text/css")
-
-
-def turned(request: Request, count: int, size: int) -> tuple[int, int]:
-    """The page of a long list that is asked for, within those that there are, and their number. size: lines a page."""
-    pages = max(1, ceil(count / size))
-    asked = request.query_params.get("page", "1")
-    return min(max(1, int(asked) if asked.isascii() and asked.isdecimal() and len(asked) < 10 else 1), pages), pages
-
-
-def as_json(document: object) -> Response:
-    """For a machine."""
-    return Response(json.dumps(document, indent=2, ensure_ascii=False), media_type="application/json")
-
-
-def listening(host: str, port: int) -> socket.socket:
-    """An open port. Raises ExpectedError where it is taken, or the address is not this machine's."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family)
-    except OSError as error:
-        raise ExpectedError(f"port {port} of {host} cannot be opened ({error.strerror}); give another --port") from None
-
-
-def url_of(opened: socket.socket, secure: bool) -> str:
-    """Where a browser on this machine finds it."""
-    host, port = opened.getsockname()[:2]
-    return f"http{'s' * secure}://{f'[{host}]' if ':' in host else host}:{port}/"
-
-
-def serve(app: ASGIApp, opened: socket.socket, certificate: Path | None = None, key: Path | None = None) -> None:
-    """Serve until SIGTERM or Ctrl-C. Raises ExpectedError for a certificate that cannot be used."""
-    if certificate is not None:
-        try:
-            ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(certificate, key)
-        except OSError as error:
-            raise ExpectedError(f"certificate and key cannot be used ({error}); give a PEM of each") from None
-    log_as_json("uvicorn")
-    config = uvicorn.Config(
-        app,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        lifespan="off",
-        ws="none",
-        http="h11",
-        loop="asyncio",
-        limit_concurrency=_MOST_CONNECTIONS,
-        timeout_graceful_shutdown=5,
-        ssl_certfile=certificate,
-        ssl_keyfile=key,
-    )
-    uvicorn.Server(config).run(sockets=[opened])

@@ -11,10 +11,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
-from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.errors import ExpectedError, FaultList
 from ceus_models.runtime.exit_codes import run_cli
+from ceus_models.runtime.findings import as_finding, print_findings
 from ceus_models.runtime.progress_bar import shown
 from ceus_models.study.processing import Processing, load_processing
 from client.cli.audit import app as audit_app
@@ -27,14 +27,15 @@ from client.cli.torch_process import add_commands as add_net_commands
 from client.console.app import app as console_app
 from client.data.dataset.cache import sheets_of
 from client.data.dataset.check import CheckReport, check_site
-from client.data.dataset.index import IndexReport, TooManySkippedError, index
+from client.data.dataset.index import index
+from client.data.dataset.index_report import IndexReport, TooManySkippedError
 from client.data.dataset.review_list import as_json as look_json
 from client.data.forms.site_config import SiteConfig, load_site
-from client.data.sheets.draw import Drawing, draw_site
+from client.data.sheets.site_sheets import SheetJob, draw_sheets
 from client.data.table.manifest import read_manifest
 from client.data.table.rows import Row
 from client.data.table.suggestions import write_suggestions
-from client.faults.fault import Fault, FaultList, as_json, count_reasons
+from client.faults.fault import as_json, count_reasons
 
 app = typer.Typer(
     name="ceus-site",
@@ -84,7 +85,7 @@ def check_command(
     if as_machine:
         _print_json({"ok": not report.faults, **_check_json(report)})
     else:
-        _print_faults(report.faults)
+        print_findings(map(as_finding, report.faults))
         _print_check(report)
     raise typer.Exit(1 if report.faults else 0)
 
@@ -105,7 +106,7 @@ def index_command(folder: Folder, plan: Plan = None, workers: Workers = CORES, a
     if as_machine:
         _print_json({"ok": too_many is None, "processing": processing.digest(), **_index_json(report)})
     else:
-        _print_faults(report.faults)
+        print_findings(map(as_finding, report.faults))
         _print_index(report)
     if too_many is not None:
         raise too_many
@@ -126,9 +127,9 @@ def show_command(
     site, processing = load_site(folder), _processing(plan)
     target = sheets_of(site) if out is None else out
     with shown("drawing") as on_progress:
-        drawing = Drawing(site, processing, target, contact=lesion is None)
-        drawn = draw_site(drawing, _rows(site, lesion), on_progress, workers)
-    _print_faults(drawn.faults)
+        job = SheetJob(site, processing, target, contact=lesion is None)
+        drawn = draw_sheets(job, _rows(site, lesion), on_progress, workers)
+    print_findings(map(as_finding, drawn.faults))
     if not drawn.sheets:
         raise ExpectedError("no lesion could be drawn; `ceus-site check` tells what to mend")
     _out().print(f"quality sheets: {drawn.sheets}, in {escape(str(target))}", soft_wrap=True)
@@ -152,13 +153,13 @@ def main() -> None:
 
 
 def _rows(site: SiteConfig, line: int | None) -> Sequence[Row]:
-    rows, faults = read_manifest(site)
+    manifest = read_manifest(site)
     if line is None:
-        return rows
-    chosen = [row for row in rows if row.line == line]
+        return manifest.rows
+    chosen = [row for row in manifest.rows if row.line == line]
     if chosen:
         return chosen
-    its_own = [fault for fault in faults if fault.row == line]
+    its_own = [fault for fault in manifest.faults if fault.row == line]
     if its_own:
         raise FaultList(its_own)
     raise ExpectedError(f"row {line} of {site.table.name} holds no lesion; the header is row 1, the first lesion row 2")
@@ -170,20 +171,6 @@ def _processing(plan: Path | None) -> Processing:
 
 def _out() -> Console:
     return Console(highlight=False)
-
-
-def _print_faults(faults: Sequence[Fault]) -> None:
-    if not faults:
-        return
-    table = Table(show_lines=True, expand=True)
-    table.add_column("file", no_wrap=True)
-    table.add_column("row", no_wrap=True)
-    for title, ratio in (("column", 3), ("rule", 7), ("found", 5), ("remedy", 7)):
-        table.add_column(title, ratio=ratio, overflow="fold")
-    for fault in faults:
-        row = "" if fault.row is None else str(fault.row)
-        table.add_row(*map(escape, (fault.file, row, fault.column, fault.rule, fault.value, fault.remedy)))
-    _out().print(table)
 
 
 def _print_check(report: CheckReport) -> None:

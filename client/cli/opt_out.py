@@ -8,9 +8,8 @@ from typing import Annotated
 import typer
 
 from ceus_models.runtime.account import account
-from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.errors import ExpectedError, FaultList
 from client.data.forms.site_config import SiteConfig, load_site
-from client.faults.fault import FaultList
 from client.policy.policy import study_named
 from client.policy.policy_file import load_policy
 from client.worker.site.opt_out import EVERY_STUDY, change_standing

@@ -16,17 +16,17 @@ from rich.table import Table
 
 from ceus_models.bundle.model_bundle import CARD_FILE, Bundle, load_bundle
 from ceus_models.bundle.model_card import RESEARCH
-from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.errors import ExpectedError, Fault, FaultList
 from ceus_models.runtime.progress_bar import OnProgress, shown
 from ceus_models.study.reader_study import ROLES
 from ceus_models.study.taxonomy import LESION_TYPES
 from client.data.forms.site_config import SiteConfig
-from client.data.table.manifest import read_unseen
+from client.data.table.manifest import read_manifest
 from client.data.table.rows import Row
-from client.faults.fault import Fault, FaultList, as_json
+from client.faults.fault import as_json
+from client.predict.answer_view import percent
 from client.predict.predict_folder import Answered, answer, lesions_site, read_lesions
 from client.predict.reading_log import AssistLog, Reader
-from client.predict.wording import percent
 
 OUT = "predictions"
 _PASS = "pass"
@@ -168,7 +168,8 @@ def _log(path: Path | None, place: SiteConfig, reader: str, role: StrEnum | None
 
 def _rows(place: SiteConfig, line: int | None) -> tuple[list[Row], list[Fault]]:
     """The lesions asked for, and what is wrong with others. Raises FaultList where none is left."""
-    rows, faults = read_unseen(place)
+    manifest = read_manifest(place, unseen=True)
+    rows, faults = list(manifest.rows), list(manifest.faults)
     if line is not None:
         rows = [row for row in rows if row.line == line]
         faults = [fault for fault in faults if fault.row in (line, 1, None)]

@@ -21,8 +21,11 @@ from starlette.types import ASGIApp
 
 from ceus_models.runtime.account import account
 from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.findings import Finding
 from ceus_models.runtime.supervisor import Told, said
-from ceus_models.web.guard import LOOPBACK, STYLE, Guard, Pages, listening, serve, style, turned, url_of
+from ceus_models.web.guard import LOOPBACK, Guard
+from ceus_models.web.responses import STYLE, find_page, page, style
+from ceus_models.web.serve import listening, serve, url_of
 from client.console.approval_view import approved, is_ours, kit_of
 from client.console.session import Session
 from client.courier.folder import courier_of, socket_of
@@ -31,7 +34,7 @@ from client.data.forms.site_config import SiteConfig, load_site
 from client.faults.catalogue import REASONS
 from client.policy import policy_text as policy_words
 from client.policy.policy_file import PolicyFile
-from client.service.health import Health, Part, health_of
+from client.service.health import Part, health_of
 from client.worker.audit import summary as audit_view
 from client.worker.audit.log import HEAD_FILE, LOG_FILE, Entry, entries
 from client.worker.audit.verify import Verdict, verify
@@ -115,12 +118,7 @@ class _Console:
     site: SiteConfig
     socket: Path
     session: Session
-    pages: Pages = field(init=False)
     _verdict: tuple[object, Verdict] | None = field(default=None, init=False)
-
-    def __post_init__(self) -> None:
-        whose = f"{self.site.name}: site's console · {self.session.account}"
-        self.pages = Pages("client.console", whose=whose, tabs=_TABS, in_words=audit_view.in_words)
 
     def now(self, request: Request) -> Response:
         standing, fault = self._standing()
@@ -149,9 +147,9 @@ class _Console:
 
     def audit(self, request: Request) -> Response:
         found = self._entries()
-        page, pages = turned(request, len(found), _ON_A_PAGE)
-        shown = found[::-1][(page - 1) * _ON_A_PAGE : page * _ON_A_PAGE]
-        known = {"verdict": self._verified(), "entries": shown, "page": page, "pages": pages}
+        number, pages = find_page(request, len(found), _ON_A_PAGE)
+        shown = found[::-1][(number - 1) * _ON_A_PAGE : number * _ON_A_PAGE]
+        known = {"verdict": self._verified(), "entries": shown, "page": number, "pages": pages}
         return self._page(request, "audit", "Audit", **known)
 
     def entry(self, request: Request) -> Response:
@@ -160,8 +158,8 @@ class _Console:
         if entry is None:
             return PlainTextResponse("there is no such entry", 404)
         tensors = tuple(audit_view.tensors(entry, found)) if entry["kind"] == "answer" else ()
-        page = (len(found) - 1 - found.index(entry)) // _ON_A_PAGE + 1
-        return self._page(request, "entry", f"Entry {number}", entry=entry, tensors=tensors, page=page)
+        place = (len(found) - 1 - found.index(entry)) // _ON_A_PAGE + 1
+        return self._page(request, "entry", f"Entry {number}", entry=entry, tensors=tensors, page=place)
 
     def left(self, request: Request) -> Response:
         return self._page(request, "left", "What left", left=audit_view.left(self._entries()), verdict=self._verified())
@@ -170,7 +168,7 @@ class _Console:
         try:
             return self._page(request, "index", "Index", counts=index_counts(self.site), reasons=REASONS)
         except ExpectedError as error:
-            return self._page(request, "said", "Index", said=str(error))
+            return self._page(request, "message", "Index", message=str(error))
 
     def _standing(self) -> tuple[Standing | None, str]:
         try:
@@ -178,7 +176,7 @@ class _Console:
         except ExpectedError as error:
             return None, str(error)
 
-    def _health(self) -> list[Health]:
+    def _health(self) -> list[Finding]:
         ours = is_ours(courier_of(self.site.folder))
         parts: tuple[Part, ...] = ("worker", "courier") if ours else ("worker",)
         return health_of(self.site.folder, self.socket, parts)
@@ -198,4 +196,11 @@ class _Console:
         return self._verdict[1]
 
     def _page(self, request: Request, name: str, title: str, **known: Any) -> Response:
-        return self.pages.page(name, title=title, **({"here": request.url.path, "again": 0} | known))
+        everywhere = {
+            "whose": f"{self.site.name}: site's console · {self.session.account}",
+            "tabs": _TABS,
+            "here": request.url.path,
+            "again": 0,
+            "in_words": audit_view.in_words,
+        }
+        return page("client.console", f"{name}.html", title=title, **(everywhere | known))

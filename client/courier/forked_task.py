@@ -1,4 +1,4 @@
-"""One piece of work in a forked child, with a deadline: its reply comes back as bytes over a pipe.
+"""One piece of work in a forked child, with a deadline: its reply comes back as one frame over a socket.
 
 A child inherits what is imported and what is in memory, so nothing is sent to it and nothing is loaded in it; it may
 hang, crash or be killed, and the parent goes on.
@@ -9,18 +9,17 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import select
 import signal
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 from ceus_models.runtime.errors import ExpectedError
+from client.courier.ipc import MESSAGE, NOTICE, receive_frame, send_frame
 
-_PIECE_BYTES = 1 << 20
-_LONGEST_REASON = 1000
-_LENGTH_BYTES = 4
+_MAX_REASON = 1000
 
 
 class ChildFault(ExpectedError):
@@ -43,19 +42,21 @@ class Reply:
 
 @dataclass
 class Child:
-    """pid · pipe: the reading end."""
+    """A child process and the parent's end of its socket."""
 
     pid: int
-    pipe: int
+    connection: socket.socket
     ended: bool = False
 
     def reply(self, seconds: float) -> Reply:
-        """What the child said, within so many seconds. Raises ChildFault."""
-        end = time.monotonic() + seconds
-        header = self._read(int.from_bytes(self._read(_LENGTH_BYTES, end), "little"), end)
-        said = json.loads(bytes(header))
-        data = self._read(said["length"], end)
-        return Reply(bytes(data), said["code"], said["reason"])
+        """Wait for the child's reply, so many seconds at most. Raises ChildFault."""
+        try:
+            kind, data = receive_frame(self.connection, time.monotonic() + seconds)
+        except TimeoutError:
+            raise ChildFault("too slow") from None
+        except ConnectionError:
+            raise ChildFault("died") from None
+        return Reply(bytes(data)) if kind == MESSAGE else Reply(**json.loads(data))
 
     def kill(self) -> None:
         """End it now, whatever it does."""
@@ -67,42 +68,27 @@ class Child:
         """Leave nothing of it behind."""
         self.kill()
         if not self.ended:
-            os.close(self.pipe)
+            self.connection.close()
             os.waitpid(self.pid, 0)
             self.ended = True
-
-    def _read(self, count: int, end: float) -> bytearray:
-        data = bytearray()
-        while len(data) < count:
-            ready, _, _ = select.select([self.pipe], [], [], max(0.0, end - time.monotonic()))
-            if not ready:
-                raise ChildFault("too slow")
-            piece = os.read(self.pipe, min(_PIECE_BYTES, count - len(data)))
-            if not piece:
-                raise ChildFault("died")
-            data += piece
-        return data
 
 
 def run_in_child(work: Callable[[], Reply]) -> Child:
     """Start `work` in a child. The caller has no other thread, else a lock could be held there for ever."""
-    reading, writing = os.pipe()
+    parent, child = socket.socketpair()
     pid = os.fork()
     if pid:
-        os.close(writing)
-        return Child(pid, reading)
+        child.close()
+        return Child(pid, parent)
     try:
-        os.close(reading)
+        parent.close()
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when it ends
-        _write(writing, work())
+        reply = work()
+        if reply.code is None:
+            send_frame(child, [reply.data])
+        else:
+            error = {"code": reply.code, "reason": reply.reason[:_MAX_REASON]}
+            send_frame(child, [json.dumps(error).encode()], kind=NOTICE)
     finally:
         os._exit(0)  # nothing of the parent's is cleaned up twice
-
-
-def _write(pipe: int, reply: Reply) -> None:
-    said = {"length": len(reply.data), "code": reply.code, "reason": reply.reason[:_LONGEST_REASON]}
-    header = json.dumps(said).encode()
-    with os.fdopen(pipe, "wb") as file:
-        for part in (len(header).to_bytes(_LENGTH_BYTES, "little"), header, reply.data):
-            file.write(part)

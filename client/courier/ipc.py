@@ -1,4 +1,4 @@
-"""The courier's way to the worker: one request and one answer over a Unix socket.
+"""The framing between courier and worker: one request and one answer over a Unix socket.
 
 The courier has the network and no data, so this file knows bytes only and imports neither torch nor anything that
 reads a hospital's files. Both directions are framed alike, little endian: 4 bytes "CEUS", 2 bytes of version, 2 bytes
@@ -25,11 +25,11 @@ FRAMING = 1
 """Version of the framing. Raised whenever the two halves of a site would misunderstand each other."""
 Buffer = bytes | bytearray | memoryview
 MESSAGE, NOTICE = 0, 1
-_MARK = b"CEUS"
+_MAGIC = b"CEUS"
 _HEADER = struct.Struct("<4sHHQ")
-_PIECE_BYTES = 1 << 20
+_CHUNK_BYTES = 1 << 20
 _QUEUE_PAUSE_S, _START_PAUSE_S = 0.05, 0.2
-_LONGEST_LINE = 4096
+_MAX_STATUS_BYTES = 4096
 
 
 class WorkerUnreachableError(ExpectedError):
@@ -52,38 +52,41 @@ class Frame(NamedTuple):
 
 
 def ask(socket_path: Path, data: bytes, timeout: float, patience: float = 0.0) -> bytes:
-    """The worker's answer to `data`, within `timeout` seconds in all.
+    """Send `data` to the worker and return its answer.
 
-    patience: seconds to wait for a worker that does not listen, because its service starts it anew.
-    Raises WorkerUnreachableError, WorkerTooSlowError or FrameError (all are ExpectedError).
+    Args:
+        socket_path: Where the worker listens.
+        data: A task in the wire format.
+        timeout: Seconds for the whole exchange.
+        patience: Seconds to wait for a worker that does not listen, because its service restarts it.
+
+    Raises:
+        WorkerUnreachableError, WorkerTooSlowError, FrameError: All are ExpectedError.
     """
-    return _exchanged(socket_path, MESSAGE, data, timeout, patience)
+    return _exchange(socket_path, MESSAGE, data, timeout, patience)
 
 
 def notify(socket_path: Path, reason: str, timeout: float) -> None:
-    """Have the worker write down what the courier itself refused: the audit is not the courier's to write.
-
-    reason: in words of ours. Raises as `ask`.
-    """
-    _exchanged(socket_path, NOTICE, reason.encode(), timeout)
+    """Have the worker audit what the courier refused, since only the worker writes the audit. Raises as `ask`."""
+    _exchange(socket_path, NOTICE, reason.encode(), timeout)
 
 
-def ask_condition(socket_path: Path, timeout: float = 5.0) -> dict[str, Any]:
-    """What the worker does at the moment, from the socket on which it tells that. Raises WorkerUnreachableError."""
+def read_status(socket_path: Path, timeout: float = 5.0) -> dict[str, Any]:
+    """Read the worker's status from its status socket. Raises WorkerUnreachableError."""
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(timeout)
             connection.connect(str(socket_path))
             with connection.makefile("rb") as file:
-                told: dict[str, Any] = json.loads(file.readline(_LONGEST_LINE))
-        return told
+                status: dict[str, Any] = json.loads(file.readline(_MAX_STATUS_BYTES))
+        return status
     except (OSError, ValueError):
         raise WorkerUnreachableError(
-            "the worker does not say what it does: start it (`ceus-site serve` or `worker`), or read its log"
+            "the worker reports no status: start it (`ceus-site serve` or `worker`), or read its log"
         ) from None
 
 
-def _exchanged(socket_path: Path, kind: int, data: bytes, timeout: float, patience: float = 0.0) -> bytes:
+def _exchange(socket_path: Path, kind: int, data: bytes, timeout: float, patience: float = 0.0) -> bytes:
     end = time.monotonic() + timeout
     patient_until = min(end, time.monotonic() + patience)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
@@ -99,9 +102,9 @@ def _exchanged(socket_path: Path, kind: int, data: bytes, timeout: float, patien
 
 
 def _connect(connection: socket.socket, socket_path: Path, end: float, patient_until: float) -> None:
-    """Waits while the worker's queue is full, which a Unix socket with a time-out tells at once, or nobody listens."""
+    """Retry while the worker's queue is full (a Unix socket with a timeout fails at once), or nobody listens yet."""
     while True:
-        _bound(connection, end, math.inf)
+        _set_timeout(connection, end)
         try:
             return connection.connect(str(socket_path))
         except BlockingIOError:
@@ -113,31 +116,41 @@ def _connect(connection: socket.socket, socket_path: Path, end: float, patient_u
 
 
 def header(length: int, version: int = FRAMING, kind: int = MESSAGE) -> bytes:
-    """What stands before a content of `length` bytes."""
-    return _HEADER.pack(_MARK, version, kind, length)
+    """Pack the header of a frame with `length` bytes of content."""
+    return _HEADER.pack(_MAGIC, version, kind, length)
 
 
-def send_frame(connection: socket.socket, buffers: Sequence[Buffer], end: float, kind: int = MESSAGE) -> None:
+def send_frame(
+    connection: socket.socket, buffers: Sequence[Buffer], end: float = math.inf, kind: int = MESSAGE
+) -> None:
     """Write `buffers` as one frame before the monotonic time `end`. Raises FrameError if it is too long, or OSError."""
     length = sum(map(len, buffers))
     if length > MAX_MESSAGE_BYTES:
         raise FrameError(f"a message has at most {MAX_MESSAGE_BYTES} bytes, this one {length}")
     for part in (header(length, kind=kind), *buffers):
-        _bound(connection, end, math.inf)
+        _set_timeout(connection, end)
         connection.sendall(part)
 
 
 def receive_frame(
     connection: socket.socket, end: float, limit: int = MAX_MESSAGE_BYTES, idle_s: float = math.inf
 ) -> Frame:
-    """Read one frame before the monotonic time `end`, with no wait of more than `idle_s` for the next piece.
+    """Read one frame.
 
-    Raises FrameError for another framing or a length above `limit`, TimeoutError, or ConnectionError if the other
-    side hangs up.
+    Args:
+        connection: Of either side.
+        end: Deadline for the whole frame, in monotonic time.
+        limit: Largest content in bytes.
+        idle_s: Longest wait for the next bytes.
+
+    Raises:
+        FrameError: Another framing, or a length above `limit`.
+        TimeoutError: Too slow.
+        ConnectionError: The other side hung up.
     """
-    mark, version, kind, length = _HEADER.unpack(_receive(connection, _HEADER.size, end, idle_s))
-    if mark != _MARK or version != FRAMING or kind not in (MESSAGE, NOTICE):
-        spoken = f"version {version}, kind {kind}" if mark == _MARK else "no framing of ours"
+    magic, version, kind, length = _HEADER.unpack(_receive(connection, _HEADER.size, end, idle_s))
+    if magic != _MAGIC or version != FRAMING or kind not in (MESSAGE, NOTICE):
+        spoken = f"version {version}, kind {kind}" if magic == _MAGIC else "no framing of ours"
         raise FrameError(
             f"courier and worker speak by framing {FRAMING}, the other side by {spoken}: install the same version of "
             "fedceus for both, and start both again"
@@ -148,20 +161,20 @@ def receive_frame(
 
 
 def _receive(connection: socket.socket, length: int, end: float, idle_s: float) -> bytearray:
-    """Exactly `length` bytes; the buffer grows with what arrives, not with what is claimed."""
+    """Read exactly `length` bytes; the buffer grows with what arrives, not with what is claimed."""
     data = bytearray()
     while len(data) < length:
-        _bound(connection, end, idle_s)
-        piece = connection.recv(min(_PIECE_BYTES, length - len(data)))
-        if not piece:
+        _set_timeout(connection, end, idle_s)
+        chunk = connection.recv(min(_CHUNK_BYTES, length - len(data)))
+        if not chunk:
             raise ConnectionError("the other side hung up")
-        data += piece
+        data += chunk
     return data
 
 
-def _bound(connection: socket.socket, end: float, idle_s: float) -> None:
-    """The whole exchange has one deadline, so that a drop now and then cannot hold it open."""
-    left = end - time.monotonic()
-    if left <= 0:
+def _set_timeout(connection: socket.socket, end: float, idle_s: float = math.inf) -> None:
+    """Bound the next call by the deadline of the whole exchange, so that a slow drip cannot hold it open."""
+    seconds = min(end - time.monotonic(), idle_s)
+    if seconds <= 0:
         raise TimeoutError
-    connection.settimeout(min(left, idle_s))
+    connection.settimeout(None if seconds == math.inf else seconds)

@@ -5,19 +5,21 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterator, Mapping
 from dataclasses import field
-from typing import Annotated, Any, Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, get_args
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-from ceus_models.protocol.messages import Kind, LocalRule, RefusalCode, Task
+from ceus_models.protocol.messages import Kind, LocalRule, Precision, RefusalCode, Task
 from ceus_models.study.taxonomy import COHORTS, NETS
 from client.policy.hours import Hours
 from client.policy.machine import Machine
 
+if TYPE_CHECKING:  # commands that read a policy do without torch
+    from ceus_models.protocol.message_ids import ReceivedTask
+
 KINDS: tuple[Kind, ...] = get_args(Kind)
 Optimizer = Literal["sgd", "adamw"]
-Precision = Literal["float32", "bfloat16"]
 
 
 class Declined(Exception):
@@ -33,11 +35,11 @@ class Declined(Exception):
 class Consent(Protocol):
     """Who says yes or no to a task, before work begins and before its answer leaves."""
 
-    def admit(self, task: Task) -> Policy:
+    def admit(self, received: ReceivedTask) -> Policy:
         """The policy in force. Raises Declined for a task that it refuses."""
         ...
 
-    def release(self, task: Task) -> None:
+    def release(self, received: ReceivedTask) -> None:
         """Called when the work is done. Raises Declined where its answer may no longer leave."""
         ...
 
@@ -131,13 +133,13 @@ class Policy:
         found = [*self._not_asked(task), *self._too_much(task), *self._not_now(at)]
         return f"the site's policy refuses: {'; '.join(found)}" if found else None
 
-    def admit(self, task: Task) -> Policy:
+    def admit(self, received: ReceivedTask) -> Policy:
         """The policy as its own consent: it never changes, and nobody pauses the site (a simulation)."""
-        if reason := self.refuses(task, datetime.datetime.now(datetime.UTC)):
+        if reason := self.refuses(received.task, datetime.datetime.now(datetime.UTC)):
             raise Declined("policy", reason)
         return self
 
-    def release(self, task: Task) -> None:
+    def release(self, received: ReceivedTask) -> None:
         """Nothing has changed meanwhile."""
 
     def _not_asked(self, task: Task) -> Iterator[str]:

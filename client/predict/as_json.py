@@ -88,12 +88,10 @@ def _by_type(values: Any) -> dict[str, float]:
 
 def _clinical(prediction: Prediction) -> dict[str, Any]:
     """In the taxonomy's own units; null where not recorded. used: whether this model sees it."""
-    found = {}
-    for variable, value in zip(CLINICAL, prediction.lesion.sample.clinical.tolist(), strict=True):
-        known = None if math.isnan(value) else variable.restored(value)
-        used = variable.name in prediction.contributions.by_part
-        found[variable.name] = {"value": known, "unit": variable.unit, "used": used}
-    return found
+    used, units = prediction.contributions.by_part, {variable.name: variable.unit for variable in CLINICAL}
+    return {
+        name: {"value": value, "unit": units[name], "used": name in used} for name, value in prediction.clinical.items()
+    }
 
 
 def _number(value: float) -> float | None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from ceus_models.runtime.errors import Fault
 from ceus_models.study.processing import Processing
 from ceus_models.study.sample import Sample
 from client.data.analysis.pipeline import doubtful_sample_of
 from client.data.analysis.trace import Trace
+from client.data.dataset.row_faults import row_fault
 from client.data.forms.site_config import SiteConfig
 from client.data.imaging.clip import ClipError
 from client.data.outlines.outline import OutlineError
 from client.data.table.rows import Row
-from client.faults.fault import Fault
 
 
 def read_lesion(row: Row, site: SiteConfig, processing: Processing) -> tuple[Sample, Trace] | Fault:
@@ -18,6 +19,4 @@ def read_lesion(row: Row, site: SiteConfig, processing: Processing) -> tuple[Sam
     try:
         return doubtful_sample_of(row, site, processing)
     except (ClipError, OutlineError) as error:
-        column = "outline" if isinstance(error, OutlineError) else "clips"
-        found = (error.reason, error.rule, error.value, error.remedy)
-        return Fault(site.table.name, row.line, column, *found)
+        return row_fault(row, site, error)

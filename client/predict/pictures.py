@@ -10,17 +10,18 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 from matplotlib import colormaps
 from PIL import Image, ImageDraw
 
+from ceus_models.figures.palette import LESION
 from ceus_models.nets.gradcam import Cam
-from client.data.sheets.drawing import F64, LESION, flow_colours, wheel
-from client.data.sheets.quality_sheet import outline_in_crop
+from client.data.imaging.recording import F64, U8
+from client.data.sheets.flow_colours import colour_wheel, flow_bound, flow_colours
+from client.data.sheets.picture_strip import outline_in_crop
 from client.predict.prediction import Prediction
 
-U8 = npt.NDArray[np.uint8]
-SCALE = "cividis"
+_SCALE = "cividis"
+SCALE_CAPTION = f"colour scale {_SCALE}: from nothing (dark blue) to the strip's largest value (yellow)"
 SHOWN_FRAMES, SHOWN_MAPS = 10, 10
 _SIDE_PX = 144
 _COVER = 0.55
@@ -31,44 +32,41 @@ _COVER = 0.55
 class Strip:
     """Pictures u8 (h w 3) side by side. titles: one a picture."""
 
+    caption: str
     pictures: tuple[U8, ...]
     titles: tuple[str, ...]
 
 
-@dataclass(frozen=True, eq=False)
-class Pictures:
-    """frames: with the outline · frames_cam, flow_cam: with Grad-CAM over them · bound_px: length of a flow of full
-    colour.
-    """
-
-    frames: Strip
-    frames_cam: Strip
-    flow: Strip
-    flow_cam: Strip
-    bound_px: float
-
-
-def pictures_of(prediction: Prediction) -> Pictures:
-    """Of evenly chosen key frames, and of all flow maps up to SHOWN_MAPS."""
-    lesion = prediction.lesion
-    sample, trace = lesion.sample, lesion.trace
-    picked = _even(len(sample.frames), SHOWN_FRAMES)
+def draw_pictures(prediction: Prediction) -> tuple[Strip, ...]:
+    """Evenly chosen key frames with the outline, the same under Grad-CAM, flow maps, and these under Grad-CAM."""
+    sample, trace = prediction.lesion.sample, prediction.lesion.trace
+    picked, maps = _spread(len(sample.frames), SHOWN_FRAMES), _spread(len(trace.flow), SHOWN_MAPS)
     times = tuple(f"{trace.seconds[trace.chosen[place]]:.1f} s" for place in picked)
-    ring = outline_in_crop(trace, 1)
-    plain = [_sized(np.repeat(sample.frames[place][..., None], 3, axis=2)) for place in picked]
-    covers = _covers(prediction.spatial, picked)
-    maps = _even(len(trace.flow), SHOWN_MAPS)
-    lengths = np.hypot(trace.flow[:, 0], trace.flow[:, 1])
-    bound = max(float(np.percentile(lengths, 99)) if lengths.size else 0.0, 0.1)
-    flows = [_sized(_bytes(flow_colours(trace.flow[place], bound))) for place in maps]
-    grey = [_sized(_bytes(np.repeat(np.clip(lengths[place] / bound, 0, 1)[..., None], 3, axis=2))) for place in maps]
     numbers = tuple(f"map {place + 1}" for place in maps)
-    return Pictures(
-        frames=Strip(tuple(_outlined(picture, ring) for picture in plain), times),
-        frames_cam=Strip(_covered(plain, covers, ring), times),
-        flow=Strip((*flows, _bytes(wheel(_SIDE_PX))), (*numbers, "directions")),
-        flow_cam=Strip(_covered(grey, _covers(prediction.temporal, maps), ring), numbers),
-        bound_px=bound,
+    ring, bound = outline_in_crop(trace, 1), flow_bound(trace.flow)
+    plain = [_resize(np.repeat(sample.frames[place][..., None], 3, axis=2)) for place in picked]
+    flows = [_resize(_as_bytes(flow_colours(trace.flow[place], bound))) for place in maps]
+    lengths = np.clip(np.hypot(trace.flow[:, 0], trace.flow[:, 1]) / bound, 0, 1)[..., None]
+    grey = [_resize(_as_bytes(np.repeat(lengths[place], 3, axis=2))) for place in maps]
+    name = prediction.looked.partition("/")[2]
+    cells, flow_cells = _count_cells(prediction.spatial), _count_cells(prediction.temporal)
+    return (
+        Strip("Key frames with the outline (orange)", tuple(_outline(picture, ring) for picture in plain), times),
+        Strip(
+            f"Grad-CAM on the key frames: where the {name} net found what speaks for {name} ({cells})",
+            _cover(plain, prediction.spatial, picked, ring),
+            times,
+        ),
+        Strip(
+            f"Flow between key frames: hue is the direction (wheel), full colour {bound:.1f} px",
+            (*flows, _as_bytes(colour_wheel(_SIDE_PX))),
+            (*numbers, "directions"),
+        ),
+        Strip(
+            f"Grad-CAM on the flow maps, over the length of the flow in grey ({flow_cells})",
+            _cover(grey, prediction.temporal, maps, ring),
+            numbers,
+        ),
     )
 
 
@@ -78,35 +76,39 @@ def scale_bar(width: int, height: int) -> U8:
     return np.repeat(row, height, axis=0)
 
 
-def _even(count: int, most: int) -> list[int]:
+def _spread(count: int, most: int) -> list[int]:
     return sorted({round(place) for place in np.linspace(0, count - 1, min(count, most))}) if count else []
 
 
-def _sized(picture: U8) -> U8:
+def _resize(picture: U8) -> U8:
     return np.asarray(cv2.resize(picture, (_SIDE_PX, _SIDE_PX), interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
 
 
-def _covers(cam: Cam, picked: list[int]) -> list[F64]:
-    """Shares 0-1 of the strip's largest value, smoothly enlarged from the layer's cells."""
+def _cover(pictures: list[U8], cam: Cam, picked: list[int], ring: F64) -> tuple[U8, ...]:
+    """Pictures under shares 0-1 of the strip's largest value, smoothly enlarged from the layer's cells."""
     top = float(cam.maps.max(initial=0.0)) or 1.0
-    sized = (cv2.resize(cam.maps[place] / top, (_SIDE_PX, _SIDE_PX), interpolation=cv2.INTER_CUBIC) for place in picked)
-    return [np.clip(np.asarray(one, dtype=np.float64), 0, 1) for one in sized]
+    covered = []
+    for picture, place in zip(pictures, picked, strict=True):
+        shares = cv2.resize(cam.maps[place] / top, (_SIDE_PX, _SIDE_PX), interpolation=cv2.INTER_CUBIC)
+        colours = _colours(np.clip(np.asarray(shares, dtype=np.float64), 0, 1))
+        covered.append(_outline(np.rint((1 - _COVER) * picture + _COVER * colours).astype(np.uint8), ring))
+    return tuple(covered)
 
 
-def _covered(pictures: list[U8], covers: list[F64], ring: F64) -> tuple[U8, ...]:
-    mixed = ((1 - _COVER) * picture + _COVER * _colours(cover) for picture, cover in zip(pictures, covers, strict=True))
-    return tuple(_outlined(np.rint(picture).astype(np.uint8), ring) for picture in mixed)
+def _count_cells(cam: Cam) -> str:
+    rows, columns = cam.maps.shape[1:]
+    return f"{rows} x {columns} cells of {cam.layer}"
 
 
 def _colours(shares: F64) -> U8:
-    return np.asarray(colormaps[SCALE](shares, bytes=True)[..., :3], dtype=np.uint8)
+    return np.asarray(colormaps[_SCALE](shares, bytes=True)[..., :3], dtype=np.uint8)
 
 
-def _bytes(colours: F64) -> U8:
+def _as_bytes(colours: F64) -> U8:
     return np.rint(np.clip(colours, 0, 1) * 255).astype(np.uint8)
 
 
-def _outlined(picture: U8, ring: F64) -> U8:
+def _outline(picture: U8, ring: F64) -> U8:
     """ring (n 2): the closed outline in a crop of one pixel."""
     drawn = Image.fromarray(picture)
     points = [(float(x), float(y)) for x, y in (ring + 0.5) * _SIDE_PX - 0.5]

@@ -14,18 +14,16 @@ import cv2
 
 from ceus_models.bundle.model_bundle import Bundle
 from ceus_models.runtime.atomic_files import write_whole
-from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.errors import ExpectedError, Fault
 from ceus_models.study.processing import Processing
-from client.data.dataset.row_faults import lost_fault
-from client.data.dataset.worker_pool import LIMITS, Lost, each
+from client.data.dataset.row_faults import each_row
 from client.data.forms.site_config import SITE_FILE, SiteConfig, load_site
 from client.data.table.rows import Row
-from client.faults.fault import Fault
+from client.predict.answer_view import view_answer
 from client.predict.as_json import as_bytes, document
-from client.predict.html_page import page_of
+from client.predict.html_page import render_page
 from client.predict.lesion_reader import read_lesion
-from client.predict.pdf_sheet import sheet_of
-from client.predict.pictures import pictures_of
+from client.predict.pdf_sheet import render_sheet
 from client.predict.prediction import Lesion, Prediction, predict
 
 TABLES = ("lesions.csv", "lesions.xlsx")
@@ -62,22 +60,19 @@ def read_lesions(
     """Lesions as they are read, or what is wrong with them. workers: processes, 0 = none."""
     cv2.setNumThreads(1)  # as in `ceus-site index`
     read = partial(read_lesion, site=site, processing=processing)
-    with closing(each(read, rows, min(workers, len(rows)), LIMITS)) as outcomes:
+    with closing(each_row(read, rows, site, workers)) as outcomes:
         for row, outcome in outcomes:
-            if isinstance(outcome, Lost):
-                yield row, lost_fault(row, site, outcome)
-            else:
-                yield row, outcome if isinstance(outcome, Fault) else Lesion(row.line, *outcome, row.track_checked)
+            yield row, outcome if isinstance(outcome, Fault) else Lesion(row.line, *outcome, row.track_checked)
 
 
 def answer(row: Row, lesion: Lesion, bundle: Bundle, out: Path) -> Answered:
     """Ask and write the three files, each whole or not at all, for this user's eyes. Raises ExpectedError."""
     prediction = predict(lesion, bundle)
-    found, pictures = document(prediction, bundle), pictures_of(prediction)
+    found, view = document(prediction, bundle), view_answer(prediction, bundle)
     contents = {
         "json": as_bytes(found),
-        "html": page_of(prediction, bundle, pictures).encode(),
-        "pdf": sheet_of(prediction, bundle, pictures),
+        "html": render_page(view).encode(),
+        "pdf": render_sheet(view),
     }
     paths = {kind: out / f"{lesion.sample.key}.{kind}" for kind in contents}
     try:

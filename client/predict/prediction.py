@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ceus_models.bundle.model_bundle import Bundle
-from ceus_models.nets.factory import Answers
 from ceus_models.nets.fusion import fusion_inputs
 from ceus_models.nets.gradcam import Cam, grad_cam
+from ceus_models.nets.predict import Answers
 from ceus_models.nets.shapley import Contributions, contributions
 from ceus_models.nets.two_stream import TwoStream
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.study.sample import Sample
-from ceus_models.study.taxonomy import DISEASE_NETS, DISEASE_TYPES, FUSION_NETS, LESION_TYPES, SUBMODELS
+from ceus_models.study.taxonomy import CLINICAL, DISEASE_NETS, DISEASE_TYPES, FUSION_NETS, LESION_TYPES, SUBMODELS
 from client.data.analysis.trace import Trace
 from client.predict.cautions import Caution, cautions
 
@@ -71,6 +72,12 @@ class Prediction:
     def answer(self) -> str:
         """The most probable type."""
         return max(self.probabilities, key=self.probabilities.__getitem__)
+
+    @property
+    def clinical(self) -> dict[str, float | None]:
+        """Every clinical variable in its own unit, None where it was not recorded."""
+        values = zip(CLINICAL, self.lesion.sample.clinical.tolist(), strict=True)
+        return {variable.name: None if math.isnan(value) else variable.restored(value) for variable, value in values}
 
     @property
     def all_low(self) -> bool:

@@ -13,7 +13,7 @@ from ceus_models.pki.enrolment import Kit, now
 from ceus_models.runtime.errors import ExpectedError
 from client.courier.connectivity import Reached, reached
 from client.courier.folder import CourierFolder
-from client.courier.ipc import WorkerUnreachableError, ask_condition
+from client.courier.ipc import WorkerUnreachableError, read_status
 from client.courier.kit import enrolled
 
 ABANDONED_S = 600.0
@@ -56,7 +56,7 @@ class WorkerWatch:
 
     socket: Path
     told: Told
-    ask: Callable[[Path], dict[str, Any]] = ask_condition
+    ask: Callable[[Path], dict[str, Any]] = read_status
     clock: Callable[[], float] = time.monotonic
     is_well: bool = field(default=False, init=False)
     _heard: float | None = field(default=None, init=False)
@@ -67,14 +67,14 @@ class WorkerWatch:
             self._heard, self.is_well = None, False
             return
         try:
-            condition = self.ask(self.socket)
+            status = self.ask(self.socket)
         except WorkerUnreachableError:
             self.is_well = False
             if self._heard is not None and self.clock() - self._heard > SILENT_S:
                 self._restart(keeper, f"it has not said what it does for {SILENT_S:.0f} s")
             return  # one that was never heard may still be reading its samples
-        self._heard, self.is_well = self.clock(), not condition["wrong"]
-        if condition["alone_s"] > ABANDONED_S:
+        self._heard, self.is_well = self.clock(), not status["wrong"]
+        if status["alone_s"] > ABANDONED_S:
             self._restart(keeper, f"it works on a task that nobody has waited for since {ABANDONED_S:.0f} s")
 
     def _restart(self, keeper: Keeper, why: str) -> None:

@@ -30,13 +30,13 @@ from ceus_models.runtime.supervisor import said
 from client.courier.folder import state_socket
 from client.courier.ipc import FRAMING, MAX_MESSAGE_BYTES, NOTICE, Frame, FrameError, receive_frame, send_frame
 from client.data.forms.site_config import load_site
-from client.worker.rate_limit import Pace
+from client.worker.rate_limit import TokenBucket
 from client.worker.site.open_site import open_own_site
 from client.worker.site.site import Site
-from client.worker.status import Condition, obstacles_of, told_at
-from client.worker.unix_socket import listener
+from client.worker.status import WorkerStatus, serve_status, watch_obstacles
+from client.worker.unix_socket import listen
 
-_PASSING = {errno.ECONNABORTED, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+_TRANSIENT = {errno.ECONNABORTED, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
 class Handler(Protocol):
@@ -56,8 +56,13 @@ class Handler(Protocol):
 class Limits:
     """Bounds of one exchange over the socket, and of all of them.
 
-    task_bytes: of a task · read_s, write_s: seconds to read it and to write the answer · idle_s: to wait for its next
-    piece · burst, per_second: requests taken at once, and steadily: each may write a kilobyte to log and audit.
+    Args:
+        task_bytes: Size of a task.
+        read_s: Seconds to read a task.
+        write_s: Seconds to write the answer.
+        idle_s: Longest wait for the next bytes of a task.
+        burst: Requests taken at once; each may write a kilobyte to log and audit.
+        per_second: Requests taken steadily.
     """
 
     task_bytes: int = MAX_MESSAGE_BYTES
@@ -83,50 +88,52 @@ def main(
     name: Annotated[str, typer.Option("--site", help="The site's name [default: the folder's].")] = "",
 ) -> None:
     """Answer the courier's tasks for one site, until stopped."""
-    site = open_own_site(folder, name, told)
-    condition = Condition(site.name, obstacles_of(load_site(folder)))
-    with _audited(site), told_at(state_socket(socket_path), condition):
-        serve(socket_path, site, log=told, on_refusal=site.refused, condition=condition)
+    site = open_own_site(folder, name, log_line)
+    status = WorkerStatus(site.name, watch_obstacles(load_site(folder)))
+    with _audit_start_and_stop(site), serve_status(state_socket(socket_path), status):
+        serve(socket_path, site, on_refusal=site.refused, status=status)
 
 
-def told(line: str) -> None:
-    """Say it on standard output at once: the site's log."""
+def log_line(line: str) -> None:
+    """Write a line to the site's log, which is standard output."""
     said({"event": "worker", "said": line})
-
-
-def nobody(refusal: Refusal) -> None:
-    """Write no refusal down."""
 
 
 def serve(
     socket_path: Path,
     site: Handler,
     limits: Limits = LIMITS,
-    log: Callable[[str], None] = told,
-    on_refusal: Callable[[Refusal], None] = nobody,
-    condition: Condition | None = None,
+    log: Callable[[str], None] = log_line,
+    on_refusal: Callable[[Refusal], None] = lambda _: None,
+    status: WorkerStatus | None = None,
 ) -> None:
-    """Answer tasks one at a time, for ever. on_refusal: told of every refusal of what was no task.
+    """Answer tasks one at a time, for ever.
 
-    condition: kept up to date for those who ask for it. Raises ExpectedError if the socket cannot be opened.
+    Args:
+        socket_path: Where to listen.
+        site: What answers a task.
+        limits: Bounds of the exchanges.
+        log: Called with one line for each request.
+        on_refusal: Called with every refusal of what was no task.
+        status: Kept up to date.
+
+    Raises:
+        ExpectedError: The socket cannot be opened.
     """
-    pace = Pace(limits.burst, limits.per_second)
-    state = condition or Condition(site.name)
-    with listener(socket_path) as server:
+    bucket = TokenBucket(limits.burst, limits.per_second)
+    status = status or WorkerStatus(site.name)
+    with listen(socket_path) as server:
         log(f"worker of {site.name}: listening")
         while True:
-            connection = _accepted(server)
-            if connection is None:
-                log(f"worker of {site.name}: too few resources to take a connection; trying again")
-                continue
-            pace.wait()
-            with connection, state.at_work(connection):
+            connection = _accept(server, log)
+            bucket.wait()
+            with connection, status.track(connection):
                 log(f"worker of {site.name}: {_exchange(connection, site, limits, on_refusal)}")
 
 
 @contextmanager
-def _audited(site: Site) -> Iterator[None]:
-    """The audit holds when the worker began, with which versions, and that it ended as told."""
+def _audit_start_and_stop(site: Site) -> Iterator[None]:
+    """Audit when the worker began, with which versions, and that it was told to end."""
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
         raise Stopped
@@ -143,58 +150,58 @@ def _audited(site: Site) -> Iterator[None]:
         )
     try:
         yield
-    except (Stopped, KeyboardInterrupt) as told_to:
+    except (Stopped, KeyboardInterrupt) as cause:
         if site.trail:
             site.trail.stopped()
-        told(f"worker of {site.name}: stopped")
-        if isinstance(told_to, KeyboardInterrupt):
+        log_line(f"worker of {site.name}: stopped")
+        if isinstance(cause, KeyboardInterrupt):
             raise
 
 
-def _accepted(server: socket.socket) -> socket.socket | None:
-    """The next connection; None where the machine has no resources for one at the moment."""
-    try:
-        return server.accept()[0]
-    except OSError as error:
-        if error.errno not in _PASSING:
-            raise
-        time.sleep(0.5)
-        return None
+def _accept(server: socket.socket, log: Callable[[str], None]) -> socket.socket:
+    """Wait for a connection, also while the machine has no resources for one."""
+    while True:
+        try:
+            return server.accept()[0]
+        except OSError as error:
+            if error.errno not in _TRANSIENT:
+                raise
+            log(f"too few resources to take a connection ({error.strerror}); trying again")
+            time.sleep(0.5)
 
 
-def _exchange(
-    connection: socket.socket, site: Handler, limits: Limits, on_refusal: Callable[[Refusal], None] = nobody
-) -> str:
-    """One request and its answer; a line for the site's log. Never raises for what the other side does."""
+def _exchange(connection: socket.socket, site: Handler, limits: Limits, on_refusal: Callable[[Refusal], None]) -> str:
+    """Answer one request and return a line for the site's log. Never raises for what the other side does."""
     start = time.monotonic()
     try:
-        message, asked = _read(receive_frame(connection, start + limits.read_s, limits.task_bytes, limits.idle_s), site)
+        frame = receive_frame(connection, start + limits.read_s, limits.task_bytes, limits.idle_s)
+        message, request = _read(frame, site)
     except FrameError as error:
-        message, asked = Refusal(site.name, str(error), "error"), "a frame that breaks the rules"
+        message, request = Refusal(site.name, str(error), "error"), "a frame that breaks the rules"
     except MemoryError:
         reason = "the message is larger than this site's memory, or its policy, allows"
-        message, asked = Refusal(site.name, reason, "error"), "a frame of that size"
+        message, request = Refusal(site.name, reason, "error"), "a frame of that size"
     except TimeoutError:
         return "a request was not complete in time and was dropped"
     except OSError:
         return "a connection was closed without a request"
     answer = _answer(message, site, on_refusal)
-    said = _said(answer)
+    outcome = _describe(answer)
     try:
         send_frame(connection, encode(answer), time.monotonic() + limits.write_s)
     except (OSError, ExpectedError) as error:
-        said += f", which could not be delivered ({type(error).__name__})"
-    return f"{asked} → {said}, {time.monotonic() - start:.2f} s"
+        outcome += f", which could not be delivered ({type(error).__name__})"
+    return f"{request} → {outcome}, {time.monotonic() - start:.2f} s"
 
 
-def _said(answer: Update | Refusal) -> str:
+def _describe(answer: Update | Refusal) -> str:
     if isinstance(answer, Refusal):
         return f"refusal ({answer.code}: {answer.reason})"
     return f"update of weight {answer.weight:g}"
 
 
 def _answer(message: Task | Refusal, site: Handler, on_refusal: Callable[[Refusal], None]) -> Update | Refusal:
-    """The site's answer to a task; a refusal of what was none is written down and given back."""
+    """Have the site answer a task; a refusal of what was none is reported and returned."""
     if isinstance(message, Refusal):
         on_refusal(message)
         return message
@@ -205,7 +212,7 @@ def _answer(message: Task | Refusal, site: Handler, on_refusal: Callable[[Refusa
 
 
 def _read(frame: Frame, site: Handler) -> tuple[Task | Refusal, str]:
-    """The task in a frame, or the refusal that it deserves; and what it was, for the log."""
+    """Read the task in a frame, or make the refusal of it; and name the request for the log."""
     if frame.kind == NOTICE:
         text = clean(frame.data[:MAX_REASON].decode(errors="replace"), MAX_REASON)
         return Refusal(site.name, f"the courier refused: {text}", "policy"), "a notice"

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 
 
-class Pace:
-    """A bucket of `burst` requests that fills by `per_second`."""
+class TokenBucket:
+    """A token bucket of `burst` requests that fills by `per_second`."""
 
     def __init__(
         self,

@@ -1,7 +1,7 @@
-"""What the worker does at the moment, told on a socket of its own, also while a task takes hours.
+"""The worker's status on a socket of its own, so that it is answered also while a task takes hours.
 
-Whoever may ask for tasks may ask for this. One line of JSON comes back, with nothing of a patient in it, and nothing is
-read from the one who asks.
+Whoever may send tasks may ask for it. One line of JSON comes back, with nothing of a patient in it, and nothing is read
+from the one who asks.
 """
 
 from __future__ import annotations
@@ -22,27 +22,22 @@ from ceus_models.runtime.errors import ExpectedError
 from client.data.forms.site_config import SiteConfig
 from client.policy.policy_file import PolicyFile
 from client.worker.site.opt_out import read_standing
-from client.worker.unix_socket import listener
+from client.worker.unix_socket import listen
 
 LEAST_FREE_BYTES = 100 << 20
 """Below it audit and memory may soon not be written."""
 _PAUSE_S = 0.05  # between two who ask
 
 Obstacles = Callable[[], tuple[str, str]]
-"""(what is wrong, what the hospital chose), each "" for nothing: why tasks are refused at the moment."""
-
-
-def none() -> tuple[str, str]:
-    """Nothing stands in the way."""
-    return "", ""
+"""Returns why tasks are refused at the moment: (what is wrong, what the hospital chose), "" for nothing."""
 
 
 @dataclass
-class Condition:
-    """What the worker does. `at_work` is the worker's, `told` is asked by another thread."""
+class WorkerStatus:
+    """What the worker does. `track` is called by the worker, `report` by another thread."""
 
     site: str
-    obstacles: Obstacles = none
+    obstacles: Obstacles = lambda: ("", "")
     clock: Callable[[], float] = time.monotonic
     _answers: int = field(default=0, init=False)
     _since: float = field(init=False)
@@ -54,8 +49,8 @@ class Condition:
         self._since = self.clock()
 
     @contextmanager
-    def at_work(self, connection: socket.socket) -> Iterator[None]:
-        """While a request of this connection is answered."""
+    def track(self, connection: socket.socket) -> Iterator[None]:
+        """Count the worker as working while a request of this connection is answered."""
         self._since, self._left, self._connection = self.clock(), None, connection
         try:
             yield
@@ -63,10 +58,15 @@ class Condition:
             self._answers += 1
             self._since, self._connection = self.clock(), None
 
-    def told(self) -> dict[str, Any]:
-        """doing: waiting or working, for_s: for how long · alone_s: for how long the courier has been gone."""
+    def report(self) -> dict[str, Any]:
+        """Report the status.
+
+        Returns:
+            doing (waiting or working), for_s (seconds since then), alone_s (seconds since the courier of this task
+            hung up), answers (requests so far), wrong and chosen (see `Obstacles`).
+        """
         connection = self._connection
-        if connection is not None and self._left is None and _hung_up(connection):
+        if connection is not None and self._left is None and _has_hung_up(connection):
             self._left = self.clock()
         left = self._left if connection is not None else None
         wrong, chosen = self.obstacles()
@@ -81,11 +81,11 @@ class Condition:
         }
 
 
-def obstacles_of(site: SiteConfig) -> Obstacles:
-    """What a site's own files say about answering."""
+def watch_obstacles(site: SiteConfig) -> Obstacles:
+    """Make a function that reads from the site's files why tasks are refused."""
     policy = PolicyFile(site.folder)
 
-    def found() -> tuple[str, str]:
+    def read() -> tuple[str, str]:
         if policy.edition().faults is not None:
             return "policy.yaml has a fault, every task is refused: `ceus-site check` tells which", ""
         if shutil.disk_usage(site.work if site.work.exists() else site.folder).free < LEAST_FREE_BYTES:
@@ -96,40 +96,33 @@ def obstacles_of(site: SiteConfig) -> Obstacles:
             return str(error), ""
         return "", standing.refuses("") or ("withdrawn from a study" if standing.withdrawn else "")
 
-    return found
+    return read
 
 
 @contextmanager
-def told_at(path: Path, condition: Condition) -> Iterator[None]:
-    """Tell it to whoever connects to the socket at `path`. Raises ExpectedError where none can be opened."""
-    with listener(path) as server:
-        threading.Thread(target=_tell_all, args=(server, condition), daemon=True).start()
+def serve_status(path: Path, status: WorkerStatus) -> Iterator[None]:
+    """Report the status to whoever connects to the socket at `path`. Raises ExpectedError where none can be opened."""
+    with listen(path) as server:
+        threading.Thread(target=_answer_all, args=(server, status), daemon=True).start()
         try:
             yield
         finally:
             server.shutdown(socket.SHUT_RDWR)  # else the thread would wait on, and answer for a worker that has ended
 
 
-def _tell_all(server: socket.socket, condition: Condition) -> None:
-    while True:
-        try:
-            connection = server.accept()[0]
-        except OSError:
-            if server.fileno() < 0:
-                return
-            time.sleep(1.0)
-            continue
-        with connection, suppress(OSError):
+def _answer_all(server: socket.socket, status: WorkerStatus) -> None:
+    while server.fileno() >= 0:
+        with suppress(OSError), server.accept()[0] as connection:
             connection.settimeout(1.0)
-            connection.sendall(json.dumps(condition.told()).encode() + b"\n")
+            connection.sendall(json.dumps(status.report()).encode() + b"\n")
         time.sleep(_PAUSE_S)
 
 
-def _hung_up(connection: socket.socket) -> bool:
-    """Whether the other side has closed the connection; nothing is taken from it."""
-    looker = select.poll()
+def _has_hung_up(connection: socket.socket) -> bool:
+    """Whether the other side has closed the connection; nothing is read from it."""
+    poller = select.poll()
     try:
-        looker.register(connection, 0)
-        return bool(looker.poll(0))  # hang-ups and errors are told whatever is asked for
+        poller.register(connection, 0)
+        return bool(poller.poll(0))  # hang-ups and errors are reported for any mask
     except (OSError, ValueError):
         return True  # it was closed here meanwhile

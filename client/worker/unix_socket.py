@@ -8,14 +8,14 @@ from pathlib import Path
 
 from ceus_models.runtime.errors import ExpectedError
 
-_LONGEST_PATH = 100  # bytes; the kernel's own limit is 108
+_MAX_PATH_BYTES = 100  # the kernel's own limit is 108
 _OWNER_AND_GROUP = 0o117  # umask: the courier may be another user of the same group
 
 
-def listener(socket_path: Path) -> socket.socket:
-    """An open Unix socket at `socket_path`. Raises ExpectedError if the path is too long, taken or not writable."""
-    if len(os.fsencode(socket_path)) > _LONGEST_PATH:
-        raise ExpectedError(f"a socket's path has at most {_LONGEST_PATH} bytes; choose a shorter one: {socket_path}")
+def listen(socket_path: Path) -> socket.socket:
+    """Open a Unix socket at `socket_path`. Raises ExpectedError if the path is too long, taken or not writable."""
+    if len(os.fsencode(socket_path)) > _MAX_PATH_BYTES:
+        raise ExpectedError(f"a socket's path has at most {_MAX_PATH_BYTES} bytes; choose a shorter one: {socket_path}")
     if _is_served(socket_path):
         raise ExpectedError(f"another worker listens on {socket_path} already; stop it first")
     server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

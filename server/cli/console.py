@@ -12,7 +12,8 @@ from rich.table import Table
 from ceus_models.pki.enrolment import now
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.supervisor import said
-from ceus_models.web.guard import LOOPBACK, listening, serve, url_of
+from ceus_models.web.guard import LOOPBACK
+from ceus_models.web.serve import listening, serve, url_of
 from server.cli.enrolment import Folder
 from server.console.app import console
 from server.console.users import Role, add_person, people, remove_person

@@ -12,9 +12,7 @@ from rich.table import Table
 
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.exit_codes import run_cli
-from server.cli import console as console_commands
-from server.cli import enrolment as enrolment_commands
-from server.cli import running as running_commands
+from server.cli import console, enrolment, running
 from server.federation.federation_file import load_federation
 from server.report.page import report_html
 from server.report.publish import RESULTS, publish_run, write_tables
@@ -59,14 +57,14 @@ def report_command(
     page = out or results.with_name("report.html")
     page.write_text(report_html(found), encoding="utf-8")
     write_tables(found, page.parent)
-    console = Console()
-    print_results(found, console)
-    console.print(f"report: {page}", soft_wrap=True)
+    terminal = Console()
+    print_results(found, terminal)
+    terminal.print(f"report: {page}", soft_wrap=True)
 
 
-enrolment_commands.add_commands(app)
-running_commands.add_commands(app)
-console_commands.add_commands(app)
+enrolment.add_commands(app)
+running.add_commands(app)
+console.add_commands(app)
 
 
 def _read(path: Path) -> dict[str, Any]:

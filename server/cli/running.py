@@ -5,23 +5,22 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Column, Table
 
 from ceus_models.pki.enrolment import now
 from ceus_models.runtime.atomic_files import PUBLIC, write_whole
 from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.findings import print_findings
 from ceus_models.runtime.supervisor import said
 from server.cli.enrolment import Folder
 from server.federation.federation_file import Federation, load_federation
 from server.operations.daemon import check_complete, front_fault, nginx_program, run_daemon
-from server.operations.health import check_health, require_up
+from server.operations.health import health_of, require_up
 from server.operations.launcher import check_runnable
 from server.operations.liveness import Seen, trouble_of
 from server.operations.preflight import preflight
@@ -138,24 +137,14 @@ def status_command(
 
 def health_command(folder: Folder) -> None:
     """Exit 0 while `up` lives and its SuperLink answers, else 1 with the reason: for a supervisor's probe."""
-    home, federation = _opened(folder)
-    _out().print(check_health(home, federation))
+    home = Home(folder.resolve())
+    raise typer.Exit(print_findings([health_of(home, lambda: load_federation(home.federation))]))
 
 
 def preflight_command(folder: Folder, as_machine: AsJson = False) -> None:
     """Look whether everything is ready for the sites: each failure with its remedy. Exit 1 if anything fails."""
     home, federation = _opened(folder)
-    found = preflight(home, federation, now())
-    failed = sum(one.standing == "failure" for one in found)
-    if as_machine:
-        typer.echo(json.dumps({"ok": not failed, "findings": [asdict(one) for one in found]}, indent=2))
-    else:
-        table = Table("what", "standing", Column("found", overflow="fold"), Column("remedy", overflow="fold"))
-        for one in found:
-            table.add_row(one.name, one.standing, escape(one.said), escape(one.remedy))
-        _out().print(table)
-    if failed:
-        raise typer.Exit(1)
+    raise typer.Exit(print_findings(preflight(home, federation, now()), as_machine))
 
 
 def _opened(folder: Path) -> tuple[Home, Federation]:

@@ -16,16 +16,16 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp
 
-from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.supervisor import Told
-from ceus_models.web.guard import LOOPBACK, STYLE, Guard, Pages, as_json, style, turned
+from ceus_models.web.guard import LOOPBACK, Guard
+from ceus_models.web.responses import STYLE, as_json, find_page, page, style
 from server.console import view
 from server.console.basic_auth import SignIn, person_of
 from server.console.loss_chart import charts
 from server.console.users import Role
 from server.federation.federation_file import Federation, load_federation
 from server.federation.founding import hosts_of
-from server.operations.health import check_health
+from server.operations.health import health_of
 from server.operations.prometheus import exposition
 from server.operations.snapshot import Looks
 from server.operations.status_text import told_trouble
@@ -86,13 +86,11 @@ def _route(path: str, answer: Callable[[Request], Response], roles: tuple[Role, 
 class _Console:
     home: Home
     looks: Looks = field(init=False)
-    pages: Pages = field(init=False)
     _report: tuple[float, str] = field(default=(0.0, ""), init=False)
     _drawing: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     def __post_init__(self) -> None:
         self.looks = Looks(self.home)
-        self.pages = Pages("server.console", missing=view.missing)
 
     def overview(self, request: Request) -> Response:
         seen, valid = self.looks.now()
@@ -109,9 +107,9 @@ class _Console:
 
     def rounds(self, request: Request) -> Response:
         rounds = self.looks.now()[0].rounds[::-1]
-        page, pages = turned(request, len(rounds), _ON_A_PAGE)
-        shown = rounds[(page - 1) * _ON_A_PAGE : page * _ON_A_PAGE]
-        return self._page(request, "rounds", "Rounds", rounds=shown, page=page, pages=pages)
+        number, pages = find_page(request, len(rounds), _ON_A_PAGE)
+        shown = rounds[(number - 1) * _ON_A_PAGE : number * _ON_A_PAGE]
+        return self._page(request, "rounds", "Rounds", rounds=shown, page=number, pages=pages)
 
     def sites(self, request: Request) -> Response:
         seen, valid = self.looks.now()
@@ -124,11 +122,11 @@ class _Console:
         return self._page(request, "sites", "Sites", **known, again=_AGAIN_S)
 
     def record(self, request: Request) -> Response:
-        page, pages = turned(request, leaf(self.home.run, 1, 0)[1], _ON_A_PAGE)
+        number, pages = find_page(request, leaf(self.home.run, 1, 0)[1], _ON_A_PAGE)
         rounds = self.looks.now()[0].rounds
-        found = leaf(self.home.run, page, _ON_A_PAGE)[0]
-        letters = [(number, letter, view.fate_of(letter, rounds)) for number, letter in found]
-        return self._page(request, "record", "Record", letters=letters, page=page, pages=pages)
+        found = leaf(self.home.run, number, _ON_A_PAGE)[0]
+        letters = [(place, letter, view.fate_of(letter, rounds)) for place, letter in found]
+        return self._page(request, "record", "Record", letters=letters, page=number, pages=pages)
 
     def letter(self, request: Request) -> Response:
         number = request.path_params["number"]
@@ -138,15 +136,14 @@ class _Console:
             return PlainTextResponse("there is no such letter", 404)
         letter = found[number]
         fate = view.fate_of(letter, self.looks.now()[0].rounds)
-        page = (count - number) // _ON_A_PAGE + 1
-        return self._page(request, "letter", f"Letter {number}", letter=letter, fate=fate, page=page)
+        place = (count - number) // _ON_A_PAGE + 1
+        return self._page(request, "letter", f"Letter {number}", letter=letter, fate=fate, page=place)
 
     def report(self, request: Request) -> Response:
         found = self._report_now()
         if not found:
-            return self._page(
-                request, "said", "Report", said="No round is finished yet, so there is nothing to report."
-            )
+            message = "No round is finished yet, so there is nothing to report."
+            return self._page(request, "message", "Report", message=message)
         return HTMLResponse(found, headers={"content-security-policy": _REPORT_POLICY})
 
     def status(self, request: Request) -> Response:
@@ -158,10 +155,8 @@ class _Console:
         return Response(exposition(*self.looks.now()), media_type=_EXPOSITION)
 
     def health(self, _: Request) -> Response:
-        try:
-            return PlainTextResponse(check_health(self.home, load_federation(self.home.federation)))
-        except ExpectedError as error:
-            return PlainTextResponse(str(error), 503)
+        found = health_of(self.home, lambda: load_federation(self.home.federation))
+        return PlainTextResponse(str(found), 503 if found.state == "fault" else 200)
 
     def _report_now(self) -> str:
         """The report that was written, or of the newest checkpoint where that is newer; "" before the first."""
@@ -184,9 +179,10 @@ class _Console:
             "here": request.url.path,
             "tabs": [(path, tab) for path, tab, roles in _TABS if person.role in roles],
             "again": 0,
+            "missing": view.missing,
             "whose": f"{load_federation(self.home.federation).name}: coordinator's console · {person}, {person.role}",
         }
-        return self.pages.page(name, title=title, **(place | known))
+        return page("server.console", f"{name}.html", title=title, **(place | known))
 
 
 def _may_see_all(request: Request) -> bool:

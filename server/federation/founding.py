@@ -15,7 +15,7 @@ from cryptography import x509
 from ceus_models.pki.certificates import WARN, Certificate, CertificateFault, check_issued, pem_of, read_certificate
 from ceus_models.pki.keys import new_key
 from ceus_models.runtime.atomic_files import PUBLIC, write_whole
-from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.errors import ExpectedError, Fault, FaultList
 from server.federation.certificate_authority import (
     Authority,
     AuthorityFault,
@@ -30,8 +30,7 @@ from server.federation.federation_file import Federation, load_federation
 from server.federation.nginx_conf import caddyfile, nginx_conf
 from server.run_folder.paths import FEDERATION_FILE, Home
 from server.study.plan import load_plan
-from server.study.yaml_plan import PlanError
-from server.transport.flower_link import bundle
+from server.transport.fab import build_fab
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _PRIVATE_FOLDER = 0o700
@@ -62,7 +61,7 @@ def start_home(folder: Path) -> bool:
 def found(folder: Path, passphrase: bytes | None, now: datetime) -> Founded:
     """Make what is missing, renew what no longer fits federation.yaml, keep the rest.
 
-    Raises PlanError with all faults of federation.yaml and of the plan, AuthorityFault or OSError.
+    Raises FaultList with all faults of federation.yaml and of the plan, AuthorityFault or OSError.
     """
     home = Home(folder.resolve())
     federation, digest = _settings(home)
@@ -79,7 +78,7 @@ def found(folder: Path, passphrase: bytes | None, now: datetime) -> Founded:
     identity = id_of(federation.name, certificate)
     steps += _certified(home, federation, certificate, opened, now)
     steps += _secret(home)
-    steps += _bundle(home, bundle(federation=identity, plan_digest=digest))
+    steps += _bundle(home, build_fab(federation=identity, plan_digest=digest))
     steps += _front(home, federation)
     return Founded(identity, tuple(steps))
 
@@ -91,20 +90,20 @@ def renew_front(home: Home, federation: Federation, passphrase: bytes | None, no
 
 def _settings(home: Home) -> tuple[Federation, str]:
     """The federation and the digest of its plan; the faults of both files come together."""
-    faults: list[str] = []
+    faults: list[Fault] = []
     digest, federation = "", None
     try:
         federation = load_federation(home.federation)
-    except PlanError as error:
-        faults.append(str(error))
+    except FaultList as error:
+        faults += error.faults
     plan = home.folder / (federation.plan if federation else "plan.yaml")
     try:
         if federation or plan.exists():
             digest = load_plan(plan).digest()
-    except PlanError as error:
-        faults.append(str(error))
+    except FaultList as error:
+        faults += error.faults
     if faults or federation is None:
-        raise PlanError("\n".join(faults))
+        raise FaultList(faults)
     return federation, digest
 
 

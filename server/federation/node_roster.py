@@ -12,7 +12,7 @@ from ceus_models.pki.keys import fingerprint, public_pem, read_public, read_publ
 from server.federation.federation_file import Federation
 from server.federation.site_register import Register
 from server.run_folder.paths import Home
-from server.transport.flower_link import Control
+from server.transport.superlink_control import Control
 
 _REACH_S = 1.0
 

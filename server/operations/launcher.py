@@ -23,7 +23,7 @@ from server.rounds.checkpoints import Store
 from server.run_folder.journal import Journal
 from server.run_folder.orders import OVER, Order, Phase, read_order, read_state, write_state
 from server.run_folder.paths import Home
-from server.transport.flower_link import Control, RunState
+from server.transport.superlink_control import Control, RunState
 
 KILLED = "its process was killed, or ran out of memory"
 

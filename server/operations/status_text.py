@@ -1,50 +1,54 @@
-"""The status for a person: one table of sites, one of rounds, and what somebody must do."""
+"""The status for a person, on a terminal or as a page: sites, rounds, and what somebody must do."""
 
 from __future__ import annotations
 
-import html
-import io
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
-from rich.terminal_theme import DEFAULT_TERMINAL_THEME
 
 from ceus_models.runtime.humanize import size
+from ceus_models.web.templates import render
 from server.federation.expiry import Line, Validity
 from server.operations.liveness import Trouble
 from server.operations.overview import Overview, SiteNow
 
 _LAST_ROUNDS = 12
-_PAGE_WIDTH = 170
+_KEY = "key"
 
 
 def print_status(seen: Overview, valid: Validity, out: Console) -> None:
     """All of it."""
-    out.print(f"federation {escape(valid.identity)}; up: {'yes' if seen.up else 'no'}", soft_wrap=True)
-    said = seen.state.cause or seen.doing
-    out.print(f"run: {seen.state.phase}{escape(f' ({said})' if said else '')}", soft_wrap=True)
-    if seen.trouble:
-        out.print(f"[red]{escape(told_trouble(seen.trouble))}[/]", soft_wrap=True)
-    out.print(_certificates(valid))
-    out.print(_sites(seen, valid))
-    if seen.rounds:
-        out.print(_rounds(seen))
-    for warning in (*valid.warnings, *_to_look_at(seen)):
-        out.print(f"[red]{escape(warning)}[/]", soft_wrap=True)
+    trouble, warnings = _to_do(seen, valid)
+    for line in _state(seen, valid):
+        out.print(escape(line), soft_wrap=True)
+    for line in trouble:
+        out.print(f"[red]{escape(line)}[/]", soft_wrap=True)
+    for title, head, rows in _tables(seen, valid):
+        table = Table(*(Column(name, overflow="fold" if name == _KEY else "ellipsis") for name in head), title=title)
+        for row in rows:
+            table.add_row(*map(escape, row))
+        out.print(table)
+    for line in warnings:
+        out.print(f"[red]{escape(line)}[/]", soft_wrap=True)
 
 
 def status_html(seen: Overview, valid: Validity, again_s: int) -> str:
     """The same as a page of its own, which a browser loads anew every `again_s` seconds (0: never)."""
-    console = Console(record=True, file=io.StringIO(), width=_PAGE_WIDTH, highlight=False)
-    print_status(seen, valid, console)
-    console.print(f"as of {time.strftime('%Y-%m-%d %H:%M:%S %Z')}")
-    page = console.export_html(theme=DEFAULT_TERMINAL_THEME)
-    again = f'<meta http-equiv="refresh" content="{again_s}">' if again_s else ""
-    return page.replace("<head>", f"<head>\n<title>{html.escape(valid.identity)}</title>{again}", 1)
+    trouble, warnings = _to_do(seen, valid)
+    return render(
+        "server.operations",
+        "status.html",
+        title=valid.identity,
+        again=again_s,
+        state=_state(seen, valid),
+        to_do=[*trouble, *warnings],
+        tables=list(_tables(seen, valid)),
+        as_of=time.strftime("%Y-%m-%d %H:%M:%S %Z"),
+    )
 
 
 def told_trouble(trouble: Trouble) -> str:
@@ -53,38 +57,51 @@ def told_trouble(trouble: Trouble) -> str:
     return f"not getting on, since {since} ({max(time.time() - trouble.since, 0.0):.0f} s): {trouble.said}"
 
 
-def _certificates(valid: Validity) -> Table:
-    table = Table("certificate", "standing", "days left", "expires", Column("key", overflow="fold"))
-    for line in (*valid.servers, *valid.sites):
-        left = "" if line.days_left is None else str(line.days_left)
-        table.add_row(escape(line.name), line.standing, left, line.expires[:10], line.fingerprint)
-    return table
+def _state(seen: Overview, valid: Validity) -> list[str]:
+    cause = seen.state.cause or seen.doing
+    up = "yes" if seen.up else "no"
+    return [f"federation {valid.identity}; up: {up}", f"run: {seen.state.phase}{f' ({cause})' if cause else ''}"]
 
 
-def _sites(seen: Overview, valid: Validity) -> Table:
+def _to_do(seen: Overview, valid: Validity) -> tuple[list[str], list[str]]:
+    """Why the run does not get on, and what somebody must look at."""
+    look_at = [f"{name} must be looked at: {site.look_at}" for name, site in sorted(seen.sites.items()) if site.look_at]
+    return [told_trouble(seen.trouble)] if seen.trouble else [], [*valid.warnings, *look_at]
+
+
+def _tables(seen: Overview, valid: Validity) -> Iterator[tuple[str, tuple[str, ...], list[tuple[str, ...]]]]:
+    """Title, head and rows of each."""
+    lines = {line.name: line for line in valid.sites}
+    yield (
+        "",
+        ("certificate", "standing", "days left", "expires", _KEY),
+        [
+            (
+                line.name,
+                line.standing,
+                "" if line.days_left is None else str(line.days_left),
+                line.expires[:10],
+                line.fingerprint,
+            )
+            for line in (*valid.servers, *valid.sites)
+        ],
+    )
     now = seen.round
     title = f"{now['stage']}: {now['kind']}, step {now['step'] + 1} of {now['steps']}" if now else "no round yet"
-    table = Table("site", "enrolled", "connected", "now", "counted", "not", "sent", "received", "why", title=title)
-    lines = {line.name: line for line in valid.sites}
-    for name in sorted({*lines, *seen.sites}):
-        table.add_row(*_row(name, seen.sites.get(name, SiteNow()), lines.get(name)))
-    return table
+    sites = [
+        _site_row(name, seen.sites.get(name, SiteNow()), lines.get(name)) for name in sorted({*lines, *seen.sites})
+    ]
+    yield title, ("site", "enrolled", "connected", "now", "counted", "not", "sent", "received", "why"), sites
+    if seen.rounds:
+        head = ("stage", "kind", "round", "counted", "s", "loss", "missing")
+        yield "the last rounds", head, list(map(_round_row, seen.rounds[-_LAST_ROUNDS:]))
 
 
-def _row(name: str, site: SiteNow, line: Line | None) -> tuple[str, ...]:
+def _site_row(name: str, site: SiteNow, line: Line | None) -> tuple[str, ...]:
     connected = {None: "?", True: "yes", False: "no"}[site.connected]
     faults = sum(count for fate, count in site.rounds.items() if fate in ("refused", "excluded", "lost"))
-    return (
-        escape(name),
-        line.standing if line else "no",
-        connected,
-        _doing(site),
-        str(site.rounds.get("counted", 0)),
-        str(faults),
-        size(site.sent["all"]),
-        size(site.received["all"]),
-        escape(site.reason),
-    )
+    counts = (str(site.rounds.get("counted", 0)), str(faults), size(site.sent["all"]), size(site.received["all"]))
+    return (name, line.standing if line else "no", connected, _doing(site), *counts, site.reason)
 
 
 def _doing(site: SiteNow) -> str:
@@ -95,19 +112,9 @@ def _doing(site: SiteNow) -> str:
     return f"asked {site.seconds or 0:.0f} s ago, {site.share:.0%} of its usual {site.usual_s:.0f} s"
 
 
-def _rounds(seen: Overview) -> Table:
-    table = Table("stage", "kind", "round", "counted", "missing", "s", "loss", title="the last rounds")
-    for record in seen.rounds[-_LAST_ROUNDS:]:
-        missing = ", ".join(sorted({**record["refused"], **record["excluded"], **record["lost"]}))
-        counted = f"{len(record['counted'])} of {len(record['asked'])}"
-        values = (record["stage"], record["kind"], str(record["round"]), counted, missing, f"{record['seconds']:.1f}")
-        table.add_row(*values, _loss(record["curves"]))
-    return table
-
-
-def _loss(curves: Mapping[str, Any]) -> str:
-    return f"{sum(curves.values()) / len(curves):.4f}" if curves else ""
-
-
-def _to_look_at(seen: Overview) -> list[str]:
-    return [f"{name} must be looked at: {site.look_at}" for name, site in sorted(seen.sites.items()) if site.look_at]
+def _round_row(record: Mapping[str, Any]) -> tuple[str, ...]:
+    missing = ", ".join(sorted({**record["refused"], **record["excluded"], **record["lost"]}))
+    counted = f"{len(record['counted'])} of {len(record['asked'])}"
+    losses = record["curves"].values()
+    loss = f"{sum(losses) / len(losses):.4f}" if losses else ""
+    return (record["stage"], record["kind"], str(record["round"]), counted, f"{record['seconds']:.1f}", loss, missing)

@@ -8,7 +8,6 @@ import io
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from server.report.html import Html, escaped
 from server.report.values import Results, at, number, section
 
 HEAD = ("of", "value", "low", "high", "n", "resolution")
@@ -42,16 +41,12 @@ def _table(results: Results, name: str) -> str:
     return _written(entry.get("columns") or (), entry["rows"]) if entry.get("rows") else ""
 
 
-def download(results: Results, *names: str) -> Html:
-    """A line of links to these tables, each within the page itself: no network is needed."""
-    links = [_link(name, text) for name in names if (text := _table(results, name))]
-    return Html(f'<p class="note">Numbers as CSV: {", ".join(links)}</p>') if links else Html("")
-
-
-def _link(name: str, text: str) -> str:
-    data = base64.b64encode(text.encode()).decode()
-    file = escaped(f"{name}.csv")
-    return f'<a download="{file}" href="data:text/csv;base64,{data}">{file}</a>'
+def links(made: Mapping[str, str], beginnings: tuple[str, ...]) -> list[tuple[str, str]]:
+    """File name and data URI of the tables whose names begin so: they lie in the page, no network is needed."""
+    chosen = [(name, text) for name, text in made.items() if name.startswith(beginnings)]
+    return [
+        (f"{name}.csv", f"data:text/csv;base64,{base64.b64encode(text.encode()).decode()}") for name, text in chosen
+    ]
 
 
 def _rows(raw: object, path: tuple[str, ...]) -> Iterator[Row]:

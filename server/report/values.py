@@ -78,14 +78,8 @@ def estimate(raw: object) -> Estimate | None:
     value = number(raw.get("value"))
     if value is None:
         return None
-    n = number(raw.get("n"))
-    return Estimate(
-        value,
-        number(raw.get("low")),
-        number(raw.get("high")),
-        None if n is None else int(n),
-        number(raw.get("resolution")),
-    )
+    low, high, resolution = (number(raw.get(key)) for key in ("low", "high", "resolution"))
+    return Estimate(value, low, high, whole(raw.get("n")), resolution)
 
 
 def at(results: object, *path: str) -> Any:
@@ -167,6 +161,12 @@ def resolutions(raw: object) -> Iterator[float]:
             yield bound
         for value in raw.values():
             yield from resolutions(value)
+
+
+def whole(raw: object) -> int | None:
+    """A count, or None where none is given."""
+    found = number(raw)
+    return None if found is None else int(found)
 
 
 def how_many(raw: object) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from collections.abc import Mapping
 from contextlib import suppress
@@ -17,6 +16,7 @@ from safetensors.torch import save_file
 
 from ceus_models.protocol.messages import Recipe
 from ceus_models.protocol.state import State, digest
+from ceus_models.runtime.atomic_files import PUBLIC, remove_drafts, whole_file
 from ceus_models.runtime.errors import ExpectedError
 from server.study.participation import Record
 from server.study.progress import Point, Progress
@@ -69,13 +69,11 @@ class Store:
         files = self._files()
         number = _number(files[-1]) + 1 if files else 1
         path = self.folder / f"progress-{number:08d}.safetensors"
-        partial = path.with_suffix(".partial")
         try:
-            _write(partial, progress, plan, seed)
-            partial.replace(path)
-            _sync(self.folder)
+            remove_drafts(self.folder)
+            with whole_file(path, PUBLIC) as draft:
+                _write(draft, progress, plan, seed)
         except (OSError, SafetensorError) as error:
-            partial.unlink(missing_ok=True)
             cause = getattr(error, "strerror", None) or error
             raise ExpectedError(
                 f"the checkpoint cannot be written to {self.folder} ({cause}): make "
@@ -173,7 +171,6 @@ def _write(path: Path, progress: Progress, plan: str, seed: int) -> None:
     )
     text = _HEADER.dump_json(header).decode()
     save_file(tensors, path, {"fedceus": VERSION, "progress": text, "checksum": _checksum(text, tensors)})
-    _sync(path)
 
 
 def _read(path: Path) -> tuple[_Header, State]:
@@ -231,12 +228,3 @@ def _checksum(text: str, tensors: State) -> str:
 def _number(path: Path) -> int:
     match = _PATTERN.fullmatch(path.name)
     return int(match.group(1)) if match else 0
-
-
-def _sync(path: Path) -> None:
-    """Force a file or a folder's entries onto the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -11,7 +11,7 @@ from annotated_types import Ge, Gt, Le
 from pydantic import Field
 from torch import Tensor
 
-from ceus_models.nets.factory import initial_state
+from ceus_models.nets.module_cache import initial_state
 from ceus_models.protocol.messages import LocalRule, Task, Update
 from ceus_models.protocol.state import State, net_states
 from server.study.net_groups import expanded

@@ -19,9 +19,11 @@ from pathlib import Path
 
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.process_tree import Fleet
+from server.operations.health import is_healthy
 from server.rounds.coordinator import Listener
 from server.run_folder.journal import Journal
-from server.transport.flower_link import Control, RunConfig, bundle
+from server.transport.fab import build_fab
+from server.transport.superlink_control import Control, RunConfig
 
 _LOOPBACK = "127.0.0.1"
 _SILENT_FLOWER = {
@@ -55,7 +57,7 @@ class Setup:
     """
 
     worker_command: WorkerCommand = installed_worker
-    fab: bytes = bundle()
+    fab: bytes = build_fab()
     worker_s: float = 600.0
     superlink_s: float = 180.0
     pending_s: float = 180.0
@@ -101,7 +103,7 @@ def _start(fleet: Fleet, scratch: Path, sites: Mapping[str, Path], setup: Setup)
         command = [_script("flower-supernode"), "--insecure", "--superlink", superlink, *_listen(port)]
         config = ["--node-config", f'site="{name}" socket="{path}"']
         fleet.start(f"node-{name}", [*command, *config], _environment(scratch / f"node-{port}"))
-    _await(fleet, "the SuperLink", lambda: _is_healthy(ports[0]), setup.superlink_s)
+    _await(fleet, "the SuperLink", lambda: _is_ready(ports[0]), setup.superlink_s)
     for name, path in sockets.items():
         _await(fleet, f"the worker of {name}", path.is_socket, setup.worker_s)
     return superlink
@@ -169,15 +171,8 @@ def _await(fleet: Fleet, what: str, ready: Callable[[], bool], seconds: float) -
         time.sleep(0.1)
 
 
-def _is_healthy(port: int) -> bool:
-    connection = http.client.HTTPConnection(_LOOPBACK, port, timeout=5.0)
-    try:
-        connection.request("GET", "/health")
-        return connection.getresponse().status == http.HTTPStatus.OK
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
+def _is_ready(port: int) -> bool:
+    return is_healthy(http.client.HTTPConnection(_LOOPBACK, port, timeout=5.0))
 
 
 def _environment(home: Path) -> dict[str, str]:

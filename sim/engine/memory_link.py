@@ -11,20 +11,35 @@ import contextlib
 import multiprocessing
 import os
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
 from ceus_models.protocol.encoding import decode, encode
 from ceus_models.protocol.messages import Refusal, Task, Update
-from server.rounds.round import Lost
+from server.rounds.round import Answer, Link, Lost
 from sim.engine.shared_memory import Arena, Window
 from sim.engine.worker import SLOTS, Answered, Answering, Ask, Opener, main
 
-Answer = Update | Refusal | Lost
 LARGE_BYTES = 32 << 20
 """Workers do not prepare answers to a larger task ahead: waiting for the reader takes little time beside the work."""
+
+
+@dataclass(frozen=True)
+class Without:
+    """A link to all sites of another link except `away`, for centers that do not take part."""
+
+    link: Link
+    away: Collection[str]
+
+    def sites(self) -> Sequence[str]:
+        """The sites that are connected."""
+        return [site for site in self.link.sites() if site not in self.away]
+
+    def ask(self, task: Task, sites: Sequence[str]) -> Iterator[tuple[str, Answer]]:
+        """The answers of connected sites."""
+        return self.link.ask(task, sites)
 
 
 class InlineLink:

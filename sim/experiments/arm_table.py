@@ -9,8 +9,7 @@ from typing import Any
 from server.report.values import COHORT_TITLES
 from server.results.metrics import Floats, Ints
 from sim.experiments.arms import pooled
-from sim.experiments.claims import chosen
-from sim.experiments.entry import Cell, Entry
+from sim.experiments.entry import Cell, Entry, judge_best
 from sim.experiments.experiment_file import Claim
 from sim.experiments.paired import Value, difference, rows_of, told_apart, valued
 
@@ -95,11 +94,11 @@ def finding(values: Mapping[str, Value], rows: Mapping[str, Sequence[Floats]], s
     if len(apart) == len(order) - 1:
         text += f", above {'every other arm' if len(apart) > 1 else second} by more than the interval of the difference"
     elif apart:
-        text += f"; told apart from {', '.join(apart)} only"
+        text += f"; different from {', '.join(apart)} only"
     else:
-        text += "; it cannot be told apart from any other arm"
+        text += "; no other arm differs by more than the interval of the difference"
     text += f" ({shown.seeds} seed{'s' if shown.seeds > 1 else ''})."
-    return f"{text} {chosen(shown.claim, best, second in apart)}".strip()
+    return f"{text} {judge_best(shown.claim, best, second in apart)}".strip()
 
 
 def _figure(arms: Sequence[Scored], values: Mapping[str, Value], shown: Shown, name: str) -> dict[str, Any] | None:

@@ -13,6 +13,7 @@ from typing import Any
 from ceus_models.runtime.atomic_files import PUBLIC, write_whole
 from server.report.figures.plain_data import drawn
 from server.report.publish import RESULTS
+from sim.experiments.experiment_file import Claim
 from sim.runs.run import publish, read_results
 
 Cell = str | int | float | None
@@ -43,6 +44,29 @@ class Entry:
         found = asdict(self)
         del found["details"]
         return found
+
+
+def judge_best(claim: Claim | None, best: str, apart: bool) -> str:
+    """About a claim that one arm is best; `apart`: the best arm differs significantly from the second."""
+    if claim is None:
+        return ""
+    if not claim.best:
+        return f"The study: {claim.text}"
+    if best != claim.best:
+        return f"The study: {claim.text} This is not reproduced."
+    return f"The study: {claim.text} This is reproduced{'' if apart else ' in direction only, within the interval'}."
+
+
+def judge_accuracy(claim: Claim | None, holds: bool, learned: bool) -> str:
+    """About a claim that accuracy is stable; `learned` says whether the model beats the majority type."""
+    if claim is None:
+        return ""
+    if not learned:
+        return (
+            f"The study: {claim.text} Here this says nothing: the model does no better than always naming the "
+            "commonest type."
+        )
+    return f"The study: {claim.text} This {'is' if holds else 'is not'} reproduced."
 
 
 def folder_of(run: Path, name: str) -> Path:

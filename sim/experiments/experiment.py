@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.yaml_lines import LinedYaml
 from server.results.metrics import Ints
-from server.study.yaml_plan import PlanFile
 from sim.experiments.arm_table import Scored, Shown, entry_of
 from sim.experiments.arms import Ran, Request, run_arms
 from sim.experiments.entry import Entry, folder_of, publish_entry
@@ -41,7 +41,7 @@ def run_experiment(name: str, request: Request) -> Entry:
 
     Raises:
         ExpectedError: the run does not fit the experiment.
-        PlanError: the experiment's file has faults.
+        FaultList: the experiment's file has faults.
     """
     path = experiment_path(name)
     experiment, file = load_experiment(path)
@@ -52,7 +52,7 @@ def run_experiment(name: str, request: Request) -> Entry:
     return entry
 
 
-def _found(experiment: Experiment, file: PlanFile, folder: Path, request: Request) -> Entry:
+def _found(experiment: Experiment, file: LinedYaml, folder: Path, request: Request) -> Entry:
     match experiment:
         case Training():
             return _trained(experiment, file, folder, request)
@@ -72,7 +72,7 @@ def _found(experiment: Experiment, file: PlanFile, folder: Path, request: Reques
             return left_out(experiment, file, folder, request)
 
 
-def _trained(experiment: Training, file: PlanFile, folder: Path, request: Request) -> Entry:
+def _trained(experiment: Training, file: LinedYaml, folder: Path, request: Request) -> Entry:
     base = request.base(experiment.plan)
     planned = variants(experiment, file, base, request.sets)
     seeds = experiment.seeds or (request.seed,)

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass as plain
-from dataclasses import field
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, MinLen
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 
-from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.errors import ExpectedError, Fault, FaultList
+from ceus_models.runtime.yaml_lines import Key, LinedYaml, checked, fault_at
 from ceus_models.study.taxonomy import TEST_COHORTS, classifiers_of
 from server.study.net_groups import expanded
-from server.study.plan import Plan, faults_of, plan_of
+from server.study.plan import Plan, plan_of, read_plan_file
 from server.study.stages import Cohorts, Evaluate
-from server.study.yaml_plan import Fault, Place, PlanFile, read_plan_file
 from sim.experiments.overrides import OverrideError, dotted, overridden, place_of, within
 from sim.hospital.prepare import simulation_of
 
@@ -191,18 +191,18 @@ def experiment_path(name: str) -> Path:
     raise ExpectedError(f"expected a file or an experiment of {FOLDER}, found {name!r}; give one of: {known}")
 
 
-def load_experiment(path: Path) -> tuple[Experiment, PlanFile]:
-    """Read an experiment's file; the PlanFile has the lines for later faults. Raises PlanError with every fault."""
-    file = read_plan_file(path)
-    faults = file.repeated()
-    try:
-        found: Experiment = _EXPERIMENT.validate_json(json.dumps(file.values, default=str), strict=True)
-    except ValidationError as error:
-        raise file.error(faults + faults_of(error)) from None
-    faults += _unlike(found)
+def load_experiment(path: Path) -> tuple[Experiment, LinedYaml]:
+    """Read an experiment's file; its places, for faults that are found later. Raises FaultList with every fault."""
+    file = read_plan_file(path, "bad-experiment-file")
+    found = checked(file, _of_values)
+    faults = _unlike(found)
     if faults:
         raise file.error(faults)
     return found, file
+
+
+def _of_values(values: Any) -> Experiment:
+    return _EXPERIMENT.validate_json(json.dumps(values, default=str), strict=True)
 
 
 def _unlike(experiment: Experiment) -> list[Fault]:
@@ -211,15 +211,17 @@ def _unlike(experiment: Experiment) -> list[Fault]:
     if compared is None:
         return []
     named = [getattr(arm, "label", arm) for arm in getattr(experiment, compared)]
-    faults = [] if len(named) > 1 else [Fault((compared,), f"expected 2 or more {compared}, found {len(named)}")]
+    few = fault_at((compared,), f"2 or more {compared}", str(len(named)), "add one")
+    faults = [] if len(named) > 1 else [few]
     twice = [index for index, name in enumerate(named) if name in named[:index]]
-    return faults + [Fault((compared, i), f"two {compared} are named {named[i]!r}; rename one") for i in twice]
+    rule = f"different names of {compared}"
+    return faults + [fault_at((compared, i), rule, f"two {named[i]!r}", "rename one") for i in twice]
 
 
-def variants(experiment: Training, file: PlanFile, base: Path, extra: Sets) -> list[Variant]:
+def variants(experiment: Training, file: LinedYaml, base: Path, extra: Sets) -> list[Variant]:
     """The checked plan of every arm, from the plan file `base` and, last, the command's settings `extra`.
 
-    Raises PlanError with every fault of every arm.
+    Raises FaultList with every fault of every arm.
     """
     values = read_plan_file(base).values
     found: list[Variant] = []
@@ -229,46 +231,46 @@ def variants(experiment: Training, file: PlanFile, base: Path, extra: Sets) -> l
             sets = {**experiment.set, **arm.set, **extra}
             changed = overridden(values, (*experiment.drop, *arm.drop), sets)
         except OverrideError as error:
-            faults.append(Fault(_written(error.path, arm, index), f"{error.path}: {error}"))
+            faults.append(fault_at(_written(error.path, arm, index), f"{error.path}: {error}"))
             continue
         plan, wrong = plan_of(changed)
         faults += [_placed(fault, changed, arm, index) for fault in wrong]
         if plan is not None:
             found.append(Variant(arm, changed, plan))
-            faults += [Fault(("arms", index), text) for text in _unfit(plan, arm.net or experiment.net, experiment)]
+            unfit = _unfit(plan, arm.net or experiment.net, experiment)
+            faults += [replace(fault, file="", key=("arms", index)) for fault in unfit]
     if faults:
         raise file.error(faults)
     return found
 
 
-def _unfit(plan: Plan, shown: str, experiment: Training) -> list[str]:
+def _unfit(plan: Plan, shown: str, experiment: Training) -> Iterator[Fault]:
     """Why the arm cannot be run, or does not evaluate what is to be shown."""
-    texts = []
     evaluations = [stage for stage in plan.stages if isinstance(stage, Evaluate) and stage.replicates]
     shows = [stage.cohorts for stage in evaluations if shown in classifiers_of(expanded(stage.nets))]
     for cohort in experiment.cohorts:
         if not any(cohort in cohorts for cohorts in shows):
-            texts.append(
-                f"expected an evaluation of {shown} on {cohort} with replicates, no stage of this arm has one; add it"
-            )
+            rule = f"an evaluation of {shown} on {cohort} with replicates"
+            yield fault_at((), rule, "no stage of this arm that has one", "add one")
     try:
         simulation_of(plan.simulation)
-    except ExpectedError as error:
-        texts.append(str(error))
-    return texts
+    except FaultList as error:
+        yield from error.faults
 
 
 def _placed(fault: Fault, values: Mapping[str, Any], arm: Arm, index: int) -> Fault:
     """A fault of an arm's plan, located at the setting that caused it, or else at the arm."""
-    wrong = within(values, fault.place)
+    wrong = within(values, fault.key)
     blamed = next((path for path in arm.set if _overlap(place_of(values, path), wrong)), "")
-    return Fault(_written(blamed, arm, index), f"{dotted(values, wrong)}: {fault.text}")
+    missing = f".{fault.column}" if fault.column else ""
+    rule = f"{dotted(values, wrong)}{missing}: {fault.rule}"
+    return replace(fault, key=_written(blamed, arm, index), column="", rule=rule)
 
 
-def _overlap(one: Place, other: Place) -> bool:
+def _overlap(one: Key, other: Key) -> bool:
     size = min(len(one), len(other))
     return one[:size] == other[:size]
 
 
-def _written(path: str, arm: Arm, index: int) -> Place:
+def _written(path: str, arm: Arm, index: int) -> Key:
     return ("arms", index, "set", path) if path in arm.set else ("arms", index)

@@ -9,13 +9,13 @@ import numpy as np
 
 from ceus_models.bundle.model_bundle import load_bundle
 from ceus_models.metrics.bootstrap import poisson_weights
+from ceus_models.runtime.yaml_lines import LinedYaml
 from ceus_models.study.cohorts import cohort_of
 from server.report.publish import BUNDLE
 from server.results.metrics import Floats, ratio
 from server.study.plan import load_plan
 from server.study.stages import Evaluate
 from server.study.train_stage import Train
-from server.study.yaml_plan import PlanFile
 from sim.experiments.arms import Ran, Request, run_arms
 from sim.experiments.entry import Cell, Entry
 from sim.experiments.experiment_file import Arm, LeaveOut, Training, variants
@@ -27,7 +27,7 @@ WITH = "with every center"
 REPLICATES = 1000
 
 
-def left_out(experiment: LeaveOut, file: PlanFile, folder: Path, request: Request) -> Entry:
+def left_out(experiment: LeaveOut, file: LinedYaml, folder: Path, request: Request) -> Entry:
     """Train once without each center; the reference is the run with all centers."""
     base = request.base(experiment.plan)
     centers = largest(base, experiment.centers, request.seed)

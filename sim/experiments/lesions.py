@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ceus_models.bundle.model_bundle import Bundle, load_bundle
-from ceus_models.nets.factory import target_of
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.study.processing import Processing
 from ceus_models.study.sample import Sample
+from ceus_models.study.targets import target_of
 from ceus_models.study.taxonomy import DISEASE_NETS, STRATEGY_A, STRATEGY_B
 from client.data.dataset.samples import load_samples
 from client.data.forms.site_config import load_site

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from ceus_models.runtime.errors import ExpectedError
-from server.study.yaml_plan import Place
+from ceus_models.runtime.yaml_lines import Key
 
 _STAGES = "stages"
 
@@ -41,7 +41,7 @@ def overridden(values: Mapping[str, Any], drop: Sequence[str], sets: Mapping[str
     return changed
 
 
-def place_of(values: Mapping[str, Any], path: str) -> Place:
+def place_of(values: Mapping[str, Any], path: str) -> Key:
     """The keys of a path, with a stage's index for its name. Raises OverrideError as `overridden`."""
     parts = path.split(".")
     if parts[0] != _STAGES:
@@ -49,7 +49,7 @@ def place_of(values: Mapping[str, Any], path: str) -> Place:
     return (_STAGES, _index(values.get(_STAGES), parts[1] if len(parts) > 1 else "", path), *parts[2:])
 
 
-def dotted(values: Mapping[str, Any], place: Place) -> str:
+def dotted(values: Mapping[str, Any], place: Key) -> str:
     """The path of some keys, the inverse of `place_of`."""
     named = list(place)
     if len(place) > 1 and place[0] == _STAGES:
@@ -57,9 +57,9 @@ def dotted(values: Mapping[str, Any], place: Place) -> str:
     return ".".join(map(str, named))
 
 
-def within(values: Mapping[str, Any], place: Place) -> Place:
+def within(values: Mapping[str, Any], place: Key) -> Key:
     """The keys that exist in `values`; a validator adds tags and names missing keys."""
-    kept: Place = ()
+    kept: Key = ()
     here: Any = values
     for part in place:
         there = part in here if isinstance(here, dict) else isinstance(here, list) and part in range(len(here))

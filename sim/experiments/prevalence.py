@@ -12,8 +12,7 @@ from ceus_models.runtime.seeds import seed_of
 from ceus_models.study.taxonomy import LESION_TYPES, MALIGNANT_TYPES
 from server.results.intervals import INTERVAL
 from server.results.metrics import Ints
-from sim.experiments.claims import judged
-from sim.experiments.entry import Cell, Entry
+from sim.experiments.entry import Cell, Entry, judge_accuracy
 from sim.experiments.experiment_file import Prevalence, Scenario
 from sim.experiments.lesions import FinishedRun, answers, asked, commonest, groups_of
 
@@ -117,4 +116,4 @@ def _finding(
     span = f"from {means[lowest]:.3f} ({lowest}) to {means[highest]:.3f} ({highest})"
     apart = "overlap in all scenarios" if overlap else "do not overlap in all scenarios"
     text = f"{shown}: mean accuracy {span}; the middle 95 % of the cohorts {apart}."
-    return f"{text} {judged(experiment.claim, overlap, whole > guess)}".strip()
+    return f"{text} {judge_accuracy(experiment.claim, overlap, whole > guess)}".strip()

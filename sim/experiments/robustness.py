@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import as_completed
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -19,11 +19,11 @@ import torch
 
 from ceus_models.bundle.model_bundle import Bundle, load_bundle
 from ceus_models.runtime.atomic_files import PUBLIC, write_whole
-from ceus_models.runtime.child_processes import pool
 from ceus_models.runtime.seeds import seed_of
 from ceus_models.study.sample import Sample
 from client.data.analysis.pipeline import Opened, followed, opened, sampled
 from client.data.analysis.track_quality import UntrustedTrack
+from client.data.dataset.worker_pool import each_result
 from client.data.forms.site_config import SiteConfig, load_site, pseudonym
 from client.data.imaging.clip import ClipError
 from client.data.imaging.recording import F64
@@ -33,17 +33,50 @@ from client.data.table.rows import Row
 from server.report.publish import BUNDLE
 from server.results.evaluation import classes_of
 from server.results.intervals import INTERVAL
-from sim.experiments.claims import judged
-from sim.experiments.entry import Cell, Entry
-from sim.experiments.experiment_file import Outline
+from sim.experiments.entry import Cell, Entry, judge_accuracy
+from sim.experiments.experiment_file import Change, Outline
 from sim.experiments.lesions import FinishedRun, answers, commonest, groups_of
-from sim.experiments.outline_changes import area, changed, draw
 from sim.hospital.prepare import HOSPITALS
 
 BATCH = 16
 UNREAD = -1
 """The class of an outline that is too small, or whose track a person must check first."""
 Counted = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A change of an outline: scale about the centroid, and shift right and down in units of its size.
+
+    The size is the diameter of the circle of the same area.
+    """
+
+    scale: float
+    shift: tuple[float, float]
+
+
+def draw(change: Change, amount: float, seed: int) -> Drawn:
+    """Draw a uniform change: expand scales by 1 to 1 + amount, shrink by 1 - amount to 1, move shifts by up to `amount`
+    of the size in any direction, combined does both, scaling by 1 - amount to 1 + amount.
+    """
+    generator = np.random.default_rng(seed)
+    step, angle = amount * generator.random(), generator.uniform(0, 2 * math.pi)
+    far = amount * generator.random() if change in ("move", "combined") else 0.0
+    scale = {"expand": 1 + step, "shrink": 1 - step, "move": 1.0, "combined": 1 + generator.choice((-1, 1)) * step}
+    return Drawn(float(scale[change]), (far * math.cos(angle), far * math.sin(angle)))
+
+
+def change_outline(polygon: F64, drawn: Drawn, rows: int, columns: int) -> F64:
+    """The changed polygon (n 2), clipped to a pane of `rows` x `columns` px."""
+    centre = _centroid(polygon)
+    size = 2 * math.sqrt(area(polygon) / math.pi)
+    points = centre + (polygon - centre) * drawn.scale + np.array(drawn.shift) * size
+    return np.asarray(np.clip(points, 0.0, (columns - 1.0, rows - 1.0)), dtype=np.float64)
+
+
+def area(polygon: F64) -> float:
+    """Area of a polygon (n 2) in px²."""
+    return float(cv2.contourArea(polygon.astype(np.float32)))
 
 
 @dataclass(frozen=True)
@@ -61,7 +94,6 @@ class LesionUnderChanges:
     def classes(self) -> dict[str, Any]:
         """{"target", "original": class, change: [class or UNREAD of each repeat]}, from the cache if it is there."""
         if not self.kept.exists():
-            cv2.setNumThreads(1)
             torch.set_num_threads(1)
             write_whole(self.kept, json.dumps(self._asked()).encode(), PUBLIC)
         found: dict[str, Any] = json.loads(self.kept.read_text(encoding="utf-8"))
@@ -69,8 +101,7 @@ class LesionUnderChanges:
 
     def _asked(self) -> dict[str, Any]:
         site = load_site(self.run / HOSPITALS / self.site)
-        rows, _ = read_manifest(site)
-        row = next(row for row in rows if pseudonym(site, "lesion", row.lesion_id) == self.key)
+        row = next(row for row in read_manifest(site).rows if pseudonym(site, "lesion", row.lesion_id) == self.key)
         clips = opened(row, site)
         outlines = [clips.polygon, *self._outlines(clips)]
         classes = [one for batch in _batches(outlines) for one in self._said(batch, clips, row, site)]
@@ -83,7 +114,7 @@ class LesionUnderChanges:
         for change in self.experiment.changes:
             for repeat in range(self.experiment.repeats):
                 seed = seed_of(self.seed, "outline", self.key, change, repeat)
-                yield changed(clips.polygon, draw(change, self.experiment.amount, seed), rows, columns)
+                yield change_outline(clips.polygon, draw(change, self.experiment.amount, seed), rows, columns)
 
     def _said(self, outlines: Sequence[F64], clips: Opened, row: Row, site: SiteConfig) -> list[int]:
         """The predicted class under each outline; the clips are decoded only once."""
@@ -113,12 +144,12 @@ def _bundle(folder: Path) -> Bundle:
 def robustness(experiment: Outline, run: FinishedRun, folder: Path, workers: int, counted: Counted) -> Entry:
     """Run the experiment; predictions are cached in `folder`, `counted` shows the progress."""
     chosen = lesions_of(experiment, run, folder)
-    with counted("lesions under changed outlines") as tell, pool(workers) as processes:
-        futures = [processes.submit(lesion.classes) for lesion in chosen]
-        for done, future in enumerate(as_completed(futures), start=1):
-            future.result()
-            tell(done, len(chosen))
-    return entry_of(experiment, [future.result() for future in futures])
+    found = {}
+    with counted("lesions under changed outlines") as tell:
+        for lesion, classes in each_result(LesionUnderChanges.classes, chosen, workers):
+            found[lesion.kept] = classes
+            tell(len(found), len(chosen))
+    return entry_of(experiment, [found[lesion.kept] for lesion in chosen])
 
 
 def lesions_of(experiment: Outline, run: FinishedRun, folder: Path) -> list[LesionUnderChanges]:
@@ -183,7 +214,7 @@ def finding(known: tuple[float, float], points: Sequence[Mapping[str, Any]], exp
     text += (
         f"outside the middle 95 % of the repeats for {', '.join(out)}." if out else "within the middle 95 % for all."
     )
-    return f"{text} {judged(experiment.claim, not out, base > guess)}".strip()
+    return f"{text} {judge_accuracy(experiment.claim, not out, base > guess)}".strip()
 
 
 def _accuracies(classes: npt.NDArray[np.int64], target: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
@@ -198,3 +229,8 @@ def _share(values: npt.NDArray[np.bool_]) -> float:
 
 def _batches(outlines: Sequence[F64]) -> Iterator[Sequence[F64]]:
     return (outlines[start : start + BATCH] for start in range(0, len(outlines), BATCH))
+
+
+def _centroid(polygon: F64) -> F64:
+    moments = cv2.moments(polygon.astype(np.float32))
+    return np.array([moments["m10"], moments["m01"]]) / moments["m00"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import as_completed
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +14,9 @@ import torch
 
 from ceus_models.bundle.model_bundle import Bundle, load_bundle
 from ceus_models.runtime.atomic_files import PUBLIC, write_whole
-from ceus_models.runtime.child_processes import pool
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.study.taxonomy import TEST_COHORTS
+from client.data.dataset.worker_pool import each_result
 from server.report.publish import BUNDLE, RESULTS
 from server.report.values import COHORT_TITLES
 from server.rounds.checkpoints import Store
@@ -87,12 +86,12 @@ def site_matrix(experiment: Matrix, run: FinishedRun, folder: Path, workers: int
     """Run the experiment; rows are cached in `folder`, `counted` shows the progress."""
     models = list(models_of(run))
     jobs = [AskedModel(run.folder, model, experiment, _kept(folder, model, run, experiment)) for model in models]
-    with counted("models on all sites") as tell, pool(workers) as processes:
-        futures = [processes.submit(job.scores) for job in jobs]
-        for done, future in enumerate(as_completed(futures), start=1):
-            future.result()
-            tell(done, len(jobs))
-    return entry_of(experiment, {m.name: future.result() for m, future in zip(models, futures, strict=True)})
+    found: dict[str, Scores] = {}
+    with counted("models on all sites") as tell:
+        for job, scores in each_result(AskedModel.scores, jobs, workers):
+            found[job.model.name] = scores
+            tell(len(found), len(jobs))
+    return entry_of(experiment, {model.name: found[model.name] for model in models})
 
 
 def models_of(run: FinishedRun) -> Iterator[Model]:

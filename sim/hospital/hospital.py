@@ -7,7 +7,6 @@ import datetime
 import hashlib
 import json
 import math
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ceus_models.runtime.atomic_files import whole_folder
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.seeds import seed_of
 from sim.hospital.outlining import drawn, on_screen, write_mask, write_polygon
@@ -71,26 +71,23 @@ def write_hospital(
         if json.loads((folder / MARKER).read_text())["digest"] == digest:
             write_reads(folder, cases, seed)
             return Written(folder, len(cases), True)
-        shutil.rmtree(folder)
     elif folder.exists():
         raise ExpectedError(f"expected a new folder or a phantom hospital, {folder} is neither; choose another one")
-    part = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    for name in ("clips", "outlines"):
-        (part / name).mkdir(parents=True)
-    rows, truths = [], {}
-    for case in cases:
-        row, truth = write_lesion(part, case, settings, seed)
-        rows.append(row)
-        truths[case.lesion_id] = truth
-    write_table(part / "lesions.csv", rows)
-    write_site(part / "site.yaml", center, cases, settings)
-    write_policy(part / "policy.yaml")
-    write_reads(part, cases, seed)
-    _write_secret(part / "secret.key", center, seed)
-    write_truth(truth_folder, folder.name, center, truths)
-    (part / MARKER).write_text(json.dumps({"digest": digest}))
-    part.replace(folder)
+    with whole_folder(folder) as draft:
+        for name in ("clips", "outlines"):
+            (draft / name).mkdir()
+        rows, truths = [], {}
+        for case in cases:
+            row, truth = write_lesion(draft, case, settings, seed)
+            rows.append(row)
+            truths[case.lesion_id] = truth
+        write_table(draft / "lesions.csv", rows)
+        write_site(draft / "site.yaml", center, cases, settings)
+        write_policy(draft / "policy.yaml")
+        write_reads(draft, cases, seed)
+        _write_secret(draft / "secret.key", center, seed)
+        write_truth(truth_folder, folder.name, center, truths)
+        (draft / MARKER).write_text(json.dumps({"digest": digest}))
     return Written(folder, len(cases), False)
 
 

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import as_completed
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import cv2
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked
 
-from ceus_models.runtime.child_processes import pool
-from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.errors import FaultList
+from ceus_models.runtime.yaml_lines import faults_of, written
 from ceus_models.study.processing import Processing
 from client.data.dataset.index import index
+from client.data.dataset.worker_pool import each_result
 from client.data.forms.site_config import load_site
 from sim.hospital.hospital import write_hospital
 from sim.patients.centers import split
@@ -73,12 +72,12 @@ class Hospitals:
 
 
 def simulation_of(section: Mapping[str, Any]) -> Simulation:
-    """Validate the `simulation` section of a plan. Raises ExpectedError with all faults."""
+    """Validate the `simulation` section of a plan. Raises FaultList with all faults."""
     try:
         return _SIMULATION.validate_python(section)
     except ValidationError as error:
-        faults = "; ".join(f"simulation.{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise ExpectedError(f"the plan cannot be simulated: {faults}; change its section simulation") from None
+        found = faults_of(error, above=("simulation",))
+        raise FaultList(replace(fault, file="the plan", column=written(fault.key)) for fault in found) from None
 
 
 def site_name(center: int) -> str:
@@ -104,11 +103,9 @@ def prepare(
     largest_first = sorted(by_center, key=lambda center: (-len(by_center[center]), center))
     jobs = [_Job(out, by_center[center], simulation.phantom, processing, seed) for center in largest_first]
     ready: dict[str, Prepared] = {}
-    with pool(workers) as processes:
-        for future in as_completed([processes.submit(job.run) for job in jobs]):
-            made = future.result()
-            ready[made.site] = made
-            tell(made, lesions)
+    for _, made in each_result(_Job.run, jobs, workers):
+        ready[made.site] = made
+        tell(made, lesions)
     names = sorted(ready)
     return Hospitals({name: out / HOSPITALS / name for name in names}, {name: ready[name] for name in names})
 
@@ -131,7 +128,6 @@ class _Job:
     seed: int
 
     def run(self) -> Prepared:
-        cv2.setNumThreads(1)
         center = self.cases[0].center
         folder = self.out / HOSPITALS / site_name(center)
         folder.parent.mkdir(parents=True, exist_ok=True)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ceus_models.runtime.atomic_files import PUBLIC, whole_file, write_whole
 from sim.phantom.draw import ROI_MARGINS_PX, Truth
 
 ARRAYS = ("seconds", "shift_px", "boxes", "out", "lesion_tic", "parenchyma_tic", "roi_tic", "mask")
@@ -17,20 +18,16 @@ ARRAYS = ("seconds", "shift_px", "boxes", "out", "lesion_tic", "parenchyma_tic",
 
 def write_truth(folder: Path, name: str, center: int, lesions: Mapping[str, tuple[dict[str, Any], Truth]]) -> None:
     """Write `folder/name.json` (facts and draws per lesion) and `folder/name.npz` (arrays as "<lesion>/<array>")."""
-    folder.mkdir(parents=True, exist_ok=True)
     arrays = {f"{key}/{field}": getattr(truth, field) for key, (_, truth) in lesions.items() for field in ARRAYS}
-    part = folder / f".{name}.part.npz"
-    np.savez_compressed(part, **arrays)
-    part.replace(folder / f"{name}.npz")
+    with whole_file(folder / f"{name}.npz", PUBLIC) as draft:
+        np.savez_compressed(draft, **arrays)
     document = {
         "schema": 1,
         "center": center,
         "roi_margins_px": list(ROI_MARGINS_PX),
         "lesions": {key: facts for key, (facts, _) in lesions.items()},
     }
-    part = folder / f".{name}.part.json"
-    part.write_text(json.dumps(document, default=_plain), encoding="utf-8")
-    part.replace(folder / f"{name}.json")
+    write_whole(folder / f"{name}.json", json.dumps(document, default=_plain).encode(), PUBLIC)
 
 
 def _plain(value: object) -> object:

@@ -14,6 +14,7 @@ from statistics import NormalDist
 
 import numpy as np
 
+from ceus_models.runtime.atomic_files import PUBLIC, whole_file
 from ceus_models.runtime.seeds import seed_of
 from ceus_models.study.reader_study import READERS
 from ceus_models.study.taxonomy import LESION_TYPES
@@ -46,12 +47,10 @@ def write_reads(folder: Path, cases: Sequence[Case], seed: int) -> bool:
     read = [case for case in cases if case.cohort == COHORT]
     if path.exists() or not read:
         return False
-    part = path.with_name(f".{READS_FILE}.part")
-    with part.open("w", newline="", encoding="utf-8") as file:
+    with whole_file(path, PUBLIC) as draft, draft.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["lesion_id", "reader", "role", "assisted", "diagnosis"])
         writer.writerows(row for case in read for row in _rows(case, seed))
-    part.replace(path)
     return True
 
 

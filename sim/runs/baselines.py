@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from concurrent.futures import as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import torch
 
 from ceus_models.study.taxonomy import FUSION_NETS, TEST_COHORTS
 from ceus_models.runtime.atomic_files import PUBLIC, write_whole
+from client.data.dataset.worker_pool import each_result
 from server.rounds.checkpoints import Store
 from server.rounds.coordinator import run
 from server.study.plan import AnyStage, Plan, load_plan
@@ -22,7 +22,6 @@ from server.study.strategies import FedAvg
 from server.study.train_stage import Train
 from sim.engine.memory_link import InlineLink
 from sim.runs.run import COMPARISON, Settings, Watcher, publish, run_study
-from ceus_models.runtime.child_processes import pool
 from sim.hospital.prepare import HOSPITALS
 from sim.engine.sites import PooledOpener
 
@@ -62,11 +61,9 @@ def compare(settings: Settings, watcher: Watcher, tell: Callable[[str, int, int]
     federated = run_study(settings, watcher)
     arms = list(arms_of(load_plan(settings.plan), settings))
     found: dict[str, Any] = {}
-    with pool(settings.workers) as processes:
-        futures = {processes.submit(arm.train): arm.name for arm in arms}
-        for future in as_completed(futures):
-            found[futures[future]] = future.result()
-            tell(futures[future], len(found), len(arms))
+    for arm, scored in each_result(Arm.train, arms, settings.workers):
+        found[arm.name] = scored
+        tell(arm.name, len(found), len(arms))
     comparison = {"federated": scores(federated), POOLED: found.pop(POOLED), "alone": dict(sorted(found.items()))}
     write_whole(settings.out / COMPARISON, json.dumps(comparison, indent=1, allow_nan=False).encode(), PUBLIC)
     return publish(federated, settings.out)

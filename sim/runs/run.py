@@ -20,10 +20,9 @@ from server.study.progress import Progress
 from server.report.publish import BUNDLE, RESULTS, bundle_of, publish_report
 from server.results.results import results
 from server.rounds.round_log import Rounds
-from sim.engine.memory_link import MemoryLink
+from sim.engine.memory_link import MemoryLink, Without
 from sim.runs.meter import Meter
 from sim.hospital.prepare import Hospitals, Prepared, prepare, simulation_of, site_name
-from sim.engine.presence import Without
 from sim.engine.flower_link import run_processes
 from sim.engine.sites import HospitalOpener
 

@@ -20,7 +20,7 @@ from small_hospital import SmallHospital
 
 from ceus_models.runtime.exit_codes import exit_code
 from client.cli.main import app
-from server.transport.flower_link import bundle
+from server.transport.fab import build_fab
 
 pytestmark = [
     pytest.mark.slow,
@@ -68,7 +68,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder.mkdir()
     SmallHospital(folder, 3).write()
     plan.write_text(PLAN)
-    approved.write_bytes(content := bundle("watching_app:app", made.identity, "ab" * 32))
+    approved.write_bytes(content := build_fab("watching_app:app", made.identity, "ab" * 32))
     assert exit_code(app, ["index", str(folder), "--plan", str(plan), "--workers", "1"]) == 0
     made.joined(folder)
     assert exit_code(app, ["approve", str(folder), str(approved), "--yes"]) == 0

@@ -14,18 +14,19 @@ import numpy as np
 import pytest
 from made_planted import COLUMNS_PX, FRAMES, NAMES, ROWS, found_in, write_planted
 
+from ceus_models.runtime.errors import FaultList
 from ceus_models.study.processing import Processing
 from client.data.dataset.check import check_row
-from client.data.dataset.index import TooManySkippedError, index
+from client.data.dataset.index import index
+from client.data.dataset.index_report import TooManySkippedError
 from client.data.dataset.samples import load_samples
 from client.data.dataset.worker_pool import Limits
 from client.data.forms.site_config import load_site
 from client.data.table.manifest import read_manifest
 from client.faults.catalogue import REASONS
-from client.faults.fault import FaultList
 
 KINDS = ("native.dcm", "packed.dcm", "stated.dcm", "film.avi", "film.mp4")
-PLAN = Processing(frames_to_peak=4, frames_after=2, size=16, flow_maps=1, flow_size=16, margin_px=4.0)
+PLAN = Processing(frames_to_peak=4, frames_after=2, size=24, flow_maps=1, flow_size=24, margin_px=4.0)
 LIMITS = Limits(seconds=30.0, memory_bytes=2 << 30)
 GROWTH_KIB = 3 << 19
 """Beyond what the tests take already, so that a worker stays under 2 GiB."""
@@ -61,7 +62,7 @@ class Fuzzed:
     def __init__(self, folder: Path) -> None:
         self.folder = write_planted(folder / "site", kinds=KINDS)
         self.site = load_site(self.folder)
-        rows, _ = read_manifest(self.site)
+        rows = read_manifest(self.site).rows
         files = [[row.clips[0].path, row.outline.path] for row in rows]
         self.files = [[(path, path.read_bytes()) for path in pair] for pair in files]
         self.read = self.lost = self.cases = 0
@@ -84,7 +85,7 @@ class Fuzzed:
             assert not found_in(str(fault).encode()), (number, fault)
         self.read += report.read + len(report.look)
         self.lost += sum(count for reason, count in report.skipped.items() if reason.startswith("reading-"))
-        rows, _ = read_manifest(self.site)
+        rows = read_manifest(self.site).rows
         for row in rows:
             assert not found_in("\n".join(map(str, check_row(row, self.site))).encode())
         for pair in self.files:
@@ -118,7 +119,7 @@ def test_mutated_lesions_in_this_process(tmp_path: Path) -> None:
     index(fuzzed.site, PLAN)
     for sample in load_samples(fuzzed.site, PLAN):
         assert sample.frames.dtype == np.uint8
-        assert sample.frames.shape == (6, 16, 16)
+        assert sample.frames.shape == (6, 24, 24)
     assert (ROWS, COLUMNS_PX, FRAMES) == (192, 320, 24)
 
 

@@ -17,11 +17,11 @@ from made_outlines import FORMATS
 from made_tables import Tables
 
 import client
+from ceus_models.runtime.errors import FaultList
 from client.data.forms.site_config import load_site
 from client.data.outlines.outline import OutlineError, read_outline
-from client.data.table.manifest import open_manifest
+from client.data.table.manifest import read_manifest
 from client.data.table.reads import read_reads
-from client.faults.fault import FaultList
 
 NAME = b"Zhangwei"
 MOST_S = 5.0
@@ -126,7 +126,7 @@ def table_fuzz(site_file: Path, target: Path, count: int) -> int:
             site = load_site(site_file.parent)
         except FaultList as error:
             return "" if target == site_file else str(error)
-        manifest = open_manifest(site)
+        manifest = read_manifest(site)
         reads, faults = read_reads(site, {"L0", "L1"})
         read += len(manifest.rows) + len(reads)
         told = "\n".join(map(str, (*manifest.faults, *faults)))

@@ -26,7 +26,7 @@ def bundled(content: bytes) -> client.courier.runner.App:
     def app(message: Message, context: Context) -> Message:
         with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(io.BytesIO(content)) as archive:
             archive.extractall(folder)
-            code = (Path(folder) / "client" / "app.py").read_text()
+            code = (Path(folder) / "client" / "courier" / "client_app.py").read_text()
         names: dict[str, client.courier.runner.App] = {}
         exec(compile(code, "client/courier/client_app.py", "exec", dont_inherit=True), names)
         return names["app"](message, context)

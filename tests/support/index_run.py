@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
-import client.data.dataset.index
-from client.cli import main as cli
+import client.data.dataset.sample_maker
+from client.cli import main
 from client.data.analysis.pipeline import sample_of
 
 SLEEP_S = 0.3
@@ -18,7 +18,7 @@ def slow(*more: Any) -> Any:
     return sample_of(*more)
 
 
-client.data.dataset.index.sample_of = slow  # type: ignore[attr-defined]
+client.data.dataset.sample_maker.sample_of = slow  # type: ignore[attr-defined]
 
 if __name__ == "__main__":
-    cli.main()
+    main.main()

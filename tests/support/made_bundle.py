@@ -8,14 +8,14 @@ import torch
 
 from ceus_models.bundle.model_bundle import Bundle
 from ceus_models.metrics.ood import FIGURES, Moments, Typical
-from ceus_models.nets.factory import initial_state
+from ceus_models.nets.module_cache import initial_state
 from ceus_models.protocol.messages import Architecture, Normaliser, Recipe
 from ceus_models.study.processing import Processing
 from ceus_models.study.taxonomy import CLINICAL, FUSION_NETS, SUBMODELS
 
 PROCESSING = Processing(frames_to_peak=6, frames_after=2, size=32, flow_maps=2, flow_size=32, margin_px=4.0)
 RECIPE = Recipe(
-    Architecture(10, 10, 2, 4),
+    Architecture(10, 10, 8, 4),
     Normaliser(0.3, 0.2, 1.0, (0.5,) * len(CLINICAL), (20.0,) * len(CLINICAL)),
     ("age", "sex", "AFP", "ALB"),
     {},

@@ -7,10 +7,10 @@ import io
 import zipfile
 from collections.abc import Mapping
 
-from server.transport.flower_link import bundle
+from server.transport.fab import build_fab
 
 FEDERATION = "lab:" + "-".join(["0123"] * 8)
-OURS = bundle(federation=FEDERATION, plan_digest="ab" * 32)
+OURS = build_fab(federation=FEDERATION, plan_digest="ab" * 32)
 
 
 def files_of(content: bytes) -> dict[str, bytes]:

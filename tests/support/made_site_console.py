@@ -13,7 +13,7 @@ from made_federation import lab
 from small_hospital import SmallHospital
 from toy_lesions import task
 
-from ceus_models.protocol.message_ids import asked_id
+from ceus_models.protocol.message_ids import ReceivedTask
 from ceus_models.protocol.messages import Refusal, Update
 from ceus_models.runtime.exit_codes import exit_code
 from client.cli.main import app
@@ -24,7 +24,7 @@ from client.data.forms.site_config import load_site
 from client.policy.policy_file import PolicyFile
 from client.worker.audit.log import Audit
 from client.worker.audit.recorder import open_trail
-from server.transport.flower_link import bundle
+from server.transport.fab import build_fab
 
 PLAN = "processing: {frames_to_peak: 8, frames_after: 4, size: 32, flow_maps: 3, flow_size: 32, margin_px: 6}\n"
 PAGES = ("/", "/approval", "/audit", "/audit/7", "/left", "/index")
@@ -82,7 +82,7 @@ def hospital(scratch: Path) -> Path:
     co = lab(scratch / "co")
     co.joined(folder)
     old = scratch / "old.fab"
-    old.write_bytes(bundle("server.server_app:app", co.identity, "ab" * 32))
+    old.write_bytes(build_fab("server.server_app:app", co.identity, "ab" * 32))
     assert exit_code(app, ["approve", str(folder), str(old), "--yes"]) == 0
     (folder / "bundle.fab").write_bytes(co.home.bundle.read_bytes())
     _answered(folder)
@@ -95,8 +95,8 @@ def _answered(folder: Path) -> None:
     trail.policy(PolicyFile(folder).edition())
     sums = {"disease/HCC|w": torch.ones(2, 3), "disease/HCC|#weight": torch.tensor(9.0, dtype=torch.float64)}
     for number in (1, 2):
-        one = task("train", ("disease/HCC",), study="ab" * 32, round=number)
+        one = ReceivedTask(task("train", ("disease/HCC",), study="ab" * 32, round=number))
         trail.asked(one)
-        trail.told(one, Update("site-01", sums, 9.0, task=asked_id(one)))
+        trail.told(one, Update("site-01", sums, 9.0, task=one.id))
     trail.told(None, Refusal("site-01", "<b>not</b> approved here", "policy"))
-    trail.asked(task("train", ("disease/HM",), study="ab" * 32, round=3))
+    trail.asked(ReceivedTask(task("train", ("disease/HM",), study="ab" * 32, round=3)))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ceus_models.runtime.exit_codes import exit_code
-from client.cli import main as cli
+from client.cli import main
 
 
 def trip(site: Any, *_: Any) -> Any:
@@ -19,7 +19,7 @@ if __name__ == "__main__":
     codes = []
     for line in Path(sys.argv[1]).read_text(encoding="utf-8").splitlines():
         command, *more = line.split("\t")
-        sound, cli.index = cli.index, trip if command == "bug" else cli.index  # type: ignore[assignment]
-        codes.append(exit_code(cli.app, more if command == "bug" else [command, *more]))
-        cli.index = sound
+        sound, main.index = main.index, trip if command == "bug" else main.index  # type: ignore[assignment]
+        codes.append(exit_code(main.app, more if command == "bug" else [command, *more]))
+        main.index = sound
     print(f"exit codes {codes}")

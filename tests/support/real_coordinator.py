@@ -18,7 +18,7 @@ from ceus_models.pki.enrolment import now
 from ceus_models.runtime.process_tree import Fleet
 from server.federation.node_roster import synchronise
 from server.federation.site_register import read_register
-from server.transport.flower_link import Control
+from server.transport.superlink_control import Control
 
 HERE = Path(__file__).parents[1] / "support"
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")

@@ -7,14 +7,14 @@ import functools
 import numpy as np
 from pydantic import TypeAdapter
 
-from ceus_models.nets.factory import initial_state
+from ceus_models.nets.module_cache import initial_state
 from ceus_models.protocol.messages import Architecture, LocalRule, Normaliser, Recipe, Task
 from ceus_models.protocol.state import digest, prefixed
 from ceus_models.study.sample import Sample
 from ceus_models.study.taxonomy import LESION_TYPES, SUBMODELS
 
 RECIPE = TypeAdapter(Recipe)
-TINY = Architecture(spatial_depth=10, temporal_depth=10, width=2, hidden=4)
+TINY = Architecture(spatial_depth=10, temporal_depth=10, width=8, hidden=4)
 
 
 def recipe(architecture: Architecture = TINY, **weights: tuple[float, ...]) -> Recipe:

@@ -52,7 +52,8 @@ from server.federation.founding import renew_front
 from server.federation.nginx_conf import CALLS
 from server.federation.node_roster import synchronise
 from server.federation.site_register import changed_register, read_register
-from server.transport.flower_link import Control, bundle
+from server.transport.fab import build_fab
+from server.transport.superlink_control import Control
 
 pytestmark = [
     pytest.mark.slow,
@@ -112,7 +113,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     scratch = tmp_path_factory.mktemp("real")
     made, front, superlink = founded(scratch)
     courier = made.joined(scratch / "s")
-    content = bundle("asking_app:app", made.identity, "ab" * 32)
+    content = build_fab("asking_app:app", made.identity, "ab" * 32)
     approve(courier, contents_of(content), made.identity, "it", made.now)
     with started(made, front, superlink, scratch) as coordinator:
         fleet, (runtime,) = coordinator.fleet, ports(1)
@@ -141,7 +142,7 @@ def test_one_changed_byte_a_shadowing_module_and_changed_settings_are_refused(ru
     code = CANARY.format(path=str(canary)).encode()
     shadowing = packed({**files_of(running.content), "client/__init__.py": code, "client/courier/client_app.py": code})
     changed = with_settings("settings of a", "settings of b", running.content)
-    other = bundle("asking_app:app", "other:" + "-".join(["0123"] * 8), "ab" * 32)
+    other = build_fab("asking_app:app", "other:" + "-".join(["0123"] * 8), "ab" * 32)
     for content, settings, said in (
         (changed, {}, "is not approved at this site"),
         (shadowing, {}, "is not approved at this site"),

@@ -19,7 +19,7 @@ from server.federation.federation_file import load_federation
 from server.federation.node_roster import control_of
 from server.run_folder.paths import Home
 from server.study.plan import load_plan
-from server.transport.flower_link import bundle
+from server.transport.fab import build_fab
 
 pytestmark = [
     pytest.mark.slow,
@@ -97,7 +97,7 @@ def test_up_that_hangs_and_up_that_is_gone(federation: Federation) -> None:
 def test_one_that_cannot_even_be_imported_ends_with_its_cause(federation: Federation) -> None:
     home = Home(federation.study)
     with control_of(home, load_federation(home.federation), now()) as control:
-        begun, content = time.time(), bundle("server.nothing:app")
+        begun, content = time.time(), build_fab("server.nothing:app")
         federation.call("ceus-coordinator", "stop", federation.study, "--now")
         run = control.submit({"plan": "x", "out": str(federation.study / "x"), "seed": 1, "sites": 1}, content)
         wait(lambda: control.state(run).finished, PATIENCE_S, "its end")

@@ -23,8 +23,9 @@ from client.cli.torch_commands import app
 from client.data.dataset.samples import load_samples
 from client.data.forms.site_config import load_site, pseudonym
 from client.data.table.manifest import read_manifest
-from client.worker.tasks.inference import by_cohort, frozen_probabilities, probabilities_of
-from client.worker.tasks.site_memory import Place, SiteMemory
+from client.worker.tasks.inference import by_cohort, nets_of
+from client.worker.tasks.place import Place
+from client.worker.tasks.site_memory import SiteMemory
 from server.rounds.checkpoints import Store
 from server.study.plan import load_plan
 from server.study.progress import on_wire, submodels
@@ -117,10 +118,10 @@ def test_predict_gives_the_probabilities_of_the_evaluation(undisturbed: Path, tm
     for folder in sorted((undisturbed / HOSPITALS).glob("site-*")):
         site, place = load_site(folder), Place(folder.name, SiteMemory(tmp_path / folder.name))
         samples = by_cohort(load_samples(site, plan.processing)).get("external_test_c", [])
-        lines = {pseudonym(site, "lesion", row.lesion_id): row.line for row in read_manifest(site)[0]}
+        lines = {pseudonym(site, "lesion", row.lesion_id): row.line for row in read_manifest(site).rows}
         for place_in_cohort, sample in enumerate(samples):
-            expected = probabilities_of("fusion/DCB", task, samples, place)[place_in_cohort]
-            below = frozen_probabilities(task, samples, place)[place_in_cohort]
+            expected = nets_of(task, place).probabilities("fusion/DCB", samples)[place_in_cohort]
+            below = nets_of(task, place).frozen_probabilities(samples)[place_in_cohort]
             command = ["predict", folder, "--bundle", undisturbed / "bundle", "--out", tmp_path / "answers"]
             done = CliRunner().invoke(app, [*map(str, command), "--lesion", str(lines[sample.key])])
             assert done.exit_code == 0, done.output

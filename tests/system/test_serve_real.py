@@ -28,7 +28,7 @@ from client.cli.main import app
 from client.courier.folder import courier_of
 from client.worker.audit.log import entries
 from client.worker.audit.verify import verify
-from server.transport.flower_link import bundle
+from server.transport.fab import build_fab
 
 pytestmark = [
     pytest.mark.slow,
@@ -101,7 +101,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     SmallHospital(folder, 3).write()
     plan, approved = scratch / "plan.yaml", scratch / "bundle.fab"
     plan.write_text(PLAN)
-    content = bundle("watching_app:app", made.identity, "ab" * 32)
+    content = build_fab("watching_app:app", made.identity, "ab" * 32)
     approved.write_bytes(content)
     assert exit_code(app, ["index", str(folder), "--plan", str(plan), "--workers", "1"]) == 0
     made.joined(folder)

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import median_filter
 
-from client.data.analysis import curve_smoothing as bolus
+from client.data.analysis import curve_smoothing
 from client.data.imaging.recording import F64, U8
 
 F32 = npt.NDArray[np.float32]
@@ -106,7 +106,7 @@ def curve(values: F64, seconds: F64, outside: Bool, smoothing_s: float) -> Tic:
     """
     mended = _bridged(values, seconds, outside)
     windows_s = (smoothing_s, _STEADIER * smoothing_s)
-    smoothed, steady = bolus.courses(mended, seconds, arrival_s(mended, seconds, smoothing_s), windows_s)
+    smoothed, steady = curve_smoothing.courses(mended, seconds, arrival_s(mended, seconds, smoothing_s), windows_s)
     span = float(smoothed.max() - smoothed.min())
     enhances = span > _FLAT * max(float(abs(smoothed).max()), 1e-12)
     return Tic(mended, smoothed, first_peak(smoothed), enhances, first_peak(steady))

@@ -10,8 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ceus_models.study.processing import Processing
-from client.data.analysis import keyframes, tic
-from client.data.analysis import respiratory_gating as gating
+from client.data.analysis import keyframes, respiratory_gating, tic
 from client.data.analysis.exam import Exam
 from client.data.analysis.track_quality import Trust, judged
 from client.data.analysis.tracking import BMODE, CONTRAST, METHODS, Track, follow
@@ -121,7 +120,7 @@ def _curve(exam: Exam, polygon: F64, track: Track, processing: Processing) -> ti
     outside = track.held
     if track.method != BMODE:
         seen = exam.seconds >= tic.arrival_s(means, exam.seconds, processing.smoothing_s)
-        outside = gating.deep(track.shift, exam.seconds, seen)
+        outside = respiratory_gating.deep(track.shift, exam.seconds, seen)
     return tic.curve(means, exam.seconds, outside, processing.smoothing_s)
 
 

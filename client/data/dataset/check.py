@@ -9,18 +9,18 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
+from ceus_models.runtime.errors import Fault, FaultList
 from client.data.dataset.row_faults import row_fault
 from client.data.forms.site_config import SITE_FILE, SiteConfig, load_site, screens_for
 from client.data.imaging.clip import ClipError, ClipInfo, probe
 from client.data.imaging.screen import Screen
 from client.data.imaging.tint import TINTS
 from client.data.outlines.outline import OutlineError, View, in_pane, read_outline
-from client.data.table.leakage import shared_content
-from client.data.table.manifest import open_manifest
+from client.data.table.manifest import read_manifest
 from client.data.table.reads import read_reads
 from client.data.table.rows import Files, Row
 from client.data.table.suggestions import Suggestion
-from client.faults.fault import Fault, FaultList, count_reasons
+from client.faults.fault import count_reasons
 from client.policy.policy_file import PolicyFile
 
 OnProgress = Callable[[int, int], None]
@@ -61,17 +61,15 @@ def check_site(folder: Path, on_progress: OnProgress | None = None, workers: int
         site = load_site(folder)
     except FaultList as error:
         return CheckReport(0, error.faults, {}, {})
-    manifest = open_manifest(site)
+    manifest = read_manifest(site).without_copies()
     rows: list[Row | Files] = sorted([*manifest.rows, *manifest.others], key=lambda row: row.line)
-    copies = shared_content(manifest.entries, site.table.name)
-    blamed = {fault.row for fault in copies}
-    faults = [*manifest.faults, *copies]
+    faults = list(manifest.faults)
     usable: list[Row] = []
     with ThreadPoolExecutor(max_workers=max(1, workers)) as pool:
         results = pool.map(lambda row: check_row(row, site), rows)
         for done, (row, found) in enumerate(zip(rows, results, strict=True), start=1):
             faults.extend(found)
-            usable.extend([row] if isinstance(row, Row) and not found and row.line not in blamed else [])
+            usable.extend([row] if isinstance(row, Row) and not found else [])
             if on_progress is not None:
                 on_progress(done, len(rows))
     ordered = sorted(faults, key=lambda fault: fault.row or 0)
@@ -99,7 +97,7 @@ def check_row(row: Row | Files, site: SiteConfig) -> list[Fault]:
     try:
         _check_outline(row, infos[0] if infos else None)
     except OutlineError as error:
-        faults.append(row_fault(row, site, "outline", error))
+        faults.append(row_fault(row, site, error))
     return faults
 
 
@@ -112,7 +110,7 @@ def _clip_info(
     try:
         return probe(spec.path, spec.start_s, row.frame_rate_hz, screens, {**TINTS, **site.tints})
     except ClipError as error:
-        faults.append(row_fault(row, site, "clips", error, which))
+        faults.append(row_fault(row, site, error, which))
     except Exception as error:
         # A file odd enough to trip a decoder costs its own row only. The exception's text may quote the file.
         faults.append(

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from client.data.dataset.worker_pool import Lost
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
+from typing import TypeVar
+
+from ceus_models.runtime.errors import Fault
+from client.data.dataset.worker_pool import Lost, each
 from client.data.forms.site_config import SiteConfig
 from client.data.imaging.recording import ClipError
 from client.data.outlines.outline import OutlineError
 from client.data.table.rows import Files, Row
-from client.faults.fault import Fault
 
+Result = TypeVar("Result")
 _RULES = {
     "reading-failed": "the files of a lesion can be read",
     "reading-crashed": "the decoders survive the files of a lesion",
@@ -17,12 +22,23 @@ _RULES = {
 }
 
 
-def row_fault(
-    row: Row | Files, site: SiteConfig, column: str, error: ClipError | OutlineError, which: str = ""
-) -> Fault:
+def row_fault(row: Row | Files, site: SiteConfig, error: ClipError | OutlineError, which: str = "") -> Fault:
     """The fault that an error of reading is. which: "clip 2 of 3", "" where there is one only."""
+    column = "outline" if isinstance(error, OutlineError) else "clips"
     value = f"{which}: {error.value}" if which else error.value
     return Fault(site.table.name, row.line, column, error.reason, error.rule, value, error.remedy)
+
+
+def each_row(
+    read: Callable[[Row], Result | Fault], rows: Sequence[Row], site: SiteConfig, workers: int
+) -> Generator[tuple[Row, Result | Fault], None, None]:
+    """Every row with what was read of it, in the order in which they are finished; a lost lesion is a fault.
+
+    Close it to end the workers at once. workers: processes, 0 = none.
+    """
+    with closing(each(read, rows, min(workers, len(rows)))) as outcomes:
+        for row, outcome in outcomes:
+            yield row, lost_fault(row, site, outcome) if isinstance(outcome, Lost) else outcome
 
 
 def lost_fault(row: Row, site: SiteConfig, lost: Lost) -> Fault:

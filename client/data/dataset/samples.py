@@ -18,7 +18,7 @@ from ceus_models.study.sample import Reading, Sample
 from client.data.dataset.cache import cache_of
 from client.data.dataset.index_file import read_index
 from client.data.forms.site_config import SiteConfig, pseudonym
-from client.data.table.manifest import open_manifest
+from client.data.table.manifest import read_manifest
 from client.data.table.reads import read_reads
 
 _ARRAYS = {
@@ -49,7 +49,7 @@ def _readings(site: SiteConfig) -> dict[str, tuple[Reading, ...]]:
     """The usable diagnoses by the lesion's pseudonym; `ceus-site check` tells what is wrong with the others."""
     if not site.reads.exists():
         return {}
-    ids = {entry.lesion_id for entry in open_manifest(site).entries if entry.lesion_id}
+    ids = {entry.lesion_id for entry in read_manifest(site).entries if entry.lesion_id}
     found: dict[str, list[Reading]] = {}
     for read in read_reads(site, ids)[0]:
         key = pseudonym(site, "lesion", read.lesion_id)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from client.data.imaging import fan, video
-from client.data.imaging.dicom import reader as dicom
+from client.data.imaging.dicom import reader
 from client.data.imaging.frame_store import Frames, Tape
 from client.data.imaging.layout import LAYOUTS, Layout, layout_of
 from client.data.imaging.recording import F64, U8, Box, ClipError, Reader, Recording, Times
@@ -23,10 +23,10 @@ from client.data.imaging.tint import TINTS, Levels, Tint
 __all__ = ["LAYOUTS", "READERS", "Clip", "ClipError", "ClipInfo", "open_clip", "probe"]
 
 READERS: Mapping[str, Reader] = {
-    ".dcm": dicom,
-    ".dicom": dicom,
-    ".ima": dicom,
-    "": dicom,
+    ".dcm": reader,
+    ".dicom": reader,
+    ".ima": reader,
+    "": reader,
     ".avi": video,
     ".mp4": video,
     ".m4v": video,
@@ -166,8 +166,8 @@ def probe(
 
 
 def _recording(path: Path) -> Recording:
-    reader = READERS.get(path.suffix.lower())
-    if reader is None:
+    suited = READERS.get(path.suffix.lower())
+    if suited is None:
         raise ClipError(
             "unknown-clip-format",
             f"a clip is one of {', '.join(sorted(s for s in READERS if s))}, or DICOM without a suffix",
@@ -176,7 +176,7 @@ def _recording(path: Path) -> Recording:
         )
     if path.is_file() and path.stat().st_size == 0:
         raise ClipError("unreadable-clip", "a clip's file holds a clip", "an empty file", "copy or export it again")
-    return reader.open(path)
+    return suited.open(path)
 
 
 def _times(recording: Recording, frames: int, frame_rate_hz: float | None) -> Times:

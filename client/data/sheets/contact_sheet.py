@@ -14,10 +14,13 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from ceus_models.figures.canvas import Frame, render_png
+from ceus_models.figures.palette import BAD, BOX, INK, LESION, PEAK
+from ceus_models.runtime.atomic_files import write_whole
 from client.data.analysis.trace import Trace
-from client.data.dataset.cache import CONTACT_SHEET, remove_pages
-from client.data.imaging.recording import U8
-from client.data.sheets.drawing import BAD, BOX, F64, INK, LESION, PEAK, broken, save, span
+from client.data.dataset.cache_cleanup import CONTACT_SHEET, remove_contact_sheets
+from client.data.imaging.recording import F64, U8
+from client.data.sheets.curve import break_at_gaps, time_span
 
 TILE_PX = 128
 PAGE_TILES = 96
@@ -47,51 +50,53 @@ class Tile:
     doubtful: bool
 
 
-def tile_of(row: int, title: str, trace: Trace) -> Tile:
+def make_tile(row: int, title: str, trace: Trace) -> Tile:
     """What the contact sheet keeps of a lesion: small, so that a site's thousand lesions fit in memory."""
-    first, last = span(trace.seconds)
+    first, last = time_span(trace.seconds)
     top = float(np.nanmax(trace.smoothed, initial=0.0)) or 1.0
-    seconds, smoothed = broken(trace.seconds, trace.smoothed)
+    seconds, smoothed = break_at_gaps(trace.seconds, trace.smoothed)
     curve = np.column_stack([(seconds - first) / (last - first), np.clip(smoothed / top, 0, 1)]).astype(np.float32)
     at = int(trace.peak_index)
     peak = (float(trace.seconds[at]) - first) / (last - first), float(np.clip(trace.smoothed[at] / top, 0, 1))
-    return Tile(row, title, *_thumbnail(trace), curve, peak, bool(trace.doubts))
+    return Tile(row, title, *_cut_thumbnail(trace), curve, peak, bool(trace.doubts))
 
 
-def contact_sheets(tiles: Sequence[Tile], folder: Path) -> list[Path]:
-    """Writes the pages and removes those of an earlier call; doubtful lesions come first and have a red frame."""
+def write_contact_sheets(tiles: Sequence[Tile], folder: Path) -> list[Path]:
+    """Write the pages and removes those of an earlier call; doubtful lesions come first and have a red frame."""
     ordered = sorted(tiles, key=lambda tile: (not tile.doubtful, tile.row))
     pages = [ordered[at : at + PAGE_TILES] for at in range(0, len(ordered), PAGE_TILES)]
     names = [f"{CONTACT_SHEET}-{number:02d}.png" for number in range(1, len(pages) + 1)]
     paths = [folder / name for name in (names if len(pages) > 1 else [f"{CONTACT_SHEET}.png"] * len(pages))]
-    remove_pages(folder)
+    remove_contact_sheets(folder)
     doubtful = sum(tile.doubtful for tile in tiles)
     for number, (page, path) in enumerate(zip(pages, paths, strict=True), start=1):
-        told = f"{len(tiles)} lesions, {doubtful} to be looked at (first, red) · page {number} of {len(pages)}"
-        _page(page, told, path)
+        heading = f"{len(tiles)} lesions, {doubtful} to be looked at (first, red) · page {number} of {len(pages)}"
+        _write_page(page, heading, path)
     return paths
 
 
-def _page(tiles: Sequence[Tile], told: str, path: Path) -> None:
+def _write_page(tiles: Sequence[Tile], heading: str, path: Path) -> None:
     across = min(_ACROSS, max(4, math.ceil(math.sqrt(len(tiles) * 1.5))))
     down = math.ceil(len(tiles) / across)
-    canvas = np.full((_CELL_ROWS * down, _CELL_COLUMNS * across), 255, dtype=np.uint8)
+    picture = np.full((_CELL_ROWS * down, _CELL_COLUMNS * across), 255, dtype=np.uint8)
     width = _INCH_A_CELL * across
-    height = width * canvas.shape[0] / canvas.shape[1] + _HEAD_INCHES
-    figure = Figure(figsize=(width, height), facecolor="white")
-    axes = figure.add_axes((0, 0, 1, 1 - _HEAD_INCHES / height))
-    for index, tile in enumerate(tiles):
-        _draw_tile(axes, canvas, tile, (_CELL_COLUMNS * (index % across), _CELL_ROWS * (index // across)))
-    axes.imshow(canvas, cmap="gray", vmin=0, vmax=255, interpolation="nearest", aspect="auto")
-    axes.axis("off")
-    figure.text(0.05 / width, 1 - 0.1 / height, told, va="top", fontsize=9, color=INK, weight="bold")
-    save(figure, path, dots_per_inch=110)
+    height = width * picture.shape[0] / picture.shape[1] + _HEAD_INCHES
+
+    def draw(figure: Figure) -> None:
+        axes = figure.add_axes((0, 0, 1, 1 - _HEAD_INCHES / height))
+        for index, tile in enumerate(tiles):
+            _draw_tile(axes, picture, tile, (_CELL_COLUMNS * (index % across), _CELL_ROWS * (index // across)))
+        axes.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest", aspect="auto")
+        axes.axis("off")
+        figure.text(0.05 / width, 1 - 0.1 / height, heading, va="top", fontsize=9, weight="bold")
+
+    write_whole(path, render_png(Frame(width, height), draw, dots_per_inch=110))
 
 
-def _draw_tile(axes: Axes, canvas: U8, tile: Tile, origin: tuple[int, int]) -> None:
-    """Paints the picture into the canvas and draws the rest over it, all in pixels of the canvas."""
+def _draw_tile(axes: Axes, page: U8, tile: Tile, origin: tuple[int, int]) -> None:
+    """Paint the picture into the page and draw the rest over it, all in pixels of the page."""
     left, top = origin[0] + _TILE_LEFT, origin[1] + _TILE_TOP
-    canvas[top : top + TILE_PX, left : left + TILE_PX] = tile.picture
+    page[top : top + TILE_PX, left : left + TILE_PX] = tile.picture
     x0, y0, x1, y1 = (TILE_PX * share for share in tile.box)
     axes.add_patch(Rectangle((left + x0, top + y0), x1 - x0, y1 - y0, fill=False, edgecolor=BOX, linewidth=0.8))
     ring = tile.outline * TILE_PX + np.array([left, top], dtype=np.float32)
@@ -106,7 +111,7 @@ def _draw_tile(axes: Axes, canvas: U8, tile: Tile, origin: tuple[int, int]) -> N
         axes.add_patch(Rectangle((left, top), TILE_PX, TILE_PX, fill=False, edgecolor=BAD, linewidth=2.5))
 
 
-def _thumbnail(trace: Trace) -> tuple[U8, tuple[float, float, float, float], npt.NDArray[np.float32]]:
+def _cut_thumbnail(trace: Trace) -> tuple[U8, tuple[float, float, float, float], npt.NDArray[np.float32]]:
     """The reference frame around the box, square, black outside the frame; the box and the outline as shares of it."""
     x0, y0, x1, y1 = map(float, trace.box)
     side = max(x1 - x0, y1 - y0, 1.0) * 1.3

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
+from ceus_models.runtime.errors import Fault
 from client.data.table.dates import days_meant
-from client.data.table.meanings import number_meant
 from client.data.table.site_files import SiteFiles
 from client.data.table.suggestions import Suggestion
 from client.data.table.synonyms import WORDS
 from client.data.table.xlsx import EXCEL_ERRORS
-from client.faults.fault import HIDDEN, Fault, nearest, shape_of, shown
+from client.faults.fault import HIDDEN, nearest, shape_of, shown
 
 BLANKS = frozenset({"", "-", "--", "na", "n/a", "nan", "none", "null"})
 YES_NO = {"0": 0.0, "1": 1.0, "no": 0.0, "yes": 1.0}
@@ -25,6 +25,10 @@ SEXES = {"male": 1.0, "female": 0.0, "m": 1.0, "f": 0.0}
 SEPARATOR = ";"
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
+_LIMIT = re.compile(r"[<>≤≥＜＞]=?\s*(\d+(?:\.\d+)?)", re.ASCII)
+_WITH_UNIT = re.compile(r"(\d+(?:\.\d+)?)\s*[A-Za-zµμ%/^]{1,8}", re.ASCII)
+_THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?", re.ASCII)
+_DECIMAL_COMMA = re.compile(r"\d+,\d+", re.ASCII)
 
 
 @dataclass
@@ -182,3 +186,16 @@ class RowCells:
 def hidden(which: str) -> str:
     """How a fault speaks of an id: never the id itself."""
     return f"{which} {HIDDEN}"
+
+
+def number_meant(text: str) -> tuple[str | None, str]:
+    """The number that a text probably means, or None, and why. Only suggested, never taken."""
+    if match := _LIMIT.fullmatch(text):
+        return match[1], "a value beyond the laboratory's limit is written as the limit"
+    if _THOUSANDS.fullmatch(text):
+        return text.replace(",", ""), "the commas may part thousands"
+    if _DECIMAL_COMMA.fullmatch(text):
+        return text.replace(",", "."), "the comma may be a decimal point"
+    if match := _WITH_UNIT.fullmatch(text):
+        return match[1], "the unit belongs in the header"
+    return None, ""

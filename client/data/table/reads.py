@@ -7,13 +7,13 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
+from ceus_models.runtime.errors import Fault
 from ceus_models.study.reader_study import ROLES
 from ceus_models.study.taxonomy import LESION_TYPES
 from client.data.forms.columns import EXAMPLE_ID
 from client.data.forms.site_config import SiteConfig
 from client.data.table.cells import YES_NO, RowCells, hidden
-from client.data.table.table import READ_FORM, Table, read_table
-from client.faults.fault import Fault
+from client.data.table.table import READ_FORM, read_table
 
 _LONGEST_S = 24 * 3600.0
 
@@ -41,20 +41,16 @@ def read_reads(site: SiteConfig, lesions: Collection[str]) -> tuple[list[Read], 
     if not site.reads.exists():
         return [], []
     table = read_table(site.reads, site.encoding, site.labels, READ_FORM)
-    records = [(RowCells(table.name, line, table.named(texts)), len(texts)) for line, texts in table.records]
-    records = [(row, count) for row, count in records if row.text("lesion_id") != EXAMPLE_ID]
-    reads = [_read(row, count, table, lesions) for row, count in records]
+    rows = [row for row in table.rows() if row.text("lesion_id") != EXAMPLE_ID]
+    reads = [_read(row, lesions) for row in rows]
     repeated = list(_repeated((read for read in reads if read is not None), table.name))
     blamed = {fault.row for fault in repeated}
-    faults = [*table.faults, *repeated, *(fault for row, _ in records for fault in row.faults)]
+    faults = [*table.faults, *repeated, *(fault for row in rows for fault in row.faults)]
     usable = [read for read in reads if read is not None and read.line not in blamed]
     return usable, sorted(faults, key=lambda fault: fault.row or 0)
 
 
-def _read(row: RowCells, count: int, table: Table, lesions: Collection[str]) -> Read | None:
-    if count > table.width:
-        rule = f"a row has {table.width} cells like the header"
-        row.blame("", "cell-count", rule, str(count), "put quotes around a cell that holds a comma")
+def _read(row: RowCells, lesions: Collection[str]) -> Read | None:
     lesion, reader = row.identifier("lesion_id"), row.identifier("reader")
     if lesion is not None and lesion not in lesions:
         rule, remedy = "every diagnosis is of a lesion of lesions.csv", "correct the lesion_id, or remove the row"

@@ -67,3 +67,7 @@ class Row:
     timed: bool = True
     reinjection_s: float | None = None
     track_checked: bool = False
+
+    def files(self) -> Files:
+        """What can be looked at where the row is not used."""
+        return Files(self.line, self.clips, self.frame_rate_hz, self.outline, self.manufacturer)

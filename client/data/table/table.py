@@ -7,12 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ceus_models.runtime.errors import Fault
 from ceus_models.study.taxonomy import CLINICAL, Variable
 from client.data.forms.columns import EXAM_COLUMNS, LESIONS, READS, UNSEEN_COLUMNS, Column
+from client.data.table.cells import RowCells
 from client.data.table.spreadsheet import Sheet, read_sheet
 from client.data.table.suggestions import Suggestion
 from client.data.table.units import factor_of, split_header
-from client.faults.fault import Fault, nearest, shown
+from client.faults.fault import nearest, shown
 
 COLUMNS = tuple(column.name for column in LESIONS)
 Labels = Mapping[str, Mapping[str, str]]
@@ -50,7 +52,16 @@ class Table:
     faults: Sequence[Fault]
     suggestions: Sequence[Suggestion] = ()
 
-    def named(self, cells: Sequence[str]) -> dict[str, str]:
+    def rows(self) -> Iterator[RowCells]:
+        """Every record's cells, with a fault where there are more of them than columns."""
+        for line, cells in self.records:
+            row = RowCells(self.name, line, self._named(cells))
+            if len(cells) > self.width:
+                rule = f"a row has {self.width} cells like the header"
+                row.blame("", "cell-count", rule, str(len(cells)), "put quotes around a cell that holds a comma")
+            yield row
+
+    def _named(self, cells: Sequence[str]) -> dict[str, str]:
         """Column → text, stripped, in our words; a short record's missing cells are blank."""
         texts = {name: cells[place].strip() if place < len(cells) else "" for name, place in self.positions.items()}
         return {name: self.labels.get(name, {}).get(_folded(text), text) for name, text in texts.items()}

@@ -1,11 +1,14 @@
-"""Units as hospitals write them in a column's header, and which unit a strange value was probably meant in."""
+"""Units as hospitals write them in a column's header, values in the taxonomy's own, and what a strange one meant."""
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
+from collections.abc import Mapping
 
 from ceus_models.study.taxonomy import Variable
+from client.data.table.cells import SEXES, YES_NO, RowCells
 
 _HEADER = re.compile(r"^\s*(?P<name>[^(\[]*?)\s*(?:[(\[](?P<unit>.*)[)\]])?\s*$", re.DOTALL)
 
@@ -39,6 +42,29 @@ def meant_unit(variable: Variable, written: float, stated: float) -> str | None:
         if factor != stated and variable.low <= written * factor <= variable.high:
             return unit
     return None
+
+
+def clinical_value(variable: Variable, row: RowCells, factors: Mapping[str, float]) -> float:
+    """The value in the taxonomy's own unit; NaN for a blank, a fault, or a column that is not in `factors`."""
+    if variable.kind == "binary":
+        return row.flag(variable.name, SEXES if variable.name == "sex" else YES_NO)
+    factor = factors.get(variable.name)
+    if factor is None:
+        return math.nan
+    written = row.number(variable.name)
+    value = written * factor
+    if math.isnan(value) or variable.low <= value <= variable.high:
+        return value
+    meant = meant_unit(variable, written, factor)
+    if meant:
+        converted = f"{written * variable.accepted_units()[meant] / factor:.4g}"
+        row.suggest(variable.name, converted, f"it looks like {meant}")
+    looks = f"; it looks like {meant}" if meant else ""
+    convert = f"convert it from {meant}" if meant else "correct the value"
+    remedy = f"{convert}, or correct the unit in the header"
+    rule = f"{variable.name} is between {variable.low:g} and {variable.high:g} {variable.unit}"
+    row.blame(variable.name, "implausible-value", rule, f"{value:.3g} {variable.unit}{looks}", remedy)
+    return math.nan
 
 
 def unit_key(unit: str) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ceus_models.protocol.message_ids import asked_id, content_id
+from ceus_models.protocol.message_ids import ReceivedTask, content_id
 from ceus_models.protocol.messages import Refusal, Task, Update
 from ceus_models.protocol.state import State, digest, norm
 from client.policy.policy_file import Edition, policy_values
@@ -45,17 +45,17 @@ class Trail:
         self.audit.append("policy", digest=edition.digest, faults=faults, values=values)
         self.policy_digest = edition.digest
 
-    def asked(self, task: Task) -> None:
+    def asked(self, received: ReceivedTask) -> None:
         """A task that the site begins to work on."""
-        message, size = content_id(task)
-        self.audit.append("task", **_of(task), **_asked(task), digest=message, bytes=size)
+        message, size = received.content
+        self.audit.append("task", **_of(received), **_asked(received.task), digest=message, bytes=size)
 
-    def told(self, task: Task | None, answer: Update | Refusal) -> None:
+    def told(self, received: ReceivedTask | None, answer: Update | Refusal) -> None:
         """An answer, before it leaves.
 
-        task: None for a refusal of what was no task: bytes that cannot be read, a bundle that is not approved.
+        received: None for a refusal of what was no task: bytes that cannot be read, a bundle that is not approved.
         """
-        asked = {} if task is None else _of(task)
+        asked = {} if received is None else _of(received)
         if isinstance(answer, Refusal):
             self.audit.append("refusal", **asked, code=answer.code, reason=answer.reason)
             return
@@ -110,8 +110,9 @@ def _remember(trail: Trail, entry: Entry) -> None:
         trail.policy_digest = entry["digest"]
 
 
-def _of(task: Task) -> dict[str, Any]:
-    return {"task": asked_id(task), "study": task.study, "stage": task.stage, "round": task.round, "asked": task.kind}
+def _of(received: ReceivedTask) -> dict[str, Any]:
+    task = received.task
+    return {"task": received.id, "study": task.study, "stage": task.stage, "round": task.round, "asked": task.kind}
 
 
 def _asked(task: Task) -> dict[str, Any]:

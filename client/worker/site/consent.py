@@ -7,8 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ceus_models.protocol.message_ids import content_id
-from ceus_models.protocol.messages import Task
+from ceus_models.protocol.message_ids import ReceivedTask
 from ceus_models.runtime.errors import ExpectedError
 from client.policy.policy import Declined, Policy
 from client.policy.policy_file import Edition, PolicyFile
@@ -58,16 +57,16 @@ class Office:
             )
         return edition.policy
 
-    def admit(self, task: Task) -> Policy:
+    def admit(self, received: ReceivedTask) -> Policy:
         """The policy in force. Raises Declined for a task that it, the standing or the day's rounds refuse."""
         policy = self.policy()
-        self._stand(task)
+        self._stand(received.task.study)
         at = self.clock()
-        if reason := policy.refuses(task, at):
+        if reason := policy.refuses(received.task, at):
             raise Declined("policy", reason)
         if policy.rounds_per_day is not None:
             today = day_of(at, _zone(policy))
-            if not DailyRounds(self.records).hold(content_id(task)[0], policy.rounds_per_day, today):
+            if not DailyRounds(self.records).hold(received.content[0], policy.rounds_per_day, today):
                 raise Declined(
                     "policy",
                     f"the site's policy refuses: rounds_per_day is {policy.rounds_per_day}, and so many were answered "
@@ -75,22 +74,22 @@ class Office:
                 )
         return policy
 
-    def release(self, task: Task) -> None:
+    def release(self, received: ReceivedTask) -> None:
         """Declines where the site was paused or withdrawn while it worked; otherwise counts the round."""
         policy = self.policy()
-        self._stand(task)
+        self._stand(received.task.study)
         if policy.rounds_per_day is not None:
-            DailyRounds(self.records).add(content_id(task)[0], day_of(self.clock(), _zone(policy)))
+            DailyRounds(self.records).add(received.content[0], day_of(self.clock(), _zone(policy)))
 
-    def _stand(self, task: Task) -> None:
+    def _stand(self, study: str) -> None:
         try:
             standing = read_standing(self.records)
         except ExpectedError as error:
             self.log(str(error))
             raise Declined("policy", "this site cannot tell whether it takes part, so nothing is answered") from None
-        if standing.has_left(task.study):
-            forget(self.memory.folder, task.study)  # what work under way kept after the withdrawal
-        if reason := standing.refuses(task.study):
+        if standing.has_left(study):
+            forget(self.memory.folder, study)  # what work under way kept after the withdrawal
+        if reason := standing.refuses(study):
             raise Declined("policy", reason)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,14 +12,17 @@ from pathlib import Path
 import torch
 
 from ceus_models.nets.factory import CPU
-from ceus_models.protocol.message_ids import asked_id
+from ceus_models.protocol.message_ids import ReceivedTask
 from ceus_models.protocol.messages import PROTOCOL, Refusal, Task, Update
+from ceus_models.runtime.errors import stack_of
 from ceus_models.study.sample import Sample
-from client.policy.policy import Consent, Declined, Policy
+from client.policy.policy import Consent, Declined
 from client.worker.audit.log import AuditError
 from client.worker.audit.recorder import Trail
 from client.worker.tasks.handlers import WORK
-from client.worker.tasks.site_memory import Place, SiteMemory
+from client.worker.tasks.local_checkpoint import Checkpoints
+from client.worker.tasks.place import Place
+from client.worker.tasks.site_memory import SiteMemory
 
 
 def silent(report: str) -> None:
@@ -52,8 +54,9 @@ class Site:
 
         Where there is an audit, the answer is in it before it leaves, and none leaves that cannot be written down.
         """
-        answer = self._guarded(lambda: self._answer(task))
-        return self._guarded(lambda: self._written(task, answer))
+        received = ReceivedTask(task)
+        answer = self._guarded(lambda: self._answer(received))
+        return self._guarded(lambda: self._written(received, answer))
 
     def refused(self, refusal: Refusal) -> None:
         """Write down a refusal of what was no task. Never raises: nothing of the site leaves with it."""
@@ -70,7 +73,7 @@ class Site:
             return Refusal(self.name, "this site cannot write its audit, so nothing leaves; its log says why", "error")
         except Exception as error:
             # an exception's text may quote a file or a value, so it stays here
-            self.on_fault(_where(error))
+            self.on_fault("\n".join([type(error).__name__, *stack_of(error)]))
             if _of_memory(error):
                 return Refusal(
                     self.name, "the task needs more memory than this site's machine, or policy, has", "error"
@@ -81,21 +84,22 @@ class Site:
     def _memory(self) -> SiteMemory:
         return SiteMemory(self.memory)
 
-    def _answer(self, task: Task) -> Update:
-        policy = self.policy.admit(task)
+    def _answer(self, received: ReceivedTask) -> Update:
+        task, policy = received.task, self.policy.admit(received)
         self._check(task)
         if self.trail:
-            self.trail.asked(task)
-        self._memory.drop_others(task)
+            self.trail.asked(received)
+        kept = Checkpoints(self._memory, received, self.keep_after_s)
+        kept.drop_others()
         limits = policy.minimum_lesions, policy.minimum_cell
-        place = Place(self.name, self._memory, self.device, *limits, keep_after_s=self.keep_after_s)
-        sums, weight = WORK[task.kind](task, self._chosen(task, policy), place)
-        self.policy.release(task)
-        return Update(self.name, sums, weight, task=asked_id(task))
+        place = Place(self.name, self._memory, self.device, *limits, kept)
+        sums, weight = WORK[task.kind](task, self._chosen(task.cohorts, policy.minimum_lesions), place)
+        self.policy.release(received)
+        return Update(self.name, sums, weight, task=received.id)
 
-    def _written(self, task: Task | None, answer: Update | Refusal) -> Update | Refusal:
+    def _written(self, received: ReceivedTask | None, answer: Update | Refusal) -> Update | Refusal:
         if self.trail:
-            self.trail.told(task, answer)
+            self.trail.told(received, answer)
         return answer
 
     def _check(self, task: Task) -> None:
@@ -113,11 +117,11 @@ class Site:
                 f"{task.processing[:12]}: index again with the plan's settings",
             )
 
-    def _chosen(self, task: Task, policy: Policy) -> list[Sample]:
-        """Lesions of the task's cohorts (none named: all), without cohorts below the policy's minimum."""
-        asked = [s for s in self.samples if not task.cohorts or s.cohort in task.cohorts]
+    def _chosen(self, cohorts: Sequence[str], minimum: int) -> list[Sample]:
+        """Lesions of these cohorts (none named: all), without cohorts of fewer lesions than `minimum`."""
+        asked = [s for s in self.samples if not cohorts or s.cohort in cohorts]
         sizes = Counter(s.cohort for s in asked)
-        enough = [s for s in asked if sizes[s.cohort] >= policy.minimum_lesions]
+        enough = [s for s in asked if sizes[s.cohort] >= minimum]
         if not enough:
             raise Declined("no_lesions", "this site has no, or too few, lesions in the cohorts of the task")
         return enough
@@ -126,9 +130,3 @@ class Site:
 def _of_memory(error: Exception) -> bool:
     """torch says so in words only: on the processor it raises a plain RuntimeError."""
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
-
-
-def _where(error: BaseException) -> str:
-    frames = traceback.extract_tb(error.__traceback__)
-    lines = [f"{Path(frame.filename).name}:{frame.lineno} in {frame.name}" for frame in frames]
-    return "\n".join([type(error).__name__, *lines])

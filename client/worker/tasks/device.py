@@ -7,10 +7,9 @@ import resource
 
 import torch
 
+from ceus_models.nets.factory import CPU
 from ceus_models.runtime.errors import ExpectedError
 from client.policy.machine import Machine, memory_bytes
-
-_PROCESSOR = torch.device("cpu")
 
 
 def device_of(machine: Machine) -> torch.device:
@@ -20,7 +19,7 @@ def device_of(machine: Machine) -> torch.device:
     """
     os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, machine.gpus))
     if not machine.gpus:
-        return _PROCESSOR
+        return CPU
     if torch.cuda.device_count() < len(machine.gpus):
         raise ExpectedError(
             f"policy.yaml lists the graphics cards {', '.join(map(str, machine.gpus))}, and this process sees "
@@ -29,7 +28,7 @@ def device_of(machine: Machine) -> torch.device:
     return torch.device("cuda:0")
 
 
-def bound(machine: Machine, device: torch.device = _PROCESSOR) -> None:
+def bound(machine: Machine, device: torch.device = CPU) -> None:
     """Apply threads and memory share to this process; called again whenever the policy changes.
 
     The bound holds for data and heap (RLIMIT_DATA): samples are mapped from the cache and do not count. Beyond it an

@@ -15,17 +15,18 @@ import numpy.typing as npt
 from torch import Tensor
 
 from ceus_models.metrics.bootstrap import poisson_weights
-from ceus_models.nets.factory import CPU, target_of
+from ceus_models.nets.factory import CPU
 from ceus_models.nets.losses import class_weights
 from ceus_models.protocol.messages import Task
 from ceus_models.protocol.state import prefixed
 from ceus_models.study.sample import Sample
+from ceus_models.study.targets import target_of
 from ceus_models.study.taxonomy import DISEASE_NETS, STRATEGY_A, STRATEGY_B, classifiers_of, outputs_of
-from client.worker.tasks.inference import Probabilities, by_cohort, probabilities_of, recipe_of
+from client.worker.tasks.inference import Probabilities, TaskNets, by_cohort, nets_of
 from client.worker.tasks.paired_counts import Verdicts, paired
+from client.worker.tasks.place import Place
 from client.worker.tasks.reader_counts import reader_counts
 from client.worker.tasks.score_counts import counts
-from client.worker.tasks.site_memory import Place
 from client.worker.tasks.subgroup_counts import subgroup_counts
 
 
@@ -37,29 +38,30 @@ def evaluated(task: Task, samples: Sequence[Sample], place: Place) -> tuple[dict
     """
     sums: dict[str, Tensor] = {}
     used: set[str] = set()
+    nets = nets_of(task, place)
     for cohort, cases in by_cohort(samples).items():
-        found, rows = _Cohort(task, cases, place).sums()
+        draws = np.stack([poisson_weights(task.seed, s.key, task.replicates) for s in cases])  # (n 1+R)
+        found, rows = _Cohort(nets, cases, draws).sums(task.nets)
         sums |= prefixed(found, f"{cohort}|")
         used |= {cases[i].key for i in rows}
     return sums, used
 
 
 class _Cohort:
-    """The lesions of one cohort, and what was said of them so far."""
+    """The lesions of one cohort, and what was said of them so far. draws (n 1+R): how often each one counts."""
 
-    def __init__(self, task: Task, cases: Sequence[Sample], place: Place) -> None:
-        self._task, self._cases, self._place = task, cases, place
-        self._draws = np.stack([poisson_weights(task.seed, s.key, task.replicates) for s in cases])  # (n 1+R)
+    def __init__(self, nets: TaskNets, cases: Sequence[Sample], draws: npt.NDArray[np.int32]) -> None:
+        self._nets, self._cases, self._draws, self._place = nets, cases, draws, nets.place
         self._asked: dict[str, Probabilities] = {}
 
-    def sums(self) -> tuple[dict[str, Tensor], set[int]]:
+    def sums(self, nets: Sequence[str]) -> tuple[dict[str, Tensor], set[int]]:
         """Names without the cohort, and the rows that were used."""
-        closely = self._task.replicates > 0
-        classifiers = classifiers_of(self._task.nets) if closely else ()
+        closely = self._draws.shape[1] > 1
+        classifiers = classifiers_of(nets) if closely else ()
         sums: dict[str, Tensor] = {}
         verdicts: dict[str, Verdicts] = {}
         used: set[int] = set()
-        for net in dict.fromkeys((*self._task.nets, *classifiers)):
+        for net in dict.fromkeys((*nets, *classifiers)):
             rows, targets = self._spoken_of(net)
             if len(rows) < max(1, self._place.minimum):
                 continue
@@ -88,10 +90,10 @@ class _Cohort:
         if net == STRATEGY_B:
             return np.concatenate([self._probabilities(one) for one in DISEASE_NETS], axis=1)
         if net not in self._asked:
-            self._asked[net] = probabilities_of(net, self._task, self._cases, self._place)
+            self._asked[net] = self._nets.probabilities(net, self._cases)
         return self._asked[net]
 
     def _weights(self, net: str) -> npt.NDArray[np.float64]:
         weighed = STRATEGY_A if net == STRATEGY_B else net
-        weights = class_weights(weighed, max(2, outputs_of(net)), recipe_of(self._task), CPU)
+        weights = class_weights(weighed, max(2, outputs_of(net)), self._nets.recipe, CPU)
         return np.asarray(weights.double().numpy())

@@ -14,9 +14,9 @@ from ceus_models.study.sample import Sample
 from client.policy.policy import Declined
 from client.worker.tasks.evaluation import evaluated
 from client.worker.tasks.inference import by_cohort
-from client.worker.tasks.site_memory import Place
+from client.worker.tasks.place import Place
 from client.worker.tasks.tally import patients_of, tally_of
-from client.worker.tasks.training import train_net
+from client.worker.tasks.training import trainer_of
 
 Sums = tuple[dict[str, Tensor], float]
 """Named sums, and the number of lesions that they are made of."""
@@ -43,8 +43,9 @@ def train(task: Task, samples: Sequence[Sample], place: Place) -> Sums:
     """Each net's change under `<net>|`; a net for which the site has too few labels is left out."""
     sums: dict[str, Tensor] = {}
     used: set[str] = set()
+    trainer = trainer_of(task, place)
     for net in task.nets:
-        trained = train_net(net, task, samples, place)
+        trained = trainer.train(net, samples)
         if trained is not None:
             sums |= prefixed(trained.sums, f"{net}|")
             used |= set(trained.lesions)

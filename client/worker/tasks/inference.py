@@ -4,30 +4,120 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from pydantic import TypeAdapter
+from torch import Tensor
 
-from ceus_models.nets.factory import Loaded, loaded, measure_statistics, probabilities, scores
 from ceus_models.nets.fusion import fusion_inputs
+from ceus_models.nets.module_cache import Loaded, load_module
+from ceus_models.nets.predict import measure_statistics, probabilities, scores
 from ceus_models.protocol.messages import Recipe, Task
 from ceus_models.protocol.state import State, digest, net_state
 from ceus_models.study.sample import Sample
 from ceus_models.study.taxonomy import FUSION_NETS, SUBMODELS
 from client.policy.policy import Declined
-from client.worker.tasks.site_memory import Place
+from client.worker.tasks.place import Place
+from client.worker.tasks.site_memory import LocalStates
 
 Probabilities = npt.NDArray[np.float64]
 _RECIPE = TypeAdapter(Recipe)
 
 
-def recipe_of(task: Task) -> Recipe:
-    """The task's recipe. Raises Declined when it brings none."""
+@dataclass(frozen=True, eq=False)
+class TaskNets:
+    """The nets of one task at one place.
+
+    inputs, frozen: as in `Task` · table_key: of the frozen sub-models' answers · states: the site's own, of BatchNorm.
+    """
+
+    recipe: Recipe
+    inputs: State
+    frozen: str
+    table_key: str
+    states: LocalStates
+    place: Place
+
+    def start(self, net: str) -> dict[str, Tensor]:
+        """The parameters that the task brings for a net."""
+        return net_state(self.inputs, net)
+
+    def load(self, net: str, state: State) -> tuple[Loaded, bool]:
+        """The net with these parameters and this site's own BatchNorm state; whether that is fresh, as initialised."""
+        own = net not in FUSION_NETS and self.recipe.architecture.norm == "batch_local"
+        local = self.states.read(net) if own else None
+        return load_module(net, self.recipe, state, local, self.place.device), own and local is None
+
+    def probabilities(self, net: str, samples: Sequence[Sample]) -> Probabilities:
+        """(n k) of a net for lesions of one cohort, in their order.
+
+        Raises Declined("needs_frozen") when a fusion net, or a frozen sub-model that the task does not bring, is asked
+        about lesions that the frozen sub-models have not seen at this site.
+        """
+        if net in FUSION_NETS:
+            features = self.features(net, samples)
+            kept, _ = self.load(net, self.start(net))
+            with torch.inference_mode():
+                return probabilities(kept.module(features))
+        if net in SUBMODELS and self.frozen:
+            column = SUBMODELS.index(net)
+            return self.frozen_probabilities(samples)[:, column : column + 1].astype(np.float64)
+        return self._ask(net, samples)
+
+    def features(self, net: str, samples: Sequence[Sample]) -> Tensor:
+        """What a fusion net sees of these lesions. Raises Declined as `probabilities`."""
+        return fusion_inputs(net, self.frozen_probabilities(samples), samples, self.recipe).to(self.place.device)
+
+    def frozen_probabilities(self, samples: Sequence[Sample]) -> npt.NDArray[np.float32]:
+        """(n 9) of the frozen sub-models, in the order of SUBMODELS; computed once per lesion and set of weights.
+
+        A cohort is always computed whole and in order of keys: the last bit of a probability may depend on the company
+        in its batch, and a resumed study must repeat itself. Raises Declined as `probabilities`.
+        """
+        table = self.place.memory.table(self.table_key)
+        marks = {sample.key: _mark(sample) for sample in samples}
+        if any(mark not in table for mark in marks.values()):
+            self._check_submodels()
+            fresh: dict[str, npt.NDArray[np.float32]] = {}
+            for cases in by_cohort(samples).values():
+                rows = np.concatenate([self._ask(net, cases) for net in SUBMODELS], axis=1).astype(np.float32)
+                fresh.update(zip((marks[s.key] for s in cases), rows, strict=True))
+            table = {**table, **{mark: torch.from_numpy(row.copy()) for mark, row in fresh.items()}}
+            self.place.memory.keep_table(self.table_key, table)
+        return np.stack([table[marks[sample.key]].numpy() for sample in samples])
+
+    def _ask(self, net: str, samples: Sequence[Sample]) -> Probabilities:
+        """A two-stream net; where the site never trained it, with statistics of one pass over these lesions."""
+        kept, fresh = self.load(net, self.start(net))
+        if fresh:
+            measure_statistics(kept.module, samples, self.recipe)
+        return scores(kept.module, samples, self.recipe)
+
+    def _check_submodels(self) -> None:
+        """Raises Declined where the task's inputs do not hold the sub-models that it names by digest."""
+        models = sent_submodels(self.inputs)
+        held = {name.split("|", 1)[0] for name in models}
+        if digest(models) == self.frozen:
+            lacking = [net for net in SUBMODELS if net not in held]
+            if lacking:
+                sent = f"send all of {', '.join(SUBMODELS)}"
+                raise Declined("error", f"the frozen sub-models lack {lacking[0]}; {sent}")
+            return
+        # some sub-models among the inputs may be there to be evaluated, as any other net
+        if held != set(SUBMODELS):
+            raise Declined("needs_frozen", "this site has not seen the frozen sub-models yet; send them with the task")
+        raise Declined("error", "the sub-models that were sent are not those that the task names by digest")
+
+
+def nets_of(task: Task, place: Place) -> TaskNets:
+    """The nets of a task. Raises Declined when it brings no recipe."""
     if task.recipe is None:
         raise Declined("error", f"a {task.kind} task needs a recipe, and this one brings none")
-    return task.recipe
+    states = place.memory.local_states(task)
+    return TaskNets(task.recipe, task.inputs, task.frozen, _table_key(task, task.recipe), states, place)
 
 
 def by_cohort(samples: Sequence[Sample]) -> dict[str, list[Sample]]:
@@ -38,89 +128,16 @@ def by_cohort(samples: Sequence[Sample]) -> dict[str, list[Sample]]:
     return groups
 
 
-def probabilities_of(net: str, task: Task, samples: Sequence[Sample], place: Place) -> Probabilities:
-    """(n k) of a net for lesions of one cohort, in their order.
-
-    Raises Declined("needs_frozen") when a fusion net, or a frozen sub-model that the task does not bring, is asked
-    about lesions that the frozen sub-models have not seen at this site.
-    """
-    recipe = recipe_of(task)
-    if net in FUSION_NETS:
-        table = frozen_probabilities(task, samples, place)
-        kept = loaded(net, recipe, net_state(task.inputs, net), None, place.device)
-        with torch.inference_mode():
-            return probabilities(kept.module(fusion_inputs(net, table, samples, recipe).to(place.device)))
-    if net in SUBMODELS and task.frozen:
-        column = SUBMODELS.index(net)
-        return frozen_probabilities(task, samples, place)[:, column : column + 1].astype(np.float64)
-    kept = with_local_state(net, task, samples, place)
-    return scores(kept.module, samples, recipe)
-
-
-def frozen_probabilities(task: Task, samples: Sequence[Sample], place: Place) -> npt.NDArray[np.float32]:
-    """(n 9) of the frozen sub-models, in the order of SUBMODELS; computed once per lesion and set of weights.
-
-    A cohort is always computed whole and in order of keys: the last bit of a probability may depend on the company
-    in its batch, and a resumed study must repeat itself. Raises Declined as `probabilities_of`.
-    """
-    key = _table_key(task)
-    table = place.memory.table(key)
-    marks = {sample.key: _mark(sample) for sample in samples}
-    if any(mark not in table for mark in marks.values()):
-        models = _sent_submodels(task)
-        fresh: dict[str, npt.NDArray[np.float32]] = {}
-        for cases in by_cohort(samples).values():
-            columns = [_ask(net, models, task, cases, place) for net in SUBMODELS]
-            rows = np.concatenate(columns, axis=1).astype(np.float32)
-            fresh.update(zip((marks[s.key] for s in cases), rows, strict=True))
-        table = {**table, **{mark: torch.from_numpy(row.copy()) for mark, row in fresh.items()}}
-        place.memory.keep_table(key, table)
-    return np.stack([table[marks[sample.key]].numpy() for sample in samples])
-
-
-def with_local_state(net: str, task: Task, samples: Sequence[Sample], place: Place) -> Loaded:
-    """The net of the task's inputs with this site's own BatchNorm state.
-
-    A site that never trained the net has none: it takes BatchNorm as initialised (scale 1, shift 0) with statistics
-    of one pass over the given lesions.
-    """
-    recipe = recipe_of(task)
-    kept = loaded(net, recipe, net_state(task.inputs, net), None, place.device)
-    if not kept.local:
-        return kept
-    local = place.memory.local_state(task, net)
-    if local is None:
-        measure_statistics(kept.module, samples, recipe)
-        return kept
-    return loaded(net, recipe, net_state(task.inputs, net), local, place.device)
-
-
 def sent_submodels(inputs: State) -> State:
     """The sub-models' tensors among a task's inputs, under their full names; `digest` of them is `Task.frozen`."""
     return {name: tensor for name, tensor in inputs.items() if name.split("|", 1)[0] in SUBMODELS}
 
 
-def _ask(net: str, models: State, task: Task, cases: Sequence[Sample], place: Place) -> Probabilities:
-    if not any(name.startswith(f"{net}|") for name in models):
-        raise Declined("error", f"the frozen sub-models lack {net}; send all of {', '.join(SUBMODELS)}")
-    return scores(with_local_state(net, task, cases, place).module, cases, recipe_of(task))
-
-
-def _sent_submodels(task: Task) -> State:
-    models = sent_submodels(task.inputs)
-    if digest(models) == task.frozen:
-        return models
-    # some sub-models among the inputs may be there to be evaluated, as any other net
-    if {name.split("|", 1)[0] for name in models} != set(SUBMODELS):
-        raise Declined("needs_frozen", "this site has not seen the frozen sub-models yet; send them with the task")
-    raise Declined("error", "the sub-models that were sent are not those that the task names by digest")
-
-
-def _table_key(task: Task) -> str:
+def _table_key(task: Task, recipe: Recipe) -> str:
     """All that the sub-models' answers depend on, but the lesion."""
-    recipe: Mapping[str, object] = _RECIPE.dump_python(recipe_of(task), mode="json")
-    parts = [task.frozen, str(recipe["architecture"]), str(recipe["normaliser"])]
-    if recipe_of(task).architecture.norm == "batch_local":
+    settings: Mapping[str, object] = _RECIPE.dump_python(recipe, mode="json")
+    parts = [task.frozen, str(settings["architecture"]), str(settings["normaliser"])]
+    if recipe.architecture.norm == "batch_local":
         parts += [task.study, str(task.seed)]  # the site's own state belongs to one study
     return hashlib.sha256("|".join(parts).encode()).hexdigest()
 

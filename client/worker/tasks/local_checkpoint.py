@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import math
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from ceus_models.protocol.message_ids import content_id
-from ceus_models.protocol.messages import Task
-from ceus_models.study.sample import Sample
-from client.worker.tasks.site_memory import Place, SiteMemory
+from ceus_models.protocol.message_ids import ReceivedTask
+from client.worker.tasks.memory_layout import UNDERWAY, short
+from client.worker.tasks.site_memory import SiteMemory
 
 NEVER = math.inf
 _EPOCH, _TOTAL = "#epoch", "#total"
@@ -26,12 +27,10 @@ _EPOCH, _TOTAL = "#epoch", "#total"
 
 @dataclass
 class Underway:
-    """The training of one net of a task. generators: whose draws the next epoch depends on."""
+    """The training of one net of a task. path: its file · generators: whose draws the next epoch depends on."""
 
     memory: SiteMemory
-    task: Task
-    net: str
-    mark: str
+    path: Path
     every_s: float
     generators: Sequence[torch.Generator] = ()
     _due: float = field(default=NEVER, repr=False)
@@ -79,22 +78,40 @@ class Underway:
         self._due = time.monotonic() + self.every_s
 
     def _kept(self) -> dict[str, Tensor] | None:
-        folder = self.memory.underway(self.task)
-        return self.memory.read(folder / self._name()) if folder.exists() else None
+        return self.memory.read(self.path)
 
     def _keep(self, tensors: Mapping[str, Tensor]) -> None:
-        self.memory.write(self.memory.underway(self.task) / self._name(), tensors)
-
-    def _name(self) -> str:
-        """Of the task with all that it brings: the same round, asked with other weights, is another piece of work."""
-        whole = f"{content_id(self.task)[0]}|{self.net}|{self.mark}"
-        return hashlib.sha256(whole.encode()).hexdigest()[:32] + ".safetensors"
+        self.memory.write(self.path, tensors)
 
 
-def underway_of(net: str, task: Task, cases: Sequence[Sample], answers: Sequence[int], place: Place) -> Underway:
-    """Of these lesions with these answers, at this place."""
-    mark = hashlib.sha256(repr([place.site, *((s.key, a) for s, a in zip(cases, answers, strict=True))]).encode())
-    return Underway(place.memory, task, net, mark.hexdigest(), place.keep_after_s)
+@dataclass(frozen=True, eq=False)
+class Checkpoints:
+    """Where the work on one task is kept until another one comes. every_s: work that took so long is kept."""
+
+    memory: SiteMemory
+    received: ReceivedTask
+    every_s: float
+
+    def open(self, net: str, site: str, answered: Sequence[tuple[str, int]]) -> Underway | None:
+        """The training of a net at a site; None where no work is kept. answered: keys of its lesions, and its answers.
+
+        The file is of the task with all that it brings: the same round, asked with other weights, is another piece of
+        work.
+        """
+        if self.every_s == NEVER:
+            return None
+        mark = hashlib.sha256(repr([site, *answered]).encode()).hexdigest()
+        name = hashlib.sha256(f"{self.received.content[0]}|{net}|{mark}".encode()).hexdigest()[:32]
+        return Underway(self.memory, self._folder() / f"{name}.safetensors", self.every_s)
+
+    def drop_others(self) -> None:
+        """Whoever asks for this task has the answers to all others, or wants them no more."""
+        for path in (self.memory.folder / UNDERWAY).glob("*/*"):
+            if path != self._folder():
+                shutil.rmtree(path, ignore_errors=True)
+
+    def _folder(self) -> Path:
+        return self.memory.folder / UNDERWAY / short(self.received.task.study) / self.received.id[:16]
 
 
 @torch.no_grad()

@@ -1,27 +1,19 @@
-"""What a site remembers between tasks, on disk: answers of the frozen sub-models, its own BatchNorm state, and how far
-the training under way is.
-"""
+"""What a site remembers between tasks, on disk: answers of the frozen sub-models, and its own BatchNorm states."""
 
 from __future__ import annotations
 
-import math
-import os
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ceus_models.nets.factory import CPU
-from ceus_models.protocol.message_ids import asked_id
 from ceus_models.protocol.messages import Task
 from ceus_models.protocol.state import State
-from client.worker.tasks.memory_layout import FROZEN, LOCAL, UNDERWAY, short
+from ceus_models.runtime.atomic_files import whole_file
+from client.worker.tasks.memory_layout import FROZEN, LOCAL, short
 
 KEPT_ROUNDS = 2
 """The round before the newest stays, so that a round that is asked again starts where it started before."""
@@ -51,39 +43,10 @@ class SiteMemory:
         """Replace the rows of a key."""
         _write(self.folder / FROZEN / f"{key}.safetensors", rows)
 
-    def local_state(self, task: Task, net: str) -> dict[str, Tensor] | None:
-        """A net's own BatchNorm state: for training of an earlier round of the stage, else up to this round.
-
-        A stage that never trained the net (the final evaluation) gets the newest state of the study.
-        """
-        rounds = self._rounds(task, net)
-        same = {r: path for (stage, r), path in rounds.items() if stage == short(task.stage)}
-        last = task.round - 1 if task.kind == "train" else task.round
-        if task.kind == "train" or same:
-            choice = max((r for r in same if r <= last), default=None)
-            return None if choice is None else _read(same[choice])
-        return _read(rounds[max(rounds, key=lambda key: key[1])]) if rounds else None
-
-    def keep_local_state(self, task: Task, net: str, state: State) -> None:
-        """Save a net's BatchNorm state as that of the task's round, and forget what no repeated round can need."""
-        stage = short(task.stage)
-        _write(self._local(task, net) / f"{stage}-{task.round:06d}.safetensors", state)
-        rounds = sorted(r for s, r in self._rounds(task, net) if s == stage)
-        done = [r for r in rounds if r <= task.round]
-        # later rounds are of a run that was since resumed from before them
-        for old in [*done[:-KEPT_ROUNDS], *(r for r in rounds if r > task.round)]:
-            (self._local(task, net) / f"{stage}-{old:06d}.safetensors").unlink(missing_ok=True)
-
-    def underway(self, task: Task) -> Path:
-        """Where the work on a task is kept until another one comes (`client.worker.tasks.local_checkpoint`)."""
-        return self.folder / UNDERWAY / short(task.study) / asked_id(task)[:16]
-
-    def drop_others(self, task: Task) -> None:
-        """Whoever asks for this task has the answers to all others, or wants them no more."""
-        if (self.folder / UNDERWAY).exists():
-            for path in (self.folder / UNDERWAY).glob("*/*"):
-                if path != self.underway(task):
-                    shutil.rmtree(path, ignore_errors=True)
+    def local_states(self, task: Task) -> LocalStates:
+        """The BatchNorm states of the task's study, as seen from its round."""
+        folder = self.folder / LOCAL / f"{short(task.study)}-{task.seed}"
+        return LocalStates(folder, short(task.stage), task.round, task.kind == "train")
 
     def read(self, path: Path) -> dict[str, Tensor] | None:
         """The tensors of a file in this memory; None if it cannot be read."""
@@ -93,31 +56,50 @@ class SiteMemory:
         """Write or replace a file in this memory. Raises OSError."""
         _write(path, tensors)
 
-    def _local(self, task: Task, net: str) -> Path:
-        return self.folder / LOCAL / f"{short(task.study)}-{task.seed}" / net.replace("/", "_")
 
-    def _rounds(self, task: Task, net: str) -> dict[tuple[str, int], Path]:
+@dataclass(frozen=True)
+class LocalStates:
+    """The site's own BatchNorm states of the nets of one study, seen from a round.
+
+    folder: of the study · stage: as a part of a file's name · training: whether the round trains.
+    """
+
+    folder: Path
+    stage: str
+    round: int
+    training: bool
+
+    def read(self, net: str) -> dict[str, Tensor] | None:
+        """A net's own state: for training of an earlier round of the stage, else up to this round.
+
+        A stage that never trained the net (the final evaluation) gets the newest state of the study.
+        """
+        rounds = self._rounds(net)
+        same = {r: path for (stage, r), path in rounds.items() if stage == self.stage}
+        last = self.round - 1 if self.training else self.round
+        if self.training or same:
+            choice = max((r for r in same if r <= last), default=None)
+            return None if choice is None else _read(same[choice])
+        return _read(rounds[max(rounds, key=lambda key: key[1])]) if rounds else None
+
+    def keep(self, net: str, state: State) -> None:
+        """Save a net's state as that of the round, and forget what no repeated round can need."""
+        _write(self._path(net, self.round), state)
+        rounds = sorted(r for stage, r in self._rounds(net) if stage == self.stage)
+        done = [r for r in rounds if r <= self.round]
+        # later rounds are of a run that was since resumed from before them
+        for old in [*done[:-KEPT_ROUNDS], *(r for r in rounds if r > self.round)]:
+            self._path(net, old).unlink(missing_ok=True)
+
+    def _path(self, net: str, number: int) -> Path:
+        return self.folder / net.replace("/", "_") / f"{self.stage}-{number:06d}.safetensors"
+
+    def _rounds(self, net: str) -> dict[tuple[str, int], Path]:
         found = {}
-        for path in self._local(task, net).glob("*-*.safetensors"):
+        for path in (self.folder / net.replace("/", "_")).glob("*-*.safetensors"):
             stage, number = path.stem.rsplit("-", 1)
             found[stage, int(number)] = path
         return found
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where work is done: the site's name, its memory, its device, and the fewest lesions it speaks of.
-
-    minimum: lesions of a cohort or net · cell: lesions of one kind within it · keep_after_s: work that took so long is
-    kept, so that a worker that is killed goes on with it.
-    """
-
-    site: str
-    memory: SiteMemory
-    device: torch.device = CPU
-    minimum: int = 1
-    cell: int = 1
-    keep_after_s: float = math.inf
 
 
 def _read(path: Path) -> dict[str, Tensor] | None:
@@ -129,12 +111,5 @@ def _read(path: Path) -> dict[str, Tensor] | None:
 
 
 def _write(path: Path, tensors: State) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=".part-", dir=path.parent)
-    os.close(handle)
-    try:
-        save_file({key: t.detach().cpu().contiguous() for key, t in tensors.items()}, name)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    with whole_file(path, lasting=False) as draft:
+        save_file({key: t.detach().cpu().contiguous() for key, t in tensors.items()}, draft)

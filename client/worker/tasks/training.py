@@ -5,23 +5,24 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from ceus_models.nets.factory import Loaded, loaded, target_of
-from ceus_models.nets.fusion import fusion_inputs
 from ceus_models.nets.losses import class_weights, lesion_losses
+from ceus_models.nets.module_cache import Loaded
 from ceus_models.nets.two_stream import DRAWS, Output, augmented, prepare
-from ceus_models.protocol.messages import LocalRule, Task
-from ceus_models.protocol.state import SMALL, State, cut, end_to_end, net_state
+from ceus_models.protocol.messages import LocalRule, Precision, Task
+from ceus_models.protocol.state import SMALL, State, cut, end_to_end
 from ceus_models.runtime.seeds import seed_of
 from ceus_models.study.sample import Sample
+from ceus_models.study.targets import target_of
 from ceus_models.study.taxonomy import FUSION_NETS, outputs_of
 from client.policy.policy import Declined
-from client.worker.tasks.inference import frozen_probabilities, recipe_of
-from client.worker.tasks.local_checkpoint import Underway, underway_of
-from client.worker.tasks.site_memory import Place
+from client.worker.tasks.inference import TaskNets, nets_of
+from client.worker.tasks.local_checkpoint import Underway
+from client.worker.tasks.place import Place
 
 Predict = Callable[[Tensor], Output | Tensor]
 Losses = Callable[[Tensor], Tensor]
@@ -41,44 +42,83 @@ def labelled(net: str, samples: Sequence[Sample]) -> tuple[list[Sample], list[in
     return [s for s, t in pairs if t is not None], [t for _, t in pairs if t is not None]
 
 
-def train_net(net: str, task: Task, samples: Sequence[Sample], place: Place) -> Trained | None:
-    """Train from the task's weights under its rule; None where too few lesions have a label.
+@dataclass(frozen=True, eq=False)
+class Trainer:
+    """Trains the nets of one task at one place.
 
-    Batches, and so the result, depend on (seed, stage, round, site, net) only. The loss reported is the sum over
-    lesions, averaged over epochs, as seen while training.
+    seed_of: the draw's name → its seed, in this round at this site.
     """
+
+    nets: TaskNets
+    rule: LocalRule
+    seed_of: Callable[..., int]
+
+    def train(self, net: str, samples: Sequence[Sample]) -> Trained | None:
+        """Train a net from the task's weights under its rule; None where too few lesions have a label.
+
+        Batches, and so the result, depend on (seed, stage, round, site, net) only. The loss reported is the sum over
+        lesions, averaged over epochs, as seen while training.
+        """
+        place, recipe = self.nets.place, self.nets.recipe
+        cases, answers = labelled(net, samples)
+        if len(cases) < max(1, place.minimum):
+            return None
+        keys = tuple(s.key for s in cases)
+        answered = list(zip(keys, answers, strict=True))
+        underway = place.checkpoints.open(net, place.site, answered) if place.checkpoints else None
+        if underway and (done := underway.finished()) is not None:
+            return Trained(done, keys)
+        start = self.nets.start(net)
+        draws = torch.Generator().manual_seed(self.seed_of(net, "augment"))
+        predict, kept = self._ready(net, start, cases, draws)
+        targets = torch.tensor(answers, device=place.device)
+        weights = class_weights(net, max(2, outputs_of(net)), recipe, place.device)
+
+        def losses(batch: Tensor) -> Tensor:
+            with autocast(place.device, self.rule.precision):
+                output = predict(batch)
+            return lesion_losses(output, targets[batch.to(place.device)], weights, recipe.architecture.loss_weights)
+
+        generator = torch.Generator().manual_seed(self.seed_of(net))
+        if underway:
+            underway.generators = (generator, draws)
+        kept.module.train()
+        total = descend(kept.module, losses, len(cases), self.rule, generator, underway)
+        if kept.local:
+            self.nets.states.keep(net, {name: kept.tensors[name] for name in kept.local})
+        sums = _difference(kept, start, len(cases))
+        sums["#weight"] = torch.tensor(float(len(cases)), dtype=torch.float64)
+        sums["#loss"] = total.cpu()
+        if underway:
+            underway.finish(sums)
+        return Trained(sums, keys)
+
+    def _ready(self, net: str, start: State, cases: Sequence[Sample], draws: torch.Generator) -> tuple[Predict, Loaded]:
+        """The net filled for training, and how it is asked about a batch of lesion indices."""
+        device = self.nets.place.device
+        if net in FUSION_NETS:
+            # before the net is filled: asking the sub-models uses the same kept modules
+            features = self.nets.features(net, cases)
+            fused, _ = self.nets.load(net, start)
+            return lambda batch: fused.module(features[batch.to(device)]), fused
+        kept, _ = self.nets.load(net, start)
+
+        def predict(batch: Tensor) -> Output:
+            chosen = [cases[i] for i in batch.tolist()]
+            seen = prepare(chosen, self.nets.recipe.normaliser, device)
+            if self.rule.augment:
+                seen = augmented(*seen, torch.rand(len(chosen), DRAWS, generator=draws).to(device))
+            output: Output = kept.module(*seen)
+            return output
+
+        return predict, kept
+
+
+def trainer_of(task: Task, place: Place) -> Trainer:
+    """What trains the nets of a task. Raises Declined where it brings no rule or no recipe."""
     if task.rule is None:
         raise Declined("error", "a train task needs a rule, and this one brings none")
-    cases, answers = labelled(net, samples)
-    if len(cases) < max(1, place.minimum):
-        return None
-    keys = tuple(s.key for s in cases)
-    underway = underway_of(net, task, cases, answers, place)
-    if (done := underway.finished()) is not None:
-        return Trained(done, keys)
-    start = net_state(task.inputs, net)
-    draws = torch.Generator().manual_seed(seed_of(task.seed, task.stage, task.round, place.site, net, "augment"))
-    predict, kept = _ready(net, start, task, cases, place, draws)
-    targets = torch.tensor(answers, device=place.device)
-    weights = class_weights(net, max(2, outputs_of(net)), recipe_of(task), place.device)
-    parts = recipe_of(task).architecture.loss_weights
-
-    def losses(batch: Tensor) -> Tensor:
-        with autocast(place.device, task.rule):
-            output = predict(batch)
-        return lesion_losses(output, targets[batch.to(place.device)], weights, parts)
-
-    generator = torch.Generator().manual_seed(seed_of(task.seed, task.stage, task.round, place.site, net))
-    underway.generators = (generator, draws)
-    kept.module.train()
-    total = descend(kept.module, losses, len(cases), task.rule, generator, underway)
-    if kept.local:
-        place.memory.keep_local_state(task, net, {name: kept.tensors[name] for name in kept.local})
-    sums = _difference(kept, start, len(cases))
-    sums["#weight"] = torch.tensor(float(len(cases)), dtype=torch.float64)
-    sums["#loss"] = total.cpu()
-    underway.finish(sums)
-    return Trained(sums, keys)
+    return Trainer(nets_of(task, place), task.rule, partial(seed_of, task.seed, task.stage, task.round, place.site))
 
 
 def descend(
@@ -118,42 +158,14 @@ def descend(
     return total / rule.epochs
 
 
-def autocast(device: torch.device, rule: LocalRule | None) -> contextlib.AbstractContextManager[object]:
-    """bfloat16 where the rule asks for it and the device computes in it natively; otherwise float32.
+def autocast(device: torch.device, precision: Precision) -> contextlib.AbstractContextManager[object]:
+    """bfloat16 where it is asked for and the device computes in it natively; otherwise float32.
 
     Emulated bfloat16 is slower than float32 and no smaller where it matters, so it is never used.
     """
-    if rule is None or rule.precision != "bfloat16" or not _native_bfloat16(device):
+    if precision != "bfloat16" or not _native_bfloat16(device):
         return contextlib.nullcontext()
     return torch.autocast(device.type, dtype=torch.bfloat16)
-
-
-def _ready(
-    net: str, state: State, task: Task, cases: Sequence[Sample], place: Place, draws: torch.Generator
-) -> tuple[Predict, Loaded]:
-    """The net filled for training, and how it is asked about a batch of lesion indices."""
-    recipe = recipe_of(task)
-    if net in FUSION_NETS:
-        # before the net is filled: asking the sub-models uses the same kept modules
-        table = frozen_probabilities(task, cases, place)
-        features = fusion_inputs(net, table, cases, recipe).to(place.device)
-        fused = loaded(net, recipe, state, None, place.device)
-        return lambda batch: fused.module(features[batch.to(place.device)]), fused
-    kept = loaded(net, recipe, state, None, place.device)
-    if kept.local and (local := place.memory.local_state(task, net)) is not None:
-        kept = loaded(net, recipe, state, local, place.device)
-
-    augment = task.rule is not None and task.rule.augment
-
-    def predict(batch: Tensor) -> Output:
-        chosen = [cases[i] for i in batch.tolist()]
-        seen = prepare(chosen, recipe.normaliser, place.device)
-        if augment:
-            seen = augmented(*seen, torch.rand(len(chosen), DRAWS, generator=draws).to(place.device))
-        output: Output = kept.module(*seen)
-        return output
-
-    return predict, kept
 
 
 def _difference(kept: Loaded, start: State, lesions: int) -> dict[str, Tensor]:

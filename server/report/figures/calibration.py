@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
-from server.report.figures import canvas
-from server.report.figures.canvas import FAINT
+from ceus_models.figures.canvas import render_svg
+from ceus_models.figures.palette import MODEL_LOOKS
+from server.report.figures.panels import SQUARE, add_unit_square, legend_below
 from server.report.values import COHORT_TITLES, Results, at, models_of, number
 
 
@@ -20,19 +21,16 @@ def reliability(results: Results, cohort: str) -> str | None:
         return None
 
     def draw(figure: Figure) -> None:
-        axes = figure.subplots()
-        axes.plot([0, 1], [0, 1], color=FAINT, linewidth=0.8)
+        title = COHORT_TITLES[cohort]
+        axes = add_unit_square(figure, title, "Mean probability of the answer", "Share of right answers")
         for model, curve in drawable.items():
-            style = canvas.MODEL_LOOKS[model]
+            style = MODEL_LOOKS[model]
             (line,) = axes.plot(curve["predicted"], curve["observed"], color=style.colour, linestyle=style.line)
             line.set(gid=f"reliability-{model}", marker=style.marker, label=f"{model}  {curve['ece']:.3f}")
-        axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal", title=COHORT_TITLES[cohort])
-        axes.set(xlabel="Mean probability of the answer", ylabel="Share of right answers")
-        axes.grid(True)
-        canvas.legend_below(axes, "ECE")
+        legend_below(axes, "ECE")
 
     name = f"reliability-{cohort}".replace("_", "-")
-    return canvas.svg(name, f"Reliability curves: {COHORT_TITLES[cohort]}", canvas.SQUARE, draw)
+    return render_svg(name, f"Reliability curves: {COHORT_TITLES[cohort]}", SQUARE, draw)
 
 
 def _whole(curve: object) -> bool:

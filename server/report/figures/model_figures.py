@@ -15,9 +15,20 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.projections.polar import PolarAxes
 
+from ceus_models.figures.canvas import Frame, render_svg
+from ceus_models.figures.palette import FAINT, INK, MODEL_LOOKS, TYPE_LOOKS, Look
 from ceus_models.study.taxonomy import FUSION_MODELS, LESION_TYPES
-from server.report.figures import canvas
-from server.report.figures.canvas import FAINT, INK, Frame, Look
+from server.report.figures.panels import (
+    SQUARE,
+    add_unit_square,
+    draw_cells,
+    draw_interval,
+    ink_on,
+    label_rows,
+    legend_below,
+    thin_curve,
+    write_missing,
+)
 from server.report.values import (
     COHORT_TITLES,
     Results,
@@ -31,13 +42,12 @@ from server.report.values import (
 )
 
 MACRO = Look(INK, "-", "")
-_DARK = 0.55  # share above which a cell of a confusion matrix takes white text
 
 
 def roc_figure(results: Results, cohort: str, model: str) -> str | None:
     """One-vs-rest ROC of each lesion type and their macro average, for one model on one cohort."""
     curves = section(results, "cohorts", cohort, "models", model, "roc")
-    drawn = [(name, canvas.TYPE_LOOKS[name], curves.get(name)) for name in LESION_TYPES]
+    drawn = [(name, TYPE_LOOKS[name], curves.get(name)) for name in LESION_TYPES]
     drawn.append(("macro", MACRO, curves.get("macro")))
     labels = {name: _labelled(name, results, cohort, model) for name, _, _ in drawn}
     title = f"{COHORT_TITLES[cohort]}, model {model}"
@@ -56,20 +66,16 @@ def roc_panel(name: str, title: str, curves: Sequence[tuple[str, Look, Any]], la
         return None
 
     def draw(figure: Figure) -> None:
-        axes = figure.subplots()
-        axes.plot([0, 1], [0, 1], color=FAINT, linewidth=0.8)
+        axes = add_unit_square(figure, title, "1 - specificity", "Sensitivity")
         for place, (key, style, roc) in enumerate(drawable):
-            x, y = canvas.thinned(roc["fpr"], roc["tpr"])
+            x, y = thin_curve(roc["fpr"], roc["tpr"])
             width = 2.2 if key == "macro" else 1.4
             (line,) = axes.plot(x, y, color=style.colour, linestyle=style.line, linewidth=width)
             line.set(gid=f"roc-{key}", label=labels[key], marker=style.marker or "none")
             line.set_markevery((2 * place + 3, max(1, len(x) // 5)))  # shifted, so that they do not pile up
-        axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal", title=title)
-        axes.set(xlabel="1 - specificity", ylabel="Sensitivity")
-        axes.grid(True)
-        canvas.legend_below(axes, "AUC")
+        legend_below(axes, "AUC")
 
-    return canvas.svg(name, f"ROC curves: {title}", canvas.SQUARE, draw)
+    return render_svg(name, f"ROC curves: {title}", SQUARE, draw)
 
 
 def _has_points(roc: Any) -> bool:
@@ -92,19 +98,13 @@ def confusion_figure(results: Results, cohort: str, model: str) -> str | None:
         axes = figure.subplots()
         lesions = np.nansum(counts, axis=1)
         shares = counts / np.maximum(lesions, 1)[:, None]
-        axes.pcolormesh(np.nan_to_num(shares), cmap="Blues", vmin=0, vmax=1, edgecolors="white", linewidth=1.0)
-        _write_cells(axes, counts, shares)
-        ticks = np.arange(len(LESION_TYPES)) + 0.5
         labels = [f"{name}\nn={n:.0f}" for name, n in zip(LESION_TYPES, lesions, strict=True)]
-        axes.set_xticks(ticks, LESION_TYPES)
-        axes.set_yticks(ticks, labels)
-        axes.invert_yaxis()
-        axes.tick_params(length=0)
-        axes.spines[:].set_visible(False)
+        draw_cells(axes, shares, labels, LESION_TYPES)
+        _write_cells(axes, counts, shares)
         axes.set(title=title, xlabel="Predicted type", ylabel="True type", aspect="equal")
 
     name = f"confusion-{cohort}-{model}".replace("_", "-")
-    return canvas.svg(name, f"Confusion matrix: {title}", Frame(3.6, 3.6, left=0.62), draw)
+    return render_svg(name, f"Confusion matrix: {title}", Frame(3.6, 3.6, left=0.62), draw)
 
 
 def _cell(raw: Any) -> float:
@@ -116,7 +116,7 @@ def _write_cells(axes: Axes, counts: npt.NDArray[np.float64], shares: npt.NDArra
     for (row, column), count in np.ndenumerate(counts):
         share = float(shares[row, column])
         text, below = ("–", "") if np.isnan(count) else (f"{count:.0f}", f"{share:.0%}" if count else "")
-        colour = "white" if share > _DARK else (INK if count else FAINT)
+        colour = ink_on(share) if count else FAINT
         axes.text(column + 0.5, row + 0.42, text, color=colour, ha="center", va="center", fontsize=9)
         axes.text(column + 0.5, row + 0.76, below, color=colour, ha="center", va="center", fontsize=6.5)
 
@@ -134,7 +134,7 @@ def radar_figure(results: Results, cohort: str) -> str | None:
         axes = cast(PolarAxes, figure.add_subplot(projection="polar"))
         angles = np.linspace(0, 2 * np.pi, len(LESION_TYPES), endpoint=False)
         for model, row in values.items():
-            style = canvas.MODEL_LOOKS[model]
+            style = MODEL_LOOKS[model]
             (line,) = axes.plot([*angles, angles[0]], [*row, row[0]], color=style.colour, linestyle=style.line)
             line.set(gid=f"radar-{model}", label=model, marker=style.marker)
         axes.set_theta_zero_location("N")
@@ -149,7 +149,7 @@ def radar_figure(results: Results, cohort: str) -> str | None:
         figure.legend(*axes.get_legend_handles_labels(), loc="lower center", ncols=4)
 
     title = f"One-vs-rest accuracy of six lesion types: {COHORT_TITLES[cohort]}"
-    return canvas.svg(
+    return render_svg(
         f"radar-{cohort}".replace("_", "-"), title, Frame(3.6, 3.7, left=0.45, right=0.45, bottom=0.55, top=0.55), draw
     )
 
@@ -180,16 +180,11 @@ def accuracy_figure(results: Results) -> str | None:
             across = axes.get_yaxis_transform()
             axes.text(0.0, top - 0.85, COHORT_TITLES[cohort], weight="bold", transform=across)
             ticks += _accuracy_rows(axes, results, cohort, top)
-        axes.set_yticks([y for y, _ in ticks], [label for _, label in ticks])
-        axes.set_ylim(max(y for y, _ in ticks) + 0.7, -1.5)
-        axes.tick_params(axis="y", length=0)
-        axes.spines["left"].set_visible(False)
-        axes.set_xlabel("Accuracy, 95 % interval; dotted: always naming the commonest type", fontsize=7.5)
-        axes.grid(True, axis="x")
-        axes.set_axisbelow(True)
+        xlabel = "Accuracy, 95 % interval; dotted: always naming the commonest type"
+        label_rows(axes, ticks, (max(y for y, _ in ticks) + 0.7, -1.5), xlabel)
 
     height = 0.6 + 0.2 * (len(FUSION_MODELS) + 1.6) * len(cohorts)
-    return canvas.svg(
+    return render_svg(
         "accuracy", "Accuracy of the four models on the test cohorts", Frame(4.4, height, right=0.45, top=0.1), draw
     )
 
@@ -199,12 +194,10 @@ def _accuracy_rows(axes: Axes, results: Results, cohort: str, top: float) -> lis
     for y, model in rows:
         found = metric(results, cohort, model, "accuracy")
         if found is None:
-            axes.text(0.5, y, "no value", color=FAINT, transform=axes.get_yaxis_transform(), va="center")
+            write_missing(axes, y, "no value")
             continue
-        low, high = (found.value if end is None else end for end in (found.low, found.high))
-        gid = f"accuracy-{cohort}-{model}"
-        canvas.interval_row(axes, y, (low, found.value, high), canvas.MODEL_LOOKS[model], gid)
-        axes.annotate(f"{found.value:.3f}", (1.01, y), xycoords=axes.get_yaxis_transform(), va="center", fontsize=7.5)
+        interval = (found.low, found.value, found.high)
+        draw_interval(axes, y, interval, MODEL_LOOKS[model], f"accuracy-{cohort}-{model}")
     commonest = majority(results, cohort)
     if commonest is not None:
         (line,) = axes.plot([commonest[1]] * 2, [top - 0.5, rows[-1][0] + 0.5], color=INK, linestyle=":")

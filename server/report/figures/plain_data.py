@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from server.report.figures.canvas import FAINT, INK, Frame, interval_row, look, svg
+from ceus_models.figures.canvas import Draw, Frame, render_svg
+from ceus_models.figures.palette import FAINT, INK, series_look
+from server.report.figures.panels import SMALL, draw_cells, draw_interval, ink_on, label_rows, write_missing
 
-_DARK = 0.6
-"""Above this value a cell of the matrix is dark, and its number white."""
 _ROW_IN = 0.3
+_CELL_IN = (0.28, 0.22)
+_MATRIX_LEAST_IN = 4.4
+"""A figure is as wide as its column of the page: a narrow one would be enlarged, text and all."""
 
 
 def drawn(name: str, title: str, figure: Mapping[str, Any]) -> str:
     """SVG. figure: see docs/researcher.md. Raises KeyError for another kind."""
     frame, draw = _KINDS[str(figure["kind"])](figure)
-    return svg(name.replace("_", "-").replace("/", "-"), title, frame, draw) + "\n"
+    return render_svg(re.sub(r"[^A-Za-z0-9-]", "-", name), title, frame, draw) + "\n"
 
 
 def is_drawable(figure: object) -> bool:
@@ -27,11 +32,11 @@ def is_drawable(figure: object) -> bool:
     return isinstance(figure, Mapping) and figure.get("kind") in _KINDS
 
 
-def _lines(data: Mapping[str, Any]) -> tuple[Frame, Any]:
+def _lines(data: Mapping[str, Any]) -> tuple[Frame, Draw]:
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
         for index, series in enumerate(data["series"]):
-            style, points = look(index), series["points"]
+            style, points = series_look(index), series["points"]
             x, y = [p["x"] for p in points], [p["value"] for p in points]
             axes.plot(x, y, color=style.colour, linestyle=style.line, marker=style.marker, label=series["label"])
             known = [p for p in points if p["low"] is not None]
@@ -43,10 +48,11 @@ def _lines(data: Mapping[str, Any]) -> tuple[Frame, Any]:
         if len(data["series"]) > 1:
             axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=min(4, len(data["series"])))
 
-    return Frame(4.6, 3.3, left=0.6, bottom=0.75, top=0.12), draw
+    legend = 0.3 * (len(data["series"]) > 1)
+    return Frame(4.6, 3.0 + legend, left=0.66, bottom=0.45 + legend, top=0.12), draw
 
 
-def _intervals(data: Mapping[str, Any]) -> tuple[Frame, Any]:
+def _intervals(data: Mapping[str, Any]) -> tuple[Frame, Draw]:
     points = data["points"]
     groups = list(dict.fromkeys(p.get("group", "") for p in points))
     headings = [group for group in groups if group]
@@ -61,19 +67,13 @@ def _intervals(data: Mapping[str, Any]) -> tuple[Frame, Any]:
             members = [p for p in points if p.get("group", "") == group]
             for index, point in enumerate(members):
                 _interval(axes, y, point, index)
-                ticks.append((y, point["label"]))
+                ticks.append((y, textwrap.fill(point["label"], 26)))
                 y += 1.0
         if data.get("line"):
             line = data["line"]
             axes.plot([line["value"]] * 2, [-0.6, y - 0.4], color=INK, linestyle=":", linewidth=1.2)
-            axes.text(line["value"], -1.0, line["label"], ha="center", va="center", fontsize=7.5)
-        axes.set_yticks([at for at, _ in ticks], [textwrap.fill(label, 26) for _, label in ticks])
-        axes.set_ylim(y - 0.4, -1.5 if data.get("line") else -0.7)
-        axes.tick_params(axis="y", length=0)
-        axes.spines["left"].set_visible(False)
-        axes.set_xlabel(data["xlabel"])
-        axes.grid(True, axis="x")
-        axes.set_axisbelow(True)
+            axes.text(line["value"], -1.0, line["label"], ha="center", va="center", fontsize=SMALL)
+        label_rows(axes, ticks, (y - 0.4, -1.5 if data.get("line") else -0.7), data["xlabel"])
 
     rows = len(points) + len(headings) + bool(data.get("line"))
     return Frame(5.0, 0.75 + _ROW_IN * rows, left=1.75, right=0.5, top=0.1), draw
@@ -83,43 +83,35 @@ def _interval(axes: Axes, y: float, point: Mapping[str, Any], index: int) -> Non
     """A point with its interval; behind it, where they are known, the single values as faint strokes."""
     value = point["value"]
     if value is None:
-        axes.text(
-            0.5, y, point.get("missing", "no lesion"), color=FAINT, transform=axes.get_yaxis_transform(), va="center"
-        )
+        write_missing(axes, y, point.get("missing", "no lesion"))
         return
     if point.get("samples"):
         axes.plot(point["samples"], [y] * len(point["samples"]), "|", color=FAINT, markersize=9, alpha=0.5)
-    low, high = (value if point[end] is None else point[end] for end in ("low", "high"))
-    interval_row(axes, y, (low, value, high), look(point.get("look", index)), f"point-{y:.0f}")
-    axes.annotate(f"{value:.3f}", (1.01, y), xycoords=axes.get_yaxis_transform(), va="center", fontsize=7.5)
+    interval = (point["low"], value, point["high"])
+    draw_interval(axes, y, interval, series_look(point.get("look", index)), f"point-{y:.0f}")
 
 
-def _matrix(data: Mapping[str, Any]) -> tuple[Frame, Any]:
+def _matrix(data: Mapping[str, Any]) -> tuple[Frame, Draw]:
     rows, columns = data["rows"], data["columns"]
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
-        shown = [[float("nan") if v is None else v for v in line] for line in data["values"]]
-        axes.pcolormesh(shown, cmap="Blues", vmin=0, vmax=1, edgecolors="white", linewidth=0.6)
+        draw_cells(axes, np.array(data["values"], dtype=np.float64), rows, columns)
         for r, line in enumerate(data["values"]):
             for c, value in enumerate(line):
-                small = data["flagged"][r][c]
-                text = "–" if value is None else f"{100 * value:.0f}{'*' if small else ''}"
-                dark = value is not None and value > _DARK
-                axes.text(c + 0.5, r + 0.5, text, ha="center", va="center", fontsize=6, color="white" if dark else INK)
-        axes.set_xticks([c + 0.5 for c in range(len(columns))], columns, rotation=90, fontsize=6.5)
-        axes.set_yticks([r + 0.5 for r in range(len(rows))], rows, fontsize=6.5)
-        axes.invert_yaxis()
-        axes.tick_params(length=0)
-        axes.spines[:].set_visible(False)
-        axes.set_xlabel(data["xlabel"], fontsize=7)
-        axes.set_ylabel(data["ylabel"], fontsize=7)
+                text = "–" if value is None else f"{100 * value:.0f}{'*' if data['flagged'][r][c] else ''}"
+                axes.text(c + 0.5, r + 0.5, text, ha="center", va="center", fontsize=6, color=ink_on(value or 0.0))
+        axes.tick_params(labelsize=6.5, pad=2)
+        axes.tick_params(axis="x", rotation=90)
+        figure.text(0.05 / width, 0.05 / height, f"row: {data['ylabel']} · column: {data['xlabel']}", fontsize=7)
 
-    width, height = 1.6 + 0.24 * len(columns), 1.6 + 0.19 * len(rows)
-    return Frame(width, height, left=1.4, right=0.1, bottom=1.4, top=0.1), draw
+    cells = _CELL_IN[0] * len(columns), _CELL_IN[1] * len(rows)
+    left, below = (0.3 + 0.056 * max(map(len, names)) for names in (rows, columns))
+    width, height = max(_MATRIX_LEAST_IN, left + cells[0] + 0.1), below + cells[1] + 0.1
+    return Frame(width, height, left=left, right=width - left - cells[0], bottom=below, top=0.1), draw
 
 
-_KINDS: Mapping[str, Callable[[Mapping[str, Any]], tuple[Frame, Any]]] = {
+_KINDS: Mapping[str, Callable[[Mapping[str, Any]], tuple[Frame, Draw]]] = {
     "lines": _lines,
     "intervals": _intervals,
     "matrix": _matrix,

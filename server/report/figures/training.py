@@ -12,13 +12,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from ceus_models.figures.canvas import Frame, hide_frame, render_svg
+from ceus_models.figures.palette import FAINT, INK, Look, series_look
 from ceus_models.study.taxonomy import BIOMARKER_NETS, DISEASE_NETS, NETS
-from server.report.figures import canvas
-from server.report.figures.canvas import FAINT, INK, Frame
 from server.report.figures.model_figures import roc_panel
+from server.report.figures.panels import SMALL, draw_interval, label_rows
 from server.report.values import COHORT_TITLES, Results, at, estimate, how_many, number, section
 
-_TRAINING, _VALIDATION = canvas.look(0), canvas.look(1)
+_TRAINING, _VALIDATION = series_look(0), series_look(1)
 ANSWERS: Mapping[str, tuple[str, str]] = {  # what became of a site in a round: fill and hatch
     "counted": ("#4a8fd0", ""),
     "idle": ("#b9d4ee", ""),
@@ -58,10 +59,10 @@ def curve_figure(results: Results, group: str, net: str) -> str | None:
         axes.legend(fontsize=7, handlelength=2.2)
 
     name = f"curve-{group}-{net}".replace("/", "-").replace("_", "-")
-    return canvas.svg(name, f"Learning curve of {net}", Frame(2.75, 2.3, left=0.58, bottom=0.6), draw)
+    return render_svg(name, f"Learning curve of {net}", Frame(2.75, 2.3, left=0.58, bottom=0.6), draw)
 
 
-def _draw_loss(axes: Axes, points: npt.NDArray[np.float64], style: canvas.Look, label: str) -> None:
+def _draw_loss(axes: Axes, points: npt.NDArray[np.float64], style: Look, label: str) -> None:
     if not len(points):
         return
     (drawn,) = axes.plot(points[:, 0], points[:, 1], color=style.colour, linestyle=style.line, label=label)
@@ -100,22 +101,15 @@ def nets_figure(results: Results, cohort: str = "validation") -> str | None:
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
         for y, (net, auc) in enumerate(rows):
-            low, high = (auc.value if end is None else end for end in (auc.low, auc.high))
-            style = canvas.look(0 if net in DISEASE_NETS else 1)
-            canvas.interval_row(axes, y, (low, auc.value, high), style, f"net-{net}".replace("/", "-"))
-            across = axes.get_yaxis_transform()
-            axes.text(1.01, y, f"{auc.value:.3f}", transform=across, va="center", fontsize=7.5)
+            style = series_look(0 if net in DISEASE_NETS else 1)
+            draw_interval(axes, y, (auc.low, auc.value, auc.high), style, f"net-{net}".replace("/", "-"))
         axes.axvline(0.5, color=INK, linestyle=":")
         axes.set_title(COHORT_TITLES[cohort])
-        axes.set_yticks(range(len(rows)), [net for net, _ in rows])
-        axes.set_ylim(len(rows) - 0.4, -0.6)
-        axes.tick_params(axis="y", length=0)
-        axes.spines["left"].set_visible(False)
-        axes.set_xlabel("AUC, 95 % interval; dotted: chance", fontsize=7.5)
-        axes.grid(True, axis="x")
+        names = [(float(y), net) for y, (net, _) in enumerate(rows)]
+        label_rows(axes, names, (len(rows) - 0.4, -0.6), "AUC, 95 % interval; dotted: chance")
 
     title = f"AUC of the sub-models, {COHORT_TITLES[cohort].replace('V', 'v')}"
-    return canvas.svg(
+    return render_svg(
         f"nets-{cohort}".replace("_", "-"),
         title,
         Frame(4.4, 0.8 + 0.24 * len(rows), left=1.05, right=0.45, top=0.3),
@@ -131,7 +125,7 @@ def net_roc_figure(results: Results, module: str, cohort: str = "validation") ->
         name = net.split("/")[1]
         auc = estimate(at(results, "nets", net, cohort, "auc"))
         labels[name] = name if auc is None else f"{name}  {auc.value:.3f}"
-        curves.append((name, canvas.look(place), at(results, "nets", net, cohort, "roc")))
+        curves.append((name, series_look(place), at(results, "nets", net, cohort, "roc")))
     title = f"{module.capitalize()} nets, {COHORT_TITLES[cohort].replace('V', 'v')}"
     return roc_panel(f"roc-nets-{module}-{cohort}".replace("_", "-"), title, curves, labels)
 
@@ -164,9 +158,9 @@ def participation_figure(results: Results) -> str | None:
         axes.set(xlim=(0, starts[-1]), ylim=(0, 1), ylabel="Share of sites")
         axes.set_yticks([0, 0.5, 1], ["0", "½", "1"])
         patches = [Patch(facecolor=fill, hatch=hatch, edgecolor=FAINT) for fill, hatch in ANSWERS.values()]
-        figure.legend(patches, list(ANSWERS), loc="lower center", ncols=3, fontsize=7.5)
+        figure.legend(patches, list(ANSWERS), loc="lower center", ncols=3, fontsize=SMALL)
 
-    return canvas.svg("participation", "Who took part in each round", Frame(5.2, 2.6, bottom=1.0, top=0.1), draw)
+    return render_svg("participation", "Who took part in each round", Frame(5.2, 2.6, bottom=1.0, top=0.1), draw)
 
 
 def _corners(bottom: npt.NDArray[np.float64], top: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
@@ -193,6 +187,5 @@ def _mark_stages(axes: Axes, stages: Sequence[str], edges: npt.NDArray[np.float6
     for start in starts[1:]:
         axes.axvline(edges[start], color="white", linewidth=2.5)
     centers = [(edges[start] + edges[end]) / 2 for start, end in pairwise([*starts, len(stages)])]
-    axes.set_xticks(centers, [stages[start] for start in starts], rotation=30, ha="right", fontsize=7.5)
-    axes.tick_params(axis="x", length=0)
-    axes.spines[:].set_visible(False)
+    axes.set_xticks(centers, [stages[start] for start in starts], rotation=30, ha="right", fontsize=SMALL)
+    hide_frame(axes)

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from ceus_models.study.subgroups import SUBGROUPS
 from ceus_models.study.taxonomy import BIOMARKERS, COHORTS, LESION_TYPES
 from server.report import cells
-from server.report import csv_tables as numbers
-from server.report.html import Cell, Html, paragraph, section, table, tag
+from server.report.cells import Cell, Row
 from server.report.reference_study import LESIONS
-from server.report.values import COHORT_TITLES, Results, at, cohort_size, known_cohorts, number, support
-from server.report.values import section as part
+from server.report.values import (
+    COHORT_TITLES,
+    Results,
+    at,
+    cohort_size,
+    known_cohorts,
+    number,
+    section,
+    support,
+    whole,
+)
 
 VARIABLE_TITLES: Mapping[str, str] = {
     "sex": "Sex",
@@ -26,51 +35,43 @@ VARIABLE_TITLES: Mapping[str, str] = {
 }
 
 
-def cohorts(results: Results) -> Html:
+def cohorts(results: Results) -> dict[str, Any]:
     """How many lesions of which type each cohort holds, and who they are of."""
-    names = known_cohorts(results)
-    if not names:
-        return Html("")
-    rows = []
-    for name in names:
-        counts = support(results, name)
-        numbers_ = [cells.lesions(counts.get(kind)) for kind in LESION_TYPES]
-        size = cells.lesions(cohort_size(results, name))
-        rows.append([COHORT_TITLES[name], size, *numbers_, _study_size(name)])
-    head = ["Cohort", "Lesions", *LESION_TYPES, "Study"]
-    note = paragraph("A dash: not given, or below the sites' minimum cell.", "note")
-    links = numbers.download(results, "cohorts")
-    return section(
-        "cohorts", "Cohorts", [table(head, rows, "Labelled lesions by type"), note, _table_one(results), links]
-    )
+    known = known_cohorts(results)
+    described = [name for name in COHORTS if section(results, "table1", name)]
+    if not known:
+        return {}
+    return {
+        "types": list(LESION_TYPES),
+        "sizes": [_sizes(results, name) for name in known],
+        "cohorts": [COHORT_TITLES[name] for name in described],
+        "table_one": list(_table_one(results, described)) if described else [],
+    }
 
 
-def _study_size(cohort: str) -> Html:
-    return Html(f'<td class="study">{LESIONS[cohort]:,}</td>')
+def _sizes(results: Results, cohort: str) -> Row:
+    counts = support(results, cohort)
+    types = [cells.lesions(counts.get(kind)) for kind in LESION_TYPES]
+    study = Cell(f"{LESIONS[cohort]:,}", kind="study")
+    return [COHORT_TITLES[cohort], cells.lesions(cohort_size(results, cohort)), *types, study]
 
 
-def _table_one(results: Results) -> Html:
-    names = [name for name in COHORTS if part(results, "table1", name)]
-    if not names:
-        return Html("")
-    rows: list[list[Cell]] = []
+def _table_one(results: Results, cohorts: list[str]) -> Iterator[Row]:
+    none = [""] * len(cohorts)
     for variable, values in SUBGROUPS.items():
-        rows.append([tag("strong", VARIABLE_TITLES[variable]), *([""] * len(names))])
+        yield [Cell(VARIABLE_TITLES[variable], kind="strong"), *none]
         for value in values:
-            found = [number(at(results, "table1", name, variable, value)) for name in names]
+            found = [number(at(results, "table1", name, variable, value)) for name in cohorts]
             if any(found):
-                rows.append(
-                    [value, *(_counted(n, results, name, variable) for n, name in zip(found, names, strict=True))]
-                )
-    rows.append([tag("strong", "Immunohistochemistry"), *([""] * len(names))])
+                yield [value, *(_share(n, results, name, variable) for n, name in zip(found, cohorts, strict=True))]
+    yield [Cell("Immunohistochemistry", kind="strong"), *none]
     for marker in BIOMARKERS:
-        tested = [number(at(results, "table1", name, "biomarkers", marker)) for name in names]
-        rows.append([marker, *(cells.count(None if n is None else int(n)) for n in tested)])
-    return table(["", *(COHORT_TITLES[name] for name in names)], rows, "Table 1 as found: lesions and their share")
+        tested = [whole(at(results, "table1", name, "biomarkers", marker)) for name in cohorts]
+        yield [marker, *map(cells.count, tested)]
 
 
-def _counted(n: float | None, results: Results, name: str, variable: str) -> Cell:
+def _share(n: float | None, results: Results, name: str, variable: str) -> str:
     if n is None:
         return cells.DASH
-    total = sum(number(value) or 0 for value in part(results, "table1", name, variable).values())
+    total = sum(number(value) or 0 for value in section(results, "table1", name, variable).values())
     return f"{n:,.0f} ({100 * n / total:.0f} %)" if total else cells.DASH

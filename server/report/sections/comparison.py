@@ -8,41 +8,29 @@ from typing import Any
 
 from ceus_models.study.taxonomy import TEST_COHORTS
 from server.report import cells
-from server.report import csv_tables as numbers
-from server.report.html import Cell, Html, paragraph, table
-from server.report.html import section as html_section
+from server.report.cells import Row
 from server.report.values import PLACE_TITLES, Estimate, Results, at, estimate, section
 
 _TRAININGS = ("federated", "pooled")
 _ALL = "all_tests"
-_HEAD = ["Test cohort", "Federated", "Pooled", "Federated minus pooled", "Best center alone", "Mean center alone"]
-_NOTE = (
-    "Alone: a center that learns from its own lesions only, fusion included, and is tested on the lesions of all. "
-    "Intervals of the differences over several seeds: experiment pooled. Every model on every site: experiment matrix."
-)
 
 
-def comparison(results: Results) -> Html:
+def comparison(results: Results) -> dict[str, Any]:
     """Federated against pooled training and against each center by itself."""
     found = section(results, "comparison")
     names = [name for name in TEST_COHORTS if any(_compared(found, key, name) for key in _TRAININGS)]
-    if not names:
-        return Html("")
-    rows = [_row(found, place) for place in (*names, *([_ALL] if len(names) > 1 else []))]
-    content = table([*_HEAD, "Centers"], rows, "Accuracy of the full model; as many passes over each lesion")
-    parts = [content, paragraph(_NOTE, "note"), numbers.download(results, "comparison")]
-    return html_section("comparison", "Federated, pooled, alone", parts)
+    places = [*names, *([_ALL] if len(names) > 1 else [])]
+    return {"rows": [_row(found, place) for place in places]} if names else {}
 
 
-def _row(found: Mapping[str, Any], place: str) -> list[Cell]:
+def _row(found: Mapping[str, Any], place: str) -> Row:
     alone = section(found, "alone")
     values = [item.value for site in alone if (item := _compared(alone, site, place)) is not None]
     federated, pooled = (_compared(found, key, place) for key in _TRAININGS)
     gap = Estimate(federated.value - pooled.value) if federated and pooled else None
-    best, mean = (max(values), fmean(values)) if values else (None, None)
-    own = [cells.DASH if item is None else f"{item:.3f}" for item in (best, mean)]
+    own = (max(values), fmean(values)) if values else (None, None)
     trained = [cells.value(federated), cells.value(pooled), cells.signed(gap)]
-    return [PLACE_TITLES[place], *trained, *own, cells.count(len(values) or None)]
+    return [PLACE_TITLES[place], *trained, *map(cells.decimal, own), cells.count(len(values) or None)]
 
 
 def _compared(found: Mapping[str, Any], key: str, place: str) -> Estimate | None:

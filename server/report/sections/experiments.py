@@ -2,43 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from server.report import cells
-from server.report import csv_tables as numbers
 from server.report.figures.plain_data import drawn, is_drawable
-from server.report.html import Cell, Html, details, figure, grid, paragraph, section, table, tag
-from server.report.values import Results, number
-from server.report.values import section as part
+from server.report.values import Results, number, section
 
 
-def experiments(results: Results) -> Html:
+def experiments(results: Results) -> dict[str, Any]:
     """Every entry of `experiments`; see docs/researcher.md for what one is."""
-    blocks = [
-        block
-        for name, entry in part(results, "experiments").items()
-        if isinstance(entry, Mapping)
-        for block in _block(name, entry)
-    ]
-    names = [f"{numbers.EXPERIMENT}{name}" for name in part(results, "experiments")]
-    return section("experiments", "Experiments", [*blocks, numbers.download(results, *names)] if blocks else [])
+    entries = section(results, "experiments").items()
+    blocks = [_block(name, entry) for name, entry in entries if isinstance(entry, Mapping)]
+    return {"blocks": blocks} if blocks else {}
 
 
-def _block(name: str, entry: Mapping[str, object]) -> Iterator[Html]:
+def _block(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
     title = str(entry.get("title") or name)
-    yield tag("h3", title)
-    if entry.get("finding"):
-        yield paragraph(str(entry["finding"]))
-    data = entry.get("figure")
-    if isinstance(data, Mapping) and is_drawable(data):
-        yield grid([figure(drawn(f"experiment-{name}", title, data))], "wide")
-    columns, rows = entry.get("columns"), entry.get("rows")
-    if isinstance(columns, Sequence) and isinstance(rows, Sequence) and rows:
-        made = table([str(column) for column in columns], [[_cell(cell) for cell in row] for row in rows])
-        yield details("In numbers", made) if len(rows) > 12 else made
+    data, columns, rows = (entry.get(key) for key in ("figure", "columns", "rows"))
+    whole = isinstance(columns, Sequence) and isinstance(rows, Sequence)
+    return {
+        "title": title,
+        "finding": str(entry.get("finding") or ""),
+        "figure": drawn(f"experiment-{name}", title, data) if isinstance(data, Mapping) and is_drawable(data) else None,
+        "columns": [str(column) for column in columns or ()] if whole else [],
+        "rows": [[_cell(cell) for cell in row] for row in rows or ()] if whole else [],
+    }
 
 
-def _cell(raw: object) -> Cell:
+def _cell(raw: object) -> str:
     value = number(raw)
     if value is None:
         return cells.DASH if raw is None else str(raw)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ceus_models.study.taxonomy import FUSION_MODELS
 from server.report import cells
-from server.report import csv_tables as numbers
+from server.report.cells import Cell, Row
 from server.report.figures import model_figures as figures
-from server.report.html import Cell, Html, escaped, figure, grid, paragraph, section, table
 from server.report.reference_study import CITATION, study_metric
-from server.report.sections.mcnemar_tables import pairs_table
+from server.report.sections.mcnemar_tables import pair_rows
 from server.report.values import (
     COHORT_TITLES,
     MODEL_INPUTS,
@@ -24,29 +25,28 @@ from server.report.values import (
 )
 
 
-def headline(results: Results) -> Html:
+def headline(results: Results) -> dict[str, Any]:
     """Who classified what how well, in a sentence and a table."""
     cohorts = tested_cohorts(results)
     if not cohorts:
-        return Html("")
-    head = ["Test cohort", *FUSION_MODELS, "Study's DCB"]
-    rows = [_headline_row(results, cohort) for cohort in cohorts]
-    return section(
-        "headline",
-        "Result",
-        [
-            _sentence(results, cohorts[-1]),
-            table(head, rows, "Accuracy over six lesion types; under each cohort its size and commonest type"),
-            _reading_note(results),
-        ],
-    )
+        return {}
+    return {
+        "sentence": _sentence(results, cohorts[-1]),
+        "models": list(FUSION_MODELS),
+        "rows": [_headline_row(results, cohort) for cohort in cohorts],
+        "inputs": MODEL_INPUTS,
+        "few": SMALL_SUPPORT,
+        "coarse": cells.COARSE if any(True for _ in resolutions(results)) else None,
+        "citation": CITATION,
+        "simulated": is_simulated(results),
+    }
 
 
-def _sentence(results: Results, cohort: str) -> Html:
+def _sentence(results: Results, cohort: str) -> str:
     model = models_of(results, cohort)[-1]
     found = metric(results, cohort, model, "accuracy")
     if found is None:
-        return Html("")
+        return ""
     size = cohort_size(results, cohort)
     text = (
         f"Model {model} ({MODEL_INPUTS[model]}) named the right one of six lesion types for "
@@ -58,15 +58,15 @@ def _sentence(results: Results, cohort: str) -> Html:
     commonest = majority(results, cohort)
     if commonest is not None:
         text += f"; always answering {commonest[0]} would be right in {100 * commonest[1]:.1f} %"
-    return paragraph(text + ".", "lead")
+    return text + "."
 
 
-def _headline_row(results: Results, cohort: str) -> list[Cell]:
+def _headline_row(results: Results, cohort: str) -> Row:
     found = {model: metric(results, cohort, model, "accuracy") for model in FUSION_MODELS}
     best = max((item.value for item in found.values() if item is not None), default=None)
     return [
-        Html(f"{COHORT_TITLES[cohort]}<small>{escaped(_who(results, cohort))}</small>"),
-        *(cells.value(item, "best" if item and item.value == best else "") for item in found.values()),
+        Cell(COHORT_TITLES[cohort], (_who(results, cohort),)),
+        *(cells.value(item, "strong" if item and item.value == best else "") for item in found.values()),
         cells.published(study_metric(cohort, "DCB", "accuracy")),
     ]
 
@@ -77,23 +77,11 @@ def _who(results: Results, cohort: str) -> str:
     return text if commonest is None else f"{text}, {commonest[0]} {100 * commonest[1]:.0f} %"
 
 
-def _reading_note(results: Results) -> Html:
-    models = "; ".join(f"{model}: {inputs}" for model, inputs in MODEL_INPUTS.items())
-    text = f"{models}. Below each value: its 95 % interval (Poisson bootstrap)."
-    text += f" † fewer than {SMALL_SUPPORT} lesions."
-    if any(True for _ in resolutions(results)):
-        text += f" AUCs are read from summed histograms: exact within ±{cells.COARSE}, or within the ± below."
-    text += f" Grey: the reference study on real patients ({CITATION})"
-    text += "; phantom data are compared with it in kind, not in value." if is_simulated(results) else "."
-    return paragraph(text, "note")
-
-
-def models(results: Results) -> Html:
+def models(results: Results) -> dict[str, Any]:
     """The four models side by side, and tested against each other."""
     names = tested_cohorts(results)
-    overview = [figure(figures.accuracy_figure(results))]
-    overview += [figure(figures.radar_figure(results, cohort)) for cohort in names]
-    note = "Radar: one-vs-rest accuracy of each type, which correct rejections of a rare type raise as well."
-    pairs = pairs_table(results, [*names, "all_tests"], "Models against each other")
-    parts = [grid(overview), paragraph(note, "note") if len(overview) > 1 else Html(""), pairs]
-    return section("models", "Four models", [*parts, numbers.download(results, "models", "pairs")])
+    return {
+        "accuracy": figures.accuracy_figure(results),
+        "radars": [figures.radar_figure(results, cohort) for cohort in names],
+        "pairs": pair_rows(results, [*names, "all_tests"]),
+    }

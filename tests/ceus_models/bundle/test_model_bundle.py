@@ -24,14 +24,15 @@ from ceus_models.bundle.model_bundle import (
     save_bundle,
 )
 from ceus_models.metrics.ood import FIGURES, Moments, Typical
-from ceus_models.nets.factory import initial_state
+from ceus_models.nets.module_cache import initial_state
 from ceus_models.protocol.messages import Architecture, Recipe
 from ceus_models.protocol.state import digest
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.study.processing import Processing
 from ceus_models.study.taxonomy import NETS, SUBMODELS, outputs_of
-from client.worker.tasks.inference import frozen_probabilities, probabilities_of
-from client.worker.tasks.site_memory import Place, SiteMemory
+from client.worker.tasks.inference import nets_of
+from client.worker.tasks.place import Place
+from client.worker.tasks.site_memory import SiteMemory
 
 
 def bundle(given: Recipe | None = None) -> Bundle:
@@ -64,12 +65,12 @@ def test_a_bundle_says_what_the_site_says(tmp_path: Path) -> None:
     asked = with_submodels(task("evaluate", ("fusion/DCB",), given))
     place = Place("site-01", SiteMemory(tmp_path))
     made = bundle(given)
-    assert np.array_equal(made.submodels(cases), frozen_probabilities(asked, cases, place))
-    assert np.array_equal(made.predict(cases), probabilities_of("fusion/DCB", asked, cases, place))
+    assert np.array_equal(made.submodels(cases), nets_of(asked, place).frozen_probabilities(cases))
+    assert np.array_equal(made.predict(cases), nets_of(asked, place).probabilities("fusion/DCB", cases))
 
 
 def test_batch_norm_takes_the_statistics_of_the_lesions() -> None:
-    p = bundle(recipe(Architecture(10, 10, 2, 4, "batch_local"))).predict(lesions(4), "disease/HCC")
+    p = bundle(recipe(Architecture(10, 10, 8, 4, "batch_local"))).predict(lesions(4), "disease/HCC")
     assert np.isfinite(p).all()
     assert np.ptp(p) > 0
 
@@ -110,6 +111,12 @@ def edited(folder: Path, **changes: object) -> None:
     seal(folder, FILES)
 
 
+def narrow(folder: Path) -> None:
+    """A net of a width that an older version took."""
+    recipe = json.loads((folder / ABOUT_FILE).read_text())["recipe"]
+    edited(folder, recipe=recipe | {"architecture": recipe["architecture"] | {"width": 4}})
+
+
 def older(folder: Path) -> None:
     edited(folder, format=1)
     for name in (SEAL_FILE, STUDY_FILE, CARD_FILE):
@@ -133,6 +140,7 @@ BREAKS = {
     "incomplete": lambda f: edited(f, thresholds={"disease/HCC": 1.5}),
     "expected the lesion types": lambda f: edited(f, taxonomy={"lesion_types": ["HCC"]}),
     "is incomplete": lambda f: edited(f, recipe={"architecture": {}}),
+    "bundle.json is incomplete .architecture.width: width must be a multiple of 8, not 4": narrow,
     "expected the processing settings": lambda f: edited(f, processing_digest="0"),
     "disagree on net biomarker/CK19": lambda f: edited(f, nets={n: "" for n in NETS if n != "biomarker/CK19"}),
     "nets.safetensors is altered": cut,

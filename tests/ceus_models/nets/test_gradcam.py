@@ -15,7 +15,7 @@ from ceus_models.nets.gradcam import cam_of, grad_cam, layer_for
 from ceus_models.nets.two_stream import TwoStream, prepare
 from ceus_models.protocol.messages import Architecture
 
-RECIPE = recipe(Architecture(10, 10, 2, 4))
+RECIPE = recipe(Architecture(10, 10, 8, 4))
 STEP = 1e-5
 
 

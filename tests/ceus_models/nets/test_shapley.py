@@ -10,8 +10,9 @@ import pytest
 import torch
 from toy_lesions import lesions, recipe
 
-from ceus_models.nets.factory import build, probabilities
+from ceus_models.nets.factory import build
 from ceus_models.nets.fusion import fusion_inputs, width_of
+from ceus_models.nets.predict import probabilities
 from ceus_models.nets.shapley import BIOMARKER, DISEASE, contributions, parts_of, shapley, values_of
 
 

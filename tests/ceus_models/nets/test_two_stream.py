@@ -11,7 +11,8 @@ from torchvision.models import resnet18
 from torchvision.models.resnet import ResNet
 from toy_lesions import TINY, lesion, lesions, recipe
 
-from ceus_models.nets.factory import build, initial_state, loaded, measure_statistics, scores, target_of
+from ceus_models.nets.factory import build
+from ceus_models.nets.module_cache import initial_state
 from ceus_models.nets.two_stream import (
     LARGEST_GAIN,
     LARGEST_OFFSET,
@@ -28,7 +29,6 @@ from ceus_models.nets.two_stream import (
 )
 from ceus_models.protocol.messages import Architecture
 from ceus_models.runtime.errors import ExpectedError
-from ceus_models.study.taxonomy import NETS, outputs_of
 
 CPU = torch.device("cpu")
 
@@ -40,7 +40,7 @@ def batch(count: int = 3) -> tuple[torch.Tensor, torch.Tensor]:
 @pytest.mark.parametrize("outputs", [1, 5])
 @pytest.mark.parametrize("norm", ["group", "batch_local"])
 def test_shapes_and_adaptive_weight(outputs: int, norm: str) -> None:
-    net = TwoStream(Architecture(18, 10, 4, 8, norm), outputs)
+    net = TwoStream(Architecture(18, 10, 8, 8, norm), outputs)
     out = net(*batch())
     assert out.spatial.shape == out.temporal.shape == out.final.shape == (3, outputs)
     assert out.branch_weight.shape == (3,)
@@ -87,13 +87,13 @@ def test_imagenet_weights_enter_with_averaged_first_layer(tmp_path: Path) -> Non
 
 def test_only_batch_norm_is_local() -> None:
     assert local_names(TwoStream(TINY, 1)) == frozenset()
-    net = TwoStream(Architecture(10, 10, 2, 4, "batch_local"), 1)
+    net = TwoStream(Architecture(10, 10, 8, 4, "batch_local"), 1)
     local = local_names(net)
     assert "spatial.backbone.bn1.running_mean" in local
     assert "temporal.backbone.layer2.0.downsample.1.weight" in local
     assert all(not isinstance(m, nn.GroupNorm) for m in net.modules())
     assert not any("conv" in name or "lstm" in name or "head" in name for name in local)
-    shared = initial_state("disease/HCC", recipe(Architecture(10, 10, 2, 4, "batch_local")), 1)
+    shared = initial_state("disease/HCC", recipe(Architecture(10, 10, 8, 4, "batch_local")), 1)
     assert shared.keys() == net.state_dict().keys() - local
 
 
@@ -179,74 +179,3 @@ def test_what_a_move_brings_in_repeats_the_edge() -> None:
     rows = torch.arange(32.0).reshape(1, 1, 1, 32, 1).expand(1, 1, 1, 32, 16)
     down = moved(rows, torch.zeros(1), torch.ones(1))[0, 0, 0, :, 0]
     assert down.tolist() == [0.0, 0.0, *range(30)]
-
-
-@pytest.mark.parametrize("net", NETS)
-def test_initial_weights_depend_on_seed_and_name_alone(net: str) -> None:
-    torch.manual_seed(1)
-    first = initial_state(net, recipe(), 7)
-    torch.manual_seed(2)
-    before = torch.get_rng_state()
-    again = initial_state(net, recipe(), 7)
-    assert torch.equal(before, torch.get_rng_state())
-    assert all(torch.equal(first[name], again[name]) for name in first)
-    other = initial_state(net, recipe(), 8)
-    assert any(not torch.equal(first[name], other[name]) for name in first)
-    assert all(bool(torch.isfinite(t).all()) for t in first.values())
-
-
-def test_two_nets_of_one_shape_start_apart() -> None:
-    a, b = (initial_state(f"disease/{t}", recipe(), 7) for t in ("HCC", "HM"))
-    assert not torch.equal(a["spatial.backbone.conv1.weight"], b["spatial.backbone.conv1.weight"])
-
-
-def test_a_kept_module_is_filled_whole() -> None:
-    a, b = initial_state("disease/HCC", recipe(), 1), initial_state("disease/HCC", recipe(), 2)
-    kept = loaded("disease/HCC", recipe(), a, None, CPU)
-    same = loaded("disease/HM", recipe(), b, None, CPU)
-    assert kept is same
-    assert all(torch.equal(t, b[name]) for name, t in same.shared())
-    with pytest.raises(ValueError, match="do not fit"):
-        loaded("disease/HM", recipe(), {**b, "more": torch.zeros(1)}, None, CPU)
-    with pytest.raises(ValueError, match="do not fit"):
-        loaded("disease/HM", recipe(), {n: t for n, t in b.items() if "lstm" not in n}, None, CPU)
-
-
-def test_fresh_batch_norm_does_not_remember_the_last_site() -> None:
-    made = recipe(Architecture(10, 10, 2, 4, "batch_local"))
-    state = initial_state("disease/HCC", made, 1)
-    kept = loaded("disease/HCC", made, state, None, CPU)
-    measure_statistics(kept.module, lesions(4), made)
-    assert float(kept.tensors["spatial.backbone.bn1.running_mean"].abs().max()) > 0
-    loaded("disease/HCC", made, state, None, CPU)
-    assert float(kept.tensors["spatial.backbone.bn1.running_mean"].abs().max()) == 0
-
-
-def test_measured_statistics_are_the_averages_of_the_pass() -> None:
-    made = recipe(Architecture(10, 10, 2, 4, "batch_local"))
-    kept = loaded("disease/HCC", made, initial_state("disease/HCC", made, 1), None, CPU)
-    measure_statistics(kept.module, lesions(4), made)
-    frames, _ = batch(4)
-    with torch.no_grad():
-        seen = kept.module.spatial.backbone.conv1(frames.flatten(0, 1))
-    expected = seen.mean(dim=(0, 2, 3))
-    torch.testing.assert_close(kept.tensors["spatial.backbone.bn1.running_mean"], expected, atol=1e-5, rtol=1e-4)
-
-
-def test_scores_are_probabilities_in_the_order_of_lesions() -> None:
-    for net in ("disease/HCC", "disease/all"):
-        kept = loaded(net, recipe(), initial_state(net, recipe(), 1), None, CPU)
-        cases = lesions(19)  # more than one batch
-        p = scores(kept.module, cases, recipe())
-        assert p.shape == (19, outputs_of(net))
-        assert ((p > 0) & (p < 1)).all()
-        alone = scores(kept.module, [cases[17]], recipe())
-        assert abs(p[17] - alone[0]).max() < 1e-6
-
-
-def test_targets_leave_out_what_has_no_answer() -> None:
-    assert [target_of("disease/HM", lesion(0, label=t)) for t in ("HM", "HCC", "OT", None)] == [1, 0, None, None]
-    assert [target_of("disease/all", lesion(0, label=t)) for t in ("ICC", "OT", None)] == [2, None, None]
-    assert [target_of("fusion/D", lesion(0, label=t)) for t in ("ICC", "OT", None)] == [2, 5, None]
-    markers = [target_of(f"biomarker/{m}", lesion(1, label=None)) for m in ("Hep", "GPC3", "CK7", "CK19")]
-    assert markers == [1, 1, None, 0]

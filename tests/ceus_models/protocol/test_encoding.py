@@ -10,6 +10,7 @@ import tracemalloc
 import pytest
 import safetensors.torch
 import torch
+from pydantic import ValidationError
 
 from ceus_models.protocol.encoding import WireError, decode, encode, to_bytes
 from ceus_models.protocol.messages import Architecture, LocalRule, Normaliser, Recipe, Refusal, Task, Update
@@ -171,6 +172,18 @@ def test_a_rule_that_cannot_train_is_refused() -> None:
     raw = to_bytes(TASK).replace(b'epochs\\":1', b'epochs\\":0')
     with pytest.raises(WireError, match="expected epochs above 0"):
         decode(raw)
+
+
+@pytest.mark.parametrize(("width", "nearest"), [(-4, 8), (0, 8), (2, 8), (4, 8), (12, 16), (63, 64)])
+def test_a_width_that_is_no_multiple_of_eight_is_refused(width: int, nearest: int) -> None:
+    rule = f"width must be a multiple of 8, not {width}; make it {nearest}"
+    with pytest.raises(ValidationError, match=rule):
+        Architecture(width=width)
+    raw = to_bytes(TASK)
+    size = int.from_bytes(raw[:8], "little")
+    head = raw[8 : 8 + size].replace(b'width\\":64', b'width\\":%d' % width)
+    with pytest.raises(WireError, match=f"Task.recipe.architecture.width: .*{rule}"):
+        decode(len(head).to_bytes(8, "little") + head + raw[8 + size :])
 
 
 def test_what_a_message_is_refused_for_can_be_shown_on_a_terminal() -> None:

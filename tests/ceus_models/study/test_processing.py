@@ -35,8 +35,18 @@ def test_the_section_of_a_plan_and_all_its_faults(tmp_path: Path) -> None:
     plan.write_text("processing: {sizes: 48, flow_maps: many}\n")
     with pytest.raises(ExpectedError, match=r"(?s)processing.*flow_maps.*sizes|processing.*sizes.*flow_maps"):
         load_processing(plan)
-    with pytest.raises(ExpectedError, match="give a plan file"):
+    with pytest.raises(ExpectedError, match="absent.yaml: the file exists and can be read"):
         load_processing(tmp_path / "absent.yaml")
+
+
+@pytest.mark.parametrize("name", ["size", "flow_size"])
+def test_an_image_of_which_the_last_layer_sees_one_cell_is_refused(name: str, tmp_path: Path) -> None:
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(f"processing: {{{name}: 16}}\n")
+    with pytest.raises(ExpectedError, match=f"processing.{name}: .*17 px a side or more, not 16; make it larger"):
+        load_processing(plan)
+    plan.write_text(f"processing: {{{name}: 17}}\n")
+    assert getattr(load_processing(plan), name) == 17
 
 
 def commands() -> typer.Typer:

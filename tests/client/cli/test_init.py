@@ -15,7 +15,7 @@ from client.data.dataset.check import check_site
 from client.data.forms.columns import CLOSED, EXAMPLE_ID, LESIONS, READS, SCHEMA
 from client.data.forms.site_config import load_site
 from client.data.forms.site_yaml import SiteForm
-from client.data.table.manifest import open_manifest
+from client.data.table.manifest import read_manifest
 from client.data.table.table import read_table
 
 
@@ -36,7 +36,7 @@ def test_the_example_row_is_a_good_row_but_for_its_id(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(b"")
     text = (tmp_path / "lesions.csv").read_text(encoding="utf-8-sig").replace(EXAMPLE_ID, "L1")
     (tmp_path / "lesions.csv").write_text(text, encoding="utf-8")
-    manifest = open_manifest(load_site(tmp_path))
+    manifest = read_manifest(load_site(tmp_path))
     assert manifest.faults == ()
     assert len(manifest.rows) == 1
     assert manifest.rows[0].clips[1].start_s == 95.5
@@ -46,7 +46,7 @@ def test_the_example_is_known_in_either_id(tmp_path: Path) -> None:
     start_site(tmp_path)
     text = (tmp_path / "lesions.csv").read_text(encoding="utf-8-sig")
     (tmp_path / "lesions.csv").write_text(text.replace(EXAMPLE_ID, "L1", 1), encoding="utf-8")
-    manifest = open_manifest(load_site(tmp_path))
+    manifest = read_manifest(load_site(tmp_path))
     assert [fault.reason for fault in manifest.faults] == ["example-row"]
     assert manifest.rows == ()
 

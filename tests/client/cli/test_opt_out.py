@@ -44,7 +44,7 @@ def test_pause_and_resume(folder: Path, capsys: pytest.CaptureFixture[str]) -> N
 
 def remembered(folder: Path) -> dict[str, bool]:
     memory = SiteMemory(folder / ".ceus" / "memory")
-    states = {s: memory.local_state(task("train", study=s, round=2), "disease/HCC") for s in (OURS, THEIRS)}
+    states = {s: memory.local_states(task("train", study=s, round=2)).read("disease/HCC") for s in (OURS, THEIRS)}
     return {"frozen": bool(memory.table("t"))} | {study[0]: state is not None for study, state in states.items()}
 
 
@@ -52,7 +52,7 @@ def fill(folder: Path) -> None:
     memory = SiteMemory(folder / ".ceus" / "memory")
     memory.keep_table("t", TABLES)
     for study in (OURS, THEIRS):
-        memory.keep_local_state(task("train", study=study), "disease/HCC", {"bn": torch.ones(1)})
+        memory.local_states(task("train", study=study)).keep("disease/HCC", {"bn": torch.ones(1)})
 
 
 def test_withdraw_asks_first_and_then_deletes_the_studys_memory_only(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import re
@@ -95,6 +96,17 @@ def test_every_page_is_there_and_asks_for_nothing_from_elsewhere(there: SiteDesk
     assert there.get("/nothing").status == there.get("/audit/999").status == there.get("/audit/0").status == 404
 
 
+def test_a_hostile_name_of_the_site_is_escaped(there: SiteDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+    hostile = "<script>alert('site')</script>"
+    monkeypatch.setattr("made_site_console.load_site", lambda path: dataclasses.replace(load_site(path), name=hostile))
+    desk = SiteDesk(there.folder)
+    desk.sign_in()
+    for path in PAGES:
+        text = desk.get(path).text
+        assert "<script" not in text, path
+        assert "&lt;script&gt;" in text, path
+
+
 def test_no_lesion_no_path_and_no_secret_is_on_any_page(there: SiteDesk) -> None:
     site = load_site(there.folder)
     keys = []
@@ -116,7 +128,7 @@ def test_no_lesion_no_path_and_no_secret_is_on_any_page(there: SiteDesk) -> None
 def test_now_shows_standing_health_work_and_policy(there: SiteDesk) -> None:
     text = there.get("/").text
     assert "takes part" in text
-    assert "does not say what it does" in text
+    assert "reports no status" in text
     assert "train, round 3, disease/HM" in text
     assert "whether the worker is still at it" in text
     assert "training without noise is allowed" in text

@@ -22,7 +22,7 @@ from client.courier.approval import (
 )
 from client.courier.fab import BundleFault, contents_of
 from client.courier.folder import CourierFolder
-from server.transport.flower_link import bundle
+from server.transport.fab import build_fab
 
 RUN = {"plan": "/srv/plan.yaml", "out": "/srv/out", "seed": 7, "sites": 12}
 SETTINGS = {**contents_of(OURS).settings, **RUN}
@@ -86,8 +86,8 @@ def test_it_may_fix_a_setting_that_runs_set_themselves(courier: CourierFolder) -
 
 
 def test_a_bundle_of_another_federation_is_not_approved_and_does_not_run(courier: CourierFolder) -> None:
-    other = bundle(federation="other:" + "-".join(["0123"] * 8))
-    for content, said in ((other, "the bundle is of other:0123"), (bundle(), "the bundle is of no federation")):
+    other = build_fab(federation="other:" + "-".join(["0123"] * 8))
+    for content, said in ((other, "the bundle is of other:0123"), (build_fab(), "the bundle is of no federation")):
         with pytest.raises(BundleFault, match=said):
             approve(courier, contents_of(content), FEDERATION, "it", NOW)
     moved = refused(approvals(courier), OURS, "other:0", SETTINGS)  # the site has joined another one since

@@ -11,6 +11,7 @@ import pytest
 from pydantic import ValidationError
 from toy_lesions import task
 
+from ceus_models.protocol.message_ids import ReceivedTask
 from ceus_models.protocol.messages import LocalRule
 from client.policy.hours import Hours
 from client.policy.policy import Caps, Declined, Policy, study_named
@@ -101,7 +102,7 @@ def test_a_study_of_the_policy_is_answered_and_required_privacy_lets_counts_pass
     assert refusal(Policy({"ours": PLAN}), study=PLAN) is None
     assert refusal(Policy("any", privacy="required"), "tally") is None
     with pytest.raises(Declined, match="not hello"):
-        Policy("any", kinds=("tally",)).admit(task("hello"))
+        Policy("any", kinds=("tally",)).admit(ReceivedTask(task("hello")))
 
 
 @pytest.mark.parametrize("studies", [None, {}, {"x": "abc"}, "all", [PLAN]])

@@ -18,14 +18,14 @@ from ceus_models.runtime.errors import ExpectedError
 from ceus_models.study.taxonomy import CLINICAL_NAMES, FUSION_NETS, LESION_TYPES, SUBMODELS
 from client.data.analysis.pipeline import doubtful_sample_of, sample_of
 from client.data.forms.site_config import load_site
-from client.data.table.manifest import read_unseen
+from client.data.table.manifest import read_manifest
+from client.predict.answer_view import explain_other, view_answer
 from client.predict.as_json import as_bytes, document
-from client.predict.cautions import cautions
-from client.predict.html_page import page_of
-from client.predict.pdf_sheet import sheet_of
-from client.predict.pictures import pictures_of
+from client.predict.cautions import Caution, cautions
+from client.predict.html_page import render_page
+from client.predict.pdf_sheet import render_sheet
+from client.predict.pictures import draw_pictures
 from client.predict.prediction import Lesion, NetAnswer, Prediction, predict
-from client.predict.wording import contribution_rows, why_other
 from tests.client.data.analysis.test_pipeline import circle, row_of
 
 DATA = Path(__file__).parents[2] / "data"
@@ -36,7 +36,8 @@ def lesion(tmp_path_factory: pytest.TempPathFactory) -> Lesion:
     hospital = SmallHospital(tmp_path_factory.mktemp("hospital"), 1)
     hospital.rows[0] |= {"age": "61", "sex": "male", "AFP": "35", "lesion_id": "WANG-LI-77", "patient_id": "ZHANG-99"}
     site = load_site(hospital.write())
-    (row,), faults = read_unseen(site)
+    manifest = read_manifest(site, unseen=True)
+    (row,), faults = manifest.rows, list(manifest.faults)
     assert not faults
     return Lesion(row.line, *doubtful_sample_of(row, site, PROCESSING))
 
@@ -65,7 +66,7 @@ def test_the_numbers_are_the_bundles(prediction: Prediction, lesion: Lesion, bun
 def test_it_is_the_sample_that_training_sees(tmp_path: Path) -> None:
     """A row of a study and the same row asked about as unseen: equal to the bit."""
     site = load_site(SmallHospital(tmp_path, 1).write())
-    (row,), _ = read_unseen(site)
+    (row,) = read_manifest(site, unseen=True).rows
     one, _ = sample_of(dataclasses.replace(row, cohort="training_b", track_checked=True), site, PROCESSING)
     other, _ = doubtful_sample_of(row, site, PROCESSING)
     assert other.cohort == "unseen"
@@ -99,12 +100,12 @@ def said(prediction: Prediction, answer: str, disease: float) -> Prediction:
 def test_why_other_is_named(prediction: Prediction, answer: str, disease: float, since_low: bool, words: str) -> None:
     found = said(prediction, answer, disease)
     assert (found.answer, found.other_since_low) == (answer, since_low)
-    assert words in why_other(found)
+    assert words in explain_other(found)
 
 
-def test_contributions_are_told_with_their_values(prediction: Prediction) -> None:
-    rows = contribution_rows(prediction)
-    assert {part: value for part, value, _ in rows} == {
+def test_contributions_have_their_values(prediction: Prediction, bundle: Bundle) -> None:
+    rows = view_answer(prediction, bundle).parts
+    assert {row.name: row.value for row in rows} == {
         "age": "61 years",
         "sex": "male",
         "AFP": "35 ng/mL",
@@ -113,7 +114,7 @@ def test_contributions_are_told_with_their_values(prediction: Prediction) -> Non
         "biomarker nets": "",
     }
     moved = prediction.contributions.answer - prediction.contributions.background
-    assert sum(added for _, _, added in rows) == pytest.approx(moved[LESION_TYPES.index(prediction.answer)])
+    assert sum(row.share for row in rows) == pytest.approx(moved[LESION_TYPES.index(prediction.answer)])
 
 
 def test_the_document_is_whole_and_names_nobody(prediction: Prediction, bundle: Bundle, lesion: Lesion) -> None:
@@ -126,26 +127,43 @@ def test_the_document_is_whole_and_names_nobody(prediction: Prediction, bundle: 
     assert found["clinical"]["CEA"] == {"value": None, "unit": "ng/mL", "used": False}
     assert found["out_of_distribution"] is False
     assert found["lesion"] == lesion.sample.key
-    pictures = pictures_of(prediction)
-    page, sheet = page_of(prediction, bundle, pictures), sheet_of(prediction, bundle, pictures)
+    view = view_answer(prediction, bundle)
+    page, sheet = render_page(view), render_sheet(view)
     for text in (json.dumps(found), page, sheet.decode("latin-1")):
         assert not [word for word in ("WANG", "ZHANG", "Hospital", "2021", "clips/", "/tmp") if word in text]
     assert "http://" not in page.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
         "http://creativecommons.org", ""
     )
     assert page.count(RESEARCH) == 2
-    assert page.count("<img") == 1 + len(pictures.frames.pictures) * 2 + len(pictures.flow.pictures) * 2 - 1
+    assert page.count("<img") == 1 + sum(len(strip.pictures) for strip in view.strips)
     assert sheet.startswith(b"%PDF")
     assert sheet.count(b"/Type /Page\n") + sheet.count(b"/Type /Page ") == 1
     assert b"CreationDate" not in sheet
 
 
+def test_hostile_texts_are_escaped_on_the_page(prediction: Prediction, bundle: Bundle) -> None:
+    hostile = "<script>alert('site')</script>"
+    sample = dataclasses.replace(prediction.lesion.sample, key=hostile)
+    lesion = dataclasses.replace(prediction.lesion, sample=sample)
+    found = dataclasses.replace(prediction, lesion=lesion, cautions=(Caution("track", hostile, True),))
+    made_by = dataclasses.replace(bundle, provenance={**bundle.provenance, "plan": hostile})
+    page = render_page(view_answer(found, made_by))
+    assert "<script" not in page
+    assert page.count("&lt;script&gt;") == 4
+
+
+def test_page_and_sheet_are_the_same_bytes_for_the_same_answer(prediction: Prediction, bundle: Bundle) -> None:
+    one, other = (view_answer(prediction, bundle) for _ in range(2))
+    assert render_page(one) == render_page(other)
+    assert render_sheet(one) == render_sheet(other)
+
+
 def test_pictures_have_one_scale_a_strip(prediction: Prediction) -> None:
-    shown = pictures_of(prediction)
-    assert len(shown.frames.pictures) == len(shown.frames.titles) == 8
-    assert len(shown.flow.pictures) == 3  # two maps and the wheel
+    frames, frames_cam, flow, _ = draw_pictures(prediction)
+    assert len(frames.pictures) == len(frames.titles) == 8
+    assert len(flow.pictures) == 3  # two maps and the wheel
     strongest = int(prediction.spatial.maps.max(axis=(1, 2)).argmax())
-    yellow = [int(picture[..., 0].astype(int).sum() - picture[..., 2].sum()) for picture in shown.frames_cam.pictures]
+    yellow = [int(picture[..., 0].astype(int).sum() - picture[..., 2].sum()) for picture in frames_cam.pictures]
     assert int(np.argmax(yellow)) == strongest
 
 

@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-import client.service.preflight_machine as machine
+from ceus_models.runtime.findings import State
 from client.policy.machine import Machine
-from client.service.findings import State
+from client.service import preflight_machine, preflight_training
 
 GB = 1 << 30
 
@@ -18,22 +18,22 @@ GB = 1 << 30
 def test_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, free: int, state: State) -> None:
     asked: list[Path] = []
     monkeypatch.setattr(shutil, "disk_usage", lambda path: asked.append(path) or SimpleNamespace(free=free))  # type: ignore[func-returns-value]
-    found = machine.disk({"work": tmp_path / "not" / "yet", "records": tmp_path})
+    found = preflight_machine.disk({"work": tmp_path / "not" / "yet", "records": tmp_path})
     assert (found.state, bool(found.remedy)) == (state, state != "ok")
     assert asked == [tmp_path, tmp_path]
 
 
 @pytest.mark.parametrize(("has", "state"), [(GB, "fault"), (4 * GB, "note"), (16 * GB, "ok")])
 def test_memory(monkeypatch: pytest.MonkeyPatch, has: int, state: State) -> None:
-    monkeypatch.setattr(machine, "memory_bytes", lambda: has)
-    assert machine.memory().state == state
+    monkeypatch.setattr(preflight_machine, "memory_bytes", lambda: has)
+    assert preflight_machine.memory().state == state
 
 
 def test_folders_are_tried_with_a_file(tmp_path: Path) -> None:
     before = list(tmp_path.iterdir())
-    assert machine.writable({"work": tmp_path}).state == "ok"
+    assert preflight_machine.writable({"work": tmp_path}).state == "ok"
     assert list(tmp_path.iterdir()) == before
-    found = machine.writable({"records": Path("/proc/self")})
+    found = preflight_machine.writable({"records": Path("/proc/self")})
     assert found.state == "fault"
     assert "records cannot be written" in found.found
 
@@ -41,8 +41,8 @@ def test_folders_are_tried_with_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("size", "state"), [(1 << 20, "note"), (GB, "ok")])
 def test_shared_memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, size: int, state: State) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(total=size))
-    assert machine.shared_memory(tmp_path).state == state
-    assert machine.shared_memory(tmp_path / "none").state == "note"
+    assert preflight_machine.shared_memory(tmp_path).state == state
+    assert preflight_machine.shared_memory(tmp_path / "none").state == "note"
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_shared_memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, size: in
 def test_cgroup(tmp_path: Path, files: dict[str, str], state: State, said: str) -> None:
     for name, text in files.items():
         (tmp_path / name).write_text(text + "\n")
-    found = machine.cgroup(tmp_path)
+    found = preflight_machine.cgroup(tmp_path)
     assert found.state == state
     assert said in found.found
 
@@ -65,17 +65,17 @@ def test_cgroup(tmp_path: Path, files: dict[str, str], state: State, said: str) 
 def test_open_files(monkeypatch: pytest.MonkeyPatch) -> None:
     for soft, state in ((256, "fault"), (65536, "ok"), (-1, "ok")):
         process = SimpleNamespace(rlimit=lambda _, soft=soft: (soft, soft))
-        monkeypatch.setattr(machine.psutil, "Process", lambda process=process: process)
-        assert machine.open_files().state == state
+        monkeypatch.setattr(preflight_machine.psutil, "Process", lambda process=process: process)
+        assert preflight_machine.open_files().state == state
 
 
 def test_a_processor_needs_no_card(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert machine.graphics(Machine()).state in ("ok", "note")
+    assert preflight_training.graphics(Machine()).state in ("ok", "note")
 
 
 @pytest.mark.gpu
 def test_a_card_that_policy_lists_is_tried() -> None:
-    found = machine.graphics(Machine(gpus=(0,)))
+    found = preflight_training.graphics(Machine(gpus=(0,)))
     assert found.state == "ok"
     assert torch.cuda.get_device_name(0) in found.found

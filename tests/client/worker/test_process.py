@@ -18,7 +18,7 @@ from ceus_models.protocol.messages import Message, Refusal, Task, Update
 from ceus_models.runtime.errors import ExpectedError
 from client.courier.ipc import WorkerTooSlowError, ask, header
 from client.worker.process import Limits, serve
-from client.worker.unix_socket import listener
+from client.worker.unix_socket import listen
 
 TASK = Task("train", "study", 1, "submodels", 1, inputs={"net|w": torch.arange(6.0).reshape(2, 3)})
 
@@ -135,16 +135,16 @@ def test_a_courier_that_does_not_fetch_its_answer_is_dropped(path: Path, told: l
 
 
 def test_the_socket_is_for_owner_and_group_and_a_dead_workers_is_replaced(path: Path) -> None:
-    listener(path).close()
+    listen(path).close()
     assert path.is_socket()
-    with listener(path):
+    with listen(path):
         assert stat.S_IMODE(path.stat().st_mode) == 0o660
         with pytest.raises(ExpectedError, match="another worker"):
-            listener(path)
+            listen(path)
 
 
 def test_a_worker_whose_queue_is_full_is_not_taken_for_dead(path: Path) -> None:
-    with listener(path) as server, contextlib.ExitStack() as stack:
+    with listen(path) as server, contextlib.ExitStack() as stack:
         server.listen(1)
         waiting = [stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) for _ in range(5)]
         for connection in waiting:
@@ -152,13 +152,13 @@ def test_a_worker_whose_queue_is_full_is_not_taken_for_dead(path: Path) -> None:
             with contextlib.suppress(BlockingIOError):
                 connection.connect(str(path))
         with pytest.raises(ExpectedError, match="another worker"):
-            listener(path)
+            listen(path)
         with pytest.raises(WorkerTooSlowError):
             ask(path, b"x", 0.2)
 
 
 def test_a_path_that_the_kernel_cannot_take_is_refused_in_words(tmp_path: Path) -> None:
     with pytest.raises(ExpectedError, match="at most 100 bytes"):
-        listener(tmp_path / ("x" * 100))
+        listen(tmp_path / ("x" * 100))
     with pytest.raises(ExpectedError, match="No such file"):
-        listener(Path("/tmp/ceus-absent-folder/w.sock"))
+        listen(Path("/tmp/ceus-absent-folder/w.sock"))

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from client.courier.ipc import WorkerUnreachableError, ask_condition
+from client.courier.ipc import WorkerUnreachableError, read_status
 from client.data.forms.site_config import SiteConfig, load_site
 from client.worker.site.opt_out import Standing, write_standing
-from client.worker.status import Condition, obstacles_of, told_at
+from client.worker.status import WorkerStatus, serve_status, watch_obstacles
 
 
 @pytest.fixture
@@ -39,42 +39,42 @@ def site(tmp_path: Path) -> SiteConfig:
 
 def test_it_says_what_it_does_while_it_does_it_and_whether_anybody_waits(path: Path) -> None:
     clock = Clock()
-    condition = Condition("site-01", clock=clock)
-    with told_at(path, condition), ExitStack() as stack:
+    status = WorkerStatus("site-01", clock=clock)
+    with serve_status(path, status), ExitStack() as stack:
         clock.at += 7
         idle = {"doing": "waiting", "for_s": 7.0, "alone_s": 0.0, "answers": 0, "wrong": "", "chosen": ""}
-        assert ask_condition(path) == {"site": "site-01", **idle}
+        assert read_status(path) == {"site": "site-01", **idle}
         here, courier = socket.socketpair()
         stack.enter_context(here)
         here.settimeout(120.0)
-        with condition.at_work(here):
+        with status.track(here):
             clock.at += 3
-            said = ask_condition(path)
+            said = read_status(path)
             assert (said["doing"], said["for_s"], said["alone_s"]) == ("working", 3.0, 0.0)
             courier.sendall(b"more of the request")
-            assert ask_condition(path)["alone_s"] == 0.0
+            assert read_status(path)["alone_s"] == 0.0
             courier.close()
-            ask_condition(path)
+            read_status(path)
             clock.at += 20
-            assert ask_condition(path)["alone_s"] == 20.0
+            assert read_status(path)["alone_s"] == 20.0
         assert here.recv(100) == b"more of the request"  # nothing was taken from it
-        assert (ask_condition(path)["doing"], ask_condition(path)["answers"]) == ("waiting", 1)
+        assert (read_status(path)["doing"], read_status(path)["answers"]) == ("waiting", 1)
 
 
 def test_who_asks_cannot_hold_it_up_and_a_dead_worker_is_told_as_such(path: Path) -> None:
-    with told_at(path, Condition("site-01")), ExitStack() as stack:
+    with serve_status(path, WorkerStatus("site-01")), ExitStack() as stack:
         for _ in range(20):  # they connect, send, and never read
             one = stack.enter_context(socket.socket(socket.AF_UNIX))
             one.connect(str(path))
             with suppress(BrokenPipeError):
                 one.sendall(b"x" * 100)
-        assert ask_condition(path, 10.0)["site"] == "site-01"
-    with pytest.raises(WorkerUnreachableError, match="does not say what it does"):
-        ask_condition(path)
+        assert read_status(path, 10.0)["site"] == "site-01"
+    with pytest.raises(WorkerUnreachableError, match="reports no status"):
+        read_status(path)
 
 
 def test_why_tasks_are_refused_is_part_of_it(site: SiteConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = obstacles_of(site)
+    found = watch_obstacles(site)
     assert found() == ("", "")
     site.records.mkdir()
     write_standing(site.records, Standing().pause())

@@ -17,7 +17,7 @@ from small_hospital import SmallHospital
 
 from benchmarks.clients import LITTLE, SMALL, lesion
 from benchmarks.federation import COHORT, recipe_for
-from ceus_models.nets.factory import initial_state
+from ceus_models.nets.module_cache import initial_state
 from ceus_models.protocol.encoding import decode, to_bytes
 from ceus_models.protocol.messages import LocalRule, Task, Update
 from ceus_models.protocol.state import prefixed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import dataclasses
 import json
 import re
 from collections.abc import Iterator
@@ -16,10 +17,14 @@ from made_federation import lab
 from starlette.requests import Request
 
 import server.console.users
+from ceus_models.runtime.findings import ok
 from ceus_models.web.guard import HEADERS
 from server.console.basic_auth import SignIn
 from server.console.users import add_person, remove_person
+from server.operations.liveness import Trouble
+from server.operations.overview import SiteNow
 from server.operations.prometheus import HELP
+from server.operations.snapshot import Looks
 from server.rounds.coordinator import Started
 from server.run_folder.journal import Journal
 
@@ -141,6 +146,19 @@ def test_pages_ask_for_nothing_from_elsewhere_and_bear_no_script_or_style(there:
         assert not re.search(r"<script|javascript:| on\w+=|<style| style=|src=|https?://", text), path
 
 
+def test_a_hostile_name_of_a_site_is_escaped(there: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    hostile = "<script>alert('site')</script>"
+    seen, valid = Looks(there.made.home).now()
+    record = {**seen.rounds[0], "refused": {hostile: hostile}}
+    sites = {hostile: SiteNow(reason=hostile, doing="asked", seconds=3.0)}
+    found = dataclasses.replace(seen, rounds=(record,), sites=sites, trouble=Trouble(hostile, 0.0))
+    monkeypatch.setattr("server.console.app.Looks.now", lambda self: (found, valid))
+    for path in ("/", "/rounds", "/sites"):
+        text = there.get(path).text
+        assert "<script" not in text, path
+        assert "&lt;script&gt;" in text, path
+
+
 def test_the_overview_has_trouble_rounds_and_curves(there: Desk) -> None:
     text = there.get("/", "researcher").text
     assert "no run yet" in text
@@ -219,7 +237,7 @@ def test_health_is_whether_it_can_answer(there: Desk, monkeypatch: pytest.Monkey
     answer = there.get("/healthz", "monitor")
     assert answer.status == 503
     assert "nothing runs for" in answer.text
-    monkeypatch.setattr("server.console.app.check_health", lambda home, federation: "up; run: none")
+    monkeypatch.setattr("server.console.app.health_of", lambda home, federation: ok("coordinator", "up; run: none"))
     answer = there.get("/healthz", "monitor")
     assert (answer.status, answer.text) == (200, "up; run: none")
 

@@ -9,13 +9,13 @@ import pytest
 from made_federation import DAY, FEDERATION, NOW, PLAN, Lab, digest, lab
 
 from ceus_models.pki.certificates import read_certificate
+from ceus_models.runtime.errors import FaultList
 from server.federation.certificate_authority import AuthorityFault, open_authority
 from server.federation.federation_file import load_federation
 from server.federation.founding import found, renew_front, start_home
 from server.run_folder.paths import Home
 from server.study.plan import load_plan
-from server.study.yaml_plan import PlanError
-from server.transport.flower_link import bundle
+from server.transport.fab import build_fab
 
 
 def test_the_first_time_it_writes_the_form(tmp_path: Path) -> None:
@@ -155,14 +155,14 @@ def test_a_ca_key_that_others_may_read_is_not_used(tmp_path: Path) -> None:
 def test_the_faults_of_both_files_come_together(tmp_path: Path) -> None:
     (tmp_path / "federation.yaml").write_text(FEDERATION.replace("sites:", "sitse:"))
     (tmp_path / "plan.yaml").write_text(PLAN.replace("quorum:", "quorm:"))
-    with pytest.raises(PlanError, match=r"(?s)sitse: unknown key.*quorm: unknown key"):
+    with pytest.raises(FaultList, match=r"(?s)sitse: unknown key.*quorm: unknown key"):
         found(tmp_path, None, NOW)
 
 
 def test_the_bundle_is_of_this_federation_and_this_plan(tmp_path: Path) -> None:
     made = lab(tmp_path)
     plan = tmp_path / "plan.yaml"
-    expected = bundle(federation=made.identity, plan_digest=load_plan(plan).digest())
+    expected = build_fab(federation=made.identity, plan_digest=load_plan(plan).digest())
     assert made.home.bundle.read_bytes() == expected
     plan.write_text(PLAN.replace("tiny", "other"))
     assert any("every site must approve this one" in line for line in found(tmp_path, None, NOW).told)

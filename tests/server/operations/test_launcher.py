@@ -23,7 +23,7 @@ from server.run_folder.journal import Journal
 from server.run_folder.orders import order_end, order_run, read_state
 from server.study.plan import load_plan
 from server.study.progress import Progress
-from server.transport.flower_link import RunState
+from server.transport.superlink_control import RunState
 
 QUICK = Timing(dead_s=0.0, pending_s=60.0, deaths=3)
 
@@ -217,10 +217,11 @@ def test_a_run_that_nobody_ever_takes_comes_to_an_end(desk: Desk) -> None:
 HANGS = """
 import sys, time
 from pathlib import Path
-from server.run_folder import locks
+from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.file_locks import locked
 from server.run_folder.heartbeat import COORDINATOR, Pulse
 folder = Path(sys.argv[1])
-with locks.exclusive(folder / ".coordinator.lock", "taken"):  # as Journal.held, without what it imports
+with locked(folder / ".coordinator.lock", ExpectedError("taken")):  # as Journal.held, without what it imports
     Pulse(folder / COORDINATOR).beat("saving round 3 of submodels")
     print("here", flush=True)
     time.sleep(600)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import re
@@ -16,7 +17,8 @@ from rich.console import Console
 from server.federation.expiry import Validity, validity
 from server.federation.federation_file import load_federation
 from server.federation.site_register import read_register
-from server.operations.overview import Overview, overview
+from server.operations.liveness import Trouble
+from server.operations.overview import Overview, SiteNow, overview
 from server.operations.status_text import print_status, status_html
 from server.rounds.checkpoints import Store
 from server.rounds.coordinator import Started, run
@@ -124,3 +126,13 @@ def test_the_page_for_browsers_has_the_same_and_asks_for_nothing_else(home: Home
     assert '<meta http-equiv="refresh" content="30">' in page
     assert not re.search(r"<script|<link|src=|http://|https://", page)
     assert "refresh" not in status_html(seen(home), valid(home), 0)
+
+
+def test_hostile_names_and_reasons_are_escaped_on_the_page(home: Home) -> None:
+    hostile = "<script>alert('site')</script>"
+    found = seen(home, set(NAMES))
+    site = SiteNow(reason=hostile, look_at=hostile)
+    trouble = Trouble(hostile, 0.0)
+    page = status_html(dataclasses.replace(found, sites={hostile: site}, trouble=trouble), valid(home), 30)
+    assert "<script" not in page
+    assert page.count("&lt;script&gt;") == 5

@@ -16,9 +16,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from rich.console import Console
 
+from ceus_models.figures.canvas import render_svg
 from ceus_models.study.taxonomy import CLINICAL_NAMES, FUSION_MODELS, FUSION_NETS, LESION_TYPES, SUBMODELS, TEST_COHORTS
 from server.report import cells
-from server.report.figures.canvas import SQUARE, legend_below, svg
+from server.report.figures.panels import SQUARE, legend_below
 from server.report.page import report_html
 from server.report.reference_study import study_metric
 from server.report.terminal_table import print_results
@@ -260,8 +261,8 @@ def test_the_numbers_of_the_results_are_in_the_text(results: dict[str, Any], pag
 
 
 def test_a_coarse_auc_has_its_bound_below_it() -> None:
-    assert "±0.05" in cells.value(Estimate(0.9, 0.8, 1.0, 12, 0.0512))
-    assert "±" not in cells.value(Estimate(0.9, 0.8, 1.0, 300, 0.0012))
+    assert cells.value(Estimate(0.9, 0.8, 1.0, 12, 0.0512)).below == ("0.800–1.000", "±0.051")
+    assert cells.value(Estimate(0.9, 0.8, 1.0, 300, 0.0012)).below == ("0.800–1.000",)
 
 
 def test_federated_and_pooled_stand_beside_each_other_also_over_all_tests(results: dict[str, Any]) -> None:
@@ -286,7 +287,7 @@ def test_legends_lie_below_the_curves_and_ticks_keep_their_digits() -> None:
         drawn[0].set(xlabel="1 - specificity", title="loss 1.80461")
         legend_below(drawn[0], "AUC")
 
-    text = svg("n", "t", SQUARE, draw)
+    text = render_svg("n", "t", SQUARE, draw)
     legend = drawn[0].get_legend()
     assert legend is not None
     box, label = legend.get_window_extent(), drawn[0].xaxis.label.get_window_extent()
@@ -305,6 +306,27 @@ def test_the_headline_names_the_last_cohort_its_size_and_its_commonest_type(page
 def test_what_sites_say_is_escaped(html: str, page: Page) -> None:
     assert "<script>" not in html
     assert "<script>alert(1)</script> is not finite" in page.text
+
+
+def test_a_hostile_name_of_a_site_is_escaped_wherever_it_stands(results: dict[str, Any]) -> None:
+    name = "<script>alert('site')</script>"
+    entry = {**results["participation"][0], "lost": {name: name}}
+    points = [{"x": 0.1, "value": 0.8, "low": 0.7, "high": 0.9}]
+    lines = {"kind": "lines", "xlabel": name, "ylabel": name, "series": [{"label": name, "points": points}]}
+    trial = {"title": name, "columns": [name], "rows": [[name]], "finding": name, "figure": lines}
+    some = {
+        "plan": name,
+        "cohorts": {"external_test_c": small_cohort(results, "external_test_c")},
+        "participation": [entry],
+        "skipped": {name: 1},
+        "sites": {"external_test_c": {"fusion/DCB": {name: {"n": 12, "value": 0.75}}}},
+        "privacy": {name: {"epsilon": 2.5}},
+        "experiments": {name: trial},
+        "digests": {name: name},
+    }
+    page = report_html(some)
+    assert "<script" not in page
+    assert parsed(page).text.count(name) == 17
 
 
 def test_phantoms_are_called_phantoms_and_patients_are_not(results: dict[str, Any], page: Page) -> None:

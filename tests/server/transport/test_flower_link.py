@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
 import shutil
 import tempfile
 import threading
 import time
-import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,8 +13,6 @@ from pathlib import Path
 import pytest
 import torch
 from flwr.app import Context, Error, Message, RecordDict
-from flwr.cli.install import install_from_fab
-from flwr.common.config import get_fab_config
 from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects
 from flwr.supercore.inflatable.inflatable_utils import inflate_object_from_contents
 from flwr.supercore.task_identity import TaskIdentity
@@ -29,7 +24,7 @@ from ceus_models.runtime.errors import ExpectedError
 from server.rounds.round import Lost
 from server.study.deadlines import Deadlines
 from server.transport.delivery import Rhythm
-from server.transport.flower_link import Control, FlowerPost, bundle, flower_link
+from server.transport.flower_link import FlowerPost, flower_link
 from server.transport.message_log import Mirror
 
 QUICK = Deadlines(gather_s=5.0, first_s=5.0, least_s=0.5, absent_s=0.5, attempts=3)
@@ -175,22 +170,3 @@ def test_a_busy_superlink_is_borne_and_a_dead_one_is_an_error(grid: FakeGrid) ->
 def test_what_a_superlink_would_not_take_is_none(grid: FakeGrid) -> None:
     grid.push_messages = lambda messages: []  # type: ignore[method-assign,assignment]  # its answer to HTTP 413
     assert FlowerPost(grid, 0.0).send(b"x", "g", 1.0, [100, 101]) == [None, None]  # type: ignore[arg-type]
-
-
-def test_the_bundle_has_no_code_and_flower_takes_it(tmp_path: Path) -> None:
-    with zipfile.ZipFile(io.BytesIO(bundle())) as file:
-        assert sorted(file.namelist()) == [".info/CONTENT", "pyproject.toml"]
-    config = get_fab_config(bundle())["tool"]["flwr"]["app"]
-    assert config["components"] == {"serverapp": "server.server_app:app", "clientapp": "client.courier.client_app:app"}
-    installed = install_from_fab(bundle(), tmp_path, skip_prompt=True)
-    assert [path.name for path in installed.rglob("*")] == ["pyproject.toml"]
-
-
-def test_the_bundle_is_the_same_bytes_everywhere() -> None:
-    """A site approves this digest; a change of the bundle is a change that every hospital must approve anew."""
-    assert hashlib.sha256(bundle()).hexdigest() == "d25a88a2d4d299188191d9a58d1828478cbe5595390c2bf77c0fb13dac31033c"
-
-
-def test_an_absent_superlink_is_an_expected_error() -> None:
-    with Control("127.0.0.1:9") as control, pytest.raises(ExpectedError, match=r"127\.0\.0\.1:9 did not do as asked"):
-        control.submit({"seed": 1})

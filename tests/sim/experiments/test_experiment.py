@@ -184,7 +184,7 @@ def test_the_original_outline_gives_the_very_sample_of_the_index(small: tuple[Pa
     processing = load_bundle(run / "bundle").processing
     site = load_site(run / "hospitals" / "site-50")
     known = {sample.key: sample for sample in load_samples(site, processing)}
-    row = next(row for row in read_manifest(site)[0] if pseudonym(site, "lesion", row.lesion_id) in known)
+    row = next(row for row in read_manifest(site).rows if pseudonym(site, "lesion", row.lesion_id) in known)
     clips = opened(row, site)
     for _ in range(2):  # the clips can be followed again and again
         made, _trace = sampled(followed(clips, clips.polygon, row, processing), row, site, processing)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ceus_models.study.taxonomy import LESION_TYPES, MALIGNANT_TYPES
-from sim.experiments.claims import chosen, judged
+from sim.experiments.entry import judge_accuracy, judge_best
 from sim.experiments.experiment_file import Claim, Scenario
 from sim.experiments.prevalence import drawn
 
@@ -32,10 +32,10 @@ def test_the_seed_decides() -> None:
 
 def test_what_is_said_of_a_claim_follows_from_the_numbers() -> None:
     claim = Claim("B is better.", "B")
-    assert chosen(claim, "B", apart=True).endswith("This is reproduced.")
-    assert chosen(claim, "B", apart=False).endswith("in direction only, within the interval.")
-    assert chosen(claim, "A", apart=True).endswith("This is not reproduced.")
-    assert judged(claim, holds=True, learned=True).endswith("This is reproduced.")
-    assert judged(claim, holds=False, learned=True).endswith("This is not reproduced.")
-    assert "says nothing" in judged(claim, holds=True, learned=False)
-    assert chosen(None, "A", apart=True) == judged(None, holds=True, learned=True) == ""
+    assert judge_best(claim, "B", apart=True).endswith("This is reproduced.")
+    assert judge_best(claim, "B", apart=False).endswith("in direction only, within the interval.")
+    assert judge_best(claim, "A", apart=True).endswith("This is not reproduced.")
+    assert judge_accuracy(claim, holds=True, learned=True).endswith("This is reproduced.")
+    assert judge_accuracy(claim, holds=False, learned=True).endswith("This is not reproduced.")
+    assert "says nothing" in judge_accuracy(claim, holds=True, learned=False)
+    assert judge_best(None, "A", apart=True) == judge_accuracy(None, holds=True, learned=True) == ""

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from sim.experiments.outline_changes import area, changed, draw
+from sim.experiments.robustness import area, change_outline, draw
 
 ANGLE = np.linspace(0, 2 * math.pi, 64, endpoint=False)
 ROUND = np.stack([40 + 10 * np.cos(ANGLE), 30 + 10 * np.sin(ANGLE)], axis=1)
@@ -30,17 +30,17 @@ def test_draws_stay_within_the_amount_and_use_it(change: str, low: float, high: 
 
 
 def test_area_and_place_follow_the_draw() -> None:
-    grown = changed(ROUND, draw("expand", 0.2, 3), 80, 100)
+    grown = change_outline(ROUND, draw("expand", 0.2, 3), 80, 100)
     assert area(grown) == pytest.approx(area(ROUND) * draw("expand", 0.2, 3).scale ** 2, rel=1e-4)
     assert grown.mean(0) == pytest.approx(ROUND.mean(0), abs=1e-4)
     moved = draw("move", 0.2, 3)
     size = 2 * math.sqrt(area(ROUND) / math.pi)
-    gone = changed(ROUND, moved, 80, 100).mean(0) - ROUND.mean(0)
+    gone = change_outline(ROUND, moved, 80, 100).mean(0) - ROUND.mean(0)
     assert gone == pytest.approx(np.array(moved.shift) * size, abs=1e-3)
 
 
 def test_an_outline_stays_in_its_pane() -> None:
     near = ROUND - np.array([30.0, 20.0])  # touches two borders
-    out = changed(near, draw("expand", 0.5, 8), 22, 22)
+    out = change_outline(near, draw("expand", 0.5, 8), 22, 22)
     assert out.min() >= 0
     assert out.max() <= 21

@@ -47,7 +47,8 @@ def site(made: Path) -> SiteConfig:
 
 @pytest.fixture(scope="module")
 def rows(site: SiteConfig) -> list[Row]:
-    found, faults = read_manifest(site)
+    manifest = read_manifest(site)
+    found, faults = manifest.rows, list(manifest.faults)
     assert not faults
     return found
 

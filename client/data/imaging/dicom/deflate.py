@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import weakref
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -12,7 +14,6 @@ from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_file_meta_info
 from pydicom.uid import ExplicitVRLittleEndian
 
-from client.data.imaging.dicom.memory_file import MemoryFile
 from client.data.imaging.recording import unreadable
 
 DEFLATED = "1.2.840.10008.1.2.1.99"
@@ -21,6 +22,22 @@ _GROUP_LENGTH = b"\x02\x00\x00\x00UL\x04\x00"
 _CHUNK = 1 << 20
 _MOST_BYTES = 1 << 30
 """A thousand frames of 600 x 500 in RGB; a stream can claim a thousand times its own size."""
+
+
+class MemoryFile:
+    """A file in memory alone, since an unpacked clip shows whole screens and is never written to a disk.
+
+    Gone with the last reference to it. `path` opens it like any file, in this process.
+    """
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        """Holds the chunks one after the other. What the chunks raise passes."""
+        descriptor = os.memfd_create("clip")
+        weakref.finalize(self, os.close, descriptor)
+        self.path = Path(f"/proc/self/fd/{descriptor}")
+        with os.fdopen(os.dup(descriptor), "wb") as file:
+            for chunk in chunks:
+                file.write(chunk)
 
 
 def inflated(path: Path) -> MemoryFile:

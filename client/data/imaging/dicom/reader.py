@@ -16,11 +16,10 @@ from pydicom.pixels.utils import iter_pixels
 
 from client.data.imaging import video
 from client.data.imaging.dicom.codecs import CODECS, Codec, Form, decoded
-from client.data.imaging.dicom.deflate import DEFLATED, inflated
+from client.data.imaging.dicom.deflate import DEFLATED, MemoryFile, inflated
 from client.data.imaging.dicom.fragments import Frame, bytes_left, frames_of, read_fragments, read_frame, value_start
 from client.data.imaging.dicom.frame_times import Clock
 from client.data.imaging.dicom.header import read_header, transfer_syntax, whole
-from client.data.imaging.dicom.memory_file import MemoryFile
 from client.data.imaging.dicom.photometric import Convert, converter, photometric
 from client.data.imaging.dicom.regions import regions_of
 from client.data.imaging.recording import U8, Recording, Region, Times, check_size, spread, unreadable

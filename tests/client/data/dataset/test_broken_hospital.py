@@ -16,7 +16,7 @@ from client.data.dataset.samples import load_samples
 from client.data.forms.site_config import load_site
 
 pytestmark = pytest.mark.timeout(1200)  # 200 lesions, on a machine that may have much else to do
-PLAN = "processing: {frames_to_peak: 4, frames_after: 2, size: 16, flow_maps: 1, flow_size: 16, margin_px: 4}\n"
+PLAN = "processing: {frames_to_peak: 4, frames_after: 2, size: 24, flow_maps: 1, flow_size: 24, margin_px: 4}\n"
 LESIONS = 200
 
 

@@ -20,10 +20,11 @@ from ceus_models.study.processing import Processing
 from ceus_models.study.sample import Sample
 from client.data.analysis.pipeline import sample_of
 from client.data.analysis.track_quality import UntrustedTrack
-from client.data.dataset import index as features
+from client.data.dataset import sample_maker
 from client.data.dataset.cache import alone
 from client.data.dataset.file_digests import digest_of_file
-from client.data.dataset.index import IndexReport, TooManySkippedError, index
+from client.data.dataset.index import index
+from client.data.dataset.index_report import IndexReport, TooManySkippedError
 from client.data.dataset.samples import load_samples, read_sample
 from client.data.forms.site_config import load_site, pseudonym
 from client.data.table.manifest import read_manifest
@@ -60,7 +61,7 @@ def test_what_is_written_is_what_is_mapped(hospital: SmallHospital) -> None:
     assert seen == [(number, 5) for number in range(1, 6)]
     samples = loaded(hospital)
     assert [sample.key for sample in samples] == [pseudonym(site, "lesion", f"L{n}") for n in range(5)]
-    rows, _ = read_manifest(site)
+    rows = read_manifest(site).rows
     fresh, _ = sample_of(rows[0], site, SMALL)
     for name in ("frames", "flow", "curve", "clinical", "biomarkers"):
         theirs, ours = getattr(samples[0], name), getattr(fresh, name)
@@ -239,7 +240,7 @@ def test_lesions_to_be_looked_at_are_listed_apart_and_not_tracked_again(
             raise doubt
         return sample_of(row, *more)
 
-    monkeypatch.setattr(features, "sample_of", doubted)
+    monkeypatch.setattr(sample_maker, "sample_of", doubted)
     report = indexed(hospital)
     assert (report.read, report.made, report.skipped, report.faults) == (4, 4, {}, ())
     key = pseudonym(load_site(hospital.folder), "lesion", "L2")

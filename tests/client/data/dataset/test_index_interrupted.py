@@ -19,7 +19,7 @@ from client.data.dataset.samples import load_samples
 from client.data.forms.site_config import load_site
 
 TESTS = Path(__file__).parents[3] / "support"
-PLAN = "processing: {frames_to_peak: 4, frames_after: 2, size: 16, flow_maps: 1, flow_size: 16, margin_px: 4}\n"
+PLAN = "processing: {frames_to_peak: 4, frames_after: 2, size: 24, flow_maps: 1, flow_size: 24, margin_px: 4}\n"
 LESIONS = 12
 
 

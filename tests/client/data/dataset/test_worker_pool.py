@@ -17,8 +17,9 @@ import odd_work
 import psutil
 import pytest
 
-from client.data.dataset import worker_pool as crew
-from client.data.dataset.worker_pool import Limits, Lost, each
+from ceus_models.runtime.errors import ExpectedError
+from client.data.dataset import worker_pool
+from client.data.dataset.worker_pool import Limits, Lost, each, each_result
 
 TESTS = Path(__file__).parents[3] / "support"
 
@@ -41,7 +42,7 @@ def test_bad_items_cost_themselves_only() -> None:
     }
     assert lost["crash"].detail == f"signal {signal.SIGSEGV.value}"
     assert lost["exit"].detail == "exit code 3"
-    assert lost["fail"].detail.startswith("KeyError in odd_work.py, line ")
+    assert lost["fail"].detail.startswith("KeyError at odd_work.py:")
     assert found["noisy"] == "noisynoisy"
 
 
@@ -51,6 +52,14 @@ def test_an_item_that_takes_too_long_costs_itself_only() -> None:
     assert (found["a"], found["b"]) == ("aa", "bb")
     assert isinstance(found["hang"], Lost)
     assert found["hang"].reason == "reading-too-long"
+
+
+def test_our_own_work_raises_what_it_raises() -> None:
+    assert dict(each_result(odd_work.do, ["a", "b"], 2)) == {"a": "aa", "b": "bb"}
+    with pytest.raises(KeyError):
+        list(each_result(odd_work.do, ["a", "fail"], 1))
+    with pytest.raises(ExpectedError, match="a worker process ended before its work was done \\(exit code 3\\)"):
+        list(each_result(odd_work.do, ["exit"], 1))
 
 
 def test_without_workers_failures_are_caught_as_well() -> None:
@@ -94,7 +103,7 @@ def test_workers_that_cannot_start_are_a_bug_and_no_endless_loop(monkeypatch: py
 def test_a_worker_that_does_not_start_at_once_is_started_again(
     what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(crew, "_START_S", 6.0)
+    monkeypatch.setattr(worker_pool, "_START_S", 6.0)
     monkeypatch.delitem(sys.modules, "late_work", raising=False)
     mark = tmp_path / "mark"
     code = f"import os, pathlib, time\nmark = pathlib.Path({str(mark)!r})\nif not mark.exists():\n    mark.touch()\n"

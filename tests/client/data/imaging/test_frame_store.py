@@ -19,7 +19,7 @@ import pytest
 from made_clips import write_dicom
 from made_frames import frames_of, tape_of
 
-from client.data.imaging import frame_store as frames_module
+from client.data.imaging import frame_store
 from client.data.imaging.clip import ClipError, open_clip
 from client.data.imaging.frame_store import Tape, chained
 from tests.client.data.imaging.test_video import DUAL
@@ -93,7 +93,7 @@ def test_the_next_clip_is_written_over_the_last_one_and_shows_nothing_of_it(
         again.add(frame)
     assert opened_below(tmp_path) == 1
     assert np.array_equal(np.stack(list(again.all())), second)
-    monkeypatch.setattr(frames_module, "_KEPT_BYTES", 1)
+    monkeypatch.setattr(frame_store, "_KEPT_BYTES", 1)
     del again
     gc.collect()
     assert opened_below(tmp_path) == 0  # too large to be kept

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from made_traces import drawn
 
-from client.data.sheets.contact_sheet import PAGE_TILES, TILE_PX, Tile, contact_sheets, tile_of
+from client.data.sheets.contact_sheet import PAGE_TILES, TILE_PX, Tile, make_tile, write_contact_sheets
 from tests.client.data.sheets.test_quality_sheet import RED, share_of
 
 
 def tile(row: int = 2, doubts: tuple[str, ...] = ()) -> Tile:
-    return tile_of(row, f"row {row}", drawn(doubts=doubts).trace)
+    return make_tile(row, f"row {row}", drawn(doubts=doubts).trace)
 
 
 def test_a_tile_is_the_picture_around_its_box() -> None:
@@ -30,27 +30,27 @@ def test_a_tile_is_the_picture_around_its_box() -> None:
 
 
 def test_a_box_that_leaves_the_frame_is_black_there() -> None:
-    picture = tile_of(2, "", replace(drawn().trace, box=(-60, -60, 20, 20))).picture
+    picture = make_tile(2, "", replace(drawn().trace, box=(-60, -60, 20, 20))).picture
     assert picture[: TILE_PX // 2, : TILE_PX // 2].max() == 0
     assert picture[-TILE_PX // 4 :, -TILE_PX // 4 :].mean() > 25
 
 
 def test_doubtful_lesions_come_first_and_red(tmp_path: Path) -> None:
     good = [tile(row) for row in range(2, 7)]
-    (page,) = contact_sheets(good, tmp_path)
+    (page,) = write_contact_sheets(good, tmp_path)
     assert share_of(page, RED) < 1e-3
-    (page,) = contact_sheets([*good, tile(7, ("held",))], tmp_path)
+    (page,) = write_contact_sheets([*good, tile(7, ("held",))], tmp_path)
     first = cv2.imread(str(page))[:, :200]
     assert (np.abs(first[..., ::-1].astype(int) - RED).max(axis=2) <= 12).mean() > 5e-3
 
 
 def test_a_large_site_has_several_pages_and_old_ones_go(tmp_path: Path) -> None:
     one = tile()
-    pages = contact_sheets([replace(one, row=row) for row in range(PAGE_TILES + 1)], tmp_path)
+    pages = write_contact_sheets([replace(one, row=row) for row in range(PAGE_TILES + 1)], tmp_path)
     assert [path.name for path in pages] == ["contact-01.png", "contact-02.png"]
-    assert [path.name for path in contact_sheets([one], tmp_path)] == ["contact.png"]
+    assert [path.name for path in write_contact_sheets([one], tmp_path)] == ["contact.png"]
     assert [path.name for path in tmp_path.glob("*.png")] == ["contact.png"]
-    assert contact_sheets([], tmp_path) == []
+    assert write_contact_sheets([], tmp_path) == []
 
 
 def test_a_tile_is_small() -> None:

@@ -8,7 +8,7 @@ import pytest
 from made_tables import Tables
 
 from client.data.table.leakage import Entry, folded_id, leaks, shared_content
-from client.data.table.manifest import open_manifest
+from client.data.table.manifest import read_manifest
 
 A, B = Path("clips/a.dcm"), Path("clips/b.dcm")
 
@@ -76,7 +76,7 @@ def test_rows_that_leak_are_not_used(tmp_path: Path) -> None:
     tables = Tables(tmp_path, 6)
     tables.rows[1]["patient_id"] = "zhang 00"
     tables.rows[3]["clips"] = tables.rows[4]["clips"]
-    manifest = open_manifest(tables.site())
+    manifest = read_manifest(tables.site())
     assert [(fault.row, fault.reason) for fault in manifest.faults] == [
         (2, "alike-patient-ids"),
         (3, "alike-patient-ids"),

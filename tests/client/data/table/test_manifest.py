@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from ceus_models.runtime.errors import Fault
 from ceus_models.study.cohorts import cohort_of
 from ceus_models.study.subgroups import SUBGROUPS
 from ceus_models.study.taxonomy import CLINICAL_NAMES
@@ -20,7 +21,7 @@ from client.data.table.rows import Row
 from client.data.table.subgroups import age_band, size_band
 from client.data.table.table import COLUMNS
 from client.data.table.units import split_header, unit_key
-from client.faults.fault import Fault, shape_of
+from client.faults.fault import shape_of
 
 UNITS = {
     "age": "years",
@@ -90,7 +91,8 @@ class Hospital:
         return load_site(self.folder)
 
     def read(self) -> tuple[list[Row], list[Fault]]:
-        return read_manifest(self.site())
+        manifest = read_manifest(self.site())
+        return list(manifest.rows), list(manifest.faults)
 
 
 @pytest.fixture
@@ -320,11 +322,12 @@ def test_broken_tables_are_faults(hospital: Hospital) -> None:
         (b"\x00\x01\x02", "missing-column"),
     ):
         site.table.write_bytes(content)
-        rows, faults = read_manifest(site)
+        manifest = read_manifest(site)
+        rows, faults = list(manifest.rows), list(manifest.faults)
         assert rows == []
         assert reason in {fault.reason for fault in faults}
     site.table.unlink()
-    assert [fault.reason for fault in read_manifest(site)[1]] == ["unreadable-table"]
+    assert [fault.reason for fault in read_manifest(site).faults] == ["unreadable-table"]
 
 
 def test_lines_are_those_of_the_file_across_cells_with_line_breaks(hospital: Hospital) -> None:
@@ -341,7 +344,8 @@ def test_a_row_with_too_many_cells_is_a_fault(hospital: Hospital) -> None:
     lines = site.table.read_text(encoding="utf-8-sig").splitlines()
     lines[3] += ",1"
     site.table.write_text("\n".join(lines), encoding="utf-8")
-    rows, faults = read_manifest(site)
+    manifest = read_manifest(site)
+    rows, faults = list(manifest.rows), list(manifest.faults)
     assert [(fault.row, fault.reason) for fault in faults] == [(4, "cell-count")]
     assert len(rows) == 5
 

@@ -11,8 +11,8 @@ from made_tables import Tables
 
 from ceus_models.runtime.errors import ExpectedError
 from client.data.dataset.check import check_site
-from client.data.table.manifest import open_manifest
-from client.data.table.meanings import number_meant
+from client.data.table.cells import number_meant
+from client.data.table.manifest import read_manifest
 from client.data.table.suggestions import HEADER, Suggestion, write_suggestions
 
 
@@ -34,7 +34,7 @@ def test_each_fault_that_can_be_mended_has_its_cell(tmp_path: Path) -> None:
     tables.headers["CK7"] = "CK 7"
     site = tables.site()
     before = site.table.read_bytes()
-    manifest = open_manifest(site)
+    manifest = read_manifest(site)
     assert [(s.row, s.column, s.present, s.proposed) for s in manifest.suggestions] == [
         (1, "CK7", "CK 7", "CK7"),
         (2, "fll_type", "肝转移瘤", "HM"),
@@ -54,7 +54,7 @@ def test_each_fault_that_can_be_mended_has_its_cell(tmp_path: Path) -> None:
 def test_a_size_in_millimetres_below_centimetres_is_converted(tmp_path: Path) -> None:
     tables = Tables(tmp_path, 1)
     tables.rows[0]["tumor_size"] = "45"
-    (suggestion,) = open_manifest(tables.site()).suggestions
+    (suggestion,) = read_manifest(tables.site()).suggestions
     assert (suggestion.proposed, suggestion.why) == ("4.5", "it looks like mm")
 
 
@@ -73,7 +73,7 @@ def test_the_unit_that_is_meant_is_never_the_one_that_is_stated(
     tables = Tables(tmp_path, 1)
     tables.headers[column] = f"{column} ({unit})"
     tables.rows[0][column] = written
-    manifest = open_manifest(tables.site())
+    manifest = read_manifest(tables.site())
     assert [fault.reason for fault in manifest.faults] == ["implausible-value"]
     assert [(s.proposed, s.why) for s in manifest.suggestions] == ([] if proposed is None else [(proposed, why)])
 
@@ -84,7 +84,7 @@ def test_all_paths_of_a_cell_are_corrected_in_one_suggestion(tmp_path: Path) -> 
     for name in ("b", "c"):
         (tmp_path / f"clips/{name}.avi").write_bytes(name.encode())
     tables.rows[0] |= {"clips": "D:\\CEUS\\clips\\b.avi; D:\\CEUS\\clips\\c.avi", "clip_start_s": "0;90"}
-    manifest = open_manifest(tables.site())
+    manifest = read_manifest(tables.site())
     assert [fault.reason for fault in manifest.faults] == ["path-outside-folder"] * 2
     assert [s.proposed for s in manifest.suggestions] == ["clips/b.avi; clips/c.avi"]
 

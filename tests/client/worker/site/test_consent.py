@@ -9,6 +9,7 @@ import pytest
 import torch
 from toy_lesions import task
 
+from ceus_models.protocol.message_ids import ReceivedTask
 from ceus_models.runtime.errors import ExpectedError
 from client.policy.policy import Declined, Policy
 from client.policy.policy_file import PolicyFile
@@ -18,7 +19,7 @@ from client.worker.site.consent import Office
 from client.worker.site.opt_out import STANDING_FILE, Standing, write_standing
 from client.worker.tasks.site_memory import SiteMemory
 
-HELLO = task("hello")
+HELLO = ReceivedTask(task("hello"))
 
 
 class Folder:
@@ -111,13 +112,13 @@ def test_pause_and_resume_hold_at_once_for_a_running_worker(folder: Folder) -> N
 
 def test_work_that_ends_after_a_withdrawal_leaves_nothing_behind(folder: Folder) -> None:
     office, asked = folder.office(), task("train")
-    office.admit(asked)
+    office.admit(ReceivedTask(asked))
     write_standing(folder.records, Standing().withdraw(asked.study))
-    folder.memory.keep_local_state(asked, "disease/HCC", {"bn": torch.ones(1)})  # the work under way
+    folder.memory.local_states(asked).keep("disease/HCC", {"bn": torch.ones(1)})  # the work under way
     with pytest.raises(Declined, match="withdrawn from the study"):
-        office.release(asked)
-    assert folder.memory.local_state(task("train", round=2), "disease/HCC") is None
-    office.admit(task("train", study="another"))
+        office.release(ReceivedTask(asked))
+    assert folder.memory.local_states(task("train", round=2)).read("disease/HCC") is None
+    office.admit(ReceivedTask(task("train", study="another")))
 
 
 def test_a_standing_that_cannot_be_read_closes_the_site(folder: Folder) -> None:
@@ -134,12 +135,12 @@ def test_rounds_of_a_day_are_counted_over_restarts(folder: Folder) -> None:
     for number in (1, 2, 2, 1):  # a round that is asked again is the same round
         office = folder.office()
         asked = task("hello", round=number)
-        office.admit(asked)
-        office.release(asked)
+        office.admit(ReceivedTask(asked))
+        office.release(ReceivedTask(asked))
     with pytest.raises(Declined, match="rounds_per_day is 2, and so many were answered on 2026-11-20"):
-        folder.office().admit(task("hello", round=3))
+        folder.office().admit(ReceivedTask(task("hello", round=3)))
     folder.now += datetime.timedelta(hours=4)  # midnight in Shanghai
-    folder.office().admit(task("hello", round=3))
+    folder.office().admit(ReceivedTask(task("hello", round=3)))
 
 
 def test_rounds_that_were_refused_do_not_count(folder: Folder) -> None:
@@ -147,8 +148,8 @@ def test_rounds_that_were_refused_do_not_count(folder: Folder) -> None:
     office = folder.office()
     for number in range(3):
         with pytest.raises(Declined, match="kinds"):
-            office.admit(task("tally", round=number))
-        office.admit(task("hello", round=number))
+            office.admit(ReceivedTask(task("tally", round=number)))
+        office.admit(ReceivedTask(task("hello", round=number)))
     office.release(HELLO)
     office.admit(HELLO)
 

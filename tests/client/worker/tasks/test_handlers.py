@@ -15,9 +15,10 @@ from ceus_models.protocol.messages import Architecture, Task
 from ceus_models.study.taxonomy import DISEASE_NETS, FUSION_NETS, SUBMODELS
 from client.policy.policy import Declined
 from client.worker.tasks.handlers import WORK
-from client.worker.tasks.inference import probabilities_of
+from client.worker.tasks.inference import nets_of
+from client.worker.tasks.place import Place
 from client.worker.tasks.score_counts import counts
-from client.worker.tasks.site_memory import Place, SiteMemory
+from client.worker.tasks.site_memory import SiteMemory
 from client.worker.tasks.tally import tally_of
 from client.worker.tasks.training import labelled
 from server.rounds.answer_schema import groups_of, misshapen
@@ -131,7 +132,7 @@ def test_evaluation_counts_what_the_nets_say(place: Place) -> None:
     sums, _ = WORK["evaluate"](asked, cases, place)
     for net in ("disease/HM", "fusion/DCB"):
         known, answers = labelled(net, cases)
-        p = probabilities_of(net, asked, known, place)
+        p = nets_of(asked, place).probabilities(net, known)
         predicted = p.argmax(1) if p.shape[1] > 1 else (p[:, 0] >= 0.5).astype(int)
         expected = confusion_matrix(answers, predicted, labels=range(max(2, p.shape[1])))
         assert np.array_equal(sums[f"training_a|{net}|confusion"][0], expected)
@@ -180,7 +181,7 @@ def test_small_groups_are_not_spoken_of(tmp_path) -> None:
 
 
 def test_a_site_that_never_trained_evaluates_with_its_own_statistics(place: Place) -> None:
-    made = recipe(Architecture(10, 10, 2, 4, "batch_local"))
+    made = recipe(Architecture(10, 10, 8, 4, "batch_local"))
     asked = task("evaluate", ("disease/HCC",), made)
     first, _ = WORK["evaluate"](asked, lesions(6), place)
     WORK["train"](task("train", ("disease/HCC",), made), lesions(6), place)

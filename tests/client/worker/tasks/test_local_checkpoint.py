@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,11 +11,13 @@ import pytest
 import torch
 from toy_lesions import lesions, recipe, task
 
+from ceus_models.protocol.message_ids import ReceivedTask
 from ceus_models.protocol.messages import LocalRule, Task
-from client.worker.tasks.local_checkpoint import Underway
+from client.worker.tasks.local_checkpoint import Checkpoints, Underway
 from client.worker.tasks.memory_layout import forget
-from client.worker.tasks.site_memory import Place, SiteMemory
-from client.worker.tasks.training import Trained, train_net
+from client.worker.tasks.place import Place
+from client.worker.tasks.site_memory import SiteMemory
+from client.worker.tasks.training import Trained, trainer_of
 
 NET = "disease/HCC"
 RULES = {
@@ -29,8 +32,9 @@ class Killed(BaseException):
     """As kill -9: nothing of the process runs after it."""
 
 
-def place_of(folder: Path, keep_after_s: float = 0.0) -> Place:
-    return Place("site-01", SiteMemory(folder), keep_after_s=keep_after_s)
+def place_of(folder: Path, work: Task, keep_after_s: float = 0.0) -> Place:
+    memory = SiteMemory(folder)
+    return Place("site-01", memory, checkpoints=Checkpoints(memory, ReceivedTask(work), keep_after_s))
 
 
 def asked(rule: LocalRule, *nets: str) -> Task:
@@ -38,7 +42,7 @@ def asked(rule: LocalRule, *nets: str) -> Task:
 
 
 def trained(work: Task, place: Place, net: str = NET) -> Trained:
-    found = train_net(net, work, lesions(5), place)
+    found = trainer_of(work, place).train(net, lesions(5))
     assert found is not None
     return found
 
@@ -80,25 +84,25 @@ def equal(a: Trained, b: Trained) -> bool:
 @pytest.mark.parametrize("epochs", [1, 2])
 def test_it_goes_on_from_its_last_whole_epoch_to_the_same_bits(name: str, epochs: int, tmp_path: Path) -> None:
     work = asked(RULES[name])
-    undisturbed = trained(work, place_of(tmp_path / "undisturbed", keep_after_s=1e9))
+    undisturbed = trained(work, place_of(tmp_path / "undisturbed", work, keep_after_s=1e9))
     with pytest.MonkeyPatch.context() as patch:
         killed_after(epochs, patch)
         with pytest.raises(Killed):
-            trained(work, place_of(tmp_path / "killed"))
+            trained(work, place_of(tmp_path / "killed", work))
     with pytest.MonkeyPatch.context() as patch:
         walked = epochs_of(patch)
-        again = trained(work, place_of(tmp_path / "killed"))
+        again = trained(work, place_of(tmp_path / "killed", work))
     assert walked == list(range(epochs + 1, 3)), "no epoch is walked twice"
     assert equal(again, undisturbed)
 
 
 def test_a_net_that_is_done_is_not_trained_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     work = asked(RULES["momentum"], NET, "disease/ICC")
-    first = trained(work, place_of(tmp_path))
+    first = trained(work, place_of(tmp_path, work))
     walked = epochs_of(monkeypatch)
-    assert equal(trained(work, place_of(tmp_path)), first)
+    assert equal(trained(work, place_of(tmp_path, work)), first)
     assert walked == []
-    assert not equal(trained(work, place_of(tmp_path), "disease/ICC"), first)
+    assert not equal(trained(work, place_of(tmp_path, work), "disease/ICC"), first)
     assert walked == [1, 2]
 
 
@@ -116,40 +120,44 @@ CHANGES: dict[str, Callable[[Task], Task]] = {
 @pytest.mark.parametrize("what", CHANGES)
 def test_another_question_is_another_piece_of_work(what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     work = asked(RULES["momentum"])
-    trained(work, place_of(tmp_path))
+    trained(work, place_of(tmp_path, work))
     walked = epochs_of(monkeypatch)
-    trained(CHANGES[what](work), place_of(tmp_path))
+    other = CHANGES[what](work)
+    trained(other, place_of(tmp_path, other))
     assert walked == [1, 2]
 
 
 def test_other_lesions_are_another_piece_of_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     work = asked(RULES["momentum"])
-    trained(work, place_of(tmp_path))
+    trained(work, place_of(tmp_path, work))
     walked = epochs_of(monkeypatch)
-    assert train_net(NET, work, lesions(6), place_of(tmp_path)) is not None
+    assert trainer_of(work, place_of(tmp_path, work)).train(NET, lesions(6)) is not None
     assert walked == [1, 2]
 
 
 def test_work_that_is_quick_is_not_kept_and_a_simulation_keeps_none(tmp_path: Path) -> None:
-    trained(asked(RULES["momentum"]), place_of(tmp_path, keep_after_s=1e9))
-    trained(asked(RULES["momentum"]), Place("site-01", SiteMemory(tmp_path)))
+    work = asked(RULES["momentum"])
+    trained(work, place_of(tmp_path, work, keep_after_s=1e9))
+    trained(work, place_of(tmp_path, work, keep_after_s=math.inf))
+    trained(work, Place("site-01", SiteMemory(tmp_path)))
     assert not list(tmp_path.rglob("*.safetensors"))
 
 
 def test_a_damaged_file_costs_the_work_and_no_more(tmp_path: Path) -> None:
     work = asked(RULES["momentum"])
-    first = trained(work, place_of(tmp_path))
+    first = trained(work, place_of(tmp_path, work))
     for path in tmp_path.rglob("*.safetensors"):
         path.write_bytes(path.read_bytes()[:100])
-    assert equal(trained(work, place_of(tmp_path)), first)
+    assert equal(trained(work, place_of(tmp_path, work)), first)
 
 
 def test_it_is_dropped_with_the_next_task_and_forgotten_with_the_study(tmp_path: Path) -> None:
-    work, place = asked(RULES["momentum"]), place_of(tmp_path)
+    work = asked(RULES["momentum"])
+    place = place_of(tmp_path, work)
     trained(work, place)
-    place.memory.drop_others(work)
+    Checkpoints(place.memory, ReceivedTask(work), 0.0).drop_others()
     assert list(tmp_path.rglob("*.safetensors"))
-    place.memory.drop_others(replace(work, round=work.round + 1))
+    Checkpoints(place.memory, ReceivedTask(replace(work, round=work.round + 1)), 0.0).drop_others()
     assert not list(tmp_path.rglob("*.safetensors"))
     trained(work, place)
     forget(place.memory.folder, "another study")

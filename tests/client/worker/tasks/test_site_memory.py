@@ -10,8 +10,9 @@ from toy_lesions import lesions, recipe, task, with_submodels
 
 from ceus_models.protocol.messages import Architecture, Task
 from client.policy.policy import Declined
-from client.worker.tasks.inference import frozen_probabilities
-from client.worker.tasks.site_memory import Place, SiteMemory
+from client.worker.tasks.inference import nets_of
+from client.worker.tasks.place import Place
+from client.worker.tasks.site_memory import SiteMemory
 
 
 def at(asked: Task, number: int, **changes: object) -> Task:
@@ -29,36 +30,36 @@ def value(state: dict[str, torch.Tensor] | None) -> float | None:
 def test_local_state_by_round(tmp_path: Path) -> None:
     train = task("train")
     memory = SiteMemory(tmp_path)
-    assert memory.local_state(train, "disease/HCC") is None
+    assert memory.local_states(train).read("disease/HCC") is None
     for number in (1, 2, 3):
-        memory.keep_local_state(at(train, number), "disease/HCC", one(number))
+        memory.local_states(at(train, number)).keep("disease/HCC", one(number))
     again = SiteMemory(tmp_path)  # another process
-    assert value(again.local_state(at(train, 4), "disease/HCC")) == 3
-    assert value(again.local_state(at(train, 3), "disease/HCC")) == 2, "a repeated round starts where it started"
-    assert value(again.local_state(at(train, 2), "disease/HCC")) is None, "only two rounds are kept"
-    assert value(again.local_state(at(train, 3, kind="evaluate"), "disease/HCC")) == 3
-    assert value(again.local_state(at(train, 0, kind="evaluate", stage="tests"), "disease/HCC")) == 3
-    assert again.local_state(at(train, 4), "disease/HM") is None
-    assert again.local_state(at(train, 4, seed=2), "disease/HCC") is None
-    assert again.local_state(at(train, 4, stage="other"), "disease/HCC") is None
+    assert value(again.local_states(at(train, 4)).read("disease/HCC")) == 3
+    assert value(again.local_states(at(train, 3)).read("disease/HCC")) == 2, "a repeated round starts where it started"
+    assert value(again.local_states(at(train, 2)).read("disease/HCC")) is None, "only two rounds are kept"
+    assert value(again.local_states(at(train, 3, kind="evaluate")).read("disease/HCC")) == 3
+    assert value(again.local_states(at(train, 0, kind="evaluate", stage="tests")).read("disease/HCC")) == 3
+    assert again.local_states(at(train, 4)).read("disease/HM") is None
+    assert again.local_states(at(train, 4, seed=2)).read("disease/HCC") is None
+    assert again.local_states(at(train, 4, stage="other")).read("disease/HCC") is None
 
 
 def test_a_study_that_goes_back_forgets_what_came_after(tmp_path: Path) -> None:
     train, memory = task("train"), SiteMemory(tmp_path)
     for number in (1, 2, 3):
-        memory.keep_local_state(at(train, number), "disease/HCC", one(number))
-    memory.keep_local_state(at(train, 1), "disease/HCC", one(10))
-    assert value(memory.local_state(at(train, 9), "disease/HCC")) == 10
+        memory.local_states(at(train, number)).keep("disease/HCC", one(number))
+    memory.local_states(at(train, 1)).keep("disease/HCC", one(10))
+    assert value(memory.local_states(at(train, 9)).read("disease/HCC")) == 10
 
 
 def test_a_damaged_file_counts_as_absent(tmp_path: Path) -> None:
     memory = SiteMemory(tmp_path)
     memory.keep_table("key", {"a": torch.ones(9)})
-    memory.keep_local_state(task("train"), "disease/HCC", one(1))
+    memory.local_states(task("train")).keep("disease/HCC", one(1))
     for path in tmp_path.rglob("*.safetensors"):
         path.write_bytes(path.read_bytes()[:20])
     assert memory.table("key") == {}
-    assert memory.local_state(at(task("train"), 2), "disease/HCC") is None
+    assert memory.local_states(at(task("train"), 2)).read("disease/HCC") is None
 
 
 def test_nothing_half_written_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,21 +87,21 @@ def test_frozen_submodels_travel_once(tmp_path: Path) -> None:
     asked = with_submodels(task("train", ("fusion/D",)))
     bare, cases = without_submodels(asked), lesions(3)
     with pytest.raises(Declined) as no:
-        frozen_probabilities(bare, cases, place)
+        nets_of(bare, place).frozen_probabilities(cases)
     assert no.value.code == "needs_frozen"
-    first = frozen_probabilities(asked, cases, place)
+    first = nets_of(asked, place).frozen_probabilities(cases)
     assert first.shape == (3, 9)
-    again = frozen_probabilities(bare, cases[::-1], Place("site-01", SiteMemory(tmp_path)))
+    again = nets_of(bare, Place("site-01", SiteMemory(tmp_path))).frozen_probabilities(cases[::-1])
     assert np.array_equal(again[::-1], first)
 
 
 def test_rows_belong_to_weights_settings_and_content(tmp_path: Path) -> None:
     place = Place("site-01", SiteMemory(tmp_path))
     asked, cases = with_submodels(task("train", ("fusion/D",))), lesions(2)
-    frozen_probabilities(asked, cases, place)
+    nets_of(asked, place).frozen_probabilities(cases)
     bare = without_submodels(asked)
     corrected = replace(cases[0], frames=255 - cases[0].frames)
-    wider = recipe(Architecture(10, 10, 2, 8))
+    wider = recipe(Architecture(10, 10, 8, 8))
     for other, samples in (
         (Task(**{**vars(bare), "frozen": "another"}), cases),
         (Task(**{**vars(bare), "recipe": wider}), cases),
@@ -108,7 +109,7 @@ def test_rows_belong_to_weights_settings_and_content(tmp_path: Path) -> None:
         (bare, lesions(3)),
     ):
         with pytest.raises(Declined, match="send them"):
-            frozen_probabilities(other, samples, place)
+            nets_of(other, place).frozen_probabilities(samples)
 
 
 def test_submodels_must_be_those_of_the_digest(tmp_path: Path) -> None:
@@ -116,9 +117,9 @@ def test_submodels_must_be_those_of_the_digest(tmp_path: Path) -> None:
     asked = with_submodels(task("train", ("fusion/D",)))
     other = {n: t + 1 if n.startswith("disease/HCC") else t for n, t in asked.inputs.items()}
     with pytest.raises(Declined, match="digest") as no:
-        frozen_probabilities(Task(**{**vars(asked), "inputs": other}), lesions(2), place)
+        nets_of(Task(**{**vars(asked), "inputs": other}), place).frozen_probabilities(lesions(2))
     assert no.value.code == "error"
     some = {n: t for n, t in asked.inputs.items() if not n.startswith("biomarker")}
     with pytest.raises(Declined) as lacking:
-        frozen_probabilities(Task(**{**vars(asked), "inputs": some}), lesions(2), place)
+        nets_of(Task(**{**vars(asked), "inputs": some}), place).frozen_probabilities(lesions(2))
     assert lacking.value.code == "needs_frozen"

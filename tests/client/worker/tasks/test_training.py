@@ -11,12 +11,13 @@ from toy_lesions import lesion, lesions, recipe, task, with_submodels
 from ceus_models.protocol.messages import Architecture, LocalRule, Task
 from ceus_models.study.sample import Sample
 from client.policy.policy import Declined
-from client.worker.tasks.inference import probabilities_of
-from client.worker.tasks.site_memory import Place, SiteMemory
-from client.worker.tasks.training import Trained, autocast, descend, labelled, train_net
+from client.worker.tasks.inference import nets_of
+from client.worker.tasks.place import Place
+from client.worker.tasks.site_memory import SiteMemory
+from client.worker.tasks.training import Trained, autocast, descend, labelled, trainer_of
 
 FULL_STEP = LocalRule(batch_size=100, learning_rate=0.1, momentum=0.0)
-BATCH_NORM = recipe(Architecture(10, 10, 2, 4, "batch_local"))
+BATCH_NORM = recipe(Architecture(10, 10, 8, 4, "batch_local"))
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def place(tmp_path) -> Place:
 
 
 def trained(net: str, asked: Task, cases: list[Sample], place: Place) -> Trained:
-    answer = train_net(net, asked, cases, place)
+    answer = trainer_of(asked, place).train(net, cases)
     assert answer is not None
     return answer
 
@@ -168,9 +169,9 @@ def test_only_labelled_lesions_count(place: Place) -> None:
 
 def test_a_net_without_labels_is_left_out(place: Place, tmp_path) -> None:
     asked = task("train", ("biomarker/CK7",))  # never tested in toy lesions
-    assert train_net("biomarker/CK7", asked, lesions(4), place) is None
+    assert trainer_of(asked, place).train("biomarker/CK7", lesions(4)) is None
     strict = Place("site-01", SiteMemory(tmp_path), minimum=5)
-    assert train_net("disease/HCC", task("train", ("disease/HCC",)), lesions(4), strict) is None
+    assert trainer_of(task("train", ("disease/HCC",)), strict).train("disease/HCC", lesions(4)) is None
 
 
 def test_no_sum_has_the_size_of_the_batch(place: Place) -> None:
@@ -191,17 +192,17 @@ def washing_out(number: int) -> Sample:
 
 def test_rounds_learn_the_kinetics(place: Place) -> None:
     net = "disease/HCC"
-    asked = task("train", (net,), rule=LocalRule(batch_size=8, learning_rate=0.05))
+    asked = task("train", (net,), rule=LocalRule(batch_size=8, learning_rate=0.05, momentum=0.8))
     cases = [washing_out(i) for i in range(20)]
     losses = []
-    for number in range(1, 9):
+    for number in range(1, 13):
         sums = trained(net, Task(**{**vars(asked), "round": number}), cases, place).sums
         losses.append(float(sums["#loss"]))
         state = {n: t + sums[n.split("|")[1]] / 20 for n, t in asked.inputs.items()}
         asked = Task(**{**vars(asked), "inputs": state})
     assert losses[-1] < 0.6 * losses[0]
     unseen = [washing_out(i) for i in range(100, 120)]
-    p = probabilities_of(net, Task(**{**vars(asked), "kind": "evaluate"}), unseen, place)[:, 0]
+    p = nets_of(Task(**{**vars(asked), "kind": "evaluate"}), place).probabilities(net, unseen)[:, 0]
     hcc = np.array([s.label == "HCC" for s in unseen])
     assert p[hcc].min() > p[~hcc].max()
 
@@ -218,14 +219,13 @@ def test_batch_norm_stays_and_goes_on_from_the_last_round(place: Place) -> None:
 
 
 def test_bfloat16_only_where_it_is_native(monkeypatch: pytest.MonkeyPatch) -> None:
-    rule = LocalRule(precision="bfloat16")
     for native in (True, False):
         monkeypatch.setattr("client.worker.tasks.training._native_bfloat16", lambda device, native=native: native)
-        with autocast(torch.device("cpu"), rule):
+        with autocast(torch.device("cpu"), "bfloat16"):
             dtype = nn.Linear(2, 2)(torch.ones(1, 2)).dtype
         assert dtype == (torch.bfloat16 if native else torch.float32)
 
 
 def test_a_task_without_rule_is_declined(place: Place) -> None:
     with pytest.raises(Declined, match="rule"):
-        train_net("disease/HCC", task("train", ("disease/HCC",), rule=None), lesions(2), place)
+        trainer_of(task("train", ("disease/HCC",), rule=None), place).train("disease/HCC", lesions(2))

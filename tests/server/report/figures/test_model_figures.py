@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from matplotlib import rc_context
 
+from ceus_models.figures.palette import MODEL_LOOKS, TYPE_LOOKS
 from ceus_models.study.taxonomy import FUSION_MODELS, LESION_TYPES
-from server.report.figures import canvas
 from server.report.figures import model_figures as figures
 from server.report.figures import training as training_figures
+from server.report.figures.panels import thin_curve
 
 MOST_BYTES = 60_000
 SUPPORT = dict(zip(LESION_TYPES, (40, 30, 10, 8, 7, 5), strict=True))
@@ -123,11 +124,11 @@ def test_the_roc_runs_along_its_curve(drawn: dict[str, str | None]) -> None:
 
 def test_a_thinned_curve_keeps_its_ends_and_its_area() -> None:
     curve = fine_roc(0.1)
-    x, y = canvas.thinned(curve["fpr"], curve["tpr"], 160)
+    x, y = thin_curve(curve["fpr"], curve["tpr"], 160)
     assert len(x) <= 162
     assert (x[0], y[0], x[-1], y[-1]) == (0, 0, 1, 1)
     assert np.trapezoid(y, x) == pytest.approx(np.trapezoid(curve["tpr"], curve["fpr"]), abs=1e-3)
-    short = canvas.thinned([0, 0.5, 1], [0, 1, 1])
+    short = thin_curve([0, 0.5, 1], [0, 1, 1])
     assert short[0].tolist() == [0, 0.5, 1]
 
 
@@ -197,6 +198,6 @@ def test_nothing_to_draw_is_no_figure() -> None:
 
 
 def test_series_differ_in_colour_line_and_marker() -> None:
-    for looks in (canvas.TYPE_LOOKS, canvas.MODEL_LOOKS):
+    for looks in (TYPE_LOOKS, MODEL_LOOKS):
         for trait in ("colour", "line", "marker"):
             assert len({str(getattr(look, trait)) for look in looks.values()}) == len(looks)

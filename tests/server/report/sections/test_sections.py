@@ -15,14 +15,9 @@ from made_readings import COHORT, cases, total_of
 from ceus_models.study.subgroups import SUBGROUPS
 from ceus_models.study.taxonomy import FUSION_NETS
 from server.report import csv_tables as numbers
-from server.report.page import SECTIONS, report_html
-from server.report.sections.cohorts import cohorts
-from server.report.sections.experiments import experiments
-from server.report.sections.mcnemar_tables import p_cell, pairs_table
-from server.report.sections.misdiagnoses import misdiagnoses
-from server.report.sections.privacy import privacy
-from server.report.sections.readers import readers
-from server.report.sections.subgroups import SHOWN, subgroups
+from server.report.page import SECTIONS, report_html, section_html
+from server.report.sections.mcnemar_tables import p_cell
+from server.report.sections.subgroups import SHOWN
 from server.results.misdiagnoses import misdiagnoses_of
 from server.results.pairs import pairs_of
 from server.results.reader_results import readers_of
@@ -52,6 +47,11 @@ EXPERIMENTS = {
 }
 
 
+def drawn(anchor: str, results: dict) -> str:
+    """One section of the report."""
+    return section_html(next(section for section in SECTIONS if section.anchor == anchor), results)
+
+
 @pytest.fixture(scope="module")
 def found() -> dict:
     """What `server.results.detailed_results` gives, of made-up lesions, with experiments."""
@@ -74,7 +74,7 @@ def found() -> dict:
 
 
 def test_the_forest_shows_every_subgroup_or_says_suppressed(found):
-    page = parsed(subgroups(found))
+    page = parsed(drawn("subgroups", found))
     assert page.faults == []
     assert [name for name in page.figures if name.startswith("Accuracy by subgroup: External test C")] == page.figures
     for variable in SHOWN:
@@ -86,7 +86,7 @@ def test_the_forest_shows_every_subgroup_or_says_suppressed(found):
 
 
 def test_readers_stand_as_in_the_studys_table(found):
-    page = parsed(readers(found))
+    page = parsed(drawn("readers", found))
     assert page.faults == []
     text = " ".join(page.text.split())
     for code, one in found["readers"][COHORT]["readers"].items():
@@ -94,37 +94,37 @@ def test_readers_stand_as_in_the_studys_table(found):
         if "assisted" in one:
             assert f"{one['assisted']['accuracy']['value']:.3f}" in text
     assert "Phantom readers" in text
-    assert "Phantom readers" not in parsed(readers({**found, "simulated": False})).text
+    assert "Phantom readers" not in parsed(drawn("readers", {**found, "simulated": False})).text
     assert page.figures == ["Accuracy of readers: External test C"]
 
 
 def test_pairs_and_misdiagnoses_are_in_the_text(found):
-    text = " ".join(parsed(pairs_table(found, [COHORT], "pairs")).text.split())
+    text = " ".join(parsed(drawn("models", found)).text.split())
     assert text.count("Model DCB") == 3
     one = found["misdiagnoses"][COHORT]["fusion/DCB"]["malignant_as_benign"]
-    wrong = " ".join(parsed(misdiagnoses(found)).text.split())
+    wrong = " ".join(parsed(drawn("misdiagnoses", found)).text.split())
     assert f"{one['count']}/{one['of']}" in wrong
     assert "21/522" in wrong, "the study's own"
-    assert "<0.001" in parsed(p_cell({"p": 1e-9, "test": "chi-square"})).text
+    assert p_cell({"p": 1e-9, "test": "chi-square"}).text == "<0.001 χ²"
 
 
 def test_table_one_adds_up_to_the_lesions(found):
-    assert "Table 1 as found" in cohorts({**found, "statistics": {"types": {COHORT: {"HCC": 150}}}})
+    assert "Table 1 as found" in drawn("cohorts", {**found, "statistics": {"types": {COHORT: {"HCC": 150}}}})
     assert sum(found["table1"][COHORT]["sex"].values()) == 150
 
 
 def test_experiments_are_drawn_as_they_were_left(found):
-    page = parsed(experiments(found))
+    page = parsed(drawn("experiments", found))
     assert page.faults == []
     assert page.figures == ["FedProx over μ"]
     for text in ("A larger μ <does> nothing.", "0.812", "Of a later version", "–"):
         assert text in page.text
-    assert experiments({}) == ""
+    assert drawn("experiments", {}) == ""
 
 
 def test_privacy_says_what_was_spent_or_that_nothing_was(found):
-    assert "No noise was added" in privacy(found)
-    spent = privacy({**found, "privacy": {"site-01": {"epsilon": 2.5}}})
+    assert "No noise was added" in drawn("privacy", found)
+    spent = drawn("privacy", {**found, "privacy": {"site-01": {"epsilon": 2.5}}})
     assert "2.5" in spent
     assert "No noise" not in spent
 
@@ -139,14 +139,14 @@ def test_numbers_are_csv_in_the_page_and_no_formula_starts_a_cell(found):
     assert (float(row["low"]), float(row["high"]), float(row["n"])) == (one["low"], one["high"], one["n"])
     assert "'=1+1" in made["experiment-mu"]
     assert any("fusion/DB against fusion/DCB / p" in line for line in made["pairs"].splitlines())
-    link = re.search(r'download="readers.csv" href="data:text/csv;base64,([^"]+)"', numbers.download(found, "readers"))
-    assert link is not None
-    assert base64.b64decode(link[1]).decode() == made["readers"]
-    assert numbers.download({}, "readers") == ""
+    ((name, uri),) = numbers.links(made, ("readers",))
+    assert name == "readers.csv"
+    assert base64.b64decode(uri.removeprefix("data:text/csv;base64,")).decode() == made["readers"]
+    assert numbers.links({}, ("readers",)) == numbers.links(made, ()) == []
 
 
 def test_the_sections_stand_in_the_studys_order(found):
-    assert [anchor for anchor, _, _ in SECTIONS if anchor in ORDER] == ORDER
+    assert [section.anchor for section in SECTIONS if section.anchor in ORDER] == ORDER
     some = {key: found[key] for key in ("experiments", "misdiagnoses", "table1", "participation")}
     page = parsed(report_html({"cohorts": {}, "plan": "x", "statistics": {"types": {COHORT: {"HCC": 150}}}, **some}))
     shown = [name for name in page.ids if name in ORDER]

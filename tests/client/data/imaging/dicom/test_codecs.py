@@ -20,7 +20,7 @@ from pydicom.pixels.utils import iter_pixels
 from pydicom.uid import RLELossless
 
 from client.data.imaging.clip import ClipError
-from client.data.imaging.dicom import reader as dicom
+from client.data.imaging.dicom import reader
 from client.data.imaging.dicom.codecs import CODECS
 
 Pixels = npt.NDArray[Any]
@@ -40,7 +40,7 @@ def speckle(dtype: str = "u1", bits: int = 8, samples: int = 3) -> Pixels:
 
 
 def pictures(path: Path) -> Pixels:
-    return np.stack([picture.copy() for picture in dicom.open(path).pictures()])
+    return np.stack([picture.copy() for picture in reader.open(path).pictures()])
 
 
 def pillow(pixels: Pixels) -> bytes:

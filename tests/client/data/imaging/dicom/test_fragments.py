@@ -12,7 +12,7 @@ from made_clips import jpeg, moving_disc, write_dicom
 from pydicom import dcmread
 
 from client.data.imaging.clip import ClipError
-from client.data.imaging.dicom import reader as dicom
+from client.data.imaging.dicom import reader
 
 BASELINE = "1.2.840.10008.1.2.4.50"
 FRAMES = [jpeg(picture) for picture in moving_disc(4)]
@@ -69,7 +69,7 @@ WHOLE = [even(frame) for frame in FRAMES]
     ],
 )
 def test_every_way_of_cutting_gives_the_same_frames(tmp_path: Path, parts: list[bytes], table: list[int]) -> None:
-    shown = np.stack(list(dicom.open(written(tmp_path, parts, table)).pictures()))
+    shown = np.stack(list(reader.open(written(tmp_path, parts, table)).pictures()))
     assert shown.shape == (4, 96, 128, 3)
     assert np.abs(shown.astype(int) - moving_disc(4)).mean() < 3
 
@@ -79,25 +79,25 @@ def test_an_extended_offset_table_is_followed(tmp_path: Path) -> None:
     offsets = np.array(starts(halves(), 2), dtype="<u8").tobytes()
     lengths = np.zeros(4, dtype="<u8").tobytes()
     path = written(tmp_path, halves(), [], ExtendedOffsetTable=offsets, ExtendedOffsetTableLengths=lengths)
-    assert len(list(dicom.open(path).pictures())) == 4
+    assert len(list(reader.open(path).pictures())) == 4
 
 
 def test_one_frame_in_many_fragments(tmp_path: Path) -> None:
     parts = [even(FRAMES[0])[at : at + 700] for at in range(0, len(FRAMES[0]), 700)]
     path = written(tmp_path, parts, [], NumberOfFrames=1)
-    assert np.abs(next(dicom.open(path).pictures()).astype(int) - moving_disc(4)[0]).mean() < 3
+    assert np.abs(next(reader.open(path).pictures()).astype(int) - moving_disc(4)[0]).mean() < 3
 
 
 def test_a_file_of_a_single_frame_class_keeps_all_its_frames(tmp_path: Path) -> None:
     path = written(tmp_path, WHOLE, [], SOPClassUID="1.2.840.10008.5.1.4.1.1.6.1")
-    assert dicom.open(path).length() == len(list(dicom.open(path).pictures())) == 4
+    assert reader.open(path).length() == len(list(reader.open(path).pictures())) == 4
 
 
 def test_fewer_fragments_than_frames_and_a_cut_file_are_refused(tmp_path: Path) -> None:
     path = written(tmp_path, WHOLE[:3], [])
     with pytest.raises(ClipError, match="3 of 4 frames"):
-        dicom.open(path)
+        reader.open(path)
     path = written(tmp_path, WHOLE, [])
     path.write_bytes(path.read_bytes()[:-3000])
     with pytest.raises(ClipError, match="cut off"):
-        dicom.open(path)
+        reader.open(path)

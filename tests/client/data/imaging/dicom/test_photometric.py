@@ -15,7 +15,7 @@ from pydicom.pixels import apply_color_lut, convert_color_space
 from pydicom.pixels.utils import iter_pixels
 
 from client.data.imaging.clip import ClipError
-from client.data.imaging.dicom import reader as dicom
+from client.data.imaging.dicom import reader
 from client.data.imaging.dicom.photometric import converter
 
 TIMES = {"FrameTime": 100.0}
@@ -24,7 +24,7 @@ RAMP = np.arange(256, dtype=np.uint16)
 
 
 def pictures(path: Path) -> npt.NDArray[Any]:
-    return np.stack([picture.copy() for picture in dicom.open(path).pictures()])
+    return np.stack([picture.copy() for picture in reader.open(path).pictures()])
 
 
 def header(kind: str, **tags: object) -> Dataset:

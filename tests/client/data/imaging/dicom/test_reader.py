@@ -14,7 +14,7 @@ from pydicom.data import get_testdata_file
 from pydicom.pixels.utils import iter_pixels
 
 from client.data.imaging.clip import ClipError, open_clip, probe
-from client.data.imaging.dicom import reader as dicom
+from client.data.imaging.dicom import reader
 from client.data.imaging.dicom.header import ALLOWED, read_header
 from client.data.imaging.screen import Screen
 
@@ -35,7 +35,7 @@ def smooth_rgb(frames: int = 4, rows: int = 64, columns: int = 128) -> npt.NDArr
 
 
 def pictures(path: Path) -> npt.NDArray[np.uint8]:
-    return np.stack([picture.copy() for picture in dicom.open(path).pictures()])
+    return np.stack([picture.copy() for picture in reader.open(path).pictures()])
 
 
 def dual(frames: int = 4, tinted: str = "right") -> npt.NDArray[np.uint8]:
@@ -70,7 +70,7 @@ def test_the_quick_jpeg_decoder_agrees_with_pydicom() -> None:
     ours = pictures(EXAMPLE)
     assert ours.shape == theirs.shape == (30, 240, 320, 3)
     assert np.abs(ours.astype(int) - theirs).mean() < 0.6
-    assert np.array_equal(np.stack(dicom.open(EXAMPLE).glance(3)), ours[[5, 15, 25]])
+    assert np.array_equal(np.stack(reader.open(EXAMPLE).glance(3)), ours[[5, 15, 25]])
 
 
 def test_palette_indices_become_colours(tmp_path: Path) -> None:
@@ -186,7 +186,7 @@ def test_no_identifier_is_in_memory(tmp_path: Path) -> None:
         header = read_header(file)
     assert {element.keyword for element in header} <= set(ALLOWED)
     clip = open_clip(path, 0.0, None, [WHOLE])
-    held = repr(header) + repr(dicom.open(path)) + repr(clip) + repr([vars(tape) for tape in clip.contrast.tapes])
+    held = repr(header) + repr(reader.open(path)) + repr(clip) + repr([vars(tape) for tape in clip.contrast.tapes])
     assert "Rows" in held
     assert not [word for word in (NAME, "DOE", "MRN-4711", "19501231", "Elsewhere") if word in held]
 

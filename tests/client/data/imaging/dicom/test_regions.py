@@ -9,7 +9,7 @@ from made_clips import region
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 
-from client.data.imaging.dicom import reader as dicom
+from client.data.imaging.dicom import reader
 from client.data.imaging.dicom.regions import regions_of
 from client.data.imaging.recording import Region
 
@@ -40,7 +40,7 @@ def test_a_header_of_a_larger_screen_is_scaled_with_its_spacing() -> None:
 
 def test_the_real_sonosite_file_is_scaled() -> None:
     """Its picture is black to the left and right of the scaled box."""
-    recording = dicom.open(Path(str(get_testdata_file("examples_ybr_color.dcm", download=False))))
+    recording = reader.open(Path(str(get_testdata_file("examples_ybr_color.dcm", download=False))))
     (one,) = recording.regions
     assert one.box == (42, 16, 298, 207)
     picture = recording.glance(1)[0].max(axis=2)
@@ -49,7 +49,7 @@ def test_the_real_sonosite_file_is_scaled() -> None:
 
 def test_a_box_of_a_cropped_image_is_cut() -> None:
     """Philips: the header of 600 rows over an image cut to 350, whose shape no screen has."""
-    (one,) = dicom.open(Path(str(get_testdata_file("examples_palette.dcm", download=False)))).regions
+    (one,) = reader.open(Path(str(get_testdata_file("examples_palette.dcm", download=False)))).regions
     assert one.box == (120, 60, 800, 350)
     assert one.mm_per_pixel == pytest.approx(0.262, abs=1e-3)
 

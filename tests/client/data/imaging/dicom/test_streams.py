@@ -9,7 +9,7 @@ import pytest
 from made_clips import moving_disc, write_dicom
 
 from client.data.imaging.clip import ClipError, open_clip
-from client.data.imaging.dicom import reader as dicom
+from client.data.imaging.dicom import reader
 from client.data.imaging.screen import Screen
 
 DATA = Path(__file__).parents[4] / "data"
@@ -35,12 +35,12 @@ def written(folder: Path, syntax: str, items: int, **tags: object) -> Path:
 def test_every_frame_of_a_stream_comes_back(tmp_path: Path, syntax: str, items: int) -> None:
     """The encoder's own loss is below 1.2 levels on average; a stream that is cut at an item would lack frames."""
     path = written(tmp_path, syntax, items, FrameTime=40.0)
-    shown = np.stack([picture.copy() for picture in dicom.open(path).pictures()])
+    shown = np.stack([picture.copy() for picture in reader.open(path).pictures()])
     assert shown.shape == (12, 96, 128, 3)
     assert np.abs(shown.astype(int) - moving_disc()).mean() < 1.5
     clip = open_clip(path, 0.0, None, [WHOLE])
     assert (clip.times_from, clip.seconds[-1]) == ("FrameTime", pytest.approx(0.44))
-    assert len(dicom.open(path).glance(4)) >= 3
+    assert len(reader.open(path).glance(4)) >= 3
 
 
 def test_a_rate_that_the_decoder_made_up_is_not_believed(tmp_path: Path) -> None:
@@ -62,4 +62,4 @@ def test_mpeg_2_states_its_rate(tmp_path: Path) -> None:
 def test_what_is_no_stream_is_a_clip_error(tmp_path: Path) -> None:
     path = write_dicom(tmp_path / "a.dcm", [b"no stream at all"], "YBR_PARTIAL_420", TAGS, f"{VIDEO}7")
     with pytest.raises(ClipError, match="decoded"):
-        dicom.open(path)
+        reader.open(path)

@@ -1,0 +1,1 @@
+"""The canvas of all figures: colours, style and file formats."""

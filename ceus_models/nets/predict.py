@@ -1,0 +1,87 @@
+"""Predict lesions with a net, batch by batch, and measure its BatchNorm statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from ceus_models.nets.factory import CPU
+from ceus_models.nets.two_stream import Output, prepare
+from ceus_models.protocol.messages import Recipe
+from ceus_models.study.sample import Sample
+
+PREDICT_BATCH = 16
+MOMENTUM = 0.1
+"""torch's own for BatchNorm."""
+
+
+class Answers(NamedTuple):
+    """Predictions of a two-stream net for n lesions.
+
+    Args:
+        final: probabilities (n k) of the net, k = 1 for a binary net.
+        spatial: probabilities (n k) of the spatial branch.
+        temporal: probabilities (n k) of the temporal branch.
+        spatial_weight: (n) weight of the spatial branch in the final probability, 0-1.
+    """
+
+    final: npt.NDArray[np.float64]
+    spatial: npt.NDArray[np.float64]
+    temporal: npt.NDArray[np.float64]
+    spatial_weight: npt.NDArray[np.float64]
+
+
+def scores(module: nn.Module, samples: Sequence[Sample], recipe: Recipe) -> npt.NDArray[np.float64]:
+    """Probabilities (n k) of a two-stream net, k = 1 for a binary net. Raises ValueError as `answers`."""
+    return answers(module, samples, recipe).final
+
+
+def answers(module: nn.Module, samples: Sequence[Sample], recipe: Recipe) -> Answers:
+    """Predict some lesions with a two-stream net and both its branches. Raises ValueError where `samples` is empty."""
+    if not samples:
+        raise ValueError("expected at least one lesion, found none")
+    device = next(module.parameters()).device
+    module.eval()
+    batches = []
+    with torch.inference_mode():
+        for start in range(0, len(samples), PREDICT_BATCH):
+            frames, flow = prepare(samples[start : start + PREDICT_BATCH], recipe.normaliser, device)
+            output: Output = module(frames, flow)
+            by_part = map(probabilities, (output.final, output.spatial, output.temporal))
+            batches.append((*by_part, output.branch_weight.to(CPU, torch.float64).numpy()))
+    return Answers(*map(np.concatenate, zip(*batches, strict=True)))
+
+
+def measure_statistics(module: nn.Module, samples: Sequence[Sample], recipe: Recipe) -> None:
+    """Set the BatchNorm statistics to their averages over one pass through `samples`, in place.
+
+    A site that never trained the net, or a new hospital, gets the statistics of its own scanners this way (AdaBN, Li
+    et al. 2016).
+    """
+    layers = [layer for layer in module.modules() if isinstance(layer, nn.BatchNorm2d)]
+    device = next(module.parameters()).device
+    module.train()
+    for layer in layers:
+        layer.reset_running_stats()
+        layer.momentum = None  # the average over batches in place of the decaying one
+    with torch.no_grad():
+        for start in range(0, len(samples), PREDICT_BATCH):
+            module(*prepare(samples[start : start + PREDICT_BATCH], recipe.normaliser, device))
+    for layer in layers:
+        layer.momentum = MOMENTUM
+    module.eval()
+
+
+def probabilities(logits: Tensor) -> npt.NDArray[np.float64]:
+    """Sigmoid of logits (n 1) or softmax of logits (n k), as float64 on the CPU.
+
+    >>> probabilities(torch.tensor([[0.0], [2.0]])).round(3).tolist()
+    [[0.5], [0.881]]
+    """
+    wide = logits.detach().to(CPU, torch.float64)
+    return np.asarray((torch.sigmoid(wide) if wide.shape[1] == 1 else torch.softmax(wide, dim=1)).numpy())

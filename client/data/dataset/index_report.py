@@ -1,0 +1,79 @@
+"""What became of a site's lesions: how many were read, which were skipped and why, and whether these are too many."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ceus_models.runtime.errors import ExpectedError, Fault
+from client.data.dataset.index_file import INDEX_FILE
+from client.data.dataset.review_list import Look
+from client.data.dataset.sample_maker import Outcome
+from client.data.forms.site_config import SiteConfig
+
+
+@dataclass(frozen=True, slots=True)
+class IndexReport:
+    """read: lesions with a sample · made: of these, newly processed · skipped: lesions without one, by reason · look:
+    lesions that a person must look at first, not counted as skipped · faults: why, and what else is wrong with the
+    table · path: the summary that was written.
+    """
+
+    read: int
+    made: int
+    skipped: Mapping[str, int]
+    look: tuple[Look, ...]
+    faults: tuple[Fault, ...]
+    path: Path
+
+
+class TooManySkippedError(ExpectedError):
+    """More lesions were skipped than site.yaml allows. report: what was found; nothing of it may be used."""
+
+    def __init__(self, message: str, report: IndexReport) -> None:
+        """message: the limit, the count and the remedy."""
+        super().__init__(message)
+        self.report = report
+
+
+def build_report(site: SiteConfig, outcomes: Sequence[Outcome], faults: Sequence[Fault]) -> IndexReport:
+    """outcomes: of all rows, in the order of the table · faults: of the table."""
+    ordered = sorted([*faults, *(one.fault for one in outcomes if one.fault)], key=lambda fault: fault.row or 0)
+    samples = [one for one in outcomes if one.is_sample]
+    return IndexReport(
+        read=len(samples),
+        made=sum(one.fresh for one in samples),
+        skipped=_skipped(ordered, {one.line for one in outcomes if one.fault is None}),
+        look=tuple(one.look for one in outcomes if one.look),
+        faults=tuple(ordered),
+        path=site.work / INDEX_FILE,
+    )
+
+
+def check_share(report: IndexReport, max_skipped: float) -> None:
+    """Raises TooManySkippedError, and takes the older index away, which would hide what is wrong.
+
+    max_skipped: share of the lesions, 0-1.
+    """
+    skipped = sum(report.skipped.values())
+    total = skipped + report.read + len(report.look)
+    if skipped <= max_skipped * total:
+        return
+    report.path.unlink(missing_ok=True)
+    counted = ", ".join(f"{reason} {count}" for reason, count in report.skipped.items())
+    raise TooManySkippedError(
+        f"at most {max_skipped:.0%} of the lesions may be skipped (max_skipped in site.yaml), found {skipped} of "
+        f"{total}: {counted}; mend them and run `ceus-site index` again, which keeps what is made",
+        report,
+    )
+
+
+def _skipped(faults: Iterable[Fault], used: set[int]) -> dict[str, int]:
+    """Lesions that are not used by the first reason of each; faults of the header or of columns skip none."""
+    first: dict[int, str] = {}
+    for fault in faults:
+        if fault.row is not None and fault.row not in used and fault.row > 1:
+            first.setdefault(fault.row, fault.reason)
+    return dict(Counter(first.values()).most_common())

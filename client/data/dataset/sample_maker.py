@@ -1,0 +1,106 @@
+"""One row of the table to one sample of the cache, made only where the cache has none of the same content."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ceus_models.runtime.errors import Fault
+from ceus_models.study.processing import Processing
+from client.data.analysis.pipeline import sample_of
+from client.data.analysis.track_quality import UntrustedTrack
+from client.data.dataset.cache import SAMPLE_SUFFIX, cache_of, write_sample
+from client.data.dataset.file_digests import Ledger, Unknown
+from client.data.dataset.index_file import CACHE_VERSION
+from client.data.dataset.review_list import Look, look_of, read_look, write_look
+from client.data.dataset.row_faults import row_fault
+from client.data.forms.site_config import SiteConfig, pseudonym, screens_for
+from client.data.imaging.clip import ClipError
+from client.data.outlines.outline import OutlineError
+from client.data.table.rows import Row
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one row: a file of the cache, which is a sample or the reason to look at it, or a fault.
+
+    digests: of files that were read, for the ledger.
+    """
+
+    line: int
+    file: str = ""
+    fresh: bool = False
+    look: Look | None = None
+    fault: Fault | None = None
+    digests: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    @property
+    def is_sample(self) -> bool:
+        """Whether there is a sample that may be used."""
+        return bool(self.file) and self.look is None
+
+
+@dataclass(frozen=True)
+class SampleMaker:
+    """Makes the samples of one site with one set of settings. Picklable."""
+
+    site: SiteConfig
+    processing: Processing
+
+    def find(self, row: Row, ledger: Ledger) -> Outcome | None:
+        """What the cache has of a row, where the ledger knows all its files: none of them is read."""
+        try:
+            return self._cached(row, self._digest(row, ledger.known))
+        except (Unknown, OSError):
+            return None
+
+    def make(self, row: Row) -> Outcome:
+        """Makes one sample unless the cache has it. What is wrong with the files is a fault; the unforeseen raises."""
+        ledger, cache = Ledger(self.site), cache_of(self.site)
+        try:
+            digest = self._digest(row, ledger.read)
+            kept = self._cached(row, digest)
+            if kept is not None:
+                return dataclasses.replace(kept, digests=ledger.seen)
+            sample, _ = sample_of(row, self.site, self.processing)
+            path = cache / f"{digest}{SAMPLE_SUFFIX}"
+            write_sample(sample, path)
+            return Outcome(row.line, path.name, fresh=True, digests=ledger.seen)
+        except UntrustedTrack as error:
+            look = look_of(row, self.site, digest, error)
+            write_look(cache, look)
+            return Outcome(row.line, look.file, fresh=True, look=look, digests=ledger.seen)
+        except (ClipError, OutlineError) as error:
+            return Outcome(row.line, fault=row_fault(row, self.site, error), digests=ledger.seen)
+
+    def _cached(self, row: Row, digest: str) -> Outcome | None:
+        cache = cache_of(self.site)
+        if (cache / f"{digest}{SAMPLE_SUFFIX}").is_file():
+            return Outcome(row.line, f"{digest}{SAMPLE_SUFFIX}")
+        look = read_look(cache, digest, row.line)
+        return None if look is None else Outcome(row.line, look.file, look=look)
+
+    def _digest(self, row: Row, digest_of: Callable[[Path], str]) -> str:
+        """SHA-256 over all that a sample depends on: bytes of clips and outline, row, templates, settings, secret."""
+        values = {
+            "version": CACHE_VERSION,
+            "processing": self.processing.digest(),
+            "key": pseudonym(self.site, "lesion", row.lesion_id),
+            "patient": pseudonym(self.site, "patient", row.patient_id),
+            "cohort": row.cohort,
+            "label": row.label,
+            "clips": [(spec.path.suffix.lower(), spec.start_s, digest_of(spec.path)) for spec in row.clips],
+            "rate": row.frame_rate_hz,
+            "course": (row.timed, row.reinjection_s, row.track_checked),
+            "outline": (row.outline.frame, row.outline.pane, row.outline.path.suffix.lower()),
+            "outlined": digest_of(row.outline.path),
+            "screens": [dataclasses.astuple(screen) for screen in screens_for(self.site, row.manufacturer)],
+            "tints": {name: dataclasses.astuple(tint) for name, tint in self.site.tints.items()},
+            "numbers": [repr(number) for number in (*row.clinical, *row.biomarkers)],
+            "groups": dict(row.groups),
+        }
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()

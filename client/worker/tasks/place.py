@@ -1,0 +1,27 @@
+"""Where a task is worked on, and what a site holds back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from ceus_models.nets.factory import CPU
+from client.worker.tasks.local_checkpoint import Checkpoints
+from client.worker.tasks.site_memory import SiteMemory
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where work is done: the site's name, its memory, its device, and the fewest lesions it speaks of.
+
+    minimum: lesions of a cohort or net · cell: lesions of one kind within it · checkpoints: of the task under way, None
+    where nothing of it is kept.
+    """
+
+    site: str
+    memory: SiteMemory
+    device: torch.device = CPU
+    minimum: int = 1
+    cell: int = 1
+    checkpoints: Checkpoints | None = None

@@ -1,0 +1,45 @@
+"""The Flower app bundle (FAB) that a run ships to every site: settings of the run, and no code."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zipfile
+
+SERVER_APP = "server.server_app:app"
+_PYPROJECT = """[project]
+name = "fedceus"
+version = "1"
+description = "Run settings of a fedceus study. This bundle carries no code: both sides run what they installed."
+license = "Apache-2.0"
+
+[tool.flwr.app]
+publisher = "fedceus"
+
+[tool.flwr.app.components]
+serverapp = "{server_app}"
+clientapp = "client.courier.client_app:app"
+
+[tool.flwr.app.config]
+plan = ""
+out = ""
+seed = 0
+sites = 0
+federation = "{federation}"
+plan-digest = "{plan_digest}"
+"""
+
+
+def build_fab(server_app: str = SERVER_APP, federation: str = "", plan_digest: str = "") -> bytes:
+    """What Flower ships to every site: run settings and no code. The same bytes on every machine, so that a site's IT
+    approves one digest, of this federation and this plan; the settings of a run travel beside it.
+    """
+    settings = _PYPROJECT.format(server_app=server_app, federation=federation, plan_digest=plan_digest).encode()
+    listing = f"pyproject.toml,{hashlib.sha256(settings).hexdigest()},{len(settings) * 8}".encode()
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as file:
+        for name, content in (("pyproject.toml", settings), (".info/CONTENT", listing)):
+            entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
+            entry.create_system = 3  # else the digest depends on the operating system
+            file.writestr(entry, content)
+    return archive.getvalue()
