@@ -1,4 +1,4 @@
-"""How the three commands end: 0 done, 1 expected error, 2 wrong usage, 3 a bug with a log to send, 130 interrupted."""
+"""Exit codes of the three commands: 0 done, 1 expected error, 2 usage, 3 bug with a log file, 130 interrupted."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ Add the command without names and paths, and whether it fails again. This file h
 name of a patient. Send no clip, table, key or audit.
 """
 INTERRUPTED = 130
-"""Ctrl-C, which typer gives as a result of this value."""
+"""typer returns this value after Ctrl-C."""
 
 
 def run_cli(app: typer.Typer | click.Command) -> None:
-    """Run a command line and leave the process with the exit code that fits."""
+    """Run a command line and exit with its exit code."""
     sys.exit(exit_code(app))
 
 
 def exit_code(app: typer.Typer | click.Command, arguments: list[str] | None = None) -> int:
-    """Run a command line; the exit code, after the reason was told on stderr."""
+    """Run a command line, print the reason of a failure on stderr, and return the exit code."""
     console = Console(stderr=True, soft_wrap=True)
     try:
         command = typer.main.get_command(app) if isinstance(app, typer.Typer) else app
@@ -58,7 +58,7 @@ def _interrupted(console: Console) -> int:
 
 
 def _log(error: BaseException) -> Path:
-    """What happened, where, with which versions. An exception's text stays out: it may quote a file or a patient."""
+    """Write the traceback without values, the versions, and what to send to whom."""
     versions = [f"{name} {version(name)}" for name in ("fedceus", "flwr", "torch")]
     versions += [f"Python {platform.python_version()}", platform.platform()]
     with tempfile.NamedTemporaryFile("w", prefix="ceus-bug-", suffix=".log", delete=False) as log:

@@ -1,1 +1,1 @@
-"""The command line `ceus-sim`."""
+"""ceus-sim: simulate the study on phantom hospitals, compare it with pooled training, and show the split."""

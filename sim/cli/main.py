@@ -1,4 +1,4 @@
-"""`ceus-sim`: replay the study on phantom hospitals, compare it with pooled training, and look at the split."""
+"""`ceus-sim`: simulate the study on phantom hospitals, compare it with pooled training, and show the split."""
 
 from __future__ import annotations
 
