@@ -21,13 +21,13 @@ def render_page(view: AnswerView) -> str:
     """The whole page."""
 
     def draw(figure: Figure) -> None:
-        draw_curve(figure.add_axes((0.05, 0.11, 0.94, 0.78)), view.trace, legend_columns=8)
+        draw_curve(figure.add_axes((0.05, 0.11, 0.94, 0.74)), view.trace)
 
     return render(
         "client.predict",
         "prediction.html",
         view=view,
-        curve=render_svg("curve", view.curve_heading, Frame(11, 2.5), draw),
+        curve=render_svg("curve", view.curve_heading, Frame(11, 2.7), draw),
         strips=[(strip.caption, _cells(strip)) for strip in view.strips],
         scale=(SCALE_CAPTION, _png(scale_bar(192, 8))),
     )

@@ -7,7 +7,7 @@ from ceus_models.study.processing import Processing
 from ceus_models.study.sample import Sample
 from client.data.analysis.pipeline import doubtful_sample_of
 from client.data.analysis.trace import Trace
-from client.data.dataset.row_faults import unreadable_fault
+from client.data.dataset.row_faults import row_fault
 from client.data.forms.site_config import SiteConfig
 from client.data.imaging.clip import ClipError
 from client.data.outlines.outline import OutlineError
@@ -19,4 +19,4 @@ def read_lesion(row: Row, site: SiteConfig, processing: Processing) -> tuple[Sam
     try:
         return doubtful_sample_of(row, site, processing)
     except (ClipError, OutlineError) as error:
-        return unreadable_fault(row, site, error)
+        return row_fault(row, site, error)

@@ -36,11 +36,11 @@ def render_sheet(view: AnswerView) -> bytes:
         _draw_nets(figure.add_subplot(columns[1]), view.nets)
         _draw_parts(figure.add_axes((0.74, 0.585, 0.20, top - 0.585)), view.parts_heading, view.parts)
         curve = figure.add_axes((_LEFT, 0.462, 0.91, 0.08))
-        draw_curve(curve, view.trace, _SMALL, legend_columns=8)
+        draw_curve(curve, view.trace, _SMALL)
         caption(curve, view.curve_heading, _TEXT)
         figure.text(_LEFT, 0.433, view.curve_parameters, fontsize=_SMALL)
         for place, strip in enumerate(view.strips):
-            axes = figure.add_axes((_LEFT, 0.340 - 0.0945 * place, 0.91, 0.065))
+            axes = figure.add_axes((_LEFT, 0.342 - 0.0945 * place, 0.91, 0.065))
             draw_strip(axes, strip.caption, strip.pictures, strip.titles, _SMALL)
         _draw_scale(figure)
         figure.text(_LEFT, 0.012, f"{view.made_by}\n{view.notice}", fontsize=6, va="bottom")

@@ -1,4 +1,7 @@
-"""Losses over the rounds as small drawings: one a net, training and validation told apart by line and mark."""
+"""Losses over the rounds as small drawings: one a net, training and validation told apart by line and mark.
+
+Without the canvas: a page of the console is made in milliseconds, and loads no matplotlib.
+"""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ def check_row(row: Row | Files, site: SiteConfig) -> list[Fault]:
     try:
         _check_outline(row, infos[0] if infos else None)
     except OutlineError as error:
-        faults.append(row_fault(row, site, "outline", error))
+        faults.append(row_fault(row, site, error))
     return faults
 
 
@@ -110,7 +110,7 @@ def _clip_info(
     try:
         return probe(spec.path, spec.start_s, row.frame_rate_hz, screens, {**TINTS, **site.tints})
     except ClipError as error:
-        faults.append(row_fault(row, site, "clips", error, which))
+        faults.append(row_fault(row, site, error, which))
     except Exception as error:
         # A file odd enough to trip a decoder costs its own row only. The exception's text may quote the file.
         faults.append(

@@ -22,17 +22,11 @@ _RULES = {
 }
 
 
-def row_fault(
-    row: Row | Files, site: SiteConfig, column: str, error: ClipError | OutlineError, which: str = ""
-) -> Fault:
+def row_fault(row: Row | Files, site: SiteConfig, error: ClipError | OutlineError, which: str = "") -> Fault:
     """The fault that an error of reading is. which: "clip 2 of 3", "" where there is one only."""
+    column = "outline" if isinstance(error, OutlineError) else "clips"
     value = f"{which}: {error.value}" if which else error.value
     return Fault(site.table.name, row.line, column, error.reason, error.rule, value, error.remedy)
-
-
-def unreadable_fault(row: Row | Files, site: SiteConfig, error: ClipError | OutlineError) -> Fault:
-    """The fault of a lesion whose clips or outline cannot be used."""
-    return row_fault(row, site, "outline" if isinstance(error, OutlineError) else "clips", error)
 
 
 def each_row(

@@ -75,8 +75,7 @@ class SampleMaker:
             write_look(cache, look)
             return Outcome(row.line, look.file, fresh=True, look=look, digests=ledger.seen)
         except (ClipError, OutlineError) as error:
-            column = "outline" if isinstance(error, OutlineError) else "clips"
-            return Outcome(row.line, fault=row_fault(row, self.site, column, error), digests=ledger.seen)
+            return Outcome(row.line, fault=row_fault(row, self.site, error), digests=ledger.seen)
 
     def _cached(self, row: Row, digest: str) -> Outcome | None:
         cache = cache_of(self.site)

@@ -22,7 +22,7 @@ _LEFT_OUT: Mapping[str, tuple[str, str]] = {
 _INJECTION_NEAR_S = 30.0
 
 
-def draw_curve(axes: Axes, trace: Trace, size: float = 8, legend_columns: int = 4) -> None:
+def draw_curve(axes: Axes, trace: Trace, size: float = 8) -> None:
     """The curve with its peak, the injection, the key frames, and stripes where frames do not count.
 
     size: of the letters, in points.
@@ -46,7 +46,7 @@ def draw_curve(axes: Axes, trace: Trace, size: float = 8, legend_columns: int = 
         transform=axes.get_xaxis_transform(),
         clip_on=False,
     )
-    axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.02), borderaxespad=0, fontsize=size, ncols=legend_columns)
+    axes.legend(fontsize=size, ncols=4, loc="lower right", bbox_to_anchor=(1.0, 1.02), borderaxespad=0)
     axes.set_xlim(low, high)
     axes.tick_params(labelsize=size)
 

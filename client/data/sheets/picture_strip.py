@@ -25,6 +25,7 @@ def draw_strip(
     caption(axes, text, size + 1)
     hide_frame(axes)
     axes.set(xticks=[], yticks=[], anchor="W")
+    axes.tick_params(pad=2)
     if not len(pictures):
         return
     white = 255 if pictures[0].dtype == np.uint8 else 1.0

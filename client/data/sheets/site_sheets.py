@@ -12,7 +12,7 @@ from ceus_models.runtime.errors import Fault
 from ceus_models.runtime.progress_bar import OnProgress
 from ceus_models.study.processing import Processing
 from client.data.analysis.pipeline import examined
-from client.data.dataset.row_faults import each_row, unreadable_fault
+from client.data.dataset.row_faults import each_row, row_fault
 from client.data.forms.site_config import SiteConfig, pseudonym
 from client.data.imaging.clip import ClipError
 from client.data.outlines.outline import OutlineError
@@ -47,7 +47,7 @@ class SheetJob:
         try:
             found = examined(row, self.site, self.processing)
         except (ClipError, OutlineError) as error:
-            return unreadable_fault(row, self.site, error)
+            return row_fault(row, self.site, error)
         key, label = pseudonym(self.site, "lesion", row.lesion_id), row.label or "blank"
         heading = f"row {row.line} · lesion {key} · {row.cohort} · type {label}"
         write_quality_sheet(heading, found, self.target / f"{key}.png", self.processing.correlation_gate)
