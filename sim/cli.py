@@ -1,4 +1,4 @@
-"""`ceus-sim`: replay the study on phantom hospitals, compare it with pooled training, and look at the split."""
+"""`ceus-sim`: simulate the study on phantom hospitals, compare it with pooled training, and show the split."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from server.rounds.coordinator import Answered, Event, Finished, Started
 from server.rounds.trackers import BoardName, Follower, following
 from server.study.plan import load_plan
 from sim.experiments.arms import Request
-from sim.experiments.entry import Cell, folder_of
+from sim.experiments.entry import folder_of
 from sim.experiments.experiment import run_experiment
 from sim.experiments.experiment_file import experiment_path
 from sim.experiments.overrides import parsed
@@ -53,7 +53,7 @@ app = typer.Typer(
 
 
 class LinkChoice(StrEnum):
-    """How tasks get to the sites."""
+    """How tasks reach the sites."""
 
     memory = "memory"
     processes = "processes"
@@ -127,7 +127,7 @@ def experiment_command(
 
 
 def _beside(cells: Sequence[str], intervals: Collection[int], form: str = "{}\n95 % interval") -> list[str]:
-    """A row with each value and its interval in one cell: a terminal is narrow. intervals: the places of `low`."""
+    """A row with each value and its interval in one cell, as a terminal is narrow; `intervals` are indices of `low`."""
     kept = [place for place in range(len(cells)) if place not in intervals and place - 1 not in intervals]
     return [form.format(*cells[place : place + 3]) if place + 1 in intervals else cells[place] for place in kept]
 
@@ -199,7 +199,7 @@ def _display(console: Console) -> Iterator[Watcher]:
 
 
 def _on_board(watcher: Watcher, board: Follower | None) -> Watcher:
-    """The watcher, who also keeps the board up to date."""
+    """A watcher that also updates the board."""
     if board is None:
         return watcher
 
@@ -226,10 +226,6 @@ def _comparison(found: Mapping[str, Any]) -> Table:
         values += [max(alone), fmean(alone)] if alone else []
         table.add_row(cohort, *(f"{value:.3f}" for value in values))
     return table
-
-
-def _cell(value: Cell) -> str:
-    return "–" if value is None else f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
 def _where(console: Console, out: Path) -> None:

@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all, and outlast a power cut."""
+"""Atomic writes of files and folders: whole or not at all, and durable after a power cut."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from pathlib import Path
 PRIVATE = 0o600
 PUBLIC = 0o644
 DRAFT = ".part-"
-"""Begins the names of what is not finished."""
+"""Prefix of the names of unfinished files. They have no suffix, so that `*.safetensors` matches no draft."""
 
 
 def hand_over(path: Path) -> None:
-    """What root made belongs to whom its folder belongs, so that a command of root locks no service out. OSError."""
+    """Give a file that root made to the owner of its folder, so that services can read it. Raises OSError."""
     owner = path.parent.stat()
     if os.geteuid() == 0 and owner.st_uid != path.stat().st_uid:
         os.chown(path, owner.st_uid, owner.st_gid)
@@ -24,18 +24,18 @@ def hand_over(path: Path) -> None:
 
 @contextmanager
 def whole_file(path: Path, mode: int = PRIVATE, lasting: bool = True) -> Iterator[Path]:
-    """An empty draft to be written, which then replaces the file; after an error there is no draft.
+    """Yield an empty draft, which then replaces the file; after an error the draft is removed.
 
     Args:
-        path: Of the file. A reader sees the old content or the new one.
-        mode: 0600 unless others may read it. It never has more rights than that, not even for a moment.
-        lasting: Whether it must outlast a power cut; what can be made again need not.
+        path: of the file; a reader sees the old content or the new one.
+        mode: permissions, 0600 unless others may read it; the file never has wider ones.
+        lasting: whether it must be durable after a power cut.
 
     Raises:
-        OSError: It cannot be written.
+        OSError: the file cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(path.suffix, DRAFT, path.parent)  # mode 0600
+    handle, name = tempfile.mkstemp(prefix=DRAFT, dir=path.parent)  # mode 0600
     os.close(handle)
     draft = Path(name)
     try:
@@ -53,13 +53,13 @@ def whole_file(path: Path, mode: int = PRIVATE, lasting: bool = True) -> Iterato
 
 
 def write_whole(path: Path, content: bytes, mode: int = PRIVATE) -> None:
-    """Write or replace a file, as `whole_file` does."""
+    """Write or replace a file atomically. Raises OSError."""
     with whole_file(path, mode) as draft:
         draft.write_bytes(content)
 
 
 def write_first(path: Path, content: bytes) -> None:
-    """Make a private file, whole, unless there is one: of two processes the first wins. Raises OSError."""
+    """Write a private file atomically unless it exists; of two processes the first wins. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=DRAFT, dir=path.parent) as folder, suppress(FileExistsError):
         draft = Path(folder, path.name)
@@ -69,9 +69,9 @@ def write_first(path: Path, content: bytes) -> None:
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """An empty draft to be filled, which then replaces the folder; after an error there is no draft. Raises OSError.
+    """Yield an empty draft, which then replaces the folder; after an error the draft is removed. Raises OSError.
 
-    One process at a time may write a folder; the draft of one that was killed is removed by the next.
+    One process at a time may write a folder; the next one removes the draft of a killed process.
     """
     draft, old = path.with_name(f"{DRAFT}{path.name}"), path.with_name(f"{DRAFT}old-{path.name}")
     shutil.rmtree(draft, ignore_errors=True)
@@ -87,13 +87,13 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
 
 def remove_drafts(folder: Path) -> None:
-    """Remove files that a killed process left unfinished, in a folder where nobody else writes."""
+    """Remove unfinished files of a killed process, in a folder where no other process writes."""
     for draft in folder.glob(f"{DRAFT}*"):
         draft.unlink(missing_ok=True)
 
 
 def end_last_line(path: Path) -> None:
-    """End a line that a crash left half written, so that the next one begins a line of its own. Raises OSError."""
+    """Add the line end that is missing after a crash, so that appending begins a new line. Raises OSError."""
     if not path.exists() or not path.stat().st_size:
         return
     with path.open("rb+") as file:
@@ -103,7 +103,7 @@ def end_last_line(path: Path) -> None:
 
 
 def _sync(path: Path) -> None:
-    """Force a file's content, or the names in a folder, onto the disk."""
+    """Flush a file's content, or a folder's names, to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -1,4 +1,4 @@
-"""Processes that end when the one that started them does: an orphan could write where the next run writes."""
+"""Processes that end with their parent: an orphan could write into the files of the next run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 def die_with_parent(parent: int) -> None:
-    """Be killed as soon as the process `parent`, which started this one, ends."""
+    """Let this process be killed when its parent process ends."""
     if sys.platform != "linux":
         threading.Thread(target=_follow, daemon=True).start()
         return

@@ -1,4 +1,4 @@
-"""How the three commands end: 0 done, 1 expected error, 2 wrong usage, 3 a bug with a log to send, 130 interrupted."""
+"""Exit codes of the three commands: 0 done, 1 expected error, 2 usage, 3 bug with a log file, 130 interrupted."""
 
 from __future__ import annotations
 
@@ -14,18 +14,16 @@ from rich.markup import escape
 from ceus_models.runtime.errors import ExpectedError, stack_of
 
 INTERRUPTED = 130
-"""Ctrl-C, which typer gives as a result of this value."""
+"""typer returns this value after Ctrl-C."""
 
 
 def run_cli(app: typer.Typer, name: str | None = None) -> None:
-    """Run a typer application and leave the process with the exit code that fits. name: of the program, for its help,
-    where that is not the file that runs.
-    """
+    """Run a typer application and exit with its exit code; `name` is the program's name in its help."""
     sys.exit(exit_code(app, name=name))
 
 
 def exit_code(app: typer.Typer, arguments: list[str] | None = None, name: str | None = None) -> int:
-    """Run a typer application; the exit code, after the reason was told on stderr."""
+    """Run a typer application, print the reason of a failure on stderr, and return the exit code."""
     console = Console(stderr=True, soft_wrap=True)
     try:
         result = typer.main.get_command(app).main(args=arguments, prog_name=name, standalone_mode=False)
@@ -53,7 +51,7 @@ def _interrupted(console: Console) -> int:
 
 
 def _log(error: BaseException) -> Path:
-    """Where and in which order it happened."""
+    """Write the traceback without values."""
     with tempfile.NamedTemporaryFile("w", prefix="ceus-bug-", suffix=".log", delete=False) as log:
         log.write("\n".join([type(error).__name__, *stack_of(error)]) + "\n")
     return Path(log.name)

@@ -1,4 +1,4 @@
-"""Locks on files and folders that end with their holder, however it dies."""
+"""Locks on files and folders, which end with the process that holds them."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from ceus_models.runtime.atomic_files import PUBLIC, hand_over
 from ceus_models.runtime.errors import ExpectedError
 
 _WAIT_S = 3.0
-"""Somebody who only looks holds a lock for a moment."""
+"""A process that only checks a lock holds it for a moment."""
 
 
 @contextmanager
 def locked(
     path: Path, busy: ExpectedError, wait_s: float = _WAIT_S, shared: bool = False, mode: int = PUBLIC
 ) -> Iterator[int]:
-    """Hold the lock of a folder, or of a file, which is made where there is none; its descriptor.
+    """Hold the lock of a folder, or of a file, which is made if needed, and yield its descriptor.
 
     Args:
-        path: Of the file or folder.
-        busy: What is raised where another process still has the lock after `wait_s`.
-        wait_s: Seconds.
-        shared: With others who read.
-        mode: Of a file that is made.
+        path: of the file or folder.
+        busy: the error if another process still holds the lock after `wait_s`.
+        wait_s: seconds.
+        shared: whether the lock is shared with other readers.
+        mode: permissions of a new file.
 
     Raises:
         ExpectedError: `busy`.
-        OSError: It cannot be opened.
+        OSError: the path cannot be opened.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT, mode)
@@ -48,7 +48,7 @@ def locked(
 
 
 def is_held(path: Path) -> bool:
-    """Whether a living process holds the lock at `path`."""
+    """Whether a process holds the lock at `path`."""
     if not path.exists():
         return False
     with path.open() as lock:

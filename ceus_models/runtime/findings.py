@@ -1,4 +1,4 @@
-"""What a check found: a line each, with the fix where something is wrong, for a person or for a machine."""
+"""Findings of checks, with the fix of each fault, as text or JSON."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MARKS = {"ok": ("ok   ", "green"), "note": ("note ", "yellow"), "fault": ("FAUL
 
 @dataclass(frozen=True)
 class Finding:
-    """name: of what was checked · state: a note is worth reading and stops nothing · remedy: "" where all is well."""
+    """One result of a check; a note needs no action, and `remedy` is "" for ok."""
 
     name: str
     state: State
@@ -25,61 +25,74 @@ class Finding:
     remedy: str = ""
 
     def __str__(self) -> str:
-        """What was found, and the fix."""
+        """The finding and the fix."""
         return f"{self.found}; {self.remedy}" if self.remedy else self.found
 
 
 Check = tuple[str, Callable[[], Finding | Iterable[Finding]]]
-"""The name of what is checked, and the check."""
+"""The name of a check, and its function."""
 
 
 def ok(name: str, found: str) -> Finding:
-    """All is well."""
+    """A finding without a fault."""
     return Finding(name, "ok", found)
 
 
 def note(name: str, found: str, remedy: str) -> Finding:
-    """It works, and could be better."""
+    """A finding that works and could be better."""
     return Finding(name, "note", found, remedy)
 
 
 def fault(name: str, found: str, remedy: str) -> Finding:
-    """It does not work."""
+    """A finding that does not work."""
     return Finding(name, "fault", found, remedy)
 
 
 def as_finding(found: Fault) -> Finding:
-    """A fault of a file, by its place."""
+    """The finding of a file's fault."""
     value = f", found {found.value}" if found.value else ""
     return fault(found.place, f"{found.rule}{value}", found.remedy)
 
 
 def run_checks(checks: Iterable[Check]) -> Iterator[Finding]:
-    """Each finding as it comes. An expected error is a fault in its own words, any other tells where it happened."""
+    """Run checks and yield each finding. An expected error is a fault with its text, another one with its place.
+
+    A check that fails for the reason of one before it is a note: one fault is fixed once.
+    """
+    seen: set[str] = set()
     for name, check in checks:
         try:
             found = check()
             yield from [found] if isinstance(found, Finding) else found
-        except FaultList as error:
-            yield from (fault(name, f"{one.name}: {one.found}", one.remedy) for one in map(as_finding, error.faults))
         except ExpectedError as error:
-            words, _, remedy = str(error).partition("; ")
-            yield fault(name, words, remedy)
+            if str(error) in seen:
+                yield note(name, "not checked, for the reason above", "mend that first")
+            else:
+                yield from _faults(name, error)
+            seen.add(str(error))
         except Exception as error:
             where = f"{type(error).__name__} at {stack_of(error)[-1]}"
             yield fault(name, f"the check itself failed: {where}", "report it, with this line")
+
+
+def _faults(name: str, error: ExpectedError) -> Iterator[Finding]:
+    if isinstance(error, FaultList):
+        yield from (fault(name, f"{one.name}: {one.found}", one.remedy) for one in map(as_finding, error.faults))
+    else:
+        words, _, remedy = str(error).partition("; ")
+        yield fault(name, words, remedy)
 
 
 def print_findings(findings: Iterable[Finding], as_machine: bool = False, err: bool = False) -> int:
     """Print findings as they come.
 
     Args:
-        findings: What was found.
-        as_machine: One JSON object at the end instead.
-        err: On standard error.
+        findings: to print.
+        as_machine: print one JSON object at the end instead.
+        err: print on standard error.
 
     Returns:
-        The exit code: 1 where one is a fault, else 0.
+        The exit code: 1 with a fault, else 0.
     """
     found = []
     for finding in findings:

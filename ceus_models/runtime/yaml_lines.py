@@ -1,4 +1,4 @@
-"""YAML that remembers where things stand, and the faults of a form with their lines."""
+"""YAML with line numbers, and validation errors with their lines."""
 
 from __future__ import annotations
 
@@ -18,17 +18,21 @@ from ceus_models.runtime.errors import Fault, FaultList
 MAX_BYTES = 2**20
 MAX_DEPTH = 20
 MAX_NODES = 20_000
-"""Counted after aliases are followed: a few lines of them unfold to gigabytes."""
+"""Counted after aliases are expanded: a few lines of them can expand to gigabytes."""
 Key = tuple[str | int, ...]
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class LinedYaml:
-    """A file's content and where it stands.
+    """A YAML document with line numbers.
 
-    name: of the file · reason: slug of its faults · values: plain mappings, lists and scalars · lines: path of keys →
-    line (1-based) · repeated: a fault for every key that stands twice.
+    Args:
+        name: of the file.
+        reason: slug of its faults.
+        values: plain mappings, lists and scalars.
+        lines: path of keys → line (1-based).
+        repeated: a fault for every key that occurs twice.
     """
 
     name: str
@@ -38,19 +42,19 @@ class LinedYaml:
     repeated: tuple[Fault, ...] = ()
 
     def found(self, path: Key) -> Key:
-        """The parts of a path that are in the file, in order: a validator's own tags stand in no file."""
+        """The parts of a path that are in the file; a validator adds tags that are not."""
         kept: Key = ()
         for part in path:
             kept = (*kept, part) if (*kept, part) in self.lines else kept
         return kept
 
     def line_of(self, path: Key) -> int:
-        """The line of a path, or of its nearest parent that is in the file (a missing key has no line)."""
+        """The line of a path, or of its nearest parent in the file."""
         known = (path[:size] for size in range(len(path), -1, -1) if path[:size] in self.lines)
         return self.lines[next(known, ())] if self.lines else 1
 
     def error(self, faults: Iterable[Fault]) -> FaultList:
-        """The faults at their lines, in the order of the file."""
+        """The faults with their lines, in the order of the file."""
         placed = {self._placed(fault, self.found(fault.key)) for fault in faults}
         return FaultList(sorted(placed, key=lambda fault: (fault.row or 0, fault.column, fault.rule)))
 
@@ -61,7 +65,7 @@ class LinedYaml:
 
 
 def read_lined_yaml(path: Path, reason: str) -> LinedYaml:
-    """Read a small YAML file of plain values. reason: slug of its faults. Raises FaultList with the rule it breaks."""
+    """Read a small YAML file of plain values; `reason` is the slug of its faults. Raises FaultList."""
     try:
         content = path.read_bytes()
         if len(content) > MAX_BYTES:
@@ -83,15 +87,15 @@ def read_lined_yaml(path: Path, reason: str) -> LinedYaml:
 
 
 def checked(document: LinedYaml, check: Callable[[Any], T], example: str = "") -> T:
-    """The values in their form.
+    """Validate the values of a file.
 
     Args:
-        document: The file.
-        check: A validator of pydantic's.
-        example: Where a good file is to be seen.
+        document: the file.
+        check: a validator of pydantic.
+        example: file or document with a valid example.
 
     Raises:
-        FaultList: Every fault of the file, with its line.
+        FaultList: every fault of the file, with its line.
     """
     try:
         form = check(document.values)
@@ -103,17 +107,17 @@ def checked(document: LinedYaml, check: Callable[[Any], T], example: str = "") -
 
 
 def fault_at(key: Key, rule: str, value: str = "", remedy: str = "", missing: str = "") -> Fault:
-    """A fault of values that may stand in a file. missing: the key that is not there, below `key`."""
+    """A fault at a path of keys; `missing` is the key that is missing below `key`."""
     return Fault("", None, missing, "", rule, value, remedy, key)
 
 
 def faults_of(error: ValidationError, above: Key = (), example: str = "") -> Iterator[Fault]:
-    """pydantic's errors in our words: what was expected, what was found, the fix.
+    """Convert errors of pydantic to faults: what was expected, what was found, the fix.
 
     Args:
-        error: Of a form.
-        above: Where the checked values stand in their file.
-        example: Where a good file is to be seen.
+        error: of a validation.
+        above: path of the validated values in their file.
+        example: file or document with a valid example.
     """
     shows = f"; {example} shows one" if example else ""
     for item in error.errors(include_url=False):
@@ -136,7 +140,11 @@ def faults_of(error: ValidationError, above: Key = (), example: str = "") -> Ite
 
 
 def written(key: Key) -> str:
-    """A path of keys as one word: `stages[2].rule.epochs`."""
+    """Format a path of keys.
+
+    >>> written(("stages", 2, "rule", "epochs"))
+    'stages[2].rule.epochs'
+    """
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in key).removeprefix(".")
 
 
@@ -146,7 +154,7 @@ def _brief(value: Any) -> str:
 
 
 class _BrokenRule(Exception):
-    """A rule of ours that a file breaks. line: 1-based, None for the whole file."""
+    """A rule that a file breaks, with its line (1-based), None for the whole file."""
 
     def __init__(self, rule: str, line: int | None = None) -> None:
         super().__init__(rule)
@@ -154,14 +162,14 @@ class _BrokenRule(Exception):
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML reads 1e-3 as text (YAML 1.1); this one reads it as a number."""
+    """Reads 1e-3 as a number; PyYAML (YAML 1.1) reads it as text."""
 
 
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
 )
 
-# and reads 18:00 as 1080, counting in sixties; this one reads it as text
+# PyYAML reads 18:00 as 1080, a number in base 60; this loader reads it as text
 _CLOCK = ("tag:yaml.org,2002:str", re.compile(r"^\d{1,2}:\d{2}$"))
 _Loader.yaml_implicit_resolvers = {
     first: [_CLOCK, *others] if first in "0123456789" else others

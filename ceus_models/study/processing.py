@@ -1,4 +1,4 @@
-"""How a file becomes a sample: the numbers that every site must share, and their digest."""
+"""The processing settings from clip to sample, which all sites must share, and their digest."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ceus_models.runtime.yaml_lines import faults_of, read_lined_yaml
 
 _SECTION = "processing"
 VERSION = 3
-"""Raised whenever the same settings would give another sample, so that sites of two versions never mix."""
+"""Increased when the same settings would give other samples, so that sites of two versions never mix."""
 LEAST_SIDE = 17
 """px. Of smaller images the last layer sees one cell, for which oneDNN leaves bfloat16 gradients unwritten
 (docs/decisions.md)."""
@@ -60,9 +60,10 @@ class Processing:
 
 
 def load_processing(plan: Path) -> Processing:
-    """The processing settings of a plan file (its `processing` section; what is absent has the study's value).
+    """Read the `processing` section of a plan file; absent settings have the study's values.
 
-    Raises FaultList with every fault of the section and its line.
+    Raises:
+        FaultList: every fault of the section, with its line.
     """
     document = read_lined_yaml(plan, "bad-plan-file")
     section = document.values.get(_SECTION, {}) if isinstance(document.values, dict) else {}

@@ -1,4 +1,4 @@
-"""One experiment from its file to its table, figure and finding."""
+"""Run one experiment, from its file to table, figure and finding."""
 
 from __future__ import annotations
 
@@ -33,9 +33,15 @@ from sim.experiments.site_matrix import site_matrix
 
 
 def run_experiment(name: str, request: Request) -> Entry:
-    """Run an experiment, or go on with it where it was interrupted; its entry, which is written too.
+    """Run or resume an experiment, write its entry and return it.
 
-    name: a file, or the name of one in configs/experiments. Raises ExpectedError, FaultList for faults of its file.
+    Args:
+        name: a file, or the name of one in configs/experiments.
+        request: options of the command.
+
+    Raises:
+        ExpectedError: the run does not fit the experiment.
+        FaultList: the experiment's file has faults.
     """
     path = experiment_path(name)
     experiment, file = load_experiment(path)
@@ -96,6 +102,6 @@ def _beside(path: Path, run: Path) -> str:
 
 
 def _refuse_sets(request: Request, kind: str) -> None:
-    """Raises ExpectedError where settings of a plan are given to an experiment that has none."""
+    """Raise ExpectedError for --plan or --set with an experiment on a finished run."""
     if request.sets or request.plan:
-        raise ExpectedError(f"an experiment of kind {kind} takes a finished run as it is; leave --plan and --set out")
+        raise ExpectedError(f"expected no --plan and no --set, as {kind} uses a finished run; leave them out")

@@ -1,4 +1,4 @@
-"""From a plan's `simulation` section to hospitals on disk, read the way their own clients would read them."""
+"""Write the hospitals of a plan's `simulation` section, and index them as their clients do."""
 
 from __future__ import annotations
 
@@ -28,8 +28,14 @@ TRUTH = "truth"
 
 @checked(frozen=True, config=ConfigDict(extra="forbid"))
 class Simulation:
-    """lesions: per cohort, or the study's own · centers: who takes part · phantom: how much video a lesion has ·
-    seed: of the hospitals, None = the run's · without: centers whose hospitals exist and that are never connected.
+    """The `simulation` section of a plan.
+
+    Args:
+        lesions: by cohort, or "paper" for the study's own numbers.
+        centers: that take part.
+        phantom: settings of the videos.
+        seed: of the hospitals, None = the run's.
+        without: centers whose hospitals are written, but never connected.
     """
 
     lesions: Mapping[str, int] | Literal["paper"]
@@ -44,7 +50,7 @@ _SIMULATION = TypeAdapter(Simulation)
 
 @dataclass(frozen=True)
 class Prepared:
-    """One hospital on disk. read: lesions with a sample · skipped: lesions without, by reason."""
+    """One hospital on disk: `read` lesions have a sample, `skipped` ones have none, by reason."""
 
     site: str
     lesions: int
@@ -54,7 +60,7 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Hospitals:
-    """All hospitals of a study: folders by site, and what was read there."""
+    """All hospitals of a study: folder and counts by site."""
 
     folders: Mapping[str, Path]
     prepared: Mapping[str, Prepared]
@@ -66,7 +72,7 @@ class Hospitals:
 
 
 def simulation_of(section: Mapping[str, Any]) -> Simulation:
-    """The checked `simulation` section of a plan. Raises FaultList with all its faults."""
+    """Validate the `simulation` section of a plan. Raises FaultList with all faults."""
     try:
         return _SIMULATION.validate_python(section)
     except ValidationError as error:
@@ -75,7 +81,7 @@ def simulation_of(section: Mapping[str, Any]) -> Simulation:
 
 
 def site_name(center: int) -> str:
-    """The name of a center's site, as folder and on the wire."""
+    """The name of a center's site, as folder and in messages."""
     return f"site-{center:02d}"
 
 
@@ -87,9 +93,9 @@ def prepare(
     workers: int,
     tell: Callable[[Prepared, int], None],
 ) -> Hospitals:
-    """Write and index every hospital below `out`, the largest first; what is there already is kept.
+    """Write and index every hospital below `out`, the largest first; finished ones are kept.
 
-    tell: called with each hospital when it is ready, and with the number of lesions of the study.
+    `tell` is called with each finished hospital and the number of lesions of the study.
     """
     seed = seed if simulation.seed is None else simulation.seed
     by_center = cases_of(simulation, seed)
@@ -105,7 +111,7 @@ def prepare(
 
 
 def cases_of(simulation: Simulation, seed: int) -> dict[int, list[Case]]:
-    """The lesions of every center that has some."""
+    """Draw the lesions of every center that has some."""
     centers = None if simulation.centers == "all" else simulation.centers
     by_center: dict[int, list[Case]] = {}
     for case in draw_cases(split(simulation.lesions, centers), seed):

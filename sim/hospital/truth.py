@@ -1,4 +1,4 @@
-"""The truth of a phantom hospital: a JSON file for numbers and a NumPy archive for arrays, never read by a client."""
+"""The ground truth of a phantom hospital: JSON for numbers and a NumPy archive for arrays; no client reads it."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ ARRAYS = ("seconds", "shift_px", "boxes", "out", "lesion_tic", "parenchyma_tic",
 
 
 def write_truth(folder: Path, name: str, center: int, lesions: Mapping[str, tuple[dict[str, Any], Truth]]) -> None:
-    """`folder/name.json` (facts and draws per lesion) and `folder/name.npz` (arrays as "<lesion>/<array>")."""
+    """Write `folder/name.json` (facts and draws per lesion) and `folder/name.npz` (arrays as "<lesion>/<array>")."""
     arrays = {f"{key}/{field}": getattr(truth, field) for key, (_, truth) in lesions.items() for field in ARRAYS}
-    with whole_file(folder / f"{name}.npz", PUBLIC) as draft:
-        np.savez_compressed(draft, **arrays)
+    with whole_file(folder / f"{name}.npz", PUBLIC) as draft, draft.open("wb") as file:
+        np.savez_compressed(file, **arrays)
     document = {
         "schema": 1,
         "center": center,
@@ -33,11 +33,11 @@ def write_truth(folder: Path, name: str, center: int, lesions: Mapping[str, tupl
 def _plain(value: object) -> object:
     if isinstance(value, np.ndarray):
         return value.round(3).tolist()
-    raise TypeError(f"no place for {type(value).__name__} in a truth file")
+    raise TypeError(f"expected JSON values or arrays, found {type(value).__name__}")
 
 
 def read_truth(folder: Path, name: str) -> dict[str, tuple[dict[str, Any], Truth]]:
-    """Facts and `Truth` per lesion of a hospital written by `write_truth`."""
+    """Read facts and `Truth` per lesion of a hospital that `write_truth` wrote."""
     document = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
     with np.load(folder / f"{name}.npz", allow_pickle=False) as archive:
         return {key: (facts, _truth(key, facts, archive)) for key, facts in document["lesions"].items()}

@@ -61,7 +61,7 @@ def test_a_courier_starts_from_its_own_folder_alone(
     assert site_name(courier) == "site-01"
     assert [path.name for path in folder.iterdir()] == ["courier"]
     for days, pattern in (
-        (400, r"expired on .*clock says .*ceus-coordinator renew"),
+        (400, r"expired on .*clock shows .*ceus-coordinator renew"),
         (-3, r"clock is behind.*timedatectl"),
     ):
         monkeypatch.setattr(

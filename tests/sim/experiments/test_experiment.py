@@ -128,7 +128,7 @@ def test_hospitals_of_another_plan_are_refused_and_kept(small: tuple[Path, Path]
     name = file_of(tmp_path, "other", kind="training", arms=arms)
     before = sorted(path.name for path in (run / "hospitals" / "site-01" / "clips").iterdir())
     for plan, seed in ((ROOT / "configs" / "plan.smoke.yaml", SEED), (small[0], SEED + 1)):
-        with pytest.raises(ExpectedError, match="written for another plan, seed or version"):
+        with pytest.raises(ExpectedError, match="expected hospitals of this plan, seed and version"):
             run_experiment(name, request(run, plan, seed))
     assert sorted(path.name for path in (run / "hospitals" / "site-01" / "clips").iterdir()) == before
 
@@ -148,7 +148,7 @@ def test_four_models_are_those_of_the_results(
         accuracy = models[row[1]]["accuracy"]
         assert row[2] == accuracy["n"]
         assert row[3:6] == [round(accuracy[end], 4) for end in ("value", "low", "high")]
-    with pytest.raises(ExpectedError, match="leave --plan and --set out"):
+    with pytest.raises(ExpectedError, match="expected no --plan and no --set"):
         run_experiment(file_of(tmp_path, "four", kind="models"), request(run, small[0]))
 
 
