@@ -11,7 +11,8 @@ from flwr.serverapp import Grid, ServerApp
 
 from ceus_models.runtime.errors import ExpectedError, stack_of
 from server.rounds.checkpoints import Store
-from server.rounds.coordinator import Answered, Event, Finished, run
+from server.rounds.coordinator import run
+from server.rounds.events import Answered, Event, Finished
 from server.rounds.round_log import Rounds
 from server.run_folder.heartbeat import COORDINATOR, Pulse
 from server.run_folder.journal import Journal

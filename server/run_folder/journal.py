@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from ceus_models.runtime.atomic_files import PUBLIC, end_last_line, write_whole
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.file_locks import is_held, locked
-from server.rounds.coordinator import Answered, Event, Finished, Started
+from server.rounds.events import Answered, Event, Finished, Started
 from server.run_folder.heartbeat import COORDINATOR
 
 _EVENTS = "events.jsonl"

@@ -20,9 +20,10 @@ from ceus_models.protocol.state import State, prefixed
 from ceus_models.study.taxonomy import COHORTS, FUSION_NETS
 from server.study.net_groups import cohort, expanded, net
 from server.study.participation import Record
-from server.study.progress import Progress, frozen_digest, on_wire
+from server.study.progress import Progress
 from server.study.recipe import RecipeRule, recipe_of
 from server.study.settings import Study
+from server.study.wire_nets import frozen_digest, on_wire
 
 Cohorts = Annotated[tuple[Annotated[str, AfterValidator(cohort)], ...], MinLen(1)]
 Nets = Annotated[tuple[Annotated[str, AfterValidator(net)], ...], MinLen(1)]

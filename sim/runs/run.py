@@ -14,7 +14,8 @@ import torch
 from ceus_models.bundle.model_bundle import save_bundle
 from ceus_models.runtime.errors import ExpectedError
 from server.rounds.checkpoints import Store
-from server.rounds.coordinator import Event, Listener, Started, run
+from server.rounds.coordinator import run
+from server.rounds.events import Event, Listener, Started
 from server.study.plan import Plan, load_plan
 from server.study.progress import Progress
 from server.report.publish import BUNDLE, RESULTS, bundle_of, publish_report

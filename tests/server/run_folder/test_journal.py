@@ -9,7 +9,7 @@ import pytest
 
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.file_locks import locked
-from server.rounds.coordinator import Answered, Event, Finished, Started
+from server.rounds.events import Answered, Event, Finished, Started
 from server.run_folder.journal import Journal
 from server.study.participation import Record
 from server.study.progress import Point
