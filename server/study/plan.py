@@ -1,4 +1,4 @@
-"""The study as one file: YAML read once into frozen types, with all faults reported together."""
+"""The study plan: a YAML file parsed into frozen types, with all its errors reported together."""
 
 from __future__ import annotations
 
@@ -25,15 +25,16 @@ from server.study.train_stage import Train
 from server.study.yaml_plan import Fault, read_plan_file
 
 AnyStage = Annotated[Hello | Statistics | Train | Evaluate, Field(discriminator="stage")]
-"""The registry of kinds of stage, told apart by their key `stage`."""
+"""All kinds of stage, distinguished by their key `stage`."""
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
 class Plan:
-    """A study.
+    """The settings of a study.
 
-    late: whether a site that was not at the first hello may still come in, at the next round · simulation: what
-    ceus-sim reads of the same file; the coordinator ignores it.
+    Args:
+        late: whether a site that was absent from the first hello may join at the next round.
+        simulation: settings of ceus-sim, which the coordinator ignores.
     """
 
     name: Annotated[str, MinLen(1)]
@@ -48,16 +49,16 @@ class Plan:
     simulation: Mapping[str, Any] = field(default_factory=dict)
 
     def digest(self) -> str:
-        """SHA-256 over every setting, those of the simulation included; comments and layout do not count."""
+        """SHA-256 over all settings, the simulation's included; comments and layout have no effect."""
         return hashlib.sha256(json.dumps(self.plain(), sort_keys=True).encode()).hexdigest()
 
     def plain(self) -> dict[str, Any]:
-        """Every setting as JSON values."""
+        """All settings as JSON values."""
         found: dict[str, Any] = _PLAN.dump_python(self, mode="json")
         return found
 
     def study(self, seed: int) -> Study:
-        """What the stages need to know of this plan."""
+        """The settings that the stages need."""
         return Study(
             digest=self.digest(),
             seed=seed,
@@ -68,7 +69,7 @@ class Plan:
         )
 
     def current(self, stage: int) -> Stage | None:
-        """The stage of that index; None after the last."""
+        """The stage with this index; None after the last."""
         return self.stages[stage] if stage < len(self.stages) else None
 
 
@@ -78,7 +79,8 @@ _PLAN = TypeAdapter(Plan)
 def load_plan(path: Path) -> Plan:
     """Read a plan file.
 
-    Raises PlanError with every fault of it: unknown keys, wrong types, impossible references.
+    Raises:
+        PlanError: with all errors of the file: unknown keys, wrong types, impossible references.
     """
     file = read_plan_file(path)
     plan, found = plan_of(file.values)
@@ -89,7 +91,7 @@ def load_plan(path: Path) -> Plan:
 
 
 def plan_of(values: Mapping[str, Any]) -> tuple[Plan | None, list[Fault]]:
-    """The plan that plain values mean, None where they have a fault, and every fault."""
+    """Parse plain values: the plan, None if they have errors, and all errors."""
     faults = list(_references(values.get("stages")))
     try:
         plan = _PLAN.validate_json(json.dumps(values, default=str), strict=True)  # what JSON has no form for: text
@@ -99,31 +101,31 @@ def plan_of(values: Mapping[str, Any]) -> tuple[Plan | None, list[Fault]]:
 
 
 def faults_of(error: ValidationError) -> list[Fault]:
-    """pydantic's errors in our words, each at its place."""
+    """Convert pydantic's errors into plain sentences with their keys."""
     return [_fault(each) for each in error.errors() if not _echo(each)]
 
 
 def _echo(error: Any) -> bool:
-    """Whether a list is called empty only because its items are faulty, which is said already."""
+    """Whether a list counts as empty only because its items have errors, which are reported already."""
     return bool(error["type"] == "too_short" and error.get("input"))
 
 
 def _fault(error: Any) -> Fault:
-    """pydantic's error in our words: rule, value, remedy."""
+    """Convert one error of pydantic: expected, found, fix."""
     kind, place, given = error["type"], tuple(error["loc"]), _shown(error.get("input"))
     if kind in ("unexpected_keyword_argument", "extra_forbidden"):
-        return Fault(place, "unknown key; delete it or mend its spelling")
+        return Fault(place, "unknown key; delete it or correct its spelling")
     if kind in ("missing", "missing_argument", "missing_keyword_only_argument"):
         return Fault(place[:-1], f"{place[-1]} is missing; add it")
     if kind == "predicate_failed" and "cohort" in error["msg"]:
-        return Fault(place, f"unknown cohort {given}; cohorts are {', '.join(COHORTS)}")
+        return Fault(place, f"a cohort must be one of {', '.join(COHORTS)}; found {given}")
     if kind == "predicate_failed":
-        return Fault(place, f"unknown net {given}; nets are {', '.join(NETS)}, or {', '.join(GROUPS)} for several")
+        return Fault(place, f"a net must be one of {', '.join(NETS)}, or a group: {', '.join(GROUPS)}; found {given}")
     if kind == "union_tag_invalid":
         key = error["ctx"]["discriminator"].strip("'")
         return Fault((*place, key), f"must be one of {error['ctx']['expected_tags']}, not '{error['ctx']['tag']}'")
     if kind == "union_tag_not_found":
-        return Fault(place, f"{error['ctx']['discriminator']} is missing; it says which kind this is")
+        return Fault(place, f"{error['ctx']['discriminator']} is missing; add it to name the kind")
     text = error["msg"].removeprefix("Value error, ")
     return Fault(place, text if kind == "value_error" else f"{text}, not {given}")
 
@@ -134,7 +136,7 @@ def _shown(value: Any) -> str:
 
 
 def _references(stages: Any) -> Iterator[Fault]:
-    """What one stage needs of those before it. Reads unchecked values, so that these faults come with the others."""
+    """Check what each stage needs from earlier ones, on unvalidated values, to report these errors with the others."""
     if not isinstance(stages, list):
         return
     names: set[str] = set()
@@ -146,30 +148,30 @@ def _references(stages: Any) -> Iterator[Fault]:
         kind = stage.get("stage")
         name = stage.get("name", kind)
         if name in names:
-            yield Fault(("stages", index, "name"), f"two stages are named {name!r}; rename one")
+            yield Fault(("stages", index, "name"), f"a stage's name must be unique, found {name!r} twice; rename one")
         names.add(str(name))
         if (kind == "hello") != (index == 0):
-            yield Fault(("stages", index, "stage"), "hello is the first stage, and stands only there")
+            yield Fault(("stages", index, "stage"), "hello must be the first stage, and only the first")
         nets = _nets(stage)
         if kind == "train":
             yield from _untrainable(index, nets, trained, kinds)
             trained.update(nets)
         if kind == "evaluate" and set(nets) - trained:
             missing = ", ".join(net for net in nets if net not in trained)
-            yield Fault(("stages", index, "nets"), f"{missing} cannot be evaluated before a stage trains it")
+            yield Fault(("stages", index, "nets"), f"an earlier stage must train {missing} before it is evaluated")
         kinds.append(kind)
 
 
 def _untrainable(index: int, nets: tuple[str, ...], trained: set[str], kinds: list[Any]) -> Iterator[Fault]:
     place = ("stages", index, "nets")
     if "statistics" not in kinds:
-        yield Fault(("stages", index, "stage"), "a statistics stage must stand before training")
+        yield Fault(("stages", index, "stage"), "a statistics stage must come before training; add one")
     fusion = [net for net in nets if net in FUSION_NETS]
     if fusion and len(fusion) < len(nets):
-        yield Fault(place, "fusion nets stand on frozen sub-models; train the two in stages of their own")
+        yield Fault(place, "fusion nets and sub-models must be in separate stages, because fusion nets use frozen ones")
     missing = sorted({need for net in fusion for need in needed_by(net)} - trained)
     if missing:
-        yield Fault(place, f"{fusion[0]} stands on {', '.join(missing)}, which no stage before this one trains")
+        yield Fault(place, f"an earlier stage must train {', '.join(missing)}, which {fusion[0]} uses; add one")
 
 
 def _nets(stage: Mapping[str, Any]) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""A plan file's values, and the line on which each of them stands."""
+"""The values of a plan file with their line numbers."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ Place = tuple[int | str, ...]
 
 @dataclass(frozen=True)
 class Fault:
-    """What is wrong, and where: the place is a path of keys and indices."""
+    """An error in a plan file. place: path of keys and indices."""
 
     place: Place
     text: str
 
 
 class PlanError(ExpectedError):
-    """All faults of a plan file, one a line, in the order of the file."""
+    """All errors of a plan file, one per line, in the order of the file."""
 
 
 @dataclass(frozen=True, eq=False)
 class PlanFile:
-    """path · document: its values with their lines."""
+    """A YAML file: its path, and its values with their lines."""
 
     path: Path
     document: LinedYaml
@@ -38,19 +38,19 @@ class PlanFile:
         return self.document.values
 
     def error(self, faults: Sequence[Fault]) -> PlanError:
-        """One error that tells all faults with file and line."""
+        """Build one error with all faults, each with file and line."""
         lined = sorted({(*self._found(fault.place), fault.text) for fault in faults})
         return PlanError("\n".join(f"{self.path}:{line}: {place}{text}" for line, place, text in lined))
 
     def repeated(self) -> list[Fault]:
-        """Keys that stand twice in the same mapping; YAML would silently take the last."""
+        """Find keys that occur twice in the same mapping; YAML would silently take the last."""
         return [
-            Fault(place, f"the key stands twice (again on line {line}); delete one")
+            Fault(place, f"a key must occur once, found again on line {line}; delete one")
             for place, line in self.document.repeated
         ]
 
     def _found(self, place: Place) -> tuple[int, str]:
-        """The line of a place and how it is written; parts that are not in the file (pydantic's tags) are left out."""
+        """The line of a place, and its keys as text; parts that are not in the file (pydantic's tags) are left out."""
         found = self.document.found(place)
         parts = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in found)
         return self.document.line_of(found) if found else 1, f"{parts.lstrip('.')}: " if parts else ""
@@ -59,7 +59,8 @@ class PlanFile:
 def read_plan_file(path: Path) -> PlanFile:
     """Read YAML with the floats of YAML 1.2, so that 1e-3 is a number.
 
-    Raises PlanError if the file cannot be read or is no mapping.
+    Raises:
+        PlanError: if the file cannot be read or is not a mapping.
     """
     try:
         document = read_lined_yaml(path)
@@ -67,5 +68,5 @@ def read_plan_file(path: Path) -> PlanFile:
         place = f"{path}:{error.line}" if error.line else f"{path}"
         raise PlanError(f"{place}: this cannot be read as a plan; {error.rule}") from None
     if not isinstance(document.values, dict) or not document.values:
-        raise PlanError(f"{path}:1: a plan is a mapping with the keys name, quorum, stages …")
+        raise PlanError(f"{path}:1: a plan must be a mapping with the keys name, quorum, stages …")
     return PlanFile(path, document)

@@ -49,7 +49,7 @@ def test_all_faults_come_together_with_their_lines(tmp_path: Path) -> None:
         "yaml:3: adress: unknown key",
         "yaml:4: names: a name is a DNS name or an IP address, without port: not 'a/b'",
         "yaml:5: sites: a site stands once: one stands twice",
-        "yaml:6: server_days: the key stands twice",
+        "yaml:6: server_days: a key must occur once",
     ):
         assert line in said, said
     assert len(said.splitlines()) == 7
