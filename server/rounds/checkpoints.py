@@ -1,4 +1,4 @@
-"""The study's progress on disk: one file a round, whole or not at all, the last two kept."""
+"""Checkpoints of a study: one file per round, written atomically; the last two are kept."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ KEPT = 2
 _PATTERN = re.compile(r"progress-(\d{8})\.safetensors")
 _SECTIONS = ("nets", "memory", "totals")
 _SEPARATOR = "::"
-"""Neither stage names of a plan nor names of nets and parameters hold it."""
+"""Does not occur in names of stages, nets or parameters."""
 
 
 @checked(frozen=True)
 class _Header:
-    """Everything of a Progress but its tensors; of these the names, in their order, which safetensors does not keep."""
+    """A Progress without its tensors, but with their names in order, which safetensors does not keep."""
 
     plan: str
     seed: int
@@ -49,13 +49,13 @@ _HEADER = TypeAdapter(_Header)
 
 
 class _DamagedError(Exception):
-    """The file is not what was written."""
+    """The file differs from what was written."""
 
 
 @dataclass(frozen=True)
 class Store:
-    """Checkpoints of one study in `folder`. Each file is plain safetensors; the rest of the progress is its metadata,
-    under a checksum over both.
+    """Checkpoints of one study in `folder`: safetensors files with the rest of the progress as metadata, and a checksum
+    over both.
     """
 
     folder: Path
@@ -63,7 +63,8 @@ class Store:
     def save(self, progress: Progress, plan: str, seed: int) -> None:
         """Write the next file atomically, then delete those before the last two. plan: the plan's digest.
 
-        Raises ExpectedError where the disk is full or cannot be written; what was saved before stays.
+        Raises:
+            ExpectedError: if the disk is full or read-only; earlier checkpoints are kept.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         files = self._files()
@@ -78,16 +79,17 @@ class Store:
             partial.unlink(missing_ok=True)
             cause = getattr(error, "strerror", None) or error
             raise ExpectedError(
-                f"the checkpoint cannot be written to {self.folder} ({cause}): make "
-                "room and start the same command again; it goes on from the last saved round"
+                f"the checkpoint cannot be written to {self.folder} ({cause}): make room and start the same command "
+                "again; it continues from the last saved round"
             ) from None
         for old in self._files()[:-KEPT]:
             old.unlink()
 
     def latest(self, plan: str, seed: int) -> Progress | None:
-        """The newest undamaged progress; None where nothing was saved.
+        """Load the newest undamaged progress; None without a checkpoint.
 
-        Raises ExpectedError if the folder belongs to another plan or seed, or holds damaged files only.
+        Raises:
+            ExpectedError: if the folder belongs to another plan or seed, or all its files are damaged.
         """
         files = self._files()
         for path in reversed(files):
@@ -98,12 +100,13 @@ class Store:
             self._refuse_other(header, plan, seed)
             return _progress(header, tensors)
         if files:
-            raise ExpectedError(f"{self.folder}: every checkpoint is damaged; delete the folder to start anew")
+            raise ExpectedError(f"{self.folder}: every checkpoint is damaged; delete the folder to start again")
         return None
 
     def totals(self, plan: str, seed: int) -> Progress | None:
-        """The newest progress with its totals and without its nets, whose checksum is therefore not looked at, read
-        while others write. Raises as `latest` for another plan or seed.
+        """Load the newest progress with its totals but without its nets, so without checking the checksum.
+
+        Another process may write at the same time. Raises ExpectedError for another plan or seed, as `latest`.
         """
         for path in reversed(self._files()):
             try:
@@ -129,7 +132,7 @@ class Store:
         return max(map(_number, self._files()), default=0)
 
     def glance(self) -> Progress | None:
-        """The newest progress without its nets, read while others write; None where there is none that can be read."""
+        """Load the newest progress without its tensors, while others may write; None if there is none."""
         for path in reversed(self._files()):
             try:
                 with safe_open(path, framework="pt") as file:
@@ -147,12 +150,13 @@ class Store:
     def _refuse_other(self, header: _Header, plan: str, seed: int) -> None:
         if header.plan != plan:
             raise ExpectedError(
-                f"{self.folder} holds a study of another plan ({header.plan[:12]}…, this one is {plan[:12]}…); "
-                "give the plan that it was started with, or another folder"
+                f"{self.folder} must hold a study of this plan ({plan[:12]}…), but holds one of another plan "
+                f"({header.plan[:12]}…); give that plan, or another folder"
             )
         if header.seed != seed:
             raise ExpectedError(
-                f"{self.folder} holds a study with seed {header.seed}, not {seed}; give that seed, or another folder"
+                f"{self.folder} must hold a study with seed {seed}, found seed {header.seed}; give that seed, or "
+                "another folder"
             )
 
 
@@ -184,18 +188,20 @@ def _read(path: Path) -> tuple[_Header, State]:
     except (SafetensorError, OSError) as error:
         raise _DamagedError(str(error)) from None
     if metadata.get("checksum") != _checksum(metadata.get("progress", ""), tensors):
-        raise _DamagedError("the checksum does not fit")
+        raise _DamagedError("the checksum does not match")
     return _header(path, metadata), tensors
 
 
 def _header(path: Path, metadata: Mapping[str, str]) -> _Header:
     if metadata.get("fedceus") != VERSION:
-        raise ExpectedError(f"{path} was written by another version of fedceus; go on with that version")
+        raise ExpectedError(f"{path} was written by another version of fedceus; continue with that version")
     try:
         return _HEADER.validate_json(metadata.get("progress", ""))
     except ValidationError as error:
-        rule = f"{error.error_count()} faults"
-        raise ExpectedError(f"{path} was written by another version of fedceus ({rule})") from None
+        rule = f"{error.error_count()} errors"
+        raise ExpectedError(
+            f"{path} was written by another version of fedceus ({rule}); continue with that version"
+        ) from None
 
 
 def _flat(progress: Progress) -> State:
@@ -234,7 +240,7 @@ def _number(path: Path) -> int:
 
 
 def _sync(path: Path) -> None:
-    """Force a file or a folder's entries onto the disk."""
+    """Flush a file, or a folder's entries, to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
