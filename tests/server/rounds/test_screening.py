@@ -197,7 +197,7 @@ def test_a_change_is_held_against_the_previous_round_per_local_step():
     assert fault_of("train", moving(5.9), reference={NET: 0.1}) is None
     assert "must be at most 6, found 6.1" in fault_of("train", moving(6.1), reference={NET: 0.1})
     assert fault_of("train", moving(28.0)) is None, "the first round has only the absolute bound 10 · √8 = 28.3"
-    assert "the bound is 28.3" in fault_of("train", moving(28.5))
+    assert "must be at most 28.3, found 28.5" in fault_of("train", moving(28.5))
 
 
 def test_a_converged_net_excludes_nobody_for_a_change_below_the_floor():
