@@ -1,4 +1,4 @@
-"""Locks on files that end with their holder, however it dies."""
+"""File locks that are released when their process ends in any way."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ceus_models.runtime.errors import ExpectedError
 
-_WAIT_S = 3.0  # somebody who only looks holds the lock for a moment
+_WAIT_S = 3.0  # a process that only checks the lock holds it for a moment
 
 
 @contextmanager

@@ -225,9 +225,13 @@ TROUBLES: dict[str, tuple[Trouble, str, str]] = {
     "another site's name": (
         lambda post, task, answer, attempt: to_bytes(replace(decode(answer), site="site-01")),  # type: ignore[type-var]
         "lost",
-        "another site's name",
+        "or of another site",
     ),
-    "a task for an answer": (lambda post, task, answer, attempt: to_bytes(task), "lost", "its answer is none"),
+    "a task for an answer": (
+        lambda post, task, answer, attempt: to_bytes(task),
+        "lost",
+        "its answer must be an answer of",
+    ),
     "returns under a new address": (moves, "counted", SAME),
 }
 
