@@ -7,7 +7,7 @@ export FLWR_TELEMETRY_ENABLED := 0
 export FLWR_DISABLE_UPDATE_CHECK := 1
 export FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION := 1
 SEED ?= 1
-TEST_LIMIT ?= 90m
+TEST_LIMIT ?= 30m
 
 .PHONY: demo test check slow helm bench clean setup
 

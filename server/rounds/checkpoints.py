@@ -1,4 +1,4 @@
-"""The study's progress on disk: one file a round, whole or not at all, the last two kept."""
+"""Checkpoints of a study: one file per round, written atomically; the last two are kept."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from server.study.progress import Progress
 KEPT = 2
 _SECTIONS = ("nets", "memory", "totals")
 _SEPARATOR = "::"
-"""Neither stage names of a plan nor names of nets and parameters hold it."""
+"""Does not occur in names of stages, nets or parameters."""
 
 
 class _DamagedError(Exception):
-    """The file is not what was written."""
+    """The file differs from what was written."""
 
 
 @dataclass(frozen=True)
 class Store:
-    """Checkpoints of one study in `folder`. Each file is plain safetensors; the rest of the progress is its metadata,
-    under a checksum over both.
+    """Checkpoints of one study in `folder`: safetensors files with the rest of the progress as metadata, and a checksum
+    over both.
     """
 
     folder: Path
@@ -37,7 +37,8 @@ class Store:
     def save(self, progress: Progress, plan: str, seed: int) -> None:
         """Write the next file atomically, then delete those before the last two. plan: the plan's digest.
 
-        Raises ExpectedError where the disk is full or cannot be written; what was saved before stays.
+        Raises:
+            ExpectedError: if the disk is full or read-only; earlier checkpoints are kept.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         files = checkpoint_files(self.folder)
@@ -50,16 +51,17 @@ class Store:
         except (OSError, SafetensorError) as error:
             cause = getattr(error, "strerror", None) or error
             raise ExpectedError(
-                f"the checkpoint cannot be written to {self.folder} ({cause}): make "
-                "room and start the same command again; it goes on from the last saved round"
+                f"the checkpoint cannot be written to {self.folder} ({cause}): make room and start the same command "
+                "again; it continues from the last saved round"
             ) from None
         for old in checkpoint_files(self.folder)[:-KEPT]:
             old.unlink()
 
     def latest(self, plan: str, seed: int) -> Progress | None:
-        """The newest undamaged progress; None where nothing was saved.
+        """Load the newest undamaged progress; None without a checkpoint.
 
-        Raises ExpectedError if the folder belongs to another plan or seed, or holds damaged files only.
+        Raises:
+            ExpectedError: if the folder belongs to another plan or seed, or all its files are damaged.
         """
         files = checkpoint_files(self.folder)
         for path in reversed(files):
@@ -70,12 +72,13 @@ class Store:
             self._refuse_other(header, plan, seed)
             return _progress(header, tensors)
         if files:
-            raise ExpectedError(f"{self.folder}: every checkpoint is damaged; delete the folder to start anew")
+            raise ExpectedError(f"{self.folder}: every checkpoint is damaged; delete the folder to start again")
         return None
 
     def totals(self, plan: str, seed: int) -> Progress | None:
-        """The newest progress with its totals and without its nets, whose checksum is therefore not looked at, read
-        while others write. Raises as `latest` for another plan or seed.
+        """Load the newest progress with its totals but without its nets, so without checking the checksum.
+
+        Another process may write at the same time. Raises ExpectedError for another plan or seed, as `latest`.
         """
         for path in reversed(checkpoint_files(self.folder)):
             try:
@@ -103,12 +106,13 @@ class Store:
     def _refuse_other(self, header: Header, plan: str, seed: int) -> None:
         if header.plan != plan:
             raise ExpectedError(
-                f"{self.folder} holds a study of another plan ({header.plan[:12]}…, this one is {plan[:12]}…); "
-                "give the plan that it was started with, or another folder"
+                f"{self.folder} must hold a study of this plan ({plan[:12]}…), but holds one of another plan "
+                f"({header.plan[:12]}…); give that plan, or another folder"
             )
         if header.seed != seed:
             raise ExpectedError(
-                f"{self.folder} holds a study with seed {header.seed}, not {seed}; give that seed, or another folder"
+                f"{self.folder} must hold a study with seed {seed}, found seed {header.seed}; give that seed, or "
+                "another folder"
             )
 
 

@@ -1,4 +1,4 @@
-"""All that a study knows. A checkpoint is exactly this, so a resumed study cannot differ from an undisturbed one."""
+"""The complete state of a study. A checkpoint holds exactly this, so a resumed study equals an uninterrupted one."""
 
 from __future__ import annotations
 
@@ -27,11 +27,15 @@ class Point:
 
 @dataclass(frozen=True, eq=False)
 class Progress:
-    """How far the study is (`stage` counts stages, `step` the rounds within) and what it has.
+    """Position of the study (`stage` counts stages, `step` the rounds within one) and all its results so far.
 
-    nets: parameters by net · memory: what lasts within a stage: "moments|<net>" of the strategy, "best|<net>" and
-    "best_loss|<net>" of validation · frozen: digest of the sub-models that fusion nets stand on · counts: lesions by
-    site and cohort, as each site declared in hello · totals: sums by stage name · curves: in order of rounds.
+    Args:
+        frozen: digest of the sub-models that fusion nets use.
+        counts: lesions by site and cohort, as declared in hello.
+        nets: parameters by net.
+        memory: state within a stage: "moments|<net>" of the strategy, "best|<net>" and "best_loss|<net>" of validation.
+        totals: sums by stage name.
+        curves: points in order of rounds.
     """
 
     stage: int = 0
@@ -46,7 +50,7 @@ class Progress:
     curves: tuple[Point, ...] = ()
 
     def stepped(self, steps: int, record: Record) -> Progress:
-        """One round further, in a stage of `steps` rounds."""
+        """Advance by one round, in a stage of `steps` rounds."""
         done = self.step + 1 >= steps
         return replace(
             self,

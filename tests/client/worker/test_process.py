@@ -79,8 +79,8 @@ def test_a_task_is_answered_again_and_again(path: Path, told: list[str]) -> None
 @pytest.mark.parametrize(
     ("request_", "rule"),
     [
-        (b"", "shorter"),
-        (b"garbage that is no message", "claims|length"),
+        (b"", "at least 8 bytes"),
+        (b"garbage that is no message", "within the message and its limit|length"),
         (to_bytes(Refusal("x", "y")), "takes tasks only"),
         (bytes(2 << 20), "at most 1048576 bytes"),
     ],

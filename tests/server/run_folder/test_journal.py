@@ -81,7 +81,7 @@ def test_a_folder_has_one_coordinator_and_its_death_frees_it(tmp_path: Path, mon
         assert other.stdout
         other.stdout.readline()
         assert journal.is_held()
-        with pytest.raises(ExpectedError, match="another coordinator works in"), journal.held():
+        with pytest.raises(ExpectedError, match="another coordinator runs in"), journal.held():
             pass
         other.kill()
     assert not journal.is_held()
