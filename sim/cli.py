@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
+from sim.instruction_set import unset_pins
+
+os.environ.update(unset_pins(os.environ))  # before whatever computes is loaded
+
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager

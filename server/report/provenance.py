@@ -93,7 +93,9 @@ def _said(variable: str) -> str:
 
 def provenance(results: Results) -> Html:
     """What made these numbers: versions, plan, seed, time and memory, and the digest of every net."""
+    computed = section(results, "computed_with")
     facts = [(label, at(results, key)) for key, label in _FACTS.items()]
+    facts += [(label, at(computed, key)) for key, label in _COMPUTED_WITH.items()]
     rows: list[list[Cell]] = [[label, tag("code", str(value))] for label, value in facts if value is not None]
     parts = [table(["", ""], rows, "The run", "digest")] if rows else []
     stages = section(results, "stages")
@@ -116,6 +118,16 @@ _FACTS: Mapping[str, str] = {
     "seed": "Seed",
     "link": "Link",
     "workers": "Workers",
+}
+_COMPUTED_WITH: Mapping[str, str] = {
+    "processor": "Processor",
+    "pinned": "Instructions pinned",
+    "torch_instructions": "Instructions of torch",
+    "onednn_instructions": "Instructions of oneDNN",
+    "torch_threads": "Threads of torch",
+    "torch": "torch",
+    "numpy": "numpy",
+    "opencv": "OpenCV",
 }
 
 
