@@ -1,4 +1,4 @@
-"""`federation.yaml`: who may join a federation, and where its coordinator is reached."""
+"""`federation.yaml`: the sites that may join a federation, and the address of its coordinator."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _Days = Annotated[int, Field(ge=2, le=3650)]
 
 
 class Federation(BaseModel):
-    """The file. address: host:port as sites dial it · names: further names and addresses of the same machine."""
+    """The file's content. address: host:port for the sites; names: further names and addresses of the same machine."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -53,7 +53,7 @@ class Federation(BaseModel):
     def _dialled(cls, address: str) -> str:
         host, _, port = address.rpartition(":")
         if not port.isdecimal() or not 1 <= int(port) <= 65535 or not _is_host(host.strip("[]")):
-            raise ValueError("address is host:port, such as fl.example.org:443 or 192.0.2.7:443")
+            raise ValueError(f"address must be host:port, such as fl.example.org:443 or 192.0.2.7:443, not {address!r}")
         return address
 
     @field_validator("names")
@@ -61,7 +61,9 @@ class Federation(BaseModel):
     def _hosts(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         wrong = [name for name in names if not _is_host(name)]
         if wrong:
-            raise ValueError(f"a name is a DNS name or an IP address, without port: not {', '.join(map(repr, wrong))}")
+            raise ValueError(
+                f"a name must be a DNS name or an IP address without port, not {', '.join(map(repr, wrong))}"
+            )
         return names
 
     @field_validator("sites")
@@ -69,12 +71,16 @@ class Federation(BaseModel):
     def _once(cls, sites: tuple[str, ...]) -> tuple[str, ...]:
         twice = sorted({site for site in sites if sites.count(site) > 1})
         if twice:
-            raise ValueError(f"a site stands once: {', '.join(twice)} stands twice; delete one")
+            raise ValueError(f"a site must be listed once, found {', '.join(twice)} twice; delete one")
         return sites
 
 
 def is_address(host: str) -> bool:
-    """Whether it is an IP address, not a name."""
+    """Whether `host` is an IP address, not a name.
+
+    >>> is_address("192.0.2.7"), is_address("fl.example.org")
+    (True, False)
+    """
     try:
         ipaddress.ip_address(host)
     except ValueError:
@@ -83,7 +89,7 @@ def is_address(host: str) -> bool:
 
 
 def load_federation(path: Path) -> Federation:
-    """Read the file. Raises PlanError with every fault of it and its line."""
+    """Read the file. Raises PlanError with all its errors and their lines."""
     try:
         document = read_lined_yaml(path)
     except LinedYamlError as error:
@@ -111,7 +117,7 @@ def _faults(error: ValidationError) -> Iterator[Fault]:
         if kind == "missing":
             yield Fault(place[:-1], f"{place[-1]} is missing; add it")
         elif kind == "extra_forbidden":
-            yield Fault(place, "unknown key; delete it or mend its spelling")
+            yield Fault(place, "unknown key; delete it or correct its spelling")
         elif kind == "value_error":
             yield Fault(place, item["msg"].removeprefix("Value error, "))
         else:

@@ -34,7 +34,7 @@ def test_addresses_are_names_or_numbers_with_a_port(tmp_path: Path, address: str
     "address", ["fl.example.org", "https://fl.example.org:443", "a b:1", "x:0", "x:70000", "300.1.1.1:443"]
 )
 def test_other_addresses_are_refused(tmp_path: Path, address: str) -> None:
-    with pytest.raises(PlanError, match=r"yaml:3: address: address is host:port"):
+    with pytest.raises(PlanError, match=r"yaml:3: address: address must be host:port"):
         loaded(tmp_path, f'schema: 1\nname: lab\naddress: "{address}"\n')
 
 
@@ -47,8 +47,8 @@ def test_all_faults_come_together_with_their_lines(tmp_path: Path) -> None:
         "yaml:1: address is missing; add it",
         "yaml:2: name: a name has letters, digits and hyphens",
         "yaml:3: adress: unknown key",
-        "yaml:4: names: a name is a DNS name or an IP address, without port: not 'a/b'",
-        "yaml:5: sites: a site stands once: one stands twice",
+        "yaml:4: names: a name must be a DNS name or an IP address without port, not 'a/b'",
+        "yaml:5: sites: a site must be listed once, found one twice",
         "yaml:6: server_days: a key must occur once",
     ):
         assert line in said, said
