@@ -1,1 +1,1 @@
-"""What a lesion is, what the nets see, what is said on the wire, and how sums add."""
+"""Shared by client and server: the study's terms, the nets, the wire protocol and exact sums."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +9,10 @@ from pathlib import Path
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
-from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.errors import ExpectedError, stack_of
 from server.rounds.checkpoints import Store
-from server.rounds.coordinator import Answered, Event, Finished, run
+from server.rounds.coordinator import run
+from server.rounds.events import Answered, Event, Finished
 from server.rounds.round_log import Rounds
 from server.run_folder.heartbeat import COORDINATOR, Pulse
 from server.run_folder.journal import Journal
@@ -92,6 +92,5 @@ def main(grid: Grid, context: Context) -> None:
         journal.fail("the coordinator ran out of memory: give it more, then start the same command again")
         raise
     except Exception as error:
-        frames = traceback.extract_tb(error.__traceback__)
-        journal.fail(f"a bug: {type(error).__name__} at {Path(frames[-1].filename).name}:{frames[-1].lineno}")
+        journal.fail(f"a bug: {type(error).__name__} at {stack_of(error)[-1]}")
         raise

@@ -1,1 +1,1 @@
-"""The 52-center study replayed on phantom hospitals."""
+"""Simulation of the 52-center study on phantom hospitals."""

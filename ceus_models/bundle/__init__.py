@@ -1,1 +1,1 @@
-"""Everything needed to predict, as one folder."""
+"""The model bundle: one folder with everything that a prediction needs."""

@@ -1,8 +1,7 @@
-"""Digests of the files of a folder in a file of its own, so that a byte that is lost or changed anywhere is named.
+"""SHA-256 checksums of a folder's files in one file, to find missing and altered files.
 
-The list has the form of `sha256sum`, which can check it too; a comment at its end holds the list's own digest. It
-finds damage and mix-ups, not a forger, who would write a new list: against one the fingerprint is compared by another
-way.
+The file has the format of `sha256sum`; its last line is a comment with the digest of the lines above. Checksums find
+damage and mix-ups, not a forger, who can write new ones: compare the fingerprint over another channel.
 """
 
 from __future__ import annotations
@@ -18,25 +17,30 @@ _OWN = "# SHA-256 of the lines above: "
 
 
 class BrokenSeal(ExpectedError):
-    """A folder that is not as it was sealed. files: names of those that are missing or altered."""
+    """A folder whose files differ from their checksums; `files` names those that are missing or altered."""
 
-    def __init__(self, told: str, files: tuple[str, ...]) -> None:
-        """told: what is wrong, and the remedy."""
-        super().__init__(told)
+    def __init__(self, text: str, files: tuple[str, ...]) -> None:
+        """Keep the message and the names of the files."""
+        super().__init__(text)
         self.files = files
 
 
 def seal(folder: Path, names: Iterable[str]) -> str:
-    """Write the list of these files of a folder; its digest."""
+    """Write the checksums of these files of a folder, and return the digest of the checksum file."""
     text = _listed({name: _digest(folder / name) for name in names})
     (folder / SEAL_FILE).write_bytes(text)
     return _fingerprint(text)
 
 
 def sealed(folder: Path, names: Iterable[str]) -> str:
-    """The digest of the list, once all that it names is found unaltered.
+    """Check every file of a folder against its checksum, and return the digest of the checksum file.
 
-    names: files that it must name, and no others. Raises BrokenSeal that names every file that is missing or altered.
+    Args:
+        folder: with the files and their checksums.
+        names: the files that the checksum file must name, and no others.
+
+    Raises:
+        BrokenSeal: it names every file that is missing or altered.
     """
     known = _known(folder, tuple(sorted(names)))
     broken = {name: why for name, digest in known.items() if (why := _wrong(folder / name, digest))}
@@ -46,7 +50,7 @@ def sealed(folder: Path, names: Iterable[str]) -> str:
 
 
 def _known(folder: Path, names: tuple[str, ...]) -> dict[str, str]:
-    """Name → digest, from a list that is to the byte as we write it."""
+    """Name → digest, from a checksum file that equals the one we would write, byte by byte."""
     try:
         text = (folder / SEAL_FILE).read_bytes()
     except OSError:
@@ -80,5 +84,5 @@ def _digest(path: Path) -> str:
 
 
 def _broken(folder: Path, files: dict[str, str]) -> BrokenSeal:
-    told = ", ".join(f"{name} is {why}" for name, why in files.items())
-    return BrokenSeal(f"{folder} is not as it was saved: {told}; copy it again from its source", tuple(files))
+    damage = ", ".join(f"{name} is {why}" for name, why in files.items())
+    return BrokenSeal(f"{folder} is not as it was saved: {damage}; copy it again from its source", tuple(files))

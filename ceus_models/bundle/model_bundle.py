@@ -1,15 +1,13 @@
-"""Everything needed to predict, as a folder: the nets, how to feed them, what the study found, and a model card.
+"""The model bundle: a folder with the nets, their input settings, the study's results and a model card.
 
-SHA256SUMS names the digest of every file, so a bundle that was cut short, mixed or edited does not open, and what is
-wrong is named. Neither Flower nor the study's coordinator is needed to read it.
+SHA256SUMS holds the checksum of every file, so a bundle that was truncated, mixed or edited does not open. Reading a
+bundle needs neither Flower nor the coordinator.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,7 +31,7 @@ from ceus_models.nets.module_cache import Loaded, load_module
 from ceus_models.nets.predict import Answers, answers, measure_statistics, probabilities
 from ceus_models.protocol.messages import Recipe
 from ceus_models.protocol.state import State, digest, net_state, prefixed
-from ceus_models.runtime.atomic_files import PUBLIC
+from ceus_models.runtime.atomic_files import PUBLIC, whole_folder
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.study.processing import Processing
 from ceus_models.study.sample import Sample
@@ -50,21 +48,30 @@ _PROCESSING = TypeAdapter(Processing)
 _TYPICAL = TypeAdapter(Typical)
 _THRESHOLDS = TypeAdapter(dict[str, Annotated[float, Gt(0), Lt(1)]])
 EVEN: Mapping[str, float] = dict.fromkeys(SUBMODELS, 0.5)
-"""The study's evaluation counts a binary net's yes from one half on (client.worker.tasks.score_counts)."""
+"""The threshold of a binary net in the study's evaluation is one half (client.worker.tasks.score_counts)."""
 TAXONOMY = {
     "lesion_types": list(LESION_TYPES),
     "biomarkers": list(BIOMARKERS),
     "clinical": [[variable.name, variable.unit, variable.transform] for variable in CLINICAL],
 }
-"""What the places of inputs and outputs mean; a bundle of another taxonomy would be read wrongly."""
+"""The order of inputs and outputs; a bundle with another order would be read wrongly."""
 
 
 @dataclass(frozen=True, eq=False)
 class Bundle:
-    """nets: parameters by net · plan: digest of the study's plan · provenance: who made it of what, as JSON values ·
-    thresholds: probability from which a binary net says yes · typical: the training statistics, None where the study
-    has none · study: the plan, what was found, who took part and the privacy spent, as JSON values · fingerprint:
-    digest of the saved files' list, "" for a bundle that was not read from a folder.
+    """A trained model with everything that a prediction needs.
+
+    Args:
+        nets: parameters by net.
+        recipe: architecture, normalisation and class weights.
+        processing: the settings from clip to sample.
+        plan: digest of the study's plan.
+        provenance: who made the bundle, and from what, as JSON values.
+        device: on which the nets run.
+        thresholds: the probability from which a binary net is positive, by net.
+        typical: statistics of the training lesions, None where the study has none.
+        study: plan, results, participation and privacy spent, as JSON values.
+        fingerprint: digest of the checksum file, "" for a bundle that was not read from a folder.
     """
 
     nets: Mapping[str, State]
@@ -79,85 +86,79 @@ class Bundle:
     fingerprint: str = ""
 
     def submodels(self, samples: Sequence[Sample]) -> npt.NDArray[np.float32]:
-        """(n 9) probabilities of the sub-models, in the order of SUBMODELS."""
+        """Probabilities (n 9) of the sub-models, in the order of SUBMODELS."""
         return np.concatenate([self.ask(net, samples).final for net in SUBMODELS], axis=1).astype(np.float32)
 
     def predict(self, samples: Sequence[Sample], net: str = "fusion/DCB") -> npt.NDArray[np.float64]:
-        """(n k) probabilities of one net: six types for a fusion net, five for strategy A, one for a binary net.
+        """Probabilities (n k) of one net: six types for a fusion net, five for strategy A, one for a binary net.
 
-        Raises ExpectedError for a net that the bundle lacks.
+        Raises:
+            ExpectedError: the bundle has no such net.
         """
         if net not in FUSION_NETS:
             return self.ask(net, samples).final
         return self.fuse(net, self.submodels(samples), samples)
 
     def ask(self, net: str, samples: Sequence[Sample]) -> Answers:
-        """What a two-stream net and its branches say. Raises ExpectedError for a net that the bundle lacks."""
+        """Probabilities of a two-stream net and of its two branches. Raises ExpectedError as `predict`."""
         return answers(self.module(net, samples).module, samples, self.recipe)
 
     def fuse(
         self, net: str, probabilities_of_submodels: npt.NDArray[np.float32], samples: Sequence[Sample]
     ) -> npt.NDArray[np.float64]:
-        """(n 6) of a fusion net over what the sub-models (n 9) said. Raises ExpectedError as `predict`."""
+        """Probabilities (n 6) of a fusion net from those of the sub-models (n 9). Raises ExpectedError as `predict`."""
         features = fusion_inputs(net, probabilities_of_submodels, samples, self.recipe).to(self.device)
         module = self.fusion(net)  # made within, its tensors could never be filled again
         with torch.inference_mode():
             return probabilities(module(features))
 
     def fusion(self, net: str) -> nn.Module:
-        """A fusion net; valid until the next net is asked for in this thread."""
+        """A fusion net; valid until the next net is loaded in this thread."""
         return load_module(net, self.recipe, self._state(net), None, self.device).module
 
     def module(self, net: str, samples: Sequence[Sample]) -> Loaded:
-        """A two-stream net, ready for these lesions; valid until the next one is asked for in this thread."""
+        """A two-stream net for these lesions; valid until the next net is loaded in this thread."""
         kept = load_module(net, self.recipe, self._state(net), None, self.device)
-        if kept.local:  # local statistics never left the sites, so these lesions must tell
+        if kept.local:  # BatchNorm statistics never left the sites: measure them on these lesions
             measure_statistics(kept.module, samples, self.recipe)
         return kept
 
     def _state(self, net: str) -> State:
         if net not in self.nets:
-            raise ExpectedError(f"the bundle has no net {net}; it has {', '.join(sorted(self.nets))}")
+            raise ExpectedError(
+                f"expected a net of this bundle, found {net}; choose one of {', '.join(sorted(self.nets))}"
+            )
         return self.nets[net]
 
 
 def save_bundle(bundle: Bundle, folder: Path) -> None:
-    """Write the folder; it appears whole or not at all, and replaces an older bundle of that name.
+    """Write the folder atomically; an older bundle of that name is replaced.
 
-    Raises ExpectedError when something else than a bundle is in its place.
+    Raises:
+        ExpectedError: the folder exists and is not a bundle.
     """
     if folder.exists() and not (folder / ABOUT_FILE).is_file():
-        raise ExpectedError(f"{folder} exists and is no bundle; choose another folder")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
+        raise ExpectedError(f"expected a new folder or a bundle, {folder} is neither; choose another folder")
+    with whole_folder(folder) as draft:
         tensors = {n: t for net, state in bundle.nets.items() for n, t in prefixed(state, f"{net}|").items()}
-        save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, part / NETS_FILE)
+        save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, draft / NETS_FILE)
         about, study = _about(bundle), dict(bundle.study)
         for name, content in ((ABOUT_FILE, about), (STUDY_FILE, study)):
             text = json.dumps(content, indent=2, sort_keys=True, allow_nan=False)
-            (part / name).write_text(text + "\n", encoding="utf-8")
-        (part / CARD_FILE).write_text(model_card(about, study), encoding="utf-8")
-        seal(part, FILES)
-        for path in part.iterdir():
+            (draft / name).write_text(text + "\n", encoding="utf-8")
+        (draft / CARD_FILE).write_text(model_card(about, study), encoding="utf-8")
+        seal(draft, FILES)
+        for path in draft.iterdir():
             path.chmod(PUBLIC)
-        part.chmod(0o755)
-        if folder.exists():
-            old = part.with_name(part.name + "-old")
-            folder.replace(old)
-            part.replace(folder)
-            shutil.rmtree(old)
-        else:
-            part.replace(folder)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+        draft.chmod(0o755)
 
 
 def load_bundle(folder: Path, device: torch.device = CPU) -> Bundle:
-    """The bundle in a folder, ready to predict.
+    """Read the bundle in a folder.
 
-    Raises ExpectedError for another format or taxonomy, and for settings that are not of this version; BrokenSeal for
-    files that are not those that were saved, by name, and the first broken net.
+    Raises:
+        ExpectedError: format, taxonomy or processing settings are not those of this version.
+        BrokenSeal: files differ from their checksums; it names the files and the damaged nets.
     """
     fingerprint = _whole(folder)
     about = _read_about(folder)
@@ -170,9 +171,11 @@ def load_bundle(folder: Path, device: torch.device = CPU) -> Bundle:
         study = dict(json.loads((folder / STUDY_FILE).read_bytes()))
     except (KeyError, TypeError, ValueError, ValidationError) as error:
         what = _rule_broken(error) if isinstance(error, ValidationError) else type(error).__name__
-        raise ExpectedError(f"{folder / ABOUT_FILE} is not complete ({what}); export the bundle again") from None
+        raise ExpectedError(f"{folder / ABOUT_FILE} is incomplete ({what}); export the bundle again") from None
     if processing.digest() != about.get("processing_digest"):
-        raise ExpectedError(f"{folder} was trained on lesions that this version processes otherwise: export it again")
+        raise ExpectedError(
+            f"expected the processing settings of this version, {folder} has other ones; export the bundle again"
+        )
     nets = _read_nets(folder, digests)
     return Bundle(
         nets, recipe, processing, plan, provenance, device, thresholds, typical, study=study, fingerprint=fingerprint
@@ -201,9 +204,9 @@ def _about(bundle: Bundle) -> dict[str, Any]:
 
 
 def _whole(folder: Path) -> str:
-    """The fingerprint of an unaltered folder. Raises ExpectedError."""
+    """The fingerprint of an unaltered folder. Raises ExpectedError, BrokenSeal."""
     if not folder.is_dir():
-        raise ExpectedError(f"{folder} is no folder; name the folder of a bundle")
+        raise ExpectedError(f"expected the folder of a bundle, {folder} is no folder; give its path")
     try:
         return sealed(folder, FILES)
     except BrokenSeal as error:
@@ -214,7 +217,7 @@ def _whole(folder: Path) -> str:
 
 
 def _broken_net(folder: Path) -> str:
-    """Which nets differ, where the tensors can still be read."""
+    """The names of damaged nets as part of a sentence, "" where the tensors cannot be read."""
     try:
         digests, tensors = json.loads((folder / ABOUT_FILE).read_bytes())["nets"], load_file(folder / NETS_FILE)
     except (OSError, SafetensorError, ValueError):
@@ -231,12 +234,15 @@ def _read_about(folder: Path) -> dict[str, Any]:
     try:
         about = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        raise ExpectedError(f"{path} is missing or no JSON: {folder} is no bundle") from None
+        raise ExpectedError(f"expected a bundle, {path} is missing or no JSON; copy the bundle again") from None
     found = about.get("format") if isinstance(about, dict) else None
     if found != FORMAT:
-        raise ExpectedError(f"{folder} has bundle format {found}, this version opens {FORMAT}: export it again")
+        raise ExpectedError(f"expected bundle format {FORMAT}, {folder} has {found}; export the bundle again")
     if about.get("taxonomy") != TAXONOMY:
-        raise ExpectedError(f"{folder} was made for other lesion types, biomarkers or clinical variables")
+        raise ExpectedError(
+            f"expected the lesion types, biomarkers and clinical variables of this version, {folder} has other ones; "
+            "export the bundle again"
+        )
     return dict(about)
 
 

@@ -1,7 +1,6 @@
-"""The model card of a bundle: what it is, what it was trained on, how well it does, who took part; as Markdown.
+"""The model card of a bundle (Mitchell et al. 2019) as Markdown: training data, performance, participants, limits.
 
-Everything in it is made from what the bundle holds, so that card and bundle cannot disagree. A study's results are read
-as they are: what they do not hold is not on the card.
+It is made from the bundle's own files, so card and bundle cannot disagree. Results that a study lacks are left out.
 """
 
 from __future__ import annotations
@@ -33,7 +32,12 @@ _LIMITS = (
 
 
 def model_card(about: Mapping[str, Any], study: Mapping[str, Any]) -> str:
-    """The card. about: what bundle.json holds · study: what study.json holds, {} where the bundle came without."""
+    """Render the card as Markdown.
+
+    Args:
+        about: the content of bundle.json.
+        study: the content of study.json, {} where the bundle has none.
+    """
     results = study.get("results", {})
     simulated = results.get("simulated")
     parts = [
@@ -122,7 +126,7 @@ def _lesions(found: Mapping[str, Any]) -> str:
 
 
 def _estimate(found: object) -> str:
-    """A value with its interval, "" for what is none."""
+    """A value with its interval, "" where `found` is not an estimate."""
     if not isinstance(found, Mapping) or not isinstance(found.get("value"), int | float):
         return ""
     low, high = found.get("low"), found.get("high")
@@ -131,7 +135,7 @@ def _estimate(found: object) -> str:
 
 
 def _calibration(results: Mapping[str, Any]) -> Iterator[str]:
-    """Brier's score and ECE of all, and the curve of the fullest model on every cohort."""
+    """Brier score (Brier 1950), ECE (Naeini et al. 2015), and the reliability curve of the last fusion net."""
     found = [(net, cohort, one) for net, cohort, one in _scored(results) if _answer(one)]
     if not found:
         return
@@ -164,19 +168,19 @@ def _scored(results: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str,
 
 
 def _answer(found: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The reliability of a binary net, or of a classifier's answer; {} where there is none."""
+    """The reliability curve of a binary net, or of a classifier's most probable class; {} where there is none."""
     calibration: Mapping[str, Any] = found.get("calibration", {})
     answer: Mapping[str, Any] = calibration.get("answer", calibration)
     return answer
 
 
 def _thresholds(about: Mapping[str, Any]) -> str:
-    told = ", ".join(f"{net} {value:g}" for net, value in about["thresholds"].items())
-    return f"A binary net says yes from a probability of: {told}. The type is the most probable of the six."
+    listed = ", ".join(f"{net} {value:g}" for net, value in about["thresholds"].items())
+    return f"A binary net is positive from a probability of: {listed}. The type is the most probable of the six."
 
 
 def _participation(results: Mapping[str, Any]) -> Iterator[str]:
-    """One row a stage; nobody who was left out goes unsaid."""
+    """One row a stage; every site that was left out is named."""
     stages: dict[str, list[Mapping[str, Any]]] = {}
     for record in results.get("participation", []):
         stages.setdefault(record["stage"], []).append(record)

@@ -1,1 +1,1 @@
-"""The canvas that every figure of site, coordinator and report is drawn on: colours, style, and files."""
+"""The canvas of all figures: colours, style and file formats."""

@@ -69,7 +69,7 @@ def render_svg(name: str, title: str, frame: Frame, draw: Draw) -> str:
     Args:
         name: letters, digits and hyphens, unique in the page; prefixes every id, because all figures of a page share
             one document.
-        title: what a screen reader says.
+        title: text for a screen reader.
     """
     about = {"Date": None, "Creator": None}
     raw = _render(frame, draw, name, format="svg", transparent=True, metadata=about).decode()

@@ -16,14 +16,14 @@ PEAK = BAD
 LESION, BOX = "#ffb000", "#35c2ff"
 """The outline and the crop, over grey pictures."""
 FOR, AGAINST = "#0b5394", "#d97706"
-"""Bars of what speaks for an answer, and against it."""
+"""Bars of contributions for and against a prediction."""
 
 Dash = str | tuple[int, tuple[float, ...]]
 
 
 @dataclass(frozen=True)
 class Look:
-    """How a series is drawn; colour, line and marker each tell it apart alone: for grey print and any eye."""
+    """The style of a series; colour, line and marker each identify it, also in grey print."""
 
     colour: str
     line: Dash

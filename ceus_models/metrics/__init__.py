@@ -1,1 +1,1 @@
-"""What an evaluation counts, as sums over lesions."""
+"""Metrics and statistics as sums over lesions."""

@@ -1,8 +1,7 @@
-"""Bootstrap replicates that are sums: each lesion draws its own Poisson(1) weights from its own seed.
+"""The Poisson bootstrap (Chamandy et al., "Estimating uncertainty for massive data streams", 2012).
 
-A pooled bootstrap resamples rows, so it needs the rows. In a Poisson bootstrap every row is counted Poisson(1)
-times in each replicate, independently of all others; a replicate's total over sites is then the same number that
-pooling would give (Chamandy et al., "Estimating uncertainty for massive data streams", 2012).
+In every replicate a lesion counts Poisson(1) times, independently of all other lesions. So replicates are sums: their
+total over sites equals that of pooled rows, and no row leaves a site.
 """
 
 from __future__ import annotations
@@ -14,10 +13,17 @@ from ceus_models.runtime.seeds import seed_of
 
 
 def poisson_weights(seed: int, key: str, replicates: int) -> npt.NDArray[np.int32]:
-    """(1 + replicates) weights of one lesion: 1 for the estimate itself, then Poisson(1) for each replicate.
+    """Draw the weights (1 + replicates) of one lesion: 1 for the estimate, then Poisson(1) for each replicate.
 
-    seed: the study's · key: the lesion's pseudonym. The same lesion gets the same weights for every net and every
-    stage, so replicates of two models are paired.
+    The same lesion gets the same weights for every net and stage, so replicates of two models are paired.
+
+    Args:
+        seed: of the study.
+        key: pseudonym of the lesion.
+        replicates: number of bootstrap replicates.
+
+    >>> poisson_weights(7, "lesion-1", 4).tolist()
+    [1, 0, 1, 2, 1]
     """
     generator = np.random.Generator(np.random.Philox(seed_of(seed, "bootstrap", key)))
     draws = generator.poisson(1.0, replicates)

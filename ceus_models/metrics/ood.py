@@ -1,7 +1,7 @@
-"""What a lesion of the training set looks like in a few figures, as sums; and how far a new lesion lies from it.
+"""Out-of-distribution detection: figures of the training lesions as sums, and z-scores of a new lesion.
 
-Figures are of the crop's brightness, of its course, of its motion and of the curve. Skewed ones are taken as
-logarithms, so that mean and standard deviation say something; none is larger than the screening of sums allows.
+The figures describe brightness, enhancement, motion and the time-intensity curve. Skewed ones are logarithms, so that
+mean and standard deviation describe them; all are within the limits that the screening of sums allows.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from ceus_models.study.sample import Sample
 
 Floats = npt.NDArray[np.float64]
 ASKED = "figures"
-"""A tally task that holds a tensor of this name asks for the sums: who does not know them neither asks nor answers."""
+"""A tally task with an input of this name requests the sums; older versions neither send nor answer it."""
 SMALLEST_SD = 1e-3
 LEAST_LESIONS = 20
-"""Of fewer lesions a deviation is not worth a word."""
+"""A figure that fewer training lesions show is not compared."""
 FAR, OUT = 4.0, 5.0
-"""Standard deviations from the training mean at which a figure is unusual, and at which the lesion is out of
-distribution. Of phantom lesions of other centers than those of training, 5 % and 2 % are (docs/decisions.md)."""
+"""z-scores beyond which a figure is unusual, and beyond which the lesion is out of distribution. 5 % and 2 % of the
+phantom lesions of centers outside training are (docs/decisions.md)."""
 NEARLY_ALL = 0.9
-"""Share of the training lesions that show a figure, above which a lesion without it is unusual."""
+"""A lesion that lacks a figure is unusual if a larger share than this of the training lesions shows it."""
 
 
 def _log(value: float, least: float) -> float:
@@ -35,7 +35,7 @@ def _log(value: float, least: float) -> float:
 
 
 def _noted(name: str) -> Callable[[Sample], float]:
-    """A figure of the lesion's quality, NaN where the clip does not show it."""
+    """A function that reads a quality figure of a sample, NaN where the clip does not show it."""
     return lambda sample: float(sample.quality.get(name, math.nan))
 
 
@@ -71,12 +71,12 @@ FIGURES: Mapping[str, tuple[str, Callable[[Sample], float]]] = {
     "RT": ("rise time", _noted_log("RT")),
     "mTT": ("mean transit time", _noted_log("mTT")),
 }
-"""Name → (words, figure of a sample; NaN where the lesion does not show it)."""
+"""Name → (description, function of a sample; NaN where the lesion does not show the figure)."""
 
 
 @checked(frozen=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
 class Moments:
-    """lesions: that show the figure · mean, sd: over them."""
+    """Mean and standard deviation of a figure over the `lesions` that show it."""
 
     lesions: int
     mean: float
@@ -85,7 +85,7 @@ class Moments:
 
 @checked(frozen=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
 class Typical:
-    """The training statistics that a bundle carries. lesions: in all · figures: by name of FIGURES."""
+    """The training statistics of a bundle: `figures` by name of FIGURES, over `lesions` in all."""
 
     lesions: int
     figures: Mapping[str, Moments]
@@ -93,7 +93,7 @@ class Typical:
 
 @dataclass(frozen=True)
 class Unusual:
-    """A figure of one lesion that lies far off. z: standard deviations from the training mean; NaN: it has none."""
+    """An unusual figure of one lesion; z is its z-score in the training lesions, NaN where the lesion lacks it."""
 
     figure: str
     words: str
@@ -102,23 +102,23 @@ class Unusual:
 
     @property
     def out(self) -> bool:
-        """Whether it puts the lesion out of the training distribution."""
+        """Whether the lesion is out of distribution by this figure."""
         return math.isnan(self.z) or abs(self.z) > OUT
 
     def __str__(self) -> str:
-        """As a warning says it."""
+        """The text of a warning."""
         if math.isnan(self.z):
             return f"{self.words} not found"
         return f"{self.words} {abs(self.z):.1f} SD {'above' if self.z > 0 else 'below'}"
 
 
 def figures_of(sample: Sample) -> Floats:
-    """(k) in the order of FIGURES, NaN where the lesion does not show one."""
+    """Figures (k) of one lesion in the order of FIGURES, NaN where it does not show one."""
     return np.array([figure(sample) for _, figure in FIGURES.values()])
 
 
 def sums_of(samples: Sequence[Sample], cell: int) -> Floats:
-    """(k 3) [n, Σx, Σx²] of each figure; zeros where fewer than `cell` lesions show it."""
+    """Sums (k 3) of each figure: [n, Σx, Σx²]; zeros where fewer than `cell` lesions show it."""
     values = np.stack([figures_of(sample) for sample in samples])  # (n k)
     known = ~np.isnan(values)
     x = np.where(known, values, 0.0)
@@ -127,7 +127,12 @@ def sums_of(samples: Sequence[Sample], cell: int) -> Floats:
 
 
 def typical_of(sums: Floats, lesions: int) -> Typical:
-    """sums (k 3): of `sums_of`, added over sites · lesions: in all."""
+    """Means and standard deviations from the sums of all sites.
+
+    Args:
+        sums: (k 3) from `sums_of`, added over sites.
+        lesions: number of training lesions.
+    """
     found: dict[str, Moments] = {}
     for name, (n, total, squares) in zip(FIGURES, sums.tolist(), strict=True):
         if n >= LEAST_LESIONS:
@@ -137,7 +142,7 @@ def typical_of(sums: Floats, lesions: int) -> Typical:
 
 
 def unusual(sample: Sample, typical: Typical) -> list[Unusual]:
-    """What of a lesion lies far from the training lesions, the farthest first."""
+    """The figures of a lesion that are far from those of the training lesions, the farthest first."""
     found: list[Unusual] = []
     for (name, (words, _)), value in zip(FIGURES.items(), figures_of(sample).tolist(), strict=True):
         usual = typical.figures.get(name)

@@ -1,4 +1,4 @@
-"""Where a probability falls in a histogram of scores, from which AUC, ROC and calibration are finished."""
+"""Bins of a histogram of scores, from which the ROC curve, AUC and calibration are computed."""
 
 from __future__ import annotations
 
@@ -10,19 +10,23 @@ COARSE_BINS = 64
 FINE_BINS = 2048
 """For the estimate itself."""
 CALIBRATION_BINS = 10
-"""Even in the probability, as reliability curves are drawn."""
+"""Equal width in the probability, as in a reliability curve."""
 LOGIT_BOUND = 8.0
-"""Scores are binned evenly in the logit, clipped here: probabilities crowd near 0 and 1, where even bins in the
-probability would tie most lesions with each other."""
+"""Bins have equal width in the logit, clipped to ± this: most probabilities are near 0 and 1, where bins of equal width
+in the probability would tie them."""
 
 UNIT = 2.0**-40
-"""Sums of probabilities and of their squared errors are whole multiples of this. What is added is rounded by half of it
-at most, and adding whole numbers is exact; 100,000 lesions at weights of 20 stay below 2^63.
+"""Probabilities and squared errors are added as integer multiples of this, so that sums are exact; 100,000 lesions with
+weights of 20 stay below 2^63.
 """
 
 
 def bin_of(probability: npt.NDArray[np.float64], bins: int) -> npt.NDArray[np.int64]:
-    """Index 0 … bins-1 of each probability (any shape); monotone in the probability."""
+    """Index 0 … bins-1 of each probability (any shape); monotone in the probability.
+
+    >>> bin_of(np.array([0.1, 0.5, 0.9]), 64).tolist()
+    [23, 32, 40]
+    """
     p = np.clip(np.asarray(probability, dtype=np.float64), 1e-12, 1 - 1e-12)
     logit = np.clip(np.log(p) - np.log1p(-p), -LOGIT_BOUND, LOGIT_BOUND)
     place = ((logit + LOGIT_BOUND) / (2 * LOGIT_BOUND) * bins).astype(np.int64)
@@ -30,17 +34,17 @@ def bin_of(probability: npt.NDArray[np.float64], bins: int) -> npt.NDArray[np.in
 
 
 def calibration_bin_of(probability: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
-    """Index 0 … 9 of each probability; a probability on an edge belongs below it, as in scikit-learn."""
+    """Index 0 … 9 of each probability; a probability on an edge belongs to the lower bin, as in scikit-learn."""
     edges = np.linspace(0.0, 1.0, CALIBRATION_BINS + 1)
     return np.asarray(np.searchsorted(edges[1:-1], probability), dtype=np.int64)
 
 
 def in_units(values: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
-    """Values from 0 to 2 (any shape) as multiples of UNIT."""
+    """Round values from 0 to 2 (any shape) to integer multiples of UNIT."""
     return np.asarray(np.rint(values / UNIT), dtype=np.int64)
 
 
 def probability_of(edge: npt.NDArray[np.float64], bins: int) -> npt.NDArray[np.float64]:
-    """The probability at a bin edge (0 … bins), for the thresholds of a ROC curve."""
+    """Probabilities at bin edges (0 … bins), the thresholds of a ROC curve."""
     logit = edge / bins * 2 * LOGIT_BOUND - LOGIT_BOUND
     return np.asarray(1 / (1 + np.exp(-logit)))

@@ -1,1 +1,1 @@
-"""The nets: how they are built, trained, asked and explained."""
+"""The nets: building, losses, prediction and explanation."""

@@ -1,4 +1,4 @@
-"""Any net by its name: its module, and the weights that it starts with."""
+"""Build and initialise any net by its name."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ CPU = torch.device("cpu")
 
 
 def build(net: str, recipe: Recipe, seed: int) -> nn.Module:
-    """The named net with its initial weights, which depend on (seed, net) alone.
+    """Build a net with initial weights that depend on (seed, net) alone.
 
-    Raises KeyError for an unknown name.
+    Raises:
+        KeyError: no net has this name.
     """
     module = make_empty(net, recipe, CPU)
     initialise(module, seed_of(seed, "init", net))
@@ -25,7 +26,7 @@ def build(net: str, recipe: Recipe, seed: int) -> nn.Module:
 
 
 def make_on_meta(net: str, recipe: Recipe) -> nn.Module:
-    """The module on the meta device: shapes without memory, and no random numbers are drawn."""
+    """Build the module on the meta device: shapes without memory and without random numbers."""
     with torch.device("meta"):
         if net in FUSION_NETS:
             return FusionMLP(width_of(net, recipe), recipe.fusion_hidden)
@@ -33,17 +34,17 @@ def make_on_meta(net: str, recipe: Recipe) -> nn.Module:
 
 
 def make_empty(net: str, recipe: Recipe, device: torch.device) -> nn.Module:
-    """The module without values."""
+    """Build the module with uninitialised tensors."""
     # channels_last halves the time of a step on a CPU at the demo's sizes, and suits tensor cores as well
     return make_on_meta(net, recipe).to_empty(device=device).to(memory_format=torch.channels_last)
 
 
 @torch.no_grad()
 def initialise(module: nn.Module, seed: int) -> None:
-    """Fill every tensor of a module from its own generator; the global random state stays untouched.
+    """Initialise every tensor of a module from `seed`; torch's global random state is not used.
 
-    Convolutions as in torchvision's ResNet (He et al. 2015, fan-out); forget gates start open; the weighting of
-    the branches starts at one half.
+    Convolutions as in torchvision's ResNet (He et al. 2015, fan-out); the bias of forget gates is 1 (Jozefowicz et al.
+    2015); the two branches start with equal weight.
     """
     generator = torch.Generator().manual_seed(seed)
     for name, layer in module.named_modules():
@@ -64,7 +65,7 @@ def initialise(module: nn.Module, seed: int) -> None:
 
 @torch.no_grad()
 def reset_norm(layer: nn.GroupNorm | nn.BatchNorm2d) -> None:
-    """Scale 1, shift 0 and, for BatchNorm, no statistics yet."""
+    """Set scale 1 and shift 0, and clear the statistics of BatchNorm."""
     layer.weight.fill_(1)
     layer.bias.zero_()
     if isinstance(layer, nn.BatchNorm2d):

@@ -1,4 +1,7 @@
-"""The fusion net: from nine probabilities and the clinical record to six lesion types, in four variants."""
+"""The fusion net: nine probabilities and clinical variables → six lesion types, in four variants.
+
+As in Ding et al., J Hepatol 2025;83:426: D disease, B biomarker, C clinical inputs.
+"""
 
 from __future__ import annotations
 
@@ -14,33 +17,34 @@ from ceus_models.protocol.messages import Recipe
 from ceus_models.study.sample import Sample
 from ceus_models.study.taxonomy import BIOMARKERS, CLINICAL_NAMES, DISEASE_TYPES, LESION_TYPES, SUBMODELS
 
-# Which modules a variant sees: disease, clinical, biomarker.
+# The inputs of each variant: disease, clinical, biomarker.
 SEES: Mapping[str, str] = {"fusion/D": "D", "fusion/DC": "DC", "fusion/DB": "DB", "fusion/DCB": "DCB"}
 LOGIT_BOUND = 6.0
-"""A sub-model surer than 0.9975 says no more to the fusion net than this."""
+"""Logits of the sub-models are clipped to ± this, a probability of 0.9975."""
 LOGIT_UNIT = 2.0
-"""Logits are divided by this, to be of the size of the standardised clinical values beside them."""
+"""Logits are divided by this, so that their scale is that of the standardised clinical variables."""
 
 
 class FusionMLP(nn.Module):
     """One hidden layer; deterministic (no dropout): (b inputs) → logits (b 6)."""
 
     def __init__(self, inputs: int, hidden: int) -> None:
-        """inputs: of `width_of` · hidden: units of the hidden layer."""
+        """Build the layers: `inputs` from `width_of`, `hidden` units in the hidden layer."""
         super().__init__()
         self.hidden = nn.Linear(inputs, hidden)
         self.out = nn.Linear(hidden, len(LESION_TYPES))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(b inputs) → (b 6) logits in the order of LESION_TYPES."""
+        """Logits (b 6) in the order of LESION_TYPES from inputs (b inputs)."""
         logits: Tensor = self.out(nnf.relu(self.hidden(x)))
         return logits
 
 
 def width_of(net: str, recipe: Recipe) -> int:
-    """How many numbers a fusion net sees of one lesion.
+    """Number of inputs of a fusion net.
 
-    Raises KeyError for a name that is not a fusion net.
+    Raises:
+        KeyError: the name is not a fusion net's.
     """
     sizes = {"D": len(DISEASE_TYPES), "B": len(BIOMARKERS), "C": 2 * len(recipe.selected)}
     return sum(sizes[part] for part in SEES[net])
@@ -49,13 +53,22 @@ def width_of(net: str, recipe: Recipe) -> int:
 def fusion_inputs(
     net: str, probabilities: npt.NDArray[np.float32], samples: Sequence[Sample], recipe: Recipe
 ) -> Tensor:
-    """(b inputs) float32 of some lesions for one fusion net.
+    """Inputs (b inputs), float32, of some lesions for one fusion net.
 
-    probabilities (b 9) in the order of SUBMODELS · clinical variables: standardised with the global moments, 0
-    where not recorded, followed by a flag per variable that is 1 where not recorded.
+    Clinical variables are standardised with the global moments, 0 where not recorded; a flag per variable follows, 1
+    where not recorded.
+
+    Args:
+        net: name of the fusion net.
+        probabilities: (b 9) in the order of SUBMODELS.
+        samples: the lesions (b).
+        recipe: of the study.
+
+    Raises:
+        ValueError: the shape of `probabilities` is another one.
     """
     if probabilities.shape != (len(samples), len(SUBMODELS)):
-        raise ValueError(f"probabilities must be {(len(samples), len(SUBMODELS))}, not {probabilities.shape}")
+        raise ValueError(f"expected probabilities {(len(samples), len(SUBMODELS))}, found {probabilities.shape}")
     p = np.clip(probabilities.astype(np.float64), 1e-9, 1 - 1e-9)
     logits = np.clip(np.log(p) - np.log1p(-p), -LOGIT_BOUND, LOGIT_BOUND) / LOGIT_UNIT
     parts = {

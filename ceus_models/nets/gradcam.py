@@ -1,9 +1,8 @@
-"""Grad-CAM: where in the key frames and flow maps a two-stream net found what speaks for its answer.
+"""Grad-CAM (Selvaraju et al., ICCV 2017): the regions of key frames and flow maps that raise a net's score.
 
-Selvaraju et al., ICCV 2017: the maps of a convolution, weighted by the mean gradient of the score over each map,
-summed, and cut at 0. The score is the final logit, so a branch that got little weight shows little. The maps are
-those of the backbone's last layer; where crops are so small that it has fewer than LEAST_CELLS a side, those of the
-last layer that has as many. Only what follows the maps is differentiated: it costs little beside the forward pass.
+The feature maps of a convolution are weighted by the mean gradient of the score over each map, added, and cut at 0.
+The score is the final logit, so a branch with little weight shows little. The maps are those of the backbone's last
+layer with at least LEAST_CELLS a side. Only the layers after the maps are differentiated, which is fast.
 """
 
 from __future__ import annotations
@@ -28,16 +27,20 @@ _STRIDES = (32, 16, 8, 4)
 
 
 class Cam(NamedTuple):
-    """Of one branch. maps f32 (t rows columns): 0 and above, in units of the logit · layer: whose maps they are."""
+    """Grad-CAM of one branch: `maps` (t rows columns) ≥ 0 in units of the logit, from the feature maps of `layer`."""
 
     maps: F32
     layer: str
 
 
 def grad_cam(module: TwoStream, sample: Sample, normaliser: Normaliser, output: int = 0) -> tuple[Cam, Cam]:
-    """The spatial and the temporal branch's maps, a cell a pixel of the layer, for one score of a net.
+    """Grad-CAM of the spatial and the temporal branch for one score of a net.
 
-    output: index of the score, 0 for a binary net.
+    Args:
+        module: the net.
+        sample: the lesion.
+        normaliser: of the recipe.
+        output: index of the score, 0 for a binary net.
     """
     device = next(module.parameters()).device
     frames, flow = prepare([sample], normaliser, device)
@@ -47,27 +50,31 @@ def grad_cam(module: TwoStream, sample: Sample, normaliser: Normaliser, output: 
     # cuDNN differentiates an LSTM in training mode only
     with _frozen(module), torch.backends.cudnn.flags(enabled=False), torch.enable_grad():
         with _leaves(backbones, layers) as leaves:
-            said: Output = module(frames, flow)
-        gradients = torch.autograd.grad(said.final[0, output], leaves)
+            result: Output = module(frames, flow)
+        gradients = torch.autograd.grad(result.final[0, output], leaves)
     maps = [cam_of(leaf.detach(), gradient) for leaf, gradient in zip(leaves, gradients, strict=True)]
     return Cam(maps[0], layers[0]), Cam(maps[1], layers[1])
 
 
 def layer_for(side: int) -> str:
-    """The deepest layer whose maps of an image of `side` px have LEAST_CELLS a side."""
+    """The deepest layer whose maps have LEAST_CELLS a side for an image of `side` px.
+
+    >>> layer_for(112), layer_for(32)
+    ('layer4', 'layer2')
+    """
     fine = (layer for layer, stride in zip(_LAYERS, _STRIDES, strict=True) if -(-side // stride) >= LEAST_CELLS)
     return next(fine, _LAYERS[-1])
 
 
 def cam_of(maps: Tensor, gradients: Tensor) -> F32:
-    """maps, gradients (t c h w) → (t h w)."""
+    """Grad-CAM (t h w) from feature maps and their gradients (t c h w)."""
     weights = gradients.mean(dim=(2, 3), keepdim=True)
     return torch.relu((weights * maps).sum(dim=1)).to("cpu", torch.float32).numpy()
 
 
 @contextmanager
 def _leaves(backbones: Sequence[Backbone], layers: Sequence[str]) -> Iterator[list[Tensor]]:
-    """Collects the layers' maps in the order of the forward pass, each cut off from what came before."""
+    """Collect the layers' maps in the order of the forward pass, each detached from the layers before it."""
     leaves: list[Tensor] = []
 
     def cut(_module: nn.Module, _inputs: object, maps: Tensor) -> Tensor:
@@ -83,12 +90,12 @@ def _leaves(backbones: Sequence[Backbone], layers: Sequence[str]) -> Iterator[li
 
 @contextmanager
 def _frozen(module: nn.Module) -> Iterator[None]:
-    """No parameter asks for a gradient, so that nothing before the maps is recorded; as before afterwards."""
-    asking = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    """Turn off the gradients of all parameters for a while, so that nothing before the maps is recorded."""
+    trainable = [parameter for parameter in module.parameters() if parameter.requires_grad]
     try:
-        for parameter in asking:
+        for parameter in trainable:
             parameter.requires_grad_(False)
         yield
     finally:
-        for parameter in asking:
+        for parameter in trainable:
             parameter.requires_grad_(True)

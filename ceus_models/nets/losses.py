@@ -1,6 +1,6 @@
-"""Losses as sums over lesions, so that a federated mean is the pooled mean.
+"""Weighted cross-entropy, normalised so that the federated gradient equals the pooled one.
 
-A batch's loss is divided by its number of lesions, never by the sum of their class weights: with weights from
+A batch's loss is divided by its number of lesions, never by the sum of their class weights: with class weights from
 global counts, Σ over sites of (lesions · mean gradient) is then exactly the pooled gradient.
 """
 
@@ -15,18 +15,23 @@ from ceus_models.protocol.messages import Recipe
 
 
 def class_weights(net: str, classes: int, recipe: Recipe, device: torch.device) -> Tensor:
-    """(classes) weights of a net's classes from the global counts; ones where the recipe names none.
+    """Weights (classes) of a net's classes from the global counts; ones where the recipe has none.
 
-    Raises ValueError when the recipe holds another number of weights.
+    Raises:
+        ValueError: the recipe has another number of weights.
     """
     weights = recipe.class_weights.get(net, (1.0,) * classes)
     if len(weights) != classes:
-        raise ValueError(f"{net} has {classes} classes, but the recipe weighs {len(weights)}")
+        raise ValueError(f"expected {classes} class weights for {net}, the recipe has {len(weights)}")
     return torch.tensor(weights, dtype=torch.float32, device=device)
 
 
 def classification(logits: Tensor, targets: Tensor) -> Tensor:
-    """Cross-entropy of each lesion: logits (b 1) of a binary net or (b k), targets (b) int64 → (b)."""
+    """Cross-entropy (b) of each lesion from logits (b 1) of a binary net or (b k), and targets (b) int64.
+
+    >>> classification(torch.zeros(2, 4), torch.tensor([0, 3]))
+    tensor([1.3863, 1.3863])
+    """
     if logits.shape[1] == 1:
         return nnf.binary_cross_entropy_with_logits(logits[:, 0], targets.to(logits.dtype), reduction="none")
     return nnf.cross_entropy(logits, targets, reduction="none")
@@ -35,10 +40,13 @@ def classification(logits: Tensor, targets: Tensor) -> Tensor:
 def lesion_losses(
     output: Output | Tensor, targets: Tensor, weights: Tensor, parts: tuple[float, float, float]
 ) -> Tensor:
-    """(b) loss of each lesion: its class's weight · the weighted sum of spatial, temporal and final losses.
+    """Loss (b) of each lesion: its class weight times the weighted sum of the three heads' losses.
 
-    output: of a TwoStream, or the logits (b k) of a fusion net · targets (b) · weights (classes) · parts: shares
-    of the three losses, of which a fusion net has only the final one.
+    Args:
+        output: of a TwoStream, or the logits (b k) of a fusion net, which has only the final head.
+        targets: (b) int64.
+        weights: of the classes (classes).
+        parts: weights of the spatial, temporal and final loss.
     """
     if isinstance(output, Tensor):
         return weights[targets] * classification(output.float(), targets)
@@ -48,5 +56,5 @@ def lesion_losses(
 
 
 def mean_loss(losses: Tensor) -> Tensor:
-    """What is minimised: the mean over the lesions of the batch."""
+    """The mean loss of the batch, which training minimises."""
     return losses.sum() / len(losses)

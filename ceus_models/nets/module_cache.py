@@ -1,4 +1,4 @@
-"""Modules that are kept and refilled in place: to build one for each of 36 nets costs as much as their training."""
+"""A cache of modules that are refilled in place: building each of 36 nets anew takes as long as training it."""
 
 from __future__ import annotations
 
@@ -24,21 +24,35 @@ _KEPT = threading.local()
 
 @dataclass(frozen=True)
 class Loaded:
-    """A module that is kept from task to task, and its tensors by name (parameters and buffers)."""
+    """A cached module.
+
+    Args:
+        module: the net.
+        tensors: its parameters and buffers by name.
+        local: names of those that stay at the site.
+    """
 
     module: nn.Module
     tensors: Mapping[str, Tensor]
     local: frozenset[str]
 
     def shared(self) -> Iterator[tuple[str, Tensor]]:
-        """The tensors that travel."""
+        """Name and tensor of all that is sent to the coordinator."""
         return ((name, t) for name, t in self.tensors.items() if name not in self.local)
 
 
 def load_module(net: str, recipe: Recipe, state: State, local: State | None, device: torch.device) -> Loaded:
-    """The kept module of this net's shape, filled with `state` (what travels) and `local` (what stays, or fresh).
+    """Fill the cached module of this net's shape; valid until the next call in this thread.
 
-    Valid until the next call in this thread. Raises ValueError when names or shapes are not the net's.
+    Args:
+        net: name of the net.
+        recipe: of the study.
+        state: the shared tensors.
+        local: the tensors of this site, None = as initialised.
+        device: where the module is.
+
+    Raises:
+        ValueError: names or shapes of `state` are not those of the net.
     """
     _check_fit(net, recipe, state, device)
     kept = _kept(net, recipe, device)
@@ -50,15 +64,16 @@ def load_module(net: str, recipe: Recipe, state: State, local: State | None, dev
 
 
 def initial_state(net: str, recipe: Recipe, seed: int) -> dict[str, Tensor]:
-    """The initial weights of a net without what stays at the sites; names `<parameter>`."""
+    """Draw the initial weights of a net, without the tensors that stay at the sites; names `<parameter>`."""
     kept = _kept(net, recipe, CPU)
     initialise(kept.module, seed_of(seed, "init", net))
     return {name: t.detach().clone(memory_format=torch.contiguous_format) for name, t in kept.shared()}
 
 
 def _check_fit(net: str, recipe: Recipe, state: State, device: torch.device) -> None:
-    """Raises ValueError where a state is not the net's, before a net of any size is made for it: a recipe of a few
-    bytes can ask for more memory than there is, a state cannot.
+    """Raise ValueError where names or shapes of a state are not the net's.
+
+    This is checked before memory is allocated: a recipe of a few bytes can describe a net of any size, a state cannot.
     """
     key, shelf = _key(net, recipe, device), _shelf()
     if key in shelf:
@@ -70,12 +85,12 @@ def _check_fit(net: str, recipe: Recipe, state: State, device: torch.device) -> 
     given = {name: t.shape for name, t in state.items()}
     if expected != given:
         odd = sorted(name for name in expected.keys() | given.keys() if expected.get(name) != given.get(name))
-        raise ValueError(f"{net}: {len(odd)} tensors do not fit the recipe's net, the first is {odd[0]}")
+        raise ValueError(f"expected the tensors of {net} by its recipe, {len(odd)} do not fit, the first is {odd[0]}")
 
 
 @torch.no_grad()
 def _settle(kept: Loaded, local: State | None) -> None:
-    """BatchNorm as this site left it, or as initialised; never as the last site left it."""
+    """Load this site's BatchNorm tensors, or reset them: those of another site must not remain."""
     if local is not None:
         for name in kept.local:
             kept.tensors[name].copy_(local[name])
@@ -86,7 +101,7 @@ def _settle(kept: Loaded, local: State | None) -> None:
 
 
 def _key(net: str, recipe: Recipe, device: torch.device) -> object:
-    """What a module's shape and place depend on."""
+    """The cache key: all that a module's shape and device depend on."""
     shape = (width_of(net, recipe), recipe.fusion_hidden) if net in FUSION_NETS else recipe.architecture
     return shape, outputs_of(net), str(device)
 

@@ -1,4 +1,4 @@
-"""What a net says of lesions: probabilities, batch by batch, and BatchNorm statistics where it has none."""
+"""Predict lesions with a net, batch by batch, and measure its BatchNorm statistics."""
 
 from __future__ import annotations
 
@@ -21,8 +21,13 @@ MOMENTUM = 0.1
 
 
 class Answers(NamedTuple):
-    """What a two-stream net says of n lesions. final, spatial, temporal (n k): probabilities, of both branches and of
-    each, k = 1 for a binary net · spatial_weight (n): the spatial branch's share in the final one, 0-1.
+    """Predictions of a two-stream net for n lesions.
+
+    Args:
+        final: probabilities (n k) of the net, k = 1 for a binary net.
+        spatial: probabilities (n k) of the spatial branch.
+        temporal: probabilities (n k) of the temporal branch.
+        spatial_weight: (n) weight of the spatial branch in the final probability, 0-1.
     """
 
     final: npt.NDArray[np.float64]
@@ -32,14 +37,14 @@ class Answers(NamedTuple):
 
 
 def scores(module: nn.Module, samples: Sequence[Sample], recipe: Recipe) -> npt.NDArray[np.float64]:
-    """Probabilities of a two-stream net for some lesions: (n k), k = 1 for a binary net."""
+    """Probabilities (n k) of a two-stream net, k = 1 for a binary net. Raises ValueError as `answers`."""
     return answers(module, samples, recipe).final
 
 
 def answers(module: nn.Module, samples: Sequence[Sample], recipe: Recipe) -> Answers:
-    """The same with what each branch says. Raises ValueError where there are no lesions."""
+    """Predict some lesions with a two-stream net and both its branches. Raises ValueError where `samples` is empty."""
     if not samples:
-        raise ValueError("probabilities of no lesions were asked for")
+        raise ValueError("expected at least one lesion, found none")
     device = next(module.parameters()).device
     module.eval()
     batches = []
@@ -53,9 +58,10 @@ def answers(module: nn.Module, samples: Sequence[Sample], recipe: Recipe) -> Ans
 
 
 def measure_statistics(module: nn.Module, samples: Sequence[Sample], recipe: Recipe) -> None:
-    """Fill the BatchNorm statistics with the plain averages over one pass through `samples`, in place.
+    """Set the BatchNorm statistics to their averages over one pass through `samples`, in place.
 
-    This is how a site that never trained a net, or a new hospital, gets statistics of its own scanner.
+    A site that never trained the net, or a new hospital, gets the statistics of its own scanners this way (AdaBN, Li
+    et al. 2016).
     """
     layers = [layer for layer in module.modules() if isinstance(layer, nn.BatchNorm2d)]
     device = next(module.parameters()).device
@@ -72,6 +78,10 @@ def measure_statistics(module: nn.Module, samples: Sequence[Sample], recipe: Rec
 
 
 def probabilities(logits: Tensor) -> npt.NDArray[np.float64]:
-    """Logits (n 1) or (n k) → probabilities of the same shape in float64, on the CPU."""
+    """Sigmoid of logits (n 1) or softmax of logits (n k), as float64 on the CPU.
+
+    >>> probabilities(torch.tensor([[0.0], [2.0]])).round(3).tolist()
+    [[0.5], [0.881]]
+    """
     wide = logits.detach().to(CPU, torch.float64)
     return np.asarray((torch.sigmoid(wide) if wide.shape[1] == 1 else torch.softmax(wide, dim=1)).numpy())

@@ -1,13 +1,12 @@
-"""What each clinical variable, the disease nets and the biomarker nets contributed to a fusion net's answer, exactly.
+"""Exact Shapley values (Shapley 1953; Lundberg and Lee 2017) of a fusion net's inputs.
 
-Shapley values (Shapley 1953; Lundberg and Lee 2017 for a baseline as here): the change of a probability when one part
-of what the net sees is put in, averaged over all orders in which the parts could be. They add up to the whole
-difference between the answer and the background's, and two parts that do the same get the same; neither holds for
-leaving one part out, which counts what two variables say together twice or never. The net is small and has at most 19
-parts, so all coalitions are asked (half a million): nothing is sampled.
+The value of a part is the change of a probability when it is added, averaged over all orders of adding the parts. The
+values add up to the difference between prediction and background; leaving out one part at a time would count the joint
+effect of two variables twice or never. A fusion net is small and has at most 19 parts, so all coalitions (half a
+million) are computed, none is sampled.
 
-Background: every selected clinical variable recorded at its training mean, every sub-model undecided (one half). A
-variable that was not recorded contributes what its flag does.
+Background: each clinical variable at its training mean, each sub-model at one half. A variable that was not recorded
+contributes through its flag.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ _CHUNK = 1 << 15
 
 @dataclass(frozen=True, eq=False)
 class Contributions:
-    """background, answer (6): probabilities by type · by_part: part → (6) what it added to each."""
+    """Probabilities (6) of the background and of the prediction (`answer`), and the contribution (6) of each part."""
 
     background: Floats
     answer: Floats
@@ -41,22 +40,29 @@ class Contributions:
 
 
 def contributions(net: str, module: nn.Module, inputs: Tensor, recipe: Recipe) -> Contributions:
-    """module: the fusion net of that name · inputs (1 inputs): of `fusion_inputs` for one lesion."""
+    """Shapley values of one lesion's inputs.
+
+    Args:
+        net: name of the fusion net.
+        module: that net.
+        inputs: (1 inputs) of `fusion_inputs` for one lesion.
+        recipe: of the study.
+    """
     columns = parts_of(net, recipe)
     parts = list(dict.fromkeys(columns))
     part_of_column = torch.tensor([parts.index(name) for name in columns], device=inputs.device)
 
-    def asked(coalitions: npt.NDArray[np.int64]) -> Floats:
+    def predict(coalitions: npt.NDArray[np.int64]) -> Floats:
         inside = torch.from_numpy(coalitions).to(inputs.device)[:, None] >> part_of_column & 1  # (m inputs)
         with torch.inference_mode():
             return probabilities(module(inputs * inside))  # the background is 0 in every column
 
-    table = values_of(len(parts), len(LESION_TYPES), asked)
+    table = values_of(len(parts), len(LESION_TYPES), predict)
     return Contributions(table[0], table[-1], dict(zip(parts, shapley(table), strict=True)))
 
 
 def parts_of(net: str, recipe: Recipe) -> list[str]:
-    """The part that each column of `fusion_inputs` belongs to; a variable's value and its flag are one part."""
+    """The part of each column of `fusion_inputs`; a variable and its flag are one part."""
     columns = {
         "D": [DISEASE] * len(DISEASE_TYPES),
         "B": [BIOMARKER] * len(BIOMARKERS),
@@ -65,16 +71,20 @@ def parts_of(net: str, recipe: Recipe) -> list[str]:
     return [name for seen in SEES[net] for name in columns[seen]]
 
 
-def values_of(parts: int, outputs: int, asked: Callable[[npt.NDArray[np.int64]], Floats]) -> Floats:
-    """(2^parts outputs): what is answered for each coalition; bit i of its number says whether part i is in it."""
+def values_of(parts: int, outputs: int, predict: Callable[[npt.NDArray[np.int64]], Floats]) -> Floats:
+    """Predictions (2^parts outputs) of all coalitions; bit i of a coalition's number is 1 if part i is in it."""
     table = np.empty((1 << parts, outputs))
     for start in range(0, len(table), _CHUNK):
-        table[start : start + _CHUNK] = asked(np.arange(start, min(start + _CHUNK, len(table))))
+        table[start : start + _CHUNK] = predict(np.arange(start, min(start + _CHUNK, len(table))))
     return table
 
 
 def shapley(values: Floats) -> Floats:
-    """(2^p k), the value of each coalition → (p k), the Shapley value of each part."""
+    """Shapley values (p k) of the parts from the values (2^p k) of the coalitions.
+
+    >>> shapley(np.array([[0.0], [1.0], [2.0], [5.0]])).tolist()
+    [[2.0], [3.0]]
+    """
     parts = len(values).bit_length() - 1
     sizes = np.bitwise_count(np.arange(len(values) // 2, dtype=np.uint64))  # of a coalition without the part
     orders = np.array([1 / (parts * math.comb(parts - 1, size)) for size in range(parts)])

@@ -1,7 +1,8 @@
-"""The two-stream net: one ResNet over contrast levels, one over flow, an LSTM over each, weighted adaptively.
+"""The two-stream net: a ResNet and an LSTM over key frames, the same over optical flow, adaptive weighting of both.
 
-The backbones keep torchvision's parameter names, so that its ImageNet weights load from a local file. Nothing
-works in place, so that hooks on activations (per-lesion gradients, Grad-CAM) see what they expect.
+Two streams as in Simonyan and Zisserman 2014, CNN and LSTM as in Donahue et al. 2015, the net of Ding et al. 2025. The
+backbones keep torchvision's parameter names, so that ImageNet weights load from a local file. No operation is in place,
+so that hooks on activations (per-lesion gradients, Grad-CAM) work.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from ceus_models.protocol.messages import Architecture, Normaliser
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.study.sample import Sample
 
-# An image's own values, averaged in THUMBNAIL by THUMBNAIL cells, go to the LSTM beside its features: a norm
-# over one image takes its brightness away, and the rise and fall of the brightness *is* the enhancement.
+# The LSTM also gets each image's brightness in THUMBNAIL x THUMBNAIL cells: a norm over one image removes its
+# brightness, and the course of the brightness is the enhancement.
 THUMBNAIL = 4
 
 
@@ -71,11 +72,11 @@ class Backbone(resnet.ResNet):  # type: ignore[misc]
     """A torchvision ResNet of any depth and width, without the classifier: (b c h w) → (b features)."""
 
     def __init__(self, depth: int, width: int, channels: int, norm: str) -> None:
-        """channels: of the images · norm: a name of NORMS."""
+        """Build the layers. Raises ExpectedError for an unknown depth or norm."""
         nn.Module.__init__(self)  # ResNet's own constructor fixes 3 channels and width 64
         if depth not in DEPTHS or norm not in NORMS:
             raise ExpectedError(
-                f"a backbone has depth {sorted(DEPTHS)} and norm {sorted(NORMS)}, not {depth} and {norm!r}: "
+                f"expected depth {sorted(DEPTHS)} and norm {sorted(NORMS)}, found {depth} and {norm!r}; "
                 "change 'architecture' in the plan"
             )
         block, blocks = DEPTHS[depth]
@@ -90,7 +91,7 @@ class Backbone(resnet.ResNet):  # type: ignore[misc]
         self.features = self.inplanes
 
     def maps(self, x: Tensor) -> Tensor:
-        """(b c h w) → the last layer's maps (b features h/32 w/32), before pooling: what Grad-CAM reads."""
+        """Feature maps (b features h/32 w/32) of the last layer before pooling, for images (b c h w)."""
         x = nnf.max_pool2d(nnf.relu(self.bn1(self.conv1(x))), kernel_size=3, stride=2, padding=1)
         out: Tensor = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         return out
@@ -104,7 +105,7 @@ class Branch(nn.Module):
     """Backbone and LSTM of one stream: (b t c h w) → (b summary)."""
 
     def __init__(self, depth: int, channels: int, architecture: Architecture) -> None:
-        """depth: of the backbone · channels: of the images."""
+        """Build a backbone of this depth for images of so many channels, and its LSTM."""
         super().__init__()
         self.backbone = Backbone(depth, architecture.width, channels, architecture.norm)
         inputs = self.backbone.features + channels * THUMBNAIL**2
@@ -112,7 +113,7 @@ class Branch(nn.Module):
         self.summary = 2 * architecture.hidden
 
     def forward(self, images: Tensor) -> Tensor:
-        """The LSTM's last output beside its mean over time, by which early images reach the loss directly."""
+        """The LSTM's last output and its mean over time, through which early images reach the loss directly."""
         b, t = images.shape[:2]
         flat = images.flatten(0, 1).contiguous(memory_format=torch.channels_last)  # (b·t c h w)
         levels = nnf.adaptive_avg_pool2d(flat, THUMBNAIL).flatten(1)  # (b·t c·16)
@@ -124,8 +125,11 @@ class Branch(nn.Module):
 class Output(NamedTuple):
     """Scores of a batch.
 
-    spatial, temporal, final (b outputs): logits, final those of the weighted probability · branch_weight (b): the
-    spatial branch's share, between 0 and 1.
+    Args:
+        spatial: logits (b outputs) of the spatial branch.
+        temporal: logits (b outputs) of the temporal branch.
+        final: logits (b outputs) of the weighted probability.
+        branch_weight: (b) weight of the spatial branch, 0-1.
     """
 
     spatial: Tensor
@@ -137,11 +141,11 @@ class Output(NamedTuple):
 class TwoStream(nn.Module):
     """ResNet + LSTM over key frames and over flow maps, three heads (Ding et al., J Hepatol 2025;83:426).
 
-    outputs: 1 for a binary net (a logit), else the number of classes.
+    A binary net has one output, a classifier one a class.
     """
 
     def __init__(self, architecture: Architecture, outputs: int) -> None:
-        """outputs: scores a lesion."""
+        """Build the branches and heads, with so many outputs a lesion."""
         super().__init__()
         self.spatial = Branch(architecture.spatial_depth, 1, architecture)
         self.temporal = Branch(architecture.temporal_depth, 2, architecture)
@@ -150,17 +154,20 @@ class TwoStream(nn.Module):
         self.weighting = nn.Linear(self.spatial.summary + self.temporal.summary, 1)
 
     def forward(self, frames: Tensor, flow: Tensor) -> Output:
-        """frames (b t 1 h w) and flow (b n 2 h w), both as `prepare` gives them."""
-        seen, moved = self.spatial(frames), self.temporal(flow)
-        spatial, temporal = self.spatial_head(seen), self.temporal_head(moved)
-        gate = self.weighting(torch.cat([seen, moved], dim=1))  # (b 1)
+        """Scores from frames (b t 1 h w) and flow (b n 2 h w), both from `prepare`."""
+        looks, motion = self.spatial(frames), self.temporal(flow)
+        spatial, temporal = self.spatial_head(looks), self.temporal_head(motion)
+        gate = self.weighting(torch.cat([looks, motion], dim=1))  # (b 1)
         return Output(spatial, temporal, weighted(spatial, temporal, gate), torch.sigmoid(gate).squeeze(1))
 
 
 def weighted(spatial: Tensor, temporal: Tensor, gate: Tensor) -> Tensor:
     """Logits of w·p(spatial) + (1-w)·p(temporal) with w = sigmoid(gate): (b k), (b k), (b 1) → (b k).
 
-    Computed in logarithms, so that no confident branch underflows. For k > 1 they are log-probabilities.
+    Computed in logarithms, so that a confident branch does not underflow. For k > 1 they are log-probabilities.
+
+    >>> weighted(torch.tensor([[2.0]]), torch.tensor([[2.0]]), torch.tensor([[0.0]]))
+    tensor([[2.]])
     """
     to_spatial, to_temporal = nnf.logsigmoid(gate), nnf.logsigmoid(-gate)
     if spatial.shape[1] > 1:
@@ -173,7 +180,7 @@ def weighted(spatial: Tensor, temporal: Tensor, gate: Tensor) -> Tensor:
 
 
 def prepare(samples: Sequence[Sample], normaliser: Normaliser, device: torch.device) -> tuple[Tensor, Tensor]:
-    """What TwoStream sees of some lesions: frames (b t 1 h w) and flow (b n 2 h w), of about unit variance."""
+    """Inputs of TwoStream: frames (b t 1 h w) and flow (b n 2 h w), of about unit variance."""
     frames = torch.from_numpy(np.stack([s.frames for s in samples])).to(device).unsqueeze(2)
     flow = torch.from_numpy(np.stack([s.flow for s in samples])).to(device)
     px = torch.tensor([s.flow_scale for s in samples], dtype=torch.float32, device=device)
@@ -182,18 +189,22 @@ def prepare(samples: Sequence[Sample], normaliser: Normaliser, device: torch.dev
 
 
 DRAWS = 6
-"""How many numbers `augmented` wants of each lesion."""
+"""Random numbers a lesion that `augmented` uses."""
 
 LARGEST_GAIN, LARGEST_OFFSET, LARGEST_SHIFT = 0.3, 0.3, 1 / 16
-"""Of `augmented`: logarithm of the factor on levels, their offset in standard deviations, part of a picture's side."""
+"""Limits of `augmented`: log of the gain, offset in standard deviations, shift as a share of the image's side."""
 
 
 def augmented(frames: Tensor, flow: Tensor, draws: Tensor) -> tuple[Tensor, Tensor]:
-    """Other pictures of the same lesions: turned left to right and top to bottom, moved, and of another gain.
+    """Data augmentation: flip, shift, and change gain and offset of each lesion's images.
 
-    frames (b t 1 h w) and flow (b n 2 h w), as from `prepare` · draws (b DRAWS): uniform in 0-1; two say whether to
-    turn (below 0.5), the others stand for -1 to 1 of the largest move across and down, gain and offset. What a move
-    brings in repeats the picture's edge. All frames of a lesion are changed alike, so its curve keeps its shape.
+    All frames of a lesion are changed alike, so its curve keeps its shape. A shift repeats the image's edge.
+
+    Args:
+        frames: (b t 1 h w) from `prepare`.
+        flow: (b n 2 h w) from `prepare`.
+        draws: (b DRAWS) uniform in 0-1: flip across and down (below 0.5), then shift across and down, gain and offset
+            from - to + their limit.
     """
     frames, flow = flipped(frames, flow, draws[:, :2] < 0.5)
     across, down, gain, offset = (2 * draws[:, 2:] - 1).unbind(1)
@@ -202,9 +213,12 @@ def augmented(frames: Tensor, flow: Tensor, draws: Tensor) -> tuple[Tensor, Tens
 
 
 def moved(maps: Tensor, across: Tensor, down: Tensor) -> Tensor:
-    """Maps (b n c h w) moved by whole pixels; what comes in repeats the edge.
+    """Shift maps (b n c h w) by whole pixels, repeating the edge.
 
-    across, down (b): -1 to 1 of LARGEST_SHIFT of the width and height.
+    Args:
+        maps: (b n c h w).
+        across: (b) -1 to 1, in units of LARGEST_SHIFT of the width.
+        down: (b) the same of the height.
     """
     lesions = torch.arange(len(maps), device=maps.device)
     rows, columns = _origins(down, maps.shape[-2]), _origins(across, maps.shape[-1])
@@ -213,15 +227,18 @@ def moved(maps: Tensor, across: Tensor, down: Tensor) -> Tensor:
 
 
 def _origins(parts: Tensor, side: int) -> Tensor:
-    """Of each lesion's `side` rows or columns after a move, the one that it was before."""
+    """The source row or column (b side) of each one after a shift."""
     pixels = (parts * LARGEST_SHIFT * side).round().long()
     return (torch.arange(side, device=parts.device) - pixels[:, None]).clamp(0, side - 1)
 
 
 def flipped(frames: Tensor, flow: Tensor, turned: Tensor) -> tuple[Tensor, Tensor]:
-    """Frames (b t 1 h w) and flow (b n 2 h w) of each lesion turned left to right and top to bottom as `turned` says.
+    """Flip frames (b t 1 h w) and flow (b n 2 h w) of each lesion; a velocity changes its sign along the flipped axis.
 
-    turned (b 2), bool: across, down. A velocity changes its sign along the axis that is turned.
+    Args:
+        frames: (b t 1 h w).
+        flow: (b n 2 h w).
+        turned: (b 2) bool, whether to flip across and down.
     """
     for axis, (dim, signs) in enumerate(((-1, (-1.0, 1.0)), (-2, (1.0, -1.0)))):
         chosen = turned[:, axis].reshape(-1, 1, 1, 1, 1)
@@ -232,16 +249,18 @@ def flipped(frames: Tensor, flow: Tensor, turned: Tensor) -> tuple[Tensor, Tenso
 
 
 def load_imagenet(branch: Branch, path: Path) -> list[str]:
-    """Put torchvision's ImageNet weights (a .safetensors file) into a branch's backbone; the names set.
+    """Load torchvision's ImageNet weights from a .safetensors file into a backbone, and return the names set.
 
-    The first layer is the mean over the file's RGB channels. The file's classifier and BatchNorm statistics stay
-    out. Raises ExpectedError for a file that does not fit the backbone.
+    The first layer is the mean over the file's RGB channels. Classifier and BatchNorm statistics are left out.
+
+    Raises:
+        ExpectedError: the file does not fit the backbone.
     """
     try:
         source = load_file(path)
     except (OSError, SafetensorError):
         raise ExpectedError(
-            f"{path}: not a safetensors file; convert torchvision's weights with safetensors.torch.save_file"
+            f"expected a safetensors file, {path} is none; convert the weights with safetensors.torch.save_file"
         ) from None
     target = dict(branch.backbone.named_parameters())
     if "conv1.weight" in source:
@@ -250,8 +269,8 @@ def load_imagenet(branch: Branch, path: Path) -> list[str]:
     wrong = [name for name, t in target.items() if name not in source or source[name].shape != t.shape]
     if wrong:
         raise ExpectedError(
-            f"{path}: {wrong[0]} is missing or of another shape than {tuple(target[wrong[0]].shape)}; "
-            "give weights of the plan's depth and width (ImageNet's are of width 64)"
+            f"expected {wrong[0]} of shape {tuple(target[wrong[0]].shape)}, {path} lacks it or has another shape; give "
+            "weights of the plan's depth and width (ImageNet weights have width 64)"
         )
     with torch.no_grad():
         for name, tensor in target.items():
@@ -260,7 +279,7 @@ def load_imagenet(branch: Branch, path: Path) -> list[str]:
 
 
 def local_names(module: nn.Module) -> frozenset[str]:
-    """Parameters and buffers of BatchNorm layers: they describe one site and stay there (FedBN, Li et al. 2021)."""
+    """Names of the BatchNorm parameters and buffers, which stay at the site (FedBN, Li et al. 2021)."""
     return frozenset(
         f"{prefix}.{name}" if prefix else name
         for prefix, layer in module.named_modules()

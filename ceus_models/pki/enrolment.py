@@ -1,7 +1,7 @@
-"""What a site and the coordinator say to each other before any message: the request and the kit.
+"""The two documents of enrolment: a site's request and the coordinator's kit.
 
-A site is told one line, the federation's id. It ends in the fingerprint of the CA's key, so the site knows the right
-CA before it has seen its certificate, and a kit of anybody else is refused.
+A site gets the federation's id by another channel. It ends in the fingerprint of the CA's key, so the site can tell the
+right CA before it has its certificate, and refuses a kit of any other CA.
 """
 
 from __future__ import annotations
@@ -11,16 +11,17 @@ from datetime import UTC, datetime, timedelta
 from importlib import metadata
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from ceus_models.pki.keys import PublicKey, fingerprint
 from ceus_models.pki.signed_documents import Document, DocumentFault
+from ceus_models.runtime.yaml_lines import written
 
 REQUEST, KIT = "request", "kit"
 SITE_ROLE, PREVIOUS_ROLE, COORDINATOR_ROLE = "site", "previous key", "coordinator"
 
 CLOCK_TOLERANCE = timedelta(minutes=5)
-"""Flower's node authentication bears no more."""
+"""Flower's node authentication allows no larger difference of clocks."""
 REQUEST_LIFE = timedelta(days=30)
 
 _NAME = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
@@ -28,7 +29,14 @@ _FINGERPRINT = r"[0-9a-f]{4}(?:-[0-9a-f]{4}){7}"
 NAME = re.compile(_NAME)
 FEDERATION_ID = re.compile(f"{_NAME}:{_FINGERPRINT}")
 
-Name = Annotated[str, Field(pattern=f"^{_NAME}$")]
+
+def _name(text: str) -> str:
+    if not NAME.fullmatch(text):
+        raise ValueError("a name has 1 to 63 letters, digits and hyphens, and begins and ends with a letter or digit")
+    return text
+
+
+Name = Annotated[str, AfterValidator(_name)]
 """Of a site or a federation: letters, digits and hyphens, at most 63."""
 FederationId = Annotated[str, Field(pattern=f"^{_NAME}:{_FINGERPRINT}$")]
 Hex = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
@@ -41,7 +49,7 @@ class _Content(BaseModel):
 
 
 class Versions(_Content):
-    """What is installed: both sides must speak the same protocol and the same minor version of Flower."""
+    """Installed versions: both sides need the same protocol and the same minor version of Flower."""
 
     fedceus: _Line
     flower: _Line
@@ -59,7 +67,7 @@ class Versions(_Content):
 
 
 class Request(_Content):
-    """A site asks to be enrolled. nonce: random, answered by one kit only · previous: the key that it replaces."""
+    """A site's request for enrolment: `nonce` is random and answered once, `previous` is the key that it replaces."""
 
     federation: FederationId
     site: Name
@@ -71,7 +79,7 @@ class Request(_Content):
 
 
 class Kit(_Content):
-    """The coordinator's answer. number: grows with every kit of a site, so that an old one is known as such."""
+    """The coordinator's answer; `number` increases with every kit of a site, so that an old one is recognised."""
 
     federation: FederationId
     site: Name
@@ -94,24 +102,24 @@ ContentT = TypeVar("ContentT", Request, Kit)
 
 
 def content_of(document: Document, form: type[ContentT], name: str) -> ContentT:
-    """The content in its form. Raises DocumentFault that names the first field that is wrong."""
+    """Validate a document's content as `form`. Raises DocumentFault with the first wrong field."""
     try:
         return form.model_validate(document.content)
     except ValidationError as error:
-        place = ".".join(map(str, error.errors()[0]["loc"]))
+        place = written(error.errors()[0]["loc"])
         raise DocumentFault(
-            f"{name}: {place} is not as this version of fedceus writes it; make the {document.kind} again with the "
-            "same version on both sides"
+            f"{name}: {place} is not as this version of fedceus writes it; use the same version on both sides and make "
+            f"the {document.kind} again"
         ) from None
 
 
 def as_content(made: Request | Kit) -> dict[str, Any]:
-    """The content to be signed."""
+    """The content to be signed, as JSON values."""
     return made.model_dump(mode="json")
 
 
 def federation_id(name: str, ca_key: PublicKey) -> str:
-    """`NAME:FINGERPRINT`, the line that sites are told."""
+    """The id of a federation, `NAME:FINGERPRINT`."""
     return f"{name}:{fingerprint(ca_key)}"
 
 
@@ -121,5 +129,5 @@ def installed(protocol: int) -> Versions:
 
 
 def now() -> datetime:
-    """In UTC, to the second."""
+    """The time in UTC, to the second."""
     return datetime.now(UTC).replace(microsecond=0)

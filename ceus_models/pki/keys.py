@@ -1,7 +1,7 @@
-"""The keys of a federation: NIST P-384, as Flower's node authentication wants them, in OpenSSH's form.
+"""The keys of a federation: ECDSA on NIST P-384 in OpenSSH format, as Flower's node authentication needs them.
 
-A private key is made where it is used and is never sent; what travels is its public half, and what two people compare
-on the telephone is its fingerprint.
+A private key is generated where it is used and never sent. The public key is sent; two people compare its fingerprint
+by telephone.
 """
 
 from __future__ import annotations
@@ -25,37 +25,39 @@ _HASH = hashes.SHA384()
 
 
 class KeyFault(ExpectedError):
-    """A key that cannot be used; the text says why and what to do."""
+    """A key that cannot be used; the text says the cause and the fix."""
 
 
 def new_key() -> PrivateKey:
-    """A fresh private key."""
+    """Generate a private key."""
     return ec.generate_private_key(ec.SECP384R1())
 
 
 def public_text(key: PublicKey) -> str:
-    """The public half as one line, `ecdsa-sha2-nistp384 AAAA…`."""
+    """A public key as one line in OpenSSH format, `ecdsa-sha2-nistp384 AAAA…`."""
     return key.public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH).decode()
 
 
 def public_pem(key: PublicKey) -> bytes:
-    """The public half as PEM, which Flower's SuperLink takes."""
+    """A public key as PEM, for Flower's SuperLink."""
     return key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
 def read_public(text: str) -> PublicKey:
-    """The key in such a line. Raises KeyFault for any other kind of key."""
+    """Parse a public key in OpenSSH format. Raises KeyFault for any other kind of key."""
     try:
         key = serialization.load_ssh_public_key(text.encode())
     except (ValueError, UnsupportedAlgorithm):
-        raise KeyFault("this is no public key in OpenSSH's form; send the request file as it was made") from None
+        raise KeyFault(
+            "expected a public key in OpenSSH format, found other text; send the request file unchanged"
+        ) from None
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP384R1):
-        raise KeyFault("a site's key is ECDSA on NIST P-384; make it with `ceus-site keys`")
+        raise KeyFault("expected an ECDSA key on NIST P-384, found another kind; make it with `ceus-site keys`")
     return key
 
 
 def read_public_pem(pem: bytes) -> PublicKey | None:
-    """The key in PEM, or None if it is none of ours."""
+    """Parse a public key in PEM; None if it is no elliptic-curve key."""
     try:
         key = serialization.load_pem_public_key(pem)
     except (ValueError, UnsupportedAlgorithm):
@@ -64,14 +66,14 @@ def read_public_pem(pem: bytes) -> PublicKey | None:
 
 
 def fingerprint(key: PublicKey) -> str:
-    """128 bits of SHA-256 over the key, in groups to be read aloud: `1a2b-3c4d-…`, eight of them."""
+    """The first 128 bits of SHA-256 over the key, in eight groups: `1a2b-3c4d-…`."""
     content = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     digits = hashlib.sha256(content).hexdigest()[:32]
     return "-".join(digits[start : start + 4] for start in range(0, 32, 4))
 
 
 def signature(key: PrivateKey, data: bytes) -> bytes:
-    """ECDSA with SHA-384."""
+    """The ECDSA signature with SHA-384."""
     return key.sign(data, ec.ECDSA(_HASH))
 
 
@@ -85,7 +87,7 @@ def is_signed(key: PublicKey, data: bytes, by: bytes) -> bool:
 
 
 def write_private(path: Path, key: PrivateKey) -> None:
-    """In OpenSSH's form, which Flower's SuperNode reads; mode 0600, whole or not at all. Raises OSError."""
+    """Write a key in OpenSSH format for Flower's SuperNode, atomically, with mode 0600. Raises OSError."""
     content = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
     )
@@ -93,9 +95,10 @@ def write_private(path: Path, key: PrivateKey) -> None:
 
 
 def read_private(path: Path, what: str) -> PrivateKey:
-    """A key that `write_private` wrote. Raises KeyFault if it is missing, damaged or open to other users.
+    """Read a key that `write_private` wrote; `what` is its name in messages.
 
-    what: how a message calls it.
+    Raises:
+        KeyFault: the file is missing, damaged or readable by other users.
     """
     try:
         mode, content = path.stat().st_mode, path.read_bytes()[:_LONGEST]
@@ -108,5 +111,5 @@ def read_private(path: Path, what: str) -> PrivateKey:
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise KeyFault(f"{what} is damaged: {path}; restore it from a backup, or make a new one") from None
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP384R1):
-        raise KeyFault(f"{what} is no P-384 key: {path}; make a new one")
+        raise KeyFault(f"expected a key on NIST P-384, {what} is of another kind: {path}; make a new one")
     return key

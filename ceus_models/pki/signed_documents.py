@@ -1,7 +1,7 @@
-"""Small signed documents that travel by hand or by mail: a site's request and the coordinator's kit.
+"""Small signed documents that people carry or mail: a site's request and the coordinator's kit.
 
-One JSON object: what it is, its content, and a signature by role over the content's canonical form. So a person can
-read it, and a changed byte is found.
+One JSON object with kind, content, and signatures by role over the content's canonical form: a person can read it, and
+a changed byte is detected.
 """
 
 from __future__ import annotations
@@ -21,31 +21,31 @@ MAX_BYTES = 1 << 16
 
 
 class DocumentFault(ExpectedError):
-    """A document that is not taken; the text says the cause and the remedy."""
+    """A document that was refused; the text says the cause and the fix."""
 
 
 @dataclass(frozen=True)
 class Document:
-    """content: as it was signed · signatures: role → bytes. Not verified yet."""
+    """A document with its signatures by role, not verified yet."""
 
     kind: str
     content: Mapping[str, Any]
     signatures: Mapping[str, bytes]
 
     def is_by(self, role: str, key: PublicKey) -> bool:
-        """Whether the signature of that role is there and is this key's."""
+        """Whether the document has a valid signature of that role by this key."""
         return role in self.signatures and is_signed(key, _signed(self.kind, self.content), self.signatures[role])
 
 
 def signed(kind: str, content: Mapping[str, Any], keys: Mapping[str, PrivateKey]) -> bytes:
-    """The document's bytes, signed by each role's key."""
+    """Sign a document with each role's key, and return its bytes."""
     data = _signed(kind, content)
     marks = {role: base64.b64encode(signature(key, data)).decode() for role, key in keys.items()}
     return json.dumps({"fedceus": kind, "content": content, "signatures": marks}, indent=2).encode() + b"\n"
 
 
 def read_document(path: Path, kind: str) -> Document:
-    """The document in a file. Raises DocumentFault for anything that is no document of that kind."""
+    """Read a document of that kind from a file. Raises DocumentFault for anything else."""
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
@@ -55,18 +55,18 @@ def read_document(path: Path, kind: str) -> Document:
 
 
 def parsed(data: bytes, kind: str, name: str) -> Document:
-    """As `read_document`. name: how a message calls the document."""
-    remedy = f"ask for it again: it is a JSON file that says {kind} at its top"
+    """Parse a document; `name` is its name in messages. Raises DocumentFault as `read_document`."""
+    remedy = f"ask for the file again, a JSON file that begins with {kind}"
     if len(data) > MAX_BYTES:
-        raise DocumentFault(f"{name} has more than {MAX_BYTES} bytes and is no {kind}; {remedy}")
+        raise DocumentFault(f"expected a {kind} of at most {MAX_BYTES} bytes, {name} is longer; {remedy}")
     try:
         found = json.loads(data)
         marks = {str(role): base64.b64decode(text, validate=True) for role, text in found["signatures"].items()}
-        said, content = found["fedceus"], found["content"]
+        found_kind, content = found["fedceus"], found["content"]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, binascii.Error):
-        raise DocumentFault(f"{name} is no {kind}, or was cut off on its way; {remedy}") from None
-    if said != kind or not isinstance(content, dict):
-        raise DocumentFault(f"{name} is no {kind}; {remedy}")
+        raise DocumentFault(f"expected a {kind}, {name} is none or was cut off; {remedy}") from None
+    if found_kind != kind or not isinstance(content, dict):
+        raise DocumentFault(f"expected a {kind}, {name} is none; {remedy}")
     return Document(kind, content, marks)
 
 

@@ -1,1 +1,1 @@
-"""What is said between coordinator and site, how it is written, and how answers add."""
+"""Messages between coordinator and site, their encoding, and exact sums of updates."""

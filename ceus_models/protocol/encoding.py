@@ -1,9 +1,9 @@
-"""How a message is written: a JSON header and plain buffers, never a pickle.
+"""The encoding of messages: a JSON header and plain buffers, never a pickle.
 
-The layout is that of safetensors (8 bytes of header length, a JSON header with dtype, shape and place of every tensor,
-then the buffers), with the message itself under `__metadata__`; the library of that name reads the same bytes, and a
-test holds us to it. Our own reader keeps tensors as views of the received buffer, so that a net of 134 MB is not
-copied, and refuses gaps, overlaps and dtypes that the library would let pass.
+The layout is that of safetensors (8 bytes of header length, a JSON header with dtype, shape and offsets of every
+tensor, then the buffers), with the message under `__metadata__`; the safetensors library reads the same bytes, which a
+test checks. Our own reader makes tensors views of the received buffer, so that a net of 134 MB is not copied, and
+refuses gaps, overlaps and dtypes that the library accepts.
 """
 
 from __future__ import annotations
@@ -24,11 +24,12 @@ from torch import Tensor
 from ceus_models.protocol.messages import PROTOCOL, Kind, LocalRule, Message, Recipe, Refusal, RefusalCode, Task, Update
 from ceus_models.protocol.state import SMALL, State
 from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.yaml_lines import written
 
 MAX_HEADER_BYTES = 4 << 20
-"""Names, dtypes and shapes of some thirty thousand tensors; 36 nets of the paper have a third of that."""
+"""Enough for about 30,000 tensors; 36 nets of the paper's size have a third of that."""
 MAX_BODY_BYTES = 64 << 10
-"""What a message says beside its tensors; a task says a few kilobytes."""
+"""Limit of a message without its tensors; a task has a few kilobytes."""
 MAX_TEXT = 256
 MAX_REASON = 4000
 MAX_DIMENSIONS = 8
@@ -39,20 +40,24 @@ _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 class WireError(ExpectedError):
-    """Bytes that are not a message of this protocol; the text says which rule they break."""
+    """Bytes that are no message of this protocol; the text says which rule they break."""
 
     def __init__(self, text: str) -> None:
-        """text: may quote what was sent, so it is cut and cleaned of what is no sign on a screen."""
+        """Shorten the text and remove unprintable characters, as it may quote what was received."""
         super().__init__(clean(text, MAX_TEXT))
 
 
 def clean(text: str, longest: int) -> str:
-    """At most so many characters of a text of the other side, without those that are no signs on a screen."""
-    return "".join(sign if sign.isprintable() else "?" for sign in text[:longest])
+    """The first `longest` characters of a received text; each unprintable one becomes "?".
+
+    >>> clean("no lesions\x07", 40)
+    'no lesions?'
+    """
+    return "".join(character if character.isprintable() else "?" for character in text[:longest])
 
 
 def _printable(text: str) -> str:
-    """A name goes into logs, audits and terminals."""
+    """Raise ValueError for a name that cannot be shown in logs and terminals."""
     if not text.isprintable():
         raise ValueError("names are printable")
     return text
@@ -115,9 +120,10 @@ _HEADERS: dict[str, TypeAdapter[Any]] = {
 
 
 def encode(message: Message) -> list[Buffer]:
-    """The message as buffers to be written one after the other; large tensors are not copied.
+    """Encode a message as buffers to be written one after the other; large tensors are not copied.
 
-    Raises WireError for a tensor whose dtype does not travel.
+    Raises:
+        WireError: the dtype of a tensor has no encoding.
     """
     kind = type(message).__name__
     tensors: State = getattr(message, _TENSORS[type(message)]) if type(message) in _TENSORS else {}
@@ -129,7 +135,9 @@ def encode(message: Message) -> list[Buffer]:
     place = 0
     for name, tensor in tensors.items():
         if tensor.dtype not in _NAMES:
-            raise WireError(f"{name}: {tensor.dtype} does not travel; send one of {', '.join(map(str, _NAMES))}")
+            raise WireError(
+                f"expected a dtype of {', '.join(map(str, _NAMES))}, {name} has {tensor.dtype}; convert it first"
+            )
         end = place + tensor.numel() * tensor.itemsize
         header[name] = {"dtype": _NAMES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [place, end]}
         place = end
@@ -139,7 +147,7 @@ def encode(message: Message) -> list[Buffer]:
 
 
 def _buffers(tensors: Iterable[Tensor]) -> Iterator[Buffer]:
-    """The tensors' bytes in order; neighbours that are small are put together, as a net has a hundred of them."""
+    """The tensors' bytes in order; small neighbours are joined, as a net has about a hundred of them."""
     for (_, small), run in groupby(tensors, lambda t: (t.dtype, t.numel() <= SMALL)):
         flat = [tensor.detach().reshape(-1) for tensor in run]
         for part in [torch.cat(flat)] if small else flat:
@@ -147,23 +155,27 @@ def _buffers(tensors: Iterable[Tensor]) -> Iterator[Buffer]:
 
 
 def to_bytes(message: Message) -> bytes:
-    """The message as one string of bytes."""
+    """Encode a message as one bytes object."""
     return b"".join(encode(message))
 
 
 def decode(buffer: Buffer) -> Message:
-    """The message in `buffer`; its tensors are views of it where the platform allows.
+    """Decode a message; its tensors are views of a writable `buffer`.
 
-    Raises WireError naming the rule that the bytes break.
+    Raises:
+        WireError: the bytes are no message of this protocol.
+
+    >>> decode(to_bytes(Refusal("site-01", "no lesions", "no_lesions")))
+    Refusal(site='site-01', reason='no lesions', code='no_lesions')
     """
     view = memoryview(buffer).cast("B")
     header, data = _header(view)
     meta = header.pop("__metadata__", None)
     if not isinstance(meta, dict) or not isinstance(meta.get("type"), str) or meta["type"] not in _TYPES:
-        raise WireError("the message names no known type")
+        raise WireError(f"expected a message of type {', '.join(_TYPES)}, found another type")
     if meta.get("protocol") != str(PROTOCOL):
         raise WireError(
-            f"the message is of protocol {meta.get('protocol')}, this side speaks {PROTOCOL}: install the same version"
+            f"expected protocol {PROTOCOL}, found {meta.get('protocol')}; install the same version on both sides"
         )
     kind = meta["type"]
     body = _body(kind, meta.get("body"))
@@ -172,7 +184,7 @@ def decode(buffer: Buffer) -> Message:
     if cls in _TENSORS:
         fields[_TENSORS[cls]] = _tensors(header, data)
     elif header:
-        raise WireError(f"a {kind} carries no tensors")
+        raise WireError(f"expected a {kind} without tensors, found {len(header)}")
     return cls(**fields)
 
 
@@ -184,59 +196,59 @@ def _plain(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _body(kind: str, text: Any) -> Any:
-    """What the message says beside its tensors, checked."""
+    """Validate the fields of a message other than its tensors."""
     if not isinstance(text, str) or len(text) > MAX_BODY_BYTES:
-        raise WireError(f"the message says nothing, or more than {MAX_BODY_BYTES} bytes beside its tensors")
+        raise WireError(f"expected fields of at most {MAX_BODY_BYTES} bytes, found none or more")
     try:
         return _HEADERS[kind].validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
-        raise WireError(f"{kind}.{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
-    except ValueError:  # half a character, which JSON can spell
-        raise WireError(f"{kind}: the message is not UTF-8") from None
+        raise WireError(f"{written((kind, *first['loc']))}: {first['msg']}") from None
+    except ValueError:  # a lone surrogate, which JSON can express
+        raise WireError(f"{kind}: expected UTF-8, found other bytes") from None
 
 
 def _header(view: memoryview) -> tuple[dict[str, Any], memoryview]:
     if len(view) < 8:
-        raise WireError("the message is shorter than its own length field")
+        raise WireError("expected at least 8 bytes for the header's length, found fewer")
     size = int.from_bytes(view[:8], "little")
     if size > min(MAX_HEADER_BYTES, len(view) - 8):
-        raise WireError(f"the header claims {size} bytes, more than were sent or are allowed")
+        raise WireError(f"expected a header within the message and its limit, found one of {size} bytes")
     try:
         header = json.loads(bytes(view[8 : 8 + size]))
     except (ValueError, RecursionError):
-        raise WireError("the header is not JSON") from None
+        raise WireError("expected a header in JSON, found other text") from None
     if not isinstance(header, dict):
-        raise WireError("the header is not a table of tensors")
+        raise WireError("expected a header with an entry for each tensor, found another JSON value")
     return header, view[8 + size :]
 
 
 def _tensors(header: Mapping[str, Any], data: memoryview) -> dict[str, Tensor]:
-    """The tensors of a header; every byte of `data` belongs to exactly one of them, in order."""
+    """The tensors of a header; each byte of `data` must belong to exactly one of them, in order."""
     entries: list[tuple[str, torch.dtype, list[int]]] = []
     place = 0
     for name, entry in header.items():
         if len(name) > MAX_TEXT or not name.isprintable():
-            raise WireError(f"{name[:40]}: names are printable and have at most {MAX_TEXT} characters")
+            raise WireError(f"expected printable names of at most {MAX_TEXT} characters, found {name[:40]}")
         try:
             dtype = _DTYPES[entry["dtype"]]
             shape = _whole_numbers(entry["shape"], MAX_DIMENSIONS)
             begin, end = _whole_numbers(entry["data_offsets"], 2)
         except (KeyError, TypeError, ValueError):
-            raise WireError(f"{name}: dtype, shape or place is missing or not of this protocol") from None
+            raise WireError(f"{name}: dtype, shape or data_offsets is missing or not of this protocol") from None
         if math.prod(max(n, 1) for n in shape) > MAX_ELEMENTS:
-            raise WireError(f"{name}: its bytes do not match its shape, which no memory holds")
+            raise WireError(f"{name}: its bytes do not match its shape, which is larger than the limit")
         if begin != place or end - begin != math.prod(shape) * dtype.itemsize or end > len(data):
             raise WireError(f"{name}: its bytes do not match its shape {shape} and dtype {entry['dtype']}")
         entries.append((name, dtype, shape))
         place = end
     if place != len(data):
-        raise WireError(f"{len(data) - place} bytes belong to no tensor")
+        raise WireError(f"expected every byte in a tensor, {len(data) - place} bytes belong to none")
     return dict(_views(entries, data))
 
 
 def _whole_numbers(values: Any, most: int) -> list[int]:
-    """A short list of plain numbers. Raises ValueError for anything else."""
+    """Return a list of at most `most` plain integers. Raises ValueError for anything else."""
     if not isinstance(values, list) or len(values) > most:
         raise ValueError
     if any(type(n) is not int or not 0 <= n <= MAX_ELEMENTS for n in values):
@@ -245,7 +257,7 @@ def _whole_numbers(values: Any, most: int) -> list[int]:
 
 
 def _views(entries: Sequence[tuple[str, torch.dtype, list[int]]], data: memoryview) -> Iterator[tuple[str, Tensor]]:
-    """Neighbours of one dtype are views of one tensor, which takes a tenth of the time of one call each."""
+    """Make neighbours of one dtype views of one tensor, ten times as fast as one call each."""
     place = 0
     for dtype, group in groupby(entries, lambda entry: entry[1]):
         run = list(group)

@@ -1,7 +1,7 @@
-"""The bytes of a message as a Flower record, and the errors that a courier may answer instead.
+"""The bytes of a message as a Flower record, and the error codes of a courier.
 
-The courier imports this module and must stay free of torch, so nothing here knows what the bytes mean. They travel as
-one array, because Flower cuts only arrays into pieces of 5 MB and stores equal pieces once for all sites.
+The courier imports this module and must not import torch, so nothing here decodes the bytes. They are one array,
+because Flower splits only arrays into chunks of 5 MB and stores equal chunks once for all sites.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from flwr.app import Array, ArrayRecord, RecordDict
 
 _RECORD = "message"
 _ARRAY = "bytes"
-_STYPE = "fedceus.message"  # the buffer as it is, not in numpy's file format: nothing is copied or parsed on the way
+_STYPE = "fedceus.message"  # the plain buffer, not numpy's file format, so nothing is copied or parsed
 
 NAME_QUERY = "query.name"
-"""Message type: which site is this node? Answered by the courier alone."""
+"""Message type: which site is this node? The courier answers it itself."""
 TASK_QUERY = "query.carry"
-"""Message type: carry these bytes to the worker and bring back its answer."""
+"""Message type: pass these bytes to the worker and return its answer."""
 
 
 class CourierError(IntEnum):
-    """Codes of a courier's error reply, clear of Flower's own (0-8); the texts are ours, never an exception's."""
+    """Codes of a courier's error reply, different from Flower's own (0-8); their texts never quote an exception."""
 
     NOT_CONFIGURED = 101
     NO_WORKER = 102
@@ -30,19 +30,21 @@ class CourierError(IntEnum):
 
 
 def to_record(data: bytes) -> RecordDict:
-    """`data` as the content of a Flower message, without a copy."""
+    """Wrap `data` as the content of a Flower message, without a copy."""
     array = Array(dtype="uint8", shape=(len(data),), stype=_STYPE, data=data)
     return RecordDict({_RECORD: ArrayRecord({_ARRAY: array})})
 
 
 def from_record(content: RecordDict) -> bytes:
-    """The bytes in a Flower message's content. Raises ValueError if it holds anything else."""
+    """Unwrap the bytes of a Flower message's content. Raises ValueError for any other content."""
     record = content.get(_RECORD)
     if len(content) != 1 or not isinstance(record, ArrayRecord) or list(record) != [_ARRAY]:
-        raise ValueError(f"a message holds one record '{_RECORD}' with one array '{_ARRAY}', not {_names(content)}")
+        raise ValueError(f"expected one record '{_RECORD}' with one array '{_ARRAY}', found {_names(content)}")
     array = record[_ARRAY]
     if array.stype != _STYPE or array.dtype != "uint8" or tuple(array.shape) != (len(array.data),):
-        raise ValueError(f"'{_ARRAY}' must be uint8 of its own length as {_STYPE}, not {array.dtype} as {array.stype}")
+        raise ValueError(
+            f"expected '{_ARRAY}' as uint8 of its own length and {_STYPE}, found {array.dtype}, {array.stype}"
+        )
     return bytes(array.data)
 
 

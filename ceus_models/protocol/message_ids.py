@@ -1,14 +1,14 @@
-"""How one message is named in two audits: the coordinator's and the site's derive the same ids from what was said."""
+"""Ids of messages: coordinator and site compute the same id of a message for their audit logs."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from functools import cached_property
 
 from ceus_models.protocol.encoding import encode
 from ceus_models.protocol.messages import Message, Task
+from ceus_models.protocol.task_id import asked_id
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,14 +28,8 @@ class ReceivedTask:
         return content_id(self.task)
 
 
-def asked_id(task: Task) -> str:
-    """SHA-256 over (study, seed, stage, round, kind): one id for a task however often it is sent."""
-    parts = [task.study, task.seed, task.stage, task.round, task.kind]
-    return hashlib.sha256(json.dumps(parts, separators=(",", ":")).encode()).hexdigest()
-
-
 def content_id(message: Message) -> tuple[str, int]:
-    """SHA-256 over the encoded message, and its length in bytes. Raises WireError as `encode` does."""
+    """SHA-256 over the encoded message, and its length in bytes. Raises WireError as `encode`."""
     sha, length = hashlib.sha256(), 0
     for buffer in encode(message):
         sha.update(buffer)

@@ -1,4 +1,4 @@
-"""What is said between coordinator and site: a task, and an update or a refusal as its answer."""
+"""The messages between coordinator and site: a task, and an update or a refusal as the answer."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ Precision = Literal["float32", "bfloat16"]
 
 @checked(frozen=True, config=_STRICT)
 class LocalRule:
-    """The numbers of local training, which a site's policy can cap.
+    """Hyper-parameters of local training, which a site's policy can limit.
 
-    augment: each time a sub-model sees a lesion in training, its pictures are turned, moved and made lighter or darker
-    at random (`two_stream.augmented`).
+    `proximal_mu` is FedProx's μ (Li et al. 2020), `clip` the largest norm of a gradient; `augment` flips, shifts and
+    changes the gain of training images at random (`ceus_models.nets.two_stream.augmented`).
     """
 
     epochs: int = 1
@@ -40,15 +40,15 @@ class LocalRule:
     augment: bool = False
 
     def __post_init__(self) -> None:
-        """Raises ValueError for numbers that cannot train."""
+        """Raise ValueError for values out of range."""
         for name in ("epochs", "batch_size", "learning_rate"):
             if getattr(self, name) <= 0:
-                raise ValueError(f"{name} must be above 0, not {getattr(self, name)}")
+                raise ValueError(f"expected {name} above 0, found {getattr(self, name)}")
         for name in ("momentum", "weight_decay", "proximal_mu"):
             if getattr(self, name) < 0:
-                raise ValueError(f"{name} must not be negative, but is {getattr(self, name)}")
+                raise ValueError(f"expected {name} of at least 0, found {getattr(self, name)}")
         if self.clip is not None and self.clip <= 0:
-            raise ValueError(f"clip must be above 0 or absent, not {self.clip}")
+            raise ValueError(f"expected clip above 0 or no clip, found {self.clip}")
 
 
 def _whole_steps(width: int) -> int:
@@ -64,7 +64,7 @@ def _whole_steps(width: int) -> int:
 
 @checked(frozen=True, config=_STRICT)
 class Architecture:
-    """Depth and width of the two streams. The study: ResNet34 over frames, ResNet18 over flow, width 64."""
+    """Depth and width of the two streams; the study has ResNet34 over frames, ResNet18 over flow, and width 64."""
 
     spatial_depth: Literal[10, 18, 34, 50] = 34
     temporal_depth: Literal[10, 18, 34, 50] = 18
@@ -76,7 +76,7 @@ class Architecture:
 
 @checked(frozen=True, config=_STRICT)
 class Normaliser:
-    """Moments from the federated statistics: levels in 0-1, flow in px, clinical values transformed (17 each)."""
+    """Means and standard deviations from the federated statistics: levels 0-1, flow in px, 17 clinical variables."""
 
     level_mean: float
     level_sd: float
@@ -87,10 +87,14 @@ class Normaliser:
 
 @checked(frozen=True, config=_STRICT)
 class Recipe:
-    """All that a site must know to build and feed the nets, and cannot derive by itself.
+    """What a site needs from the coordinator to build the nets and their inputs.
 
-    class_weights: per net, one weight a class (binary: negative, positive), from global counts ·
-    selected: the clinical variables that the fusion nets see.
+    Args:
+        architecture: of the two-stream nets.
+        normaliser: of their inputs.
+        selected: the clinical variables of the fusion nets.
+        class_weights: net → one weight a class (binary: negative, positive), from global counts.
+        fusion_hidden: hidden units of a fusion net.
     """
 
     architecture: Architecture
@@ -106,10 +110,22 @@ RefusalCode = Literal["policy", "version", "processing", "needs_frozen", "no_les
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """What the coordinator asks of every site alike.
+    """A request of the coordinator, the same for every site.
 
-    study: digest of the plan · processing: digest of the processing settings · frozen: digest of the sub-models that
-    a fusion net stands on, "" where none · replicates: bootstrap replicates of an evaluation.
+    Args:
+        kind: of the work.
+        study: digest of the plan.
+        seed: of the study.
+        stage: name of the stage.
+        round: number of the round within the stage.
+        nets: that are trained or evaluated.
+        cohorts: whose lesions are used.
+        inputs: tensors, such as the global weights.
+        rule: of local training.
+        recipe: of the nets.
+        processing: digest of the processing settings.
+        frozen: digest of the sub-models below a fusion net, "" where there are none.
+        replicates: bootstrap replicates of an evaluation.
     """
 
     kind: Kind
@@ -129,8 +145,14 @@ class Task:
 
 @dataclass(frozen=True, eq=False)
 class Update:
-    """All that leaves a site. weight: lesions that the sums are made of · spent: privacy spent · task: the id of the
-    task that it answers (`ceus_models.protocol.message_ids.asked_id`).
+    """A site's answer, and all that leaves a site.
+
+    Args:
+        site: its name.
+        sums: named tensors that the coordinator adds.
+        weight: number of lesions behind the sums.
+        spent: privacy spent (ε).
+        task: id of the task (`ceus_models.protocol.message_ids.asked_id`).
     """
 
     site: str
@@ -142,7 +164,7 @@ class Update:
 
 @dataclass(frozen=True)
 class Refusal:
-    """The other answer: `code` is for the coordinator's program, `reason` for its reader."""
+    """A site's refusal of a task: `code` for the program, `reason` for a person."""
 
     site: str
     reason: str

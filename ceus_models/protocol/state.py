@@ -1,4 +1,4 @@
-"""All arithmetic on named tensors, in one place. Nothing here changes its arguments."""
+"""Arithmetic on named tensors; no function changes its arguments."""
 
 from __future__ import annotations
 
@@ -10,21 +10,25 @@ import torch
 from torch import Tensor
 
 State = Mapping[str, Tensor]
-"""Named tensors that are meant to be added."""
+"""Named tensors that can be added."""
 
 SMALL = 1 << 16
-"""Tensors of at most this many numbers are worked on together: a net has a hundred, and each call has its price."""
+"""Tensors of at most this many numbers are processed together, as each call has a fixed cost."""
 
 
 def _paired(a: State, b: State, combine: Callable[[Tensor, Tensor], Tensor]) -> dict[str, Tensor]:
     if a.keys() != b.keys():
         odd = sorted(a.keys() ^ b.keys())
-        raise ValueError(f"two states must have the same names; only one of them has {', '.join(odd[:5])}")
+        raise ValueError(f"expected two states of the same names, only one of them has {', '.join(odd[:5])}")
     return {name: combine(tensor, b[name]) for name, tensor in a.items()}
 
 
 def add(a: State, b: State) -> dict[str, Tensor]:
-    """a + b, name by name."""
+    """a + b, name by name.
+
+    >>> add({"w": torch.tensor([1.0, 2.0])}, {"w": torch.tensor([3.0, 4.0])})
+    {'w': tensor([4., 6.])}
+    """
     return _paired(a, b, torch.add)
 
 
@@ -44,9 +48,9 @@ def zeros_like(a: State) -> dict[str, Tensor]:
 
 
 def pieces(tensors: Iterable[Tensor]) -> Iterator[Tensor]:
-    """The same numbers in flat tensors of a good size: small ones of one dtype end to end, large ones cut.
+    """The same numbers in flat tensors of similar size: small ones of one dtype are joined, large ones split.
 
-    A piece stays in the processor's cache; a norm in float64 over a large tensor as a whole takes nine times as long.
+    A piece fits the processor's cache; a norm in float64 over a whole large tensor takes nine times as long.
     """
     small: dict[torch.dtype, list[Tensor]] = {}
     for tensor in tensors:
@@ -58,24 +62,28 @@ def pieces(tensors: Iterable[Tensor]) -> Iterator[Tensor]:
 
 
 def end_to_end(tensors: Iterable[Tensor]) -> Tensor:
-    """A new flat tensor with the numbers of some tensors of one dtype."""
+    """One flat tensor with the numbers of some tensors of one dtype."""
     return torch.cat([tensor.reshape(-1) for tensor in tensors])
 
 
 def cut(flat: Tensor, like: State) -> dict[str, Tensor]:
-    """The reverse: views of `flat` under the names and in the shapes of `like`."""
+    """Split a flat tensor into views with the names and shapes of `like`."""
     parts = torch.split(flat, [tensor.numel() for tensor in like.values()])
     return {name: part.view(tensor.shape) for (name, tensor), part in zip(like.items(), parts, strict=True)}
 
 
 def norm(a: State) -> float:
-    """Euclidean norm over all floating tensors together, accumulated in float64."""
+    """Euclidean norm over all floating-point tensors, accumulated in float64.
+
+    >>> norm({"a": torch.tensor([3.0]), "b": torch.tensor([4.0])})
+    5.0
+    """
     floats = pieces(t for t in a.values() if t.is_floating_point())
     return math.hypot(*(float(torch.linalg.vector_norm(t, dtype=torch.float64)) for t in floats))
 
 
 def finite(a: State) -> bool:
-    """Whether no floating tensor holds NaN or infinity."""
+    """Whether all floating-point values are finite."""
     # squares of large float64 numbers overflow, so an infinite norm alone proves nothing
     floats = (t for t in a.values() if t.is_floating_point())
     return math.isfinite(norm(a)) or all(bool(torch.isfinite(t).all()) for t in floats)
@@ -93,7 +101,7 @@ def net_state(a: State, net: str) -> dict[str, Tensor]:
 
 
 def net_states(a: State) -> dict[str, dict[str, Tensor]]:
-    """`net_state` of every net that is named, in one pass."""
+    """`net_state` of every net, in one pass."""
     nets: dict[str, dict[str, Tensor]] = {}
     for name, tensor in a.items():
         net, _, parameter = name.partition("|")

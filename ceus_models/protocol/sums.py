@@ -1,9 +1,9 @@
-"""How answers add: exactly, so that the total does not depend on who answered first or on which worker.
+"""Exact sums of updates: the total does not depend on the order of the answers.
 
 Floating-point addition depends on the order. Here every float is rounded once to a multiple of 2^-30 (float32) or
-2^-24 (float64) and added as a whole number held in float64, which is exact below 2^53. So any order and any grouping
-of sites gives the same bits, a total can be kept per worker and merged, and masks for secure sums can be added to the
-same whole numbers. The price is an absolute rounding error of 2^-31 per site, far below that of float32 weights.
+2^-24 (float64) and added as an integer held in float64, which is exact below 2^53. So any order and any grouping of
+sites gives the same bits, totals of several workers can be merged, and the masks of secure sums (Bonawitz et al. 2017)
+can be added to the same integers. The absolute rounding error is 2^-31 a site, far below that of float32 weights.
 """
 
 from __future__ import annotations
@@ -20,22 +20,25 @@ EXACT_BELOW = 2.0**52
 
 
 class Total:
-    """A running sum of states. A name that is missing in some state counts as zero there.
+    """A running sum of states; a name that a state lacks counts as zero.
 
-    Small tensors that come together, such as those of one net, lie end to end and are added by one call.
+    Small tensors that arrive together, such as those of one net, are stored in one tensor and added by one call.
+
+    >>> total = Total()
+    >>> for weight in (0.1, 0.2, 0.3):
+    ...     total.add({"w": torch.tensor([weight])})
+    >>> total.value()
+    {'w': tensor([0.6000])}
     """
 
     def __init__(self) -> None:
-        """An empty total."""
+        """Begin with an empty sum."""
         self._sums: dict[str, Tensor] = {}
         self._types: dict[str, torch.dtype] = {}
         self._flat: dict[tuple[str, ...], Tensor] = {}
 
     def add(self, state: State) -> None:
-        """Add one answer, in place.
-
-        Raises ValueError if a name comes with another shape or dtype than before.
-        """
+        """Add one state, in place. Raises ValueError if the shape or dtype of a name has changed."""
         for name, tensor in state.items():
             self._check(name, tensor)
         for part in _parts(state):
@@ -44,20 +47,21 @@ class Total:
             if flat is not None and len(part) > 1:
                 _accumulate(flat, end_to_end(part.values()))
                 continue
-            for name, tensor in part.items():  # alone, or some of them came apart before
+            for name, tensor in part.items():  # single tensors, or tensors that were grouped otherwise before
                 _accumulate(self._sums[name], tensor)
 
     def value(self) -> dict[str, Tensor]:
-        """The sum, in the dtype of the answers for floats and int64 for counts.
+        """The sum, floats in the dtype of the states and integers in int64.
 
-        Raises OverflowError when a sum left the range in which addition is exact.
+        Raises:
+            OverflowError: a sum is beyond the range in which addition is exact.
         """
         return {name: _value(name, total, self._types[name]) for name, total in self._sums.items()}
 
     def wide(self) -> dict[str, Tensor]:
-        """The sum with floats in float64, for a mean that is rounded only once.
+        """Take the sum with floats in float64, for a mean that is rounded only once.
 
-        The total is empty afterwards: its memory becomes the sum's, so that a large sum is not held twice.
+        The total is empty afterwards: it gives its memory to the result, so that a large sum is not held twice.
         """
         sums, types = self._sums, self._types
         self._sums, self._types, self._flat = {}, {}, {}
@@ -69,17 +73,17 @@ class Total:
 
     def _check(self, name: str, tensor: Tensor) -> None:
         if tensor.is_floating_point() and tensor.dtype not in STEPS:
-            raise ValueError(f"sums travel as float32, float64 or integers, not {tensor.dtype}")
+            raise ValueError(f"expected float32, float64 or integers, {name} has {tensor.dtype}; convert it first")
         if name not in self._sums:
             return
         if self._sums[name].shape != tensor.shape or self._types[name] != tensor.dtype:
             raise ValueError(
-                f"{name}: {tuple(tensor.shape)} {tensor.dtype} cannot be added to "
-                f"{tuple(self._sums[name].shape)} {self._types[name]}"
+                f"{name}: expected {tuple(self._sums[name].shape)} {self._types[name]}, found {tuple(tensor.shape)} "
+                f"{tensor.dtype}"
             )
 
     def _begin(self, fresh: State) -> None:
-        """Zeros for tensors of one dtype, end to end."""
+        """Add zeros for new tensors of one dtype, in one flat tensor."""
         if not fresh:
             return
         first = next(iter(fresh.values()))
@@ -91,7 +95,7 @@ class Total:
 
 
 def _parts(state: State) -> Iterable[dict[str, Tensor]]:
-    """A state as parts of one dtype: small tensors whose names agree up to the last "|" together, others alone."""
+    """Group a state by dtype: small tensors whose names agree up to the last "|" together, others alone."""
     parts: dict[tuple[str, torch.dtype], dict[str, Tensor]] = {}
     for name, tensor in state.items():
         small = tensor.numel() <= SMALL
@@ -100,7 +104,7 @@ def _parts(state: State) -> Iterable[dict[str, Tensor]]:
 
 
 def _accumulate(total: Tensor, tensor: Tensor) -> None:
-    """Add `tensor` to `total`, which is contiguous, in place; in slices, which stay in the processor's cache."""
+    """Add `tensor` to the contiguous `total` in place, in pieces that fit the processor's cache."""
     if tensor.numel() <= SMALL:
         total.add_(_whole(tensor))
         return
@@ -124,4 +128,4 @@ def _check_exact(name: str, total: Tensor) -> None:
         return
     low, high = torch.aminmax(total)
     if max(-float(low), float(high)) >= EXACT_BELOW:
-        raise OverflowError(f"the sum of {name} is too large to be exact; divide its unit")
+        raise OverflowError(f"expected a sum below {EXACT_BELOW:g} steps, {name} is larger; use a larger unit")

@@ -1,1 +1,1 @@
-"""What every program needs whatever it does: errors and exit codes, whole files, seeds, processes, logs."""
+"""What every program needs: errors, exit codes, atomic files, seeds, processes and logs."""

@@ -1,4 +1,4 @@
-"""Whose hands these are."""
+"""The name of the account that runs a command."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import pwd
 
 
 def account() -> str:
-    """The account, behind sudo the one that called it. Names in the environment do not count."""
+    """The account's name, behind sudo that of the caller. User names in the environment are not trusted."""
     number = os.environ.get("SUDO_UID", "") if os.getuid() == 0 else ""
     uid = int(number) if number.isdecimal() else os.getuid()
     try:
         return pwd.getpwuid(uid).pw_name
-    except KeyError:  # in a container an account may have no name
+    except KeyError:  # in a container an account may lack a name
         return str(uid)

@@ -1,25 +1,29 @@
-"""Worker processes that end when their parent does: an orphan could write where the next run writes."""
+"""Processes that end with their parent: an orphan could write into the files of the next run."""
 
 from __future__ import annotations
 
 import ctypes
-import multiprocessing
 import os
 import signal
 import sys
-from concurrent.futures import ProcessPoolExecutor
+import threading
+from multiprocessing.process import parent_process
 
 _PR_SET_PDEATHSIG = 1
 
 
 def die_with_parent(parent: int) -> None:
-    """Be killed as soon as the process `parent`, which started this one, ends. Linux only."""
+    """Let this process be killed when its parent process ends."""
+    if sys.platform != "linux":
+        threading.Thread(target=_follow, daemon=True).start()
+        return
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it ended before we asked
-        sys.exit(1)
+        os._exit(1)
 
 
-def pool(workers: int) -> ProcessPoolExecutor:
-    """A pool of fresh processes, each with one thread of computing, that leaves no orphan behind."""
-    spawn = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(workers, spawn, die_with_parent, (os.getpid(),))
+def _follow() -> None:
+    starter = parent_process()
+    if starter is not None:
+        starter.join()
+    os._exit(1)

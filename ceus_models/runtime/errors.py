@@ -1,7 +1,72 @@
-"""The error that is expected: one sentence for a person, exit code 1. Anything else that escapes is a bug."""
+"""Expected errors: one sentence for a person, exit code 1. Any other exception is a bug."""
 
 from __future__ import annotations
 
+import traceback
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
 
 class ExpectedError(Exception):
-    """A failure that its reader can mend: the text says the rule, the value, the place and the remedy."""
+    """A failure that its reader can fix: the text says what was expected, what was found, and the fix."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One fault of a file that a person wrote. It is copied into tickets, so it has no identifiers.
+
+    Args:
+        file: its name.
+        row: line in it (the header of a table is line 1), None for the whole file.
+        column: header of the column, or the key as it is written, "" without one.
+        reason: stable slug by which faults are counted.
+        rule: what was expected.
+        value: what was found, without identifiers.
+        remedy: the fix.
+        key: path of keys in a document.
+    """
+
+    file: str
+    row: int | None
+    column: str
+    reason: str
+    rule: str
+    value: str = ""
+    remedy: str = ""
+    key: tuple[str | int, ...] = ()
+
+    @property
+    def place(self) -> str:
+        """File, row and column as one phrase."""
+        word = "line" if self.file.endswith((".yaml", ".yml")) else "row"
+        row = "" if self.row is None else f" {word} {self.row}"
+        return f"{self.file}{row}" + (f", {self.column}" if self.column else "")
+
+    def __str__(self) -> str:
+        """The whole fault as one sentence."""
+        found = f", found {self.value}" if self.value else ""
+        return f"{self.place}: {self.rule}{found}" + (f"; {self.remedy}" if self.remedy else "")
+
+
+class FaultList(ExpectedError):
+    """All faults of a file at once."""
+
+    def __init__(self, faults: Iterable[Fault]) -> None:
+        """Keep the faults, at least one, in the order in which a person would fix them."""
+        self.faults = tuple(faults)
+        count = f"{len(self.faults)} faults" if len(self.faults) != 1 else "1 fault"
+        super().__init__("\n  ".join([f"{count}:", *map(str, self.faults)]))
+
+    def __reduce__(self) -> tuple[type[FaultList], tuple[tuple[Fault, ...]]]:
+        """Make the error picklable."""
+        return FaultList, (self.faults,)
+
+
+def stack_of(error: BaseException) -> list[str]:
+    """The calls of an error's traceback, the outermost first: `net.py:12 in forward`.
+
+    The error's text is left out, as it may quote a file or a patient.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    return [f"{Path(frame.filename).name}:{frame.lineno} in {frame.name}" for frame in frames]

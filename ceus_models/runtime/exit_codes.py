@@ -1,10 +1,11 @@
-"""How the three commands end: 0 done, 1 expected error, 2 wrong usage, 3 a bug with a log to send, 130 interrupted."""
+"""Exit codes of the three commands: 0 done, 1 expected error, 2 usage, 3 bug with a log file, 130 interrupted."""
 
 from __future__ import annotations
 
+import platform
 import sys
 import tempfile
-import traceback
+from importlib.metadata import version
 from pathlib import Path
 
 import click
@@ -12,24 +13,27 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.errors import ExpectedError, stack_of
 
+_SEND = """Send this file to the maintainers of fedceus, as an issue of its repository; tell your coordinator too.
+Add the command without names and paths, and whether it fails again. This file holds no value of a table, no path and no
+name of a patient. Send no clip, table, key or audit.
+"""
 INTERRUPTED = 130
-"""Ctrl-C, which typer gives as a result of this value."""
+"""typer returns this value after Ctrl-C."""
 
 
-def run_cli(app: typer.Typer, name: str | None = None) -> None:
-    """Run a typer application and leave the process with the exit code that fits. name: of the program, for its help,
-    where that is not the file that runs.
-    """
-    sys.exit(exit_code(app, name=name))
+def run_cli(app: typer.Typer | click.Command) -> None:
+    """Run a command line and leave the process with the exit code that fits."""
+    sys.exit(exit_code(app))
 
 
-def exit_code(app: typer.Typer, arguments: list[str] | None = None, name: str | None = None) -> int:
-    """Run a typer application; the exit code, after the reason was told on stderr."""
+def exit_code(app: typer.Typer | click.Command, arguments: list[str] | None = None) -> int:
+    """Run a command line; the exit code, after the reason was told on stderr."""
     console = Console(stderr=True, soft_wrap=True)
     try:
-        result = typer.main.get_command(app).main(args=arguments, prog_name=name, standalone_mode=False)
+        command = typer.main.get_command(app) if isinstance(app, typer.Typer) else app
+        result = command.main(args=arguments, standalone_mode=False)
         if result == INTERRUPTED:
             return _interrupted(console)
         return result if isinstance(result, int) else 0
@@ -54,9 +58,9 @@ def _interrupted(console: Console) -> int:
 
 
 def _log(error: BaseException) -> Path:
-    """Where and in which order it happened. Values stay out: an exception's text may quote a file or a patient."""
-    frames = traceback.extract_tb(error.__traceback__)
-    lines = [f"{Path(frame.filename).name}:{frame.lineno} in {frame.name}" for frame in frames]
+    """What happened, where, with which versions. An exception's text stays out: it may quote a file or a patient."""
+    versions = [f"{name} {version(name)}" for name in ("fedceus", "flwr", "torch")]
+    versions += [f"Python {platform.python_version()}", platform.platform()]
     with tempfile.NamedTemporaryFile("w", prefix="ceus-bug-", suffix=".log", delete=False) as log:
-        log.write(f"{type(error).__name__}\n" + "\n".join(lines) + "\n")
+        log.write("\n".join((type(error).__name__, *stack_of(error), "", *versions, "", _SEND)))
     return Path(log.name)

@@ -1,4 +1,4 @@
-"""Sizes and spans of time as a person reads them."""
+"""Sizes and durations as text."""
 
 from __future__ import annotations
 
@@ -6,12 +6,20 @@ _UNITS = ((1 << 30, "GB"), (1 << 20, "MB"), (1 << 10, "kB"))
 
 
 def size(count: int) -> str:
-    """Bytes in the unit that fits."""
+    """A number of bytes with a unit.
+
+    >>> size(3_000_000)
+    '2.9 MB'
+    """
     return next((f"{count / unit:.1f} {name}" for unit, name in _UNITS if count >= unit), f"{count} B")
 
 
 def span(seconds: float) -> str:
-    """A span of time in the unit that fits."""
+    """A duration with a unit.
+
+    >>> span(75), span(600), span(7200)
+    ('75 s', '10 min', '2.0 h')
+    """
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,4 +1,4 @@
-"""Log records of libraries as the JSON lines that our own processes write."""
+"""Log records of libraries as JSON lines, in the format of our own processes."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ _LONGEST = 2000
 
 
 class JsonLines(logging.Formatter):
-    """at, event "log", level, said: the first 2,000 characters. Of an exception only its type."""
+    """One JSON object a record: at, event, level, and the text as `said`; of an exception only its type."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line, whatever the record holds."""
-        said = " ".join(record.getMessage().split())[:_LONGEST]
-        line = {"at": round(record.created, 3), "event": "log", "level": record.levelname.lower(), "said": said}
+        """Format a record as one line."""
+        text = " ".join(record.getMessage().split())[:_LONGEST]
+        line = {"at": round(record.created, 3), "event": "log", "level": record.levelname.lower(), "said": text}
         if record.exc_info and record.exc_info[0] is not None:
             line["type"] = record.exc_info[0].__name__
         return json.dumps(line)
 
 
 def log_as_json(name: str) -> None:
-    """Have a library's logger write JSON lines on standard output, from level INFO on; empty records are dropped."""
+    """Let a library's logger write JSON lines on standard output from level INFO on, without empty records."""
     handler = logging.StreamHandler(sys.stdout)
     handler.setLevel(logging.INFO)
     handler.setFormatter(JsonLines())

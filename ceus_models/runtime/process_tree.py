@@ -1,6 +1,6 @@
-"""Processes that must not outlive their starter: stopped as whole trees, also when the starter itself is killed.
+"""Process trees that end with their parent, even when the parent is killed.
 
-Flower's processes start children in sessions of their own, so ending a process group is not enough.
+Flower's processes start children in sessions of their own, so killing a process group is not enough.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ _GRACE_S = 6.0
 
 
 class Fleet:
-    """Long-lived processes, each with its own log. Use as a context manager: none is left at its end.
+    """Long-lived processes with a log each. A context manager: all of them are stopped at its end.
 
-    A watchdog of its own process reads from a pipe, which closes when this process dies in any way, kill -9 included.
+    A watchdog process reads from a pipe that closes when this process dies in any way, kill -9 included.
     """
 
     def __init__(self, logs: Path, grace_s: float | None = None) -> None:
-        """logs: the folder of NAME.log · grace_s: from being asked to stop to being killed."""
+        """Use `logs` as the folder of NAME.log, and wait `grace_s` between SIGTERM and SIGKILL."""
         self.logs = logs
         self._grace_s = _GRACE_S if grace_s is None else grace_s
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -43,7 +43,7 @@ class Fleet:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop all, in a few seconds."""
+        """Stop all processes, within a few seconds."""
         end(_trees(process.pid for process in self._processes.values()), self._grace_s)
         for process in self._processes.values():
             process.wait()
@@ -51,13 +51,13 @@ class Fleet:
             self._watchdog.communicate()
 
     def start(self, name: str, command: Sequence[str], env: dict[str, str]) -> int:
-        """Start a process; its id. What it says is added to NAME.log."""
+        """Start a process and return its id; its output is appended to NAME.log."""
         with self.log(name).open("ab") as log:
             process = subprocess.Popen(
                 command, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
         if before := self._processes.get(name):
-            before.poll()  # who was killed is collected before its place is taken
+            before.poll()  # reap the old process before it is replaced
         self._processes[name] = process
         pipe: IO[bytes] | None = self._watchdog.stdin if self._watchdog else None
         if pipe:
@@ -66,25 +66,25 @@ class Fleet:
         return process.pid
 
     def ended(self, name: str) -> int | None:
-        """The exit code of a process that has ended, None while it lives."""
+        """The exit code of a process, None while it runs."""
         return self._processes[name].poll()
 
     def stop(self, name: str) -> None:
-        """End one process with its children; where it has ended, what is left of its group."""
+        """Stop one process with its children; if it has ended, kill the rest of its process group."""
         process = self._processes[name]
         end(_trees([process.pid]), self._grace_s)
         process.wait()
         with suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)  # it led a group of its own
+            os.killpg(process.pid, signal.SIGKILL)  # it was the leader of its own group
 
     def log(self, name: str) -> Path:
-        """Where a process says what it does."""
+        """The log file of a process."""
         return self.logs / f"{name}.log"
 
     def trim(self, limit: int = 5_000_000, kept: int = 3) -> None:
-        """Move what a log beyond `limit` bytes says to NAME.log.1 … NAME.log.`kept`, the oldest last.
+        """Rotate logs of more than `limit` bytes to NAME.log.1 … NAME.log.`kept`, the oldest last.
 
-        By copying and emptying, because the process holds the file open; a line that is written meanwhile may be lost.
+        The log is copied and truncated, because the process holds it open; a line written meanwhile may be lost.
         """
         for log in self.logs.glob("*.log"):
             if log.stat().st_size <= limit:
@@ -96,21 +96,21 @@ class Fleet:
             os.truncate(log, 0)
 
     def check(self) -> None:
-        """Raises ExpectedError, with the last line of its log, for a process that has ended."""
+        """Raise ExpectedError with the last line of the log if a process has ended."""
         for name, process in self._processes.items():
             if (code := process.poll()) is not None:
                 log = self.log(name)
-                raise ExpectedError(f"{name} ended with exit code {code}: {last_line(log)} (its log: {log})")
+                raise ExpectedError(f"{name} ended with exit code {code}: {last_line(log)}; see its log {log}")
 
 
 def last_line(log: Path) -> str:
-    """The last line of a log that says something."""
+    """The last line of a log that is not empty."""
     lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines()]
-    return next((line for line in reversed(lines) if line), "it said nothing")
+    return next((line for line in reversed(lines) if line), "its log is empty")
 
 
 def end(processes: Sequence[psutil.Process], grace_s: float) -> None:
-    """Ask the processes to stop, and kill those that have not after `grace_s`."""
+    """Send SIGTERM to the processes, and SIGKILL after `grace_s`."""
     for process in processes:
         _signal(process, kill=grace_s <= 0)
     _, alive = psutil.wait_procs(processes, timeout=max(grace_s, 0.1))
@@ -142,7 +142,7 @@ def _trees(pids: Iterable[int]) -> list[psutil.Process]:
 
 
 def watch(lines: Iterable[bytes]) -> None:
-    """Collect process ids until `lines` ends, then kill what is left of those processes and their children."""
+    """Read process ids until `lines` ends, then kill those processes and their children."""
     roots = {}
     for line in lines:
         try:

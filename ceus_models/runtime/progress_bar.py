@@ -1,6 +1,6 @@
-"""How far a long command is and how long it will take: on standard error, a bar on a terminal, else a line at times.
+"""Progress of a long command on standard error: a bar on a terminal, else a line every few seconds.
 
-It can be stopped: Ctrl-C and SIGTERM both end the command with 130, and the same command goes on from there.
+Ctrl-C and SIGTERM end the command with exit code 130; the same command resumes it.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from ceus_models.runtime.humanize import span
 
 OnProgress = Callable[[int, int], None]
-"""Called with items done and items in all."""
+"""Called with the number of items done and in all."""
 
 _LINE_S = 5.0
 _RECENT_S = 120.0
-"""The estimate goes by what was done lately: what comes from the cache at the start takes no time."""
+"""The remaining time is estimated from this long: items that come from the cache at the start take no time."""
 
 
 @contextmanager
 def shown(what: str, quiet: bool = False) -> Iterator[OnProgress]:
-    """A callback that shows the progress of `what`."""
+    """Yield a callback that shows the progress of the work named `what`."""
     console = Console(stderr=True)
     with stoppable():
         if quiet:
@@ -42,7 +42,7 @@ def shown(what: str, quiet: bool = False) -> Iterator[OnProgress]:
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """SIGTERM is taken as Ctrl-C is: the command ends in order."""
+    """Handle SIGTERM as Ctrl-C."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
@@ -54,20 +54,20 @@ class Lines:
     """A line every few seconds, and one at the end."""
 
     def __init__(self, what: str, out: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
-        """what: the name of the work · clock: seconds."""
+        """Print lines about the work named `what` to `out`; `clock` gives seconds."""
         self._what, self._out, self._clock = what, out, clock
-        self._told = clock()
-        self._recent = deque([(self._told, 0)])
+        self._printed = clock()
+        self._recent = deque([(self._printed, 0)])
 
     def __call__(self, done: int, total: int) -> None:
-        """Items done and items in all."""
+        """Print a line if the last one is old enough."""
         now = self._clock()
         self._recent.append((now, done))
         while len(self._recent) > 2 and now - self._recent[0][0] > _RECENT_S:
             self._recent.popleft()
-        if done < total and now - self._told < _LINE_S:
+        if done < total and now - self._printed < _LINE_S:
             return
-        self._told = now
+        self._printed = now
         print(f"{self._what}: {done} of {total}{self._left(done, total)}", file=self._out, flush=True)
 
     def _left(self, done: int, total: int) -> str:

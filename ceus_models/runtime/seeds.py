@@ -1,4 +1,4 @@
-"""Every random number of a study derives from a name, so that no draw depends on order or on the worker."""
+"""Seeds derived from names: no random number depends on the order of work or on the worker."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import json
 
 
 def seed_of(*parts: str | int) -> int:
-    """A 63-bit seed for the named draw, e.g. `seed_of(7, "train", "submodels", 3, "site-01", "disease/HCC")`.
+    """Derive a 63-bit seed from the name of a draw: SHA-256 over the parts as JSON.
 
-    Two different tuples of parts give independent seeds (SHA-256 over their JSON form).
+    >>> seed_of(7, "train", "submodels", 3, "site-01", "disease/HCC")
+    3791457954169161313
     """
     text = json.dumps(parts, separators=(",", ":")).encode()
     return int.from_bytes(hashlib.sha256(text).digest()[:8], "big") >> 1

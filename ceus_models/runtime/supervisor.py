@@ -1,4 +1,4 @@
-"""Long-lived processes that are started again whenever they end, later with every short life in a row."""
+"""Restart long-lived processes when they end, with exponential back-off for those that end soon."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from types import FrameType
 from ceus_models.runtime.process_tree import Fleet, last_line
 
 _LONGEST_PAUSE_S = 60.0
-_STEADY_S = 60.0  # who lived so long is started again at once
+_STEADY_S = 60.0  # a process that ran so long is restarted at once
 
 Told = Callable[[Mapping[str, object]], None]
-"""Is told one event: event, at (seconds since 1970), and what belongs to it."""
+"""Logs one event: its name as `event`, and its fields."""
 
 
 def said(event: Mapping[str, object]) -> None:
-    """One JSON line on standard output: the structured log."""
+    """Write an event as one JSON line on standard output, with the time in seconds since 1970."""
     print(json.dumps({"at": round(time.time(), 3), **event}), flush=True)
 
 
 @dataclass(frozen=True)
 class Service:
-    """A process that should always run."""
+    """A process that must always run."""
 
     name: str
     command: Sequence[str]
@@ -42,15 +42,15 @@ class _Life:
 
 
 class Supervisor:
-    """Keeps services running in a fleet. `step` must be called every second or so."""
+    """Keeps services running. Call `step` about every second."""
 
     def __init__(self, fleet: Fleet, services: Sequence[Service], told: Told = said) -> None:
-        """services: in the order in which they are started."""
+        """Supervise `services`, which start in this order, and log each event with `told`."""
         self._fleet, self._told = fleet, told
         self._lives = {service.name: _Life(service) for service in services}
 
     def step(self) -> None:
-        """Start what is due, and notice what has ended."""
+        """Start services that are due, and handle those that have ended."""
         for life in self._lives.values():
             if life.began is not None:
                 self._look(life, life.began)
@@ -58,7 +58,7 @@ class Supervisor:
                 self._start(life)
 
     def restart(self, name: str, why: str) -> None:
-        """End a service that runs and is of no use; the next step starts it again."""
+        """Stop a running service that does not work; the next step starts it."""
         life = self._lives[name]
         if life.began is None:
             return
@@ -67,18 +67,18 @@ class Supervisor:
         self._told({"event": "restarted", "service": name, "reason": why})
 
     def is_running(self, name: str) -> bool:
-        """Whether the service's process lives."""
+        """Whether the service's process runs."""
         life = self._lives[name]
         return life.began is not None and self._fleet.ended(name) is None
 
     def running_for(self, name: str) -> float:
-        """Seconds since the service's process was started; 0 while there is none."""
+        """Seconds since the service's process was started, 0 if none runs."""
         began = self._lives[name].began
         return time.monotonic() - began if began is not None and self.is_running(name) else 0.0
 
     def last_word(self, name: str) -> str:
-        """What a service said last: why it does not run, where it does not."""
-        return last_line(self._fleet.log(name)) if self._fleet.log(name).exists() else "it was not started yet"
+        """The last line of a service's log, which often says why it does not run."""
+        return last_line(self._fleet.log(name)) if self._fleet.log(name).exists() else "it has not been started"
 
     def _start(self, life: _Life) -> None:
         name = life.service.name
@@ -94,7 +94,7 @@ class Supervisor:
         life.short = 0 if time.monotonic() - began >= _STEADY_S else life.short + 1
         pause = min(2.0 ** (life.short - 1), _LONGEST_PAUSE_S) if life.short else 0.0
         life.began, life.due = None, time.monotonic() + pause
-        self._fleet.stop(name)  # what it left behind
+        self._fleet.stop(name)  # its remaining children
         self._told(
             {
                 "event": "ended",
@@ -107,25 +107,25 @@ class Supervisor:
 
 
 class StopAsked:
-    """Whether this process was asked to end, by SIGTERM or Ctrl-C. A context manager for the main thread."""
+    """Waits for SIGTERM or Ctrl-C. A context manager for the main thread."""
 
     def __init__(self) -> None:
-        """Not asked yet."""
+        """Begin without a signal."""
         self._event = threading.Event()
 
     def __enter__(self) -> StopAsked:
-        """Take the signals."""
+        """Install the signal handlers."""
         for kind in (signal.SIGTERM, signal.SIGINT):
             signal.signal(kind, self._take)
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Give the signals back."""
+        """Restore the default handlers."""
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def within(self, seconds: float) -> bool:
-        """Whether it was asked, after waiting for it for at most so long."""
+        """Wait at most `seconds` for a signal; whether one has come."""
         return self._event.wait(seconds)
 
     def _take(self, _signal: int, _frame: FrameType | None) -> None:

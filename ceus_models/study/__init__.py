@@ -1,1 +1,1 @@
-"""The names and rules that every site of a study shares."""
+"""Terms and rules that all sites of a study share."""

@@ -1,4 +1,4 @@
-"""Which cohort a lesion belongs to: a rule on the center, the exam's date and the patient, as in the study."""
+"""The cohort of a lesion, from its center, exam date and patient, as in the study."""
 
 from __future__ import annotations
 
@@ -9,27 +9,39 @@ FIRST_DAY = date(2017, 1, 1)
 PROSPECTIVE_FROM = date(2023, 1, 1)
 LAST_DAY = date(2023, 12, 31)
 VALIDATION_SHARE = 0.2
-"""The study split training A and validation 4:1 at random; here the patient's hash decides, so that all lesions
-of a patient fall on the same side and the site can tell without asking anybody."""
+"""The study split training A and validation 4:1 at random; here a hash of the patient's id decides, so that all lesions
+of a patient are in one cohort and the site needs no information from others."""
 
 _SINGLE_CENTERS = {50: "internal_test", 51: "external_test_a", 52: "external_test_b"}
 
 
 def split_fraction(patient: str) -> float:
-    """A number in [0, 1) that depends on the patient's id alone."""
+    """A number in [0, 1) that depends on the patient's id alone.
+
+    >>> round(split_fraction("0042"), 3)
+    0.54
+    """
     return int(hashlib.sha256(f"fedceus-split:{patient}".encode()).hexdigest()[:8], 16) / 2**32
 
 
 def cohort_of(center: int, exam_date: date, patient: str) -> str:
     """The cohort of a lesion.
 
-    center: 1-52 · exam_date: day of the CEUS exam · patient: the hospital's own patient id (it stays there).
-    Raises ValueError when the center or the date lies outside the study.
+    Args:
+        center: 1-52.
+        exam_date: day of the CEUS exam.
+        patient: the hospital's own patient id, which stays there.
+
+    Raises:
+        ValueError: the center or the date is outside the study.
+
+    >>> cohort_of(50, date(2020, 5, 17), "0042"), cohort_of(50, date(2023, 5, 17), "0042")
+    ('internal_test', 'external_test_c')
     """
     if not 1 <= center <= 52:
-        raise ValueError(f"center {center} is not one of 1-52")
+        raise ValueError(f"expected a center from 1 to 52, found {center}")
     if not FIRST_DAY <= exam_date <= LAST_DAY:
-        raise ValueError(f"the study runs from {FIRST_DAY} to {LAST_DAY}")
+        raise ValueError(f"expected an exam date from {FIRST_DAY} to {LAST_DAY}, found another one")
     if exam_date >= PROSPECTIVE_FROM:
         return "external_test_c"
     if center in _SINGLE_CENTERS:

@@ -1,4 +1,4 @@
-"""How a file becomes a sample: the numbers that every site must share, and their digest."""
+"""The processing settings from clip to sample, which all sites must share, and their digest."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import json
 from pathlib import Path
 from typing import Annotated
 
-import yaml
 from pydantic import AfterValidator, ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.yaml_lines import faults_of, read_lined_yaml
 
+_SECTION = "processing"
 VERSION = 3
-"""Raised whenever the same settings would give another sample, so that sites of two versions never mix."""
+"""Increased when the same settings would give other samples, so that sites of two versions never mix."""
 LEAST_SIDE = 17
 """px. Of smaller images the last layer sees one cell, for which oneDNN leaves bfloat16 gradients unwritten
 (docs/decisions.md)."""
@@ -60,17 +60,14 @@ class Processing:
 
 
 def load_processing(plan: Path) -> Processing:
-    """The processing settings of a plan file (its `processing` section; what is absent has the study's value).
+    """Read the `processing` section of a plan file; absent settings have the study's values.
 
-    Raises ExpectedError with all faults of the section.
+    Raises:
+        FaultList: every fault of the section, with its line.
     """
-    try:
-        document = yaml.safe_load(plan.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise ExpectedError(f"{plan}: cannot be read as YAML ({type(error).__name__}); give a plan file") from None
-    section = document.get("processing", {}) if isinstance(document, dict) else {}
+    document = read_lined_yaml(plan, "bad-plan-file")
+    section = document.values.get(_SECTION, {}) if isinstance(document.values, dict) else {}
     try:
         return TypeAdapter(Processing).validate_python(section)
     except ValidationError as error:
-        faults = "; ".join(f"processing.{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise ExpectedError(f"{plan}: {faults}") from None
+        raise document.error(faults_of(error, above=(_SECTION,))) from None

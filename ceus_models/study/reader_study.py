@@ -1,11 +1,11 @@
-"""Who reads in a reader study: the codes of its protocol, so that no name of a person is needed to add over sites."""
+"""Readers of a reader study by the codes of its protocol, so that counts of sites add without names of persons."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 ROLES = ("junior", "senior", "mri")
-"""Radiologists on CEUS, and readers of MRI, who read without the model."""
+"""Radiologists who read CEUS, and readers of MRI, who read without the model."""
 READERS: Mapping[str, str] = {
     "junior1": "junior",
     "junior2": "junior",
@@ -16,6 +16,6 @@ READERS: Mapping[str, str] = {
     "mri1": "mri",
     "mri2": "mri",
 }
-"""Code in `reads.csv` → role. A reader of another name counts for the role alone."""
+"""Code in `reads.csv` → role. A reader of another name is counted by role only."""
 ENTRIES = (*READERS, *ROLES)
-"""What diagnoses are counted by: each reader, then each role with all its readers."""
+"""Diagnoses are counted by reader, then by role over all its readers."""

@@ -1,4 +1,4 @@
-"""What the nets see of one lesion."""
+"""The sample: one lesion as the nets see it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,13 @@ import numpy.typing as npt
 
 
 class Reading(NamedTuple):
-    """One reader's diagnosis of a lesion. reader: its code or name, which never leaves the site · role: one of
-    `reading_study.ROLES` · assisted: with the model's result in sight · diagnosis: one of LESION_TYPES.
+    """One reader's diagnosis of a lesion.
+
+    Args:
+        reader: code or name, which never leaves the site.
+        role: one of `reader_study.ROLES`.
+        assisted: whether the reader saw the model's result.
+        diagnosis: one of LESION_TYPES.
     """
 
     reader: str
@@ -25,12 +30,22 @@ class Reading(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """One lesion, anonymous: pseudonyms in place of ids, crops in place of screens.
+    """One lesion without identifiers: pseudonyms for ids, crops for screens.
 
-    frames (t h w) contrast levels 0-255 at the key frames · flow (n 2 h w): u, v in px = value * flow_scale ·
-    curve (t): linearised mean of the lesion at the key frames, peak = 1 · clinical (17): transformed values in the
-    order of `taxonomy.CLINICAL`, NaN = not recorded · biomarkers (4): 0, 1 or NaN = not tested · readings: of
-    `reads.csv`, none where it does not name the lesion.
+    Args:
+        key: pseudonym of the lesion.
+        patient: pseudonym of the patient.
+        cohort: one of COHORTS.
+        frames: (t h w) contrast levels 0-255 at the key frames.
+        flow: (n 2 h w) optical flow; u, v in px = value * flow_scale.
+        flow_scale: px per unit of `flow`.
+        curve: (t) linearised mean of the lesion at the key frames, peak = 1.
+        clinical: (17) transformed values in the order of `taxonomy.CLINICAL`, NaN = not recorded.
+        biomarkers: (4) 0, 1 or NaN = not tested.
+        label: lesion type, None = unknown.
+        groups: subgroup variable → value.
+        quality: figure of quality → value.
+        readings: of `reads.csv`, () where it lacks the lesion.
     """
 
     key: str
@@ -49,7 +64,7 @@ class Sample:
 
     @cached_property
     def content(self) -> str:
-        """SHA-256 of what the sub-models see; a corrected outline gives another one."""
+        """SHA-256 of the sub-models' inputs; it changes with a corrected outline."""
         sha = hashlib.sha256()
         for part in (self.frames.tobytes(), self.flow.tobytes(), np.float64(self.flow_scale).tobytes()):
             sha.update(len(part).to_bytes(8, "little") + part)

@@ -1,6 +1,6 @@
-"""The subgroups that results are reported by, and the rows of the study's Table 1, as one closed list of cells.
+"""The subgroups of results and the rows of the study's Table 1, as one fixed list of cells.
 
-Closed, so that an answer has the same shape at every site. A value that is none of a variable's counts as unknown.
+The list is fixed so that counts have the same shape at every site. A value outside the list counts as unknown.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ _PLACES = {cell: place for place, cell in enumerate(CELLS)}
 
 
 def spans() -> Mapping[str, slice]:
-    """Where each variable's values stand in CELLS."""
-    ends, spans = 0, {}
+    """The slice of CELLS of each variable."""
+    end, slices = 0, {}
     for variable, values in SUBGROUPS.items():
-        spans[variable] = slice(ends, ends + len(values))
-        ends += len(values)
-    return spans
+        slices[variable] = slice(end, end + len(values))
+        end += len(values)
+    return slices
 
 
 def cells_of(sample: Sample) -> tuple[int, ...]:
-    """The places in CELLS of one lesion, one a variable, in their order."""
+    """The indices in CELLS of one lesion, one a variable."""
     history = float(sample.clinical[_HISTORY])
     values = {**sample.groups, "malignancy_history": {0.0: "no", 1.0: "yes"}.get(history, UNKNOWN)}
     return tuple(
@@ -53,8 +53,11 @@ def cells_of(sample: Sample) -> tuple[int, ...]:
 
 
 def small(lesions: npt.NDArray[np.integer], cell: int) -> npt.NDArray[np.bool_]:
-    """Which values of a variable are left out: those with fewer lesions than `cell`, and, so that they cannot be worked
-    out from the total, the next larger ones until all that is left out is `cell` lesions or more.
+    """Which values of a variable to suppress: those with fewer than `cell` lesions, and further ones, the smallest
+    first, until the suppressed lesions are at least `cell`, so that the total does not reveal them.
+
+    >>> small(np.array([40, 2, 9, 0]), 5).tolist()
+    [False, True, True, False]
     """
     few = (lesions > 0) & (lesions < cell)
     for place in np.argsort(lesions, kind="stable"):

@@ -1,4 +1,4 @@
-"""The right answers of the nets: which class a lesion is for each of them."""
+"""The target class of a lesion for each net."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ceus_models.study.taxonomy import (
 
 
 def target_of(net: str, sample: Sample) -> int | None:
-    """The right class of a lesion for a net; None: no label, not tested, or not one of its types."""
+    """The target class of a lesion for a net, None without a label or test result, or for a type that it lacks."""
     if net in BIOMARKER_NETS:
         value = float(sample.biomarkers[BIOMARKER_NETS.index(net)])
         return None if np.isnan(value) else int(value)

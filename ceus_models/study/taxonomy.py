@@ -1,4 +1,4 @@
-"""The names of the study: lesion types, biomarkers, clinical variables, cohorts and nets. A new one is a row here."""
+"""The terms of the study: lesion types, biomarkers, clinical variables, cohorts and nets. A new one is a row here."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TYPE_WORDS: Mapping[str, str] = {
     "OT": "other",
 }
 DISEASE_TYPES = LESION_TYPES[:5]
-"""The types that sub-models are trained for: training A holds no OT."""
+"""The types that have sub-models; training A has no OT."""
 MALIGNANT_TYPES = ("HCC", "HM", "ICC")
 BIOMARKERS = ("Hep", "GPC3", "CK7", "CK19")
 
@@ -37,8 +37,14 @@ TEST_COHORTS = COHORTS[3:]
 class Variable:
     """One clinical variable.
 
-    `units` maps every accepted unit to the factor that turns it into `unit`; `low` and `high` bound what is
-    plausible in `unit`, wide enough for the sick; `transform` is applied before any moment is taken.
+    Args:
+        name: as in tables.
+        unit: the canonical unit.
+        low: lowest plausible value in `unit`.
+        high: highest plausible value in `unit`.
+        transform: applied before means and standard deviations.
+        kind: of its values.
+        units: other accepted unit → factor to `unit`.
     """
 
     name: str
@@ -50,15 +56,19 @@ class Variable:
     units: Mapping[str, float] | None = None
 
     def accepted_units(self) -> Mapping[str, float]:
-        """Accepted unit to factor, the canonical unit included."""
+        """Accepted unit → factor to the canonical unit, which is included."""
         return {self.unit: 1.0, **(self.units or {})}
 
     def transformed(self, value: float) -> float:
-        """The value that the nets see: natural logarithm for skewed laboratory values, else the value itself."""
+        """The value as the nets see it: the natural logarithm of skewed laboratory values, else the value.
+
+        >>> round(Variable("AFP", "ng/mL", 0.1, 2e6, "log").transformed(20.0), 3)
+        2.996
+        """
         return math.log(max(value, self.low)) if self.transform == "log" else float(value)
 
     def restored(self, value: float) -> float:
-        """The value in `unit` behind one that the nets see."""
+        """The value in `unit` from a transformed one."""
         return math.exp(value) if self.transform == "log" else value
 
 
@@ -89,8 +99,8 @@ BIOMARKER_NETS = tuple(f"biomarker/{name}" for name in BIOMARKERS)
 STRATEGY_A = "disease/all"
 """The one five-class net that strategy A of the study compares with the five binary nets of strategy B."""
 STRATEGY_B = "disease/five"
-"""Strategy B as one classifier, which names the type whose binary net is surest. It has no parameters of its own, so
-it is no net; a site works it out wherever it is asked for the five."""
+"""Strategy B as one classifier: the type whose binary net has the highest probability. It has no parameters, so it is
+no net; a site computes it whenever all five are evaluated."""
 SUBMODELS = DISEASE_NETS + BIOMARKER_NETS
 FUSION_MODELS = ("D", "DC", "DB", "DCB")
 FUSION_NETS = tuple(f"fusion/{name}" for name in FUSION_MODELS)
@@ -98,9 +108,13 @@ NETS = (*SUBMODELS, STRATEGY_A, *FUSION_NETS)
 
 
 def outputs_of(net: str) -> int:
-    """How many scores a net gives: 1 for a binary net, 5 for the strategies A and B, 6 for a fusion net.
+    """Number of outputs: 1 for a binary net, 5 for the strategies A and B, 6 for a fusion net.
 
-    Raises KeyError for a name that is neither in NETS nor STRATEGY_B.
+    Raises:
+        KeyError: the name is neither in NETS nor STRATEGY_B.
+
+    >>> outputs_of("disease/HCC"), outputs_of("fusion/DCB")
+    (1, 6)
     """
     if net not in (*NETS, STRATEGY_B):
         raise KeyError(f"unknown net {net!r}; the nets are {', '.join(NETS)}")
@@ -110,6 +124,6 @@ def outputs_of(net: str) -> int:
 
 
 def classifiers_of(nets: Sequence[str]) -> tuple[str, ...]:
-    """What tells several types apart among nets that are asked together, strategy B included where all five are."""
+    """The classifiers of several types among some nets; with all five binary nets also strategy B."""
     five = (STRATEGY_B,) if set(DISEASE_NETS) <= set(nets) else ()
     return (*(net for net in nets if outputs_of(net) > 1), *five)

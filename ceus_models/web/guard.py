@@ -6,16 +6,14 @@ No script runs, nothing is loaded from elsewhere, no browser keeps a page.
 from __future__ import annotations
 
 import re
-import traceback
 from collections.abc import Awaitable, Callable, Collection
-from pathlib import Path
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.errors import ExpectedError, stack_of
 from ceus_models.runtime.supervisor import Told
 from ceus_models.web.responses import STYLE
 
@@ -84,7 +82,5 @@ class Guard:
             self._told({"event": "trouble", "said": str(error)})
             said = str(error) if "who" in request.scope else "the console cannot answer; its log says why"
             return PlainTextResponse(said, 503)
-        frame = traceback.extract_tb(error.__traceback__)[-1]
-        place = f"{Path(frame.filename).name}:{frame.lineno}"
-        self._told({"event": "bug", "type": type(error).__name__, "at_line": place})
+        self._told({"event": "bug", "type": type(error).__name__, "at_line": stack_of(error)[-1]})
         return PlainTextResponse("this is a bug; the console's log says where", 500)

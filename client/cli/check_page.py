@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.errors import ExpectedError, Fault
 from ceus_models.web.templates import render
 from client.data.dataset.check import CheckReport
 from client.faults.catalogue import REASONS
-from client.faults.fault import Fault
 
 _SHOWN = 20
 """A reason with more faults is folded at first."""

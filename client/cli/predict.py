@@ -16,14 +16,14 @@ from rich.table import Table
 
 from ceus_models.bundle.model_bundle import CARD_FILE, Bundle, load_bundle
 from ceus_models.bundle.model_card import RESEARCH
-from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.errors import ExpectedError, Fault, FaultList
 from ceus_models.runtime.progress_bar import OnProgress, shown
 from ceus_models.study.reader_study import ROLES
 from ceus_models.study.taxonomy import LESION_TYPES
 from client.data.forms.site_config import SiteConfig
 from client.data.table.manifest import read_manifest
 from client.data.table.rows import Row
-from client.faults.fault import Fault, FaultList, as_json
+from client.faults.fault import as_json
 from client.predict.answer_view import percent
 from client.predict.predict_folder import Answered, answer, lesions_site, read_lesions
 from client.predict.reading_log import AssistLog, Reader
@@ -35,11 +35,9 @@ _CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else o
 Role = StrEnum("Role", list(ROLES))  # type: ignore[misc]
 """Of a reader."""
 
-app = typer.Typer()
 BundleFolder = Annotated[Path, typer.Option("--bundle", help="The folder of the model.", show_default=False)]
 
 
-@app.command("predict")
 def predict_command(
     study: Annotated[
         Path, typer.Argument(help="A folder with a table of lesions (lesions.csv), their clips and outlines.")
@@ -88,7 +86,6 @@ def predict_command(
     raise typer.Exit(1 if faults else 0)
 
 
-@app.command("bundle")
 def bundle_command(
     bundle: Annotated[Path, typer.Argument(help="The folder of a model.", show_default=False)],
     card: Annotated[bool, typer.Option("--card", help="Print the whole model card.")] = False,

@@ -1,4 +1,4 @@
-"""`ceus-site serve | worker | courier`: look whether the site can be started, then become its service."""
+"""`ceus-site serve | worker | courier`: the quick checks of the preflight, then this process becomes the service."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from typing import Annotated
 
 import typer
 
+from ceus_models.pki.enrolment import now
+from ceus_models.runtime.findings import Check, print_findings, run_checks
 from client.courier.folder import courier_of, socket_of
-from client.service.health import health_command
-from client.service.readiness import ready_courier, ready_worker, site_name
+from client.courier.kit import enrolled, site_name
+from client.data.forms.site_config import load_site
+from client.service.preflight_network import Line
+from client.service.preflight_site import SiteFolder
 from client.service.service import command
 
 LOGS = "logs"
 
-app = typer.Typer()
 Folder = Annotated[Path, typer.Argument(help="The site's folder.", show_default=False)]
 Socket = Annotated[Path | None, typer.Option(help="Where the worker listens [default: FOLDER/run/worker.sock].")]
 
-app.command("health")(health_command)
 
-
-@app.command("serve")
 def serve_command(folder: Folder, socket: Socket = None) -> None:
     """Take part in the study: keep worker and courier running, until stopped. Connections go out only, to one port."""
-    kit = ready_courier(courier_of(folder))
-    logs = ready_worker(folder).work / LOGS
-    _become(command(folder.resolve(), _socket(folder, socket), kit.site, logs, courier=True))
+    courier = courier_of(folder)
+    _require([*Line(courier).quick_checks(), *SiteFolder(folder).quick_checks()])
+    site, logs = enrolled(courier, now()).site, load_site(folder).work / LOGS
+    _become(command(folder.resolve(), _socket(folder, socket), site, logs, courier=True))
 
 
-@app.command("worker")
 def worker_command(
     folder: Folder,
     socket: Socket = None,
@@ -39,19 +39,27 @@ def worker_command(
 ) -> None:
     """Keep the worker alone running: the half with the data, which needs no network."""
     name = site or site_name(courier_of(folder))
-    logs = ready_worker(folder).work / LOGS
+    _require(SiteFolder(folder).quick_checks())
+    logs = load_site(folder).work / LOGS
     _become(command(folder.resolve(), _socket(folder, socket), name, logs, courier=False))
 
 
-@app.command("courier")
 def courier_command(folder: Folder, socket: Socket = None) -> None:
     """Keep the courier alone running: the half with the network, which needs FOLDER/courier and the worker's socket."""
-    site = ready_courier(courier_of(folder)).site
+    courier = courier_of(folder)
+    _require(Line(courier).quick_checks())
+    site = enrolled(courier, now()).site
     _become(command(folder.resolve(), _socket(folder, socket), site, None, courier=True))
 
 
 def _socket(folder: Path, given: Path | None) -> Path:
     return (given or socket_of(folder)).absolute()
+
+
+def _require(checks: list[Check]) -> None:
+    """Ends the command where something keeps a site from being started, after all of it was told."""
+    if print_findings((finding for finding in run_checks(checks) if finding.state == "fault"), err=True):
+        raise typer.Exit(1)
 
 
 def _become(words: list[str]) -> None:

@@ -18,6 +18,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.yaml_lines import written
 
 Setting = str | int | float | bool
 SETTINGS_FILE, LISTING = "pyproject.toml", ".info/CONTENT"
@@ -133,7 +134,7 @@ def _settings(content: bytes) -> Mapping[str, Setting]:
         read: Any = tomllib.loads(content.decode())
         found = _Settings.model_validate(read)
     except ValidationError as error:
-        place = ".".join(map(str, error.errors()[0]["loc"]))[:100]
+        place = written(error.errors()[0]["loc"])[:100]
         raise BundleFault(f"the bundle's {SETTINGS_FILE} is not in our form at {place!r}; {remedy}") from None
     except (ValueError, RecursionError):
         raise BundleFault(f"the bundle's {SETTINGS_FILE} is no TOML; {remedy}") from None

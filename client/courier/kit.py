@@ -29,6 +29,7 @@ from ceus_models.pki.signed_documents import Document, read_document
 from ceus_models.runtime.atomic_files import PRIVATE, PUBLIC, write_whole
 from ceus_models.runtime.errors import ExpectedError
 from client.courier.folder import CourierFolder
+from client.courier.keys import last_request
 
 _RENEWAL = (
     "ask the coordinator for a new kit (`ceus-coordinator renew`), or make a new request with `ceus-site keys --renew`"
@@ -149,3 +150,14 @@ def _is_next(kit: Kit, courier: CourierFolder) -> bool:
     raise JoinFault(
         "the private key of this kit is not in this folder; it was made elsewhere, or deleted: run `ceus-site keys`"
     )
+
+
+def site_name(courier: CourierFolder) -> str:
+    """The site's name in its federation, from its own request. Raises ExpectedError where that cannot be read."""
+    request = last_request(courier)
+    if request is None:
+        raise JoinFault(
+            "the site's name is in courier/request.json, which is missing or not readable here: run `ceus-site keys` "
+            "and `join` first, or give --site NAME"
+        )
+    return request.site

@@ -1,7 +1,6 @@
-"""What is wrong with a hospital's files: one frozen record a fault, many of them reported together.
+"""What is wrong with a hospital's files, told without identifiers.
 
-A fault is copied into tickets and read aloud, so it never carries an identifier: ids, dates and file names
-appear as row and column only, and other free text as its shape (see `shape_of`).
+Ids, dates and file names appear as row and column only, and other free text as its shape (see `shape_of`).
 """
 
 from __future__ import annotations
@@ -9,57 +8,13 @@ from __future__ import annotations
 import difflib
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 
-from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.errors import ExpectedError, Fault
 
 HIDDEN = "(not shown)"
 """Stands for a value that could identify a patient."""
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """One thing to mend.
-
-    file: name of our own file (`lesions.csv`, `site.yaml`), never of a clip · row: line in it, the header is
-    line 1, None for the whole file · column: header of the column or key, "" where none · reason: stable slug
-    that `index` counts by · rule: what must hold · value: what stands there, without identifiers · remedy:
-    what to do.
-    """
-
-    file: str
-    row: int | None
-    column: str
-    reason: str
-    rule: str
-    value: str
-    remedy: str
-
-    @property
-    def place(self) -> str:
-        """File, row and column as one phrase."""
-        row = "" if self.row is None else f" row {self.row}"
-        return f"{self.file}{row}" + (f", {self.column}" if self.column else "")
-
-    def __str__(self) -> str:
-        """The whole fault as one sentence."""
-        found = f", found {self.value}" if self.value else ""
-        return f"{self.place}: {self.rule}{found}; {self.remedy}"
-
-
-class FaultList(ExpectedError):
-    """Every fault of a file at once, so that it is not mended one a run."""
-
-    def __init__(self, faults: Sequence[Fault]) -> None:
-        """faults: at least one, in the order in which a person would mend them."""
-        self.faults = tuple(faults)
-        count = f"{len(self.faults)} faults" if len(self.faults) != 1 else "1 fault"
-        super().__init__("\n  ".join([f"{count}:", *map(str, self.faults)]))
-
-    def __reduce__(self) -> tuple[type[FaultList], tuple[tuple[Fault, ...]]]:
-        """Lets the error cross to another process."""
-        return FaultList, (self.faults,)
 
 
 class Unusable(ExpectedError):
@@ -85,7 +40,7 @@ def count_reasons(faults: Iterable[Fault]) -> Mapping[str, int]:
 
 def as_json(fault: Fault) -> dict[str, str | int | None]:
     """The fault as a JSON object."""
-    return asdict(fault)
+    return {name: value for name, value in asdict(fault).items() if name != "key"}
 
 
 def shape_of(text: str) -> str:

@@ -9,8 +9,8 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from client.faults.fault import FaultList
-from client.faults.yaml_forms import read_form
+from ceus_models.runtime.errors import FaultList
+from ceus_models.runtime.yaml_lines import checked, read_lined_yaml
 from client.policy.policy import Policy
 
 POLICY_FILE = "policy.yaml"
@@ -19,7 +19,8 @@ _POLICY = TypeAdapter(Policy)
 
 def load_policy(folder: Path) -> Policy:
     """Reads FOLDER/policy.yaml. Raises FaultList with every fault of the file and its line."""
-    return read_form(folder / POLICY_FILE, _POLICY.validate_python)
+    document = read_lined_yaml(folder / POLICY_FILE, "bad-policy-file")
+    return checked(document, _POLICY.validate_python, "the policy.yaml that `ceus-site init` writes")
 
 
 def policy_values(policy: Policy) -> dict[str, Any]:

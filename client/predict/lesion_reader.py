@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ceus_models.runtime.errors import Fault
 from ceus_models.study.processing import Processing
 from ceus_models.study.sample import Sample
 from client.data.analysis.pipeline import doubtful_sample_of
@@ -11,7 +12,6 @@ from client.data.forms.site_config import SiteConfig
 from client.data.imaging.clip import ClipError
 from client.data.outlines.outline import OutlineError
 from client.data.table.rows import Row
-from client.faults.fault import Fault
 
 
 def read_lesion(row: Row, site: SiteConfig, processing: Processing) -> tuple[Sample, Trace] | Fault:

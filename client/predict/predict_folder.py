@@ -14,12 +14,11 @@ import cv2
 
 from ceus_models.bundle.model_bundle import Bundle
 from ceus_models.runtime.atomic_files import write_whole
-from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.errors import ExpectedError, Fault
 from ceus_models.study.processing import Processing
 from client.data.dataset.row_faults import each_row
 from client.data.forms.site_config import SITE_FILE, SiteConfig, load_site
 from client.data.table.rows import Row
-from client.faults.fault import Fault
 from client.predict.answer_view import view_answer
 from client.predict.as_json import as_bytes, document
 from client.predict.html_page import render_page

@@ -16,13 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ceus_models.runtime.atomic_files import end_last_line
-from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.errors import ExpectedError, FaultList
 from client.data.forms.columns import READS
 from client.data.forms.site_config import SiteConfig
 from client.data.table.reads import read_reads
 from client.data.table.table import READ_FORM, Table, read_table
 from client.data.table.xlsx import SUFFIXES
-from client.faults.fault import FaultList
 
 Ask = Callable[[str], str | None]
 """A question → one of the lesion types, None where the reader passes."""

@@ -6,10 +6,8 @@ nor a codec.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -17,6 +15,7 @@ import typer
 
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.exit_codes import run_cli
+from ceus_models.runtime.findings import Finding, fault, ok, print_findings, run_checks
 from client.courier.folder import CourierFolder, courier_of, socket_of, state_socket
 from client.courier.ipc import read_status
 from client.service.watchdogs import ABANDONED_S, CONTACT_S, last_contact
@@ -24,15 +23,6 @@ from client.service.watchdogs import ABANDONED_S, CONTACT_S, last_contact
 Part = Literal["worker", "courier"]
 PARTS: tuple[Part, ...] = ("worker", "courier")
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-
-
-@dataclass(frozen=True)
-class Health:
-    """Of one part. said: what it does, or why it cannot answer and what to do."""
-
-    part: Part
-    ok: bool
-    said: str
 
 
 @app.command("health")
@@ -49,49 +39,40 @@ def health_command(
     """Tell whether this site can answer a task now; exit code 0 if it can."""
     if part and part not in PARTS:
         raise ExpectedError(f"a part is {' or '.join(PARTS)}, not {part!r}")
-    found = health_of(folder, socket or socket_of(folder), [one for one in PARTS if part in ("", one)])
-    ok = all(one.ok for one in found)
-    if as_machine:
-        typer.echo(json.dumps({"ok": ok, "parts": [asdict(one) for one in found]}))
-    else:
-        for one in found:
-            typer.echo(f"{one.part}: {'' if one.ok else 'CANNOT ANSWER: '}{one.said}")
-    raise typer.Exit(0 if ok else 1)
+    parts = [one for one in PARTS if part in ("", one)]
+    raise typer.Exit(print_findings(health_of(folder, socket or socket_of(folder), parts), as_machine))
 
 
 def health_of(
     folder: Path, socket: Path, parts: Sequence[Part], clock: Callable[[], float] = time.time
-) -> list[Health]:
-    """Each part that is asked for."""
-    looks = {"worker": lambda: _worker(socket), "courier": lambda: _courier(courier_of(folder), clock())}
-    return [looks[part]() for part in parts]
+) -> list[Finding]:
+    """What each part does that is asked for, or why it cannot answer and what to do."""
+    checks: dict[Part, Callable[[], Finding]] = {
+        "worker": lambda: _worker(socket),
+        "courier": lambda: _courier(courier_of(folder), clock()),
+    }
+    return list(run_checks((part, checks[part]) for part in parts))
 
 
-def _worker(socket: Path) -> Health:
-    try:
-        status = read_status(state_socket(socket))
-    except ExpectedError as error:
-        return Health("worker", False, str(error))
+def _worker(socket: Path) -> Finding:
+    status = read_status(state_socket(socket))
     if status["wrong"]:
-        return Health("worker", False, status["wrong"])
+        raise ExpectedError(status["wrong"])
     if status["alone_s"] > ABANDONED_S:
-        return Health("worker", False, "it works on a task that nobody waits for any more; it is started anew")
+        return fault("worker", "it works on a task that nobody waits for any more", "wait: it is started anew")
     said = f"{status['doing']} for {status['for_s']:.0f} s, {status['answers']} requests answered"
-    return Health("worker", True, f"{said}; {status['chosen']}" if status["chosen"] else said)
+    return ok("worker", f"{said}; {status['chosen']}" if status["chosen"] else said)
 
 
-def _courier(courier: CourierFolder, at: float) -> Health:
+def _courier(courier: CourierFolder, at: float) -> Finding:
     last = last_contact(courier)
     if not last:
-        return Health("courier", False, "the coordinator has not been reached yet; `ceus-site preflight` tells why")
+        return fault("courier", "the coordinator has not been reached yet", "`ceus-site preflight` tells why")
     quiet = at - last
     if quiet > CONTACT_S:
-        return Health(
-            "courier",
-            False,
-            f"the coordinator has not been heard for {quiet:.0f} s; its log, or `ceus-site preflight`, tells why",
-        )
-    return Health("courier", True, f"the coordinator answered {max(quiet, 0):.0f} s ago")
+        remedy = "the courier's log, or `ceus-site preflight`, tells why"
+        return fault("courier", f"the coordinator has not been heard for {quiet:.0f} s", remedy)
+    return ok("courier", f"the coordinator answered {max(quiet, 0):.0f} s ago")
 
 
 if __name__ == "__main__":

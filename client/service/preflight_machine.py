@@ -1,4 +1,4 @@
-"""Whether the machine, or its container, can hold a worker and a courier: disk, memory, limits, shared memory, GPU."""
+"""Whether the machine, or its container, can hold a worker and a courier: disk, memory, limits, shared memory."""
 
 from __future__ import annotations
 
@@ -7,18 +7,15 @@ import shutil
 from pathlib import Path
 
 import psutil
-import torch
 
-from client.policy.machine import Machine, memory_bytes
-from client.service.findings import Finding, fault, note, ok
-from client.worker.tasks.device import device_of
+from ceus_models.runtime.findings import Finding, fault, note, ok
+from client.policy.machine import memory_bytes
 
 _LEAST_DISK, _GOOD_DISK = 1 << 30, 20 << 30
 _LEAST_MEMORY, _GOOD_MEMORY = 2 << 30, 8 << 30
 _LEAST_SHARED = 64 << 20
 _LEAST_FILES, _LEAST_TASKS = 1024, 256
 _CGROUP = Path("/sys/fs/cgroup")
-_SIDE = 256
 
 
 def disk(folders: dict[str, Path]) -> Finding:
@@ -94,27 +91,6 @@ def open_files() -> Finding:
     if 0 <= soft < _LEAST_FILES:
         return fault("open files", f"at most {soft}", f"raise it to {_LEAST_FILES} (ulimit -n, systemd: LimitNOFILE)")
     return ok("open files", f"at most {soft}" if soft >= 0 else "no limit")
-
-
-def graphics(machine: Machine) -> Finding:
-    """The cards that policy.yaml lists do what the processor does. Raises ExpectedError where one is not there."""
-    present = Path("/dev/nvidia0").exists()
-    device = device_of(machine)
-    if device.type == "cpu":
-        if present:
-            return note(
-                "GPU", "the machine has one, and policy.yaml lists none", "list its number under machine.gpus to use it"
-            )
-        return ok("GPU", "none listed in policy.yaml; the processor trains")
-    given = torch.randn(_SIDE, _SIDE, generator=torch.Generator().manual_seed(1))
-    apart = float((given.to(device) @ given.to(device)).cpu().sub(given @ given).abs().max())
-    name = torch.cuda.get_device_name(device)
-    free = torch.cuda.mem_get_info(device)[0] / (1 << 30)
-    if apart > 1.0:
-        return fault(
-            "GPU", f"{name} multiplies wrongly (off by {apart:.3g})", "update its driver, or list another card"
-        )
-    return ok("GPU", f"{name}, {free:.0f} GB free, torch {torch.__version__}")
 
 
 def _existing(path: Path) -> Path:

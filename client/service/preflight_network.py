@@ -1,18 +1,19 @@
-"""Whether the courier can reach its coordinator, and is allowed to: kit, approval, clock, proxy, TLS, ports, upload."""
+"""Whether the courier may run and reach its coordinator: kit, approval, folder, proxy, TLS, clock, ports, upload."""
 
 from __future__ import annotations
 
 import socket
+import tempfile
 import time
 from dataclasses import dataclass, field
 
 from ceus_models.pki.certificates import WARN
 from ceus_models.pki.enrolment import Kit, now
+from ceus_models.runtime.findings import Check, Finding, fault, note, ok
 from client.courier.approval import in_force
 from client.courier.connectivity import Reached, proxy_for, reached, uploaded
 from client.courier.folder import CourierFolder
 from client.courier.kit import enrolled
-from client.service.findings import Finding, Look, fault, note, ok
 
 _NET_MB = 134
 _SLOW_MB_S = 0.5
@@ -21,16 +22,18 @@ _PIECE = 5_000_000  # bytes; Flower's own pieces are as large
 
 @dataclass
 class Line:
-    """What the looks of a line have in common; the front door is asked once."""
+    """What the checks of a line have in common; the front door is asked once."""
 
     courier: CourierFolder
     _reached: Reached | None = field(default=None, init=False)
 
-    def looks(self) -> list[tuple[str, Look]]:
-        """All of them, in the order in which a person would mend them."""
+    def quick_checks(self) -> list[Check]:
+        """What must hold before a courier is started."""
+        return [("kit", self.kit), ("approval", self.approval), ("courier", self.writable)]
+
+    def slow_checks(self) -> list[Check]:
+        """What asks the network, in the order in which a person would mend it."""
         return [
-            ("kit", self.kit),
-            ("approval", self.approval),
             ("proxy", self.proxy),
             ("TLS", self.tls),
             ("clock", self.clock),
@@ -51,13 +54,25 @@ class Line:
         kit = self._kit()
         known = [one for one in in_force(self.courier) if one.federation == kit.federation]
         if not known:
-            return fault("approval", "no bundle is approved", "run `ceus-site approve FOLDER bundle.fab`")
+            said = "no bundle of this federation is approved, so every message would be refused"
+            return fault("approval", said, "run `ceus-site approve FOLDER bundle.fab` with the bundle of the kit")
         if all(one.sha256 != kit.bundle for one in known):
             said = f"bundle {known[-1].sha256[:16]} is approved, the kit names {kit.bundle[:16]}"
             return note(
                 "approval", said, "look at the kit's bundle and approve it, or ask the coordinator for a new kit"
             )
         return ok("approval", f"the kit's bundle {kit.bundle[:16]} is approved")
+
+    def writable(self) -> Finding:
+        """The folder of its state and logs. Raises ExpectedError where it is not enrolled."""
+        self._kit()
+        try:
+            self.courier.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=self.courier.state).close()
+        except OSError as error:
+            said = f"the courier cannot write to {self.courier.state} ({error.strerror})"
+            return fault("courier", said, "let its user own that folder, and in a container mount one there")
+        return ok("courier", "its state and logs can be written")
 
     def proxy(self) -> Finding:
         """Which way out is taken."""

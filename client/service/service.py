@@ -6,14 +6,13 @@ neither torch nor data. What it tells goes to standard output and to the logs, o
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -22,6 +21,7 @@ import typer
 
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.exit_codes import run_cli
+from ceus_models.runtime.file_locks import locked
 from ceus_models.runtime.process_tree import Fleet
 from ceus_models.runtime.supervisor import Service, StopAsked, Supervisor, said
 from client.courier.folder import CourierFolder, courier_of, state_socket
@@ -112,6 +112,7 @@ def _worker_kept(folder: Path, socket_path: Path, site: str, logs: Path, stack: 
 
 def _courier_kept(courier: CourierFolder, socket_path: Path, stack: ExitStack) -> _Kept:
     fleet = _fleet(courier.logs, "courier", stack)
+    courier.contact.touch()
     told = _teller(fleet.log("service"))
     supervisor = Supervisor(fleet, _courier(courier, socket_path), told)
     return _Kept(fleet, supervisor, [LineWatch(courier, told), KitWatch(courier, told)])
@@ -119,7 +120,8 @@ def _courier_kept(courier: CourierFolder, socket_path: Path, stack: ExitStack) -
 
 def _fleet(logs: Path, name: str, stack: ExitStack) -> Fleet:
     logs.mkdir(mode=0o700, parents=True, exist_ok=True)
-    stack.enter_context(_alone(logs, name))
+    busy = ExpectedError(f"another service keeps the {name} of this folder running; stop it first")
+    stack.enter_context(locked(logs / "service.lock", busy))
     return stack.enter_context(Fleet(logs, _GRACE_S))
 
 
@@ -154,17 +156,6 @@ def _teller(log: Path) -> Callable[[Mapping[str, object]], None]:
             file.write(json.dumps({"at": round(time.time(), 3), **event}) + "\n")
 
     return told
-
-
-@contextmanager
-def _alone(logs: Path, name: str) -> Iterator[None]:
-    """One service a folder. Raises ExpectedError where another one runs."""
-    with (logs / "service.lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise ExpectedError(f"another service keeps the {name} of this folder running; stop it first") from None
-        yield
 
 
 def _free_port() -> int:

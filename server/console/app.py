@@ -16,7 +16,6 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp
 
-from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.supervisor import Told
 from ceus_models.web.guard import LOOPBACK, Guard
 from ceus_models.web.responses import STYLE, as_json, find_page, page, style
@@ -26,7 +25,7 @@ from server.console.loss_chart import charts
 from server.console.users import Role
 from server.federation.federation_file import Federation, load_federation
 from server.federation.founding import hosts_of
-from server.operations.health import check_health
+from server.operations.health import health_of
 from server.operations.prometheus import exposition
 from server.operations.snapshot import Looks
 from server.operations.status_text import told_trouble
@@ -156,10 +155,8 @@ class _Console:
         return Response(exposition(*self.looks.now()), media_type=_EXPOSITION)
 
     def health(self, _: Request) -> Response:
-        try:
-            return PlainTextResponse(check_health(self.home, load_federation(self.home.federation)))
-        except ExpectedError as error:
-            return PlainTextResponse(str(error), 503)
+        found = health_of(self.home, lambda: load_federation(self.home.federation))
+        return PlainTextResponse(str(found), 503 if found.state == "fault" else 200)
 
     def _report_now(self) -> str:
         """The report that was written, or of the newest checkpoint where that is newer; "" before the first."""

@@ -18,7 +18,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from ceus_models.pki.enrolment import Hex, Name
 from ceus_models.runtime.atomic_files import write_whole
 from ceus_models.runtime.errors import ExpectedError
-from server.run_folder import locks
+from ceus_models.runtime.file_locks import locked
 from server.run_folder.paths import Home
 
 Role = Literal["researcher", "coordinator", "monitor"]
@@ -107,7 +107,8 @@ def remove_person(home: Home, name: str) -> None:
 @contextmanager
 def _changed(home: Home) -> Iterator[tuple[Person, ...]]:
     home.people.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with locks.exclusive(home.people.with_name(".people.lock"), "another command is changing the people; try again"):
+    busy = ExpectedError("another command is changing the people; try again")
+    with locked(home.people.with_name(".people.lock"), busy):
         yield people(home)
 
 

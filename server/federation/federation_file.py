@@ -5,15 +5,13 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from ceus_models.pki.enrolment import Name
-from ceus_models.runtime.yaml_lines import LinedYamlError, read_lined_yaml
-from server.study.yaml_plan import Fault, PlanError, PlanFile
+from ceus_models.runtime.yaml_lines import checked, read_lined_yaml
 
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
@@ -61,9 +59,7 @@ class Federation(BaseModel):
     def _hosts(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         wrong = [name for name in names if not _is_host(name)]
         if wrong:
-            raise ValueError(
-                f"a name must be a DNS name or an IP address without port, not {', '.join(map(repr, wrong))}"
-            )
+            raise ValueError(f"a name is a DNS name or an IP address without port, found {', '.join(map(repr, wrong))}")
         return names
 
     @field_validator("sites")
@@ -71,7 +67,7 @@ class Federation(BaseModel):
     def _once(cls, sites: tuple[str, ...]) -> tuple[str, ...]:
         twice = sorted({site for site in sites if sites.count(site) > 1})
         if twice:
-            raise ValueError(f"a site must be listed once, found {', '.join(twice)} twice; delete one")
+            raise ValueError(f"a site stands once, found {', '.join(twice)} twice; delete one")
         return sites
 
 
@@ -89,42 +85,15 @@ def is_address(host: str) -> bool:
 
 
 def load_federation(path: Path) -> Federation:
-    """Read the file. Raises PlanError with all its errors and their lines."""
-    try:
-        document = read_lined_yaml(path)
-    except LinedYamlError as error:
-        place = f"{path}:{error.line}" if error.line else f"{path}"
-        raise PlanError(f"{place}: this cannot be read as a federation; {error.rule}") from None
-    file = PlanFile(path, document)
-    faults = file.repeated()
-    try:
-        found = Federation.model_validate_json(json.dumps(document.values or {}, default=str), strict=True)
-    except ValidationError as error:
-        raise file.error([*faults, *_faults(error)]) from None
-    if faults:
-        raise file.error(faults)
-    return found
+    """Read the file. Raises FaultList with every fault of it and its line."""
+    document = read_lined_yaml(path, "bad-federation-file")
+    return checked(document, _of_values)
+
+
+def _of_values(values: Any) -> Federation:
+    return Federation.model_validate_json(json.dumps(values, default=str), strict=True)
 
 
 def _is_host(host: str) -> bool:
     numeric = re.fullmatch(r"[\d.]+", host)
     return is_address(host) or (not numeric and len(host) <= 253 and bool(_HOST.fullmatch(host)))
-
-
-def _faults(error: ValidationError) -> Iterator[Fault]:
-    for item in error.errors(include_url=False, include_context=False):
-        kind, place = item["type"], tuple(item["loc"])
-        if kind == "missing":
-            yield Fault(place[:-1], f"{place[-1]} is missing; add it")
-        elif kind == "extra_forbidden":
-            yield Fault(place, "unknown key; delete it or correct its spelling")
-        elif kind == "value_error":
-            yield Fault(place, item["msg"].removeprefix("Value error, "))
-        else:
-            yield Fault(place, f"{_rule(item)}, not {json.dumps(item['input'], default=str)[:60]}")
-
-
-def _rule(item: Any) -> str:
-    if item["type"] == "string_pattern_mismatch":
-        return "a name has letters, digits and hyphens, begins and ends with a letter or digit, and has at most 63"
-    return str(item["msg"])

@@ -15,7 +15,7 @@ from cryptography import x509
 from ceus_models.pki.certificates import WARN, Certificate, CertificateFault, check_issued, pem_of, read_certificate
 from ceus_models.pki.keys import new_key
 from ceus_models.runtime.atomic_files import PUBLIC, write_whole
-from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.errors import ExpectedError, Fault, FaultList
 from server.federation.certificate_authority import (
     Authority,
     AuthorityFault,
@@ -27,10 +27,9 @@ from server.federation.certificate_authority import (
     write_key,
 )
 from server.federation.federation_file import Federation, load_federation
-from server.federation.nginx_conf import caddyfile, nginx_conf
+from server.federation.nginx_conf import nginx_conf
 from server.run_folder.paths import FEDERATION_FILE, Home
 from server.study.plan import load_plan
-from server.study.yaml_plan import PlanError
 from server.transport.fab import build_fab
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -62,10 +61,7 @@ def start_home(folder: Path) -> bool:
 def found(folder: Path, passphrase: bytes | None, now: datetime) -> Founded:
     """Create what is missing, renew what no longer matches federation.yaml, keep the rest.
 
-    Raises:
-        PlanError: with all errors of federation.yaml and of the plan.
-        AuthorityFault: if the CA cannot be used.
-        OSError: if a file cannot be written.
+    Raises FaultList with all faults of federation.yaml and of the plan, AuthorityFault or OSError.
     """
     home = Home(folder.resolve())
     federation, digest = _settings(home)
@@ -94,20 +90,20 @@ def renew_front(home: Home, federation: Federation, passphrase: bytes | None, no
 
 def _settings(home: Home) -> tuple[Federation, str]:
     """The federation and the digest of its plan; the faults of both files come together."""
-    faults: list[str] = []
+    faults: list[Fault] = []
     digest, federation = "", None
     try:
         federation = load_federation(home.federation)
-    except PlanError as error:
-        faults.append(str(error))
+    except FaultList as error:
+        faults += error.faults
     plan = home.folder / (federation.plan if federation else "plan.yaml")
     try:
         if federation or plan.exists():
             digest = load_plan(plan).digest()
-    except PlanError as error:
-        faults.append(str(error))
+    except FaultList as error:
+        faults += error.faults
     if faults or federation is None:
-        raise PlanError("\n".join(faults))
+        raise FaultList(faults)
     return federation, digest
 
 
@@ -200,8 +196,7 @@ def _bundle(home: Home, content: bytes) -> Iterator[str]:
 def _front(home: Home, federation: Federation) -> Iterator[str]:
     home.front_run.mkdir(parents=True, exist_ok=True)
     write_whole(home.nginx, nginx_conf(home, federation).encode(), PUBLIC)
-    write_whole(home.caddy, caddyfile(home, federation).encode(), PUBLIC)
-    yield f"made the front door's configuration: {home.nginx} or {home.caddy}"
+    yield f"made the front door's configuration: {home.nginx}"
 
 
 def _put(path: Path, certificate: Certificate) -> None:

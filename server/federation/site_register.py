@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 from ceus_models.pki.enrolment import Hex, Name
 from ceus_models.runtime.atomic_files import write_whole
 from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.file_locks import locked
 from server.run_folder.paths import Home
 
 Standing = Literal["enrolled", "replaced", "revoked"]
@@ -95,13 +95,8 @@ def read_register(home: Home) -> Register:
 @contextmanager
 def changed_register(home: Home) -> Iterator[Register]:
     """Open the register for changes by one process at a time; saved at the end unless an error occurred."""
-    with (home.folder / ".sites.lock").open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise ExpectedError(
-                "another command is changing the register of sites; try again when it is done"
-            ) from None
+    busy = ExpectedError("another command is changing the register of sites; try again when it is done")
+    with locked(home.folder / ".sites.lock", busy):
         register = read_register(home)
         before = register.entries
         yield register

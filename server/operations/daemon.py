@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ceus_models.pki.enrolment import now
 from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.file_locks import locked
 from ceus_models.runtime.process_tree import Fleet
 from ceus_models.runtime.supervisor import StopAsked, Supervisor, Told
 from server.federation.federation_file import Federation
@@ -18,7 +19,6 @@ from server.federation.site_register import read_register
 from server.operations.health import answers
 from server.operations.launcher import Launcher
 from server.operations.services import SUPEREXEC, SUPERLINK, services_of
-from server.run_folder import locks
 from server.run_folder.heartbeat import Pulse
 from server.run_folder.paths import Home
 from server.transport.superlink_control import Control
@@ -39,8 +39,8 @@ def run_daemon(home: Home, federation: Federation, told: Told) -> None:
     check_complete(home)
     home.database.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with ExitStack() as stack:
-        busy = f"`ceus-coordinator up` runs already for {home.folder}; stop that one first"
-        stack.enter_context(locks.exclusive(home.up_lock, busy))
+        busy = ExpectedError(f"`ceus-coordinator up` runs already for {home.folder}; stop that one first")
+        stack.enter_context(locked(home.up_lock, busy))
         if is_up(federation):
             raise ExpectedError(
                 f"something listens on port {federation.superlink_port} of this machine already: stop it, or give "

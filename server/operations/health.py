@@ -9,12 +9,14 @@ import http.client
 import ssl
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.file_locks import is_held
+from ceus_models.runtime.findings import Finding, ok, print_findings, run_checks
 from server.federation.federation_file import Federation, load_federation
 from server.operations.liveness import is_silent
-from server.run_folder import locks
 from server.run_folder.heartbeat import Pulse
 from server.run_folder.orders import read_state
 from server.run_folder.paths import Home
@@ -22,49 +24,54 @@ from server.run_folder.paths import Home
 _TIMEOUT_S = 10.0
 
 
-def check_health(home: Home, federation: Federation) -> str:
-    """What can be said for it. Raises ExpectedError with the reason and the remedy."""
+def health_of(home: Home, federation: Callable[[], Federation]) -> Finding:
+    """What `up` does, or why it does not answer. federation: reads its file."""
+    (found,) = run_checks([("coordinator", lambda: _answering(home, federation()))])
+    return found
+
+
+def _answering(home: Home, federation: Federation) -> Finding:
+    """Raises ExpectedError with the reason and the remedy."""
     require_up(home)
     beat = Pulse(home.up_pulse).last()
     if beat and is_silent(beat, 0.0, time.time()):
-        raise ExpectedError(f"`up` lives and gives no sign of life for {time.time() - beat.at:.0f} s: end it, start it")
+        raise ExpectedError(f"`up` lives and gives no sign of life for {time.time() - beat.at:.0f} s; end it, start it")
     if not answers(home, federation):
         raise ExpectedError(
             f"the SuperLink does not answer on port {federation.superlink_port}; `up` starts it again, and its log is "
             f"{home.logs / 'superlink.log'}"
         )
-    return f"up; run: {read_state(home).phase}"
+    return ok("coordinator", f"up; run: {read_state(home).phase}")
 
 
 def require_up(home: Home) -> None:
     """Raises ExpectedError where no `up` lives for the folder."""
-    if not locks.is_held(home.up_lock):
-        raise ExpectedError(f"nothing runs for {home.folder}: start `ceus-coordinator up {home.folder}` first")
+    if not is_held(home.up_lock):
+        raise ExpectedError(f"nothing runs for {home.folder}; start `ceus-coordinator up {home.folder}` first")
 
 
 def answers(home: Home, federation: Federation) -> bool:
     """Whether the SuperLink answers over TLS."""
     trusted = ssl.create_default_context(cafile=str(home.ca))
-    connection = http.client.HTTPSConnection(
-        "localhost", federation.superlink_port, timeout=_TIMEOUT_S, context=trusted
-    )
+    port = federation.superlink_port
+    return is_healthy(http.client.HTTPSConnection("localhost", port, timeout=_TIMEOUT_S, context=trusted))
+
+
+def is_healthy(superlink: http.client.HTTPConnection) -> bool:
+    """Whether a SuperLink answers at its page of health."""
     try:
-        connection.request("GET", "/health")
-        return connection.getresponse().status == http.HTTPStatus.OK
+        superlink.request("GET", "/health")
+        return superlink.getresponse().status == http.HTTPStatus.OK
     except (OSError, http.client.HTTPException):
         return False
     finally:
-        connection.close()
+        superlink.close()
 
 
 def main() -> None:
     """The probe."""
     home = Home(Path(sys.argv[1]).resolve())
-    try:
-        print(check_health(home, load_federation(home.federation)))
-    except ExpectedError as error:
-        print(error)
-        sys.exit(1)
+    sys.exit(print_findings([health_of(home, lambda: load_federation(home.federation))]))
 
 
 if __name__ == "__main__":

@@ -12,12 +12,13 @@ import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from importlib.metadata import version
-from typing import Literal
 
 import psutil
 
 from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.findings import Finding, fault, note, ok, run_checks
 from server.federation.certificate_authority import read_ca
 from server.federation.expiry import validity
 from server.federation.federation_file import Federation
@@ -38,16 +39,6 @@ _CLOSED = ("/v1/control/list-nodes", "/v1/control/start-run", "/v1/runtime/acqui
 
 
 @dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at. remedy: "" where all is well."""
-
-    name: str
-    standing: Literal["ok", "warning", "failure"]
-    said: str
-    remedy: str = ""
-
-
-@dataclass(frozen=True)
 class Subject:
     """What is looked at, and when."""
 
@@ -56,32 +47,32 @@ class Subject:
     now: datetime
 
 
-Look = Callable[[Subject], Iterator[Finding]]
-
-
-def preflight(home: Home, federation: Federation, now: datetime) -> list[Finding]:
-    """All findings. A look that cannot be finished is a failure of its own, and the others go on."""
+def preflight(home: Home, federation: Federation, now: datetime) -> Iterator[Finding]:
+    """All findings, as they come."""
     subject = Subject(home, federation, now)
-    found: list[Finding] = []
-    for look in LOOKS:
-        try:
-            found += look(subject)
-        except (ExpectedError, OSError) as error:
-            name = look.__name__.strip("_").replace("_", " ")
-            found.append(Finding(name, "failure", str(error), "mend this, then look again"))
-    return found
+    return run_checks((name, partial(_readable, check, subject)) for name, check in CHECKS.items())
+
+
+def _readable(check: Callable[[Subject], Iterator[Finding]], subject: Subject) -> Iterator[Finding]:
+    """The findings of a check. Raises ExpectedError also where a file cannot be read."""
+    try:
+        yield from check(subject)
+    except OSError as error:
+        raise ExpectedError(
+            f"{error.filename or 'a file or port'}: {error.strerror}; let this user have it, then check again"
+        ) from None
 
 
 def _folder(subject: Subject) -> Iterator[Finding]:
     check_complete(subject.home)
     for folder in (subject.home.ca.parent, subject.home.front.parent, subject.home.superexec_secret.parent):
         if folder.stat().st_mode & 0o077:
-            yield Finding("folder", "failure", f"{folder} is open to other users", f"chmod 700 {folder}")
+            yield fault("folder", f"{folder} is open to other users", f"chmod 700 {folder}")
     if subject.home.ca_key.exists():
         remedy = f"keep a copy elsewhere, and move {subject.home.ca_key} off this machine between enrolments"
-        yield Finding("folder", "ok", f"complete; the CA's key lies here ({remedy})")
+        yield ok("folder", f"complete; the CA's key lies here ({remedy})")
     else:
-        yield Finding("folder", "ok", "complete; the CA's key lies elsewhere")
+        yield ok("folder", "complete; the CA's key lies elsewhere")
 
 
 def _plan(subject: Subject) -> Iterator[Finding]:
@@ -90,16 +81,16 @@ def _plan(subject: Subject) -> Iterator[Finding]:
     missing = sorted(set(plan.quorum.required) - set(subject.federation.sites))
     if missing:
         said = f"the plan requires {', '.join(missing)}, which federation.yaml does not name"
-        yield Finding("plan", "failure", said, "mend quorum.required in the plan, or sites in federation.yaml")
-    yield Finding("plan", "ok", f"{plan.name}, {len(plan.stages)} stages, and the bundle is of this plan")
+        yield fault("plan", said, "mend quorum.required in the plan, or sites in federation.yaml")
+    yield ok("plan", f"{plan.name}, {len(plan.stages)} stages, and the bundle is of this plan")
 
 
 def _flower(subject: Subject) -> Iterator[Finding]:
     found = version("flwr")
     if found.startswith("1.41."):
-        yield Finding("Flower", "ok", found)
+        yield ok("Flower", found)
     else:
-        yield Finding("Flower", "failure", f"{found} is installed", "install fedceus again with constraints.txt: 1.41")
+        yield fault("Flower", f"{found} is installed", "install fedceus again with constraints.txt: 1.41")
 
 
 def _certificates(subject: Subject) -> Iterator[Finding]:
@@ -111,15 +102,13 @@ def _certificates(subject: Subject) -> Iterator[Finding]:
     ):
         why = unfit(path, key, ca, hosts, subject.now)
         remedy = f"run `ceus-coordinator {command} {home.folder}`"
-        yield Finding(
-            f"TLS, {name}", "failure" if why else "ok", why or "fits its key, names and CA", remedy if why else ""
-        )
+        yield fault(f"TLS, {name}", why, remedy) if why else ok(f"TLS, {name}", "fits its key, names and CA")
     valid = validity(home, subject.federation, read_register(home), subject.now)
     for line in (line for line in valid.sites if line.remedy):
-        yield Finding("sites' certificates", "warning", f"{line.name}: {line.standing}", line.remedy)
+        yield note("sites' certificates", f"{line.name}: {line.standing}", line.remedy)
     absent = [line.name for line in valid.sites if line.standing in ("absent", "revoked")]
     said = f"{len(valid.sites) - len(absent)} of {len(valid.sites)} sites are enrolled"
-    yield Finding("sites' certificates", "ok", said + (f"; not: {', '.join(absent)}" if absent else ""))
+    yield ok("sites' certificates", said + (f"; not: {', '.join(absent)}" if absent else ""))
 
 
 def _clock(subject: Subject) -> Iterator[Finding]:
@@ -127,9 +116,9 @@ def _clock(subject: Subject) -> Iterator[Finding]:
     state = ctypes.CDLL(None, use_errno=True).ntp_gettime(ctypes.create_string_buffer(256))
     if state == _UNSYNCHRONISED:
         said = "this machine's clock is not synchronised; sites whose clock differs by 5 minutes are shut out"
-        yield Finding("clock", "warning", said, "timedatectl set-ntp true (in a container: on its host)")
+        yield note("clock", said, "timedatectl set-ntp true (in a container: on its host)")
     else:
-        yield Finding("clock", "ok", f"{subject.now:%Y-%m-%d %H:%M:%S} UTC")
+        yield ok("clock", f"{subject.now:%Y-%m-%d %H:%M:%S} UTC")
 
 
 def _disk(subject: Subject) -> Iterator[Finding]:
@@ -139,19 +128,21 @@ def _disk(subject: Subject) -> Iterator[Finding]:
         probe.write_bytes(b"x")
         probe.unlink()
     except OSError as error:
-        yield Finding("disk", "failure", f"{home.folder} cannot be written ({error.strerror})", "give it to this user")
+        yield fault("disk", f"{home.folder} cannot be written ({error.strerror})", "give it to this user")
         return
     free = shutil.disk_usage(home.folder).free
     said = f"{free / (1 << 30):.1f} GB free for checkpoints, the SuperLink's database and logs"
-    standing: Literal["ok", "warning", "failure"] = "ok" if free >= _BETTER_FREE else "warning"
-    remedy = "" if free >= _BETTER_FREE else "make room: a round of the paper's plan keeps some 10 GB for a while"
-    yield Finding("disk", "failure" if free < _LEAST_FREE else standing, said, remedy)
+    remedy = "make room: a round of the paper's plan keeps some 10 GB for a while"
+    if free >= _BETTER_FREE:
+        yield ok("disk", said)
+    else:
+        yield fault("disk", said, remedy) if free < _LEAST_FREE else note("disk", said, remedy)
 
 
 def _database(subject: Subject) -> Iterator[Finding]:
     path = subject.home.database
     if not path.exists():
-        yield Finding("database", "ok", "none yet; `up` makes it")
+        yield ok("database", "none yet; `up` makes it")
         return
     try:
         with sqlite3.connect(f"file:{path}?mode=rw", uri=True, timeout=_TIMEOUT_S) as database:
@@ -163,9 +154,9 @@ def _database(subject: Subject) -> Iterator[Finding]:
         sound = str(error)
     remedy = f"stop `up`, move {path} away and start `up` again: sites connect anew, and the run goes on"
     if sound == "ok":
-        yield Finding("database", "ok", "can be written, and is sound")
+        yield ok("database", "can be written, and is sound")
     else:
-        yield Finding("database", "failure", f"{path}: {sound}", remedy)
+        yield fault("database", f"{path}: {sound}", remedy)
 
 
 def _superlink_port(subject: Subject) -> Iterator[Finding]:
@@ -174,43 +165,39 @@ def _superlink_port(subject: Subject) -> Iterator[Finding]:
     if open_at:
         said = f"port {port} is open at {', '.join(open_at)}: who has the CA's certificate could start runs there"
         remedy = "what listens there is not ours: `up` binds 127.0.0.1. Stop it, and let no proxy forward that port"
-        yield Finding("SuperLink's port", "failure", said, remedy)
+        yield fault("SuperLink's port", said, remedy)
     elif not is_up(subject.federation):
-        yield Finding("SuperLink's port", "warning", f"nothing listens on {port}", "start `ceus-coordinator up`")
+        yield note("SuperLink's port", f"nothing listens on {port}", "start `ceus-coordinator up`")
     elif not answers(subject.home, subject.federation):
         said = f"what listens on {port} is not this federation's SuperLink"
-        yield Finding("SuperLink's port", "failure", said, "stop it, or give another superlink_port and run `init`")
+        yield fault("SuperLink's port", said, "stop it, or give another superlink_port and run `init`")
     else:
-        yield Finding("SuperLink's port", "ok", f"{port}, on this machine only")
+        yield ok("SuperLink's port", f"{port}, on this machine only")
 
 
 def _front_door(subject: Subject) -> Iterator[Finding]:
-    if nginx_program() and (fault := front_fault(subject.home)):
-        yield Finding(
-            "front door", "failure", f"nginx refuses its configuration: {fault}", "run `ceus-coordinator init`"
-        )
+    if nginx_program() and (why := front_fault(subject.home)):
+        yield fault("front door", f"nginx refuses its configuration: {why}", "run `ceus-coordinator init`")
     try:
         opened = [path for path in _CLOSED if _status(subject, path) != http.HTTPStatus.NOT_FOUND]
         through = _status(subject, f"/v1/fleet/{CALLS[0]}")
     except ssl.SSLCertVerificationError as error:
         remedy = f"let it use {subject.home.front}, and read it again after `renew`: nginx -s reload"
-        yield Finding(
-            "front door", "failure", f"its certificate is not the federation's ({error.verify_message})", remedy
-        )
+        yield fault("front door", f"its certificate is not the federation's ({error.verify_message})", remedy)
         return
     except (OSError, http.client.HTTPException) as error:
         said = f"{subject.federation.address} cannot be reached from here ({error})"
-        yield Finding("front door", "failure", said, f"start it: nginx -c {subject.home.nginx}; open the firewall")
+        yield fault("front door", said, f"start it: nginx -c {subject.home.nginx}; open the firewall")
         return
     if opened:
         said = f"it passes {', '.join(opened)}: who has the CA's certificate could list nodes and start runs"
-        yield Finding("front door", "failure", said, f"use {subject.home.nginx} as it is; it passes /v1/fleet/ alone")
+        yield fault("front door", said, f"use {subject.home.nginx} as it is; it passes /v1/fleet/ alone")
     elif through in (http.HTTPStatus.BAD_GATEWAY, http.HTTPStatus.GATEWAY_TIMEOUT):
-        yield Finding("front door", "warning", "open, but the SuperLink behind it is not up", "`ceus-coordinator up`")
+        yield note("front door", "open, but the SuperLink behind it is not up", "`ceus-coordinator up`")
     elif through == http.HTTPStatus.NOT_FOUND:
-        yield Finding("front door", "failure", "it does not pass /v1/fleet/", f"use {subject.home.nginx} as it is")
+        yield fault("front door", "it does not pass /v1/fleet/", f"use {subject.home.nginx} as it is")
     else:
-        yield Finding("front door", "ok", "passes /v1/fleet/ alone, as seen from this machine")
+        yield ok("front door", "passes /v1/fleet/ alone, as seen from this machine")
 
 
 def _status(subject: Subject, path: str) -> int:
@@ -229,10 +216,10 @@ def _limits(subject: Subject) -> Iterator[Finding]:
     files = os.sysconf("SC_OPEN_MAX")
     memory = psutil.virtual_memory().total
     if files < 1024:
-        yield Finding("open files", "warning", f"at most {files}", "ulimit -n 4096, or LimitNOFILE= in the unit")
-    standing: Literal["ok", "warning"] = "ok" if memory >= 8 << 30 else "warning"
-    remedy = "" if standing == "ok" else "the paper's plan needs some 8 GB here, whatever the number of sites"
-    yield Finding("memory", standing, f"{memory / (1 << 30):.0f} GB", remedy)
+        yield note("open files", f"at most {files}", "ulimit -n 4096, or LimitNOFILE= in the unit")
+    said = f"{memory / (1 << 30):.0f} GB"
+    remedy = "the paper's plan needs some 8 GB here, whatever the number of sites"
+    yield ok("memory", said) if memory >= 8 << 30 else note("memory", said, remedy)
 
 
 def own_addresses() -> list[str]:
@@ -250,15 +237,15 @@ def _connects(address: str, port: int) -> bool:
     return True
 
 
-LOOKS: tuple[Look, ...] = (
-    _folder,
-    _plan,
-    _flower,
-    _certificates,
-    _clock,
-    _disk,
-    _database,
-    _superlink_port,
-    _front_door,
-    _limits,
-)
+CHECKS: dict[str, Callable[[Subject], Iterator[Finding]]] = {
+    "folder": _folder,
+    "plan": _plan,
+    "Flower": _flower,
+    "certificates": _certificates,
+    "clock": _clock,
+    "disk": _disk,
+    "database": _database,
+    "SuperLink's port": _superlink_port,
+    "front door": _front_door,
+    "limits": _limits,
+}

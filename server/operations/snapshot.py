@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 
 from ceus_models.pki.enrolment import now
 from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.file_locks import is_held
 from server.federation.expiry import Validity, validity
 from server.federation.federation_file import Federation, load_federation
 from server.federation.node_roster import control_of, is_up
 from server.federation.site_register import read_register
 from server.operations.health import answers
 from server.operations.overview import Overview, overview
-from server.run_folder import locks
 from server.run_folder.paths import Home
 
 _FRESH_S = 3.0
@@ -30,7 +30,7 @@ def looked(home: Home, federation: Federation) -> tuple[Overview, Validity]:
     if is_up(federation) and answers(home, federation):
         with suppress(ExpectedError), control_of(home, federation, moment) as control:
             online = control.online()
-    return overview(home, locks.is_held(home.up_lock), online, [line.name for line in valid.sites]), valid
+    return overview(home, is_held(home.up_lock), online, [line.name for line in valid.sites]), valid
 
 
 @dataclass

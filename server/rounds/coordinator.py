@@ -12,54 +12,16 @@ from ceus_models.protocol.state import State
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.seeds import seed_of
 from server.rounds.checkpoints import Store
+from server.rounds.events import Answered, Event, Finished, Listener, Started
 from server.rounds.round import Call, Link, gather
 from server.rounds.screening import Gate, reference_of
 from server.study.participation import Fate, Record, require
 from server.study.plan import Plan
-from server.study.progress import Point, Progress, on_wire, submodels
+from server.study.progress import Progress
 from server.study.settings import Study
 from server.study.stages import Stage
 from server.study.train_stage import Train
-
-
-@dataclass(frozen=True)
-class Started:
-    """A round begins: number `step` + 1 of the stage's `steps`."""
-
-    stage: str
-    kind: str
-    round: int
-    step: int
-    steps: int
-    nets: tuple[str, ...]
-    sites: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Answered:
-    """A site has an outcome: it is number `done` of `asked` sites."""
-
-    stage: str
-    round: int
-    site: str
-    fate: Fate
-    reason: str
-    done: int
-    asked: int
-
-
-@dataclass(frozen=True)
-class Finished:
-    """A round is complete. points: its new points of the learning curves."""
-
-    record: Record
-    step: int
-    steps: int
-    points: tuple[Point, ...]
-
-
-Event = Started | Answered | Finished
-Listener = Callable[[Event], None]
+from server.study.wire_nets import on_wire, submodels
 
 
 class StopAsked(ExpectedError):

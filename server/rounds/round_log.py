@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ceus_models.runtime.atomic_files import PUBLIC, write_whole
-from server.rounds.coordinator import Event, Finished
+from server.rounds.events import Event, Finished
 
 ROUNDS = "rounds.jsonl"
 

@@ -17,10 +17,10 @@ from typing import NamedTuple
 import torch
 
 from ceus_models.metrics.ood import ASKED
-from ceus_models.protocol.message_ids import asked_id
 from ceus_models.protocol.messages import LocalRule, Task, Update
 from ceus_models.protocol.state import State, finite, net_states, norm
 from ceus_models.protocol.sums import EXACT_BELOW, STEPS
+from ceus_models.protocol.task_id import asked_id
 from ceus_models.study.subgroups import spans
 from server.rounds.answer_schema import Group, groups_of, misshapen
 from server.rounds.plausible_counts import LARGEST_LOSS, bad_counts

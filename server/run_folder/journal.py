@@ -12,9 +12,10 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from ceus_models.runtime.atomic_files import end_last_line
-from server.rounds.coordinator import Answered, Event, Finished, Started
-from server.run_folder import locks
+from ceus_models.runtime.atomic_files import PUBLIC, end_last_line, write_whole
+from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.file_locks import is_held, locked
+from server.rounds.events import Answered, Event, Finished, Started
 from server.run_folder.heartbeat import COORDINATOR
 
 _EVENTS = "events.jsonl"
@@ -52,14 +53,14 @@ class Journal:
     @contextmanager
     def held(self) -> Iterator[None]:
         """Lock the folder for one coordinator process. Raises ExpectedError if another holds the lock."""
-        taken = f"another coordinator runs in {self.folder}; stop it, or give another folder"
-        with locks.exclusive(self.folder / _LOCK, taken):
+        busy = ExpectedError(f"another coordinator runs in {self.folder}; stop it, or give another folder")
+        with locked(self.folder / _LOCK, busy):
             end_last_line(self.folder / _EVENTS)
             yield
 
     def is_held(self) -> bool:
         """Whether a coordinator runs in the folder."""
-        return locks.is_held(self.folder / _LOCK)
+        return is_held(self.folder / _LOCK)
 
     def tell(self, event: Event) -> None:
         """Append one event. A `server.rounds.coordinator.Listener`."""
@@ -96,10 +97,7 @@ class Journal:
         Args:
             passing: the cause is temporary and outside the study; the run may be restarted unchanged.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        partial = self.folder / f".{_FAILURE}.partial"
-        partial.write_text(json.dumps({"reason": reason, "passing": passing}), encoding="utf-8")
-        partial.replace(self.folder / _FAILURE)
+        write_whole(self.folder / _FAILURE, json.dumps({"reason": reason, "passing": passing}).encode(), PUBLIC)
 
     def failure(self) -> str | None:
         """Read why the run stopped; None if unknown."""

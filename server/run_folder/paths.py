@@ -71,13 +71,8 @@ class Home:
 
     @property
     def nginx(self) -> Path:
-        """The front door for nginx."""
+        """The front door's configuration."""
         return self.folder / "front" / "nginx.conf"
-
-    @property
-    def caddy(self) -> Path:
-        """The front door for Caddy."""
-        return self.folder / "front" / "Caddyfile"
 
     @property
     def front_run(self) -> Path:

@@ -19,9 +19,18 @@ def known_net(name: str) -> bool:
     return name in NETS or name in GROUPS
 
 
-def known_cohort(name: str) -> bool:
-    """Whether `name` is a cohort of the study."""
-    return name in COHORTS
+def net(name: str) -> str:
+    """The name of a net or a shorthand. Raises ValueError for another one."""
+    if not known_net(name):
+        raise ValueError(f"a net is one of {', '.join((*NETS, *GROUPS))}, found {name!r}; correct its spelling")
+    return name
+
+
+def cohort(name: str) -> str:
+    """The name of a cohort of the study. Raises ValueError for another one."""
+    if name not in COHORTS:
+        raise ValueError(f"a cohort is one of {', '.join(COHORTS)}, found {name!r}; correct its spelling")
+    return name
 
 
 def expanded(names: Sequence[str]) -> tuple[str, ...]:
@@ -33,13 +42,8 @@ def expanded(names: Sequence[str]) -> tuple[str, ...]:
     Raises:
         ValueError: for a name that is neither a net nor a group.
     """
-    unknown = [name for name in names if not known_net(name)]
-    if unknown:
-        raise ValueError(
-            f"a net must be one of {', '.join(NETS)}, or a group: {', '.join(GROUPS)}; found {unknown[0]!r}"
-        )
-    members = {net for name in names for net in GROUPS.get(name, (name,))}
-    return tuple(net for net in NETS if net in members)
+    members = {member for name in names for member in GROUPS.get(net(name), (name,))}
+    return tuple(member for member in NETS if member in members)
 
 
 def needed_by(net: str) -> tuple[str, ...]:

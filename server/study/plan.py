@@ -14,15 +14,16 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from ceus_models.protocol.messages import Architecture
+from ceus_models.runtime.errors import Fault
+from ceus_models.runtime.yaml_lines import LinedYaml, fault_at, faults_of, read_lined_yaml
 from ceus_models.study.processing import Processing
-from ceus_models.study.taxonomy import COHORTS, FUSION_NETS, NETS
+from ceus_models.study.taxonomy import FUSION_NETS
 from server.study.deadlines import Deadlines
-from server.study.net_groups import GROUPS, expanded, known_net, needed_by
+from server.study.net_groups import expanded, known_net, needed_by
 from server.study.participation import Quorum
 from server.study.settings import Screening, Study
 from server.study.stages import Evaluate, Hello, Stage, Statistics
 from server.study.train_stage import Train
-from server.study.yaml_plan import Fault, read_plan_file
 
 AnyStage = Annotated[Hello | Statistics | Train | Evaluate, Field(discriminator="stage")]
 """All kinds of stage, distinguished by their key `stage`."""
@@ -79,15 +80,22 @@ _PLAN = TypeAdapter(Plan)
 def load_plan(path: Path) -> Plan:
     """Read a plan file.
 
-    Raises:
-        PlanError: with all errors of the file: unknown keys, wrong types, impossible references.
+    Raises FaultList with every fault of it: unknown keys, wrong types, impossible references.
     """
-    file = read_plan_file(path)
-    plan, found = plan_of(file.values)
-    faults = [*file.repeated(), *found]
+    document = read_plan_file(path)
+    plan, found = plan_of(document.values)
+    faults = [*document.repeated, *found]
     if plan is None or faults:
-        raise file.error(faults)
+        raise document.error(faults)
     return plan
+
+
+def read_plan_file(path: Path, reason: str = "bad-plan-file") -> LinedYaml:
+    """A plan's values and their lines. reason: slug of its faults. Raises FaultList where it is no mapping."""
+    document = read_lined_yaml(path, reason)
+    if not isinstance(document.values, dict) or not document.values:
+        raise document.error([fault_at((), "a plan is a mapping", "something else", "write name, quorum, stages …")])
+    return document
 
 
 def plan_of(values: Mapping[str, Any]) -> tuple[Plan | None, list[Fault]]:
@@ -96,43 +104,8 @@ def plan_of(values: Mapping[str, Any]) -> tuple[Plan | None, list[Fault]]:
     try:
         plan = _PLAN.validate_json(json.dumps(values, default=str), strict=True)  # what JSON has no form for: text
     except ValidationError as error:
-        return None, faults + faults_of(error)
+        return None, [*faults, *faults_of(error)]
     return (None if faults else plan), faults
-
-
-def faults_of(error: ValidationError) -> list[Fault]:
-    """Convert pydantic's errors into plain sentences with their keys."""
-    return [_fault(each) for each in error.errors() if not _echo(each)]
-
-
-def _echo(error: Any) -> bool:
-    """Whether a list counts as empty only because its items have errors, which are reported already."""
-    return bool(error["type"] == "too_short" and error.get("input"))
-
-
-def _fault(error: Any) -> Fault:
-    """Convert one error of pydantic: expected, found, fix."""
-    kind, place, given = error["type"], tuple(error["loc"]), _shown(error.get("input"))
-    if kind in ("unexpected_keyword_argument", "extra_forbidden"):
-        return Fault(place, "unknown key; delete it or correct its spelling")
-    if kind in ("missing", "missing_argument", "missing_keyword_only_argument"):
-        return Fault(place[:-1], f"{place[-1]} is missing; add it")
-    if kind == "predicate_failed" and "cohort" in error["msg"]:
-        return Fault(place, f"a cohort must be one of {', '.join(COHORTS)}; found {given}")
-    if kind == "predicate_failed":
-        return Fault(place, f"a net must be one of {', '.join(NETS)}, or a group: {', '.join(GROUPS)}; found {given}")
-    if kind == "union_tag_invalid":
-        key = error["ctx"]["discriminator"].strip("'")
-        return Fault((*place, key), f"must be one of {error['ctx']['expected_tags']}, not '{error['ctx']['tag']}'")
-    if kind == "union_tag_not_found":
-        return Fault(place, f"{error['ctx']['discriminator']} is missing; add it to name the kind")
-    text = error["msg"].removeprefix("Value error, ")
-    return Fault(place, text if kind == "value_error" else f"{text}, not {given}")
-
-
-def _shown(value: Any) -> str:
-    text = json.dumps(value, default=str)
-    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _references(stages: Any) -> Iterator[Fault]:
@@ -148,30 +121,31 @@ def _references(stages: Any) -> Iterator[Fault]:
         kind = stage.get("stage")
         name = stage.get("name", kind)
         if name in names:
-            yield Fault(("stages", index, "name"), f"a stage's name must be unique, found {name!r} twice; rename one")
+            yield fault_at(("stages", index, "name"), "names of stages differ", f"two {name!r}", "rename one")
         names.add(str(name))
         if (kind == "hello") != (index == 0):
-            yield Fault(("stages", index, "stage"), "hello must be the first stage, and only the first")
+            yield fault_at(("stages", index, "stage"), "hello is the first stage, and no other", str(kind), "move it")
         nets = _nets(stage)
         if kind == "train":
             yield from _untrainable(index, nets, trained, kinds)
             trained.update(nets)
         if kind == "evaluate" and set(nets) - trained:
             missing = ", ".join(net for net in nets if net not in trained)
-            yield Fault(("stages", index, "nets"), f"an earlier stage must train {missing} before it is evaluated")
+            yield fault_at(("stages", index, "nets"), f"a stage before this one trains {missing}", "none", "add it")
         kinds.append(kind)
 
 
 def _untrainable(index: int, nets: tuple[str, ...], trained: set[str], kinds: list[Any]) -> Iterator[Fault]:
     place = ("stages", index, "nets")
     if "statistics" not in kinds:
-        yield Fault(("stages", index, "stage"), "a statistics stage must come before training; add one")
+        yield fault_at(("stages", index, "stage"), "a statistics stage stands before training", "none", "add it")
     fusion = [net for net in nets if net in FUSION_NETS]
     if fusion and len(fusion) < len(nets):
-        yield Fault(place, "fusion nets and sub-models must be in separate stages, because fusion nets use frozen ones")
+        yield fault_at(place, "fusion nets stand on frozen sub-models", remedy="train the two in stages of their own")
     missing = sorted({need for net in fusion for need in needed_by(net)} - trained)
     if missing:
-        yield Fault(place, f"an earlier stage must train {', '.join(missing)}, which {fusion[0]} uses; add one")
+        rule = f"a stage before this one trains what {fusion[0]} stands on"
+        yield fault_at(place, rule, f"none for {', '.join(missing)}", "add one")
 
 
 def _nets(stage: Mapping[str, Any]) -> tuple[str, ...]:

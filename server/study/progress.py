@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from ceus_models.protocol.messages import Recipe
-from ceus_models.protocol.state import State, digest, prefixed
-from ceus_models.study.taxonomy import SUBMODELS
 from server.study.participation import Record
+
+if TYPE_CHECKING:  # `ceus-coordinator status` reads a study's progress without its nets, and without torch
+    from ceus_models.protocol.state import State
 
 
 @dataclass(frozen=True)
@@ -62,18 +63,3 @@ class Progress:
         """Lesions that `site` declared in these cohorts; 0 for a site that was not admitted."""
         held = self.counts.get(site, {})
         return sum(held.get(cohort, 0) for cohort in cohorts)
-
-
-def submodels(progress: Progress) -> dict[str, State]:
-    """The trained sub-models, which fusion nets use."""
-    return {net: progress.nets[net] for net in SUBMODELS if net in progress.nets}
-
-
-def on_wire(nets: Mapping[str, State]) -> State:
-    """Merge several nets into one state with names "<net>|<parameter>"."""
-    return {name: tensor for net, state in nets.items() for name, tensor in prefixed(state, f"{net}|").items()}
-
-
-def frozen_digest(progress: Progress) -> str:
-    """Digest of all sub-models; a site compares it with what it has stored."""
-    return digest(on_wire(submodels(progress)))

@@ -11,20 +11,22 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Literal, Protocol
 
 import torch
-from annotated_types import Ge, Gt, Le, Lt, MinLen, Predicate
+from annotated_types import Ge, Gt, Le, Lt, MinLen
+from pydantic import AfterValidator
 
 from ceus_models.metrics.ood import ASKED
 from ceus_models.protocol.messages import Kind, Task, Update
 from ceus_models.protocol.state import State, prefixed
 from ceus_models.study.taxonomy import COHORTS, FUSION_NETS
-from server.study.net_groups import expanded, known_cohort, known_net
+from server.study.net_groups import cohort, expanded, net
 from server.study.participation import Record
-from server.study.progress import Progress, frozen_digest, on_wire
+from server.study.progress import Progress
 from server.study.recipe import RecipeRule, recipe_of
 from server.study.settings import Study
+from server.study.wire_nets import frozen_digest, on_wire
 
-Cohorts = Annotated[tuple[Annotated[str, Predicate(known_cohort)], ...], MinLen(1)]
-Nets = Annotated[tuple[Annotated[str, Predicate(known_net)], ...], MinLen(1)]
+Cohorts = Annotated[tuple[Annotated[str, AfterValidator(cohort)], ...], MinLen(1)]
+Nets = Annotated[tuple[Annotated[str, AfterValidator(net)], ...], MinLen(1)]
 Name = Annotated[str, MinLen(1)]
 
 

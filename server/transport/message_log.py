@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ceus_models.protocol.message_ids import asked_id
 from ceus_models.protocol.messages import Task
+from ceus_models.protocol.task_id import asked_id
 from ceus_models.runtime.atomic_files import end_last_line
 
 _FILE = "mirror.jsonl"

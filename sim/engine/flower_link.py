@@ -1,7 +1,7 @@
-"""The study through real Flower processes on this machine: the deployed shape, on loopback.
+"""The study through Flower processes on this machine, as it is deployed, on loopback.
 
-One SuperLink, and for every site a SuperNode (the courier's, with no data) and a worker (with the data, on a Unix
-socket). Nothing here is encrypted, so nothing here listens beyond 127.0.0.1.
+One SuperLink, and for every site a SuperNode (the courier's, without data) and a worker (with the data, on a Unix
+socket). Nothing is encrypted, so all ports listen on 127.0.0.1 only.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from pathlib import Path
 
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.process_tree import Fleet
-from server.rounds.coordinator import Listener
+from server.operations.health import is_healthy
+from server.rounds.events import Listener
 from server.run_folder.journal import Journal
 from server.transport.fab import build_fab
 from server.transport.superlink_control import Control, RunConfig
@@ -33,21 +34,26 @@ _SILENT_FLOWER = {
 _ONE_THREAD = {"OMP_NUM_THREADS": "1"}  # as in the memory link: the same sums in the same order
 
 WorkerCommand = Callable[[Path, Path], Sequence[str]]
-"""The command line of a worker, from the site's folder and the socket."""
+"""Makes the command line of a worker from the site's folder and the socket."""
 
 
 def installed_worker(folder: Path, socket_path: Path) -> list[str]:
-    """The worker that a hospital runs."""
+    """The command line of the worker that a hospital runs."""
     return [sys.executable, "-m", "client.worker.process", "--folder", str(folder), "--socket", str(socket_path)]
 
 
 @dataclass(frozen=True)
 class Setup:
-    """What is started and how long it may take, in seconds.
+    """What is started, and time limits.
 
-    worker: from start to open socket (reading caches included) · superlink: until it answers · pending: until the
-    SuperLink has started the coordinator · dead: from the coordinator's last sign of life to the end of the run.
-    worker_command and fab are replaced in tests only.
+    Args:
+        worker_command: makes the command line of a worker; tests replace it.
+        fab: the Flower app bundle; tests replace it.
+        worker_s: from the worker's start to its open socket, reading of caches included.
+        superlink_s: until the SuperLink answers.
+        pending_s: until the SuperLink has started the coordinator.
+        dead_s: from the coordinator's last heartbeat to the end of the run.
+        poll_s: between two checks.
     """
 
     worker_command: WorkerCommand = installed_worker
@@ -65,9 +71,10 @@ SETUP = Setup()
 def run_processes(
     plan: Path, out: Path, seed: int, sites: Mapping[str, Path], on_event: Listener | None = None, setup: Setup = SETUP
 ) -> None:
-    """Walk `plan` with one worker and one SuperNode for every site (name → folder); checkpoints and logs go to `out`.
+    """Run `plan` with a worker and a SuperNode for each of `sites` (name → folder); checkpoints and logs go to `out`.
 
-    Raises ExpectedError with the cause if the coordinator or any process fails; no process is left in any case.
+    Raises:
+        ExpectedError: the coordinator or another process failed; no process is left running.
     """
     _loopback_without_proxy()
     journal = Journal(out.resolve())
@@ -83,7 +90,7 @@ def run_processes(
 
 
 def _start(fleet: Fleet, scratch: Path, sites: Mapping[str, Path], setup: Setup) -> str:
-    """Start everything and wait until it answers; the SuperLink's address."""
+    """Start all processes, wait until they are ready, and return the SuperLink's address."""
     ports = _free_ports(1 + len(sites))
     superlink = f"{_LOOPBACK}:{ports[0]}"
     command = [_script("flower-superlink"), "--insecure", "--disable-runtime-dependency-installation"]
@@ -96,7 +103,7 @@ def _start(fleet: Fleet, scratch: Path, sites: Mapping[str, Path], setup: Setup)
         command = [_script("flower-supernode"), "--insecure", "--superlink", superlink, *_listen(port)]
         config = ["--node-config", f'site="{name}" socket="{path}"']
         fleet.start(f"node-{name}", [*command, *config], _environment(scratch / f"node-{port}"))
-    _await(fleet, "the SuperLink", lambda: _is_healthy(ports[0]), setup.superlink_s)
+    _await(fleet, "the SuperLink", lambda: _is_ready(ports[0]), setup.superlink_s)
     for name, path in sockets.items():
         _await(fleet, f"the worker of {name}", path.is_socket, setup.worker_s)
     return superlink
@@ -108,7 +115,7 @@ def _listen(port: int) -> list[str]:
 
 @dataclass
 class _Coordinator:
-    """Whether the coordinator's process is at work; Flower itself takes a minute to notice that one died."""
+    """Detects a dead coordinator; Flower itself takes a minute to notice."""
 
     journal: Journal
     grace_s: float
@@ -124,27 +131,27 @@ class _Coordinator:
 def _follow(
     control: Control, run: int, fleet: Fleet, journal: Journal, on_event: Listener | None, setup: Setup
 ) -> None:
-    """Wait for the end of the run, as long as every process lives. Raises ExpectedError if it was not a good one."""
+    """Wait for the end of the run. Raises ExpectedError if the run or a process has failed."""
     tell, coordinator = _teller(journal, on_event), _Coordinator(journal, setup.dead_s)
     pending_until = time.monotonic() + setup.pending_s
     while True:
         state = control.state(run)
-        tell()  # after the state was asked for: when the run has finished, all its events are there
+        tell()  # after the state is read, so that no event of a finished run is missed
         if state.completed:
             return
         if state.finished or coordinator.is_dead():
-            said = journal.failure() or f"the coordinator stopped ({state.details.strip() or 'it was killed'})"
-            raise ExpectedError(f"{said}. Its log: {fleet.log('superlink')}")
+            cause = journal.failure() or f"the coordinator stopped ({state.details.strip() or 'it was killed'})"
+            raise ExpectedError(f"{cause}. See its log {fleet.log('superlink')}")
         if not state.started and time.monotonic() > pending_until:
             raise ExpectedError(
-                f"no coordinator was started within {setup.pending_s:.0f} s; see {fleet.log('superlink')}"
+                f"expected a coordinator within {setup.pending_s:.0f} s, none started; see {fleet.log('superlink')}"
             )
         fleet.check()
         time.sleep(setup.poll_s)
 
 
 def _teller(journal: Journal, on_event: Listener | None) -> Callable[[], None]:
-    """Hands the events that are new to the listener."""
+    """A function that passes new events to the listener."""
     events = journal.follow()
 
     def tell() -> None:
@@ -160,23 +167,16 @@ def _await(fleet: Fleet, what: str, ready: Callable[[], bool], seconds: float) -
     while not ready():
         fleet.check()
         if time.monotonic() > end:
-            raise ExpectedError(f"{what} did not answer within {seconds:.0f} s; see the logs in {fleet.logs}")
+            raise ExpectedError(f"expected {what} to answer within {seconds:.0f} s, it did not; see {fleet.logs}")
         time.sleep(0.1)
 
 
-def _is_healthy(port: int) -> bool:
-    connection = http.client.HTTPConnection(_LOOPBACK, port, timeout=5.0)
-    try:
-        connection.request("GET", "/health")
-        return connection.getresponse().status == http.HTTPStatus.OK
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
+def _is_ready(port: int) -> bool:
+    return is_healthy(http.client.HTTPConnection(_LOOPBACK, port, timeout=5.0))
 
 
 def _environment(home: Path) -> dict[str, str]:
-    """Flower's own processes: no word to the outside, a home of their own, and the programs of this installation."""
+    """The environment of Flower's processes: no telemetry, an own home, and the programs of this installation."""
     programs = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
     return {**os.environ, **_SILENT_FLOWER, **_ONE_THREAD, "FLWR_HOME": str(home), "PATH": programs}
 
@@ -184,12 +184,12 @@ def _environment(home: Path) -> dict[str, str]:
 def _script(name: str) -> str:
     path = Path(sys.executable).parent / name
     if not path.exists():
-        raise ExpectedError(f"{path} is missing; install Flower into this environment: pip install 'flwr~=1.41.0'")
+        raise ExpectedError(f"expected {path}, it is missing; install Flower here: pip install 'flwr~=1.41.0'")
     return str(path)
 
 
 def _free_ports(count: int) -> list[int]:
-    """Ports that nobody uses now; all are held open until all are known, so that they differ."""
+    """Find free ports; all stay open until all are found, so that they differ."""
     with ExitStack() as stack:
         held = [stack.enter_context(socket.socket()) for _ in range(count)]
         for one in held:
@@ -198,6 +198,6 @@ def _free_ports(count: int) -> list[int]:
 
 
 def _loopback_without_proxy() -> None:
-    """Flower's HTTP client obeys HTTP_PROXY even for loopback, unless told otherwise."""
+    """Exclude loopback from HTTP_PROXY, which Flower's HTTP client would use for it."""
     hosts = [host for host in os.environ.get("NO_PROXY", os.environ.get("no_proxy", "")).split(",") if host]
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = ",".join(dict.fromkeys([*hosts, _LOOPBACK, "localhost"]))

@@ -1,8 +1,8 @@
-"""The in-memory link: the coordinator's tasks answered by worker processes on this machine.
+"""The in-memory link: worker processes on this machine answer the coordinator's tasks through shared memory.
 
-Weights are written once a round to memory that all workers see, and every answer once to memory that the coordinator
-reads in place. The largest site goes first, the rest to whichever worker is free, if possible one that has the site
-open from an earlier round. A task's numbers do not depend on the worker, so neither does the study.
+A task is written once a round to memory that all workers read, every answer once to memory that the coordinator reads.
+The largest site is first; the others go to a free worker, if possible one that has the site open from an earlier round.
+Results do not depend on the worker.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from sim.engine.shared_memory import Arena, Window
 from sim.engine.worker import SLOTS, Answered, Answering, Ask, Opener, main
 
 LARGE_BYTES = 32 << 20
-"""Answers to a larger task are not made ahead: waiting for the reader costs little beside making them."""
+"""Workers do not prepare answers to a larger task ahead: waiting for the reader takes little time beside the work."""
 
 
 @dataclass(frozen=True)
 class Without:
-    """A link over another one that does not know some sites. away: sites that are never connected."""
+    """A link to all sites of another link except `away`, for centers that do not take part."""
 
     link: Link
     away: Collection[str]
@@ -38,15 +38,15 @@ class Without:
         return [site for site in self.link.sites() if site not in self.away]
 
     def ask(self, task: Task, sites: Sequence[str]) -> Iterator[tuple[str, Answer]]:
-        """The answers of the sites, none of which is away."""
+        """The answers of connected sites."""
         return self.link.ask(task, sites)
 
 
 class InlineLink:
-    """The plainest link: the sites answer one after the other in this process."""
+    """The simplest link: the sites answer one after the other in this process."""
 
     def __init__(self, sites: Sequence[str], opener: Opener) -> None:
-        """Open no site before it is asked."""
+        """Keep the opener; a site is opened with its first task."""
         self._names, self._opener = list(sites), opener
         self._open: dict[str, Answering] = {}
 
@@ -62,7 +62,7 @@ class InlineLink:
             yield site, self._open[site].handle(task)
 
     def close(self) -> None:
-        """Nothing to give back."""
+        """Do nothing: there are no processes."""
 
 
 @dataclass(eq=False)
@@ -77,7 +77,7 @@ class MemoryLink:
     """Worker processes that hold the sites. Use as a context manager, or call `close`."""
 
     def __init__(self, costs: Mapping[str, float], opener: Opener, workers: int) -> None:
-        """costs: every site and what it costs to ask it (its lesions), for the order of asking."""
+        """Start the workers; `costs` holds the lesions of every site, for the order of the tasks."""
         self._costs, self._opener = dict(costs), opener
         self._spawn = multiprocessing.get_context("spawn")
         self._workers = [self._start() for _ in range(workers)]
@@ -99,10 +99,10 @@ class MemoryLink:
         return sorted(self._costs)
 
     def ask(self, task: Task, sites: Sequence[str]) -> Iterator[tuple[str, Answer]]:
-        """The answers as they come.
+        """The answers in the order in which they arrive.
 
-        An answer's tensors lie in the worker's memory: use them before the next answer is taken. A worker that dies
-        is started again and its sites are asked once more; a site whose worker dies twice is lost to this round.
+        An answer's tensors are in the worker's memory: use them before taking the next answer. A worker that dies is
+        restarted and its sites get the task again; a site whose worker dies twice is lost in this round.
         """
         self._round += 1
         queue = deque(sorted(sites, key=lambda site: (-self._costs.get(site, 0.0), site)))
@@ -123,7 +123,7 @@ class MemoryLink:
                 self._arena.empty()
 
     def close(self) -> None:
-        """End the workers; those in the middle of something are stopped."""
+        """End the workers, and kill those that are busy."""
         for worker in self._workers:
             worker.pipe.close()
         for worker in self._workers:
@@ -143,7 +143,7 @@ class MemoryLink:
         return _Worker(process, ours)
 
     def _feed(self, worker: _Worker, queue: deque[str], asks: Mapping[str, Ask]) -> None:
-        """Keep a worker one site ahead, but not so that another worker would have nothing to do at the end."""
+        """Queue one more site at a worker, unless too few are left for the other workers."""
         plenty = len(queue) > SLOTS * len(self._workers)
         while queue and len(worker.asked) < (asks[queue[0]].slots if plenty else 1):
             site = next((s for s in queue if self._homes.get(s, worker) is worker), queue[0])
@@ -152,7 +152,7 @@ class MemoryLink:
             worker.asked.append(site)
             try:
                 worker.pipe.send(asks[site])
-            except OSError:  # it has died; reading from it will tell
+            except OSError:  # it has died, which reading from it will show
                 return
 
     def _ready(self) -> list[_Worker]:
@@ -178,14 +178,14 @@ class MemoryLink:
         worker.process, worker.pipe, worker.windows = fresh.process, fresh.pipe, {}
         worker.asked.clear()
         for place, site in enumerate(unanswered):
-            if place == 0 and site in again:  # only the first was being worked on
-                yield site, Lost(site, f"its worker process died twice (exit code {code}); look at its memory")
+            if place == 0 and site in again:  # the worker had begun only with the first
+                yield site, Lost(site, f"its worker process died twice (exit code {code}); check the free memory")
                 continue
             again |= {site} if place == 0 else set()
             queue.append(site)
 
     def _drain(self) -> None:
-        """A round that was left early leaves answers on the way: take them, so that the next round sees none."""
+        """Receive the answers of a round that was left early, so that the next round gets none of them."""
         for worker in self._workers:
             while worker.asked:
                 try:
@@ -197,9 +197,9 @@ class MemoryLink:
 
 @contextlib.contextmanager
 def _large_pages() -> Iterator[None]:
-    """Processes started meanwhile take memory in pages of 2 MB where Linux has them, unless told otherwise.
+    """Let processes that are started meanwhile use memory pages of 2 MB, unless GLIBC_TUNABLES is set.
 
-    Training takes and returns hundreds of MB every step; in pages of 4 KB a third of a large net's step goes into that.
+    Training allocates and frees hundreds of MB a step, which takes a third of a large net's step with pages of 4 KB.
     """
     name = "GLIBC_TUNABLES"
     if name in os.environ:

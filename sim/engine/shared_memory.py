@@ -1,7 +1,7 @@
-"""Memory that two processes see, without a name that could be left behind.
+"""Anonymous shared memory of two processes.
 
-A message is written once and read in place: 134 MB of weights cross to a worker without being copied or pickled. The
-memory is an anonymous file (`memfd`), so nothing remains of it when the processes are killed.
+A message is written once and read in place: 134 MB of weights reach a worker without copying or pickling. The memory is
+an anonymous file (`memfd`), so nothing remains when the processes are killed.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from ceus_models.protocol.encoding import Buffer
 
 
 class Arena:
-    """Anonymous memory of this process that another process of the same user opens by `path`."""
+    """Memory of this process that another process of the same user opens by `path`."""
 
     def __init__(self, name: str) -> None:
-        """Empty memory; `name` is only seen in the system's process list."""
+        """Allocate empty memory; `name` appears only in /proc."""
         self._file = os.memfd_create(name)
         self._map: mmap.mmap | None = None
         self.path = f"/proc/{os.getpid()}/fd/{self._file}"
 
     def write(self, buffers: Sequence[Buffer]) -> int:
-        """Put `buffers` one after the other at the start, growing as needed; the number of bytes."""
+        """Write `buffers` one after the other from the start, grow as needed, and return the number of bytes."""
         views = [memoryview(buffer).cast("B") for buffer in buffers]
         length = sum(len(view) for view in views)
         if self._map is None or length > len(self._map):
@@ -37,28 +37,25 @@ class Arena:
         return length
 
     def empty(self) -> None:
-        """Give the memory back until the next `write`; who still reads what lay there reads zeros."""
+        """Free the memory until the next `write`; a process that still reads it gets zeros."""
         if self._map is not None:
             self._map.madvise(mmap.MADV_REMOVE)
 
     def close(self) -> None:
-        """Give the memory back once nobody maps it any more."""
+        """Free the memory once no process maps it."""
         self._map = None
         os.close(self._file)
 
 
 class Window:
-    """Another process's arena, mapped here; mapped again only when it has grown."""
+    """The mapped memory of another process; mapped again only when it has grown."""
 
     def __init__(self) -> None:
         """Nothing is mapped yet."""
         self._map: mmap.mmap | None = None
 
     def view(self, path: str, length: int) -> memoryview:
-        """The first `length` bytes of the arena at `path`, always the same arena.
-
-        The writer may change them later: read, then let go.
-        """
+        """The first `length` bytes of the memory at `path`, always the same path; the writer may change them later."""
         if self._map is None or len(self._map) < length:
             with Path(path).open("r+b") as file:
                 self._map = mmap.mmap(file.fileno(), 0)

@@ -1,4 +1,4 @@
-"""Sites as a simulation opens them: the client's own `Site`, over one hospital's folder or over several pooled."""
+"""Open sites in a simulation: the client's `Site` over one hospital, or over several pooled hospitals."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from client.worker.site.site import Site
 
 @dataclass(frozen=True)
 class HospitalOpener:
-    """Opens the hospital of a site's name, the way its own worker would, but for pauses and audit. Picklable.
+    """Opens a hospital by its site's name, as its worker does, without pauses. Picklable.
 
-    audited: keep each site's audit as well; every entry of it waits for the disk.
+    With `audited` each site writes its audit log, which waits for the disk at every entry.
     """
 
     folders: Mapping[str, Path]
@@ -34,10 +34,7 @@ class HospitalOpener:
 
 @dataclass(frozen=True)
 class PooledOpener:
-    """One site that holds what a baseline may learn from, and every center's test lesions. Picklable.
-
-    learns_from: the hospitals whose lesions of training and validation cohorts it holds.
-    """
+    """Opens one site with the training lesions of `learns_from` and the test lesions of all hospitals. Picklable."""
 
     folders: Mapping[str, Path]
     processing: Processing

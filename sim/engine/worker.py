@@ -1,4 +1,4 @@
-"""One worker process of the simulation: it holds sites, nets and data, and answers tasks for any of its sites."""
+"""A worker process of the simulation, which answers tasks for any site."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from ceus_models.runtime.child_processes import die_with_parent
 from sim.engine.shared_memory import Arena, Window
 
 SLOTS = 2
-"""A worker may be one answer ahead of the reader: it writes its answers to two places in turn."""
+"""Buffers of answers: with two, a worker prepares the next answer while the last one is read."""
 
 
 class Answering(Protocol):
-    """What the engine needs of a site."""
+    """The part of a site that the engine uses."""
 
     def handle(self, task: Task) -> Update | Refusal:
         """The site's answer to a task."""
@@ -30,14 +30,19 @@ class Answering(Protocol):
 
 
 Opener = Callable[[str], Answering]
-"""Opens a site by its name, in the process that will answer for it. Must be picklable."""
+"""Opens a site by its name in the worker process. Must be picklable."""
 
 
 @dataclass(frozen=True)
 class Ask:
-    """Answer the task that lies in the coordinator's arena, as this site.
+    """A request to answer the task in the coordinator's shared memory.
 
-    slots: to how many places in turn the round's answers are written; with one, an answer is read before the next ask.
+    Args:
+        site: that answers.
+        path: of the shared memory.
+        length: of the task in bytes.
+        round: number of the round.
+        slots: buffers of answers in use; with one, an answer is read before the next request.
     """
 
     site: str
@@ -49,7 +54,7 @@ class Ask:
 
 @dataclass(frozen=True)
 class Answered:
-    """The answer lies in the worker's arena `path`."""
+    """A reply: the answer is in the worker's shared memory at `path`."""
 
     site: str
     path: str
@@ -58,10 +63,10 @@ class Answered:
 
 
 def main(pipe: Connection, opener: Opener, parent: int) -> None:
-    """Answer until the pipe closes. Ends at once when `parent`, the coordinator, dies."""
+    """Answer requests until the pipe closes; the process ends when `parent`, the coordinator, dies."""
     die_with_parent(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    torch.set_num_threads(1)  # same numbers for any number of workers, and no fight for cores
+    torch.set_num_threads(1)  # the same numbers for any number of workers, and no competition for cores
     sites: dict[str, Answering] = {}
     slots = [Arena(f"ceus-answer-{n}") for n in range(SLOTS)]
     window, seen, task, turn = Window(), -1, None, 0
@@ -83,15 +88,15 @@ def main(pipe: Connection, opener: Opener, parent: int) -> None:
             _give_back([])
         turn = (turn + 1) % ask.slots
         length = slots[turn].write(encode(answer))
-        del answer  # or it would be held while the next one is made
+        del answer  # free it before the next answer is computed
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         pipe.send(Answered(ask.site, slots[turn].path, length, peak))
 
 
 def _give_back(slots: Sequence[Arena]) -> None:
-    """Memory that is free, to the system: what answers lay in, and what the allocator keeps of gradients and momentum.
+    """Return free memory to the system: buffers of answers, and what the allocator keeps after training.
 
-    With nets of 134 MB it is half of what a worker would hold, and two workers share the machine.
+    With nets of 134 MB this is half of a worker's memory.
     """
     for slot in slots:
         slot.empty()

@@ -1,1 +1,1 @@
-"""Experiments: what is varied, and what it shows."""
+"""The study's experiments: variants of a plan, and analyses of a finished run."""

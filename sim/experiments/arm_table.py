@@ -1,4 +1,4 @@
-"""What arms scored, beside each other: a row for each arm and cohort, a figure, and what the numbers say."""
+"""The comparison of arms: a table with a row for each arm and cohort, a figure, and a finding."""
 
 from __future__ import annotations
 
@@ -18,9 +18,13 @@ ALL = "all of these"
 
 @dataclass(frozen=True, eq=False)
 class Scored:
-    """What an arm counted. counts: by cohort, one confusion (1+R k k) a seed, None where there was no lesion ·
-    x: its place on the figure's axis · p: by cohort or ALL, of McNemar's test against the first arm, where both were
-    asked about the same lesions in one run.
+    """The counts of an arm.
+
+    Args:
+        label: of the arm.
+        counts: cohort → confusion matrix (1+R k k) of each seed, None without a lesion.
+        x: position on the figure's axis.
+        p: cohort or ALL → p value of McNemar's test (McNemar 1947) against the first arm, for arms of one run.
     """
 
     label: str
@@ -29,20 +33,20 @@ class Scored:
     p: Mapping[str, float] = field(default_factory=dict)
 
     def rows(self, metric: str, cohort: str) -> list[Floats] | None:
-        """The metric's rows (1+R) of every seed on a cohort, or ALL of them; None where a seed has no lesion there."""
+        """The metric (1+R) of every seed on a cohort or on ALL; None if a seed has no lesion there."""
         seeds = self.counts[cohort] if cohort != ALL else [pooled(c) for c in zip(*self.counts.values(), strict=True)]
         known = [confusion for confusion in seeds if confusion is not None]
         return [rows_of(metric, confusion) for confusion in known] if len(known) == len(seeds) else None
 
     def lesions(self, cohort: str) -> int:
-        """Lesions that were scored."""
+        """Number of scored lesions."""
         found = [self.counts[cohort][0]] if cohort != ALL else [seeds[0] for seeds in self.counts.values()]
         return sum(int(confusion[0].sum()) for confusion in found if confusion is not None)
 
 
 @dataclass(frozen=True)
 class Shown:
-    """How arms are put beside each other. axis: name of their x, "" without · seeds: how many stand behind a value."""
+    """Settings of the comparison: `axis` is the name of the arms' x or "", `seeds` the number of seeds of a value."""
 
     title: str
     metric: str
@@ -52,7 +56,7 @@ class Shown:
 
 
 def entry_of(arms: Sequence[Scored], shown: Shown) -> Entry:
-    """The first arm is the one that the others are held against."""
+    """Compare the arms; the first one is the reference."""
     first, cohorts = arms[0], list(arms[0].counts)
     places = [*cohorts, ALL] if len(cohorts) > 1 else cohorts
     paired = any(arm.p for arm in arms)
@@ -80,21 +84,21 @@ def entry_of(arms: Sequence[Scored], shown: Shown) -> Entry:
 
 
 def finding(values: Mapping[str, Value], rows: Mapping[str, Sequence[Floats]], shown: Shown) -> str:
-    """What the numbers say: who is first, from whom it can be told apart, and what that means for the study's claim."""
+    """The finding as text: the best arm, the arms that differ from it significantly, and the study's claim."""
     if len(values) < 2:
         return "Too few arms have lesions to compare."
     order = sorted(values, key=lambda label: -values[label].value)
     best, second = order[0], order[1]
     apart = [label for label in order[1:] if told_apart(difference(rows[best], rows[label]))]
-    said = f"Highest {shown.metric.replace('_', ' ')}: {best} ({values[best].value:.3f})"
+    text = f"Highest {shown.metric.replace('_', ' ')}: {best} ({values[best].value:.3f})"
     if len(apart) == len(order) - 1:
-        said += f", above {'every other arm' if len(apart) > 1 else second} by more than the interval of the difference"
+        text += f", above {'every other arm' if len(apart) > 1 else second} by more than the interval of the difference"
     elif apart:
-        said += f"; told apart from {', '.join(apart)} only"
+        text += f"; different from {', '.join(apart)} only"
     else:
-        said += "; it cannot be told apart from any other arm"
-    said += f" ({shown.seeds} seed{'s' if shown.seeds > 1 else ''})."
-    return f"{said} {judge_best(shown.claim, best, second in apart)}".strip()
+        text += "; no other arm differs by more than the interval of the difference"
+    text += f" ({shown.seeds} seed{'s' if shown.seeds > 1 else ''})."
+    return f"{text} {judge_best(shown.claim, best, second in apart)}".strip()
 
 
 def _figure(arms: Sequence[Scored], values: Mapping[str, Value], shown: Shown, name: str) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""Experiments that train: one run of the plan an arm and seed, on the same hospitals, and what it scored."""
+"""Experiments that train: one run of the plan for each arm and seed, on the same hospitals."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from ceus_models.runtime.errors import ExpectedError
 from server.report.publish import RESULTS
 from server.results.metrics import Ints
 from server.rounds.checkpoints import Store
-from server.rounds.coordinator import Listener, run
+from server.rounds.coordinator import run
+from server.rounds.events import Listener
 from server.study.plan import Plan, load_plan
 from sim.engine.memory_link import InlineLink
 from sim.engine.sites import PooledOpener
@@ -34,9 +35,16 @@ PLAN_FILE = "plan.yaml"
 
 @dataclass(frozen=True)
 class Request:
-    """What the command line says. out: the run's folder · plan: in place of the experiment's base, None = that ·
-    seed: of the hospitals, and of training where the experiment names no seeds · sets: settings of all arms ·
-    watch: shows one run, by its label · counted: shows a count, by its name.
+    """The options of the command.
+
+    Args:
+        out: folder of the run.
+        plan: replaces the experiment's plan.
+        seed: of the hospitals, and of training if the experiment has no seeds.
+        workers: worker processes.
+        sets: settings of all arms.
+        watch: shows the progress of one run, by its label.
+        counted: shows the progress of a count, by its name.
     """
 
     out: Path
@@ -48,13 +56,13 @@ class Request:
     counted: Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
 
     def base(self, named: str) -> Path:
-        """The plan file that arms vary."""
+        """The plan file that the arms change."""
         return Path(named) if self.plan is None else self.plan
 
 
 @dataclass(frozen=True)
 class Ran:
-    """A finished arm. out: its run's folder, with plan.yaml unless it is the run that the experiment belongs to."""
+    """A finished arm; `out` is its run's folder, with plan.yaml unless it is the experiment's own run."""
 
     label: str
     seed: int
@@ -62,18 +70,27 @@ class Ran:
     out: Path
 
     def confusion(self, shown: str, cohort: str) -> Ints | None:
-        """(1+R k k) on a cohort, from the sums of its evaluation; None where no site had a lesion."""
+        """The confusion matrix (1+R k k) of a net on a cohort; None if no site has a lesion."""
         progress = Store(self.out).latest(self.plan.digest(), self.seed)
         if progress is None:
-            raise ExpectedError(f"{self.out} holds no checkpoint; start the same command again")
+            raise ExpectedError(f"expected a checkpoint in {self.out}, found none; start the same command again")
         return confusions(progress.totals, shown, cohort)
 
 
 def run_arms(variants: Sequence[Variant], seeds: Sequence[int], folder: Path, request: Request) -> list[list[Ran]]:
-    """Every arm at every seed, unless it is there already: a list of arms, each a list over seeds.
+    """Run every arm at every seed, unless it is finished already.
 
-    folder: of the experiment; each run has a folder of its own in it, named by label, seed and the plan's digest.
-    Raises ExpectedError where the run's folder holds hospitals of another plan or seed.
+    Args:
+        variants: the arms' plans.
+        seeds: of training.
+        folder: of the experiment; each run's folder in it is named by label, seed and digest of the plan.
+        request: options of the command.
+
+    Returns:
+        The finished arms, each as a list over seeds.
+
+    Raises:
+        ExpectedError: the run's folder holds hospitals of another plan or seed.
     """
     shared = Shared(request.out, request.seed)
     for variant in variants:
@@ -104,7 +121,7 @@ def _ran(variant: Variant, seed: int, folder: Path, means: tuple[Shared, Request
 
 
 def _pool(plan: Plan, out: Path, seed: int, listener: Listener) -> None:
-    """Walk a plan at one site that holds what all hospitals below `out` have, or go on with it."""
+    """Run, or resume, a plan at one site with the lesions of all hospitals below `out`."""
     torch.set_num_threads(1)
     folders = {folder.name: folder for folder in sorted((out / HOSPITALS).glob("site-*"))}
     away = {site_name(center) for center in simulation_of(plan.simulation).without}
@@ -113,16 +130,16 @@ def _pool(plan: Plan, out: Path, seed: int, listener: Listener) -> None:
 
 
 def _federate(variant: Variant, settings: Settings, watcher: Watcher) -> None:
-    """The whole run of an arm, with its own plan file."""
+    """Run an arm with its own plan file."""
     text = yaml.safe_dump(variant.values, sort_keys=False, allow_unicode=True)
     write_whole(settings.plan, text.encode(), PUBLIC)
     if load_plan(settings.plan).digest() != variant.plan.digest():
-        raise ExpectedError(f"{settings.plan} does not say what the arm {variant.arm.label!r} means; report this")
+        raise ExpectedError(f"expected the plan of arm {variant.arm.label!r}, {settings.plan} differs; report this")
     run_study(settings, watcher)
 
 
 def _seeded(variant: Variant, seed: int, hospitals: int) -> Variant:
-    """The variant whose hospitals stay those of the run where training has another seed."""
+    """The variant with the hospitals of the run, even if training has another seed."""
     if seed == hospitals:
         return variant
     simulation: Mapping[str, object] = {**variant.plan.simulation, "seed": hospitals}
@@ -138,7 +155,7 @@ def _finished(out: Path, plan: Plan, seed: int) -> bool:
 
 
 def _walked(out: Path, plan: Plan, seed: int) -> bool:
-    """Whether the plan of a baseline, which leaves checkpoints alone, was walked to its end there."""
+    """Whether a baseline, which writes checkpoints only, has finished the plan there."""
     try:
         progress = Store(out).latest(plan.digest(), seed)
     except ExpectedError:  # of another plan or seed
@@ -151,6 +168,6 @@ def _slug(label: str) -> str:
 
 
 def pooled(found: Sequence[Ints | None]) -> Ints | None:
-    """The counts of several cohorts together."""
+    """The sum of the confusion matrices of several cohorts."""
     known = [confusion for confusion in found if confusion is not None]
     return np.sum(known, axis=0, dtype=np.int64) if known else None

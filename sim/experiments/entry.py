@@ -1,4 +1,4 @@
-"""What an experiment leaves: table.csv, result.json, figure.svg, and its entry in the run's results and report."""
+"""The output of an experiment: table.csv, result.json, figure.svg, and its entry in the run's results and report."""
 
 from __future__ import annotations
 
@@ -23,8 +23,13 @@ Cell = str | int | float | None
 class Entry:
     """One experiment as the report shows it.
 
-    figure: {"kind": "lines" | "intervals" | "matrix", ...}, see docs/researcher.md · finding: a sentence made of the
-    numbers · details: what else is worth keeping in result.json.
+    Args:
+        title: of the entry.
+        columns: names of the table's columns.
+        rows: the table.
+        figure: {"kind": "lines" | "intervals" | "matrix", ...}, see docs/researcher.md.
+        finding: sentences made from the numbers.
+        details: further values for result.json.
     """
 
     title: str
@@ -35,14 +40,14 @@ class Entry:
     details: Mapping[str, Any] = field(default_factory=dict)
 
     def shown(self) -> dict[str, Any]:
-        """As it stands in results.json."""
+        """The entry for results.json."""
         found = asdict(self)
         del found["details"]
         return found
 
 
 def judge_best(claim: Claim | None, best: str, apart: bool) -> str:
-    """A claim that one arm is best. apart: the best one here can be told apart from the second."""
+    """About a claim that one arm is best; `apart`: the best arm differs significantly from the second."""
     if claim is None:
         return ""
     if not claim.best:
@@ -53,7 +58,7 @@ def judge_best(claim: Claim | None, best: str, apart: bool) -> str:
 
 
 def judge_accuracy(claim: Claim | None, holds: bool, learned: bool) -> str:
-    """A claim that accuracy holds. learned: the model does better than always naming the commonest type."""
+    """About a claim that accuracy is stable; `learned` says whether the model beats the majority type."""
     if claim is None:
         return ""
     if not learned:
@@ -70,7 +75,7 @@ def folder_of(run: Path, name: str) -> Path:
 
 
 def publish_entry(run: Path, name: str, entry: Entry) -> None:
-    """Write the experiment's files; where the run is finished, its results and report too."""
+    """Write the experiment's files, and update results and report of a finished run."""
     folder = folder_of(run, name)
     folder.mkdir(parents=True, exist_ok=True)
     document = {"name": name, **entry.details, "entry": entry.shown()}

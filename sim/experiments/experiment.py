@@ -1,4 +1,4 @@
-"""One experiment from its file to its table, figure and finding."""
+"""Run one experiment, from its file to table, figure and finding."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.yaml_lines import LinedYaml
 from server.results.metrics import Ints
-from server.study.yaml_plan import PlanFile
 from sim.experiments.arm_table import Scored, Shown, entry_of
 from sim.experiments.arms import Ran, Request, run_arms
 from sim.experiments.entry import Entry, folder_of, publish_entry
@@ -33,9 +33,15 @@ from sim.experiments.site_matrix import site_matrix
 
 
 def run_experiment(name: str, request: Request) -> Entry:
-    """Run an experiment, or go on with it where it was interrupted; its entry, which is written too.
+    """Run or resume an experiment, write its entry and return it.
 
-    name: a file, or the name of one in configs/experiments. Raises ExpectedError, PlanError for faults of its file.
+    Args:
+        name: a file, or the name of one in configs/experiments.
+        request: options of the command.
+
+    Raises:
+        ExpectedError: the run does not fit the experiment.
+        FaultList: the experiment's file has faults.
     """
     path = experiment_path(name)
     experiment, file = load_experiment(path)
@@ -46,7 +52,7 @@ def run_experiment(name: str, request: Request) -> Entry:
     return entry
 
 
-def _found(experiment: Experiment, file: PlanFile, folder: Path, request: Request) -> Entry:
+def _found(experiment: Experiment, file: LinedYaml, folder: Path, request: Request) -> Entry:
     match experiment:
         case Training():
             return _trained(experiment, file, folder, request)
@@ -66,7 +72,7 @@ def _found(experiment: Experiment, file: PlanFile, folder: Path, request: Reques
             return left_out(experiment, file, folder, request)
 
 
-def _trained(experiment: Training, file: PlanFile, folder: Path, request: Request) -> Entry:
+def _trained(experiment: Training, file: LinedYaml, folder: Path, request: Request) -> Entry:
     base = request.base(experiment.plan)
     planned = variants(experiment, file, base, request.sets)
     seeds = experiment.seeds or (request.seed,)
@@ -96,6 +102,6 @@ def _beside(path: Path, run: Path) -> str:
 
 
 def _refuse_sets(request: Request, kind: str) -> None:
-    """Raises ExpectedError where settings of a plan are given to an experiment that has none."""
+    """Raise ExpectedError for --plan or --set with an experiment on a finished run."""
     if request.sets or request.plan:
-        raise ExpectedError(f"an experiment of kind {kind} takes a finished run as it is; leave --plan and --set out")
+        raise ExpectedError(f"expected no --plan and no --set, as {kind} uses a finished run; leave them out")

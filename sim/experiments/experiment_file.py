@@ -1,24 +1,24 @@
-"""An experiment as one file: what is varied, what is shown, and what the reference study found."""
+"""The file of an experiment: variants, presentation, and the reference study's claim."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass as plain
-from dataclasses import field
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, MinLen
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 
-from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.errors import ExpectedError, Fault, FaultList
+from ceus_models.runtime.yaml_lines import Key, LinedYaml, checked, fault_at
 from ceus_models.study.taxonomy import TEST_COHORTS, classifiers_of
 from server.study.net_groups import expanded
-from server.study.plan import Plan, faults_of, plan_of
+from server.study.plan import Plan, plan_of, read_plan_file
 from server.study.stages import Cohorts, Evaluate
-from server.study.yaml_plan import Fault, Place, PlanFile, read_plan_file
 from sim.experiments.overrides import OverrideError, dotted, overridden, place_of, within
 from sim.hospital.prepare import simulation_of
 
@@ -34,7 +34,7 @@ Sets = Mapping[str, Any]
 
 @dataclass(frozen=True, config=_CONFIG)
 class Claim:
-    """What the reference study found. text: in a sentence · best: the label that it found, or chose as, best."""
+    """The reference study's claim: `text` is a sentence, `best` the label of its best arm."""
 
     text: Text
     best: str = ""
@@ -44,9 +44,8 @@ class Claim:
 class Arm:
     """One variant of the plan.
 
-    set: path → value (see overrides) · drop: stages left out · x: where it stands on the figure's axis, where all
-    arms have one · net: that is shown in place of the experiment's · pooled: trained in one place on the lesions of
-    all centers, with as many passes over each lesion.
+    `set` maps path → value (see overrides), `drop` names stages to leave out, `x` is the position on the figure's axis,
+    `net` replaces the experiment's net, `pooled` trains on the lesions of all centers at one site.
     """
 
     label: Text
@@ -59,9 +58,9 @@ class Arm:
 
 @dataclass(frozen=True, config=_CONFIG)
 class Training:
-    """Whole runs, one an arm and seed, on the same hospitals; the first arm is the one that others are held against.
+    """One run for each arm and seed, on the same hospitals; the first arm is the reference.
 
-    seeds: of training, () = the run's own · axis: name of the arms' x · set, drop: of all arms.
+    `seeds` are of training, () = the run's own; `axis` is the name of the arms' x; `set` and `drop` are for all arms.
     """
 
     kind: Literal["training"]
@@ -80,7 +79,7 @@ class Training:
 
 @dataclass(frozen=True, config=_CONFIG)
 class Models:
-    """Nets of a finished run against each other; the first is the one that others are held against."""
+    """Comparison of nets of a finished run; the first net is the reference."""
 
     kind: Literal["models"]
     title: Text
@@ -92,21 +91,21 @@ class Models:
 
 @dataclass(frozen=True, config=_CONFIG)
 class Scenario:
-    """malignant, benign: their ratio in a cohort."""
+    """The ratio of malignant to benign lesions in a cohort."""
 
     label: Text
     malignant: Annotated[float, Ge(0)]
     benign: Annotated[float, Ge(0)]
 
     def __post_init__(self) -> None:
-        """Raises ValueError for a ratio of nothing to nothing."""
+        """Raise ValueError for a ratio of 0 to 0."""
         if self.malignant + self.benign <= 0:
-            raise ValueError("malignant and benign are not both 0")
+            raise ValueError("expected malignant or benign above 0, found 0 for both")
 
 
 @dataclass(frozen=True, config=_CONFIG)
 class Prevalence:
-    """Cohorts of `size` lesions drawn anew `repeats` times from the test lesions, with replacement, at each ratio."""
+    """Cohorts of `size` test lesions, drawn `repeats` times with replacement at each ratio of malignant to benign."""
 
     kind: Literal["prevalence"]
     title: Text
@@ -120,10 +119,10 @@ class Prevalence:
 
 @dataclass(frozen=True, config=_CONFIG)
 class Outline:
-    """The same lesions read again under changed outlines, `repeats` times each.
+    """The same lesions under changed outlines, `repeats` times each.
 
-    lesions: a seeded sample of so many of the cohorts', 0 = all · amount: the most that an outline grows, shrinks or
-    moves, as a share of its size.
+    `lesions` is the size of a seeded sample of the cohorts' lesions, 0 = all; `amount` is the largest change of an
+    outline, as a share of its size.
     """
 
     kind: Literal["outline"]
@@ -139,9 +138,9 @@ class Outline:
 
 @dataclass(frozen=True, config=_CONFIG)
 class LeaveOut:
-    """The plan without one center at a time, beside the run with it, on that center's own lesions.
+    """Leave-one-center-out: the plan without one center, beside the run with it, on that center's own lesions.
 
-    centers: which, the largest this many · cohorts: of the center's lesions that are scored.
+    `centers` is the number of centers, the largest first; `cohorts` are those of the scored lesions.
     """
 
     kind: Literal["leave_out"]
@@ -156,9 +155,9 @@ class LeaveOut:
 
 @dataclass(frozen=True, config=_CONFIG)
 class Matrix:
-    """Every model (federated, pooled, each center alone) on every place: test cohorts, and each center's own lesions.
+    """Every model (federated, pooled, each center alone) on the test cohorts and on each center's own lesions.
 
-    own: cohorts of a center's own lesions · small: below so many lesions a cell is flagged.
+    `own` are the cohorts of a center's own lesions; cells of fewer than `small` lesions are flagged.
     """
 
     kind: Literal["matrix"]
@@ -170,13 +169,13 @@ class Matrix:
 
 
 Experiment = Annotated[Training | LeaveOut | Models | Prevalence | Outline | Matrix, Field(discriminator="kind")]
-"""The registry of kinds of experiment."""
+"""All kinds of experiment."""
 _EXPERIMENT = TypeAdapter[Experiment](Experiment)
 
 
 @plain(frozen=True)
 class Variant:
-    """An arm's whole plan, checked. values: as plain values, for its own file."""
+    """An arm with its checked plan, also as plain `values` for its own file."""
 
     arm: Arm
     values: Mapping[str, Any]
@@ -184,46 +183,45 @@ class Variant:
 
 
 def experiment_path(name: str) -> Path:
-    """The file of an experiment: itself where `name` is a file, else the one of that name in FOLDER.
-
-    Raises ExpectedError with the names that there are.
-    """
+    """The file `name`, or the one of that name in FOLDER. Raises ExpectedError with the known names."""
     for path in (Path(name), FOLDER / f"{name}.yaml"):
         if path.suffix == ".yaml" and path.is_file():
             return path
     known = ", ".join(sorted(path.stem for path in FOLDER.glob("*.yaml"))) or f"none: {FOLDER} is not here"
-    raise ExpectedError(f"there is no experiment {name!r}; give a file, or one of {FOLDER}: {known}")
+    raise ExpectedError(f"expected a file or an experiment of {FOLDER}, found {name!r}; give one of: {known}")
 
 
-def load_experiment(path: Path) -> tuple[Experiment, PlanFile]:
-    """Read an experiment's file; its places, for faults that are found later. Raises PlanError with every fault."""
-    file = read_plan_file(path)
-    faults = file.repeated()
-    try:
-        found: Experiment = _EXPERIMENT.validate_json(json.dumps(file.values, default=str), strict=True)
-    except ValidationError as error:
-        raise file.error(faults + faults_of(error)) from None
-    faults += _unlike(found)
+def load_experiment(path: Path) -> tuple[Experiment, LinedYaml]:
+    """Read an experiment's file; its places, for faults that are found later. Raises FaultList with every fault."""
+    file = read_plan_file(path, "bad-experiment-file")
+    found = checked(file, _of_values)
+    faults = _unlike(found)
     if faults:
         raise file.error(faults)
     return found, file
 
 
+def _of_values(values: Any) -> Experiment:
+    return _EXPERIMENT.validate_json(json.dumps(values, default=str), strict=True)
+
+
 def _unlike(experiment: Experiment) -> list[Fault]:
-    """What is compared are two things or more, and no two have one name."""
+    """Faults of a comparison of fewer than two arms or nets, or of two with the same name."""
     compared = {"training": "arms", "models": "nets"}.get(experiment.kind)
     if compared is None:
         return []
     named = [getattr(arm, "label", arm) for arm in getattr(experiment, compared)]
-    faults = [] if len(named) > 1 else [Fault((compared,), f"at least 2 {compared} are compared, not {len(named)}")]
+    few = fault_at((compared,), f"2 or more {compared}", str(len(named)), "add one")
+    faults = [] if len(named) > 1 else [few]
     twice = [index for index, name in enumerate(named) if name in named[:index]]
-    return faults + [Fault((compared, i), f"two {compared} are named {named[i]!r}; rename one") for i in twice]
+    rule = f"different names of {compared}"
+    return faults + [fault_at((compared, i), rule, f"two {named[i]!r}", "rename one") for i in twice]
 
 
-def variants(experiment: Training, file: PlanFile, base: Path, extra: Sets) -> list[Variant]:
-    """The checked plan of every arm over the plan file `base`. extra: settings of the command line, which come last.
+def variants(experiment: Training, file: LinedYaml, base: Path, extra: Sets) -> list[Variant]:
+    """The checked plan of every arm, from the plan file `base` and, last, the command's settings `extra`.
 
-    Raises PlanError with every fault of every arm.
+    Raises FaultList with every fault of every arm.
     """
     values = read_plan_file(base).values
     found: list[Variant] = []
@@ -233,46 +231,46 @@ def variants(experiment: Training, file: PlanFile, base: Path, extra: Sets) -> l
             sets = {**experiment.set, **arm.set, **extra}
             changed = overridden(values, (*experiment.drop, *arm.drop), sets)
         except OverrideError as error:
-            faults.append(Fault(_written(error.path, arm, index), f"{error.path}: {error}"))
+            faults.append(fault_at(_written(error.path, arm, index), f"{error.path}: {error}"))
             continue
         plan, wrong = plan_of(changed)
         faults += [_placed(fault, changed, arm, index) for fault in wrong]
         if plan is not None:
             found.append(Variant(arm, changed, plan))
-            faults += [Fault(("arms", index), text) for text in _unfit(plan, arm.net or experiment.net, experiment)]
+            unfit = _unfit(plan, arm.net or experiment.net, experiment)
+            faults += [replace(fault, file="", key=("arms", index)) for fault in unfit]
     if faults:
         raise file.error(faults)
     return found
 
 
-def _unfit(plan: Plan, shown: str, experiment: Training) -> list[str]:
-    """Why the arm cannot be run, or says nothing of what is to be shown."""
-    texts = []
+def _unfit(plan: Plan, shown: str, experiment: Training) -> Iterator[Fault]:
+    """Why the arm cannot be run, or does not evaluate what is to be shown."""
     evaluations = [stage for stage in plan.stages if isinstance(stage, Evaluate) and stage.replicates]
     shows = [stage.cohorts for stage in evaluations if shown in classifiers_of(expanded(stage.nets))]
     for cohort in experiment.cohorts:
         if not any(cohort in cohorts for cohorts in shows):
-            texts.append(
-                f"{shown} is to be shown on {cohort}, and no stage of this arm evaluates it there with replicates"
-            )
+            rule = f"an evaluation of {shown} on {cohort} with replicates"
+            yield fault_at((), rule, "no stage of this arm that has one", "add one")
     try:
         simulation_of(plan.simulation)
-    except ExpectedError as error:
-        texts.append(str(error))
-    return texts
+    except FaultList as error:
+        yield from error.faults
 
 
 def _placed(fault: Fault, values: Mapping[str, Any], arm: Arm, index: int) -> Fault:
-    """A fault of an arm's plan at the setting that brought it, or else at the arm."""
-    wrong = within(values, fault.place)
+    """A fault of an arm's plan, located at the setting that caused it, or else at the arm."""
+    wrong = within(values, fault.key)
     blamed = next((path for path in arm.set if _overlap(place_of(values, path), wrong)), "")
-    return Fault(_written(blamed, arm, index), f"{dotted(values, wrong)}: {fault.text}")
+    missing = f".{fault.column}" if fault.column else ""
+    rule = f"{dotted(values, wrong)}{missing}: {fault.rule}"
+    return replace(fault, key=_written(blamed, arm, index), column="", rule=rule)
 
 
-def _overlap(one: Place, other: Place) -> bool:
+def _overlap(one: Key, other: Key) -> bool:
     size = min(len(one), len(other))
     return one[:size] == other[:size]
 
 
-def _written(path: str, arm: Arm, index: int) -> Place:
+def _written(path: str, arm: Arm, index: int) -> Key:
     return ("arms", index, "set", path) if path in arm.set else ("arms", index)

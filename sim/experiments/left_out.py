@@ -1,4 +1,4 @@
-"""A federation without one center, on that center's own lesions: what a hospital that never took part can expect."""
+"""Leave-one-center-out: the accuracy that a hospital outside the federation can expect."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import numpy as np
 
 from ceus_models.bundle.model_bundle import load_bundle
 from ceus_models.metrics.bootstrap import poisson_weights
+from ceus_models.runtime.yaml_lines import LinedYaml
 from ceus_models.study.cohorts import cohort_of
 from server.report.publish import BUNDLE
 from server.results.metrics import Floats, ratio
 from server.study.plan import load_plan
 from server.study.stages import Evaluate
 from server.study.train_stage import Train
-from server.study.yaml_plan import PlanFile
 from sim.experiments.arms import Ran, Request, run_arms
 from sim.experiments.entry import Cell, Entry
 from sim.experiments.experiment_file import Arm, LeaveOut, Training, variants
@@ -27,8 +27,8 @@ WITH = "with every center"
 REPLICATES = 1000
 
 
-def left_out(experiment: LeaveOut, file: PlanFile, folder: Path, request: Request) -> Entry:
-    """One training for each center that is left out; the run with all of them is the run's own, if it is finished."""
+def left_out(experiment: LeaveOut, file: LinedYaml, folder: Path, request: Request) -> Entry:
+    """Train once without each center; the reference is the run with all centers."""
     base = request.base(experiment.plan)
     centers = largest(base, experiment.centers, request.seed)
     arms = [Arm(WITH), *(Arm(f"without {site_name(c)}", {"simulation.without": [c]}) for c in centers)]
@@ -42,7 +42,7 @@ def left_out(experiment: LeaveOut, file: PlanFile, folder: Path, request: Reques
 
 
 def largest(base: Path, count: int, seed: int) -> list[int]:
-    """The centers with most lesions of the first cohorts that the plan trains on."""
+    """The centers with the most lesions of the cohorts that the plan trains on first."""
     plan = load_plan(base)
     cohorts = next(stage.cohorts for stage in plan.stages if isinstance(stage, Train))
     simulation = simulation_of(plan.simulation)
@@ -55,12 +55,12 @@ def largest(base: Path, count: int, seed: int) -> list[int]:
 
 
 def _tested(base: Path) -> tuple[str, ...]:
-    """What the plan evaluates last: the arms are scored here, but none of them may lack its own evaluation."""
+    """The cohorts of the plan's last evaluation, which every arm must have."""
     return [stage.cohorts for stage in load_plan(base).stages if isinstance(stage, Evaluate)][-1]
 
 
 def entry_of(experiment: LeaveOut, whole: Ran, without: dict[str, Ran], groups: Sequence[Group]) -> Entry:
-    """A row a center: both models on its lesions, and their difference, paired over the lesions."""
+    """A row a center: both models on its lesions, and their paired difference."""
     rows: list[list[Cell]] = []
     points = []
     found: dict[str, Value] = {}
@@ -88,21 +88,21 @@ def entry_of(experiment: LeaveOut, whole: Ran, without: dict[str, Ran], groups: 
 
 
 def finding(found: dict[str, Value]) -> str:
-    """For how many centers it makes a difference whether they take part."""
+    """The finding as text: for how many centers taking part changes the accuracy."""
     if not found:
         return "None of the centers has a lesion to score."
     worse = [site for site, value in found.items() if told_apart(value) and value.value < 0]
     better = [site for site, value in found.items() if told_apart(value) and value.value > 0]
     mean = float(np.mean([value.value for value in found.values()]))
-    said = f"Left out, the model's accuracy on the center's own lesions changes by {mean:+.3f} on average"
+    text = f"Left out, the model's accuracy on the center's own lesions changes by {mean:+.3f} on average"
     return (
-        f"{said}; outside the interval worse for {len(worse)} and better for {len(better)} of {len(found)} "
+        f"{text}; outside the interval worse for {len(worse)} and better for {len(better)} of {len(found)} "
         f"center{'s' if len(found) > 1 else ''}."
     )
 
 
 def _rows(run: Ran, groups: Sequence[Group], net: str) -> Floats:
-    """(1+R) accuracy: the estimate, then replicates with the weights of the sites' own evaluation."""
+    """Accuracy (1+R): the estimate, then replicates with the bootstrap weights of the sites."""
     target = answers(groups, net)
     known = np.flatnonzero(target >= 0)
     right = asked(load_bundle(run.out / BUNDLE), groups, net).argmax(1)[known] == target[known]

@@ -1,4 +1,4 @@
-"""The lesions of a run's hospitals, all in one place, as only a simulation has them; and what a bundle says of them."""
+"""The lesions of all hospitals of a run, which only a simulation can pool, and a bundle's predictions for them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from sim.runs.run import read_results
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """Lesions of one cohort at one site, in the order of their keys, as an evaluation asks of them."""
+    """Lesions of one cohort at one site, in the order of their keys, as in an evaluation."""
 
     site: str
     cohort: str
@@ -35,7 +35,7 @@ class Group:
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """What experiments that do not train stand on: a finished run's bundle, hospitals and seed."""
+    """A finished run with its bundle and seed, for experiments that do not train."""
 
     folder: Path
     bundle: Bundle
@@ -43,16 +43,16 @@ class FinishedRun:
 
 
 def finished_run(folder: Path) -> FinishedRun:
-    """Raises ExpectedError where the run is not finished, or its hospitals were read with other settings since."""
+    """Load a finished run. Raises ExpectedError if it is not finished or lacks its hospitals."""
     results = read_results(folder)
     bundle = load_bundle(folder / BUNDLE)
     if not sites_of(folder):
-        raise ExpectedError(f"{folder} has no hospitals; copy them beside the bundle, or run the plan there")
+        raise ExpectedError(f"expected hospitals in {folder}, found none; copy them there, or run the plan there")
     return FinishedRun(folder, bundle, int(results["seed"]))
 
 
 def groups_of(run: Path, processing: Processing, cohorts: Sequence[str]) -> list[Group]:
-    """The lesions of some cohorts, by site and cohort, in order. Raises ExpectedError where an index is missing."""
+    """The lesions of some cohorts, by site and cohort. Raises ExpectedError if an index is missing."""
     found = []
     for folder in sites_of(run):
         own = by_cohort(load_samples(load_site(folder), processing))
@@ -61,7 +61,7 @@ def groups_of(run: Path, processing: Processing, cohorts: Sequence[str]) -> list
 
 
 def asked(bundle: Bundle, groups: Sequence[Group], shown: str) -> npt.NDArray[np.float64]:
-    """(n k) of all lesions, group after group, as an evaluation at the sites would have them."""
+    """Probabilities (n k) of all lesions, group after group, as in an evaluation at the sites."""
     return np.concatenate([_asked(bundle, group.samples, shown) for group in groups])
 
 
@@ -72,13 +72,17 @@ def _asked(bundle: Bundle, samples: Sequence[Sample], shown: str) -> npt.NDArray
 
 
 def answers(groups: Sequence[Group], shown: str) -> Ints:
-    """(n) the right class of each lesion, -1 where there is none."""
+    """Target class (n) of each lesion, -1 without one."""
     net = STRATEGY_A if shown == STRATEGY_B else shown
     found = [target_of(net, sample) for group in groups for sample in group.samples]
     return np.array([-1 if target is None else target for target in found], dtype=np.int64)
 
 
 def commonest(target: Ints) -> float:
-    """The accuracy of always naming the type that most of the labelled lesions have."""
+    """The accuracy of always predicting the most frequent type of the labelled lesions.
+
+    >>> commonest(np.array([0, 0, 1, -1, 0]))
+    0.75
+    """
     known = target[target >= 0]
     return float(np.bincount(known).max() / len(known))

@@ -1,4 +1,4 @@
-"""Nets of a finished run beside each other, from the sums of its evaluation; nothing is asked again."""
+"""Comparison of nets of a finished run, from the sums of its evaluation."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _LABELS = {STRATEGY_A: "A, one net of five classes", STRATEGY_B: "B, five binary
 
 
 def nets_compared(experiment: Models, run: Path) -> Entry:
-    """Raises ExpectedError where the run has no checkpoint, or evaluated one of the nets on none of these cohorts."""
+    """Compare the nets. Raises ExpectedError if the run has no checkpoint or did not evaluate a net."""
     results = read_results(run)
     progress = Store(run).latest(str(results["plan_digest"]), int(results["seed"]))
     if progress is None:
-        raise ExpectedError(f"{run} has no checkpoint; copy the whole run, or finish it there")
+        raise ExpectedError(f"expected a checkpoint in {run}, found none; copy the whole run, or finish it there")
     scored = [
         Scored(
             _LABELS.get(net, net.removeprefix("fusion/")),
@@ -40,7 +40,7 @@ def nets_compared(experiment: Models, run: Path) -> Entry:
 
 
 def _tested(results: Mapping[str, Any], net: str, experiment: Models) -> dict[str, float]:
-    """p against the first net by cohort, and over all of them, where the run counted the pairs."""
+    """p values of McNemar's test against the first net, by cohort and over all, if the run counted the pairs."""
     wanted = {net, experiment.nets[0]}
     places = {cohort: cohort for cohort in experiment.cohorts}
     if set(experiment.cohorts) == set(POOLS["all_tests"]):
@@ -56,4 +56,4 @@ def _tested(results: Mapping[str, Any], net: str, experiment: Models) -> dict[st
 def _require_some(scored: Sequence[Scored], run: Path) -> None:
     bare = [arm.label for arm in scored if not any(seeds[0] is not None for seeds in arm.counts.values())]
     if bare:
-        raise ExpectedError(f"{run} did not evaluate {bare[0]} on these cohorts; its plan must")
+        raise ExpectedError(f"expected an evaluation of {bare[0]} on these cohorts, {run} has none; add it to the plan")

@@ -1,4 +1,4 @@
-"""A plan's values with some of them set anew, by path: what one arm of an experiment changes."""
+"""Overrides of a plan's values by path, for the arms of an experiment."""
 
 from __future__ import annotations
 
@@ -9,25 +9,28 @@ from typing import Any
 import yaml
 
 from ceus_models.runtime.errors import ExpectedError
-from server.study.yaml_plan import Place
+from ceus_models.runtime.yaml_lines import Key
 
 _STAGES = "stages"
 
 
 class OverrideError(ExpectedError):
-    """A path that leads nowhere. path: the one."""
+    """An override that the plan does not allow; `path` is its path."""
 
     def __init__(self, path: str, text: str) -> None:
-        """path: as written · text: rule, value, remedy."""
+        """Keep the path beside the text."""
         super().__init__(text)
         self.path = path
 
 
 def overridden(values: Mapping[str, Any], drop: Sequence[str], sets: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy of a plan's values without the stages `drop`, in which each path of `sets` has its new value.
+    """A copy of a plan's values without the stages `drop` and with the values of `sets`.
 
-    A path is keys joined by dots; a stage stands by its name: `stages.submodels.rule.epochs`. The value replaces what
-    was there, a mapping as a whole. Unknown keys are left to the plan's own check. Raises OverrideError.
+    A path is keys joined by dots, with a stage by its name: `stages.submodels.rule.epochs`. A value replaces the old
+    one as a whole. The plan itself checks unknown keys later. Raises OverrideError.
+
+    >>> overridden({"stages": [{"name": "train", "rounds": 8}]}, (), {"stages.train.rounds": 4})
+    {'stages': [{'name': 'train', 'rounds': 4}]}
     """
     changed = copy.deepcopy(dict(values))
     for name in drop:
@@ -38,25 +41,25 @@ def overridden(values: Mapping[str, Any], drop: Sequence[str], sets: Mapping[str
     return changed
 
 
-def place_of(values: Mapping[str, Any], path: str) -> Place:
-    """Where a path leads, with the stage's index in place of its name. Raises OverrideError as `overridden`."""
+def place_of(values: Mapping[str, Any], path: str) -> Key:
+    """The keys of a path, with a stage's index for its name. Raises OverrideError as `overridden`."""
     parts = path.split(".")
     if parts[0] != _STAGES:
         return tuple(parts)
     return (_STAGES, _index(values.get(_STAGES), parts[1] if len(parts) > 1 else "", path), *parts[2:])
 
 
-def dotted(values: Mapping[str, Any], place: Place) -> str:
-    """A place as it is written in a path: the opposite of `place_of`."""
+def dotted(values: Mapping[str, Any], place: Key) -> str:
+    """The path of some keys, the inverse of `place_of`."""
     named = list(place)
     if len(place) > 1 and place[0] == _STAGES:
         named[1] = dict(enumerate(_names(values[_STAGES]))).get(int(place[1]), place[1])
     return ".".join(map(str, named))
 
 
-def within(values: Mapping[str, Any], place: Place) -> Place:
-    """A place without the parts that are not there: a validator's own tags, and what is missing."""
-    kept: Place = ()
+def within(values: Mapping[str, Any], place: Key) -> Key:
+    """The keys that exist in `values`; a validator adds tags and names missing keys."""
+    kept: Key = ()
     here: Any = values
     for part in place:
         there = part in here if isinstance(here, dict) else isinstance(here, list) and part in range(len(here))
@@ -66,35 +69,39 @@ def within(values: Mapping[str, Any], place: Place) -> Place:
 
 
 def parsed(settings: Sequence[str]) -> dict[str, Any]:
-    """`path=value` as the command line has them, values read as YAML. Raises ExpectedError."""
+    """Parse settings of the command line, values as YAML. Raises ExpectedError.
+
+    >>> parsed(["stages.submodels.rounds=4"])
+    {'stages.submodels.rounds': 4}
+    """
     found: dict[str, Any] = {}
     for setting in settings:
         path, sign, text = setting.partition("=")
         if not sign or not path:
-            raise ExpectedError(f"a setting is PATH=VALUE, as stages.submodels.rounds=4, not {setting!r}")
+            raise ExpectedError(f"expected PATH=VALUE as stages.submodels.rounds=4, found {setting!r}")
         try:
             found[path] = yaml.safe_load(text)
         except yaml.YAMLError:
-            raise ExpectedError(f"the value of {path} is YAML, which {text!r} is not") from None
+            raise ExpectedError(f"expected a value in YAML for {path}, found {text!r}") from None
     return found
 
 
 def _set(values: dict[str, Any], path: str, value: Any) -> None:
     place = place_of(values, path)
     if place[0] == _STAGES and len(place) < 3:
-        raise OverrideError(path, "a setting is one key of a stage, stages.NAME.KEY; leave a stage out with drop")
+        raise OverrideError(path, "expected one key of a stage, stages.NAME.KEY; use drop to leave a stage out")
     here: Any = values
     for part in place[:-1]:
         here = here.setdefault(part, {}) if isinstance(here, dict) else here[part]
         if not isinstance(here, dict | list):
-            raise OverrideError(path, f"{part} is a value in the plan and holds no further keys; set it as a whole")
+            raise OverrideError(path, f"expected {part} to have keys, the plan has a value; set it as a whole")
     here[place[-1]] = value
 
 
 def _index(stages: Any, name: str, path: str) -> int:
     names = list(_names(stages if isinstance(stages, list) else []))
     if name not in names:
-        raise OverrideError(path, f"the plan has no stage {name!r}; its stages are {', '.join(names)}")
+        raise OverrideError(path, f"expected a stage of the plan, found {name!r}; use one of {', '.join(names)}")
     return names.index(name)
 
 

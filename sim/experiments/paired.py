@@ -1,8 +1,7 @@
-"""Metrics with intervals, and their differences, from the sums of evaluations.
+"""Metrics with bootstrap intervals, and their paired differences, from the sums of evaluations.
 
-Every lesion draws its bootstrap weights from (study seed, lesion) alone, so replicate r of two evaluations with one
-seed counts the same lesions the same number of times: the differences of replicates are a paired bootstrap, and no
-row of any lesion is needed for it.
+A lesion's bootstrap weights depend on (study seed, lesion) alone, so replicate r of two evaluations with one seed has
+the same weights: differences of replicates are a paired bootstrap (Efron and Tibshirani 1993) without rows of lesions.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from server.results.metrics import Floats, Ints
 
 @dataclass(frozen=True)
 class Value:
-    """An estimate with its 95 % interval, None without replicates."""
+    """An estimate with its 95 % interval, which is None without replicates."""
 
     value: float
     low: float | None
@@ -29,28 +28,31 @@ class Value:
 
     @property
     def plain(self) -> list[float | None]:
-        """As cells of a table."""
+        """The cells of a table."""
         return [None if x is None else round(x, 4) for x in (self.value, self.low, self.high)]
 
 
 def confusions(totals: Mapping[str, State], net: str, cohort: str) -> Ints | None:
-    """(1+R k k) of a net on a cohort, by the last stage that evaluated it there; None where none had a lesion."""
+    """The confusion matrix (1+R k k) of a net on a cohort, from the last evaluation there; None without a lesion."""
     found = [counts_of(total, cohort, net) for total in totals.values()]
     last = [counts for counts in found if counts is not None]
     return last[-1].confusion if last else None
 
 
 def rows_of(metric: str, confusion: Ints) -> Floats:
-    """(1+R) of a metric, the estimate first: accuracy, or macro_<name> of `metrics.per_class`."""
+    """A metric (1+R), the estimate first: accuracy, or macro_<name> of `metrics.per_class`."""
     if metric == "accuracy":
         return metrics.accuracy(confusion)
     return metrics.macro(metrics.per_class(confusion)[metric.removeprefix("macro_")])
 
 
 def valued(seeds: Sequence[Floats]) -> Value:
-    """One value from the rows (1+R) of each seed: the mean, between the means of the seeds' 2.5 and 97.5 percentiles.
+    """The estimate of several seeds, from the metric (1+R) of each: means of values and of 2.5 and 97.5 percentiles.
 
-    The lesions are the same for every seed, so more seeds do not narrow what the choice of lesions leaves open.
+    The lesions are the same for every seed, so more seeds do not narrow the interval.
+
+    >>> valued([np.array([0.8, 0.7, 0.8, 0.9])])
+    Value(value=0.8, low=0.705, high=0.895)
     """
     ends = [np.percentile(known, INTERVAL) for rows in seeds if len(known := rows[1:][~np.isnan(rows[1:])])]
     value = float(np.mean([rows[0] for rows in seeds]))
@@ -61,10 +63,10 @@ def valued(seeds: Sequence[Floats]) -> Value:
 
 
 def difference(seeds: Sequence[Floats], others: Sequence[Floats]) -> Value:
-    """By how much the first rows exceed the second, seed by seed and replicate by replicate."""
+    """The estimate of the paired difference, seed by seed and replicate by replicate."""
     return valued([rows - other for rows, other in zip(seeds, others, strict=True)])
 
 
 def told_apart(value: Value) -> bool:
-    """Whether a difference's interval leaves 0 out."""
+    """Whether the interval of a difference excludes 0."""
     return value.low is not None and value.high is not None and not value.low <= 0 <= value.high

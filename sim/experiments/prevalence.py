@@ -1,4 +1,4 @@
-"""How the models hold where malignant lesions are rare, and where they are the rule: cohorts drawn at given ratios."""
+"""Accuracy at other prevalences: cohorts drawn at given ratios of malignant to benign lesions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MALIGNANT = np.array([name in MALIGNANT_TYPES for name in LESION_TYPES])
 
 
 def prevalence(experiment: Prevalence, run: FinishedRun) -> Entry:
-    """The nets are asked once; only which lesions make up a cohort is drawn anew."""
+    """Predict all lesions once, and score cohorts drawn from them."""
     groups = groups_of(run.folder, run.bundle.processing, experiment.cohorts)
     target = answers(groups, "fusion/DCB")
     predicted = {name: asked(run.bundle, groups, f"fusion/{name}").argmax(1) for name in experiment.models}
@@ -60,7 +60,7 @@ _METRICS = ("accuracy", "malignant or benign", "malignant recalled", "benign rec
 
 
 def drawn(target: Ints, scenario: Scenario, size: int, seed: int) -> npt.NDArray[np.int64]:
-    """(size) lesions with replacement, malignant and benign in the scenario's ratio, each as likely as its like."""
+    """Draw `size` lesions with replacement, malignant and benign in the scenario's ratio."""
     share = scenario.malignant / (scenario.malignant + scenario.benign)
     generator = np.random.default_rng(seed)
     known = np.flatnonzero(target >= 0)
@@ -75,9 +75,9 @@ def _seeds(experiment: Prevalence, scenario: Scenario, seed: int) -> list[int]:
 
 
 def _scores(target: Ints, predicted: Ints) -> list[float]:
-    """Of one cohort, in the order of _METRICS; NaN where it has no such lesion."""
-    truth, said = _MALIGNANT[target], _MALIGNANT[predicted]
-    right = truth == said
+    """The metrics of one cohort in the order of _METRICS, NaN without such a lesion."""
+    truth, answer = _MALIGNANT[target], _MALIGNANT[predicted]
+    right = truth == answer
     return [float((target == predicted).mean()), float(right.mean()), _mean(right[truth]), _mean(right[~truth])]
 
 
@@ -101,9 +101,12 @@ def _counted(target: Ints) -> dict[str, int]:
 def _finding(
     spread: Mapping[str, npt.NDArray[np.float64]], model: tuple[str, float, float], experiment: Prevalence
 ) -> str:
-    """Whether the scenarios' middle 95 % overlap, and between which accuracies they lie.
+    """The finding as text: the range of mean accuracies, and whether the scenarios' middle 95 % overlap.
 
-    model: its name, its accuracy on all lesions, and that of always naming the commonest type.
+    Args:
+        spread: scenario → accuracies.
+        model: its name, its accuracy on all lesions, and that of the majority type.
+        experiment: with the claim.
     """
     shown, whole, guess = model
     means = {label: float(found.mean()) for label, found in spread.items()}
@@ -112,5 +115,5 @@ def _finding(
     overlap = bool(max(low for low, _ in ends.values()) <= min(high for _, high in ends.values()))
     span = f"from {means[lowest]:.3f} ({lowest}) to {means[highest]:.3f} ({highest})"
     apart = "overlap in all scenarios" if overlap else "do not overlap in all scenarios"
-    said = f"{shown}: mean accuracy {span}; the middle 95 % of the cohorts {apart}."
-    return f"{said} {judge_accuracy(experiment.claim, overlap, whole > guess)}".strip()
+    text = f"{shown}: mean accuracy {span}; the middle 95 % of the cohorts {apart}."
+    return f"{text} {judge_accuracy(experiment.claim, overlap, whole > guess)}".strip()

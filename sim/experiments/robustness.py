@@ -1,4 +1,4 @@
-"""How the models hold under other outlines: the whole path from clip to class is walked again for each of them."""
+"""Accuracy under changed outlines: the whole path from clip to prediction is repeated for each outline."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import as_completed
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -20,11 +19,11 @@ import torch
 
 from ceus_models.bundle.model_bundle import Bundle, load_bundle
 from ceus_models.runtime.atomic_files import PUBLIC, write_whole
-from ceus_models.runtime.child_processes import pool
 from ceus_models.runtime.seeds import seed_of
 from ceus_models.study.sample import Sample
 from client.data.analysis.pipeline import Opened, followed, opened, sampled
 from client.data.analysis.track_quality import UntrustedTrack
+from client.data.dataset.worker_pool import each_result
 from client.data.forms.site_config import SiteConfig, load_site, pseudonym
 from client.data.imaging.clip import ClipError
 from client.data.imaging.recording import F64
@@ -41,16 +40,15 @@ from sim.hospital.prepare import HOSPITALS
 
 BATCH = 16
 UNREAD = -1
-"""In place of a class: the outline was too small, or the track must be looked at by a person first."""
+"""The class of an outline that is too small, or whose track a person must check first."""
 Counted = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """How an outline is changed: larger, smaller, elsewhere, or both.
+    """A change of an outline: scale about the centroid, and shift right and down in units of its size.
 
-    scale: of distances from its centroid · shift: right and down, as shares of its size, which is the diameter of a
-    circle of its area.
+    The size is the diameter of the circle of the same area.
     """
 
     scale: float
@@ -58,8 +56,8 @@ class Drawn:
 
 
 def draw(change: Change, amount: float, seed: int) -> Drawn:
-    """Even draws of up to `amount`: expand scales by 1 to 1 + amount, shrink by 1 - amount to 1, move shifts by up to
-    `amount` of the size in any direction, combined shifts so and scales by 1 - amount to 1 + amount.
+    """Draw a uniform change: expand scales by 1 to 1 + amount, shrink by 1 - amount to 1, move shifts by up to `amount`
+    of the size in any direction, combined does both, scaling by 1 - amount to 1 + amount.
     """
     generator = np.random.default_rng(seed)
     step, angle = amount * generator.random(), generator.uniform(0, 2 * math.pi)
@@ -69,7 +67,7 @@ def draw(change: Change, amount: float, seed: int) -> Drawn:
 
 
 def change_outline(polygon: F64, drawn: Drawn, rows: int, columns: int) -> F64:
-    """The polygon (n 2) after a change, kept inside a pane of `rows` x `columns` px."""
+    """The changed polygon (n 2), clipped to a pane of `rows` x `columns` px."""
     centre = _centroid(polygon)
     size = 2 * math.sqrt(area(polygon) / math.pi)
     points = centre + (polygon - centre) * drawn.scale + np.array(drawn.shift) * size
@@ -77,13 +75,13 @@ def change_outline(polygon: F64, drawn: Drawn, rows: int, columns: int) -> F64:
 
 
 def area(polygon: F64) -> float:
-    """Of a polygon (n 2), px²."""
+    """Area of a polygon (n 2) in px²."""
     return float(cv2.contourArea(polygon.astype(np.float32)))
 
 
 @dataclass(frozen=True)
 class LesionUnderChanges:
-    """One lesion's work, done in a process of its own and kept in `kept`. Picklable."""
+    """The predictions of one lesion under all outlines, for a worker process; cached in `kept`. Picklable."""
 
     run: Path
     site: str
@@ -94,9 +92,8 @@ class LesionUnderChanges:
     kept: Path
 
     def classes(self) -> dict[str, Any]:
-        """{"target", "original": class, change: [class or UNREAD of each repeat]}; read back where it is there."""
+        """{"target", "original": class, change: [class or UNREAD of each repeat]}, from the cache if it is there."""
         if not self.kept.exists():
-            cv2.setNumThreads(1)
             torch.set_num_threads(1)
             write_whole(self.kept, json.dumps(self._asked()).encode(), PUBLIC)
         found: dict[str, Any] = json.loads(self.kept.read_text(encoding="utf-8"))
@@ -107,10 +104,10 @@ class LesionUnderChanges:
         row = next(row for row in read_manifest(site).rows if pseudonym(site, "lesion", row.lesion_id) == self.key)
         clips = opened(row, site)
         outlines = [clips.polygon, *self._outlines(clips)]
-        said = [found for batch in _batches(outlines) for found in self._said(batch, clips, row, site)]
+        classes = [one for batch in _batches(outlines) for one in self._said(batch, clips, row, site)]
         repeats = self.experiment.repeats
-        runs = {str(c): said[1 + i * repeats :][:repeats] for i, c in enumerate(self.experiment.changes)}
-        return {"target": self.target, "original": said[0], **runs}
+        runs = {str(c): classes[1 + i * repeats :][:repeats] for i, c in enumerate(self.experiment.changes)}
+        return {"target": self.target, "original": classes[0], **runs}
 
     def _outlines(self, clips: Opened) -> Iterator[F64]:
         rows, columns = clips.clips[0].contrast.shape[1:]
@@ -120,7 +117,7 @@ class LesionUnderChanges:
                 yield change_outline(clips.polygon, draw(change, self.experiment.amount, seed), rows, columns)
 
     def _said(self, outlines: Sequence[F64], clips: Opened, row: Row, site: SiteConfig) -> list[int]:
-        """The class under each outline. The clips are decoded once, the rest of the path is walked for each."""
+        """The predicted class under each outline; the clips are decoded only once."""
         bundle = _bundle(self.run / BUNDLE)
         samples: dict[int, Sample] = {}
         for index, polygon in enumerate(outlines):
@@ -131,32 +128,32 @@ class LesionUnderChanges:
                 samples[index], _ = sampled(found, row, site, bundle.processing)
             except (ClipError, UntrustedTrack):
                 continue
-        said = np.full(len(outlines), UNREAD)
+        classes = np.full(len(outlines), UNREAD)
         if samples:
-            said[list(samples)] = bundle.predict(list(samples.values()), self.experiment.net).argmax(1)
-        found_classes: list[int] = said.tolist()
-        return found_classes
+            classes[list(samples)] = bundle.predict(list(samples.values()), self.experiment.net).argmax(1)
+        plain: list[int] = classes.tolist()
+        return plain
 
 
 @lru_cache(maxsize=1)
 def _bundle(folder: Path) -> Bundle:
-    """Loaded once a process."""
+    """Load the bundle once a process."""
     return load_bundle(folder)
 
 
 def robustness(experiment: Outline, run: FinishedRun, folder: Path, workers: int, counted: Counted) -> Entry:
-    """folder: of the experiment, where each lesion's answers are kept · counted: shows how many lesions are done."""
+    """Run the experiment; predictions are cached in `folder`, `counted` shows the progress."""
     chosen = lesions_of(experiment, run, folder)
-    with counted("lesions under changed outlines") as tell, pool(workers) as processes:
-        futures = [processes.submit(lesion.classes) for lesion in chosen]
-        for done, future in enumerate(as_completed(futures), start=1):
-            future.result()
-            tell(done, len(chosen))
-    return entry_of(experiment, [future.result() for future in futures])
+    found = {}
+    with counted("lesions under changed outlines") as tell:
+        for lesion, classes in each_result(LesionUnderChanges.classes, chosen, workers):
+            found[lesion.kept] = classes
+            tell(len(found), len(chosen))
+    return entry_of(experiment, [found[lesion.kept] for lesion in chosen])
 
 
 def lesions_of(experiment: Outline, run: FinishedRun, folder: Path) -> list[LesionUnderChanges]:
-    """The seeded sample of the labelled lesions that were read, with where each one's answers are kept."""
+    """Draw the seeded sample of labelled lesions, as jobs."""
     groups = groups_of(run.folder, run.bundle.processing, experiment.cohorts)
     places = [(group.site, sample.key) for group in groups for sample in group.samples]
     target = answers(groups, experiment.net).tolist()
@@ -172,7 +169,7 @@ def lesions_of(experiment: Outline, run: FinishedRun, folder: Path) -> list[Lesi
 
 
 def entry_of(experiment: Outline, found: Sequence[Mapping[str, Any]]) -> Entry:
-    """Accuracy over the lesions, repeat by repeat, beside that under the original outlines."""
+    """Accuracy under each change, beside that under the original outlines."""
     target = np.array([one["target"] for one in found])
     original = np.array([one["original"] for one in found])
     base, lesions = float((original == target).mean()), len(found)
@@ -180,11 +177,11 @@ def entry_of(experiment: Outline, found: Sequence[Mapping[str, Any]]) -> Entry:
     rows: list[list[Cell]] = [["original", lesions, 1, round(base, 4), None, None, 0.0, 1.0, aside]]
     points: list[dict[str, Any]] = []
     for change in experiment.changes:
-        said = np.array([one[change] for one in found])  # (lesions repeats)
-        accuracy = _accuracies(said, target)
+        classes = np.array([one[change] for one in found])  # (lesions repeats)
+        accuracy = _accuracies(classes, target)
         mean, low, high = (round(float(x), 4) for x in (accuracy.mean(), *np.percentile(accuracy, INTERVAL)))
-        read = said != UNREAD
-        kept = _share((said == original[:, None])[read])
+        read = classes != UNREAD
+        kept = _share((classes == original[:, None])[read])
         rows.append([change, lesions, experiment.repeats, mean, low, high, round(mean - base, 4), kept, _share(~read)])
         points.append({"label": change, "value": mean, "low": low, "high": high, "samples": accuracy.round(4).tolist()})
     return Entry(
@@ -203,27 +200,27 @@ def entry_of(experiment: Outline, found: Sequence[Mapping[str, Any]]) -> Entry:
 
 
 def finding(known: tuple[float, float], points: Sequence[Mapping[str, Any]], experiment: Outline) -> str:
-    """Under which changes the accuracy of the original outline lies within the middle 95 % of the repeats.
+    """The finding as text: whether the original accuracy is within the middle 95 % of the repeats of each change.
 
-    known: that accuracy, and the one of always naming the commonest type.
+    `known` are the original accuracy and that of the majority type.
     """
     base, guess = known
     out = [str(p["label"]) for p in points if not p["low"] <= base <= p["high"]]
     worst = min(points, key=lambda point: float(point["value"]))
-    said = (
+    text = (
         f"Outlines changed by up to {experiment.amount:.0%}: mean accuracy at least {worst['value']:.3f} "
         f"({worst['label']}), {base:.3f} under the original ones; that lies "
     )
-    said += (
+    text += (
         f"outside the middle 95 % of the repeats for {', '.join(out)}." if out else "within the middle 95 % for all."
     )
-    return f"{said} {judge_accuracy(experiment.claim, not out, base > guess)}".strip()
+    return f"{text} {judge_accuracy(experiment.claim, not out, base > guess)}".strip()
 
 
-def _accuracies(said: npt.NDArray[np.int64], target: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """(repeats) over the lesions that could be read in each."""
-    read = (said != UNREAD).sum(0)
-    return np.asarray((said == target[:, None]).sum(0) / np.maximum(read, 1), dtype=np.float64)
+def _accuracies(classes: npt.NDArray[np.int64], target: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """Accuracy (repeats) over the lesions that could be read in each repeat."""
+    read = (classes != UNREAD).sum(0)
+    return np.asarray((classes == target[:, None]).sum(0) / np.maximum(read, 1), dtype=np.float64)
 
 
 def _share(values: npt.NDArray[np.bool_]) -> float:

@@ -1,11 +1,10 @@
-"""Every model on every place: federated, pooled and each center alone, on the test cohorts and on each center's own."""
+"""The matrix of models (federated, pooled, each center alone) and places (test cohorts, each center's lesions)."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import as_completed
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +14,12 @@ import torch
 
 from ceus_models.bundle.model_bundle import Bundle, load_bundle
 from ceus_models.runtime.atomic_files import PUBLIC, write_whole
-from ceus_models.runtime.child_processes import pool
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.study.taxonomy import TEST_COHORTS
+from client.data.dataset.worker_pool import each_result
 from server.report.publish import BUNDLE, RESULTS
 from server.report.values import COHORT_TITLES
+from server.rounds.checkpoint_header import glance
 from server.rounds.checkpoints import Store
 from server.study.plan import Plan, load_plan, plan_of
 from sim.experiments.arms import PLAN_FILE
@@ -33,14 +33,12 @@ FEDERATED = "federated"
 LEFT_OUT = "experiments/leave_one_out/arms"
 Counted = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
 Scores = Mapping[str, tuple[int, int]]
-"""Place → lesions that were named rightly, and lesions."""
+"""Place → correctly classified lesions, and all lesions."""
 
 
 @dataclass(frozen=True)
 class Model:
-    """A finished model. place: a folder with a bundle, or the checkpoints of a baseline · plan: of a baseline's
-    checkpoints, None where there is a bundle.
-    """
+    """A finished model: `place` is a bundle, or a folder of checkpoints of a baseline with this `plan`."""
 
     name: str
     place: Path
@@ -48,18 +46,18 @@ class Model:
     seed: int
 
     def bundle(self) -> Bundle:
-        """Ready to be asked. Raises ExpectedError where the checkpoint is gone."""
+        """The model as a bundle. Raises ExpectedError if the checkpoint is missing."""
         if self.plan is None:
             return load_bundle(self.place)
         progress = Store(self.place).latest(self.plan.digest(), self.seed)
         if progress is None or progress.recipe is None:
-            raise ExpectedError(f"{self.place} holds no checkpoint; `ceus-sim compare` makes it")
+            raise ExpectedError(f"expected a checkpoint in {self.place}, found none; run `ceus-sim compare`")
         return Bundle(progress.nets, progress.recipe, self.plan.processing, self.plan.digest())
 
 
 @dataclass(frozen=True)
 class AskedModel:
-    """One row of the matrix, worked out in a process of its own and kept in `kept`. Picklable."""
+    """One row of the matrix, for a worker process; the result is cached in `kept`. Picklable."""
 
     run: Path
     model: Model
@@ -67,7 +65,7 @@ class AskedModel:
     kept: Path
 
     def scores(self) -> Scores:
-        """By test cohort and by site; read back where it is there."""
+        """Scores by test cohort and by site, from the cache if they are there."""
         if not self.kept.exists():
             torch.set_num_threads(1)
             write_whole(self.kept, json.dumps(self._asked()).encode(), PUBLIC)
@@ -79,33 +77,35 @@ class AskedModel:
         for group in groups_of(self.run, bundle.processing, (*TEST_COHORTS, *self.experiment.own)):
             place = group.cohort if group.cohort in TEST_COHORTS else group.site
             target = answers([group], self.experiment.net)
-            said = asked(bundle, [group], self.experiment.net).argmax(1)
+            classes = asked(bundle, [group], self.experiment.net).argmax(1)
             right, lesions = found.get(place, (0, 0))
-            found[place] = right + int((said == target).sum()), lesions + int((target >= 0).sum())
+            found[place] = right + int((classes == target).sum()), lesions + int((target >= 0).sum())
         return found
 
 
 def site_matrix(experiment: Matrix, run: FinishedRun, folder: Path, workers: int, counted: Counted) -> Entry:
-    """folder: of the experiment, where each model's row is kept · counted: shows how many models are done."""
+    """Run the experiment; rows are cached in `folder`, `counted` shows the progress."""
     models = list(models_of(run))
     jobs = [AskedModel(run.folder, model, experiment, _kept(folder, model, run, experiment)) for model in models]
-    with counted("models on all sites") as tell, pool(workers) as processes:
-        futures = [processes.submit(job.scores) for job in jobs]
-        for done, future in enumerate(as_completed(futures), start=1):
-            future.result()
-            tell(done, len(jobs))
-    return entry_of(experiment, {m.name: future.result() for m, future in zip(models, futures, strict=True)})
+    found: dict[str, Scores] = {}
+    with counted("models on all sites") as tell:
+        for job, scores in each_result(AskedModel.scores, jobs, workers):
+            found[job.model.name] = scores
+            tell(len(found), len(jobs))
+    return entry_of(experiment, {model.name: found[model.name] for model in models})
 
 
 def models_of(run: FinishedRun) -> Iterator[Model]:
-    """The federated one, the baselines that `ceus-sim compare` has finished, and federations without a center."""
+    """The federated model, finished baselines of `ceus-sim compare`, and federations without a center."""
     yield Model(FEDERATED, run.folder / BUNDLE, None, run.seed)
     plan, _ = plan_of(run.bundle.study["plan"])
     if plan is None:
-        raise ExpectedError(f"the plan in {run.folder / BUNDLE} is not of this version; finish the run again")
+        raise ExpectedError(
+            f"expected a plan of this version in {run.folder / BUNDLE}, found another; finish the run again"
+        )
     for place in sorted((run.folder / BASELINES).glob("*"), key=lambda path: (path.name != POOLED, path.name)):
         own = plain(plan if place.name == POOLED else alone(plan))
-        seen = Store(place).glance()
+        seen = glance(place)
         if seen is not None and own.current(seen.stage) is None:
             yield Model(place.name, place, own, run.seed)
     for place in sorted(run.folder.glob(f"{LEFT_OUT}/*")):
@@ -115,7 +115,7 @@ def models_of(run: FinishedRun) -> Iterator[Model]:
 
 
 def entry_of(experiment: Matrix, scores: Mapping[str, Scores]) -> Entry:
-    """A row a model: the test cohorts, and the lesions of the center that it comes from beside those of others."""
+    """A row a model: the test cohorts, the model's own center, and the other centers."""
     tests = [cohort for cohort in TEST_COHORTS if cohort in scores[FEDERATED]]
     sites = sorted(place for place in scores[FEDERATED] if place not in TEST_COHORTS)
     rows: list[list[Cell]] = []
@@ -144,20 +144,20 @@ def entry_of(experiment: Matrix, scores: Mapping[str, Scores]) -> Entry:
 
 
 def finding(scores: Mapping[str, Scores], tests: Sequence[str], sites: Sequence[str], small: int) -> str:
-    """The federated model beside the others on all test lesions, and beside each center's own model at home."""
+    """The finding as text: the federated model beside the others on all test lesions and on each center's own."""
     whole = {name: _share(_sum(found, tests)) or 0.0 for name, found in scores.items()}
-    said = [f"On all test lesions: federated {whole[FEDERATED]:.3f}"]
+    texts = [f"On all test lesions: federated {whole[FEDERATED]:.3f}"]
     if POOLED in whole:
-        said.append(f"pooled {whole[POOLED]:.3f}")
+        texts.append(f"pooled {whole[POOLED]:.3f}")
     alone_ = {name: value for name, value in whole.items() if name in sites}
     if not alone_:
-        return f"{said[0]}. No center was trained alone: run `ceus-sim compare` for the other rows."
+        return f"{texts[0]}. No center was trained alone: run `ceus-sim compare` for the other rows."
     best = max(alone_, key=lambda name: alone_[name])
-    said.append(f"centers alone {fmean(alone_.values()):.3f} on average and {alone_[best]:.3f} at best ({best})")
+    texts.append(f"centers alone {fmean(alone_.values()):.3f} on average and {alone_[best]:.3f} at best ({best})")
     home = [name for name in alone_ if scores[name][name][1] >= small]
     kept = [name for name in home if scores[FEDERATED][name][0] >= scores[name][name][0]]
     return (
-        f"{', '.join(said)}. At home the federated model is at least as good as the center's own in {len(kept)} of "
+        f"{', '.join(texts)}. At home the federated model is at least as good as the center's own in {len(kept)} of "
         f"{len(home)} centers with {small} or more lesions."
     )
 

@@ -1,1 +1,1 @@
-"""Hospitals on disk, as real ones would have them."""
+"""Phantom hospitals on disk, with the files of real ones."""

@@ -1,4 +1,4 @@
-"""A hospital's folder on disk, as a real one would have it, and beside it the truth that no client reads."""
+"""Write a hospital's folder as a real one has it, and the ground truth, which no client reads."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import datetime
 import hashlib
 import json
 import math
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ceus_models.runtime.atomic_files import whole_folder
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.seeds import seed_of
 from sim.hospital.outlining import drawn, on_screen, write_mask, write_polygon
@@ -28,7 +28,7 @@ from sim.phantom.draw import Film, LesionDraw, PhantomSettings, Truth, draw_lesi
 from sim.phantom.render import render
 
 VERSION = 4
-"""Raised whenever the same settings would give other files, so that an old folder is never reused."""
+"""Increased when the same settings would give other files, so that an old folder is not reused."""
 MARKER = ".phantom.json"
 DICOM_SHARE, AVI_SHARE = 0.70, 0.15
 SURNAMES = ("ZHANG", "WANG", "LI", "ZHAO", "CHEN", "LIU", "YANG", "HUANG", "WU", "ZHOU", "XU", "SUN")
@@ -37,7 +37,7 @@ GIVEN = ("WEI", "FANG", "NA", "MIN", "JING", "QIANG", "LEI", "YAN", "JUN", "TAO"
 
 @dataclass(frozen=True)
 class Written:
-    """A hospital on disk. reused: it was there already, made with the same settings."""
+    """A hospital on disk; `reused` if an earlier call with the same settings has written it."""
 
     folder: Path
     lesions: int
@@ -59,55 +59,53 @@ class Style:
 def write_hospital(
     folder: Path, truth_folder: Path, center: int, cases: Sequence[Case], settings: PhantomSettings, seed: int
 ) -> Written:
-    """Writes `folder` and `truth_folder/<name>.json` and `.npz`; keeps what the same call has written before.
+    """Write `folder` and `truth_folder/<name>.json` and `.npz` atomically; keep a folder of the same settings.
 
-    What may be missing in an older folder, beside the same videos, is the table of readers: it is added.
+    A table of readers that an older folder lacks is added.
 
-    A folder appears whole or not at all. Raises ExpectedError where `folder` exists and was not written here.
+    Raises:
+        ExpectedError: `folder` exists and is not a phantom hospital.
     """
     digest = digest_of(center, cases, settings, seed)
     if (folder / MARKER).exists():
         if json.loads((folder / MARKER).read_text())["digest"] == digest:
             write_reads(folder, cases, seed)
             return Written(folder, len(cases), True)
-        shutil.rmtree(folder)
     elif folder.exists():
-        raise ExpectedError(f"a phantom hospital needs a new folder, {folder} exists; remove it or choose another one")
-    part = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    for name in ("clips", "outlines"):
-        (part / name).mkdir(parents=True)
-    rows, truths = [], {}
-    for case in cases:
-        row, truth = write_lesion(part, case, settings, seed)
-        rows.append(row)
-        truths[case.lesion_id] = truth
-    write_table(part / "lesions.csv", rows)
-    write_site(part / "site.yaml", center, cases, settings)
-    write_policy(part / "policy.yaml")
-    write_reads(part, cases, seed)
-    _write_secret(part / "secret.key", center, seed)
-    write_truth(truth_folder, folder.name, center, truths)
-    (part / MARKER).write_text(json.dumps({"digest": digest}))
-    part.replace(folder)
+        raise ExpectedError(f"expected a new folder or a phantom hospital, {folder} is neither; choose another one")
+    with whole_folder(folder) as draft:
+        for name in ("clips", "outlines"):
+            (draft / name).mkdir()
+        rows, truths = [], {}
+        for case in cases:
+            row, truth = write_lesion(draft, case, settings, seed)
+            rows.append(row)
+            truths[case.lesion_id] = truth
+        write_table(draft / "lesions.csv", rows)
+        write_site(draft / "site.yaml", center, cases, settings)
+        write_policy(draft / "policy.yaml")
+        write_reads(draft, cases, seed)
+        _write_secret(draft / "secret.key", center, seed)
+        write_truth(truth_folder, folder.name, center, truths)
+        (draft / MARKER).write_text(json.dumps({"digest": digest}))
     return Written(folder, len(cases), False)
 
 
 def _write_secret(path: Path, center: int, seed: int) -> None:
-    """The key that a real site draws by itself: drawn from the seed here, so that pseudonyms repeat with it."""
+    """Write the secret key, here from the seed, so that pseudonyms are reproducible; a real site draws it at random."""
     path.touch(mode=0o600)
     path.write_bytes(hashlib.sha256(json.dumps(["secret", seed, center]).encode()).digest())
 
 
 def digest_of(center: int, cases: Sequence[Case], settings: PhantomSettings, seed: int) -> str:
-    """SHA-256 over all that the files depend on."""
+    """SHA-256 over all that a hospital's files depend on."""
     text = [repr(c) for c in cases]
     parts = {"version": VERSION, "center": center, "cases": text, "settings": repr(settings), "seed": seed}
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def draw_style(settings: PhantomSettings, rng: np.random.Generator) -> Style:
-    """Formats in the shares of real archives; the long clip is compressed more often than the short ones."""
+    """Draw file formats in the shares of real archives; the long clip is compressed more often than the short ones."""
     kind = rng.random()
     suffix: Literal[".dcm", ".avi", ".mp4"] = ".mp4"
     if kind < DICOM_SHARE + AVI_SHARE:
@@ -126,7 +124,7 @@ def draw_style(settings: PhantomSettings, rng: np.random.Generator) -> Style:
 def write_lesion(
     folder: Path, case: Case, settings: PhantomSettings, seed: int
 ) -> tuple[dict[str, str], tuple[dict[str, Any], Truth]]:
-    """The clips and the outline of one lesion. Returns its row of the table, and its truth."""
+    """Write the clips and the outline of one lesion; return its row of the table and its ground truth."""
     rng = np.random.default_rng(seed_of(seed, "hospital", case.center, case.lesion_id))
     maker = MAKERS[case.manufacturer]
     style = draw_style(settings, rng)
@@ -171,7 +169,7 @@ def write_lesion(
 
 
 def _identity(case: Case, rng: np.random.Generator) -> Identity:
-    # from the patient alone, so that two lesions of one patient bear one name
+    # depends on the patient alone, so that all lesions of a patient have one name
     who = np.random.default_rng(seed_of("name", case.center, case.patient_id))
     name = f"{SURNAMES[int(who.integers(len(SURNAMES)))]}^{GIVEN[int(who.integers(len(GIVEN)))]}"
     age = case.clinical.get("age") or 55.0

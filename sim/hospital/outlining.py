@@ -1,4 +1,4 @@
-"""The radiologist's outline of the lesion, with a hand's imprecision, as the files that hospitals keep."""
+"""The radiologist's outline of the lesion, with the imprecision of manual drawing, as hospitals' files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sim.phantom.shapes import Outline
 
 
 def drawn(outline: Outline, shift_px: npt.NDArray[np.float64], rng: np.random.Generator) -> npt.NDArray[np.float64]:
-    """The outline (n 2) as drawn on the pane, (x, y): a little too large or small, a little beside, a little wavy."""
+    """The outline (n 2) as (x, y) on the pane, with errors of size, position and shape."""
     points = outline.points(32)
     centre = np.array([outline.x, outline.y])
     angle = np.linspace(0, 2 * np.pi, len(points), endpoint=False)
@@ -25,23 +25,23 @@ def drawn(outline: Outline, shift_px: npt.NDArray[np.float64], rng: np.random.Ge
 
 
 def on_screen(points: npt.NDArray[np.float64], box: Box) -> npt.NDArray[np.float64]:
-    """Pane points (n 2) in screen px, kept inside the pane."""
+    """Points (n 2) of a pane in screen px, clipped to the pane."""
     low = np.array(box[:2], dtype=np.float64)
     return np.clip(points + low, low, np.array(box[2:]) - 1.0)
 
 
 def write_polygon(path: Path, points: npt.NDArray[np.float64], layout: Layout, frame: int) -> None:
-    """LabelMe JSON."""
+    """Write a polygon as LabelMe JSON."""
     shape = {"label": "lesion", "points": np.round(points, 2).tolist(), "shape_type": "polygon"}
     document = {"shapes": [shape], "imageHeight": layout.rows, "imageWidth": layout.columns, "frame": frame}
     path.write_text(json.dumps(document), encoding="utf-8")
 
 
 def write_mask(path: Path, points: npt.NDArray[np.float64], layout: Layout) -> None:
-    """A PNG of the screen's size, 255 inside."""
+    """Write a mask as PNG of the screen's size, 255 inside."""
     mask = np.zeros((layout.rows, layout.columns), np.uint8)
     cv2.fillPoly(mask, [np.rint(points).astype(np.int32)], 255)
     done, code = cv2.imencode(".png", mask)
     if not done:
-        raise OSError("OpenCV cannot encode PNG here; install opencv-python-headless with PNG")
+        raise OSError("expected OpenCV with PNG, it cannot encode; install opencv-python-headless with PNG")
     path.write_bytes(code.tobytes())

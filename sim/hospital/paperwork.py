@@ -1,4 +1,4 @@
-"""What a hospital keeps beside its videos: the table of lesions, the site's own file, and its policy."""
+"""A hospital's tables and settings: `lesions.csv`, `site.yaml` and `policy.yaml`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FLAGS = ("viral_hepatitis", "malignancy_history", "cirrhosis", "fatty_liver")
 
 
 def columns_of(case: Case) -> dict[str, str]:
-    """What a hospital's table says of a lesion apart from its files, by column."""
+    """The columns of a lesion in the hospital's table, without its files."""
     row = {
         "lesion_id": case.lesion_id,
         "patient_id": case.patient_id,
@@ -45,13 +45,17 @@ def _text(name: str, value: float | None) -> str:
 
 
 def header_of(name: str) -> str:
-    """The table's header of a clinical variable, with its unit in parentheses where it has one."""
+    """The column header of a clinical variable, with its unit in parentheses.
+
+    >>> header_of("AFP"), header_of("sex")
+    ('AFP (ng/mL)', 'sex')
+    """
     unit = next(variable.unit for variable in CLINICAL if variable.name == name)
     return f"{name} ({unit})" if unit and name not in ("sex", *FLAGS) else name
 
 
 def write_table(path: Path, rows: Sequence[Mapping[str, str]]) -> None:
-    """`lesions.csv`, one row a lesion."""
+    """Write `lesions.csv`, one row a lesion."""
     front = ("lesion_id", "patient_id", "exam_date", "fll_type", "manufacturer", "clips", "clip_start_s")
     middle = ("frame_rate_hz", "outline", "outline_frame", "outline_pane", *BIOMARKERS)
     clinical = tuple(header_of(variable.name) for variable in CLINICAL)
@@ -62,7 +66,7 @@ def write_table(path: Path, rows: Sequence[Mapping[str, str]]) -> None:
 
 
 def write_site(path: Path, center: int, cases: Sequence[Case], settings: PhantomSettings) -> None:
-    """`site.yaml` with a template for every screen that the hospital's machines show."""
+    """Write `site.yaml` with a template of every screen of the hospital's machines."""
     makers = sorted({case.manufacturer for case in cases})
     screens = [_template(name, only, settings) for name in makers for only in (False, True)]
     document = {
@@ -79,12 +83,12 @@ def write_site(path: Path, center: int, cases: Sequence[Case], settings: Phantom
 
 
 def write_policy(path: Path) -> None:
-    """`policy.yaml` of a hospital that takes part in any study, with bounds that are the form's own."""
+    """Write `policy.yaml` of a hospital that takes part in any study, with default limits."""
     path.write_text(yaml.safe_dump({"schema": 1, "studies": "any"}, sort_keys=False), encoding="utf-8")
 
 
 def _template(name: str, contrast_only: bool, settings: PhantomSettings) -> dict[str, Any]:
-    """One screen of site.yaml; clients know the gold map, all others keep the level in their brightest channel."""
+    """One screen of site.yaml: clients know the gold map, all others have the level in the brightest channel."""
     maker = MAKERS[name]
     layout = layout_of(maker, pane_of(settings, maker.machine), contrast_only)
     return {

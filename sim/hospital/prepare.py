@@ -1,22 +1,21 @@
-"""From a plan's `simulation` section to hospitals on disk, read the way their own clients would read them."""
+"""Write the hospitals of a plan's `simulation` section, and index them as their clients do."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import as_completed
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import cv2
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked
 
-from ceus_models.runtime.child_processes import pool
-from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.errors import FaultList
+from ceus_models.runtime.yaml_lines import faults_of, written
 from ceus_models.study.processing import Processing
 from client.data.dataset.index import index
+from client.data.dataset.worker_pool import each_result
 from client.data.forms.site_config import load_site
 from sim.hospital.hospital import write_hospital
 from sim.patients.centers import split
@@ -29,8 +28,14 @@ TRUTH = "truth"
 
 @checked(frozen=True, config=ConfigDict(extra="forbid"))
 class Simulation:
-    """lesions: per cohort, or the study's own · centers: who takes part · phantom: how much video a lesion has ·
-    seed: of the hospitals, None = the run's · without: centers whose hospitals exist and that are never connected.
+    """The `simulation` section of a plan.
+
+    Args:
+        lesions: by cohort, or "paper" for the study's own numbers.
+        centers: that take part.
+        phantom: settings of the videos.
+        seed: of the hospitals, None = the run's.
+        without: centers whose hospitals are written, but never connected.
     """
 
     lesions: Mapping[str, int] | Literal["paper"]
@@ -45,7 +50,7 @@ _SIMULATION = TypeAdapter(Simulation)
 
 @dataclass(frozen=True)
 class Prepared:
-    """One hospital on disk. read: lesions with a sample · skipped: lesions without, by reason."""
+    """One hospital on disk: `read` lesions have a sample, `skipped` ones have none, by reason."""
 
     site: str
     lesions: int
@@ -55,7 +60,7 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Hospitals:
-    """All hospitals of a study: folders by site, and what was read there."""
+    """All hospitals of a study: folder and counts by site."""
 
     folders: Mapping[str, Path]
     prepared: Mapping[str, Prepared]
@@ -67,16 +72,16 @@ class Hospitals:
 
 
 def simulation_of(section: Mapping[str, Any]) -> Simulation:
-    """The checked `simulation` section of a plan. Raises ExpectedError with all its faults."""
+    """Validate the `simulation` section of a plan. Raises FaultList with all faults."""
     try:
         return _SIMULATION.validate_python(section)
     except ValidationError as error:
-        faults = "; ".join(f"simulation.{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise ExpectedError(f"the plan cannot be simulated: {faults}") from None
+        found = faults_of(error, above=("simulation",))
+        raise FaultList(replace(fault, file="the plan", column=written(fault.key)) for fault in found) from None
 
 
 def site_name(center: int) -> str:
-    """The name of a center's site, as folder and on the wire."""
+    """The name of a center's site, as folder and in messages."""
     return f"site-{center:02d}"
 
 
@@ -88,9 +93,9 @@ def prepare(
     workers: int,
     tell: Callable[[Prepared, int], None],
 ) -> Hospitals:
-    """Write and index every hospital below `out`, the largest first; what is there already is kept.
+    """Write and index every hospital below `out`, the largest first; finished ones are kept.
 
-    tell: called with each hospital when it is ready, and with the number of lesions of the study.
+    `tell` is called with each finished hospital and the number of lesions of the study.
     """
     seed = seed if simulation.seed is None else simulation.seed
     by_center = cases_of(simulation, seed)
@@ -98,17 +103,15 @@ def prepare(
     largest_first = sorted(by_center, key=lambda center: (-len(by_center[center]), center))
     jobs = [_Job(out, by_center[center], simulation.phantom, processing, seed) for center in largest_first]
     ready: dict[str, Prepared] = {}
-    with pool(workers) as processes:
-        for future in as_completed([processes.submit(job.run) for job in jobs]):
-            made = future.result()
-            ready[made.site] = made
-            tell(made, lesions)
+    for _, made in each_result(_Job.run, jobs, workers):
+        ready[made.site] = made
+        tell(made, lesions)
     names = sorted(ready)
     return Hospitals({name: out / HOSPITALS / name for name in names}, {name: ready[name] for name in names})
 
 
 def cases_of(simulation: Simulation, seed: int) -> dict[int, list[Case]]:
-    """The lesions of every center that has some."""
+    """Draw the lesions of every center that has some."""
     centers = None if simulation.centers == "all" else simulation.centers
     by_center: dict[int, list[Case]] = {}
     for case in draw_cases(split(simulation.lesions, centers), seed):
@@ -125,7 +128,6 @@ class _Job:
     seed: int
 
     def run(self) -> Prepared:
-        cv2.setNumThreads(1)
         center = self.cases[0].center
         folder = self.out / HOSPITALS / site_name(center)
         folder.parent.mkdir(parents=True, exist_ok=True)

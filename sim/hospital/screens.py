@@ -1,7 +1,7 @@
-"""Nine makers' screens: where the panes lie, how they are tinted, and what is written around them.
+"""Screens of nine manufacturers: position and tint of the panes, and the text around them.
 
 Layouts and banner heights follow the de-identification rules of pydicom/deid; the gold map is measured on a real
-still; the other maps are plausible, and all keep the level in their largest channel.
+image; the other maps are plausible. All maps have the level in their largest channel.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ TINTS: Mapping[str, U8] = _tint_table()
 
 @dataclass(frozen=True)
 class Maker:
-    """One manufacturer: its machine's factors, and its screen. banner: share of the pane's height."""
+    """One manufacturer: its machine's factors, and its screen; `banner` is a share of the pane's height."""
 
     tag: str  # DICOM Manufacturer, as their machines write it
     model: str
@@ -88,7 +88,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class Caption:
-    """What the machine writes on the screen. Invented people, but a reader must treat them as real."""
+    """The text on the screen; the persons are invented, but a client must treat them as real."""
 
     patient: str
     patient_id: str
@@ -97,7 +97,7 @@ class Caption:
 
 
 def layout_of(maker: Maker, pane: tuple[int, int], contrast_only: bool) -> Layout:
-    """Where the panes (h, w) lie. All distances scale with the pane; rows and columns are even, as codecs want."""
+    """The layout for a pane (h, w); distances scale with the pane, rows and columns are even, as codecs need."""
     height, width = pane
     edge, gap = max(round(0.09 * width), 8), max(round(0.04 * width), 4)
     banner = max(round(maker.banner * height), 16)
@@ -145,7 +145,7 @@ def _paste(screen: U8, box: Box, pixels: U8) -> None:
 
 
 def _text_px(layout: Layout) -> float:
-    """Height of the capitals: two lines fit the banner, and a name fits the screen."""
+    """Height of capitals, so that two lines fit the banner and a name fits the screen."""
     return min(0.36 * layout.banner, 0.03 * layout.columns)
 
 
@@ -155,7 +155,7 @@ def _write(screen: U8, text: str, at: tuple[int, int], height_px: float) -> None
 
 
 def _frame(layout: Layout, maker: Maker, caption: Caption) -> U8:
-    """Everything on the screen that never changes: banner, bars, ruler, marks."""
+    """The constant part of the screen: banner, tint bars, rulers and marks."""
     screen = np.zeros((layout.rows, layout.columns, 3), np.uint8)
     screen[: layout.banner] = (18, 20, 26)
     size = _text_px(layout)
@@ -173,7 +173,7 @@ def _frame(layout: Layout, maker: Maker, caption: Caption) -> U8:
 
 
 def _bar(screen: U8, box: Box, table: U8, layout: Layout) -> None:
-    """The tint's bar, bright end up; left of the leftmost pane, right of the rightmost."""
+    """Draw the tint bar, bright end up, left of the leftmost or right of the rightmost pane."""
     height = (box[3] - box[1]) // 3
     x = 1 if box[0] < layout.columns / 3 else layout.columns - 4
     ramp = table[np.linspace(255, 0, height).astype(np.uint8)]
@@ -182,6 +182,6 @@ def _bar(screen: U8, box: Box, table: U8, layout: Layout) -> None:
 
 
 def _ruler(screen: U8, box: Box) -> None:
-    """Depth ticks just outside the pane's right edge."""
+    """Draw depth ticks right of the pane."""
     for y in np.linspace(box[1], box[3] - 1, 9).astype(int):
         screen[y, box[2] : box[2] + 2] = 160

@@ -1,4 +1,4 @@
-"""Hospitals that several runs share: written once, read once for each setting of the processing, never rewritten."""
+"""Hospitals that several runs share: written once, indexed once for each processing."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ class Shared:
     seed: int
 
     def require(self, plan: Plan) -> None:
-        """Raises ExpectedError where `run` holds hospitals of another plan or seed: `prepare` would replace them."""
+        """Raise ExpectedError if `run` holds hospitals of another plan or seed, which `prepare` would replace."""
         simulation = simulation_of(plan.simulation)
         for folder in sites_of(self.run):
             if _marked(folder) != expected(simulation, self.seed).get(folder.name):
                 raise ExpectedError(
-                    f"{folder} was written for another plan, seed or version; give the plan and the seed of the run in "
-                    f"{self.run}, or another --out"
+                    f"expected hospitals of this plan, seed and version, {folder} is of another; give the plan and the "
+                    f"seed of the run in {self.run}, or another --out"
                 )
 
     def ready(self, plan: Plan, workers: int, tell: Callable[[Prepared, int], None]) -> None:
-        """Write the hospitals that are not there yet, and read those of them that were never read."""
+        """Write and index the hospitals that are missing or not indexed."""
         self.require(plan)
         missing = expected(simulation_of(plan.simulation), self.seed).keys() - {f.name for f in sites_of(self.run)}
         if missing or not indexed_with(self.run):
             prepare(simulation_of(plan.simulation), plan.processing, self.seed, self.run, workers, tell)
 
     def lend(self, folder: Path, processing: Processing) -> None:
-        """Make `folder/hospitals` these hospitals, for a run with `processing`.
+        """Link `folder/hospitals` to these hospitals, for a run with `processing`.
 
-        What was read of them is kept for every processing apart: the run's own beside the clips, any other in a view
-        of links to them. One run at a time may use a view.
+        Each processing has its own index: the run's is beside the clips, another one is in a view, a folder of links.
+        One run at a time may use a view.
         """
         digest = processing.digest()
         place = self.run / HOSPITALS
@@ -75,12 +75,12 @@ def expected(simulation: Simulation, seed: int) -> dict[str, str]:
 
 
 def indexed_with(run: Path) -> set[str]:
-    """Digests of the processing that a run's hospitals were read with."""
+    """Digests of the processings with which a run's hospitals were indexed."""
     found = set()
     for folder in sites_of(run):
         try:
             found.add(read_index(load_site(folder)).digest)
-        except ExpectedError:  # not read yet
+        except ExpectedError:  # not indexed yet
             continue
     return found
 
@@ -93,7 +93,7 @@ def _marked(folder: Path) -> str | None:
 
 
 def _view(site: Path, view: Path) -> None:
-    """A hospital's folder of links to another's files, with a work folder of its own."""
+    """Make a view of a hospital: links to its files, with an own work folder."""
     view.mkdir(parents=True, exist_ok=True)
     own = load_site(site)
     for path in sorted(site.iterdir()):

@@ -1,4 +1,4 @@
-"""Screens to files, as machines and exports write them: multi-frame DICOM in three transfer syntaxes, AVI, MP4."""
+"""Write screens as multi-frame DICOM in three transfer syntaxes, AVI or MP4, as machines and exports do."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ cv2.setNumThreads(1)
 Syntax = Literal["jpeg", "rle", "raw"]
 SYNTAXES = {"jpeg": JPEGBaseline8Bit, "rle": RLELossless, "raw": ExplicitVRLittleEndian}
 CODECS = {".avi": "MJPG", ".mp4": "mp4v"}
-SHORTEST_RUN = 6  # shorter ones would cost more time than bytes
+SHORTEST_RUN = 6  # shorter runs save few bytes and take time
 VECTOR_OFFSET_MS = 33.0  # real frame time vectors start with a non-zero entry, which says nothing
 
 
 @dataclass(frozen=True)
 class Identity:
-    """Whose clip it is, as a DICOM header says it. Invented, but to be removed like any other."""
+    """The identifiers in a DICOM header; they are invented, but a client must remove them."""
 
     patient_name: str
     patient_id: str
@@ -48,7 +48,7 @@ class Identity:
 
 @dataclass(frozen=True)
 class Geometry:
-    """regions: whether the file states its panes."""
+    """The layout of a file's frames; `regions` says whether the file has ultrasound regions."""
 
     layout: Layout
     mm_per_px: float
@@ -60,21 +60,21 @@ Form = tuple[Geometry, Syntax, int]
 
 
 def write_video(path: Path, screens: Iterable[U8], rate_hz: float) -> None:
-    """AVI (Motion JPEG) or MP4 (MPEG-4), by suffix, of RGB screens (h w 3). Raises OSError if OpenCV cannot write."""
+    """Write RGB screens (h w 3) as AVI (Motion JPEG) or MP4 (MPEG-4). Raises OSError if OpenCV cannot write."""
     writer: cv2.VideoWriter | None = None
     for screen in screens:
         if writer is None:
             code = cv2.VideoWriter.fourcc(*CODECS[path.suffix])
             writer = cv2.VideoWriter(str(path), code, rate_hz, (screen.shape[1], screen.shape[0]))
             if not writer.isOpened():
-                raise OSError(f"OpenCV cannot write {path.suffix} files here; it needs to be built with FFmpeg")
+                raise OSError(f"expected OpenCV with {path.suffix}, it cannot write; install OpenCV with FFmpeg")
         writer.write(cv2.cvtColor(screen, cv2.COLOR_RGB2BGR))
     if writer is not None:
         writer.release()
 
 
 def write_dicom(path: Path, screens: Iterable[U8], seconds: F64, identity: Identity, maker: Maker, form: Form) -> None:
-    """A US multi-frame file of RGB screens (h w 3) at `seconds` (t)."""
+    """Write RGB screens (h w 3) at `seconds` (t) as an ultrasound multi-frame image."""
     geometry, syntax, quality = form
     data = Dataset()
     data.file_meta = FileMetaDataset()
@@ -173,15 +173,12 @@ def _encoded(screen: U8, syntax: Syntax, quality: int) -> bytes:
     ]
     done, code = cv2.imencode(".jpg", cv2.cvtColor(screen, cv2.COLOR_RGB2BGR), options)
     if not done:
-        raise OSError("OpenCV cannot encode JPEG here; install opencv-python-headless with JPEG")
+        raise OSError("expected OpenCV with JPEG, it cannot encode; install opencv-python-headless with JPEG")
     return code.tobytes()
 
 
 def rle_frame(screen: U8) -> bytes:
-    """One frame (h w 3) in DICOM RLE (PS3.5 Annex G): a segment per channel, rows coded apart.
-
-    pydicom's own encoder takes tens of times longer.
-    """
+    """Encode a frame (h w 3) in DICOM RLE (PS3.5 Annex G), tens of times faster than pydicom's encoder."""
     segments = [_packed(np.ascontiguousarray(screen[:, :, c])) for c in range(screen.shape[2])]
     offsets = 64 + np.cumsum([0, *(len(s) for s in segments[:-1])])
     header = np.zeros(16, "<u4")
@@ -190,7 +187,7 @@ def rle_frame(screen: U8) -> bytes:
 
 
 def _packed(plane: U8) -> bytes:
-    """PackBits of a plane (h w), even length. Long runs become repeats, the rest literals; rows are coded apart."""
+    """PackBits of a plane (h w) in even length, row by row: long runs as repeats, the rest as literals."""
     out = bytearray()
     width = plane.shape[1]
     data = plane.tobytes()

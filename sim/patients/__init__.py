@@ -1,1 +1,1 @@
-"""The 52 centers and their patients, as numbers."""
+"""The 52 centers and their patients: clinical data without videos."""

@@ -1,7 +1,7 @@
-"""The 52-center split: how many lesions of which type each center gives to each cohort.
+"""The 52-center split: the number of lesions by center, cohort and type.
 
-Rules and counts only; nothing here is random from one study to the next. At the study's own size every cohort,
-type and biomarker count is the published one; below it, in proportion by largest remainder.
+The split does not depend on a study's seed. At the study's own size every count of cohorts, types and biomarkers is the
+published one; smaller splits are proportional, by largest remainder.
 """
 
 from __future__ import annotations
@@ -45,9 +45,12 @@ _MAKER_SHARES = dict(zip(MANUFACTURERS, (19, 17, 14, 10, 19, 7, 6, 5, 3), strict
 class Split:
     """Counts of a simulated study.
 
-    cells: lesions per (center, cohort, type), zeros left out · patients: per cohort, as far as cells of several
-    lesions allow · results: per cohort, lesions with an immunohistochemical result ("any" and per biomarker) ·
-    margins: per cohort, the rows of Table 1.
+    Args:
+        scale: "paper" or "custom".
+        cells: (center, cohort, type) → lesions, without zeros.
+        patients: cohort → patients.
+        results: cohort → "any" or a biomarker → lesions with an immunohistochemical result.
+        margins: cohort → row of Table 1 → band → lesions.
     """
 
     scale: str
@@ -67,7 +70,7 @@ class Split:
 
 
 def centers_of(cohort: str) -> tuple[int, ...]:
-    """The centers that may hold lesions of a cohort (the rule of `ceus_models.study.cohorts.cohort_of`)."""
+    """The centers that can have lesions of a cohort (see `ceus_models.study.cohorts.cohort_of`)."""
     single = {"internal_test": (50,), "external_test_a": (51,), "external_test_b": (52,)}
     if cohort in ("training_a", "validation"):
         return tuple(range(1, 37))
@@ -79,9 +82,15 @@ def centers_of(cohort: str) -> tuple[int, ...]:
 def split(lesions: Mapping[str, int] | Literal["paper"], centers: Sequence[int] | None = None) -> Split:
     """The split of a study of the given size.
 
-    lesions: lesions per cohort (a cohort left out has none), or "paper" for the study's own 3,725.
-    centers: the centers that take part, all 52 by default; a smoke plan uses few.
-    Raises ExpectedError for an unknown cohort or center, a negative count, or a cohort without a center.
+    Args:
+        lesions: cohort → lesions (0 where absent), or "paper" for the study's 3,725.
+        centers: that take part, None = all 52.
+
+    Raises:
+        ExpectedError: a cohort or center is unknown, a count is negative, or a cohort has no center.
+
+    >>> split({"training_a": 60, "internal_test": 6}).lesions("training_a")
+    60
     """
     scale = "paper" if lesions == "paper" else "custom"
     sizes = LESIONS if lesions == "paper" else lesions
@@ -106,7 +115,7 @@ def split(lesions: Mapping[str, int] | Literal["paper"], centers: Sequence[int] 
 
 @cache
 def devices() -> Mapping[int, tuple[str, ...]]:
-    """The manufacturer of every ultrasound machine, per center: 226 machines of nine makers, as in the study."""
+    """Center → manufacturer of each ultrasound machine: 226 machines of nine manufacturers, as in the study."""
     # Larger centers have more machines, but not in proportion.
     counts = apportion(TOTAL_DEVICES - len(CENTERS), {c: math.sqrt(_size(c)) for c in CENTERS})
     makers = [maker for maker, n in apportion(TOTAL_DEVICES, _MAKER_SHARES).items() for _ in range(n)]
@@ -115,16 +124,16 @@ def devices() -> Mapping[int, tuple[str, ...]]:
 
 
 def _check(sizes: Mapping[str, int], centers: Sequence[int]) -> None:
-    faults = [f"cohort {name!r} is not one of {', '.join(COHORTS)}" for name in sizes if name not in COHORTS]
-    faults += [f"center {center} is not one of 1-52" for center in centers if center not in CENTERS]
-    faults += [f"{name}: {count} lesions is not a count" for name, count in sizes.items() if count < 0]
+    faults = [f"expected a cohort of {', '.join(COHORTS)}, found {name!r}" for name in sizes if name not in COHORTS]
+    faults += [f"expected a center from 1 to 52, found {center}" for center in centers if center not in CENTERS]
+    faults += [f"expected 0 or more lesions in {name}, found {count}" for name, count in sizes.items() if count < 0]
     faults += [
-        f"{name}: {count} lesions but none of its centers takes part; name one of {_span(centers_of(name))}"
+        f"expected a center for the {count} lesions of {name}, none takes part; add one of {_span(centers_of(name))}"
         for name, count in sizes.items()
         if name in COHORTS and count > 0 and not set(centers) & set(centers_of(name))
     ]
     if not sum(sizes.values()):
-        faults.append("a study needs at least one lesion")
+        faults.append("expected at least one lesion, found none")
     if faults:
         raise ExpectedError("split: " + "; ".join(faults))
 
@@ -135,14 +144,14 @@ def _span(centers: Sequence[int]) -> str:
 
 @cache
 def _size(center: int) -> float:
-    """Expected lesions of a center at the study's size, without its prospective year."""
+    """Expected number of lesions of a center at the study's size, without the prospective year."""
     for cohort in ("internal_test", "external_test_a", "external_test_b"):
         if center in centers_of(cohort):
             return float(LESIONS[cohort])
     first, last = (1, 36) if center <= 36 else (37, 49)
     group = f"{first}-{last}"
     count = last - first + 1
-    # Lognormal quantiles, dealt to the centers in a fixed random order so that number and size are unrelated.
+    # Lognormal quantiles in a fixed random order of the centers, so that number and size are unrelated.
     ranks = np.random.default_rng(seed_of("center sizes", group)).permutation(count)
     quantiles = [NormalDist().inv_cdf((rank + 0.5) / count) for rank in ranks.tolist()]
     weights = [math.exp(_SIZE_SPREAD[group] * quantile) for quantile in quantiles]
@@ -152,7 +161,7 @@ def _size(center: int) -> float:
 
 @cache
 def _mix(center: int) -> Mapping[str, float]:
-    """How much more than elsewhere a center sees of each type: hospitals specialise."""
+    """Relative frequency of each type at a center: hospitals specialise."""
     tilt = np.random.default_rng(seed_of("center mix", center)).normal(0.0, _MIX_SPREAD, len(LESION_TYPES))
     return dict(zip(LESION_TYPES, np.exp(tilt).tolist(), strict=True))
 
@@ -169,7 +178,7 @@ def _spread(cohort: str, types: Mapping[str, int], centers: Sequence[int]) -> di
 
 
 def _give_one_if_empty(cells: dict[Cell, int], center: int, cohort: str) -> None:
-    """Move one lesion of the largest center's commonest type: no sum over centers changes."""
+    """Move one lesion of the largest center's most frequent type to an empty center; sums over centers stay."""
     held: Counter[int] = Counter()
     for (at, _, _), count in cells.items():
         held[at] += count

@@ -1,4 +1,4 @@
-"""Immunohistochemistry: what a tumor expresses, and for which lesions the hospital has a result."""
+"""Immunohistochemistry: the markers that a tumor expresses, and the lesions that were tested."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _HABIT: Mapping[str, tuple[float, float, float, float]] = {
 
 
 def expressed(person: Person) -> dict[str, int]:
-    """The true status of the four biomarkers (0 or 1), whether tested or not.
+    """The true status of the four biomarkers (0 or 1), tested or not.
 
-    Each marker's latent is correlated with the tumor's latent grade; its share of positives stays the prior's.
+    Each marker's latent variable is correlated with the tumor's latent grade; the prior share of positives is kept.
     """
     fll_type = person.slot.fll_type
     latent = _latents(person)
@@ -39,9 +39,12 @@ def expressed(person: Person) -> dict[str, int]:
 
 
 def tested(lesions: Sequence[tuple[Person, int]], quota: Mapping[str, int], seed: int) -> list[tuple[bool, ...]]:
-    """For each lesion of a cohort (patient, lesion number), which of the four biomarkers have a result.
+    """Select for each lesion (patient, lesion number) of a cohort the biomarkers that have a result.
 
-    quota: "any" and per biomarker, in lesions; met exactly. A lesion with any result has at least one.
+    Args:
+        lesions: of the cohort.
+        quota: "any" or a biomarker → lesions with a result; met exactly.
+        seed: of the study.
     """
     rngs = [np.random.default_rng(seed_of(seed, "tested", p.slot.center, n)) for p, n in lesions]
     draws = np.asarray([rng.random(1 + len(BIOMARKERS)) for rng in rngs]).reshape(-1, 1 + len(BIOMARKERS))
@@ -57,7 +60,7 @@ def tested(lesions: Sequence[tuple[Person, int]], quota: Mapping[str, int], seed
 
 
 def _dropped(found: Bools, score: npt.NDArray[np.float64], count: int) -> npt.NDArray[np.int64]:
-    """The `count` lesions of the lowest score among those that would keep another result."""
+    """The `count` lesions with the lowest score among those that keep another result."""
     candidates = np.flatnonzero(found.sum(axis=1) > 1)
     return candidates[np.argsort(score[candidates], kind="stable")[:count]]
 

@@ -1,4 +1,4 @@
-"""Laboratory values of one patient, given what the patient has."""
+"""Laboratory values of one patient, given lesion type and cirrhosis."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _DIGITS = {"AFP": 2, "CEA": 2, "CA19-9": 2, "CA125": 1, "ALT": 0, "AST": 0, "ALB
 
 
 def draw_labs(person: Person, cirrhosis: bool, seed: int) -> dict[str, float | None]:
-    """Raw values in canonical units, in the order of LABS; None where the hospital did not order the test."""
+    """Draw values in canonical units, in the order of LABS; None where the test was not ordered."""
     missing = _missing(person, seed)
     return {
         name: None if absent else _value(person, name, z, cirrhosis)
@@ -57,7 +57,7 @@ def _value(person: Person, name: str, z: float, cirrhosis: bool) -> float:
 
 
 def _with_cirrhosis(person: Person, name: str, moments: tuple[float, float], cirrhosis: bool) -> tuple[float, float]:
-    """Mean and sd within the patients with (or without) cirrhosis, so that both together keep the moments."""
+    """Mean and sd with or without cirrhosis; both groups together keep the moments of the type."""
     prior = TYPES[person.slot.fll_type]
     share = prior.hepatitis * prior.cirrhosis[0] + (1 - prior.hepatitis) * prior.cirrhosis[1]
     kind, effect = CIRRHOSIS_EFFECT[name]
@@ -68,7 +68,7 @@ def _with_cirrhosis(person: Person, name: str, moments: tuple[float, float], cir
 
 
 def _missing(person: Person, seed: int) -> list[bool]:
-    # Hospitals differ in what they order: each center misses every test between half and twice as often.
+    # Hospitals order different tests: each center's missing share is 0.5 to 2 times the prior.
     rng = np.random.default_rng(seed_of(seed, "laboratory", person.slot.center))
     habits = 2.0 ** rng.uniform(-1.0, 1.0, len(LABS))
     return [bool(u < LAB_MISSING[name] * habit) for name, u, habit in zip(LABS, person.labs_u, habits, strict=True)]

@@ -1,7 +1,7 @@
-"""The patients of a simulated study: who they are, what their hospital measured, what pathology found.
+"""The patients of a simulated study: demographics, laboratory values and pathology.
 
-Every patient is drawn from a seed of its own; then the rows of the study's Table 1 are met cohort by cohort
-(`sim.patients.table_margins`); then what depends on them (cirrhosis, laboratory values) follows.
+Every patient has an own seed. Then the counts of the study's Table 1 are met cohort by cohort
+(`sim.patients.table_margins`); cirrhosis and laboratory values, which depend on them, are last.
 """
 
 from __future__ import annotations
@@ -29,12 +29,22 @@ _NORMAL = NormalDist()
 
 @dataclass(frozen=True)
 class Case:
-    """One lesion with everything but its video.
+    """One lesion without its video.
 
-    lesion_id, patient_id: the hospital's own · subtype: primary of an HM, entity of an OT, else "" · grade:
-    latent dedifferentiation in [0, 1], which links markers, AFP and the look of the video · clinical: the 17
-    variables of the taxonomy in canonical units, None = not recorded · biomarkers: 0, 1 or None = no result ·
-    size_cm: the lesion's largest diameter.
+    Args:
+        center: 1-52.
+        cohort: one of COHORTS.
+        lesion_id: the hospital's own.
+        patient_id: the hospital's own.
+        exam_date: day of the CEUS exam.
+        fll_type: lesion type.
+        subtype: primary tumor of an HM, entity of an OT, else "".
+        grade: latent dedifferentiation in [0, 1], which links markers, AFP and the video.
+        clinical: the 17 variables in canonical units, None = not recorded.
+        biomarkers: 0, 1 or None = no result.
+        pathology_confirmed: whether pathology confirmed the type.
+        manufacturer: of the ultrasound machine.
+        size_cm: largest diameter.
     """
 
     center: int
@@ -54,7 +64,7 @@ class Case:
 
 @dataclass(frozen=True)
 class _Traits:
-    """What the margins decide, per patient (n) and, for sizes, per lesion (m) in the order of the patients."""
+    """Traits that meet the margins, by patient (n), sizes by lesion in the order of the patients."""
 
     age: Ints
     male: Sequence[bool]
@@ -64,10 +74,10 @@ class _Traits:
 
 
 def draw_cases(split: Split, seed: int) -> tuple[Case, ...]:
-    """The cases of a study, in the order of cohort, center and lesion.
+    """Draw the cases of a study, in the order of cohort, center and lesion.
 
-    Same split and seed, same cases; a patient's own numbers depend on (seed, center, lesion) alone, only the
-    choice of who meets a margin looks at the whole cohort.
+    The cases depend on split and seed alone. A patient's random numbers depend on (seed, center, lesion); only meeting
+    the margins uses the whole cohort.
     """
     slots = list(_slots(split, seed))
     cases: list[Case] = []
@@ -79,7 +89,7 @@ def draw_cases(split: Split, seed: int) -> tuple[Case, ...]:
 
 
 def _slots(split: Split, seed: int) -> Iterator[Slot]:
-    """Patients of the split: a further lesion of a patient lies in the same center, cohort and type."""
+    """The patients of the split; all lesions of a patient have the same center, cohort and type."""
     numbers: dict[int, int] = {}
     rows: dict[str, list[tuple[int, str, int, int]]] = {cohort: [] for cohort in COHORTS}
     for (center, cohort, fll_type), count in split.cells.items():
@@ -93,7 +103,7 @@ def _slots(split: Split, seed: int) -> Iterator[Slot]:
 
 
 def _joined(lesions: Sequence[tuple[int, str, int, int]], count: int, seed: int) -> set[tuple[int, int]]:
-    """The `count` lesions (center, number) that belong to the patient of the lesion before them."""
+    """The `count` lesions (center, number) that belong to the same patient as the lesion before them."""
     candidates = [(center, number, kind) for center, kind, first, number in lesions if number > first]
     score = {
         (center, number): seed_of(seed, "further lesion", center, number) / 2**63 / TYPES[kind].several
@@ -109,7 +119,7 @@ def _joined(lesions: Sequence[tuple[int, str, int, int]], count: int, seed: int)
 
 
 def _run_length(joined: set[tuple[int, int]], center: int, number: int) -> int:
-    """Lesions of the patient that would come about if this lesion joined the one before it."""
+    """Number of lesions of the patient if this lesion joins the one before it."""
     before, after = number - 1, number + 1
     while (center, before) in joined:
         before -= 1
@@ -172,7 +182,7 @@ def _traits(persons: Sequence[Person], margins: Mapping[str, Mapping[str, int]])
 
 
 def _raw_sizes(person: Person) -> list[float]:
-    """Diameters by the prior of the type, in tenths of a centimetre."""
+    """Diameters from the prior of the type, in mm."""
     median, spread = TYPES[person.slot.fll_type].size
     return [10 * median * spread**z for z in person.sizes_z]
 

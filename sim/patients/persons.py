@@ -1,4 +1,4 @@
-"""One patient's own random numbers, drawn from a seed of their own before any count of the study is looked at."""
+"""The random numbers of one patient, from the patient's own seed, before the study's counts are met."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Slot:
-    """The place of a patient in the split: `index` counts a center's lesions, `lesions` are this patient's."""
+    """A patient in the split; `lesions` are the patient's numbers among the lesions of the center."""
 
     center: int
     cohort: str
@@ -37,8 +37,19 @@ class Slot:
 class Person:
     """A patient before the margins are met.
 
-    uniform: numbers in (0, 1) by purpose · grade_z, size_z: standard normal · sizes_z (lesions): standard normal,
-    correlated within the patient · age_raw: years · labs_z, labs_u (10) in the order of LABS · markers_z (4).
+    Args:
+        slot: in the split.
+        patient_id: the hospital's own.
+        exam_date: day of the CEUS exam.
+        subtype: of the lesion type.
+        uniform: purpose → number in (0, 1).
+        grade_z: latent grade, standard normal.
+        size_z: latent size of the patient's lesions, standard normal.
+        sizes_z: (lesions) standard normal, correlated within the patient.
+        age_raw: years.
+        labs_z: (10) correlated standard normal, in the order of LABS.
+        labs_u: (10) uniform.
+        markers_z: (4) standard normal.
     """
 
     slot: Slot
@@ -55,7 +66,7 @@ class Person:
     markers_z: Floats
 
     def chance(self, trait: str) -> float:
-        """Prior chance of a binary trait: "male", "hepatitis" or "malignancy"."""
+        """Prior probability of a binary trait: "male", "hepatitis" or "malignancy"."""
         prior = TYPES[self.slot.fll_type]
         subtype = SUBTYPES.get(self.slot.fll_type, {}).get(self.subtype)
         if trait == "male" and subtype and subtype.male is not None:
@@ -65,11 +76,11 @@ class Person:
 
 _PURPOSES = ("male", "hepatitis", "malignancy", "cirrhosis", "fatty_liver", "confirmed", "device")
 _SIZE_LINK = 0.6
-"""Correlation of the sizes of two lesions of one patient is the square of this."""
+"""The square is the correlation of the sizes of two lesions of one patient."""
 
 
 def draw_person(slot: Slot, seed: int) -> Person:
-    """All random numbers of a patient, from (seed, center, first lesion) alone."""
+    """Draw all random numbers of a patient, from (seed, center, first lesion) alone."""
     rng = np.random.default_rng(seed_of(seed, "patients", slot.center, slot.index))
     uniform = dict(zip(_PURPOSES, np.clip(rng.random(len(_PURPOSES)), 1e-9, 1 - 1e-9).tolist(), strict=True))
     subtype = _subtype(slot.fll_type, float(rng.random()))
@@ -114,16 +125,15 @@ def _exam_date(cohort: str, u: float) -> datetime.date:
 
 
 def _patient_id(slot: Slot, exam_date: datetime.date, rng: np.random.Generator) -> str:
-    """A hospital's own number, redrawn until the hash rule puts its patient into the wanted cohort.
+    """Draw patient ids until the hash rule assigns the wanted cohort, so that the cohorts have exact counts.
 
-    This is how exact counts and a rule that knows nothing of counts live together. Leading zeros as in many
-    hospitals: whoever reads the id as a number changes the patient.
+    Ids have leading zeros, as in many hospitals: reading them as numbers would change them.
     """
     for _ in range(2000):
         candidate = f"00{slot.center:02d}{slot.index:04d}{int(rng.integers(10000)):04d}"
         if cohort_of(slot.center, exam_date, candidate) == slot.cohort:
             return candidate
-    raise ValueError(f"center {slot.center} can have no patient in {slot.cohort} on {exam_date}")
+    raise ValueError(f"expected a cohort of center {slot.center} on {exam_date}, found {slot.cohort}")
 
 
 @cache

@@ -1,8 +1,7 @@
-"""Clinical and immunohistochemical priors per lesion type, as tables.
+"""Clinical and immunohistochemical priors of each lesion type, as tables.
 
-From the published anchors of each type (sources in the rows' comments where a row has one) and, where there is
-none, from domain knowledge. Laboratory values: median and geometric standard deviation, except ALB and TP, which
-are mean and standard deviation.
+From published values (the comments name sources) and, where there are none, from domain knowledge. Laboratory values
+are median and geometric standard deviation; those of ALB and TP are mean and standard deviation.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ LAB_PRIORS: Mapping[str, Mapping[str, tuple[float, float]]] = {
 }
 CEA_OF_COLORECTAL = (18.0, 5.0)
 CIRRHOSIS_EFFECT: Mapping[str, tuple[str, float]] = {"PLT": ("x", 0.6), "AST": ("x", 1.3), "ALB": ("+", -4.0)}
-"""What cirrhosis does to a value; the type's own mean and spread stay as in LAB_PRIORS."""
+"""Effect of cirrhosis on a value; mean and spread of the type stay as in LAB_PRIORS."""
 
 # Correlation of laboratory values within a patient of one type [domain knowledge].
 LAB_CORRELATIONS: Mapping[tuple[str, str], float] = {
@@ -58,10 +57,17 @@ LAB_MISSING: Mapping[str, float] = {
 class TypePrior:
     """Priors of one lesion type.
 
-    age: mean and sd in years · male, hepatitis, malignancy, fatty_liver: probabilities · cirrhosis: probability
-    with and without viral hepatitis · size: median (cm) and geometric sd · tested: chance of an
-    immunohistochemical result · confirmed: chance of pathology among the untested · several: relative weight of
-    a further lesion in the same patient.
+    Args:
+        age: mean and sd in years.
+        male: probability.
+        hepatitis: probability of viral hepatitis.
+        malignancy: probability of a history of malignancy.
+        cirrhosis: probability with and without viral hepatitis.
+        fatty_liver: probability.
+        size: median in cm and geometric sd.
+        tested: probability of an immunohistochemical result.
+        confirmed: probability of pathology without such a result.
+        several: relative weight of a further lesion in the same patient.
     """
 
     age: tuple[float, float]
@@ -89,9 +95,13 @@ TYPES: Mapping[str, TypePrior] = {
 
 @dataclass(frozen=True)
 class Subtype:
-    """A primary of a metastasis, or one entity of the type OT.
+    """The primary tumor of a metastasis, or an entity of the type OT.
 
-    share: among its type · markers: positivity of Hep, GPC3, CK7, CK19 · male, age: None = as the type.
+    Args:
+        share: within the type.
+        markers: probability of positive Hep, GPC3, CK7, CK19.
+        male: probability, None = as the type.
+        age: mean and sd in years, None = as the type.
     """
 
     share: float

@@ -1,9 +1,8 @@
-"""The radiologists of the reader study, as a hospital would have them in `reads.csv`: external test C only.
+"""The diagnoses of the reader study in `reads.csv`, for external test C.
 
-Their accuracies are the study's, alone and with the model's result (Ding et al., J Hepatol 2025;83:426-439), spread
-over the lesions by how hard each is: some types are harder, and a hard lesion is hard for every reader. All draws come
-from seeds of their own. A phantom's readers were not there when a model answered: what they say "with the model" has
-the study's accuracy, whatever model the run trains.
+Readers have the study's accuracies, without and with the model (Ding et al., J Hepatol 2025;83:426-439). Some types are
+harder, and a hard lesion is hard for all readers. "With the model" means the study's accuracy, whatever model the run
+trains: no model exists when the diagnoses are drawn.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from statistics import NormalDist
 
 import numpy as np
 
+from ceus_models.runtime.atomic_files import PUBLIC, whole_file
 from ceus_models.runtime.seeds import seed_of
 from ceus_models.study.reader_study import READERS
 from ceus_models.study.taxonomy import LESION_TYPES
@@ -27,9 +27,9 @@ COHORT = "external_test_c"
 _HARD: Mapping[str, float] = {"HCC": 0.8, "HM": 0.95, "ICC": 1.6, "HH": 0.7, "HA": 1.2, "OT": 1.6}
 """Relative share of errors by type [domain knowledge]: ICC and the rare entities are missed most."""
 _SHARED, _OWN = 0.4, 0.4
-"""Shares of the variance of "is it missed" that belong to the lesion, and to the reader's view of it with and without
-assistance; the rest is chance at each reading."""
-# What a missed lesion is taken for, by type, in the order of LESION_TYPES [domain knowledge].
+"""Shares of the variance of errors that are due to the lesion, and to the reader with and without assistance; the rest
+is random at each reading."""
+# The wrong diagnoses of each type, as shares in the order of LESION_TYPES [domain knowledge].
 _TAKEN_FOR: Mapping[str, tuple[float, ...]] = {
     "HCC": (0, 0.45, 0.25, 0.08, 0.05, 0.17),
     "HM": (0.45, 0, 0.25, 0.08, 0.15, 0.07),
@@ -42,20 +42,15 @@ _NORMAL = NormalDist()
 
 
 def write_reads(folder: Path, cases: Sequence[Case], seed: int) -> bool:
-    """`reads.csv` of a hospital that has lesions of external test C; whether it was written.
-
-    A file that is there is kept: a hospital that was made before its readers gets them beside the same videos.
-    """
+    """Write `reads.csv` of a hospital with lesions of external test C, unless it exists; whether it was written."""
     path = folder / READS_FILE
     read = [case for case in cases if case.cohort == COHORT]
     if path.exists() or not read:
         return False
-    part = path.with_name(f".{READS_FILE}.part")
-    with part.open("w", newline="", encoding="utf-8") as file:
+    with whole_file(path, PUBLIC) as draft, draft.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["lesion_id", "reader", "role", "assisted", "diagnosis"])
         writer.writerows(row for case in read for row in _rows(case, seed))
-    part.replace(path)
     return True
 
 
@@ -63,15 +58,14 @@ def _rows(case: Case, seed: int) -> Iterator[tuple[str, str, str, str, str]]:
     for reader, role in READERS.items():
         for assisted, accuracy in zip(("no", "yes"), READER_ACCURACY[reader], strict=True):
             if accuracy is not None:
-                said = diagnosis(case, reader, assisted == "yes", seed)
-                yield case.lesion_id, reader, role, assisted, said
+                yield case.lesion_id, reader, role, assisted, diagnosis(case, reader, assisted == "yes", seed)
 
 
 def diagnosis(case: Case, reader: str, assisted: bool, seed: int) -> str:
-    """What a reader says of a lesion. Same seed, same words, whoever else reads."""
+    """Draw a reader's diagnosis of a lesion; it does not depend on other readers."""
     accuracy = READER_ACCURACY[reader][int(assisted)]
     if accuracy is None:
-        raise ValueError(f"{reader} reads without the model")
+        raise ValueError(f"expected a reader with the model, {reader} reads without it")
     place = (case.center, case.lesion_id)
     lesion = np.random.default_rng(seed_of(seed, "readers", *place)).standard_normal()
     view = np.random.default_rng(seed_of(seed, "readers", *place, reader)).standard_normal()
@@ -83,7 +77,7 @@ def diagnosis(case: Case, reader: str, assisted: bool, seed: int) -> str:
 
 
 def _errors(accuracy: float, kind: str) -> float:
-    """Share of a type's lesions that are missed, so that the study's mix of types gives the accuracy."""
+    """Error rate of a type, so that the study's mix of types gives the reader's accuracy."""
     mix = TABLE1[COHORT]["fll_type"]
     mean = sum(mix[name] * _HARD[name] for name in LESION_TYPES) / sum(mix.values())
     return (1 - accuracy) * _HARD[kind] / mean

@@ -1,4 +1,4 @@
-"""Table 1 of the reference study as counts: what the simulated cohorts must add up to.
+"""Table 1 of the reference study as counts, which the simulated cohorts must have.
 
 Ding et al., J Hepatol 2025;83:426-439. Lesions per cohort, in the order of `ceus_models.study.taxonomy.COHORTS`.
 Bands that share a boundary in print are read as: "50-60" holds both ends, ">60" starts at 61 years; "3-5" holds
@@ -19,9 +19,9 @@ CENTERS = tuple(range(1, 53))
 
 @dataclass(frozen=True)
 class Bands:
-    """Named half-open bands of an integer scale: band k is [edges[k-1], edges[k]), from `low` up to `high`.
+    """Named half-open bands of an integer scale: band k is [edges[k-1], edges[k]), from `low` to `high`.
 
-    `step` is the scale's unit in canonical units (1 year, 0.1 cm); `log` says that values spread by factors.
+    `step` is the scale's unit in canonical units (1 year, 0.1 cm); `log` says whether the scale is logarithmic.
     """
 
     names: tuple[str, ...]
@@ -32,7 +32,11 @@ class Bands:
     log: bool
 
     def name_of(self, value: float) -> str:
-        """The band of a value in canonical units."""
+        """The band of a value in canonical units.
+
+        >>> AGE_YEARS.name_of(60.0), TUMOR_SIZE_CM.name_of(5.1)
+        ('50-60', '5-10')
+        """
         return self.names[sum(round(value / self.step, 6) >= edge for edge in self.edges)]
 
 

@@ -1,7 +1,7 @@
-"""Meeting the counts of a table without breaking the distributions that the values come from.
+"""Meet the counts of a table and keep the distributions of the values.
 
-Every draw comes first from its own type-conditional prior. A margin is then met by moving the *cut*, never single
-cases at random: those who would be the first to change under a common shift of the prior are the ones who change.
+Every value is first drawn from its type-conditional prior. A margin is then met by a common shift of the prior, never
+by changing random cases: the cases that change first under such a shift are changed.
 """
 
 from __future__ import annotations
@@ -21,15 +21,19 @@ Ints = npt.NDArray[np.int64]
 
 
 def apportion(total: int, weights: Mapping[Key, float]) -> dict[Key, int]:
-    """`total` shared in proportion to the weights by largest remainder; exact in its sum, ties to the first key.
+    """Apportion `total` by the weights with the largest-remainder (Hamilton) method; ties go to the first key.
 
-    Raises ValueError where something is to be shared and no weight is above zero.
+    Raises:
+        ValueError: `total` is not 0, and no weight is above 0.
+
+    >>> apportion(10, {"a": 1, "b": 1, "c": 1})
+    {'a': 4, 'b': 3, 'c': 3}
     """
     weight = sum(weights.values())
     if total == 0:
         return dict.fromkeys(weights, 0)
     if weight <= 0:
-        raise ValueError(f"{total} cannot be shared among weights that sum to {weight}")
+        raise ValueError(f"expected weights with a sum above 0 for {total}, found {weight}")
     exact = {key: total * value / weight for key, value in weights.items()}
     shares = {key: math.floor(value + 1e-9) for key, value in exact.items()}
     by_remainder = sorted(exact, key=lambda key: shares[key] - exact[key])
@@ -39,11 +43,18 @@ def apportion(total: int, weights: Mapping[Key, float]) -> dict[Key, int]:
 
 
 def fill_bands(scores: Floats, lesions: Ints, quotas: Sequence[int]) -> Ints:
-    """Band of each patient: in ascending score, each band takes patients until its quota of *lesions* is full.
+    """Fill bands with patients in ascending order of their scores, until each has its quota of lesions.
 
-    scores (n), lesions (n) per patient, quotas in lesions; the last band takes the rest. A patient with more
-    lesions than a band has room for goes to the next band, so quotas are met exactly while single-lesion
-    patients last. Returns the band's index (n).
+    A patient with more lesions than a band has left is put into the next band, so quotas are met exactly as long as
+    there are patients with one lesion.
+
+    Args:
+        scores: (n) of the patients.
+        lesions: (n) of the patients.
+        quotas: lesions of each band; the last band takes the rest.
+
+    Returns:
+        The index (n) of each patient's band.
     """
     bands = np.full(len(scores), len(quotas) - 1, dtype=np.int64)
     waiting = np.argsort(scores, kind="stable").tolist()
@@ -63,21 +74,32 @@ def fill_bands(scores: Floats, lesions: Ints, quotas: Sequence[int]) -> Ints:
 
 
 def chosen(uniforms: Floats, chances: Floats, lesions: Ints, quota: int) -> npt.NDArray[np.bool_]:
-    """Who says yes, so that the yeses hold `quota` lesions: a common shift of every chance on the logit scale.
+    """Choose the patients with a trait, so that they have `quota` lesions.
 
-    uniforms (n) in (0, 1): a patient alone would say yes where it lies below the chance. Shifting all logits by
-    the one amount that meets the quota keeps the odds ratios between patients, hence between lesion types.
+    All probabilities are shifted by one amount on the logit scale, which keeps the odds ratios between lesion types.
+
+    Args:
+        uniforms: (n) in (0, 1); without the quota a patient has the trait if it is below the probability.
+        chances: (n) probabilities of the trait.
+        lesions: (n) of the patients.
+        quota: lesions with the trait.
     """
     scores = _logit(uniforms) - _logit(chances)
-    said_yes: npt.NDArray[np.bool_] = fill_bands(scores, lesions, (quota, int(lesions.sum()) - quota)) == 0
-    return said_yes
+    has_trait: npt.NDArray[np.bool_] = fill_bands(scores, lesions, (quota, int(lesions.sum()) - quota)) == 0
+    return has_trait
 
 
 def in_bands(raw: Floats, lesions: Ints, quotas: Sequence[int], bands: Bands) -> Ints:
     """Values on the integer scale of `bands`, in the order of `raw`, with `quotas` lesions in each band.
 
-    raw (n): draws in steps of the scale (years, tenths of a centimetre). The raw quantiles at the quotas are
-    mapped to the band edges: a shift outside the outermost edges, linear between (on the logarithm for `log`).
+    The quantiles of `raw` at the quotas are mapped to the band edges: linear between them (on the logarithm for `log`),
+    a shift outside.
+
+    Args:
+        raw: (n) draws in steps of the scale (years, mm).
+        lesions: (n) of the patients.
+        quotas: lesions of each band.
+        bands: of the scale.
     """
     if not len(raw):
         return np.zeros(0, dtype=np.int64)

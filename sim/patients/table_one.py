@@ -1,4 +1,4 @@
-"""Table 1 of a simulated study, counted from its cases with the very keys of the published one."""
+"""Table 1 of a simulated study, with the rows of the published one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _YES_NO = ("no", "yes")
 
 
 def summary(cases: Sequence[Case], scale: str) -> dict[str, Any]:
-    """What `ceus-sim centers --json` prints.
+    """Count the cases, for `ceus-sim centers --json`.
 
     Keys: scale · cohorts (per cohort lesions, patients, fll_type, biomarkers and the other rows of Table 1, all
     in lesions) · totals · centers (per center, lesions of each cohort that it has).

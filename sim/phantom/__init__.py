@@ -1,1 +1,1 @@
-"""A lesion as a video with its truth."""
+"""The phantom: a lesion's CEUS video with its ground truth."""

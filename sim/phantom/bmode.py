@@ -1,4 +1,4 @@
-"""B-mode: how echogenic the liver, the lesion and the vessels are, in dB relative to the liver."""
+"""B-mode: echogenicity of liver, lesion and vessels in dB relative to the liver."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ HALO = {"HM": 0.4, "HCC": 0.25}  # share with a hypoechoic halo
 
 @dataclass(frozen=True)
 class Echo:
-    """One lesion's B-mode look. dB relative to the liver; the far-field loss is dB over the whole depth."""
+    """The B-mode parameters of one lesion, in dB relative to the liver; the far-field loss is over the whole depth."""
 
     lesion_db: float
     uneven_db: float
@@ -39,7 +39,7 @@ class Echo:
 
 
 def draw_echo(tissue: str, cirrhosis: bool, fatty_liver: bool, rng: np.random.Generator) -> Echo:
-    """`tissue` is a row of `LESION_DB`. A fatty liver is brighter, so that its lesions look darker."""
+    """Draw the B-mode parameters for a row of `LESION_DB`; in a bright fatty liver lesions are darker."""
     relative = draw(LESION_DB[tissue], rng) - (2.0 if fatty_liver else 0.0)
     return Echo(
         lesion_db=relative,
@@ -51,7 +51,7 @@ def draw_echo(tissue: str, cirrhosis: bool, fatty_liver: bool, rng: np.random.Ge
 
 
 def reflectivity(echo: Echo, plane: Plane, tissue: Grid, rng: np.random.Generator) -> F32:
-    """Power (h w) of the tissue's echoes; the mean of the liver is about 1."""
+    """Power (h w) of the echoes; the mean of the liver is about 1."""
     db = echo.coarse_db * smooth_field(tissue.shape, max(0.05 * plane.height, 2.0), rng)
     uneven = echo.uneven_db * smooth_field(tissue.shape, max(0.35 * plane.outline.radius_px, 2.0), rng)
     db = db * (1 - tissue.inside) + tissue.inside * (np.float32(echo.lesion_db) + uneven)

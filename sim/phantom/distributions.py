@@ -1,7 +1,6 @@
-"""The two families of distribution that the phantom draws from, as functions of one standard normal number.
+"""The normal and lognormal distribution as functions of a standard normal number z (a Gaussian copula).
 
-A draw that is a function of z can be tied to another one (grade, size) by correlating the z, which leaves its
-own distribution unchanged.
+Correlated z make draws correlated, for example with grade or size, and keep their distributions.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ class Normal:
     high: float = math.inf
 
     def at(self, z: float) -> float:
-        """The value z standard deviations from the mean."""
+        """The value at z standard deviations from the mean."""
         return min(max(self.mean + self.sd * z, self.low), self.high)
 
 
@@ -36,7 +35,11 @@ class LogNormal:
     high: float = math.inf
 
     def at(self, z: float) -> float:
-        """The value z geometric standard deviations from the median."""
+        """The value at z geometric standard deviations from the median.
+
+        >>> LogNormal(4.0, 2.0).at(1.0)
+        8.0
+        """
         return min(max(self.median * float(self.spread**z), self.low), self.high)
 
 
@@ -44,10 +47,10 @@ Prior = Normal | LogNormal
 
 
 def draw(prior: Prior, rng: np.random.Generator) -> float:
-    """One independent draw."""
+    """Draw one value."""
     return prior.at(float(rng.standard_normal()))
 
 
 def tied(own: float, other: float, correlation: float) -> float:
-    """A standard normal number correlated with `other`; `own` is its independent part."""
+    """A standard normal number with this correlation to `other`; `own` is its independent part."""
     return correlation * other + math.sqrt(1.0 - correlation**2) * own

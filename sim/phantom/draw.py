@@ -1,6 +1,6 @@
-"""A lesion's video with its truth: what is drawn, then what is rendered from the draw.
+"""The random parameters of a lesion's video, and the types of its frames and ground truth.
 
-`draw_lesion` makes every choice and is what a truth file records; `render` only computes.
+`draw_lesion` draws all parameters, which the truth file records; `render` only computes.
 """
 
 from __future__ import annotations
@@ -26,12 +26,22 @@ ROI_MARGINS_PX = (0, 5, 10, 20)
 @with_config(ConfigDict(extra="forbid"))
 @dataclass(frozen=True)
 class PhantomSettings:
-    """How much video is made of a lesion (the plan's section `simulation.phantom`).
+    """Settings of a lesion's video (the plan's section `simulation.phantom`).
 
-    pane_px: (h, w) of one pane before the maker's factor · snapshots_s: seconds after injection at which later
-    short clips start · irregular: frame times jitter, where the file format can say so · out_of_plane: share of
-    lesions that leave the plane during 10-30 % of their frames · breathing_mm: median amplitude · full_motion: every
-    lesion moves as in `motion.full_motion` instead.
+    Args:
+        pane_px: (h, w) of one pane before the manufacturer's factor.
+        depth_cm: usual depth.
+        frame_rate_hz: of all clips.
+        continuous_s: length of the first clip.
+        snapshots_s: seconds after injection at which later clips start.
+        snapshot_length_s: length of later clips.
+        irregular: frame times jitter where the file format allows it.
+        out_of_plane: share of lesions that leave the plane in 10-30 % of their frames.
+        breathing_mm: median amplitude.
+        contrast_only: share of lesions without a B-mode pane.
+        bubbles_per_cell: mean number of bubbles in a resolution cell.
+        jpeg_quality: of compressed DICOM.
+        full_motion: every lesion moves as in `motion.full_motion`.
     """
 
     pane_px: tuple[int, int] = (100, 100)
@@ -62,7 +72,7 @@ PRESETS: Mapping[str, PhantomSettings] = {
 
 @dataclass(frozen=True)
 class Machine:
-    """What of the scanner shapes the signal: factors on rate and size, gain and dynamic range in dB."""
+    """A scanner's factors on rate and size, gain and dynamic range in dB."""
 
     rate: float = 1.0
     size: float = 1.0
@@ -72,7 +82,7 @@ class Machine:
 
 @dataclass(frozen=True)
 class Physics:
-    """Amounts of the imaging chain. dB relative to contrast 1 (the parenchyma's peak)."""
+    """Parameters of the imaging chain, in dB relative to contrast 1 (the parenchyma's peak)."""
 
     leakage_db: float
     noise_db: float
@@ -83,7 +93,7 @@ class Physics:
 
 @dataclass(frozen=True)
 class LesionDraw:
-    """Every choice behind one lesion's video."""
+    """All random parameters of one lesion's video."""
 
     tissue: str
     liver: kinetics.Liver
@@ -101,7 +111,7 @@ class LesionDraw:
 
 @dataclass(frozen=True)
 class Truth:
-    """What a perfect reader would find. Coordinates in contrast-pane px, (x, y); t runs over all clips."""
+    """The ground truth, in px of the contrast pane, (x, y); t runs over all clips."""
 
     seconds: F64
     shift_px: F64  # (t 2) of the tissue
@@ -130,7 +140,7 @@ def _generator(seed: int, *parts: str | int) -> np.random.Generator:
 
 
 def frame_times(settings: PhantomSettings, rate: float, irregular: bool, rng: np.random.Generator) -> tuple[F64, ...]:
-    """Seconds after injection of every frame, per clip; intervals are whole microseconds, as DICOM can say."""
+    """Draw the frame times of every clip in seconds after injection; intervals are whole microseconds, as in DICOM."""
     hz = settings.frame_rate_hz * rate
     starts = [float(rng.uniform(0, 3)), *(s + float(rng.uniform(-4, 4)) for s in settings.snapshots_s)]
     lengths = [settings.continuous_s, *(settings.snapshot_length_s for _ in settings.snapshots_s)]
@@ -143,12 +153,12 @@ def frame_times(settings: PhantomSettings, rate: float, irregular: bool, rng: np
         offsets = np.concatenate([[0.0], np.cumsum(np.round(intervals, 6))])
         clips.append(round(start, 3) + offsets)
     if any(a[-1] >= b[0] for a, b in pairwise(clips)):
-        raise ValueError("clips overlap in time: let snapshots_s start after continuous_s and apart from each other")
+        raise ValueError("expected clips one after the other, they overlap; let snapshots_s start after continuous_s")
     return tuple(clips)
 
 
 def draw_lesion(case: Case, settings: PhantomSettings, machine: Machine, irregular: bool, seed: int) -> LesionDraw:
-    """All choices for one lesion; lesions of one patient share the liver. Depends on the seed and the case alone."""
+    """Draw all parameters of a lesion, from seed and case alone; lesions of one patient share the liver."""
     cirrhosis, fatty = (bool(case.clinical.get(k)) for k in ("cirrhosis", "fatty_liver"))
     place = (case.center, case.lesion_id)
     rng = _generator(seed, "draw", *place)

@@ -1,4 +1,4 @@
-"""Contrast over time: the dual-supply liver and the lesion types.
+"""Time-intensity curves of the liver, with its dual blood supply, and of the lesion types.
 
 Peak-normalised functions of the time after injection: F, a lognormal first pass through the arteries, and P,
 the portal and recirculating pool,
@@ -8,7 +8,7 @@ the portal and recirculating pool,
 
 with priors calibrated so that time to peak, washout onset and its share per type match the literature
 (Strouthos 2010 for the form; Wong 2009, Li 2014, Chen 2018 and others for the outcome). ICC, metastasis and
-lymphoma nearly coincide on purpose: that is the real difficulty of the task.
+lymphoma are similar on purpose, as in reality.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ HYPERVASCULAR = frozenset({"NEN", "breast", "renal", "melanoma", "GIST", "thyroi
 
 @dataclass(frozen=True)
 class Liver:
-    """What all lesions of one patient share. Seconds after injection, or seconds."""
+    """The liver of one patient, which all lesions share; times are in seconds after injection, or in seconds."""
 
     arrival_s: float
     transit_s: float
@@ -140,12 +140,12 @@ TISSUES: Mapping[str, Tissue] = {
 
 
 def tissue_name(fll_type: str, subtype: str) -> str:
-    """The row of `TISSUES` for a lesion: its type, or the subtype where the type is OT."""
+    """The row of `TISSUES` for a lesion: its type, or the subtype of an OT."""
     return subtype if fll_type == "OT" else fll_type
 
 
 def draw_liver(cirrhosis: bool, rng: np.random.Generator) -> Liver:
-    """One patient's liver; cirrhosis shortens the arterio-portal lag and the way to the hepatic veins."""
+    """Draw a patient's liver; cirrhosis shortens the arterio-portal lag and the hepatic vein arrival time."""
     arrival = draw(Normal(12.5 if cirrhosis else 13.3, 2.5, 8, 20), rng)
     lag = draw(Normal(8.5 if cirrhosis else 11.0, 2.3, 5, 16), rng)
     vein = draw(Normal(4.0 if cirrhosis else 10.5, 1.5, 2, 16), rng)
@@ -166,7 +166,7 @@ def grade_z(grade: float) -> float:
 
 
 def draw_kinetics(fll_type: str, subtype: str, grade: float, size_cm: float, rng: np.random.Generator) -> Kinetics:
-    """One lesion's tissue.
+    """Draw one lesion's tissue.
 
     In HCC a poorer grade and a larger size shorten the washout and deepen it (Li 2014); in metastases a
     hypervascular primary raises the arterial blood volume. Neither changes the type's own distribution much.
@@ -189,7 +189,11 @@ def draw_kinetics(fll_type: str, subtype: str, grade: float, size_cm: float, rng
 
 
 def first_pass(seconds: Seconds, start_s: float, mode_s: float, shape: float) -> Seconds:
-    """Lognormal bolus, peak 1 at `start_s + mode_s`, zero before `start_s`."""
+    """Lognormal bolus (Strouthos et al. 2010), peak 1 at `start_s + mode_s`, zero before `start_s`.
+
+    >>> first_pass(np.array([5.0, 19.0]), 10.0, 9.0, 0.5).tolist()
+    [0.0, 1.0]
+    """
     after = np.clip(seconds - start_s, 1e-6, None)
     centre = math.log(mode_s) + shape**2
     logs = np.log(after)
@@ -204,22 +208,22 @@ def _pool(seconds: Seconds, liver: Liver, delay_s: float) -> Seconds:
 
 
 def pool(seconds: Seconds, liver: Liver, delay_s: float = 0.0) -> Seconds:
-    """The portal and recirculating pool P, peak 1."""
+    """Contrast (t) of the portal and recirculating pool P, peak 1."""
     grid = liver.portal_s + np.arange(0.0, 5 * liver.rise_s, 0.25)
     return _pool(seconds, liver, delay_s) / float(_pool(grid, liver, 0.0).max())
 
 
 def parenchyma(seconds: Seconds, liver: Liver) -> Seconds:
-    """Contrast of the liver, (t) for seconds (t); the pool's peak is 1."""
+    """Contrast (t) of the liver parenchyma; the pool's peak is 1."""
     arterial = first_pass(seconds, liver.arrival_s + 2, 1.25 * liver.transit_s, liver.shape)
     return 0.30 * arterial + pool(seconds, liver)
 
 
 def lesion(seconds: Seconds, liver: Liver, tissue: Kinetics, delay_s: float = 0.0) -> Seconds:
-    """Contrast of one tissue, (t). A point reached `delay_s` later than the tissue's first point starts later.
+    """Contrast (t) of one tissue, at points that the bolus reaches `delay_s` after the first ones.
 
-    Late points see a bolus that recirculation has flattened, so its height decays with the delay, and nothing
-    at all before their turn (a haemangioma's centre stays black until the front arrives).
+    Late points get a flatter bolus, so its height decays with the delay, and no contrast before it (the centre of a
+    haemangioma is black until it is filled).
     """
     start = liver.arrival_s + tissue.delay_s + delay_s
     arterial = first_pass(seconds, start, liver.transit_s, liver.shape) * math.exp(-delay_s / 15)
@@ -230,7 +234,7 @@ def lesion(seconds: Seconds, liver: Liver, tissue: Kinetics, delay_s: float = 0.
 
 
 def washout_onset_s(tissue: Seconds, liver_curve: Seconds, seconds: Seconds, arrival_s: float) -> float:
-    """First time after the arterial peak at which the tissue lies 2 dB below the parenchyma; inf where never."""
+    """Onset of wash-out: first time after the arterial peak with the tissue 2 dB below the parenchyma; inf if none."""
     difference = 10 * np.log10((tissue + FLOOR) / (liver_curve + FLOOR))
     peak = int(np.argmax(np.where(seconds < arrival_s + 30, tissue, 0)))
     below = np.flatnonzero((np.arange(seconds.size) > peak) & (difference < WASHOUT_DB))

@@ -1,4 +1,4 @@
-"""How the liver moves under a hand-held probe: breathing, drift, a cough, and leaving the plane.
+"""Motion of the liver under a hand-held probe: breathing, drift, a cough, and leaving the plane.
 
 Breathing is z0 - b cos^2n(pi t / period): long near end-expiration, short in deep inspiration, with amplitude
 and period varying from breath to breath (free-breathing amplitudes of 14 SBRT patients, PMC5978939).
@@ -22,7 +22,7 @@ RECALL_S = 30.0  # the operator brings a drifting probe back over about this tim
 
 @dataclass(frozen=True)
 class Breathing:
-    """One patient's breathing and one operator's hand. Lengths in mm, times in s, angles in rad."""
+    """Motion parameters of patient and probe; lengths in mm, times in s, angles in rad."""
 
     amplitude_mm: float
     period_s: float
@@ -44,7 +44,7 @@ class Trace:
 
 
 def draw_breathing(amplitude_mm: float, out_of_plane: float, rng: np.random.Generator) -> Breathing:
-    """`amplitude_mm` is the median; `out_of_plane` is the share of lesions that leave the plane for 10-30 %."""
+    """Draw motion parameters: `amplitude_mm` is the median, `out_of_plane` the share of lesions that leave it."""
     amplitude = draw(LogNormal(amplitude_mm, 1.35, 0.43 * amplitude_mm, 1.45 * amplitude_mm), rng)
     leaves, coughs = rng.random() < out_of_plane, rng.random() < 0.12
     return Breathing(
@@ -61,8 +61,8 @@ def draw_breathing(amplitude_mm: float, out_of_plane: float, rng: np.random.Gene
 
 
 def full_motion(usual: Breathing, rng: np.random.Generator) -> Breathing:
-    """The same patient at the limit of what is seen: deep breaths up to 25 mm, out of the plane in 10-30 % of the
-    frames, a probe that drifts by 0.3-1 mm per square-root second, and a cough.
+    """Draw the largest motion that occurs: breaths up to 25 mm, out of the plane in 10-30 % of the frames, a drift of
+    0.3-1 mm per square-root second, and a cough.
     """
     return replace(
         usual,
@@ -86,7 +86,7 @@ def breath(seconds: F64, breathing: Breathing, rng: np.random.Generator) -> F64:
 
 
 def drift(seconds: F64, per_root_second_mm: float, rng: np.random.Generator) -> F64:
-    """A slow random walk (t, 2) in mm that the operator keeps bringing back."""
+    """A slow, mean-reverting random walk (t, 2) of the probe in mm."""
     steps = np.diff(seconds, prepend=seconds[0])
     keep = np.exp(-steps / RECALL_S)
     noise = rng.standard_normal((seconds.size, 2)) * per_root_second_mm * np.sqrt(steps)[:, None]

@@ -1,4 +1,4 @@
-"""Which enhancement pattern a lesion has: the draw, and nothing but the draw.
+"""Draw the enhancement pattern of a lesion.
 
 Frequencies: Dietrich 2007 (haemangioma), Li 2014 and Chen 2018 (HCC, ICC), PubMed 26649338 (abscess),
 10.1007/s00330-013-2849-3 (FNH), PMC6531526 (adenoma). Lengths in mm, times in s.
@@ -21,7 +21,7 @@ RIM_SHARE = {"CRC": 0.72, "pancreas": 0.65, "lung": 0.65, "gastric": 0.6}  # of 
 
 @dataclass(frozen=True)
 class Pattern:
-    """How enhancement is laid out in a lesion. What a kind does not use keeps its default."""
+    """The spatial pattern of enhancement; parameters that a kind does not use keep their defaults."""
 
     kind: Kind
     texture: float = 0.10  # standard deviation of the log of blood volume over the lesion
@@ -41,7 +41,7 @@ class Pattern:
 
 
 def draw_pattern(fll_type: str, subtype: str, grade: float, size_cm: float, rng: np.random.Generator) -> Pattern:
-    """One lesion's pattern; `grade` in [0, 1], 1 = poorly differentiated, makes it less homogeneous."""
+    """Draw a lesion's pattern; a higher `grade` in [0, 1], 1 = poorly differentiated, makes it less homogeneous."""
     if fll_type == "OT":
         return _other(subtype, grade, size_cm, rng)
     return {"HCC": _hcc, "HM": _hm, "ICC": _icc, "HH": _hh, "HA": _ha}[fll_type](subtype, grade, size_cm, rng)

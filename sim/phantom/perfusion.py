@@ -1,7 +1,7 @@
-"""Contrast in place and time as a product: curves (t k) by maps (k h w).
+"""Contrast in space and time as a product of curves (t k) and maps (k h w).
 
-Every point's contrast is one of a few curves; points that fill at different times are split over curves of
-neighbouring delays. So an hour of video costs a few maps, and the truth of any region is exact.
+Every point has a mixture of few curves; points with different delays mix the curves of neighbouring delays. So a long
+video needs few maps, and the ground truth of any region is exact.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MOST_DELAYS = 24
 
 @dataclass(frozen=True)
 class Part:
-    """Points that share a curve up to a delay: weight (h w), curve(seconds, delay) -> (t), delay (h w) in s."""
+    """Points with the same curve but for a delay: weight (h w), curve(seconds, delay) -> (t), delay (h w) in s."""
 
     weight: F32
     curve: Callable[[Seconds, float], Seconds]
@@ -38,13 +38,13 @@ class Perfusion:
     maps: F32
 
     def mean(self, mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
-        """The mean over a mask (h w) at every time, (t)."""
+        """The mean (t) over a mask (h w)."""
         weights = self.maps[:, mask].mean(axis=1, dtype=np.float64)
         return np.asarray(self.curves.astype(np.float64) @ weights)
 
 
 def compose(parts: Sequence[Part], seconds: Seconds) -> Perfusion:
-    """Add up parts; a part with delays becomes several maps with linear weights between neighbouring delays."""
+    """Add the parts; a part with delays becomes several maps, with linear weights between neighbouring delays."""
     curves: list[Seconds] = []
     maps: list[F32] = []
     for part in parts:
@@ -63,7 +63,7 @@ def compose(parts: Sequence[Part], seconds: Seconds) -> Perfusion:
 
 
 def liver_parts(plane: Plane, tissue: Grid, liver: Liver, rng: np.random.Generator) -> list[Part]:
-    """Parenchyma with its slow unevenness, the portal vein with its artery, and a hepatic vein."""
+    """The parts of the liver: uneven parenchyma, portal vein with its artery, and a hepatic vein."""
     outside = 1 - tissue.inside
     uneven = np.exp(0.10 * smooth_field(tissue.shape, 0.12 * plane.height, rng))
     portal_mm = distance_to_path(tissue.y, tissue.x, plane.portal) * plane.mm_per_px
@@ -84,7 +84,7 @@ def liver_parts(plane: Plane, tissue: Grid, liver: Liver, rng: np.random.Generat
 def lesion_parts(
     pattern: Pattern, tissue: Grid, liver: Liver, leading: Kinetics, rng: np.random.Generator
 ) -> list[Part]:
-    """The lesion's parts for its pattern. `leading` is its most enhancing tissue."""
+    """The parts of the lesion for its pattern; `leading` is its most enhancing tissue."""
     radius_px = float(np.sqrt(max((tissue.rho <= 1).sum(), 1) / np.pi))
     texture = np.exp(pattern.texture * smooth_field(tissue.shape, max(0.3 * radius_px, 2.0), rng))
     weight = (tissue.inside * texture).astype(np.float32)
@@ -95,7 +95,7 @@ def lesion_parts(
 
 
 Field = tuple[F32, np.random.Generator]
-"""The lesion's textured weight (h w), and where further chance comes from."""
+"""The lesion's textured weight (h w), and a random generator."""
 Layout = Callable[[Pattern, Grid, Liver, Kinetics, Field], list[Part]]
 
 
@@ -111,12 +111,12 @@ def _holes(share: float, tissue: Grid, radius_px: float, rng: np.random.Generato
 
 
 def _disc(tissue: Grid) -> tuple[F32, F32]:
-    """Coordinates in which the outline is the unit circle."""
+    """Coordinates (h w) in which the outline is the unit circle."""
     return tissue.rho * np.cos(tissue.angle), tissue.rho * np.sin(tissue.angle)
 
 
 def _nearest(tissue: Grid, radii: F32, angles: F32) -> tuple[npt.NDArray[np.intp], F32]:
-    """Which of the points (polar, on the unit disc) is nearest, and how far, both (h w)."""
+    """Index and distance (h w) of the nearest of some points, polar on the unit disc."""
     u, v = _disc(tissue)
     distance = np.stack([np.hypot(u - r * np.cos(a), v - r * np.sin(a)) for r, a in zip(radii, angles, strict=True)])
     return distance.argmin(axis=0), distance.min(axis=0).astype(np.float32)
@@ -221,7 +221,7 @@ _LAYOUTS: dict[str, Layout] = {
 
 
 def _extras(pattern: Pattern, g: Grid, liver: Liver, rng: np.random.Generator) -> list[Part]:
-    """Feeding arteries, a capsule, and the arterial blush of the liver around an abscess."""
+    """Feeding arteries, a capsule, and arterial hyperenhancement of the liver around an abscess."""
     parts = []
     radius_px = float(np.sqrt(max((g.rho <= 1).sum(), 1) / np.pi))
     centre = np.unravel_index(int(g.rho.argmin()), g.shape)

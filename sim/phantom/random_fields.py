@@ -1,7 +1,6 @@
-"""Gaussian blur, sub-pixel shift and smooth random fields as products of small matrices.
+"""Gaussian blur with sub-pixel shift, and smooth random fields, as products of small matrices.
 
-A shift that is part of the blur is exact: it costs no interpolation, so a moving speckle pattern stays as sharp
-as a still one.
+The shift is part of the blur and needs no interpolation, so a moving speckle pattern is as sharp as a still one.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ def gaussian_rows(outputs: F32, inputs: int, sigma: float) -> F32:
 
 
 def smooth_field(shape: tuple[int, int], scale_px: float, rng: np.random.Generator) -> F32:
-    """A standard normal random field (h w) with a correlation length of about `scale_px`."""
+    """Draw a standard normal random field (h w) with a correlation length of about `scale_px`."""
     scale = max(scale_px, 1.0)
     coarse = [int(np.ceil(n / scale)) + 7 for n in shape]
     noise = rng.standard_normal(coarse, dtype=np.float32)
@@ -37,7 +36,7 @@ def smooth_field(shape: tuple[int, int], scale_px: float, rng: np.random.Generat
 
 
 def distance_to_path(y: F32, x: F32, path: npt.NDArray[np.float64]) -> F32:
-    """Distance (h w) of every pixel from a polyline with vertices (n, 2) as (y, x)."""
+    """Distance (h w) of every pixel to a polyline with vertices (n, 2) as (y, x)."""
     best = np.full(np.broadcast_shapes(y.shape, x.shape), np.float32(np.inf))
     for (y0, x0), (y1, x1) in pairwise(path):
         dy, dx = np.float32(y1 - y0), np.float32(x1 - x0)
@@ -47,5 +46,9 @@ def distance_to_path(y: F32, x: F32, path: npt.NDArray[np.float64]) -> F32:
 
 
 def soft_step(value: npt.NDArray[np.floating], width: float) -> F32:
-    """0 below, 1 above zero, linear over `width`."""
+    """A step at 0 from 0 to 1, linear over `width`.
+
+    >>> soft_step(np.array([-1.0, 0.0, 0.5]), 2.0).tolist()
+    [0.0, 0.5, 0.75]
+    """
     return np.asarray(np.clip(value / np.float32(width) + np.float32(0.5), 0, 1), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""From a lesion's draw to its panes and its truth; no choices here, only the imaging chain.
+"""The imaging chain: from a lesion's parameters to its panes and ground truth.
 
 contrast = log(bubbles * speckle * gain + tissue leakage + noise), b-mode = log(echoes * speckle + noise); both
 move with the tissue, the field of view does not.
@@ -29,7 +29,7 @@ CELL_PX = 4 * math.pi  # area of a resolution cell in units of sigma squared
 
 @dataclass(frozen=True)
 class Scene:
-    """What is constant over a lesion's frames; the fields are padded, the gains are per pane."""
+    """The constant part of a lesion's frames; maps are padded, gains are those of the pane."""
 
     middle: Perfusion  # the slice through the lesion's middle
     beside: Perfusion  # the slice out of the plane
@@ -43,7 +43,7 @@ class Scene:
 
 
 def render(draw: LesionDraw, settings: PhantomSettings) -> tuple[tuple[Film, ...], Truth]:
-    """One `Film` per clip, and the truth over all clips. The same draw gives the same bytes."""
+    """Render one `Film` per clip, and the ground truth over all clips; the same draw gives the same bytes."""
     rng = np.random.Generator(np.random.SFC64(draw.render_seed))
     scene = build(draw, rng)
     left = remaining(draw, settings)
@@ -92,7 +92,7 @@ def _power(db: F32) -> F32:
 
 
 def remaining(draw: LesionDraw, settings: PhantomSettings) -> F64:
-    """Share (t) of the bubbles that the frames before have not destroyed."""
+    """Share (t) of the bubbles that earlier frames have not destroyed."""
     lost = draw.physics.destruction_per_frame * ACQUIRED_HZ / settings.frame_rate_hz
     return np.asarray(np.exp(-lost * np.arange(sum(seconds.size for seconds in draw.clip_seconds))), dtype=np.float64)
 
@@ -100,7 +100,7 @@ def remaining(draw: LesionDraw, settings: PhantomSettings) -> F64:
 def _frames(
     scene: Scene, draw: LesionDraw, course: tuple[PhantomSettings, F64], rng: np.random.Generator
 ) -> tuple[U8, U8]:
-    """Both panes (t h w). course: the settings, and the share (t) of the bubbles that are left."""
+    """Both panes (t h w); `course` holds the settings and the share (t) of the bubbles that are left."""
     plane, amounts = draw.plane, draw.physics
     settings, left = course
     shape = (scene.echoes.shape[1], scene.echoes.shape[2])
@@ -132,7 +132,7 @@ def _frames(
 
 
 def _contrast(scene: Scene, i: int, out: float) -> F32:
-    """Underlying contrast power (h w, padded) at frame i."""
+    """Contrast power (h w, padded) at frame i."""
     power = np.tensordot(scene.middle.curves[i], scene.middle.maps, axes=1)
     if out > 0:
         beside = np.tensordot(scene.beside.curves[i], scene.beside.maps, axes=1)
@@ -149,9 +149,9 @@ def _display(power: F32, level_at_one: float, dynamic_range_db: float, gain_db: 
 
 
 def truth_of(draw: LesionDraw, scene: Scene, left: F64) -> Truth:
-    """The truth of a scene; curves belong to the slice through the middle, whatever the plane did.
+    """The ground truth of a scene; its curves are those of the slice through the lesion's middle.
 
-    left (t): share of the bubbles that are not yet destroyed. The curves are of bubbles that are there.
+    `left` (t) is the share of the bubbles that are not destroyed; the curves include it.
     """
     plane, seconds = draw.plane, np.concatenate(draw.clip_seconds)
     padding = scene.spread.padding
@@ -203,7 +203,7 @@ def _reference(draw: LesionDraw, scene: Scene, tic: F64) -> int:
 
 
 def lesion_mask(plane: shapes.Plane, shift_px: tuple[float, float]) -> npt.NDArray[np.bool_]:
-    """The lesion (h w) on the pane when the tissue has moved by (x, y) px."""
+    """Mask (h w) of the lesion on the pane after a shift of the tissue by (x, y) px."""
     y = np.arange(plane.height)[:, None] - plane.outline.y - shift_px[1]
     x = np.arange(plane.width)[None, :] - plane.outline.x - shift_px[0]
     return np.asarray(np.hypot(y, x) <= plane.outline.radius(np.arctan2(y, x)))

@@ -1,4 +1,4 @@
-"""The picture plane in millimetres: field of view, the lesion's outline, and the large vessels."""
+"""The image plane in mm: field of view, the lesion's outline, and large vessels."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import numpy.typing as npt
 from sim.phantom.random_fields import F32
 
 IRREGULARITY = {"HCC": 0.06, "ICC": 0.11, "HM": 0.07, "HH": 0.06, "HA": 0.10, "OT": 0.06}
-LARGEST_SHARE = 0.62  # of the pane that a lesion may fill; the sonographer turns the depth up until it fits
+LARGEST_SHARE = 0.62  # of the pane that a lesion may fill; the sonographer increases the depth until it fits
 
 
 @dataclass(frozen=True)
 class Outline:
-    """A star-shaped lesion: centre and mean radius in pane px, relative waves of the radius."""
+    """A star-shaped lesion: centre and mean radius in pane px, relative Fourier waves of the radius."""
 
     x: float
     y: float
@@ -54,7 +54,7 @@ class Plane:
 
 @dataclass(frozen=True)
 class Grid:
-    """Tissue coordinates around the lesion on a padded pane, all (h w): depth inside the lesion and polar place."""
+    """Tissue coordinates on a padded pane, all (h w): polar position in the lesion, and depth inside it."""
 
     y: F32
     x: F32
@@ -71,7 +71,7 @@ class Grid:
 
 
 def draw_outline(pane: tuple[int, int], radius_px: float, irregularity: float, rng: np.random.Generator) -> Outline:
-    """A lesion that lies inside the field of view, the more irregular the more `irregularity`."""
+    """Draw an outline inside the field of view; `irregularity` scales its waves."""
     height, width = pane
     low, high = 0.24 * height + 0.8 * radius_px, 0.90 * height - radius_px
     half = max(0.5 * width - 1.15 * radius_px - 0.08 * width, 0.0)
@@ -96,7 +96,7 @@ def _vessel(pane: tuple[int, int], rng: np.random.Generator) -> npt.NDArray[np.f
 def draw_plane(
     pane: tuple[int, int], depth_cm: float, fll_type: str, size_cm: float, rng: np.random.Generator
 ) -> Plane:
-    """The view of a lesion of `size_cm` at a depth setting around `depth_cm`, deeper where it would not fit."""
+    """Draw the plane of a lesion of `size_cm` at a depth around `depth_cm`, deeper if the lesion does not fit."""
     height, width = pane
     shown_cm = min(size_cm, 16.0)
     depth = max(depth_cm * float(np.clip(rng.normal(1, 0.08), 0.8, 1.2)), shown_cm / LARGEST_SHARE)
@@ -115,7 +115,7 @@ def draw_plane(
 
 
 def grid(plane: Plane, padding: int, shrink: float = 1.0) -> Grid:
-    """Tissue coordinates with `padding` px around the pane; `shrink` < 1 is a slice beside the lesion's middle."""
+    """Tissue coordinates with `padding` px around the pane; `shrink` < 1 is a slice outside the lesion's middle."""
     y = (np.arange(plane.height + 2 * padding, dtype=np.float32) - padding)[:, None]
     x = (np.arange(plane.width + 2 * padding, dtype=np.float32) - padding)[None, :]
     dy, dx = y - np.float32(plane.outline.y), x - np.float32(plane.outline.x)
@@ -135,7 +135,7 @@ def grid(plane: Plane, padding: int, shrink: float = 1.0) -> Grid:
 
 
 def field_of_view(plane: Plane) -> npt.NDArray[np.bool_]:
-    """The fan of the curved array (h w); outside it the screen is black."""
+    """Mask (h w) of the fan of the curved array; outside it the screen is black."""
     y = np.arange(plane.height)[:, None] * plane.mm_per_px
     x = (np.arange(plane.width)[None, :] - (plane.width - 1) / 2) * plane.mm_per_px
     apex = plane.probe_radius_mm * math.cos(plane.half_angle)

@@ -1,8 +1,8 @@
-"""Speckle: complex Gaussian fields whose power is the local number of bubbles, seen through a point spread.
+"""Speckle: complex Gaussian fields with the power of the local number of bubbles, blurred by a point spread.
 
 The contrast pattern refreshes because bubbles flow: a first-order autoregression plus a static part, tuned so
 that the displayed pattern correlates 0.70, 0.56, 0.46 at lags of 1, 2, 3 distinct frames, as measured on a real
-clip. Few bubbles show as separate dots, because their number in a place is Poisson.
+clip. Few bubbles are separate dots, as their number is Poisson-distributed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ FWHM_PER_SIGMA = 1.82
 
 @dataclass(frozen=True)
 class Flow:
-    """How the field refreshes per frame: share of the power that stays, and correlation of the rest."""
+    """The change of the field per frame: static share of the power, and correlation of the rest."""
 
     static: float = 0.50
     correlation: float = 0.80
@@ -32,17 +32,17 @@ MEASURED_FLOW = Flow()
 
 
 def psf_sigma(width_px: int) -> float:
-    """Standard deviation in px of the point spread on a pane this wide."""
+    """Standard deviation in px of the point spread on a pane of this width."""
     return max(FWHM_SHARE * width_px, SMALLEST_FWHM_PX) / FWHM_PER_SIGMA
 
 
 def complex_field(shape: tuple[int, int], rng: np.random.Generator) -> F32:
-    """White complex Gaussian noise of unit power as (2 h w): real and imaginary part."""
+    """Draw white complex Gaussian noise of unit power as (2 h w): real and imaginary part."""
     return rng.standard_normal((2, *shape), dtype=np.float32) * np.float32(np.sqrt(0.5))
 
 
 def flowing_fields(shape: tuple[int, int], flow: Flow, rng: np.random.Generator) -> Iterator[F32]:
-    """The white field behind the contrast pattern, frame after frame, (2 h w) each; without end."""
+    """Draw the white fields (2 h w) of the contrast pattern, frame after frame, without end."""
     still = complex_field(shape, rng) * np.float32(np.sqrt(flow.static))
     moving = complex_field(shape, rng)
     keep, fresh = np.float32(flow.correlation), np.float32(np.sqrt(0.5 * (1 - flow.correlation**2)))
@@ -57,14 +57,14 @@ def flowing_fields(shape: tuple[int, int], flow: Flow, rng: np.random.Generator)
 
 
 def bubble_places(shape: tuple[int, int], rng: np.random.Generator, most: int = 6) -> F32:
-    """The concentrations (most h w), ascending, at which a pixel gains its 1st, 2nd, ... bubble."""
+    """Draw the concentrations (most h w), ascending, at which a pixel gets its 1st, 2nd, ... bubble."""
     return np.cumsum(rng.standard_exponential((most, *shape), dtype=np.float32), axis=0)
 
 
 def bubble_power(power: F32, places: F32, per_pixel: float) -> F32:
     """Power (h w) of a Poisson number of bubbles whose mean is `per_pixel * power`, in units of `power`.
 
-    The mean over places equals `power`; where bubbles are many, it is `power` itself.
+    Its mean equals `power`; for many bubbles it is `power` itself.
     """
     mean = power * np.float32(per_pixel)
     crowded = np.clip(mean - 1, 0, 2) * np.float32(0.5)
@@ -84,7 +84,7 @@ class PointSpread:
     sigma: float
 
     def weights(self, shift_px: tuple[float, float]) -> tuple[F32, F32]:
-        """The blur of rows (h h+2p) and of columns (w+2p w) for tissue that has moved by (x, y) px."""
+        """Blur matrices of rows (h h+2p) and columns (w+2p w) for tissue shifted by (x, y) px."""
         height, width = self.pane
         y = np.arange(height, dtype=np.float32) + np.float32(self.padding - shift_px[1])
         x = np.arange(width, dtype=np.float32) + np.float32(self.padding - shift_px[0])
@@ -94,7 +94,7 @@ class PointSpread:
 
 
 def intensity(field: F32, weights: tuple[F32, F32]) -> F32:
-    """What a field (2 h+2p w+2p) looks like through `PointSpread.weights`, (h w)."""
+    """Intensity (h w) of a field (2 h+2p w+2p) through `PointSpread.weights`."""
     blurred = (weights[0] @ field) @ weights[1]
     seen: F32 = np.square(blurred[0])
     seen += np.square(blurred[1])

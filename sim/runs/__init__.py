@@ -1,1 +1,1 @@
-"""Runs of a plan on phantom hospitals, and their baselines."""
+"""Runs of a plan on phantom hospitals, and their baselines: pooled and local training."""

@@ -1,10 +1,9 @@
-"""The baselines of a federated run: the same plan with all lesions in one place, and with each center's own only."""
+"""Baselines of a federated run: the same plan on pooled lesions, and on each center's own lesions."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from concurrent.futures import as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import torch
 
 from ceus_models.study.taxonomy import FUSION_NETS, TEST_COHORTS
 from ceus_models.runtime.atomic_files import PUBLIC, write_whole
+from client.data.dataset.worker_pool import each_result
 from server.rounds.checkpoints import Store
 from server.rounds.coordinator import run
 from server.study.plan import AnyStage, Plan, load_plan
@@ -22,18 +22,17 @@ from server.study.strategies import FedAvg
 from server.study.train_stage import Train
 from sim.engine.memory_link import InlineLink
 from sim.runs.run import COMPARISON, Settings, Watcher, publish, run_study
-from ceus_models.runtime.child_processes import pool
 from sim.hospital.prepare import HOSPITALS
 from sim.engine.sites import PooledOpener
 
 POOLED = "pooled"
 BASELINES = "compare"
-"""The folder of the baselines within a run's, each with its checkpoints."""
+"""The folder of the baselines' checkpoints in a run's folder."""
 
 
 @dataclass(frozen=True)
 class Arm:
-    """One baseline: a single site that learns from some hospitals and is tested on all. Picklable."""
+    """One baseline: a single site that trains on some hospitals and is tested on all. Picklable."""
 
     name: str
     plan: Plan
@@ -42,33 +41,36 @@ class Arm:
     seed: int
 
     def train(self) -> dict[str, Any]:
-        """Walk the plan in this process, or go on with it; the scores per cohort."""
+        """Run or resume the plan in this process, and return the scores by cohort."""
         torch.set_num_threads(1)
         progress = run(self.plan, InlineLink([self.name], self.opener), Store(self.out), self.seed)
         return scores(results(progress, self.plan))
 
 
 def compare(settings: Settings, watcher: Watcher, tell: Callable[[str, int, int], None]) -> dict[str, Any]:
-    """Train the federated study and its baselines, each at the plan's own number of rounds and local epochs.
+    """Train the federated study and its baselines, with as many passes over each lesion.
 
-    tell: called with each finished baseline, how many are finished, and how many there are.
-    Returns the results of the federated run with `comparison`.
+    Args:
+        settings: of the run.
+        watcher: of the federated run.
+        tell: called with each finished baseline, the number of finished ones, and of all.
+
+    Returns:
+        The results of the federated run with `comparison`.
     """
     federated = run_study(settings, watcher)
     arms = list(arms_of(load_plan(settings.plan), settings))
     found: dict[str, Any] = {}
-    with pool(settings.workers) as processes:
-        futures = {processes.submit(arm.train): arm.name for arm in arms}
-        for future in as_completed(futures):
-            found[futures[future]] = future.result()
-            tell(futures[future], len(found), len(arms))
+    for arm, scored in each_result(Arm.train, arms, settings.workers):
+        found[arm.name] = scored
+        tell(arm.name, len(found), len(arms))
     comparison = {"federated": scores(federated), POOLED: found.pop(POOLED), "alone": dict(sorted(found.items()))}
     write_whole(settings.out / COMPARISON, json.dumps(comparison, indent=1, allow_nan=False).encode(), PUBLIC)
     return publish(federated, settings.out)
 
 
 def arms_of(plan: Plan, settings: Settings) -> Iterator[Arm]:
-    """Pooled first, since it takes longest; then every hospital that has lesions to train sub-models on."""
+    """The pooled baseline, which takes longest, then every hospital with lesions to train sub-models."""
     folders = {folder.name: folder for folder in sorted((settings.out / HOSPITALS).glob("site-*"))}
     for name in (POOLED, *folders):
         learns_from = frozenset(folders if name == POOLED else {name})
@@ -79,9 +81,9 @@ def arms_of(plan: Plan, settings: Settings) -> Iterator[Arm]:
 
 
 def plain(plan: Plan) -> Plan:
-    """The plan for one place, with as many passes over each lesion: a site that is always asked needs fewer rounds.
+    """The plan for one site, with as many passes over each lesion.
 
-    Pulls and momenta of a strategy make up for averaging, of which there is none here.
+    The site takes part in every round, so it needs fewer rounds; without averaging the strategy is plain FedAvg.
     """
     return replace(plan, stages=tuple(_plain(stage) if isinstance(stage, Train) else stage for stage in plan.stages))
 
@@ -93,7 +95,7 @@ def _plain(stage: Train) -> Train:
 
 
 def alone(plan: Plan) -> Plan:
-    """The plan for a center by itself: its fusion nets have only the lesions that its sub-models were trained on."""
+    """The plan for a center alone: its fusion nets train on the same lesions as its sub-models."""
     own = next(stage.cohorts for stage in plan.stages if isinstance(stage, Train))
     stages: list[AnyStage] = []
     for stage in plan.stages:
@@ -107,7 +109,7 @@ def alone(plan: Plan) -> Plan:
 
 
 def scores(found: dict[str, Any]) -> dict[str, Any]:
-    """Per test cohort the accuracy of the full model, as the report compares it."""
+    """Test cohort → accuracy of the full model, for the report."""
     return {
         cohort: {"accuracy": entry["models"]["DCB"]["accuracy"]}
         for cohort, entry in found["cohorts"].items()

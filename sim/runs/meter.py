@@ -1,4 +1,4 @@
-"""How long each stage of a run took and how much memory the whole family of processes held at most."""
+"""Time and peak memory of each stage of a run, over all its processes."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from ceus_models.runtime.atomic_files import PUBLIC, write_whole
 
 
 class Meter:
-    """Samples the memory of this process and its children while open; `stage` begins a new entry."""
+    """Samples the memory of this process and its children; `stage` begins a new entry."""
 
     def __init__(self, kept: Path, interval_s: float = 0.5) -> None:
-        """kept: a file with the peaks so far, for a run that goes on · interval_s: seconds between two looks."""
+        """Load the peaks of an interrupted run from `kept`; sample every `interval_s` seconds."""
         self._kept = kept
         self._interval_s = interval_s
         self._lock = threading.Lock()
@@ -29,20 +29,20 @@ class Meter:
         self.stages = {name: {"seconds": 0.0, "peak_memory_mb": peak} for name, peak in peaks.items()}
 
     def __enter__(self) -> Meter:
-        """Begin to watch."""
+        """Start sampling."""
         self._thread.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End the last stage and stop watching."""
+        """End the last stage and stop sampling."""
         self.stage(None)
         self._done.set()
         self._thread.join()
 
     def stage(self, name: str | None) -> None:
-        """End the stage that runs and begin `name`; a name that comes again adds to its entry."""
+        """End the current stage and begin `name`; a repeated name adds to its entry."""
         now = time.monotonic()
         with self._lock:
             if self._name is not None:
@@ -65,12 +65,12 @@ class Meter:
 
 
 def held_mb() -> float:
-    """Memory of this process and its children; what they share is counted once (proportional set size)."""
+    """Memory in MB of this process and its children, shared pages counted once (proportional set size)."""
     total = 0.0
     me = psutil.Process()
     for process in (me, *me.children(recursive=True)):
         try:
             total += process.memory_full_info().pss
-        except (psutil.Error, AttributeError):  # it has just ended, or the platform tells no PSS
+        except (psutil.Error, AttributeError):  # it has just ended, or the platform has no PSS
             continue
     return total / 2**20

@@ -1,4 +1,4 @@
-"""One run of a plan on phantom hospitals: build them, walk the plan, publish what was found."""
+"""One run of a plan: write phantom hospitals, run the stages, publish the results."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ import torch
 from ceus_models.bundle.model_bundle import save_bundle
 from ceus_models.runtime.errors import ExpectedError
 from server.rounds.checkpoints import Store
-from server.rounds.coordinator import Event, Listener, Started, run
+from server.rounds.coordinator import run
+from server.rounds.events import Event, Listener, Started
 from server.study.plan import Plan, load_plan
 from server.study.progress import Progress
 from server.report.publish import BUNDLE, RESULTS, bundle_of, publish_report
@@ -33,7 +34,7 @@ PEAKS = "memory.json"
 
 @dataclass(frozen=True)
 class Settings:
-    """What a run is given on the command line."""
+    """The options of a run."""
 
     plan: Path
     out: Path
@@ -44,16 +45,20 @@ class Settings:
 
 @dataclass(frozen=True)
 class Watcher:
-    """Who is told how it goes. hospital: each hospital that is ready, and lesions in all · event: the coordinator's."""
+    """Callbacks for progress: `hospital` gets each finished hospital and the number of lesions, `event` each event."""
 
     hospital: Callable[[Prepared, int], None]
     event: Listener
 
 
 def run_study(settings: Settings, watcher: Watcher) -> dict[str, Any]:
-    """Build the hospitals, walk the plan, write results, bundle and report; goes on where it was interrupted.
+    """Write the hospitals, run or resume the plan, and write results, bundle and report.
 
-    Returns what `results.json` holds. Raises ExpectedError for a plan or a folder that does not fit.
+    Returns:
+        The content of `results.json`.
+
+    Raises:
+        ExpectedError: plan and folder do not fit.
     """
     plan = load_plan(settings.plan)
     with Meter(settings.out / PEAKS) as meter:
@@ -68,7 +73,7 @@ def run_study(settings: Settings, watcher: Watcher) -> dict[str, Any]:
 
 
 def publish(found: dict[str, Any], out: Path) -> dict[str, Any]:
-    """Write `results.json` and `report.html`, with the comparison and the experiments that were made; the results."""
+    """Write `results.json` and `report.html`, with comparison and experiments, and return the results."""
     made = {path.parent.name: json.loads(path.read_text(encoding="utf-8"))["entry"] for path in _made(out)}
     if made:
         found["experiments"] = made
@@ -84,13 +89,13 @@ def _made(out: Path) -> list[Path]:
 
 
 def read_results(out: Path) -> dict[str, Any]:
-    """The results of a finished run. Raises ExpectedError where there are none."""
+    """Read the results of a finished run. Raises ExpectedError if there are none."""
     try:
         found = json.loads((out / RESULTS).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        raise ExpectedError(f"{out / RESULTS} cannot be read; finish the run there first") from None
+        raise ExpectedError(f"expected results, {out / RESULTS} cannot be read; finish the run there first") from None
     if not isinstance(found, dict):
-        raise ExpectedError(f"{out / RESULTS} is not a results file")
+        raise ExpectedError(f"expected results, {out / RESULTS} holds other JSON; finish the run there again")
     return found
 
 
@@ -101,7 +106,7 @@ def _hospitals(plan: Plan, settings: Settings, meter: Meter, watcher: Watcher) -
 
 
 def _walk(plan: Plan, hospitals: Hospitals, settings: Settings, meter: Meter, watcher: Watcher) -> Progress:
-    """The coordinator's loop over the link that was asked for."""
+    """Run the coordinator's loop over the chosen link."""
     store, rounds = Store(settings.out), Rounds(settings.out)
     torch.set_num_threads(1)
 
@@ -115,11 +120,11 @@ def _walk(plan: Plan, hospitals: Hospitals, settings: Settings, meter: Meter, wa
     away = {site_name(center) for center in simulation.without}
     if settings.link == "processes":
         if away:
-            raise ExpectedError("simulation.without belongs to the link in memory; leave --link out")
+            raise ExpectedError("expected the link in memory for simulation.without, found processes; leave --link out")
         run_processes(settings.plan, settings.out, settings.seed, hospitals.folders, on_event)
         progress = store.latest(plan.digest(), settings.seed)
         if progress is None:
-            raise ExpectedError(f"the run left no checkpoint in {settings.out}; see its logs folder")
+            raise ExpectedError(f"expected a checkpoint in {settings.out}, found none; see its logs folder")
         return progress
     costs = {site: float(made.read) for site, made in hospitals.prepared.items()}
     with MemoryLink(costs, HospitalOpener(hospitals.folders, plan.processing), settings.workers) as link:

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from made_planted import COLUMNS_PX, FRAMES, NAMES, ROWS, found_in, write_planted
 
+from ceus_models.runtime.errors import FaultList
 from ceus_models.study.processing import Processing
 from client.data.dataset.check import check_row
 from client.data.dataset.index import index
@@ -23,7 +24,6 @@ from client.data.dataset.worker_pool import Limits
 from client.data.forms.site_config import load_site
 from client.data.table.manifest import read_manifest
 from client.faults.catalogue import REASONS
-from client.faults.fault import FaultList
 
 KINDS = ("native.dcm", "packed.dcm", "stated.dcm", "film.avi", "film.mp4")
 PLAN = Processing(frames_to_peak=4, frames_after=2, size=24, flow_maps=1, flow_size=24, margin_px=4.0)

@@ -17,11 +17,11 @@ from made_outlines import FORMATS
 from made_tables import Tables
 
 import client
+from ceus_models.runtime.errors import FaultList
 from client.data.forms.site_config import load_site
 from client.data.outlines.outline import OutlineError, read_outline
 from client.data.table.manifest import read_manifest
 from client.data.table.reads import read_reads
-from client.faults.fault import FaultList
 
 NAME = b"Zhangwei"
 MOST_S = 5.0

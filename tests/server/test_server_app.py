@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ceus_models.runtime.errors import ExpectedError
-from server.rounds.coordinator import Answered, Finished, Started
+from server.rounds.events import Answered, Finished, Started
 from server.server_app import Settings, check_approved, doing, settings_of
 from server.study.participation import Record
 

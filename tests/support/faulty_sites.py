@@ -10,7 +10,6 @@ import pytest
 import torch
 from fake_sites import FakeSite, lesions_of
 
-from benchmarks.distant_grid import Clock
 from ceus_models.protocol.encoding import decode, to_bytes
 from ceus_models.protocol.messages import Architecture, LocalRule, Refusal, Task, Update
 from ceus_models.protocol.state import State
@@ -22,6 +21,7 @@ from server.study.train_stage import Train
 from server.transport.delivery import PostLink, Rhythm
 from server.transport.message_log import Mirror
 from server.transport.node_registry import Reply, Seat
+from tests.support.distant_grid import Clock
 
 NET = "disease/HCC"
 STAGE, ROUND = "submodels", 2

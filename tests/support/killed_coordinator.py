@@ -17,9 +17,11 @@ from faulty_sites import PLAN, Post, link_of
 
 import server.rounds.checkpoints
 from ceus_models.protocol.sums import Total
+from ceus_models.runtime import atomic_files
 from ceus_models.runtime.seeds import seed_of
 from server.rounds.checkpoints import Store
-from server.rounds.coordinator import Answered, Event, Finished, Started, run
+from server.rounds.coordinator import run
+from server.rounds.events import Answered, Event, Finished, Started
 from server.study.strategies import FedAvg
 from server.transport.message_log import Mirror
 
@@ -63,7 +65,7 @@ def walk(folder: Path, point: str) -> None:
             path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
             die()
 
-    write, sync = server.rounds.checkpoints._write, server.rounds.checkpoints._sync
+    write, sync = server.rounds.checkpoints._write, atomic_files._sync
 
     def synced(path: Path) -> None:
         sync(path)
@@ -74,7 +76,7 @@ def walk(folder: Path, point: str) -> None:
         patch.object(Total, "add", before(Total.add, "adding")),
         patch.object(FedAvg, "step", before(FedAvg.step, "stepping")),
         patch("server.rounds.checkpoints._write", half),
-        patch("server.rounds.checkpoints._sync", synced),
+        patch("ceus_models.runtime.atomic_files._sync", synced),
         patch("server.study.train_stage.initial_state", tiny),
     ):
         run(PLAN, link_of(Post(), Mirror(folder)), Store(folder), SEED, event)

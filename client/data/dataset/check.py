@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
+from ceus_models.runtime.errors import Fault, FaultList
 from client.data.dataset.row_faults import row_fault
 from client.data.forms.site_config import SITE_FILE, SiteConfig, load_site, screens_for
 from client.data.imaging.clip import ClipError, ClipInfo, probe
@@ -19,7 +20,7 @@ from client.data.table.manifest import read_manifest
 from client.data.table.reads import read_reads
 from client.data.table.rows import Files, Row
 from client.data.table.suggestions import Suggestion
-from client.faults.fault import Fault, FaultList, count_reasons
+from client.faults.fault import count_reasons
 from client.policy.policy_file import PolicyFile
 
 OnProgress = Callable[[int, int], None]

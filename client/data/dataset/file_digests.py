@@ -14,7 +14,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from client.data.dataset.cache import write_atomic
+from ceus_models.runtime.atomic_files import write_whole
 from client.data.forms.site_config import SiteConfig, secret
 
 LEDGER_FILE = "ledger.json"
@@ -49,7 +49,7 @@ class Ledger:
     def save(self, site: SiteConfig) -> None:
         """Keeps what was seen, and forgets what was not."""
         document = {"version": _VERSION, "files": self.seen}
-        write_atomic(site.work / LEDGER_FILE, json.dumps(document, sort_keys=True).encode())
+        write_whole(site.work / LEDGER_FILE, json.dumps(document, sort_keys=True).encode())
 
     def known(self, path: Path) -> str:
         """The digest of a file without reading it. Raises Unknown."""

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from pydantic import TypeAdapter, ValidationError
 
+from ceus_models.runtime.atomic_files import write_whole
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.study.processing import Processing
-from client.data.dataset.cache import write_atomic
 from client.data.dataset.file_digests import digest_of_file
 from client.data.dataset.review_list import LOOK_FILE
 from client.data.forms.site_config import SiteConfig
@@ -42,7 +42,7 @@ def write_index(
         "lesions": [{"line": line, "file": file} for line, file in lesions],
         "skipped": skipped,
     }
-    write_atomic(site.work / INDEX_FILE, json.dumps(document, indent=1, sort_keys=True).encode())
+    write_whole(site.work / INDEX_FILE, json.dumps(document, indent=1, sort_keys=True).encode())
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.errors import ExpectedError, Fault
 from client.data.dataset.index_file import INDEX_FILE
 from client.data.dataset.review_list import Look
 from client.data.dataset.sample_maker import Outcome
 from client.data.forms.site_config import SiteConfig
-from client.faults.fault import Fault
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from ceus_models.runtime.atomic_files import write_whole
 from client.data.analysis.track_quality import UntrustedTrack
-from client.data.dataset.cache import write_atomic
 from client.data.forms.site_config import SiteConfig, pseudonym
 from client.data.table.rows import Row
 
@@ -36,7 +36,7 @@ def look_of(row: Row, site: SiteConfig, digest: str, error: UntrustedTrack) -> L
 
 def write_look(cache: Path, look: Look) -> None:
     """Keeps the finding, so that the next run does not track the lesion again."""
-    write_atomic(cache / look.file, json.dumps({"lesion": look.lesion, "found": look.found}).encode())
+    write_whole(cache / look.file, json.dumps({"lesion": look.lesion, "found": look.found}).encode())
 
 
 def read_look(cache: Path, digest: str, line: int) -> Look | None:
@@ -51,7 +51,7 @@ def read_look(cache: Path, digest: str, line: int) -> Look | None:
 
 def write_looks(site: SiteConfig, looks: Sequence[Look]) -> None:
     """The site's list, `look.json` in its work folder."""
-    write_atomic(site.work / LOOK_FILE, json.dumps([as_json(look) for look in looks], indent=1).encode())
+    write_whole(site.work / LOOK_FILE, json.dumps([as_json(look) for look in looks], indent=1).encode())
 
 
 def as_json(look: Look) -> dict[str, str | int]:

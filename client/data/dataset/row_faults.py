@@ -6,12 +6,12 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from typing import TypeVar
 
+from ceus_models.runtime.errors import Fault
 from client.data.dataset.worker_pool import Lost, each
 from client.data.forms.site_config import SiteConfig
 from client.data.imaging.recording import ClipError
 from client.data.outlines.outline import OutlineError
 from client.data.table.rows import Files, Row
-from client.faults.fault import Fault
 
 Result = TypeVar("Result")
 _RULES = {

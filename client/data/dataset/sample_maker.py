@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ceus_models.runtime.errors import Fault
 from ceus_models.study.processing import Processing
 from client.data.analysis.pipeline import sample_of
 from client.data.analysis.track_quality import UntrustedTrack
@@ -21,7 +22,6 @@ from client.data.forms.site_config import SiteConfig, pseudonym, screens_for
 from client.data.imaging.clip import ClipError
 from client.data.outlines.outline import OutlineError
 from client.data.table.rows import Row
-from client.faults.fault import Fault
 
 
 @dataclass(frozen=True, slots=True)

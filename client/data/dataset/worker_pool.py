@@ -1,4 +1,4 @@
-"""Worker processes that one bad lesion cannot stop: a crash, a hang or too much memory costs the item at hand only.
+"""Worker processes that one bad item cannot stop: a crash, a hang or too much memory costs the item at hand only.
 
 A worker has one item at a time, so memory does not grow with their number. Workers end with the process that started
 them, however it ends, and what libraries print in them (file names, bytes of files) goes nowhere.
@@ -6,31 +6,29 @@ them, however it ends, and what libraries print in them (file names, bytes of fi
 
 from __future__ import annotations
 
-import ctypes
+import math
 import multiprocessing
 import os
 import signal
 import sys
-import threading
 import time
-import traceback
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from multiprocessing.connection import Connection, wait
-from multiprocessing.process import parent_process
-from pathlib import Path
 from typing import Generic, TypeVar
 
 import cv2
 import psutil
 
+from ceus_models.runtime.child_processes import die_with_parent
+from ceus_models.runtime.errors import ExpectedError, stack_of
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_PR_SET_PDEATHSIG = 1
 _POLL_S = 0.1
 _READY = "ready"
 _STARTS = 3
@@ -82,6 +80,24 @@ def each(
     finally:
         for worker in crew:
             worker.end()
+
+
+def each_result(
+    work: Callable[[Item], Result], items: Iterable[Item], workers: int
+) -> Generator[tuple[Item, Result], None, None]:
+    """As `each`, for our own work, which has no limits and may not fail: what it raises is raised here.
+
+    Raises ExpectedError where a worker process is ended from outside, as when the machine has no memory left.
+    """
+    for item, outcome in each(_Kept(work), items, max(1, workers), Limits(math.inf, sys.maxsize)):
+        if isinstance(outcome, Lost):
+            raise ExpectedError(
+                f"a worker process ended before its work was done ({outcome.detail}); give the machine more memory or "
+                "the command fewer workers, and start it again: it goes on from here"
+            )
+        if isinstance(outcome, _Raised):
+            raise outcome.error
+        yield item, outcome
 
 
 def _finished(
@@ -211,19 +227,32 @@ def _attempted(work: Callable[[Item], Result], item: Item) -> Result | Lost:
     except MemoryError:
         return Lost("reading-too-large", "memory that the machine does not have")
     except Exception as error:  # any: its text may quote the file, so only its type and our line pass
-        return Lost("reading-failed", _where(error))
+        return Lost("reading-failed", f"{type(error).__name__} at {stack_of(error)[-1]}")
 
 
-def _where(error: BaseException) -> str:
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__} in {Path(last.filename).name}, line {last.lineno}"
+@dataclass(frozen=True, slots=True)
+class _Kept(Generic[Item, Result]):
+    """Work whose exception is handed on as a result."""
+
+    work: Callable[[Item], Result]
+
+    def __call__(self, item: Item) -> Result | _Raised:
+        try:
+            return self.work(item)
+        except Exception as error:
+            return _Raised(error)
+
+
+@dataclass(frozen=True, slots=True)
+class _Raised:
+    error: Exception
 
 
 def _serve(pipe: Connection, work: Callable[[Item], Result], parent: int) -> None:
     """A worker's life: it ends when nobody listens any more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; who started us ends us
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    _die_with(parent)
+    die_with_parent(parent)
     _hush()
     cv2.setNumThreads(1)
     pipe.send(_READY)
@@ -233,23 +262,6 @@ def _serve(pipe: Connection, work: Callable[[Item], Result], parent: int) -> Non
         except EOFError:
             return
         pipe.send(_attempted(work, item))
-
-
-def _die_with(parent: int) -> None:
-    """Be ended as soon as the process `parent` ends: an orphan could write where the next run writes."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it ended before we asked
-            os._exit(1)
-    else:
-        threading.Thread(target=_follow, daemon=True).start()
-
-
-def _follow() -> None:
-    starter = parent_process()
-    if starter is not None:
-        starter.join()
-    os._exit(1)
 
 
 def _hush() -> None:

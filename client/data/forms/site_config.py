@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import os
 import secrets
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ceus_models.runtime.atomic_files import write_first
 from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.yaml_lines import checked, read_lined_yaml
 from ceus_models.study.subgroups import UNKNOWN
 from client.data.forms.site_yaml import CHANNELS, DateOrder, Encoding, ScreenForm, SiteForm
 from client.data.imaging.manufacturers import manufacturer_name
 from client.data.imaging.screen import ANY_MAKER, Screen
 from client.data.imaging.tint import Tint
-from client.faults.yaml_forms import read_form
 
 SITE_FILE = "site.yaml"
 SECRET_BYTES = 32
@@ -51,7 +50,9 @@ class SiteConfig:
 
 def load_site(folder: Path) -> SiteConfig:
     """Reads FOLDER/site.yaml. Raises FaultList with every fault of the file and its line."""
-    return _site(read_form(folder / SITE_FILE, SiteForm.model_validate), folder.resolve())
+    document = read_lined_yaml(folder / SITE_FILE, "bad-site-file")
+    form = checked(document, SiteForm.model_validate, "the site.yaml that `ceus-site init` writes")
+    return _site(form, folder.resolve())
 
 
 def screens_for(site: SiteConfig, manufacturer: str) -> tuple[Screen, ...]:
@@ -70,7 +71,7 @@ def secret(site: SiteConfig) -> bytes:
     """
     try:
         if not site.secret_file.exists():
-            _make_secret(site.secret_file)
+            write_first(site.secret_file, secrets.token_bytes(SECRET_BYTES))  # a second key would split the pseudonyms
         key = site.secret_file.read_bytes()
     except OSError as error:
         raise ExpectedError(
@@ -91,22 +92,6 @@ def pseudonym(site: SiteConfig, kind: str, text: str) -> str:
     """
     message = f"fedceus/{kind}/{text}".encode()
     return hmac.new(secret(site), message, hashlib.sha256).hexdigest()[:PSEUDONYM_CHARACTERS]
-
-
-def _make_secret(path: Path) -> None:
-    """Whole or not at all, and the first of two processes wins: a second key would split the pseudonyms."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=".secret-")  # mkstemp gives mode 0600
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(secrets.token_bytes(SECRET_BYTES))
-            file.flush()
-            os.fsync(file.fileno())
-        os.link(draft, path)
-    except FileExistsError:
-        pass
-    finally:
-        Path(draft).unlink()
 
 
 def _site(form: SiteForm, folder: Path) -> SiteConfig:

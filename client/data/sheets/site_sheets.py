@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from ceus_models.runtime.errors import Fault
 from ceus_models.runtime.progress_bar import OnProgress
 from ceus_models.study.processing import Processing
 from client.data.analysis.pipeline import examined
@@ -18,7 +19,6 @@ from client.data.outlines.outline import OutlineError
 from client.data.sheets.contact_sheet import Tile, make_tile, write_contact_sheets
 from client.data.sheets.quality_sheet import write_quality_sheet
 from client.data.table.rows import Row
-from client.faults.fault import Fault
 
 _TITLE_CHARACTERS = 8
 

@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
+from ceus_models.runtime.errors import Fault
 from client.data.table.dates import days_meant
 from client.data.table.site_files import SiteFiles
 from client.data.table.suggestions import Suggestion
 from client.data.table.synonyms import WORDS
 from client.data.table.xlsx import EXCEL_ERRORS
-from client.faults.fault import HIDDEN, Fault, nearest, shape_of, shown
+from client.faults.fault import HIDDEN, nearest, shape_of, shown
 
 BLANKS = frozenset({"", "-", "--", "na", "n/a", "nan", "none", "null"})
 YES_NO = {"0": 0.0, "1": 1.0, "no": 0.0, "yes": 1.0}

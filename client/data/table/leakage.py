@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from ceus_models.runtime.errors import Fault
 from client.data.table.cells import hidden
-from client.faults.fault import Fault
 
 _SAMPLE_BYTES = 64 * 2**10
 _BLOCK_BYTES = 2**20

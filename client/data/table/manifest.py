@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from ceus_models.runtime.errors import Fault
 from client.data.forms.site_config import SiteConfig
 from client.data.table.leakage import Entry, leaks, shared_content
 from client.data.table.row_reader import RowReader
@@ -11,7 +12,6 @@ from client.data.table.rows import Files, Row
 from client.data.table.site_files import SiteFiles
 from client.data.table.suggestions import Suggestion
 from client.data.table.table import LESION_FORM, UNSEEN_FORM, read_table
-from client.faults.fault import Fault
 
 
 @dataclass(frozen=True, slots=True)

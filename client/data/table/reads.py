@@ -7,13 +7,13 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
+from ceus_models.runtime.errors import Fault
 from ceus_models.study.reader_study import ROLES
 from ceus_models.study.taxonomy import LESION_TYPES
 from client.data.forms.columns import EXAMPLE_ID
 from client.data.forms.site_config import SiteConfig
 from client.data.table.cells import YES_NO, RowCells, hidden
 from client.data.table.table import READ_FORM, read_table
-from client.faults.fault import Fault
 
 _LONGEST_S = 24 * 3600.0
 

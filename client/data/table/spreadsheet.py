@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ceus_models.runtime.errors import Fault
 from client.data.table.xlsx import SUFFIXES, WorkbookError, read_workbook
-from client.faults.fault import Fault
 
 MAX_BYTES = 64 * 2**20
 MAX_RECORDS = 50_000

@@ -7,13 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ceus_models.runtime.errors import Fault
 from ceus_models.study.taxonomy import CLINICAL, Variable
 from client.data.forms.columns import EXAM_COLUMNS, LESIONS, READS, UNSEEN_COLUMNS, Column
 from client.data.table.cells import RowCells
 from client.data.table.spreadsheet import Sheet, read_sheet
 from client.data.table.suggestions import Suggestion
 from client.data.table.units import factor_of, split_header
-from client.faults.fault import Fault, nearest, shown
+from client.faults.fault import nearest, shown
 
 COLUMNS = tuple(column.name for column in LESIONS)
 Labels = Mapping[str, Mapping[str, str]]

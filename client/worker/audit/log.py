@@ -8,19 +8,18 @@ beyond the head, which the next write completes or removes, and says so.
 from __future__ import annotations
 
 import datetime
-import fcntl
 import hashlib
 import json
 import os
-import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from ceus_models.runtime.atomic_files import hand_over, write_whole
+from ceus_models.runtime.atomic_files import PRIVATE, hand_over, write_whole
 from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.file_locks import locked
 
 LOG_FILE, HEAD_FILE = "audit.jsonl", "audit.head"
 GENESIS = "0" * 64
@@ -109,7 +108,7 @@ class Audit:
         Raises AuditError where it cannot be written, or where the files are not what was written last.
         """
         try:
-            with locked(self.folder, fcntl.LOCK_EX) as handle:
+            with held(self.folder) as handle:
                 head = self._settled(handle)
                 self._write(handle, head, kind, fields)
         except OSError as error:
@@ -155,22 +154,12 @@ class Audit:
         return after
 
 
-@contextmanager
-def locked(folder: Path, how: int) -> Iterator[int]:
-    """The log, opened and locked (fcntl.LOCK_EX or LOCK_SH). Raises AuditError after a while, or OSError."""
+def held(folder: Path, shared: bool = False) -> AbstractContextManager[int]:
+    """The log, opened and locked. Raises AuditError where another process keeps it, or OSError."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     hand_over(folder)
-    handle = os.open(folder / LOG_FILE, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        hand_over(folder / LOG_FILE)
-        end = time.monotonic() + LOCK_S
-        while not _taken(handle, how):
-            if time.monotonic() > end:
-                raise AuditError(f"another process has held the audit for {LOCK_S:.0f} s; end it, then try again")
-            time.sleep(0.01)
-        yield handle
-    finally:
-        os.close(handle)
+    busy = AuditError(f"another process has held the audit for {LOCK_S:.0f} s; end it, then try again")
+    return locked(folder / LOG_FILE, busy, LOCK_S, shared, PRIVATE)
 
 
 def follows(head: Head, tail: bytes) -> Head | None:
@@ -179,14 +168,6 @@ def follows(head: Head, tail: bytes) -> Head | None:
     if entry is None or entry.get("n") != head.number + 1 or entry.get("hash") != hash_of(head.hash, entry):
         return None
     return Head(entry["n"], entry["hash"], head.size + len(tail))
-
-
-def _taken(handle: int, how: int) -> bool:
-    try:
-        fcntl.flock(handle, how | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _write_at(handle: int, data: bytes, place: int) -> None:

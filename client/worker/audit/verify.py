@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from client.worker.audit.log import GENESIS, HEAD_FILE, LOG_FILE, Entry, Head, hash_of, locked, parsed, read_head
+from client.worker.audit.log import GENESIS, HEAD_FILE, LOG_FILE, Entry, Head, hash_of, held, parsed, read_head
 
 MOST_FINDINGS = 100
 _FIELDS = {"n", "at", "kind", "hash"}
 
 
 @dataclass(frozen=True)
-class Finding:
+class Discrepancy:
     """line: of audit.jsonl, 1-based; None: the head file · what: is wrong there."""
 
     line: int | None
@@ -34,7 +33,7 @@ class Verdict:
 
     entries: int
     hash: str
-    findings: tuple[Finding, ...]
+    findings: tuple[Discrepancy, ...]
     interrupted: bool = False
 
     @property
@@ -53,7 +52,7 @@ class _Walk:
     previous: tuple[str, ...] = (GENESIS,)
     before: Head = field(default_factory=Head)
     torn: bytes = b""
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[Discrepancy] = field(default_factory=list)
 
     def take(self, raw: bytes) -> None:
         if not raw.endswith(b"\n"):
@@ -83,7 +82,7 @@ class _Walk:
         self.previous = (stated, *(hash for hash in computed if hash != stated))
 
     def _tell(self, what: str) -> None:
-        self.findings.append(Finding(self.entries, what))
+        self.findings.append(Discrepancy(self.entries, what))
 
 
 def verify(folder: Path) -> Verdict:
@@ -94,7 +93,7 @@ def verify(folder: Path) -> Verdict:
     if not (folder / LOG_FILE).exists() and not (folder / HEAD_FILE).exists():
         return Verdict(0, GENESIS, ())
     walk = _Walk()
-    with locked(folder, fcntl.LOCK_SH), (folder / LOG_FILE).open("rb") as file:
+    with held(folder, shared=True), (folder / LOG_FILE).open("rb") as file:
         for raw in file:
             walk.take(raw)
             if len(walk.findings) >= MOST_FINDINGS:
@@ -105,16 +104,16 @@ def verify(folder: Path) -> Verdict:
     return Verdict(walk.entries, walk.previous[0], tuple(_end(walk, head)), _interrupted(walk, head))
 
 
-def _end(walk: _Walk, head: Head | None) -> Iterator[Finding]:
+def _end(walk: _Walk, head: Head | None) -> Iterator[Discrepancy]:
     """A whole chain ends where the head says, or one entry or torn line behind it."""
     if head is None:
-        yield Finding(None, "is missing or not as it was written")
+        yield Discrepancy(None, "is missing or not as it was written")
     elif head.number > walk.number:
-        yield Finding(walk.entries + 1, f"entries {walk.number + 1} to {head.number} were cut off the end")
+        yield Discrepancy(walk.entries + 1, f"entries {walk.number + 1} to {head.number} were cut off the end")
     elif head.number == walk.number and (head.hash, head.size) != (walk.previous[0], walk.size):
-        yield Finding(None, f"is of another entry {head.number}")
+        yield Discrepancy(None, f"is of another entry {head.number}")
     elif head.number < walk.number and not _interrupted(walk, head):
-        yield Finding(None, f"is of entry {head.number}, but {walk.number} entries follow each other: it is an old one")
+        yield Discrepancy(None, f"is of entry {head.number}, but {walk.number} entries follow: it is an old one")
 
 
 def _interrupted(walk: _Walk, head: Head | None) -> bool:

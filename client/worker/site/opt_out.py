@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import datetime
-import fcntl
 import json
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -14,6 +12,7 @@ from typing import Literal
 
 from ceus_models.runtime.atomic_files import hand_over, write_whole
 from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.file_locks import locked
 from client.worker.audit.log import Audit
 
 STANDING_FILE = "standing.json"
@@ -118,12 +117,9 @@ def standing_held(records: Path) -> Iterator[None]:
     """One command at a time changes the standing."""
     records.mkdir(parents=True, exist_ok=True, mode=0o700)
     hand_over(records)
-    handle = os.open(records, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+    busy = ExpectedError("another command has been changing whether this site takes part for 20 s; end it")
+    with locked(records, busy, wait_s=20.0):
         yield
-    finally:
-        os.close(handle)
 
 
 def _now() -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import torch
 from ceus_models.nets.factory import CPU
 from ceus_models.protocol.message_ids import ReceivedTask
 from ceus_models.protocol.messages import PROTOCOL, Refusal, Task, Update
+from ceus_models.runtime.errors import stack_of
 from ceus_models.study.sample import Sample
 from client.policy.policy import Consent, Declined
 from client.worker.audit.log import AuditError
@@ -73,7 +73,7 @@ class Site:
             return Refusal(self.name, "this site cannot write its audit, so nothing leaves; its log says why", "error")
         except Exception as error:
             # an exception's text may quote a file or a value, so it stays here
-            self.on_fault(_where(error))
+            self.on_fault("\n".join([type(error).__name__, *stack_of(error)]))
             if _of_memory(error):
                 return Refusal(
                     self.name, "the task needs more memory than this site's machine, or policy, has", "error"
@@ -130,9 +130,3 @@ class Site:
 def _of_memory(error: Exception) -> bool:
     """torch says so in words only: on the processor it raises a plain RuntimeError."""
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
-
-
-def _where(error: BaseException) -> str:
-    frames = traceback.extract_tb(error.__traceback__)
-    lines = [f"{Path(frame.filename).name}:{frame.lineno} in {frame.name}" for frame in frames]
-    return "\n".join([type(error).__name__, *lines])

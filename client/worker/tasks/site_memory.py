@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +12,7 @@ from torch import Tensor
 
 from ceus_models.protocol.messages import Task
 from ceus_models.protocol.state import State
+from ceus_models.runtime.atomic_files import whole_file
 from client.worker.tasks.memory_layout import FROZEN, LOCAL, short
 
 KEPT_ROUNDS = 2
@@ -112,12 +111,5 @@ def _read(path: Path) -> dict[str, Tensor] | None:
 
 
 def _write(path: Path, tensors: State) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=".part-", dir=path.parent)
-    os.close(handle)
-    try:
-        save_file({key: t.detach().cpu().contiguous() for key, t in tensors.items()}, name)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    with whole_file(path, lasting=False) as draft:
+        save_file({key: t.detach().cpu().contiguous() for key, t in tensors.items()}, draft)

@@ -85,7 +85,7 @@ def test_saving_again_replaces_and_leaves_nothing_else(tmp_path: Path) -> None:
 def test_saving_never_replaces_what_is_no_bundle(tmp_path: Path) -> None:
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "draft.txt").write_text("years of work")
-    with pytest.raises(ExpectedError, match="no bundle"):
+    with pytest.raises(ExpectedError, match="expected a new folder or a bundle"):
         save_bundle(bundle(), tmp_path / "thesis")
     assert (tmp_path / "thesis" / "draft.txt").exists()
 
@@ -135,13 +135,13 @@ def swapped(folder: Path) -> None:
 
 BREAKS = {
     "nets.safetensors is altered.*net biomarker/CK7 is not the one": swapped,
-    "bundle format 3": lambda f: edited(f, format=3),
-    "bundle format 1.*export it again": older,
-    "not complete": lambda f: edited(f, thresholds={"disease/HCC": 1.5}),
-    "other lesion types": lambda f: edited(f, taxonomy={"lesion_types": ["HCC"]}),
-    "is not complete": lambda f: edited(f, recipe={"architecture": {}}),
-    "bundle.json is not complete .architecture.width: width must be a multiple of 8, not 4": narrow,
-    "processes otherwise": lambda f: edited(f, processing_digest="0"),
+    "expected bundle format 2.*has 3": lambda f: edited(f, format=3),
+    "has 1; export the bundle again": older,
+    "incomplete": lambda f: edited(f, thresholds={"disease/HCC": 1.5}),
+    "expected the lesion types": lambda f: edited(f, taxonomy={"lesion_types": ["HCC"]}),
+    "is incomplete": lambda f: edited(f, recipe={"architecture": {}}),
+    "bundle.json is incomplete .architecture.width: width must be a multiple of 8, not 4": narrow,
+    "expected the processing settings": lambda f: edited(f, processing_digest="0"),
     "disagree on net biomarker/CK19": lambda f: edited(f, nets={n: "" for n in NETS if n != "biomarker/CK19"}),
     "nets.safetensors is altered": cut,
     "missing or damaged": lambda f: (cut(f), seal(f, FILES)),
@@ -198,5 +198,5 @@ def test_the_fingerprint_is_that_of_the_list(saved: Path) -> None:
 def test_a_net_that_is_not_there() -> None:
     made = bundle()
     only = Bundle({n: made.nets[n] for n in SUBMODELS}, made.recipe, made.processing, "p")
-    with pytest.raises(ExpectedError, match="no net fusion/DCB"):
+    with pytest.raises(ExpectedError, match="found fusion/DCB; choose one of"):
         only.predict(lesions(1))

@@ -66,5 +66,5 @@ def test_class_weights_come_from_the_recipe() -> None:
     made = recipe(disease_HCC=(0.6, 1.4))
     assert class_weights("disease/HCC", 2, made, CPU).tolist() == pytest.approx([0.6, 1.4])
     assert class_weights("disease/HM", 2, made, CPU).tolist() == [1, 1]
-    with pytest.raises(ValueError, match="5 classes"):
+    with pytest.raises(ValueError, match="expected 5 class weights"):
         class_weights("disease/HCC", 5, made, CPU)

@@ -220,7 +220,7 @@ def test_content_in_another_form_is_refused(made: Lab, tmp_path: Path, change: d
 
 def test_another_kind_of_key_is_refused(made: Lab, tmp_path: Path) -> None:
     courier = made.site(tmp_path / "s")
-    with pytest.raises(ExpectedError, match="no public key"):
+    with pytest.raises(ExpectedError, match="expected a public key"):
         made.enrol(rewritten(courier, public_key="ssh-rsa AAAA"))
 
 

@@ -55,7 +55,7 @@ def test_content_that_was_changed_is_not_signed() -> None:
     ],
 )
 def test_anything_else_is_refused_with_the_remedy(data: bytes) -> None:
-    with pytest.raises(DocumentFault, match="it .*ask for it again"):
+    with pytest.raises(DocumentFault, match="it .*ask for the file again"):
         parsed(data, "kit", "it")
 
 

@@ -72,7 +72,7 @@ def test_the_end_of_a_process_is_told_with_its_last_words(tmp_path: Path) -> Non
     with Fleet(tmp_path) as fleet:
         started(fleet, "node-a", "print('starting'); print('port 8000 is taken\\n'); raise SystemExit(4)")
         wait_for(lambda: ended(fleet))
-        with pytest.raises(ExpectedError, match=r"node-a ended with exit code 4: port 8000 is taken .*node-a\.log"):
+        with pytest.raises(ExpectedError, match=r"node-a ended with exit code 4: port 8000 is taken; .*node-a\.log"):
             fleet.check()
 
 

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from ceus_models.runtime.yaml_lines import LinedYaml, LinedYamlError, read_lined_yaml
+from ceus_models.runtime.errors import FaultList
+from ceus_models.runtime.yaml_lines import LinedYaml, read_lined_yaml
 
 
 def read(folder: Path, text: str) -> LinedYaml:
     (folder / "a.yaml").write_text(text, encoding="utf-8")
-    return read_lined_yaml(folder / "a.yaml")
+    return read_lined_yaml(folder / "a.yaml", "bad-file")
 
 
 def test_values_keep_their_lines(tmp_path: Path) -> None:
@@ -19,7 +20,9 @@ def test_values_keep_their_lines(tmp_path: Path) -> None:
     assert document.values == {"a": 2, "b": [{"c": "x"}, {"c": "y"}]}
     assert document.line_of(("b", 1, "c")) == 4
     assert document.line_of(("b", 1, "missing")) == 4
-    assert document.repeated == ((("a",), 5),)
+    assert [str(fault) for fault in document.error(document.repeated).faults] == [
+        "a.yaml line 1, a: a key stands once, found it again on line 5; delete one of the two"
+    ]
     assert read(tmp_path, "rate: 1e-3").values == {"rate": 0.001}
 
 
@@ -41,6 +44,6 @@ def test_a_validators_own_tags_stand_in_no_file(tmp_path: Path) -> None:
     ],
 )
 def test_what_breaks_a_rule_is_told(tmp_path: Path, text: str, rule: str, line: int | None) -> None:
-    with pytest.raises(LinedYamlError, match=rule) as caught:
+    with pytest.raises(FaultList, match=rule) as caught:
         read(tmp_path, text)
-    assert caught.value.line == line
+    assert [fault.row for fault in caught.value.faults] == [line]

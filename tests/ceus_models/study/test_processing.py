@@ -35,7 +35,7 @@ def test_the_section_of_a_plan_and_all_its_faults(tmp_path: Path) -> None:
     plan.write_text("processing: {sizes: 48, flow_maps: many}\n")
     with pytest.raises(ExpectedError, match=r"(?s)processing.*flow_maps.*sizes|processing.*sizes.*flow_maps"):
         load_processing(plan)
-    with pytest.raises(ExpectedError, match="give a plan file"):
+    with pytest.raises(ExpectedError, match="absent.yaml: the file exists and can be read"):
         load_processing(tmp_path / "absent.yaml")
 
 

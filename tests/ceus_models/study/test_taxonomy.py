@@ -69,5 +69,5 @@ def test_training_a_and_validation_split_by_patient_about_four_to_one() -> None:
     [(0, date(2020, 1, 1)), (53, date(2020, 1, 1)), (1, date(2016, 12, 31)), (1, date(2024, 1, 1))],
 )
 def test_outside_the_study(center: int, day: date) -> None:
-    with pytest.raises(ValueError, match="study|center"):
+    with pytest.raises(ValueError, match="exam date|center"):
         cohort_of(center, day, "P1")

@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 from made_tables import Tables
 
-from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.errors import ExpectedError, Fault
 from client.cli.check_page import page_of, write_page
 from client.data.dataset.check import CheckReport, check_site
 from client.faults.catalogue import REASONS
-from client.faults.fault import Fault
 
 VOID = {"meta", "br"}
 

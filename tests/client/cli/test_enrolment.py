@@ -142,6 +142,6 @@ def test_a_passphrase_from_a_file_opens_the_ca(coordinator: Run, tmp_path: Path)
 def test_what_is_missing_is_said_before_anything_is_made(coordinator: Run, site: Run, tmp_path: Path) -> None:
     assert "give the federation's id with --federation" in site("keys", tmp_path / "s", code=1)
     assert "has not joined a federation" in site("approve", tmp_path / "s", tmp_path / "b", code=1)
-    assert "cannot be read as a federation" in coordinator("status", tmp_path, code=1)
+    assert "federation.yaml: the file exists and can be read" in coordinator("status", tmp_path, code=1)
     assert "0 approved bundles begin with" in site("disapprove", tmp_path / "s", "abc", code=1)
     assert not (tmp_path / "s").exists()

@@ -196,6 +196,6 @@ def test_a_join_that_was_cut_off_can_be_repeated(made: Lab, courier: CourierFold
 
 
 def test_an_open_key_and_a_request_for_a_kit_are_refused(made: Lab, courier: CourierFolder, kit: Path) -> None:
-    refused(made, courier, courier.request, DocumentFault, "is no kit")
+    refused(made, courier, courier.request, DocumentFault, "expected a kit")
     courier.key.chmod(0o644)
     refused(made, courier, kit, KeyFault, "open to other users")

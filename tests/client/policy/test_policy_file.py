@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from client.faults.fault import FaultList
+from ceus_models.runtime.errors import FaultList
 from client.policy.policy import Policy
 from client.policy.policy_file import PolicyFile, load_policy, policy_values
 
@@ -68,17 +68,17 @@ machine: {threads: "4", gpus: [-1], memory_share: 1.5}
     assert {fault.column: fault.row for fault in faults} == {
         "studies": 1,
         "schema": 1,
-        "kinds.1": 2,
-        "nets.1": 3,
+        "kinds[1]": 2,
+        "nets[1]": 3,
         "caps.max_epochs": 5,
         "caps.max_epoch": 6,
-        "caps.optimizers.1": 7,
+        "caps.optimizers[1]": 7,
         "minimum_lesions": 8,
         "hours.open": 10,
         "hours.zone": 12,
         "privacy": 13,
         "machine.threads": 14,
-        "machine.gpus.0": 14,
+        "machine.gpus[0]": 14,
         "machine.memory_share": 14,
     }
     assert all(fault.file == "policy.yaml" and fault.rule and fault.remedy for fault in faults)

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from small_hospital import SmallHospital
 
+from ceus_models.runtime.errors import FaultList
 from client.data.forms.site_config import SiteConfig, load_site
 from client.data.table.reads import read_reads
-from client.faults.fault import FaultList
 from client.predict.reading_log import AssistLog, Reader
 
 

@@ -37,8 +37,8 @@ def heard(folder: Path, seconds_ago: float) -> None:
 def test_both_halves_must_be_able_to_answer(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert exit_code(app, [str(folder)]) == 1
     said = capfd.readouterr().out
-    assert "worker: CANNOT ANSWER: the worker reports no status" in said
-    assert "courier: CANNOT ANSWER: the coordinator has not been reached yet" in said
+    assert "FAULT worker: the worker reports no status" in said
+    assert "FAULT courier: the coordinator has not been reached yet" in said
     heard(folder, 3)
     assert exit_code(app, [str(folder)]) == 1
     assert exit_code(app, [str(folder), "--part", "courier"]) == 0
@@ -46,7 +46,7 @@ def test_both_halves_must_be_able_to_answer(folder: Path, capfd: pytest.CaptureF
         capfd.readouterr()
         assert exit_code(app, [str(folder), "--json"]) == 0
         found = json.loads(capfd.readouterr().out)
-        assert [part["part"] for part in found["parts"]] == ["worker", "courier"]
+        assert [finding["name"] for finding in found["findings"]] == ["worker", "courier"]
         heard(folder, CONTACT_S + 5)
         assert exit_code(app, [str(folder)]) == 1
         assert "has not been heard for 95 s" in capfd.readouterr().out
@@ -59,11 +59,11 @@ def test_processes_that_live_are_not_enough(folder: Path) -> None:
     socket = socket_of(folder)
     with serve_status(state_socket(socket), WorkerStatus("site-01", lambda: (wrong[0], chosen[0]))):
         (found,) = health_of(folder, socket, ["worker"])
-        assert (found.ok, found.said) == (False, "policy.yaml has a fault")
+        assert (found.state, found.found) == ("fault", "policy.yaml has a fault")
         wrong[0] = ""
         (found,) = health_of(folder, socket, ["worker"])
-        assert found.ok  # a pause is the hospital's own will
-        assert "paused since noon" in found.said
+        assert found.state == "ok"  # a pause is the hospital's own will
+        assert "paused since noon" in found.found
 
 
 def test_a_containers_check_loads_neither_torch_nor_flower(folder: Path) -> None:

@@ -10,14 +10,14 @@ from made_federation import lab
 from small_hospital import SmallHospital
 from toy_lesions import recipe
 
-import client.service.preflight_data
+import client.service.preflight_training
 from ceus_models.runtime.exit_codes import exit_code
 from client.cli.main import app
-from client.cli.torch_commands import app as net_app
 
 PLAN = "processing: {frames_to_peak: 8, frames_after: 4, size: 32, flow_maps: 3, flow_size: 32, margin_px: 6}\n"
-NAMES = ["kit", "approval", "proxy", "TLS", "clock", "ports", "upload", "folders", "disk", "memory", "shared memory"]
-NAMES += ["cgroup", "open files", "GPU", "policy", "data contract", "index", "audit", "dry run", "throughput"]
+NAMES = ["kit", "approval", "courier", "proxy", "TLS", "clock", "ports", "upload", "folders", "disk", "memory"]
+NAMES += ["shared memory", "cgroup", "open files", "site", "policy", "index", "audit", "data contract", "GPU"]
+NAMES += ["dry run", "throughput"]
 
 
 def test_each_failure_comes_with_its_remedy_and_the_rest_is_looked_at_all_the_same(
@@ -25,7 +25,7 @@ def test_each_failure_comes_with_its_remedy_and_the_rest_is_looked_at_all_the_sa
 ) -> None:
     for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(client.service.preflight_data, "_RECIPE", recipe())  # a tiny net
+    monkeypatch.setattr(client.service.preflight_training, "_RECIPE", recipe())  # a tiny net
     folder, plan = tmp_path / "site-01", tmp_path / "plan.yaml"
     folder.mkdir()
     plan.write_text(PLAN)
@@ -34,17 +34,17 @@ def test_each_failure_comes_with_its_remedy_and_the_rest_is_looked_at_all_the_sa
     federation = lab(tmp_path / "co", _closed())
     federation.joined(folder)
     capfd.readouterr()
-    assert exit_code(net_app, ["preflight", str(folder), "--json"]) == 1
+    assert exit_code(app, ["preflight", str(folder), "--json"]) == 1
     found = json.loads(capfd.readouterr().out)
     states = {finding["name"]: finding["state"] for finding in found["findings"]}
     assert [name for name, state in states.items() if state == "fault"] == ["approval", "TLS"]
     assert all(finding["remedy"] for finding in found["findings"] if finding["state"] != "ok")
     assert list(states) == NAMES
     assert states["dry run"] == states["throughput"] == states["data contract"] == "ok"
-    assert exit_code(net_app, ["preflight", str(tmp_path / "nothing")]) == 1
+    assert exit_code(app, ["preflight", str(tmp_path / "nothing")]) == 1
     said = " ".join(capfd.readouterr().out.split())
-    assert "FAULT kit: it cannot be used → this site has not joined a federation" in said
-    assert "mend them from the top" in said
+    assert "FAULT kit: this site has not joined a federation → run `ceus-site join" in said
+    assert "mend the faults from the top" in said
     assert not (tmp_path / "nothing").exists()
 
 

@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from ceus_models.runtime.findings import State
 from client.policy.machine import Machine
-from client.service import preflight_machine
-from client.service.findings import State
+from client.service import preflight_machine, preflight_training
 
 GB = 1 << 30
 
@@ -71,11 +71,11 @@ def test_open_files(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_processor_needs_no_card(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert preflight_machine.graphics(Machine()).state in ("ok", "note")
+    assert preflight_training.graphics(Machine()).state in ("ok", "note")
 
 
 @pytest.mark.gpu
 def test_a_card_that_policy_lists_is_tried() -> None:
-    found = preflight_machine.graphics(Machine(gpus=(0,)))
+    found = preflight_training.graphics(Machine(gpus=(0,)))
     assert found.state == "ok"
     assert torch.cuda.get_device_name(0) in found.found

@@ -14,11 +14,13 @@ from faulty_sites import PLAN, Post, link_of
 from killed_coordinator import tiny
 from made_federation import Lab, lab
 
-from server.operations.health import check_health, main
+from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.file_locks import locked
+from server.operations.health import health_of, main
 from server.rounds.checkpoints import Store
-from server.rounds.coordinator import Event, Finished, run
+from server.rounds.coordinator import run
+from server.rounds.events import Event, Finished
 from server.rounds.round_log import Rounds
-from server.run_folder import locks
 from server.run_folder.journal import Journal
 from server.run_folder.orders import State, read_order, write_state
 from server.run_folder.paths import Home
@@ -74,7 +76,7 @@ class Daemon(threading.Thread):
 
 
 def test_run_follows_to_the_cause_of_a_failure(made: Lab, capfd: pytest.CaptureFixture[str]) -> None:
-    with locks.exclusive(made.home.up_lock, "taken"):
+    with locked(made.home.up_lock, ExpectedError("taken")):
         Daemon(made.home, State(phase="failed", cause="site-01 must take part")).start()
         said = told(capfd, "run", made.home.folder, "--track", "tensorboard", code=1)
         assert "1 sites counted, 1.0 s" in said
@@ -84,7 +86,7 @@ def test_run_follows_to_the_cause_of_a_failure(made: Lab, capfd: pytest.CaptureF
 
 
 def test_a_daemon_that_dies_does_not_leave_the_follower_waiting(made: Lab, capfd: pytest.CaptureFixture[str]) -> None:
-    with locks.exclusive(made.home.up_lock, "taken"):
+    with locked(made.home.up_lock, ExpectedError("taken")):
         Daemon(made.home, State(phase="running")).start()
         assert "--track follows" in told(capfd, "run", made.home.folder, "--detach", "--track", "mlflow", code=1)
         assert told(capfd, "run", made.home.folder, "--detach") == ""
@@ -96,7 +98,7 @@ def test_the_report_is_made_from_the_newest_round_of_a_study(
     made: Lab, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("server.study.train_stage.initial_state", tiny)
-    monkeypatch.setattr("server.cli.main.load_plan", lambda path: PLAN)
+    monkeypatch.setattr("server.cli.study.load_plan", lambda path: PLAN)
     run(PLAN, link_of(Post(), Mirror(made.home.run)), Store(made.home.run), 1)
     assert "report:" in told(capfd, "report", made.home.folder)
     results = json.loads((made.home.run / "results.json").read_text())
@@ -130,9 +132,9 @@ def test_the_probe_tells_a_dead_daemon_and_a_silent_superlink(
         main()
     assert dead.value.code == 1
     assert "nothing runs for" in capfd.readouterr().out
-    with locks.exclusive(made.home.up_lock, "taken"):
+    with locked(made.home.up_lock, ExpectedError("taken")):
         with pytest.raises(SystemExit):
             main()
         assert "the SuperLink does not answer" in capfd.readouterr().out
         monkeypatch.setattr("server.operations.health.answers", lambda home, federation: True)
-        assert check_health(made.home, None) == "up; run: none"  # type: ignore[arg-type]
+        assert health_of(made.home, lambda: None).found == "up; run: none"  # type: ignore[arg-type, return-value]

@@ -17,6 +17,7 @@ from made_federation import lab
 from starlette.requests import Request
 
 import server.console.users
+from ceus_models.runtime.findings import ok
 from ceus_models.web.guard import HEADERS
 from server.console.basic_auth import SignIn
 from server.console.users import add_person, remove_person
@@ -24,7 +25,7 @@ from server.operations.liveness import Trouble
 from server.operations.overview import SiteNow
 from server.operations.prometheus import HELP
 from server.operations.snapshot import Looks
-from server.rounds.coordinator import Started
+from server.rounds.events import Started
 from server.run_folder.journal import Journal
 
 SEEN = {
@@ -236,7 +237,7 @@ def test_health_is_whether_it_can_answer(there: Desk, monkeypatch: pytest.Monkey
     answer = there.get("/healthz", "monitor")
     assert answer.status == 503
     assert "nothing runs for" in answer.text
-    monkeypatch.setattr("server.console.app.check_health", lambda home, federation: "up; run: none")
+    monkeypatch.setattr("server.console.app.health_of", lambda home, federation: ok("coordinator", "up; run: none"))
     answer = there.get("/healthz", "monitor")
     assert (answer.status, answer.text) == (200, "up; run: none")
 

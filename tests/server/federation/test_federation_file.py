@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from ceus_models.runtime.errors import FaultList
 from server.federation.federation_file import load_federation
-from server.study.yaml_plan import PlanError
 
 ROOT = Path(__file__).parents[3]
 GOOD = "schema: 1\nname: lab\naddress: fl.example.org:443\n"
@@ -34,33 +34,33 @@ def test_addresses_are_names_or_numbers_with_a_port(tmp_path: Path, address: str
     "address", ["fl.example.org", "https://fl.example.org:443", "a b:1", "x:0", "x:70000", "300.1.1.1:443"]
 )
 def test_other_addresses_are_refused(tmp_path: Path, address: str) -> None:
-    with pytest.raises(PlanError, match=r"yaml:3: address: address must be host:port"):
+    with pytest.raises(FaultList, match=r"yaml line 3, address: address must be host:port"):
         loaded(tmp_path, f'schema: 1\nname: lab\naddress: "{address}"\n')
 
 
 def test_all_faults_come_together_with_their_lines(tmp_path: Path) -> None:
     text = "schema: 1\nname: la b\nadress: x\nnames: [a/b]\nsites: [one, one]\nserver_days: 1\nserver_days: 2.5\n"
-    with pytest.raises(PlanError) as error:
+    with pytest.raises(FaultList) as error:
         loaded(tmp_path, text)
     said = str(error.value)
     for line in (
-        "yaml:1: address is missing; add it",
-        "yaml:2: name: a name has letters, digits and hyphens",
-        "yaml:3: adress: unknown key",
-        "yaml:4: names: a name must be a DNS name or an IP address without port, not 'a/b'",
-        "yaml:5: sites: a site must be listed once, found one twice",
-        "yaml:6: server_days: a key must occur once",
+        "yaml line 1, address: missing key; add it",
+        "yaml line 2, name: a name has 1 to 63 letters, digits and hyphens",
+        "yaml line 3, adress: unknown key",
+        "yaml line 4, names: a name is a DNS name or an IP address without port, found 'a/b'",
+        "yaml line 5, sites: a site stands once, found one twice; delete one",
+        "yaml line 6, server_days: a key stands once, found it again on line 7; delete one of the two",
     ):
         assert line in said, said
-    assert len(said.splitlines()) == 7
+    assert len(said.splitlines()) == 8
 
 
 @pytest.mark.parametrize("text", ["", "- a\n", "a: [\n"])
 def test_what_is_no_mapping_is_refused(tmp_path: Path, text: str) -> None:
-    with pytest.raises(PlanError, match=r"federation\.yaml:1|federation\.yaml:2"):
+    with pytest.raises(FaultList, match=r"federation\.yaml line (1|2)"):
         loaded(tmp_path, text)
 
 
 def test_a_missing_file_is_an_expected_error(tmp_path: Path) -> None:
-    with pytest.raises(PlanError, match="cannot be read as a federation"):
+    with pytest.raises(FaultList, match="the file exists and can be read, found No such file"):
         load_federation(tmp_path / "federation.yaml")

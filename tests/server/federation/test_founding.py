@@ -9,12 +9,12 @@ import pytest
 from made_federation import DAY, FEDERATION, NOW, PLAN, Lab, digest, lab
 
 from ceus_models.pki.certificates import read_certificate
+from ceus_models.runtime.errors import FaultList
 from server.federation.certificate_authority import AuthorityFault, open_authority
 from server.federation.federation_file import load_federation
 from server.federation.founding import found, renew_front, start_home
 from server.run_folder.paths import Home
 from server.study.plan import load_plan
-from server.study.yaml_plan import PlanError
 from server.transport.fab import build_fab
 
 
@@ -155,7 +155,7 @@ def test_a_ca_key_that_others_may_read_is_not_used(tmp_path: Path) -> None:
 def test_the_faults_of_both_files_come_together(tmp_path: Path) -> None:
     (tmp_path / "federation.yaml").write_text(FEDERATION.replace("sites:", "sitse:"))
     (tmp_path / "plan.yaml").write_text(PLAN.replace("quorum:", "quorm:"))
-    with pytest.raises(PlanError, match=r"(?s)sitse: unknown key.*quorm: unknown key"):
+    with pytest.raises(FaultList, match=r"(?s)sitse: unknown key.*quorm: unknown key"):
         found(tmp_path, None, NOW)
 
 

@@ -217,10 +217,11 @@ def test_a_run_that_nobody_ever_takes_comes_to_an_end(desk: Desk) -> None:
 HANGS = """
 import sys, time
 from pathlib import Path
-from server.run_folder import locks
+from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.file_locks import locked
 from server.run_folder.heartbeat import COORDINATOR, Pulse
 folder = Path(sys.argv[1])
-with locks.exclusive(folder / ".coordinator.lock", "taken"):  # as Journal.held, without what it imports
+with locked(folder / ".coordinator.lock", ExpectedError("taken")):  # as Journal.held, without what it imports
     Pulse(folder / COORDINATOR).beat("saving round 3 of submodels")
     print("here", flush=True)
     time.sleep(600)

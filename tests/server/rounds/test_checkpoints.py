@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 
 from ceus_models.protocol.messages import Architecture, Normaliser, Recipe
 from ceus_models.protocol.state import digest
+from ceus_models.runtime import atomic_files
 from ceus_models.runtime.errors import ExpectedError
 from server.rounds import checkpoints
 from server.rounds.checkpoints import Store
@@ -124,10 +125,11 @@ def test_another_plan_or_seed_is_refused(folder):
 
 def test_a_leftover_of_an_interrupted_write_is_ignored(folder):
     Store(folder).save(full_progress(), "plan", 7)
-    (folder / "progress-00000002.partial").write_bytes(b"half")
+    (folder / ".part-half.safetensors").write_bytes(b"half")
     assert same(Store(folder).latest("plan", 7), Store(folder).latest("plan", 7))
     Store(folder).save(replace(full_progress(), stage=5), "plan", 7)
     assert Store(folder).latest("plan", 7).stage == 5
+    assert not list(folder.glob(".part-*"))
 
 
 @pytest.mark.parametrize("at", ["save_file", "_sync"])
@@ -144,7 +146,7 @@ def test_a_kill_while_saving_leaves_the_round_before(folder, at):
         warnings.simplefilter("ignore", DeprecationWarning)  # from Python 3.12: torch has threads, the child uses none
         child = os.fork()
     if not child:
-        setattr(checkpoints, at, die)
+        setattr(atomic_files if at == "_sync" else checkpoints, at, die)
         Store(folder).save(Progress(stage=2), "plan", 7)
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL

@@ -9,8 +9,8 @@ import pytest
 import torch
 from fake_sites import FakeSite, lesions_of
 
-from ceus_models.protocol.message_ids import asked_id
 from ceus_models.protocol.messages import LocalRule, Task, Update
+from ceus_models.protocol.task_id import asked_id
 from ceus_models.study.taxonomy import COHORTS
 from server.rounds.screening import Gate, reference_of
 from server.study.participation import Record

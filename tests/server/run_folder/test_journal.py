@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from ceus_models.runtime.errors import ExpectedError
-from server.rounds.coordinator import Answered, Event, Finished, Started
+from ceus_models.runtime.file_locks import locked
+from server.rounds.events import Answered, Event, Finished, Started
 from server.run_folder.journal import Journal
 from server.study.participation import Record
 from server.study.progress import Point
@@ -66,7 +68,7 @@ def test_a_failure_is_said_whole_and_forgotten_by_the_next_run(tmp_path: Path) -
 
 
 def test_a_folder_has_one_coordinator_and_its_death_frees_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("server.run_folder.locks._WAIT_S", 0.1)
+    monkeypatch.setattr("server.run_folder.journal.locked", partial(locked, wait_s=0.1))
     code = (
         "import fcntl, sys, time; lock = open(sys.argv[1], 'w'); fcntl.flock(lock, fcntl.LOCK_EX)\n"
         "print('held', flush=True); time.sleep(600)"

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from ceus_models.protocol.messages import LocalRule
+from ceus_models.runtime.errors import FaultList
 from ceus_models.study.processing import load_processing
 from ceus_models.study.taxonomy import FUSION_NETS, SUBMODELS
 from server.study.net_groups import expanded
@@ -12,7 +13,6 @@ from server.study.plan import load_plan
 from server.study.stages import Evaluate, Hello, Statistics
 from server.study.strategies import FedAvg, FedProx
 from server.study.train_stage import Train, Validation
-from server.study.yaml_plan import PlanError
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 
@@ -49,9 +49,9 @@ def plan_of(text, tmp_path):
 
 
 def faults_of(text, tmp_path):
-    with pytest.raises(PlanError) as caught:
+    with pytest.raises(FaultList) as caught:
         plan_of(text, tmp_path)
-    return [line.removeprefix(f"{tmp_path}/plan.yaml:") for line in str(caught.value).splitlines()]
+    return [str(fault).removeprefix("plan.yaml line ") for fault in caught.value.faults]
 
 
 def changed(*pairs):
@@ -103,15 +103,15 @@ def test_all_faults_come_at_once_with_their_lines(tmp_path):
     )
     faults = faults_of(text, tmp_path)
     expected = [
-        ("2: nonsense: ", "unknown key"),
-        ("3: quorum: ", "share must be between 0 and 1, not 70"),
-        ("4: processing.size: ", 'not "big"'),
-        ("11: stages[2].nets[1]: ", "a net must be one of disease/HCC"),
-        ("12: stages[2].cohorts[0]: ", "a cohort must be one of training_a"),
-        ("13: stages[2].rounds: ", 'not "7"'),
-        ("15: stages[2].rule.speed: ", "unknown key"),
-        ("16: stages[2].validate.every: ", "greater than or equal to 1, not 0"),
-        ("22: stages[4].replicates: ", "not -1"),
+        ("2, nonsense: ", "unknown key; delete it"),
+        ("3, quorum: ", "share must be between 0 and 1, not 70"),
+        ("4, processing.size: ", 'found "big"; correct the value'),
+        ("11, stages[2].nets[1]: a net is one of disease/HCC, ", "found 'disease/XYZ'; correct its spelling"),
+        ("12, stages[2].cohorts[0]: a cohort is one of training_a, ", "found 'training_x'; correct its spelling"),
+        ("13, stages[2].rounds: ", 'found "7"'),
+        ("15, stages[2].rule.speed: ", "unknown key"),
+        ("16, stages[2].validate.every: ", "greater than or equal to 1, found 0"),
+        ("22, stages[4].replicates: ", "found -1"),
     ]
     assert len(faults) == len(expected)
     for fault, (place, words) in zip(faults, expected, strict=True):
@@ -122,20 +122,23 @@ def test_all_faults_come_at_once_with_their_lines(tmp_path):
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
-        (("  - stage: hello\n", ""), "5: stages[0].stage: hello must be the first stage"),
-        (("  - stage: statistics\n    min_correlation: 1e-1\n", ""), "a statistics stage must come before training"),
-        (("    name: fusion\n", "    name: submodels\n"), "a stage's name must be unique"),
-        (("nets: [submodels]", "nets: [disease]"), "must train biomarker/CK19, biomarker/CK7"),
-        (("[fusion/D, fusion/DCB]", "[disease/all, fusion/DCB]"), "in separate stages"),
+        (("  - stage: hello\n", ""), "5, stages[0].stage: hello is the first stage"),
+        (
+            ("  - stage: statistics\n    min_correlation: 1e-1\n", ""),
+            "a statistics stage stands before training, found none; add it",
+        ),
+        (("    name: fusion\n", "    name: submodels\n"), "names of stages differ, found two 'submodels'; rename one"),
+        (("nets: [submodels]", "nets: [disease]"), "fusion/D stands on, found none for biomarker/CK19, biomarker/CK7"),
+        (("[fusion/D, fusion/DCB]", "[disease/all, fusion/DCB]"), "train the two in stages of their own"),
         (
             ("nets: [fusion/DCB]", "nets: [fusion/DC, fusion/DCB]"),
-            "must train fusion/DC before it is evaluated",
+            "a stage before this one trains fusion/DC, found none",
         ),
-        (("stage: evaluate", "stage: dance"), "must be one of 'hello', 'statistics', 'train', 'evaluate', not 'dance'"),
-        (("    name: fusion\n", ""), "name is missing"),
-        (("name: fedprox, mu: 0.1", "name: fedprox"), "13: stages[2].strategy: mu is missing"),
-        (("name: fedprox, mu: 0.1", "name: fedsgd"), "13: stages[2].strategy.name: must be one of 'fedavg'"),
-        (("mu: 0.1}", "mu: 0.1, name: fedavg}"), "13: stages[2].strategy.name: a key must occur once"),
+        (("stage: evaluate", "stage: dance"), "one of 'hello', 'statistics', 'train', 'evaluate', found 'dance'"),
+        (("    name: fusion\n", ""), "stages[3].name: missing key"),
+        (("name: fedprox, mu: 0.1", "name: fedprox"), "13, stages[2].strategy.mu: missing key"),
+        (("name: fedprox, mu: 0.1", "name: fedsgd"), "13, stages[2].strategy.name: one of 'fedavg'"),
+        (("mu: 0.1}", "mu: 0.1, name: fedavg}"), "13, stages[2].strategy.name: a key stands once"),
         (("cohorts: [internal_test]", "cohorts: []"), "at least 1 item"),
         (
             ("\nstages:", "\narchitecture: {width: 12}\nstages:"),
@@ -150,26 +153,26 @@ def test_impossible_plans_are_refused(tmp_path, change, fault):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"a: [1", ":1: this cannot be read as a plan; the file is YAML"),
-        (b"- a\n", "a plan must be a mapping"),
-        (b"", "a plan must be a mapping"),
-        (b"\xff\xfe\x00", "cannot be read"),
+        (b"a: [1", "plan.yaml line 1: the file is YAML"),
+        (b"- a\n", "a plan is a mapping"),
+        (b"", "a plan is a mapping"),
+        (b"\xff\xfe\x00", "the file is UTF-8"),
         (b"a: !!python/object:os.system {}\n", "the file is YAML"),
     ],
 )
 def test_what_is_no_plan_is_said_in_a_sentence(tmp_path, content, words):
     path = tmp_path / "plan.yaml"
     path.write_bytes(content)
-    with pytest.raises(PlanError, match=words):
+    with pytest.raises(FaultList, match=words):
         load_plan(path)
-    with pytest.raises(PlanError, match="cannot be read"):
+    with pytest.raises(FaultList, match="absent.yaml: the file exists and can be read"):
         load_plan(tmp_path / "absent.yaml")
 
 
 def test_shorthands_stand_for_their_nets_in_the_order_of_the_taxonomy():
     assert expanded(["fusion", "submodels"]) == SUBMODELS + FUSION_NETS
     assert expanded(["biomarker/Hep", "biomarker/Hep", "disease/HCC"]) == ("disease/HCC", "biomarker/Hep")
-    with pytest.raises(ValueError, match="a net must be one of .*; found 'disease"):
+    with pytest.raises(ValueError, match="a net is one of .*, found 'diseases'"):
         expanded(["diseases"])
 
 

@@ -22,9 +22,9 @@ from client.data.dataset.samples import load_samples
 from client.data.forms.site_config import load_site, pseudonym
 from client.data.table.manifest import read_manifest
 from server.report.values import COHORT_TITLES
-from server.rounds.checkpoints import Store
+from server.rounds.checkpoint_header import glance
 from server.study.plan import load_plan
-from sim.cli import app
+from sim.cli.main import app
 from sim.experiments.arms import Request
 from sim.experiments.entry import Entry
 from sim.experiments.experiment import run_experiment
@@ -128,7 +128,7 @@ def test_hospitals_of_another_plan_are_refused_and_kept(small: tuple[Path, Path]
     name = file_of(tmp_path, "other", kind="training", arms=arms)
     before = sorted(path.name for path in (run / "hospitals" / "site-01" / "clips").iterdir())
     for plan, seed in ((ROOT / "configs" / "plan.smoke.yaml", SEED), (small[0], SEED + 1)):
-        with pytest.raises(ExpectedError, match="written for another plan, seed or version"):
+        with pytest.raises(ExpectedError, match="expected hospitals of this plan, seed and version"):
             run_experiment(name, request(run, plan, seed))
     assert sorted(path.name for path in (run / "hospitals" / "site-01" / "clips").iterdir()) == before
 
@@ -148,7 +148,7 @@ def test_four_models_are_those_of_the_results(
         accuracy = models[row[1]]["accuracy"]
         assert row[2] == accuracy["n"]
         assert row[3:6] == [round(accuracy[end], 4) for end in ("value", "low", "high")]
-    with pytest.raises(ExpectedError, match="leave --plan and --set out"):
+    with pytest.raises(ExpectedError, match="expected no --plan and no --set"):
         run_experiment(file_of(tmp_path, "four", kind="models"), request(run, small[0]))
 
 
@@ -221,7 +221,7 @@ def test_a_pooled_arm_is_one_place_with_the_lesions_of_all(small: tuple[Path, Pa
     assert [row[1] for row in entry.rows] == ["federated", "pooled"] * 3  # of the two cohorts, and of both
     assert all(row[6] is not None for row in entry.rows if row[1] == "pooled")
     place = run / result_of(run, "one-place")["arms"][1]["folder"]
-    progress = Store(place).glance()
+    progress = glance(place)
     assert progress is not None
     assert {record.registered for record in progress.participation} == {(POOLED,)}
     written = {path: path.stat().st_mtime_ns for path in place.glob("progress-*")}

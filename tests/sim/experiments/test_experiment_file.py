@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ceus_models.runtime.errors import ExpectedError
-from server.study.yaml_plan import PlanError
+from ceus_models.runtime.errors import ExpectedError, FaultList
 from sim.experiments.experiment_file import Training, experiment_path, load_experiment, variants
 
 ROOT = Path(__file__).parents[3]
@@ -53,36 +52,36 @@ def test_all_faults_of_all_arms_come_at_once_with_their_lines(tmp_path: Path) ->
     )
     experiment, file = load_experiment(path)
     assert isinstance(experiment, Training)
-    with pytest.raises(PlanError) as told:
+    with pytest.raises(FaultList) as told:
         variants(experiment, file, SMOKE, {})
-    lines = str(told.value).splitlines()
-    assert "x.yaml:6:" in lines[0]
+    lines = list(map(str, told.value.faults))
+    assert "x.yaml line 6," in lines[0]
     assert "epohcs: unknown key" in lines[0]
-    assert "x.yaml:9:" in lines[1]
-    assert "no stage 'nowhere'" in lines[1]
-    assert "x.yaml:11:" in lines[2]
+    assert "x.yaml line 9," in lines[1]
+    assert "found 'nowhere'; use one of" in lines[1]
+    assert "x.yaml line 11," in lines[2]
     assert "processing.size" in lines[2]
-    assert any("fusion/DCB is to be shown on internal_test" in line and "x.yaml:12" in line for line in lines)
+    assert any("an evaluation of fusion/DCB on internal_test" in line and "x.yaml line 12" in line for line in lines)
 
 
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("kind: training\ntitle: t\narms: [{label: a}]\n", "at least 2"),
-        ("kind: training\ntitle: t\narms: [{label: a}, {label: a}]\n", "two arms are named 'a'"),
+        ("kind: training\ntitle: t\narms: [{label: a}]\n", "2 or more arms"),
+        ("kind: training\ntitle: t\narms: [{label: a}, {label: a}]\n", "different names of arms, found two 'a'"),
         ("kind: training\ntitle: t\narms: [{label: a, color: red}, {label: b}]\n", "unknown key"),
-        ("kind: survey\ntitle: t\n", "must be one of"),
+        ("kind: survey\ntitle: t\n", "one of .* found 'survey'"),
         ("kind: outline\ntitle: t\namount: 0.9\n", "less than or equal to 0.5"),
-        ("kind: prevalence\ntitle: t\nscenarios: [{label: s, malignant: 0, benign: 0}]\n", "not both 0"),
+        ("kind: prevalence\ntitle: t\nscenarios: [{label: s, malignant: 0, benign: 0}]\n", "found 0 for both"),
     ],
 )
 def test_a_faulty_file_is_told(tmp_path: Path, text: str, told: str) -> None:
-    with pytest.raises(PlanError, match=told):
+    with pytest.raises(FaultList, match=told):
         load_experiment(written(tmp_path, text))
 
 
 def test_an_unknown_name_is_told_with_those_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     assert experiment_path("fedprox") == Path("configs/experiments/fedprox.yaml")
-    with pytest.raises(ExpectedError, match=r"no experiment 'fedpros'.*fedprox"):
+    with pytest.raises(ExpectedError, match=r"found 'fedpros'; give one of.*fedprox"):
         experiment_path("fedpros")

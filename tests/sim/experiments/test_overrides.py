@@ -37,10 +37,10 @@ def test_a_stage_is_left_out_by_its_name() -> None:
 @pytest.mark.parametrize(
     ("drop", "path", "text"),
     [
-        ((), "stages.fusion.rounds", "no stage 'fusion'; its stages are hello, submodels"),
-        (("fusion",), "", "no stage 'fusion'"),
+        ((), "stages.fusion.rounds", "found 'fusion'; use one of hello, submodels"),
+        (("fusion",), "", "found 'fusion'"),
         ((), "stages.submodels", "one key of a stage"),
-        ((), "name.first", "holds no further keys"),
+        ((), "name.first", "expected name to have keys"),
     ],
 )
 def test_a_wrong_path_is_told(drop: tuple[str, ...], path: str, text: str) -> None:

@@ -97,9 +97,9 @@ def test_a_subset_of_centers_is_kept() -> None:
 @pytest.mark.parametrize(
     ("sizes", "centers", "words"),
     [
-        ({"training_c": 5}, None, "training_c.*not one of training_a"),
-        ({"training_a": 5}, (1, 53), "center 53 is not one of 1-52"),
-        ({"training_a": -1, "validation": 3}, None, "-1 lesions"),
+        ({"training_c": 5}, None, "expected a cohort of training_a.*training_c"),
+        ({"training_a": 5}, (1, 53), "expected a center from 1 to 52, found 53"),
+        ({"training_a": -1, "validation": 3}, None, "found -1"),
         ({"training_a": 5, "training_b": 5}, (1, 2), "training_b.*37-49"),
         ({}, None, "at least one lesion"),
     ],

@@ -52,7 +52,7 @@ def test_a_hard_lesion_is_hard_for_every_reader_and_hard_types_are_missed_more(r
 def test_what_is_said_depends_on_the_lesion_alone():
     alone = diagnosis(CASES[0], "mri1", False, 3)
     assert diagnosis(replace(CASES[0], cohort="other", grade=0.1), "mri1", False, 3) == alone
-    with pytest.raises(ValueError, match="without the model"):
+    with pytest.raises(ValueError, match="reads without it"):
         diagnosis(CASES[0], "mri1", True, 3)
 
 

@@ -17,8 +17,9 @@ import odd_work
 import psutil
 import pytest
 
+from ceus_models.runtime.errors import ExpectedError
 from client.data.dataset import worker_pool
-from client.data.dataset.worker_pool import Limits, Lost, each
+from client.data.dataset.worker_pool import Limits, Lost, each, each_result
 
 TESTS = Path(__file__).parents[3] / "support"
 
@@ -41,7 +42,7 @@ def test_bad_items_cost_themselves_only() -> None:
     }
     assert lost["crash"].detail == f"signal {signal.SIGSEGV.value}"
     assert lost["exit"].detail == "exit code 3"
-    assert lost["fail"].detail.startswith("KeyError in odd_work.py, line ")
+    assert lost["fail"].detail.startswith("KeyError at odd_work.py:")
     assert found["noisy"] == "noisynoisy"
 
 
@@ -51,6 +52,14 @@ def test_an_item_that_takes_too_long_costs_itself_only() -> None:
     assert (found["a"], found["b"]) == ("aa", "bb")
     assert isinstance(found["hang"], Lost)
     assert found["hang"].reason == "reading-too-long"
+
+
+def test_our_own_work_raises_what_it_raises() -> None:
+    assert dict(each_result(odd_work.do, ["a", "b"], 2)) == {"a": "aa", "b": "bb"}
+    with pytest.raises(KeyError):
+        list(each_result(odd_work.do, ["a", "fail"], 1))
+    with pytest.raises(ExpectedError, match="a worker process ended before its work was done \\(exit code 3\\)"):
+        list(each_result(odd_work.do, ["exit"], 1))
 
 
 def test_without_workers_failures_are_caught_as_well() -> None:

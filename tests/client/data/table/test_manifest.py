@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from ceus_models.runtime.errors import Fault
 from ceus_models.study.cohorts import cohort_of
 from ceus_models.study.subgroups import SUBGROUPS
 from ceus_models.study.taxonomy import CLINICAL_NAMES
@@ -20,7 +21,7 @@ from client.data.table.rows import Row
 from client.data.table.subgroups import age_band, size_band
 from client.data.table.table import COLUMNS
 from client.data.table.units import split_header, unit_key
-from client.faults.fault import Fault, shape_of
+from client.faults.fault import shape_of
 
 UNITS = {
     "age": "years",

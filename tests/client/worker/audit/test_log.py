@@ -151,7 +151,7 @@ def test_a_lock_that_is_never_given_back_is_an_error(tmp_path: Path, monkeypatch
     audit = begun(tmp_path)
     monkeypatch.setattr(client.worker.audit.log, "LOCK_S", 0.1)
     with (
-        client.worker.audit.log.locked(tmp_path, client.worker.audit.log.fcntl.LOCK_EX),
+        client.worker.audit.log.held(tmp_path),
         pytest.raises(AuditError, match="another process"),
     ):
         audit.append("stop")

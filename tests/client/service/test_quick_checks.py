@@ -1,8 +1,9 @@
-"""Each thing that keeps a site from starting is told with its remedy, before any process runs."""
+"""The quick checks of the preflight: what keeps a site from starting is told with its fix, before any process runs."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -11,14 +12,17 @@ import pytest
 from made_federation import Lab, lab
 from small_hospital import SmallHospital
 
-import client.service.readiness
+import client.service.preflight_network
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.exit_codes import exit_code
+from ceus_models.runtime.findings import Check, run_checks
 from client.cli.main import app
 from client.courier.approval import approve
 from client.courier.fab import contents_of
 from client.courier.folder import CourierFolder, courier_of
-from client.service.readiness import ready_courier, ready_worker, site_name
+from client.courier.kit import site_name
+from client.service.preflight_network import Line
+from client.service.preflight_site import SiteFolder
 from client.worker.audit.log import Audit
 from server.transport.fab import build_fab
 
@@ -28,6 +32,10 @@ PLAN = "processing: {frames_to_peak: 8, frames_after: 4, size: 32, flow_maps: 3,
 @pytest.fixture
 def federation(tmp_path: Path) -> Lab:
     return lab(tmp_path / "co")
+
+
+def faults(checks: list[Check]) -> str:
+    return "\n".join(f"{one.found} → {one.remedy}" for one in run_checks(checks) if one.state == "fault")
 
 
 def approved(federation: Lab, courier: CourierFolder) -> None:
@@ -41,32 +49,32 @@ def test_a_courier_starts_from_its_own_folder_alone(
     folder = tmp_path / "s"
     with pytest.raises(ExpectedError, match="ceus-site keys"):
         site_name(courier_of(folder))
-    with pytest.raises(ExpectedError, match=r"has not joined a federation; run `ceus-site join"):
-        ready_courier(courier_of(folder))
+    assert "this site has not joined a federation → run `ceus-site join" in faults(
+        Line(courier_of(folder)).quick_checks()
+    )
     courier = federation.joined(folder)
-    with pytest.raises(ExpectedError, match=r"no bundle of this federation is approved.*ceus-site approve"):
-        ready_courier(courier)
+    said = faults(Line(courier).quick_checks())
+    assert "no bundle of this federation is approved" in said
+    assert "ceus-site approve" in said
     approved(federation, courier)
-    assert ready_courier(courier).site == site_name(courier) == "site-01"
+    assert faults(Line(courier).quick_checks()) == ""
+    assert site_name(courier) == "site-01"
     assert [path.name for path in folder.iterdir()] == ["courier"]
-    for days, said in (
-        (400, r"expired on .*clock says .*ceus-coordinator renew"),
+    for days, pattern in (
+        (400, r"expired on .*clock shows .*ceus-coordinator renew"),
         (-3, r"clock is behind.*timedatectl"),
     ):
-        monkeypatch.setattr(client.service.readiness, "now", lambda days=days: federation.now + timedelta(days=days))
-        with pytest.raises(ExpectedError, match=said):
-            ready_courier(courier)
+        monkeypatch.setattr(
+            client.service.preflight_network, "now", lambda days=days: federation.now + timedelta(days=days)
+        )
+        assert re.search(pattern, faults(Line(courier).quick_checks()))
     monkeypatch.undo()
     courier.approvals.chmod(0o666)
-    with pytest.raises(ExpectedError, match="chmod go-w"):
-        ready_courier(courier)
+    assert "chmod go-w" in faults(Line(courier).quick_checks())
     courier.approvals.chmod(0o644)
-    courier.contact.unlink()
-    courier.contact.mkdir()  # also for root nothing can be written there
     courier.logs.rmdir()
-    courier.logs.write_bytes(b"")
-    with pytest.raises(ExpectedError, match="let its user own that folder"):
-        ready_courier(courier)
+    courier.logs.write_bytes(b"")  # also for root nothing can be written there
+    assert "let its user own that folder" in faults(Line(courier).quick_checks())
 
 
 @pytest.fixture
@@ -80,12 +88,12 @@ def hospital(tmp_path: Path) -> Path:
 
 
 def test_a_worker_starts_from_a_folder_that_is_in_order(hospital: Path) -> None:
-    assert ready_worker(hospital).folder == hospital
+    assert faults(SiteFolder(hospital).quick_checks()) == ""
     for spoil, said in (
-        (lambda: (hospital / "policy.yaml").write_text("studies: any\nkinds: [x]\n"), "policy.yaml row 2"),
+        (lambda: (hospital / "policy.yaml").write_text("studies: any\nkinds: [x]\n"), "policy.yaml line 2"),
         (
             lambda: (hospital / "lesions.csv").write_bytes((hospital / "lesions.csv").read_bytes() + b"\n"),
-            r"made with another table; run `ceus-site index` again",
+            r"made with another table → run `ceus-site index` again",
         ),
         (lambda: _older(hospital / ".ceus" / "index.json"), "the index of samples cannot be read"),
         ((hospital / ".ceus" / "index.json").unlink, "no index is there"),
@@ -98,8 +106,7 @@ def test_a_worker_starts_from_a_folder_that_is_in_order(hospital: Path) -> None:
 def _spoilt(hospital: Path, spoil: Callable[[], object], said: str) -> None:
     before = {path: path.read_bytes() for path in hospital.rglob("*") if path.is_file()}
     spoil()
-    with pytest.raises(ExpectedError, match=said):
-        ready_worker(hospital)
+    assert re.search(said, faults(SiteFolder(hospital).quick_checks()))
     for path, content in before.items():
         path.write_bytes(content)
     for path in set(hospital.rglob("*.jsonl")) - set(before):

@@ -1,93 +1,61 @@
-"""Whether a hospital's data can be answered from: contract, policy, index, and one lesion from file to trained net."""
+"""Whether a site can train: its graphics card, and one lesion from file to trained net."""
 
 from __future__ import annotations
 
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from ceus_models.nets.module_cache import initial_state
 from ceus_models.protocol.messages import Architecture, LocalRule, Normaliser, Recipe, Task
 from ceus_models.protocol.state import prefixed
 from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.findings import Check, Finding, fault, note, ok
 from ceus_models.study.sample import Sample
 from ceus_models.study.taxonomy import BIOMARKER_NETS, CLINICAL, CLINICAL_NAMES, DISEASE_NETS
 from client.data.analysis.pipeline import sample_of
-from client.data.dataset.check import check_site
 from client.data.dataset.index_file import read_index
 from client.data.dataset.samples import load_samples
 from client.data.forms.site_config import SiteConfig, load_site
 from client.data.table.manifest import read_manifest
+from client.policy.machine import Machine
 from client.policy.policy_file import load_policy
-from client.service.findings import Finding, Look, fault, note, ok
-from client.worker.audit.verify import verify
 from client.worker.tasks.device import device_of
 from client.worker.tasks.handlers import WORK
 from client.worker.tasks.place import Place
 from client.worker.tasks.site_memory import SiteMemory
 
+_SIDE = 256
 _RECIPE = Recipe(
     Architecture(), Normaliser(0.4, 0.2, 1.5, (0.0,) * len(CLINICAL), (1.0,) * len(CLINICAL)), CLINICAL_NAMES[:2], {}
 )
 
 
 @dataclass
-class Data:
-    """folder: the site's · workers: lesions looked at at once."""
+class Training:
+    """folder: the site's."""
 
     folder: Path
-    workers: int
-    _samples: Sequence[Sample] = field(default=(), init=False)
 
-    def looks(self) -> list[tuple[str, Look]]:
-        """All of them, the later ones on what the earlier ones found."""
+    def checks(self) -> list[Check]:
+        """All of them."""
         return [
-            ("policy", self.policy),
-            ("data contract", self.contract),
-            ("index", self.index),
-            ("audit", self.audit),
+            ("GPU", lambda: graphics(load_policy(self.folder).machine)),
             ("dry run", self.read_one),
             ("throughput", self.train_one),
         ]
 
-    def policy(self) -> Finding:
-        """Its faults, or what it allows. Raises ExpectedError."""
-        policy = load_policy(self.folder)
-        return ok(
-            "policy", f"answers {', '.join(policy.kinds)}; {'any study' if policy.studies is None else 'named studies'}"
-        )
-
-    def contract(self) -> Finding:
-        """What `ceus-site check` says."""
-        report = check_site(self.folder, None, self.workers)
-        if not report.usable:
-            return fault(
-                "data contract", "no usable lesion", "`ceus-site check FOLDER` tells every fault and its remedy"
-            )
-        said = f"{report.usable} usable lesions, {len(report.faults)} faults"
-        if report.faults:
-            return note("data contract", said, "`ceus-site check FOLDER` tells each and its remedy")
-        return ok("data contract", said)
-
-    def index(self) -> Finding:
-        """The samples that the worker would hold. Raises ExpectedError."""
+    @cached_property
+    def _samples(self) -> Sequence[Sample]:
+        """Those that the worker would hold. Raises ExpectedError."""
         site = load_site(self.folder)
-        indexed = read_index(site)
-        self._samples = load_samples(site, indexed.processing)
-        if not self._samples:
-            return fault("index", "it holds no lesion", "mend the table and run `ceus-site index` again")
-        return ok("index", f"{len(self._samples)} lesions, processing {indexed.digest[:12]}")
-
-    def audit(self) -> Finding:
-        """Unchanged since it was written."""
-        verdict = verify(load_site(self.folder).records)
-        if not verdict.ok:
-            return fault("audit", f"it was changed: {verdict.findings[0]}", "`ceus-site audit verify` tells all of it")
-        return ok("audit", f"{verdict.entries} entries, unchanged")
+        return load_samples(site, read_index(site).processing)
 
     def read_one(self) -> Finding:
         """The first lesion of the table that can be read, from its files. Raises ExpectedError where none can."""
@@ -139,3 +107,24 @@ def _labelled(samples: Sequence[Sample]) -> tuple[str, Sample]:
         if known:
             return known[0], sample
     raise ExpectedError("no indexed lesion has a type or a biomarker, so none can be trained on; fill fll_type")
+
+
+def graphics(machine: Machine) -> Finding:
+    """The cards that policy.yaml lists do what the processor does. Raises ExpectedError where one is not there."""
+    present = Path("/dev/nvidia0").exists()
+    device = device_of(machine)
+    if device.type == "cpu":
+        if present:
+            return note(
+                "GPU", "the machine has one, and policy.yaml lists none", "list its number under machine.gpus to use it"
+            )
+        return ok("GPU", "none listed in policy.yaml; the processor trains")
+    given = torch.randn(_SIDE, _SIDE, generator=torch.Generator().manual_seed(1))
+    apart = float((given.to(device) @ given.to(device)).cpu().sub(given @ given).abs().max())
+    name = torch.cuda.get_device_name(device)
+    free = torch.cuda.mem_get_info(device)[0] / (1 << 30)
+    if apart > 1.0:
+        return fault(
+            "GPU", f"{name} multiplies wrongly (off by {apart:.3g})", "update its driver, or list another card"
+        )
+    return ok("GPU", f"{name}, {free:.0f} GB free, torch {torch.__version__}")
