@@ -40,14 +40,12 @@ from client.worker.audit.log import HEAD_FILE, LOG_FILE, Entry, entries
 from client.worker.audit.verify import Verdict, verify
 from client.worker.site.opt_out import Change, Standing, change_standing, read_standing
 
-app = typer.Typer()
 _TABS = (("/", "Now"), ("/approval", "Approval"), ("/audit", "Audit"), ("/left", "What left"), ("/index", "Index"))
 _AGAIN_S = 30
 _ON_A_PAGE = 50
 _LONGEST_FORM = 4096
 
 
-@app.command("console")
 def console_command(
     folder: Annotated[Path, typer.Argument(help="The site's folder, with site.yaml in it.", show_default=False)],
     port: Annotated[int, typer.Option(min=0, max=65535, help="Of this machine alone; 0: any that is free.")] = 8091,

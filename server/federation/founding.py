@@ -27,7 +27,7 @@ from server.federation.certificate_authority import (
     write_key,
 )
 from server.federation.federation_file import Federation, load_federation
-from server.federation.nginx_conf import caddyfile, nginx_conf
+from server.federation.nginx_conf import nginx_conf
 from server.run_folder.paths import FEDERATION_FILE, Home
 from server.study.plan import load_plan
 from server.transport.fab import build_fab
@@ -196,8 +196,7 @@ def _bundle(home: Home, content: bytes) -> Iterator[str]:
 def _front(home: Home, federation: Federation) -> Iterator[str]:
     home.front_run.mkdir(parents=True, exist_ok=True)
     write_whole(home.nginx, nginx_conf(home, federation).encode(), PUBLIC)
-    write_whole(home.caddy, caddyfile(home, federation).encode(), PUBLIC)
-    yield f"made the front door's configuration: {home.nginx} or {home.caddy}"
+    yield f"made the front door's configuration: {home.nginx}"
 
 
 def _put(path: Path, certificate: Certificate) -> None:
