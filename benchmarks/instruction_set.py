@@ -2,8 +2,8 @@
 
     python -m benchmarks.instruction_set [--repetitions 7] [--steps 40] [--lesions 4] [--out FILE]
 
-Two processes take turns, one with the variables of `sim.runs.instruction_set`, one with what the processor has: steps
-of a net of the demo's sizes (forward, backward, clip, step), then phantom lesions of the demo, written and read.
+Two processes take turns, one with the pinned variables and one with what the processor has: steps of
+a net of the demo's sizes (forward, backward, clip, step), then phantom lesions of the demo, written and read.
 """
 
 from __future__ import annotations
