@@ -31,16 +31,16 @@ _FEWEST = 5
 """Frames that the spline needs."""
 
 
-def course(values: F64, seconds: F64, arrival_s: float, smoothing_s: float) -> F64:
+def fit_course(values: F64, seconds: F64, arrival_s: float, smoothing_s: float) -> F64:
     """The smooth course (t) behind the values (t) at seconds (t), rising; the values themselves if they are too few.
 
     values: linear intensity, not negative · smoothing_s: width of the window during the wash-in. Its unit is time, not
     frames: every frame weighs as long as it lasts. Costs O(t).
     """
-    return courses(values, seconds, arrival_s, (smoothing_s,))[0]
+    return fit_courses(values, seconds, arrival_s, (smoothing_s,))[0]
 
 
-def courses(values: F64, seconds: F64, arrival_s: float, windows_s: Sequence[float]) -> list[F64]:
+def fit_courses(values: F64, seconds: F64, arrival_s: float, windows_s: Sequence[float]) -> list[F64]:
     """The course for each width of the window; which frames the rest contradicts is told by the first of them."""
     top = float(values.max(initial=0.0))
     if len(values) < _FEWEST or top <= 0:

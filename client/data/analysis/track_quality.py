@@ -43,7 +43,7 @@ class UntrustedTrack(Unusable):
 
 
 @dataclass(frozen=True)
-class Trust:
+class TrackAssessment:
     """figures: shares 0-1 of the frames that count, for the quality · doubts: what speaks against the track, as
     phrases; without one it is trusted.
     """
@@ -52,7 +52,7 @@ class Trust:
     doubts: tuple[str, ...]
 
 
-def judged(track: Track, seconds: F64, seen: Bool, reference: int) -> Trust:
+def assess_track(track: Track, seconds: F64, seen: Bool, reference: int) -> TrackAssessment:
     """seconds (t): of the frames · seen (t): frames that count, which on a contrast-only clip are those after the
     contrast has arrived · reference: index of the annotated frame.
     """
@@ -60,10 +60,10 @@ def judged(track: Track, seconds: F64, seen: Bool, reference: int) -> Trust:
     known = track.apart[frames & np.isfinite(track.apart)]
     figures = {
         "lost_share": float(track.held[frames].mean()),
-        "away_share": float((_held_around(track.held, seconds)[frames] > _NEARLY).mean()),
+        "away_share": float((_share_held(track.held, seconds)[frames] > _NEARLY).mean()),
         "beyond_share": float(track.beyond[frames].mean()),
         "apart_share": float((known > APART_PX).mean()) if len(known) else 0.0,
-        "unlike": _unlike(track, frames),
+        "unlike": _measure_unlikeness(track, frames),
     }
     doubts = [
         text.format(figures[name])
@@ -78,10 +78,10 @@ def judged(track: Track, seconds: F64, seen: Bool, reference: int) -> Trust:
     ]
     if not seen[reference]:
         doubts.append("the outlined frame of a contrast-only clip lies before the enhancement")
-    return Trust(figures, tuple(doubts))
+    return TrackAssessment(figures, tuple(doubts))
 
 
-def _held_around(held: Bool, seconds: F64) -> F64:
+def _share_held(held: Bool, seconds: F64) -> F64:
     """Share (t) of held frames within AWAY_S around each."""
     first = np.searchsorted(seconds, seconds - AWAY_S / 2, side="left")
     after = np.searchsorted(seconds, seconds + AWAY_S / 2, side="right")
@@ -89,7 +89,7 @@ def _held_around(held: Bool, seconds: F64) -> F64:
     return np.asarray((total[after] - total[first]) / (after - first), dtype=np.float64)
 
 
-def _unlike(track: Track, frames: Bool) -> float:
+def _measure_unlikeness(track: Track, frames: Bool) -> float:
     """By how much the least alike moment falls short of the usual one, 0-1; 0 where it is alike enough by itself.
 
     Only moments with SPAN placed frames that count before them. How alike speckle stays differs between machines and
@@ -103,7 +103,7 @@ def _unlike(track: Track, frames: Bool) -> float:
     return 1.0 - max(least, 0.0) / usual if usual > 0 else 1.0
 
 
-def require(trust: Trust, checked: bool) -> None:
+def require_trusted(trust: TrackAssessment, checked: bool) -> None:
     """Raises UntrustedTrack unless the track is trusted, or a person has found it right (`checked`)."""
     if trust.doubts and not checked:
         raise UntrustedTrack(

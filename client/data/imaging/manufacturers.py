@@ -31,7 +31,7 @@ _FRAGMENTS = (
 )
 
 
-def manufacturer_name(text: str) -> str:
+def normalize_manufacturer(text: str) -> str:
     """One of `subgroups.MANUFACTURERS`, or "other", or "unknown" for a blank: "G.E. Medical Systems" → "GE"."""
     folded = text.strip().casefold()
     if not folded:

@@ -22,17 +22,17 @@ _SERIALS = range(36526, 54789)
 _YEARS = range(1900, 2101)
 
 
-def days_meant(text: str, order: str | None) -> list[date]:
+def interpret_date(text: str, order: str | None) -> list[date]:
     """The days of the calendar that a text may mean, each once: none, one, or two.
 
     order: "day-first" or "month-first" for dates with the year last, None where the site does not say. Dots mean day
     first unless the site says otherwise. A time of day behind the date is passed over.
     """
     plain = _TIME.sub("", unicodedata.normalize("NFKC", text).strip())
-    return sorted({day for parts in _readings(plain, order) if (day := _day(*parts)) is not None})
+    return sorted({day for parts in _list_readings(plain, order) if (day := _make_date(*parts)) is not None})
 
 
-def _readings(text: str, order: str | None) -> Iterator[tuple[int, int, int]]:
+def _list_readings(text: str, order: str | None) -> Iterator[tuple[int, int, int]]:
     """Year, month and day of every reading."""
     if match := _YEAR_FIRST.fullmatch(text) or _COMPACT.fullmatch(text):
         yield int(match[1]), int(match[2]), int(match[3])
@@ -43,20 +43,20 @@ def _readings(text: str, order: str | None) -> Iterator[tuple[int, int, int]]:
         if order == "month-first" or (order is None and match[2] != "."):
             yield year, first, second
     elif match := _MONTH_NAMED.fullmatch(text):
-        yield int(match[3]), _month(match[2]), int(match[1])
+        yield int(match[3]), _parse_month(match[2]), int(match[1])
     elif match := _MONTH_LEADS.fullmatch(text):
-        yield int(match[3]), _month(match[1]), int(match[2])
+        yield int(match[3]), _parse_month(match[1]), int(match[2])
     elif (match := _SERIAL.fullmatch(text)) and int(match[1]) in _SERIALS:
         day = _EXCEL_DAY_0 + timedelta(days=int(match[1]))
         yield day.year, day.month, day.day
 
 
-def _month(name: str) -> int:
+def _parse_month(name: str) -> int:
     short = name[:3].casefold()
     return _MONTHS.index(short) + 1 if short in _MONTHS else 0
 
 
-def _day(year: int, month: int, day: int) -> date | None:
+def _make_date(year: int, month: int, day: int) -> date | None:
     try:
         return date(year, month, day) if year in _YEARS else None
     except ValueError:
