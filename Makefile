@@ -58,6 +58,7 @@ bench: setup
 	$(BIN)/python -m benchmarks.indexing
 	$(BIN)/python -m benchmarks.round
 	$(BIN)/python -m benchmarks.links
+	$(BIN)/python -m benchmarks.instruction_set
 
 clean:
 	rm -rf $(VENV) runs .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info

@@ -58,12 +58,14 @@ def check_times(certificate: Certificate, what: str, now: datetime, renewal: str
     starts, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     if now < starts:
         raise CertificateError(
-            f"{what} is valid from {_format_time(starts)}, this machine's clock shows {_format_time(now)}: the clock is behind; set it "
+            f"{what} is valid from {_format_time(starts)}, "
+            f"this machine's clock shows {_format_time(now)}: the clock is behind; set it "
             "by NTP (`timedatectl set-ntp true`) and try again"
         )
     if now > ends:
         raise CertificateError(
-            f"{what} expired on {_format_time(ends)}, this machine's clock shows {_format_time(now)}; if the clock is right, "
+            f"{what} expired on {_format_time(ends)}, "
+            f"this machine's clock shows {_format_time(now)}; if the clock is right, "
             f"{renewal}; if it is ahead, set it by NTP (`timedatectl set-ntp true`)"
         )
 

@@ -54,7 +54,7 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        raise ExpectedError(f"{path} cannot be read as JSON; give the results.json of a run") from None
+        raise ExpectedError(f"{path} must be JSON, but cannot be read; give the results.json of a run") from None
     if not isinstance(found, dict) or "cohorts" not in found:
-        raise ExpectedError(f"{path} holds no cohorts; give the results.json of a run")
+        raise ExpectedError(f"{path} must hold cohorts, found none; give the results.json of a run")
     return found

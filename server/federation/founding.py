@@ -1,4 +1,4 @@
-"""`ceus-coordinator init`: a federation from its file. Run again after any change: what fits is kept, the CA always."""
+"""`ceus-coordinator init`: set up a federation from its file. A later run keeps the CA and all that is still valid."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ _SECRET_BYTES = 32
 
 @dataclass(frozen=True)
 class SetupResult:
-    """identity: the federation's id · told: what was made, renewed or kept, a line each."""
+    """The result of `init`. identity: the federation's id; told: what was made, renewed or kept, one line each."""
 
     identity: str
     told: tuple[str, ...]
 
 
 def write_example(folder: Path) -> bool:
-    """Write the form of federation.yaml into a folder that has none; whether it did. Raises ExpectedError."""
+    """Write an example federation.yaml into a folder without one; whether it was written. Raises ExpectedError."""
     home = Home(folder)
     if home.federation.exists():
         return False
@@ -66,7 +66,7 @@ def write_example(folder: Path) -> bool:
 
 
 def set_up_federation(folder: Path, passphrase: bytes | None, now: datetime) -> SetupResult:
-    """Make what is missing, renew what no longer fits federation.yaml, keep the rest.
+    """Create what is missing, renew what no longer matches federation.yaml, keep the rest.
 
     Raises FaultList with all faults of federation.yaml and of the plan, AuthorityError or OSError.
     """
@@ -91,7 +91,7 @@ def set_up_federation(folder: Path, passphrase: bytes | None, now: datetime) -> 
 
 
 def renew_front(home: Home, federation: Federation, passphrase: bytes | None, now: datetime) -> Certificate:
-    """A new key and certificate for the front door. It is asked to read them again without closing a connection."""
+    """Create a new key and certificate for the reverse proxy, which can reload them without closing connections."""
     return _issue_front(home, federation, open_authority(home, passphrase, now), now)
 
 
@@ -162,12 +162,12 @@ def _issue_front(home: Home, federation: Federation, authority: Authority, now: 
 
 
 def list_hosts(federation: Federation) -> tuple[str, ...]:
-    """The names and addresses under which sites reach the front door."""
+    """The names and addresses under which sites reach the reverse proxy."""
     return tuple(dict.fromkeys((federation.host, *federation.names)))
 
 
 def find_certificate_fault(path: Path, key: Path, ca: Certificate, hosts: Sequence[str], now: datetime) -> str | None:
-    """Why a server's certificate must be made anew, or None."""
+    """Find why a server's certificate must be renewed; None if it is valid."""
     if not path.exists() or not key.exists():
         return "there was none"
     try:

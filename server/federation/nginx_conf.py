@@ -1,7 +1,7 @@
-"""The front door: the one port that hospitals reach. It passes what a site's node says to the fleet, nothing else.
+"""The front door: a reverse proxy on the only port that hospitals reach. It forwards only the fleet interface.
 
 A stock SuperLink serves its control and runtime interfaces on the same port without a key (docs/decisions.md), so it
-stays on 127.0.0.1 and a front proxy stands before it. TLS ends here and begins again behind, because Flower's node
+listens on 127.0.0.1 behind this proxy. TLS ends at the proxy and is used again behind it, because Flower's node
 authentication needs TLS at the SuperLink itself.
 """
 
@@ -86,7 +86,7 @@ http {{
 
 
 def render_nginx(home: Home, federation: Federation) -> str:
-    """The whole configuration of an nginx of its own, which needs no root for a port above 1023."""
+    """Render the complete configuration of a separate nginx, which needs no root for a port above 1023."""
     return _NGINX.format(
         conf=home.nginx,
         run=home.front_run,

@@ -9,7 +9,7 @@ from typing import Any
 
 from server.federation.expiry import Validity
 from server.operations.liveness import Observations, Trouble, coordinator_heartbeat, find_trouble
-from server.rounds.checkpoint_header import glance
+from server.rounds.checkpoint_header import read_newest
 from server.run_folder.journal import Journal
 from server.run_folder.orders import State, read_state
 from server.run_folder.paths import Home
@@ -72,7 +72,7 @@ class Overview:
 
 def build_overview(home: Home, up: bool, online: Collection[str] | None, names: Collection[str] = ()) -> Overview:
     """online: the sites that are connected, None where the SuperLink cannot be asked · names: all that may be."""
-    saved = glance(home.run) or Progress()
+    saved = read_newest(home.run) or Progress()
     events = Journal(home.run).read_current_round()
     sites = {name: SiteStatus(admitted=True, lesions=sum(held.values())) for name, held in saved.counts.items()}
     _count_rounds(saved.participation, sites)

@@ -21,7 +21,7 @@ _PATTERN = re.compile(r"progress-(\d{8})\.safetensors")
 
 @checked(frozen=True)
 class Header:
-    """Everything of a Progress but its tensors; of these the names, in their order, which safetensors does not keep."""
+    """A Progress without its tensors, but with their names in order, which safetensors does not keep."""
 
     plan: str
     seed: int
@@ -38,7 +38,7 @@ class Header:
 HEADER = TypeAdapter(Header)
 
 
-def glance(folder: Path) -> Header | None:
+def read_newest(folder: Path) -> Header | None:
     """The newest checkpoint's header, read while others write; None where there is none that can be read."""
     for path in reversed(checkpoint_files(folder)):
         try:
@@ -65,9 +65,11 @@ def number_of(path: Path) -> int:
 def read_header(path: Path, metadata: Mapping[str, str]) -> Header:
     """The header in a file's metadata. Raises ExpectedError for another version's."""
     if metadata.get("fedceus") != VERSION:
-        raise ExpectedError(f"{path} was written by another version of fedceus; go on with that version")
+        raise ExpectedError(f"{path} was written by another version of fedceus; continue with that version")
     try:
         return HEADER.validate_json(metadata.get("progress", ""))
     except ValidationError as error:
-        rule = f"{error.error_count()} faults"
-        raise ExpectedError(f"{path} was written by another version of fedceus ({rule})") from None
+        rule = f"{error.error_count()} errors"
+        raise ExpectedError(
+            f"{path} was written by another version of fedceus ({rule}); continue with that version"
+        ) from None

@@ -143,7 +143,7 @@ def _read(path: Path) -> tuple[Header, State]:
     except (SafetensorError, OSError) as error:
         raise _DamagedError(str(error)) from None
     if metadata.get("checksum") != _checksum(metadata.get("progress", ""), tensors):
-        raise _DamagedError("the checksum does not fit")
+        raise _DamagedError("the checksum does not match")
     return read_header(path, metadata), tensors
 
 

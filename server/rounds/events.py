@@ -24,7 +24,7 @@ class Started:
 
 @dataclass(frozen=True)
 class Answered:
-    """A site is done, as `done` of `asked`."""
+    """A site has an outcome: it is number `done` of `asked` sites."""
 
     stage: str
     round: int
@@ -37,7 +37,7 @@ class Answered:
 
 @dataclass(frozen=True)
 class Finished:
-    """A round is absorbed. points: what it adds to the learning curves."""
+    """A round is complete. points: its new points of the learning curves."""
 
     record: RoundRecord
     step: int

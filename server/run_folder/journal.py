@@ -52,14 +52,14 @@ class Journal:
 
     @contextmanager
     def hold(self) -> Iterator[None]:
-        """The folder is one coordinator's own, until it leaves or dies. Raises ExpectedError if another has it."""
+        """Lock the folder for one coordinator process. Raises ExpectedError if another holds the lock."""
         busy = ExpectedError(f"another coordinator runs in {self.folder}; stop it, or give another folder")
         with hold_lock(self.folder / _LOCK, busy):
             end_last_line(self.folder / _EVENTS)
             yield
 
     def is_held(self) -> bool:
-        """Whether a coordinator is at work in the folder."""
+        """Whether a coordinator runs in the folder."""
         return is_held(self.folder / _LOCK)
 
     def append(self, event: Event) -> None:

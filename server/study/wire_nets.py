@@ -10,15 +10,15 @@ from server.study.progress import Progress
 
 
 def submodels(progress: Progress) -> dict[str, State]:
-    """The nets that fusion nets stand on, as far as they exist."""
+    """The trained sub-models, which fusion nets use."""
     return {net: progress.nets[net] for net in SUBMODELS if net in progress.nets}
 
 
 def on_wire(nets: Mapping[str, State]) -> State:
-    """Several nets as one state, named "<net>|<parameter>"."""
+    """Merge several nets into one state with names "<net>|<parameter>"."""
     return {name: tensor for net, state in nets.items() for name, tensor in add_prefix(state, f"{net}|").items()}
 
 
 def frozen_digest(progress: Progress) -> str:
-    """Digest of all sub-models in their wire names; a site recognises by it what it has already."""
+    """Digest of all sub-models; a site compares it with what it has stored."""
     return digest(on_wire(submodels(progress)))

@@ -155,7 +155,8 @@ def _wait_for_run(
             raise ExpectedError(f"{cause}. See its log {fleet.log_path('superlink')}")
         if not state.started and time.monotonic() > pending_until:
             raise ExpectedError(
-                f"expected a coordinator within {setup.pending_s:.0f} s, none started; see {fleet.log_path('superlink')}"
+                f"expected a coordinator within {setup.pending_s:.0f} s, none started; "
+                f"see {fleet.log_path('superlink')}"
             )
         fleet.check_running()
         time.sleep(setup.poll_s)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -26,10 +27,12 @@ from sim.runs.meter import Meter
 from sim.hospital.prepare import Hospitals, PreparedHospital, prepare_hospitals, parse_simulation, format_site_name
 from sim.engine.flower_link import run_processes
 from sim.engine.sites import HospitalOpener
+from sim.runs.instruction_set import is_pinned, processor
 
 LinkName = Literal["memory", "processes"]
 COMPARISON_FILE = "comparison.json"
 PEAKS_FILE = "memory.json"
+_LIBRARIES = {"torch": "torch", "numpy": "numpy", "opencv": "opencv-python-headless"}
 
 
 @dataclass(frozen=True)
@@ -131,6 +134,18 @@ def _run_plan(plan: Plan, hospitals: Hospitals, settings: RunSettings, meter: Me
         return run(plan, PartialLink(link, away), store, settings.seed, on_event)
 
 
+def computed_with() -> dict[str, Any]:
+    """What the last bits of a number depend on beside plan and seed: processor, instructions, libraries, threads."""
+    return {
+        "processor": processor(),
+        "pinned": is_pinned(os.environ),
+        "torch_instructions": torch.backends.cpu.get_cpu_capability(),
+        "onednn_instructions": os.environ.get("ONEDNN_MAX_CPU_ISA", "all that the processor has"),
+        "torch_threads": torch.get_num_threads(),
+        **{name: version(package) for name, package in _LIBRARIES.items()},
+    }
+
+
 def _build_results(progress: Progress, plan: Plan, settings: RunSettings) -> dict[str, Any]:
     about = {
         "fedceus": version("fedceus"),
@@ -138,5 +153,6 @@ def _build_results(progress: Progress, plan: Plan, settings: RunSettings) -> dic
         "link": settings.link,
         "workers": settings.workers,
         "simulated": True,
+        "computed_with": computed_with(),
     }
     return about | collect_results(progress, plan)

@@ -22,7 +22,7 @@ from client.data.dataset.samples import load_samples
 from client.data.forms.site_config import load_site, make_pseudonym
 from client.data.table.manifest import read_manifest
 from server.report.values import COHORT_TITLES
-from server.rounds.checkpoint_header import glance
+from server.rounds.checkpoint_header import read_newest
 from server.study.plan import load_plan
 from sim.cli.main import app
 from sim.experiments.arms import ExperimentRequest
@@ -221,7 +221,7 @@ def test_a_pooled_arm_is_one_place_with_the_lesions_of_all(small: tuple[Path, Pa
     assert [row[1] for row in entry.rows] == ["federated", "pooled"] * 3  # of the two cohorts, and of both
     assert all(row[6] is not None for row in entry.rows if row[1] == "pooled")
     place = run / result_of(run, "one-place")["arms"][1]["folder"]
-    progress = glance(place)
+    progress = read_newest(place)
     assert progress is not None
     assert {record.registered for record in progress.participation} == {(POOLED,)}
     written = {path: path.stat().st_mtime_ns for path in place.glob("progress-*")}

@@ -152,7 +152,7 @@ class _FrameRecording:
     frames: int
     source: _Source
 
-    def glance(self, count: int) -> Sequence[U8]:
+    def sample_pictures(self, count: int) -> Sequence[U8]:
         return list(self.source.decode(spread_indices(self.frames, count)))
 
     def pictures(self) -> Iterator[U8]:
@@ -169,7 +169,9 @@ class _FrameRecording:
 class _VideoRecording:
     """Pixel data that is an MPEG-2, H.264 or HEVC stream, decoded like a video file; the header tells the times.
 
-    rated: whether the stream states its rate (MPEG-2 must; decoders make one up for the others) · held: the stream.
+    Attributes:
+        rated: Whether the stream states its rate (MPEG-2 must; decoders make one up for the others).
+        held: The file in memory that holds the stream.
     """
 
     rows: int
@@ -181,7 +183,7 @@ class _VideoRecording:
     rated: bool
     held: MemoryFile
 
-    def glance(self, count: int) -> Sequence[U8]:
+    def sample_pictures(self, count: int) -> Sequence[U8]:
         return self.recording.sample_pictures(count)
 
     def pictures(self) -> Iterator[U8]:
