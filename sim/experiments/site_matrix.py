@@ -19,7 +19,7 @@ from ceus_models.study.taxonomy import TEST_COHORTS
 from client.data.dataset.worker_pool import map_trusted
 from server.report.publish import BUNDLE, RESULTS
 from server.report.values import COHORT_TITLES
-from server.rounds.checkpoint_header import glance
+from server.rounds.checkpoint_header import read_newest
 from server.rounds.checkpoints import Store
 from server.study.plan import Plan, load_plan, parse_plan
 from sim.experiments.arms import PLAN_FILE
@@ -105,7 +105,7 @@ def list_models(run: FinishedRun) -> Iterator[TrainedModel]:
         )
     for place in sorted((run.folder / BASELINES).glob("*"), key=lambda path: (path.name != POOLED, path.name)):
         own = centralise_plan(plan if place.name == POOLED else localise_plan(plan))
-        seen = glance(place)
+        seen = read_newest(place)
         if seen is not None and own.current(seen.stage) is None:
             yield TrainedModel(place.name, place, own, run.seed)
     for place in sorted(run.folder.glob(f"{LEFT_OUT}/*")):
