@@ -19,7 +19,7 @@ from flwr.supercore.task_identity import TaskIdentity
 from ceus_models.protocol.messages import LocalRule, Task, Update
 from ceus_models.protocol.state import State
 from ceus_models.protocol.task_id import asked_id
-from server.rounds.round import Call, gather
+from server.rounds.round import Call, gather_answers
 from server.rounds.screening import Gate
 from server.study.settings import Screening
 
@@ -91,7 +91,7 @@ def ours(case: Case) -> str:
     sites = ("site-01", "site-02", BAD)
     gate = Gate(task, Screening(), dict.fromkeys(sites, HELD), {NET: STEP}, len(sites))
     call = Call(task, gate, sites, lambda update: update.sums, dict, lambda site, fate, reason: None)
-    total, record = gather(_Link(case), call)
+    total, record = gather_answers(_Link(case), call)
     net = float(total[f"{NET}|w"].flatten()[0] / total[f"{NET}|#weight"]) + 1.0
     out = "; ".join(f"{site} excluded: {reason}" for site, reason in record.excluded.items()) or "nobody excluded"
     return f"{out}; the net's first weight becomes {net:.3g}"

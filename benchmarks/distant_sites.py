@@ -23,19 +23,19 @@ from pathlib import Path
 from flwr.supercore.task_identity import TaskIdentity
 
 from benchmarks.measuring import arguments, publish, quiet
-from ceus_models.nets.module_cache import initial_state
+from ceus_models.nets.module_cache import build_initial_state
 from ceus_models.protocol.encoding import encode
 from ceus_models.protocol.messages import Architecture, LocalRule, Task
-from ceus_models.protocol.state import prefixed
+from ceus_models.protocol.state import add_prefix
 from ceus_models.study.taxonomy import SUBMODELS
 from server.rounds.coordinator import run
 from server.rounds.events import Event, Finished
-from server.study.participation import Quorum, Record
+from server.study.participation import Quorum, RoundRecord
 from server.study.plan import Plan, load_plan
 from server.study.progress import Progress
 from server.study.train_stage import Train
-from server.transport.delivery import RHYTHM, PostLink
-from server.transport.flower_link import FlowerPost
+from server.transport.delivery import RETRY_SCHEDULE, RetryingLink
+from server.transport.flower_link import FlowerTransport
 from tests.support.clients import LITTLE, SMALL
 from tests.support.distant_grid import SHARES, Clock, DistantGrid, sites_of
 from tests.support.federation import COHORT, SEED, Unsaved, recipe_for
@@ -56,7 +56,7 @@ class Walked:
     question · troubles: (round, site, what).
     """
 
-    records: list[Record]
+    records: list[RoundRecord]
     slowest: list[float]
     troubles: list[tuple[str, str, str]]
 
@@ -68,7 +68,7 @@ def walk(count: int, rounds: int, carried: float, architecture: Architecture = L
     plan = Plan("distant", (stage,), Quorum(0.5), processing=SMALL, architecture=architecture, late="never")
     clock, sites = Clock(), sites_of(count)
     grid = DistantGrid(sites, clock, carried, {what: share * part for what, part in SHARES.items()})
-    link = PostLink(FlowerPost(grid, RHYTHM.poll_s), count, plan.deadlines, Nobody(), RHYTHM)  # type: ignore[arg-type]
+    link = RetryingLink(FlowerTransport(grid, RETRY_SCHEDULE.poll_s), count, plan.deadlines, Nobody(), RETRY_SCHEDULE)  # type: ignore[arg-type]
     counts = {site.name: {COHORT: site.lesions} for site in sites}
     start = Progress(recipe=recipe_for(plan), counts=counts)
     walked = Walked([], [], grid.troubles)
@@ -88,13 +88,13 @@ def walk(count: int, rounds: int, carried: float, architecture: Architecture = L
 class Nobody:
     """A witness who writes nothing down."""
 
-    def sent(self, task: Task, site: str, digest: str, size: int) -> None: ...
+    def on_sent(self, task: Task, site: str, digest: str, size: int) -> None: ...
 
-    def came(self, task: Task, site: str, data: bytes, seconds: float, fault: str = "") -> None: ...
+    def on_answer(self, task: Task, site: str, data: bytes, seconds: float, fault: str = "") -> None: ...
 
-    def late(self, task: Task, site: str, data: bytes, fault: str = "") -> None: ...
+    def on_late(self, task: Task, site: str, data: bytes, fault: str = "") -> None: ...
 
-    def lost(self, task: Task, site: str, reason: str) -> None: ...
+    def on_lost(self, task: Task, site: str, reason: str) -> None: ...
 
 
 @contextmanager
@@ -112,10 +112,10 @@ def paper_bytes() -> dict[str, float]:
     """Bytes to and from one site in a round of the paper's plan, by kind of round."""
     plan = load_plan(Path(__file__).parent.parent / "configs" / "plan.paper.yaml")
     recipe = recipe_for(plan)
-    state = initial_state(NET, recipe, SEED)  # all nine sub-models are binary and have the same shapes
-    sent = Task("train", plan.digest(), SEED, "submodels", 1, (NET,), (COHORT,), prefixed(state, f"{NET}|"))
+    state = build_initial_state(NET, recipe, SEED)  # all nine sub-models are binary and have the same shapes
+    sent = Task("train", plan.digest(), SEED, "submodels", 1, (NET,), (COHORT,), add_prefix(state, f"{NET}|"))
     one = float(sum(map(len, encode(sent))))
-    fusion = sum(t.numel() * t.element_size() for t in initial_state("fusion/DCB", recipe, SEED).values())
+    fusion = sum(t.numel() * t.element_size() for t in build_initial_state("fusion/DCB", recipe, SEED).values())
     return {
         "one net": one,
         "sub-models, training": 2 * one * len(SUBMODELS),

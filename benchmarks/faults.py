@@ -21,11 +21,11 @@ import psutil
 import yaml
 
 from benchmarks.measuring import arguments, publish, quiet
-from ceus_models.pki.enrolment import now
+from ceus_models.pki.enrolment import utc_now
 from ceus_models.runtime.errors import ExpectedError
-from ceus_models.runtime.process_tree import Fleet
+from ceus_models.runtime.process_tree import ProcessGroup
 from server.federation.federation_file import load_federation
-from server.federation.node_roster import control_of
+from server.federation.node_roster import open_control
 from server.run_folder.paths import Home
 from server.study.plan import load_plan
 from tests.support.made_sites import digests_in_memory, digests_of_run, made_site
@@ -137,7 +137,7 @@ def by_absence(site: str) -> Noticed:
 
     def noticed(federation: Federation, begun: float) -> float | None:
         home = Home(federation.study)
-        with suppress(ExpectedError), control_of(home, load_federation(home.federation), now()) as control:
+        with suppress(ExpectedError), open_control(home, load_federation(home.federation), utc_now()) as control:
             return None if site in control.online() else time.time()
         return None
 
@@ -212,7 +212,7 @@ def tiny_federation(scratch: Path, plan: Path, sites: Sequence[int]) -> Iterator
     processing = load_plan(plan).processing
     held = {"training_a": 8, "validation": 4}
     folders = {f"site-{n:02d}": made_site(scratch / f"site-{n:02d}", n, held, processing) for n in sites}
-    with Fleet(scratch / "logs") as fleet:
+    with ProcessGroup(scratch / "logs") as fleet:
         federation = Federation(scratch / "study", folders, fleet, here)
         federation.begin(plan, SEED)
         yield federation

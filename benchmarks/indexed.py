@@ -15,8 +15,8 @@ from pathlib import Path
 
 from benchmarks.decoding import decode
 from ceus_models.study.processing import Processing
-from client.data.dataset.index import index
-from client.data.dataset.worker_pool import Lost, each
+from client.data.dataset.index import build_index
+from client.data.dataset.worker_pool import LostItem, map_items
 from client.data.forms.site_config import load_site
 
 INDEX = "index"
@@ -31,11 +31,11 @@ def main() -> None:
     shutil.rmtree(site.work, ignore_errors=True)
     begun = time.perf_counter()
     if way == INDEX:
-        report = index(site, Processing(), workers=workers)
+        report = build_index(site, Processing(), workers=workers)
         wrong = [str(fault) for fault in report.faults] if report.made != clips else []
     else:
-        done = each(partial(decode, way=way), [folder / clip] * clips, workers)
-        wrong = [str(found) for _, found in done if isinstance(found, Lost)]
+        done = map_items(partial(decode, way=way), [folder / clip] * clips, workers)
+        wrong = [str(found) for _, found in done if isinstance(found, LostItem)]
     if wrong:
         sys.exit("\n".join(wrong))
     seconds, workers_used = time.perf_counter() - begun, resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -27,9 +27,9 @@ from pathlib import Path
 import psutil
 
 from benchmarks.measuring import Peak, Times, arguments, publish, quiet, ratio
-from ceus_models.nets.module_cache import initial_state
+from ceus_models.nets.module_cache import build_initial_state
 from ceus_models.protocol.messages import Task, Update
-from ceus_models.runtime.process_tree import end
+from ceus_models.runtime.process_tree import stop_processes
 from ceus_models.study.taxonomy import SUBMODELS
 from sim.engine.memory_link import MemoryLink
 from tests.support.clients import LESIONS, NET, SITES, Case, Opener, names_of, plan_of, task_of
@@ -88,7 +88,7 @@ def ours(case: Case, sites: int, number: int, folder: Path) -> Side:
     """The coordinator's own loop through MemoryLink."""
     plan = plan_of(case, number + 1)
     nets = [NET[case]] if case == "large" else [NET[case], *SUBMODELS]
-    states = {net: initial_state(net, recipe_for(plan), 1) for net in nets}
+    states = {net: build_initial_state(net, recipe_for(plan), 1) for net in nets}
     lesions = dict.fromkeys(names_of(sites), LESIONS[case])
     with MemoryLink(dict.fromkeys(lesions, 1.0), Opener(case, folder), WORKERS) as link:
         # everyone has its libraries and its lesions: what comes on top is the rounds'
@@ -160,7 +160,7 @@ def flowers(case: Case, sites: int, number: int, folder: Path) -> Side:
                 family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
                 time.sleep(1)
         finally:
-            end([one for one in family if one.is_running()], 5.0)
+            stop_processes([one for one in family if one.is_running()], 5.0)
             process.wait()
     if not out.is_file():
         tail = (folder / "ray.log").read_text(errors="replace")[-3000:]

@@ -20,7 +20,7 @@ import psutil
 
 from benchmarks.faults import SEED
 from benchmarks.measuring import arguments, publish, quiet
-from ceus_models.runtime.process_tree import Fleet
+from ceus_models.runtime.process_tree import ProcessGroup
 from server.study.plan import load_plan
 from tests.support.made_sites import digests_in_memory, digests_of_run, held_by, made_site
 from tests.support.real_federation import ROOT, Federation, here
@@ -51,7 +51,7 @@ def walk(scratch: Path, centers: tuple[int, ...]) -> Walked:
         f"site-{n:02d}": made_site(scratch / f"site-{n:02d}", n, held_by(n, LESIONS), plan.processing) for n in centers
     }
     peaks: dict[str, float] = {}
-    with Fleet(scratch / "logs") as fleet:
+    with ProcessGroup(scratch / "logs") as fleet:
         federation = Federation(scratch / "study", folders, fleet, here)
         federation.begin(PLAN, SEED)
         begun = time.monotonic()

@@ -19,7 +19,7 @@ import cv2
 import psutil
 import torch
 
-from sim.runs.meter import held_mb
+from sim.runs.meter import measure_memory_mb
 
 
 @dataclass
@@ -78,7 +78,7 @@ class Peak:
     """
 
     def __init__(self, interval_s: float = 1.0) -> None:
-        self.before = held_mb()
+        self.before = measure_memory_mb()
         self.most = self.before
         self._interval_s = interval_s
         self._done = threading.Event()
@@ -96,7 +96,7 @@ class Peak:
 
     def _watch(self) -> None:
         while not self._done.wait(self._interval_s):
-            self.most = max(self.most, held_mb())
+            self.most = max(self.most, measure_memory_mb())
 
 
 def quiet() -> None:

@@ -23,7 +23,7 @@ import psutil
 
 from benchmarks.faults import tiny_federation, tiny_plan
 from benchmarks.measuring import Times, arguments, publish, quiet, ratio
-from ceus_models.runtime.process_tree import Fleet
+from ceus_models.runtime.process_tree import ProcessGroup
 from server.transport.fab import build_fab
 from server.transport.superlink_control import Control
 from tests.support.real_federation import BIN, ENVIRONMENT, ROOT, ports, wait
@@ -59,7 +59,7 @@ def stock(scratch: Path, rounds: int, sites: int) -> tuple[Times, float]:
     superlink, *nodes = ports(1 + sites)
     out = scratch / "stock.json"
     flwr = {**ENVIRONMENT, **_FLOWER, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
-    with Fleet(scratch / "stock-logs") as fleet:
+    with ProcessGroup(scratch / "stock-logs") as fleet:
         listen = ["--host", "127.0.0.1", "--port"]
         command = [str(BIN / "flower-superlink"), "--insecure", *listen, str(superlink)]
         fleet.start("superlink", command, flwr | {"FLWR_HOME": str(scratch / "flwr-link")})

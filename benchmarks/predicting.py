@@ -19,18 +19,18 @@ import torch
 from benchmarks.measuring import Times, arguments, busy_ratio, in_turn, publish, ratio
 from benchmarks.processing import made, row_of
 from ceus_models.bundle.model_bundle import Bundle, load_bundle, save_bundle
-from ceus_models.nets.module_cache import initial_state, load_module
-from ceus_models.nets.two_stream import prepare as tensors_of
+from ceus_models.nets.module_cache import build_initial_state, load_net
+from ceus_models.nets.two_stream import prepare_inputs as tensors_of
 from ceus_models.protocol.messages import Architecture, Normaliser, Recipe
 from ceus_models.study.processing import Processing, load_processing
 from ceus_models.study.taxonomy import CLINICAL, CLINICAL_NAMES, FUSION_NETS, SUBMODELS
 from client.data.forms.site_config import SiteConfig, load_site
 from client.data.table.manifest import read_manifest
 from client.data.table.rows import Row
-from client.predict.predict_folder import answer, read_lesions
+from client.predict.predict_folder import answer_lesion, read_lesions
 from client.predict.prediction import Lesion
 from server.study.plan import load_plan
-from sim.hospital.prepare import prepare, simulation_of
+from sim.hospital.prepare import parse_simulation, prepare_hospitals
 
 PLAN = Path(__file__).parent.parent / "configs" / "plan.demo.yaml"
 CORES = 2
@@ -64,7 +64,7 @@ def timed(name: str, site: SiteConfig, row: Row, bundle: Bundle, repetitions: in
 
     lesion = read()
     calls: dict[str, Callable[[], object]] = {
-        "whole": lambda: answer(row, read(), model, out / name),
+        "whole": lambda: answer_lesion(row, read(), model, out / name),
         "reading": read,
         "bare": bare(model, lesion),
         "loading": lambda: load_bundle(out / f"{name}-bundle"),
@@ -78,7 +78,7 @@ def timed(name: str, site: SiteConfig, row: Row, bundle: Bundle, repetitions: in
 
 def bare(bundle: Bundle, lesion: Lesion) -> Callable[[], object]:
     """Nothing but the nine nets' modules on tensors that are ready; weights stay those of one net."""
-    kept = load_module(SUBMODELS[0], bundle.recipe, bundle.nets[SUBMODELS[0]], None, bundle.device)
+    kept = load_net(SUBMODELS[0], bundle.recipe, bundle.nets[SUBMODELS[0]], None, bundle.device)
     frames, flow = tensors_of([lesion.sample], bundle.recipe.normaliser, bundle.device)
 
     def forward() -> None:
@@ -94,7 +94,7 @@ def phantom(folder: Path) -> tuple[SiteConfig, Row, Bundle]:
     """A lesion of the demo's phantom hospitals."""
     plan = load_plan(PLAN)
     section = {**plan.simulation, "centers": [50], "lesions": {"internal_test": 6}}
-    hospitals = prepare(simulation_of(section), plan.processing, 1, folder, 1, lambda *_: None)
+    hospitals = prepare_hospitals(parse_simulation(section), plan.processing, 1, folder, 1, lambda *_: None)
     site = load_site(next(iter(hospitals.folders.values())))
     return (
         site,
@@ -114,7 +114,7 @@ def random_bundle(architecture: Architecture, processing: Processing, hidden: in
     """All 17 clinical variables selected, as the study has them."""
     normaliser = Normaliser(0.25, 0.24, 1.4, (0.5,) * len(CLINICAL), (1.0,) * len(CLINICAL))
     recipe = Recipe(architecture, normaliser, CLINICAL_NAMES, {}, fusion_hidden=hidden)
-    nets = {net: initial_state(net, recipe, 1) for net in (*SUBMODELS, *FUSION_NETS)}
+    nets = {net: build_initial_state(net, recipe, 1) for net in (*SUBMODELS, *FUSION_NETS)}
     return Bundle(nets, recipe, processing, "0" * 64, {"plan": "random weights"})
 
 

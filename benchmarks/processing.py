@@ -23,7 +23,7 @@ import numpy.typing as npt
 from benchmarks.decoding import decoders
 from benchmarks.measuring import arguments, busy_ratio, in_turn, publish, quiet, ratio
 from ceus_models.study.processing import Processing
-from client.data.analysis.pipeline import sample_of
+from client.data.analysis.pipeline import build_sample
 from client.data.forms.site_config import load_site
 from client.data.table.rows import ClipSpec, OutlineSpec, Row
 from sim.hospital.screens import MAKERS, TINTS, Layout
@@ -61,7 +61,7 @@ def timed(path: Path, frames: int, repetitions: int) -> list[tuple[object, ...]]
     site = load_site(path.parent)
     row = row_of(path, frames)
     ways = decoders(path)
-    calls: dict[str, Callable[[], object]] = {"whole": lambda: sample_of(row, site, Processing()), **ways}
+    calls: dict[str, Callable[[], object]] = {"whole": lambda: build_sample(row, site, Processing()), **ways}
     in_turn(calls, 1)
     times = in_turn(calls, repetitions)
     whole = times["whole"]

@@ -21,14 +21,14 @@ import torch.nn.functional as nnf
 from torch import Tensor, nn
 
 from benchmarks.measuring import arguments, busy_ratio, in_turn, publish, quiet, ratio
-from ceus_models.nets.module_cache import initial_state
+from ceus_models.nets.module_cache import build_initial_state
 from ceus_models.nets.two_stream import TwoStream
-from ceus_models.runtime.seeds import seed_of
+from ceus_models.runtime.seeds import derive_seed
 from ceus_models.study.processing import Processing
 from ceus_models.study.taxonomy import SUBMODELS
 from client.policy.policy import Policy
 from client.worker.site.site import Site
-from client.worker.tasks.training import labelled
+from client.worker.tasks.training import select_labelled
 from server.study.plan import Plan, load_plan
 from server.study.stages import Stage
 from server.study.train_stage import Train
@@ -101,7 +101,7 @@ class BareLoop:
         self._frames = torch.from_numpy(np.stack([s.frames for s in samples])).unsqueeze(2)
         self._flow = torch.from_numpy(np.stack([s.flow for s in samples]))
         self._work = []
-        self.nets = {net: initial_state(net, self._recipe, SEED) for net in SUBMODELS}
+        self.nets = {net: build_initial_state(net, self._recipe, SEED) for net in SUBMODELS}
         for net in SUBMODELS:
             model = TwoStream(plan.architecture, 1).to(memory_format=torch.channels_last)
             model.load_state_dict(self.nets[net])
@@ -109,9 +109,9 @@ class BareLoop:
         self.steps = sum(len(batches) for _, batches in self._work)
 
     def _batches(self, stage: str, site: Site, net: str, at: dict[str, int]) -> list[tuple[Tensor, Tensor]]:
-        cases, answers = labelled(net, site.samples)
+        cases, answers = select_labelled(net, site.samples)
         places, targets = torch.tensor([at[s.key] for s in cases]), torch.tensor(answers, dtype=torch.float32)
-        generator = torch.Generator().manual_seed(seed_of(SEED, stage, 1, site.name, net))
+        generator = torch.Generator().manual_seed(derive_seed(SEED, stage, 1, site.name, net))
         orders = [torch.randperm(len(cases), generator=generator) for _ in range(self._rule.epochs)]
         count = -(-len(cases) // self._rule.batch_size)
         return [(places[part], targets[part]) for order in orders for part in torch.tensor_split(order, count)]

@@ -24,7 +24,7 @@ from matplotlib.figure import Figure
 
 from benchmarks.faults import SEED, killed, tiny_federation, tiny_plan, whole
 from benchmarks.measuring import arguments, publish, quiet
-from ceus_models.runtime.seeds import seed_of
+from ceus_models.runtime.seeds import derive_seed
 from server.study.plan import load_plan
 from tests.support.made_sites import digests_in_memory, digests_of_run
 from tests.support.real_federation import Federation, wait
@@ -85,7 +85,7 @@ def _bytes(folder: Path) -> int:
 
 def kill(federation: Federation, number: int) -> Kill:
     """One process, drawn from the seed, up to three seconds into the round."""
-    draw = np.random.default_rng(seed_of(SEED, "soak", number))
+    draw = np.random.default_rng(derive_seed(SEED, "soak", number))
     time.sleep(float(draw.uniform(0.0, 3.0)))
     site = str(draw.choice(sorted(federation.sites)))
     what = str(draw.choice([*COORDINATORS, "up", *OF_SITES, "site"]))

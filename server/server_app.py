@@ -9,16 +9,16 @@ from pathlib import Path
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
-from ceus_models.runtime.errors import ExpectedError, stack_of
+from ceus_models.runtime.errors import ExpectedError, list_calls
 from server.rounds.checkpoints import Store
 from server.rounds.coordinator import run
 from server.rounds.events import Answered, Event, Finished
-from server.rounds.round_log import Rounds
-from server.run_folder.heartbeat import COORDINATOR, Pulse
+from server.rounds.round_log import RoundLog
+from server.run_folder.heartbeat import COORDINATOR, Heartbeat
 from server.run_folder.journal import Journal
 from server.study.plan import load_plan
 from server.transport.flower_link import SuperLinkLost, flower_link
-from server.transport.message_log import Mirror
+from server.transport.message_log import MessageLog
 
 app = ServerApp()
 
@@ -33,7 +33,7 @@ class Settings:
     sites: int
 
 
-def settings_of(run_config: Mapping[str, str | int | float | bool]) -> Settings:
+def parse_settings(run_config: Mapping[str, str | int | float | bool]) -> Settings:
     """Parse Flower's run configuration, whose types Flower does not check. Raises ExpectedError."""
     kinds = {"plan": str, "out": str, "seed": int, "sites": int}
     wrong = [f"{key} must be {kind.__name__}" for key, kind in kinds.items() if type(run_config.get(key)) is not kind]
@@ -53,7 +53,7 @@ def check_approved(run_config: Mapping[str, str | int | float | bool], digest: s
         )
 
 
-def doing(event: Event) -> str:
+def describe_event(event: Event) -> str:
     """Describe the coordinator's activity after an event."""
     if isinstance(event, Finished):
         return f"saving round {event.record.round} of {event.record.stage}"
@@ -64,33 +64,33 @@ def doing(event: Event) -> str:
 @app.main()
 def main(grid: Grid, context: Context) -> None:
     """Run the whole study; its checkpoints and its journal are in the run's folder."""
-    settings = settings_of(context.run_config)
-    journal, rounds, pulse = Journal(settings.out), Rounds(settings.out), Pulse(settings.out / COORDINATOR)
+    settings = parse_settings(context.run_config)
+    journal, rounds, pulse = Journal(settings.out), RoundLog(settings.out), Heartbeat(settings.out / COORDINATOR)
 
     def tell(event: Event) -> None:
-        pulse.beat(doing(event))
-        journal.tell(event)
-        rounds.tell(event)
+        pulse.beat(describe_event(event))
+        journal.append(event)
+        rounds.append(event)
 
     try:
         plan = load_plan(settings.plan)
         check_approved(context.run_config, plan.digest())
-        with journal.held():
+        with journal.hold():
             pulse.beat(f"waiting for {settings.sites} sites to connect")
-            link = flower_link(grid, settings.sites, plan.deadlines, Mirror(settings.out), alive=pulse.beat)
-            run(plan, link, Store(settings.out), settings.seed, tell, journal.stop_asked)
+            link = flower_link(grid, settings.sites, plan.deadlines, MessageLog(settings.out), alive=pulse.beat)
+            run(plan, link, Store(settings.out), settings.seed, tell, journal.is_stop_requested)
     except ExpectedError as error:
-        journal.fail(str(error), passing=isinstance(error, SuperLinkLost))
+        journal.write_failure(str(error), passing=isinstance(error, SuperLinkLost))
         raise
     except OSError as error:
-        journal.fail(
+        journal.write_failure(
             f"{error.filename or 'a file of the run'}: {error.strerror or type(error).__name__}; make room, "
             "or repair the disk, then start the same command again"
         )
         raise
     except MemoryError:
-        journal.fail("the coordinator ran out of memory: give it more, then start the same command again")
+        journal.write_failure("the coordinator ran out of memory: give it more, then start the same command again")
         raise
     except Exception as error:
-        journal.fail(f"a bug: {type(error).__name__} at {stack_of(error)[-1]}")
+        journal.write_failure(f"a bug: {type(error).__name__} at {list_calls(error)[-1]}")
         raise

@@ -12,11 +12,11 @@ from pathlib import Path
 
 from ceus_models.runtime.errors import ExpectedError
 
-SEAL_FILE = "SHA256SUMS"
-_OWN = "# SHA-256 of the lines above: "
+CHECKSUM_FILE = "SHA256SUMS"
+_OWN_DIGEST = "# SHA-256 of the lines above: "
 
 
-class BrokenSeal(ExpectedError):
+class ChecksumError(ExpectedError):
     """A folder whose files differ from their checksums; `files` names those that are missing or altered."""
 
     def __init__(self, text: str, files: tuple[str, ...]) -> None:
@@ -25,14 +25,14 @@ class BrokenSeal(ExpectedError):
         self.files = files
 
 
-def seal(folder: Path, names: Iterable[str]) -> str:
+def write_checksums(folder: Path, names: Iterable[str]) -> str:
     """Write the checksums of these files of a folder, and return the digest of the checksum file."""
-    text = _listed({name: _digest(folder / name) for name in names})
-    (folder / SEAL_FILE).write_bytes(text)
+    text = _format_checksums({name: _digest(folder / name) for name in names})
+    (folder / CHECKSUM_FILE).write_bytes(text)
     return _fingerprint(text)
 
 
-def sealed(folder: Path, names: Iterable[str]) -> str:
+def verify_checksums(folder: Path, names: Iterable[str]) -> str:
     """Check every file of a folder against its checksum, and return the digest of the checksum file.
 
     Args:
@@ -40,38 +40,38 @@ def sealed(folder: Path, names: Iterable[str]) -> str:
         names: the files that the checksum file must name, and no others.
 
     Raises:
-        BrokenSeal: it names every file that is missing or altered.
+        ChecksumError: it names every file that is missing or altered.
     """
-    known = _known(folder, tuple(sorted(names)))
-    broken = {name: why for name, digest in known.items() if (why := _wrong(folder / name, digest))}
+    known = _read_checksums(folder, tuple(sorted(names)))
+    broken = {name: why for name, digest in known.items() if (why := _describe_damage(folder / name, digest))}
     if broken:
-        raise _broken(folder, broken)
-    return _fingerprint(_listed(known))
+        raise _make_error(folder, broken)
+    return _fingerprint(_format_checksums(known))
 
 
-def _known(folder: Path, names: tuple[str, ...]) -> dict[str, str]:
+def _read_checksums(folder: Path, names: tuple[str, ...]) -> dict[str, str]:
     """Name → digest, from a checksum file that equals the one we would write, byte by byte."""
     try:
-        text = (folder / SEAL_FILE).read_bytes()
+        text = (folder / CHECKSUM_FILE).read_bytes()
     except OSError:
-        raise _broken(folder, {SEAL_FILE: "missing"}) from None
+        raise _make_error(folder, {CHECKSUM_FILE: "missing"}) from None
     lines = text.decode("ascii", "replace").splitlines()
     known = {line[66:]: line[:64] for line in lines if not line.startswith("#")}
-    if tuple(known) != names or _listed(known) != text:
-        raise _broken(folder, {SEAL_FILE: "altered"})
+    if tuple(known) != names or _format_checksums(known) != text:
+        raise _make_error(folder, {CHECKSUM_FILE: "altered"})
     return known
 
 
-def _listed(digests: dict[str, str]) -> bytes:
+def _format_checksums(digests: dict[str, str]) -> bytes:
     lines = "".join(f"{digests[name]}  {name}\n" for name in sorted(digests))
-    return f"{lines}{_OWN}{hashlib.sha256(lines.encode()).hexdigest()}\n".encode()
+    return f"{lines}{_OWN_DIGEST}{hashlib.sha256(lines.encode()).hexdigest()}\n".encode()
 
 
 def _fingerprint(text: bytes) -> str:
     return hashlib.sha256(text).hexdigest()
 
 
-def _wrong(path: Path, digest: str) -> str:
+def _describe_damage(path: Path, digest: str) -> str:
     try:
         return "" if _digest(path) == digest else "altered"
     except OSError:
@@ -83,6 +83,6 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _broken(folder: Path, files: dict[str, str]) -> BrokenSeal:
+def _make_error(folder: Path, files: dict[str, str]) -> ChecksumError:
     damage = ", ".join(f"{name} is {why}" for name, why in files.items())
-    return BrokenSeal(f"{folder} is not as it was saved: {damage}; copy it again from its source", tuple(files))
+    return ChecksumError(f"{folder} is not as it was saved: {damage}; copy it again from its source", tuple(files))

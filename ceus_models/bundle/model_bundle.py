@@ -22,16 +22,16 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from ceus_models.bundle.checksums import SEAL_FILE, BrokenSeal, seal, sealed
-from ceus_models.bundle.model_card import model_card
-from ceus_models.metrics.ood import Typical
+from ceus_models.bundle.checksums import CHECKSUM_FILE, ChecksumError, verify_checksums, write_checksums
+from ceus_models.bundle.model_card import render_model_card
+from ceus_models.metrics.ood import TrainingFigures
 from ceus_models.nets.factory import CPU
-from ceus_models.nets.fusion import fusion_inputs
-from ceus_models.nets.module_cache import Loaded, load_module
-from ceus_models.nets.predict import Answers, answers, measure_statistics, probabilities
+from ceus_models.nets.fusion import build_fusion_inputs
+from ceus_models.nets.module_cache import LoadedNet, load_net
+from ceus_models.nets.predict import BranchPredictions, compute_probabilities, measure_statistics, predict_two_stream
 from ceus_models.protocol.messages import Recipe
-from ceus_models.protocol.state import State, digest, net_state, prefixed
-from ceus_models.runtime.atomic_files import PUBLIC, whole_folder
+from ceus_models.protocol.state import State, add_prefix, digest, select_net
+from ceus_models.runtime.atomic_files import PUBLIC, replace_folder
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.study.processing import Processing
 from ceus_models.study.sample import Sample
@@ -39,15 +39,15 @@ from ceus_models.study.taxonomy import BIOMARKERS, CLINICAL, FUSION_NETS, LESION
 
 FORMAT = 2
 NETS_FILE = "nets.safetensors"
-ABOUT_FILE = "bundle.json"
+METADATA_FILE = "bundle.json"
 STUDY_FILE = "study.json"
 CARD_FILE = "MODEL_CARD.md"
-FILES = (NETS_FILE, ABOUT_FILE, STUDY_FILE, CARD_FILE)
+FILES = (NETS_FILE, METADATA_FILE, STUDY_FILE, CARD_FILE)
 _RECIPE = TypeAdapter(Recipe)
 _PROCESSING = TypeAdapter(Processing)
-_TYPICAL = TypeAdapter(Typical)
+_TYPICAL = TypeAdapter(TrainingFigures)
 _THRESHOLDS = TypeAdapter(dict[str, Annotated[float, Gt(0), Lt(1)]])
-EVEN: Mapping[str, float] = dict.fromkeys(SUBMODELS, 0.5)
+EVEN_THRESHOLDS: Mapping[str, float] = dict.fromkeys(SUBMODELS, 0.5)
 """The threshold of a binary net in the study's evaluation is one half (client.worker.tasks.score_counts)."""
 TAXONOMY = {
     "lesion_types": list(LESION_TYPES),
@@ -80,14 +80,16 @@ class Bundle:
     plan: str
     provenance: Mapping[str, Any] = field(default_factory=dict)
     device: torch.device = CPU
-    thresholds: Mapping[str, float] = field(default_factory=lambda: EVEN)
-    typical: Typical | None = None
+    thresholds: Mapping[str, float] = field(default_factory=lambda: EVEN_THRESHOLDS)
+    typical: TrainingFigures | None = None
     study: Mapping[str, Any] = field(default_factory=dict)
     fingerprint: str = ""
 
-    def submodels(self, samples: Sequence[Sample]) -> npt.NDArray[np.float32]:
+    def predict_submodels(self, samples: Sequence[Sample]) -> npt.NDArray[np.float32]:
         """Probabilities (n 9) of the sub-models, in the order of SUBMODELS."""
-        return np.concatenate([self.ask(net, samples).final for net in SUBMODELS], axis=1).astype(np.float32)
+        return np.concatenate([self.predict_branches(net, samples).final for net in SUBMODELS], axis=1).astype(
+            np.float32
+        )
 
     def predict(self, samples: Sequence[Sample], net: str = "fusion/DCB") -> npt.NDArray[np.float64]:
         """Probabilities (n k) of one net: six types for a fusion net, five for strategy A, one for a binary net.
@@ -96,34 +98,34 @@ class Bundle:
             ExpectedError: the bundle has no such net.
         """
         if net not in FUSION_NETS:
-            return self.ask(net, samples).final
-        return self.fuse(net, self.submodels(samples), samples)
+            return self.predict_branches(net, samples).final
+        return self.predict_fusion(net, self.predict_submodels(samples), samples)
 
-    def ask(self, net: str, samples: Sequence[Sample]) -> Answers:
+    def predict_branches(self, net: str, samples: Sequence[Sample]) -> BranchPredictions:
         """Probabilities of a two-stream net and of its two branches. Raises ExpectedError as `predict`."""
-        return answers(self.module(net, samples).module, samples, self.recipe)
+        return predict_two_stream(self.load_two_stream_net(net, samples).module, samples, self.recipe)
 
-    def fuse(
+    def predict_fusion(
         self, net: str, probabilities_of_submodels: npt.NDArray[np.float32], samples: Sequence[Sample]
     ) -> npt.NDArray[np.float64]:
         """Probabilities (n 6) of a fusion net from those of the sub-models (n 9). Raises ExpectedError as `predict`."""
-        features = fusion_inputs(net, probabilities_of_submodels, samples, self.recipe).to(self.device)
-        module = self.fusion(net)  # made within, its tensors could never be filled again
+        features = build_fusion_inputs(net, probabilities_of_submodels, samples, self.recipe).to(self.device)
+        module = self.load_fusion_net(net)  # made within, its tensors could never be filled again
         with torch.inference_mode():
-            return probabilities(module(features))
+            return compute_probabilities(module(features))
 
-    def fusion(self, net: str) -> nn.Module:
+    def load_fusion_net(self, net: str) -> nn.Module:
         """A fusion net; valid until the next net is loaded in this thread."""
-        return load_module(net, self.recipe, self._state(net), None, self.device).module
+        return load_net(net, self.recipe, self._require_state(net), None, self.device).module
 
-    def module(self, net: str, samples: Sequence[Sample]) -> Loaded:
+    def load_two_stream_net(self, net: str, samples: Sequence[Sample]) -> LoadedNet:
         """A two-stream net for these lesions; valid until the next net is loaded in this thread."""
-        kept = load_module(net, self.recipe, self._state(net), None, self.device)
+        kept = load_net(net, self.recipe, self._require_state(net), None, self.device)
         if kept.local:  # BatchNorm statistics never left the sites: measure them on these lesions
             measure_statistics(kept.module, samples, self.recipe)
         return kept
 
-    def _state(self, net: str) -> State:
+    def _require_state(self, net: str) -> State:
         if net not in self.nets:
             raise ExpectedError(
                 f"expected a net of this bundle, found {net}; choose one of {', '.join(sorted(self.nets))}"
@@ -137,17 +139,17 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
     Raises:
         ExpectedError: the folder exists and is not a bundle.
     """
-    if folder.exists() and not (folder / ABOUT_FILE).is_file():
+    if folder.exists() and not (folder / METADATA_FILE).is_file():
         raise ExpectedError(f"expected a new folder or a bundle, {folder} is neither; choose another folder")
-    with whole_folder(folder) as draft:
-        tensors = {n: t for net, state in bundle.nets.items() for n, t in prefixed(state, f"{net}|").items()}
+    with replace_folder(folder) as draft:
+        tensors = {n: t for net, state in bundle.nets.items() for n, t in add_prefix(state, f"{net}|").items()}
         save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, draft / NETS_FILE)
-        about, study = _about(bundle), dict(bundle.study)
-        for name, content in ((ABOUT_FILE, about), (STUDY_FILE, study)):
+        about, study = _build_metadata(bundle), dict(bundle.study)
+        for name, content in ((METADATA_FILE, about), (STUDY_FILE, study)):
             text = json.dumps(content, indent=2, sort_keys=True, allow_nan=False)
             (draft / name).write_text(text + "\n", encoding="utf-8")
-        (draft / CARD_FILE).write_text(model_card(about, study), encoding="utf-8")
-        seal(draft, FILES)
+        (draft / CARD_FILE).write_text(render_model_card(about, study), encoding="utf-8")
+        write_checksums(draft, FILES)
         for path in draft.iterdir():
             path.chmod(PUBLIC)
         draft.chmod(0o755)
@@ -158,10 +160,10 @@ def load_bundle(folder: Path, device: torch.device = CPU) -> Bundle:
 
     Raises:
         ExpectedError: format, taxonomy or processing settings are not those of this version.
-        BrokenSeal: files differ from their checksums; it names the files and the damaged nets.
+        ChecksumError: files differ from their checksums; it names the files and the damaged nets.
     """
-    fingerprint = _whole(folder)
-    about = _read_about(folder)
+    fingerprint = _check_folder(folder)
+    about = _read_metadata(folder)
     try:
         recipe = _RECIPE.validate_python(about["recipe"])
         processing = _PROCESSING.validate_python(about["processing"])
@@ -171,7 +173,7 @@ def load_bundle(folder: Path, device: torch.device = CPU) -> Bundle:
         study = dict(json.loads((folder / STUDY_FILE).read_bytes()))
     except (KeyError, TypeError, ValueError, ValidationError) as error:
         what = _rule_broken(error) if isinstance(error, ValidationError) else type(error).__name__
-        raise ExpectedError(f"{folder / ABOUT_FILE} is incomplete ({what}); export the bundle again") from None
+        raise ExpectedError(f"{folder / METADATA_FILE} is incomplete ({what}); export the bundle again") from None
     if processing.digest() != about.get("processing_digest"):
         raise ExpectedError(
             f"expected the processing settings of this version, {folder} has other ones; export the bundle again"
@@ -188,7 +190,7 @@ def _rule_broken(error: ValidationError) -> str:
     return f"{'.'.join(map(str, first['loc']))}: {first['msg'].removeprefix('Value error, ')}"
 
 
-def _about(bundle: Bundle) -> dict[str, Any]:
+def _build_metadata(bundle: Bundle) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "taxonomy": TAXONOMY,
@@ -203,34 +205,34 @@ def _about(bundle: Bundle) -> dict[str, Any]:
     }
 
 
-def _whole(folder: Path) -> str:
-    """The fingerprint of an unaltered folder. Raises ExpectedError, BrokenSeal."""
+def _check_folder(folder: Path) -> str:
+    """The fingerprint of an unaltered folder. Raises ExpectedError, ChecksumError."""
     if not folder.is_dir():
         raise ExpectedError(f"expected the folder of a bundle, {folder} is no folder; give its path")
     try:
-        return sealed(folder, FILES)
-    except BrokenSeal as error:
-        if not (folder / SEAL_FILE).exists():  # format 1 had none
-            _read_about(folder)
-        odd = _broken_net(folder) if error.files == (NETS_FILE,) else ""
-        raise BrokenSeal(f"{error}{odd}", error.files) from None
+        return verify_checksums(folder, FILES)
+    except ChecksumError as error:
+        if not (folder / CHECKSUM_FILE).exists():  # format 1 had none
+            _read_metadata(folder)
+        odd = _describe_damaged_nets(folder) if error.files == (NETS_FILE,) else ""
+        raise ChecksumError(f"{error}{odd}", error.files) from None
 
 
-def _broken_net(folder: Path) -> str:
+def _describe_damaged_nets(folder: Path) -> str:
     """The names of damaged nets as part of a sentence, "" where the tensors cannot be read."""
     try:
-        digests, tensors = json.loads((folder / ABOUT_FILE).read_bytes())["nets"], load_file(folder / NETS_FILE)
+        digests, tensors = json.loads((folder / METADATA_FILE).read_bytes())["nets"], load_file(folder / NETS_FILE)
     except (OSError, SafetensorError, ValueError):
         return ""
     return "".join(
         f"; net {net} is not the one that was saved"
         for net, saved in digests.items()
-        if digest(net_state(tensors, net)) != saved
+        if digest(select_net(tensors, net)) != saved
     )
 
 
-def _read_about(folder: Path) -> dict[str, Any]:
-    path = folder / ABOUT_FILE
+def _read_metadata(folder: Path) -> dict[str, Any]:
+    path = folder / METADATA_FILE
     try:
         about = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -254,5 +256,5 @@ def _read_nets(folder: Path, digests: Mapping[str, str]) -> dict[str, State]:
         raise ExpectedError(f"{path} is missing or damaged; copy the bundle again") from None
     found = {name.split("|", 1)[0] for name in tensors}
     if odd := sorted(found ^ digests.keys()) or sorted(found - set(NETS)):
-        raise ExpectedError(f"{path} and {ABOUT_FILE} disagree on net {odd[0]}; copy the bundle again")
-    return {net: net_state(tensors, net) for net in sorted(found)}
+        raise ExpectedError(f"{path} and {METADATA_FILE} disagree on net {odd[0]}; copy the bundle again")
+    return {net: select_net(tensors, net) for net in sorted(found)}

@@ -10,8 +10,8 @@ from typing import Any
 
 from ceus_models.study.taxonomy import COHORTS, FUSION_NETS
 
-RESEARCH = "For research only. fedceus is not a medical device, and must not guide the care of a patient."
-_SHOWN = (
+RESEARCH_ONLY = "For research only. fedceus is not a medical device, and must not guide the care of a patient."
+_SHOWN_METRICS = (
     "accuracy",
     "macro_auc",
     "macro_specificity",
@@ -31,7 +31,7 @@ _LIMITS = (
 )
 
 
-def model_card(about: Mapping[str, Any], study: Mapping[str, Any]) -> str:
+def render_model_card(about: Mapping[str, Any], study: Mapping[str, Any]) -> str:
     """Render the card as Markdown.
 
     Args:
@@ -42,33 +42,34 @@ def model_card(about: Mapping[str, Any], study: Mapping[str, Any]) -> str:
     simulated = results.get("simulated")
     parts = [
         f"# Model card: {about['provenance'].get('plan', 'a study')} (fedceus)",
-        f"**{RESEARCH}**" + (" The hospitals were phantoms: no patient is behind any number." if simulated else ""),
-        *_section("What it is", _nature(about)),
-        *_section("Trained on", _training(about, results)),
-        *_section("How well it does", _metrics(results)),
-        *_section("Whether its probabilities can be believed", _calibration(results)),
-        *_section("Thresholds", [_thresholds(about)]),
-        *_section("Who took part", _participation(results)),
-        *_section("Privacy", [_privacy(study.get("privacy", {}))]),
-        *_section("Limits", ["\n".join(f"- {limit}" for limit in _LIMITS)]),
-        *_section("Provenance", _provenance(about)),
+        f"**{RESEARCH_ONLY}**"
+        + (" The hospitals were phantoms: no patient is behind any number." if simulated else ""),
+        *_render_section("What it is", _describe_nets(about)),
+        *_render_section("Trained on", _describe_training(about, results)),
+        *_render_section("How well it does", _describe_metrics(results)),
+        *_render_section("Whether its probabilities can be believed", _describe_calibration(results)),
+        *_render_section("Thresholds", [_describe_thresholds(about)]),
+        *_render_section("Who took part", _describe_participation(results)),
+        *_render_section("Privacy", [_describe_privacy(study.get("privacy", {}))]),
+        *_render_section("Limits", ["\n".join(f"- {limit}" for limit in _LIMITS)]),
+        *_render_section("Provenance", _describe_provenance(about)),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _section(title: str, parts: Iterable[str]) -> Iterator[str]:
+def _render_section(title: str, parts: Iterable[str]) -> Iterator[str]:
     content = [part for part in parts if part]
     if content:
         yield f"## {title}"
         yield from content
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+def _render_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     lines = [f"| {' | '.join(map(str, row))} |" for row in rows]
     return "\n".join([f"| {' | '.join(head)} |", "|" + "---|" * len(head), *lines]) if lines else ""
 
 
-def _nature(about: Mapping[str, Any]) -> Iterator[str]:
+def _describe_nets(about: Mapping[str, Any]) -> Iterator[str]:
     recipe, processing = about["recipe"], about["processing"]
     shape = recipe["architecture"]
     yield (
@@ -81,51 +82,54 @@ def _nature(about: Mapping[str, Any]) -> Iterator[str]:
     )
 
 
-def _training(about: Mapping[str, Any], results: Mapping[str, Any]) -> Iterator[str]:
+def _describe_training(about: Mapping[str, Any], results: Mapping[str, Any]) -> Iterator[str]:
     types = results.get("statistics", {}).get("types", {})
     names = about["taxonomy"]["lesion_types"]
     rows = [[c, *(types[c].get(name, 0) for name in names)] for c in COHORTS if c in types]
-    yield _table(("lesions with a type", *names), rows)
+    yield _render_table(("lesions with a type", *names), rows)
     typical = about.get("typical")
     if typical:
         figures = typical["figures"].items()
         yield f"What {typical['lesions']} training lesions look like; lesions far from it are warned of:"
-        yield _table(
+        yield _render_table(
             ("figure", "lesions", "mean", "standard deviation"),
             [(name, f["lesions"], f"{f['mean']:.4g}", f"{f['sd']:.4g}") for name, f in figures],
         )
 
 
-def _metrics(results: Mapping[str, Any]) -> Iterator[str]:
+def _describe_metrics(results: Mapping[str, Any]) -> Iterator[str]:
     """Tables of every net with its 95 % intervals, cohort by cohort."""
     if results.get("cohorts") or results.get("nets"):
         yield "Behind a value: its 95 % interval, of a bootstrap over lesions."
     for cohort, entry in results.get("cohorts", {}).items():
         models = {f"fusion/{name}": found for name, found in entry.get("models", {}).items()}
-        yield _scores(f"{cohort} (n = {entry.get('n', '?')})", models)
+        yield _render_scores(f"{cohort} (n = {entry.get('n', '?')})", models)
     nets = results.get("nets", {})
-    for cohort in sorted({cohort for found in nets.values() for cohort in found}, key=_place):
+    for cohort in sorted({cohort for found in nets.values() for cohort in found}, key=_rank_cohort):
         own = {net: found[cohort] for net, found in nets.items() if cohort in found}
-        yield _scores(cohort, {net: found for net, found in own.items() if "positives" in found})
-        yield _scores(cohort, {net: found for net, found in own.items() if "positives" not in found})
+        yield _render_scores(cohort, {net: found for net, found in own.items() if "positives" in found})
+        yield _render_scores(cohort, {net: found for net, found in own.items() if "positives" not in found})
 
 
-def _place(cohort: str) -> int:
+def _rank_cohort(cohort: str) -> int:
     return COHORTS.index(cohort) if cohort in COHORTS else len(COHORTS)
 
 
-def _scores(title: str, nets: Mapping[str, Mapping[str, Any]]) -> str:
-    shown = [name for name in _SHOWN if any(_estimate(found.get(name)) for found in nets.values())]
-    rows = [[net, _lesions(found), *(_estimate(found.get(name)) for name in shown)] for net, found in nets.items()]
-    return _table((title, "lesions", *(name.replace("_", " ") for name in shown)), rows) if shown else ""
+def _render_scores(title: str, nets: Mapping[str, Mapping[str, Any]]) -> str:
+    shown = [name for name in _SHOWN_METRICS if any(_format_estimate(found.get(name)) for found in nets.values())]
+    rows = [
+        [net, _format_lesions(found), *(_format_estimate(found.get(name)) for name in shown)]
+        for net, found in nets.items()
+    ]
+    return _render_table((title, "lesions", *(name.replace("_", " ") for name in shown)), rows) if shown else ""
 
 
-def _lesions(found: Mapping[str, Any]) -> str:
+def _format_lesions(found: Mapping[str, Any]) -> str:
     n, positives = found.get("n", "?"), found.get("positives")
     return f"{n}" if positives is None else f"{n}, {positives} positive"
 
 
-def _estimate(found: object) -> str:
+def _format_estimate(found: object) -> str:
     """A value with its interval, "" where `found` is not an estimate."""
     if not isinstance(found, Mapping) or not isinstance(found.get("value"), int | float):
         return ""
@@ -134,9 +138,9 @@ def _estimate(found: object) -> str:
     return f"{found['value']:.3f}{interval}"
 
 
-def _calibration(results: Mapping[str, Any]) -> Iterator[str]:
+def _describe_calibration(results: Mapping[str, Any]) -> Iterator[str]:
     """Brier score (Brier 1950), ECE (Naeini et al. 2015), and the reliability curve of the last fusion net."""
-    found = [(net, cohort, one) for net, cohort, one in _scored(results) if _answer(one)]
+    found = [(net, cohort, one) for net, cohort, one in _iterate_scores(results) if _select_reliability(one)]
     if not found:
         return
     yield (
@@ -145,21 +149,23 @@ def _calibration(results: Mapping[str, Any]) -> Iterator[str]:
         "are given as the nets say them; nothing was recalibrated."
     )
     rows = [
-        (net, cohort, one.get("n", "?"), _estimate(one.get("brier")), f"{_answer(one)['ece']:.3f}")
+        (net, cohort, one.get("n", "?"), _format_estimate(one.get("brier")), f"{_select_reliability(one)['ece']:.3f}")
         for net, cohort, one in found
     ]
-    yield _table(("net", "lesions of", "n", "Brier's score", "ECE"), rows)
+    yield _render_table(("net", "lesions of", "n", "Brier's score", "ECE"), rows)
     last = [net for net, _, _ in found if net in FUSION_NETS][-1:]
     bins = [
         (cohort, f"{predicted:.3f}", f"{observed:.3f}", n)
         for net, cohort, one in found
         if [net] == last
-        for predicted, observed, n in zip(*(_answer(one)[k] for k in ("predicted", "observed", "n")), strict=True)
+        for predicted, observed, n in zip(
+            *(_select_reliability(one)[k] for k in ("predicted", "observed", "n")), strict=True
+        )
     ]
-    yield _table((f"{''.join(last)} on", "probability of its answer", "share that was right", "lesions"), bins)
+    yield _render_table((f"{''.join(last)} on", "probability of its answer", "share that was right", "lesions"), bins)
 
 
-def _scored(results: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+def _iterate_scores(results: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
     """(net, cohort, metrics) of the fusion nets, then of all others."""
     for cohort, entry in results.get("cohorts", {}).items():
         yield from ((f"fusion/{name}", cohort, one) for name, one in entry.get("models", {}).items())
@@ -167,19 +173,19 @@ def _scored(results: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str,
         yield from ((net, cohort, one) for cohort, one in cohorts.items())
 
 
-def _answer(found: Mapping[str, Any]) -> Mapping[str, Any]:
+def _select_reliability(found: Mapping[str, Any]) -> Mapping[str, Any]:
     """The reliability curve of a binary net, or of a classifier's most probable class; {} where there is none."""
     calibration: Mapping[str, Any] = found.get("calibration", {})
     answer: Mapping[str, Any] = calibration.get("answer", calibration)
     return answer
 
 
-def _thresholds(about: Mapping[str, Any]) -> str:
+def _describe_thresholds(about: Mapping[str, Any]) -> str:
     listed = ", ".join(f"{net} {value:g}" for net, value in about["thresholds"].items())
     return f"A binary net is positive from a probability of: {listed}. The type is the most probable of the six."
 
 
-def _participation(results: Mapping[str, Any]) -> Iterator[str]:
+def _describe_participation(results: Mapping[str, Any]) -> Iterator[str]:
     """One row a stage; every site that was left out is named."""
     stages: dict[str, list[Mapping[str, Any]]] = {}
     for record in results.get("participation", []):
@@ -189,10 +195,10 @@ def _participation(results: Mapping[str, Any]) -> Iterator[str]:
         counted = {site for record in records for site in record["counted"]}
         out = {site for record in records for fate in ("refused", "excluded", "lost") for site in record.get(fate, {})}
         rows.append([stage, len(records), len(counted), ", ".join(sorted(out)) or "none"])
-    yield _table(("stage", "rounds", "sites counted", "refused, excluded or lost in some round"), rows)
+    yield _render_table(("stage", "rounds", "sites counted", "refused, excluded or lost in some round"), rows)
 
 
-def _privacy(privacy: Mapping[str, Any]) -> str:
+def _describe_privacy(privacy: Mapping[str, Any]) -> str:
     """ε of the study, or the largest of its sites."""
     by_site = [one.get("epsilon") for one in privacy.values() if isinstance(one, Mapping)]
     known = [float(epsilon) for epsilon in (privacy.get("epsilon"), *by_site) if epsilon is not None]
@@ -201,7 +207,9 @@ def _privacy(privacy: Mapping[str, Any]) -> str:
     return f"Only sums left the sites, with noise: ε = {max(known):g} spent at most by a patient."
 
 
-def _provenance(about: Mapping[str, Any]) -> Iterator[str]:
+def _describe_provenance(about: Mapping[str, Any]) -> Iterator[str]:
     facts = {**about["provenance"], "plan digest": about["plan"], "processing digest": about["processing_digest"]}
-    yield _table(("what", "value"), [(name, f"`{value}`") for name, value in facts.items()])
-    yield _table(("net", "SHA-256 of its tensors"), [(net, f"`{digest}`") for net, digest in about["nets"].items()])
+    yield _render_table(("what", "value"), [(name, f"`{value}`") for name, value in facts.items()])
+    yield _render_table(
+        ("net", "SHA-256 of its tensors"), [(net, f"`{digest}`") for net, digest in about["nets"].items()]
+    )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from ceus_models.runtime.seeds import seed_of
+from ceus_models.runtime.seeds import derive_seed
 
 
 def poisson_weights(seed: int, key: str, replicates: int) -> npt.NDArray[np.int32]:
@@ -25,6 +25,6 @@ def poisson_weights(seed: int, key: str, replicates: int) -> npt.NDArray[np.int3
     >>> poisson_weights(7, "lesion-1", 4).tolist()
     [1, 0, 1, 2, 1]
     """
-    generator = np.random.Generator(np.random.Philox(seed_of(seed, "bootstrap", key)))
+    generator = np.random.Generator(np.random.Philox(derive_seed(seed, "bootstrap", key)))
     draws = generator.poisson(1.0, replicates)
     return np.concatenate([np.ones(1, np.int32), draws.astype(np.int32)])

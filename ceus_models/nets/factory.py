@@ -5,38 +5,38 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from ceus_models.nets.fusion import FusionMLP, width_of
+from ceus_models.nets.fusion import FusionMLP, count_inputs
 from ceus_models.nets.two_stream import TwoStream
 from ceus_models.protocol.messages import Recipe
-from ceus_models.runtime.seeds import seed_of
-from ceus_models.study.taxonomy import FUSION_NETS, outputs_of
+from ceus_models.runtime.seeds import derive_seed
+from ceus_models.study.taxonomy import FUSION_NETS, count_outputs
 
 CPU = torch.device("cpu")
 
 
-def build(net: str, recipe: Recipe, seed: int) -> nn.Module:
+def build_net(net: str, recipe: Recipe, seed: int) -> nn.Module:
     """Build a net with initial weights that depend on (seed, net) alone.
 
     Raises:
         KeyError: no net has this name.
     """
-    module = make_empty(net, recipe, CPU)
-    initialise(module, seed_of(seed, "init", net))
+    module = build_empty(net, recipe, CPU)
+    initialise(module, derive_seed(seed, "init", net))
     return module
 
 
-def make_on_meta(net: str, recipe: Recipe) -> nn.Module:
+def build_on_meta(net: str, recipe: Recipe) -> nn.Module:
     """Build the module on the meta device: shapes without memory and without random numbers."""
     with torch.device("meta"):
         if net in FUSION_NETS:
-            return FusionMLP(width_of(net, recipe), recipe.fusion_hidden)
-        return TwoStream(recipe.architecture, outputs_of(net))
+            return FusionMLP(count_inputs(net, recipe), recipe.fusion_hidden)
+        return TwoStream(recipe.architecture, count_outputs(net))
 
 
-def make_empty(net: str, recipe: Recipe, device: torch.device) -> nn.Module:
+def build_empty(net: str, recipe: Recipe, device: torch.device) -> nn.Module:
     """Build the module with uninitialised tensors."""
     # channels_last halves the time of a step on a CPU at the demo's sizes, and suits tensor cores as well
-    return make_on_meta(net, recipe).to_empty(device=device).to(memory_format=torch.channels_last)
+    return build_on_meta(net, recipe).to_empty(device=device).to(memory_format=torch.channels_last)
 
 
 @torch.no_grad()

@@ -18,7 +18,7 @@ from ceus_models.study.sample import Sample
 from ceus_models.study.taxonomy import BIOMARKERS, CLINICAL_NAMES, DISEASE_TYPES, LESION_TYPES, SUBMODELS
 
 # The inputs of each variant: disease, clinical, biomarker.
-SEES: Mapping[str, str] = {"fusion/D": "D", "fusion/DC": "DC", "fusion/DB": "DB", "fusion/DCB": "DCB"}
+VARIANT_INPUTS: Mapping[str, str] = {"fusion/D": "D", "fusion/DC": "DC", "fusion/DB": "DB", "fusion/DCB": "DCB"}
 LOGIT_BOUND = 6.0
 """Logits of the sub-models are clipped to ± this, a probability of 0.9975."""
 LOGIT_UNIT = 2.0
@@ -29,7 +29,7 @@ class FusionMLP(nn.Module):
     """One hidden layer; deterministic (no dropout): (b inputs) → logits (b 6)."""
 
     def __init__(self, inputs: int, hidden: int) -> None:
-        """Build the layers: `inputs` from `width_of`, `hidden` units in the hidden layer."""
+        """Build the layers: `inputs` from `count_inputs`, `hidden` units in the hidden layer."""
         super().__init__()
         self.hidden = nn.Linear(inputs, hidden)
         self.out = nn.Linear(hidden, len(LESION_TYPES))
@@ -40,17 +40,17 @@ class FusionMLP(nn.Module):
         return logits
 
 
-def width_of(net: str, recipe: Recipe) -> int:
+def count_inputs(net: str, recipe: Recipe) -> int:
     """Number of inputs of a fusion net.
 
     Raises:
         KeyError: the name is not a fusion net's.
     """
     sizes = {"D": len(DISEASE_TYPES), "B": len(BIOMARKERS), "C": 2 * len(recipe.selected)}
-    return sum(sizes[part] for part in SEES[net])
+    return sum(sizes[part] for part in VARIANT_INPUTS[net])
 
 
-def fusion_inputs(
+def build_fusion_inputs(
     net: str, probabilities: npt.NDArray[np.float32], samples: Sequence[Sample], recipe: Recipe
 ) -> Tensor:
     """Inputs (b inputs), float32, of some lesions for one fusion net.
@@ -74,12 +74,12 @@ def fusion_inputs(
     parts = {
         "D": logits[:, : len(DISEASE_TYPES)],
         "B": logits[:, len(DISEASE_TYPES) :],
-        "C": _clinical(samples, recipe),
+        "C": _encode_clinical(samples, recipe),
     }
-    return torch.from_numpy(np.concatenate([parts[part] for part in SEES[net]], axis=1).astype(np.float32))
+    return torch.from_numpy(np.concatenate([parts[part] for part in VARIANT_INPUTS[net]], axis=1).astype(np.float32))
 
 
-def _clinical(samples: Sequence[Sample], recipe: Recipe) -> npt.NDArray[np.float64]:
+def _encode_clinical(samples: Sequence[Sample], recipe: Recipe) -> npt.NDArray[np.float64]:
     places = [CLINICAL_NAMES.index(name) for name in recipe.selected]
     mean = np.array(recipe.normaliser.clinical_mean)[places]
     sd = np.array(recipe.normaliser.clinical_sd)[places]

@@ -16,12 +16,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from ceus_models.nets.two_stream import Backbone, Output, TwoStream, prepare
+from ceus_models.nets.two_stream import Backbone, Output, TwoStream, prepare_inputs
 from ceus_models.protocol.messages import Normaliser
 from ceus_models.study.sample import Sample
 
 F32 = npt.NDArray[np.float32]
-LEAST_CELLS = 3
+MIN_CELLS = 3
 _LAYERS = ("layer4", "layer3", "layer2", "layer1")
 _STRIDES = (32, 16, 8, 4)
 
@@ -43,37 +43,37 @@ def grad_cam(module: TwoStream, sample: Sample, normaliser: Normaliser, output: 
         output: index of the score, 0 for a binary net.
     """
     device = next(module.parameters()).device
-    frames, flow = prepare([sample], normaliser, device)
+    frames, flow = prepare_inputs([sample], normaliser, device)
     backbones = (module.spatial.backbone, module.temporal.backbone)
-    layers = [layer_for(images.shape[-1]) for images in (frames, flow)]
+    layers = [select_layer(images.shape[-1]) for images in (frames, flow)]
     module.eval()
     # cuDNN differentiates an LSTM in training mode only
-    with _frozen(module), torch.backends.cudnn.flags(enabled=False), torch.enable_grad():
-        with _leaves(backbones, layers) as leaves:
+    with _freeze(module), torch.backends.cudnn.flags(enabled=False), torch.enable_grad():
+        with _capture_maps(backbones, layers) as leaves:
             result: Output = module(frames, flow)
         gradients = torch.autograd.grad(result.final[0, output], leaves)
-    maps = [cam_of(leaf.detach(), gradient) for leaf, gradient in zip(leaves, gradients, strict=True)]
+    maps = [compute_cam(leaf.detach(), gradient) for leaf, gradient in zip(leaves, gradients, strict=True)]
     return Cam(maps[0], layers[0]), Cam(maps[1], layers[1])
 
 
-def layer_for(side: int) -> str:
+def select_layer(side: int) -> str:
     """The deepest layer whose maps have LEAST_CELLS a side for an image of `side` px.
 
-    >>> layer_for(112), layer_for(32)
+    >>> select_layer(112), select_layer(32)
     ('layer4', 'layer2')
     """
-    fine = (layer for layer, stride in zip(_LAYERS, _STRIDES, strict=True) if -(-side // stride) >= LEAST_CELLS)
+    fine = (layer for layer, stride in zip(_LAYERS, _STRIDES, strict=True) if -(-side // stride) >= MIN_CELLS)
     return next(fine, _LAYERS[-1])
 
 
-def cam_of(maps: Tensor, gradients: Tensor) -> F32:
+def compute_cam(maps: Tensor, gradients: Tensor) -> F32:
     """Grad-CAM (t h w) from feature maps and their gradients (t c h w)."""
     weights = gradients.mean(dim=(2, 3), keepdim=True)
     return torch.relu((weights * maps).sum(dim=1)).to("cpu", torch.float32).numpy()
 
 
 @contextmanager
-def _leaves(backbones: Sequence[Backbone], layers: Sequence[str]) -> Iterator[list[Tensor]]:
+def _capture_maps(backbones: Sequence[Backbone], layers: Sequence[str]) -> Iterator[list[Tensor]]:
     """Collect the layers' maps in the order of the forward pass, each detached from the layers before it."""
     leaves: list[Tensor] = []
 
@@ -89,7 +89,7 @@ def _leaves(backbones: Sequence[Backbone], layers: Sequence[str]) -> Iterator[li
 
 
 @contextmanager
-def _frozen(module: nn.Module) -> Iterator[None]:
+def _freeze(module: nn.Module) -> Iterator[None]:
     """Turn off the gradients of all parameters for a while, so that nothing before the maps is recorded."""
     trainable = [parameter for parameter in module.parameters() if parameter.requires_grad]
     try:

@@ -14,7 +14,7 @@ from ceus_models.nets.two_stream import Output
 from ceus_models.protocol.messages import Recipe
 
 
-def class_weights(net: str, classes: int, recipe: Recipe, device: torch.device) -> Tensor:
+def build_class_weights(net: str, classes: int, recipe: Recipe, device: torch.device) -> Tensor:
     """Weights (classes) of a net's classes from the global counts; ones where the recipe has none.
 
     Raises:
@@ -26,7 +26,7 @@ def class_weights(net: str, classes: int, recipe: Recipe, device: torch.device) 
     return torch.tensor(weights, dtype=torch.float32, device=device)
 
 
-def classification(logits: Tensor, targets: Tensor) -> Tensor:
+def compute_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     """Cross-entropy (b) of each lesion from logits (b 1) of a binary net or (b k), and targets (b) int64.
 
     >>> classification(torch.zeros(2, 4), torch.tensor([0, 3]))
@@ -37,7 +37,7 @@ def classification(logits: Tensor, targets: Tensor) -> Tensor:
     return nnf.cross_entropy(logits, targets, reduction="none")
 
 
-def lesion_losses(
+def compute_lesion_losses(
     output: Output | Tensor, targets: Tensor, weights: Tensor, parts: tuple[float, float, float]
 ) -> Tensor:
     """Loss (b) of each lesion: its class weight times the weighted sum of the three heads' losses.
@@ -49,12 +49,12 @@ def lesion_losses(
         parts: weights of the spatial, temporal and final loss.
     """
     if isinstance(output, Tensor):
-        return weights[targets] * classification(output.float(), targets)
+        return weights[targets] * compute_cross_entropy(output.float(), targets)
     heads = (output.spatial, output.temporal, output.final)
-    terms = [part * classification(head.float(), targets) for part, head in zip(parts, heads, strict=True)]
+    terms = [part * compute_cross_entropy(head.float(), targets) for part, head in zip(parts, heads, strict=True)]
     return weights[targets] * torch.stack(terms).sum(dim=0)
 
 
-def mean_loss(losses: Tensor) -> Tensor:
+def compute_mean_loss(losses: Tensor) -> Tensor:
     """The mean loss of the batch, which training minimises."""
     return losses.sum() / len(losses)

@@ -10,20 +10,20 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ceus_models.nets.factory import CPU, initialise, make_empty, make_on_meta, reset_norm
-from ceus_models.nets.fusion import width_of
-from ceus_models.nets.two_stream import local_names
+from ceus_models.nets.factory import CPU, build_empty, build_on_meta, initialise, reset_norm
+from ceus_models.nets.fusion import count_inputs
+from ceus_models.nets.two_stream import list_local_names
 from ceus_models.protocol.messages import Recipe
 from ceus_models.protocol.state import State
-from ceus_models.runtime.seeds import seed_of
-from ceus_models.study.taxonomy import FUSION_NETS, outputs_of
+from ceus_models.runtime.seeds import derive_seed
+from ceus_models.study.taxonomy import FUSION_NETS, count_outputs
 
-KEPT_MODULES = 8
-_KEPT = threading.local()
+CACHED_MODULES = 8
+_CACHE = threading.local()
 
 
 @dataclass(frozen=True)
-class Loaded:
+class LoadedNet:
     """A cached module.
 
     Args:
@@ -36,12 +36,12 @@ class Loaded:
     tensors: Mapping[str, Tensor]
     local: frozenset[str]
 
-    def shared(self) -> Iterator[tuple[str, Tensor]]:
+    def list_shared(self) -> Iterator[tuple[str, Tensor]]:
         """Name and tensor of all that is sent to the coordinator."""
         return ((name, t) for name, t in self.tensors.items() if name not in self.local)
 
 
-def load_module(net: str, recipe: Recipe, state: State, local: State | None, device: torch.device) -> Loaded:
+def load_net(net: str, recipe: Recipe, state: State, local: State | None, device: torch.device) -> LoadedNet:
     """Fill the cached module of this net's shape; valid until the next call in this thread.
 
     Args:
@@ -55,19 +55,19 @@ def load_module(net: str, recipe: Recipe, state: State, local: State | None, dev
         ValueError: names or shapes of `state` are not those of the net.
     """
     _check_fit(net, recipe, state, device)
-    kept = _kept(net, recipe, device)
+    kept = _load_cached(net, recipe, device)
     with torch.no_grad():
         for name, tensor in state.items():
             kept.tensors[name].copy_(tensor)
-    _settle(kept, local)
+    _restore_norms(kept, local)
     return kept
 
 
-def initial_state(net: str, recipe: Recipe, seed: int) -> dict[str, Tensor]:
+def build_initial_state(net: str, recipe: Recipe, seed: int) -> dict[str, Tensor]:
     """Draw the initial weights of a net, without the tensors that stay at the sites; names `<parameter>`."""
-    kept = _kept(net, recipe, CPU)
-    initialise(kept.module, seed_of(seed, "init", net))
-    return {name: t.detach().clone(memory_format=torch.contiguous_format) for name, t in kept.shared()}
+    kept = _load_cached(net, recipe, CPU)
+    initialise(kept.module, derive_seed(seed, "init", net))
+    return {name: t.detach().clone(memory_format=torch.contiguous_format) for name, t in kept.list_shared()}
 
 
 def _check_fit(net: str, recipe: Recipe, state: State, device: torch.device) -> None:
@@ -75,12 +75,12 @@ def _check_fit(net: str, recipe: Recipe, state: State, device: torch.device) -> 
 
     This is checked before memory is allocated: a recipe of a few bytes can describe a net of any size, a state cannot.
     """
-    key, shelf = _key(net, recipe, device), _shelf()
+    key, shelf = _make_key(net, recipe, device), _open_cache()
     if key in shelf:
-        expected = {name: t.shape for name, t in shelf[key].shared()}
+        expected = {name: t.shape for name, t in shelf[key].list_shared()}
     else:
-        drawn = make_on_meta(net, recipe)
-        local = local_names(drawn)
+        drawn = build_on_meta(net, recipe)
+        local = list_local_names(drawn)
         expected = {name: t.shape for name, t in drawn.state_dict().items() if name not in local}
     given = {name: t.shape for name, t in state.items()}
     if expected != given:
@@ -89,7 +89,7 @@ def _check_fit(net: str, recipe: Recipe, state: State, device: torch.device) -> 
 
 
 @torch.no_grad()
-def _settle(kept: Loaded, local: State | None) -> None:
+def _restore_norms(kept: LoadedNet, local: State | None) -> None:
     """Load this site's BatchNorm tensors, or reset them: those of another site must not remain."""
     if local is not None:
         for name in kept.local:
@@ -100,24 +100,24 @@ def _settle(kept: Loaded, local: State | None) -> None:
             reset_norm(layer)
 
 
-def _key(net: str, recipe: Recipe, device: torch.device) -> object:
+def _make_key(net: str, recipe: Recipe, device: torch.device) -> object:
     """The cache key: all that a module's shape and device depend on."""
-    shape = (width_of(net, recipe), recipe.fusion_hidden) if net in FUSION_NETS else recipe.architecture
-    return shape, outputs_of(net), str(device)
+    shape = (count_inputs(net, recipe), recipe.fusion_hidden) if net in FUSION_NETS else recipe.architecture
+    return shape, count_outputs(net), str(device)
 
 
-def _shelf() -> OrderedDict[object, Loaded]:
-    shelf: OrderedDict[object, Loaded] = _KEPT.__dict__.setdefault("shelf", OrderedDict())
+def _open_cache() -> OrderedDict[object, LoadedNet]:
+    shelf: OrderedDict[object, LoadedNet] = _CACHE.__dict__.setdefault("shelf", OrderedDict())
     return shelf
 
 
-def _kept(net: str, recipe: Recipe, device: torch.device) -> Loaded:
-    key, shelf = _key(net, recipe, device), _shelf()
+def _load_cached(net: str, recipe: Recipe, device: torch.device) -> LoadedNet:
+    key, shelf = _make_key(net, recipe, device), _open_cache()
     if key not in shelf:
-        module = make_empty(net, recipe, device)
+        module = build_empty(net, recipe, device)
         initialise(module, 0)
-        shelf[key] = Loaded(module, dict(module.state_dict(keep_vars=True)), local_names(module))
+        shelf[key] = LoadedNet(module, dict(module.state_dict(keep_vars=True)), list_local_names(module))
     shelf.move_to_end(key)
-    while len(shelf) > KEPT_MODULES:
+    while len(shelf) > CACHED_MODULES:
         shelf.popitem(last=False)
     return shelf[key]

@@ -11,16 +11,16 @@ import torch
 from torch import Tensor, nn
 
 from ceus_models.nets.factory import CPU
-from ceus_models.nets.two_stream import Output, prepare
+from ceus_models.nets.two_stream import Output, prepare_inputs
 from ceus_models.protocol.messages import Recipe
 from ceus_models.study.sample import Sample
 
 PREDICT_BATCH = 16
-MOMENTUM = 0.1
+BATCH_NORM_MOMENTUM = 0.1
 """torch's own for BatchNorm."""
 
 
-class Answers(NamedTuple):
+class BranchPredictions(NamedTuple):
     """Predictions of a two-stream net for n lesions.
 
     Args:
@@ -36,12 +36,12 @@ class Answers(NamedTuple):
     spatial_weight: npt.NDArray[np.float64]
 
 
-def scores(module: nn.Module, samples: Sequence[Sample], recipe: Recipe) -> npt.NDArray[np.float64]:
+def predict_scores(module: nn.Module, samples: Sequence[Sample], recipe: Recipe) -> npt.NDArray[np.float64]:
     """Probabilities (n k) of a two-stream net, k = 1 for a binary net. Raises ValueError as `answers`."""
-    return answers(module, samples, recipe).final
+    return predict_two_stream(module, samples, recipe).final
 
 
-def answers(module: nn.Module, samples: Sequence[Sample], recipe: Recipe) -> Answers:
+def predict_two_stream(module: nn.Module, samples: Sequence[Sample], recipe: Recipe) -> BranchPredictions:
     """Predict some lesions with a two-stream net and both its branches. Raises ValueError where `samples` is empty."""
     if not samples:
         raise ValueError("expected at least one lesion, found none")
@@ -50,11 +50,11 @@ def answers(module: nn.Module, samples: Sequence[Sample], recipe: Recipe) -> Ans
     batches = []
     with torch.inference_mode():
         for start in range(0, len(samples), PREDICT_BATCH):
-            frames, flow = prepare(samples[start : start + PREDICT_BATCH], recipe.normaliser, device)
+            frames, flow = prepare_inputs(samples[start : start + PREDICT_BATCH], recipe.normaliser, device)
             output: Output = module(frames, flow)
-            by_part = map(probabilities, (output.final, output.spatial, output.temporal))
+            by_part = map(compute_probabilities, (output.final, output.spatial, output.temporal))
             batches.append((*by_part, output.branch_weight.to(CPU, torch.float64).numpy()))
-    return Answers(*map(np.concatenate, zip(*batches, strict=True)))
+    return BranchPredictions(*map(np.concatenate, zip(*batches, strict=True)))
 
 
 def measure_statistics(module: nn.Module, samples: Sequence[Sample], recipe: Recipe) -> None:
@@ -71,13 +71,13 @@ def measure_statistics(module: nn.Module, samples: Sequence[Sample], recipe: Rec
         layer.momentum = None  # the average over batches in place of the decaying one
     with torch.no_grad():
         for start in range(0, len(samples), PREDICT_BATCH):
-            module(*prepare(samples[start : start + PREDICT_BATCH], recipe.normaliser, device))
+            module(*prepare_inputs(samples[start : start + PREDICT_BATCH], recipe.normaliser, device))
     for layer in layers:
-        layer.momentum = MOMENTUM
+        layer.momentum = BATCH_NORM_MOMENTUM
     module.eval()
 
 
-def probabilities(logits: Tensor) -> npt.NDArray[np.float64]:
+def compute_probabilities(logits: Tensor) -> npt.NDArray[np.float64]:
     """Sigmoid of logits (n 1) or softmax of logits (n k), as float64 on the CPU.
 
     >>> probabilities(torch.tensor([[0.0], [2.0]])).round(3).tolist()

@@ -20,8 +20,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from ceus_models.nets.fusion import SEES
-from ceus_models.nets.predict import probabilities
+from ceus_models.nets.fusion import VARIANT_INPUTS
+from ceus_models.nets.predict import compute_probabilities
 from ceus_models.protocol.messages import Recipe
 from ceus_models.study.taxonomy import BIOMARKERS, DISEASE_TYPES, LESION_TYPES
 
@@ -39,39 +39,39 @@ class Contributions:
     by_part: Mapping[str, Floats]
 
 
-def contributions(net: str, module: nn.Module, inputs: Tensor, recipe: Recipe) -> Contributions:
+def compute_contributions(net: str, module: nn.Module, inputs: Tensor, recipe: Recipe) -> Contributions:
     """Shapley values of one lesion's inputs.
 
     Args:
         net: name of the fusion net.
         module: that net.
-        inputs: (1 inputs) of `fusion_inputs` for one lesion.
+        inputs: (1 inputs) of `build_fusion_inputs` for one lesion.
         recipe: of the study.
     """
-    columns = parts_of(net, recipe)
+    columns = list_parts(net, recipe)
     parts = list(dict.fromkeys(columns))
     part_of_column = torch.tensor([parts.index(name) for name in columns], device=inputs.device)
 
     def predict(coalitions: npt.NDArray[np.int64]) -> Floats:
         inside = torch.from_numpy(coalitions).to(inputs.device)[:, None] >> part_of_column & 1  # (m inputs)
         with torch.inference_mode():
-            return probabilities(module(inputs * inside))  # the background is 0 in every column
+            return compute_probabilities(module(inputs * inside))  # the background is 0 in every column
 
-    table = values_of(len(parts), len(LESION_TYPES), predict)
-    return Contributions(table[0], table[-1], dict(zip(parts, shapley(table), strict=True)))
+    table = evaluate_coalitions(len(parts), len(LESION_TYPES), predict)
+    return Contributions(table[0], table[-1], dict(zip(parts, shapley_values(table), strict=True)))
 
 
-def parts_of(net: str, recipe: Recipe) -> list[str]:
-    """The part of each column of `fusion_inputs`; a variable and its flag are one part."""
+def list_parts(net: str, recipe: Recipe) -> list[str]:
+    """The part of each column of `build_fusion_inputs`; a variable and its flag are one part."""
     columns = {
         "D": [DISEASE] * len(DISEASE_TYPES),
         "B": [BIOMARKER] * len(BIOMARKERS),
         "C": [*recipe.selected, *recipe.selected],
     }
-    return [name for seen in SEES[net] for name in columns[seen]]
+    return [name for seen in VARIANT_INPUTS[net] for name in columns[seen]]
 
 
-def values_of(parts: int, outputs: int, predict: Callable[[npt.NDArray[np.int64]], Floats]) -> Floats:
+def evaluate_coalitions(parts: int, outputs: int, predict: Callable[[npt.NDArray[np.int64]], Floats]) -> Floats:
     """Predictions (2^parts outputs) of all coalitions; bit i of a coalition's number is 1 if part i is in it."""
     table = np.empty((1 << parts, outputs))
     for start in range(0, len(table), _CHUNK):
@@ -79,7 +79,7 @@ def values_of(parts: int, outputs: int, predict: Callable[[npt.NDArray[np.int64]
     return table
 
 
-def shapley(values: Floats) -> Floats:
+def shapley_values(values: Floats) -> Floats:
     """Shapley values (p k) of the parts from the values (2^p k) of the coalitions.
 
     >>> shapley(np.array([[0.0], [1.0], [2.0], [5.0]])).tolist()

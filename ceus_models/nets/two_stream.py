@@ -60,12 +60,12 @@ DEPTHS: Mapping[int, tuple[type[resnet.BasicBlock | resnet.Bottleneck], tuple[in
 }
 
 
-def group_norm(channels: int) -> nn.Module:
+def build_group_norm(channels: int) -> nn.Module:
     """GroupNorm of about eight channels a group (Wu & He 2018); it holds no statistics, so it federates."""
     return nn.GroupNorm(max(1, channels // 8), channels)
 
 
-NORMS: Mapping[str, Callable[[int], nn.Module]] = {"group": group_norm, "batch_local": nn.BatchNorm2d}
+NORMS: Mapping[str, Callable[[int], nn.Module]] = {"group": build_group_norm, "batch_local": nn.BatchNorm2d}
 
 
 class Backbone(resnet.ResNet):  # type: ignore[misc]
@@ -90,7 +90,7 @@ class Backbone(resnet.ResNet):  # type: ignore[misc]
         self.layer4 = self._make_layer(block, 8 * width, blocks[3], stride=2)
         self.features = self.inplanes
 
-    def maps(self, x: Tensor) -> Tensor:
+    def feature_maps(self, x: Tensor) -> Tensor:
         """Feature maps (b features h/32 w/32) of the last layer before pooling, for images (b c h w)."""
         x = nnf.max_pool2d(nnf.relu(self.bn1(self.conv1(x))), kernel_size=3, stride=2, padding=1)
         out: Tensor = self.layer4(self.layer3(self.layer2(self.layer1(x))))
@@ -98,7 +98,7 @@ class Backbone(resnet.ResNet):  # type: ignore[misc]
 
     def forward(self, x: Tensor) -> Tensor:
         """(b c h w) → (b features)."""
-        return self.maps(x).mean(dim=(2, 3))
+        return self.feature_maps(x).mean(dim=(2, 3))
 
 
 class Branch(nn.Module):
@@ -158,10 +158,10 @@ class TwoStream(nn.Module):
         looks, motion = self.spatial(frames), self.temporal(flow)
         spatial, temporal = self.spatial_head(looks), self.temporal_head(motion)
         gate = self.weighting(torch.cat([looks, motion], dim=1))  # (b 1)
-        return Output(spatial, temporal, weighted(spatial, temporal, gate), torch.sigmoid(gate).squeeze(1))
+        return Output(spatial, temporal, combine_logits(spatial, temporal, gate), torch.sigmoid(gate).squeeze(1))
 
 
-def weighted(spatial: Tensor, temporal: Tensor, gate: Tensor) -> Tensor:
+def combine_logits(spatial: Tensor, temporal: Tensor, gate: Tensor) -> Tensor:
     """Logits of w·p(spatial) + (1-w)·p(temporal) with w = sigmoid(gate): (b k), (b k), (b 1) → (b k).
 
     Computed in logarithms, so that a confident branch does not underflow. For k > 1 they are log-probabilities.
@@ -179,7 +179,7 @@ def weighted(spatial: Tensor, temporal: Tensor, gate: Tensor) -> Tensor:
     return yes - no
 
 
-def prepare(samples: Sequence[Sample], normaliser: Normaliser, device: torch.device) -> tuple[Tensor, Tensor]:
+def prepare_inputs(samples: Sequence[Sample], normaliser: Normaliser, device: torch.device) -> tuple[Tensor, Tensor]:
     """Inputs of TwoStream: frames (b t 1 h w) and flow (b n 2 h w), of about unit variance."""
     frames = torch.from_numpy(np.stack([s.frames for s in samples])).to(device).unsqueeze(2)
     flow = torch.from_numpy(np.stack([s.flow for s in samples])).to(device)
@@ -188,14 +188,14 @@ def prepare(samples: Sequence[Sample], normaliser: Normaliser, device: torch.dev
     return level, flow.to(torch.float32) * (px / normaliser.flow_sd).reshape(-1, 1, 1, 1, 1)
 
 
-DRAWS = 6
+AUGMENT_DRAWS = 6
 """Random numbers a lesion that `augmented` uses."""
 
 LARGEST_GAIN, LARGEST_OFFSET, LARGEST_SHIFT = 0.3, 0.3, 1 / 16
 """Limits of `augmented`: log of the gain, offset in standard deviations, shift as a share of the image's side."""
 
 
-def augmented(frames: Tensor, flow: Tensor, draws: Tensor) -> tuple[Tensor, Tensor]:
+def augment_images(frames: Tensor, flow: Tensor, draws: Tensor) -> tuple[Tensor, Tensor]:
     """Data augmentation: flip, shift, and change gain and offset of each lesion's images.
 
     All frames of a lesion are changed alike, so its curve keeps its shape. A shift repeats the image's edge.
@@ -206,13 +206,13 @@ def augmented(frames: Tensor, flow: Tensor, draws: Tensor) -> tuple[Tensor, Tens
         draws: (b DRAWS) uniform in 0-1: flip across and down (below 0.5), then shift across and down, gain and offset
             from - to + their limit.
     """
-    frames, flow = flipped(frames, flow, draws[:, :2] < 0.5)
+    frames, flow = flip_images(frames, flow, draws[:, :2] < 0.5)
     across, down, gain, offset = (2 * draws[:, 2:] - 1).unbind(1)
     gain, offset = (t.reshape(-1, 1, 1, 1, 1) for t in ((gain * LARGEST_GAIN).exp(), offset * LARGEST_OFFSET))
-    return moved(frames, across, down) * gain + offset, moved(flow, across, down)
+    return shift_maps(frames, across, down) * gain + offset, shift_maps(flow, across, down)
 
 
-def moved(maps: Tensor, across: Tensor, down: Tensor) -> Tensor:
+def shift_maps(maps: Tensor, across: Tensor, down: Tensor) -> Tensor:
     """Shift maps (b n c h w) by whole pixels, repeating the edge.
 
     Args:
@@ -221,18 +221,18 @@ def moved(maps: Tensor, across: Tensor, down: Tensor) -> Tensor:
         down: (b) the same of the height.
     """
     lesions = torch.arange(len(maps), device=maps.device)
-    rows, columns = _origins(down, maps.shape[-2]), _origins(across, maps.shape[-1])
+    rows, columns = _compute_origins(down, maps.shape[-2]), _compute_origins(across, maps.shape[-1])
     by_pixel = maps.permute(0, 3, 4, 1, 2)[lesions[:, None, None], rows[:, :, None], columns[:, None, :]]
     return by_pixel.permute(0, 3, 4, 1, 2)
 
 
-def _origins(parts: Tensor, side: int) -> Tensor:
+def _compute_origins(parts: Tensor, side: int) -> Tensor:
     """The source row or column (b side) of each one after a shift."""
     pixels = (parts * LARGEST_SHIFT * side).round().long()
     return (torch.arange(side, device=parts.device) - pixels[:, None]).clamp(0, side - 1)
 
 
-def flipped(frames: Tensor, flow: Tensor, turned: Tensor) -> tuple[Tensor, Tensor]:
+def flip_images(frames: Tensor, flow: Tensor, turned: Tensor) -> tuple[Tensor, Tensor]:
     """Flip frames (b t 1 h w) and flow (b n 2 h w) of each lesion; a velocity changes its sign along the flipped axis.
 
     Args:
@@ -278,7 +278,7 @@ def load_imagenet(branch: Branch, path: Path) -> list[str]:
     return list(target)
 
 
-def local_names(module: nn.Module) -> frozenset[str]:
+def list_local_names(module: nn.Module) -> frozenset[str]:
     """Names of the BatchNorm parameters and buffers, which stay at the site (FedBN, Li et al. 2021)."""
     return frozenset(
         f"{prefix}.{name}" if prefix else name

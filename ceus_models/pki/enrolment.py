@@ -14,8 +14,8 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from ceus_models.pki.keys import PublicKey, fingerprint
-from ceus_models.pki.signed_documents import Document, DocumentFault
-from ceus_models.runtime.yaml_lines import written
+from ceus_models.pki.signed_documents import Document, DocumentError
+from ceus_models.runtime.yaml_lines import format_key
 
 REQUEST, KIT = "request", "kit"
 SITE_ROLE, PREVIOUS_ROLE, COORDINATOR_ROLE = "site", "previous key", "coordinator"
@@ -55,7 +55,7 @@ class Versions(_Content):
     flower: _Line
     protocol: Annotated[int, Field(ge=1)]
 
-    def mismatch(self, other: Versions) -> str | None:
+    def find_mismatch(self, other: Versions) -> str | None:
         """Why the two cannot work together, or None."""
         if self.protocol != other.protocol:
             return (
@@ -66,7 +66,7 @@ class Versions(_Content):
         return None
 
 
-class Request(_Content):
+class EnrolmentRequest(_Content):
     """A site's request for enrolment: `nonce` is random and answered once, `previous` is the key that it replaces."""
 
     federation: FederationId
@@ -98,36 +98,36 @@ class Kit(_Content):
     instructions: Annotated[tuple[_Line, ...], Field(max_length=20)]
 
 
-ContentT = TypeVar("ContentT", Request, Kit)
+ContentT = TypeVar("ContentT", EnrolmentRequest, Kit)
 
 
-def content_of(document: Document, form: type[ContentT], name: str) -> ContentT:
-    """Validate a document's content as `form`. Raises DocumentFault with the first wrong field."""
+def parse_content(document: Document, form: type[ContentT], name: str) -> ContentT:
+    """Validate a document's content as `form`. Raises DocumentError with the first wrong field."""
     try:
         return form.model_validate(document.content)
     except ValidationError as error:
-        place = written(error.errors()[0]["loc"])
-        raise DocumentFault(
+        place = format_key(error.errors()[0]["loc"])
+        raise DocumentError(
             f"{name}: {place} is not as this version of fedceus writes it; use the same version on both sides and make "
             f"the {document.kind} again"
         ) from None
 
 
-def as_content(made: Request | Kit) -> dict[str, Any]:
+def format_content(made: EnrolmentRequest | Kit) -> dict[str, Any]:
     """The content to be signed, as JSON values."""
     return made.model_dump(mode="json")
 
 
-def federation_id(name: str, ca_key: PublicKey) -> str:
+def format_federation_id(name: str, ca_key: PublicKey) -> str:
     """The id of a federation, `NAME:FINGERPRINT`."""
     return f"{name}:{fingerprint(ca_key)}"
 
 
-def installed(protocol: int) -> Versions:
+def read_versions(protocol: int) -> Versions:
     """The versions of this installation."""
     return Versions(fedceus=metadata.version("fedceus"), flower=metadata.version("flwr"), protocol=protocol)
 
 
-def now() -> datetime:
+def utc_now() -> datetime:
     """The time in UTC, to the second."""
     return datetime.now(UTC).replace(microsecond=0)

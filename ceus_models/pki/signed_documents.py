@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ceus_models.pki.keys import PrivateKey, PublicKey, is_signed, signature
+from ceus_models.pki.keys import PrivateKey, PublicKey, is_valid_signature, sign_bytes
 from ceus_models.runtime.errors import ExpectedError
 
 MAX_BYTES = 1 << 16
 
 
-class DocumentFault(ExpectedError):
+class DocumentError(ExpectedError):
     """A document that was refused; the text says the cause and the fix."""
 
 
@@ -32,44 +32,46 @@ class Document:
     content: Mapping[str, Any]
     signatures: Mapping[str, bytes]
 
-    def is_by(self, role: str, key: PublicKey) -> bool:
+    def is_signed_by(self, role: str, key: PublicKey) -> bool:
         """Whether the document has a valid signature of that role by this key."""
-        return role in self.signatures and is_signed(key, _signed(self.kind, self.content), self.signatures[role])
+        return role in self.signatures and is_valid_signature(
+            key, _build_signed_bytes(self.kind, self.content), self.signatures[role]
+        )
 
 
-def signed(kind: str, content: Mapping[str, Any], keys: Mapping[str, PrivateKey]) -> bytes:
+def sign_document(kind: str, content: Mapping[str, Any], keys: Mapping[str, PrivateKey]) -> bytes:
     """Sign a document with each role's key, and return its bytes."""
-    data = _signed(kind, content)
-    marks = {role: base64.b64encode(signature(key, data)).decode() for role, key in keys.items()}
+    data = _build_signed_bytes(kind, content)
+    marks = {role: base64.b64encode(sign_bytes(key, data)).decode() for role, key in keys.items()}
     return json.dumps({"fedceus": kind, "content": content, "signatures": marks}, indent=2).encode() + b"\n"
 
 
 def read_document(path: Path, kind: str) -> Document:
-    """Read a document of that kind from a file. Raises DocumentFault for anything else."""
+    """Read a document of that kind from a file. Raises DocumentError for anything else."""
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise DocumentFault(f"{path} cannot be read ({error.strerror}); give the file that you were sent") from None
-    return parsed(data, kind, str(path))
+        raise DocumentError(f"{path} cannot be read ({error.strerror}); give the file that you were sent") from None
+    return parse_document(data, kind, str(path))
 
 
-def parsed(data: bytes, kind: str, name: str) -> Document:
-    """Parse a document; `name` is its name in messages. Raises DocumentFault as `read_document`."""
+def parse_document(data: bytes, kind: str, name: str) -> Document:
+    """Parse a document; `name` is its name in messages. Raises DocumentError as `read_document`."""
     remedy = f"ask for the file again, a JSON file that begins with {kind}"
     if len(data) > MAX_BYTES:
-        raise DocumentFault(f"expected a {kind} of at most {MAX_BYTES} bytes, {name} is longer; {remedy}")
+        raise DocumentError(f"expected a {kind} of at most {MAX_BYTES} bytes, {name} is longer; {remedy}")
     try:
         found = json.loads(data)
         marks = {str(role): base64.b64decode(text, validate=True) for role, text in found["signatures"].items()}
         found_kind, content = found["fedceus"], found["content"]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, binascii.Error):
-        raise DocumentFault(f"expected a {kind}, {name} is none or was cut off; {remedy}") from None
+        raise DocumentError(f"expected a {kind}, {name} is none or was cut off; {remedy}") from None
     if found_kind != kind or not isinstance(content, dict):
-        raise DocumentFault(f"expected a {kind}, {name} is none; {remedy}")
+        raise DocumentError(f"expected a {kind}, {name} is none; {remedy}")
     return Document(kind, content, marks)
 
 
-def _signed(kind: str, content: Mapping[str, Any]) -> bytes:
+def _build_signed_bytes(kind: str, content: Mapping[str, Any]) -> bytes:
     plain = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return f"fedceus/{kind}/1\n{plain}".encode()

@@ -22,9 +22,9 @@ from pydantic_core import to_json
 from torch import Tensor
 
 from ceus_models.protocol.messages import PROTOCOL, Kind, LocalRule, Message, Recipe, Refusal, RefusalCode, Task, Update
-from ceus_models.protocol.state import SMALL, State
+from ceus_models.protocol.state import SMALL_TENSOR, State
 from ceus_models.runtime.errors import ExpectedError
-from ceus_models.runtime.yaml_lines import written
+from ceus_models.runtime.yaml_lines import format_key
 
 MAX_HEADER_BYTES = 4 << 20
 """Enough for about 30,000 tensors; 36 nets of the paper's size have a third of that."""
@@ -44,10 +44,10 @@ class WireError(ExpectedError):
 
     def __init__(self, text: str) -> None:
         """Shorten the text and remove unprintable characters, as it may quote what was received."""
-        super().__init__(clean(text, MAX_TEXT))
+        super().__init__(clean_text(text, MAX_TEXT))
 
 
-def clean(text: str, longest: int) -> str:
+def clean_text(text: str, longest: int) -> str:
     """The first `longest` characters of a received text; each unprintable one becomes "?".
 
     >>> clean("no lesions\x07", 40)
@@ -56,15 +56,15 @@ def clean(text: str, longest: int) -> str:
     return "".join(character if character.isprintable() else "?" for character in text[:longest])
 
 
-def _printable(text: str) -> str:
+def _check_printable(text: str) -> str:
     """Raise ValueError for a name that cannot be shown in logs and terminals."""
     if not text.isprintable():
         raise ValueError("names are printable")
     return text
 
 
-_Text = Annotated[str, Field(max_length=MAX_TEXT), AfterValidator(_printable)]
-_Reason = Annotated[str, AfterValidator(lambda text: clean(text, MAX_REASON))]
+_Text = Annotated[str, Field(max_length=MAX_TEXT), AfterValidator(_check_printable)]
+_Reason = Annotated[str, AfterValidator(lambda text: clean_text(text, MAX_REASON))]
 _Names = Annotated[tuple[_Text, ...], Field(max_length=100)]
 _Number = Annotated[int, Field(ge=0, lt=1 << 31)]
 
@@ -130,7 +130,7 @@ def encode(message: Message) -> list[Buffer]:
     body = {
         f.name: getattr(message, f.name) for f in dataclasses.fields(message) if f.name != _TENSORS.get(type(message))
     }
-    text = _HEADERS[kind].dump_json(_HEADERS[kind].validate_python(_plain(body))).decode()
+    text = _HEADERS[kind].dump_json(_HEADERS[kind].validate_python(_convert_to_plain(body))).decode()
     header: dict[str, Any] = {"__metadata__": {"protocol": str(PROTOCOL), "type": kind, "body": text}}
     place = 0
     for name, tensor in tensors.items():
@@ -143,12 +143,12 @@ def encode(message: Message) -> list[Buffer]:
         place = end
     head = to_json(header)
     head += b" " * (-len(head) % 8)
-    return [len(head).to_bytes(8, "little"), head, *_buffers(tensors.values())]
+    return [len(head).to_bytes(8, "little"), head, *_iterate_buffers(tensors.values())]
 
 
-def _buffers(tensors: Iterable[Tensor]) -> Iterator[Buffer]:
+def _iterate_buffers(tensors: Iterable[Tensor]) -> Iterator[Buffer]:
     """The tensors' bytes in order; small neighbours are joined, as a net has about a hundred of them."""
-    for (_, small), run in groupby(tensors, lambda t: (t.dtype, t.numel() <= SMALL)):
+    for (_, small), run in groupby(tensors, lambda t: (t.dtype, t.numel() <= SMALL_TENSOR)):
         flat = [tensor.detach().reshape(-1) for tensor in run]
         for part in [torch.cat(flat)] if small else flat:
             yield part.cpu().view(torch.uint8).numpy().data
@@ -169,7 +169,7 @@ def decode(buffer: Buffer) -> Message:
     Refusal(site='site-01', reason='no lesions', code='no_lesions')
     """
     view = memoryview(buffer).cast("B")
-    header, data = _header(view)
+    header, data = _parse_header(view)
     meta = header.pop("__metadata__", None)
     if not isinstance(meta, dict) or not isinstance(meta.get("type"), str) or meta["type"] not in _TYPES:
         raise WireError(f"expected a message of type {', '.join(_TYPES)}, found another type")
@@ -178,24 +178,24 @@ def decode(buffer: Buffer) -> Message:
             f"expected protocol {PROTOCOL}, found {meta.get('protocol')}; install the same version on both sides"
         )
     kind = meta["type"]
-    body = _body(kind, meta.get("body"))
+    body = _parse_body(kind, meta.get("body"))
     fields = {f.name: getattr(body, f.name) for f in dataclasses.fields(body)}
     cls = _TYPES[kind]
     if cls in _TENSORS:
-        fields[_TENSORS[cls]] = _tensors(header, data)
+        fields[_TENSORS[cls]] = _parse_tensors(header, data)
     elif header:
         raise WireError(f"expected a {kind} without tensors, found {len(header)}")
     return cls(**fields)
 
 
-def _plain(body: Mapping[str, Any]) -> dict[str, Any]:
+def _convert_to_plain(body: Mapping[str, Any]) -> dict[str, Any]:
     return {
         name: dataclasses.asdict(value) if dataclasses.is_dataclass(value) and not isinstance(value, type) else value
         for name, value in body.items()
     }
 
 
-def _body(kind: str, text: Any) -> Any:
+def _parse_body(kind: str, text: Any) -> Any:
     """Validate the fields of a message other than its tensors."""
     if not isinstance(text, str) or len(text) > MAX_BODY_BYTES:
         raise WireError(f"expected fields of at most {MAX_BODY_BYTES} bytes, found none or more")
@@ -203,12 +203,12 @@ def _body(kind: str, text: Any) -> Any:
         return _HEADERS[kind].validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
-        raise WireError(f"{written((kind, *first['loc']))}: {first['msg']}") from None
+        raise WireError(f"{format_key((kind, *first['loc']))}: {first['msg']}") from None
     except ValueError:  # a lone surrogate, which JSON can express
         raise WireError(f"{kind}: expected UTF-8, found other bytes") from None
 
 
-def _header(view: memoryview) -> tuple[dict[str, Any], memoryview]:
+def _parse_header(view: memoryview) -> tuple[dict[str, Any], memoryview]:
     if len(view) < 8:
         raise WireError("expected at least 8 bytes for the header's length, found fewer")
     size = int.from_bytes(view[:8], "little")
@@ -223,7 +223,7 @@ def _header(view: memoryview) -> tuple[dict[str, Any], memoryview]:
     return header, view[8 + size :]
 
 
-def _tensors(header: Mapping[str, Any], data: memoryview) -> dict[str, Tensor]:
+def _parse_tensors(header: Mapping[str, Any], data: memoryview) -> dict[str, Tensor]:
     """The tensors of a header; each byte of `data` must belong to exactly one of them, in order."""
     entries: list[tuple[str, torch.dtype, list[int]]] = []
     place = 0
@@ -232,8 +232,8 @@ def _tensors(header: Mapping[str, Any], data: memoryview) -> dict[str, Tensor]:
             raise WireError(f"expected printable names of at most {MAX_TEXT} characters, found {name[:40]}")
         try:
             dtype = _DTYPES[entry["dtype"]]
-            shape = _whole_numbers(entry["shape"], MAX_DIMENSIONS)
-            begin, end = _whole_numbers(entry["data_offsets"], 2)
+            shape = _check_integers(entry["shape"], MAX_DIMENSIONS)
+            begin, end = _check_integers(entry["data_offsets"], 2)
         except (KeyError, TypeError, ValueError):
             raise WireError(f"{name}: dtype, shape or data_offsets is missing or not of this protocol") from None
         if math.prod(max(n, 1) for n in shape) > MAX_ELEMENTS:
@@ -244,10 +244,10 @@ def _tensors(header: Mapping[str, Any], data: memoryview) -> dict[str, Tensor]:
         place = end
     if place != len(data):
         raise WireError(f"expected every byte in a tensor, {len(data) - place} bytes belong to none")
-    return dict(_views(entries, data))
+    return dict(_iterate_views(entries, data))
 
 
-def _whole_numbers(values: Any, most: int) -> list[int]:
+def _check_integers(values: Any, most: int) -> list[int]:
     """Return a list of at most `most` plain integers. Raises ValueError for anything else."""
     if not isinstance(values, list) or len(values) > most:
         raise ValueError
@@ -256,19 +256,21 @@ def _whole_numbers(values: Any, most: int) -> list[int]:
     return values
 
 
-def _views(entries: Sequence[tuple[str, torch.dtype, list[int]]], data: memoryview) -> Iterator[tuple[str, Tensor]]:
+def _iterate_views(
+    entries: Sequence[tuple[str, torch.dtype, list[int]]], data: memoryview
+) -> Iterator[tuple[str, Tensor]]:
     """Make neighbours of one dtype views of one tensor, ten times as fast as one call each."""
     place = 0
     for dtype, group in groupby(entries, lambda entry: entry[1]):
         run = list(group)
         counts = [math.prod(shape) for _, _, shape in run]
         end = place + sum(counts) * dtype.itemsize
-        parts = torch.split(_flat(data[place:end], dtype), counts)
+        parts = torch.split(_build_flat_tensor(data[place:end], dtype), counts)
         yield from ((name, part.view(shape)) for (name, _, shape), part in zip(run, parts, strict=True))
         place = end
 
 
-def _flat(data: memoryview, dtype: torch.dtype) -> Tensor:
+def _build_flat_tensor(data: memoryview, dtype: torch.dtype) -> Tensor:
     if not len(data):
         return torch.zeros(0, dtype=dtype)
     if data.readonly:  # torch has no read-only tensors, so bytes are copied once

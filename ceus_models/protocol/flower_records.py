@@ -39,7 +39,7 @@ def from_record(content: RecordDict) -> bytes:
     """Unwrap the bytes of a Flower message's content. Raises ValueError for any other content."""
     record = content.get(_RECORD)
     if len(content) != 1 or not isinstance(record, ArrayRecord) or list(record) != [_ARRAY]:
-        raise ValueError(f"expected one record '{_RECORD}' with one array '{_ARRAY}', found {_names(content)}")
+        raise ValueError(f"expected one record '{_RECORD}' with one array '{_ARRAY}', found {_format_names(content)}")
     array = record[_ARRAY]
     if array.stype != _STYPE or array.dtype != "uint8" or tuple(array.shape) != (len(array.data),):
         raise ValueError(
@@ -48,5 +48,5 @@ def from_record(content: RecordDict) -> bytes:
     return bytes(array.data)
 
 
-def _names(content: RecordDict) -> str:
+def _format_names(content: RecordDict) -> str:
     return ", ".join(sorted(map(str, content)))[:100] or "nothing"

@@ -24,11 +24,11 @@ class ReceivedTask:
 
     @cached_property
     def content(self) -> tuple[str, int]:
-        """See `content_id`."""
-        return content_id(self.task)
+        """See `compute_content_id`."""
+        return compute_content_id(self.task)
 
 
-def content_id(message: Message) -> tuple[str, int]:
+def compute_content_id(message: Message) -> tuple[str, int]:
     """SHA-256 over the encoded message, and its length in bytes. Raises WireError as `encode`."""
     sha, length = hashlib.sha256(), 0
     for buffer in encode(message):

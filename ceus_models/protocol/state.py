@@ -12,11 +12,11 @@ from torch import Tensor
 State = Mapping[str, Tensor]
 """Named tensors that can be added."""
 
-SMALL = 1 << 16
+SMALL_TENSOR = 1 << 16
 """Tensors of at most this many numbers are processed together, as each call has a fixed cost."""
 
 
-def _paired(a: State, b: State, combine: Callable[[Tensor, Tensor], Tensor]) -> dict[str, Tensor]:
+def _combine(a: State, b: State, combine: Callable[[Tensor, Tensor], Tensor]) -> dict[str, Tensor]:
     if a.keys() != b.keys():
         odd = sorted(a.keys() ^ b.keys())
         raise ValueError(f"expected two states of the same names, only one of them has {', '.join(odd[:5])}")
@@ -29,12 +29,12 @@ def add(a: State, b: State) -> dict[str, Tensor]:
     >>> add({"w": torch.tensor([1.0, 2.0])}, {"w": torch.tensor([3.0, 4.0])})
     {'w': tensor([4., 6.])}
     """
-    return _paired(a, b, torch.add)
+    return _combine(a, b, torch.add)
 
 
 def subtract(a: State, b: State) -> dict[str, Tensor]:
     """a - b, name by name."""
-    return _paired(a, b, torch.sub)
+    return _combine(a, b, torch.sub)
 
 
 def scale(a: State, factor: float) -> dict[str, Tensor]:
@@ -47,26 +47,26 @@ def zeros_like(a: State) -> dict[str, Tensor]:
     return {name: torch.zeros_like(tensor) for name, tensor in a.items()}
 
 
-def pieces(tensors: Iterable[Tensor]) -> Iterator[Tensor]:
+def iterate_pieces(tensors: Iterable[Tensor]) -> Iterator[Tensor]:
     """The same numbers in flat tensors of similar size: small ones of one dtype are joined, large ones split.
 
     A piece fits the processor's cache; a norm in float64 over a whole large tensor takes nine times as long.
     """
     small: dict[torch.dtype, list[Tensor]] = {}
     for tensor in tensors:
-        if tensor.numel() <= SMALL:
+        if tensor.numel() <= SMALL_TENSOR:
             small.setdefault(tensor.dtype, []).append(tensor)
         else:
-            yield from torch.split(tensor.reshape(-1), SMALL)
-    yield from map(end_to_end, small.values())
+            yield from torch.split(tensor.reshape(-1), SMALL_TENSOR)
+    yield from map(concatenate, small.values())
 
 
-def end_to_end(tensors: Iterable[Tensor]) -> Tensor:
+def concatenate(tensors: Iterable[Tensor]) -> Tensor:
     """One flat tensor with the numbers of some tensors of one dtype."""
     return torch.cat([tensor.reshape(-1) for tensor in tensors])
 
 
-def cut(flat: Tensor, like: State) -> dict[str, Tensor]:
+def split_like(flat: Tensor, like: State) -> dict[str, Tensor]:
     """Split a flat tensor into views with the names and shapes of `like`."""
     parts = torch.split(flat, [tensor.numel() for tensor in like.values()])
     return {name: part.view(tensor.shape) for (name, tensor), part in zip(like.items(), parts, strict=True)}
@@ -78,30 +78,30 @@ def norm(a: State) -> float:
     >>> norm({"a": torch.tensor([3.0]), "b": torch.tensor([4.0])})
     5.0
     """
-    floats = pieces(t for t in a.values() if t.is_floating_point())
+    floats = iterate_pieces(t for t in a.values() if t.is_floating_point())
     return math.hypot(*(float(torch.linalg.vector_norm(t, dtype=torch.float64)) for t in floats))
 
 
-def finite(a: State) -> bool:
+def is_finite(a: State) -> bool:
     """Whether all floating-point values are finite."""
     # squares of large float64 numbers overflow, so an infinite norm alone proves nothing
     floats = (t for t in a.values() if t.is_floating_point())
     return math.isfinite(norm(a)) or all(bool(torch.isfinite(t).all()) for t in floats)
 
 
-def prefixed(a: State, prefix: str) -> dict[str, Tensor]:
+def add_prefix(a: State, prefix: str) -> dict[str, Tensor]:
     """The same tensors under `prefix + name`."""
     return {prefix + name: tensor for name, tensor in a.items()}
 
 
-def net_state(a: State, net: str) -> dict[str, Tensor]:
+def select_net(a: State, net: str) -> dict[str, Tensor]:
     """The parameters of one net among `"<net>|<parameter>"` names; entries `"<net>|#..."` are not parameters."""
     prefix, note = f"{net}|", f"{net}|#"
     return {name[len(prefix) :]: t for name, t in a.items() if name.startswith(prefix) and not name.startswith(note)}
 
 
-def net_states(a: State) -> dict[str, dict[str, Tensor]]:
-    """`net_state` of every net, in one pass."""
+def split_by_net(a: State) -> dict[str, dict[str, Tensor]]:
+    """`select_net` of every net, in one pass."""
     nets: dict[str, dict[str, Tensor]] = {}
     for name, tensor in a.items():
         net, _, parameter = name.partition("|")

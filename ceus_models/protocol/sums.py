@@ -13,13 +13,13 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from ceus_models.protocol.state import SMALL, State, cut, end_to_end, pieces
+from ceus_models.protocol.state import SMALL_TENSOR, State, concatenate, iterate_pieces, split_like
 
-STEPS = {torch.float32: 2.0**30, torch.float64: 2.0**24}
-EXACT_BELOW = 2.0**52
+STEPS_PER_UNIT = {torch.float32: 2.0**30, torch.float64: 2.0**24}
+EXACT_LIMIT = 2.0**52
 
 
-class Total:
+class ExactSum:
     """A running sum of states; a name that a state lacks counts as zero.
 
     Small tensors that arrive together, such as those of one net, are stored in one tensor and added by one call.
@@ -41,11 +41,11 @@ class Total:
         """Add one state, in place. Raises ValueError if the shape or dtype of a name has changed."""
         for name, tensor in state.items():
             self._check(name, tensor)
-        for part in _parts(state):
-            self._begin({name: tensor for name, tensor in part.items() if name not in self._sums})
+        for part in _group_tensors(state):
+            self._add_zeros({name: tensor for name, tensor in part.items() if name not in self._sums})
             flat = self._flat.get(tuple(part))
             if flat is not None and len(part) > 1:
-                _accumulate(flat, end_to_end(part.values()))
+                _accumulate(flat, concatenate(part.values()))
                 continue
             for name, tensor in part.items():  # single tensors, or tensors that were grouped otherwise before
                 _accumulate(self._sums[name], tensor)
@@ -56,9 +56,9 @@ class Total:
         Raises:
             OverflowError: a sum is beyond the range in which addition is exact.
         """
-        return {name: _value(name, total, self._types[name]) for name, total in self._sums.items()}
+        return {name: _convert_to_dtype(name, total, self._types[name]) for name, total in self._sums.items()}
 
-    def wide(self) -> dict[str, Tensor]:
+    def take_float64(self) -> dict[str, Tensor]:
         """Take the sum with floats in float64, for a mean that is rounded only once.
 
         The total is empty afterwards: it gives its memory to the result, so that a large sum is not held twice.
@@ -68,11 +68,11 @@ class Total:
         for name, total in sums.items():
             if total.is_floating_point():
                 _check_exact(name, total)
-                total.div_(STEPS[types[name]])
+                total.div_(STEPS_PER_UNIT[types[name]])
         return sums
 
     def _check(self, name: str, tensor: Tensor) -> None:
-        if tensor.is_floating_point() and tensor.dtype not in STEPS:
+        if tensor.is_floating_point() and tensor.dtype not in STEPS_PER_UNIT:
             raise ValueError(f"expected float32, float64 or integers, {name} has {tensor.dtype}; convert it first")
         if name not in self._sums:
             return
@@ -82,7 +82,7 @@ class Total:
                 f"{tensor.dtype}"
             )
 
-    def _begin(self, fresh: State) -> None:
+    def _add_zeros(self, fresh: State) -> None:
         """Add zeros for new tensors of one dtype, in one flat tensor."""
         if not fresh:
             return
@@ -90,42 +90,42 @@ class Total:
         wide = torch.float64 if first.is_floating_point() else torch.int64
         flat = torch.zeros(sum(t.numel() for t in fresh.values()), dtype=wide, device=first.device)
         self._flat[tuple(fresh)] = flat
-        self._sums |= cut(flat, fresh)
+        self._sums |= split_like(flat, fresh)
         self._types |= dict.fromkeys(fresh, first.dtype)
 
 
-def _parts(state: State) -> Iterable[dict[str, Tensor]]:
+def _group_tensors(state: State) -> Iterable[dict[str, Tensor]]:
     """Group a state by dtype: small tensors whose names agree up to the last "|" together, others alone."""
     parts: dict[tuple[str, torch.dtype], dict[str, Tensor]] = {}
     for name, tensor in state.items():
-        small = tensor.numel() <= SMALL
+        small = tensor.numel() <= SMALL_TENSOR
         parts.setdefault((name.rpartition("|")[0] if small else f"{name}|", tensor.dtype), {})[name] = tensor
     return parts.values()
 
 
 def _accumulate(total: Tensor, tensor: Tensor) -> None:
     """Add `tensor` to the contiguous `total` in place, in pieces that fit the processor's cache."""
-    if tensor.numel() <= SMALL:
-        total.add_(_whole(tensor))
+    if tensor.numel() <= SMALL_TENSOR:
+        total.add_(_convert_to_integers(tensor))
         return
-    for into, part in zip(pieces([total]), pieces([tensor]), strict=True):
-        into.add_(_whole(part))
+    for into, part in zip(iterate_pieces([total]), iterate_pieces([tensor]), strict=True):
+        into.add_(_convert_to_integers(part))
 
 
-def _whole(tensor: Tensor) -> Tensor:
-    return (tensor * STEPS[tensor.dtype]).round_() if tensor.is_floating_point() else tensor
+def _convert_to_integers(tensor: Tensor) -> Tensor:
+    return (tensor * STEPS_PER_UNIT[tensor.dtype]).round_() if tensor.is_floating_point() else tensor
 
 
-def _value(name: str, total: Tensor, dtype: torch.dtype) -> Tensor:
+def _convert_to_dtype(name: str, total: Tensor, dtype: torch.dtype) -> Tensor:
     if not total.is_floating_point():
         return total.clone()
     _check_exact(name, total)
-    return (total / STEPS[dtype]).to(dtype)
+    return (total / STEPS_PER_UNIT[dtype]).to(dtype)
 
 
 def _check_exact(name: str, total: Tensor) -> None:
     if not total.numel():
         return
     low, high = torch.aminmax(total)
-    if max(-float(low), float(high)) >= EXACT_BELOW:
-        raise OverflowError(f"expected a sum below {EXACT_BELOW:g} steps, {name} is larger; use a larger unit")
+    if max(-float(low), float(high)) >= EXACT_LIMIT:
+        raise OverflowError(f"expected a sum below {EXACT_LIMIT:g} steps, {name} is larger; use a larger unit")

@@ -6,7 +6,7 @@ import os
 import pwd
 
 
-def account() -> str:
+def read_account() -> str:
     """The account's name, behind sudo that of the caller. User names in the environment are not trusted."""
     number = os.environ.get("SUDO_UID", "") if os.getuid() == 0 else ""
     uid = int(number) if number.isdecimal() else os.getuid()

@@ -11,11 +11,11 @@ from pathlib import Path
 
 PRIVATE = 0o600
 PUBLIC = 0o644
-DRAFT = ".part-"
+TEMPORARY_PREFIX = ".part-"
 """Prefix of the names of unfinished files. They have no suffix, so that `*.safetensors` matches no draft."""
 
 
-def hand_over(path: Path) -> None:
+def inherit_owner(path: Path) -> None:
     """Give a file that root made to the owner of its folder, so that services can read it. Raises OSError."""
     owner = path.parent.stat()
     if os.geteuid() == 0 and owner.st_uid != path.stat().st_uid:
@@ -23,7 +23,7 @@ def hand_over(path: Path) -> None:
 
 
 @contextmanager
-def whole_file(path: Path, mode: int = PRIVATE, lasting: bool = True) -> Iterator[Path]:
+def replace_file(path: Path, mode: int = PRIVATE, lasting: bool = True) -> Iterator[Path]:
     """Yield an empty draft, which then replaces the file; after an error the draft is removed.
 
     Args:
@@ -35,13 +35,13 @@ def whole_file(path: Path, mode: int = PRIVATE, lasting: bool = True) -> Iterato
         OSError: the file cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=DRAFT, dir=path.parent)  # mode 0600
+    handle, name = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, dir=path.parent)  # mode 0600
     os.close(handle)
     draft = Path(name)
     try:
         yield draft
         draft.chmod(mode)
-        hand_over(draft)
+        inherit_owner(draft)
         if lasting:
             _sync(draft)
         draft.replace(path)
@@ -52,28 +52,28 @@ def whole_file(path: Path, mode: int = PRIVATE, lasting: bool = True) -> Iterato
         _sync(path.parent)  # else the new name may be lost
 
 
-def write_whole(path: Path, content: bytes, mode: int = PRIVATE) -> None:
+def write_atomically(path: Path, content: bytes, mode: int = PRIVATE) -> None:
     """Write or replace a file atomically. Raises OSError."""
-    with whole_file(path, mode) as draft:
+    with replace_file(path, mode) as draft:
         draft.write_bytes(content)
 
 
 def write_first(path: Path, content: bytes) -> None:
     """Write a private file atomically unless it exists; of two processes the first wins. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=DRAFT, dir=path.parent) as folder, suppress(FileExistsError):
+    with tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=path.parent) as folder, suppress(FileExistsError):
         draft = Path(folder, path.name)
-        write_whole(draft, content)
+        write_atomically(draft, content)
         os.link(draft, path)
 
 
 @contextmanager
-def whole_folder(path: Path) -> Iterator[Path]:
+def replace_folder(path: Path) -> Iterator[Path]:
     """Yield an empty draft, which then replaces the folder; after an error the draft is removed. Raises OSError.
 
     One process at a time may write a folder; the next one removes the draft of a killed process.
     """
-    draft, old = path.with_name(f"{DRAFT}{path.name}"), path.with_name(f"{DRAFT}old-{path.name}")
+    draft, old = path.with_name(f"{TEMPORARY_PREFIX}{path.name}"), path.with_name(f"{TEMPORARY_PREFIX}old-{path.name}")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
     try:
@@ -88,7 +88,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
 def remove_drafts(folder: Path) -> None:
     """Remove unfinished files of a killed process, in a folder where no other process writes."""
-    for draft in folder.glob(f"{DRAFT}*"):
+    for draft in folder.glob(f"{TEMPORARY_PREFIX}*"):
         draft.unlink(missing_ok=True)
 
 

@@ -15,14 +15,14 @@ _PR_SET_PDEATHSIG = 1
 def die_with_parent(parent: int) -> None:
     """Let this process be killed when its parent process ends."""
     if sys.platform != "linux":
-        threading.Thread(target=_follow, daemon=True).start()
+        threading.Thread(target=_wait_for_parent, daemon=True).start()
         return
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it ended before we asked
         os._exit(1)
 
 
-def _follow() -> None:
+def _wait_for_parent() -> None:
     starter = parent_process()
     if starter is not None:
         starter.join()

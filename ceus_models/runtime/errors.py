@@ -63,7 +63,7 @@ class FaultList(ExpectedError):
         return FaultList, (self.faults,)
 
 
-def stack_of(error: BaseException) -> list[str]:
+def list_calls(error: BaseException) -> list[str]:
     """The calls of an error's traceback, the outermost first: `net.py:12 in forward`.
 
     The error's text is left out, as it may quote a file or a patient.

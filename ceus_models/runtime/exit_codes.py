@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from ceus_models.runtime.errors import ExpectedError, stack_of
+from ceus_models.runtime.errors import ExpectedError, list_calls
 
 _SEND = """Send this file to the maintainers of fedceus, as an issue of its repository; tell your coordinator too.
 Add the command without names and paths, and whether it fails again. This file holds no value of a table, no path and no
@@ -35,7 +35,7 @@ def exit_code(app: typer.Typer | click.Command, arguments: list[str] | None = No
         command = typer.main.get_command(app) if isinstance(app, typer.Typer) else app
         result = command.main(args=arguments, standalone_mode=False)
         if result == INTERRUPTED:
-            return _interrupted(console)
+            return _report_interrupt(console)
         return result if isinstance(result, int) else 0
     except click.exceptions.Exit as stop:
         return stop.exit_code
@@ -43,16 +43,18 @@ def exit_code(app: typer.Typer | click.Command, arguments: list[str] | None = No
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        return _interrupted(console)
+        return _report_interrupt(console)
     except ExpectedError as error:
         console.print(f"[red]Error:[/] {escape(str(error))}")
         return 1
     except Exception as error:
-        console.print(f"[red]This is a bug:[/] {type(error).__name__}. Please report it with the log {_log(error)}")
+        console.print(
+            f"[red]This is a bug:[/] {type(error).__name__}. Please report it with the log {_write_bug_log(error)}"
+        )
         return 3
 
 
-def _interrupted(console: Console) -> int:
+def _report_interrupt(console: Console) -> int:
     console.print("Interrupted; the same command goes on from here.")
     return INTERRUPTED
 
@@ -62,5 +64,5 @@ def _log(error: BaseException) -> Path:
     versions = [f"{name} {version(name)}" for name in ("fedceus", "flwr", "torch")]
     versions += [f"Python {platform.python_version()}", platform.platform()]
     with tempfile.NamedTemporaryFile("w", prefix="ceus-bug-", suffix=".log", delete=False) as log:
-        log.write("\n".join((type(error).__name__, *stack_of(error), "", *versions, "", _SEND)))
+        log.write("\n".join((type(error).__name__, *list_calls(error), "", *versions, "", _SEND)))
     return Path(log.name)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ceus_models.runtime.atomic_files import PUBLIC, hand_over
+from ceus_models.runtime.atomic_files import PUBLIC, inherit_owner
 from ceus_models.runtime.errors import ExpectedError
 
 _WAIT_S = 3.0
@@ -17,7 +17,7 @@ _WAIT_S = 3.0
 
 
 @contextmanager
-def locked(
+def hold_lock(
     path: Path, busy: ExpectedError, wait_s: float = _WAIT_S, shared: bool = False, mode: int = PUBLIC
 ) -> Iterator[int]:
     """Hold the lock of a folder, or of a file, which is made if needed, and yield its descriptor.
@@ -36,9 +36,9 @@ def locked(
     path.parent.mkdir(parents=True, exist_ok=True)
     handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT, mode)
     try:
-        hand_over(path)
+        inherit_owner(path)
         end = time.monotonic() + wait_s
-        while not _taken(handle, fcntl.LOCK_SH if shared else fcntl.LOCK_EX):
+        while not _try_lock(handle, fcntl.LOCK_SH if shared else fcntl.LOCK_EX):
             if time.monotonic() > end:
                 raise busy
             time.sleep(0.01)
@@ -52,10 +52,10 @@ def is_held(path: Path) -> bool:
     if not path.exists():
         return False
     with path.open() as lock:
-        return not _taken(lock.fileno(), fcntl.LOCK_SH)
+        return not _try_lock(lock.fileno(), fcntl.LOCK_SH)
 
 
-def _taken(handle: int, kind: int) -> bool:
+def _try_lock(handle: int, kind: int) -> bool:
     try:
         fcntl.flock(handle, kind | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -9,7 +9,7 @@ from typing import Literal
 
 import typer
 
-from ceus_models.runtime.errors import ExpectedError, Fault, FaultList, stack_of
+from ceus_models.runtime.errors import ExpectedError, Fault, FaultList, list_calls
 
 State = Literal["ok", "note", "fault"]
 _MARKS = {"ok": ("ok   ", "green"), "note": ("note ", "yellow"), "fault": ("FAULT", "red")}
@@ -33,25 +33,25 @@ Check = tuple[str, Callable[[], Finding | Iterable[Finding]]]
 """The name of a check, and its function."""
 
 
-def ok(name: str, found: str) -> Finding:
+def make_ok(name: str, found: str) -> Finding:
     """A finding without a fault."""
     return Finding(name, "ok", found)
 
 
-def note(name: str, found: str, remedy: str) -> Finding:
+def make_note(name: str, found: str, remedy: str) -> Finding:
     """A finding that works and could be better."""
     return Finding(name, "note", found, remedy)
 
 
-def fault(name: str, found: str, remedy: str) -> Finding:
+def make_fault(name: str, found: str, remedy: str) -> Finding:
     """A finding that does not work."""
     return Finding(name, "fault", found, remedy)
 
 
-def as_finding(found: Fault) -> Finding:
+def convert_fault(found: Fault) -> Finding:
     """The finding of a file's fault."""
     value = f", found {found.value}" if found.value else ""
-    return fault(found.place, f"{found.rule}{value}", found.remedy)
+    return make_fault(found.place, f"{found.rule}{value}", found.remedy)
 
 
 def run_checks(checks: Iterable[Check]) -> Iterator[Finding]:
@@ -66,21 +66,23 @@ def run_checks(checks: Iterable[Check]) -> Iterator[Finding]:
             yield from [found] if isinstance(found, Finding) else found
         except ExpectedError as error:
             if str(error) in seen:
-                yield note(name, "not checked, for the reason above", "mend that first")
+                yield make_note(name, "not checked, for the reason above", "mend that first")
             else:
                 yield from _faults(name, error)
             seen.add(str(error))
         except Exception as error:
-            where = f"{type(error).__name__} at {stack_of(error)[-1]}"
-            yield fault(name, f"the check itself failed: {where}", "report it, with this line")
+            where = f"{type(error).__name__} at {list_calls(error)[-1]}"
+            yield make_fault(name, f"the check itself failed: {where}", "report it, with this line")
 
 
 def _faults(name: str, error: ExpectedError) -> Iterator[Finding]:
     if isinstance(error, FaultList):
-        yield from (fault(name, f"{one.name}: {one.found}", one.remedy) for one in map(as_finding, error.faults))
+        yield from (
+            make_fault(name, f"{one.name}: {one.found}", one.remedy) for one in map(convert_fault, error.faults)
+        )
     else:
         words, _, remedy = str(error).partition("; ")
-        yield fault(name, words, remedy)
+        yield make_fault(name, words, remedy)
 
 
 def print_findings(findings: Iterable[Finding], as_machine: bool = False, err: bool = False) -> int:

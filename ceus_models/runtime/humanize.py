@@ -5,7 +5,7 @@ from __future__ import annotations
 _UNITS = ((1 << 30, "GB"), (1 << 20, "MB"), (1 << 10, "kB"))
 
 
-def size(count: int) -> str:
+def format_size(count: int) -> str:
     """A number of bytes with a unit.
 
     >>> size(3_000_000)
@@ -14,7 +14,7 @@ def size(count: int) -> str:
     return next((f"{count / unit:.1f} {name}" for unit, name in _UNITS if count >= unit), f"{count} B")
 
 
-def span(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """A duration with a unit.
 
     >>> span(75), span(600), span(7200)

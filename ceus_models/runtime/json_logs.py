@@ -9,7 +9,7 @@ import sys
 _LONGEST = 2000
 
 
-class JsonLines(logging.Formatter):
+class JsonFormatter(logging.Formatter):
     """One JSON object a record: at, event, level, and the text as `said`; of an exception only its type."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -25,7 +25,7 @@ def log_as_json(name: str) -> None:
     """Let a library's logger write JSON lines on standard output from level INFO on, without empty records."""
     handler = logging.StreamHandler(sys.stdout)
     handler.setLevel(logging.INFO)
-    handler.setFormatter(JsonLines())
+    handler.setFormatter(JsonFormatter())
     handler.addFilter(lambda record: bool(record.getMessage().strip()))
     logger = logging.getLogger(name)
     logger.handlers = [handler]

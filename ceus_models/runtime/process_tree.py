@@ -22,7 +22,7 @@ from ceus_models.runtime.errors import ExpectedError
 _GRACE_S = 6.0
 
 
-class Fleet:
+class ProcessGroup:
     """Long-lived processes with a log each. A context manager: all of them are stopped at its end.
 
     A watchdog process reads from a pipe that closes when this process dies in any way, kill -9 included.
@@ -35,7 +35,7 @@ class Fleet:
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._watchdog: subprocess.Popen[bytes] | None = None
 
-    def __enter__(self) -> Fleet:
+    def __enter__(self) -> ProcessGroup:
         """Start the watchdog."""
         self.logs.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "ceus_models.runtime.process_tree"]
@@ -44,7 +44,7 @@ class Fleet:
 
     def __exit__(self, *_: object) -> None:
         """Stop all processes, within a few seconds."""
-        end(_trees(process.pid for process in self._processes.values()), self._grace_s)
+        stop_processes(_list_trees(process.pid for process in self._processes.values()), self._grace_s)
         for process in self._processes.values():
             process.wait()
         if self._watchdog:
@@ -52,7 +52,7 @@ class Fleet:
 
     def start(self, name: str, command: Sequence[str], env: dict[str, str]) -> int:
         """Start a process and return its id; its output is appended to NAME.log."""
-        with self.log(name).open("ab") as log:
+        with self.log_path(name).open("ab") as log:
             process = subprocess.Popen(
                 command, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
@@ -65,23 +65,23 @@ class Fleet:
             pipe.flush()
         return process.pid
 
-    def ended(self, name: str) -> int | None:
+    def poll_exit_code(self, name: str) -> int | None:
         """The exit code of a process, None while it runs."""
         return self._processes[name].poll()
 
     def stop(self, name: str) -> None:
         """Stop one process with its children; if it has ended, kill the rest of its process group."""
         process = self._processes[name]
-        end(_trees([process.pid]), self._grace_s)
+        stop_processes(_list_trees([process.pid]), self._grace_s)
         process.wait()
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)  # it was the leader of its own group
 
-    def log(self, name: str) -> Path:
+    def log_path(self, name: str) -> Path:
         """The log file of a process."""
         return self.logs / f"{name}.log"
 
-    def trim(self, limit: int = 5_000_000, kept: int = 3) -> None:
+    def rotate_logs(self, limit: int = 5_000_000, kept: int = 3) -> None:
         """Rotate logs of more than `limit` bytes to NAME.log.1 … NAME.log.`kept`, the oldest last.
 
         The log is copied and truncated, because the process holds it open; a line written meanwhile may be lost.
@@ -95,31 +95,31 @@ class Fleet:
             shutil.copyfile(log, log.with_name(f"{log.name}.1"))
             os.truncate(log, 0)
 
-    def check(self) -> None:
+    def check_running(self) -> None:
         """Raise ExpectedError with the last line of the log if a process has ended."""
         for name, process in self._processes.items():
             if (code := process.poll()) is not None:
-                log = self.log(name)
-                raise ExpectedError(f"{name} ended with exit code {code}: {last_line(log)}; see its log {log}")
+                log = self.log_path(name)
+                raise ExpectedError(f"{name} ended with exit code {code}: {read_last_line(log)}; see its log {log}")
 
 
-def last_line(log: Path) -> str:
+def read_last_line(log: Path) -> str:
     """The last line of a log that is not empty."""
     lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines()]
     return next((line for line in reversed(lines) if line), "its log is empty")
 
 
-def end(processes: Sequence[psutil.Process], grace_s: float) -> None:
+def stop_processes(processes: Sequence[psutil.Process], grace_s: float) -> None:
     """Send SIGTERM to the processes, and SIGKILL after `grace_s`."""
     for process in processes:
-        _signal(process, kill=grace_s <= 0)
+        _send_signal(process, kill=grace_s <= 0)
     _, alive = psutil.wait_procs(processes, timeout=max(grace_s, 0.1))
     for process in alive:
-        _signal(process, kill=True)
+        _send_signal(process, kill=True)
     psutil.wait_procs(alive, timeout=5.0)
 
 
-def _signal(process: psutil.Process, kill: bool) -> None:
+def _send_signal(process: psutil.Process, kill: bool) -> None:
     try:
         if kill:
             process.kill()
@@ -129,7 +129,7 @@ def _signal(process: psutil.Process, kill: bool) -> None:
         pass
 
 
-def _trees(pids: Iterable[int]) -> list[psutil.Process]:
+def _list_trees(pids: Iterable[int]) -> list[psutil.Process]:
     """The processes and all their descendants."""
     found: list[psutil.Process] = []
     for pid in pids:
@@ -141,7 +141,7 @@ def _trees(pids: Iterable[int]) -> list[psutil.Process]:
     return found
 
 
-def watch(lines: Iterable[bytes]) -> None:
+def watch_parent(lines: Iterable[bytes]) -> None:
     """Read process ids until `lines` ends, then kill those processes and their children."""
     roots = {}
     for line in lines:
@@ -151,8 +151,8 @@ def watch(lines: Iterable[bytes]) -> None:
             continue
         roots[process.pid] = process
     alive = [process.pid for process in roots.values() if process.is_running()]  # is_running: not a reused id
-    end(_trees(alive), 0.0)
+    stop_processes(_list_trees(alive), 0.0)
 
 
 if __name__ == "__main__":
-    watch(sys.stdin.buffer)
+    watch_parent(sys.stdin.buffer)

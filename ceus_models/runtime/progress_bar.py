@@ -16,7 +16,7 @@ from typing import TextIO
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from ceus_models.runtime.humanize import span
+from ceus_models.runtime.humanize import format_duration
 
 OnProgress = Callable[[int, int], None]
 """Called with the number of items done and in all."""
@@ -27,21 +27,21 @@ _RECENT_S = 120.0
 
 
 @contextmanager
-def shown(what: str, quiet: bool = False) -> Iterator[OnProgress]:
+def show_progress(what: str, quiet: bool = False) -> Iterator[OnProgress]:
     """Yield a callback that shows the progress of the work named `what`."""
     console = Console(stderr=True)
-    with stoppable():
+    with stop_on_sigterm():
         if quiet:
-            yield _nothing
+            yield _ignore_progress
         elif console.is_terminal:
-            with _bar(what, console) as on_progress:
+            with _show_bar(what, console) as on_progress:
                 yield on_progress
         else:
-            yield Lines(what, sys.stderr)
+            yield ProgressLines(what, sys.stderr)
 
 
 @contextmanager
-def stoppable() -> Iterator[None]:
+def stop_on_sigterm() -> Iterator[None]:
     """Handle SIGTERM as Ctrl-C."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -50,7 +50,7 @@ def stoppable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-class Lines:
+class ProgressLines:
     """A line every few seconds, and one at the end."""
 
     def __init__(self, what: str, out: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
@@ -68,22 +68,22 @@ class Lines:
         if done < total and now - self._printed < _LINE_S:
             return
         self._printed = now
-        print(f"{self._what}: {done} of {total}{self._left(done, total)}", file=self._out, flush=True)
+        print(f"{self._what}: {done} of {total}{self._format_remaining(done, total)}", file=self._out, flush=True)
 
-    def _left(self, done: int, total: int) -> str:
+    def _format_remaining(self, done: int, total: int) -> str:
         first, last = self._recent[0], self._recent[-1]
         if done == total or last[1] == first[1] or last[0] <= first[0]:
             return ""
-        return f", about {span((total - done) * (last[0] - first[0]) / (last[1] - first[1]))} left"
+        return f", about {format_duration((total - done) * (last[0] - first[0]) / (last[1] - first[1]))} left"
 
 
 @contextmanager
-def _bar(what: str, console: Console) -> Iterator[OnProgress]:
+def _show_bar(what: str, console: Console) -> Iterator[OnProgress]:
     columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"))
     with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, count: bar.update(task, completed=done, total=count)
 
 
-def _nothing(done: int, total: int) -> None:
+def _ignore_progress(done: int, total: int) -> None:
     pass

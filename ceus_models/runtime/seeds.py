@@ -6,7 +6,7 @@ import hashlib
 import json
 
 
-def seed_of(*parts: str | int) -> int:
+def derive_seed(*parts: str | int) -> int:
     """Derive a 63-bit seed from the name of a draw: SHA-256 over the parts as JSON.
 
     >>> seed_of(7, "train", "submodels", 3, "site-01", "disease/HCC")

@@ -10,16 +10,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import FrameType
 
-from ceus_models.runtime.process_tree import Fleet, last_line
+from ceus_models.runtime.process_tree import ProcessGroup, read_last_line
 
 _LONGEST_PAUSE_S = 60.0
 _STEADY_S = 60.0  # a process that ran so long is restarted at once
 
-Told = Callable[[Mapping[str, object]], None]
+EventLog = Callable[[Mapping[str, object]], None]
 """Logs one event: its name as `event`, and its fields."""
 
 
-def said(event: Mapping[str, object]) -> None:
+def log_event(event: Mapping[str, object]) -> None:
     """Write an event as one JSON line on standard output, with the time in seconds since 1970."""
     print(json.dumps({"at": round(time.time(), 3), **event}), flush=True)
 
@@ -34,7 +34,7 @@ class Service:
 
 
 @dataclass
-class _Life:
+class _ServiceState:
     service: Service
     began: float | None = None
     due: float = 0.0
@@ -44,16 +44,16 @@ class _Life:
 class Supervisor:
     """Keeps services running. Call `step` about every second."""
 
-    def __init__(self, fleet: Fleet, services: Sequence[Service], told: Told = said) -> None:
+    def __init__(self, fleet: ProcessGroup, services: Sequence[Service], told: EventLog = log_event) -> None:
         """Supervise `services`, which start in this order, and log each event with `told`."""
         self._fleet, self._told = fleet, told
-        self._lives = {service.name: _Life(service) for service in services}
+        self._lives = {service.name: _ServiceState(service) for service in services}
 
     def step(self) -> None:
         """Start services that are due, and handle those that have ended."""
         for life in self._lives.values():
             if life.began is not None:
-                self._look(life, life.began)
+                self._check_ended(life, life.began)
             if life.began is None and time.monotonic() >= life.due:
                 self._start(life)
 
@@ -69,26 +69,30 @@ class Supervisor:
     def is_running(self, name: str) -> bool:
         """Whether the service's process runs."""
         life = self._lives[name]
-        return life.began is not None and self._fleet.ended(name) is None
+        return life.began is not None and self._fleet.poll_exit_code(name) is None
 
-    def running_for(self, name: str) -> float:
+    def uptime(self, name: str) -> float:
         """Seconds since the service's process was started, 0 if none runs."""
         began = self._lives[name].began
         return time.monotonic() - began if began is not None and self.is_running(name) else 0.0
 
-    def last_word(self, name: str) -> str:
+    def read_last_log_line(self, name: str) -> str:
         """The last line of a service's log, which often says why it does not run."""
-        return last_line(self._fleet.log(name)) if self._fleet.log(name).exists() else "it has not been started"
+        return (
+            read_last_line(self._fleet.log_path(name))
+            if self._fleet.log_path(name).exists()
+            else "it has not been started"
+        )
 
-    def _start(self, life: _Life) -> None:
+    def _start(self, life: _ServiceState) -> None:
         name = life.service.name
         pid = self._fleet.start(name, life.service.command, dict(life.service.env))
         life.began = time.monotonic()
         self._told({"event": "started", "service": name, "pid": pid})
 
-    def _look(self, life: _Life, began: float) -> None:
+    def _check_ended(self, life: _ServiceState, began: float) -> None:
         name = life.service.name
-        code = self._fleet.ended(name)
+        code = self._fleet.poll_exit_code(name)
         if code is None:
             return
         life.short = 0 if time.monotonic() - began >= _STEADY_S else life.short + 1
@@ -100,23 +104,23 @@ class Supervisor:
                 "event": "ended",
                 "service": name,
                 "code": code,
-                "said": last_line(self._fleet.log(name)),
+                "said": read_last_line(self._fleet.log_path(name)),
                 "again_s": pause,
             }
         )
 
 
-class StopAsked:
+class StopRequested:
     """Waits for SIGTERM or Ctrl-C. A context manager for the main thread."""
 
     def __init__(self) -> None:
         """Begin without a signal."""
         self._event = threading.Event()
 
-    def __enter__(self) -> StopAsked:
+    def __enter__(self) -> StopRequested:
         """Install the signal handlers."""
         for kind in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(kind, self._take)
+            signal.signal(kind, self._handle_signal)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -124,9 +128,9 @@ class StopAsked:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    def within(self, seconds: float) -> bool:
+    def wait(self, seconds: float) -> bool:
         """Wait at most `seconds` for a signal; whether one has come."""
         return self._event.wait(seconds)
 
-    def _take(self, _signal: int, _frame: FrameType | None) -> None:
+    def _handle_signal(self, _signal: int, _frame: FrameType | None) -> None:
         self._event.set()

@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class LinedYaml:
+class YamlWithLines:
     """A YAML document with line numbers.
 
     Args:
@@ -60,17 +60,17 @@ class LinedYaml:
 
     def _placed(self, fault: Fault, found: Key) -> Fault:
         dot = "." if found and fault.column and not fault.column.startswith("[") else ""
-        column = f"{written(found)}{dot}{fault.column}"
+        column = f"{format_key(found)}{dot}{fault.column}"
         return replace(fault, file=self.name, row=self.line_of(found), column=column, reason=self.reason, key=())
 
 
-def read_lined_yaml(path: Path, reason: str) -> LinedYaml:
+def read_yaml_with_lines(path: Path, reason: str) -> YamlWithLines:
     """Read a small YAML file of plain values; `reason` is the slug of its faults. Raises FaultList."""
     try:
         content = path.read_bytes()
         if len(content) > MAX_BYTES:
             raise _BrokenRule(f"the file has at most {MAX_BYTES // 1024} KiB")
-        return _lined(content.decode("utf-8-sig"), path.name, reason)
+        return _parse_yaml(content.decode("utf-8-sig"), path.name, reason)
     except OSError as error:
         rule, line, found = "the file exists and can be read", None, error.strerror or ""
     except UnicodeDecodeError:
@@ -86,7 +86,7 @@ def read_lined_yaml(path: Path, reason: str) -> LinedYaml:
     raise FaultList([Fault(path.name, line, "", reason, rule, found, remedy)]) from None
 
 
-def checked(document: LinedYaml, check: Callable[[Any], T], example: str = "") -> T:
+def validate_document(document: YamlWithLines, check: Callable[[Any], T], example: str = "") -> T:
     """Validate the values of a file.
 
     Args:
@@ -100,18 +100,18 @@ def checked(document: LinedYaml, check: Callable[[Any], T], example: str = "") -
     try:
         form = check(document.values)
     except ValidationError as error:
-        raise document.error([*document.repeated, *faults_of(error, example=example)]) from None
+        raise document.error([*document.repeated, *list_faults(error, example=example)]) from None
     if document.repeated:
         raise document.error(document.repeated)
     return form
 
 
-def fault_at(key: Key, rule: str, value: str = "", remedy: str = "", missing: str = "") -> Fault:
+def make_fault_at(key: Key, rule: str, value: str = "", remedy: str = "", missing: str = "") -> Fault:
     """A fault at a path of keys; `missing` is the key that is missing below `key`."""
     return Fault("", None, missing, "", rule, value, remedy, key)
 
 
-def faults_of(error: ValidationError, above: Key = (), example: str = "") -> Iterator[Fault]:
+def list_faults(error: ValidationError, above: Key = (), example: str = "") -> Iterator[Fault]:
     """Convert errors of pydantic to faults: what was expected, what was found, the fix.
 
     Args:
@@ -123,23 +123,23 @@ def faults_of(error: ValidationError, above: Key = (), example: str = "") -> Ite
     for item in error.errors(include_url=False):
         kind, key = item["type"], (*above, *item["loc"])
         if kind in ("missing", "missing_argument", "missing_keyword_only_argument"):
-            yield fault_at(key[:-1], "missing key", remedy=f"add it{shows}", missing=written(key[-1:]))
+            yield make_fault_at(key[:-1], "missing key", remedy=f"add it{shows}", missing=format_key(key[-1:]))
         elif kind in ("unexpected_keyword_argument", "extra_forbidden"):
-            yield fault_at(key, "unknown key", remedy="delete it, or correct its spelling")
+            yield make_fault_at(key, "unknown key", remedy="delete it, or correct its spelling")
         elif kind == "union_tag_not_found":
             remedy = "add it: it says which kind this is"
-            yield fault_at(key, "missing key", remedy=remedy, missing=item["ctx"]["discriminator"].strip("'"))
+            yield make_fault_at(key, "missing key", remedy=remedy, missing=item["ctx"]["discriminator"].strip("'"))
         elif kind == "union_tag_invalid":
             place = (*key, item["ctx"]["discriminator"].strip("'"))
-            yield fault_at(place, f"one of {item['ctx']['expected_tags']}", repr(item["ctx"]["tag"]), "correct it")
+            yield make_fault_at(place, f"one of {item['ctx']['expected_tags']}", repr(item["ctx"]["tag"]), "correct it")
         elif kind == "value_error":
             rule, _, remedy = item["msg"].removeprefix("Value error, ").partition("; ")
-            yield fault_at(key, rule, remedy=remedy or f"correct the value{shows}")
+            yield make_fault_at(key, rule, remedy=remedy or f"correct the value{shows}")
         elif kind != "too_short" or not item["input"]:  # else only its items are faulty, which is said already
-            yield fault_at(key, item["msg"], _brief(item["input"]), f"correct the value{shows}")
+            yield make_fault_at(key, item["msg"], _shorten(item["input"]), f"correct the value{shows}")
 
 
-def written(key: Key) -> str:
+def format_key(key: Key) -> str:
     """Format a path of keys.
 
     >>> written(("stages", 2, "rule", "epochs"))
@@ -148,7 +148,7 @@ def written(key: Key) -> str:
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in key).removeprefix(".")
 
 
-def _brief(value: Any) -> str:
+def _shorten(value: Any) -> str:
     text = json.dumps(value, default=str, ensure_ascii=False)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
@@ -177,13 +177,13 @@ _Loader.yaml_implicit_resolvers = {
 }
 
 
-def _lined(text: str, name: str, reason: str) -> LinedYaml:
+def _parse_yaml(text: str, name: str, reason: str) -> YamlWithLines:
     loader = _Loader(text)
     try:
         root = loader.get_single_node()
         if root is None:
-            return LinedYaml(name, reason, {}, {(): 1})
-        places = list(itertools.islice(_places(root, ()), MAX_NODES + 1))
+            return YamlWithLines(name, reason, {}, {(): 1})
+        places = list(itertools.islice(_iterate_lines(root, ()), MAX_NODES + 1))
         if len(places) > MAX_NODES:
             raise _BrokenRule(f"the file has at most {MAX_NODES} values")
         values = loader.construct_document(root)
@@ -193,22 +193,24 @@ def _lined(text: str, name: str, reason: str) -> LinedYaml:
     repeated = []
     for path, line in places:
         if path in lines:
-            repeated.append(fault_at(path, "a key stands once", f"it again on line {line}", "delete one of the two"))
+            repeated.append(
+                make_fault_at(path, "a key stands once", f"it again on line {line}", "delete one of the two")
+            )
         lines.setdefault(path, line)
-    return LinedYaml(name, reason, values, lines, tuple(repeated))
+    return YamlWithLines(name, reason, values, lines, tuple(repeated))
 
 
-def _places(node: yaml.Node, path: Key) -> Iterator[tuple[Key, int]]:
+def _iterate_lines(node: yaml.Node, path: Key) -> Iterator[tuple[Key, int]]:
     if len(path) > MAX_DEPTH:
         raise _BrokenRule(f"the file has at most {MAX_DEPTH} levels", node.start_mark.line + 1)
     if not path:
         yield path, node.start_mark.line + 1
-    for key, line, child in _children(node):
+    for key, line, child in _iterate_children(node):
         yield (*path, key), line
-        yield from _places(child, (*path, key))
+        yield from _iterate_lines(child, (*path, key))
 
 
-def _children(node: yaml.Node) -> Iterator[tuple[str | int, int, yaml.Node]]:
+def _iterate_children(node: yaml.Node) -> Iterator[tuple[str | int, int, yaml.Node]]:
     if isinstance(node, yaml.MappingNode):
         for key, child in node.value:
             yield str(key.value), key.start_mark.line + 1, child

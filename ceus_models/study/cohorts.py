@@ -15,16 +15,16 @@ of a patient are in one cohort and the site needs no information from others."""
 _SINGLE_CENTERS = {50: "internal_test", 51: "external_test_a", 52: "external_test_b"}
 
 
-def split_fraction(patient: str) -> float:
+def compute_split_fraction(patient: str) -> float:
     """A number in [0, 1) that depends on the patient's id alone.
 
-    >>> round(split_fraction("0042"), 3)
+    >>> round(compute_split_fraction("0042"), 3)
     0.54
     """
     return int(hashlib.sha256(f"fedceus-split:{patient}".encode()).hexdigest()[:8], 16) / 2**32
 
 
-def cohort_of(center: int, exam_date: date, patient: str) -> str:
+def assign_cohort(center: int, exam_date: date, patient: str) -> str:
     """The cohort of a lesion.
 
     Args:
@@ -35,7 +35,7 @@ def cohort_of(center: int, exam_date: date, patient: str) -> str:
     Raises:
         ValueError: the center or the date is outside the study.
 
-    >>> cohort_of(50, date(2020, 5, 17), "0042"), cohort_of(50, date(2023, 5, 17), "0042")
+    >>> assign_cohort(50, date(2020, 5, 17), "0042"), assign_cohort(50, date(2023, 5, 17), "0042")
     ('internal_test', 'external_test_c')
     """
     if not 1 <= center <= 52:
@@ -48,4 +48,4 @@ def cohort_of(center: int, exam_date: date, patient: str) -> str:
         return _SINGLE_CENTERS[center]
     if center >= 37:
         return "training_b"
-    return "validation" if split_fraction(patient) < VALIDATION_SHARE else "training_a"
+    return "validation" if compute_split_fraction(patient) < VALIDATION_SHARE else "training_a"

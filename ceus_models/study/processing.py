@@ -11,7 +11,7 @@ from typing import Annotated
 from pydantic import AfterValidator, ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from ceus_models.runtime.yaml_lines import faults_of, read_lined_yaml
+from ceus_models.runtime.yaml_lines import list_faults, read_yaml_with_lines
 
 _SECTION = "processing"
 VERSION = 3
@@ -65,9 +65,9 @@ def load_processing(plan: Path) -> Processing:
     Raises:
         FaultList: every fault of the section, with its line.
     """
-    document = read_lined_yaml(plan, "bad-plan-file")
+    document = read_yaml_with_lines(plan, "bad-plan-file")
     section = document.values.get(_SECTION, {}) if isinstance(document.values, dict) else {}
     try:
         return TypeAdapter(Processing).validate_python(section)
     except ValidationError as error:
-        raise document.error(faults_of(error, above=(_SECTION,))) from None
+        raise document.error(list_faults(error, above=(_SECTION,))) from None

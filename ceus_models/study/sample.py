@@ -63,7 +63,7 @@ class Sample:
     readings: tuple[Reading, ...] = ()
 
     @cached_property
-    def content(self) -> str:
+    def content_digest(self) -> str:
         """SHA-256 of the sub-models' inputs; it changes with a corrected outline."""
         sha = hashlib.sha256()
         for part in (self.frames.tobytes(), self.flow.tobytes(), np.float64(self.flow_scale).tobytes()):

@@ -34,7 +34,7 @@ _HISTORY = CLINICAL_NAMES.index("malignancy_history")
 _PLACES = {cell: place for place, cell in enumerate(CELLS)}
 
 
-def spans() -> Mapping[str, slice]:
+def build_slices() -> Mapping[str, slice]:
     """The slice of CELLS of each variable."""
     end, slices = 0, {}
     for variable, values in SUBGROUPS.items():
@@ -43,7 +43,7 @@ def spans() -> Mapping[str, slice]:
     return slices
 
 
-def cells_of(sample: Sample) -> tuple[int, ...]:
+def list_cells(sample: Sample) -> tuple[int, ...]:
     """The indices in CELLS of one lesion, one a variable."""
     history = float(sample.clinical[_HISTORY])
     values = {**sample.groups, "malignancy_history": {0.0: "no", 1.0: "yes"}.get(history, UNKNOWN)}
@@ -52,7 +52,7 @@ def cells_of(sample: Sample) -> tuple[int, ...]:
     )
 
 
-def small(lesions: npt.NDArray[np.integer], cell: int) -> npt.NDArray[np.bool_]:
+def find_small_cells(lesions: npt.NDArray[np.integer], cell: int) -> npt.NDArray[np.bool_]:
     """Which values of a variable to suppress: those with fewer than `cell` lesions, and further ones, the smallest
     first, until the suppressed lesions are at least `cell`, so that the total does not reveal them.
 

@@ -15,7 +15,7 @@ from ceus_models.study.taxonomy import (
 )
 
 
-def target_of(net: str, sample: Sample) -> int | None:
+def find_target(net: str, sample: Sample) -> int | None:
     """The target class of a lesion for a net, None without a label or test result, or for a type that it lacks."""
     if net in BIOMARKER_NETS:
         value = float(sample.biomarkers[BIOMARKER_NETS.index(net)])

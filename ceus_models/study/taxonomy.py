@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 LESION_TYPES = ("HCC", "HM", "ICC", "HH", "HA", "OT")
-TYPE_WORDS: Mapping[str, str] = {
+TYPE_NAMES: Mapping[str, str] = {
     "HCC": "hepatocellular carcinoma",
     "HM": "hepatic metastasis",
     "ICC": "intrahepatic cholangiocarcinoma",
@@ -55,11 +55,11 @@ class Variable:
     kind: Literal["number", "binary"] = "number"
     units: Mapping[str, float] | None = None
 
-    def accepted_units(self) -> Mapping[str, float]:
+    def list_units(self) -> Mapping[str, float]:
         """Accepted unit → factor to the canonical unit, which is included."""
         return {self.unit: 1.0, **(self.units or {})}
 
-    def transformed(self, value: float) -> float:
+    def apply_transform(self, value: float) -> float:
         """The value as the nets see it: the natural logarithm of skewed laboratory values, else the value.
 
         >>> round(Variable("AFP", "ng/mL", 0.1, 2e6, "log").transformed(20.0), 3)
@@ -67,7 +67,7 @@ class Variable:
         """
         return math.log(max(value, self.low)) if self.transform == "log" else float(value)
 
-    def restored(self, value: float) -> float:
+    def invert_transform(self, value: float) -> float:
         """The value in `unit` from a transformed one."""
         return math.exp(value) if self.transform == "log" else value
 
@@ -107,13 +107,13 @@ FUSION_NETS = tuple(f"fusion/{name}" for name in FUSION_MODELS)
 NETS = (*SUBMODELS, STRATEGY_A, *FUSION_NETS)
 
 
-def outputs_of(net: str) -> int:
+def count_outputs(net: str) -> int:
     """Number of outputs: 1 for a binary net, 5 for the strategies A and B, 6 for a fusion net.
 
     Raises:
         KeyError: the name is neither in NETS nor STRATEGY_B.
 
-    >>> outputs_of("disease/HCC"), outputs_of("fusion/DCB")
+    >>> count_outputs("disease/HCC"), count_outputs("fusion/DCB")
     (1, 6)
     """
     if net not in (*NETS, STRATEGY_B):
@@ -123,7 +123,7 @@ def outputs_of(net: str) -> int:
     return len(LESION_TYPES) if net.startswith("fusion/") else 1
 
 
-def classifiers_of(nets: Sequence[str]) -> tuple[str, ...]:
+def select_classifiers(nets: Sequence[str]) -> tuple[str, ...]:
     """The classifiers of several types among some nets; with all five binary nets also strategy B."""
     five = (STRATEGY_B,) if set(DISEASE_NETS) <= set(nets) else ()
-    return (*(net for net in nets if outputs_of(net) > 1), *five)
+    return (*(net for net in nets if count_outputs(net) > 1), *five)

@@ -13,8 +13,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ceus_models.runtime.errors import ExpectedError, stack_of
-from ceus_models.runtime.supervisor import Told
+from ceus_models.runtime.errors import ExpectedError, list_calls
+from ceus_models.runtime.supervisor import EventLog
 from ceus_models.web.responses import STYLE
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -39,7 +39,7 @@ Gate = Callable[[Request], Awaitable[Response | None]]
 class Guard:
     """Stands before a console: what another name than ours was called by, or nobody's call, does not reach it."""
 
-    def __init__(self, app: ASGIApp, hosts: Collection[str], gate: Gate, told: Told) -> None:
+    def __init__(self, app: ASGIApp, hosts: Collection[str], gate: Gate, told: EventLog) -> None:
         """hosts: names and addresses in a URL of ours: against pages elsewhere that let their name point here."""
         self._app, self._gate, self._told = app, gate, told
         self._hosts = {host.lower() for host in hosts}
@@ -82,5 +82,5 @@ class Guard:
             self._told({"event": "trouble", "said": str(error)})
             said = str(error) if "who" in request.scope else "the console cannot answer; its log says why"
             return PlainTextResponse(said, 503)
-        self._told({"event": "bug", "type": type(error).__name__, "at_line": stack_of(error)[-1]})
+        self._told({"event": "bug", "type": type(error).__name__, "at_line": list_calls(error)[-1]})
         return PlainTextResponse("this is a bug; the console's log says where", 500)

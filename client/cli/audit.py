@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ceus_models.runtime.atomic_files import write_whole
+from ceus_models.runtime.atomic_files import write_atomically
 from ceus_models.runtime.errors import ExpectedError
 from client.data.forms.site_config import load_site
 from client.worker.audit.log import Entry, entries
@@ -76,10 +76,10 @@ def export_command(
     try:
         if out.suffix == ".json":
             copy = {"verification": _as_json(verdict), "entries": list(entries(records))}
-            write_whole(out, json.dumps(copy, indent=1).encode())
+            write_atomically(out, json.dumps(copy, indent=1).encode())
         else:
-            write_whole(out, _csv(entries(records)))
-            write_whole(out.with_name(f"{out.name}.verification.json"), beside)
+            write_atomically(out, _csv(entries(records)))
+            write_atomically(out.with_name(f"{out.name}.verification.json"), beside)
     except OSError as error:
         raise ExpectedError(f"the copy cannot be written ({error.strerror}); choose another place") from None
     _print_verdict(verdict)

@@ -12,13 +12,13 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from ceus_models.runtime.findings import as_finding, print_findings
-from ceus_models.runtime.progress_bar import shown
+from ceus_models.runtime.findings import convert_fault, print_findings
+from ceus_models.runtime.progress_bar import show_progress
 from ceus_models.study.processing import Processing, load_processing
 from client.cli.check_page import write_page
 from client.cli.init import start_site
 from client.data.dataset.check import CheckReport, check_site
-from client.data.dataset.index import index
+from client.data.dataset.index import build_index
 from client.data.dataset.index_report import IndexReport, TooManySkippedError
 from client.data.dataset.review_list import as_json as look_json
 from client.data.forms.site_config import load_site
@@ -54,7 +54,7 @@ def check_command(
     ] = None,
 ) -> None:
     """Tell every fault of the folder at once: file, row, rule and remedy. The folder's files are not touched."""
-    with shown("checking", quiet=as_machine) as on_progress:
+    with show_progress("checking", quiet=as_machine) as on_progress:
         report = check_site(folder, on_progress, workers)
     if html is not None:
         write_page(html, report)
@@ -63,7 +63,7 @@ def check_command(
     if as_machine:
         _print_json({"ok": not report.faults, **_check_json(report)})
     else:
-        print_findings(map(as_finding, report.faults))
+        print_findings(map(convert_fault, report.faults))
         _print_check(report)
     raise typer.Exit(1 if report.faults else 0)
 
@@ -75,15 +75,15 @@ def index_command(folder: Folder, plan: Plan = None, workers: Workers = CORES, a
     """
     site, processing = load_site(folder), processing_of(plan)
     too_many: TooManySkippedError | None = None
-    with shown("indexing", quiet=as_machine) as on_progress:
+    with show_progress("indexing", quiet=as_machine) as on_progress:
         try:
-            report = index(site, processing, on_progress, workers)
+            report = build_index(site, processing, on_progress, workers)
         except TooManySkippedError as error:
             too_many, report = error, error.report
     if as_machine:
         _print_json({"ok": too_many is None, "processing": processing.digest(), **_index_json(report)})
     else:
-        print_findings(map(as_finding, report.faults))
+        print_findings(map(convert_fault, report.faults))
         _print_index(report)
     if too_many is not None:
         raise too_many

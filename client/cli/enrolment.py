@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ceus_models.pki.certificates import WARN
-from ceus_models.pki.enrolment import installed, now
+from ceus_models.pki.certificates import EXPIRY_WARNING
+from ceus_models.pki.enrolment import read_versions, utc_now
 from ceus_models.protocol.messages import PROTOCOL
-from ceus_models.runtime.account import account
+from ceus_models.runtime.account import read_account
 from ceus_models.runtime.errors import ExpectedError
 from client.courier.approval import (
     approvals,
@@ -27,7 +27,7 @@ from client.courier.approval import (
 from client.courier.fab import PER_RUN, Contents, contents_of
 from client.courier.folder import courier_of
 from client.courier.keys import last_request, request_enrolment
-from client.courier.kit import enrolled, join
+from client.courier.kit import install_kit, load_kit
 from client.data.forms.site_config import load_site
 from client.worker.audit.log import Audit
 
@@ -47,7 +47,7 @@ def keys_command(
     if not identity:
         raise ExpectedError("give the federation's id with --federation: the line that its coordinator told you")
     name = site or (last.site if last else folder.resolve().name)
-    made = request_enrolment(courier, name, identity, renew, installed(PROTOCOL), now())
+    made = request_enrolment(courier, name, identity, renew, read_versions(PROTOCOL), utc_now())
     out = _out()
     out.print(
         f"site {escape(name)}, key {made.fingerprint}; the private key stays in {escape(str(courier.folder))}",
@@ -61,13 +61,13 @@ def join_command(
     folder: Folder, kit: Annotated[Path, typer.Argument(help="The kit that the coordinator sent.", show_default=False)]
 ) -> None:
     """Verify the coordinator's kit and install it; again with every new kit."""
-    joined = join(courier_of(folder), kit, installed(PROTOCOL), now())
+    joined = install_kit(courier_of(folder), kit, read_versions(PROTOCOL), utc_now())
     out = _out()
     out.print(f"{joined.site} has joined {escape(joined.federation)}, kit {joined.number}", soft_wrap=True)
     out.print(f"study {escape(joined.plan)}, plan digest {joined.plan_digest[:16]}, bundle {joined.bundle[:16]}")
     for line in joined.instructions:
         out.print(escape(line), soft_wrap=True)
-    if joined.expires - now() <= WARN:
+    if joined.expires - utc_now() <= EXPIRY_WARNING:
         out.print(f"[red]it expires on {joined.expires:%Y-%m-%d}; ask for a new kit[/]")
 
 
@@ -77,8 +77,8 @@ def approve_command(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Show what is in a bundle and what changed since the last approval, then let it run."""
-    courier, out, by = courier_of(folder), _out(), account()
-    kit = enrolled(courier, now())
+    courier, out, by = courier_of(folder), _out(), read_account()
+    kit = load_kit(courier, utc_now())
     contents = contents_of(_read(bundle))
     known = approvals(courier)
     check_reviewer(courier, contents.sha256, by)
@@ -90,7 +90,7 @@ def approve_command(
     if not yes and not typer.confirm("Let it run here?"):
         raise ExpectedError("the bundle was not approved; nothing has changed")
     _write_down(folder, "approve", contents.sha256, by)  # first: what opens the site is not done without a record
-    made = approve(courier, contents, kit.federation, by, now())
+    made = approve(courier, contents, kit.federation, by, utc_now())
     out.print(f"approved {contents.sha256} by {escape(', '.join(made.reviewers))}", soft_wrap=True)
     if (missing := reviewers_wanted(courier) - len(made.reviewers)) > 0:
         out.print(f"[red]it does not run yet: {missing} more must approve it, from another account[/]")
@@ -102,7 +102,7 @@ def disapprove_command(
 ) -> None:
     """Let an approved bundle run no longer; it takes effect with the next message."""
     gone = withdraw(courier_of(folder), sha256.lower())
-    _write_down(folder, "disapprove", gone.sha256, account())
+    _write_down(folder, "disapprove", gone.sha256, read_account())
     _out().print(f"no longer approved: {gone.sha256}")
 
 
@@ -114,7 +114,7 @@ def reviewers_command(
     courier = courier_of(folder)
     if count is not None and count != reviewers_wanted(courier):
         want_reviewers(courier, count)
-        Audit(load_site(folder).records).append("approval", action="reviewers", wanted=count, by=account())
+        Audit(load_site(folder).records).append("approval", action="reviewers", wanted=count, by=read_account())
     _out().print(f"{reviewers_wanted(courier)} must approve a bundle before it runs here")
 
 

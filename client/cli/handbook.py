@@ -47,7 +47,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
 }
 
 
-def filled(text: str) -> str:
+def fill_tables(text: str) -> str:
     """The page with its tables made anew. Raises ExpectedError where a mark is missing."""
     for name, make in PARTS.items():
         begin, end = f"<!-- {name}: made by client.cli.handbook -->\n", f"\n<!-- end of {name} -->"
@@ -68,7 +68,7 @@ def _row(column: Column) -> str:
 @app.command()
 def main(page: Annotated[Path, typer.Argument(help="docs/site.md")]) -> None:
     """Write the tables of the page."""
-    page.write_text(filled(page.read_text(encoding="utf-8")), encoding="utf-8")
+    page.write_text(fill_tables(page.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from ceus_models.runtime.account import account
+from ceus_models.runtime.account import read_account
 from ceus_models.runtime.errors import ExpectedError, FaultList
 from client.data.forms.site_config import SiteConfig, load_site
-from client.policy.policy import study_named
+from client.policy.policy import find_study
 from client.policy.policy_file import load_policy
-from client.worker.site.opt_out import EVERY_STUDY, change_standing
+from client.worker.site.opt_out import EVERY_STUDY, change_participation
 from client.worker.tasks.memory_layout import forget
 
 Folder = Annotated[Path, typer.Argument(help="The site's folder, with site.yaml in it.", show_default=False)]
@@ -23,13 +23,13 @@ Study = Annotated[
 
 def pause_command(folder: Folder) -> None:
     """Answer no task from now on; work under way is not answered either."""
-    change_standing(load_site(folder).records, "pause", account())
+    change_participation(load_site(folder).records, "pause", read_account())
     typer.echo("paused: nothing leaves this site until `ceus-site resume`")
 
 
 def resume_command(folder: Folder) -> None:
     """Answer tasks again."""
-    change_standing(load_site(folder).records, "resume", account())
+    change_participation(load_site(folder).records, "resume", read_account())
     typer.echo("resumed: the next task is answered as the policy allows")
 
 
@@ -43,7 +43,7 @@ def withdraw_command(
     digest = _digest(site, study)
     if not yes:
         raise ExpectedError("withdrawing deletes what this site keeps of the study; say it again with --yes to do so")
-    change_standing(site.records, "withdraw", account(), digest)
+    change_participation(site.records, "withdraw", read_account(), digest)
     forget(site.work / "memory", "" if digest == EVERY_STUDY else digest)
     typer.echo("withdrawn: its tasks are refused until `ceus-site rejoin`. Sums that left before cannot be taken back")
 
@@ -52,7 +52,7 @@ def rejoin_command(folder: Folder, study: Study = None) -> None:
     """Take part again in a study that the site withdrew from, or in every one."""
     site = load_site(folder)
     digest = _digest(site, study)
-    standing = change_standing(site.records, "rejoin", account(), digest)
+    standing = change_participation(site.records, "rejoin", read_account(), digest)
     if standing.withdrawn:
         typer.echo("rejoined; withdrawn from others still: `ceus-site rejoin` without --study ends all of it")
     else:
@@ -67,7 +67,7 @@ def _digest(site: SiteConfig, study: str | None) -> str:
         studies = load_policy(site.folder).studies
     except FaultList:  # a site must be able to leave whatever its policy says
         studies = None
-    digest = study_named(studies, study)
+    digest = find_study(studies, study)
     if digest is None:
         names = ", ".join(studies or ()) or "none; give the plan's digest of 64 characters"
         raise ExpectedError(f"no study {study!r}; policy.yaml names {names}")

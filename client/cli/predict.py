@@ -15,17 +15,17 @@ from rich.markup import escape
 from rich.table import Table
 
 from ceus_models.bundle.model_bundle import CARD_FILE, Bundle, load_bundle
-from ceus_models.bundle.model_card import RESEARCH
+from ceus_models.bundle.model_card import RESEARCH_ONLY
 from ceus_models.runtime.errors import ExpectedError, Fault, FaultList
-from ceus_models.runtime.progress_bar import OnProgress, shown
+from ceus_models.runtime.progress_bar import OnProgress, show_progress
 from ceus_models.study.reader_study import ROLES
 from ceus_models.study.taxonomy import LESION_TYPES
 from client.data.forms.site_config import SiteConfig
 from client.data.table.manifest import read_manifest
 from client.data.table.rows import Row
 from client.faults.fault import as_json
-from client.predict.answer_view import percent
-from client.predict.predict_folder import Answered, answer, lesions_site, read_lesions
+from client.predict.answer_view import format_percent
+from client.predict.predict_folder import AnsweredLesion, answer_lesion, build_lesions_site, read_lesions
 from client.predict.reading_log import AssistLog, Reader
 
 OUT = "predictions"
@@ -61,7 +61,7 @@ def predict_command(
 
     FOR RESEARCH ONLY: not a medical device. Values that are not in the table count as not recorded.
     """
-    place = lesions_site(study, site)
+    place = build_lesions_site(study, site)
     log = _log(assist_log, place, reader, role)
     if log and as_machine:
         raise ExpectedError("--assist-log asks a person, and --json is for a machine; give one of them")
@@ -69,13 +69,13 @@ def predict_command(
     rows, faults = _rows(place, lesion)
     target = study / OUT if out is None else out
     console = Console(highlight=False, stderr=as_machine)
-    console.print(f"[bold]{RESEARCH}[/]", soft_wrap=True)
+    console.print(f"[bold]{RESEARCH_ONLY}[/]", soft_wrap=True)
     if log:
-        faults += _asked_with_reader(rows, (place, model, target), log, console)
-        answers: list[Answered] = []
+        faults += _predict_with_reader(rows, (place, model, target), log, console)
+        answers: list[AnsweredLesion] = []
     else:
-        with shown("predicting", quiet=as_machine) as on_progress:
-            answers, more = _asked(rows, (place, model, target), workers if len(rows) > 1 else 0, on_progress)
+        with show_progress("predicting", quiet=as_machine) as on_progress:
+            answers, more = _predict_rows(rows, (place, model, target), workers if len(rows) > 1 else 0, on_progress)
         faults += more
     if as_machine:
         _print_json(model, answers, faults)
@@ -104,28 +104,28 @@ Setting = tuple[SiteConfig, Bundle, Path]
 """The site, the model, and where answers go."""
 
 
-def _asked(
+def _predict_rows(
     rows: Sequence[Row], setting: Setting, workers: int, progress: OnProgress
-) -> tuple[list[Answered], list[Fault]]:
+) -> tuple[list[AnsweredLesion], list[Fault]]:
     """All lesions, those that cannot be read as faults; in the order of the table."""
     place, model, target = setting
-    answers: list[Answered] = []
+    answers: list[AnsweredLesion] = []
     faults: list[Fault] = []
     for done, (row, lesion) in enumerate(read_lesions(rows, place, model.processing, workers), start=1):
         if isinstance(lesion, Fault):
             faults.append(lesion)
         else:
-            answers.append(answer(row, lesion, model, target))
+            answers.append(answer_lesion(row, lesion, model, target))
         progress(done, len(rows))
     return sorted(answers, key=lambda one: one.row.line), sorted(faults, key=lambda fault: fault.row or 0)
 
 
-def _asked_with_reader(rows: Sequence[Row], setting: Setting, log: AssistLog, console: Console) -> list[Fault]:
+def _predict_with_reader(rows: Sequence[Row], setting: Setting, log: AssistLog, console: Console) -> list[Fault]:
     """One lesion after the other: the reader, the model, the reader again. Ends where the reader passes."""
     place, model, target = setting
     faults = []
     for row, lesion in read_lesions(
-        [row for row in rows if len(log.said(row.lesion_id)) < 2], place, model.processing, 0
+        [row for row in rows if len(log.find_answers(row.lesion_id)) < 2], place, model.processing, 0
     ):
         if isinstance(lesion, Fault):
             faults.append(lesion)
@@ -133,7 +133,7 @@ def _asked_with_reader(rows: Sequence[Row], setting: Setting, log: AssistLog, co
         console.print(f"\nrow {row.line}, lesion {lesion.sample.key}: look at its clips and values")
         if not log.record(row.lesion_id, False, _ask, "your diagnosis, without the model"):
             break
-        answered = answer(row, lesion, model, target)
+        answered = answer_lesion(row, lesion, model, target)
         console.print(_line(answered), soft_wrap=True)
         console.print(f"the page: {escape(str(answered.page))}", soft_wrap=True)
         if not log.record(row.lesion_id, True, _ask, "your diagnosis, now that you know the model's"):
@@ -178,7 +178,7 @@ def _rows(place: SiteConfig, line: int | None) -> tuple[list[Row], list[Fault]]:
     return rows, [fault for fault in faults if fault.row not in {row.line for row in rows}]
 
 
-def _print(console: Console, model: Bundle, answers: Sequence[Answered], target: Path) -> None:
+def _print(console: Console, model: Bundle, answers: Sequence[AnsweredLesion], target: Path) -> None:
     if not answers:
         return
     table = Table("row", "lesion", "type", "probability", "to mind")
@@ -188,24 +188,24 @@ def _print(console: Console, model: Bundle, answers: Sequence[Answered], target:
     console.print(f"bundle {model.fingerprint[:16]}; pages (HTML, PDF) and JSON: {escape(str(target))}", soft_wrap=True)
 
 
-def _cells(answered: Answered) -> Iterator[str]:
+def _cells(answered: AnsweredLesion) -> Iterator[str]:
     prediction = answered.prediction
     yield str(answered.row.line)
     yield prediction.lesion.sample.key
     yield prediction.answer + (" (all five nets low)" if prediction.other_since_low else "")
-    yield percent(prediction.probabilities[prediction.answer])
+    yield format_percent(prediction.probabilities[prediction.answer])
     yield "\n".join(("! " if one.serious else "") + escape(one.text) for one in prediction.cautions) or "nothing"
 
 
-def _line(answered: Answered) -> str:
+def _line(answered: AnsweredLesion) -> str:
     _, key, kind, probability, _ = _cells(answered)
     return f"the model: {kind}, {probability} (lesion {key})"
 
 
-def _print_json(model: Bundle, answers: Sequence[Answered], faults: Sequence[Fault]) -> None:
+def _print_json(model: Bundle, answers: Sequence[AnsweredLesion], faults: Sequence[Fault]) -> None:
     found: dict[str, Any] = {
         "ok": not faults,
-        "notice": RESEARCH,
+        "notice": RESEARCH_ONLY,
         "bundle": model.fingerprint,
         "answers": [answered.found for answered in answers],
         "faults": [as_json(fault) for fault in faults],

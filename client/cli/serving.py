@@ -9,10 +9,10 @@ from typing import Annotated
 
 import typer
 
-from ceus_models.pki.enrolment import now
+from ceus_models.pki.enrolment import utc_now
 from ceus_models.runtime.findings import Check, print_findings, run_checks
 from client.courier.folder import courier_of, socket_of
-from client.courier.kit import enrolled, site_name
+from client.courier.kit import load_kit, site_name
 from client.data.forms.site_config import load_site
 from client.service.preflight_network import Line
 from client.service.preflight_site import SiteFolder
@@ -28,7 +28,7 @@ def serve_command(folder: Folder, socket: Socket = None) -> None:
     """Take part in the study: keep worker and courier running, until stopped. Connections go out only, to one port."""
     courier = courier_of(folder)
     _require([*Line(courier).quick_checks(), *SiteFolder(folder).quick_checks()])
-    site, logs = enrolled(courier, now()).site, load_site(folder).work / LOGS
+    site, logs = load_kit(courier, utc_now()).site, load_site(folder).work / LOGS
     _become(command(folder.resolve(), _socket(folder, socket), site, logs, courier=True))
 
 
@@ -48,7 +48,7 @@ def courier_command(folder: Folder, socket: Socket = None) -> None:
     """Keep the courier alone running: the half with the network, which needs FOLDER/courier and the worker's socket."""
     courier = courier_of(folder)
     _require(Line(courier).quick_checks())
-    site = enrolled(courier, now()).site
+    site = load_kit(courier, utc_now()).site
     _become(command(folder.resolve(), _socket(folder, socket), site, None, courier=True))
 
 

@@ -10,10 +10,10 @@ import typer
 from rich.markup import escape
 
 from ceus_models.runtime.errors import ExpectedError, FaultList
-from ceus_models.runtime.findings import as_finding, print_findings
-from ceus_models.runtime.progress_bar import shown
+from ceus_models.runtime.findings import convert_fault, print_findings
+from ceus_models.runtime.progress_bar import show_progress
 from client.cli.dataset import CORES, Folder, Plan, Workers, output, processing_of
-from client.data.dataset.cache import sheets_of
+from client.data.dataset.cache import sheets_folder
 from client.data.forms.site_config import SiteConfig, load_site
 from client.data.sheets.site_sheets import SheetJob, draw_sheets
 from client.data.table.manifest import read_manifest
@@ -32,11 +32,11 @@ def show_command(
     Lesions that must be looked at before they are used come first on the contact sheets, in red.
     """
     site, processing = load_site(folder), processing_of(plan)
-    target = sheets_of(site) if out is None else out
-    with shown("drawing") as on_progress:
+    target = sheets_folder(site) if out is None else out
+    with show_progress("drawing") as on_progress:
         job = SheetJob(site, processing, target, contact=lesion is None)
         drawn = draw_sheets(job, _rows(site, lesion), on_progress, workers)
-    print_findings(map(as_finding, drawn.faults))
+    print_findings(map(convert_fault, drawn.faults))
     if not drawn.sheets:
         raise ExpectedError("no lesion could be drawn; `ceus-site check` tells what to mend")
     output().print(f"quality sheets: {drawn.sheets}, in {escape(str(target))}", soft_wrap=True)

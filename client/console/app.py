@@ -19,17 +19,17 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp
 
-from ceus_models.runtime.account import account
+from ceus_models.runtime.account import read_account
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.findings import Finding
-from ceus_models.runtime.supervisor import Told, said
+from ceus_models.runtime.supervisor import EventLog, log_event
 from ceus_models.web.guard import LOOPBACK, Guard
 from ceus_models.web.responses import STYLE, find_page, page, style
 from ceus_models.web.serve import listening, serve, url_of
-from client.console.approval_view import approved, is_ours, kit_of
+from client.console.approval_view import is_ours, kit_of, read_approval_state
 from client.console.session import Session
 from client.courier.folder import courier_of, socket_of
-from client.data.dataset.index_file import index_counts
+from client.data.dataset.index_file import read_index_counts
 from client.data.forms.site_config import SiteConfig, load_site
 from client.faults.catalogue import REASONS
 from client.policy import policy_text
@@ -38,7 +38,7 @@ from client.service.health import Part, health_of
 from client.worker.audit import summary
 from client.worker.audit.log import HEAD_FILE, LOG_FILE, Entry, entries
 from client.worker.audit.verify import Verdict, verify
-from client.worker.site.opt_out import Change, Standing, change_standing, read_standing
+from client.worker.site.opt_out import Change, Participation, change_participation, read_participation
 
 _TABS = (("/", "Now"), ("/approval", "Approval"), ("/audit", "Audit"), ("/left", "What left"), ("/index", "Index"))
 _AGAIN_S = 30
@@ -57,10 +57,10 @@ def console_command(
     site = load_site(folder)
     check_owner(site)
     with listening(LOOPBACK[0], port) as opened:
-        session = Session(account(), opened.getsockname()[1], said)
+        session = Session(read_account(), opened.getsockname()[1], log_event)
         typer.echo(f"open {url_of(opened, secure=False)}?token={session.token}")
         typer.echo("it works once, in a browser of this machine (or by ssh -L); Ctrl-C ends the console")
-        serve(console(site, socket or socket_of(folder), session, said), opened)
+        serve(console(site, socket or socket_of(folder), session, log_event), opened)
 
 
 def check_owner(site: SiteConfig) -> None:
@@ -73,13 +73,13 @@ def check_owner(site: SiteConfig) -> None:
         )
 
 
-def console(site: SiteConfig, socket: Path, session: Session, told: Told) -> ASGIApp:
+def console(site: SiteConfig, socket: Path, session: Session, told: EventLog) -> ASGIApp:
     """The whole application."""
     made = _Console(site, socket, session)
     routes = [
         *(Route(path, getattr(made, name), methods=["GET"]) for path, name in _PAGES),
-        Route("/pause", _ordered(made, "pause"), methods=["POST"]),
-        Route("/resume", _ordered(made, "resume"), methods=["POST"]),
+        Route("/pause", _change_participation(made, "pause"), methods=["POST"]),
+        Route("/resume", _change_participation(made, "resume"), methods=["POST"]),
         Route(STYLE, style, methods=["GET"]),
     ]
     return Guard(Router(routes, redirect_slashes=False), LOOPBACK, session, told)
@@ -95,7 +95,7 @@ _PAGES = (
 )
 
 
-def _ordered(made: _Console, kind: Change) -> Callable[[Request], Any]:
+def _change_participation(made: _Console, kind: Change) -> Callable[[Request], Any]:
     async def endpoint(request: Request) -> Response:
         body = b""
         async for piece in request.stream():
@@ -105,7 +105,7 @@ def _ordered(made: _Console, kind: Change) -> Callable[[Request], Any]:
         form = dict(parse_qsl(body.decode("ascii", "replace")))
         if not made.session.is_asked_here(request, form.get("form", "")):
             return PlainTextResponse("this was not asked by a page of this console: load the page again", 403)
-        await run_in_threadpool(change_standing, made.site.records, kind, made.session.account)
+        await run_in_threadpool(change_participation, made.site.records, kind, made.session.account)
         return RedirectResponse("/", 303)
 
     return endpoint
@@ -119,15 +119,15 @@ class _Console:
     _verdict: tuple[object, Verdict] | None = field(default=None, init=False)
 
     def now(self, request: Request) -> Response:
-        standing, fault = self._standing()
-        edition = PolicyFile(self.site.folder).edition()
+        standing, fault = self._read_participation()
+        edition = PolicyFile(self.site.folder).load_current()
         kit = kit_of(courier_of(self.site.folder))
         known = {
             "standing": standing,
             "standing_fault": fault,
             "health": self._health(),
             "under_way": summary.under_way(self._entries()),
-            "policy": tuple(policy_text.in_words(edition.policy)) if edition.policy else (),
+            "policy": tuple(policy_text.describe_policy(edition.policy)) if edition.policy else (),
             "policy_digest": edition.digest,
             "kit": kit,
             "form": self.session.form,
@@ -137,7 +137,7 @@ class _Console:
     def approval(self, request: Request) -> Response:
         found, fault = None, ""
         try:
-            found = approved(self.site.folder)
+            found = read_approval_state(self.site.folder)
         except ExpectedError as error:
             fault = str(error)
         history = [entry for entry in self._entries() if entry["kind"] == "approval"][::-1]
@@ -147,7 +147,7 @@ class _Console:
         found = self._entries()
         number, pages = find_page(request, len(found), _ON_A_PAGE)
         shown = found[::-1][(number - 1) * _ON_A_PAGE : number * _ON_A_PAGE]
-        known = {"verdict": self._verified(), "entries": shown, "page": number, "pages": pages}
+        known = {"verdict": self._verify_audit(), "entries": shown, "page": number, "pages": pages}
         return self._page(request, "audit", "Audit", **known)
 
     def entry(self, request: Request) -> Response:
@@ -159,18 +159,20 @@ class _Console:
         place = (len(found) - 1 - found.index(entry)) // _ON_A_PAGE + 1
         return self._page(request, "entry", f"Entry {number}", entry=entry, tensors=tensors, page=place)
 
-    def left(self, request: Request) -> Response:
-        return self._page(request, "left", "What left", left=summary.left(self._entries()), verdict=self._verified())
+    def list_left(self, request: Request) -> Response:
+        return self._page(
+            request, "left", "What left", left=summary.list_left(self._entries()), verdict=self._verify_audit()
+        )
 
     def index(self, request: Request) -> Response:
         try:
-            return self._page(request, "index", "Index", counts=index_counts(self.site), reasons=REASONS)
+            return self._page(request, "index", "Index", counts=read_index_counts(self.site), reasons=REASONS)
         except ExpectedError as error:
             return self._page(request, "message", "Index", message=str(error))
 
-    def _standing(self) -> tuple[Standing | None, str]:
+    def _read_participation(self) -> tuple[Participation | None, str]:
         try:
-            return read_standing(self.site.records), ""
+            return read_participation(self.site.records), ""
         except ExpectedError as error:
             return None, str(error)
 
@@ -185,7 +187,7 @@ class _Console:
         except OSError as error:
             raise ExpectedError(f"the audit cannot be read ({error.strerror}); run this as the worker's user") from None
 
-    def _verified(self) -> Verdict:
+    def _verify_audit(self) -> Verdict:
         """Walked again only where a file of it is another than at the last look."""
         paths = [self.site.records / name for name in (LOG_FILE, HEAD_FILE)]
         stamp = [(path.stat().st_mtime_ns, path.stat().st_size) if path.exists() else None for path in paths]

@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from ceus_models.pki.enrolment import KIT, Kit, content_of
+from ceus_models.pki.enrolment import KIT, Kit, parse_content
 from ceus_models.pki.signed_documents import read_document
 from ceus_models.runtime.errors import ExpectedError
 from client.courier.approval import Approval, approvals, changes, in_force, reviewers_wanted
@@ -31,7 +31,7 @@ class Waiting:
 
 
 @dataclass(frozen=True)
-class Approved:
+class ApprovalState:
     """running: the SHA-256 of those that run · kit: the installed one, as it was verified when it was installed."""
 
     wanted: int
@@ -41,7 +41,7 @@ class Approved:
     waiting: Waiting | None
 
 
-def approved(folder: Path) -> Approved:
+def read_approval_state(folder: Path) -> ApprovalState:
     """All of it. Raises ExpectedError where the courier's files cannot be read."""
     courier = courier_of(folder)
     if not is_ours(courier):
@@ -52,7 +52,7 @@ def approved(folder: Path) -> Approved:
     known, running = approvals(courier), frozenset(one.sha256 for one in in_force(courier))
     kit, wanted = kit_of(courier), reviewers_wanted(courier)
     waits = kit is not None and kit.bundle not in running
-    return Approved(wanted, known, running, kit, _waiting(folder, kit, known, wanted) if kit and waits else None)
+    return ApprovalState(wanted, known, running, kit, _waiting(folder, kit, known, wanted) if kit and waits else None)
 
 
 def is_ours(courier: CourierFolder) -> bool:
@@ -64,13 +64,13 @@ def kit_of(courier: CourierFolder) -> Kit | None:
     """The installed kit; None before the site has joined, or where it is not this account's to read."""
     if not is_ours(courier) or not courier.kit.exists():
         return None
-    return content_of(read_document(courier.kit, KIT), Kit, "the installed kit")
+    return parse_content(read_document(courier.kit, KIT), Kit, "the installed kit")
 
 
 def _waiting(folder: Path, kit: Kit, known: tuple[Approval, ...], wanted: int) -> Waiting:
     before = next((one for one in known if one.sha256 == kit.bundle), None)
     missing = wanted - (len(before.reviewers) if before else 0)
-    bundle = _found(folder, kit.bundle)
+    bundle = _find_bundle(folder, kit.bundle)
     if bundle is None:
         return Waiting(kit.bundle, missing)
     try:
@@ -79,7 +79,7 @@ def _waiting(folder: Path, kit: Kit, known: tuple[Approval, ...], wanted: int) -
         return Waiting(kit.bundle, missing, fault=str(error))
 
 
-def _found(folder: Path, sha256: str) -> bytes | None:
+def _find_bundle(folder: Path, sha256: str) -> bytes | None:
     """The bundle of that hash, where it was laid beside site.yaml or among the courier's files."""
     for path in (*sorted(folder.glob(_BUNDLES)), *sorted(courier_of(folder).folder.glob(_BUNDLES))):
         if path.is_file() and path.stat().st_size <= _LARGEST:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
-from ceus_models.runtime.supervisor import Told
+from ceus_models.runtime.supervisor import EventLog
 
 _BYTES = 32
 _PAUSE_S = 0.5
@@ -29,7 +29,7 @@ class Session:
 
     account: str
     port: int
-    told: Told
+    told: EventLog
     pause: Callable[[float], Awaitable[None]] = asyncio.sleep
     token: str = field(default_factory=_new, init=False, repr=False)
     _cookie: str = field(default_factory=_new, init=False, repr=False)

@@ -14,7 +14,7 @@ from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from ceus_models.runtime.atomic_files import PUBLIC, write_whole
+from ceus_models.runtime.atomic_files import PUBLIC, write_atomically
 from ceus_models.runtime.errors import ExpectedError
 from client.courier.fab import PER_RUN, BundleFault, Contents, Setting
 from client.courier.folder import CourierFolder
@@ -143,7 +143,9 @@ def withdraw(courier: CourierFolder, sha256: str) -> Approval:
     known = file.approvals
     found = [one for one in known if sha256 and one.sha256.startswith(sha256)]
     if len(found) != 1:
-        raise ApprovalFault(f"{len(found)} approved bundles begin with {sha256[:64]!r}; approved are: {_listed(known)}")
+        raise ApprovalFault(
+            f"{len(found)} approved bundles begin with {sha256[:64]!r}; approved are: {_join_names(known)}"
+        )
     _write(courier, file.model_copy(update={"approvals": tuple(one for one in known if one is not found[0])}))
     return found[0]
 
@@ -152,10 +154,12 @@ def changes(old: Approval | None, new: Contents) -> list[str]:
     """What a bundle changes against an approved one, a line each; empty where nothing does."""
     if old is None:
         return ["nothing was approved before"]
-    return [*_changed("file", old.files, new.files), *_changed("setting", old.settings, new.settings)]
+    return [*_list_changes("file", old.files, new.files), *_list_changes("setting", old.settings, new.settings)]
 
 
-def refused(known: tuple[Approval, ...], bundle: bytes, federation: str, settings: Mapping[str, Setting]) -> str | None:
+def refusal_reason(
+    known: tuple[Approval, ...], bundle: bytes, federation: str, settings: Mapping[str, Setting]
+) -> str | None:
     """Why a bundle does not run with these settings, in words for the coordinator; None where it does.
 
     known: the approvals that are in force.
@@ -182,7 +186,7 @@ def _beyond(found: Approval, settings: Mapping[str, Setting]) -> Iterator[str]:
             yield f"{name!r} is longer than {_LONGEST_TEXT} characters"
 
 
-def _changed(kind: str, old: Mapping[str, Setting], new: Mapping[str, Setting]) -> Iterator[str]:
+def _list_changes(kind: str, old: Mapping[str, Setting], new: Mapping[str, Setting]) -> Iterator[str]:
     for name in sorted({*old, *new}):
         if name not in new:
             yield f"{kind} {name}: gone (was {old[name]!r})"
@@ -192,9 +196,9 @@ def _changed(kind: str, old: Mapping[str, Setting], new: Mapping[str, Setting]) 
             yield f"{kind} {name}: {old[name]!r} → {new[name]!r}"
 
 
-def _listed(known: tuple[Approval, ...]) -> str:
+def _join_names(known: tuple[Approval, ...]) -> str:
     return ", ".join(one.sha256[:16] for one in known) or "none"
 
 
 def _write(courier: CourierFolder, file: _File) -> None:
-    write_whole(courier.approvals, file.model_dump_json(indent=2).encode() + b"\n", PUBLIC)
+    write_atomically(courier.approvals, file.model_dump_json(indent=2).encode() + b"\n", PUBLIC)

@@ -14,7 +14,7 @@ from flwr.app import Context, Error, Message, RecordDict
 from flwr.clientapp import ClientApp
 
 from ceus_models.protocol.flower_records import NAME_QUERY, TASK_QUERY, CourierError, from_record, to_record
-from ceus_models.runtime.supervisor import said
+from ceus_models.runtime.supervisor import log_event
 from client.courier.ipc import FrameError, WorkerTooSlowError, WorkerUnreachableError, ask
 
 _MARGIN_S = 5.0  # what is left of a message's time for the way back
@@ -40,7 +40,7 @@ app = ClientApp()
 @app.query(TASK_QUERY.partition(".")[2])
 def carry(message: Message, context: Context) -> Message:
     """The worker's answer to the bytes in `message`, or an error with a code of ours."""
-    return _answer(message, lambda: to_record(_carried(message, context)))
+    return _answer(message, lambda: to_record(_carry_task(message, context)))
 
 
 @app.query(NAME_QUERY.partition(".")[2])
@@ -49,7 +49,7 @@ def name(message: Message, context: Context) -> Message:
     return _answer(message, lambda: to_record(_setting(context, "site").encode()))
 
 
-def _carried(message: Message, context: Context) -> bytes:
+def _carry_task(message: Message, context: Context) -> bytes:
     timeout = max(message.metadata.ttl - _MARGIN_S, _SHORTEST_S)  # not by its date: the site's clock may be wrong
     return ask(Path(_setting(context, "socket")), from_record(message.content), timeout, PATIENCE_S)
 
@@ -66,5 +66,5 @@ def _answer(message: Message, work: Callable[[], RecordDict]) -> Message:
         return Message(work(), reply_to=message)
     except BaseException as error:  # SystemExit too: without a reply the node would wait for a minute or for ever
         code, reason = _CODES.get(type(error), _UNKNOWN)
-        said({"event": "courier", "reason": reason, "type": type(error).__name__})  # the log, at the site
+        log_event({"event": "courier", "reason": reason, "type": type(error).__name__})  # the log, at the site
         return Message(Error(int(code), reason), reply_to=message)

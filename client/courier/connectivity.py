@@ -26,7 +26,7 @@ _EXPIRED, _NOT_YET, _WRONG_NAME = 10, 9, 62  # OpenSSL's numbers of verification
 
 
 @dataclass(frozen=True)
-class Reached:
+class ProbeResult:
     """fault: the cause, "" where all is well · remedy: what to do · ahead_s: of this machine's clock to the other."""
 
     fault: str = ""
@@ -38,18 +38,18 @@ class Reached:
         return f"{self.fault}: {self.remedy}" if self.fault else "the coordinator's front door answers"
 
 
-def reached(address: str, ca: Path, now: datetime, timeout: float = 10.0) -> Reached:
+def probe_coordinator(address: str, ca: Path, now: datetime, timeout: float = 10.0) -> ProbeResult:
     """Make one unsigned call, as a SuperNode would. address: host:port of the kit · now: what this clock says."""
     try:
         trust = ssl.create_default_context(cafile=str(ca))
         with httpx.Client(verify=trust, timeout=timeout) as client:
             answer = client.post(f"https://{address}{_CALL}", content=b"", headers=_KIND)
     except (OSError, httpx.HTTPError, httpx.InvalidURL) as error:
-        return _unreached(error, address)
-    return _judged(answer.status_code, _ahead(answer.headers.get("date", ""), now), address)
+        return _explain_unreachable(error, address)
+    return _interpret_status(answer.status_code, _ahead(answer.headers.get("date", ""), now), address)
 
 
-def uploaded(address: str, ca: Path, size: int, timeout: float = 60.0) -> int:
+def probe_upload(address: str, ca: Path, size: int, timeout: float = 60.0) -> int:
     """The status that a call with a body of `size` zeros gets, which is refused after it was read; 0 for no answer."""
     try:
         with httpx.Client(verify=ssl.create_default_context(cafile=str(ca)), timeout=timeout) as client:
@@ -75,70 +75,70 @@ def _ahead(date: str, now: datetime) -> float | None:
         return None
 
 
-def _judged(status: int, ahead_s: float | None, address: str) -> Reached:
+def _interpret_status(status: int, ahead_s: float | None, address: str) -> ProbeResult:
     if ahead_s is not None and abs(ahead_s) > CLOCK_TOLERANCE.total_seconds():
         way = "ahead of" if ahead_s > 0 else "behind"
-        return Reached(
+        return ProbeResult(
             f"this machine's clock is {abs(ahead_s) / 60:.0f} min {way} the coordinator's, and every call is refused",
             f"{_NTP}; if it is right, tell the coordinator",
             ahead_s,
         )
     if status in _UNSIGNED:
-        return Reached(ahead_s=ahead_s)
+        return ProbeResult(ahead_s=ahead_s)
     if status in (502, 503, 504):
-        return Reached(
+        return ProbeResult(
             f"the front door at {address} is open, and the coordinator behind it does not run (HTTP {status})",
             "wait, or ask the coordinator; the site goes on by itself",
             ahead_s,
         )
-    return Reached(
+    return ProbeResult(
         f"what answers at {address} is not the front door of this federation (HTTP {status})",
         "ask the coordinator for the address, and the network's IT whether a filter answers in its place",
         ahead_s,
     )
 
 
-def _unreached(error: Exception, address: str) -> Reached:
+def _explain_unreachable(error: Exception, address: str) -> ProbeResult:
     proxy = proxy_for(address)
     through = f" through the proxy {proxy}" if proxy else ""
     causes = list(_chain(error))
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return _untrusted(cause, address, through)
+            return _explain_untrusted(cause, address, through)
     if isinstance(error, httpx.ProxyError):
-        return Reached(
+        return ProbeResult(
             f"the proxy {proxy} does not let this machine through ({str(error)[:80]})",
             f"have it allow CONNECT to {address}; where it asks for a password: HTTPS_PROXY=http://user:password@host:port",
         )
     if any(isinstance(cause, socket.gaierror) for cause in causes):
-        return Reached(
+        return ProbeResult(
             f"the name {'of the proxy' if proxy else address.rpartition(':')[0]} is not known here",
             "correct the DNS of this machine; where names are known to a proxy only, set HTTPS_PROXY",
         )
     if isinstance(error, httpx.TimeoutException):
-        return Reached(
+        return ProbeResult(
             f"nothing answers at {address}{through} in time",
             "have the firewall let this machine out to that address and port (TCP), or set HTTPS_PROXY",
         )
-    return Reached(
+    return ProbeResult(
         f"no connection to {address}{through} ({type(causes[-1]).__name__})",
         "have the firewall let this machine out to that address and port (TCP), or set HTTPS_PROXY; if that is so, ask "
         "the coordinator whether the front door is open",
     )
 
 
-def _untrusted(error: ssl.SSLCertVerificationError, address: str, through: str) -> Reached:
+def _explain_untrusted(error: ssl.SSLCertVerificationError, address: str, through: str) -> ProbeResult:
     if error.verify_code in (_EXPIRED, _NOT_YET):
-        return Reached(
+        return ProbeResult(
             f"the front door's certificate is not valid by this machine's clock ({error.verify_message})",
             f"look at the clock first: {_NTP}; if it is right, ask the coordinator to run `ceus-coordinator renew`",
         )
     if error.verify_code == _WRONG_NAME:
-        return Reached(
+        return ProbeResult(
             f"the certificate at {address}{through} is for another name",
             "ask the coordinator to put this name under names in federation.yaml and to run `ceus-coordinator init`",
         )
-    return Reached(
+    return ProbeResult(
         f"the certificate at {address}{through} is not of this federation's CA ({error.verify_message})",
         "a proxy or firewall that opens TLS stands between: have it pass this address unopened; otherwise the address "
         "is another federation's",

@@ -18,7 +18,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ceus_models.runtime.errors import ExpectedError
-from ceus_models.runtime.yaml_lines import written
+from ceus_models.runtime.yaml_lines import format_key
 
 Setting = str | int | float | bool
 SETTINGS_FILE, LISTING = "pyproject.toml", ".info/CONTENT"
@@ -121,10 +121,10 @@ def _check_names(names: list[str]) -> None:
             f"the bundle holds {', '.join(shadowing)}, which would run in place of what is installed; {remedy}"
         )
     if code := [name for name in names if name.lower().endswith(_CODE)]:
-        raise BundleFault(f"the bundle holds code ({_listed(code)}); {remedy}")
+        raise BundleFault(f"the bundle holds code ({_join_names(code)}); {remedy}")
     if sorted(names) != sorted((SETTINGS_FILE, LISTING)):
         raise BundleFault(
-            f"the bundle holds {_listed(names)}, and must hold {SETTINGS_FILE} and {LISTING} once; {remedy}"
+            f"the bundle holds {_join_names(names)}, and must hold {SETTINGS_FILE} and {LISTING} once; {remedy}"
         )
 
 
@@ -134,13 +134,13 @@ def _settings(content: bytes) -> Mapping[str, Setting]:
         read: Any = tomllib.loads(content.decode())
         found = _Settings.model_validate(read)
     except ValidationError as error:
-        place = written(error.errors()[0]["loc"])[:100]
+        place = format_key(error.errors()[0]["loc"])[:100]
         raise BundleFault(f"the bundle's {SETTINGS_FILE} is not in our form at {place!r}; {remedy}") from None
     except (ValueError, RecursionError):
         raise BundleFault(f"the bundle's {SETTINGS_FILE} is no TOML; {remedy}") from None
     return found.tool.flwr.app.config
 
 
-def _listed(names: list[str]) -> str:
+def _join_names(names: list[str]) -> str:
     shown = ", ".join(repr(name[:60]) for name in sorted(names)[:5])
     return shown + (f" and {len(names) - 5} more" if len(names) > 5 else "")

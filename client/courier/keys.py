@@ -13,14 +13,14 @@ from ceus_models.pki.enrolment import (
     PREVIOUS_ROLE,
     REQUEST,
     SITE_ROLE,
-    Request,
+    EnrolmentRequest,
     Versions,
-    as_content,
-    content_of,
+    format_content,
+    parse_content,
 )
-from ceus_models.pki.keys import fingerprint, new_key, public_text, read_private, write_private
-from ceus_models.pki.signed_documents import DocumentFault, read_document, signed
-from ceus_models.runtime.atomic_files import PUBLIC, write_whole
+from ceus_models.pki.keys import fingerprint, format_public_key, generate_key, read_private_key, write_private_key
+from ceus_models.pki.signed_documents import DocumentError, read_document, sign_document
+from ceus_models.runtime.atomic_files import PUBLIC, write_atomically
 from ceus_models.runtime.errors import ExpectedError
 from client.courier.folder import CourierFolder
 
@@ -46,7 +46,7 @@ def request_enrolment(
     """Make what is missing of the site's key, and its request.
 
     A key that was made is kept, so the command may be repeated; renew: make the next key, signed by the present one.
-    Raises KeysFault, KeyFault or OSError.
+    Raises KeysFault, KeyFileError or OSError.
     """
     if not NAME.fullmatch(site):
         raise KeysFault(f"a site's name has letters, digits and hyphens, at most 63: not {site!r}; give --site NAME")
@@ -62,32 +62,34 @@ def request_enrolment(
     courier.folder.mkdir(mode=_PRIVATE_FOLDER, parents=True, exist_ok=True)
     path = courier.next_key if renew else courier.key
     if not path.exists():
-        write_private(path, new_key())
-    key = read_private(path, "the site's key")
-    previous = read_private(courier.key, "the site's present key") if renew else None
-    request = Request(
+        write_private_key(path, generate_key())
+    key = read_private_key(path, "the site's key")
+    previous = read_private_key(courier.key, "the site's present key") if renew else None
+    request = EnrolmentRequest(
         federation=federation,
         site=site,
-        public_key=public_text(key.public_key()),
+        public_key=format_public_key(key.public_key()),
         nonce=secrets.token_hex(_NONCE_BYTES),
         made=now,
         versions=versions,
         previous=fingerprint(previous.public_key()) if previous else None,
     )
     roles = {SITE_ROLE: key, **({PREVIOUS_ROLE: previous} if previous else {})}
-    write_whole(courier.request, signed(REQUEST, as_content(_same_nonce(request, courier)), roles), PUBLIC)
+    write_atomically(
+        courier.request, sign_document(REQUEST, format_content(_same_nonce(request, courier)), roles), PUBLIC
+    )
     return Made(courier.request, fingerprint(key.public_key()))
 
 
-def last_request(courier: CourierFolder) -> Request | None:
+def last_request(courier: CourierFolder) -> EnrolmentRequest | None:
     """The request as it lies there; None if there is none that can be read."""
     try:
-        return content_of(read_document(courier.request, REQUEST), Request, str(courier.request))
-    except DocumentFault:
+        return parse_content(read_document(courier.request, REQUEST), EnrolmentRequest, str(courier.request))
+    except DocumentError:
         return None
 
 
-def _same_nonce(request: Request, courier: CourierFolder) -> Request:
+def _same_nonce(request: EnrolmentRequest, courier: CourierFolder) -> EnrolmentRequest:
     """A request that is made again is the same request, so that the kit for the first one still answers it."""
     last = last_request(courier)
     same = last and all(getattr(last, f) == getattr(request, f) for f in ("public_key", "federation", "site"))

@@ -10,23 +10,23 @@ from ceus_models.pki.certificates import (
     check_is_ca,
     check_issued,
     check_times,
-    key_of,
-    read_certificate,
+    extract_key,
+    parse_certificate,
 )
 from ceus_models.pki.enrolment import (
     CLOCK_TOLERANCE,
     COORDINATOR_ROLE,
     KIT,
     REQUEST,
+    EnrolmentRequest,
     Kit,
-    Request,
     Versions,
-    content_of,
-    federation_id,
+    format_federation_id,
+    parse_content,
 )
-from ceus_models.pki.keys import fingerprint, public_text, read_private
+from ceus_models.pki.keys import fingerprint, format_public_key, read_private_key
 from ceus_models.pki.signed_documents import Document, read_document
-from ceus_models.runtime.atomic_files import PRIVATE, PUBLIC, write_whole
+from ceus_models.runtime.atomic_files import PRIVATE, PUBLIC, write_atomically
 from ceus_models.runtime.errors import ExpectedError
 from client.courier.folder import CourierFolder
 from client.courier.keys import last_request
@@ -41,43 +41,43 @@ class JoinFault(ExpectedError):
     """A kit that is refused; the text says the cause and the remedy."""
 
 
-def join(courier: CourierFolder, path: Path, versions: Versions, now: datetime) -> Kit:
+def install_kit(courier: CourierFolder, path: Path, versions: Versions, now: datetime) -> Kit:
     """Verify a kit against the site's own request and key, and install it; the same kit again changes nothing.
 
-    Raises DocumentFault, KeyFault, CertificateFault, JoinFault or OSError, and then nothing has changed.
+    Raises DocumentError, KeyFileError, CertificateError, JoinFault or OSError, and then nothing has changed.
     """
     document = read_document(path, KIT)
-    kit = content_of(document, Kit, str(path))
+    kit = parse_content(document, Kit, str(path))
     request = _own_request(courier)
     _check_answers(kit, request)
     _check_trust(kit, document, now)
     _check_newer(kit, courier)
-    if why := versions.mismatch(kit.versions):
+    if why := versions.find_mismatch(kit.versions):
         raise JoinFault(f"this site and the coordinator cannot work together: {why}")
     is_next = _is_next(kit, courier)
     courier.state.mkdir(mode=0o700, exist_ok=True)
-    write_whole(courier.ca, kit.ca_certificate.encode(), PUBLIC)
+    write_atomically(courier.ca, kit.ca_certificate.encode(), PUBLIC)
     if not courier.superexec_secret.exists():
-        write_whole(courier.superexec_secret, secrets.token_bytes(_SECRET_BYTES))
+        write_atomically(courier.superexec_secret, secrets.token_bytes(_SECRET_BYTES))
     if is_next:
-        write_whole(courier.key, courier.next_key.read_bytes(), PRIVATE)
-    write_whole(courier.kit, path.read_bytes(), PUBLIC)
+        write_atomically(courier.key, courier.next_key.read_bytes(), PRIVATE)
+    write_atomically(courier.kit, path.read_bytes(), PUBLIC)
     if courier.next_key.exists() and courier.next_key.read_bytes() == courier.key.read_bytes():
         courier.next_key.unlink()  # also after a join that was cut off here
     return kit
 
 
-def enrolled(courier: CourierFolder, now: datetime) -> Kit:
+def load_kit(courier: CourierFolder, now: datetime) -> Kit:
     """The installed kit, verified again. Raises as `join`, with what to do."""
     if not courier.kit.exists():
         raise JoinFault(
             "this site has not joined a federation; run `ceus-site join FOLDER KIT` with the kit you were sent"
         )
     document = read_document(courier.kit, KIT)
-    kit = content_of(document, Kit, str(courier.kit))
+    kit = parse_content(document, Kit, str(courier.kit))
     _check_trust(kit, document, now)
-    key = read_private(courier.key, "the site's key")
-    if public_text(key.public_key()) != kit.public_key:
+    key = read_private_key(courier.key, "the site's key")
+    if format_public_key(key.public_key()) != kit.public_key:
         raise JoinFault(
             "the installed kit is for another key than the one in this folder; join again with the newest kit, or make "
             "a new request with `ceus-site keys`"
@@ -85,13 +85,13 @@ def enrolled(courier: CourierFolder, now: datetime) -> Kit:
     return kit
 
 
-def _own_request(courier: CourierFolder) -> Request:
+def _own_request(courier: CourierFolder) -> EnrolmentRequest:
     if not courier.request.exists():
         raise JoinFault("this site has made no request, so no kit can be its answer; run `ceus-site keys` first")
-    return content_of(read_document(courier.request, REQUEST), Request, str(courier.request))
+    return parse_content(read_document(courier.request, REQUEST), EnrolmentRequest, str(courier.request))
 
 
-def _check_answers(kit: Kit, request: Request) -> None:
+def _check_answers(kit: Kit, request: EnrolmentRequest) -> None:
     if kit.federation != request.federation:
         raise JoinFault(
             f"the kit is of the federation {kit.federation}, this site asked {request.federation}; ask the coordinator "
@@ -108,15 +108,15 @@ def _check_answers(kit: Kit, request: Request) -> None:
 
 def _check_trust(kit: Kit, document: Document, now: datetime) -> None:
     """The CA is the one whose fingerprint stands in the federation's id, and it vouches for all the rest."""
-    ca = read_certificate(kit.ca_certificate.encode(), "the kit's CA certificate")
-    ca_key = key_of(ca, "the kit's CA certificate")
-    if federation_id(kit.federation.partition(":")[0], ca_key) != kit.federation:
+    ca = parse_certificate(kit.ca_certificate.encode(), "the kit's CA certificate")
+    ca_key = extract_key(ca, "the kit's CA certificate")
+    if format_federation_id(kit.federation.partition(":")[0], ca_key) != kit.federation:
         raise JoinFault(
             f"the kit's CA has the fingerprint {fingerprint(ca_key)}, which is not this federation's "
             f"({kit.federation.partition(':')[2]}): somebody else made it. Do not use it; tell the coordinator"
         )
     check_is_ca(ca)
-    if not document.is_by(COORDINATOR_ROLE, ca_key):
+    if not document.is_signed_by(COORDINATOR_ROLE, ca_key):
         raise JoinFault("the kit was changed after the coordinator signed it; ask for it to be sent again")
     if kit.made > now + CLOCK_TOLERANCE:
         ahead = round((kit.made - now).total_seconds() / 60)
@@ -125,17 +125,17 @@ def _check_trust(kit: Kit, document: Document, now: datetime) -> None:
             "(`timedatectl set-ntp true`); Flower refuses a node whose clock is off by more than 5 min"
         )
     check_times(ca, "the kit's CA certificate", now, "this federation has ended")
-    certificate = read_certificate(kit.site_certificate.encode(), "the site's certificate")
+    certificate = parse_certificate(kit.site_certificate.encode(), "the site's certificate")
     check_issued(certificate, ca, "the site's certificate")
     check_times(certificate, "the site's certificate", now, _RENEWAL)
-    if public_text(key_of(certificate, "the site's certificate")) != kit.public_key:
+    if format_public_key(extract_key(certificate, "the site's certificate")) != kit.public_key:
         raise JoinFault("the kit's certificate is for another key; ask the coordinator for a new kit")
 
 
 def _check_newer(kit: Kit, courier: CourierFolder) -> None:
     if not courier.kit.exists():
         return
-    there = content_of(read_document(courier.kit, KIT), Kit, str(courier.kit))
+    there = parse_content(read_document(courier.kit, KIT), Kit, str(courier.kit))
     if there.federation == kit.federation and there.number > kit.number:
         raise JoinFault(
             f"this is kit {kit.number} of this site, and kit {there.number} is installed: it is stale. Use the newest"
@@ -145,7 +145,7 @@ def _check_newer(kit: Kit, courier: CourierFolder) -> None:
 def _is_next(kit: Kit, courier: CourierFolder) -> bool:
     """Whether the kit is for the next key. Raises JoinFault if it is for neither."""
     for path, is_next in ((courier.key, False), (courier.next_key, True)):
-        if path.exists() and public_text(read_private(path, "the site's key").public_key()) == kit.public_key:
+        if path.exists() and format_public_key(read_private_key(path, "the site's key").public_key()) == kit.public_key:
             return is_next
     raise JoinFault(
         "the private key of this kit is not in this folder; it was made elsewhere, or deleted: run `ceus-site keys`"

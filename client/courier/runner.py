@@ -30,18 +30,18 @@ from flwr.supercore.run import Run
 from flwr.supercore.runtime import RuntimeHttpClient
 from flwr.supernode.runtime.run_clientapp import pull_task_input, push_message, push_task_output
 
-from ceus_models.pki.enrolment import now
+from ceus_models.pki.enrolment import utc_now
 from ceus_models.protocol.flower_records import from_record, to_record
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.exit_codes import run_cli
 from ceus_models.runtime.json_logs import log_as_json
-from ceus_models.runtime.supervisor import said
-from client.courier.approval import ApprovalFault, in_force, refused
+from ceus_models.runtime.supervisor import log_event
+from client.courier.approval import ApprovalFault, in_force, refusal_reason
 from client.courier.client_app import app as courier_app
 from client.courier.folder import CourierFolder
 from client.courier.forked_task import Child, ChildFault, Reply, run_in_child
 from client.courier.ipc import notify
-from client.courier.kit import enrolled
+from client.courier.kit import load_kit
 
 _NOTICE_S = 5.0
 _ACQUIRE = "/flwr.proto.Runtime/AcquireTask"
@@ -65,7 +65,7 @@ class Settings:
     federation: str
     longest_s: float = 6 * 3600.0
     poll_s: float = 0.2
-    told: Told = field(default=said)
+    told: Told = field(default=log_event)
     app: App = field(default=lambda message, context: courier_app(message=message, context=context))
 
 
@@ -81,7 +81,7 @@ def main(
     """Take the SuperNode's tasks and run what is approved, until stopped."""
     log_as_json("flwr")
     folder = CourierFolder(courier.resolve())
-    kit = enrolled(folder, now())
+    kit = load_kit(folder, utc_now())
     serve(Settings(api, folder, kit.federation, longest_s))
 
 
@@ -165,7 +165,7 @@ def _verdict(kind: str, run: Run, fab: Fab, context: Context, settings: Settings
     except ApprovalFault as error:
         settings.told({"event": "approvals", "reason": str(error), "at": time.time()})
         return "this site's approvals cannot be used; its log says why"
-    return refused(known, fab.content, settings.federation, {**context.run_config, **run.override_config})
+    return refusal_reason(known, fab.content, settings.federation, {**context.run_config, **run.override_config})
 
 
 def _answer(client: RuntimeHttpClient, message: Message, context: Context, settings: Settings) -> tuple[Message, str]:
@@ -193,7 +193,7 @@ def _plain(app: App, message: Message, context: Context) -> Reply:
             return Reply(code=int(reply.error.code), reason=reply.error.reason or "")
         return Reply(data=from_record(reply.content))
     except BaseException as error:
-        said({"event": "exception", "type": type(error).__name__, "at": time.time()})
+        log_event({"event": "exception", "type": type(error).__name__, "at": time.time()})
         return Reply(code=_BROKEN[0], reason=_BROKEN[1])
 
 

@@ -21,12 +21,12 @@ from flwr.supernode import fleet_http_connection
 from flwr.supernode.cli import flower_supernode
 from flwr.supernode.fleet_http_client import FleetHttpClient
 
-from ceus_models.pki.enrolment import now
+from ceus_models.pki.enrolment import utc_now
 from ceus_models.runtime.exit_codes import run_cli
 from ceus_models.runtime.json_logs import log_as_json
-from ceus_models.runtime.supervisor import said
+from ceus_models.runtime.supervisor import log_event
 from client.courier.folder import CourierFolder
-from client.courier.kit import enrolled
+from client.courier.kit import load_kit
 
 _DEAD_THREAD, _MAIN_LOOP_ENDED = 70, 71
 _PIECES = ("/v1/fleet/pull-object", "/v1/fleet/confirm-message-received")
@@ -42,11 +42,11 @@ def main(
 ) -> None:
     """Take the coordinator's messages to the runner, and its answers back, until stopped."""
     folder = CourierFolder(courier.resolve())
-    kit = enrolled(folder, now())
+    kit = load_kit(folder, utc_now())
     log_as_json("flwr")
-    uvicorn.config.LOGGING_CONFIG["formatters"]["default"] = {"()": "ceus_models.runtime.json_logs.JsonLines"}
+    uvicorn.config.LOGGING_CONFIG["formatters"]["default"] = {"()": "ceus_models.runtime.json_logs.JsonFormatter"}
     threading.excepthook = _thread_died
-    fleet_http_connection.FleetHttpClient = heard(folder.contact)  # type: ignore[attr-defined] # no seam for it
+    fleet_http_connection.FleetHttpClient = record_contact(folder.contact)  # type: ignore[attr-defined] # no seam for it
     sys.argv = ["flower-supernode", *options(folder, kit.address), "--host", LOOPBACK, "--port", str(port)]
     sys.argv += ["--node-config", f'site="{kit.site}" socket="{socket}"']
     flower_supernode()
@@ -72,7 +72,7 @@ class RunOver(Exception):
         return "its run has ended"
 
 
-def heard(contact: Path) -> type[FleetHttpClient]:
+def record_contact(contact: Path) -> type[FleetHttpClient]:
     """Flower's client of the coordinator, which touches the file whenever it was answered."""
 
     class Heard(FleetHttpClient):
@@ -94,7 +94,7 @@ def _thread_died(dead: threading.ExceptHookArgs) -> None:
 
 
 def _end(why: str, code: int) -> None:
-    said({"event": "node", "said": f"{why}; it is started again"})
+    log_event({"event": "node", "said": f"{why}; it is started again"})
     os._exit(code)
 
 

@@ -1,6 +1,6 @@
 """Faults of a hospital's files, described without identifiers.
 
-Ids, dates and file names appear as row and column only, and other free text as its shape (see `shape_of`).
+Ids, dates and file names appear as row and column only, and other free text as its shape (see `mask_characters`).
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def as_json(fault: Fault) -> dict[str, str | int | None]:
     return {name: value for name, value in asdict(fault).items() if name != "key"}
 
 
-def shape_of(text: str) -> str:
+def mask_characters(text: str) -> str:
     """Mask a text: digits become 9, letters a, cut to 24 characters. Shows a wrong format, identifies nobody.
 
     >>> print(shape_of("2021/3/7"), shape_of("Wang"))
@@ -65,7 +65,7 @@ def shape_of(text: str) -> str:
     return f'"{masked}"' + ("…" if len(text) > 24 else "")
 
 
-def shown(text: str, allowed: Iterable[str]) -> str:
+def show_cell(text: str, allowed: Iterable[str]) -> str:
     """A cell of a column with a closed list of values: itself if it is one of them in other letters, else its shape.
 
     A shifted column can bring a name into any cell, hence only words of the list are shown: "Malek" is not "male".
@@ -74,14 +74,14 @@ def shown(text: str, allowed: Iterable[str]) -> str:
     folded = text.casefold()
     if folded in by_folded:
         return f'"{text}"'
-    near = nearest(text, by_folded.values())
-    return f'{shape_of(text)}, near "{near}"' if near else shape_of(text)
+    near = find_nearest(text, by_folded.values())
+    return f'{mask_characters(text)}, near "{near}"' if near else mask_characters(text)
 
 
-def nearest(text: str, allowed: Iterable[str]) -> str | None:
+def find_nearest(text: str, allowed: Iterable[str]) -> str | None:
     """The allowed value that is closest to the text (other case, one typing error), or None.
 
-    >>> nearest("femle", ["male", "female"])
+    >>> find_nearest("femle", ["male", "female"])
     'female'
     """
     by_folded = {value.casefold(): value for value in allowed}

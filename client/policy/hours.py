@@ -14,7 +14,7 @@ DAYS: tuple[Day, ...] = get_args(Day)
 _ONE_DAY = datetime.timedelta(days=1)
 
 
-def _zone(name: str) -> str:
+def _check_zone(name: str) -> str:
     try:
         zoneinfo.ZoneInfo(name)
     except (KeyError, ValueError, OSError):
@@ -23,7 +23,7 @@ def _zone(name: str) -> str:
 
 
 _Clock = Annotated[str, Field(strict=True, pattern=r"^(([01]\d|2[0-3]):[0-5]\d|24:00)$")]
-_Zone = Annotated[str, Field(strict=True), AfterValidator(_zone)]
+_Zone = Annotated[str, Field(strict=True), AfterValidator(_check_zone)]
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
@@ -45,15 +45,18 @@ class Hours:
     days: Annotated[tuple[Day, ...], Field(min_length=1)] = DAYS
 
     @model_validator(mode="after")
-    def _differ(self) -> Hours:
-        if _minutes(self.open) % 1440 == _minutes(self.close) % 1440 and (self.open, self.close) != ("00:00", "24:00"):
+    def _check_times(self) -> Hours:
+        if _parse_minutes(self.open) % 1440 == _parse_minutes(self.close) % 1440 and (self.open, self.close) != (
+            "00:00",
+            "24:00",
+        ):
             raise ValueError("open and close must differ; for a whole day write 00:00 and 24:00")
         return self
 
-    def hold(self, at: datetime.datetime) -> bool:
+    def contain(self, at: datetime.datetime) -> bool:
         """Whether the site answers at this time (with a time zone)."""
         local = at.astimezone(zoneinfo.ZoneInfo(self.zone))
-        now, first, last = local.hour * 60 + local.minute, _minutes(self.open), _minutes(self.close)
+        now, first, last = local.hour * 60 + local.minute, _parse_minutes(self.open), _parse_minutes(self.close)
         if first < last:
             return first <= now < last and self._begin_on(local)
         return (now >= first and self._begin_on(local)) or (now < last and self._begin_on(local - _ONE_DAY))
@@ -67,6 +70,6 @@ class Hours:
         return f"{self.open} to {self.close} {self.zone}, {days}"
 
 
-def _minutes(clock: str) -> int:
+def _parse_minutes(clock: str) -> int:
     hour, minute = clock.split(":")
     return int(hour) * 60 + int(minute)

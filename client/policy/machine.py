@@ -30,12 +30,12 @@ class Machine:
     memory_share: Annotated[float, Field(strict=True, gt=0, le=1)] | None = None
 
 
-def memory_bytes() -> int:
+def read_memory_bytes() -> int:
     """The memory of the machine, or of the container where that is less."""
-    return min([psutil.virtual_memory().total, *_cgroup_bytes()])
+    return min([psutil.virtual_memory().total, *_read_cgroup_limits()])
 
 
-def _cgroup_bytes() -> list[int]:
+def _read_cgroup_limits() -> list[int]:
     limits = []
     for path in _CGROUP_LIMITS:
         try:

@@ -22,7 +22,7 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 Optimizer = Literal["sgd", "adamw"]
 
 
-class Declined(Exception):
+class TaskDeclined(Exception):
     """A task that the site refuses. It becomes a Refusal message, so its text names no patient."""
 
     def __init__(self, code: RefusalCode, reason: str) -> None:
@@ -49,14 +49,14 @@ class Consent(Protocol):
         ...
 
 
-def _any(value: Any) -> Any:
+def _parse_any(value: Any) -> Any:
     """Parse the word "any", which may not be left out."""
     if value is None:
         raise ValueError("it must list what is allowed, or be the word any")
     return None if value == "any" else value
 
 
-def _known(net: str) -> str:
+def _check_known(net: str) -> str:
     if net not in NETS:
         raise ValueError(f"a net must be one of {', '.join(NETS)}")
     return net
@@ -67,8 +67,8 @@ _Count = Annotated[int, Field(strict=True, ge=1)]
 _Size = Annotated[float, Field(strict=True, ge=0)]
 _Word = Annotated[str, Field(strict=True, min_length=1, max_length=100)]
 _Digest = Annotated[str, Field(strict=True, pattern="^[0-9a-f]{64}$")]
-_Studies = Annotated[Annotated[dict[_Word, _Digest], Field(min_length=1)] | None, BeforeValidator(_any)]
-_Nets = Annotated[tuple[Annotated[str, AfterValidator(_known)], ...] | None, BeforeValidator(_any)]
+_Studies = Annotated[Annotated[dict[_Word, _Digest], Field(min_length=1)] | None, BeforeValidator(_parse_any)]
+_Nets = Annotated[tuple[Annotated[str, AfterValidator(_check_known)], ...] | None, BeforeValidator(_parse_any)]
 
 
 @dataclass(frozen=True, config=_CONFIG)
@@ -87,7 +87,7 @@ class Caps:
     optimizers: tuple[Optimizer, ...] = get_args(Optimizer)
     precisions: tuple[Precision, ...] = get_args(Precision)
 
-    def complaints(self, rule: LocalRule) -> Iterator[str]:
+    def list_violations(self, rule: LocalRule) -> Iterator[str]:
         """Each bound that a rule breaks, with what would be allowed."""
         for cap, asked in (
             ("max_epochs", rule.epochs),
@@ -106,9 +106,9 @@ class Caps:
         if self.clip_required and rule.clip is None:
             yield "caps.clip_required is true, the task's rule has no clip"
         if rule.optimizer not in self.optimizers:
-            yield f"caps.optimizers are {_listed(self.optimizers)}, the task asks for {rule.optimizer}"
+            yield f"caps.optimizers are {_join_names(self.optimizers)}, the task asks for {rule.optimizer}"
         if rule.precision not in self.precisions:
-            yield f"caps.precisions are {_listed(self.precisions)}, the task asks for {rule.precision}"
+            yield f"caps.precisions are {_join_names(self.precisions)}, the task asks for {rule.precision}"
 
 
 @dataclass(frozen=True, config=_CONFIG)
@@ -137,44 +137,44 @@ class Policy:
     privacy: Literal["none", "required"] = "none"
     machine: Machine = field(default_factory=Machine)
 
-    def refuses(self, task: Task, at: datetime.datetime) -> str | None:
+    def find_refusal(self, task: Task, at: datetime.datetime) -> str | None:
         """Why this site does not answer the task at that time, all reasons at once, or None when it does."""
-        found = [*self._not_asked(task), *self._too_much(task), *self._not_now(at)]
+        found = [*self._check_request(task), *self._check_amounts(task), *self._check_hours(at)]
         return f"the site's policy refuses: {'; '.join(found)}" if found else None
 
     def admit(self, received: ReceivedTask) -> Policy:
         """The policy as its own consent: it never changes, and nobody pauses the site (a simulation)."""
-        if reason := self.refuses(received.task, datetime.datetime.now(datetime.UTC)):
-            raise Declined("policy", reason)
+        if reason := self.find_refusal(received.task, datetime.datetime.now(datetime.UTC)):
+            raise TaskDeclined("policy", reason)
         return self
 
     def release(self, received: ReceivedTask) -> None:
         """Nothing has changed meanwhile."""
 
-    def _not_asked(self, task: Task) -> Iterator[str]:
+    def _check_request(self, task: Task) -> Iterator[str]:
         """What this site does not do at all."""
         if self.studies is not None and task.study not in self.studies.values():
             yield f"studies does not name the plan {task.study[:16]}…; the site's IT adds its digest to allow it"
         if task.kind not in self.kinds:
-            yield f"kinds are {_listed(self.kinds)}, not {task.kind}"
+            yield f"kinds are {_join_names(self.kinds)}, not {task.kind}"
         if self.privacy == "required" and task.kind == "train":
             yield "privacy is required, and this version brings no mechanism for private training"
         allowed = NETS if self.nets is None else self.nets
-        yield from _odd("nets", task.nets, allowed)
-        yield from _odd("cohorts", task.cohorts, COHORTS)
+        yield from _list_disallowed("nets", task.nets, allowed)
+        yield from _list_disallowed("cohorts", task.cohorts, COHORTS)
 
-    def _too_much(self, task: Task) -> Iterator[str]:
+    def _check_amounts(self, task: Task) -> Iterator[str]:
         if task.rule is not None:
-            yield from self.caps.complaints(task.rule)
+            yield from self.caps.list_violations(task.rule)
         if not 0 <= task.replicates <= self.max_replicates:
             yield f"max_replicates is {self.max_replicates}, the task asks for {task.replicates}"
 
-    def _not_now(self, at: datetime.datetime) -> Iterator[str]:
-        if self.hours is not None and not self.hours.hold(at):
+    def _check_hours(self, at: datetime.datetime) -> Iterator[str]:
+        if self.hours is not None and not self.hours.contain(at):
             yield f"hours are {self.hours}"
 
 
-def study_named(studies: Mapping[str, str] | None, name: str) -> str | None:
+def find_study(studies: Mapping[str, str] | None, name: str) -> str | None:
     """The digest of a study that the policy names, or of one given by its digest; None where it is neither."""
     if studies and name in studies:
         return studies[name]
@@ -182,14 +182,14 @@ def study_named(studies: Mapping[str, str] | None, name: str) -> str | None:
     return name if is_digest else None
 
 
-def _odd(what: str, asked: tuple[str, ...], allowed: tuple[str, ...]) -> Iterator[str]:
+def _list_disallowed(what: str, asked: tuple[str, ...], allowed: tuple[str, ...]) -> Iterator[str]:
     strange = [name for name in asked if name not in allowed]
     if strange:
-        yield f"{what} are {_listed(allowed)}, the task asks for {_listed(strange)}"
+        yield f"{what} are {_join_names(allowed)}, the task asks for {_join_names(strange)}"
     if len(set(asked)) < len(asked):
         yield f"{what} stand once in a task, here one stands twice"
 
 
-def _listed(names: tuple[str, ...] | list[str]) -> str:
+def _join_names(names: tuple[str, ...] | list[str]) -> str:
     shown = ", ".join(names[:20])
     return shown + (f" and {len(names) - 20} more" if len(names) > 20 else "")

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from ceus_models.runtime.errors import FaultList
-from ceus_models.runtime.yaml_lines import checked, read_lined_yaml
+from ceus_models.runtime.yaml_lines import read_yaml_with_lines, validate_document
 from client.policy.policy import Policy
 
 POLICY_FILE = "policy.yaml"
@@ -19,8 +19,8 @@ _POLICY = TypeAdapter(Policy)
 
 def load_policy(folder: Path) -> Policy:
     """Reads FOLDER/policy.yaml. Raises FaultList with every fault of the file and its line."""
-    document = read_lined_yaml(folder / POLICY_FILE, "bad-policy-file")
-    return checked(document, _POLICY.validate_python, "the policy.yaml that `ceus-site init` writes")
+    document = read_yaml_with_lines(folder / POLICY_FILE, "bad-policy-file")
+    return validate_document(document, _POLICY.validate_python, "the policy.yaml that `ceus-site init` writes")
 
 
 def policy_values(policy: Policy) -> dict[str, Any]:
@@ -30,7 +30,7 @@ def policy_values(policy: Policy) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Edition:
+class PolicyVersion:
     """The file as it stands: its SHA-256 ("" where it cannot be read), and the policy or its faults."""
 
     digest: str
@@ -43,23 +43,23 @@ class PolicyFile:
     """The file of a folder, parsed again only when its bytes differ from those of the last look."""
 
     folder: Path
-    _seen: Edition | None = field(default=None, init=False)
+    _seen: PolicyVersion | None = field(default=None, init=False)
 
-    def edition(self) -> Edition:
+    def load_current(self) -> PolicyVersion:
         """The file as it is now. Raises nothing: faults are in the edition."""
-        digest = self._digest()
+        digest = self._compute_digest()
         if self._seen is None or self._seen.digest != digest:
             self._seen = self._read(digest)
         return self._seen
 
-    def _digest(self) -> str:
+    def _compute_digest(self) -> str:
         try:
             return hashlib.sha256((self.folder / POLICY_FILE).read_bytes()).hexdigest()
         except OSError:
             return ""
 
-    def _read(self, digest: str) -> Edition:
+    def _read(self, digest: str) -> PolicyVersion:
         try:
-            return Edition(digest, load_policy(self.folder))
+            return PolicyVersion(digest, load_policy(self.folder))
         except FaultList as faults:
-            return Edition(digest, None, faults)
+            return PolicyVersion(digest, None, faults)

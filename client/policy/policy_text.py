@@ -7,16 +7,19 @@ from collections.abc import Iterator
 from client.policy.policy import KINDS, Caps, Policy
 
 
-def in_words(policy: Policy) -> Iterator[tuple[str, str]]:
+def describe_policy(policy: Policy) -> Iterator[tuple[str, str]]:
     """(what, what holds), a line each."""
-    yield "Studies", "any" if policy.studies is None else _each(f"{n} ({d[:12]}…)" for n, d in policy.studies.items())
+    yield (
+        "Studies",
+        "any" if policy.studies is None else _join_parts(f"{n} ({d[:12]}…)" for n, d in policy.studies.items()),
+    )
     all_kinds = set(policy.kinds) == set(KINDS)
     yield "Kinds of task", "all: " * all_kinds + ", ".join(policy.kinds)
     yield "Nets", "all" if policy.nets is None else ", ".join(policy.nets) or "none"
     least, cell = policy.minimum_lesions, policy.minimum_cell
     none = " (1: nothing is)" if least == cell == 1 else ""
     yield "Left out", f"cohorts and nets of fewer than {least} lesions, counts below {cell}{none}"
-    yield "Bounds of training", _each(_caps(policy.caps))
+    yield "Bounds of training", _join_parts(_describe_caps(policy.caps))
     yield "Bootstrap", f"at most {policy.max_replicates} replicates"
     rounds = policy.rounds_per_day
     yield "Rounds a day", "no bound" if rounds is None else f"at most {rounds}"
@@ -29,7 +32,7 @@ def in_words(policy: Policy) -> Iterator[tuple[str, str]]:
     yield "Machine", f"{machine.threads} thread{'s' * (machine.threads > 1)}, {cards}, {share}"
 
 
-def _caps(caps: Caps) -> Iterator[str]:
+def _describe_caps(caps: Caps) -> Iterator[str]:
     yield f"at most {caps.max_epochs} epochs"
     yield f"batches of {caps.min_batch_size} to {caps.max_batch_size}"
     yield f"learning rate to {caps.max_learning_rate:g}"
@@ -44,5 +47,5 @@ def _caps(caps: Caps) -> Iterator[str]:
     yield f"precisions {', '.join(caps.precisions)}"
 
 
-def _each(parts: Iterator[str]) -> str:
+def _join_parts(parts: Iterator[str]) -> str:
     return "; ".join(parts)

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ceus_models.bundle.model_bundle import Bundle
-from ceus_models.bundle.model_card import RESEARCH
-from ceus_models.study.taxonomy import CLINICAL, LESION_TYPES, TYPE_WORDS
+from ceus_models.bundle.model_card import RESEARCH_ONLY
+from ceus_models.study.taxonomy import CLINICAL, LESION_TYPES, TYPE_NAMES
 from client.data.analysis.trace import Trace
-from client.predict.as_json import made_by
+from client.predict.as_json import describe_origin
 from client.predict.cautions import Caution
 from client.predict.pictures import Strip, draw_pictures
 from client.predict.prediction import NetAnswer, Prediction
@@ -105,26 +105,26 @@ class AnswerView:
     made_by: str
 
 
-def view_answer(prediction: Prediction, bundle: Bundle) -> AnswerView:
+def build_answer_view(prediction: Prediction, bundle: Bundle) -> AnswerView:
     """Derive everything that is shown."""
     answer, trace = prediction.answer, prediction.lesion.trace
     probabilities = sorted(prediction.probabilities.items(), key=lambda item: -item[1])
     return AnswerView(
-        notice=RESEARCH,
+        notice=RESEARCH_ONLY,
         lesion=prediction.lesion.sample.key,
-        headline=f"{answer} ({TYPE_WORDS[answer]}), probability {percent(prediction.probabilities[answer])}",
+        headline=f"{answer} ({TYPE_NAMES[answer]}), probability {format_percent(prediction.probabilities[answer])}",
         explanation=explain_other(prediction),
         cautions=prediction.cautions,
         types_heading=f"Probabilities of the six types ({prediction.model})",
-        types=tuple(TypeRow(name, TYPE_WORDS[name], share, percent(share)) for name, share in probabilities),
-        nets=tuple(_net_row(net) for net in prediction.nets),
-        parts_heading=_parts_heading(prediction),
+        types=tuple(TypeRow(name, TYPE_NAMES[name], share, format_percent(share)) for name, share in probabilities),
+        nets=tuple(_make_net_row(net) for net in prediction.nets),
+        parts_heading=_format_parts_heading(prediction),
         parts=_list_parts(prediction),
         curve_heading=f"Time-intensity curve, {len(trace.chosen)} key frames",
-        curve_parameters=_curve_parameters(trace),
+        curve_parameters=_format_curve(trace),
         trace=trace,
         strips=draw_pictures(prediction),
-        made_by=_made_by(bundle),
+        made_by=_format_origin(bundle),
     )
 
 
@@ -139,32 +139,32 @@ def explain_other(prediction: Prediction) -> str:
     return ""
 
 
-def percent(share: float) -> str:
+def format_percent(share: float) -> str:
     """A probability as a reader takes it in."""
     return f"{100 * share:.1f} %"
 
 
-def _net_row(net: NetAnswer) -> NetRow:
+def _make_net_row(net: NetAnswer) -> NetRow:
     weight = 100 * net.spatial_weight
     return NetRow(
         name=net.net.partition("/")[2],
         yes=net.yes,
         share=net.probability,
         threshold=net.threshold,
-        text=percent(net.probability),
+        text=format_percent(net.probability),
         frames=f"{100 * net.spatial:.0f} %",
         flow=f"{100 * net.temporal:.0f} %",
         weights=f"{weight:.0f} : {100 - weight:.0f}",
     )
 
 
-def _parts_heading(prediction: Prediction) -> str:
+def _format_parts_heading(prediction: Prediction) -> str:
     """How far the answer's probability moved."""
     place = LESION_TYPES.index(prediction.answer)
     parts = prediction.contributions
     return (
-        f"What moved the probability of {prediction.answer} from {percent(parts.background[place])} "
-        f"(training means, undecided nets) to {percent(parts.answer[place])}"
+        f"What moved the probability of {prediction.answer} from {format_percent(parts.background[place])} "
+        f"(training means, undecided nets) to {format_percent(parts.answer[place])}"
     )
 
 
@@ -174,7 +174,7 @@ def _list_parts(prediction: Prediction) -> tuple[PartRow, ...]:
     values = _format_clinical(prediction)
     added = {part: float(shares[place]) for part, shares in prediction.contributions.by_part.items()}
     return tuple(
-        PartRow(part.replace("_", " "), values.get(part, ""), share, _points(share))
+        PartRow(part.replace("_", " "), values.get(part, ""), share, _format_points(share))
         for part, share in sorted(added.items(), key=lambda item: -abs(item[1]))
     )
 
@@ -194,19 +194,19 @@ def _format_clinical(prediction: Prediction) -> dict[str, str]:
     return found
 
 
-def _points(share: float) -> str:
+def _format_points(share: float) -> str:
     """A difference of probabilities, signed unless it is nothing."""
     text = f"{100 * share:+.1f}"
     return "0.0" if text in ("+0.0", "-0.0") else text
 
 
-def _curve_parameters(trace: Trace) -> str:
+def _format_curve(trace: Trace) -> str:
     found = trace.parameters
     return " · ".join(f"{words} {found[name]:.1f} {unit}" for name, (words, unit) in _CURVE.items() if name in found)
 
 
-def _made_by(bundle: Bundle) -> str:
-    facts = made_by(bundle)
+def _format_origin(bundle: Bundle) -> str:
+    facts = describe_origin(bundle)
     return (
         f"fedceus {facts['fedceus']} · plan {facts['plan']} ({facts['plan_digest'][:16]}) · bundle "
         f"{facts['bundle'][:16]} · processing {facts['processing'][:16]}"

@@ -8,8 +8,8 @@ from importlib.metadata import version
 from typing import Any
 
 from ceus_models.bundle.model_bundle import Bundle
-from ceus_models.bundle.model_card import RESEARCH
-from ceus_models.metrics.ood import unusual
+from ceus_models.bundle.model_card import RESEARCH_ONLY
+from ceus_models.metrics.ood import find_unusual_figures
 from ceus_models.study.taxonomy import CLINICAL, LESION_TYPES
 from client.predict.prediction import Prediction
 
@@ -20,13 +20,13 @@ METHOD = (
 FORMAT = 1
 
 
-def document(prediction: Prediction, bundle: Bundle) -> dict[str, Any]:
+def build_document(prediction: Prediction, bundle: Bundle) -> dict[str, Any]:
     """Nothing in it is NaN; nothing in it names a patient, a date or a file."""
     sample, parts = prediction.lesion.sample, prediction.contributions
-    far = [] if bundle.typical is None else unusual(sample, bundle.typical)
+    far = [] if bundle.typical is None else find_unusual_figures(sample, bundle.typical)
     return {
         "format": FORMAT,
-        "notice": RESEARCH,
+        "notice": RESEARCH_ONLY,
         "lesion": sample.key,
         "row": prediction.lesion.row,
         "class": prediction.answer,
@@ -48,25 +48,25 @@ def document(prediction: Prediction, bundle: Bundle) -> dict[str, Any]:
         },
         "contributions": {
             "method": METHOD,
-            "background": _by_type(parts.background),
-            "by_part": {part: _by_type(values) for part, values in parts.by_part.items()},
+            "background": _map_by_type(parts.background),
+            "by_part": {part: _map_by_type(values) for part, values in parts.by_part.items()},
         },
-        "clinical": _clinical(prediction),
-        "curve": {name: _number(value) for name, value in prediction.lesion.trace.parameters.items()},
-        "quality": {name: _number(value) for name, value in sample.quality.items()},
+        "clinical": _list_clinical(prediction),
+        "curve": {name: _round_number(value) for name, value in prediction.lesion.trace.parameters.items()},
+        "quality": {name: _round_number(value) for name, value in sample.quality.items()},
         "cautions": [vars(caution) for caution in prediction.cautions],
-        "out_of_distribution": any(one.out for one in far) if bundle.typical else None,
-        "unusual": {one.figure: {"value": _number(one.value), "deviations": _number(one.z)} for one in far},
+        "out_of_distribution": any(one.is_out for one in far) if bundle.typical else None,
+        "unusual": {one.figure: {"value": _round_number(one.value), "deviations": _round_number(one.z)} for one in far},
         "grad_cam": {
             "net": prediction.looked,
             "frames": {"layer": prediction.spatial.layer, "grid": list(prediction.spatial.maps.shape[1:])},
             "flow": {"layer": prediction.temporal.layer, "grid": list(prediction.temporal.maps.shape[1:])},
         },
-        "made_by": made_by(bundle),
+        "made_by": describe_origin(bundle),
     }
 
 
-def made_by(bundle: Bundle) -> dict[str, str]:
+def describe_origin(bundle: Bundle) -> dict[str, str]:
     """What the answer depends on beside the lesion."""
     return {
         "fedceus": version("fedceus"),
@@ -77,16 +77,16 @@ def made_by(bundle: Bundle) -> dict[str, str]:
     }
 
 
-def as_bytes(found: dict[str, Any]) -> bytes:
+def encode_document(found: dict[str, Any]) -> bytes:
     """The file's content."""
     return json.dumps(found, indent=1, allow_nan=False, ensure_ascii=False).encode() + b"\n"
 
 
-def _by_type(values: Any) -> dict[str, float]:
+def _map_by_type(values: Any) -> dict[str, float]:
     return dict(zip(LESION_TYPES, values.tolist(), strict=True))
 
 
-def _clinical(prediction: Prediction) -> dict[str, Any]:
+def _list_clinical(prediction: Prediction) -> dict[str, Any]:
     """In the taxonomy's own units; null where not recorded. used: whether this model sees it."""
     used, units = prediction.contributions.by_part, {variable.name: variable.unit for variable in CLINICAL}
     return {
@@ -94,5 +94,5 @@ def _clinical(prediction: Prediction) -> dict[str, Any]:
     }
 
 
-def _number(value: float) -> float | None:
+def _round_number(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ceus_models.bundle.model_bundle import Bundle
-from ceus_models.metrics.ood import FAR, Unusual, unusual
+from ceus_models.metrics.ood import FAR, UnusualFigure, find_unusual_figures
 from ceus_models.study.sample import Sample
 from ceus_models.study.taxonomy import CLINICAL_NAMES
 from client.data.analysis.trace import Trace
@@ -25,13 +25,18 @@ class Caution:
     serious: bool
 
 
-def cautions(sample: Sample, trace: Trace, bundle: Bundle, checked: bool) -> list[Caution]:
+def list_cautions(sample: Sample, trace: Trace, bundle: Bundle, checked: bool) -> list[Caution]:
     """The worst first. checked: a person has found the track right."""
-    found = [*_of_track(trace, checked), *_of_pictures(sample, bundle), *_of_values(sample, bundle), *_of(bundle)]
+    found = [
+        *_check_track(trace, checked),
+        *_check_pictures(sample, bundle),
+        *_check_values(sample, bundle),
+        *_check_bundle(bundle),
+    ]
     return sorted(found, key=lambda caution: not caution.serious)
 
 
-def _of_track(trace: Trace, checked: bool) -> Iterator[Caution]:
+def _check_track(trace: Trace, checked: bool) -> Iterator[Caution]:
     for doubt in trace.doubts:
         if checked:
             yield Caution("track", f"track: {doubt}; a person has looked at it and found it right", False)
@@ -39,27 +44,27 @@ def _of_track(trace: Trace, checked: bool) -> Iterator[Caution]:
             yield Caution("track", f"track not to be trusted: {doubt}; see whether the outline stays on it", True)
 
 
-def _of_pictures(sample: Sample, bundle: Bundle) -> Iterator[Caution]:
+def _check_pictures(sample: Sample, bundle: Bundle) -> Iterator[Caution]:
     if not sample.quality.get("enhances", 1.0):
         yield Caution("intensity", "the curve does not rise: no enhancement was found", True)
     if bundle.typical is None:
         text = "the bundle holds no training statistics: whether this lesion is like those of training is not known"
         yield Caution("bundle", text, True)
         return
-    far = unusual(sample, bundle.typical)
-    if out := [one for one in far if one.out]:
+    far = find_unusual_figures(sample, bundle.typical)
+    if out := [one for one in far if one.is_out]:
         text = f"out of distribution, unlike the training lesions: {', '.join(map(str, out))}"
         yield Caution("distribution", text, True)
     for one in far:
-        if not one.out:
+        if not one.is_out:
             yield Caution(_kind(one), f"unusual: {one} the training lesions", False)
 
 
-def _kind(one: Unusual) -> Kind:
+def _kind(one: UnusualFigure) -> Kind:
     return "intensity" if one.figure.startswith(("level", "PE")) else "figure"
 
 
-def _of_values(sample: Sample, bundle: Bundle) -> Iterator[Caution]:
+def _check_values(sample: Sample, bundle: Bundle) -> Iterator[Caution]:
     """Of the clinical variables that the model sees."""
     missing = []
     normaliser = bundle.recipe.normaliser
@@ -78,7 +83,7 @@ def _of_values(sample: Sample, bundle: Bundle) -> Iterator[Caution]:
         yield Caution("clinical", text, False)
 
 
-def _of(bundle: Bundle) -> Iterator[Caution]:
+def _check_bundle(bundle: Bundle) -> Iterator[Caution]:
     if bundle.study.get("results", {}).get("simulated"):
         yield Caution("bundle", "the model was trained on phantoms: it knows no real lesion", True)
     if bundle.recipe.architecture.norm == "batch_local":

@@ -14,7 +14,7 @@ from ceus_models.web.templates import render
 from client.data.imaging.recording import U8
 from client.data.sheets.curve import draw_curve
 from client.predict.answer_view import AnswerView
-from client.predict.pictures import SCALE_CAPTION, Strip, scale_bar
+from client.predict.pictures import SCALE_CAPTION, Strip, draw_scale_bar
 
 
 def render_page(view: AnswerView) -> str:
@@ -28,17 +28,17 @@ def render_page(view: AnswerView) -> str:
         "prediction.html",
         view=view,
         curve=render_svg("curve", view.curve_heading, Frame(11, 2.7), draw),
-        strips=[(strip.caption, _cells(strip)) for strip in view.strips],
-        scale=(SCALE_CAPTION, _png(scale_bar(192, 8))),
+        strips=[(strip.caption, _list_cells(strip)) for strip in view.strips],
+        scale=(SCALE_CAPTION, _encode_png(draw_scale_bar(192, 8))),
     )
 
 
-def _cells(strip: Strip) -> list[tuple[str, str]]:
+def _list_cells(strip: Strip) -> list[tuple[str, str]]:
     """(data URI, title) of each picture."""
-    return [(_png(picture), title) for picture, title in zip(strip.pictures, strip.titles, strict=True)]
+    return [(_encode_png(picture), title) for picture, title in zip(strip.pictures, strip.titles, strict=True)]
 
 
-def _png(picture: U8) -> str:
+def _encode_png(picture: U8) -> str:
     """A data URI."""
     content = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(picture)).save(content, format="PNG", compress_level=4)

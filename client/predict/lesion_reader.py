@@ -5,9 +5,9 @@ from __future__ import annotations
 from ceus_models.runtime.errors import Fault
 from ceus_models.study.processing import Processing
 from ceus_models.study.sample import Sample
-from client.data.analysis.pipeline import doubtful_sample_of
+from client.data.analysis.pipeline import build_doubtful_sample
 from client.data.analysis.trace import Trace
-from client.data.dataset.row_faults import row_fault
+from client.data.dataset.row_faults import make_row_fault
 from client.data.forms.site_config import SiteConfig
 from client.data.imaging.clip import ClipError
 from client.data.outlines.outline import OutlineError
@@ -17,6 +17,6 @@ from client.data.table.rows import Row
 def read_lesion(row: Row, site: SiteConfig, processing: Processing) -> tuple[Sample, Trace] | Fault:
     """The sample and how it came about, or what is wrong with its files."""
     try:
-        return doubtful_sample_of(row, site, processing)
+        return build_doubtful_sample(row, site, processing)
     except (ClipError, OutlineError) as error:
-        return row_fault(row, site, error)
+        return make_row_fault(row, site, error)

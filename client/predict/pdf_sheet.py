@@ -14,7 +14,7 @@ from client.data.sheets.curve import draw_curve
 from client.data.sheets.picture_strip import draw_strip
 from client.predict.answer_view import AnswerView, NetRow, PartRow, TypeRow
 from client.predict.cautions import Caution
-from client.predict.pictures import SCALE_CAPTION, scale_bar
+from client.predict.pictures import SCALE_CAPTION, draw_scale_bar
 
 _A4 = Frame(8.27, 11.69)
 _LEFT = 0.06
@@ -127,7 +127,7 @@ def _name_rows(axes: Axes, names: Sequence[str]) -> None:
 
 def _draw_scale(figure: Figure) -> None:
     axes = figure.add_axes((_LEFT, 0.038, 0.2, 0.008))
-    axes.imshow(scale_bar(192, 4), aspect="auto")
+    axes.imshow(draw_scale_bar(192, 4), aspect="auto")
     axes.set(xticks=[], yticks=[])
     hide_frame(axes)
     figure.text(0.27, 0.042, SCALE_CAPTION, fontsize=_SMALL, va="center")

@@ -16,8 +16,8 @@ from PIL import Image, ImageDraw
 from ceus_models.figures.palette import LESION
 from ceus_models.nets.gradcam import Cam
 from client.data.imaging.recording import F64, U8
-from client.data.sheets.flow_colours import colour_wheel, flow_bound, flow_colours
-from client.data.sheets.picture_strip import outline_in_crop
+from client.data.sheets.flow_colours import colour_flow, compute_flow_bound, draw_colour_wheel
+from client.data.sheets.picture_strip import place_outline_in_crop
 from client.predict.prediction import Prediction
 
 _SCALE = "cividis"
@@ -43,9 +43,9 @@ def draw_pictures(prediction: Prediction) -> tuple[Strip, ...]:
     picked, maps = _spread(len(sample.frames), SHOWN_FRAMES), _spread(len(trace.flow), SHOWN_MAPS)
     times = tuple(f"{trace.seconds[trace.chosen[place]]:.1f} s" for place in picked)
     numbers = tuple(f"map {place + 1}" for place in maps)
-    ring, bound = outline_in_crop(trace, 1), flow_bound(trace.flow)
+    ring, bound = place_outline_in_crop(trace, 1), compute_flow_bound(trace.flow)
     plain = [_resize(np.repeat(sample.frames[place][..., None], 3, axis=2)) for place in picked]
-    flows = [_resize(_as_bytes(flow_colours(trace.flow[place], bound))) for place in maps]
+    flows = [_resize(_as_bytes(colour_flow(trace.flow[place], bound))) for place in maps]
     lengths = np.clip(np.hypot(trace.flow[:, 0], trace.flow[:, 1]) / bound, 0, 1)[..., None]
     grey = [_resize(_as_bytes(np.repeat(lengths[place], 3, axis=2))) for place in maps]
     name = prediction.looked.partition("/")[2]
@@ -54,25 +54,25 @@ def draw_pictures(prediction: Prediction) -> tuple[Strip, ...]:
         Strip("Key frames with the outline (orange)", tuple(_outline(picture, ring) for picture in plain), times),
         Strip(
             f"Grad-CAM on the key frames: where the {name} net found what speaks for {name} ({cells})",
-            _cover(plain, prediction.spatial, picked, ring),
+            _overlay_cam(plain, prediction.spatial, picked, ring),
             times,
         ),
         Strip(
             f"Flow between key frames: hue is the direction (wheel), full colour {bound:.1f} px",
-            (*flows, _as_bytes(colour_wheel(_SIDE_PX))),
+            (*flows, _as_bytes(draw_colour_wheel(_SIDE_PX))),
             (*numbers, "directions"),
         ),
         Strip(
             f"Grad-CAM on the flow maps, over the length of the flow in grey ({flow_cells})",
-            _cover(grey, prediction.temporal, maps, ring),
+            _overlay_cam(grey, prediction.temporal, maps, ring),
             numbers,
         ),
     )
 
 
-def scale_bar(width: int, height: int) -> U8:
+def draw_scale_bar(width: int, height: int) -> U8:
     """The colours from 0 at the left to the largest value."""
-    row = _colours(np.linspace(0, 1, width)[None])
+    row = _colour_shares(np.linspace(0, 1, width)[None])
     return np.repeat(row, height, axis=0)
 
 
@@ -84,13 +84,13 @@ def _resize(picture: U8) -> U8:
     return np.asarray(cv2.resize(picture, (_SIDE_PX, _SIDE_PX), interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
 
 
-def _cover(pictures: list[U8], cam: Cam, picked: list[int], ring: F64) -> tuple[U8, ...]:
+def _overlay_cam(pictures: list[U8], cam: Cam, picked: list[int], ring: F64) -> tuple[U8, ...]:
     """Pictures under shares 0-1 of the strip's largest value, smoothly enlarged from the layer's cells."""
     top = float(cam.maps.max(initial=0.0)) or 1.0
     covered = []
     for picture, place in zip(pictures, picked, strict=True):
         shares = cv2.resize(cam.maps[place] / top, (_SIDE_PX, _SIDE_PX), interpolation=cv2.INTER_CUBIC)
-        colours = _colours(np.clip(np.asarray(shares, dtype=np.float64), 0, 1))
+        colours = _colour_shares(np.clip(np.asarray(shares, dtype=np.float64), 0, 1))
         covered.append(_outline(np.rint((1 - _COVER) * picture + _COVER * colours).astype(np.uint8), ring))
     return tuple(covered)
 
@@ -100,7 +100,7 @@ def _count_cells(cam: Cam) -> str:
     return f"{rows} x {columns} cells of {cam.layer}"
 
 
-def _colours(shares: F64) -> U8:
+def _colour_shares(shares: F64) -> U8:
     return np.asarray(colormaps[_SCALE](shares, bytes=True)[..., :3], dtype=np.uint8)
 
 

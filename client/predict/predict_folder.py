@@ -13,14 +13,14 @@ from typing import Any
 import cv2
 
 from ceus_models.bundle.model_bundle import Bundle
-from ceus_models.runtime.atomic_files import write_whole
+from ceus_models.runtime.atomic_files import write_atomically
 from ceus_models.runtime.errors import ExpectedError, Fault
 from ceus_models.study.processing import Processing
-from client.data.dataset.row_faults import each_row
+from client.data.dataset.row_faults import map_rows
 from client.data.forms.site_config import SITE_FILE, SiteConfig, load_site
 from client.data.table.rows import Row
-from client.predict.answer_view import view_answer
-from client.predict.as_json import as_bytes, document
+from client.predict.answer_view import build_answer_view
+from client.predict.as_json import build_document, encode_document
 from client.predict.html_page import render_page
 from client.predict.lesion_reader import read_lesion
 from client.predict.pdf_sheet import render_sheet
@@ -30,7 +30,7 @@ TABLES = ("lesions.csv", "lesions.xlsx")
 
 
 @dataclass(frozen=True)
-class Answered:
+class AnsweredLesion:
     """One lesion with its files: KEY.json, KEY.html, KEY.pdf. found: what the JSON file holds."""
 
     row: Row
@@ -39,7 +39,7 @@ class Answered:
     page: Path
 
 
-def lesions_site(study: Path, hospital: Path | None) -> SiteConfig:
+def build_lesions_site(study: Path, hospital: Path | None) -> SiteConfig:
     """The site whose words, screens and secret hold for a folder of lesions: the folder's own, or the hospital's.
 
     hospital: its folder, where the lesions lie in another one. Raises ExpectedError.
@@ -62,24 +62,24 @@ def read_lesions(
     """Lesions as they are read, or what is wrong with them. workers: processes, 0 = none."""
     cv2.setNumThreads(1)  # as in `ceus-site index`
     read = partial(read_lesion, site=site, processing=processing)
-    with closing(each_row(read, rows, site, workers)) as outcomes:
+    with closing(map_rows(read, rows, site, workers)) as outcomes:
         for row, outcome in outcomes:
             yield row, outcome if isinstance(outcome, Fault) else Lesion(row.line, *outcome, row.track_checked)
 
 
-def answer(row: Row, lesion: Lesion, bundle: Bundle, out: Path) -> Answered:
+def answer_lesion(row: Row, lesion: Lesion, bundle: Bundle, out: Path) -> AnsweredLesion:
     """Ask and write the three files, each whole or not at all, for this user's eyes. Raises ExpectedError."""
     prediction = predict(lesion, bundle)
-    found, view = document(prediction, bundle), view_answer(prediction, bundle)
+    found, view = build_document(prediction, bundle), build_answer_view(prediction, bundle)
     contents = {
-        "json": as_bytes(found),
+        "json": encode_document(found),
         "html": render_page(view).encode(),
         "pdf": render_sheet(view),
     }
     paths = {kind: out / f"{lesion.sample.key}.{kind}" for kind in contents}
     try:
         for kind, content in contents.items():
-            write_whole(paths[kind], content)
+            write_atomically(paths[kind], content)
     except OSError as error:
         raise ExpectedError(f"{out} cannot be written ({error.strerror}); name another folder with --out") from None
-    return Answered(row, prediction, found, paths["html"])
+    return AnsweredLesion(row, prediction, found, paths["html"])

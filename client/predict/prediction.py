@@ -9,16 +9,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from ceus_models.bundle.model_bundle import Bundle
-from ceus_models.nets.fusion import fusion_inputs
+from ceus_models.nets.fusion import build_fusion_inputs
 from ceus_models.nets.gradcam import Cam, grad_cam
-from ceus_models.nets.predict import Answers
-from ceus_models.nets.shapley import Contributions, contributions
+from ceus_models.nets.predict import BranchPredictions
+from ceus_models.nets.shapley import Contributions, compute_contributions
 from ceus_models.nets.two_stream import TwoStream
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.study.sample import Sample
 from ceus_models.study.taxonomy import CLINICAL, DISEASE_NETS, DISEASE_TYPES, FUSION_NETS, LESION_TYPES, SUBMODELS
 from client.data.analysis.trace import Trace
-from client.predict.cautions import Caution, cautions
+from client.predict.cautions import Caution, list_cautions
 
 OTHER = "OT"
 
@@ -95,7 +95,9 @@ class Prediction:
     def clinical(self) -> dict[str, float | None]:
         """Every clinical variable in its own unit, None where it was not recorded."""
         values = zip(CLINICAL, self.lesion.sample.clinical.tolist(), strict=True)
-        return {variable.name: None if math.isnan(value) else variable.restored(value) for variable, value in values}
+        return {
+            variable.name: None if math.isnan(value) else variable.invert_transform(value) for variable, value in values
+        }
 
     @property
     def all_low(self) -> bool:
@@ -111,21 +113,21 @@ class Prediction:
 def predict(lesion: Lesion, bundle: Bundle) -> Prediction:
     """Raises ExpectedError for a bundle without fusion net, or without one of the nine nets below it."""
     samples = [lesion.sample]
-    model = _model(bundle)
-    asked: list[Answers] = [bundle.ask(net, samples) for net in SUBMODELS]
+    model = _select_model(bundle)
+    asked: list[BranchPredictions] = [bundle.predict_branches(net, samples) for net in SUBMODELS]
     table = np.concatenate([said.final for said in asked], axis=1).astype(np.float32)  # (1 9), as a site keeps it
-    probabilities = bundle.fuse(model, table, samples)[0]
-    features = fusion_inputs(model, table, samples, bundle.recipe).to(bundle.device)
-    parts = contributions(model, bundle.fusion(model), features, bundle.recipe)
+    probabilities = bundle.predict_fusion(model, table, samples)[0]
+    features = build_fusion_inputs(model, table, samples, bundle.recipe).to(bundle.device)
+    parts = compute_contributions(model, bundle.load_fusion_net(model), features, bundle.recipe)
     by_type = dict(zip(LESION_TYPES, probabilities.tolist(), strict=True))
-    nets = tuple(_net_answer(net, said, bundle) for net, said in zip(SUBMODELS, asked, strict=True))
-    looked = _looked(by_type, nets)
-    spatial, temporal = _maps(looked, samples, bundle)
-    found = tuple(cautions(lesion.sample, lesion.trace, bundle, lesion.checked))
+    nets = tuple(_make_net_answer(net, said, bundle) for net, said in zip(SUBMODELS, asked, strict=True))
+    looked = _select_explained_net(by_type, nets)
+    spatial, temporal = _compute_maps(looked, samples, bundle)
+    found = tuple(list_cautions(lesion.sample, lesion.trace, bundle, lesion.checked))
     return Prediction(lesion, model, by_type, nets, parts, looked, spatial, temporal, found)
 
 
-def _model(bundle: Bundle) -> str:
+def _select_model(bundle: Bundle) -> str:
     """The fusion net that sees most."""
     known = [net for net in FUSION_NETS if net in bundle.nets]
     if not known:
@@ -135,12 +137,12 @@ def _model(bundle: Bundle) -> str:
     return known[-1]
 
 
-def _net_answer(net: str, said: Answers, bundle: Bundle) -> NetAnswer:
+def _make_net_answer(net: str, said: BranchPredictions, bundle: Bundle) -> NetAnswer:
     final, spatial, temporal, weight = (float(values.reshape(-1)[0]) for values in said)
     return NetAnswer(net, final, spatial, temporal, weight, bundle.thresholds[net])
 
 
-def _looked(by_type: Mapping[str, float], nets: Sequence[NetAnswer]) -> str:
+def _select_explained_net(by_type: Mapping[str, float], nets: Sequence[NetAnswer]) -> str:
     """The net of the type that is named; of OT, which has none, the disease net that is nearest to a yes."""
     answer = max(by_type, key=by_type.__getitem__)
     if answer in DISEASE_TYPES:
@@ -148,8 +150,8 @@ def _looked(by_type: Mapping[str, float], nets: Sequence[NetAnswer]) -> str:
     return max((net for net in nets if net.net in DISEASE_NETS), key=lambda net: net.probability).net
 
 
-def _maps(net: str, samples: Sequence[Sample], bundle: Bundle) -> tuple[Cam, Cam]:
-    module = bundle.module(net, samples).module
+def _compute_maps(net: str, samples: Sequence[Sample], bundle: Bundle) -> tuple[Cam, Cam]:
+    module = bundle.load_two_stream_net(net, samples).module
     if not isinstance(module, TwoStream):
         raise TypeError(f"{net} is no two-stream net")
     return grad_cam(module, samples[0], bundle.recipe.normaliser)

@@ -55,19 +55,19 @@ class AssistLog:
             raise ExpectedError(f"the log is a .csv file; found the workbook {self.path.name}; name a .csv file")
         if not self.path.exists():
             header = [column.header for column in READS]
-            _write(self.path, header, "utf-8-sig")
-        table = self._table()
+            _append_line(self.path, header, "utf-8-sig")
+        table = self._read_table()
         if table.faults:
             raise FaultList(tuple(table.faults))
 
-    def said(self, lesion: str) -> set[bool]:
+    def find_answers(self, lesion: str) -> set[bool]:
         """How the reader has judged a lesion already: without the model (False), with it (True)."""
         found, _ = read_reads(dataclasses.replace(self.site, reads=self.path), [lesion])
         return {read.assisted for read in found if read.lesion_id == lesion and read.reader == self.reader.name}
 
     def record(self, lesion: str, assisted: bool, ask: Ask, question: str) -> bool:
         """Ask once, unless it was said already; False where the reader passes. Raises ExpectedError."""
-        if assisted in self.said(lesion):
+        if assisted in self.find_answers(lesion):
             return True
         begun = self.clock()
         diagnosis = ask(question)
@@ -81,21 +81,21 @@ class AssistLog:
             "diagnosis": diagnosis,
             "seconds": f"{self.clock() - begun:.1f}",
         }
-        table = self._table()
+        table = self._read_table()
         by_place = {place: cells.get(name, "") for name, place in table.positions.items()}
-        _write(self.path, [by_place.get(place, "") for place in range(table.width)], self._encoding())
+        _append_line(self.path, [by_place.get(place, "") for place in range(table.width)], self._find_encoding())
         return True
 
-    def _table(self) -> Table:
+    def _read_table(self) -> Table:
         return read_table(self.path, self.site.encoding, self.site.labels, READ_FORM)
 
-    def _encoding(self) -> str:
+    def _find_encoding(self) -> str:
         """A byte order mark overrules what the site's tables have."""
         marked = self.path.read_bytes()[:3] == b"\xef\xbb\xbf"
         return "utf-8" if marked else self.site.encoding
 
 
-def _write(path: Path, cells: list[str], encoding: str) -> None:
+def _append_line(path: Path, cells: list[str], encoding: str) -> None:
     """One line more, on the disk when this returns."""
     text = io.StringIO(newline="")
     csv.writer(text).writerow(cells)

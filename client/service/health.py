@@ -15,7 +15,7 @@ import typer
 
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.exit_codes import run_cli
-from ceus_models.runtime.findings import Finding, fault, ok, print_findings, run_checks
+from ceus_models.runtime.findings import Finding, make_fault, make_ok, print_findings, run_checks
 from client.courier.folder import CourierFolder, courier_of, socket_of, state_socket
 from client.courier.ipc import read_status
 from client.service.watchdogs import ABANDONED_S, CONTACT_S, last_contact
@@ -59,20 +59,20 @@ def _worker(socket: Path) -> Finding:
     if status["wrong"]:
         raise ExpectedError(status["wrong"])
     if status["alone_s"] > ABANDONED_S:
-        return fault("worker", "it works on a task that nobody waits for any more", "wait: it is started anew")
+        return make_fault("worker", "it works on a task that nobody waits for any more", "wait: it is started anew")
     said = f"{status['doing']} for {status['for_s']:.0f} s, {status['answers']} requests answered"
-    return ok("worker", f"{said}; {status['chosen']}" if status["chosen"] else said)
+    return make_ok("worker", f"{said}; {status['chosen']}" if status["chosen"] else said)
 
 
 def _courier(courier: CourierFolder, at: float) -> Finding:
     last = last_contact(courier)
     if not last:
-        return fault("courier", "the coordinator has not been reached yet", "`ceus-site preflight` tells why")
+        return make_fault("courier", "the coordinator has not been reached yet", "`ceus-site preflight` tells why")
     quiet = at - last
     if quiet > CONTACT_S:
         remedy = "the courier's log, or `ceus-site preflight`, tells why"
-        return fault("courier", f"the coordinator has not been heard for {quiet:.0f} s", remedy)
-    return ok("courier", f"the coordinator answered {max(quiet, 0):.0f} s ago")
+        return make_fault("courier", f"the coordinator has not been heard for {quiet:.0f} s", remedy)
+    return make_ok("courier", f"the coordinator answered {max(quiet, 0):.0f} s ago")
 
 
 if __name__ == "__main__":

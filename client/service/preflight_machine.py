@@ -8,8 +8,8 @@ from pathlib import Path
 
 import psutil
 
-from ceus_models.runtime.findings import Finding, fault, note, ok
-from client.policy.machine import memory_bytes
+from ceus_models.runtime.findings import Finding, make_fault, make_note, make_ok
+from client.policy.machine import read_memory_bytes
 
 _LEAST_DISK, _GOOD_DISK = 1 << 30, 20 << 30
 _LEAST_MEMORY, _GOOD_MEMORY = 2 << 30, 8 << 30
@@ -23,12 +23,14 @@ def disk(folders: dict[str, Path]) -> Finding:
     free = {what: shutil.disk_usage(_existing(path)).free for what, path in folders.items()}
     said = ", ".join(f"{what} {count / (1 << 30):.1f} GB free" for what, count in free.items())
     if min(free.values()) < _LEAST_DISK:
-        return fault("disk", said, "free at least 1 GB: an answer that cannot be written to the audit does not leave")
+        return make_fault(
+            "disk", said, "free at least 1 GB: an answer that cannot be written to the audit does not leave"
+        )
     if min(free.values()) < _GOOD_DISK:
-        return note(
+        return make_note(
             "disk", said, "20 GB are comfortable: a lesion takes 1-4 MB, nets that the site keeps some 150 MB each"
         )
-    return ok("disk", said)
+    return make_ok("disk", said)
 
 
 def writable(folders: dict[str, Path]) -> Finding:
@@ -39,34 +41,36 @@ def writable(folders: dict[str, Path]) -> Finding:
             probe.write_bytes(b"x")
             probe.unlink()
         except OSError as error:
-            return fault(
+            return make_fault(
                 "folders",
                 f"{what} cannot be written ({error.strerror})",
                 "let this user own it, or run as the one who does",
             )
-    return ok("folders", f"{', '.join(folders)} can be written")
+    return make_ok("folders", f"{', '.join(folders)} can be written")
 
 
 def memory() -> Finding:
     """What the machine or its container has."""
-    has = memory_bytes()
+    has = read_memory_bytes()
     said = f"{has / (1 << 30):.1f} GB, of which {psutil.virtual_memory().available / (1 << 30):.1f} are free now"
     if has < _LEAST_MEMORY:
-        return fault("memory", said, "give the machine or the container at least 2 GB (8 for nets of the paper's size)")
+        return make_fault(
+            "memory", said, "give the machine or the container at least 2 GB (8 for nets of the paper's size)"
+        )
     if has < _GOOD_MEMORY:
-        return note("memory", said, "8 GB are comfortable for nets of the paper's size")
-    return ok("memory", said)
+        return make_note("memory", said, "8 GB are comfortable for nets of the paper's size")
+    return make_ok("memory", said)
 
 
 def shared_memory(place: Path = Path("/dev/shm")) -> Finding:
     """torch puts what processes share there. The worker is one process, so little is enough."""
     if not place.is_dir():
-        return note("shared memory", "there is no /dev/shm", "mount a tmpfs there, if a library asks for it")
+        return make_note("shared memory", "there is no /dev/shm", "mount a tmpfs there, if a library asks for it")
     size = shutil.disk_usage(place).total
     said = f"{size >> 20} MB"
     if size < _LEAST_SHARED:
-        return note("shared memory", said, "start the container with --shm-size 64m (compose: shm_size) or more")
-    return ok("shared memory", said)
+        return make_note("shared memory", said, "start the container with --shm-size 64m (compose: shm_size) or more")
+    return make_ok("shared memory", said)
 
 
 def cgroup(place: Path = _CGROUP) -> Finding:
@@ -79,18 +83,22 @@ def cgroup(place: Path = _CGROUP) -> Finding:
     tasks = limits["pids.max"]
     said = f"cgroup {kind}, {min(share, float(cores or 1)):g} processors, {tasks or 'no limit of'} tasks"
     if tasks.isdecimal() and int(tasks) < _LEAST_TASKS:
-        return fault("cgroup", said, f"allow {_LEAST_TASKS} tasks or more (docker: pids_limit, systemd: TasksMax)")
+        return make_fault("cgroup", said, f"allow {_LEAST_TASKS} tasks or more (docker: pids_limit, systemd: TasksMax)")
     if share < 1:
-        return note("cgroup", said, "give the worker one whole processor or more (docker: cpus, systemd: CPUQuota)")
-    return ok("cgroup", said)
+        return make_note(
+            "cgroup", said, "give the worker one whole processor or more (docker: cpus, systemd: CPUQuota)"
+        )
+    return make_ok("cgroup", said)
 
 
 def open_files() -> Finding:
     """A worker needs a few hundred."""
     soft = psutil.Process().rlimit(psutil.RLIMIT_NOFILE)[0]
     if 0 <= soft < _LEAST_FILES:
-        return fault("open files", f"at most {soft}", f"raise it to {_LEAST_FILES} (ulimit -n, systemd: LimitNOFILE)")
-    return ok("open files", f"at most {soft}" if soft >= 0 else "no limit")
+        return make_fault(
+            "open files", f"at most {soft}", f"raise it to {_LEAST_FILES} (ulimit -n, systemd: LimitNOFILE)"
+        )
+    return make_ok("open files", f"at most {soft}" if soft >= 0 else "no limit")
 
 
 def _existing(path: Path) -> Path:

@@ -7,13 +7,13 @@ import tempfile
 import time
 from dataclasses import dataclass, field
 
-from ceus_models.pki.certificates import WARN
-from ceus_models.pki.enrolment import Kit, now
-from ceus_models.runtime.findings import Check, Finding, fault, note, ok
+from ceus_models.pki.certificates import EXPIRY_WARNING
+from ceus_models.pki.enrolment import Kit, utc_now
+from ceus_models.runtime.findings import Check, Finding, make_fault, make_note, make_ok
 from client.courier.approval import in_force
-from client.courier.connectivity import Reached, proxy_for, reached, uploaded
+from client.courier.connectivity import ProbeResult, probe_coordinator, probe_upload, proxy_for
 from client.courier.folder import CourierFolder
-from client.courier.kit import enrolled
+from client.courier.kit import load_kit
 
 _NET_MB = 134
 _SLOW_MB_S = 0.5
@@ -25,7 +25,7 @@ class Line:
     """What the checks of a line have in common; the front door is asked once."""
 
     courier: CourierFolder
-    _reached: Reached | None = field(default=None, init=False)
+    _reached: ProbeResult | None = field(default=None, init=False)
 
     def quick_checks(self) -> list[Check]:
         """What must hold before a courier is started."""
@@ -43,11 +43,13 @@ class Line:
 
     def kit(self) -> Finding:
         """Enrolled, with certificates that hold. Raises ExpectedError."""
-        kit = enrolled(self.courier, now())
+        kit = load_kit(self.courier, utc_now())
         said = f"{kit.site} of {kit.federation.partition(':')[0]}, kit {kit.number}, valid to {kit.expires:%Y-%m-%d}"
-        if kit.expires - now() <= WARN:
-            return note("kit", said, "ask the coordinator for a new kit (`ceus-coordinator renew`), and join with it")
-        return ok("kit", said)
+        if kit.expires - utc_now() <= EXPIRY_WARNING:
+            return make_note(
+                "kit", said, "ask the coordinator for a new kit (`ceus-coordinator renew`), and join with it"
+            )
+        return make_ok("kit", said)
 
     def approval(self) -> Finding:
         """The study's bundle may run. Raises ExpectedError for a file that cannot be used."""
@@ -55,13 +57,13 @@ class Line:
         known = [one for one in in_force(self.courier) if one.federation == kit.federation]
         if not known:
             said = "no bundle of this federation is approved, so every message would be refused"
-            return fault("approval", said, "run `ceus-site approve FOLDER bundle.fab` with the bundle of the kit")
+            return make_fault("approval", said, "run `ceus-site approve FOLDER bundle.fab` with the bundle of the kit")
         if all(one.sha256 != kit.bundle for one in known):
             said = f"bundle {known[-1].sha256[:16]} is approved, the kit names {kit.bundle[:16]}"
-            return note(
+            return make_note(
                 "approval", said, "look at the kit's bundle and approve it, or ask the coordinator for a new kit"
             )
-        return ok("approval", f"the kit's bundle {kit.bundle[:16]} is approved")
+        return make_ok("approval", f"the kit's bundle {kit.bundle[:16]} is approved")
 
     def writable(self) -> Finding:
         """The folder of its state and logs. Raises ExpectedError where it is not enrolled."""
@@ -71,14 +73,14 @@ class Line:
             tempfile.TemporaryFile(dir=self.courier.state).close()
         except OSError as error:
             said = f"the courier cannot write to {self.courier.state} ({error.strerror})"
-            return fault("courier", said, "let its user own that folder, and in a container mount one there")
-        return ok("courier", "its state and logs can be written")
+            return make_fault("courier", said, "let its user own that folder, and in a container mount one there")
+        return make_ok("courier", "its state and logs can be written")
 
     def proxy(self) -> Finding:
         """Which way out is taken."""
         address = self._kit().address
         between = proxy_for(address)
-        return ok(
+        return make_ok(
             "proxy", f"by the proxy {between} (HTTPS_PROXY) to {address}" if between else f"none, straight to {address}"
         )
 
@@ -86,42 +88,46 @@ class Line:
         """The front door answers, and its certificate is of this federation's CA."""
         found = self._front()
         if found.fault and (found.ahead_s is None or "clock" not in found.fault):
-            return fault("TLS", found.fault, found.remedy)
-        return ok("TLS", "the coordinator's front door answers, with a certificate of this federation")
+            return make_fault("TLS", found.fault, found.remedy)
+        return make_ok("TLS", "the coordinator's front door answers, with a certificate of this federation")
 
     def clock(self) -> Finding:
         """Against the coordinator's."""
         found = self._front()
         if found.ahead_s is None:
-            return note("clock", "not compared: the coordinator does not answer", "mend the line first")
+            return make_note("clock", "not compared: the coordinator does not answer", "mend the line first")
         if found.fault and "clock" in found.fault:
-            return fault("clock", found.fault, found.remedy)
-        return ok("clock", f"{abs(found.ahead_s):.0f} s from the coordinator's; 300 are borne")
+            return make_fault("clock", found.fault, found.remedy)
+        return make_ok("clock", f"{abs(found.ahead_s):.0f} s from the coordinator's; 300 are borne")
 
     def upload(self) -> Finding:
         """How fast pieces of an answer leave."""
         if self._front().fault:
-            return note("upload", "not measured: the coordinator does not answer", "mend the line first")
+            return make_note("upload", "not measured: the coordinator does not answer", "mend the line first")
         begun = time.monotonic()
-        status = uploaded(self._kit().address, self.courier.ca, _PIECE)
+        status = probe_upload(self._kit().address, self.courier.ca, _PIECE)
         speed = _PIECE / 1e6 / max(time.monotonic() - begun, 1e-3)
         if not status:
-            return fault("upload", "5 MB could not be sent within 60 s", "ask the network's IT what stops or slows it")
+            return make_fault(
+                "upload", "5 MB could not be sent within 60 s", "ask the network's IT what stops or slows it"
+            )
         if status == 413:
-            return fault(
+            return make_fault(
                 "upload", "a piece of 5 MB is refused (413)", "the proxy's limit for a body must be above 6 MB"
             )
         said = f"{speed:.1f} MB/s, so a net of {_NET_MB} MB takes {_NET_MB / speed:.0f} s"
         if speed < _SLOW_MB_S:
-            return note("upload", said, "ask the network's IT for more; the coordinator's deadline must allow for it")
-        return ok("upload", said)
+            return make_note(
+                "upload", said, "ask the network's IT for more; the coordinator's deadline must allow for it"
+            )
+        return make_ok("upload", said)
 
     def _kit(self) -> Kit:
-        return enrolled(self.courier, now())
+        return load_kit(self.courier, utc_now())
 
-    def _front(self) -> Reached:
+    def _front(self) -> ProbeResult:
         if self._reached is None:
-            self._reached = reached(self._kit().address, self.courier.ca, now())
+            self._reached = probe_coordinator(self._kit().address, self.courier.ca, utc_now())
         return self._reached
 
 
@@ -129,6 +135,8 @@ def ports() -> Finding:
     """SuperNode and runner meet on this machine; nothing listens for others."""
     try:
         with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname(), 2.0):
-            return ok("ports", "loopback works; no port is opened to the network")
+            return make_ok("ports", "loopback works; no port is opened to the network")
     except OSError as error:
-        return fault("ports", f"no connection on 127.0.0.1 ({error.strerror})", "let a local firewall pass loopback")
+        return make_fault(
+            "ports", f"no connection on 127.0.0.1 ({error.strerror})", "let a local firewall pass loopback"
+        )

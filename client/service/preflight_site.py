@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ceus_models.runtime.findings import Check, Finding, fault, note, ok
+from ceus_models.runtime.findings import Check, Finding, make_fault, make_note, make_ok
 from client.data.dataset.check import check_site
 from client.data.dataset.index_file import read_index
 from client.data.forms.site_config import load_site
@@ -26,20 +26,20 @@ class SiteFolder:
 
     def site(self) -> Finding:
         """The settings of the folder. Raises FaultList."""
-        return ok("site", f"{load_site(self.folder).name}, center {load_site(self.folder).center}")
+        return make_ok("site", f"{load_site(self.folder).name}, center {load_site(self.folder).center}")
 
     def policy(self) -> Finding:
         """What it allows. Raises FaultList."""
         policy = load_policy(self.folder)
         studies = "any study" if policy.studies is None else "named studies"
-        return ok("policy", f"answers {', '.join(policy.kinds)}; {studies}")
+        return make_ok("policy", f"answers {', '.join(policy.kinds)}; {studies}")
 
     def index(self) -> Finding:
         """The samples that the worker would hold. Raises ExpectedError."""
         indexed = read_index(load_site(self.folder))
         if not indexed.files:
-            return fault("index", "it holds no lesion", "mend the table and run `ceus-site index` again")
-        return ok("index", f"{len(indexed.files)} lesions, processing {indexed.digest[:12]}")
+            return make_fault("index", "it holds no lesion", "mend the table and run `ceus-site index` again")
+        return make_ok("index", f"{len(indexed.files)} lesions, processing {indexed.digest[:12]}")
 
     def audit(self) -> Finding:
         """Unchanged since it was written. Raises ExpectedError."""
@@ -49,8 +49,8 @@ class SiteFolder:
                 "`ceus-site audit verify` tells all of it; keep the files as evidence under other names, then start "
                 "again: a new audit begins"
             )
-            return fault("audit", f"the audit was changed: {verdict.findings[0]}", remedy)
-        return ok("audit", f"{verdict.entries} entries, unchanged")
+            return make_fault("audit", f"the audit was changed: {verdict.findings[0]}", remedy)
+        return make_ok("audit", f"{verdict.entries} entries, unchanged")
 
     def contract(self) -> Finding:
         """What `ceus-site check` says."""
@@ -58,5 +58,5 @@ class SiteFolder:
         found = f"{report.usable} usable lesions, {len(report.faults)} faults"
         remedy = "`ceus-site check FOLDER` tells each fault and its remedy"
         if not report.usable:
-            return fault("data contract", found, remedy)
-        return note("data contract", found, remedy) if report.faults else ok("data contract", found)
+            return make_fault("data contract", found, remedy)
+        return make_note("data contract", found, remedy) if report.faults else make_ok("data contract", found)

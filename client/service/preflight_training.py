@@ -12,14 +12,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ceus_models.nets.module_cache import initial_state
+from ceus_models.nets.module_cache import build_initial_state
 from ceus_models.protocol.messages import Architecture, LocalRule, Normaliser, Recipe, Task
-from ceus_models.protocol.state import prefixed
+from ceus_models.protocol.state import add_prefix
 from ceus_models.runtime.errors import ExpectedError
-from ceus_models.runtime.findings import Check, Finding, fault, note, ok
+from ceus_models.runtime.findings import Check, Finding, make_fault, make_note, make_ok
 from ceus_models.study.sample import Sample
 from ceus_models.study.taxonomy import BIOMARKER_NETS, CLINICAL, CLINICAL_NAMES, DISEASE_NETS
-from client.data.analysis.pipeline import sample_of
+from client.data.analysis.pipeline import build_sample
 from client.data.dataset.index_file import read_index
 from client.data.dataset.samples import load_samples
 from client.data.forms.site_config import SiteConfig, load_site
@@ -63,7 +63,7 @@ class Training:
         begun = time.monotonic()
         sample = _first(site)
         seconds = time.monotonic() - begun
-        return ok(
+        return make_ok(
             "dry run",
             f"one lesion read, followed and cut in {seconds:.1f} s ({len(sample.frames)} key frames); the table takes "
             f"about {seconds * max(1, len(self._samples)) / 60:.0f} min on one core",
@@ -73,7 +73,7 @@ class Training:
         """One lesion through one net of the paper's size, forwards and backwards. Raises ExpectedError."""
         net, sample = _labelled(self._samples)
         device = device_of(load_policy(self.folder).machine)
-        inputs = prefixed(initial_state(net, _RECIPE, 1), f"{net}|")
+        inputs = add_prefix(build_initial_state(net, _RECIPE, 1), f"{net}|")
         task = Task("train", "", 1, "preflight", 1, (net,), (), inputs, LocalRule(batch_size=1), _RECIPE)
         with tempfile.TemporaryDirectory(prefix="ceus-preflight-") as scratch:
             begun = time.monotonic()
@@ -82,8 +82,8 @@ class Training:
         minutes = seconds * len(self._samples) / 60
         said = f"{seconds:.1f} s a lesion and net of the paper's size ({device.type}), {minutes:.0f} min an epoch"
         if minutes > 60:
-            return note("throughput", said, "a graphics card, or more machine.threads in policy.yaml, shortens it")
-        return ok("throughput", said)
+            return make_note("throughput", said, "a graphics card, or more machine.threads in policy.yaml, shortens it")
+        return make_ok("throughput", said)
 
 
 def _first(site: SiteConfig) -> Sample:
@@ -92,7 +92,7 @@ def _first(site: SiteConfig) -> Sample:
     why = "the table holds none"
     for row in read_manifest(site).rows:
         try:
-            return sample_of(row, site, processing)[0]
+            return build_sample(row, site, processing)[0]
         except ExpectedError as error:
             why = f"row {row.line}: {error}"
     raise ExpectedError(f"no lesion can be read ({why}); `ceus-site check FOLDER` tells what to mend")
@@ -115,16 +115,16 @@ def graphics(machine: Machine) -> Finding:
     device = device_of(machine)
     if device.type == "cpu":
         if present:
-            return note(
+            return make_note(
                 "GPU", "the machine has one, and policy.yaml lists none", "list its number under machine.gpus to use it"
             )
-        return ok("GPU", "none listed in policy.yaml; the processor trains")
+        return make_ok("GPU", "none listed in policy.yaml; the processor trains")
     given = torch.randn(_SIDE, _SIDE, generator=torch.Generator().manual_seed(1))
     apart = float((given.to(device) @ given.to(device)).cpu().sub(given @ given).abs().max())
     name = torch.cuda.get_device_name(device)
     free = torch.cuda.mem_get_info(device)[0] / (1 << 30)
     if apart > 1.0:
-        return fault(
+        return make_fault(
             "GPU", f"{name} multiplies wrongly (off by {apart:.3g})", "update its driver, or list another card"
         )
-    return ok("GPU", f"{name}, {free:.0f} GB free, torch {torch.__version__}")
+    return make_ok("GPU", f"{name}, {free:.0f} GB free, torch {torch.__version__}")

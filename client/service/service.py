@@ -21,9 +21,9 @@ import typer
 
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.exit_codes import run_cli
-from ceus_models.runtime.file_locks import locked
-from ceus_models.runtime.process_tree import Fleet
-from ceus_models.runtime.supervisor import Service, StopAsked, Supervisor, said
+from ceus_models.runtime.file_locks import hold_lock
+from ceus_models.runtime.process_tree import ProcessGroup
+from ceus_models.runtime.supervisor import Service, StopRequested, Supervisor, log_event
 from client.courier.folder import CourierFolder, courier_of, state_socket
 from client.service.watchdogs import KitWatch, LineWatch, Watch, WorkerWatch
 
@@ -52,7 +52,7 @@ def main(
 ) -> None:
     """Keep the parts of a site running until told to stop."""
     with ExitStack() as stack:
-        asked = stack.enter_context(StopAsked())
+        asked = stack.enter_context(StopRequested())
         kept = []
         if worker_logs is not None:
             kept.append(_worker_kept(folder, socket_path, site, worker_logs, stack))
@@ -72,7 +72,7 @@ def command(folder: Path, socket_path: Path, site: str, worker_logs: Path | None
 class _Kept:
     """One half of a site: its processes, and who looks after them."""
 
-    fleet: Fleet
+    fleet: ProcessGroup
     supervisor: Supervisor
     watches: Sequence[Watch]
 
@@ -80,14 +80,14 @@ class _Kept:
         self.supervisor.step()
 
     def look(self) -> None:
-        self.fleet.trim()
+        self.fleet.rotate_logs()
         for watch in self.watches:
             watch.look(self.supervisor)
 
 
-def _keep(kept: Sequence[_Kept], asked: StopAsked) -> None:
+def _keep(kept: Sequence[_Kept], asked: StopRequested) -> None:
     look_at, announced = 0.0, False
-    while not asked.within(_STEP_S):
+    while not asked.wait(_STEP_S):
         for half in kept:
             half.step()
         if time.monotonic() < look_at:
@@ -96,16 +96,16 @@ def _keep(kept: Sequence[_Kept], asked: StopAsked) -> None:
             half.look()
         if not announced and all(watch.is_well for half in kept for watch in half.watches):
             announced = True
-            said({"event": "serving"})
+            log_event({"event": "serving"})
         look_at = time.monotonic() + (_LOOK_S if announced else _STEP_S)
-    said({"event": "stopping"})
+    log_event({"event": "stopping"})
 
 
 def _worker_kept(folder: Path, socket_path: Path, site: str, logs: Path, stack: ExitStack) -> _Kept:
     """The worker's half, entered into the stack; what was entered last is ended first."""
     socket_path.parent.mkdir(mode=_SOCKETS, exist_ok=True)
     fleet = _fleet(logs, "worker", stack)
-    told = _teller(fleet.log("service"))
+    told = _teller(fleet.log_path("service"))
     supervisor = Supervisor(fleet, [_worker(folder, socket_path, site)], told)
     return _Kept(fleet, supervisor, [WorkerWatch(state_socket(socket_path), told)])
 
@@ -113,16 +113,16 @@ def _worker_kept(folder: Path, socket_path: Path, site: str, logs: Path, stack: 
 def _courier_kept(courier: CourierFolder, socket_path: Path, stack: ExitStack) -> _Kept:
     fleet = _fleet(courier.logs, "courier", stack)
     courier.contact.touch()
-    told = _teller(fleet.log("service"))
+    told = _teller(fleet.log_path("service"))
     supervisor = Supervisor(fleet, _courier(courier, socket_path), told)
     return _Kept(fleet, supervisor, [LineWatch(courier, told), KitWatch(courier, told)])
 
 
-def _fleet(logs: Path, name: str, stack: ExitStack) -> Fleet:
+def _fleet(logs: Path, name: str, stack: ExitStack) -> ProcessGroup:
     logs.mkdir(mode=0o700, parents=True, exist_ok=True)
     busy = ExpectedError(f"another service keeps the {name} of this folder running; stop it first")
-    stack.enter_context(locked(logs / "service.lock", busy))
-    return stack.enter_context(Fleet(logs, _GRACE_S))
+    stack.enter_context(hold_lock(logs / "service.lock", busy))
+    return stack.enter_context(ProcessGroup(logs, _GRACE_S))
 
 
 def _worker(folder: Path, socket_path: Path, site: str) -> Service:
@@ -151,7 +151,7 @@ def _teller(log: Path) -> Callable[[Mapping[str, object]], None]:
     """Tells an event on standard output and in a log."""
 
     def told(event: Mapping[str, object]) -> None:
-        said(event)
+        log_event(event)
         with log.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"at": round(time.time(), 3), **event}) + "\n")
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from ceus_models.pki.certificates import WARN
-from ceus_models.pki.enrolment import Kit, now
+from ceus_models.pki.certificates import EXPIRY_WARNING
+from ceus_models.pki.enrolment import Kit, utc_now
 from ceus_models.runtime.errors import ExpectedError
-from client.courier.connectivity import Reached, reached
+from client.courier.connectivity import ProbeResult, probe_coordinator
 from client.courier.folder import CourierFolder
 from client.courier.ipc import WorkerUnreachableError, read_status
-from client.courier.kit import enrolled
+from client.courier.kit import load_kit
 
 ABANDONED_S = 600.0
 """A worker that works for so long on a task whose courier has gone is started anew."""
@@ -88,7 +88,9 @@ class LineWatch:
 
     courier: CourierFolder
     told: Told
-    probe: Callable[[Kit, CourierFolder], Reached] = lambda kit, courier: reached(kit.address, courier.ca, now())
+    probe: Callable[[Kit, CourierFolder], ProbeResult] = lambda kit, courier: probe_coordinator(
+        kit.address, courier.ca, utc_now()
+    )
     clock: Callable[[], float] = time.time
     is_well: bool = field(default=False, init=False)
     _began: float = field(init=False)
@@ -112,7 +114,7 @@ class LineWatch:
 
     def _cause(self) -> str:
         try:
-            found = self.probe(enrolled(self.courier, now()), self.courier)
+            found = self.probe(load_kit(self.courier, utc_now()), self.courier)
         except ExpectedError as error:
             return str(error)
         if found.fault:
@@ -147,7 +149,7 @@ class KitWatch:
             stamp = (self.courier.kit.stat().st_mtime_ns, self.courier.key.stat().st_mtime_ns)
             if stamp == self._seen and self.clock() < self._due:
                 return
-            kit = enrolled(self.courier, now())
+            kit = load_kit(self.courier, utc_now())
             joined = (self.courier.key.read_bytes(), kit.address)
         except (ExpectedError, OSError) as error:
             self._say_daily(str(error) if isinstance(error, ExpectedError) else "the kit cannot be read")
@@ -155,7 +157,7 @@ class KitWatch:
         if self._joined not in (None, joined):
             keeper.restart("node", "a kit with a new key or address was installed")
         self._seen, self._due, self._joined = stamp, self.clock() + _DAY_S, joined
-        if kit.expires - now() <= WARN:
+        if kit.expires - utc_now() <= EXPIRY_WARNING:
             self._say_daily(f"the site's certificate ends on {kit.expires:%Y-%m-%d}; ask the coordinator for a new kit")
 
     def _say_daily(self, what: str) -> None:

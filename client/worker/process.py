@@ -22,11 +22,11 @@ from typing import Annotated, Protocol
 import torch
 import typer
 
-from ceus_models.protocol.encoding import MAX_REASON, WireError, clean, decode, encode
+from ceus_models.protocol.encoding import MAX_REASON, WireError, clean_text, decode, encode
 from ceus_models.protocol.messages import PROTOCOL, Refusal, Task, Update
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.exit_codes import run_cli
-from ceus_models.runtime.supervisor import said
+from ceus_models.runtime.supervisor import log_event
 from client.courier.folder import state_socket
 from client.courier.ipc import FRAMING, MAX_MESSAGE_BYTES, NOTICE, Frame, FrameError, receive_frame, send_frame
 from client.data.forms.site_config import load_site
@@ -91,12 +91,12 @@ def main(
     site = open_own_site(folder, name, log_line)
     status = WorkerStatus(site.name, watch_obstacles(load_site(folder)))
     with _audit_start_and_stop(site), serve_status(state_socket(socket_path), status):
-        serve(socket_path, site, on_refusal=site.refused, status=status)
+        serve(socket_path, site, on_refusal=site.record_refusal, status=status)
 
 
 def log_line(line: str) -> None:
     """Write a line to the site's log, which is standard output."""
-    said({"event": "worker", "said": line})
+    log_event({"event": "worker", "said": line})
 
 
 def serve(
@@ -140,7 +140,7 @@ def _audit_start_and_stop(site: Site) -> Iterator[None]:
 
     signal.signal(signal.SIGTERM, stop)
     if site.trail:
-        site.trail.started(
+        site.trail.record_start(
             fedceus=importlib.metadata.version("fedceus"),
             protocol=str(PROTOCOL),
             framing=str(FRAMING),
@@ -152,7 +152,7 @@ def _audit_start_and_stop(site: Site) -> Iterator[None]:
         yield
     except (Stopped, KeyboardInterrupt) as cause:
         if site.trail:
-            site.trail.stopped()
+            site.trail.record_stop()
         log_line(f"worker of {site.name}: stopped")
         if isinstance(cause, KeyboardInterrupt):
             raise
@@ -214,7 +214,7 @@ def _answer(message: Task | Refusal, site: Handler, on_refusal: Callable[[Refusa
 def _read(frame: Frame, site: Handler) -> tuple[Task | Refusal, str]:
     """Read the task in a frame, or make the refusal of it; and name the request for the log."""
     if frame.kind == NOTICE:
-        text = clean(frame.data[:MAX_REASON].decode(errors="replace"), MAX_REASON)
+        text = clean_text(frame.data[:MAX_REASON].decode(errors="replace"), MAX_REASON)
         return Refusal(site.name, f"the courier refused: {text}", "policy"), "a notice"
     try:
         message = decode(frame.data)

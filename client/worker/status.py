@@ -21,7 +21,7 @@ from typing import Any
 from ceus_models.runtime.errors import ExpectedError
 from client.data.forms.site_config import SiteConfig
 from client.policy.policy_file import PolicyFile
-from client.worker.site.opt_out import read_standing
+from client.worker.site.opt_out import read_participation
 from client.worker.unix_socket import listen
 
 LEAST_FREE_BYTES = 100 << 20
@@ -86,12 +86,12 @@ def watch_obstacles(site: SiteConfig) -> Obstacles:
     policy = PolicyFile(site.folder)
 
     def read() -> tuple[str, str]:
-        if policy.edition().faults is not None:
+        if policy.load_current().faults is not None:
             return "policy.yaml has a fault, every task is refused: `ceus-site check` tells which", ""
         if shutil.disk_usage(site.work if site.work.exists() else site.folder).free < LEAST_FREE_BYTES:
             return f"less than {LEAST_FREE_BYTES >> 20} MB are free on the disk of the site's folder", ""
         try:
-            standing = read_standing(site.records)
+            standing = read_participation(site.records)
         except ExpectedError as error:
             return str(error), ""
         return "", standing.refuses("") or ("withdrawn from a study" if standing.withdrawn else "")

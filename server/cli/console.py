@@ -9,14 +9,14 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ceus_models.pki.enrolment import now
+from ceus_models.pki.enrolment import utc_now
 from ceus_models.runtime.errors import ExpectedError
-from ceus_models.runtime.supervisor import said
+from ceus_models.runtime.supervisor import log_event
 from ceus_models.web.guard import LOOPBACK
 from ceus_models.web.serve import listening, serve, url_of
 from server.cli.status import Folder
-from server.console.app import console
-from server.console.users import Role, add_person, people, remove_person
+from server.console.app import build_console
+from server.console.users import Role, add_person, read_people, remove_person
 from server.federation.federation_file import load_federation
 from server.run_folder.paths import Home
 
@@ -41,11 +41,11 @@ def console_command(
             f"tokens must not cross a network in the clear: give --certificate and --key, or leave --host at "
             f"{LOOPBACK[0]} and reach it through ssh, or through a reverse proxy with TLS on this machine"
         )
-    if not people(home):
+    if not read_people(home):
         raise ExpectedError(f"nobody may sign in yet: run `ceus-coordinator people {folder} add NAME --role ROLE`")
     with listening(host, port) as opened:
-        said({"event": "serving", "url": url_of(opened, certificate is not None)})
-        serve(console(home, federation, said), opened, certificate, key)
+        log_event({"event": "serving", "url": url_of(opened, certificate is not None)})
+        serve(build_console(home, federation, log_event), opened, certificate, key)
 
 
 @people_app.callback()
@@ -68,7 +68,7 @@ def add_command(
     ],
 ) -> None:
     """Make a token, which is told now and never again; only a salted hash of it is kept."""
-    token = add_person(context.obj, name, role, now())
+    token = add_person(context.obj, name, role, utc_now())
     typer.echo(f"{name}, {role}; token, told once: {token}")
 
 
@@ -83,6 +83,6 @@ def remove_command(context: typer.Context, name: Name) -> None:
 def list_command(context: typer.Context) -> None:
     """Show all, with their roles."""
     table = Table("name", "role", "since")
-    for person in people(context.obj):
+    for person in read_people(context.obj):
         table.add_row(person.name, person.role, f"{person.added:%Y-%m-%d}")
     Console().print(table)

@@ -10,17 +10,26 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from ceus_models.pki.certificates import WARN
-from ceus_models.pki.enrolment import installed, now
+from ceus_models.pki.certificates import EXPIRY_WARNING
+from ceus_models.pki.enrolment import read_versions, utc_now
 from ceus_models.protocol.messages import PROTOCOL
 from ceus_models.runtime.errors import ExpectedError
 from server.cli.status import Folder, output
 from server.federation.certificate_authority import is_encrypted, open_authority
-from server.federation.enrolment import Asked, Office, check_request, enrol, read_request, renew_site, revoke, write_kit
+from server.federation.enrolment import (
+    EnrolmentService,
+    VerifiedRequest,
+    check_request,
+    enrol,
+    read_request,
+    renew_site,
+    revoke,
+    write_kit,
+)
 from server.federation.federation_file import Federation, load_federation
-from server.federation.founding import found, renew_front, start_home
-from server.federation.node_roster import control_of, is_up, synchronise
-from server.federation.site_register import Register, changed_register, read_register
+from server.federation.founding import renew_front, set_up_federation, write_example
+from server.federation.node_roster import is_up, open_control, synchronise
+from server.federation.site_register import Register, change_register, read_register
 from server.run_folder.paths import FEDERATION_FILE, Home
 
 PassphraseFile = Annotated[
@@ -36,12 +45,12 @@ def init_command(
 ) -> None:
     """Make a federation from FOLDER/federation.yaml: CA, certificates, bundle, front door. Again: keep the CA."""
     out = output()
-    if start_home(folder):
+    if write_example(folder):
         out.print(f"made {escape(str(folder / FEDERATION_FILE))}; fill it, put plan.yaml beside it, and run this again")
         return
     home = Home(folder.resolve())
     secret = _passphrase(passphrase_file, ask=is_encrypted(home) or (encrypt and not home.ca_key.exists()))
-    made = found(folder, secret, now())
+    made = set_up_federation(folder, secret, utc_now())
     for line in made.told:
         out.print(escape(line), soft_wrap=True)
     out.print(f"federation: {escape(made.identity)}", soft_wrap=True)
@@ -55,19 +64,19 @@ def enrol_command(
     yes: Yes = False,
 ) -> None:
     """Check the sites' requests, register their keys, and write a kit for each."""
-    office, out = _office(folder, passphrase_file), output()
+    office, out = _open_enrolment(folder, passphrase_file), output()
     asked = [read_request(path) for path in requests]
     register = read_register(office.home)
     for one in asked:
         check_request(one, office, register)
-    if not yes and not _compared(asked):
+    if not yes and not _confirm_fingerprint(asked):
         raise ExpectedError("nobody was enrolled; ask the sites for the fingerprints that `ceus-site keys` showed them")
-    with changed_register(office.home) as register:
+    with change_register(office.home) as register:
         kits = [enrol(one, office, register) for one in asked]
         for kit in kits:
             out.print(f"enrolled {kit.site}: send it {escape(str(write_kit(kit, office)))}", soft_wrap=True)
     out.print(f"send the bundle with the kits: {escape(str(office.home.bundle))}", soft_wrap=True)
-    _tell_superlink(office.home, office.federation, office.now)
+    _update_superlink(office.home, office.federation, office.now)
 
 
 def renew_command(
@@ -78,12 +87,12 @@ def renew_command(
     passphrase_file: PassphraseFile = None,
 ) -> None:
     """Renew certificates without stopping a run: those of the sites named, or the front door's and all that are due."""
-    office, out = _office(folder, passphrase_file), output()
+    office, out = _open_enrolment(folder, passphrase_file), output()
     if not sites:
         front = renew_front(office.home, office.federation, _passphrase(passphrase_file, ask=False), office.now)
         out.print(f"front door: valid to {front.not_valid_after_utc:%Y-%m-%d}; let it read its files again:")
         out.print(f"  nginx -c {escape(str(office.home.nginx))} -s reload", soft_wrap=True)
-    with changed_register(office.home) as register:
+    with change_register(office.home) as register:
         for name in sites or _due(register, office.now):
             kit = renew_site(name, office, register)
             path = write_kit(kit, office)
@@ -96,18 +105,18 @@ def revoke_command(
     reason: Annotated[str, typer.Option(help="Kept in the register.")] = "",
 ) -> None:
     """Shut a site out for good: none of its keys works again. It can be enrolled anew with a new key."""
-    home, moment = Home(folder.resolve()), now()
-    with changed_register(home) as register:
+    home, moment = Home(folder.resolve()), utc_now()
+    with change_register(home) as register:
         count = revoke(site, reason, register, moment)
     output().print(f"revoked {count} key{'s' * (count > 1)} of {site}")
-    _tell_superlink(home, load_federation(home.federation), moment)
+    _update_superlink(home, load_federation(home.federation), moment)
 
 
-def _office(folder: Path, passphrase_file: Path | None) -> Office:
-    home, moment = Home(folder.resolve()), now()
+def _open_enrolment(folder: Path, passphrase_file: Path | None) -> EnrolmentService:
+    home, moment = Home(folder.resolve()), utc_now()
     federation = load_federation(home.federation)
     secret = _passphrase(passphrase_file, ask=is_encrypted(home))
-    return Office(home, federation, open_authority(home, secret, moment), installed(PROTOCOL), moment)
+    return EnrolmentService(home, federation, open_authority(home, secret, moment), read_versions(PROTOCOL), moment)
 
 
 def _passphrase(file: Path | None, ask: bool) -> bytes | None:
@@ -121,11 +130,11 @@ def _passphrase(file: Path | None, ask: bool) -> bytes | None:
     return None
 
 
-def _compared(asked: list[Asked]) -> bool:
+def _confirm_fingerprint(asked: list[VerifiedRequest]) -> bool:
     out = output()
     for one in asked:
         out.print(
-            f"{escape(one.request.site)}, request of {one.request.made:%Y-%m-%d %H:%M} UTC, key {one.mark}",
+            f"{escape(one.request.site)}, request of {one.request.made:%Y-%m-%d %H:%M} UTC, key {one.fingerprint}",
             soft_wrap=True,
         )
     out.print("Compare each key with the one that the site tells you by telephone.")
@@ -134,14 +143,14 @@ def _compared(asked: list[Asked]) -> bool:
 
 def _due(register: Register, moment: datetime) -> list[str]:
     alive = (entry for entry in register.entries if entry.standing == "enrolled" and entry.expires > moment)
-    return [entry.site for entry in alive if entry.expires - WARN <= moment]
+    return [entry.site for entry in alive if entry.expires - EXPIRY_WARNING <= moment]
 
 
-def _tell_superlink(home: Home, federation: Federation, moment: datetime) -> None:
+def _update_superlink(home: Home, federation: Federation, moment: datetime) -> None:
     out = output()
     if not is_up(federation):
         out.print("the SuperLink is not running; it learns of this when it is started")
         return
-    with control_of(home, federation, moment) as control:
+    with open_control(home, federation, moment) as control:
         for line in synchronise(control, read_register(home), moment):
             out.print(escape(line), soft_wrap=True)

@@ -10,22 +10,22 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from ceus_models.pki.enrolment import now
+from ceus_models.pki.enrolment import utc_now
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.findings import print_findings
-from ceus_models.runtime.supervisor import said
+from ceus_models.runtime.supervisor import log_event
 from server.cli.status import AsJson, Folder, opened, output
-from server.operations.daemon import check_complete, front_fault, nginx_program, run_daemon
+from server.operations.daemon import check_complete, find_front_fault, find_nginx, run_daemon
 from server.operations.health import require_up
 from server.operations.launcher import check_runnable
-from server.operations.liveness import Seen, trouble_of
-from server.operations.preflight import preflight
-from server.operations.status_text import told_trouble
+from server.operations.liveness import Observations, find_trouble
+from server.operations.preflight import run_preflight
+from server.operations.status_text import format_trouble
 from server.report.publish import publish_run
 from server.rounds.events import Answered, Event, Finished, Started
-from server.rounds.trackers import BoardName, Follower, following
+from server.rounds.trackers import TrackerName, TrackerSync, open_tracker
 from server.run_folder.journal import Journal
-from server.run_folder.orders import OVER, State, order_end, order_run, read_state
+from server.run_folder.orders import FINAL_PHASES, State, order_run, order_stop, read_state
 from server.run_folder.paths import Home
 from server.study.plan import load_plan
 
@@ -37,18 +37,18 @@ def up_command(folder: Folder) -> None:
     """Start SuperLink and SuperExec, keep them going, and do what `run` and `stop` order. One JSON line an event."""
     home, federation = opened(folder)
     check_complete(home)
-    if fault := front_fault(home):
+    if fault := find_front_fault(home):
         raise ExpectedError(f"the front door's configuration is refused by nginx: {fault}; run `ceus-coordinator init`")
-    if nginx_program() is None:
-        said({"event": "trouble", "said": "no nginx here: the front door must run elsewhere, or install nginx"})
-    run_daemon(home, federation, said)
+    if find_nginx() is None:
+        log_event({"event": "trouble", "said": "no nginx here: the front door must run elsewhere, or install nginx"})
+    run_daemon(home, federation, log_event)
 
 
 def run_command(
     folder: Folder,
     detach: Annotated[bool, typer.Option("--detach", help="Do not follow it.")] = False,
     track: Annotated[
-        BoardName | None, typer.Option(help="Also bring the metrics of every round to this, if installed.")
+        TrackerName | None, typer.Option(help="Also bring the metrics of every round to this, if installed.")
     ] = None,
 ) -> None:
     """Run the study, or go on with it, and follow it; results and report at its end. Ctrl-C leaves it running."""
@@ -61,14 +61,14 @@ def run_command(
     check_runnable(home, plan.digest())
     require_up(home)
     events = Journal(home.run).follow(from_now=True)
-    with following(track, home.run) as board:
+    with open_tracker(track, home.run) as board:
         order = order_run(home)
         if detach:
             return
         out = output()
         out.print(f"study {escape(plan.name)}, {len(plan.stages)} stages; checkpoints in {home.run}", soft_wrap=True)
-        _await_taken(home, order.id)
-        state = _followed(home, lambda: _print_new(events, out, board))
+        _wait_for_order(home, order.id)
+        state = _follow_run(home, lambda: _print_new(events, out, board))
     if state.phase != "done":
         raise ExpectedError(f"the run {state.phase}: {state.cause}. `ceus-coordinator run` goes on from the last round")
     page = publish_run(home.run, plan, federation.seed)
@@ -81,19 +81,19 @@ def stop_command(
     """End the run after the round under way; `run` goes on from there. SuperLink and sites stay up."""
     home, _ = opened(folder)
     require_up(home)
-    order_end(home, at_once)
+    order_stop(home, at_once)
     output().print("the round under way is the last; waiting for its end (Ctrl-C does not take the order back)")
-    state = _followed(home, lambda: None)
+    state = _follow_run(home, lambda: None)
     output().print(f"{state.phase}: {escape(state.cause)}" if state.cause else state.phase, soft_wrap=True)
 
 
 def preflight_command(folder: Folder, as_machine: AsJson = False) -> None:
     """Look whether everything is ready for the sites: each failure with its remedy. Exit 1 if anything fails."""
     home, federation = opened(folder)
-    raise typer.Exit(print_findings(preflight(home, federation, now()), as_machine))
+    raise typer.Exit(print_findings(run_preflight(home, federation, utc_now()), as_machine))
 
 
-def _await_taken(home: Home, order: str) -> None:
+def _wait_for_order(home: Home, order: str) -> None:
     end = time.monotonic() + _TAKEN_S
     while read_state(home).order != order:
         require_up(home)
@@ -102,23 +102,23 @@ def _await_taken(home: Home, order: str) -> None:
         time.sleep(_LOOK_S)
 
 
-def _followed(home: Home, look: Callable[[], None]) -> State:
+def _follow_run(home: Home, look: Callable[[], None]) -> State:
     """The state at the end of the run; what hinders it is said as it begins. Raises ExpectedError if `up` ends."""
     told = ""
     while True:
         state = read_state(home)
         look()
-        if state.phase in OVER:
+        if state.phase in FINAL_PHASES:
             return state
         require_up(home)
-        trouble = trouble_of(home, state, Seen(True, None, time.time()))
+        trouble = find_trouble(home, state, Observations(True, None, time.time()))
         if trouble and trouble.said != told:
-            output().print(escape(f"  {told_trouble(trouble)}"), soft_wrap=True)
+            output().print(escape(f"  {format_trouble(trouble)}"), soft_wrap=True)
         told = trouble.said if trouble else ""
         time.sleep(_LOOK_S)
 
 
-def _print_new(events: Iterator[Event | None], out: Console, board: Follower | None) -> None:
+def _print_new(events: Iterator[Event | None], out: Console, board: TrackerSync | None) -> None:
     if board is not None:
         board.catch_up()
     while event := next(events):

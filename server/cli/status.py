@@ -10,13 +10,13 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from ceus_models.runtime.atomic_files import PUBLIC, write_whole
+from ceus_models.runtime.atomic_files import PUBLIC, write_atomically
 from ceus_models.runtime.findings import print_findings
 from server.federation.federation_file import Federation, load_federation
 from server.operations.health import health_of
-from server.operations.prometheus import exposition
-from server.operations.snapshot import looked
-from server.operations.status_text import print_status, status_html
+from server.operations.prometheus import render_metrics
+from server.operations.snapshot import take_snapshot
+from server.operations.status_text import print_status, render_status
 from server.run_folder.paths import Home
 
 Folder = Annotated[
@@ -37,11 +37,11 @@ def status_command(
     """Show every site, certificate and round: who is enrolled, connected, asked, counted, and who is not, and why."""
     home, federation = opened(folder)
     while True:
-        seen, valid = looked(home, federation)
+        seen, valid = take_snapshot(home, federation)
         if page:
-            write_whole(page, status_html(seen, valid, every_s).encode(), PUBLIC)
+            write_atomically(page, render_status(seen, valid, every_s).encode(), PUBLIC)
         elif as_gauges:
-            typer.echo(exposition(seen, valid), nl=False)
+            typer.echo(render_metrics(seen, valid), nl=False)
         elif as_machine:
             typer.echo(json.dumps(seen.as_json(valid), indent=2, ensure_ascii=False))
         else:

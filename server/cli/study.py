@@ -12,7 +12,7 @@ from rich.table import Table
 
 from ceus_models.runtime.errors import ExpectedError
 from server.federation.federation_file import load_federation
-from server.report.page import report_html
+from server.report.page import render_report
 from server.report.publish import RESULTS, publish_run, write_tables
 from server.report.terminal_table import print_results
 from server.run_folder.paths import Home
@@ -43,7 +43,7 @@ def report_command(
         results = page.with_name(RESULTS)
     found = _read(results)
     page = out or results.with_name("report.html")
-    page.write_text(report_html(found), encoding="utf-8")
+    page.write_text(render_report(found), encoding="utf-8")
     write_tables(found, page.parent)
     terminal = Console()
     print_results(found, terminal)

@@ -16,25 +16,25 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp
 
-from ceus_models.runtime.supervisor import Told
+from ceus_models.runtime.supervisor import EventLog
 from ceus_models.web.guard import LOOPBACK, Guard
 from ceus_models.web.responses import STYLE, as_json, find_page, page, style
 from server.console import view
-from server.console.basic_auth import SignIn, person_of
-from server.console.loss_chart import charts
+from server.console.basic_auth import BasicAuth, get_person
+from server.console.loss_chart import build_charts
 from server.console.users import Role
 from server.federation.federation_file import Federation, load_federation
-from server.federation.founding import hosts_of
+from server.federation.founding import list_hosts
 from server.operations.health import health_of
-from server.operations.prometheus import exposition
-from server.operations.snapshot import Looks
-from server.operations.status_text import told_trouble
-from server.report.page import report_html
-from server.report.publish import REPORT, results_of
+from server.operations.prometheus import render_metrics
+from server.operations.snapshot import SnapshotCache
+from server.operations.status_text import format_trouble
+from server.report.page import render_report
+from server.report.publish import REPORT, collect_run_results
 from server.rounds.checkpoints import Store
 from server.run_folder.paths import Home
 from server.study.plan import load_plan
-from server.transport.message_log import leaf
+from server.transport.message_log import read_page
 
 _COORDINATOR: tuple[Role, ...] = ("coordinator",)
 _READERS: tuple[Role, ...] = ("coordinator", "researcher")
@@ -53,7 +53,7 @@ _REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; 
 _EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
 
 
-def console(home: Home, federation: Federation, told: Told, gate: SignIn | None = None) -> ASGIApp:
+def build_console(home: Home, federation: Federation, told: EventLog, gate: BasicAuth | None = None) -> ASGIApp:
     """The whole application. It answers to loopback names and to those of federation.yaml."""
     made = _Console(home)
     routes = [
@@ -61,7 +61,7 @@ def console(home: Home, federation: Federation, told: Told, gate: SignIn | None 
         _route("/rounds", made.rounds, _READERS),
         _route("/sites", made.sites, _COORDINATOR),
         _route("/record", made.record, _COORDINATOR),
-        _route("/record/{number:int}", made.letter, _COORDINATOR),
+        _route("/record/{number:int}", made.message, _COORDINATOR),
         _route("/report", made.report, _READERS),
         _route("/status.json", made.status, _READERS),
         _route("/metrics", made.metrics, _MACHINES),
@@ -69,12 +69,12 @@ def console(home: Home, federation: Federation, told: Told, gate: SignIn | None 
         _route(STYLE, style, _READERS),
     ]
     router = Router(routes, redirect_slashes=False)
-    return Guard(router, (*LOOPBACK, *hosts_of(federation)), gate or SignIn(home, told), told)
+    return Guard(router, (*LOOPBACK, *list_hosts(federation)), gate or BasicAuth(home, told), told)
 
 
 def _route(path: str, answer: Callable[[Request], Response], roles: tuple[Role, ...]) -> Route:
     def endpoint(request: Request) -> Response:
-        role = person_of(request).role
+        role = get_person(request).role
         if role not in roles:
             return PlainTextResponse(f"this page is not for the role {role}", 403)
         return answer(request)
@@ -85,57 +85,57 @@ def _route(path: str, answer: Callable[[Request], Response], roles: tuple[Role, 
 @dataclass
 class _Console:
     home: Home
-    looks: Looks = field(init=False)
+    looks: SnapshotCache = field(init=False)
     _report: tuple[float, str] = field(default=(0.0, ""), init=False)
     _drawing: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     def __post_init__(self) -> None:
-        self.looks = Looks(self.home)
+        self.looks = SnapshotCache(self.home)
 
     def overview(self, request: Request) -> Response:
-        seen, valid = self.looks.now()
+        seen, valid = self.looks.get()
         known: dict[str, Any] = {
             "seen": seen,
-            "trouble": told_trouble(seen.trouble) if seen.trouble else "",
+            "trouble": format_trouble(seen.trouble) if seen.trouble else "",
             "warnings": valid.warnings if _may_see_all(request) else (),
-            "at_work": view.at_work(seen),
-            "answered": view.answered(seen),
-            "charts": charts(seen.rounds),
+            "list_pending": view.list_pending(seen),
+            "answered": view.count_fates(seen),
+            "charts": build_charts(seen.rounds),
             "rounds": seen.rounds[: -_LAST_ROUNDS - 1 : -1],
         }
         return self._page(request, "overview", "Overview", **known, again=_AGAIN_S)
 
     def rounds(self, request: Request) -> Response:
-        rounds = self.looks.now()[0].rounds[::-1]
+        rounds = self.looks.get()[0].rounds[::-1]
         number, pages = find_page(request, len(rounds), _ON_A_PAGE)
         shown = rounds[(number - 1) * _ON_A_PAGE : number * _ON_A_PAGE]
         return self._page(request, "rounds", "Rounds", rounds=shown, page=number, pages=pages)
 
     def sites(self, request: Request) -> Response:
-        seen, valid = self.looks.now()
+        seen, valid = self.looks.get()
         known: dict[str, Any] = {
             "rows": view.site_rows(seen, valid),
             "lines": (*valid.servers, *valid.sites),
-            "slow": {site.name for site in view.at_work(seen) if site.slow},
+            "slow": {site.name for site in view.list_pending(seen) if site.slow},
             "bundle": hashlib.sha256(self.home.bundle.read_bytes()).hexdigest() if self.home.bundle.exists() else "",
         }
         return self._page(request, "sites", "Sites", **known, again=_AGAIN_S)
 
     def record(self, request: Request) -> Response:
-        number, pages = find_page(request, leaf(self.home.run, 1, 0)[1], _ON_A_PAGE)
-        rounds = self.looks.now()[0].rounds
-        found = leaf(self.home.run, number, _ON_A_PAGE)[0]
-        letters = [(place, letter, view.fate_of(letter, rounds)) for place, letter in found]
+        number, pages = find_page(request, read_page(self.home.run, 1, 0)[1], _ON_A_PAGE)
+        rounds = self.looks.get()[0].rounds
+        found = read_page(self.home.run, number, _ON_A_PAGE)[0]
+        letters = [(place, letter, view.describe_fate(letter, rounds)) for place, letter in found]
         return self._page(request, "record", "Record", letters=letters, page=number, pages=pages)
 
-    def letter(self, request: Request) -> Response:
+    def message(self, request: Request) -> Response:
         number = request.path_params["number"]
-        count = leaf(self.home.run, 1, 0)[1]
-        found = dict(leaf(self.home.run, count - number + 1, 1)[0]) if 1 <= number <= count else {}
+        count = read_page(self.home.run, 1, 0)[1]
+        found = dict(read_page(self.home.run, count - number + 1, 1)[0]) if 1 <= number <= count else {}
         if number not in found:
             return PlainTextResponse("there is no such letter", 404)
         letter = found[number]
-        fate = view.fate_of(letter, self.looks.now()[0].rounds)
+        fate = view.describe_fate(letter, self.looks.get()[0].rounds)
         place = (count - number) // _ON_A_PAGE + 1
         return self._page(request, "letter", f"Letter {number}", letter=letter, fate=fate, page=place)
 
@@ -147,12 +147,12 @@ class _Console:
         return HTMLResponse(found, headers={"content-security-policy": _REPORT_POLICY})
 
     def status(self, request: Request) -> Response:
-        seen, valid = self.looks.now()
+        seen, valid = self.looks.get()
         document: Mapping[str, Any] = seen.as_json(valid)
-        return as_json(document if _may_see_all(request) else view.for_researchers(document))
+        return as_json(document if _may_see_all(request) else view.redact_status(document))
 
     def metrics(self, _: Request) -> Response:
-        return Response(exposition(*self.looks.now()), media_type=_EXPOSITION)
+        return Response(render_metrics(*self.looks.get()), media_type=_EXPOSITION)
 
     def health(self, _: Request) -> Response:
         found = health_of(self.home, lambda: load_federation(self.home.federation))
@@ -170,11 +170,11 @@ class _Console:
                 plan = load_plan(self.home.folder / federation.plan)
                 progress = store.totals(plan.digest(), federation.seed)
                 if progress is not None:
-                    self._report = saved, report_html(results_of(progress, plan, federation.seed))
+                    self._report = saved, render_report(collect_run_results(progress, plan, federation.seed))
             return self._report[1]
 
     def _page(self, request: Request, name: str, title: str, **known: Any) -> Response:
-        person = person_of(request)
+        person = get_person(request)
         place: dict[str, Any] = {
             "here": request.url.path,
             "tabs": [(path, tab) for path, tab, roles in _TABS if person.role in roles],
@@ -186,4 +186,4 @@ class _Console:
 
 
 def _may_see_all(request: Request) -> bool:
-    return person_of(request).role == "coordinator"
+    return get_person(request).role == "coordinator"

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from ceus_models.runtime.supervisor import Told
-from server.console.users import Person, known, people
+from ceus_models.runtime.supervisor import EventLog
+from server.console.users import Person, authenticate, read_people
 from server.run_folder.paths import Home
 
 _FIRST_S, _LONGEST_S, _FORGET_S = 0.5, 8.0, 600.0
@@ -22,11 +22,11 @@ _LONGEST = 256
 
 
 @dataclass
-class SignIn:
+class BasicAuth:
     """A `ceus_models.web.guard.Gate`. pause: waits so many seconds before a wrong token is refused, more each time."""
 
     home: Home
-    told: Told
+    told: EventLog
     pause: Callable[[float], Awaitable[None]] = asyncio.sleep
     clock: Callable[[], float] = time.monotonic
     _failed: dict[str, tuple[int, float]] = field(default_factory=dict, init=False)
@@ -35,21 +35,21 @@ class SignIn:
 
     async def __call__(self, request: Request) -> Response | None:
         """Lets in whose name and token these are. Raises ExpectedError where the people cannot be read."""
-        given = _basic(request.headers.get("authorization", ""))
+        given = _parse_basic(request.headers.get("authorization", ""))
         if given is None:
-            return _ask()
+            return _challenge()
         async with self._turns:
-            person = await asyncio.to_thread(known, self.home, *given)
+            person = await asyncio.to_thread(authenticate, self.home, *given)
         if person is None:
             await self._refuse(given[0])
-            return _ask()
+            return _challenge()
         self._failed.pop(person.name, None)
         request.scope["who"] = person
         return None
 
     async def _refuse(self, name: str) -> None:
         """A name that nobody has is not written down: it may be a token in the wrong field."""
-        named = name if any(one.name == name for one in people(self.home)) else ""
+        named = name if any(one.name == name for one in read_people(self.home)) else ""
         count, last = self._failed.get(named, (0, 0.0))
         count = 1 if self.clock() - last > _FORGET_S else count + 1
         self._failed[named] = count, self.clock()
@@ -63,18 +63,18 @@ class SignIn:
             self._waiting -= 1
 
 
-def person_of(request: Request) -> Person:
+def get_person(request: Request) -> Person:
     """Who signed in."""
     person: Person = request.scope["who"]
     return person
 
 
-def _ask() -> Response:
+def _challenge() -> Response:
     ask = {"www-authenticate": 'Basic realm="fedceus console", charset="UTF-8"'}
     return PlainTextResponse("sign in with the name and the token that `ceus-coordinator people` gave", 401, ask)
 
 
-def _basic(header: str) -> tuple[str, str] | None:
+def _parse_basic(header: str) -> tuple[str, str] | None:
     """Name and token; None where nothing was given that could be both."""
     scheme, _, code = header.partition(" ")
     if scheme.lower() != "basic" or len(code) > 2 * _LONGEST:

@@ -45,7 +45,7 @@ class Chart:
     last: int
 
 
-def charts(rounds: Sequence[Mapping[str, Any]]) -> list[Chart]:
+def build_charts(rounds: Sequence[Mapping[str, Any]]) -> list[Chart]:
     """Of the rounds of an overview, in the study's order of nets; validation only where there is training."""
     found: dict[tuple[str, str], dict[str, dict[int, float]]] = {}
     for record in rounds:
@@ -63,13 +63,13 @@ def _chart(key: tuple[str, str], losses: Mapping[str, Mapping[int, float]]) -> C
     low, high, first, last = min(values), max(values), min(numbers), max(numbers)
     curves = []
     for name in (name for name in _CURVES.values() if name in losses):
-        placed = tuple(_placed(losses[name].items(), (low, high), (first, last)))
+        placed = tuple(_scale_points(losses[name].items(), (low, high), (first, last)))
         in_order = list(losses[name].values())
         curves.append(Curve(name, placed, in_order[0], in_order[-1]))
     return Chart(*key, tuple(curves), low, high, first, last)
 
 
-def _placed(
+def _scale_points(
     points: Iterable[tuple[int, float]], values: tuple[float, float], numbers: tuple[int, int]
 ) -> Iterator[tuple[float, float]]:
     """A single round, or losses that are all the same, lie in the middle."""

@@ -16,9 +16,9 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from ceus_models.pki.enrolment import Hex, Name
-from ceus_models.runtime.atomic_files import write_whole
+from ceus_models.runtime.atomic_files import write_atomically
 from ceus_models.runtime.errors import ExpectedError
-from ceus_models.runtime.file_locks import locked
+from ceus_models.runtime.file_locks import hold_lock
 from server.run_folder.paths import Home
 
 Role = Literal["researcher", "coordinator", "monitor"]
@@ -42,9 +42,9 @@ class Person(BaseModel):
         """For the log of reads."""
         return self.name
 
-    def has(self, token: str) -> bool:
+    def has_token(self, token: str) -> bool:
         """Whether the token is this person's, in the same time whatever it is."""
-        return hmac.compare_digest(_hashed(token, self.salt), self.hash)
+        return hmac.compare_digest(_hash_token(token, self.salt), self.hash)
 
 
 class _File(BaseModel):
@@ -58,7 +58,7 @@ _NOBODY = "0" * 64
 """Salt of a name that nobody has: to refuse it takes as long as to refuse a wrong token."""
 
 
-def people(home: Home) -> tuple[Person, ...]:
+def read_people(home: Home) -> tuple[Person, ...]:
     """Read all users. Raises ExpectedError for a file that is damaged, or readable by others."""
     try:
         if home.people.stat().st_mode & _OTHERS:
@@ -70,25 +70,25 @@ def people(home: Home) -> tuple[Person, ...]:
         raise ExpectedError(f"{home.people} cannot be read; restore it, or delete it and add everybody again") from None
 
 
-def known(home: Home, name: str, token: str) -> Person | None:
+def authenticate(home: Home, name: str, token: str) -> Person | None:
     """Find the person with this name and token; None if they do not match. Raises as `people`."""
-    person = next((one for one in people(home) if one.name == name), None)
+    person = next((one for one in read_people(home) if one.name == name), None)
     if person is None:
-        _hashed(token, _NOBODY)
+        _hash_token(token, _NOBODY)
         return None
-    return person if person.has(token) else None
+    return person if person.has_token(token) else None
 
 
 def add_person(home: Home, name: str, role: Role, now: datetime) -> str:
     """The token of somebody new. Raises ExpectedError for a name that is none, or is there."""
     token, salt = secrets.token_urlsafe(_TOKEN_BYTES), secrets.token_hex(_SALT_BYTES)
     try:
-        person = Person(name=name, role=role, salt=salt, hash=_hashed(token, salt), added=now)
+        person = Person(name=name, role=role, salt=salt, hash=_hash_token(token, salt), added=now)
     except ValidationError:
         raise ExpectedError(
             f"a name must have letters, digits and hyphens, at most 63, not {name[:63]!r}; choose another"
         ) from None
-    with _changed(home) as before:
+    with _change_people(home) as before:
         if any(one.name == name for one in before):
             raise ExpectedError(f"{name} is there already; for a new token or role, remove {name} first")
         _write(home, (*before, person))
@@ -97,7 +97,7 @@ def add_person(home: Home, name: str, role: Role, now: datetime) -> str:
 
 def remove_person(home: Home, name: str) -> None:
     """Lets somebody in no longer, from the next request on. Raises ExpectedError for a name that is not there."""
-    with _changed(home) as before:
+    with _change_people(home) as before:
         after = tuple(one for one in before if one.name != name)
         if len(after) == len(before):
             raise ExpectedError(f"there is no {name[:63]}; there are {', '.join(one.name for one in before) or 'none'}")
@@ -105,16 +105,16 @@ def remove_person(home: Home, name: str) -> None:
 
 
 @contextmanager
-def _changed(home: Home) -> Iterator[tuple[Person, ...]]:
+def _change_people(home: Home) -> Iterator[tuple[Person, ...]]:
     home.people.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     busy = ExpectedError("another command is changing the people; try again")
-    with locked(home.people.with_name(".people.lock"), busy):
-        yield people(home)
+    with hold_lock(home.people.with_name(".people.lock"), busy):
+        yield read_people(home)
 
 
 def _write(home: Home, found: tuple[Person, ...]) -> None:
-    write_whole(home.people, _File(people=found).model_dump_json(indent=2).encode() + b"\n")
+    write_atomically(home.people, _File(people=found).model_dump_json(indent=2).encode() + b"\n")
 
 
-def _hashed(token: str, salt: str) -> str:
+def _hash_token(token: str, salt: str) -> str:
     return hashlib.scrypt(token.encode(), salt=bytes.fromhex(salt), **_COST).hex()

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from server.federation.expiry import Line, Validity
-from server.operations.overview import Overview, SiteNow
-from server.transport.message_log import Letter
+from server.operations.overview import Overview, SiteStatus
+from server.transport.message_log import LoggedMessage
 
 SLOW = 2.0
 """A site is called slow that takes so many times its usual time; without one, the time of those who answered."""
@@ -37,12 +37,12 @@ class SiteRow:
 
     name: str
     line: Line | None
-    now: SiteNow
+    now: SiteStatus
     missed: int
     bundle: str
 
 
-def at_work(seen: Overview) -> list[AtWork]:
+def list_pending(seen: Overview) -> list[AtWork]:
     """The sites that the round waits for, the slowest first."""
     told = [site.seconds for site in seen.sites.values() if site.doing in _FATES and site.seconds]
     others = statistics.median(told) if told else None
@@ -56,7 +56,7 @@ def at_work(seen: Overview) -> list[AtWork]:
     return sorted(found, key=lambda site: (not site.slow, -(site.share or 0), -site.seconds, site.name))
 
 
-def answered(seen: Overview) -> dict[str, int]:
+def count_fates(seen: Overview) -> dict[str, int]:
     """How many sites of the round under way have which fate."""
     fates = [site.doing for site in seen.sites.values()]
     return {fate: fates.count(fate) for fate in _FATES if fate in fates}
@@ -72,7 +72,7 @@ def site_rows(seen: Overview, valid: Validity) -> list[SiteRow]:
     lines = {line.name: line for line in valid.sites}
     rows = []
     for name in sorted({*lines, *seen.sites}):
-        site = seen.sites.get(name, SiteNow())
+        site = seen.sites.get(name, SiteStatus())
         missed = sum(site.rounds.get(fate, 0) for fate in _NO_SUM)
         rows.append(SiteRow(name, lines.get(name), site, missed, _bundle(name, seen.rounds)))
     return rows
@@ -89,7 +89,7 @@ def _bundle(name: str, rounds: Sequence[Mapping[str, Any]]) -> str:
     return "in use" if name in record["answered"] else ""
 
 
-def fate_of(letter: Letter, rounds: Sequence[Mapping[str, Any]]) -> str:
+def describe_fate(letter: LoggedMessage, rounds: Sequence[Mapping[str, Any]]) -> str:
     """What became of a letter: a round under way has no fates yet."""
     if letter["event"] == "late":
         return "late, not counted"
@@ -104,7 +104,7 @@ def fate_of(letter: Letter, rounds: Sequence[Mapping[str, Any]]) -> str:
     return ""
 
 
-def for_researchers(document: Mapping[str, Any]) -> dict[str, Any]:
+def redact_status(document: Mapping[str, Any]) -> dict[str, Any]:
     """The status without keys, certificates and the reasons of single sites beyond those that the report shows."""
     sites = [{key: site[key] for key in _OPEN_TO_RESEARCHERS if key in site} for site in document["sites"]]
     name = document["federation"].partition(":")[0]  # behind it stands the CA's fingerprint

@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
-from ceus_models.pki.certificates import WARN, read_certificate
-from server.federation.certificate_authority import id_of, read_ca
+from ceus_models.pki.certificates import EXPIRY_WARNING, parse_certificate
+from server.federation.certificate_authority import compute_federation_id, read_ca
 from server.federation.federation_file import Federation
-from server.federation.site_register import Entry, Register
+from server.federation.site_register import Register, SiteKey
 from server.run_folder.paths import Home
 
 
@@ -52,8 +52,8 @@ class Validity:
         return {"federation": self.identity, "servers": servers, "sites": sites, "warnings": list(self.warnings)}
 
 
-def validity(home: Home, federation: Federation, register: Register, now: datetime) -> Validity:
-    """Summarize the validity. Raises CertificateFault or AuthorityFault if the CA's certificate cannot be used."""
+def summarize_validity(home: Home, federation: Federation, register: Register, now: datetime) -> Validity:
+    """Summarize the validity. Raises CertificateError or AuthorityError if the CA's certificate cannot be used."""
     ca = read_ca(home, now)
     servers = [_line("CA", "", ca.not_valid_after_utc, now, "plan a new federation in a new folder")]
     for name, path, remedy in (
@@ -61,13 +61,15 @@ def validity(home: Home, federation: Federation, register: Register, now: dateti
         ("SuperLink", home.superlink, "run `ceus-coordinator init` and start the SuperLink again"),
     ):
         servers.append(_server(name, path, remedy, now))
-    return Validity(id_of(federation.name, ca), tuple(servers), tuple(_sites(federation, register, now)))
+    return Validity(
+        compute_federation_id(federation.name, ca), tuple(servers), tuple(_sites(federation, register, now))
+    )
 
 
 def _server(name: str, path: Path, remedy: str, now: datetime) -> Line:
     if not path.exists():
         return Line(name, "absent", "", "", None, "run `ceus-coordinator init`")
-    certificate = read_certificate(path.read_bytes(), f"the certificate of the {name}")
+    certificate = parse_certificate(path.read_bytes(), f"the certificate of the {name}")
     return _line(name, "", certificate.not_valid_after_utc, now, remedy)
 
 
@@ -77,7 +79,7 @@ def _sites(federation: Federation, register: Register, now: datetime) -> Iterato
         yield _site(entry, federation, now) if entry else _without(name, register)
 
 
-def _site(entry: Entry, federation: Federation, now: datetime) -> Line:
+def _site(entry: SiteKey, federation: Federation, now: datetime) -> Line:
     if entry.site not in federation.sites:
         remedy = f"it is enrolled and not in federation.yaml; add it there, or revoke it: {entry.site}"
         return Line(entry.site, "unlisted", entry.fingerprint, entry.expires.isoformat(), None, remedy)
@@ -97,5 +99,5 @@ def _without(name: str, register: Register) -> Line:
 
 def _line(name: str, mark: str, expires: datetime, now: datetime, remedy: str) -> Line:
     left = (expires - now).days
-    said = "expired" if expires < now else "soon" if expires - WARN <= now else "ok"
+    said = "expired" if expires < now else "soon" if expires - EXPIRY_WARNING <= now else "ok"
     return Line(name, said, mark, expires.isoformat(), left, "" if said == "ok" else remedy)

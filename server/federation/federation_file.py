@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from ceus_models.pki.enrolment import Name
-from ceus_models.runtime.yaml_lines import checked, read_lined_yaml
+from ceus_models.runtime.yaml_lines import read_yaml_with_lines, validate_document
 
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
@@ -48,7 +48,7 @@ class Federation(BaseModel):
 
     @field_validator("address")
     @classmethod
-    def _dialled(cls, address: str) -> str:
+    def _check_address(cls, address: str) -> str:
         host, _, port = address.rpartition(":")
         if not port.isdecimal() or not 1 <= int(port) <= 65535 or not _is_host(host.strip("[]")):
             raise ValueError(f"address must be host:port, such as fl.example.org:443 or 192.0.2.7:443, not {address!r}")
@@ -64,7 +64,7 @@ class Federation(BaseModel):
 
     @field_validator("sites")
     @classmethod
-    def _once(cls, sites: tuple[str, ...]) -> tuple[str, ...]:
+    def _check_sites(cls, sites: tuple[str, ...]) -> tuple[str, ...]:
         twice = sorted({site for site in sites if sites.count(site) > 1})
         if twice:
             raise ValueError(f"a site stands once, found {', '.join(twice)} twice; delete one")
@@ -86,8 +86,8 @@ def is_address(host: str) -> bool:
 
 def load_federation(path: Path) -> Federation:
     """Read the file. Raises FaultList with every fault of it and its line."""
-    document = read_lined_yaml(path, "bad-federation-file")
-    return checked(document, _of_values)
+    document = read_yaml_with_lines(path, "bad-federation-file")
+    return validate_document(document, _of_values)
 
 
 def _of_values(values: Any) -> Federation:

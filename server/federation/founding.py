@@ -12,14 +12,21 @@ from pathlib import Path
 
 from cryptography import x509
 
-from ceus_models.pki.certificates import WARN, Certificate, CertificateFault, check_issued, pem_of, read_certificate
-from ceus_models.pki.keys import new_key
-from ceus_models.runtime.atomic_files import PUBLIC, write_whole
+from ceus_models.pki.certificates import (
+    EXPIRY_WARNING,
+    Certificate,
+    CertificateError,
+    check_issued,
+    format_pem,
+    parse_certificate,
+)
+from ceus_models.pki.keys import generate_key
+from ceus_models.runtime.atomic_files import PUBLIC, write_atomically
 from ceus_models.runtime.errors import ExpectedError, Fault, FaultList
 from server.federation.certificate_authority import (
     Authority,
-    AuthorityFault,
-    id_of,
+    AuthorityError,
+    compute_federation_id,
     make_authority,
     open_authority,
     read_ca,
@@ -27,7 +34,7 @@ from server.federation.certificate_authority import (
     write_key,
 )
 from server.federation.federation_file import Federation, load_federation
-from server.federation.nginx_conf import nginx_conf
+from server.federation.nginx_conf import render_nginx
 from server.run_folder.paths import FEDERATION_FILE, Home
 from server.study.plan import load_plan
 from server.transport.fab import build_fab
@@ -38,30 +45,30 @@ _SECRET_BYTES = 32
 
 
 @dataclass(frozen=True)
-class Founded:
+class SetupResult:
     """The result of `init`. identity: the federation's id; told: what was made, renewed or kept, one line each."""
 
     identity: str
     told: tuple[str, ...]
 
 
-def start_home(folder: Path) -> bool:
+def write_example(folder: Path) -> bool:
     """Write an example federation.yaml into a folder without one; whether it was written. Raises ExpectedError."""
     home = Home(folder)
     if home.federation.exists():
         return False
     example = resources.files("server.federation").joinpath("federation.example.yaml").read_bytes()
     try:
-        write_whole(home.federation, example, PUBLIC)
+        write_atomically(home.federation, example, PUBLIC)
     except OSError as error:
         raise ExpectedError(f"{folder} cannot be written ({error.strerror}); name a folder of this user") from None
     return True
 
 
-def found(folder: Path, passphrase: bytes | None, now: datetime) -> Founded:
+def set_up_federation(folder: Path, passphrase: bytes | None, now: datetime) -> SetupResult:
     """Create what is missing, renew what no longer matches federation.yaml, keep the rest.
 
-    Raises FaultList with all faults of federation.yaml and of the plan, AuthorityFault or OSError.
+    Raises FaultList with all faults of federation.yaml and of the plan, AuthorityError or OSError.
     """
     home = Home(folder.resolve())
     federation, digest = _settings(home)
@@ -75,12 +82,12 @@ def found(folder: Path, passphrase: bytes | None, now: datetime) -> Founded:
         certificate, opened = read_ca(home, now), lambda: open_authority(home, passphrase, now)
         steps.append(f"kept the CA: {home.ca}")
     _check_name(certificate, federation)
-    identity = id_of(federation.name, certificate)
-    steps += _certified(home, federation, certificate, opened, now)
+    identity = compute_federation_id(federation.name, certificate)
+    steps += _issue_certificates(home, federation, certificate, opened, now)
     steps += _secret(home)
     steps += _bundle(home, build_fab(federation=identity, plan_digest=digest))
     steps += _front(home, federation)
-    return Founded(identity, tuple(steps))
+    return SetupResult(identity, tuple(steps))
 
 
 def renew_front(home: Home, federation: Federation, passphrase: bytes | None, now: datetime) -> Certificate:
@@ -110,7 +117,7 @@ def _settings(home: Home) -> tuple[Federation, str]:
 def _is_new(home: Home) -> bool:
     there = [path for path in (home.ca, home.ca_key) if path.exists()]
     if not there and home.sites.exists():
-        raise AuthorityFault(
+        raise AuthorityError(
             f"sites are enrolled here, but the CA is gone: restore {home.ca.parent} from the backup. A new CA would "
             "make every site's kit invalid, so none is made in its place"
         )
@@ -120,57 +127,57 @@ def _is_new(home: Home) -> bool:
 def _check_name(ca: Certificate, federation: Federation) -> None:
     named = str(ca.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)[0].value)
     if named != f"fedceus {federation.name}"[:64]:
-        raise AuthorityFault(
+        raise AuthorityError(
             f"{FEDERATION_FILE} says {federation.name}, and the CA here was made as {named!r}: the name stands in "
             "every site's kit, so put the old one back; another federation needs a folder of its own"
         )
 
 
-def _certified(
+def _issue_certificates(
     home: Home, federation: Federation, ca: Certificate, opened: Callable[[], Authority], now: datetime
 ) -> Iterator[str]:
     for folder in (home.ca.parent, home.front.parent, home.superexec_secret.parent):
         folder.mkdir(mode=_PRIVATE_FOLDER, parents=True, exist_ok=True)
         folder.chmod(_PRIVATE_FOLDER)
-    if why := unfit(home.front, home.front_key, ca, hosts_of(federation), now):
+    if why := find_certificate_fault(home.front, home.front_key, ca, list_hosts(federation), now):
         certificate = _issue_front(home, federation, opened(), now)
         yield f"made the front door's certificate ({why}): valid to {certificate.not_valid_after_utc:%Y-%m-%d}"
     else:
         yield "kept the front door's certificate"
-    if why := unfit(home.superlink, home.superlink_key, ca, LOOPBACK, now):
-        key = new_key()
+    if why := find_certificate_fault(home.superlink, home.superlink_key, ca, LOOPBACK, now):
+        key = generate_key()
         life = ca.not_valid_after_utc - now  # nobody outside this machine sees it, so no run stops to renew it
-        _put(home.superlink, opened().server(key.public_key(), LOOPBACK, now, life))
+        _write_certificate(home.superlink, opened().server(key.public_key(), LOOPBACK, now, life))
         write_key(home.superlink_key, key)
         yield f"made the SuperLink's certificate ({why}), for this machine only"
 
 
 def _issue_front(home: Home, federation: Federation, authority: Authority, now: datetime) -> Certificate:
-    key = new_key()
+    key = generate_key()
     life = timedelta(days=federation.server_days)
-    certificate = authority.server(key.public_key(), hosts_of(federation), now, life)
+    certificate = authority.server(key.public_key(), list_hosts(federation), now, life)
     write_key(home.front_key, key)
-    _put(home.front, certificate)
+    _write_certificate(home.front, certificate)
     return certificate
 
 
-def hosts_of(federation: Federation) -> tuple[str, ...]:
+def list_hosts(federation: Federation) -> tuple[str, ...]:
     """The names and addresses under which sites reach the reverse proxy."""
     return tuple(dict.fromkeys((federation.host, *federation.names)))
 
 
-def unfit(path: Path, key: Path, ca: Certificate, hosts: Sequence[str], now: datetime) -> str | None:
+def find_certificate_fault(path: Path, key: Path, ca: Certificate, hosts: Sequence[str], now: datetime) -> str | None:
     """Find why a server's certificate must be renewed; None if it is valid."""
     if not path.exists() or not key.exists():
         return "there was none"
     try:
-        certificate = read_certificate(path.read_bytes(), path.name)
+        certificate = parse_certificate(path.read_bytes(), path.name)
         check_issued(certificate, ca, path.name)
-    except CertificateFault:
+    except CertificateError:
         return "the old one was damaged or of another CA"
     if certificate.public_key() != read_key(key):
         return "the old one was for another key"
-    if certificate.not_valid_after_utc - WARN <= now:
+    if certificate.not_valid_after_utc - EXPIRY_WARNING <= now:
         return "the old one was about to expire"
     named = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     return None if {str(one.value) for one in named} == set(hosts) else "its names have changed"
@@ -178,7 +185,7 @@ def unfit(path: Path, key: Path, ca: Certificate, hosts: Sequence[str], now: dat
 
 def _secret(home: Home) -> Iterator[str]:
     if not home.superexec_secret.exists():
-        write_whole(home.superexec_secret, secrets.token_bytes(_SECRET_BYTES))
+        write_atomically(home.superexec_secret, secrets.token_bytes(_SECRET_BYTES))
         yield "made the secret by which processes of this machine take the SuperLink's tasks"
 
 
@@ -188,16 +195,16 @@ def _bundle(home: Home, content: bytes) -> Iterator[str]:
     if old == content:
         yield f"kept the bundle: {sha}"
         return
-    write_whole(home.bundle, content, PUBLIC)
+    write_atomically(home.bundle, content, PUBLIC)
     after = "" if old is None else "; the old one is no longer run, so every site must approve this one"
     yield f"made the bundle: {home.bundle}, SHA-256 {sha}{after}"
 
 
 def _front(home: Home, federation: Federation) -> Iterator[str]:
     home.front_run.mkdir(parents=True, exist_ok=True)
-    write_whole(home.nginx, nginx_conf(home, federation).encode(), PUBLIC)
+    write_atomically(home.nginx, render_nginx(home, federation).encode(), PUBLIC)
     yield f"made the front door's configuration: {home.nginx}"
 
 
-def _put(path: Path, certificate: Certificate) -> None:
-    write_whole(path, pem_of(certificate), PUBLIC)
+def _write_certificate(path: Path, certificate: Certificate) -> None:
+    write_atomically(path, format_pem(certificate), PUBLIC)

@@ -85,7 +85,7 @@ http {{
 """
 
 
-def nginx_conf(home: Home, federation: Federation) -> str:
+def render_nginx(home: Home, federation: Federation) -> str:
     """Render the complete configuration of a separate nginx, which needs no root for a port above 1023."""
     return _NGINX.format(
         conf=home.nginx,

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
-from ceus_models.pki.certificates import check_times, read_certificate
-from ceus_models.pki.keys import fingerprint, public_pem, read_public, read_public_pem
+from ceus_models.pki.certificates import check_times, parse_certificate
+from ceus_models.pki.keys import fingerprint, format_public_pem, parse_public_key, parse_public_pem
 from server.federation.federation_file import Federation
 from server.federation.site_register import Register
 from server.run_folder.paths import Home
@@ -27,7 +27,7 @@ def synchronise(control: Control, register: Register, now: datetime) -> list[str
     known: dict[str, int] = {}
     done: list[str] = []
     for pem, node in control.keys().items():
-        key = read_public_pem(pem)
+        key = parse_public_pem(pem)
         mark = fingerprint(key) if key else "unreadable"
         if mark in working:
             known[mark] = node
@@ -36,7 +36,7 @@ def synchronise(control: Control, register: Register, now: datetime) -> list[str
         done.append(f"shut out {sites.get(mark, 'a key that nobody enrolled')} ({mark})")
     for mark, entry in working.items():
         if mark not in known:
-            control.admit(public_pem(read_public(entry.public_key)), entry.site)
+            control.admit(format_public_pem(parse_public_key(entry.public_key)), entry.site)
             done.append(f"let in {entry.site} ({mark})")
     return done
 
@@ -51,14 +51,14 @@ def is_up(federation: Federation) -> bool:
 
 
 @contextmanager
-def control_of(home: Home, federation: Federation, now: datetime) -> Iterator[Control]:
+def open_control(home: Home, federation: Federation, now: datetime) -> Iterator[Control]:
     """Open the SuperLink's control interface over loopback.
 
     Raises:
-        CertificateFault: if this machine's clock is outside the validity of the front door's certificate. A wrong
+        CertificateError: if this machine's clock is outside the validity of the front door's certificate. A wrong
             clock must not expire sites, because Flower never accepts an unregistered key again.
     """
-    front = read_certificate(home.front.read_bytes(), "the front door's certificate")
+    front = parse_certificate(home.front.read_bytes(), "the front door's certificate")
     check_times(front, "the front door's certificate", now, "run `ceus-coordinator renew`")
     with Control(f"127.0.0.1:{federation.superlink_port}", home.ca.read_bytes()) as control:
         yield control

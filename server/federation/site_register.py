@@ -12,15 +12,15 @@ from typing import Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from ceus_models.pki.enrolment import Hex, Name
-from ceus_models.runtime.atomic_files import write_whole
+from ceus_models.runtime.atomic_files import write_atomically
 from ceus_models.runtime.errors import ExpectedError
-from ceus_models.runtime.file_locks import locked
+from ceus_models.runtime.file_locks import hold_lock
 from server.run_folder.paths import Home
 
 Standing = Literal["enrolled", "replaced", "revoked"]
 
 
-class Entry(BaseModel):
+class SiteKey(BaseModel):
     """One key of one site. nonce: of its request; kit: number of its newest kit.
 
     A replaced key still works until the site has joined with the new one; a revoked key never works again.
@@ -48,32 +48,32 @@ class _File(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     version: Literal[1] = 1
-    entries: tuple[Entry, ...] = ()
+    entries: tuple[SiteKey, ...] = ()
 
 
 @dataclass
 class Register:
     """entries: in the order in which they came."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[SiteKey, ...]
 
-    def current(self, site: str) -> Entry | None:
+    def current(self, site: str) -> SiteKey | None:
         """Find the current key of a site."""
         return next((e for e in reversed(self.entries) if e.site == site and e.standing == "enrolled"), None)
 
-    def by_key(self, fingerprint: str) -> Entry | None:
+    def by_key(self, fingerprint: str) -> SiteKey | None:
         """Find the entry of a key, valid or not."""
         return next((entry for entry in self.entries if entry.fingerprint == fingerprint), None)
 
-    def by_nonce(self, nonce: str) -> Entry | None:
+    def by_nonce(self, nonce: str) -> SiteKey | None:
         """The entry that a request led to."""
         return next((entry for entry in self.entries if entry.nonce == nonce), None)
 
-    def kits(self, site: str) -> int:
+    def count_kits(self, site: str) -> int:
         """How many kits this site was sent."""
         return max((entry.kit for entry in self.entries if entry.site == site), default=0)
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: SiteKey) -> None:
         """Add one key."""
         self.entries = (*self.entries, entry)
 
@@ -93,14 +93,14 @@ def read_register(home: Home) -> Register:
 
 
 @contextmanager
-def changed_register(home: Home) -> Iterator[Register]:
+def change_register(home: Home) -> Iterator[Register]:
     """Open the register for changes by one process at a time; saved at the end unless an error occurred."""
     busy = ExpectedError("another command is changing the register of sites; try again when it is done")
-    with locked(home.folder / ".sites.lock", busy):
+    with hold_lock(home.folder / ".sites.lock", busy):
         register = read_register(home)
         before = register.entries
         yield register
         if register.entries != before:
-            write_whole(
+            write_atomically(
                 home.sites, _File(entries=register.entries).model_dump_json(indent=2).encode() + os.linesep.encode()
             )

@@ -8,18 +8,18 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from ceus_models.pki.enrolment import now
+from ceus_models.pki.enrolment import utc_now
 from ceus_models.runtime.errors import ExpectedError
-from ceus_models.runtime.file_locks import locked
-from ceus_models.runtime.process_tree import Fleet
-from ceus_models.runtime.supervisor import StopAsked, Supervisor, Told
+from ceus_models.runtime.file_locks import hold_lock
+from ceus_models.runtime.process_tree import ProcessGroup
+from ceus_models.runtime.supervisor import EventLog, StopRequested, Supervisor
 from server.federation.federation_file import Federation
-from server.federation.node_roster import control_of, is_up, synchronise
+from server.federation.node_roster import is_up, open_control, synchronise
 from server.federation.site_register import read_register
-from server.operations.health import answers
+from server.operations.health import is_superlink_healthy
 from server.operations.launcher import Launcher
-from server.operations.services import SUPEREXEC, SUPERLINK, services_of
-from server.run_folder.heartbeat import Pulse
+from server.operations.services import SUPEREXEC, SUPERLINK, build_services
+from server.run_folder.heartbeat import Heartbeat
 from server.run_folder.paths import Home
 from server.transport.superlink_control import Control
 
@@ -30,7 +30,7 @@ _HUNG_S = 180.0  # a SuperLink that runs and has answered nothing for so long is
 _GRACE_S = 15.0
 
 
-def run_daemon(home: Home, federation: Federation, told: Told) -> None:
+def run_daemon(home: Home, federation: Federation, told: EventLog) -> None:
     """Run and supervise all services until SIGTERM or Ctrl-C; no process is left in any case.
 
     Raises:
@@ -40,27 +40,27 @@ def run_daemon(home: Home, federation: Federation, told: Told) -> None:
     home.database.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with ExitStack() as stack:
         busy = ExpectedError(f"`ceus-coordinator up` runs already for {home.folder}; stop that one first")
-        stack.enter_context(locked(home.up_lock, busy))
+        stack.enter_context(hold_lock(home.up_lock, busy))
         if is_up(federation):
             raise ExpectedError(
                 f"something listens on port {federation.superlink_port} of this machine already: stop it, or give "
                 "another superlink_port in federation.yaml and run `ceus-coordinator init`"
             )
-        stop = stack.enter_context(StopAsked())
-        fleet = stack.enter_context(Fleet(home.logs, _GRACE_S))
-        loop = _Loop(home, federation, Supervisor(fleet, services_of(home, federation), told), told)
-        while not stop.within(_LOOK_S):
+        stop = stack.enter_context(StopRequested())
+        fleet = stack.enter_context(ProcessGroup(home.logs, _GRACE_S))
+        loop = _Loop(home, federation, Supervisor(fleet, build_services(home, federation), told), told)
+        while not stop.wait(_LOOK_S):
             loop.step()
-            fleet.trim()
+            fleet.rotate_logs()
         told({"event": "stopping"})
 
 
 class _Loop:
-    def __init__(self, home: Home, federation: Federation, supervisor: Supervisor, told: Told) -> None:
+    def __init__(self, home: Home, federation: Federation, supervisor: Supervisor, told: EventLog) -> None:
         self._home, self._federation, self._told = home, federation, told
         self._supervisor = supervisor
         self._launcher = Launcher(home, federation, told, self._unwedge)
-        self._pulse = Pulse(home.up_pulse)
+        self._pulse = Heartbeat(home.up_heartbeat)
         self._ready = False
         self._roster_due = self._complain_at = 0.0
         self._answered = time.monotonic()
@@ -68,24 +68,24 @@ class _Loop:
     def step(self) -> None:
         """Check everything once. A SuperLink that does not answer, or a full disk, is reported and tried again."""
         self._supervisor.step()
-        self._pulse.beat(self._looked())
+        self._pulse.beat(self._find_trouble())
 
-    def _looked(self) -> str:
+    def _find_trouble(self) -> str:
         """What hinders the run on this side; "" if nothing does."""
         trouble = ""
         if not is_up(self._federation):
             self._ready = False
-            trouble = f"the SuperLink does not listen; it said last: {self._supervisor.last_word(SUPERLINK)}"
+            trouble = f"the SuperLink does not listen; it said last: {self._supervisor.read_last_log_line(SUPERLINK)}"
         else:
             try:
-                with control_of(self._home, self._federation, now()) as control:
-                    self._attend(control)
+                with open_control(self._home, self._federation, utc_now()) as control:
+                    self._serve_run(control)
                 self._answered = time.monotonic()
             except ExpectedError as error:
-                trouble = self._complaint(str(error))
+                trouble = self._report_trouble(str(error))
             except OSError as error:
                 what = error.filename or "a file"
-                trouble = self._complaint(
+                trouble = self._report_trouble(
                     f"{what}: {error.strerror or type(error).__name__}; make room, or mend the disk"
                 )
         if trouble:
@@ -94,13 +94,13 @@ class _Loop:
 
     def _start_hung_again(self) -> None:
         """Restart a SuperLink that runs but has failed its health check for a long time."""
-        silent = min(time.monotonic() - self._answered, self._supervisor.running_for(SUPERLINK))
-        if silent > _HUNG_S and not answers(self._home, self._federation):
+        silent = min(time.monotonic() - self._answered, self._supervisor.uptime(SUPERLINK))
+        if silent > _HUNG_S and not is_superlink_healthy(self._home, self._federation):
             self._supervisor.restart(SUPERLINK, f"it answered nothing for {silent:.0f} s")
 
-    def _attend(self, control: Control) -> None:
+    def _serve_run(self, control: Control) -> None:
         if not self._ready or time.monotonic() >= self._roster_due:
-            for line in synchronise(control, read_register(self._home), now()):
+            for line in synchronise(control, read_register(self._home), utc_now()):
                 self._told({"event": "site", "said": line})
             self._roster_due = time.monotonic() + _ROSTER_S
         if not self._ready:
@@ -111,7 +111,7 @@ class _Loop:
     def _unwedge(self) -> None:
         self._supervisor.restart(SUPEREXEC, "it took no run")
 
-    def _complaint(self, why: str) -> str:
+    def _report_trouble(self, why: str) -> str:
         if time.monotonic() >= self._complain_at:
             self._told({"event": "trouble", "said": why})
             self._complain_at = time.monotonic() + _SILENT_S
@@ -126,9 +126,9 @@ def check_complete(home: Home) -> None:
         raise ExpectedError(f"{home.folder} lacks {', '.join(missing)}: run `ceus-coordinator init {home.folder}`")
 
 
-def front_fault(home: Home) -> str | None:
+def find_front_fault(home: Home) -> str | None:
     """What nginx says against its configuration; None if it is well, or no nginx is installed here."""
-    nginx = nginx_program()
+    nginx = find_nginx()
     if nginx is None:
         return None
     done = subprocess.run(
@@ -139,7 +139,7 @@ def front_fault(home: Home) -> str | None:
     return said[0] if done.returncode and said else None
 
 
-def nginx_program() -> str | None:
+def find_nginx() -> str | None:
     """Where nginx is, on systems that keep it out of a user's path too."""
     found = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
     return str(Path(found)) if found else None

@@ -14,10 +14,10 @@ from pathlib import Path
 
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.file_locks import is_held
-from ceus_models.runtime.findings import Finding, ok, print_findings, run_checks
+from ceus_models.runtime.findings import Finding, make_ok, print_findings, run_checks
 from server.federation.federation_file import Federation, load_federation
 from server.operations.liveness import is_silent
-from server.run_folder.heartbeat import Pulse
+from server.run_folder.heartbeat import Heartbeat
 from server.run_folder.orders import read_state
 from server.run_folder.paths import Home
 
@@ -33,15 +33,15 @@ def health_of(home: Home, federation: Callable[[], Federation]) -> Finding:
 def _answering(home: Home, federation: Federation) -> Finding:
     """Raises ExpectedError with the reason and the remedy."""
     require_up(home)
-    beat = Pulse(home.up_pulse).last()
+    beat = Heartbeat(home.up_heartbeat).last()
     if beat and is_silent(beat, 0.0, time.time()):
         raise ExpectedError(f"`up` lives and gives no sign of life for {time.time() - beat.at:.0f} s; end it, start it")
-    if not answers(home, federation):
+    if not is_superlink_healthy(home, federation):
         raise ExpectedError(
             f"the SuperLink does not answer on port {federation.superlink_port}; `up` starts it again, and its log is "
             f"{home.logs / 'superlink.log'}"
         )
-    return ok("coordinator", f"up; run: {read_state(home).phase}")
+    return make_ok("coordinator", f"up; run: {read_state(home).phase}")
 
 
 def require_up(home: Home) -> None:
@@ -50,7 +50,7 @@ def require_up(home: Home) -> None:
         raise ExpectedError(f"nothing runs for {home.folder}; start `ceus-coordinator up {home.folder}` first")
 
 
-def answers(home: Home, federation: Federation) -> bool:
+def is_superlink_healthy(home: Home, federation: Federation) -> bool:
     """Whether the SuperLink answers over TLS."""
     trusted = ssl.create_default_context(cafile=str(home.ca))
     port = federation.superlink_port

@@ -13,15 +13,15 @@ from dataclasses import dataclass
 
 import psutil
 
-from ceus_models.pki.enrolment import now
+from ceus_models.pki.enrolment import utc_now
 from ceus_models.runtime.errors import ExpectedError
-from ceus_models.runtime.supervisor import Told
+from ceus_models.runtime.supervisor import EventLog
 from server.federation.federation_file import Federation
 from server.federation.site_register import read_register
-from server.operations.liveness import coordinator_pulse, is_silent
+from server.operations.liveness import coordinator_heartbeat, is_silent
 from server.rounds.checkpoints import Store
 from server.run_folder.journal import Journal
-from server.run_folder.orders import OVER, Order, Phase, read_order, read_state, write_state
+from server.run_folder.orders import FINAL_PHASES, Order, Phase, read_order, read_state, write_state
 from server.run_folder.paths import Home
 from server.transport.superlink_control import Control, RunState
 
@@ -50,7 +50,12 @@ class Launcher:
     """Call `step` every second or so, as long as the SuperLink answers."""
 
     def __init__(
-        self, home: Home, federation: Federation, told: Told, unwedge: Callable[[], None], timing: Timing | None = None
+        self,
+        home: Home,
+        federation: Federation,
+        told: EventLog,
+        unwedge: Callable[[], None],
+        timing: Timing | None = None,
     ) -> None:
         """unwedge: starts the SuperExec again, for a run that nobody takes."""
         self._home, self._federation, self._told, self._unwedge = home, federation, told, unwedge
@@ -67,8 +72,8 @@ class Launcher:
             return
         if order.id != self._state.order:
             self._deaths = 0
-            self._say("waiting", order=order.id, run=0, launches=0)
-        if self._state.phase in OVER:
+            self._write_state("waiting", order=order.id, run=0, launches=0)
+        if self._state.phase in FINAL_PHASES:
             return
         if self._state.phase == "waiting":
             self._launch(order, control)
@@ -77,23 +82,23 @@ class Launcher:
 
     def _launch(self, order: Order, control: Control) -> None:
         if order.wanted != "run":
-            self._say("stopped", "as asked")
+            self._write_state("stopped", "as asked")
             return
         for run in control.unfinished():
             control.stop(run)
         if self._journal.is_held():
-            self._say("waiting", "an earlier coordinator of this run has not ended yet")
+            self._write_state("waiting", "an earlier coordinator of this run has not ended yet")
             self._end_leftover()
             return
-        self._journal.renew()
+        self._journal.prepare_restart()
         self._round = self._store.newest()
         run = control.submit(self._settings(), self._home.bundle.read_bytes())
         self._alive = self._since = time.monotonic()
-        self._say("starting", run=run, launches=self._state.launches + 1)
+        self._write_state("starting", run=run, launches=self._state.launches + 1)
 
     def _end_leftover(self) -> None:
         """One that hangs would keep the run's folder for ever."""
-        beat = coordinator_pulse(self._home).last()
+        beat = coordinator_heartbeat(self._home).last()
         if beat is None or time.time() - self._state.at < self._timing.leaving_s:
             return
         with suppress(psutil.NoSuchProcess):
@@ -104,7 +109,7 @@ class Launcher:
             self._told({"event": "killed", "pid": beat.pid, "reason": "it kept the run's folder, and did not end"})
 
     def _settings(self) -> dict[str, str | int | float]:
-        enrolled = {entry.site for entry in read_register(self._home).entries if entry.works(now())}
+        enrolled = {entry.site for entry in read_register(self._home).entries if entry.works(utc_now())}
         plan = self._home.folder / self._federation.plan
         return {
             "plan": str(plan),
@@ -119,44 +124,44 @@ class Launcher:
         if self._journal.is_held():
             self._alive = moment
             if self._state.phase == "starting":
-                self._say("running")
+                self._write_state("running")
         if seen.completed:
-            self._say("done")
+            self._write_state("done")
         elif order.wanted == "halt" and not seen.finished:
             control.stop(self._state.run)
-            self._say("stopped", "at once, as asked")
+            self._write_state("stopped", "at once, as asked")
         elif seen.finished or (self._state.phase != "starting" and moment - self._alive > self._timing.dead_s):
-            self._ended(order, seen, control)
+            self._record_end(order, seen, control)
         elif self._state.phase == "starting":
-            self._await(seen, moment - self._since, control)
-        elif is_silent(coordinator_pulse(self._home).last(), self._state.at, time.time(), self._timing.hung_s):
-            self._again(control, f"it gave no sign of life for {self._timing.hung_s:.0f} s")
+            self._wait_for_start(seen, moment - self._since, control)
+        elif is_silent(coordinator_heartbeat(self._home).last(), self._state.at, time.time(), self._timing.hung_s):
+            self._relaunch(control, f"it gave no sign of life for {self._timing.hung_s:.0f} s")
         elif order.wanted == "stop" and self._state.phase == "running":
-            self._journal.ask_stop()
-            self._say("stopping")
+            self._journal.request_stop()
+            self._write_state("stopping")
 
-    def _await(self, seen: RunState, waited_s: float, control: Control) -> None:
+    def _wait_for_start(self, seen: RunState, waited_s: float, control: Control) -> None:
         """A run that is submitted and not at work yet."""
-        if waited_s > self._patience(seen):
+        if waited_s > self._start_timeout(seen):
             self._unwedge()
-            self._again(control, f"it was not at work within {self._patience(seen):.0f} s")
+            self._relaunch(control, f"it was not at work within {self._start_timeout(seen):.0f} s")
         elif waited_s > self._timing.slow_s:
             what = "its process was started and is not at work" if seen.started else "the SuperExec has not taken it"
-            self._say("starting", f"{what} yet; it is started anew after {self._patience(seen):.0f} s")
+            self._write_state("starting", f"{what} yet; it is started anew after {self._start_timeout(seen):.0f} s")
 
-    def _patience(self, seen: RunState) -> float:
+    def _start_timeout(self, seen: RunState) -> float:
         return self._timing.starting_s if seen.started else self._timing.pending_s
 
-    def _ended(self, order: Order, seen: RunState, control: Control) -> None:
-        said = self._journal.failure()
+    def _record_end(self, order: Order, seen: RunState, control: Control) -> None:
+        said = self._journal.read_failure()
         if order.wanted != "run":
-            self._say("stopped", said or "as asked")
-        elif said and not self._journal.is_passing():
-            self._say("failed", said)
+            self._write_state("stopped", said or "as asked")
+        elif said and not self._journal.is_transient():
+            self._write_state("failed", said)
         else:
-            self._again(control, said or seen.details.strip() or KILLED)
+            self._relaunch(control, said or seen.details.strip() or KILLED)
 
-    def _again(self, control: Control, cause: str) -> None:
+    def _relaunch(self, control: Control, cause: str) -> None:
         newest = self._store.newest()
         self._deaths = 1 if newest != self._round else self._deaths + 1
         self._round = newest
@@ -164,11 +169,13 @@ class Launcher:
             control.stop(self._state.run)
         if self._deaths >= self._timing.deaths:
             log = self._home.logs / "superexec.log"
-            self._say("failed", f"the coordinator ended {self._deaths} times in the same round ({cause}); read {log}")
+            self._write_state(
+                "failed", f"the coordinator ended {self._deaths} times in the same round ({cause}); read {log}"
+            )
         else:
-            self._say("waiting", f"started again: {cause}")
+            self._write_state("waiting", f"started again: {cause}")
 
-    def _say(self, phase: Phase, cause: str = "", **changes: object) -> None:
+    def _write_state(self, phase: Phase, cause: str = "", **changes: object) -> None:
         new = self._state.model_copy(update={"phase": phase, "cause": cause, "at": round(time.time(), 3), **changes})
         if (new.phase, new.cause, new.run) == (self._state.phase, self._state.cause, self._state.run):
             return

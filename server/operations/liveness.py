@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from server.run_folder.heartbeat import COORDINATOR, SILENT_S, Beat, Pulse
-from server.run_folder.orders import OVER, State
+from server.run_folder.heartbeat import COORDINATOR, SILENT_S, Heartbeat, HeartbeatRecord
+from server.run_folder.orders import FINAL_PHASES, State
 from server.run_folder.paths import Home
 
 _MOVING = ("running", "stopping")
@@ -25,7 +25,7 @@ class Trouble:
 
 
 @dataclass(frozen=True)
-class Seen:
+class Observations:
     """Observations at one moment.
 
     Args:
@@ -39,20 +39,20 @@ class Seen:
     moment: float
 
 
-def coordinator_pulse(home: Home) -> Pulse:
+def coordinator_heartbeat(home: Home) -> Heartbeat:
     """The heartbeat of the coordinator's process."""
-    return Pulse(home.run / COORDINATOR)
+    return Heartbeat(home.run / COORDINATOR)
 
 
-def trouble_of(home: Home, state: State, seen: Seen) -> Trouble | None:
+def find_trouble(home: Home, state: State, seen: Observations) -> Trouble | None:
     """Find why the run makes no progress; None if it does, is over, or was never ordered."""
-    if state.phase in OVER or state.phase == "none":
+    if state.phase in FINAL_PHASES or state.phase == "none":
         return None
-    daemon = Pulse(home.up_pulse).last()
+    daemon = Heartbeat(home.up_heartbeat).last()
     return _of_daemon(daemon, state, seen) or _of_start(state, seen) or _of_coordinator(home, state, seen)
 
 
-def is_silent(beat: Beat | None, since: float, moment: float, silent_s: float = SILENT_S) -> bool:
+def is_silent(beat: HeartbeatRecord | None, since: float, moment: float, silent_s: float = SILENT_S) -> bool:
     """Whether heartbeats of a process that should run since `since` are missing for too long.
 
     >>> is_silent(None, since=100.0, moment=160.0, silent_s=45.0)
@@ -61,7 +61,7 @@ def is_silent(beat: Beat | None, since: float, moment: float, silent_s: float = 
     return moment - max(beat.at if beat else 0.0, since) > silent_s
 
 
-def _of_daemon(beat: Beat | None, state: State, seen: Seen) -> Trouble | None:
+def _of_daemon(beat: HeartbeatRecord | None, state: State, seen: Observations) -> Trouble | None:
     at = beat.at if beat else state.at
     if not seen.up:
         return Trouble("`ceus-coordinator up` has ended, and nothing runs without it: start it again", at)
@@ -70,16 +70,16 @@ def _of_daemon(beat: Beat | None, state: State, seen: Seen) -> Trouble | None:
     return Trouble(beat.doing, beat.since) if beat and beat.doing else None
 
 
-def _of_start(state: State, seen: Seen) -> Trouble | None:
+def _of_start(state: State, seen: Observations) -> Trouble | None:
     if state.phase in _MOVING or not (state.cause or seen.moment - state.at > SILENT_S):
         return None
     return Trouble(state.cause or "nothing has begun to work on it", state.at)
 
 
-def _of_coordinator(home: Home, state: State, seen: Seen) -> Trouble | None:
+def _of_coordinator(home: Home, state: State, seen: Observations) -> Trouble | None:
     if state.phase not in _MOVING:
         return None
-    beat = coordinator_pulse(home).last()
+    beat = coordinator_heartbeat(home).last()
     if is_silent(beat, state.at, seen.moment):
         doing = f", which last was at: {beat.doing}" if beat and beat.doing else ""
         at = beat.at if beat else state.at

@@ -8,19 +8,19 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from server.federation.expiry import Validity
-from server.operations.liveness import Seen, Trouble, coordinator_pulse, trouble_of
-from server.rounds.checkpoint_header import glance
+from server.operations.liveness import Observations, Trouble, coordinator_heartbeat, find_trouble
+from server.rounds.checkpoint_header import read_newest
 from server.run_folder.journal import Journal
 from server.run_folder.orders import State, read_state
 from server.run_folder.paths import Home
-from server.study.deadlines import Deadlines, Histories
-from server.study.participation import Record, to_be_looked_at
-from server.study.progress import Point, Progress
-from server.transport.message_log import Letter, letters
+from server.study.deadlines import Deadlines, ResponseTimes
+from server.study.participation import RoundRecord, list_silent_sites
+from server.study.progress import CurvePoint, Progress
+from server.transport.message_log import LoggedMessage, read_messages
 
 
 @dataclass
-class SiteNow:
+class SiteStatus:
     """A site in the run. connected: None where the SuperLink is not running · doing: what it does in the round under
     way (asked, or its fate) · share: of the time that it took lately, 0-1, None without a history · rounds: how often
     it was counted, idle, refused, excluded or lost · sent, received: bytes to and from it, of the round and of all.
@@ -50,7 +50,7 @@ class Overview:
     up: bool
     state: State
     round: Mapping[str, Any]
-    sites: Mapping[str, SiteNow]
+    sites: Mapping[str, SiteStatus]
     rounds: tuple[Mapping[str, Any], ...]
     trouble: Trouble | None = None
     doing: str = ""
@@ -66,62 +66,62 @@ class Overview:
         run |= {"round": self.round, "rounds": list(self.rounds)}
         return {**found, "up": self.up, "run": run}
 
-    def _site(self, name: str) -> SiteNow:
-        return self.sites.get(name, SiteNow())
+    def _site(self, name: str) -> SiteStatus:
+        return self.sites.get(name, SiteStatus())
 
 
-def overview(home: Home, up: bool, online: Collection[str] | None, names: Collection[str] = ()) -> Overview:
+def build_overview(home: Home, up: bool, online: Collection[str] | None, names: Collection[str] = ()) -> Overview:
     """online: the sites that are connected, None where the SuperLink cannot be asked · names: all that may be."""
-    saved = glance(home.run) or Progress()
-    events = Journal(home.run).under_way()
-    sites = {name: SiteNow(admitted=True, lesions=sum(held.values())) for name, held in saved.counts.items()}
-    _rounds_of(saved.participation, sites)
-    latest = _round(events, sites)
-    _letters(letters(home.run), latest, sites)
+    saved = read_newest(home.run) or Progress()
+    events = Journal(home.run).read_current_round()
+    sites = {name: SiteStatus(admitted=True, lesions=sum(held.values())) for name, held in saved.counts.items()}
+    _count_rounds(saved.participation, sites)
+    latest = _summarize_events(events, sites)
+    _count_messages(read_messages(home.run), latest, sites)
     for name in sorted({*sites, *names, *(online or ())}):
-        site = sites.setdefault(name, SiteNow())
+        site = sites.setdefault(name, SiteStatus())
         site.connected = None if online is None else name in online
-    for name, reason in to_be_looked_at(saved.participation).items():
+    for name, reason in list_silent_sites(saved.participation).items():
         sites[name].look_at = reason
-    told = tuple(_told(record, saved.curves) for record in saved.participation)
-    state, beat = read_state(home), coordinator_pulse(home).last()
+    told = tuple(_summarize_round(record, saved.curves) for record in saved.participation)
+    state, beat = read_state(home), coordinator_heartbeat(home).last()
     doing = beat.doing if beat and state.phase in ("running", "stopping") else ""
-    trouble = trouble_of(home, state, Seen(up, online, time.time()))
+    trouble = find_trouble(home, state, Observations(up, online, time.time()))
     return Overview(up, state, latest, sites, told, trouble, doing)
 
 
-def _rounds_of(records: tuple[Record, ...], sites: dict[str, SiteNow]) -> None:
+def _count_rounds(records: tuple[RoundRecord, ...], sites: dict[str, SiteStatus]) -> None:
     for record in records:
         for fate in ("counted", "idle", "refused", "excluded", "lost"):
             for name in getattr(record, fate):
-                rounds = sites.setdefault(name, SiteNow()).rounds
+                rounds = sites.setdefault(name, SiteStatus()).rounds
                 rounds[fate] = rounds.get(fate, 0) + 1
         for name, reason in {**record.lost, **record.excluded, **record.refused}.items():
             sites[name].reason = f"{record.stage}, {record.kind} {record.round}: {reason}"
 
 
-def _round(events: list[dict[str, Any]], sites: dict[str, SiteNow]) -> dict[str, Any]:
+def _summarize_events(events: list[dict[str, Any]], sites: dict[str, SiteStatus]) -> dict[str, Any]:
     """The round of `events`, and what each site does in it."""
     if not events:
         return {}
     begun, over = events[0], any(event["event"] == "Finished" for event in events)
     for name in begun["sites"]:
-        site = sites.setdefault(name, SiteNow())
+        site = sites.setdefault(name, SiteStatus())
         site.doing, site.seconds = ("" if over else "asked"), None if over else round(time.time() - begun["at"], 1)
     for event in events[1:]:
         if event["event"] == "Answered":
-            site = sites.setdefault(event["site"], SiteNow())
+            site = sites.setdefault(event["site"], SiteStatus())
             site.doing, site.seconds = event["fate"], round(event["at"] - begun["at"], 1)
             site.reason = event["reason"] or site.reason
     names = ("stage", "kind", "round", "step", "steps")
     return {name: begun[name] for name in names} | {"asked": list(begun["sites"]), "over": over, "begun": begun["at"]}
 
 
-def _letters(found: Iterable[Letter], latest: Mapping[str, Any], sites: dict[str, SiteNow]) -> None:
-    histories = Histories(Deadlines())
+def _count_messages(found: Iterable[LoggedMessage], latest: Mapping[str, Any], sites: dict[str, SiteStatus]) -> None:
+    histories = ResponseTimes(Deadlines())
     for line in found:
-        histories.recall(line)
-        site = sites.setdefault(line["site"], SiteNow())
+        histories.load_line(line)
+        site = sites.setdefault(line["site"], SiteStatus())
         here = all(line[name] == latest.get(name) for name in ("stage", "kind", "round"))
         way = {"sent": site.sent, "came": site.received, "late": site.received}.get(line["event"], {})
         for span in ("all", "round") if here else ("all",):
@@ -134,7 +134,7 @@ def _letters(found: Iterable[Letter], latest: Mapping[str, Any], sites: dict[str
             site.share = min(site.seconds / usual, 1.0)
 
 
-def _told(record: Record, curves: tuple[Point, ...]) -> dict[str, Any]:
+def _summarize_round(record: RoundRecord, curves: tuple[CurvePoint, ...]) -> dict[str, Any]:
     curve = {"train": "training", "evaluate": "validation"}.get(record.kind)
     points = [p for p in curves if (p.stage, p.round, p.curve) == (record.stage, record.round, curve)]
     return {**asdict(record), "curves": {p.net: p.loss for p in points}}

@@ -18,16 +18,16 @@ from importlib.metadata import version
 import psutil
 
 from ceus_models.runtime.errors import ExpectedError
-from ceus_models.runtime.findings import Finding, fault, note, ok, run_checks
+from ceus_models.runtime.findings import Finding, make_fault, make_note, make_ok, run_checks
 from server.federation.certificate_authority import read_ca
-from server.federation.expiry import validity
+from server.federation.expiry import summarize_validity
 from server.federation.federation_file import Federation
-from server.federation.founding import LOOPBACK, hosts_of, unfit
+from server.federation.founding import LOOPBACK, find_certificate_fault, list_hosts
 from server.federation.nginx_conf import CALLS
 from server.federation.node_roster import is_up
 from server.federation.site_register import read_register
-from server.operations.daemon import check_complete, front_fault, nginx_program
-from server.operations.health import answers
+from server.operations.daemon import check_complete, find_front_fault, find_nginx
+from server.operations.health import is_superlink_healthy
 from server.operations.launcher import check_runnable
 from server.run_folder.paths import Home
 from server.study.plan import load_plan
@@ -47,7 +47,7 @@ class Subject:
     now: datetime
 
 
-def preflight(home: Home, federation: Federation, now: datetime) -> Iterator[Finding]:
+def run_preflight(home: Home, federation: Federation, now: datetime) -> Iterator[Finding]:
     """All findings, as they come."""
     subject = Subject(home, federation, now)
     return run_checks((name, partial(_readable, check, subject)) for name, check in CHECKS.items())
@@ -67,12 +67,12 @@ def _folder(subject: Subject) -> Iterator[Finding]:
     check_complete(subject.home)
     for folder in (subject.home.ca.parent, subject.home.front.parent, subject.home.superexec_secret.parent):
         if folder.stat().st_mode & 0o077:
-            yield fault("folder", f"{folder} is open to other users", f"chmod 700 {folder}")
+            yield make_fault("folder", f"{folder} is open to other users", f"chmod 700 {folder}")
     if subject.home.ca_key.exists():
         remedy = f"keep a copy elsewhere, and move {subject.home.ca_key} off this machine between enrolments"
-        yield ok("folder", f"complete; the CA's key lies here ({remedy})")
+        yield make_ok("folder", f"complete; the CA's key lies here ({remedy})")
     else:
-        yield ok("folder", "complete; the CA's key lies elsewhere")
+        yield make_ok("folder", "complete; the CA's key lies elsewhere")
 
 
 def _plan(subject: Subject) -> Iterator[Finding]:
@@ -81,34 +81,34 @@ def _plan(subject: Subject) -> Iterator[Finding]:
     missing = sorted(set(plan.quorum.required) - set(subject.federation.sites))
     if missing:
         said = f"the plan requires {', '.join(missing)}, which federation.yaml does not name"
-        yield fault("plan", said, "mend quorum.required in the plan, or sites in federation.yaml")
-    yield ok("plan", f"{plan.name}, {len(plan.stages)} stages, and the bundle is of this plan")
+        yield make_fault("plan", said, "mend quorum.required in the plan, or sites in federation.yaml")
+    yield make_ok("plan", f"{plan.name}, {len(plan.stages)} stages, and the bundle is of this plan")
 
 
 def _flower(subject: Subject) -> Iterator[Finding]:
     found = version("flwr")
     if found.startswith("1.41."):
-        yield ok("Flower", found)
+        yield make_ok("Flower", found)
     else:
-        yield fault("Flower", f"{found} is installed", "install fedceus again with constraints.txt: 1.41")
+        yield make_fault("Flower", f"{found} is installed", "install fedceus again with constraints.txt: 1.41")
 
 
 def _certificates(subject: Subject) -> Iterator[Finding]:
     home, ca = subject.home, read_ca(subject.home, subject.now)
-    servers = (("front door", home.front, home.front_key, hosts_of(subject.federation), "renew"),)
+    servers = (("front door", home.front, home.front_key, list_hosts(subject.federation), "renew"),)
     for name, path, key, hosts, command in (
         *servers,
         ("SuperLink", home.superlink, home.superlink_key, LOOPBACK, "init"),
     ):
-        why = unfit(path, key, ca, hosts, subject.now)
+        why = find_certificate_fault(path, key, ca, hosts, subject.now)
         remedy = f"run `ceus-coordinator {command} {home.folder}`"
-        yield fault(f"TLS, {name}", why, remedy) if why else ok(f"TLS, {name}", "fits its key, names and CA")
-    valid = validity(home, subject.federation, read_register(home), subject.now)
+        yield make_fault(f"TLS, {name}", why, remedy) if why else make_ok(f"TLS, {name}", "fits its key, names and CA")
+    valid = summarize_validity(home, subject.federation, read_register(home), subject.now)
     for line in (line for line in valid.sites if line.remedy):
-        yield note("sites' certificates", f"{line.name}: {line.standing}", line.remedy)
+        yield make_note("sites' certificates", f"{line.name}: {line.standing}", line.remedy)
     absent = [line.name for line in valid.sites if line.standing in ("absent", "revoked")]
     said = f"{len(valid.sites) - len(absent)} of {len(valid.sites)} sites are enrolled"
-    yield ok("sites' certificates", said + (f"; not: {', '.join(absent)}" if absent else ""))
+    yield make_ok("sites' certificates", said + (f"; not: {', '.join(absent)}" if absent else ""))
 
 
 def _clock(subject: Subject) -> Iterator[Finding]:
@@ -116,9 +116,9 @@ def _clock(subject: Subject) -> Iterator[Finding]:
     state = ctypes.CDLL(None, use_errno=True).ntp_gettime(ctypes.create_string_buffer(256))
     if state == _UNSYNCHRONISED:
         said = "this machine's clock is not synchronised; sites whose clock differs by 5 minutes are shut out"
-        yield note("clock", said, "timedatectl set-ntp true (in a container: on its host)")
+        yield make_note("clock", said, "timedatectl set-ntp true (in a container: on its host)")
     else:
-        yield ok("clock", f"{subject.now:%Y-%m-%d %H:%M:%S} UTC")
+        yield make_ok("clock", f"{subject.now:%Y-%m-%d %H:%M:%S} UTC")
 
 
 def _disk(subject: Subject) -> Iterator[Finding]:
@@ -128,21 +128,21 @@ def _disk(subject: Subject) -> Iterator[Finding]:
         probe.write_bytes(b"x")
         probe.unlink()
     except OSError as error:
-        yield fault("disk", f"{home.folder} cannot be written ({error.strerror})", "give it to this user")
+        yield make_fault("disk", f"{home.folder} cannot be written ({error.strerror})", "give it to this user")
         return
     free = shutil.disk_usage(home.folder).free
     said = f"{free / (1 << 30):.1f} GB free for checkpoints, the SuperLink's database and logs"
     remedy = "make room: a round of the paper's plan keeps some 10 GB for a while"
     if free >= _BETTER_FREE:
-        yield ok("disk", said)
+        yield make_ok("disk", said)
     else:
-        yield fault("disk", said, remedy) if free < _LEAST_FREE else note("disk", said, remedy)
+        yield make_fault("disk", said, remedy) if free < _LEAST_FREE else make_note("disk", said, remedy)
 
 
 def _database(subject: Subject) -> Iterator[Finding]:
     path = subject.home.database
     if not path.exists():
-        yield ok("database", "none yet; `up` makes it")
+        yield make_ok("database", "none yet; `up` makes it")
         return
     try:
         with sqlite3.connect(f"file:{path}?mode=rw", uri=True, timeout=_TIMEOUT_S) as database:
@@ -154,9 +154,9 @@ def _database(subject: Subject) -> Iterator[Finding]:
         sound = str(error)
     remedy = f"stop `up`, move {path} away and start `up` again: sites connect anew, and the run goes on"
     if sound == "ok":
-        yield ok("database", "can be written, and is sound")
+        yield make_ok("database", "can be written, and is sound")
     else:
-        yield fault("database", f"{path}: {sound}", remedy)
+        yield make_fault("database", f"{path}: {sound}", remedy)
 
 
 def _superlink_port(subject: Subject) -> Iterator[Finding]:
@@ -165,39 +165,39 @@ def _superlink_port(subject: Subject) -> Iterator[Finding]:
     if open_at:
         said = f"port {port} is open at {', '.join(open_at)}: who has the CA's certificate could start runs there"
         remedy = "what listens there is not ours: `up` binds 127.0.0.1. Stop it, and let no proxy forward that port"
-        yield fault("SuperLink's port", said, remedy)
+        yield make_fault("SuperLink's port", said, remedy)
     elif not is_up(subject.federation):
-        yield note("SuperLink's port", f"nothing listens on {port}", "start `ceus-coordinator up`")
-    elif not answers(subject.home, subject.federation):
+        yield make_note("SuperLink's port", f"nothing listens on {port}", "start `ceus-coordinator up`")
+    elif not is_superlink_healthy(subject.home, subject.federation):
         said = f"what listens on {port} is not this federation's SuperLink"
-        yield fault("SuperLink's port", said, "stop it, or give another superlink_port and run `init`")
+        yield make_fault("SuperLink's port", said, "stop it, or give another superlink_port and run `init`")
     else:
-        yield ok("SuperLink's port", f"{port}, on this machine only")
+        yield make_ok("SuperLink's port", f"{port}, on this machine only")
 
 
 def _front_door(subject: Subject) -> Iterator[Finding]:
-    if nginx_program() and (why := front_fault(subject.home)):
-        yield fault("front door", f"nginx refuses its configuration: {why}", "run `ceus-coordinator init`")
+    if find_nginx() and (why := find_front_fault(subject.home)):
+        yield make_fault("front door", f"nginx refuses its configuration: {why}", "run `ceus-coordinator init`")
     try:
         opened = [path for path in _CLOSED if _status(subject, path) != http.HTTPStatus.NOT_FOUND]
         through = _status(subject, f"/v1/fleet/{CALLS[0]}")
     except ssl.SSLCertVerificationError as error:
         remedy = f"let it use {subject.home.front}, and read it again after `renew`: nginx -s reload"
-        yield fault("front door", f"its certificate is not the federation's ({error.verify_message})", remedy)
+        yield make_fault("front door", f"its certificate is not the federation's ({error.verify_message})", remedy)
         return
     except (OSError, http.client.HTTPException) as error:
         said = f"{subject.federation.address} cannot be reached from here ({error})"
-        yield fault("front door", said, f"start it: nginx -c {subject.home.nginx}; open the firewall")
+        yield make_fault("front door", said, f"start it: nginx -c {subject.home.nginx}; open the firewall")
         return
     if opened:
         said = f"it passes {', '.join(opened)}: who has the CA's certificate could list nodes and start runs"
-        yield fault("front door", said, f"use {subject.home.nginx} as it is; it passes /v1/fleet/ alone")
+        yield make_fault("front door", said, f"use {subject.home.nginx} as it is; it passes /v1/fleet/ alone")
     elif through in (http.HTTPStatus.BAD_GATEWAY, http.HTTPStatus.GATEWAY_TIMEOUT):
-        yield note("front door", "open, but the SuperLink behind it is not up", "`ceus-coordinator up`")
+        yield make_note("front door", "open, but the SuperLink behind it is not up", "`ceus-coordinator up`")
     elif through == http.HTTPStatus.NOT_FOUND:
-        yield fault("front door", "it does not pass /v1/fleet/", f"use {subject.home.nginx} as it is")
+        yield make_fault("front door", "it does not pass /v1/fleet/", f"use {subject.home.nginx} as it is")
     else:
-        yield ok("front door", "passes /v1/fleet/ alone, as seen from this machine")
+        yield make_ok("front door", "passes /v1/fleet/ alone, as seen from this machine")
 
 
 def _status(subject: Subject, path: str) -> int:
@@ -216,10 +216,10 @@ def _limits(subject: Subject) -> Iterator[Finding]:
     files = os.sysconf("SC_OPEN_MAX")
     memory = psutil.virtual_memory().total
     if files < 1024:
-        yield note("open files", f"at most {files}", "ulimit -n 4096, or LimitNOFILE= in the unit")
+        yield make_note("open files", f"at most {files}", "ulimit -n 4096, or LimitNOFILE= in the unit")
     said = f"{memory / (1 << 30):.0f} GB"
     remedy = "the paper's plan needs some 8 GB here, whatever the number of sites"
-    yield ok("memory", said) if memory >= 8 << 30 else note("memory", said, remedy)
+    yield make_ok("memory", said) if memory >= 8 << 30 else make_note("memory", said, remedy)
 
 
 def own_addresses() -> list[str]:

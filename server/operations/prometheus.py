@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from server.federation.expiry import Validity
-from server.operations.overview import Overview, SiteNow
+from server.operations.overview import Overview, SiteStatus
 from server.run_folder.orders import State
 
 HELP = {
@@ -34,7 +34,7 @@ Sample = tuple[str, Mapping[str, str], float]
 """Name, labels, value."""
 
 
-def exposition(seen: Overview, valid: Validity) -> str:
+def render_metrics(seen: Overview, valid: Validity) -> str:
     """All gauges, with their descriptions, as Prometheus reads them."""
     lines: list[str] = []
     told: set[str] = set()
@@ -43,7 +43,7 @@ def exposition(seen: Overview, valid: Validity) -> str:
             told.add(name)
             kind = "counter" if name.endswith("_total") else "gauge"
             lines += [f"# HELP {name} {HELP[name]}", f"# TYPE {name} {kind}"]
-        inside = ",".join(f'{key}="{_escaped(text)}"' for key, text in labels.items())
+        inside = ",".join(f'{key}="{_escape(text)}"' for key, text in labels.items())
         lines.append(f"{name}{{{inside}}} {value:g}" if inside else f"{name} {value:g}")
     return "\n".join(lines) + "\n"
 
@@ -80,7 +80,7 @@ def _rounds(seen: Overview) -> Iterator[Sample]:
             yield "ceus_loss", {"stage": curves["stage"], "kind": curves["kind"], "net": net}, float(loss)
 
 
-def _site(name: str, site: SiteNow) -> Iterator[Sample]:
+def _site(name: str, site: SiteStatus) -> Iterator[Sample]:
     if site.connected is not None:
         yield "ceus_site_connected", {"site": name}, float(site.connected)
     for fate, count in sorted(site.rounds.items()):
@@ -91,5 +91,5 @@ def _site(name: str, site: SiteNow) -> Iterator[Sample]:
     yield "ceus_site_look_at", {"site": name}, float(bool(site.look_at))
 
 
-def _escaped(text: str) -> str:
+def _escape(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

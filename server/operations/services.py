@@ -22,7 +22,7 @@ _QUIET = {
 }
 
 
-def services_of(home: Home, federation: Federation) -> tuple[Service, ...]:
+def build_services(home: Home, federation: Federation) -> tuple[Service, ...]:
     """SuperLink and SuperExec of a federation. Raises ExpectedError where Flower is not installed."""
     return (
         Service(SUPERLINK, superlink_command(home, federation), _environment(home, SUPERLINK)),

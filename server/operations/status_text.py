@@ -10,11 +10,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
-from ceus_models.runtime.humanize import size
+from ceus_models.runtime.humanize import format_size
 from ceus_models.web.templates import render
 from server.federation.expiry import Line, Validity
 from server.operations.liveness import Trouble
-from server.operations.overview import Overview, SiteNow
+from server.operations.overview import Overview, SiteStatus
 
 _LAST_ROUNDS = 12
 _KEY = "key"
@@ -22,7 +22,7 @@ _KEY = "key"
 
 def print_status(seen: Overview, valid: Validity, out: Console) -> None:
     """All of it."""
-    trouble, warnings = _to_do(seen, valid)
+    trouble, warnings = _list_warnings(seen, valid)
     for line in _state(seen, valid):
         out.print(escape(line), soft_wrap=True)
     for line in trouble:
@@ -36,9 +36,9 @@ def print_status(seen: Overview, valid: Validity, out: Console) -> None:
         out.print(f"[red]{escape(line)}[/]", soft_wrap=True)
 
 
-def status_html(seen: Overview, valid: Validity, again_s: int) -> str:
+def render_status(seen: Overview, valid: Validity, again_s: int) -> str:
     """The same as a page of its own, which a browser loads anew every `again_s` seconds (0: never)."""
-    trouble, warnings = _to_do(seen, valid)
+    trouble, warnings = _list_warnings(seen, valid)
     return render(
         "server.operations",
         "status.html",
@@ -51,7 +51,7 @@ def status_html(seen: Overview, valid: Validity, again_s: int) -> str:
     )
 
 
-def told_trouble(trouble: Trouble) -> str:
+def format_trouble(trouble: Trouble) -> str:
     """One line of what is wrong, and since when."""
     since = time.strftime("%H:%M:%S", time.localtime(trouble.since))
     return f"not getting on, since {since} ({max(time.time() - trouble.since, 0.0):.0f} s): {trouble.said}"
@@ -63,10 +63,10 @@ def _state(seen: Overview, valid: Validity) -> list[str]:
     return [f"federation {valid.identity}; up: {up}", f"run: {seen.state.phase}{f' ({cause})' if cause else ''}"]
 
 
-def _to_do(seen: Overview, valid: Validity) -> tuple[list[str], list[str]]:
+def _list_warnings(seen: Overview, valid: Validity) -> tuple[list[str], list[str]]:
     """Why the run does not get on, and what somebody must look at."""
     look_at = [f"{name} must be looked at: {site.look_at}" for name, site in sorted(seen.sites.items()) if site.look_at]
-    return [told_trouble(seen.trouble)] if seen.trouble else [], [*valid.warnings, *look_at]
+    return [format_trouble(seen.trouble)] if seen.trouble else [], [*valid.warnings, *look_at]
 
 
 def _tables(seen: Overview, valid: Validity) -> Iterator[tuple[str, tuple[str, ...], list[tuple[str, ...]]]]:
@@ -89,7 +89,7 @@ def _tables(seen: Overview, valid: Validity) -> Iterator[tuple[str, tuple[str, .
     now = seen.round
     title = f"{now['stage']}: {now['kind']}, step {now['step'] + 1} of {now['steps']}" if now else "no round yet"
     sites = [
-        _site_row(name, seen.sites.get(name, SiteNow()), lines.get(name)) for name in sorted({*lines, *seen.sites})
+        _site_row(name, seen.sites.get(name, SiteStatus()), lines.get(name)) for name in sorted({*lines, *seen.sites})
     ]
     yield title, ("site", "enrolled", "connected", "now", "counted", "not", "sent", "received", "why"), sites
     if seen.rounds:
@@ -97,14 +97,19 @@ def _tables(seen: Overview, valid: Validity) -> Iterator[tuple[str, tuple[str, .
         yield "the last rounds", head, list(map(_round_row, seen.rounds[-_LAST_ROUNDS:]))
 
 
-def _site_row(name: str, site: SiteNow, line: Line | None) -> tuple[str, ...]:
+def _site_row(name: str, site: SiteStatus, line: Line | None) -> tuple[str, ...]:
     connected = {None: "?", True: "yes", False: "no"}[site.connected]
     faults = sum(count for fate, count in site.rounds.items() if fate in ("refused", "excluded", "lost"))
-    counts = (str(site.rounds.get("counted", 0)), str(faults), size(site.sent["all"]), size(site.received["all"]))
+    counts = (
+        str(site.rounds.get("counted", 0)),
+        str(faults),
+        format_size(site.sent["all"]),
+        format_size(site.received["all"]),
+    )
     return (name, line.standing if line else "no", connected, _doing(site), *counts, site.reason)
 
 
-def _doing(site: SiteNow) -> str:
+def _doing(site: SiteStatus) -> str:
     if site.doing != "asked":
         return site.doing
     if site.share is None:

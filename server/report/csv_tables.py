@@ -8,7 +8,7 @@ import io
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from server.report.values import Results, at, number, section
+from server.report.values import Results, lookup, number, section
 
 HEAD = ("of", "value", "low", "high", "n", "resolution")
 _PARTS: Mapping[str, str] = {
@@ -27,7 +27,7 @@ EXPERIMENT = "experiment-"
 Row = tuple[Any, ...]
 
 
-def tables(results: Results) -> dict[str, str]:
+def format_tables(results: Results) -> dict[str, str]:
     """Every table that the results have numbers for, as CSV text by name; experiments have columns of their own."""
     names = [*_PARTS, *(f"{EXPERIMENT}{name}" for name in section(results, "experiments"))]
     return {name: text for name in names if (text := _table(results, name))}
@@ -35,13 +35,13 @@ def tables(results: Results) -> dict[str, str]:
 
 def _table(results: Results, name: str) -> str:
     if name in _PARTS:
-        rows = list(_rows(at(results, _PARTS[name]), ()))
-        return _written(HEAD, rows) if rows else ""
+        rows = list(_rows(lookup(results, _PARTS[name]), ()))
+        return _format_csv(HEAD, rows) if rows else ""
     entry = section(results, "experiments", name.removeprefix(EXPERIMENT))
-    return _written(entry.get("columns") or (), entry["rows"]) if entry.get("rows") else ""
+    return _format_csv(entry.get("columns") or (), entry["rows"]) if entry.get("rows") else ""
 
 
-def links(made: Mapping[str, str], beginnings: tuple[str, ...]) -> list[tuple[str, str]]:
+def build_links(made: Mapping[str, str], beginnings: tuple[str, ...]) -> list[tuple[str, str]]:
     """File name and data URI of the tables whose names begin so: they lie in the page, no network is needed."""
     chosen = [(name, text) for name, text in made.items() if name.startswith(beginnings)]
     return [
@@ -57,13 +57,13 @@ def _rows(raw: object, path: tuple[str, ...]) -> Iterator[Row]:
             yield from _rows(inner, (*path, str(key)))
     elif isinstance(raw, list):  # pairs; plain lists are curves and matrices, which are drawn
         for entry in raw:
-            names = [str(entry[side]) for side in ("first", "second")] if at(entry, "second") else []
+            names = [str(entry[side]) for side in ("first", "second")] if lookup(entry, "second") else []
             yield from _rows(entry, (*path, " against ".join(names))) if isinstance(entry, Mapping) else ()
     elif number(raw) is not None:
         yield (" / ".join(path), number(raw), *[None] * (len(HEAD) - 2))
 
 
-def _written(head: Any, rows: Any) -> str:
+def _format_csv(head: Any, rows: Any) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(head)

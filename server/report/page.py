@@ -18,7 +18,7 @@ from server.report.sections.privacy import privacy
 from server.report.sections.readers import readers
 from server.report.sections.subgroups import subgroups
 from server.report.sections.test_sets import test_sets
-from server.report.values import Results, at, is_simulated
+from server.report.values import Results, is_simulated, lookup
 
 
 @dataclass(frozen=True)
@@ -54,27 +54,28 @@ SECTIONS = (
 """In the study's order."""
 
 
-def report_html(results: Results) -> str:
+def render_report(results: Results) -> str:
     """The whole report of a run as HTML text; sections without data are left out.
 
     `results` is a parsed results.json. The same results give the same text.
     """
-    tables = csv_tables.tables(results)
+    tables = csv_tables.format_tables(results)
     drawn = [
-        (section, section_html(section, results), csv_tables.links(tables, section.tables)) for section in SECTIONS
+        (section, render_section(section, results), csv_tables.build_links(tables, section.tables))
+        for section in SECTIONS
     ]
-    plan = at(results, "plan")
+    plan = lookup(results, "plan")
     return render(
         "server.report",
         "report.html",
         title="fedceus report" if plan is None else f"fedceus report: {plan}",
         simulated=is_simulated(results),
-        version=at(results, "fedceus"),
+        version=lookup(results, "fedceus"),
         sections=[(section, trust(content), links) for section, content, links in drawn if content],
     )
 
 
-def section_html(section: Section, results: Results) -> str:
+def render_section(section: Section, results: Results) -> str:
     """What stands below a section's heading; "" where there is nothing to show."""
     values = section.values(results)
     return render("server.report", f"{section.anchor}.html", **values).strip() if values else ""

@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from ceus_models.bundle.model_bundle import Bundle, save_bundle
-from ceus_models.metrics.ood import Typical
-from ceus_models.runtime.atomic_files import PUBLIC, write_whole
+from ceus_models.metrics.ood import TrainingFigures
+from ceus_models.runtime.atomic_files import PUBLIC, write_atomically
 from ceus_models.runtime.errors import ExpectedError
-from server.report.csv_tables import tables
-from server.report.page import report_html
-from server.results.results import results
+from server.report.csv_tables import format_tables
+from server.report.page import render_report
+from server.results.results import collect_results
 from server.rounds.checkpoints import Store
-from server.study.participation import to_be_looked_at
+from server.study.participation import list_silent_sites
 from server.study.plan import Plan
 from server.study.progress import Progress
-from server.study.recipe import typical_of
+from server.study.recipe import compute_typical
 from server.study.stages import Statistics
 
 RESULTS, REPORT, BUNDLE, TABLES = "results.json", "report.html", "bundle", "tables"
@@ -35,35 +35,37 @@ def publish_run(out: Path, plan: Plan, seed: int) -> Path:
     progress = Store(out).latest(plan.digest(), seed)
     if progress is None:
         raise ExpectedError(f"no round is finished yet in {out}; `ceus-coordinator run` begins or goes on")
-    found = results_of(progress, plan, seed)
+    found = collect_run_results(progress, plan, seed)
     publish_report(found, out)
     if found["finished"] and progress.recipe is not None:
-        save_bundle(bundle_of(progress, plan, seed, found), out / BUNDLE)
+        save_bundle(build_bundle(progress, plan, seed, found), out / BUNDLE)
     return out / REPORT
 
 
-def results_of(progress: Progress, plan: Plan, seed: int) -> dict[str, Any]:
+def collect_run_results(progress: Progress, plan: Plan, seed: int) -> dict[str, Any]:
     """The results of a run through Flower, finished or not."""
     about = {"fedceus": version("fedceus"), "seed": seed, "link": "federation", "simulated": False}
-    look_at = to_be_looked_at(progress.participation)
-    return about | results(progress, plan) | {"finished": plan.current(progress.stage) is None, "look_at": look_at}
+    look_at = list_silent_sites(progress.participation)
+    return (
+        about | collect_results(progress, plan) | {"finished": plan.current(progress.stage) is None, "look_at": look_at}
+    )
 
 
 def publish_report(found: Mapping[str, Any], out: Path) -> None:
     """`results.json`, and what is made from it alone: `report.html` and the numbers as `tables/NAME.csv`."""
-    write_whole(out / RESULTS, json.dumps(found, indent=1, allow_nan=False).encode(), PUBLIC)
-    write_whole(out / REPORT, report_html(found).encode(), PUBLIC)
+    write_atomically(out / RESULTS, json.dumps(found, indent=1, allow_nan=False).encode(), PUBLIC)
+    write_atomically(out / REPORT, render_report(found).encode(), PUBLIC)
     write_tables(found, out)
 
 
 def write_tables(found: Mapping[str, Any], out: Path) -> None:
     """The numbers of the report as CSV files, beside it."""
     (out / TABLES).mkdir(parents=True, exist_ok=True)
-    for name, text in tables(found).items():
-        write_whole(out / TABLES / f"{name}.csv", text.encode(), PUBLIC)
+    for name, text in format_tables(found).items():
+        write_atomically(out / TABLES / f"{name}.csv", text.encode(), PUBLIC)
 
 
-def bundle_of(progress: Progress, plan: Plan, seed: int, found: Mapping[str, Any]) -> Bundle:
+def build_bundle(progress: Progress, plan: Plan, seed: int, found: Mapping[str, Any]) -> Bundle:
     """All that is needed to predict. found: the results, which the bundle keeps whole.
 
     Raises ExpectedError for a plan that trains nothing.
@@ -81,8 +83,8 @@ def bundle_of(progress: Progress, plan: Plan, seed: int, found: Mapping[str, Any
     )
 
 
-def _typical(progress: Progress, plan: Plan) -> Typical | None:
+def _typical(progress: Progress, plan: Plan) -> TrainingFigures | None:
     """What the training lesions look like; None for a study whose statistics do not hold it."""
     stage = next((s for s in plan.stages if isinstance(s, Statistics) and s.name in progress.totals), None)
-    typical = None if stage is None else typical_of(progress.totals[stage.name], stage.cohorts)
+    typical = None if stage is None else compute_typical(progress.totals[stage.name], stage.cohorts)
     return typical if typical and typical.figures else None

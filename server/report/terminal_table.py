@@ -11,10 +11,10 @@ from server.report.values import (
     COHORT_TITLES,
     Estimate,
     Results,
-    at,
     cohort_size,
     estimate,
     is_simulated,
+    lookup,
     majority,
     metric,
     models_of,
@@ -28,7 +28,7 @@ def print_results(results: Results, console: Console) -> None:
         console.print("Phantom data, no patients. For research, not a medical device.", style="italic")
     if tested_cohorts(results):
         console.print(_models_table(results))
-    nets = [net for net in NETS if estimate(at(results, "nets", net, "validation", "auc"))]
+    nets = [net for net in NETS if estimate(lookup(results, "nets", net, "validation", "auc"))]
     if nets:
         console.print(_nets_table(results, nets))
 
@@ -44,7 +44,7 @@ def _models_table(results: Results) -> Table:
             table.add_row(
                 _cohort_cell(results, cohort, place),
                 model,
-                written(metric(results, cohort, model, "accuracy")),
+                format_estimate(metric(results, cohort, model, "accuracy")),
                 short(metric(results, cohort, model, "macro_auc")),
                 short(metric(results, cohort, model, "macro_f1")),
                 short(metric(results, cohort, model, "recall", "OT")),
@@ -68,13 +68,13 @@ def _nets_table(results: Results, nets: list[str]) -> Table:
     table.add_column("AUC", justify="right", no_wrap=True)
     table.add_column("Positive / negative", justify="right")
     for net in nets:
-        counts = [at(results, "nets", net, "validation", side) for side in ("positives", "negatives")]
-        auc = estimate(at(results, "nets", net, "validation", "auc"))
-        table.add_row(net, written(auc), " / ".join(DASH if count is None else str(count) for count in counts))
+        counts = [lookup(results, "nets", net, "validation", side) for side in ("positives", "negatives")]
+        auc = estimate(lookup(results, "nets", net, "validation", "auc"))
+        table.add_row(net, format_estimate(auc), " / ".join(DASH if count is None else str(count) for count in counts))
     return table
 
 
-def written(found: Estimate | None) -> str:
+def format_estimate(found: Estimate | None) -> str:
     """`0.862 [0.820, 0.901]` for people; a dash where there is no value."""
     if found is None or found.low is None or found.high is None:
         return short(found)

@@ -82,7 +82,7 @@ def estimate(raw: object) -> Estimate | None:
     return Estimate(value, low, high, whole(raw.get("n")), resolution)
 
 
-def at(results: object, *path: str) -> Any:
+def lookup(results: object, *path: str) -> Any:
     """What stands at a path of keys, or None as soon as one is missing."""
     here = results
     for key in path:
@@ -94,13 +94,13 @@ def at(results: object, *path: str) -> Any:
 
 def section(results: object, *path: str) -> Mapping[str, Any]:
     """The mapping at a path of keys; empty where there is none."""
-    found = at(results, *path)
+    found = lookup(results, *path)
     return found if isinstance(found, Mapping) else {}
 
 
 def metric(results: Results, cohort: str, model: str, *name: str) -> Estimate | None:
     """One metric of a fusion model on a cohort, e.g. `metric(r, "internal_test", "DCB", "recall", "OT")`."""
-    return estimate(at(results, "cohorts", cohort, "models", model, *name))
+    return estimate(lookup(results, "cohorts", cohort, "models", model, *name))
 
 
 def tested_cohorts(results: Results) -> list[str]:
@@ -126,7 +126,7 @@ def support(results: Results, cohort: str) -> Mapping[str, int]:
 
 def cohort_size(results: Results, cohort: str) -> int | None:
     """Lesions of a cohort with a label, or None where the results do not say."""
-    n = number(at(results, "cohorts", cohort, "n"))
+    n = number(lookup(results, "cohorts", cohort, "n"))
     if n is not None:
         return int(n)
     return sum(support(results, cohort).values()) or None
@@ -169,7 +169,7 @@ def whole(raw: object) -> int | None:
     return None if found is None else int(found)
 
 
-def how_many(raw: object) -> int:
+def count_items(raw: object) -> int:
     """A count that is given as a number or as the list of those counted."""
     if isinstance(raw, Mapping | list | tuple):
         return len(raw)

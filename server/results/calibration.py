@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from server.results.intervals import interval
+from server.results.intervals import bootstrap_interval
 from server.results.metrics import Floats, Ints
 
 
-def calibrated(
+def summarize_calibration(
     calibration: Floats | None, brier: Floats | None, lesions: Ints, classes: Sequence[str] = ()
 ) -> dict[str, Any]:
     """`calibration` and `brier` of a net; empty without the sums.
@@ -30,14 +30,14 @@ def calibrated(
     if calibration is None or brier is None or not lesions[0]:
         return {}
     mean = np.divide(brier, lesions, out=np.full(brier.shape, np.nan), where=lesions > 0)
-    found: dict[str, Any] = {"brier": interval(mean, int(lesions[0]), most=2.0)}
+    found: dict[str, Any] = {"brier": bootstrap_interval(mean, int(lesions[0]), most=2.0)}
     if not classes:
-        return found | {"calibration": reliability(calibration[0])}
-    by_class = {name: reliability(bins) for name, bins in zip(classes, calibration[:-1], strict=True)}
-    return found | {"calibration": {"answer": reliability(calibration[-1]), "classes": by_class}}
+        return found | {"calibration": reliability_curve(calibration[0])}
+    by_class = {name: reliability_curve(bins) for name, bins in zip(classes, calibration[:-1], strict=True)}
+    return found | {"calibration": {"answer": reliability_curve(calibration[-1]), "classes": by_class}}
 
 
-def reliability(bins: Floats) -> dict[str, Any]:
+def reliability_curve(bins: Floats) -> dict[str, Any]:
     """Reliability curve and expected calibration error of bins (10 3) [lesions, Σ p, Σ right]; empty bins are left out.
 
     >>> reliability(np.array([[4.0, 1.0, 2.0], [0.0, 0.0, 0.0]]))

@@ -14,15 +14,15 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from ceus_models.metrics.score_bins import UNIT
+from ceus_models.metrics.score_bins import SUM_UNIT
 from ceus_models.protocol.state import State
-from ceus_models.study.taxonomy import DISEASE_TYPES, LESION_TYPES, STRATEGY_A, STRATEGY_B, outputs_of
+from ceus_models.study.taxonomy import DISEASE_TYPES, LESION_TYPES, STRATEGY_A, STRATEGY_B, count_outputs
 from server.results import metrics
-from server.results.calibration import calibrated
-from server.results.intervals import interval, number
+from server.results.calibration import summarize_calibration
+from server.results.intervals import bootstrap_interval, finite_or_none
 from server.results.metrics import Floats, Ints
 
-FLOORS = {"0.90": 0.90, "0.95": 0.95}
+SPECIFICITIES = {"0.90": 0.90, "0.95": 0.95}
 """Specificities at which sensitivities are reported."""
 MACROS = ("specificity", "recall", "precision", "npv", "f1")
 
@@ -58,26 +58,26 @@ class Counts:
         return np.asarray(self.confusion[0].sum(1), dtype=np.int64)
 
 
-def classes_of(net: str) -> tuple[str, ...]:
+def class_names(net: str) -> tuple[str, ...]:
     """Names of a net's classes, in the order of its confusion matrix."""
     if net in (STRATEGY_A, STRATEGY_B):
         return DISEASE_TYPES
-    return LESION_TYPES if outputs_of(net) > 1 else ("negative", "positive")
+    return LESION_TYPES if count_outputs(net) > 1 else ("negative", "positive")
 
 
-def counts_of(total: State, cohort: str, net: str) -> Counts | None:
+def read_counts(total: State, cohort: str, net: str) -> Counts | None:
     """Read the counts of a net on a cohort from the total of an evaluation; None if no site had a lesion."""
     prefix = f"{cohort}|{net}|"
     if f"{prefix}confusion" not in total:
         return None
     confusion, scores, fine = (_ints(total[prefix + name].numpy()) for name in ("confusion", "scores", "fine"))
     summed, weight = total[f"{prefix}loss"].tolist()
-    units = {"calibration": np.array([1.0, UNIT, 1.0]), "brier": np.array(UNIT)}
-    extra = (_scaled(total.get(prefix + name), unit) for name, unit in units.items())
+    units = {"calibration": np.array([1.0, SUM_UNIT, 1.0]), "brier": np.array(SUM_UNIT)}
+    extra = (_rescale(total.get(prefix + name), unit) for name, unit in units.items())
     return Counts(confusion, scores, fine, summed / weight if weight > 0 else None, *extra)
 
 
-def multi_class(counts: Counts, classes: Sequence[str]) -> dict[str, Any]:
+def compute_multi_class(counts: Counts, classes: Sequence[str]) -> dict[str, Any]:
     """Compute the metrics of a net with more than two classes, each as {value, low, high, n}.
 
     Macro averages are over the classes that have lesions.
@@ -86,24 +86,26 @@ def multi_class(counts: Counts, classes: Sequence[str]) -> dict[str, Any]:
     fine, coarse = metrics.auc(counts.fine), metrics.auc(counts.scores)
     support = counts.support.tolist()
     resolution = metrics.auc_resolution(counts.fine)
-    bound = number(float(metrics.macro(resolution)))
+    bound = finite_or_none(float(metrics.macro(resolution)))
     result: dict[str, Any] = {
-        "accuracy": interval(metrics.accuracy(counts.confusion), counts.lesions),
-        "macro_auc": interval(metrics.macro(coarse), counts.lesions, float(metrics.macro(fine)))
+        "accuracy": bootstrap_interval(metrics.accuracy(counts.confusion), counts.lesions),
+        "macro_auc": bootstrap_interval(metrics.macro(coarse), counts.lesions, float(metrics.macro(fine)))
         | {"resolution": bound},
     }
-    result |= {f"macro_{name}": interval(metrics.macro(rows[name]), counts.lesions) for name in MACROS}
+    result |= {f"macro_{name}": bootstrap_interval(metrics.macro(rows[name]), counts.lesions) for name in MACROS}
     for name, values in rows.items():
         key, over = ("one_vs_rest_accuracy", [counts.lesions] * len(support)) if name == "accuracy" else (name, support)
-        result[key] = {c: interval(values[:, i], n) for i, (c, n) in enumerate(zip(classes, over, strict=True))}
+        result[key] = {
+            c: bootstrap_interval(values[:, i], n) for i, (c, n) in enumerate(zip(classes, over, strict=True))
+        }
     result["auc"] = {
-        c: interval(coarse[:, i], n, float(fine[i])) | {"resolution": number(float(resolution[i]))}
+        c: bootstrap_interval(coarse[:, i], n, float(fine[i])) | {"resolution": finite_or_none(float(resolution[i]))}
         for i, (c, n) in enumerate(zip(classes, support, strict=True))
     }
     result |= _at_thresholds(counts, classes, support)
     return (
         result
-        | calibrated(counts.calibration, counts.brier, counts.confusion.sum((1, 2)), classes)
+        | summarize_calibration(counts.calibration, counts.brier, counts.confusion.sum((1, 2)), classes)
         | {
             "n": counts.lesions,
             "support": dict(zip(classes, support, strict=True)),
@@ -115,31 +117,32 @@ def multi_class(counts: Counts, classes: Sequence[str]) -> dict[str, Any]:
     )
 
 
-def binary(counts: Counts) -> dict[str, Any]:
+def compute_binary(counts: Counts) -> dict[str, Any]:
     """Compute the metrics of a binary net at the threshold 0.5, each as {value, low, high, n}."""
     rows = metrics.per_class(counts.confusion)
     fine = metrics.auc(counts.fine[0])
-    bound = number(float(metrics.auc_resolution(counts.fine[0])))
+    bound = finite_or_none(float(metrics.auc_resolution(counts.fine[0])))
     negatives, positives = counts.support.tolist()
     result: dict[str, Any] = {
-        "auc": interval(metrics.auc(counts.scores[:, 0]), counts.lesions, float(fine)) | {"resolution": bound},
-        "accuracy": interval(metrics.accuracy(counts.confusion), counts.lesions),
-        "sensitivity": interval(rows["recall"][:, 1], counts.lesions),
-        "specificity": interval(rows["recall"][:, 0], counts.lesions),
+        "auc": bootstrap_interval(metrics.auc(counts.scores[:, 0]), counts.lesions, float(fine))
+        | {"resolution": bound},
+        "accuracy": bootstrap_interval(metrics.accuracy(counts.confusion), counts.lesions),
+        "sensitivity": bootstrap_interval(rows["recall"][:, 1], counts.lesions),
+        "specificity": bootstrap_interval(rows["recall"][:, 0], counts.lesions),
     }
     fine_ap, ap = metrics.average_precision(counts.fine[0]), metrics.average_precision(counts.scores[:, 0])
-    result["average_precision"] = interval(ap, counts.lesions, float(fine_ap))
+    result["average_precision"] = bootstrap_interval(ap, counts.lesions, float(fine_ap))
     result["sensitivity_at"] = {
-        name: interval(
+        name: bootstrap_interval(
             metrics.sensitivity_at(counts.scores[:, 0], floor),
             positives,
             float(metrics.sensitivity_at(counts.fine[0], floor)),
         )
-        for name, floor in FLOORS.items()
+        for name, floor in SPECIFICITIES.items()
     }
     return (
         result
-        | calibrated(counts.calibration, counts.brier, counts.confusion.sum((1, 2)))
+        | summarize_calibration(counts.calibration, counts.brier, counts.confusion.sum((1, 2)))
         | {
             "n": counts.lesions,
             "negatives": negatives,
@@ -156,14 +159,16 @@ def _at_thresholds(counts: Counts, classes: Sequence[str], support: Sequence[int
     fine, coarse = metrics.average_precision(counts.fine), metrics.average_precision(counts.scores)
     found: dict[str, Any] = {
         "average_precision": {
-            c: interval(coarse[:, i], n, float(fine[i])) for i, (c, n) in enumerate(zip(classes, support, strict=True))
+            c: bootstrap_interval(coarse[:, i], n, float(fine[i]))
+            for i, (c, n) in enumerate(zip(classes, support, strict=True))
         },
         "sensitivity_at": {},
     }
-    for name, floor in FLOORS.items():
+    for name, floor in SPECIFICITIES.items():
         fine, coarse = metrics.sensitivity_at(counts.fine, floor), metrics.sensitivity_at(counts.scores, floor)
         found["sensitivity_at"][name] = {
-            c: interval(coarse[:, i], n, float(fine[i])) for i, (c, n) in enumerate(zip(classes, support, strict=True))
+            c: bootstrap_interval(coarse[:, i], n, float(fine[i]))
+            for i, (c, n) in enumerate(zip(classes, support, strict=True))
         }
     return found
 
@@ -178,7 +183,7 @@ def _points(false: Floats, true: Floats) -> dict[str, list[float]]:
     return {"fpr": [round(float(x), 6) for x in false], "tpr": [round(float(y), 6) for y in true]}
 
 
-def _scaled(sums: Tensor | None, unit: Floats) -> Floats | None:
+def _rescale(sums: Tensor | None, unit: Floats) -> Floats | None:
     """Convert sums in integer multiples of a unit; an earlier version stored floats."""
     if sums is None:
         return None

@@ -10,7 +10,7 @@ INTERVAL = (2.5, 97.5)
 """Percentiles, as in the reference study."""
 
 
-def interval(
+def bootstrap_interval(
     rows: Floats, n: int, value: float | None = None, most: float = 1.0, least: float = 0.0
 ) -> dict[str, float | int | None]:
     """Percentile bootstrap interval of a metric as {value, low, high, n}.
@@ -30,17 +30,17 @@ def interval(
     estimate = float(rows[0]) if value is None else value
     replicates = rows[1:][~np.isnan(rows[1:])]
     if np.isnan(estimate) or not len(replicates):
-        return {"value": number(estimate), "low": None, "high": None, "n": n}
+        return {"value": finite_or_none(estimate), "low": None, "high": None, "n": n}
     shifted = np.clip(replicates + (estimate - float(rows[0])), least, most)
     low, high = np.percentile(shifted, INTERVAL)
     return {"value": estimate, "low": float(low), "high": float(high), "n": n}
 
 
-def number(value: float) -> float | None:
+def finite_or_none(value: float) -> float | None:
     """The number, or None if it is not finite: JSON has no NaN."""
     return value if np.isfinite(value) else None
 
 
-def share(counted: Ints, of: Ints) -> dict[str, float | int | None]:
+def estimate_share(counted: Ints, of: Ints) -> dict[str, float | int | None]:
     """The share of (1+R) counts in (1+R) totals, as `interval`."""
-    return interval(ratio(counted, of, empty=np.nan), int(of[0]))
+    return bootstrap_interval(ratio(counted, of, empty=np.nan), int(of[0]))

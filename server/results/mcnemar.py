@@ -11,7 +11,7 @@ EXACT_BELOW = 25
 """With fewer discordant pairs the exact test is reported, else the corrected chi-square test: the usual rule."""
 
 
-def compared(pairs: Ints) -> dict[str, Any]:
+def mcnemar_test(pairs: Ints) -> dict[str, Any]:
     """McNemar's test on pairs (2 2) [first wrong or right, second wrong or right].
 
     >>> import numpy as np

@@ -9,7 +9,7 @@ import numpy as np
 
 from ceus_models.protocol.state import State
 from ceus_models.study.taxonomy import LESION_TYPES, MALIGNANT_TYPES
-from server.results.intervals import share
+from server.results.intervals import estimate_share
 
 _MOST = 8
 _BENIGN = ("HH", "HA")
@@ -22,7 +22,7 @@ COUNTED: Mapping[str, tuple[tuple[tuple[str, str], ...], tuple[str, ...]]] = {
 """As in the reference study: OT is neither malignant nor benign."""
 
 
-def misdiagnoses_of(total: State, cohort: str, net: str) -> dict[str, Any] | None:
+def count_misdiagnoses(total: State, cohort: str, net: str) -> dict[str, Any] | None:
     """Each of COUNTED as {count, of, value, low, high, n}, and `frequent`: the most common confusions of two types."""
     name = f"{cohort}|{net}|confusion"
     if name not in total:
@@ -33,7 +33,7 @@ def misdiagnoses_of(total: State, cohort: str, net: str) -> dict[str, Any] | Non
     for key, (wrong, among) in COUNTED.items():
         counted = np.stack([confusion[:, place[true], place[said]] for true, said in wrong]).sum(0)
         of = confusion[:, [place[kind] for kind in among]].sum((1, 2))
-        found[key] = {"count": int(counted[0]), "of": int(of[0]), **share(counted, of)}
+        found[key] = {"count": int(counted[0]), "of": int(of[0]), **estimate_share(counted, of)}
     off = [(int(n), i, j) for (i, j), n in np.ndenumerate(confusion[0]) if i != j and n]
     found["frequent"] = [
         {"true": LESION_TYPES[i], "said": LESION_TYPES[j], "count": n, "of": int(confusion[0, i].sum())}

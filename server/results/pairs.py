@@ -10,11 +10,11 @@ import numpy as np
 
 from ceus_models.protocol.state import State
 from server.results import metrics
-from server.results.intervals import interval
-from server.results.mcnemar import compared
+from server.results.intervals import bootstrap_interval
+from server.results.mcnemar import mcnemar_test
 
 
-def pairs_of(total: State, cohort: str, classifiers: Sequence[str]) -> list[dict[str, Any]]:
+def compare_pairs(total: State, cohort: str, classifiers: Sequence[str]) -> list[dict[str, Any]]:
     """Compare every two classifiers on the lesions of a cohort (or pool) that both classified, in their order."""
     name = f"{cohort}|pairs|right"
     if name not in total:
@@ -24,7 +24,7 @@ def pairs_of(total: State, cohort: str, classifiers: Sequence[str]) -> list[dict
     for i, j in combinations(range(len(classifiers)), 2):
         if not right[i, j].sum():
             continue
-        both = {"first": classifiers[i], "second": classifiers[j], **compared(right[i, j])}
+        both = {"first": classifiers[i], "second": classifiers[j], **mcnemar_test(right[i, j])}
         found.append(both | {"difference": _difference(total, cohort, classifiers[i], classifiers[j], both["n"])})
     return found
 
@@ -35,5 +35,5 @@ def _difference(total: State, cohort: str, first: str, second: str, n: int) -> d
     """
     one, other = (total[f"{cohort}|{net}|confusion"].numpy() for net in (first, second))
     if int(one[0].sum()) != n or int(other[0].sum()) != n:
-        return interval(np.full(1, np.nan), n)
-    return interval(metrics.accuracy(one) - metrics.accuracy(other), n, least=-1.0)
+        return bootstrap_interval(np.full(1, np.nan), n)
+    return bootstrap_interval(metrics.accuracy(one) - metrics.accuracy(other), n, least=-1.0)

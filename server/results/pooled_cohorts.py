@@ -14,7 +14,7 @@ POOLS: Mapping[str, tuple[str, ...]] = {"external_tests": TEST_COHORTS[1:], "all
 _POOLED = ("|confusion", "|groups", "|withheld", "|pairs|right")
 
 
-def pooled(total: State) -> State:
+def pool_cohorts(total: State) -> State:
     """Add to the counts of an evaluation the sums over each pool of test cohorts, under the pool's name.
 
     A pool with a single cohort adds no information and is left out.

@@ -10,15 +10,15 @@ import numpy as np
 from ceus_models.protocol.state import State
 from ceus_models.study.reader_study import ENTRIES, READERS, ROLES
 from server.results import metrics
-from server.results.intervals import number, share
-from server.results.mcnemar import compared
+from server.results.intervals import estimate_share, finite_or_none
+from server.results.mcnemar import mcnemar_test
 from server.results.metrics import Floats
 
 MODES = ("alone", "assisted")
 _MACROS = ("specificity", "recall", "precision", "npv", "f1")
 
 
-def readers_of(total: State, cohort: str, classifiers: Sequence[str]) -> dict[str, Any] | None:
+def summarize_readers(total: State, cohort: str, classifiers: Sequence[str]) -> dict[str, Any] | None:
     """Summarize the reads of a cohort; None without reads.
 
     Returns:
@@ -34,9 +34,13 @@ def readers_of(total: State, cohort: str, classifiers: Sequence[str]) -> dict[st
     for place, (code, role) in enumerate(READERS.items()):
         if not found[code]:
             continue
-        readers[code] = {"role": role, **found[code], "assistance": _tested(total[f"{name}assistance"][place].numpy())}
+        readers[code] = {
+            "role": role,
+            **found[code],
+            "assistance": _test_pairs(total[f"{name}assistance"][place].numpy()),
+        }
         readers[code]["against"] = {
-            net: {mode: _tested(total[f"{name}model"][m, place, a].numpy()) for a, mode in enumerate(MODES)}
+            net: {mode: _test_pairs(total[f"{name}model"][m, place, a].numpy()) for a, mode in enumerate(MODES)}
             for m, net in enumerate(classifiers)
         }
     return {"readers": readers, "roles": {role: found[role] for role in ROLES if found[role]}}
@@ -50,13 +54,17 @@ def _modes(total: State, name: str, entry: int) -> dict[str, Any]:
         if right[0, 0]:
             rows = metrics.per_class(confusion)
             macros = {f"macro_{metric}": _macro(rows[metric]) for metric in _MACROS}
-            found[mode] = {"accuracy": share(right[:, 1], right[:, 0]), **macros, "confusion": confusion.tolist()}
+            found[mode] = {
+                "accuracy": estimate_share(right[:, 1], right[:, 0]),
+                **macros,
+                "confusion": confusion.tolist(),
+            }
     return found
 
 
 def _macro(values: Floats) -> float | None:
-    return number(float(metrics.macro(np.asarray(values))))
+    return finite_or_none(float(metrics.macro(np.asarray(values))))
 
 
-def _tested(pairs: metrics.Ints) -> dict[str, Any] | None:
-    return compared(pairs) if pairs.sum() else None
+def _test_pairs(pairs: metrics.Ints) -> dict[str, Any] | None:
+    return mcnemar_test(pairs) if pairs.sum() else None

@@ -9,17 +9,24 @@ from itertools import product
 from typing import Any
 
 from ceus_models.protocol.state import digest
-from ceus_models.study.taxonomy import CLINICAL_NAMES, COHORTS, FUSION_NETS, LESION_TYPES, classifiers_of, outputs_of
-from server.results.detailed_results import detailed
-from server.results.evaluation import binary, classes_of, counts_of, multi_class
-from server.study.net_groups import expanded
+from ceus_models.study.taxonomy import (
+    CLINICAL_NAMES,
+    COHORTS,
+    FUSION_NETS,
+    LESION_TYPES,
+    count_outputs,
+    select_classifiers,
+)
+from server.results.detailed_results import collect_details
+from server.results.evaluation import class_names, compute_binary, compute_multi_class, read_counts
+from server.study.net_groups import expand_names
 from server.study.plan import Plan
 from server.study.progress import Progress
 from server.study.recipe import correlations
 from server.study.stages import Evaluate, Statistics
 
 
-def results(progress: Progress, plan: Plan) -> dict[str, Any]:
+def collect_results(progress: Progress, plan: Plan) -> dict[str, Any]:
     """Collect all numbers of the study, without NaN.
 
     cohorts.<cohort>.models.<D|DC|DB|DCB>.<metric> and nets.<net>.<cohort>.<metric> are {value, low, high, n}.
@@ -28,45 +35,45 @@ def results(progress: Progress, plan: Plan) -> dict[str, Any]:
     return {
         "plan": plan.name,
         "plan_digest": plan.digest(),
-        **detailed(progress, plan),
+        **collect_details(progress, plan),
         "cohorts": _cohorts(progress, plan),
         "nets": _nets(progress, plan),
         "statistics": _statistics(progress, plan),
         "digests": {net: digest(state) for net, state in progress.nets.items()},
         "participation": [asdict(record) for record in progress.participation],
-        "curves": _learning(progress),
+        "curves": _build_curves(progress),
         "stages": _stages(progress),
     }
 
 
-def _evaluated(progress: Progress, plan: Plan) -> Iterator[tuple[str, str, dict[str, Any]]]:
+def _list_evaluations(progress: Progress, plan: Plan) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Yield (cohort, net, metrics) of every evaluation in the order of the plan, so that the last one counts."""
     for stage in plan.stages:
         if not isinstance(stage, Evaluate) or stage.name not in progress.totals:
             continue
-        nets = expanded(stage.nets)
-        for cohort, net in product(stage.cohorts, dict.fromkeys((*nets, *classifiers_of(nets)))):
-            counts = counts_of(progress.totals[stage.name], cohort, net)
+        nets = expand_names(stage.nets)
+        for cohort, net in product(stage.cohorts, dict.fromkeys((*nets, *select_classifiers(nets)))):
+            counts = read_counts(progress.totals[stage.name], cohort, net)
             if counts is not None:
-                wide = outputs_of(net) > 1
-                yield cohort, net, multi_class(counts, classes_of(net)) if wide else binary(counts)
+                wide = count_outputs(net) > 1
+                yield cohort, net, compute_multi_class(counts, class_names(net)) if wide else compute_binary(counts)
 
 
 def _cohorts(progress: Progress, plan: Plan) -> dict[str, Any]:
     cohorts: dict[str, Any] = defaultdict(lambda: {"models": {}})
-    for cohort, net, found in _evaluated(progress, plan):
+    for cohort, net, found in _list_evaluations(progress, plan):
         if net in FUSION_NETS:
             cohorts[cohort]["models"][net.removeprefix("fusion/")] = found
     for cohort, entry in cohorts.items():
         first = next(iter(entry["models"].values()))
-        declared = sum(progress.lesions(site, (cohort,)) for site in progress.counts)
+        declared = sum(progress.count_lesions(site, (cohort,)) for site in progress.counts)
         entry |= {"n": first["n"], "support": first["support"], "declared": declared}
     return dict(cohorts)
 
 
 def _nets(progress: Progress, plan: Plan) -> dict[str, Any]:
     nets: dict[str, Any] = defaultdict(dict)
-    for cohort, net, found in _evaluated(progress, plan):
+    for cohort, net, found in _list_evaluations(progress, plan):
         if net not in FUSION_NETS:
             nets[net][cohort] = found
     return dict(nets)
@@ -96,7 +103,7 @@ def _statistics(progress: Progress, plan: Plan) -> dict[str, Any]:
     }
 
 
-def _learning(progress: Progress) -> dict[str, dict[str, Any]]:
+def _build_curves(progress: Progress) -> dict[str, dict[str, Any]]:
     """By stage and net: mean loss by round (from 1), and the round whose parameters were kept."""
     curves: dict[str, dict[str, Any]] = {}
     for point in progress.curves:

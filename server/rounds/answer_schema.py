@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 import torch
 
-from ceus_models.metrics.ood import ASKED, FIGURES
+from ceus_models.metrics.ood import FIGURES, REQUEST_TENSOR
 from ceus_models.metrics.score_bins import CALIBRATION_BINS, COARSE_BINS, FINE_BINS
 from ceus_models.protocol.messages import Task
-from ceus_models.protocol.state import State, net_state
+from ceus_models.protocol.state import State, select_net
 from ceus_models.study.reader_study import ENTRIES, READERS
 from ceus_models.study.subgroups import CELLS, SUBGROUPS
-from ceus_models.study.taxonomy import BIOMARKERS, CLINICAL, LESION_TYPES, classifiers_of, outputs_of
+from ceus_models.study.taxonomy import BIOMARKERS, CLINICAL, LESION_TYPES, count_outputs, select_classifiers
 
 
 @dataclass(frozen=True)
@@ -55,14 +55,14 @@ def groups_of(task: Task) -> Mapping[str, Group]:
     if task.kind == "hello":
         return {c: {f"{c}|lesions": _COUNT, f"{c}|patients": _COUNT} for c in task.cohorts}
     if task.kind == "tally":
-        asked = {**_TALLY, ASKED: _FIGURES} if ASKED in task.inputs else _TALLY
+        asked = {**_TALLY, REQUEST_TENSOR: _FIGURES} if REQUEST_TENSOR in task.inputs else _TALLY
         return {c: {f"{c}|{name}": spec for name, spec in asked.items()} for c in task.cohorts}
     if task.kind == "train":
         return {net: _change(net, task.inputs) for net in task.nets}
     return {name: group for cohort in task.cohorts for name, group in _evaluation(cohort, task)}
 
 
-def misshapen(sums: State, groups: Mapping[str, Group]) -> str | None:
+def find_shape_fault(sums: State, groups: Mapping[str, Group]) -> str | None:
     """Find the first tensor with a wrong name, shape or dtype: the error as text, or None."""
     known = {name: group for group, specs in groups.items() for name in specs}
     odd = sorted(sums.keys() - known.keys())
@@ -79,13 +79,13 @@ def misshapen(sums: State, groups: Mapping[str, Group]) -> str | None:
 
 
 def _change(net: str, inputs: State) -> Group:
-    parameters = {f"{net}|{name}": Spec(tuple(t.shape), torch.float32) for name, t in net_state(inputs, net).items()}
+    parameters = {f"{net}|{name}": Spec(tuple(t.shape), torch.float32) for name, t in select_net(inputs, net).items()}
     return {**parameters, f"{net}|#weight": _SUM, f"{net}|#loss": _SUM}
 
 
 def _evaluation(cohort: str, task: Task) -> Iterator[tuple[str, Group]]:
     """Without replicates, as in a validation round, only the counts of each net are expected."""
-    classifiers = classifiers_of(task.nets) if task.replicates else ()
+    classifiers = select_classifiers(task.nets) if task.replicates else ()
     for net in dict.fromkeys((*task.nets, *classifiers)):
         group = _counts(f"{cohort}|{net}", net, task.replicates)
         if net in classifiers:
@@ -119,7 +119,7 @@ def _readers(prefix: str, classifiers: int, replicates: int) -> Group:
 
 
 def _counts(prefix: str, net: str, replicates: int) -> Group:
-    rows, k = 1 + replicates, outputs_of(net)
+    rows, k = 1 + replicates, count_outputs(net)
     sides = max(k, 2)  # a binary net has one score and two classes
     return {
         f"{prefix}|confusion": Spec((rows, sides, sides), torch.int32),

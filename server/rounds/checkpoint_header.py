@@ -12,8 +12,8 @@ from safetensors import SafetensorError, safe_open
 
 from ceus_models.protocol.messages import Recipe
 from ceus_models.runtime.errors import ExpectedError
-from server.study.participation import Record
-from server.study.progress import Point
+from server.study.participation import RoundRecord
+from server.study.progress import CurvePoint
 
 VERSION = "1"
 _PATTERN = re.compile(r"progress-(\d{8})\.safetensors")
@@ -30,15 +30,15 @@ class Header:
     recipe: Recipe | None
     frozen: str
     counts: Mapping[str, Mapping[str, int]]
-    participation: tuple[Record, ...]
-    curves: tuple[Point, ...]
+    participation: tuple[RoundRecord, ...]
+    curves: tuple[CurvePoint, ...]
     names: tuple[str, ...]
 
 
 HEADER = TypeAdapter(Header)
 
 
-def glance(folder: Path) -> Header | None:
+def read_newest(folder: Path) -> Header | None:
     """The newest checkpoint's header, read while others write; None where there is none that can be read."""
     for path in reversed(checkpoint_files(folder)):
         try:

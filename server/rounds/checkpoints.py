@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from ceus_models.protocol.state import State, digest
-from ceus_models.runtime.atomic_files import PUBLIC, remove_drafts, whole_file
+from ceus_models.runtime.atomic_files import PUBLIC, remove_drafts, replace_file
 from ceus_models.runtime.errors import ExpectedError
 from server.rounds.checkpoint_header import HEADER, VERSION, Header, checkpoint_files, number_of, read_header
 from server.study.progress import Progress
@@ -46,7 +46,7 @@ class Store:
         path = self.folder / f"progress-{number:08d}.safetensors"
         try:
             remove_drafts(self.folder)
-            with whole_file(path, PUBLIC) as draft:
+            with replace_file(path, PUBLIC) as draft:
                 _write(draft, progress, plan, seed)
         except (OSError, SafetensorError) as error:
             cause = getattr(error, "strerror", None) or error
@@ -69,7 +69,7 @@ class Store:
                 header, tensors = _read(path)
             except _DamagedError:
                 continue
-            self._refuse_other(header, plan, seed)
+            self._check_same_study(header, plan, seed)
             return _progress(header, tensors)
         if files:
             raise ExpectedError(f"{self.folder}: every checkpoint is damaged; delete the folder to start again")
@@ -88,7 +88,7 @@ class Store:
                     tensors = {name: file.get_tensor(name) for name in names}
             except (SafetensorError, OSError):
                 continue
-            self._refuse_other(header, plan, seed)
+            self._check_same_study(header, plan, seed)
             return _progress(replace(header, names=names), tensors)
         return None
 
@@ -103,7 +103,7 @@ class Store:
         """The number of the newest checkpoint, 0 where there is none."""
         return max(map(number_of, checkpoint_files(self.folder)), default=0)
 
-    def _refuse_other(self, header: Header, plan: str, seed: int) -> None:
+    def _check_same_study(self, header: Header, plan: str, seed: int) -> None:
         if header.plan != plan:
             raise ExpectedError(
                 f"{self.folder} must hold a study of this plan ({plan[:12]}…), but holds one of another plan "
@@ -118,7 +118,7 @@ class Store:
 
 def _write(path: Path, progress: Progress, plan: str, seed: int) -> None:
     # a tensor may be both a net and the best net; safetensors wants separate storage
-    tensors = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in _flat(progress).items()}
+    tensors = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in _flatten(progress).items()}
     header = Header(
         plan=plan,
         seed=seed,
@@ -147,7 +147,7 @@ def _read(path: Path) -> tuple[Header, State]:
     return read_header(path, metadata), tensors
 
 
-def _flat(progress: Progress) -> State:
+def _flatten(progress: Progress) -> State:
     return {
         _SEPARATOR.join((section, key, name)): tensor
         for section in _SECTIONS

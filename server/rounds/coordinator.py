@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 from ceus_models.protocol.messages import Task
 from ceus_models.protocol.state import State
 from ceus_models.runtime.errors import ExpectedError
-from ceus_models.runtime.seeds import seed_of
+from ceus_models.runtime.seeds import derive_seed
 from server.rounds.checkpoints import Store
 from server.rounds.events import Answered, Event, Finished, Listener, Started
-from server.rounds.round import Call, Link, gather
-from server.rounds.screening import Gate, reference_of
-from server.study.participation import Fate, Record, require
+from server.rounds.round import Call, Link, gather_answers
+from server.rounds.screening import Gate, compute_reference
+from server.study.participation import Fate, RoundRecord, check_quorum
 from server.study.plan import Plan
 from server.study.progress import Progress
 from server.study.settings import Study
@@ -24,7 +24,7 @@ from server.study.train_stage import Train
 from server.study.wire_nets import on_wire, submodels
 
 
-class StopAsked(ExpectedError):
+class StopRequested(ExpectedError):
     """The study stopped between two rounds, as requested."""
 
 
@@ -47,39 +47,39 @@ def run(
         StopAsked: if `stopping` returned True.
     """
     study = plan.study(seed)
-    desk = _Desk(plan, study, link, on_event or _silent)
+    desk = _RoundRunner(plan, study, link, on_event or _ignore_event)
     progress = store.latest(study.digest, seed) or Progress()
     while stage := plan.current(progress.stage):
         if stopping():
-            raise StopAsked(f"stopped before {stage.name}, as asked; `ceus-coordinator run` continues from there")
-        progress = desk.advance(stage, desk.welcome(progress))
+            raise StopRequested(f"stopped before {stage.name}, as asked; `ceus-coordinator run` continues from there")
+        progress = desk.run_round(stage, desk.admit_newcomers(progress))
         store.save(progress, study.digest, seed)
     return progress
 
 
 @dataclass(frozen=True)
-class _Desk:
+class _RoundRunner:
     plan: Plan
     study: Study
     link: Link
     tell: Listener
 
-    def advance(self, stage: Stage, progress: Progress) -> Progress:
+    def run_round(self, stage: Stage, progress: Progress) -> Progress:
         """Run one round of `stage`; the progress after it."""
         begun = time.monotonic()
         before = stage.prepare(progress, self.study)
         task = stage.task(before, self.study)
-        sites = asked_in(task, before, self.link)
+        sites = eligible_sites(task, before, self.link)
         if isinstance(stage, Train) and task.kind == "train":
-            sites = drawn(task, sites, stage.share, self.plan.quorum.required)
+            sites = sample_sites(task, sites, stage.share, self.plan.quorum.required)
         total, record = self._ask(stage, before, task, sites)
-        require(record, self.plan.quorum)
+        check_quorum(record, self.plan.quorum)
         after = stage.absorb(before, self.study, total, record)
         record = replace(record, seconds=time.monotonic() - begun)
         self._finish(record, before, after, stage)
-        return after.stepped(stage.steps(), record)
+        return after.advance(stage.steps(), record)
 
-    def welcome(self, progress: Progress) -> Progress:
+    def admit_newcomers(self, progress: Progress) -> Progress:
         """Before a round, send hello to sites that connected after the first hello."""
         sites = newcomers(progress, self.link.sites()) if self.plan.late == "next_round" else ()
         if not sites:
@@ -93,19 +93,19 @@ class _Desk:
         self._finish(record, at_start, after, stage)
         return replace(after, participation=(*after.participation, record))
 
-    def _ask(self, stage: Stage, before: Progress, task: Task, sites: tuple[str, ...]) -> tuple[State, Record]:
+    def _ask(self, stage: Stage, before: Progress, task: Task, sites: tuple[str, ...]) -> tuple[State, RoundRecord]:
         self.tell(Started(stage.name, task.kind, task.round, before.step, stage.steps(), task.nets, sites))
         call = Call(
             task=task,
-            gate=Gate(task, self.study.screening, before.counts, reference_of(before, task), len(sites)),
+            gate=Gate(task, self.study.screening, before.counts, compute_reference(before, task), len(sites)),
             sites=sites,
             summand=stage.summand,
             frozen=lambda: on_wire(submodels(before)),
-            tell=_teller(task, len(sites), self.tell),
+            tell=_event_reporter(task, len(sites), self.tell),
         )
-        return gather(self.link, call)
+        return gather_answers(self.link, call)
 
-    def _finish(self, record: Record, before: Progress, after: Progress, stage: Stage) -> None:
+    def _finish(self, record: RoundRecord, before: Progress, after: Progress, stage: Stage) -> None:
         self.tell(Finished(record, before.step + 1, stage.steps(), after.curves[len(before.curves) :]))
 
 
@@ -120,24 +120,24 @@ def newcomers(progress: Progress, connected: Sequence[str]) -> tuple[str, ...]:
     return tuple(sorted(set(connected) - progress.counts.keys() - known))
 
 
-def asked_in(task: Task, progress: Progress, link: Link) -> tuple[str, ...]:
+def eligible_sites(task: Task, progress: Progress, link: Link) -> tuple[str, ...]:
     """All connected sites for hello; later the admitted sites with lesions in the task's cohorts, connected or not."""
     if task.kind == "hello":
         return tuple(sorted(link.sites()))
-    return tuple(sorted(site for site in progress.counts if progress.lesions(site, task.cohorts)))
+    return tuple(sorted(site for site in progress.counts if progress.count_lesions(site, task.cohorts)))
 
 
-def drawn(task: Task, sites: Sequence[str], share: float, required: Sequence[str] = ()) -> tuple[str, ...]:
+def sample_sites(task: Task, sites: Sequence[str], share: float, required: Sequence[str] = ()) -> tuple[str, ...]:
     """Sample a share of the sites, at least one, and add the required ones.
 
     The sample depends only on (seed, stage, round), so a repeated round takes the same sites.
     """
-    order = sorted(sites, key=lambda site: (seed_of(task.seed, "drawn", task.stage, task.round, site), site))
+    order = sorted(sites, key=lambda site: (derive_seed(task.seed, "drawn", task.stage, task.round, site), site))
     chosen = {*order[: max(1, math.ceil(share * len(order) - 1e-9))], *required}
     return tuple(site for site in sites if site in chosen)
 
 
-def _teller(task: Task, asked: int, tell: Listener) -> Callable[[str, Fate, str], None]:
+def _event_reporter(task: Task, asked: int, tell: Listener) -> Callable[[str, Fate, str], None]:
     done: list[str] = []
 
     def told(site: str, fate: Fate, reason: str) -> None:
@@ -147,5 +147,5 @@ def _teller(task: Task, asked: int, tell: Listener) -> Callable[[str, Fate, str]
     return told
 
 
-def _silent(event: Event) -> None:
+def _ignore_event(event: Event) -> None:
     """Ignore the event."""

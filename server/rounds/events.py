@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from server.study.participation import Fate, Record
-from server.study.progress import Point
+from server.study.participation import Fate, RoundRecord
+from server.study.progress import CurvePoint
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,10 @@ class Answered:
 class Finished:
     """A round is complete. points: its new points of the learning curves."""
 
-    record: Record
+    record: RoundRecord
     step: int
     steps: int
-    points: tuple[Point, ...]
+    points: tuple[CurvePoint, ...]
 
 
 Event = Started | Answered | Finished

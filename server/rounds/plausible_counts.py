@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping
 
 import torch
 
-from ceus_models.metrics.score_bins import UNIT
+from ceus_models.metrics.score_bins import SUM_UNIT
 from ceus_models.protocol.messages import Task
 from ceus_models.protocol.state import State
 from ceus_models.study.reader_study import READERS
-from ceus_models.study.subgroups import SUBGROUPS, spans
-from ceus_models.study.taxonomy import classifiers_of
+from ceus_models.study.subgroups import SUBGROUPS, build_slices
+from ceus_models.study.taxonomy import select_classifiers
 
 LARGEST_DRAW = 20
 """Bound on a Poisson(1) weight: one lesion in 1e19 draws more."""
@@ -21,28 +21,28 @@ MOST_READERS = 100
 """Of one role at one site."""
 
 
-def bad_counts(sums: State, held: Mapping[str, int], task: Task) -> str | None:
+def find_count_fault(sums: State, held: Mapping[str, int], task: Task) -> str | None:
     """Find the first implausible count of an evaluation: the error as text, or None. held: lesions by cohort."""
-    return next(_faults(sums, held, task), None)
+    return next(_list_faults(sums, held, task), None)
 
 
-def _faults(sums: State, held: Mapping[str, int], task: Task) -> Iterator[str]:
-    classifiers = classifiers_of(task.nets) if task.replicates else ()
+def _list_faults(sums: State, held: Mapping[str, int], task: Task) -> Iterator[str]:
+    classifiers = select_classifiers(task.nets) if task.replicates else ()
     for cohort in task.cohorts:
         lesions = held.get(cohort, 0)
         for net in dict.fromkeys((*task.nets, *classifiers)):
             prefix = f"{cohort}|{net}|"
             if f"{prefix}confusion" in sums:
-                yield from _net(sums, prefix, lesions)
-                yield from _calibrated(sums, prefix)
-                yield from _grouped(sums, prefix) if net in classifiers else ()
+                yield from _check_net(sums, prefix, lesions)
+                yield from _check_calibration(sums, prefix)
+                yield from _check_groups(sums, prefix) if net in classifiers else ()
         if f"{cohort}|pairs|right" in sums:
-            yield from _pairs(sums[f"{cohort}|pairs|right"], f"{cohort}|pairs|right", lesions)
+            yield from _check_pairs(sums[f"{cohort}|pairs|right"], f"{cohort}|pairs|right", lesions)
         if f"{cohort}|readers|right" in sums:
-            yield from _readers(sums, f"{cohort}|readers|", lesions)
+            yield from _check_readers(sums, f"{cohort}|readers|", lesions)
 
 
-def _net(sums: State, prefix: str, lesions: int) -> Iterator[str]:
+def _check_net(sums: State, prefix: str, lesions: int) -> Iterator[str]:
     confusion, scores, fine = (sums[prefix + name].long() for name in ("confusion", "scores", "fine"))
     if min(int(confusion.min()), int(scores.min()), int(fine.min())) < 0:
         yield f"{prefix}… must hold counts of at least 0, found negative ones"
@@ -57,24 +57,24 @@ def _net(sums: State, prefix: str, lesions: int) -> Iterator[str]:
         yield f"{prefix}loss is {loss:g} over weight {weight:g}"
 
 
-def _calibrated(sums: State, prefix: str) -> Iterator[str]:
+def _check_calibration(sums: State, prefix: str) -> Iterator[str]:
     rows = sums[prefix + "confusion"].long().sum((1, 2))
     n, p, right = sums[prefix + "calibration"].unbind(-1)
-    most = n.double() / UNIT  # floats: a lie may be of any size
+    most = n.double() / SUM_UNIT  # floats: a lie may be of any size
     inside = bool(((n >= 0) & (p >= 0) & (right >= 0) & (p <= most) & (right <= n)).all())
     if not inside or not bool((n.sum(-1) == rows[0]).all()):
         yield f"{prefix}calibration does not count the lesions of its confusion matrix"
-    brier = sums[prefix + "brier"].double() * UNIT
+    brier = sums[prefix + "brier"].double() * SUM_UNIT
     if not bool(((brier >= 0) & (brier <= 2.0 * rows)).all()):
         yield f"{prefix}brier reaches {float(brier.max()):g}, at most 2 a lesion are possible"
 
 
-def _grouped(sums: State, prefix: str) -> Iterator[str]:
+def _check_groups(sums: State, prefix: str) -> Iterator[str]:
     confusion = sums[prefix + "confusion"].long()
     total = torch.stack([confusion.sum((1, 2)), confusion.diagonal(dim1=1, dim2=2).sum(1)], dim=1)  # (1+R 2)
     groups = sums[prefix + "groups"].long()
     inside = bool((groups >= 0).all()) and bool((groups[..., 1] <= groups[..., 0]).all())
-    if not inside or any(bool((groups[:, span].sum(1) > total).any()) for span in spans().values()):
+    if not inside or any(bool((groups[:, span].sum(1) > total).any()) for span in build_slices().values()):
         yield f"{prefix}groups counts other lesions than its confusion matrix"
     withheld, own = sums[prefix + "withheld"], sums[prefix + "own"]
     most = torch.tensor([len(values) for values in SUBGROUPS.values()])
@@ -84,13 +84,13 @@ def _grouped(sums: State, prefix: str) -> Iterator[str]:
         yield f"{prefix}own is {own.tolist()}, its confusion matrix says {total[0].tolist()}"
 
 
-def _pairs(right: torch.Tensor, name: str, lesions: int) -> Iterator[str]:
+def _check_pairs(right: torch.Tensor, name: str, lesions: int) -> Iterator[str]:
     same = bool((right == right.permute(1, 0, 3, 2)).all())
     if int(right.min()) < 0 or int(right.sum((2, 3)).max()) > lesions or not same:
         yield f"{name} does not compare at most {lesions} lesions, alike from both sides"
 
 
-def _readers(sums: State, prefix: str, lesions: int) -> Iterator[str]:
+def _check_readers(sums: State, prefix: str, lesions: int) -> Iterator[str]:
     right, confusion = sums[prefix + "right"].long(), sums[prefix + "confusion"]
     counted = torch.stack([confusion.sum((2, 3)), confusion.diagonal(dim1=2, dim2=3).sum(2)], dim=2)
     bound = torch.full((right.shape[1],), lesions * MOST_READERS)

@@ -9,9 +9,9 @@ from typing import Protocol
 
 from ceus_models.protocol.messages import Refusal, Task, Update
 from ceus_models.protocol.state import State
-from ceus_models.protocol.sums import Total
+from ceus_models.protocol.sums import ExactSum
 from server.rounds.screening import Gate
-from server.study.participation import Fate, Record
+from server.study.participation import Fate, RoundRecord
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class _Round:
     """The answers so far. Each is added to the total at once: two answers are never in memory together."""
 
     call: Call
-    total: Total = field(default_factory=Total)
+    total: ExactSum = field(default_factory=ExactSum)
     fates: dict[str, tuple[Fate, str]] = field(default_factory=dict)
     norms: dict[str, list[float]] = field(default_factory=dict)
     without_frozen: list[str] = field(default_factory=list)
@@ -65,14 +65,16 @@ class _Round:
     def take(self, site: str, answer: Answer) -> None:
         if site not in self.call.sites or site in self.fates:
             return  # only the first answer of a site counts
-        self.settle(site, *(self._counted(site, answer) if isinstance(answer, Update) else _unanswered(answer)))
+        self.settle(
+            site, *(self._count_answer(site, answer) if isinstance(answer, Update) else _classify_failure(answer))
+        )
 
     def settle(self, site: str, fate: Fate, reason: str = "") -> None:
         self.fates[site] = (fate, reason)
         self.call.tell(site, fate, reason)
 
-    def _counted(self, site: str, answer: Update) -> tuple[Fate, str]:
-        fault, norms = self.call.gate.judge(site, answer)
+    def _count_answer(self, site: str, answer: Update) -> tuple[Fate, str]:
+        fault, norms = self.call.gate.screen(site, answer)
         if fault:
             return "excluded", fault
         if not answer.sums:
@@ -83,13 +85,13 @@ class _Round:
         return "counted", ""
 
 
-def _unanswered(answer: Refusal | Lost) -> tuple[Fate, str]:
+def _classify_failure(answer: Refusal | Lost) -> tuple[Fate, str]:
     if isinstance(answer, Lost):
         return "lost", answer.reason
     return ("idle", "") if answer.code == "no_lesions" else ("refused", answer.reason)
 
 
-def gather(link: Link, call: Call) -> tuple[State, Record]:
+def gather_answers(link: Link, call: Call) -> tuple[State, RoundRecord]:
     """Collect the answers of one round: their sum (floats in float64) and the record of the round.
 
     A site that lacks the frozen sub-models gets the task once more in the same round, with them included.
@@ -99,18 +101,18 @@ def gather(link: Link, call: Call) -> tuple[State, Record]:
     for site in call.sites:
         if site not in registered:
             taken.settle(site, "lost", "not connected")
-    _ask(link, call.task, [site for site in call.sites if site in registered], taken)
+    _collect_answers(link, call.task, [site for site in call.sites if site in registered], taken)
     again = sorted(taken.without_frozen)
     if again:
         inputs = {**call.frozen(), **call.task.inputs}
-        _ask(link, replace(call.task, inputs=inputs), again, taken, last=True)
+        _collect_answers(link, replace(call.task, inputs=inputs), again, taken, last=True)
     for site in call.sites:
         if site not in taken.fates:
             taken.settle(site, "lost", "gave no answer")
-    return taken.total.wide(), _record(taken, registered)
+    return taken.total.take_float64(), _record(taken, registered)
 
 
-def _ask(link: Link, task: Task, sites: Sequence[str], taken: _Round, last: bool = False) -> None:
+def _collect_answers(link: Link, task: Task, sites: Sequence[str], taken: _Round, last: bool = False) -> None:
     if not sites:
         return
     for site, answer in link.ask(task, sites):
@@ -121,7 +123,7 @@ def _ask(link: Link, task: Task, sites: Sequence[str], taken: _Round, last: bool
             taken.take(site, answer)
 
 
-def _record(taken: _Round, registered: tuple[str, ...]) -> Record:
+def _record(taken: _Round, registered: tuple[str, ...]) -> RoundRecord:
     task, fates = taken.call.task, taken.fates
 
     def named(fate: Fate) -> tuple[str, ...]:
@@ -130,7 +132,7 @@ def _record(taken: _Round, registered: tuple[str, ...]) -> Record:
     def reasons(fate: Fate) -> dict[str, str]:
         return {site: fates[site][1] for site in named(fate)}
 
-    return Record(
+    return RoundRecord(
         stage=task.stage,
         kind=task.kind,
         round=task.round,

@@ -8,26 +8,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ceus_models.runtime.atomic_files import PUBLIC, write_whole
+from ceus_models.runtime.atomic_files import PUBLIC, write_atomically
 from server.rounds.events import Event, Finished
 
 ROUNDS = "rounds.jsonl"
 
 
 @dataclass(frozen=True)
-class Rounds:
+class RoundLog:
     """The `rounds.jsonl` of a run's folder. `tell` is a `server.rounds.coordinator.Listener`."""
 
     folder: Path
 
-    def tell(self, event: Event) -> None:
+    def append(self, event: Event) -> None:
         """Append a finished round. A round that is repeated after a crash replaces its earlier line."""
         if not isinstance(event, Finished):
             return
-        line = line_of(event)
-        kept = [old for old in self.read() if key_of(old) != key_of(line)]
+        line = build_line(event)
+        kept = [old for old in self.read() if round_key(old) != round_key(line)]
         text = "".join(f"{json.dumps(one, sort_keys=True)}\n" for one in [*kept, line])
-        write_whole(self.folder / ROUNDS, text.encode(), PUBLIC)
+        write_atomically(self.folder / ROUNDS, text.encode(), PUBLIC)
 
     def read(self) -> list[dict[str, Any]]:
         """The rounds so far, in order."""
@@ -43,7 +43,7 @@ class Rounds:
         return found.st_mtime_ns, found.st_ino
 
 
-def line_of(event: Finished) -> dict[str, Any]:
+def build_line(event: Finished) -> dict[str, Any]:
     """Build the line of a round: position, numbers of sites by outcome, seconds, mean loss and lesions by net."""
     record = event.record
     return {
@@ -63,6 +63,6 @@ def line_of(event: Finished) -> dict[str, Any]:
     }
 
 
-def key_of(line: Mapping[str, Any]) -> tuple[Any, ...]:
+def round_key(line: Mapping[str, Any]) -> tuple[Any, ...]:
     """The unique key of a round within its run."""
     return line["stage"], line["kind"], line["round"], line["step"]

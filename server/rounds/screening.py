@@ -16,14 +16,14 @@ from typing import NamedTuple
 
 import torch
 
-from ceus_models.metrics.ood import ASKED
+from ceus_models.metrics.ood import REQUEST_TENSOR
 from ceus_models.protocol.messages import LocalRule, Task, Update
-from ceus_models.protocol.state import State, finite, net_states, norm
-from ceus_models.protocol.sums import EXACT_BELOW, STEPS
+from ceus_models.protocol.state import State, is_finite, norm, split_by_net
+from ceus_models.protocol.sums import EXACT_LIMIT, STEPS_PER_UNIT
 from ceus_models.protocol.task_id import asked_id
-from ceus_models.study.subgroups import spans
-from server.rounds.answer_schema import Group, groups_of, misshapen
-from server.rounds.plausible_counts import LARGEST_LOSS, bad_counts
+from ceus_models.study.subgroups import build_slices
+from server.rounds.answer_schema import Group, find_shape_fault, groups_of
+from server.rounds.plausible_counts import LARGEST_LOSS, find_count_fault
 from server.study.progress import Progress
 from server.study.settings import Screening
 
@@ -65,15 +65,15 @@ class Gate:
 
     @cached_property
     def _own_norms(self) -> Mapping[str, float]:
-        return {net: norm(state) for net, state in net_states(self.task.inputs).items() if net in self.task.nets}
+        return {net: norm(state) for net, state in split_by_net(self.task.inputs).items() if net in self.task.nets}
 
-    def judge(self, site: str, update: Update) -> Verdict:
+    def screen(self, site: str, update: Update) -> Verdict:
         """Check one answer. Its numbers are read once, into norms, which suffice for most checks."""
         if update.site != site:
             return Verdict(f"the answer must name the site {site!r}, found {update.site!r}", {})
         if update.task != asked_id(self.task):
             return Verdict("the answer must be to this round's task, but is to an earlier round or another study", {})
-        if fault := misshapen(update.sums, self._groups):
+        if fault := find_shape_fault(update.sums, self._groups):
             return Verdict(fault, {})
         changes = {net: norm(state) for net, state in self._states(update.sums).items()}
         others = {name: t for name, t in update.sums.items() if not changes or "|#" in name}
@@ -92,22 +92,22 @@ class Gate:
         return {net: changes[net] / w / _local_steps(w, self.task.rule) for net, w in weights.items()}
 
     def _states(self, sums: State) -> Mapping[str, State]:
-        return net_states(sums) if self.task.kind == "train" else {}
+        return split_by_net(sums) if self.task.kind == "train" else {}
 
     def _not_finite(self, sums: State, overall: float) -> str | None:
-        if math.isfinite(overall) or finite(sums):
+        if math.isfinite(overall) or is_finite(sums):
             return None
-        odd = next(name for name, tensor in sorted(sums.items()) if not finite({name: tensor}))
+        odd = next(name for name, tensor in sorted(sums.items()) if not is_finite({name: tensor}))
         return f"{odd} must be finite, but holds NaN or infinity"
 
     def _too_large(self, sums: State, overall: float) -> str | None:
         """Sums are exact only below a bound (protocol.sums); each site may use its share of it."""
-        if overall < EXACT_BELOW / max(STEPS.values()) / max(self.asked, 1):
+        if overall < EXACT_LIMIT / max(STEPS_PER_UNIT.values()) / max(self.asked, 1):
             return None  # no number exceeds the norm of all
         for name, tensor in sums.items():
             if not tensor.is_floating_point() or not tensor.numel():
                 continue
-            bound = EXACT_BELOW / STEPS[tensor.dtype] / max(self.asked, 1)
+            bound = EXACT_LIMIT / STEPS_PER_UNIT[tensor.dtype] / max(self.asked, 1)
             if float(tensor.abs().max()) >= bound:
                 return f"{name} must stay below {bound:.3g} for one site, found {float(tensor.abs().max()):.3g}"
         return None
@@ -123,7 +123,7 @@ class Gate:
         if self.task.kind == "tally":
             return _bad_tally(update.sums, held)
         if self.task.kind == "evaluate":
-            return bad_counts(update.sums, held, self.task)
+            return find_count_fault(update.sums, held, self.task)
         faults = (self._bad_change(net, change, update.sums, lesions) for net, change in changes.items())
         return next((fault for fault in faults if fault), None)
 
@@ -147,7 +147,7 @@ class Gate:
         return max(self.screening.factor * self.reference[net] * steps, self.screening.floor * own)
 
 
-def reference_of(progress: Progress, task: Task) -> dict[str, float]:
+def compute_reference(progress: Progress, task: Task) -> dict[str, float]:
     """Per net of a training task, the median norm of the latest round of the same stage that trained it."""
     reference: dict[str, float] = {}
     for record in progress.participation:
@@ -186,10 +186,10 @@ def _bad_tally(sums: State, held: Mapping[str, int]) -> str | None:
 
 def _counts_in(what: str, tensor: torch.Tensor) -> torch.Tensor:
     """The entries that count lesions, and the sums of those that may not exceed the number of lesions together."""
-    if what in ("clinical", "levels", "flow", ASKED):
+    if what in ("clinical", "levels", "flow", REQUEST_TENSOR):
         return tensor[..., 0].reshape(-1)
     if what == "groups":
-        return torch.cat([tensor, *(tensor[span].sum().reshape(1) for span in spans().values())])
+        return torch.cat([tensor, *(tensor[span].sum().reshape(1) for span in build_slices().values())])
     if what == "clinical_by_type":
         counts = tensor[..., 0]
         return torch.cat([counts.reshape(-1), counts.sum(-1)])

@@ -15,19 +15,19 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ceus_models.runtime.errors import ExpectedError
-from server.rounds.round_log import Rounds, key_of
+from server.rounds.round_log import RoundLog, round_key
 
 _COUNTS = ("asked", "counted", "refused", "excluded", "lost", "seconds")
 
 
-class BoardName(StrEnum):
+class TrackerName(StrEnum):
     """The supported experiment trackers."""
 
     tensorboard = "tensorboard"
     mlflow = "mlflow"
 
 
-class Board(Protocol):
+class Tracker(Protocol):
     """Writes one run's metrics in the format of an experiment tracker."""
 
     def add(self, metrics: Mapping[str, float], step: int) -> None:
@@ -37,10 +37,10 @@ class Board(Protocol):
         """Flush everything to the disk and end."""
 
 
-class Follower:
+class TrackerSync:
     """Copies the rounds of a run's folder to its tracker."""
 
-    def __init__(self, board: Board, rounds: Rounds) -> None:
+    def __init__(self, board: Tracker, rounds: RoundLog) -> None:
         """Start with no round copied."""
         self._board, self._rounds = board, rounds
         self._known: set[tuple[Any, ...]] = set()
@@ -53,13 +53,13 @@ class Follower:
             return
         self._stamp = stamp
         for line in self._rounds.read():
-            if key_of(line) not in self._known:
-                self._known.add(key_of(line))
-                self._board.add(metrics_of(line), int(line["round"]))
+            if round_key(line) not in self._known:
+                self._known.add(round_key(line))
+                self._board.add(extract_metrics(line), int(line["round"]))
 
 
 @contextmanager
-def following(name: BoardName | None, folder: Path) -> Iterator[Follower | None]:
+def open_tracker(name: TrackerName | None, folder: Path) -> Iterator[TrackerSync | None]:
     """Open the tracker of that name for a run's folder; None without a name.
 
     Raises:
@@ -69,8 +69,8 @@ def following(name: BoardName | None, folder: Path) -> Iterator[Follower | None]
         yield None
         return
     folder.mkdir(parents=True, exist_ok=True)
-    board = _BOARDS[name](folder)
-    follower = Follower(board, Rounds(folder))
+    board = _TRACKERS[name](folder)
+    follower = TrackerSync(board, RoundLog(folder))
     try:
         yield follower
         follower.catch_up()
@@ -78,7 +78,7 @@ def following(name: BoardName | None, folder: Path) -> Iterator[Follower | None]
         board.close()
 
 
-def metrics_of(line: Mapping[str, Any]) -> dict[str, float]:
+def extract_metrics(line: Mapping[str, Any]) -> dict[str, float]:
     """Extract the numbers of a line of `rounds.jsonl`, by stage/kind/name: `submodels/train/loss/disease/HCC`."""
     place = f"{line['stage']}/{line['kind']}"
     losses = {f"{place}/loss/{net}": float(loss) for net, loss in line["loss"].items() if loss is not None}
@@ -90,8 +90,8 @@ class TensorBoard:
 
     def __init__(self, folder: Path) -> None:
         """Raises ExpectedError where TensorBoard is not installed."""
-        summary = _installed("tensorboard.summary", BoardName.tensorboard)
-        place = folder / BoardName.tensorboard
+        summary = _import_tracker("tensorboard.summary", TrackerName.tensorboard)
+        place = folder / TrackerName.tensorboard
         for old in place.glob("events.out.tfevents.*"):
             old.unlink()
         self._writer = summary.Writer(str(place))
@@ -116,7 +116,7 @@ class MLflow:
     def __init__(self, folder: Path) -> None:
         """Raises ExpectedError where MLflow is not installed."""
         os.environ |= {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
-        mlflow = _installed("mlflow", BoardName.mlflow)
+        mlflow = _import_tracker("mlflow", TrackerName.mlflow)
         place = folder.resolve()
         self._entities = mlflow.entities
         self._client = mlflow.MlflowClient(f"sqlite:///{place / 'mlflow.db'}")
@@ -137,13 +137,13 @@ class MLflow:
         self._client.set_terminated(self._run)
 
 
-_BOARDS: Mapping[BoardName, type[TensorBoard] | type[MLflow]] = {
-    BoardName.tensorboard: TensorBoard,
-    BoardName.mlflow: MLflow,
+_TRACKERS: Mapping[TrackerName, type[TensorBoard] | type[MLflow]] = {
+    TrackerName.tensorboard: TensorBoard,
+    TrackerName.mlflow: MLflow,
 }
 
 
-def _installed(module: str, name: BoardName) -> Any:
+def _import_tracker(module: str, name: TrackerName) -> Any:
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:

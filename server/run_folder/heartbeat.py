@@ -20,7 +20,7 @@ _SIZE = 1024
 
 
 @dataclass(frozen=True)
-class Beat:
+class HeartbeatRecord:
     """One heartbeat. at: its time; since: the beginning of the activity (both in seconds since 1970)."""
 
     at: float
@@ -29,7 +29,7 @@ class Beat:
     pid: int
 
 
-class Pulse:
+class Heartbeat:
     """The heartbeat in one file: written by its process, read by any other."""
 
     def __init__(self, path: Path) -> None:
@@ -55,15 +55,17 @@ class Pulse:
             else:
                 os.utime(self._path)
 
-    def last(self) -> Beat | None:
+    def last(self) -> HeartbeatRecord | None:
         """Read the last heartbeat; None without one."""
         try:
             said = json.loads(self._path.read_bytes())
-            return Beat(self._path.stat().st_mtime, str(said["doing"]), float(said["since"]), int(said["pid"]))
+            return HeartbeatRecord(
+                self._path.stat().st_mtime, str(said["doing"]), float(said["since"]), int(said["pid"])
+            )
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Delete the heartbeat of an earlier process."""
         self._path.unlink(missing_ok=True)
 

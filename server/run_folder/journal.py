@@ -12,9 +12,9 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from ceus_models.runtime.atomic_files import PUBLIC, end_last_line, write_whole
+from ceus_models.runtime.atomic_files import PUBLIC, end_last_line, write_atomically
 from ceus_models.runtime.errors import ExpectedError
-from ceus_models.runtime.file_locks import is_held, locked
+from ceus_models.runtime.file_locks import hold_lock, is_held
 from server.rounds.events import Answered, Event, Finished, Started
 from server.run_folder.heartbeat import COORDINATOR
 
@@ -37,24 +37,24 @@ class Journal:
         for name in (_EVENTS, _FAILURE):
             (self.folder / name).unlink(missing_ok=True)
 
-    def renew(self) -> None:
+    def prepare_restart(self) -> None:
         """Prepare to continue the same run: keep its events, delete its failure and stop request."""
         for name in (_FAILURE, _STOP, COORDINATOR):
             (self.folder / name).unlink(missing_ok=True)
 
-    def ask_stop(self) -> None:
+    def request_stop(self) -> None:
         """Ask the coordinator to stop after the current round."""
         (self.folder / _STOP).touch()
 
-    def stop_asked(self) -> bool:
+    def is_stop_requested(self) -> bool:
         """Whether the coordinator is asked to stop."""
         return (self.folder / _STOP).exists()
 
     @contextmanager
-    def held(self) -> Iterator[None]:
+    def hold(self) -> Iterator[None]:
         """Lock the folder for one coordinator process. Raises ExpectedError if another holds the lock."""
         busy = ExpectedError(f"another coordinator runs in {self.folder}; stop it, or give another folder")
-        with locked(self.folder / _LOCK, busy):
+        with hold_lock(self.folder / _LOCK, busy):
             end_last_line(self.folder / _EVENTS)
             yield
 
@@ -62,7 +62,7 @@ class Journal:
         """Whether a coordinator runs in the folder."""
         return is_held(self.folder / _LOCK)
 
-    def tell(self, event: Event) -> None:
+    def append(self, event: Event) -> None:
         """Append one event. A `server.rounds.coordinator.Listener`."""
         name = type(event).__name__
         body = _TYPES[name].dump_python(event, mode="json")
@@ -77,7 +77,7 @@ class Journal:
             event, place = self._event_at(place)
             yield event
 
-    def under_way(self) -> list[dict[str, Any]]:
+    def read_current_round(self) -> list[dict[str, Any]]:
         """Read the events of the latest round, each with `event` and `at` (seconds since 1970)."""
         path = self.folder / _EVENTS
         if not path.exists():
@@ -91,25 +91,25 @@ class Journal:
             found = [event] if event.get("event") == Started.__name__ else [*found, event]
         return found
 
-    def fail(self, reason: str, passing: bool = False) -> None:
+    def write_failure(self, reason: str, passing: bool = False) -> None:
         """Write why the run stopped, in one sentence, atomically.
 
         Args:
             passing: the cause is temporary and outside the study; the run may be restarted unchanged.
         """
-        write_whole(self.folder / _FAILURE, json.dumps({"reason": reason, "passing": passing}).encode(), PUBLIC)
+        write_atomically(self.folder / _FAILURE, json.dumps({"reason": reason, "passing": passing}).encode(), PUBLIC)
 
-    def failure(self) -> str | None:
+    def read_failure(self) -> str | None:
         """Read why the run stopped; None if unknown."""
-        said = self._said()
+        said = self._read_stop()
         return str(said["reason"]) if said else None
 
-    def is_passing(self) -> bool:
+    def is_transient(self) -> bool:
         """Whether the run stopped for a temporary cause."""
-        said = self._said()
+        said = self._read_stop()
         return bool(said and said.get("passing"))
 
-    def _said(self) -> dict[str, Any] | None:
+    def _read_stop(self) -> dict[str, Any] | None:
         try:
             said = json.loads((self.folder / _FAILURE).read_text(encoding="utf-8"))
         except (OSError, ValueError):

@@ -12,12 +12,12 @@ from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ceus_models.runtime.atomic_files import PUBLIC, write_whole
+from ceus_models.runtime.atomic_files import PUBLIC, write_atomically
 from ceus_models.runtime.errors import ExpectedError
 from server.run_folder.paths import Home
 
 Phase = Literal["none", "waiting", "starting", "running", "stopping", "stopped", "failed", "done"]
-OVER: tuple[Phase, ...] = ("stopped", "failed", "done")
+FINAL_PHASES: tuple[Phase, ...] = ("stopped", "failed", "done")
 """Final phases: only a new order changes them."""
 
 
@@ -64,17 +64,17 @@ def read_state(home: Home) -> State:
 
 def write_state(home: Home, state: State) -> None:
     """Write the state of the run."""
-    write_whole(home.state, state.model_dump_json().encode(), PUBLIC)
+    write_atomically(home.state, state.model_dump_json().encode(), PUBLIC)
 
 
 def order_run(home: Home) -> Order:
     """Order a run. A run that is ordered already and not over keeps its order."""
     old = read_order(home)
     order = old if old and old.wanted == "run" and not _is_over(home, old) else Order(id=uuid.uuid4().hex, wanted="run")
-    return _given(home, order)
+    return _write_order(home, order)
 
 
-def order_end(home: Home, at_once: bool) -> Order:
+def order_stop(home: Home, at_once: bool) -> Order:
     """Order the run to stop, after the current round or at once. Raises ExpectedError if no run is active."""
     old = read_order(home)
     if old is None or _is_over(home, old):
@@ -82,16 +82,16 @@ def order_end(home: Home, at_once: bool) -> Order:
             "a run must be active to be stopped, but no run is under way; `ceus-coordinator status` shows how the last "
             "one ended"
         )
-    return _given(home, Order(id=old.id, wanted="halt" if at_once else "stop"))
+    return _write_order(home, Order(id=old.id, wanted="halt" if at_once else "stop"))
 
 
 def _is_over(home: Home, order: Order) -> bool:
     state = read_state(home)
-    return state.order == order.id and state.phase in OVER
+    return state.order == order.id and state.phase in FINAL_PHASES
 
 
-def _given(home: Home, order: Order) -> Order:
-    write_whole(home.order, order.model_dump_json().encode(), PUBLIC)
+def _write_order(home: Home, order: Order) -> Order:
+    write_atomically(home.order, order.model_dump_json().encode(), PUBLIC)
     return order
 
 

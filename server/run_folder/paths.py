@@ -105,7 +105,7 @@ class Home:
         return self.folder / "superlink" / ".up.lock"
 
     @property
-    def up_pulse(self) -> Path:
+    def up_heartbeat(self) -> Path:
         """The heartbeat of `up`, with its current problem."""
         return self.folder / "superlink" / ".up.pulse"
 

@@ -45,7 +45,7 @@ class Deadlines:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name):g}")
 
 
-class Histories:
+class ResponseTimes:
     """Response times of each site by stage and kind of task, and its consecutive missed answers.
 
     >>> times = Histories(Deadlines(first_s=600.0))
@@ -60,25 +60,25 @@ class Histories:
         self._took: dict[tuple[str, str, str], list[float]] = defaultdict(list)
         self._missed: dict[str, int] = defaultdict(int)
 
-    def answered(self, site: str, stage: str, kind: str, seconds: float) -> None:
+    def record_answer(self, site: str, stage: str, kind: str, seconds: float) -> None:
         """Record an answer and how long it took."""
         took = self._took[site, stage, kind]
         took.append(seconds)
         del took[:-_REMEMBERED]
         self._missed[site] = 0
 
-    def missed(self, site: str) -> None:
+    def record_miss(self, site: str) -> None:
         """Record that no answer came in time."""
         self._missed[site] += 1
 
-    def recall(self, line: Mapping[str, Any]) -> None:
+    def load_line(self, line: Mapping[str, Any]) -> None:
         """Record the event of one line of the message log, written by an earlier process."""
         if line.get("event") == "lost" or (line.get("event") == "came" and line.get("fault")):
-            self.missed(str(line["site"]))
+            self.record_miss(str(line["site"]))
         elif line.get("event") == "came":
-            self.answered(str(line["site"]), str(line["stage"]), str(line["kind"]), float(line["seconds"]))
+            self.record_answer(str(line["site"]), str(line["stage"]), str(line["kind"]), float(line["seconds"]))
 
-    def limit(self, site: str, task: Task) -> float:
+    def compute_limit(self, site: str, task: Task) -> float:
         """Seconds that the site may take for the task.
 
         After one or two missed answers the limit doubles each time; from the third on it is the usual one again, so

@@ -14,14 +14,14 @@ GROUPS = {
 }
 
 
-def known_net(name: str) -> bool:
+def is_known_net(name: str) -> bool:
     """Whether `name` is a net or a group of nets."""
     return name in NETS or name in GROUPS
 
 
 def net(name: str) -> str:
     """The name of a net or a shorthand. Raises ValueError for another one."""
-    if not known_net(name):
+    if not is_known_net(name):
         raise ValueError(f"a net is one of {', '.join((*NETS, *GROUPS))}, found {name!r}; correct its spelling")
     return name
 
@@ -33,7 +33,7 @@ def cohort(name: str) -> str:
     return name
 
 
-def expanded(names: Sequence[str]) -> tuple[str, ...]:
+def expand_names(names: Sequence[str]) -> tuple[str, ...]:
     """Replace group names by their nets: each net once, in the order of the taxonomy.
 
     >>> expanded(["fusion"])
@@ -46,6 +46,6 @@ def expanded(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(member for member in NETS if member in members)
 
 
-def needed_by(net: str) -> tuple[str, ...]:
+def required_nets(net: str) -> tuple[str, ...]:
     """The nets that must be trained before `net`: all sub-models for a fusion net, else none."""
     return SUBMODELS if net in FUSION_NETS else ()

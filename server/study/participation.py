@@ -35,7 +35,7 @@ class Quorum:
 
 
 @dataclass(frozen=True)
-class Record:
+class RoundRecord:
     """One round: every asked site is counted, idle, refused, excluded or lost (the last three with the reason).
 
     Args:
@@ -59,7 +59,7 @@ class Record:
     norms: Mapping[str, float] = field(default_factory=dict)
 
 
-def require(record: Record, quorum: Quorum) -> None:
+def check_quorum(record: RoundRecord, quorum: Quorum) -> None:
     """Raise ExpectedError, with every missing site and its reason, if the round misses its quorum.
 
     >>> require(Record("s", "train", 3, counted=("a", "b", "c", "d"), lost={"e": "no answer"}), Quorum(0.8))
@@ -84,7 +84,7 @@ def require(record: Record, quorum: Quorum) -> None:
     )
 
 
-def to_be_looked_at(records: Sequence[Record]) -> dict[str, str]:
+def list_silent_sites(records: Sequence[RoundRecord]) -> dict[str, str]:
     """Sites without a counted answer in their last three or more rounds, with the latest reason."""
     faults: dict[str, int] = {}
     reasons: dict[str, str] = {}

@@ -15,11 +15,11 @@ from pydantic.dataclasses import dataclass
 
 from ceus_models.protocol.messages import Architecture
 from ceus_models.runtime.errors import Fault
-from ceus_models.runtime.yaml_lines import LinedYaml, fault_at, faults_of, read_lined_yaml
+from ceus_models.runtime.yaml_lines import YamlWithLines, list_faults, make_fault_at, read_yaml_with_lines
 from ceus_models.study.processing import Processing
 from ceus_models.study.taxonomy import FUSION_NETS
 from server.study.deadlines import Deadlines
-from server.study.net_groups import expanded, known_net, needed_by
+from server.study.net_groups import expand_names, is_known_net, required_nets
 from server.study.participation import Quorum
 from server.study.settings import Screening, Study
 from server.study.stages import Evaluate, Hello, Stage, Statistics
@@ -83,32 +83,34 @@ def load_plan(path: Path) -> Plan:
     Raises FaultList with every fault of it: unknown keys, wrong types, impossible references.
     """
     document = read_plan_file(path)
-    plan, found = plan_of(document.values)
+    plan, found = parse_plan(document.values)
     faults = [*document.repeated, *found]
     if plan is None or faults:
         raise document.error(faults)
     return plan
 
 
-def read_plan_file(path: Path, reason: str = "bad-plan-file") -> LinedYaml:
+def read_plan_file(path: Path, reason: str = "bad-plan-file") -> YamlWithLines:
     """A plan's values and their lines. reason: slug of its faults. Raises FaultList where it is no mapping."""
-    document = read_lined_yaml(path, reason)
+    document = read_yaml_with_lines(path, reason)
     if not isinstance(document.values, dict) or not document.values:
-        raise document.error([fault_at((), "a plan is a mapping", "something else", "write name, quorum, stages …")])
+        raise document.error(
+            [make_fault_at((), "a plan is a mapping", "something else", "write name, quorum, stages …")]
+        )
     return document
 
 
-def plan_of(values: Mapping[str, Any]) -> tuple[Plan | None, list[Fault]]:
+def parse_plan(values: Mapping[str, Any]) -> tuple[Plan | None, list[Fault]]:
     """Parse plain values: the plan, None if they have errors, and all errors."""
-    faults = list(_references(values.get("stages")))
+    faults = list(_check_references(values.get("stages")))
     try:
         plan = _PLAN.validate_json(json.dumps(values, default=str), strict=True)  # what JSON has no form for: text
     except ValidationError as error:
-        return None, [*faults, *faults_of(error)]
+        return None, [*faults, *list_faults(error)]
     return (None if faults else plan), faults
 
 
-def _references(stages: Any) -> Iterator[Fault]:
+def _check_references(stages: Any) -> Iterator[Fault]:
     """Check what each stage needs from earlier ones, on unvalidated values, to report these errors with the others."""
     if not isinstance(stages, list):
         return
@@ -121,34 +123,40 @@ def _references(stages: Any) -> Iterator[Fault]:
         kind = stage.get("stage")
         name = stage.get("name", kind)
         if name in names:
-            yield fault_at(("stages", index, "name"), "names of stages differ", f"two {name!r}", "rename one")
+            yield make_fault_at(("stages", index, "name"), "names of stages differ", f"two {name!r}", "rename one")
         names.add(str(name))
         if (kind == "hello") != (index == 0):
-            yield fault_at(("stages", index, "stage"), "hello is the first stage, and no other", str(kind), "move it")
+            yield make_fault_at(
+                ("stages", index, "stage"), "hello is the first stage, and no other", str(kind), "move it"
+            )
         nets = _nets(stage)
         if kind == "train":
             yield from _untrainable(index, nets, trained, kinds)
             trained.update(nets)
         if kind == "evaluate" and set(nets) - trained:
             missing = ", ".join(net for net in nets if net not in trained)
-            yield fault_at(("stages", index, "nets"), f"a stage before this one trains {missing}", "none", "add it")
+            yield make_fault_at(
+                ("stages", index, "nets"), f"a stage before this one trains {missing}", "none", "add it"
+            )
         kinds.append(kind)
 
 
 def _untrainable(index: int, nets: tuple[str, ...], trained: set[str], kinds: list[Any]) -> Iterator[Fault]:
     place = ("stages", index, "nets")
     if "statistics" not in kinds:
-        yield fault_at(("stages", index, "stage"), "a statistics stage stands before training", "none", "add it")
+        yield make_fault_at(("stages", index, "stage"), "a statistics stage stands before training", "none", "add it")
     fusion = [net for net in nets if net in FUSION_NETS]
     if fusion and len(fusion) < len(nets):
-        yield fault_at(place, "fusion nets stand on frozen sub-models", remedy="train the two in stages of their own")
-    missing = sorted({need for net in fusion for need in needed_by(net)} - trained)
+        yield make_fault_at(
+            place, "fusion nets stand on frozen sub-models", remedy="train the two in stages of their own"
+        )
+    missing = sorted({need for net in fusion for need in required_nets(net)} - trained)
     if missing:
         rule = f"a stage before this one trains what {fusion[0]} stands on"
-        yield fault_at(place, rule, f"none for {', '.join(missing)}", "add one")
+        yield make_fault_at(place, rule, f"none for {', '.join(missing)}", "add one")
 
 
 def _nets(stage: Mapping[str, Any]) -> tuple[str, ...]:
     named = stage.get("nets")
-    known = [net for net in named if isinstance(net, str) and known_net(net)] if isinstance(named, list) else []
-    return expanded(known)
+    known = [net for net in named if isinstance(net, str) and is_known_net(net)] if isinstance(named, list) else []
+    return expand_names(known)

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from ceus_models.protocol.messages import Recipe
-from server.study.participation import Record
+from server.study.participation import RoundRecord
 
 if TYPE_CHECKING:  # `ceus-coordinator status` reads a study's progress without its nets, and without torch
     from ceus_models.protocol.state import State
 
 
 @dataclass(frozen=True)
-class Point:
+class CurvePoint:
     """One point of a learning curve: the mean loss over `weight` lesions (class-weighted on validation)."""
 
     stage: str
@@ -46,10 +46,10 @@ class Progress:
     nets: Mapping[str, State] = field(default_factory=dict)
     memory: Mapping[str, State] = field(default_factory=dict)
     totals: Mapping[str, State] = field(default_factory=dict)
-    participation: tuple[Record, ...] = ()
-    curves: tuple[Point, ...] = ()
+    participation: tuple[RoundRecord, ...] = ()
+    curves: tuple[CurvePoint, ...] = ()
 
-    def stepped(self, steps: int, record: Record) -> Progress:
+    def advance(self, steps: int, record: RoundRecord) -> Progress:
         """Advance by one round, in a stage of `steps` rounds."""
         done = self.step + 1 >= steps
         return replace(
@@ -59,7 +59,7 @@ class Progress:
             participation=(*self.participation, record),
         )
 
-    def lesions(self, site: str, cohorts: tuple[str, ...]) -> int:
+    def count_lesions(self, site: str, cohorts: tuple[str, ...]) -> int:
         """Lesions that `site` declared in these cohorts; 0 for a site that was not admitted."""
         held = self.counts.get(site, {})
         return sum(held.get(cohort, 0) for cohort in cohorts)

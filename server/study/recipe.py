@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ceus_models.metrics.ood import ASKED, FIGURES, Typical
-from ceus_models.metrics.ood import typical_of as finished
+from ceus_models.metrics.ood import FIGURES, REQUEST_TENSOR, TrainingFigures
+from ceus_models.metrics.ood import compute_training_figures as finished
 from ceus_models.protocol.messages import Architecture, Normaliser, Recipe
 from ceus_models.protocol.state import State
 from ceus_models.runtime.errors import ExpectedError
@@ -48,7 +48,7 @@ class RecipeRule:
     class_balance: float = 1.0
 
 
-def recipe_of(total: State, rule: RecipeRule, architecture: Architecture, fusion_hidden: int) -> Recipe:
+def compute_recipe(total: State, rule: RecipeRule, architecture: Architecture, fusion_hidden: int) -> Recipe:
     """Compute what every site needs to build the nets and prepare their inputs.
 
     Args:
@@ -57,31 +57,31 @@ def recipe_of(total: State, rule: RecipeRule, architecture: Architecture, fusion
     Raises:
         ExpectedError: if no lesion of the training cohorts has a type.
     """
-    if float(summed(total, rule.cohorts, "types").sum()) == 0:
+    if float(sum_cohorts(total, rule.cohorts, "types").sum()) == 0:
         raise ExpectedError(
             f"the cohorts {', '.join(rule.cohorts)} must have lesions with a type, found none; "
             "fill in fll_type in lesions.csv"
         )
     return Recipe(
         architecture=architecture,
-        normaliser=normaliser_of(total, rule.cohorts),
-        selected=selected_of(correlations(total, rule.cohorts), rule.min_correlation),
-        class_weights=class_weights_of(total, rule),
+        normaliser=compute_normaliser(total, rule.cohorts),
+        selected=select_variables(correlations(total, rule.cohorts), rule.min_correlation),
+        class_weights=compute_class_weights(total, rule),
         fusion_hidden=fusion_hidden,
     )
 
 
-def summed(total: State, cohorts: Sequence[str], what: str) -> Floats:
+def sum_cohorts(total: State, cohorts: Sequence[str], what: str) -> Floats:
     """Sum the tally's tensor `what` over cohorts; zeros where no site had one."""
     parts = [total[f"{cohort}|{what}"].double().numpy() for cohort in cohorts if f"{cohort}|{what}" in total]
     return np.sum(parts, axis=0, dtype=np.float64) if parts else np.zeros(_SHAPES[what])
 
 
-def class_weights_of(total: State, rule: RecipeRule) -> Mapping[str, tuple[float, ...]]:
+def compute_class_weights(total: State, rule: RecipeRule) -> Mapping[str, tuple[float, ...]]:
     """Balanced class weights N / (k · n_class) of each net (King & Zeng 2001); binary nets as (negative, positive)."""
-    types = summed(total, rule.cohorts, "types")
-    markers = summed(total, rule.cohorts, "biomarkers")
-    fusion_types = summed(total, rule.fusion_cohorts, "types")
+    types = sum_cohorts(total, rule.cohorts, "types")
+    markers = sum_cohorts(total, rule.cohorts, "biomarkers")
+    fusion_types = sum_cohorts(total, rule.fusion_cohorts, "types")
     counts: dict[str, Floats] = {
         f"disease/{name}": np.array([types.sum() - types[index], types[index]])
         for index, name in enumerate(DISEASE_TYPES)
@@ -89,10 +89,10 @@ def class_weights_of(total: State, rule: RecipeRule) -> Mapping[str, tuple[float
     counts |= {f"biomarker/{name}": markers[index] for index, name in enumerate(BIOMARKERS)}
     counts |= {STRATEGY_A: types[: len(DISEASE_TYPES)]}
     counts |= dict.fromkeys(FUSION_NETS, fusion_types)
-    return {net: balanced(count, rule.max_class_weight, rule.class_balance) for net, count in counts.items()}
+    return {net: balance_weights(count, rule.max_class_weight, rule.class_balance) for net, count in counts.items()}
 
 
-def balanced(counts: Floats, cap: float, balance: float = 1.0) -> tuple[float, ...]:
+def balance_weights(counts: Floats, cap: float, balance: float = 1.0) -> tuple[float, ...]:
     """(N / (k · n))^balance over the k classes that occur, at most `cap`; 1 for a class without lesions.
 
     >>> balanced(np.array([30.0, 10.0, 0.0]), cap=10.0)
@@ -102,18 +102,18 @@ def balanced(counts: Floats, cap: float, balance: float = 1.0) -> tuple[float, .
     return tuple(min(cap, float(counts.sum() / (present * n)) ** balance) if n > 0 else 1.0 for n in counts)
 
 
-def normaliser_of(total: State, cohorts: Sequence[str]) -> Normaliser:
+def compute_normaliser(total: State, cohorts: Sequence[str]) -> Normaliser:
     """Compute mean and standard deviation of frames, flow and clinical variables over the training lesions.
 
     Flow is divided without being centred (its global motion is removed already), so its scale is the root mean
     square, not the deviation from a mean.
     """
-    level_n, level_sum, level_squares = summed(total, cohorts, "levels")
-    flow_n, _, flow_squares = summed(total, cohorts, "flow")
+    level_n, level_sum, level_squares = sum_cohorts(total, cohorts, "levels")
+    flow_n, _, flow_squares = sum_cohorts(total, cohorts, "flow")
     level_mean = level_sum / level_n if level_n else 0.0
     level_sd = math.sqrt(max(level_squares / level_n - level_mean**2, 0.0)) if level_n else 1.0
     flow_sd = math.sqrt(max(flow_squares / flow_n, 0.0)) if flow_n else 1.0
-    n, sums, squares = summed(total, cohorts, "clinical").T
+    n, sums, squares = sum_cohorts(total, cohorts, "clinical").T
     mean = np.divide(sums, n, out=np.zeros_like(sums), where=n > 0)
     variance = np.divide(squares, n, out=np.ones_like(squares), where=n > 0) - mean**2 * (n > 0)
     return Normaliser(
@@ -125,9 +125,9 @@ def normaliser_of(total: State, cohorts: Sequence[str]) -> Normaliser:
     )
 
 
-def typical_of(total: State, cohorts: Sequence[str]) -> Typical:
+def compute_typical(total: State, cohorts: Sequence[str]) -> TrainingFigures:
     """Compute the distribution of image figures over the training lesions; empty where the tally has none."""
-    return finished(summed(total, cohorts, ASKED), int(summed(total, cohorts, "levels")[0]))
+    return finished(sum_cohorts(total, cohorts, REQUEST_TENSOR), int(sum_cohorts(total, cohorts, "levels")[0]))
 
 
 def correlations(total: State, cohorts: Sequence[str]) -> Floats:
@@ -135,8 +135,8 @@ def correlations(total: State, cohorts: Sequence[str]) -> Floats:
 
     Over the lesions that have the variable; 0 where r is undefined because one of the two is constant.
     """
-    n, sums, squares = (column[:, None] for column in summed(total, cohorts, "clinical").T)
-    by_type = summed(total, cohorts, "clinical_by_type")
+    n, sums, squares = (column[:, None] for column in sum_cohorts(total, cohorts, "clinical").T)
+    by_type = sum_cohorts(total, cohorts, "clinical_by_type")
     n_type, sums_type = by_type[..., 0], by_type[..., 1]
     covariance = n * sums_type - sums * n_type
     spread = np.maximum(n * squares - sums**2, 0.0) * np.maximum(n_type * (n - n_type), 0.0)
@@ -146,7 +146,7 @@ def correlations(total: State, cohorts: Sequence[str]) -> Floats:
     return np.asarray(np.clip(r, -1.0, 1.0), dtype=np.float64)
 
 
-def selected_of(r: Floats, min_correlation: float) -> tuple[str, ...]:
+def select_variables(r: Floats, min_correlation: float) -> tuple[str, ...]:
     """Names of the variables with |r| above the bound for at least one type, in the order of the taxonomy."""
     strong = np.abs(r).max(axis=1) > min_correlation
     return tuple(name for name, take in zip(CLINICAL_NAMES, strong, strict=True) if take)
@@ -161,7 +161,7 @@ _SHAPES = {
     "biomarkers": (len(BIOMARKERS), 2),
     "levels": (3,),
     "flow": (3,),
-    ASKED: (len(FIGURES), 3),
+    REQUEST_TENSOR: (len(FIGURES), 3),
     "clinical": (len(CLINICAL_NAMES), 3),
     "clinical_by_type": (len(CLINICAL_NAMES), len(LESION_TYPES), 2),
 }

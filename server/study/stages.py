@@ -14,14 +14,14 @@ import torch
 from annotated_types import Ge, Gt, Le, Lt, MinLen
 from pydantic import AfterValidator
 
-from ceus_models.metrics.ood import ASKED
+from ceus_models.metrics.ood import REQUEST_TENSOR
 from ceus_models.protocol.messages import Kind, Task, Update
-from ceus_models.protocol.state import State, prefixed
+from ceus_models.protocol.state import State, add_prefix
 from ceus_models.study.taxonomy import COHORTS, FUSION_NETS
-from server.study.net_groups import cohort, expanded, net
-from server.study.participation import Record
+from server.study.net_groups import cohort, expand_names, net
+from server.study.participation import RoundRecord
 from server.study.progress import Progress
-from server.study.recipe import RecipeRule, recipe_of
+from server.study.recipe import RecipeRule, compute_recipe
 from server.study.settings import Study
 from server.study.wire_nets import frozen_digest, on_wire
 
@@ -30,7 +30,7 @@ Nets = Annotated[tuple[Annotated[str, AfterValidator(net)], ...], MinLen(1)]
 Name = Annotated[str, MinLen(1)]
 
 
-def ask(
+def build_task(
     kind: Kind,
     stage: str,
     progress: Progress,
@@ -54,7 +54,7 @@ def ask(
     )
 
 
-def with_frozen(progress: Progress, nets: tuple[str, ...]) -> Progress:
+def set_frozen_digest(progress: Progress, nets: tuple[str, ...]) -> Progress:
     """Set the digest of the current sub-models if one of `nets` is a fusion net, which uses them."""
     return replace(progress, frozen=frozen_digest(progress)) if any(net in FUSION_NETS for net in nets) else progress
 
@@ -78,7 +78,7 @@ class Stage(Protocol):
     def summand(self, update: Update) -> State:
         """What a screened answer adds to the round's total."""
 
-    def absorb(self, progress: Progress, study: Study, total: State, record: Record) -> Progress:
+    def absorb(self, progress: Progress, study: Study, total: State, record: RoundRecord) -> Progress:
         """The progress after the round. total: sums over counted sites, floats in float64."""
 
 
@@ -99,13 +99,13 @@ class Hello:
 
     def task(self, progress: Progress, study: Study) -> Task:
         """Counts of every cohort."""
-        return ask("hello", self.name, progress, study, cohorts=COHORTS)
+        return build_task("hello", self.name, progress, study, cohorts=COHORTS)
 
     def summand(self, update: Update) -> State:
         """The counts with the site's name: screening compares later answers with them."""
-        return prefixed(update.sums, f"{update.site}|")
+        return add_prefix(update.sums, f"{update.site}|")
 
-    def absorb(self, progress: Progress, study: Study, total: State, record: Record) -> Progress:
+    def absorb(self, progress: Progress, study: Study, total: State, record: RoundRecord) -> Progress:
         """Admit the sites that were counted, in addition to those admitted earlier."""
         counts: dict[str, dict[str, int]] = {site: {} for site in record.counted}
         for name, count in total.items():
@@ -138,19 +138,19 @@ class Statistics:
     def task(self, progress: Progress, study: Study) -> Task:
         """A tally of the cohorts that sub-models and fusion nets are trained on."""
         asked = {*self.cohorts, *self.fusion_cohorts}
-        task = ask("tally", self.name, progress, study, cohorts=tuple(c for c in COHORTS if c in asked))
-        return replace(task, inputs={ASKED: torch.tensor(1)})
+        task = build_task("tally", self.name, progress, study, cohorts=tuple(c for c in COHORTS if c in asked))
+        return replace(task, inputs={REQUEST_TENSOR: torch.tensor(1)})
 
     def summand(self, update: Update) -> State:
         """The tally itself."""
         return update.sums
 
-    def absorb(self, progress: Progress, study: Study, total: State, record: Record) -> Progress:
+    def absorb(self, progress: Progress, study: Study, total: State, record: RoundRecord) -> Progress:
         """Store the tally and the recipe computed from it."""
         rule = RecipeRule(
             self.cohorts, self.fusion_cohorts, self.min_correlation, self.max_class_weight, self.class_balance
         )
-        recipe = recipe_of(total, rule, study.architecture, study.fusion_hidden)
+        recipe = compute_recipe(total, rule, study.architecture, study.fusion_hidden)
         return replace(progress, recipe=recipe, totals={**progress.totals, self.name: total})
 
 
@@ -170,18 +170,18 @@ class Evaluate:
 
     def prepare(self, progress: Progress, study: Study) -> Progress:
         """Set the digest by which sites recognise the sub-models."""
-        return with_frozen(progress, expanded(self.nets))
+        return set_frozen_digest(progress, expand_names(self.nets))
 
     def task(self, progress: Progress, study: Study) -> Task:
         """Evaluation of the nets as they are."""
-        nets = expanded(self.nets)
-        task = ask("evaluate", self.name, progress, study, cohorts=self.cohorts, nets=nets)
+        nets = expand_names(self.nets)
+        task = build_task("evaluate", self.name, progress, study, cohorts=self.cohorts, nets=nets)
         return replace(task, replicates=self.replicates)
 
     def summand(self, update: Update) -> State:
         """The counts; those that a site allows to be shown separately carry its name."""
         return {f"{update.site}|{n}" if n.endswith("|own") else n: tensor for n, tensor in update.sums.items()}
 
-    def absorb(self, progress: Progress, study: Study, total: State, record: Record) -> Progress:
+    def absorb(self, progress: Progress, study: Study, total: State, record: RoundRecord) -> Progress:
         """Store the counts under the stage's name."""
         return replace(progress, totals={**progress.totals, self.name: total})

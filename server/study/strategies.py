@@ -22,7 +22,7 @@ from torch import Tensor
 from ceus_models.protocol.messages import LocalRule
 from ceus_models.protocol.state import State
 
-Stepped = tuple[dict[str, Tensor], dict[str, Tensor]]
+StepResult = tuple[dict[str, Tensor], dict[str, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -41,13 +41,13 @@ class FedAvg:
         """The rule that sites train under."""
         return rule
 
-    def step(self, current: State, mean_change: State, memory: State) -> Stepped:
+    def step(self, current: State, mean_change: State, memory: State) -> StepResult:
         """The next net and memory.
 
         Args:
             mean_change: Σ weight · (local - current) / Σ weight, float64.
         """
-        return _moved(current, mean_change), dict(memory)
+        return _apply_change(current, mean_change), dict(memory)
 
 
 @dataclass(frozen=True)
@@ -67,9 +67,9 @@ class FedProx:
         """The rule that sites train under: `mu` is its proximal term."""
         return replace(rule, proximal_mu=self.mu)
 
-    def step(self, current: State, mean_change: State, memory: State) -> Stepped:
+    def step(self, current: State, mean_change: State, memory: State) -> StepResult:
         """As FedAvg."""
-        return _moved(current, mean_change), dict(memory)
+        return _apply_change(current, mean_change), dict(memory)
 
 
 @dataclass(frozen=True)
@@ -99,14 +99,14 @@ class FedAvgM:
         """The rule that sites train under."""
         return rule
 
-    def step(self, current: State, mean_change: State, memory: State) -> Stepped:
+    def step(self, current: State, mean_change: State, memory: State) -> StepResult:
         """The next net, and the velocity as "v|<name>" (float64)."""
         velocity = {
             name: self.momentum * memory.get(f"v|{name}", torch.zeros_like(change)) + change
             for name, change in ((name, mean_change[name].double()) for name in current)
         }
         moves = {name: self.learning_rate * v for name, v in velocity.items()}
-        return _moved(current, moves), {f"v|{name}": v for name, v in velocity.items()}
+        return _apply_change(current, moves), {f"v|{name}": v for name, v in velocity.items()}
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ class FedAdam:
         """The rule that sites train under."""
         return rule
 
-    def step(self, current: State, mean_change: State, memory: State) -> Stepped:
+    def step(self, current: State, mean_change: State, memory: State) -> StepResult:
         """The next net, and the moments as "m|<name>", "v|<name>" with the number of steps "#steps"."""
         steps = memory.get("#steps", torch.zeros((), dtype=torch.int64)) + 1
         power = float(steps) + 1.0
@@ -159,7 +159,7 @@ Strategy = FedAvg | FedProx | FedAvgM | FedAdam
 """All strategies: a new one is a frozen class and an entry here."""
 
 
-def _moved(current: State, change: State) -> dict[str, Tensor]:
+def _apply_change(current: State, change: State) -> dict[str, Tensor]:
     return {name: (old.double() + change[name].double()).to(old.dtype) for name, old in current.items()}
 
 

@@ -11,14 +11,14 @@ from annotated_types import Ge, Gt, Le
 from pydantic import Field
 from torch import Tensor
 
-from ceus_models.nets.module_cache import initial_state
+from ceus_models.nets.module_cache import build_initial_state
 from ceus_models.protocol.messages import LocalRule, Task, Update
-from ceus_models.protocol.state import State, net_states
-from server.study.net_groups import expanded
-from server.study.participation import Record
-from server.study.progress import Point, Progress
+from ceus_models.protocol.state import State, split_by_net
+from server.study.net_groups import expand_names
+from server.study.participation import RoundRecord
+from server.study.progress import CurvePoint, Progress
 from server.study.settings import Study
-from server.study.stages import Cohorts, Name, Nets, ask, with_frozen
+from server.study.stages import Cohorts, Name, Nets, build_task, set_frozen_digest
 from server.study.strategies import FedAvg, Strategy
 
 
@@ -67,34 +67,34 @@ class Train:
             return progress
         if progress.recipe is None:
             raise ValueError(f"a statistics stage must come before the training stage {self.name}; add one")
-        missing = [net for net in expanded(self.nets) if net not in progress.nets]
-        new = {net: initial_state(net, progress.recipe, study.seed) for net in missing}
-        return with_frozen(replace(progress, nets={**progress.nets, **new}), expanded(self.nets))
+        missing = [net for net in expand_names(self.nets) if net not in progress.nets]
+        new = {net: build_initial_state(net, progress.recipe, study.seed) for net in missing}
+        return set_frozen_digest(replace(progress, nets={**progress.nets, **new}), expand_names(self.nets))
 
     def task(self, progress: Progress, study: Study) -> Task:
         """Local training under the strategy's rule, or evaluation of the nets as they are."""
         kind, number = self.sequence()[progress.step]
-        nets = expanded(self.nets)
+        nets = expand_names(self.nets)
         if kind == "evaluate" and self.validate:
-            return replace(ask(kind, self.name, progress, study, self.validate.cohorts, nets), round=number)
-        task = ask(kind, self.name, progress, study, self.cohorts, nets)
+            return replace(build_task(kind, self.name, progress, study, self.validate.cohorts, nets), round=number)
+        task = build_task(kind, self.name, progress, study, self.cohorts, nets)
         return replace(task, round=number, rule=self.strategy.local(self.rule))
 
     def summand(self, update: Update) -> State:
         """The sums themselves."""
         return update.sums
 
-    def absorb(self, progress: Progress, study: Study, total: State, record: Record) -> Progress:
+    def absorb(self, progress: Progress, study: Study, total: State, record: RoundRecord) -> Progress:
         """Update every trained net, or after validation store the nets with the lowest loss so far."""
         kind, number = self.sequence()[progress.step]
-        taken = self._trained if kind == "train" else self._validated
+        taken = self._absorb_training if kind == "train" else self._absorb_validation
         after = taken(progress, total, number)
-        return self._closed(after) if progress.step + 1 == self.steps() else after
+        return self._close_stage(after) if progress.step + 1 == self.steps() else after
 
-    def _trained(self, progress: Progress, total: State, number: int) -> Progress:
+    def _absorb_training(self, progress: Progress, total: State, number: int) -> Progress:
         nets, memory, curves = dict(progress.nets), dict(progress.memory), list(progress.curves)
-        sums = net_states(total)
-        for net in expanded(self.nets):
+        sums = split_by_net(total)
+        for net in expand_names(self.nets):
             weight = float(total.get(f"{net}|#weight", 0.0))
             if weight <= 0:
                 continue
@@ -102,25 +102,27 @@ class Train:
             nets[net], kept = self.strategy.step(nets[net], mean, memory.get(f"moments|{net}", {}))
             if kept:
                 memory[f"moments|{net}"] = kept
-            curves.append(Point(self.name, number, net, "training", float(total[f"{net}|#loss"]) / weight, weight))
+            curves.append(CurvePoint(self.name, number, net, "training", float(total[f"{net}|#loss"]) / weight, weight))
         return replace(progress, nets=nets, memory=memory, curves=tuple(curves))
 
-    def _validated(self, progress: Progress, total: State, number: int) -> Progress:
+    def _absorb_validation(self, progress: Progress, total: State, number: int) -> Progress:
         memory, curves = dict(progress.memory), list(progress.curves)
-        for net in expanded(self.nets):
-            loss, weight = _summed_loss(total, net)
+        for net in expand_names(self.nets):
+            loss, weight = _sum_losses(total, net)
             if weight <= 0:
                 continue
-            curves.append(Point(self.name, number, net, "validation", loss / weight, weight))
+            curves.append(CurvePoint(self.name, number, net, "validation", loss / weight, weight))
             best = memory.get(f"best_loss|{net}", {"loss": torch.tensor(torch.inf)})
             if loss / weight <= float(best["loss"]):  # of equal rounds the later: it has seen more
                 memory[f"best|{net}"] = progress.nets[net]
-                memory[f"best_loss|{net}"] = _noted(loss / weight, number)
+                memory[f"best_loss|{net}"] = _note_best(loss / weight, number)
         return replace(progress, memory=memory, curves=tuple(curves))
 
-    def _closed(self, progress: Progress) -> Progress:
+    def _close_stage(self, progress: Progress) -> Progress:
         """Take the best nets and clear the memory of the stage."""
-        best = {net: progress.memory[f"best|{net}"] for net in expanded(self.nets) if f"best|{net}" in progress.memory}
+        best = {
+            net: progress.memory[f"best|{net}"] for net in expand_names(self.nets) if f"best|{net}" in progress.memory
+        }
         return replace(progress, nets={**progress.nets, **best}, memory={})
 
 
@@ -140,12 +142,12 @@ class _Mean(Mapping[str, Tensor]):
         return len(self._total)
 
 
-def _summed_loss(total: Mapping[str, Tensor], net: str) -> tuple[float, float]:
+def _sum_losses(total: Mapping[str, Tensor], net: str) -> tuple[float, float]:
     """Sum weight · loss and weight of a net over all cohorts in the total."""
     sums = [pair.double() for name, pair in total.items() if name.split("|")[1:] == [net, "loss"]]
     loss, weight = torch.stack(sums).sum(0).tolist() if sums else (0.0, 0.0)
     return loss, weight
 
 
-def _noted(loss: float, number: int) -> dict[str, Tensor]:
+def _note_best(loss: float, number: int) -> dict[str, Tensor]:
     return {"loss": torch.tensor(loss, dtype=torch.float64), "round": torch.tensor(number)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ceus_models.protocol.state import State, digest, prefixed
+from ceus_models.protocol.state import State, add_prefix, digest
 from ceus_models.study.taxonomy import SUBMODELS
 from server.study.progress import Progress
 
@@ -16,7 +16,7 @@ def submodels(progress: Progress) -> dict[str, State]:
 
 def on_wire(nets: Mapping[str, State]) -> State:
     """Merge several nets into one state with names "<net>|<parameter>"."""
-    return {name: tensor for net, state in nets.items() for name, tensor in prefixed(state, f"{net}|").items()}
+    return {name: tensor for net, state in nets.items() for name, tensor in add_prefix(state, f"{net}|").items()}
 
 
 def frozen_digest(progress: Progress) -> str:

@@ -16,16 +16,16 @@ from ceus_models.protocol.encoding import WireError, decode, to_bytes
 from ceus_models.protocol.messages import Task
 from ceus_models.runtime.errors import ExpectedError
 from server.rounds.round import Answer, Lost
-from server.study.deadlines import Deadlines, Histories
-from server.transport.message_log import digest_of
-from server.transport.node_registry import Post, Registry, Reply, Seat
+from server.study.deadlines import Deadlines, ResponseTimes
+from server.transport.message_log import compute_digest
+from server.transport.node_registry import NodeAddress, NodeRegistry, NodeTransport, Reply
 
 _LATE_S = 600.0  # after giving up, replies are still polled for this long, to log late answers
 _LATE_LOOK_S = 30.0
 
 
 @dataclass(frozen=True)
-class Rhythm:
+class RetrySchedule:
     """Intervals in seconds.
 
     Args:
@@ -39,31 +39,31 @@ class Rhythm:
     pause_s: float = 3.0
 
 
-RHYTHM = Rhythm()
+RETRY_SCHEDULE = RetrySchedule()
 
 
-class Witness(Protocol):
+class DeliveryObserver(Protocol):
     """Observer of all messages (`server.transport.message_log` logs them)."""
 
-    def sent(self, task: Task, site: str, digest: str, size: int) -> None:
+    def on_sent(self, task: Task, site: str, digest: str, size: int) -> None:
         """A task was sent."""
         ...
 
-    def came(self, task: Task, site: str, data: bytes, seconds: float, fault: str = "") -> None:
+    def on_answer(self, task: Task, site: str, data: bytes, seconds: float, fault: str = "") -> None:
         """An answer came, this many seconds after the task."""
         ...
 
-    def late(self, task: Task, site: str, data: bytes, fault: str = "") -> None:
+    def on_late(self, task: Task, site: str, data: bytes, fault: str = "") -> None:
         """An answer came after its round."""
         ...
 
-    def lost(self, task: Task, site: str, reason: str) -> None:
+    def on_lost(self, task: Task, site: str, reason: str) -> None:
         """No answer came."""
         ...
 
 
 @dataclass(eq=False)
-class _Asking:
+class _Request:
     """One task in progress.
 
     Args:
@@ -79,10 +79,10 @@ class _Asking:
     ends: dict[str, float]
     queue: dict[str, float]
     seen: dict[str, float]
-    waiting: dict[str, tuple[str, Seat]] = field(default_factory=dict)
+    waiting: dict[str, tuple[str, NodeAddress]] = field(default_factory=dict)
     tries: Counter[str] = field(default_factory=Counter)
 
-    def again(self, site: str, pause_s: float) -> None:
+    def requeue(self, site: str, pause_s: float) -> None:
         """Queue `site` again, with a longer pause after every attempt."""
         now = time.monotonic()
         self.queue[site] = now + pause_s * 2.0 ** (self.tries[site] - 1)
@@ -98,7 +98,7 @@ class _Asking:
 
 
 @dataclass(frozen=True)
-class _Late:
+class _LateMessage:
     """A message that was given up."""
 
     task: Task
@@ -106,19 +106,24 @@ class _Late:
     until: float
 
 
-class PostLink:
+class RetryingLink:
     """A `server.rounds.round.Link` with retries over a transport."""
 
     def __init__(
-        self, post: Post, expected: int, deadlines: Deadlines, witness: Witness, rhythm: Rhythm = RHYTHM
+        self,
+        post: NodeTransport,
+        expected: int,
+        deadlines: Deadlines,
+        witness: DeliveryObserver,
+        rhythm: RetrySchedule = RETRY_SCHEDULE,
     ) -> None:
         """expected: the number of sites to wait for before the study starts."""
         self._post, self._expected, self._deadlines, self._rhythm = post, expected, deadlines, rhythm
         self._witness = witness
-        self.histories = Histories(deadlines)
-        self._registry = Registry(post, rhythm.look_s)
+        self.histories = ResponseTimes(deadlines)
+        self._registry = NodeRegistry(post, rhythm.look_s)
         self._gathered_by = time.monotonic() + deadlines.gather_s
-        self._late: dict[str, _Late] = {}
+        self._late: dict[str, _LateMessage] = {}
         self._late_due = 0.0
 
     def sites(self) -> list[str]:
@@ -145,50 +150,50 @@ class PostLink:
         """Yield exactly one answer per site as it arrives; Lost, with the reason, for a site that gave none."""
         asking = self._begun(task, sites)
         while asking.queue or asking.waiting:
-            seats = self._registry.seats()
-            yield from self._given_up(asking, seats)
+            seats = self._registry.online_nodes()
+            yield from self._give_up(asking, seats)
             self._send(asking, seats)
             came = 0
             for reply in self._post.replies(list(asking.waiting)):
                 came += 1
-                yield from self._settle(asking, reply)
-            self._look_for_late()
+                yield from self._handle_reply(asking, reply)
+            self._collect_late()
             if not came:
                 time.sleep(self._rhythm.poll_s)
 
-    def _begun(self, task: Task, sites: Sequence[str]) -> _Asking:
+    def _begun(self, task: Task, sites: Sequence[str]) -> _Request:
         now, data = time.monotonic(), to_bytes(task)
-        return _Asking(
+        return _Request(
             task=task,
             data=data,
-            digest=digest_of(data),
+            digest=compute_digest(data),
             begun=now,
-            ends={site: now + self.histories.limit(site, task) for site in sites},
+            ends={site: now + self.histories.compute_limit(site, task) for site in sites},
             queue=dict.fromkeys(sites, now),
             seen=dict.fromkeys(sites, now),
         )
 
-    def _given_up(self, asking: _Asking, seats: Mapping[str, Seat]) -> Iterator[tuple[str, Answer]]:
+    def _give_up(self, asking: _Request, seats: Mapping[str, NodeAddress]) -> Iterator[tuple[str, Answer]]:
         """Give up sites whose time limit is over, and those disconnected for too long."""
         now, absent_s = time.monotonic(), self._deadlines.absent_s
         asking.seen.update(dict.fromkeys(asking.queue.keys() & seats.keys(), now))
         gone = [site for site in asking.queue if now - asking.seen[site] > absent_s]
         for site in gone:
-            yield self._lost(asking, site, f"it went away and did not come back within {absent_s:.0f} s")
+            yield self._record_loss(asking, site, f"it went away and did not come back within {absent_s:.0f} s")
         waited_for = sorted({*asking.queue, *(site for site, _ in asking.waiting.values())})
         for site in waited_for:
             if now >= asking.ends[site]:
                 limit = asking.ends[site] - asking.begun
-                yield self._lost(asking, site, f"it gave no answer within {limit:.0f} s, its time for this task")
+                yield self._record_loss(asking, site, f"it gave no answer within {limit:.0f} s, its time for this task")
 
-    def _lost(self, asking: _Asking, site: str, reason: str) -> tuple[str, Answer]:
+    def _record_loss(self, asking: _Request, site: str, reason: str) -> tuple[str, Answer]:
         until = time.monotonic() + _LATE_S
-        self._late |= {letter: _Late(asking.task, site, until) for letter in asking.drop(site)}
-        self.histories.missed(site)
-        self._witness.lost(asking.task, site, reason)
+        self._late |= {letter: _LateMessage(asking.task, site, until) for letter in asking.drop(site)}
+        self.histories.record_miss(site)
+        self._witness.on_lost(asking.task, site, reason)
         return site, Lost(site, reason)
 
-    def _send(self, asking: _Asking, seats: Mapping[str, Seat]) -> None:
+    def _send(self, asking: _Request, seats: Mapping[str, NodeAddress]) -> None:
         """Send to all connected sites that are due."""
         now = time.monotonic()
         for letter, (site, seat) in list(asking.waiting.items()):
@@ -202,36 +207,38 @@ class PostLink:
         for end, sites in by_end.items():
             self._send_to(asking, sites, end - now, seats)
 
-    def _send_to(self, asking: _Asking, sites: Sequence[str], ttl_s: float, seats: Mapping[str, Seat]) -> None:
+    def _send_to(self, asking: _Request, sites: Sequence[str], ttl_s: float, seats: Mapping[str, NodeAddress]) -> None:
         group = f"{asking.task.stage}/{asking.task.round}"
         letters = self._post.send(asking.data, group, ttl_s, [seats[site].node for site in sites])
         for site, sent in zip(sites, letters, strict=True):
             asking.tries[site] += 1
             if sent is None:
-                asking.again(site, self._rhythm.pause_s)
+                asking.requeue(site, self._rhythm.pause_s)
             else:
                 del asking.queue[site]
                 asking.waiting[sent] = (site, seats[site])
-                self._witness.sent(asking.task, site, asking.digest, len(asking.data))
+                self._witness.on_sent(asking.task, site, asking.digest, len(asking.data))
 
-    def _settle(self, asking: _Asking, reply: Reply) -> Iterator[tuple[str, Answer]]:
+    def _handle_reply(self, asking: _Request, reply: Reply) -> Iterator[tuple[str, Answer]]:
         """Yield the answer in a reply, or nothing if the message will be sent again."""
         if reply.letter not in asking.waiting:
             return  # a duplicate
         site, _ = asking.waiting.pop(reply.letter)
         seconds = time.monotonic() - asking.begun
         if reply.fault and reply.passing and asking.tries[site] < self._deadlines.attempts:
-            asking.again(site, self._rhythm.pause_s)
+            asking.requeue(site, self._rhythm.pause_s)
             return
-        answer = Lost(site, reply.fault) if reply.fault else _answer(site, reply.data)
-        self._witness.came(asking.task, site, reply.data, seconds, answer.reason if isinstance(answer, Lost) else "")
+        answer = Lost(site, reply.fault) if reply.fault else _decode_answer(site, reply.data)
+        self._witness.on_answer(
+            asking.task, site, reply.data, seconds, answer.reason if isinstance(answer, Lost) else ""
+        )
         if isinstance(answer, Lost):
-            self.histories.missed(site)
+            self.histories.record_miss(site)
         else:
-            self.histories.answered(site, asking.task.stage, asking.task.kind, seconds)
+            self.histories.record_answer(site, asking.task.stage, asking.task.kind, seconds)
         yield site, answer
 
-    def _look_for_late(self) -> None:
+    def _collect_late(self) -> None:
         """Log and drop answers to messages that were given up."""
         now = time.monotonic()
         if not self._late or now < self._late_due:
@@ -239,11 +246,11 @@ class PostLink:
         self._late_due = now + _LATE_LOOK_S
         for reply in self._post.replies(list(self._late)):
             late = self._late.pop(reply.letter)
-            self._witness.late(late.task, late.site, reply.data, reply.fault)
+            self._witness.on_late(late.task, late.site, reply.data, reply.fault)
         self._late = {letter: late for letter, late in self._late.items() if late.until > now}
 
 
-def _answer(site: str, data: bytes) -> Answer:
+def _decode_answer(site: str, data: bytes) -> Answer:
     try:
         answer = decode(data)
     except WireError as error:

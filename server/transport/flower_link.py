@@ -17,9 +17,9 @@ from flwr.serverapp import Grid
 from ceus_models.protocol.flower_records import NAME_QUERY, TASK_QUERY, CourierError, from_record, to_record
 from ceus_models.runtime.errors import ExpectedError
 from server.study.deadlines import Deadlines
-from server.transport.delivery import RHYTHM, PostLink, Rhythm
-from server.transport.message_log import Mirror
-from server.transport.node_registry import Reply, Seat
+from server.transport.delivery import RETRY_SCHEDULE, RetryingLink, RetrySchedule
+from server.transport.message_log import MessageLog
+from server.transport.node_registry import NodeAddress, Reply
 
 _TOGETHER = 4  # replies fetched in one request, and in memory at once
 _MOST_FAULTS = 8
@@ -37,7 +37,7 @@ _FAULTS: dict[int, str] = {
     CourierError.TOO_SLOW: "its worker gave no answer in time",
     CourierError.BAD_MESSAGE: "its courier could not read the message",
 }
-_PASSING = {
+_TRANSIENT = {
     ErrorCode.MESSAGE_UNAVAILABLE,
     ErrorCode.REPLY_MESSAGE_UNAVAILABLE,
     ErrorCode.NODE_UNAVAILABLE,
@@ -57,10 +57,10 @@ def flower_link(
     grid: Grid,
     expected: int,
     deadlines: Deadlines,
-    mirror: Mirror,
-    rhythm: Rhythm = RHYTHM,
+    mirror: MessageLog,
+    rhythm: RetrySchedule = RETRY_SCHEDULE,
     alive: Callable[[], None] = lambda: None,
-) -> PostLink:
+) -> RetryingLink:
     """Open a link to the sites of a Flower grid.
 
     Args:
@@ -68,13 +68,13 @@ def flower_link(
         mirror: the message log, which also holds the sites' earlier response times.
         alive: called before every call of the SuperLink.
     """
-    link = PostLink(FlowerPost(grid, rhythm.poll_s, alive), expected, deadlines, mirror, rhythm)
-    for line in mirror.lines():
-        link.histories.recall(line)
+    link = RetryingLink(FlowerTransport(grid, rhythm.poll_s, alive), expected, deadlines, mirror, rhythm)
+    for line in mirror.read_lines():
+        link.histories.load_line(line)
     return link
 
 
-class FlowerPost:
+class FlowerTransport:
     """Messages through a Flower grid; temporary faults, as an HTTP 500 of a busy SuperLink, are retried.
 
     Error texts are chosen here by error code, never taken from the other side.
@@ -84,14 +84,14 @@ class FlowerPost:
         """pause_s: after a fault, longer with every consecutive one; alive: called before every call."""
         self._grid, self._pause_s, self._alive = grid, pause_s, alive
         self._faults = 0
-        self._nodes: set[Seat] = set()
+        self._nodes: set[NodeAddress] = set()
 
-    def nodes(self) -> set[Seat]:
+    def nodes(self) -> set[NodeAddress]:
         """The nodes that are online now; after a fault, those of the last query."""
 
-        def look() -> set[Seat]:
+        def look() -> set[NodeAddress]:
             nodes = self._grid.get_nodes()
-            return {Seat(node.node_id, node.last_activated_at, node.name) for node in nodes}
+            return {NodeAddress(node.node_id, node.last_activated_at, node.name) for node in nodes}
 
         self._nodes = self._try(look, self._nodes)
         return self._nodes
@@ -141,7 +141,9 @@ def _reply(message: Message) -> Reply:
     letter = message.metadata.reply_to_message_id
     if message.has_error():
         code = int(message.error.code)
-        return Reply(letter, fault=_FAULTS.get(code, f"its node answered with error {code}"), passing=code in _PASSING)
+        return Reply(
+            letter, fault=_FAULTS.get(code, f"its node answered with error {code}"), passing=code in _TRANSIENT
+        )
     try:
         return Reply(letter, data=from_record(message.content))
     except ValueError:

@@ -22,11 +22,11 @@ from ceus_models.runtime.atomic_files import end_last_line
 
 _FILE = "mirror.jsonl"
 
-Letter = Mapping[str, Any]
+LoggedMessage = Mapping[str, Any]
 """event (sent, came, late, lost), at, site, task, study, stage, round, kind; digest and bytes, seconds, fault."""
 
 
-def digest_of(data: bytes) -> str:
+def compute_digest(data: bytes) -> str:
     """SHA-256 of an encoded message.
 
     >>> digest_of(b"task")[:12]
@@ -36,7 +36,7 @@ def digest_of(data: bytes) -> str:
 
 
 @dataclass(frozen=True)
-class Mirror:
+class MessageLog:
     """The message log of a run's folder."""
 
     folder: Path
@@ -45,25 +45,25 @@ class Mirror:
         """Complete a line that a power cut left unfinished. Raises OSError."""
         end_last_line(self.folder / _FILE)
 
-    def sent(self, task: Task, site: str, digest: str, size: int) -> None:
+    def on_sent(self, task: Task, site: str, digest: str, size: int) -> None:
         """Log a task that was sent, once per attempt."""
         self._append("sent", task, site, digest=digest, bytes=size)
 
-    def came(self, task: Task, site: str, data: bytes, seconds: float, fault: str = "") -> None:
+    def on_answer(self, task: Task, site: str, data: bytes, seconds: float, fault: str = "") -> None:
         """Log an answer and its response time. fault: why it does not count."""
         self._append("came", task, site, **_content(data), seconds=round(seconds, 3), fault=fault)
 
-    def late(self, task: Task, site: str, data: bytes, fault: str = "") -> None:
+    def on_late(self, task: Task, site: str, data: bytes, fault: str = "") -> None:
         """Log an answer that came after its round and does not count."""
         self._append("late", task, site, **_content(data), fault=fault)
 
-    def lost(self, task: Task, site: str, reason: str) -> None:
+    def on_lost(self, task: Task, site: str, reason: str) -> None:
         """Log that no answer came."""
         self._append("lost", task, site, fault=reason)
 
-    def lines(self) -> Iterator[Letter]:
+    def read_lines(self) -> Iterator[LoggedMessage]:
         """Read all lines in order."""
-        return letters(self.folder)
+        return read_messages(self.folder)
 
     def _append(self, event: str, task: Task, site: str, **more: object) -> None:
         of = {"task": asked_id(task), "study": task.study, "stage": task.stage, "round": task.round, "kind": task.kind}
@@ -76,7 +76,7 @@ class Mirror:
             os.close(handle)
 
 
-def letters(folder: Path) -> Iterator[Letter]:
+def read_messages(folder: Path) -> Iterator[LoggedMessage]:
     """Read the message log of a run's folder in order; an incomplete line is skipped."""
     path = folder / _FILE
     if not path.exists():
@@ -89,7 +89,7 @@ def letters(folder: Path) -> Iterator[Letter]:
                 continue
 
 
-def leaf(folder: Path, page: int, size: int) -> tuple[list[tuple[int, Letter]], int]:
+def read_page(folder: Path, page: int, size: int) -> tuple[list[tuple[int, LoggedMessage]], int]:
     """Read one page of the log: messages with their line numbers, newest first, and the number of all messages.
 
     Args:
@@ -109,4 +109,4 @@ def leaf(folder: Path, page: int, size: int) -> tuple[list[tuple[int, Letter]], 
 
 
 def _content(data: bytes) -> dict[str, object]:
-    return {"digest": digest_of(data), "bytes": len(data)} if data else {}
+    return {"digest": compute_digest(data), "bytes": len(data)} if data else {}

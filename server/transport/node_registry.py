@@ -12,7 +12,7 @@ _NAMELESS_S = 30.0  # a node that gave no valid name is not asked again for this
 
 
 @dataclass(frozen=True)
-class Seat:
+class NodeAddress:
     """The address of a site: its node and when the node started (messages to an earlier start are lost).
 
     Args:
@@ -34,10 +34,10 @@ class Reply:
     passing: bool = False
 
 
-class Post(Protocol):
+class NodeTransport(Protocol):
     """Transport of messages to nodes. A temporary fault gives an empty result, never an exception."""
 
-    def nodes(self) -> set[Seat]:
+    def nodes(self) -> set[NodeAddress]:
         """The nodes that are online now."""
         ...
 
@@ -54,31 +54,31 @@ class Post(Protocol):
         ...
 
 
-class Registry:
+class NodeRegistry:
     """Maps sites to nodes. A node with a key is the site for which the key was enrolled, whatever name it sends.
 
     Only where nodes have no keys (all on one machine) a new or restarted node is asked for its name. Of two nodes with
     the same name the one started last is the site, because a killed node stays listed for a minute.
     """
 
-    def __init__(self, post: Post, look_s: float) -> None:
+    def __init__(self, post: NodeTransport, look_s: float) -> None:
         """look_s: seconds between queries for nodes."""
         self._post, self._look_s = post, look_s
-        self._names: dict[Seat, str] = {}
-        self._asked: dict[str, tuple[Seat, float]] = {}
-        self._nameless: dict[Seat, float] = {}
-        self._seats: dict[str, Seat] = {}
+        self._names: dict[NodeAddress, str] = {}
+        self._asked: dict[str, tuple[NodeAddress, float]] = {}
+        self._nameless: dict[NodeAddress, float] = {}
+        self._seats: dict[str, NodeAddress] = {}
         self._last_seen: dict[str, float] = {}
         self._due = 0.0
 
-    def seats(self) -> dict[str, Seat]:
+    def online_nodes(self) -> dict[str, NodeAddress]:
         """The sites that were online at most `look_s` ago."""
         if time.monotonic() < self._due:
             return self._seats
         online = self._post.nodes()
         self._names.update({seat: seat.site for seat in online if seat.site})
-        self._learn()
-        self._ask(online)
+        self._read_names()
+        self._query_names(online)
         known = sorted(online & self._names.keys(), key=lambda seat: (seat.since, seat.node))
         now = time.monotonic()
         self._seats = {self._names[seat]: seat for seat in known}
@@ -88,10 +88,10 @@ class Registry:
 
     def recent(self, absent_s: float) -> list[str]:
         """The sites that were online at some time in the last `absent_s`."""
-        self.seats()
+        self.online_nodes()
         return [site for site, at in self._last_seen.items() if time.monotonic() - at <= absent_s]
 
-    def _learn(self) -> None:
+    def _read_names(self) -> None:
         for reply in self._post.replies(list(self._asked)):
             seat, _ = self._asked.pop(reply.letter)
             name = reply.data[:257].decode(errors="replace")
@@ -100,7 +100,7 @@ class Registry:
             elif not reply.passing:
                 self._nameless[seat] = time.monotonic() + _NAMELESS_S
 
-    def _ask(self, online: set[Seat]) -> None:
+    def _query_names(self, online: set[NodeAddress]) -> None:
         now = time.monotonic()
         self._asked = {letter: (seat, end) for letter, (seat, end) in self._asked.items() if now < end}
         left_alone = {seat for seat, _ in self._asked.values()} | {s for s, end in self._nameless.items() if now < end}

@@ -23,24 +23,24 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from ceus_models.runtime.progress_bar import shown
+from ceus_models.runtime.progress_bar import show_progress
 from ceus_models.study.taxonomy import LESION_TYPES
 from server.report.publish import BUNDLE, REPORT, RESULTS
 from server.report.terminal_table import print_results
 from server.rounds.events import Answered, Event, Finished, Started
-from server.rounds.trackers import BoardName, Follower, following
+from server.rounds.trackers import TrackerName, TrackerSync, open_tracker
 from server.study.plan import load_plan
-from sim.experiments.arms import Request
-from sim.experiments.entry import folder_of
+from sim.experiments.arms import ExperimentRequest
+from sim.experiments.entry import experiment_folder
 from sim.experiments.experiment import run_experiment
-from sim.experiments.experiment_file import experiment_path
-from sim.experiments.overrides import parsed
-from sim.hospital.prepare import HOSPITALS, Prepared, simulation_of
-from sim.patients.centers import split
+from sim.experiments.experiment_file import find_experiment_file
+from sim.experiments.overrides import parse_settings
+from sim.hospital.prepare import HOSPITALS, PreparedHospital, parse_simulation
+from sim.patients.centers import build_split
 from sim.patients.patients import draw_cases
-from sim.patients.table_one import summary
-from sim.runs.baselines import compare
-from sim.runs.run import Settings, Watcher, publish, read_results, run_study
+from sim.patients.table_one import count_table_one
+from sim.runs.baselines import compare_baselines
+from sim.runs.run import RunObserver, RunSettings, publish_results, read_results, run_study
 
 
 class LinkChoice(StrEnum):
@@ -54,7 +54,7 @@ PlanFile = Annotated[Path, typer.Argument(help="The study's plan.", show_default
 Out = Annotated[Path, typer.Option(help="The run's folder; a run that was interrupted there goes on.")]
 Seed = Annotated[int, typer.Option(min=0, help="Same seed, same numbers.")]
 Workers = Annotated[int, typer.Option(min=1, help="Worker processes; the numbers do not depend on it.")]
-Track = Annotated[BoardName | None, typer.Option(help="Also bring the metrics of every round to this, if installed.")]
+Track = Annotated[TrackerName | None, typer.Option(help="Also bring the metrics of every round to this, if installed.")]
 Link = Annotated[LinkChoice, typer.Option(help="In memory, or through Flower's own processes on this machine.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, for a machine.")]
 
@@ -69,19 +69,19 @@ def run_command(
 ) -> None:
     """Build the hospitals, federate the nets, and report who classified what how well."""
     console = Console()
-    with following(track, out) as board, _display(console) as watcher:
-        found = run_study(Settings(plan, out, seed, workers, link.value), _on_board(watcher, board))
+    with open_tracker(track, out) as board, _show_run(console) as watcher:
+        found = run_study(RunSettings(plan, out, seed, workers, link.value), _add_tracker(watcher, board))
     print_results(found, console)
-    _where(console, out)
+    _print_paths(console, out)
 
 
 def compare_command(plan: PlanFile, out: Out, seed: Seed = 1, workers: Workers = 2) -> None:
     """The federated study beside the same training pooled, and by each center alone."""
     console = Console()
-    with _display(console) as watcher:
-        found = compare(Settings(plan, out, seed, workers), watcher, _counted(console))
-    console.print(_comparison(found["comparison"]))
-    _where(console, out)
+    with _show_run(console) as watcher:
+        found = compare_baselines(RunSettings(plan, out, seed, workers), watcher, _make_counter(console))
+    console.print(_build_comparison(found["comparison"]))
+    _print_paths(console, out)
 
 
 def experiment_command(
@@ -98,23 +98,25 @@ def experiment_command(
     console = Console()
 
     @contextmanager
-    def watch(label: str) -> Iterator[Watcher]:
+    def watch(label: str) -> Iterator[RunObserver]:
         console.print(f"[bold]{label}[/bold]")
-        with _display(console) as watcher:
+        with _show_run(console) as watcher:
             yield watcher
 
-    entry = run_experiment(name, Request(out, plan, seed, workers, parsed(settings or []), watch, shown))
+    entry = run_experiment(
+        name, ExperimentRequest(out, plan, seed, workers, parse_settings(settings or []), watch, show_progress)
+    )
     intervals = [place for place, name in enumerate(entry.columns) if name.split()[-1] == "low"]
-    table = Table(*_beside(entry.columns, intervals), title=entry.title)
+    table = Table(*_merge_intervals(entry.columns, intervals), title=entry.title)
     for row in entry.rows:
         cells = ["–" if cell is None else f"{cell:.3f}" if isinstance(cell, float) else str(cell) for cell in row]
-        table.add_row(*(cell.replace("–\n– to –", "–") for cell in _beside(cells, intervals, "{}\n{} to {}")))
+        table.add_row(*(cell.replace("–\n– to –", "–") for cell in _merge_intervals(cells, intervals, "{}\n{} to {}")))
     console.print(table)
     console.print(entry.finding, soft_wrap=True)
-    console.print(f"files: {folder_of(out, experiment_path(name).stem)}", soft_wrap=True)
+    console.print(f"files: {experiment_folder(out, find_experiment_file(name).stem)}", soft_wrap=True)
 
 
-def _beside(cells: Sequence[str], intervals: Collection[int], form: str = "{}\n95 % interval") -> list[str]:
+def _merge_intervals(cells: Sequence[str], intervals: Collection[int], form: str = "{}\n95 % interval") -> list[str]:
     """A row with each value and its interval in one cell, as a terminal is narrow; `intervals` are indices of `low`."""
     kept = [place for place in range(len(cells)) if place not in intervals and place - 1 not in intervals]
     return [form.format(*cells[place : place + 3]) if place + 1 in intervals else cells[place] for place in kept]
@@ -123,8 +125,8 @@ def _beside(cells: Sequence[str], intervals: Collection[int], form: str = "{}\n9
 def report_command(out: Annotated[Path, typer.Argument(help="The folder of a finished run.")]) -> None:
     """Make the report again from `results.json`."""
     console = Console()
-    print_results(publish(read_results(out), out), console)
-    _where(console, out)
+    print_results(publish_results(read_results(out), out), console)
+    _print_paths(console, out)
 
 
 def centers_command(
@@ -134,12 +136,12 @@ def centers_command(
 ) -> None:
     """The split's counts: lesions, patients, types, biomarkers and the rows of the study's Table 1, per cohort."""
     if scale == "paper":
-        cases = draw_cases(split("paper"), seed)
+        cases = draw_cases(build_split("paper"), seed)
     else:
-        simulation = simulation_of(load_plan(Path(scale)).simulation)
+        simulation = parse_simulation(load_plan(Path(scale)).simulation)
         chosen = None if simulation.centers == "all" else simulation.centers
-        cases = draw_cases(split(simulation.lesions, chosen), seed)
-    counts = summary(cases, scale)
+        cases = draw_cases(build_split(simulation.lesions, chosen), seed)
+    counts = count_table_one(cases, scale)
     if as_machine:
         typer.echo(json.dumps(counts, indent=1))
         return
@@ -151,7 +153,7 @@ def centers_command(
 
 
 @contextmanager
-def _display(console: Console) -> Iterator[Watcher]:
+def _show_run(console: Console) -> Iterator[RunObserver]:
     """One bar for the hospitals, then one for each stage."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, TimeRemainingColumn(), console=console) as progress:
@@ -162,7 +164,7 @@ def _display(console: Console) -> Iterator[Watcher]:
             if not console.is_terminal:  # a file shows no bars
                 console.print(line)
 
-        def hospital(made: Prepared, lesions: int) -> None:
+        def hospital(made: PreparedHospital, lesions: int) -> None:
             progress.update(hospitals, total=lesions, advance=made.lesions)
             log(f"{made.site}: {made.read} of {made.lesions} lesions read")
             if made.skipped:
@@ -181,10 +183,10 @@ def _display(console: Console) -> Iterator[Watcher]:
                 done = f"{told.record.stage}: {told.record.kind} {told.step} of {told.steps}"
                 log(f"{done}, {len(told.record.counted)} sites counted, {told.record.seconds:.1f} s")
 
-        yield Watcher(hospital, event)
+        yield RunObserver(hospital, event)
 
 
-def _on_board(watcher: Watcher, board: Follower | None) -> Watcher:
+def _add_tracker(watcher: RunObserver, board: TrackerSync | None) -> RunObserver:
     """A watcher that also updates the board."""
     if board is None:
         return watcher
@@ -193,17 +195,17 @@ def _on_board(watcher: Watcher, board: Follower | None) -> Watcher:
         watcher.event(told)
         board.catch_up()
 
-    return Watcher(watcher.hospital, event)
+    return RunObserver(watcher.hospital, event)
 
 
-def _counted(console: Console) -> Callable[[str, int, int], None]:
+def _make_counter(console: Console) -> Callable[[str, int, int], None]:
     def tell(name: str, done: int, total: int) -> None:
         console.print(f"baseline {name} is done ({done} of {total})")
 
     return tell
 
 
-def _comparison(found: Mapping[str, Any]) -> Table:
+def _build_comparison(found: Mapping[str, Any]) -> Table:
     """Accuracy of the full model per test cohort: federated, pooled, best and mean of the centers alone."""
     table = Table("test cohort", "federated", "pooled", "best alone", "mean alone", title="Accuracy, same budget")
     for cohort, score in found["federated"].items():
@@ -214,6 +216,6 @@ def _comparison(found: Mapping[str, Any]) -> Table:
     return table
 
 
-def _where(console: Console, out: Path) -> None:
+def _print_paths(console: Console, out: Path) -> None:
     for what, name in (("report", REPORT), ("results", RESULTS), ("bundle", BUNDLE), ("hospitals", HOSPITALS)):
         console.print(f"{what + ':':<11}{out / name}", soft_wrap=True)

@@ -19,15 +19,15 @@ from multiprocessing.process import BaseProcess
 from ceus_models.protocol.encoding import decode, encode
 from ceus_models.protocol.messages import Refusal, Task, Update
 from server.rounds.round import Answer, Link, Lost
-from sim.engine.shared_memory import Arena, Window
-from sim.engine.worker import SLOTS, Answered, Answering, Ask, Opener, main
+from sim.engine.shared_memory import SharedBuffer, SharedView
+from sim.engine.worker import SLOTS, SiteOpener, TaskHandler, TaskReply, TaskRequest, run_worker
 
 LARGE_BYTES = 32 << 20
 """Workers do not prepare answers to a larger task ahead: waiting for the reader takes little time beside the work."""
 
 
 @dataclass(frozen=True)
-class Without:
+class PartialLink:
     """A link to all sites of another link except `away`, for centers that do not take part."""
 
     link: Link
@@ -45,10 +45,10 @@ class Without:
 class InlineLink:
     """The simplest link: the sites answer one after the other in this process."""
 
-    def __init__(self, sites: Sequence[str], opener: Opener) -> None:
+    def __init__(self, sites: Sequence[str], opener: SiteOpener) -> None:
         """Keep the opener; a site is opened with its first task."""
         self._names, self._opener = list(sites), opener
-        self._open: dict[str, Answering] = {}
+        self._open: dict[str, TaskHandler] = {}
 
     def sites(self) -> list[str]:
         """All sites, in order."""
@@ -69,20 +69,20 @@ class InlineLink:
 class _Worker:
     process: BaseProcess
     pipe: Connection
-    windows: dict[str, Window] = field(default_factory=dict)
+    windows: dict[str, SharedView] = field(default_factory=dict)
     asked: deque[str] = field(default_factory=deque)
 
 
 class MemoryLink:
     """Worker processes that hold the sites. Use as a context manager, or call `close`."""
 
-    def __init__(self, costs: Mapping[str, float], opener: Opener, workers: int) -> None:
+    def __init__(self, costs: Mapping[str, float], opener: SiteOpener, workers: int) -> None:
         """Start the workers; `costs` holds the lesions of every site, for the order of the tasks."""
         self._costs, self._opener = dict(costs), opener
         self._spawn = multiprocessing.get_context("spawn")
         self._workers = [self._start() for _ in range(workers)]
         self._homes: dict[str, _Worker] = {}
-        self._arena = Arena("ceus-task")
+        self._arena = SharedBuffer("ceus-task")
         self._round = 0
         self.peak_worker_mb = 0.0
 
@@ -110,17 +110,17 @@ class MemoryLink:
         length = self._arena.write(encode(task))
         try:
             slots = SLOTS if length <= LARGE_BYTES else 1
-            asks = {site: Ask(site, self._arena.path, length, self._round, slots) for site in queue}
+            asks = {site: TaskRequest(site, self._arena.path, length, self._round, slots) for site in queue}
             for worker in self._workers:
                 self._feed(worker, queue, asks)
             while any(worker.asked for worker in self._workers):
-                for worker in self._ready():
-                    yield from self._take(worker, queue, again)
+                for worker in self._wait_ready():
+                    yield from self._receive(worker, queue, again)
                     self._feed(worker, queue, asks)
         finally:
             self._drain()
             if length > LARGE_BYTES:
-                self._arena.empty()
+                self._arena.release_pages()
 
     def close(self) -> None:
         """End the workers, and kill those that are busy."""
@@ -136,13 +136,13 @@ class MemoryLink:
 
     def _start(self) -> _Worker:
         ours, theirs = self._spawn.Pipe()
-        process = self._spawn.Process(target=main, args=(theirs, self._opener, os.getpid()), daemon=True)
-        with _large_pages():
+        process = self._spawn.Process(target=run_worker, args=(theirs, self._opener, os.getpid()), daemon=True)
+        with _use_large_pages():
             process.start()
         theirs.close()
         return _Worker(process, ours)
 
-    def _feed(self, worker: _Worker, queue: deque[str], asks: Mapping[str, Ask]) -> None:
+    def _feed(self, worker: _Worker, queue: deque[str], asks: Mapping[str, TaskRequest]) -> None:
         """Queue one more site at a worker, unless too few are left for the other workers."""
         plenty = len(queue) > SLOTS * len(self._workers)
         while queue and len(worker.asked) < (asks[queue[0]].slots if plenty else 1):
@@ -155,19 +155,19 @@ class MemoryLink:
             except OSError:  # it has died, which reading from it will show
                 return
 
-    def _ready(self) -> list[_Worker]:
+    def _wait_ready(self) -> list[_Worker]:
         busy = {worker.pipe: worker for worker in self._workers if worker.asked}
         return [busy[pipe] for pipe in wait(list(busy)) if isinstance(pipe, Connection)]
 
-    def _take(self, worker: _Worker, queue: deque[str], again: set[str]) -> Iterator[tuple[str, Answer]]:
+    def _receive(self, worker: _Worker, queue: deque[str], again: set[str]) -> Iterator[tuple[str, Answer]]:
         try:
-            answered: Answered = worker.pipe.recv()
+            answered: TaskReply = worker.pipe.recv()
         except (EOFError, OSError):
             yield from self._restart(worker, queue, again)
             return
         worker.asked.popleft()
         self.peak_worker_mb = max(self.peak_worker_mb, answered.peak_mb)
-        window = worker.windows.setdefault(answered.path, Window())
+        window = worker.windows.setdefault(answered.path, SharedView())
         answer = decode(window.view(answered.path, answered.length))
         yield answered.site, answer if isinstance(answer, Update | Refusal) else Lost(answered.site, "not an answer")
 
@@ -196,7 +196,7 @@ class MemoryLink:
 
 
 @contextlib.contextmanager
-def _large_pages() -> Iterator[None]:
+def _use_large_pages() -> Iterator[None]:
     """Let processes that are started meanwhile use memory pages of 2 MB, unless GLIBC_TUNABLES is set.
 
     Training allocates and frees hundreds of MB a step, which takes a third of a large net's step with pages of 4 KB.

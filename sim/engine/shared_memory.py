@@ -14,7 +14,7 @@ from pathlib import Path
 from ceus_models.protocol.encoding import Buffer
 
 
-class Arena:
+class SharedBuffer:
     """Memory of this process that another process of the same user opens by `path`."""
 
     def __init__(self, name: str) -> None:
@@ -36,7 +36,7 @@ class Arena:
             place += len(view)
         return length
 
-    def empty(self) -> None:
+    def release_pages(self) -> None:
         """Free the memory until the next `write`; a process that still reads it gets zeros."""
         if self._map is not None:
             self._map.madvise(mmap.MADV_REMOVE)
@@ -47,7 +47,7 @@ class Arena:
         os.close(self._file)
 
 
-class Window:
+class SharedView:
     """The mapped memory of another process; mapped again only when it has grown."""
 
     def __init__(self) -> None:

@@ -15,13 +15,13 @@ import torch
 from ceus_models.protocol.encoding import decode, encode
 from ceus_models.protocol.messages import Refusal, Task, Update
 from ceus_models.runtime.child_processes import die_with_parent
-from sim.engine.shared_memory import Arena, Window
+from sim.engine.shared_memory import SharedBuffer, SharedView
 
 SLOTS = 2
 """Buffers of answers: with two, a worker prepares the next answer while the last one is read."""
 
 
-class Answering(Protocol):
+class TaskHandler(Protocol):
     """The part of a site that the engine uses."""
 
     def handle(self, task: Task) -> Update | Refusal:
@@ -29,12 +29,12 @@ class Answering(Protocol):
         ...
 
 
-Opener = Callable[[str], Answering]
+SiteOpener = Callable[[str], TaskHandler]
 """Opens a site by its name in the worker process. Must be picklable."""
 
 
 @dataclass(frozen=True)
-class Ask:
+class TaskRequest:
     """A request to answer the task in the coordinator's shared memory.
 
     Args:
@@ -53,7 +53,7 @@ class Ask:
 
 
 @dataclass(frozen=True)
-class Answered:
+class TaskReply:
     """A reply: the answer is in the worker's shared memory at `path`."""
 
     site: str
@@ -62,17 +62,17 @@ class Answered:
     peak_mb: float
 
 
-def main(pipe: Connection, opener: Opener, parent: int) -> None:
+def run_worker(pipe: Connection, opener: SiteOpener, parent: int) -> None:
     """Answer requests until the pipe closes; the process ends when `parent`, the coordinator, dies."""
     die_with_parent(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)  # the same numbers for any number of workers, and no competition for cores
-    sites: dict[str, Answering] = {}
-    slots = [Arena(f"ceus-answer-{n}") for n in range(SLOTS)]
-    window, seen, task, turn = Window(), -1, None, 0
+    sites: dict[str, TaskHandler] = {}
+    slots = [SharedBuffer(f"ceus-answer-{n}") for n in range(SLOTS)]
+    window, seen, task, turn = SharedView(), -1, None, 0
     while True:
         try:
-            ask: Ask | None = pipe.recv()
+            ask: TaskRequest | None = pipe.recv()
         except EOFError:
             return
         if ask is None:
@@ -80,24 +80,24 @@ def main(pipe: Connection, opener: Opener, parent: int) -> None:
         if task is None or ask.round != seen:
             task, seen = decode(window.view(ask.path, ask.length)), ask.round
         if ask.slots == 1:
-            _give_back(slots)
+            _release_memory(slots)
         if ask.site not in sites:
             sites[ask.site] = opener(ask.site)
         answer = sites[ask.site].handle(task) if isinstance(task, Task) else Refusal(ask.site, "not a task", "error")
         if ask.slots == 1:
-            _give_back([])
+            _release_memory([])
         turn = (turn + 1) % ask.slots
         length = slots[turn].write(encode(answer))
         del answer  # free it before the next answer is computed
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        pipe.send(Answered(ask.site, slots[turn].path, length, peak))
+        pipe.send(TaskReply(ask.site, slots[turn].path, length, peak))
 
 
-def _give_back(slots: Sequence[Arena]) -> None:
+def _release_memory(slots: Sequence[SharedBuffer]) -> None:
     """Return free memory to the system: buffers of answers, and what the allocator keeps after training.
 
     With nets of 134 MB this is half of a worker's memory.
     """
     for slot in slots:
-        slot.empty()
+        slot.release_pages()
     ctypes.CDLL(None).malloc_trim(0)

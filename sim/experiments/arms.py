@@ -12,7 +12,7 @@ import numpy as np
 import torch
 import yaml
 
-from ceus_models.runtime.atomic_files import PUBLIC, write_whole
+from ceus_models.runtime.atomic_files import PUBLIC, write_atomically
 from ceus_models.runtime.errors import ExpectedError
 from server.report.publish import RESULTS
 from server.results.metrics import Ints
@@ -22,19 +22,19 @@ from server.rounds.events import Listener
 from server.study.plan import Plan, load_plan
 from sim.engine.memory_link import InlineLink
 from sim.engine.sites import PooledOpener
-from sim.experiments.experiment_file import Sets, Variant
-from sim.experiments.overrides import overridden
-from sim.experiments.paired import confusions
-from sim.hospital.prepare import HOSPITALS, simulation_of, site_name
-from sim.hospital.shared_hospitals import Shared
-from sim.runs.baselines import BASELINES, POOLED, plain
-from sim.runs.run import Settings, Watcher, read_results, run_study
+from sim.experiments.experiment_file import Overrides, Variant
+from sim.experiments.overrides import apply_overrides
+from sim.experiments.paired import find_confusion
+from sim.hospital.prepare import HOSPITALS, format_site_name, parse_simulation
+from sim.hospital.shared_hospitals import SharedHospitals
+from sim.runs.baselines import BASELINES, POOLED, centralise_plan
+from sim.runs.run import RunObserver, RunSettings, read_results, run_study
 
 PLAN_FILE = "plan.yaml"
 
 
 @dataclass(frozen=True)
-class Request:
+class ExperimentRequest:
     """The options of the command.
 
     Args:
@@ -51,17 +51,17 @@ class Request:
     plan: Path | None
     seed: int
     workers: int
-    sets: Sets
-    watch: Callable[[str], AbstractContextManager[Watcher]]
+    sets: Overrides
+    watch: Callable[[str], AbstractContextManager[RunObserver]]
     counted: Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
 
-    def base(self, named: str) -> Path:
+    def select_plan(self, named: str) -> Path:
         """The plan file that the arms change."""
         return Path(named) if self.plan is None else self.plan
 
 
 @dataclass(frozen=True)
-class Ran:
+class FinishedArm:
     """A finished arm; `out` is its run's folder, with plan.yaml unless it is the experiment's own run."""
 
     label: str
@@ -69,15 +69,17 @@ class Ran:
     plan: Plan
     out: Path
 
-    def confusion(self, shown: str, cohort: str) -> Ints | None:
+    def read_confusion(self, shown: str, cohort: str) -> Ints | None:
         """The confusion matrix (1+R k k) of a net on a cohort; None if no site has a lesion."""
         progress = Store(self.out).latest(self.plan.digest(), self.seed)
         if progress is None:
             raise ExpectedError(f"expected a checkpoint in {self.out}, found none; start the same command again")
-        return confusions(progress.totals, shown, cohort)
+        return find_confusion(progress.totals, shown, cohort)
 
 
-def run_arms(variants: Sequence[Variant], seeds: Sequence[int], folder: Path, request: Request) -> list[list[Ran]]:
+def run_arms(
+    variants: Sequence[Variant], seeds: Sequence[int], folder: Path, request: ExperimentRequest
+) -> list[list[FinishedArm]]:
     """Run every arm at every seed, unless it is finished already.
 
     Args:
@@ -92,69 +94,71 @@ def run_arms(variants: Sequence[Variant], seeds: Sequence[int], folder: Path, re
     Raises:
         ExpectedError: the run's folder holds hospitals of another plan or seed.
     """
-    shared = Shared(request.out, request.seed)
+    shared = SharedHospitals(request.out, request.seed)
     for variant in variants:
-        shared.require(variant.plan)
+        shared.check_same(variant.plan)
     with request.watch("hospitals") as watcher:
-        shared.ready(variants[0].plan, request.workers, watcher.hospital)
-    found: list[list[Ran]] = [[] for _ in variants]
+        shared.prepare_missing(variants[0].plan, request.workers, watcher.hospital)
+    found: list[list[FinishedArm]] = [[] for _ in variants]
     for seed in seeds:
         for index, variant in enumerate(variants):
-            found[index].append(_ran(_seeded(variant, seed, request.seed), seed, folder, (shared, request)))
+            found[index].append(_run_arm(_set_seed(variant, seed, request.seed), seed, folder, (shared, request)))
     return found
 
 
-def _ran(variant: Variant, seed: int, folder: Path, means: tuple[Shared, Request]) -> Ran:
+def _run_arm(
+    variant: Variant, seed: int, folder: Path, means: tuple[SharedHospitals, ExperimentRequest]
+) -> FinishedArm:
     (shared, request), arm = means, variant.arm
-    plan = plain(variant.plan) if arm.pooled else variant.plan
-    out = folder / "arms" / f"{_slug(arm.label)}-seed{seed}-{plan.digest()[:8]}"
+    plan = centralise_plan(variant.plan) if arm.pooled else variant.plan
+    out = folder / "arms" / f"{_make_slug(arm.label)}-seed{seed}-{plan.digest()[:8]}"
     for place in (request.out / BASELINES / POOLED if arm.pooled else request.out, out):
-        if (_walked if arm.pooled else _finished)(place, plan, seed):
-            return Ran(arm.label, seed, plan, place)
-    shared.lend(out, plan.processing)
+        if (_is_plan_done if arm.pooled else _is_finished)(place, plan, seed):
+            return FinishedArm(arm.label, seed, plan, place)
+    shared.link_into(out, plan.processing)
     with request.watch(f"{arm.label}, seed {seed}") as watcher:
         if arm.pooled:
-            _pool(plan, out, seed, watcher.event)
+            _train_pooled(plan, out, seed, watcher.event)
         else:
-            _federate(variant, Settings(out / PLAN_FILE, out, seed, request.workers), watcher)
-    return Ran(arm.label, seed, plan, out)
+            _federate(variant, RunSettings(out / PLAN_FILE, out, seed, request.workers), watcher)
+    return FinishedArm(arm.label, seed, plan, out)
 
 
-def _pool(plan: Plan, out: Path, seed: int, listener: Listener) -> None:
+def _train_pooled(plan: Plan, out: Path, seed: int, listener: Listener) -> None:
     """Run, or resume, a plan at one site with the lesions of all hospitals below `out`."""
     torch.set_num_threads(1)
     folders = {folder.name: folder for folder in sorted((out / HOSPITALS).glob("site-*"))}
-    away = {site_name(center) for center in simulation_of(plan.simulation).without}
+    away = {format_site_name(center) for center in parse_simulation(plan.simulation).without}
     opener = PooledOpener(folders, plan.processing, frozenset(folders) - away, out / "memory")
     run(plan, InlineLink([POOLED], opener), Store(out), seed, listener)
 
 
-def _federate(variant: Variant, settings: Settings, watcher: Watcher) -> None:
+def _federate(variant: Variant, settings: RunSettings, watcher: RunObserver) -> None:
     """Run an arm with its own plan file."""
     text = yaml.safe_dump(variant.values, sort_keys=False, allow_unicode=True)
-    write_whole(settings.plan, text.encode(), PUBLIC)
+    write_atomically(settings.plan, text.encode(), PUBLIC)
     if load_plan(settings.plan).digest() != variant.plan.digest():
         raise ExpectedError(f"expected the plan of arm {variant.arm.label!r}, {settings.plan} differs; report this")
     run_study(settings, watcher)
 
 
-def _seeded(variant: Variant, seed: int, hospitals: int) -> Variant:
+def _set_seed(variant: Variant, seed: int, hospitals: int) -> Variant:
     """The variant with the hospitals of the run, even if training has another seed."""
     if seed == hospitals:
         return variant
     simulation: Mapping[str, object] = {**variant.plan.simulation, "seed": hospitals}
-    values = overridden(variant.values, (), {"simulation.seed": hospitals})
+    values = apply_overrides(variant.values, (), {"simulation.seed": hospitals})
     return replace(variant, values=values, plan=replace(variant.plan, simulation=simulation))
 
 
-def _finished(out: Path, plan: Plan, seed: int) -> bool:
+def _is_finished(out: Path, plan: Plan, seed: int) -> bool:
     if not (out / RESULTS).exists():
         return False
     found = read_results(out)
     return bool(found.get("plan_digest") == plan.digest() and found.get("seed") == seed)
 
 
-def _walked(out: Path, plan: Plan, seed: int) -> bool:
+def _is_plan_done(out: Path, plan: Plan, seed: int) -> bool:
     """Whether a baseline, which writes checkpoints only, has finished the plan there."""
     try:
         progress = Store(out).latest(plan.digest(), seed)
@@ -163,11 +167,11 @@ def _walked(out: Path, plan: Plan, seed: int) -> bool:
     return progress is not None and plan.current(progress.stage) is None
 
 
-def _slug(label: str) -> str:
+def _make_slug(label: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", label.lower()).strip("-") or "arm"
 
 
-def pooled(found: Sequence[Ints | None]) -> Ints | None:
+def add_confusions(found: Sequence[Ints | None]) -> Ints | None:
     """The sum of the confusion matrices of several cohorts."""
     known = [confusion for confusion in found if confusion is not None]
     return np.sum(known, axis=0, dtype=np.int64) if known else None

@@ -10,11 +10,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ceus_models.runtime.atomic_files import PUBLIC, write_whole
-from server.report.figures.plain_data import drawn
+from ceus_models.runtime.atomic_files import PUBLIC, write_atomically
+from server.report.figures.plain_data import render_figure
 from server.report.publish import RESULTS
 from sim.experiments.experiment_file import Claim
-from sim.runs.run import publish, read_results
+from sim.runs.run import publish_results, read_results
 
 Cell = str | int | float | None
 
@@ -39,14 +39,14 @@ class Entry:
     finding: str
     details: Mapping[str, Any] = field(default_factory=dict)
 
-    def shown(self) -> dict[str, Any]:
+    def to_results(self) -> dict[str, Any]:
         """The entry for results.json."""
         found = asdict(self)
         del found["details"]
         return found
 
 
-def judge_best(claim: Claim | None, best: str, apart: bool) -> str:
+def describe_best_claim(claim: Claim | None, best: str, apart: bool) -> str:
     """About a claim that one arm is best; `apart`: the best arm differs significantly from the second."""
     if claim is None:
         return ""
@@ -57,7 +57,7 @@ def judge_best(claim: Claim | None, best: str, apart: bool) -> str:
     return f"The study: {claim.text} This is reproduced{'' if apart else ' in direction only, within the interval'}."
 
 
-def judge_accuracy(claim: Claim | None, holds: bool, learned: bool) -> str:
+def describe_stable_claim(claim: Claim | None, holds: bool, learned: bool) -> str:
     """About a claim that accuracy is stable; `learned` says whether the model beats the majority type."""
     if claim is None:
         return ""
@@ -69,25 +69,27 @@ def judge_accuracy(claim: Claim | None, holds: bool, learned: bool) -> str:
     return f"The study: {claim.text} This {'is' if holds else 'is not'} reproduced."
 
 
-def folder_of(run: Path, name: str) -> Path:
+def experiment_folder(run: Path, name: str) -> Path:
     """The folder of an experiment."""
     return run / "experiments" / name
 
 
 def publish_entry(run: Path, name: str, entry: Entry) -> None:
     """Write the experiment's files, and update results and report of a finished run."""
-    folder = folder_of(run, name)
+    folder = experiment_folder(run, name)
     folder.mkdir(parents=True, exist_ok=True)
-    document = {"name": name, **entry.details, "entry": entry.shown()}
-    write_whole(folder / "table.csv", _csv(entry).encode(), PUBLIC)
+    document = {"name": name, **entry.details, "entry": entry.to_results()}
+    write_atomically(folder / "table.csv", _format_csv(entry).encode(), PUBLIC)
     if entry.figure is not None:
-        write_whole(folder / "figure.svg", drawn(f"experiment-{name}", entry.title, entry.figure).encode(), PUBLIC)
-    write_whole(folder / "result.json", json.dumps(document, indent=1, allow_nan=False).encode(), PUBLIC)
+        write_atomically(
+            folder / "figure.svg", render_figure(f"experiment-{name}", entry.title, entry.figure).encode(), PUBLIC
+        )
+    write_atomically(folder / "result.json", json.dumps(document, indent=1, allow_nan=False).encode(), PUBLIC)
     if (run / RESULTS).exists():
-        publish(read_results(run), run)
+        publish_results(read_results(run), run)
 
 
-def _csv(entry: Entry) -> str:
+def _format_csv(entry: Entry) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(entry.columns)

@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from ceus_models.runtime.errors import ExpectedError
-from ceus_models.runtime.yaml_lines import LinedYaml
+from ceus_models.runtime.yaml_lines import YamlWithLines
 from server.results.metrics import Ints
-from sim.experiments.arm_table import Scored, Shown, entry_of
-from sim.experiments.arms import Ran, Request, run_arms
-from sim.experiments.entry import Entry, folder_of, publish_entry
+from sim.experiments.arm_table import ArmScores, TableSettings, build_entry
+from sim.experiments.arms import ExperimentRequest, FinishedArm, run_arms
+from sim.experiments.entry import Entry, experiment_folder, publish_entry
 from sim.experiments.experiment_file import (
     Experiment,
     LeaveOut,
@@ -20,19 +20,19 @@ from sim.experiments.experiment_file import (
     Outline,
     Prevalence,
     Training,
-    experiment_path,
+    build_variants,
+    find_experiment_file,
     load_experiment,
-    variants,
 )
-from sim.experiments.left_out import left_out
-from sim.experiments.lesions import finished_run
-from sim.experiments.nets_compared import nets_compared
-from sim.experiments.prevalence import prevalence
-from sim.experiments.robustness import robustness
-from sim.experiments.site_matrix import site_matrix
+from sim.experiments.left_out import run_leave_out
+from sim.experiments.lesions import load_finished_run
+from sim.experiments.nets_compared import compare_nets
+from sim.experiments.prevalence import run_prevalence
+from sim.experiments.robustness import run_robustness
+from sim.experiments.site_matrix import run_site_matrix
 
 
-def run_experiment(name: str, request: Request) -> Entry:
+def run_experiment(name: str, request: ExperimentRequest) -> Entry:
     """Run or resume an experiment, write its entry and return it.
 
     Args:
@@ -43,65 +43,71 @@ def run_experiment(name: str, request: Request) -> Entry:
         ExpectedError: the run does not fit the experiment.
         FaultList: the experiment's file has faults.
     """
-    path = experiment_path(name)
+    path = find_experiment_file(name)
     experiment, file = load_experiment(path)
-    found = _found(experiment, file, folder_of(request.out, path.stem), request)
+    found = _run_kind(experiment, file, experiment_folder(request.out, path.stem), request)
     about = {"kind": experiment.kind, "seed": request.seed, "set": dict(request.sets)}
     entry = replace(found, details={**about, **found.details})
     publish_entry(request.out, path.stem, entry)
     return entry
 
 
-def _found(experiment: Experiment, file: LinedYaml, folder: Path, request: Request) -> Entry:
+def _run_kind(experiment: Experiment, file: YamlWithLines, folder: Path, request: ExperimentRequest) -> Entry:
     match experiment:
         case Training():
-            return _trained(experiment, file, folder, request)
+            return _run_training(experiment, file, folder, request)
         case Models():
-            _refuse_sets(request, experiment.kind)
-            return nets_compared(experiment, request.out)
+            _check_no_sets(request, experiment.kind)
+            return compare_nets(experiment, request.out)
         case Prevalence():
-            _refuse_sets(request, experiment.kind)
-            return prevalence(experiment, finished_run(request.out))
+            _check_no_sets(request, experiment.kind)
+            return run_prevalence(experiment, load_finished_run(request.out))
         case Outline():
-            _refuse_sets(request, experiment.kind)
-            return robustness(experiment, finished_run(request.out), folder, request.workers, request.counted)
+            _check_no_sets(request, experiment.kind)
+            return run_robustness(experiment, load_finished_run(request.out), folder, request.workers, request.counted)
         case Matrix():
-            _refuse_sets(request, experiment.kind)
-            return site_matrix(experiment, finished_run(request.out), folder, request.workers, request.counted)
+            _check_no_sets(request, experiment.kind)
+            return run_site_matrix(experiment, load_finished_run(request.out), folder, request.workers, request.counted)
         case LeaveOut():
-            return left_out(experiment, file, folder, request)
+            return run_leave_out(experiment, file, folder, request)
 
 
-def _trained(experiment: Training, file: LinedYaml, folder: Path, request: Request) -> Entry:
-    base = request.base(experiment.plan)
-    planned = variants(experiment, file, base, request.sets)
+def _run_training(experiment: Training, file: YamlWithLines, folder: Path, request: ExperimentRequest) -> Entry:
+    base = request.select_plan(experiment.plan)
+    planned = build_variants(experiment, file, base, request.sets)
     seeds = experiment.seeds or (request.seed,)
     ran = run_arms(planned, seeds, folder, request)
     scored = [
-        Scored(variant.arm.label, _counts(runs, variant.arm.net or experiment.net, experiment.cohorts), variant.arm.x)
+        ArmScores(
+            variant.arm.label,
+            _read_confusions(runs, variant.arm.net or experiment.net, experiment.cohorts),
+            variant.arm.x,
+        )
         for variant, runs in zip(planned, ran, strict=True)
     ]
-    shown = Shown(experiment.title, experiment.metric, experiment.axis, len(seeds), experiment.claim)
+    shown = TableSettings(experiment.title, experiment.metric, experiment.axis, len(seeds), experiment.claim)
     details = {
         "plan": str(base),
         "net": experiment.net,
         "seeds": list(seeds),
         "arms": [
-            {"label": r.label, "seed": r.seed, "folder": _beside(r.out, request.out)} for runs in ran for r in runs
+            {"label": r.label, "seed": r.seed, "folder": _relative_path(r.out, request.out)}
+            for runs in ran
+            for r in runs
         ],
     }
-    return replace(entry_of(scored, shown), details=details)
+    return replace(build_entry(scored, shown), details=details)
 
 
-def _counts(runs: Sequence[Ran], shown: str, cohorts: Sequence[str]) -> dict[str, list[Ints | None]]:
-    return {cohort: [run.confusion(shown, cohort) for run in runs] for cohort in cohorts}
+def _read_confusions(runs: Sequence[FinishedArm], shown: str, cohorts: Sequence[str]) -> dict[str, list[Ints | None]]:
+    return {cohort: [run.read_confusion(shown, cohort) for run in runs] for cohort in cohorts}
 
 
-def _beside(path: Path, run: Path) -> str:
+def _relative_path(path: Path, run: Path) -> str:
     return str(path.relative_to(run)) if path.is_relative_to(run) else str(path)
 
 
-def _refuse_sets(request: Request, kind: str) -> None:
+def _check_no_sets(request: ExperimentRequest, kind: str) -> None:
     """Raise ExpectedError for --plan or --set with an experiment on a finished run."""
     if request.sets or request.plan:
         raise ExpectedError(f"expected no --plan and no --set, as {kind} uses a finished run; leave them out")

@@ -14,13 +14,13 @@ from pydantic import ConfigDict, Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 
 from ceus_models.runtime.errors import ExpectedError, Fault, FaultList
-from ceus_models.runtime.yaml_lines import Key, LinedYaml, checked, fault_at
-from ceus_models.study.taxonomy import TEST_COHORTS, classifiers_of
-from server.study.net_groups import expanded
-from server.study.plan import Plan, plan_of, read_plan_file
+from ceus_models.runtime.yaml_lines import Key, YamlWithLines, make_fault_at, validate_document
+from ceus_models.study.taxonomy import TEST_COHORTS, select_classifiers
+from server.study.net_groups import expand_names
+from server.study.plan import Plan, parse_plan, read_plan_file
 from server.study.stages import Cohorts, Evaluate
-from sim.experiments.overrides import OverrideError, dotted, overridden, place_of, within
-from sim.hospital.prepare import simulation_of
+from sim.experiments.overrides import OverrideError, apply_overrides, format_path, resolve_path, trim_path
+from sim.hospital.prepare import parse_simulation
 
 FOLDER = Path("configs/experiments")
 _CONFIG = ConfigDict(extra="forbid", allow_inf_nan=False)
@@ -29,7 +29,7 @@ ShownNet = Literal["fusion/D", "fusion/DC", "fusion/DB", "fusion/DCB", "disease/
 Metric = Literal["accuracy", "macro_recall", "macro_specificity", "macro_precision", "macro_npv", "macro_f1"]
 Model = Literal["D", "DC", "DB", "DCB"]
 Change = Literal["expand", "shrink", "move", "combined"]
-Sets = Mapping[str, Any]
+Overrides = Mapping[str, Any]
 
 
 @dataclass(frozen=True, config=_CONFIG)
@@ -49,7 +49,7 @@ class Arm:
     """
 
     label: Text
-    set: Sets = field(default_factory=dict)
+    set: Overrides = field(default_factory=dict)
     drop: tuple[str, ...] = ()
     x: float | None = None
     net: ShownNet | None = None
@@ -72,7 +72,7 @@ class Training:
     cohorts: Cohorts = TEST_COHORTS
     metric: Metric = "accuracy"
     axis: str = ""
-    set: Sets = field(default_factory=dict)
+    set: Overrides = field(default_factory=dict)
     drop: tuple[str, ...] = ()
     claim: Claim | None = None
 
@@ -149,7 +149,7 @@ class LeaveOut:
     plan: str = "configs/plan.demo.yaml"
     net: ShownNet = "fusion/DCB"
     cohorts: Cohorts = ("validation", "external_test_c")
-    set: Sets = field(default_factory=dict)
+    set: Overrides = field(default_factory=dict)
     claim: Claim | None = None
 
 
@@ -182,7 +182,7 @@ class Variant:
     plan: Plan
 
 
-def experiment_path(name: str) -> Path:
+def find_experiment_file(name: str) -> Path:
     """The file `name`, or the one of that name in FOLDER. Raises ExpectedError with the known names."""
     for path in (Path(name), FOLDER / f"{name}.yaml"):
         if path.suffix == ".yaml" and path.is_file():
@@ -191,11 +191,11 @@ def experiment_path(name: str) -> Path:
     raise ExpectedError(f"expected a file or an experiment of {FOLDER}, found {name!r}; give one of: {known}")
 
 
-def load_experiment(path: Path) -> tuple[Experiment, LinedYaml]:
+def load_experiment(path: Path) -> tuple[Experiment, YamlWithLines]:
     """Read an experiment's file; its places, for faults that are found later. Raises FaultList with every fault."""
     file = read_plan_file(path, "bad-experiment-file")
-    found = checked(file, _of_values)
-    faults = _unlike(found)
+    found = validate_document(file, _of_values)
+    faults = _find_duplicates(found)
     if faults:
         raise file.error(faults)
     return found, file
@@ -205,20 +205,20 @@ def _of_values(values: Any) -> Experiment:
     return _EXPERIMENT.validate_json(json.dumps(values, default=str), strict=True)
 
 
-def _unlike(experiment: Experiment) -> list[Fault]:
+def _find_duplicates(experiment: Experiment) -> list[Fault]:
     """Faults of a comparison of fewer than two arms or nets, or of two with the same name."""
     compared = {"training": "arms", "models": "nets"}.get(experiment.kind)
     if compared is None:
         return []
     named = [getattr(arm, "label", arm) for arm in getattr(experiment, compared)]
-    few = fault_at((compared,), f"2 or more {compared}", str(len(named)), "add one")
+    few = make_fault_at((compared,), f"2 or more {compared}", str(len(named)), "add one")
     faults = [] if len(named) > 1 else [few]
     twice = [index for index, name in enumerate(named) if name in named[:index]]
     rule = f"different names of {compared}"
-    return faults + [fault_at((compared, i), rule, f"two {named[i]!r}", "rename one") for i in twice]
+    return faults + [make_fault_at((compared, i), rule, f"two {named[i]!r}", "rename one") for i in twice]
 
 
-def variants(experiment: Training, file: LinedYaml, base: Path, extra: Sets) -> list[Variant]:
+def build_variants(experiment: Training, file: YamlWithLines, base: Path, extra: Overrides) -> list[Variant]:
     """The checked plan of every arm, from the plan file `base` and, last, the command's settings `extra`.
 
     Raises FaultList with every fault of every arm.
@@ -229,48 +229,48 @@ def variants(experiment: Training, file: LinedYaml, base: Path, extra: Sets) -> 
     for index, arm in enumerate(experiment.arms):
         try:
             sets = {**experiment.set, **arm.set, **extra}
-            changed = overridden(values, (*experiment.drop, *arm.drop), sets)
+            changed = apply_overrides(values, (*experiment.drop, *arm.drop), sets)
         except OverrideError as error:
-            faults.append(fault_at(_written(error.path, arm, index), f"{error.path}: {error}"))
+            faults.append(make_fault_at(_locate_setting(error.path, arm, index), f"{error.path}: {error}"))
             continue
-        plan, wrong = plan_of(changed)
-        faults += [_placed(fault, changed, arm, index) for fault in wrong]
+        plan, wrong = parse_plan(changed)
+        faults += [_locate_fault(fault, changed, arm, index) for fault in wrong]
         if plan is not None:
             found.append(Variant(arm, changed, plan))
-            unfit = _unfit(plan, arm.net or experiment.net, experiment)
+            unfit = _find_conflicts(plan, arm.net or experiment.net, experiment)
             faults += [replace(fault, file="", key=("arms", index)) for fault in unfit]
     if faults:
         raise file.error(faults)
     return found
 
 
-def _unfit(plan: Plan, shown: str, experiment: Training) -> Iterator[Fault]:
+def _find_conflicts(plan: Plan, shown: str, experiment: Training) -> Iterator[Fault]:
     """Why the arm cannot be run, or does not evaluate what is to be shown."""
     evaluations = [stage for stage in plan.stages if isinstance(stage, Evaluate) and stage.replicates]
-    shows = [stage.cohorts for stage in evaluations if shown in classifiers_of(expanded(stage.nets))]
+    shows = [stage.cohorts for stage in evaluations if shown in select_classifiers(expand_names(stage.nets))]
     for cohort in experiment.cohorts:
         if not any(cohort in cohorts for cohorts in shows):
             rule = f"an evaluation of {shown} on {cohort} with replicates"
-            yield fault_at((), rule, "no stage of this arm that has one", "add one")
+            yield make_fault_at((), rule, "no stage of this arm that has one", "add one")
     try:
-        simulation_of(plan.simulation)
+        parse_simulation(plan.simulation)
     except FaultList as error:
         yield from error.faults
 
 
-def _placed(fault: Fault, values: Mapping[str, Any], arm: Arm, index: int) -> Fault:
+def _locate_fault(fault: Fault, values: Mapping[str, Any], arm: Arm, index: int) -> Fault:
     """A fault of an arm's plan, located at the setting that caused it, or else at the arm."""
-    wrong = within(values, fault.key)
-    blamed = next((path for path in arm.set if _overlap(place_of(values, path), wrong)), "")
+    wrong = trim_path(values, fault.key)
+    blamed = next((path for path in arm.set if _is_overlap(resolve_path(values, path), wrong)), "")
     missing = f".{fault.column}" if fault.column else ""
-    rule = f"{dotted(values, wrong)}{missing}: {fault.rule}"
-    return replace(fault, key=_written(blamed, arm, index), column="", rule=rule)
+    rule = f"{format_path(values, wrong)}{missing}: {fault.rule}"
+    return replace(fault, key=_locate_setting(blamed, arm, index), column="", rule=rule)
 
 
-def _overlap(one: Key, other: Key) -> bool:
+def _is_overlap(one: Key, other: Key) -> bool:
     size = min(len(one), len(other))
     return one[:size] == other[:size]
 
 
-def _written(path: str, arm: Arm, index: int) -> Key:
+def _locate_setting(path: str, arm: Arm, index: int) -> Key:
     return ("arms", index, "set", path) if path in arm.set else ("arms", index)

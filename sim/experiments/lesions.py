@@ -13,14 +13,14 @@ from ceus_models.bundle.model_bundle import Bundle, load_bundle
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.study.processing import Processing
 from ceus_models.study.sample import Sample
-from ceus_models.study.targets import target_of
+from ceus_models.study.targets import find_target
 from ceus_models.study.taxonomy import DISEASE_NETS, STRATEGY_A, STRATEGY_B
 from client.data.dataset.samples import load_samples
 from client.data.forms.site_config import load_site
 from client.worker.tasks.inference import by_cohort
 from server.report.publish import BUNDLE
 from server.results.metrics import Ints
-from sim.hospital.shared_hospitals import sites_of
+from sim.hospital.shared_hospitals import list_site_folders
 from sim.runs.run import read_results
 
 
@@ -42,43 +42,43 @@ class FinishedRun:
     seed: int
 
 
-def finished_run(folder: Path) -> FinishedRun:
+def load_finished_run(folder: Path) -> FinishedRun:
     """Load a finished run. Raises ExpectedError if it is not finished or lacks its hospitals."""
     results = read_results(folder)
     bundle = load_bundle(folder / BUNDLE)
-    if not sites_of(folder):
+    if not list_site_folders(folder):
         raise ExpectedError(f"expected hospitals in {folder}, found none; copy them there, or run the plan there")
     return FinishedRun(folder, bundle, int(results["seed"]))
 
 
-def groups_of(run: Path, processing: Processing, cohorts: Sequence[str]) -> list[Group]:
+def load_groups(run: Path, processing: Processing, cohorts: Sequence[str]) -> list[Group]:
     """The lesions of some cohorts, by site and cohort. Raises ExpectedError if an index is missing."""
     found = []
-    for folder in sites_of(run):
+    for folder in list_site_folders(run):
         own = by_cohort(load_samples(load_site(folder), processing))
         found += [Group(folder.name, cohort, own[cohort]) for cohort in cohorts if cohort in own]
     return found
 
 
-def asked(bundle: Bundle, groups: Sequence[Group], shown: str) -> npt.NDArray[np.float64]:
+def predict_groups(bundle: Bundle, groups: Sequence[Group], shown: str) -> npt.NDArray[np.float64]:
     """Probabilities (n k) of all lesions, group after group, as in an evaluation at the sites."""
-    return np.concatenate([_asked(bundle, group.samples, shown) for group in groups])
+    return np.concatenate([_predict_samples(bundle, group.samples, shown) for group in groups])
 
 
-def _asked(bundle: Bundle, samples: Sequence[Sample], shown: str) -> npt.NDArray[np.float64]:
+def _predict_samples(bundle: Bundle, samples: Sequence[Sample], shown: str) -> npt.NDArray[np.float64]:
     if shown != STRATEGY_B:
         return bundle.predict(samples, shown)
     return np.concatenate([bundle.predict(samples, net) for net in DISEASE_NETS], axis=1)
 
 
-def answers(groups: Sequence[Group], shown: str) -> Ints:
+def list_targets(groups: Sequence[Group], shown: str) -> Ints:
     """Target class (n) of each lesion, -1 without one."""
     net = STRATEGY_A if shown == STRATEGY_B else shown
-    found = [target_of(net, sample) for group in groups for sample in group.samples]
+    found = [find_target(net, sample) for group in groups for sample in group.samples]
     return np.array([-1 if target is None else target for target in found], dtype=np.int64)
 
 
-def commonest(target: Ints) -> float:
+def majority_accuracy(target: Ints) -> float:
     """The accuracy of always predicting the most frequent type of the labelled lesions.
 
     >>> commonest(np.array([0, 0, 1, -1, 0]))

@@ -23,7 +23,7 @@ class OverrideError(ExpectedError):
         self.path = path
 
 
-def overridden(values: Mapping[str, Any], drop: Sequence[str], sets: Mapping[str, Any]) -> dict[str, Any]:
+def apply_overrides(values: Mapping[str, Any], drop: Sequence[str], sets: Mapping[str, Any]) -> dict[str, Any]:
     """A copy of a plan's values without the stages `drop` and with the values of `sets`.
 
     A path is keys joined by dots, with a stage by its name: `stages.submodels.rule.epochs`. A value replaces the old
@@ -34,30 +34,30 @@ def overridden(values: Mapping[str, Any], drop: Sequence[str], sets: Mapping[str
     """
     changed = copy.deepcopy(dict(values))
     for name in drop:
-        index = _index(changed.get(_STAGES), name, name)
+        index = _find_stage(changed.get(_STAGES), name, name)
         del changed[_STAGES][index]
     for path, value in sets.items():
-        _set(changed, path, value)
+        _set_value(changed, path, value)
     return changed
 
 
-def place_of(values: Mapping[str, Any], path: str) -> Key:
+def resolve_path(values: Mapping[str, Any], path: str) -> Key:
     """The keys of a path, with a stage's index for its name. Raises OverrideError as `overridden`."""
     parts = path.split(".")
     if parts[0] != _STAGES:
         return tuple(parts)
-    return (_STAGES, _index(values.get(_STAGES), parts[1] if len(parts) > 1 else "", path), *parts[2:])
+    return (_STAGES, _find_stage(values.get(_STAGES), parts[1] if len(parts) > 1 else "", path), *parts[2:])
 
 
-def dotted(values: Mapping[str, Any], place: Key) -> str:
+def format_path(values: Mapping[str, Any], place: Key) -> str:
     """The path of some keys, the inverse of `place_of`."""
     named = list(place)
     if len(place) > 1 and place[0] == _STAGES:
-        named[1] = dict(enumerate(_names(values[_STAGES]))).get(int(place[1]), place[1])
+        named[1] = dict(enumerate(_list_stage_names(values[_STAGES]))).get(int(place[1]), place[1])
     return ".".join(map(str, named))
 
 
-def within(values: Mapping[str, Any], place: Key) -> Key:
+def trim_path(values: Mapping[str, Any], place: Key) -> Key:
     """The keys that exist in `values`; a validator adds tags and names missing keys."""
     kept: Key = ()
     here: Any = values
@@ -68,7 +68,7 @@ def within(values: Mapping[str, Any], place: Key) -> Key:
     return kept
 
 
-def parsed(settings: Sequence[str]) -> dict[str, Any]:
+def parse_settings(settings: Sequence[str]) -> dict[str, Any]:
     """Parse settings of the command line, values as YAML. Raises ExpectedError.
 
     >>> parsed(["stages.submodels.rounds=4"])
@@ -86,8 +86,8 @@ def parsed(settings: Sequence[str]) -> dict[str, Any]:
     return found
 
 
-def _set(values: dict[str, Any], path: str, value: Any) -> None:
-    place = place_of(values, path)
+def _set_value(values: dict[str, Any], path: str, value: Any) -> None:
+    place = resolve_path(values, path)
     if place[0] == _STAGES and len(place) < 3:
         raise OverrideError(path, "expected one key of a stage, stages.NAME.KEY; use drop to leave a stage out")
     here: Any = values
@@ -98,12 +98,12 @@ def _set(values: dict[str, Any], path: str, value: Any) -> None:
     here[place[-1]] = value
 
 
-def _index(stages: Any, name: str, path: str) -> int:
-    names = list(_names(stages if isinstance(stages, list) else []))
+def _find_stage(stages: Any, name: str, path: str) -> int:
+    names = list(_list_stage_names(stages if isinstance(stages, list) else []))
     if name not in names:
         raise OverrideError(path, f"expected a stage of the plan, found {name!r}; use one of {', '.join(names)}")
     return names.index(name)
 
 
-def _names(stages: Sequence[Any]) -> Iterator[str]:
+def _list_stage_names(stages: Sequence[Any]) -> Iterator[str]:
     return (str(stage.get("name", stage.get("stage"))) if isinstance(stage, dict) else "" for stage in stages)

@@ -13,13 +13,13 @@ import numpy as np
 
 from ceus_models.protocol.state import State
 from server.results import metrics
-from server.results.evaluation import counts_of
+from server.results.evaluation import read_counts
 from server.results.intervals import INTERVAL
 from server.results.metrics import Floats, Ints
 
 
 @dataclass(frozen=True)
-class Value:
+class Estimate:
     """An estimate with its 95 % interval, which is None without replicates."""
 
     value: float
@@ -27,26 +27,26 @@ class Value:
     high: float | None
 
     @property
-    def plain(self) -> list[float | None]:
+    def as_cells(self) -> list[float | None]:
         """The cells of a table."""
         return [None if x is None else round(x, 4) for x in (self.value, self.low, self.high)]
 
 
-def confusions(totals: Mapping[str, State], net: str, cohort: str) -> Ints | None:
+def find_confusion(totals: Mapping[str, State], net: str, cohort: str) -> Ints | None:
     """The confusion matrix (1+R k k) of a net on a cohort, from the last evaluation there; None without a lesion."""
-    found = [counts_of(total, cohort, net) for total in totals.values()]
+    found = [read_counts(total, cohort, net) for total in totals.values()]
     last = [counts for counts in found if counts is not None]
     return last[-1].confusion if last else None
 
 
-def rows_of(metric: str, confusion: Ints) -> Floats:
+def compute_metric_rows(metric: str, confusion: Ints) -> Floats:
     """A metric (1+R), the estimate first: accuracy, or macro_<name> of `metrics.per_class`."""
     if metric == "accuracy":
         return metrics.accuracy(confusion)
     return metrics.macro(metrics.per_class(confusion)[metric.removeprefix("macro_")])
 
 
-def valued(seeds: Sequence[Floats]) -> Value:
+def compute_estimate(seeds: Sequence[Floats]) -> Estimate:
     """The estimate of several seeds, from the metric (1+R) of each: means of values and of 2.5 and 97.5 percentiles.
 
     The lesions are the same for every seed, so more seeds do not narrow the interval.
@@ -57,16 +57,16 @@ def valued(seeds: Sequence[Floats]) -> Value:
     ends = [np.percentile(known, INTERVAL) for rows in seeds if len(known := rows[1:][~np.isnan(rows[1:])])]
     value = float(np.mean([rows[0] for rows in seeds]))
     if len(ends) < len(seeds):
-        return Value(value, None, None)
+        return Estimate(value, None, None)
     low, high = np.mean(ends, axis=0).tolist()
-    return Value(value, float(low), float(high))
+    return Estimate(value, float(low), float(high))
 
 
-def difference(seeds: Sequence[Floats], others: Sequence[Floats]) -> Value:
+def compute_difference(seeds: Sequence[Floats], others: Sequence[Floats]) -> Estimate:
     """The estimate of the paired difference, seed by seed and replicate by replicate."""
-    return valued([rows - other for rows, other in zip(seeds, others, strict=True)])
+    return compute_estimate([rows - other for rows, other in zip(seeds, others, strict=True)])
 
 
-def told_apart(value: Value) -> bool:
+def is_significant(value: Estimate) -> bool:
     """Whether the interval of a difference excludes 0."""
     return value.low is not None and value.high is not None and not value.low <= 0 <= value.high

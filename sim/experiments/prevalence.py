@@ -8,36 +8,39 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ceus_models.runtime.seeds import seed_of
+from ceus_models.runtime.seeds import derive_seed
 from ceus_models.study.taxonomy import LESION_TYPES, MALIGNANT_TYPES
 from server.results.intervals import INTERVAL
 from server.results.metrics import Ints
-from sim.experiments.entry import Cell, Entry, judge_accuracy
+from sim.experiments.entry import Cell, Entry, describe_stable_claim
 from sim.experiments.experiment_file import Prevalence, Scenario
-from sim.experiments.lesions import FinishedRun, answers, asked, commonest, groups_of
+from sim.experiments.lesions import FinishedRun, list_targets, load_groups, majority_accuracy, predict_groups
 
 _MALIGNANT = np.array([name in MALIGNANT_TYPES for name in LESION_TYPES])
 
 
-def prevalence(experiment: Prevalence, run: FinishedRun) -> Entry:
+def run_prevalence(experiment: Prevalence, run: FinishedRun) -> Entry:
     """Predict all lesions once, and score cohorts drawn from them."""
-    groups = groups_of(run.folder, run.bundle.processing, experiment.cohorts)
-    target = answers(groups, "fusion/DCB")
-    predicted = {name: asked(run.bundle, groups, f"fusion/{name}").argmax(1) for name in experiment.models}
+    groups = load_groups(run.folder, run.bundle.processing, experiment.cohorts)
+    target = list_targets(groups, "fusion/DCB")
+    predicted = {name: predict_groups(run.bundle, groups, f"fusion/{name}").argmax(1) for name in experiment.models}
     rows: list[list[Cell]] = []
     points: list[dict[str, Any]] = []
     spread: dict[str, dict[str, npt.NDArray[np.float64]]] = {name: {} for name in experiment.models}
     for scenario in experiment.scenarios:
-        cohorts = [drawn(target, scenario, experiment.size, seed) for seed in _seeds(experiment, scenario, run.seed)]
+        cohorts = [
+            draw_cohort(target, scenario, experiment.size, seed)
+            for seed in _derive_seeds(experiment, scenario, run.seed)
+        ]
         for name in experiment.models:
-            found = np.array([_scores(target[chosen], predicted[name][chosen]) for chosen in cohorts])
+            found = np.array([_compute_scores(target[chosen], predicted[name][chosen]) for chosen in cohorts])
             spread[name][scenario.label] = found[:, 0]
-            accuracy, *others = [_spread(found[:, i]) for i in range(found.shape[1])]
+            accuracy, *others = [_compute_spread(found[:, i]) for i in range(found.shape[1])]
             rows.append([scenario.label, name, *accuracy, *(mean for mean, _, _ in others)])
             ends = dict(zip(("value", "low", "high"), accuracy, strict=True))
             points.append({"group": scenario.label, "label": name, **ends, "samples": found[:, 0].round(4).tolist()})
     whole = {name: float((found == target)[target >= 0].mean()) for name, found in predicted.items()}
-    shown, held = experiment.models[-1], _counted(target)
+    shown, held = experiment.models[-1], _count_lesions(target)
     return Entry(
         title=experiment.title,
         columns=["scenario", "model", _METRICS[0], "low", "high", *_METRICS[1:]],
@@ -51,7 +54,7 @@ def prevalence(experiment: Prevalence, run: FinishedRun) -> Entry:
                 "label": f"{shown} on all {int((target >= 0).sum())} test lesions",
             },
         },
-        finding=_finding(spread[shown], (shown, whole[shown], commonest(target)), experiment),
+        finding=_describe_finding(spread[shown], (shown, whole[shown], majority_accuracy(target)), experiment),
         details={"lesions": held, "whole": whole, "draws": "with replacement, each repeat anew"},
     )
 
@@ -59,7 +62,7 @@ def prevalence(experiment: Prevalence, run: FinishedRun) -> Entry:
 _METRICS = ("accuracy", "malignant or benign", "malignant recalled", "benign recalled")
 
 
-def drawn(target: Ints, scenario: Scenario, size: int, seed: int) -> npt.NDArray[np.int64]:
+def draw_cohort(target: Ints, scenario: Scenario, size: int, seed: int) -> npt.NDArray[np.int64]:
     """Draw `size` lesions with replacement, malignant and benign in the scenario's ratio."""
     share = scenario.malignant / (scenario.malignant + scenario.benign)
     generator = np.random.default_rng(seed)
@@ -70,11 +73,11 @@ def drawn(target: Ints, scenario: Scenario, size: int, seed: int) -> npt.NDArray
     return np.concatenate([generator.choice(malignant, count), generator.choice(benign, size - count)])
 
 
-def _seeds(experiment: Prevalence, scenario: Scenario, seed: int) -> list[int]:
-    return [seed_of(seed, "prevalence", scenario.label, repeat) for repeat in range(experiment.repeats)]
+def _derive_seeds(experiment: Prevalence, scenario: Scenario, seed: int) -> list[int]:
+    return [derive_seed(seed, "prevalence", scenario.label, repeat) for repeat in range(experiment.repeats)]
 
 
-def _scores(target: Ints, predicted: Ints) -> list[float]:
+def _compute_scores(target: Ints, predicted: Ints) -> list[float]:
     """The metrics of one cohort in the order of _METRICS, NaN without such a lesion."""
     truth, answer = _MALIGNANT[target], _MALIGNANT[predicted]
     right = truth == answer
@@ -85,7 +88,7 @@ def _mean(values: npt.NDArray[np.bool_]) -> float:
     return float(values.mean()) if len(values) else float("nan")
 
 
-def _spread(values: npt.NDArray[np.float64]) -> list[float | None]:
+def _compute_spread(values: npt.NDArray[np.float64]) -> list[float | None]:
     """Mean and middle 95 % of the repeats."""
     known = values[~np.isnan(values)]
     if not len(known):
@@ -93,12 +96,12 @@ def _spread(values: npt.NDArray[np.float64]) -> list[float | None]:
     return [round(float(x), 4) for x in (known.mean(), *np.percentile(known, INTERVAL))]
 
 
-def _counted(target: Ints) -> dict[str, int]:
+def _count_lesions(target: Ints) -> dict[str, int]:
     known = target[target >= 0]
     return {"malignant": int(_MALIGNANT[known].sum()), "benign": int((~_MALIGNANT[known]).sum())}
 
 
-def _finding(
+def _describe_finding(
     spread: Mapping[str, npt.NDArray[np.float64]], model: tuple[str, float, float], experiment: Prevalence
 ) -> str:
     """The finding as text: the range of mean accuracies, and whether the scenarios' middle 95 % overlap.
@@ -116,4 +119,4 @@ def _finding(
     span = f"from {means[lowest]:.3f} ({lowest}) to {means[highest]:.3f} ({highest})"
     apart = "overlap in all scenarios" if overlap else "do not overlap in all scenarios"
     text = f"{shown}: mean accuracy {span}; the middle 95 % of the cohorts {apart}."
-    return f"{text} {judge_accuracy(experiment.claim, overlap, whole > guess)}".strip()
+    return f"{text} {describe_stable_claim(experiment.claim, overlap, whole > guess)}".strip()

@@ -18,34 +18,34 @@ import numpy.typing as npt
 import torch
 
 from ceus_models.bundle.model_bundle import Bundle, load_bundle
-from ceus_models.runtime.atomic_files import PUBLIC, write_whole
-from ceus_models.runtime.seeds import seed_of
+from ceus_models.runtime.atomic_files import PUBLIC, write_atomically
+from ceus_models.runtime.seeds import derive_seed
 from ceus_models.study.sample import Sample
-from client.data.analysis.pipeline import Opened, followed, opened, sampled
+from client.data.analysis.pipeline import OpenedLesion, open_row, sample_from_clips, trace_outline
 from client.data.analysis.track_quality import UntrustedTrack
-from client.data.dataset.worker_pool import each_result
-from client.data.forms.site_config import SiteConfig, load_site, pseudonym
+from client.data.dataset.worker_pool import map_trusted
+from client.data.forms.site_config import SiteConfig, load_site, make_pseudonym
 from client.data.imaging.clip import ClipError
 from client.data.imaging.recording import F64
 from client.data.outlines.outline import MIN_AREA_PX
 from client.data.table.manifest import read_manifest
 from client.data.table.rows import Row
 from server.report.publish import BUNDLE
-from server.results.evaluation import classes_of
+from server.results.evaluation import class_names
 from server.results.intervals import INTERVAL
-from sim.experiments.entry import Cell, Entry, judge_accuracy
+from sim.experiments.entry import Cell, Entry, describe_stable_claim
 from sim.experiments.experiment_file import Change, Outline
-from sim.experiments.lesions import FinishedRun, answers, commonest, groups_of
+from sim.experiments.lesions import FinishedRun, list_targets, load_groups, majority_accuracy
 from sim.hospital.prepare import HOSPITALS
 
 BATCH = 16
 UNREAD = -1
 """The class of an outline that is too small, or whose track a person must check first."""
-Counted = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
+ShowCount = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
 
 
 @dataclass(frozen=True)
-class Drawn:
+class OutlineChange:
     """A change of an outline: scale about the centroid, and shift right and down in units of its size.
 
     The size is the diameter of the circle of the same area.
@@ -55,7 +55,7 @@ class Drawn:
     shift: tuple[float, float]
 
 
-def draw(change: Change, amount: float, seed: int) -> Drawn:
+def draw_change(change: Change, amount: float, seed: int) -> OutlineChange:
     """Draw a uniform change: expand scales by 1 to 1 + amount, shrink by 1 - amount to 1, move shifts by up to `amount`
     of the size in any direction, combined does both, scaling by 1 - amount to 1 + amount.
     """
@@ -63,10 +63,10 @@ def draw(change: Change, amount: float, seed: int) -> Drawn:
     step, angle = amount * generator.random(), generator.uniform(0, 2 * math.pi)
     far = amount * generator.random() if change in ("move", "combined") else 0.0
     scale = {"expand": 1 + step, "shrink": 1 - step, "move": 1.0, "combined": 1 + generator.choice((-1, 1)) * step}
-    return Drawn(float(scale[change]), (far * math.cos(angle), far * math.sin(angle)))
+    return OutlineChange(float(scale[change]), (far * math.cos(angle), far * math.sin(angle)))
 
 
-def change_outline(polygon: F64, drawn: Drawn, rows: int, columns: int) -> F64:
+def change_outline(polygon: F64, drawn: OutlineChange, rows: int, columns: int) -> F64:
     """The changed polygon (n 2), clipped to a pane of `rows` x `columns` px."""
     centre = _centroid(polygon)
     size = 2 * math.sqrt(area(polygon) / math.pi)
@@ -80,7 +80,7 @@ def area(polygon: F64) -> float:
 
 
 @dataclass(frozen=True)
-class LesionUnderChanges:
+class LesionJob:
     """The predictions of one lesion under all outlines, for a worker process; cached in `kept`. Picklable."""
 
     run: Path
@@ -95,37 +95,37 @@ class LesionUnderChanges:
         """{"target", "original": class, change: [class or UNREAD of each repeat]}, from the cache if it is there."""
         if not self.kept.exists():
             torch.set_num_threads(1)
-            write_whole(self.kept, json.dumps(self._asked()).encode(), PUBLIC)
+            write_atomically(self.kept, json.dumps(self._asked()).encode(), PUBLIC)
         found: dict[str, Any] = json.loads(self.kept.read_text(encoding="utf-8"))
         return found
 
     def _asked(self) -> dict[str, Any]:
         site = load_site(self.run / HOSPITALS / self.site)
-        row = next(row for row in read_manifest(site).rows if pseudonym(site, "lesion", row.lesion_id) == self.key)
-        clips = opened(row, site)
-        outlines = [clips.polygon, *self._outlines(clips)]
-        classes = [one for batch in _batches(outlines) for one in self._said(batch, clips, row, site)]
+        row = next(row for row in read_manifest(site).rows if make_pseudonym(site, "lesion", row.lesion_id) == self.key)
+        clips = open_row(row, site)
+        outlines = [clips.polygon, *self._draw_outlines(clips)]
+        classes = [one for batch in _iterate_batches(outlines) for one in self._said(batch, clips, row, site)]
         repeats = self.experiment.repeats
         runs = {str(c): classes[1 + i * repeats :][:repeats] for i, c in enumerate(self.experiment.changes)}
         return {"target": self.target, "original": classes[0], **runs}
 
-    def _outlines(self, clips: Opened) -> Iterator[F64]:
+    def _draw_outlines(self, clips: OpenedLesion) -> Iterator[F64]:
         rows, columns = clips.clips[0].contrast.shape[1:]
         for change in self.experiment.changes:
             for repeat in range(self.experiment.repeats):
-                seed = seed_of(self.seed, "outline", self.key, change, repeat)
-                yield change_outline(clips.polygon, draw(change, self.experiment.amount, seed), rows, columns)
+                seed = derive_seed(self.seed, "outline", self.key, change, repeat)
+                yield change_outline(clips.polygon, draw_change(change, self.experiment.amount, seed), rows, columns)
 
-    def _said(self, outlines: Sequence[F64], clips: Opened, row: Row, site: SiteConfig) -> list[int]:
+    def _said(self, outlines: Sequence[F64], clips: OpenedLesion, row: Row, site: SiteConfig) -> list[int]:
         """The predicted class under each outline; the clips are decoded only once."""
-        bundle = _bundle(self.run / BUNDLE)
+        bundle = _load_bundle_once(self.run / BUNDLE)
         samples: dict[int, Sample] = {}
         for index, polygon in enumerate(outlines):
             if area(polygon) < MIN_AREA_PX:
                 continue
             try:
-                found = followed(clips, polygon, row, bundle.processing)
-                samples[index], _ = sampled(found, row, site, bundle.processing)
+                found = trace_outline(clips, polygon, row, bundle.processing)
+                samples[index], _ = sample_from_clips(found, row, site, bundle.processing)
             except (ClipError, UntrustedTrack):
                 continue
         classes = np.full(len(outlines), UNREAD)
@@ -136,53 +136,55 @@ class LesionUnderChanges:
 
 
 @lru_cache(maxsize=1)
-def _bundle(folder: Path) -> Bundle:
+def _load_bundle_once(folder: Path) -> Bundle:
     """Load the bundle once a process."""
     return load_bundle(folder)
 
 
-def robustness(experiment: Outline, run: FinishedRun, folder: Path, workers: int, counted: Counted) -> Entry:
+def run_robustness(experiment: Outline, run: FinishedRun, folder: Path, workers: int, counted: ShowCount) -> Entry:
     """Run the experiment; predictions are cached in `folder`, `counted` shows the progress."""
-    chosen = lesions_of(experiment, run, folder)
+    chosen = select_lesions(experiment, run, folder)
     found = {}
     with counted("lesions under changed outlines") as tell:
-        for lesion, classes in each_result(LesionUnderChanges.classes, chosen, workers):
+        for lesion, classes in map_trusted(LesionJob.classes, chosen, workers):
             found[lesion.kept] = classes
             tell(len(found), len(chosen))
-    return entry_of(experiment, [found[lesion.kept] for lesion in chosen])
+    return build_entry(experiment, [found[lesion.kept] for lesion in chosen])
 
 
-def lesions_of(experiment: Outline, run: FinishedRun, folder: Path) -> list[LesionUnderChanges]:
+def select_lesions(experiment: Outline, run: FinishedRun, folder: Path) -> list[LesionJob]:
     """Draw the seeded sample of labelled lesions, as jobs."""
-    groups = groups_of(run.folder, run.bundle.processing, experiment.cohorts)
+    groups = load_groups(run.folder, run.bundle.processing, experiment.cohorts)
     places = [(group.site, sample.key) for group in groups for sample in group.samples]
-    target = answers(groups, experiment.net).tolist()
+    target = list_targets(groups, experiment.net).tolist()
     known = [(site, key, t) for (site, key), t in zip(places, target, strict=True) if t >= 0]
-    drawn = sorted(known, key=lambda lesion: seed_of(run.seed, "outline", lesion[0], lesion[1]))
+    drawn = sorted(known, key=lambda lesion: derive_seed(run.seed, "outline", lesion[0], lesion[1]))
     settings = {**asdict(experiment), "title": "", "claim": None, "lesions": 0, "cohorts": ()}
     about = json.dumps([settings, run.seed, run.bundle.plan, run.bundle.fingerprint])
     digest = hashlib.sha256(about.encode()).hexdigest()[:12]
     return [
-        LesionUnderChanges(run.folder, site, key, t, run.seed, experiment, folder / digest / f"{site}-{key}.json")
+        LesionJob(run.folder, site, key, t, run.seed, experiment, folder / digest / f"{site}-{key}.json")
         for site, key, t in drawn[: experiment.lesions or len(drawn)]
     ]
 
 
-def entry_of(experiment: Outline, found: Sequence[Mapping[str, Any]]) -> Entry:
+def build_entry(experiment: Outline, found: Sequence[Mapping[str, Any]]) -> Entry:
     """Accuracy under each change, beside that under the original outlines."""
     target = np.array([one["target"] for one in found])
     original = np.array([one["original"] for one in found])
     base, lesions = float((original == target).mean()), len(found)
-    aside = _share(original == UNREAD)
+    aside = _compute_share(original == UNREAD)
     rows: list[list[Cell]] = [["original", lesions, 1, round(base, 4), None, None, 0.0, 1.0, aside]]
     points: list[dict[str, Any]] = []
     for change in experiment.changes:
         classes = np.array([one[change] for one in found])  # (lesions repeats)
-        accuracy = _accuracies(classes, target)
+        accuracy = _compute_accuracies(classes, target)
         mean, low, high = (round(float(x), 4) for x in (accuracy.mean(), *np.percentile(accuracy, INTERVAL)))
         read = classes != UNREAD
-        kept = _share((classes == original[:, None])[read])
-        rows.append([change, lesions, experiment.repeats, mean, low, high, round(mean - base, 4), kept, _share(~read)])
+        kept = _compute_share((classes == original[:, None])[read])
+        rows.append(
+            [change, lesions, experiment.repeats, mean, low, high, round(mean - base, 4), kept, _compute_share(~read)]
+        )
         points.append({"label": change, "value": mean, "low": low, "high": high, "samples": accuracy.round(4).tolist()})
     return Entry(
         title=experiment.title,
@@ -194,12 +196,12 @@ def entry_of(experiment: Outline, found: Sequence[Mapping[str, Any]]) -> Entry:
             "points": points,
             "line": {"value": round(base, 4), "label": "original outline"},
         },
-        finding=finding((base, commonest(target)), points, experiment),
-        details={"amount": experiment.amount, "classes": list(classes_of(experiment.net)), "answers": list(found)},
+        finding=describe_finding((base, majority_accuracy(target)), points, experiment),
+        details={"amount": experiment.amount, "classes": list(class_names(experiment.net)), "answers": list(found)},
     )
 
 
-def finding(known: tuple[float, float], points: Sequence[Mapping[str, Any]], experiment: Outline) -> str:
+def describe_finding(known: tuple[float, float], points: Sequence[Mapping[str, Any]], experiment: Outline) -> str:
     """The finding as text: whether the original accuracy is within the middle 95 % of the repeats of each change.
 
     `known` are the original accuracy and that of the majority type.
@@ -214,20 +216,20 @@ def finding(known: tuple[float, float], points: Sequence[Mapping[str, Any]], exp
     text += (
         f"outside the middle 95 % of the repeats for {', '.join(out)}." if out else "within the middle 95 % for all."
     )
-    return f"{text} {judge_accuracy(experiment.claim, not out, base > guess)}".strip()
+    return f"{text} {describe_stable_claim(experiment.claim, not out, base > guess)}".strip()
 
 
-def _accuracies(classes: npt.NDArray[np.int64], target: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+def _compute_accuracies(classes: npt.NDArray[np.int64], target: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     """Accuracy (repeats) over the lesions that could be read in each repeat."""
     read = (classes != UNREAD).sum(0)
     return np.asarray((classes == target[:, None]).sum(0) / np.maximum(read, 1), dtype=np.float64)
 
 
-def _share(values: npt.NDArray[np.bool_]) -> float:
+def _compute_share(values: npt.NDArray[np.bool_]) -> float:
     return round(float(values.mean()), 4) if values.size else 0.0
 
 
-def _batches(outlines: Sequence[F64]) -> Iterator[Sequence[F64]]:
+def _iterate_batches(outlines: Sequence[F64]) -> Iterator[Sequence[F64]]:
     return (outlines[start : start + BATCH] for start in range(0, len(outlines), BATCH))
 
 

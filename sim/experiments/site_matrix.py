@@ -13,31 +13,31 @@ from statistics import fmean
 import torch
 
 from ceus_models.bundle.model_bundle import Bundle, load_bundle
-from ceus_models.runtime.atomic_files import PUBLIC, write_whole
+from ceus_models.runtime.atomic_files import PUBLIC, write_atomically
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.study.taxonomy import TEST_COHORTS
-from client.data.dataset.worker_pool import each_result
+from client.data.dataset.worker_pool import map_trusted
 from server.report.publish import BUNDLE, RESULTS
 from server.report.values import COHORT_TITLES
-from server.rounds.checkpoint_header import glance
+from server.rounds.checkpoint_header import read_newest
 from server.rounds.checkpoints import Store
-from server.study.plan import Plan, load_plan, plan_of
+from server.study.plan import Plan, load_plan, parse_plan
 from sim.experiments.arms import PLAN_FILE
 from sim.experiments.entry import Cell, Entry
 from sim.experiments.experiment_file import Matrix
-from sim.experiments.lesions import FinishedRun, answers, asked, groups_of
-from sim.hospital.prepare import simulation_of, site_name
-from sim.runs.baselines import BASELINES, POOLED, alone, plain
+from sim.experiments.lesions import FinishedRun, list_targets, load_groups, predict_groups
+from sim.hospital.prepare import format_site_name, parse_simulation
+from sim.runs.baselines import BASELINES, POOLED, centralise_plan, localise_plan
 
 FEDERATED = "federated"
 LEFT_OUT = "experiments/leave_one_out/arms"
-Counted = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
+ShowCount = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
 Scores = Mapping[str, tuple[int, int]]
 """Place → correctly classified lesions, and all lesions."""
 
 
 @dataclass(frozen=True)
-class Model:
+class TrainedModel:
     """A finished model: `place` is a bundle, or a folder of checkpoints of a baseline with this `plan`."""
 
     name: str
@@ -45,7 +45,7 @@ class Model:
     plan: Plan | None
     seed: int
 
-    def bundle(self) -> Bundle:
+    def open_bundle(self) -> Bundle:
         """The model as a bundle. Raises ExpectedError if the checkpoint is missing."""
         if self.plan is None:
             return load_bundle(self.place)
@@ -56,11 +56,11 @@ class Model:
 
 
 @dataclass(frozen=True)
-class AskedModel:
+class ModelJob:
     """One row of the matrix, for a worker process; the result is cached in `kept`. Picklable."""
 
     run: Path
-    model: Model
+    model: TrainedModel
     experiment: Matrix
     kept: Path
 
@@ -68,53 +68,53 @@ class AskedModel:
         """Scores by test cohort and by site, from the cache if they are there."""
         if not self.kept.exists():
             torch.set_num_threads(1)
-            write_whole(self.kept, json.dumps(self._asked()).encode(), PUBLIC)
+            write_atomically(self.kept, json.dumps(self._asked()).encode(), PUBLIC)
         found: dict[str, list[int]] = json.loads(self.kept.read_text(encoding="utf-8"))
         return {place: (right, lesions) for place, (right, lesions) in found.items()}
 
     def _asked(self) -> dict[str, tuple[int, int]]:
-        bundle, found = self.model.bundle(), dict[str, tuple[int, int]]()
-        for group in groups_of(self.run, bundle.processing, (*TEST_COHORTS, *self.experiment.own)):
+        bundle, found = self.model.open_bundle(), dict[str, tuple[int, int]]()
+        for group in load_groups(self.run, bundle.processing, (*TEST_COHORTS, *self.experiment.own)):
             place = group.cohort if group.cohort in TEST_COHORTS else group.site
-            target = answers([group], self.experiment.net)
-            classes = asked(bundle, [group], self.experiment.net).argmax(1)
+            target = list_targets([group], self.experiment.net)
+            classes = predict_groups(bundle, [group], self.experiment.net).argmax(1)
             right, lesions = found.get(place, (0, 0))
             found[place] = right + int((classes == target).sum()), lesions + int((target >= 0).sum())
         return found
 
 
-def site_matrix(experiment: Matrix, run: FinishedRun, folder: Path, workers: int, counted: Counted) -> Entry:
+def run_site_matrix(experiment: Matrix, run: FinishedRun, folder: Path, workers: int, counted: ShowCount) -> Entry:
     """Run the experiment; rows are cached in `folder`, `counted` shows the progress."""
-    models = list(models_of(run))
-    jobs = [AskedModel(run.folder, model, experiment, _kept(folder, model, run, experiment)) for model in models]
+    models = list(list_models(run))
+    jobs = [ModelJob(run.folder, model, experiment, _row_path(folder, model, run, experiment)) for model in models]
     found: dict[str, Scores] = {}
     with counted("models on all sites") as tell:
-        for job, scores in each_result(AskedModel.scores, jobs, workers):
+        for job, scores in map_trusted(ModelJob.scores, jobs, workers):
             found[job.model.name] = scores
             tell(len(found), len(jobs))
-    return entry_of(experiment, {model.name: found[model.name] for model in models})
+    return build_entry(experiment, {model.name: found[model.name] for model in models})
 
 
-def models_of(run: FinishedRun) -> Iterator[Model]:
+def list_models(run: FinishedRun) -> Iterator[TrainedModel]:
     """The federated model, finished baselines of `ceus-sim compare`, and federations without a center."""
-    yield Model(FEDERATED, run.folder / BUNDLE, None, run.seed)
-    plan, _ = plan_of(run.bundle.study["plan"])
+    yield TrainedModel(FEDERATED, run.folder / BUNDLE, None, run.seed)
+    plan, _ = parse_plan(run.bundle.study["plan"])
     if plan is None:
         raise ExpectedError(
             f"expected a plan of this version in {run.folder / BUNDLE}, found another; finish the run again"
         )
     for place in sorted((run.folder / BASELINES).glob("*"), key=lambda path: (path.name != POOLED, path.name)):
-        own = plain(plan if place.name == POOLED else alone(plan))
-        seen = glance(place)
+        own = centralise_plan(plan if place.name == POOLED else localise_plan(plan))
+        seen = read_newest(place)
         if seen is not None and own.current(seen.stage) is None:
-            yield Model(place.name, place, own, run.seed)
+            yield TrainedModel(place.name, place, own, run.seed)
     for place in sorted(run.folder.glob(f"{LEFT_OUT}/*")):
-        without = simulation_of(load_plan(place / PLAN_FILE).simulation).without
+        without = parse_simulation(load_plan(place / PLAN_FILE).simulation).without
         if without and (place / RESULTS).exists():
-            yield Model(f"without {site_name(without[0])}", place / BUNDLE, None, run.seed)
+            yield TrainedModel(f"without {format_site_name(without[0])}", place / BUNDLE, None, run.seed)
 
 
-def entry_of(experiment: Matrix, scores: Mapping[str, Scores]) -> Entry:
+def build_entry(experiment: Matrix, scores: Mapping[str, Scores]) -> Entry:
     """A row a model: the test cohorts, the model's own center, and the other centers."""
     tests = [cohort for cohort in TEST_COHORTS if cohort in scores[FEDERATED]]
     sites = sorted(place for place in scores[FEDERATED] if place not in TEST_COHORTS)
@@ -122,7 +122,15 @@ def entry_of(experiment: Matrix, scores: Mapping[str, Scores]) -> Entry:
     for name, found in scores.items():
         others = [site for site in sites if site != name]
         own = found.get(name, (0, 0))
-        rows.append([name, *(_share(found[c]) for c in tests), _share(own), own[1], _share(_sum(found, others))])
+        rows.append(
+            [
+                name,
+                *(_compute_share(found[c]) for c in tests),
+                _compute_share(own),
+                own[1],
+                _compute_share(_sum_counts(found, others)),
+            ]
+        )
     places = [*tests, *sites]
     cells = [[found[place] for place in places] for found in scores.values()]
     return Entry(
@@ -135,17 +143,17 @@ def entry_of(experiment: Matrix, scores: Mapping[str, Scores]) -> Entry:
             "ylabel": "model of",
             "rows": list(scores),
             "columns": [f"{COHORT_TITLES.get(p, p)} ({scores[FEDERATED][p][1]})" for p in places],
-            "values": [[_share(cell) for cell in row] for row in cells],
+            "values": [[_compute_share(cell) for cell in row] for row in cells],
             "flagged": [[cell[1] < experiment.small for cell in row] for row in cells],
         },
-        finding=finding(scores, tests, sites, experiment.small),
+        finding=describe_finding(scores, tests, sites, experiment.small),
         details={"net": experiment.net, "own": list(experiment.own), "counts": {n: dict(s) for n, s in scores.items()}},
     )
 
 
-def finding(scores: Mapping[str, Scores], tests: Sequence[str], sites: Sequence[str], small: int) -> str:
+def describe_finding(scores: Mapping[str, Scores], tests: Sequence[str], sites: Sequence[str], small: int) -> str:
     """The finding as text: the federated model beside the others on all test lesions and on each center's own."""
-    whole = {name: _share(_sum(found, tests)) or 0.0 for name, found in scores.items()}
+    whole = {name: _compute_share(_sum_counts(found, tests)) or 0.0 for name, found in scores.items()}
     texts = [f"On all test lesions: federated {whole[FEDERATED]:.3f}"]
     if POOLED in whole:
         texts.append(f"pooled {whole[POOLED]:.3f}")
@@ -162,17 +170,17 @@ def finding(scores: Mapping[str, Scores], tests: Sequence[str], sites: Sequence[
     )
 
 
-def _kept(folder: Path, model: Model, run: FinishedRun, experiment: Matrix) -> Path:
+def _row_path(folder: Path, model: TrainedModel, run: FinishedRun, experiment: Matrix) -> Path:
     made = load_bundle(model.place).fingerprint if model.plan is None else model.plan.digest()
     parts = [experiment.net, experiment.own, run.bundle.fingerprint, model.name, made, Store(model.place).newest()]
     digest = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
     return folder / "rows" / f"{model.name.replace(' ', '-')}-{digest}.json"
 
 
-def _sum(found: Scores, places: Sequence[str]) -> tuple[int, int]:
+def _sum_counts(found: Scores, places: Sequence[str]) -> tuple[int, int]:
     chosen = [found[place] for place in places if place in found]
     return sum(right for right, _ in chosen), sum(lesions for _, lesions in chosen)
 
 
-def _share(cell: tuple[int, int]) -> float | None:
+def _compute_share(cell: tuple[int, int]) -> float | None:
     return round(cell[0] / cell[1], 4) if cell[1] else None

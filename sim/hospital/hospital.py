@@ -14,12 +14,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ceus_models.runtime.atomic_files import whole_folder
+from ceus_models.runtime.atomic_files import replace_folder
 from ceus_models.runtime.errors import ExpectedError
-from ceus_models.runtime.seeds import seed_of
-from sim.hospital.outlining import drawn, on_screen, write_mask, write_polygon
-from sim.hospital.paperwork import columns_of, write_policy, write_site, write_table
-from sim.hospital.screens import MAKERS, Caption, Layout, Maker, compose, layout_of
+from ceus_models.runtime.seeds import derive_seed
+from sim.hospital.outlining import draw_manual_outline, move_to_screen, write_mask, write_polygon
+from sim.hospital.paperwork import format_columns, write_policy, write_site_config, write_table
+from sim.hospital.screens import MAKERS, Caption, Layout, Maker, compose_screens, compute_layout
 from sim.hospital.truth import write_truth
 from sim.hospital.writers import Form, Geometry, Identity, Syntax, write_dicom, write_video
 from sim.patients.patients import Case
@@ -36,7 +36,7 @@ GIVEN = ("WEI", "FANG", "NA", "MIN", "JING", "QIANG", "LEI", "YAN", "JUN", "TAO"
 
 
 @dataclass(frozen=True)
-class Written:
+class WrittenHospital:
     """A hospital on disk; `reused` if an earlier call with the same settings has written it."""
 
     folder: Path
@@ -58,7 +58,7 @@ class Style:
 
 def write_hospital(
     folder: Path, truth_folder: Path, center: int, cases: Sequence[Case], settings: PhantomSettings, seed: int
-) -> Written:
+) -> WrittenHospital:
     """Write `folder` and `truth_folder/<name>.json` and `.npz` atomically; keep a folder of the same settings.
 
     A table of readers that an older folder lacks is added.
@@ -66,14 +66,14 @@ def write_hospital(
     Raises:
         ExpectedError: `folder` exists and is not a phantom hospital.
     """
-    digest = digest_of(center, cases, settings, seed)
+    digest = compute_hospital_digest(center, cases, settings, seed)
     if (folder / MARKER).exists():
         if json.loads((folder / MARKER).read_text())["digest"] == digest:
             write_reads(folder, cases, seed)
-            return Written(folder, len(cases), True)
+            return WrittenHospital(folder, len(cases), True)
     elif folder.exists():
         raise ExpectedError(f"expected a new folder or a phantom hospital, {folder} is neither; choose another one")
-    with whole_folder(folder) as draft:
+    with replace_folder(folder) as draft:
         for name in ("clips", "outlines"):
             (draft / name).mkdir()
         rows, truths = [], {}
@@ -82,13 +82,13 @@ def write_hospital(
             rows.append(row)
             truths[case.lesion_id] = truth
         write_table(draft / "lesions.csv", rows)
-        write_site(draft / "site.yaml", center, cases, settings)
+        write_site_config(draft / "site.yaml", center, cases, settings)
         write_policy(draft / "policy.yaml")
         write_reads(draft, cases, seed)
         _write_secret(draft / "secret.key", center, seed)
         write_truth(truth_folder, folder.name, center, truths)
         (draft / MARKER).write_text(json.dumps({"digest": digest}))
-    return Written(folder, len(cases), False)
+    return WrittenHospital(folder, len(cases), False)
 
 
 def _write_secret(path: Path, center: int, seed: int) -> None:
@@ -97,7 +97,7 @@ def _write_secret(path: Path, center: int, seed: int) -> None:
     path.write_bytes(hashlib.sha256(json.dumps(["secret", seed, center]).encode()).digest())
 
 
-def digest_of(center: int, cases: Sequence[Case], settings: PhantomSettings, seed: int) -> str:
+def compute_hospital_digest(center: int, cases: Sequence[Case], settings: PhantomSettings, seed: int) -> str:
     """SHA-256 over all that a hospital's files depend on."""
     text = [repr(c) for c in cases]
     parts = {"version": VERSION, "center": center, "cases": text, "settings": repr(settings), "seed": seed}
@@ -125,7 +125,7 @@ def write_lesion(
     folder: Path, case: Case, settings: PhantomSettings, seed: int
 ) -> tuple[dict[str, str], tuple[dict[str, Any], Truth]]:
     """Write the clips and the outline of one lesion; return its row of the table and its ground truth."""
-    rng = np.random.default_rng(seed_of(seed, "hospital", case.center, case.lesion_id))
+    rng = np.random.default_rng(derive_seed(seed, "hospital", case.center, case.lesion_id))
     maker = MAKERS[case.manufacturer]
     style = draw_style(settings, rng)
     dicom = style.suffix == ".dcm"
@@ -133,8 +133,8 @@ def write_lesion(
     choice = draw_lesion(case, settings, maker.machine, irregular, seed)
     films, truth = render(choice, settings)
     pane = (choice.plane.height, choice.plane.width)
-    layout = layout_of(maker, pane, style.contrast_only)
-    identity = _identity(case, rng)
+    layout = compute_layout(maker, pane, style.contrast_only)
+    identity = _draw_identity(case, rng)
     clips = [f"clips/{case.lesion_id}_{i}{style.suffix}" for i in range(1, len(films) + 1)]
     geometry = Geometry(layout, choice.plane.mm_per_px, style.regions)
     for i, film in enumerate(films):
@@ -165,12 +165,12 @@ def write_lesion(
         "peak_s": truth.peak_s,
         "washout_s": truth.washout_s if math.isfinite(truth.washout_s) else None,
     }
-    return {**columns_of(case), **row}, (facts, truth)
+    return {**format_columns(case), **row}, (facts, truth)
 
 
-def _identity(case: Case, rng: np.random.Generator) -> Identity:
+def _draw_identity(case: Case, rng: np.random.Generator) -> Identity:
     # depends on the patient alone, so that all lesions of a patient have one name
-    who = np.random.default_rng(seed_of("name", case.center, case.patient_id))
+    who = np.random.default_rng(derive_seed("name", case.center, case.patient_id))
     name = f"{SURNAMES[int(who.integers(len(SURNAMES)))]}^{GIVEN[int(who.integers(len(GIVEN)))]}"
     age = case.clinical.get("age") or 55.0
     born = case.exam_date - datetime.timedelta(days=int(age * 365.25) + int(rng.integers(0, 300)))
@@ -183,7 +183,7 @@ def _write_clip(path: Path, film: Film, maker: Maker, identity: Identity, form: 
         identity.patient_name.replace("^", " "), identity.patient_id, str(identity.exam_date), identity.hospital
     )
     bmode = film.bmode if form[0].layout.bmode is not None else None
-    screens = compose(film.contrast, bmode, film.seconds.tolist(), maker, caption)
+    screens = compose_screens(film.contrast, bmode, film.seconds.tolist(), maker, caption)
     if path.suffix == ".dcm":
         write_dicom(path, screens, film.seconds, identity, maker, form)
     else:
@@ -195,7 +195,7 @@ def _write_outline(
 ) -> str:
     layout, choice, truth = known
     box = layout.bmode if style.pane == "bmode" and layout.bmode is not None else layout.contrast
-    points = on_screen(drawn(choice.plane.outline, truth.shift_px[truth.reference], rng), box)
+    points = move_to_screen(draw_manual_outline(choice.plane.outline, truth.shift_px[truth.reference], rng), box)
     relative = f"outlines/{name}{'.png' if style.mask else '.json'}"
     if style.mask:
         write_mask(folder / relative, points, layout)

@@ -13,7 +13,9 @@ from sim.hospital.screens import Box, Layout
 from sim.phantom.shapes import Outline
 
 
-def drawn(outline: Outline, shift_px: npt.NDArray[np.float64], rng: np.random.Generator) -> npt.NDArray[np.float64]:
+def draw_manual_outline(
+    outline: Outline, shift_px: npt.NDArray[np.float64], rng: np.random.Generator
+) -> npt.NDArray[np.float64]:
     """The outline (n 2) as (x, y) on the pane, with errors of size, position and shape."""
     points = outline.points(32)
     centre = np.array([outline.x, outline.y])
@@ -24,7 +26,7 @@ def drawn(outline: Outline, shift_px: npt.NDArray[np.float64], rng: np.random.Ge
     return np.asarray(centre + (points - centre) * scale + slip + shift_px)
 
 
-def on_screen(points: npt.NDArray[np.float64], box: Box) -> npt.NDArray[np.float64]:
+def move_to_screen(points: npt.NDArray[np.float64], box: Box) -> npt.NDArray[np.float64]:
     """Points (n 2) of a pane in screen px, clipped to the pane."""
     low = np.array(box[:2], dtype=np.float64)
     return np.clip(points + low, low, np.array(box[2:]) - 1.0)

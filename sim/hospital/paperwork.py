@@ -10,14 +10,14 @@ from typing import Any
 import yaml
 
 from ceus_models.study.taxonomy import BIOMARKERS, CLINICAL
-from sim.hospital.screens import MAKERS, layout_of
+from sim.hospital.screens import MAKERS, compute_layout
 from sim.patients.patients import Case
-from sim.phantom.draw import PhantomSettings, pane_of
+from sim.phantom.draw import PhantomSettings, compute_pane
 
 FLAGS = ("viral_hepatitis", "malignancy_history", "cirrhosis", "fatty_liver")
 
 
-def columns_of(case: Case) -> dict[str, str]:
+def format_columns(case: Case) -> dict[str, str]:
     """The columns of a lesion in the hospital's table, without its files."""
     row = {
         "lesion_id": case.lesion_id,
@@ -32,11 +32,11 @@ def columns_of(case: Case) -> dict[str, str]:
         row[name] = "" if result is None else str(result)
     for variable in CLINICAL:
         value = case.clinical.get(variable.name)
-        row[header_of(variable.name)] = _text(variable.name, value)
+        row[format_header(variable.name)] = _format_value(variable.name, value)
     return row
 
 
-def _text(name: str, value: float | None) -> str:
+def _format_value(name: str, value: float | None) -> str:
     if value is None:
         return ""
     if name == "sex":
@@ -44,10 +44,10 @@ def _text(name: str, value: float | None) -> str:
     return str(int(value)) if name in FLAGS else f"{value:.4g}"
 
 
-def header_of(name: str) -> str:
+def format_header(name: str) -> str:
     """The column header of a clinical variable, with its unit in parentheses.
 
-    >>> header_of("AFP"), header_of("sex")
+    >>> format_header("AFP"), format_header("sex")
     ('AFP (ng/mL)', 'sex')
     """
     unit = next(variable.unit for variable in CLINICAL if variable.name == name)
@@ -58,17 +58,17 @@ def write_table(path: Path, rows: Sequence[Mapping[str, str]]) -> None:
     """Write `lesions.csv`, one row a lesion."""
     front = ("lesion_id", "patient_id", "exam_date", "fll_type", "manufacturer", "clips", "clip_start_s")
     middle = ("frame_rate_hz", "outline", "outline_frame", "outline_pane", *BIOMARKERS)
-    clinical = tuple(header_of(variable.name) for variable in CLINICAL)
+    clinical = tuple(format_header(variable.name) for variable in CLINICAL)
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, [*front, *middle, *clinical, "pathology_confirmed"])
         writer.writeheader()
         writer.writerows(rows)
 
 
-def write_site(path: Path, center: int, cases: Sequence[Case], settings: PhantomSettings) -> None:
+def write_site_config(path: Path, center: int, cases: Sequence[Case], settings: PhantomSettings) -> None:
     """Write `site.yaml` with a template of every screen of the hospital's machines."""
     makers = sorted({case.manufacturer for case in cases})
-    screens = [_template(name, only, settings) for name in makers for only in (False, True)]
+    screens = [_build_template(name, only, settings) for name in makers for only in (False, True)]
     document = {
         "schema": 1,
         "center": center,
@@ -87,10 +87,10 @@ def write_policy(path: Path) -> None:
     path.write_text(yaml.safe_dump({"schema": 1, "studies": "any"}, sort_keys=False), encoding="utf-8")
 
 
-def _template(name: str, contrast_only: bool, settings: PhantomSettings) -> dict[str, Any]:
+def _build_template(name: str, contrast_only: bool, settings: PhantomSettings) -> dict[str, Any]:
     """One screen of site.yaml: clients know the gold map, all others have the level in the brightest channel."""
     maker = MAKERS[name]
-    layout = layout_of(maker, pane_of(settings, maker.machine), contrast_only)
+    layout = compute_layout(maker, compute_pane(settings, maker.machine), contrast_only)
     return {
         "manufacturer": name,
         "rows": layout.rows,

@@ -12,13 +12,13 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked
 
 from ceus_models.runtime.errors import FaultList
-from ceus_models.runtime.yaml_lines import faults_of, written
+from ceus_models.runtime.yaml_lines import format_key, list_faults
 from ceus_models.study.processing import Processing
-from client.data.dataset.index import index
-from client.data.dataset.worker_pool import each_result
+from client.data.dataset.index import build_index
+from client.data.dataset.worker_pool import map_trusted
 from client.data.forms.site_config import load_site
 from sim.hospital.hospital import write_hospital
-from sim.patients.centers import split
+from sim.patients.centers import build_split
 from sim.patients.patients import Case, draw_cases
 from sim.phantom.draw import PhantomSettings
 
@@ -49,7 +49,7 @@ _SIMULATION = TypeAdapter(Simulation)
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedHospital:
     """One hospital on disk: `read` lesions have a sample, `skipped` ones have none, by reason."""
 
     site: str
@@ -63,7 +63,7 @@ class Hospitals:
     """All hospitals of a study: folder and counts by site."""
 
     folders: Mapping[str, Path]
-    prepared: Mapping[str, Prepared]
+    prepared: Mapping[str, PreparedHospital]
 
     @property
     def skipped(self) -> dict[str, int]:
@@ -71,66 +71,66 @@ class Hospitals:
         return dict(sum((Counter(site.skipped) for site in self.prepared.values()), Counter()))
 
 
-def simulation_of(section: Mapping[str, Any]) -> Simulation:
+def parse_simulation(section: Mapping[str, Any]) -> Simulation:
     """Validate the `simulation` section of a plan. Raises FaultList with all faults."""
     try:
         return _SIMULATION.validate_python(section)
     except ValidationError as error:
-        found = faults_of(error, above=("simulation",))
-        raise FaultList(replace(fault, file="the plan", column=written(fault.key)) for fault in found) from None
+        found = list_faults(error, above=("simulation",))
+        raise FaultList(replace(fault, file="the plan", column=format_key(fault.key)) for fault in found) from None
 
 
-def site_name(center: int) -> str:
+def format_site_name(center: int) -> str:
     """The name of a center's site, as folder and in messages."""
     return f"site-{center:02d}"
 
 
-def prepare(
+def prepare_hospitals(
     simulation: Simulation,
     processing: Processing,
     seed: int,
     out: Path,
     workers: int,
-    tell: Callable[[Prepared, int], None],
+    tell: Callable[[PreparedHospital, int], None],
 ) -> Hospitals:
     """Write and index every hospital below `out`, the largest first; finished ones are kept.
 
     `tell` is called with each finished hospital and the number of lesions of the study.
     """
     seed = seed if simulation.seed is None else simulation.seed
-    by_center = cases_of(simulation, seed)
+    by_center = draw_center_cases(simulation, seed)
     lesions = sum(map(len, by_center.values()))
     largest_first = sorted(by_center, key=lambda center: (-len(by_center[center]), center))
-    jobs = [_Job(out, by_center[center], simulation.phantom, processing, seed) for center in largest_first]
-    ready: dict[str, Prepared] = {}
-    for _, made in each_result(_Job.run, jobs, workers):
+    jobs = [_HospitalJob(out, by_center[center], simulation.phantom, processing, seed) for center in largest_first]
+    ready: dict[str, PreparedHospital] = {}
+    for _, made in map_trusted(_HospitalJob.run, jobs, workers):
         ready[made.site] = made
         tell(made, lesions)
     names = sorted(ready)
     return Hospitals({name: out / HOSPITALS / name for name in names}, {name: ready[name] for name in names})
 
 
-def cases_of(simulation: Simulation, seed: int) -> dict[int, list[Case]]:
+def draw_center_cases(simulation: Simulation, seed: int) -> dict[int, list[Case]]:
     """Draw the lesions of every center that has some."""
     centers = None if simulation.centers == "all" else simulation.centers
     by_center: dict[int, list[Case]] = {}
-    for case in draw_cases(split(simulation.lesions, centers), seed):
+    for case in draw_cases(build_split(simulation.lesions, centers), seed):
         by_center.setdefault(case.center, []).append(case)
     return by_center
 
 
 @dataclass(frozen=True)
-class _Job:
+class _HospitalJob:
     out: Path
     cases: Sequence[Case]
     phantom: PhantomSettings
     processing: Processing
     seed: int
 
-    def run(self) -> Prepared:
+    def run(self) -> PreparedHospital:
         center = self.cases[0].center
-        folder = self.out / HOSPITALS / site_name(center)
+        folder = self.out / HOSPITALS / format_site_name(center)
         folder.parent.mkdir(parents=True, exist_ok=True)
         write_hospital(folder, self.out / TRUTH, center, self.cases, self.phantom, self.seed)
-        report = index(load_site(folder), self.processing)
-        return Prepared(folder.name, len(self.cases), report.read, report.skipped)
+        report = build_index(load_site(folder), self.processing)
+        return PreparedHospital(folder.name, len(self.cases), report.read, report.skipped)

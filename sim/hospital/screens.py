@@ -36,7 +36,7 @@ POWER_TINTS: Mapping[str, tuple[float, float, float]] = {
 }
 
 
-def _tint_table() -> dict[str, U8]:
+def _build_tints() -> dict[str, U8]:
     level = np.arange(256)
     gold = [level, np.interp(level, GOLD_LEVELS, GOLD_GREEN), np.interp(level, GOLD_LEVELS, GOLD_BLUE)]
     tables = {"gold": np.stack(gold, axis=1)}
@@ -45,7 +45,7 @@ def _tint_table() -> dict[str, U8]:
     return {name: np.rint(table).astype(np.uint8) for name, table in tables.items()}
 
 
-TINTS: Mapping[str, U8] = _tint_table()
+TINTS: Mapping[str, U8] = _build_tints()
 """Level 0..255 to RGB (256 3)."""
 
 
@@ -96,7 +96,7 @@ class Caption:
     hospital: str
 
 
-def layout_of(maker: Maker, pane: tuple[int, int], contrast_only: bool) -> Layout:
+def compute_layout(maker: Maker, pane: tuple[int, int], contrast_only: bool) -> Layout:
     """The layout for a pane (h, w); distances scale with the pane, rows and columns are even, as codecs need."""
     height, width = pane
     edge, gap = max(round(0.09 * width), 8), max(round(0.04 * width), 4)
@@ -105,29 +105,31 @@ def layout_of(maker: Maker, pane: tuple[int, int], contrast_only: bool) -> Layou
     top = banner + gap // 2
     if contrast_only:
         box = (edge, top, edge + width, top + height)
-        return Layout(_even(top + height + foot), _even(width + 2 * edge), banner, box, None)
+        return Layout(_round_up_to_even(top + height + foot), _round_up_to_even(width + 2 * edge), banner, box, None)
     stacked = maker.contrast in ("top", "bottom")
     first = (edge, top, edge + width, top + height)
     dx, dy = (0, height + gap) if stacked else (width + gap, 0)
     second = (first[0] + dx, first[1] + dy, first[2] + dx, first[3] + dy)
     contrast_first = maker.contrast in ("left", "top")
     return Layout(
-        rows=_even(second[3] + foot),
-        columns=_even(second[2] + edge),
+        rows=_round_up_to_even(second[3] + foot),
+        columns=_round_up_to_even(second[2] + edge),
         banner=banner,
         contrast=first if contrast_first else second,
         bmode=second if contrast_first else first,
     )
 
 
-def _even(value: int) -> int:
+def _round_up_to_even(value: int) -> int:
     return value + value % 2
 
 
-def compose(contrast: U8, bmode: U8 | None, seconds: Sequence[float], maker: Maker, caption: Caption) -> Iterator[U8]:
+def compose_screens(
+    contrast: U8, bmode: U8 | None, seconds: Sequence[float], maker: Maker, caption: Caption
+) -> Iterator[U8]:
     """Screens (h w 3) RGB of one clip from its panes (t h w) and frame times (s after injection), one by one."""
-    layout = layout_of(maker, (contrast.shape[1], contrast.shape[2]), bmode is None)
-    empty = _frame(layout, maker, caption)
+    layout = compute_layout(maker, (contrast.shape[1], contrast.shape[2]), bmode is None)
+    empty = _draw_frame(layout, maker, caption)
     tint = TINTS[maker.tint]
     for i, second in enumerate(seconds):
         screen = empty.copy()
@@ -136,7 +138,7 @@ def compose(contrast: U8, bmode: U8 | None, seconds: Sequence[float], maker: Mak
             _paste(screen, layout.bmode, bmode[i][:, :, None])
         minutes, rest = divmod(int(second), 60)
         text = f"{minutes:02d}:{rest:02d} MI 0.08"
-        _write(screen, text, (layout.contrast[0], layout.rows - 3), _text_px(layout))
+        _write_text(screen, text, (layout.contrast[0], layout.rows - 3), _compute_text_height(layout))
         yield screen
 
 
@@ -144,35 +146,35 @@ def _paste(screen: U8, box: Box, pixels: U8) -> None:
     screen[box[1] : box[3], box[0] : box[2]] = pixels
 
 
-def _text_px(layout: Layout) -> float:
+def _compute_text_height(layout: Layout) -> float:
     """Height of capitals, so that two lines fit the banner and a name fits the screen."""
     return min(0.36 * layout.banner, 0.03 * layout.columns)
 
 
-def _write(screen: U8, text: str, at: tuple[int, int], height_px: float) -> None:
+def _write_text(screen: U8, text: str, at: tuple[int, int], height_px: float) -> None:
     scale = max(height_px / 22.0, 0.22)  # Hershey capitals are 22 px high at scale 1
     cv2.putText(screen, text, at, cv2.FONT_HERSHEY_SIMPLEX, scale, (205, 205, 205), 1, cv2.LINE_AA)
 
 
-def _frame(layout: Layout, maker: Maker, caption: Caption) -> U8:
+def _draw_frame(layout: Layout, maker: Maker, caption: Caption) -> U8:
     """The constant part of the screen: banner, tint bars, rulers and marks."""
     screen = np.zeros((layout.rows, layout.columns, 3), np.uint8)
     screen[: layout.banner] = (18, 20, 26)
-    size = _text_px(layout)
+    size = _compute_text_height(layout)
     line = int(0.45 * layout.banner)
-    _write(screen, f"{caption.patient} {caption.patient_id}", (2, line), size)
-    _write(screen, f"{caption.hospital} {caption.date} {maker.model}", (2, layout.banner - 2), size)
+    _write_text(screen, f"{caption.patient} {caption.patient_id}", (2, line), size)
+    _write_text(screen, f"{caption.hospital} {caption.date} {maker.model}", (2, layout.banner - 2), size)
     for box, tint in ((layout.contrast, maker.tint), (layout.bmode, "grey")):
         if box is None:
             continue
-        _bar(screen, box, TINTS[tint], layout)
-        _ruler(screen, box)
+        _draw_tint_bar(screen, box, TINTS[tint], layout)
+        _draw_ruler(screen, box)
         if box[0] < layout.columns / 3:
-            _write(screen, maker.mark, (box[0] - 7, box[1] + 8), size)
+            _write_text(screen, maker.mark, (box[0] - 7, box[1] + 8), size)
     return screen
 
 
-def _bar(screen: U8, box: Box, table: U8, layout: Layout) -> None:
+def _draw_tint_bar(screen: U8, box: Box, table: U8, layout: Layout) -> None:
     """Draw the tint bar, bright end up, left of the leftmost or right of the rightmost pane."""
     height = (box[3] - box[1]) // 3
     x = 1 if box[0] < layout.columns / 3 else layout.columns - 4
@@ -181,7 +183,7 @@ def _bar(screen: U8, box: Box, table: U8, layout: Layout) -> None:
     screen[top : top + height, x : x + 3] = ramp[:, None, :]
 
 
-def _ruler(screen: U8, box: Box) -> None:
+def _draw_ruler(screen: U8, box: Box) -> None:
     """Draw depth ticks right of the pane."""
     for y in np.linspace(box[1], box[3] - 1, 9).astype(int):
         screen[y, box[2] : box[2] + 2] = 160

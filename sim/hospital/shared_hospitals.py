@@ -12,37 +12,47 @@ from ceus_models.study.processing import Processing
 from client.data.dataset.index_file import read_index
 from client.data.forms.site_config import load_site
 from server.study.plan import Plan
-from sim.hospital.hospital import MARKER, digest_of
-from sim.hospital.prepare import HOSPITALS, Prepared, Simulation, cases_of, prepare, simulation_of, site_name
+from sim.hospital.hospital import MARKER, compute_hospital_digest
+from sim.hospital.prepare import (
+    HOSPITALS,
+    PreparedHospital,
+    Simulation,
+    draw_center_cases,
+    format_site_name,
+    parse_simulation,
+    prepare_hospitals,
+)
 
 VIEWS = Path("experiments") / "processing"
 
 
 @dataclass(frozen=True)
-class Shared:
+class SharedHospitals:
     """The hospitals of the run folder `run`, written with `seed`."""
 
     run: Path
     seed: int
 
-    def require(self, plan: Plan) -> None:
+    def check_same(self, plan: Plan) -> None:
         """Raise ExpectedError if `run` holds hospitals of another plan or seed, which `prepare` would replace."""
-        simulation = simulation_of(plan.simulation)
-        for folder in sites_of(self.run):
-            if _marked(folder) != expected(simulation, self.seed).get(folder.name):
+        simulation = parse_simulation(plan.simulation)
+        for folder in list_site_folders(self.run):
+            if _read_marker(folder) != compute_digests(simulation, self.seed).get(folder.name):
                 raise ExpectedError(
                     f"expected hospitals of this plan, seed and version, {folder} is of another; give the plan and the "
                     f"seed of the run in {self.run}, or another --out"
                 )
 
-    def ready(self, plan: Plan, workers: int, tell: Callable[[Prepared, int], None]) -> None:
+    def prepare_missing(self, plan: Plan, workers: int, tell: Callable[[PreparedHospital, int], None]) -> None:
         """Write and index the hospitals that are missing or not indexed."""
-        self.require(plan)
-        missing = expected(simulation_of(plan.simulation), self.seed).keys() - {f.name for f in sites_of(self.run)}
-        if missing or not indexed_with(self.run):
-            prepare(simulation_of(plan.simulation), plan.processing, self.seed, self.run, workers, tell)
+        self.check_same(plan)
+        missing = compute_digests(parse_simulation(plan.simulation), self.seed).keys() - {
+            f.name for f in list_site_folders(self.run)
+        }
+        if missing or not read_index_digests(self.run):
+            prepare_hospitals(parse_simulation(plan.simulation), plan.processing, self.seed, self.run, workers, tell)
 
-    def lend(self, folder: Path, processing: Processing) -> None:
+    def link_into(self, folder: Path, processing: Processing) -> None:
         """Link `folder/hospitals` to these hospitals, for a run with `processing`.
 
         Each processing has its own index: the run's is beside the clips, another one is in a view, a folder of links.
@@ -50,10 +60,10 @@ class Shared:
         """
         digest = processing.digest()
         place = self.run / HOSPITALS
-        if indexed_with(self.run) - {digest}:
+        if read_index_digests(self.run) - {digest}:
             place = self.run / VIEWS / digest[:12] / HOSPITALS
-            for site in sites_of(self.run):
-                _view(site, place / site.name)
+            for site in list_site_folders(self.run):
+                _link_view(site, place / site.name)
         folder.mkdir(parents=True, exist_ok=True)
         link = folder / HOSPITALS
         if link.is_symlink():
@@ -61,23 +71,23 @@ class Shared:
         link.symlink_to(place.resolve(), target_is_directory=True)
 
 
-def sites_of(run: Path) -> list[Path]:
+def list_site_folders(run: Path) -> list[Path]:
     """The hospitals' folders of a run, in order of their names."""
     return sorted((run / HOSPITALS).glob("site-*"))
 
 
-def expected(simulation: Simulation, seed: int) -> dict[str, str]:
+def compute_digests(simulation: Simulation, seed: int) -> dict[str, str]:
     """The digest of every hospital by its site's name."""
     return {
-        site_name(center): digest_of(center, cases, simulation.phantom, seed)
-        for center, cases in cases_of(simulation, seed).items()
+        format_site_name(center): compute_hospital_digest(center, cases, simulation.phantom, seed)
+        for center, cases in draw_center_cases(simulation, seed).items()
     }
 
 
-def indexed_with(run: Path) -> set[str]:
+def read_index_digests(run: Path) -> set[str]:
     """Digests of the processings with which a run's hospitals were indexed."""
     found = set()
-    for folder in sites_of(run):
+    for folder in list_site_folders(run):
         try:
             found.add(read_index(load_site(folder)).digest)
         except ExpectedError:  # not indexed yet
@@ -85,14 +95,14 @@ def indexed_with(run: Path) -> set[str]:
     return found
 
 
-def _marked(folder: Path) -> str | None:
+def _read_marker(folder: Path) -> str | None:
     try:
         return str(json.loads((folder / MARKER).read_text(encoding="utf-8"))["digest"])
     except (OSError, ValueError, KeyError):
         return None
 
 
-def _view(site: Path, view: Path) -> None:
+def _link_view(site: Path, view: Path) -> None:
     """Make a view of a hospital: links to its files, with an own work folder."""
     view.mkdir(parents=True, exist_ok=True)
     own = load_site(site)

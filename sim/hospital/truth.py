@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ceus_models.runtime.atomic_files import PUBLIC, whole_file, write_whole
+from ceus_models.runtime.atomic_files import PUBLIC, replace_file, write_atomically
 from sim.phantom.draw import ROI_MARGINS_PX, Truth
 
 ARRAYS = ("seconds", "shift_px", "boxes", "out", "lesion_tic", "parenchyma_tic", "roi_tic", "mask")
@@ -19,7 +19,7 @@ ARRAYS = ("seconds", "shift_px", "boxes", "out", "lesion_tic", "parenchyma_tic",
 def write_truth(folder: Path, name: str, center: int, lesions: Mapping[str, tuple[dict[str, Any], Truth]]) -> None:
     """Write `folder/name.json` (facts and draws per lesion) and `folder/name.npz` (arrays as "<lesion>/<array>")."""
     arrays = {f"{key}/{field}": getattr(truth, field) for key, (_, truth) in lesions.items() for field in ARRAYS}
-    with whole_file(folder / f"{name}.npz", PUBLIC) as draft, draft.open("wb") as file:
+    with replace_file(folder / f"{name}.npz", PUBLIC) as draft, draft.open("wb") as file:
         np.savez_compressed(file, **arrays)
     document = {
         "schema": 1,
@@ -27,10 +27,10 @@ def write_truth(folder: Path, name: str, center: int, lesions: Mapping[str, tupl
         "roi_margins_px": list(ROI_MARGINS_PX),
         "lesions": {key: facts for key, (facts, _) in lesions.items()},
     }
-    write_whole(folder / f"{name}.json", json.dumps(document, default=_plain).encode(), PUBLIC)
+    write_atomically(folder / f"{name}.json", json.dumps(document, default=_convert_to_plain).encode(), PUBLIC)
 
 
-def _plain(value: object) -> object:
+def _convert_to_plain(value: object) -> object:
     if isinstance(value, np.ndarray):
         return value.round(3).tolist()
     raise TypeError(f"expected JSON values or arrays, found {type(value).__name__}")
@@ -40,10 +40,10 @@ def read_truth(folder: Path, name: str) -> dict[str, tuple[dict[str, Any], Truth
     """Read facts and `Truth` per lesion of a hospital that `write_truth` wrote."""
     document = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
     with np.load(folder / f"{name}.npz", allow_pickle=False) as archive:
-        return {key: (facts, _truth(key, facts, archive)) for key, facts in document["lesions"].items()}
+        return {key: (facts, _build_truth(key, facts, archive)) for key, facts in document["lesions"].items()}
 
 
-def _truth(key: str, facts: Mapping[str, Any], archive: Mapping[str, npt.NDArray[Any]]) -> Truth:
+def _build_truth(key: str, facts: Mapping[str, Any], archive: Mapping[str, npt.NDArray[Any]]) -> Truth:
     washout = facts["washout_s"]
     return Truth(
         **{field: archive[f"{key}/{field}"] for field in ARRAYS},

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from ceus_models.runtime.seeds import seed_of
+from ceus_models.runtime.seeds import derive_seed
 from ceus_models.study.taxonomy import CLINICAL
 from sim.patients.persons import Person
 from sim.patients.priors import (
@@ -27,14 +27,14 @@ _DIGITS = {"AFP": 2, "CEA": 2, "CA19-9": 2, "CA125": 1, "ALT": 0, "AST": 0, "ALB
 
 def draw_labs(person: Person, cirrhosis: bool, seed: int) -> dict[str, float | None]:
     """Draw values in canonical units, in the order of LABS; None where the test was not ordered."""
-    missing = _missing(person, seed)
+    missing = _draw_missing(person, seed)
     return {
-        name: None if absent else _value(person, name, z, cirrhosis)
-        for name, z, absent in zip(LABS, _normals(person), missing, strict=True)
+        name: None if absent else _compute_value(person, name, z, cirrhosis)
+        for name, z, absent in zip(LABS, _correlate_normals(person), missing, strict=True)
     }
 
 
-def _normals(person: Person) -> list[float]:
+def _correlate_normals(person: Person) -> list[float]:
     z = person.labs_z.copy()
     if person.slot.fll_type == "HCC":
         own = math.sqrt(1 - AFP_GRADE_LINK**2 - AFP_SIZE_LINK**2)
@@ -43,20 +43,20 @@ def _normals(person: Person) -> list[float]:
     return [float(value) for value in z]
 
 
-def _value(person: Person, name: str, z: float, cirrhosis: bool) -> float:
+def _compute_value(person: Person, name: str, z: float, cirrhosis: bool) -> float:
     center, spread = LAB_PRIORS[name][person.slot.fll_type]
     if name == "CEA" and person.subtype == "CRC":
         center, spread = CEA_OF_COLORECTAL
     log = name not in NORMAL_LABS
     mean, sd = (math.log(center), math.log(spread)) if log else (center, spread)
     if name in CIRRHOSIS_EFFECT:
-        mean, sd = _with_cirrhosis(person, name, (mean, sd), cirrhosis)
+        mean, sd = _adjust_moments(person, name, (mean, sd), cirrhosis)
     value = math.exp(mean + sd * z) if log else mean + sd * z
     low, high = _BOUNDS[name]
     return min(max(round(value, _DIGITS[name]), low), high)
 
 
-def _with_cirrhosis(person: Person, name: str, moments: tuple[float, float], cirrhosis: bool) -> tuple[float, float]:
+def _adjust_moments(person: Person, name: str, moments: tuple[float, float], cirrhosis: bool) -> tuple[float, float]:
     """Mean and sd with or without cirrhosis; both groups together keep the moments of the type."""
     prior = TYPES[person.slot.fll_type]
     share = prior.hepatitis * prior.cirrhosis[0] + (1 - prior.hepatitis) * prior.cirrhosis[1]
@@ -67,8 +67,8 @@ def _with_cirrhosis(person: Person, name: str, moments: tuple[float, float], cir
     return mean + shift * (float(cirrhosis) - share), math.sqrt(within)
 
 
-def _missing(person: Person, seed: int) -> list[bool]:
+def _draw_missing(person: Person, seed: int) -> list[bool]:
     # Hospitals order different tests: each center's missing share is 0.5 to 2 times the prior.
-    rng = np.random.default_rng(seed_of(seed, "laboratory", person.slot.center))
+    rng = np.random.default_rng(derive_seed(seed, "laboratory", person.slot.center))
     habits = 2.0 ** rng.uniform(-1.0, 1.0, len(LABS))
     return [bool(u < LAB_MISSING[name] * habit) for name, u, habit in zip(LABS, person.labs_u, habits, strict=True)]

@@ -13,15 +13,15 @@ from statistics import NormalDist
 
 import numpy as np
 
-from ceus_models.runtime.seeds import seed_of
+from ceus_models.runtime.seeds import derive_seed
 from ceus_models.study.taxonomy import BIOMARKERS, CLINICAL_NAMES, COHORTS
-from sim.patients.centers import Split, devices
-from sim.patients.immunohistochemistry import expressed, tested
+from sim.patients.centers import Split, draw_devices
+from sim.patients.immunohistochemistry import compute_markers, select_tested
 from sim.patients.labs import draw_labs
 from sim.patients.persons import Person, Slot, draw_person
 from sim.patients.priors import TYPES
 from sim.patients.study_table import AGE_YEARS, TUMOR_SIZE_CM
-from sim.patients.table_margins import Floats, Ints, chosen, in_bands
+from sim.patients.table_margins import Floats, Ints, choose_by_quota, fit_to_bands
 
 MOST_LESIONS_OF_A_PATIENT = 3
 _NORMAL = NormalDist()
@@ -79,16 +79,16 @@ def draw_cases(split: Split, seed: int) -> tuple[Case, ...]:
     The cases depend on split and seed alone. A patient's random numbers depend on (seed, center, lesion); only meeting
     the margins uses the whole cohort.
     """
-    slots = list(_slots(split, seed))
+    slots = list(_iterate_slots(split, seed))
     cases: list[Case] = []
     for cohort in COHORTS:
         persons = [draw_person(slot, seed) for slot in slots if slot.cohort == cohort]
         if persons:
-            cases += _cohort_cases(persons, split, seed)
+            cases += _draw_cohort_cases(persons, split, seed)
     return tuple(cases)
 
 
-def _slots(split: Split, seed: int) -> Iterator[Slot]:
+def _iterate_slots(split: Split, seed: int) -> Iterator[Slot]:
     """The patients of the split; all lesions of a patient have the same center, cohort and type."""
     numbers: dict[int, int] = {}
     rows: dict[str, list[tuple[int, str, int, int]]] = {cohort: [] for cohort in COHORTS}
@@ -97,28 +97,28 @@ def _slots(split: Split, seed: int) -> Iterator[Slot]:
         numbers[center] = start + count - 1
         rows[cohort] += [(center, fll_type, start, start + k) for k in range(count)]
     for cohort, lesions in rows.items():
-        joined = _joined(lesions, len(lesions) - split.patients[cohort], seed)
-        for first, members in _runs(lesions, joined):
+        joined = _select_joined(lesions, len(lesions) - split.patients[cohort], seed)
+        for first, members in _iterate_runs(lesions, joined):
             yield Slot(first[0], cohort, first[1], members)
 
 
-def _joined(lesions: Sequence[tuple[int, str, int, int]], count: int, seed: int) -> set[tuple[int, int]]:
+def _select_joined(lesions: Sequence[tuple[int, str, int, int]], count: int, seed: int) -> set[tuple[int, int]]:
     """The `count` lesions (center, number) that belong to the same patient as the lesion before them."""
     candidates = [(center, number, kind) for center, kind, first, number in lesions if number > first]
     score = {
-        (center, number): seed_of(seed, "further lesion", center, number) / 2**63 / TYPES[kind].several
+        (center, number): derive_seed(seed, "further lesion", center, number) / 2**63 / TYPES[kind].several
         for center, number, kind in candidates
     }
     joined: set[tuple[int, int]] = set()
     for center, number in sorted(score, key=lambda key: score[key]):
         if len(joined) >= count:
             break
-        if _run_length(joined, center, number) <= MOST_LESIONS_OF_A_PATIENT:
+        if _count_run(joined, center, number) <= MOST_LESIONS_OF_A_PATIENT:
             joined.add((center, number))
     return joined
 
 
-def _run_length(joined: set[tuple[int, int]], center: int, number: int) -> int:
+def _count_run(joined: set[tuple[int, int]], center: int, number: int) -> int:
     """Number of lesions of the patient if this lesion joins the one before it."""
     before, after = number - 1, number + 1
     while (center, before) in joined:
@@ -128,7 +128,7 @@ def _run_length(joined: set[tuple[int, int]], center: int, number: int) -> int:
     return after - before
 
 
-def _runs(
+def _iterate_runs(
     lesions: Sequence[tuple[int, str, int, int]], joined: set[tuple[int, int]]
 ) -> Iterator[tuple[tuple[int, str], tuple[int, ...]]]:
     members: list[int] = []
@@ -143,37 +143,37 @@ def _runs(
         yield owner, tuple(members)
 
 
-def _cohort_cases(persons: Sequence[Person], split: Split, seed: int) -> list[Case]:
+def _draw_cohort_cases(persons: Sequence[Person], split: Split, seed: int) -> list[Case]:
     cohort = persons[0].slot.cohort
-    traits = _traits(persons, split.margins[cohort])
+    traits = _fit_traits(persons, split.margins[cohort])
     lesions = [(person, number) for person in persons for number in person.slot.lesions]
-    found = iter(tested(lesions, split.results[cohort], seed))
+    found = iter(select_tested(lesions, split.results[cohort], seed))
     cases: list[Case] = []
     for i, person in enumerate(persons):
-        known = _clinical(person, traits, i, seed)
-        markers = expressed(person)
+        known = _draw_clinical(person, traits, i, seed)
+        markers = compute_markers(person)
         for number, tenths in zip(person.slot.lesions, traits.size_tenths[i], strict=True):
-            seen = _seen(markers, next(found))
-            cases.append(_case(person, number, {**known, "tumor_size": tenths / 10}, seen))
+            seen = _hide_untested(markers, next(found))
+            cases.append(_build_case(person, number, {**known, "tumor_size": tenths / 10}, seen))
     return cases
 
 
-def _traits(persons: Sequence[Person], margins: Mapping[str, Mapping[str, int]]) -> _Traits:
+def _fit_traits(persons: Sequence[Person], margins: Mapping[str, Mapping[str, int]]) -> _Traits:
     lesions: Ints = np.asarray([len(person.slot.lesions) for person in persons], dtype=np.int64)
 
     def who(trait: str, quota: int) -> Sequence[bool]:
         uniforms: Floats = np.asarray([person.uniform[trait] for person in persons])
         chances: Floats = np.asarray([person.chance(trait) for person in persons])
-        flags: list[bool] = chosen(uniforms, chances, lesions, quota).tolist()
+        flags: list[bool] = choose_by_quota(uniforms, chances, lesions, quota).tolist()
         return flags
 
     ages = np.asarray([person.age_raw for person in persons])
-    sizes = np.asarray([size for person in persons for size in _raw_sizes(person)])
+    sizes = np.asarray([size for person in persons for size in _compute_raw_sizes(person)])
     one = np.ones(len(sizes), dtype=np.int64)
-    tenths = in_bands(sizes, one, list(margins["tumor_size_cm"].values()), TUMOR_SIZE_CM).tolist()
+    tenths = fit_to_bands(sizes, one, list(margins["tumor_size_cm"].values()), TUMOR_SIZE_CM).tolist()
     ends = np.cumsum(lesions).tolist()
     return _Traits(
-        age=in_bands(ages, lesions, list(margins["age_years"].values()), AGE_YEARS),
+        age=fit_to_bands(ages, lesions, list(margins["age_years"].values()), AGE_YEARS),
         male=who("male", margins["sex"]["male"]),
         hepatitis=who("hepatitis", margins["viral_hepatitis_history"]["yes"]),
         malignancy=who("malignancy", margins["malignancy_history"]["yes"]),
@@ -181,13 +181,13 @@ def _traits(persons: Sequence[Person], margins: Mapping[str, Mapping[str, int]])
     )
 
 
-def _raw_sizes(person: Person) -> list[float]:
+def _compute_raw_sizes(person: Person) -> list[float]:
     """Diameters from the prior of the type, in mm."""
     median, spread = TYPES[person.slot.fll_type].size
     return [10 * median * spread**z for z in person.sizes_z]
 
 
-def _clinical(person: Person, traits: _Traits, i: int, seed: int) -> dict[str, float | None]:
+def _draw_clinical(person: Person, traits: _Traits, i: int, seed: int) -> dict[str, float | None]:
     prior = TYPES[person.slot.fll_type]
     with_hepatitis, without = prior.cirrhosis
     cirrhosis = person.uniform["cirrhosis"] < (with_hepatitis if traits.hepatitis[i] else without)
@@ -202,15 +202,15 @@ def _clinical(person: Person, traits: _Traits, i: int, seed: int) -> dict[str, f
     }
 
 
-def _seen(markers: Mapping[str, int], found: Sequence[bool]) -> dict[str, int | None]:
+def _hide_untested(markers: Mapping[str, int], found: Sequence[bool]) -> dict[str, int | None]:
     return {name: markers[name] if seen else None for name, seen in zip(BIOMARKERS, found, strict=True)}
 
 
-def _case(
+def _build_case(
     person: Person, number: int, clinical: Mapping[str, float | None], biomarkers: Mapping[str, int | None]
 ) -> Case:
     slot = person.slot
-    machines = devices()[slot.center]
+    machines = draw_devices()[slot.center]
     has_result = any(value is not None for value in biomarkers.values())
     return Case(
         center=slot.center,

@@ -10,8 +10,8 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from ceus_models.runtime.seeds import seed_of
-from ceus_models.study.cohorts import FIRST_DAY, LAST_DAY, PROSPECTIVE_FROM, cohort_of
+from ceus_models.runtime.seeds import derive_seed
+from ceus_models.study.cohorts import FIRST_DAY, LAST_DAY, PROSPECTIVE_FROM, assign_cohort
 from ceus_models.study.taxonomy import BIOMARKERS
 from sim.patients.priors import LAB_CORRELATIONS, LABS, SUBTYPES, TYPES
 
@@ -81,13 +81,13 @@ _SIZE_LINK = 0.6
 
 def draw_person(slot: Slot, seed: int) -> Person:
     """Draw all random numbers of a patient, from (seed, center, first lesion) alone."""
-    rng = np.random.default_rng(seed_of(seed, "patients", slot.center, slot.index))
+    rng = np.random.default_rng(derive_seed(seed, "patients", slot.center, slot.index))
     uniform = dict(zip(_PURPOSES, np.clip(rng.random(len(_PURPOSES)), 1e-9, 1 - 1e-9).tolist(), strict=True))
-    subtype = _subtype(slot.fll_type, float(rng.random()))
+    subtype = _select_subtype(slot.fll_type, float(rng.random()))
     grade_z, size_z, age_z = rng.standard_normal(3).tolist()
     own = rng.standard_normal(len(slot.lesions))
-    mean, sd = _age_prior(slot.fll_type, subtype)
-    exam_date = _exam_date(slot.cohort, float(rng.random()))
+    mean, sd = _select_age_prior(slot.fll_type, subtype)
+    exam_date = _compute_exam_date(slot.cohort, float(rng.random()))
     return Person(
         slot=slot,
         exam_date=exam_date,
@@ -97,14 +97,14 @@ def draw_person(slot: Slot, seed: int) -> Person:
         size_z=size_z,
         sizes_z=tuple((_SIZE_LINK * size_z + np.sqrt(1 - _SIZE_LINK**2) * own).tolist()),
         age_raw=mean + sd * age_z,
-        labs_z=_lab_factor() @ rng.standard_normal(len(LABS)),
+        labs_z=_compute_lab_factor() @ rng.standard_normal(len(LABS)),
         labs_u=rng.random(len(LABS)),
         markers_z=rng.standard_normal(len(BIOMARKERS)),
-        patient_id=_patient_id(slot, exam_date, rng),
+        patient_id=_draw_patient_id(slot, exam_date, rng),
     )
 
 
-def _subtype(fll_type: str, u: float) -> str:
+def _select_subtype(fll_type: str, u: float) -> str:
     table = SUBTYPES.get(fll_type)
     if not table:
         return ""
@@ -112,32 +112,32 @@ def _subtype(fll_type: str, u: float) -> str:
     return list(table)[int(np.searchsorted(reached, u * reached[-1], side="right"))]
 
 
-def _age_prior(fll_type: str, subtype: str) -> tuple[float, float]:
+def _select_age_prior(fll_type: str, subtype: str) -> tuple[float, float]:
     entry = SUBTYPES.get(fll_type, {}).get(subtype)
     return (entry and entry.age) or TYPES[fll_type].age
 
 
-def _exam_date(cohort: str, u: float) -> datetime.date:
+def _compute_exam_date(cohort: str, u: float) -> datetime.date:
     prospective = cohort == "external_test_c"
     first = PROSPECTIVE_FROM if prospective else FIRST_DAY
     days = ((LAST_DAY if prospective else PROSPECTIVE_FROM - datetime.timedelta(days=1)) - first).days + 1
     return first + datetime.timedelta(days=int(u * days))
 
 
-def _patient_id(slot: Slot, exam_date: datetime.date, rng: np.random.Generator) -> str:
+def _draw_patient_id(slot: Slot, exam_date: datetime.date, rng: np.random.Generator) -> str:
     """Draw patient ids until the hash rule assigns the wanted cohort, so that the cohorts have exact counts.
 
     Ids have leading zeros, as in many hospitals: reading them as numbers would change them.
     """
     for _ in range(2000):
         candidate = f"00{slot.center:02d}{slot.index:04d}{int(rng.integers(10000)):04d}"
-        if cohort_of(slot.center, exam_date, candidate) == slot.cohort:
+        if assign_cohort(slot.center, exam_date, candidate) == slot.cohort:
             return candidate
     raise ValueError(f"expected a cohort of center {slot.center} on {exam_date}, found {slot.cohort}")
 
 
 @cache
-def _lab_factor() -> Floats:
+def _compute_lab_factor() -> Floats:
     """Cholesky factor (10, 10) of LAB_CORRELATIONS."""
     correlation = np.eye(len(LABS))
     for (one, other), rho in LAB_CORRELATIONS.items():

@@ -14,8 +14,8 @@ from statistics import NormalDist
 
 import numpy as np
 
-from ceus_models.runtime.atomic_files import PUBLIC, whole_file
-from ceus_models.runtime.seeds import seed_of
+from ceus_models.runtime.atomic_files import PUBLIC, replace_file
+from ceus_models.runtime.seeds import derive_seed
 from ceus_models.study.reader_study import READERS
 from ceus_models.study.taxonomy import LESION_TYPES
 from server.report.reference_study import READER_ACCURACY
@@ -47,36 +47,36 @@ def write_reads(folder: Path, cases: Sequence[Case], seed: int) -> bool:
     read = [case for case in cases if case.cohort == COHORT]
     if path.exists() or not read:
         return False
-    with whole_file(path, PUBLIC) as draft, draft.open("w", newline="", encoding="utf-8") as file:
+    with replace_file(path, PUBLIC) as draft, draft.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["lesion_id", "reader", "role", "assisted", "diagnosis"])
-        writer.writerows(row for case in read for row in _rows(case, seed))
+        writer.writerows(row for case in read for row in _iterate_rows(case, seed))
     return True
 
 
-def _rows(case: Case, seed: int) -> Iterator[tuple[str, str, str, str, str]]:
+def _iterate_rows(case: Case, seed: int) -> Iterator[tuple[str, str, str, str, str]]:
     for reader, role in READERS.items():
         for assisted, accuracy in zip(("no", "yes"), READER_ACCURACY[reader], strict=True):
             if accuracy is not None:
-                yield case.lesion_id, reader, role, assisted, diagnosis(case, reader, assisted == "yes", seed)
+                yield case.lesion_id, reader, role, assisted, draw_diagnosis(case, reader, assisted == "yes", seed)
 
 
-def diagnosis(case: Case, reader: str, assisted: bool, seed: int) -> str:
+def draw_diagnosis(case: Case, reader: str, assisted: bool, seed: int) -> str:
     """Draw a reader's diagnosis of a lesion; it does not depend on other readers."""
     accuracy = READER_ACCURACY[reader][int(assisted)]
     if accuracy is None:
         raise ValueError(f"expected a reader with the model, {reader} reads without it")
     place = (case.center, case.lesion_id)
-    lesion = np.random.default_rng(seed_of(seed, "readers", *place)).standard_normal()
-    view = np.random.default_rng(seed_of(seed, "readers", *place, reader)).standard_normal()
-    chance = np.random.default_rng(seed_of(seed, "readers", *place, reader, int(assisted)))
+    lesion = np.random.default_rng(derive_seed(seed, "readers", *place)).standard_normal()
+    view = np.random.default_rng(derive_seed(seed, "readers", *place, reader)).standard_normal()
+    chance = np.random.default_rng(derive_seed(seed, "readers", *place, reader, int(assisted)))
     latent = _SHARED**0.5 * lesion + _OWN**0.5 * view + (1 - _SHARED - _OWN) ** 0.5 * chance.standard_normal()
-    if _NORMAL.cdf(latent) < 1 - _errors(accuracy, case.fll_type):
+    if _NORMAL.cdf(latent) < 1 - _compute_error_share(accuracy, case.fll_type):
         return case.fll_type
     return LESION_TYPES[int(chance.choice(len(LESION_TYPES), p=_TAKEN_FOR[case.fll_type]))]
 
 
-def _errors(accuracy: float, kind: str) -> float:
+def _compute_error_share(accuracy: float, kind: str) -> float:
     """Error rate of a type, so that the study's mix of types gives the reader's accuracy."""
     mix = TABLE1[COHORT]["fll_type"]
     mean = sum(mix[name] * _HARD[name] for name in LESION_TYPES) / sum(mix.values())

@@ -31,10 +31,10 @@ class Bands:
     step: float
     log: bool
 
-    def name_of(self, value: float) -> str:
+    def find_band(self, value: float) -> str:
         """The band of a value in canonical units.
 
-        >>> AGE_YEARS.name_of(60.0), TUMOR_SIZE_CM.name_of(5.1)
+        >>> AGE_YEARS.find_band(60.0), TUMOR_SIZE_CM.find_band(5.1)
         ('50-60', '5-10')
         """
         return self.names[sum(round(value / self.step, 6) >= edge for edge in self.edges)]

@@ -73,7 +73,7 @@ def fill_bands(scores: Floats, lesions: Ints, quotas: Sequence[int]) -> Ints:
     return bands
 
 
-def chosen(uniforms: Floats, chances: Floats, lesions: Ints, quota: int) -> npt.NDArray[np.bool_]:
+def choose_by_quota(uniforms: Floats, chances: Floats, lesions: Ints, quota: int) -> npt.NDArray[np.bool_]:
     """Choose the patients with a trait, so that they have `quota` lesions.
 
     All probabilities are shifted by one amount on the logit scale, which keeps the odds ratios between lesion types.
@@ -89,7 +89,7 @@ def chosen(uniforms: Floats, chances: Floats, lesions: Ints, quota: int) -> npt.
     return has_trait
 
 
-def in_bands(raw: Floats, lesions: Ints, quotas: Sequence[int], bands: Bands) -> Ints:
+def fit_to_bands(raw: Floats, lesions: Ints, quotas: Sequence[int], bands: Bands) -> Ints:
     """Values on the integer scale of `bands`, in the order of `raw`, with `quotas` lesions in each band.
 
     The quantiles of `raw` at the quotas are mapped to the band edges: linear between them (on the logarithm for `log`),
@@ -106,7 +106,7 @@ def in_bands(raw: Floats, lesions: Ints, quotas: Sequence[int], bands: Bands) ->
     scale = np.log if bands.log else np.asarray
     x: Floats = scale(np.maximum(raw, 1.0))
     edges: Floats = scale(np.asarray(bands.edges, dtype=np.float64))
-    cuts = _cuts(x, lesions, quotas, edges)
+    cuts = _compute_cuts(x, lesions, quotas, edges)
     warped = np.interp(x, cuts, edges)
     warped = np.where(x < cuts[0], x - cuts[0] + edges[0], warped)
     warped = np.where(x > cuts[-1], x - cuts[-1] + edges[-1], warped)
@@ -117,7 +117,7 @@ def in_bands(raw: Floats, lesions: Ints, quotas: Sequence[int], bands: Bands) ->
     return np.clip(values, low, high)
 
 
-def _cuts(x: Floats, lesions: Ints, quotas: Sequence[int], edges: Floats) -> Floats:
+def _compute_cuts(x: Floats, lesions: Ints, quotas: Sequence[int], edges: Floats) -> Floats:
     order = np.argsort(x, kind="stable")
     reached = np.cumsum(lesions[order])
     sorted_x = x[order]

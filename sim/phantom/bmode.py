@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sim.phantom.distributions import Normal, draw
-from sim.phantom.random_fields import F32, distance_to_path, smooth_field, soft_step
+from sim.phantom.distributions import Normal, draw_value
+from sim.phantom.random_fields import F32, distance_to_path, draw_smooth_field, soft_step
 from sim.phantom.shapes import Grid, Plane
 
 LESION_DB: Mapping[str, Normal] = {
@@ -40,7 +40,7 @@ class Echo:
 
 def draw_echo(tissue: str, cirrhosis: bool, fatty_liver: bool, rng: np.random.Generator) -> Echo:
     """Draw the B-mode parameters for a row of `LESION_DB`; in a bright fatty liver lesions are darker."""
-    relative = draw(LESION_DB[tissue], rng) - (2.0 if fatty_liver else 0.0)
+    relative = draw_value(LESION_DB[tissue], rng) - (2.0 if fatty_liver else 0.0)
     return Echo(
         lesion_db=relative,
         uneven_db=UNEVEN_DB.get(tissue, 1.0) * float(rng.uniform(0.7, 1.3)),
@@ -50,10 +50,10 @@ def draw_echo(tissue: str, cirrhosis: bool, fatty_liver: bool, rng: np.random.Ge
     )
 
 
-def reflectivity(echo: Echo, plane: Plane, tissue: Grid, rng: np.random.Generator) -> F32:
+def compute_reflectivity(echo: Echo, plane: Plane, tissue: Grid, rng: np.random.Generator) -> F32:
     """Power (h w) of the echoes; the mean of the liver is about 1."""
-    db = echo.coarse_db * smooth_field(tissue.shape, max(0.05 * plane.height, 2.0), rng)
-    uneven = echo.uneven_db * smooth_field(tissue.shape, max(0.35 * plane.outline.radius_px, 2.0), rng)
+    db = echo.coarse_db * draw_smooth_field(tissue.shape, max(0.05 * plane.height, 2.0), rng)
+    uneven = echo.uneven_db * draw_smooth_field(tissue.shape, max(0.35 * plane.outline.radius_px, 2.0), rng)
     db = db * (1 - tissue.inside) + tissue.inside * (np.float32(echo.lesion_db) + uneven)
     if echo.halo:
         db -= 5 * soft_step(2.5 - np.abs(tissue.inside_mm), 2.5)

@@ -46,11 +46,11 @@ class LogNormal:
 Prior = Normal | LogNormal
 
 
-def draw(prior: Prior, rng: np.random.Generator) -> float:
+def draw_value(prior: Prior, rng: np.random.Generator) -> float:
     """Draw one value."""
     return prior.at(float(rng.standard_normal()))
 
 
-def tied(own: float, other: float, correlation: float) -> float:
+def correlate(own: float, other: float, correlation: float) -> float:
     """A standard normal number with this correlation to `other`; `own` is its independent part."""
     return correlation * other + math.sqrt(1.0 - correlation**2) * own

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import ConfigDict, with_config
 
-from ceus_models.runtime.seeds import seed_of
+from ceus_models.runtime.seeds import derive_seed
 from sim.patients.patients import Case
 from sim.phantom import kinetics, motion, patterns, shapes
 from sim.phantom.bmode import Echo, draw_echo
@@ -122,7 +122,7 @@ class Truth:
     roi_tic: F64  # (m t) mean over the lesion's box with the margins of `ROI_MARGINS_PX`
     reference: int  # frame of the FIRST clip that is outlined
     mask: npt.NDArray[np.bool_]  # (h w) the lesion at the reference frame
-    peak_s: float  # of the lesion's TIC, see client.data.analysis.tic.first_peak
+    peak_s: float  # of the lesion's TIC, see client.data.analysis.tic.find_first_peak
     washout_s: float  # operational onset of the enhancing tissue, inf where none
 
 
@@ -135,11 +135,13 @@ class Film:
     seconds: F64
 
 
-def _generator(seed: int, *parts: str | int) -> np.random.Generator:
-    return np.random.Generator(np.random.SFC64(seed_of(seed, "phantom", *parts)))
+def _make_generator(seed: int, *parts: str | int) -> np.random.Generator:
+    return np.random.Generator(np.random.SFC64(derive_seed(seed, "phantom", *parts)))
 
 
-def frame_times(settings: PhantomSettings, rate: float, irregular: bool, rng: np.random.Generator) -> tuple[F64, ...]:
+def draw_frame_times(
+    settings: PhantomSettings, rate: float, irregular: bool, rng: np.random.Generator
+) -> tuple[F64, ...]:
     """Draw the frame times of every clip in seconds after injection; intervals are whole microseconds, as in DICOM."""
     hz = settings.frame_rate_hz * rate
     starts = [float(rng.uniform(0, 3)), *(s + float(rng.uniform(-4, 4)) for s in settings.snapshots_s)]
@@ -161,20 +163,21 @@ def draw_lesion(case: Case, settings: PhantomSettings, machine: Machine, irregul
     """Draw all parameters of a lesion, from seed and case alone; lesions of one patient share the liver."""
     cirrhosis, fatty = (bool(case.clinical.get(k)) for k in ("cirrhosis", "fatty_liver"))
     place = (case.center, case.lesion_id)
-    rng = _generator(seed, "draw", *place)
+    rng = _make_generator(seed, "draw", *place)
     kind, entity, grade, size = case.fll_type, case.subtype, case.grade, case.size_cm
-    tissue = kinetics.tissue_name(kind, entity)
-    pane = pane_of(settings, machine)
-    moves = motion.full_motion if settings.full_motion else _usual_motion
+    tissue = kinetics.select_tissue(kind, entity)
+    pane = compute_pane(settings, machine)
+    moves = motion.draw_full_motion if settings.full_motion else _keep_motion
     return LesionDraw(
         tissue=tissue,
-        liver=kinetics.draw_liver(cirrhosis, _generator(seed, "liver", case.center, case.patient_id)),
+        liver=kinetics.draw_liver(cirrhosis, _make_generator(seed, "liver", case.center, case.patient_id)),
         kinetics=kinetics.draw_kinetics(kind, entity, grade, size, rng),
         pattern=patterns.draw_pattern(kind, entity, grade, size, rng),
         plane=shapes.draw_plane(pane, settings.depth_cm, kind, size, rng),
         echo=draw_echo(tissue, cirrhosis, fatty, rng),
         breathing=moves(
-            motion.draw_breathing(settings.breathing_mm, settings.out_of_plane, rng), _generator(seed, "motion", *place)
+            motion.draw_breathing(settings.breathing_mm, settings.out_of_plane, rng),
+            _make_generator(seed, "motion", *place),
         ),
         physics=Physics(
             leakage_db=float(rng.uniform(-36, -30)),
@@ -185,16 +188,16 @@ def draw_lesion(case: Case, settings: PhantomSettings, machine: Machine, irregul
         ),
         dynamic_range_db=machine.dynamic_range_db,
         slice_share=float(rng.uniform(0.2, 0.65)),
-        clip_seconds=frame_times(settings, machine.rate, irregular, rng),
-        render_seed=seed_of(seed, "phantom", "render", *place),
+        clip_seconds=draw_frame_times(settings, machine.rate, irregular, rng),
+        render_seed=derive_seed(seed, "phantom", "render", *place),
     )
 
 
-def _usual_motion(usual: motion.Breathing, _rng: np.random.Generator) -> motion.Breathing:
+def _keep_motion(usual: motion.Breathing, _rng: np.random.Generator) -> motion.Breathing:
     return usual
 
 
-def pane_of(settings: PhantomSettings, machine: Machine) -> tuple[int, int]:
+def compute_pane(settings: PhantomSettings, machine: Machine) -> tuple[int, int]:
     """(h, w) of this machine's panes in px, both even."""
     height, width = (2 * round(n * machine.size / 2) for n in settings.pane_px)
     return height, width

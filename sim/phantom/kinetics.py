@@ -21,7 +21,7 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
-from sim.phantom.distributions import LogNormal, Normal, Prior, draw, tied
+from sim.phantom.distributions import LogNormal, Normal, Prior, correlate, draw_value
 
 Seconds = npt.NDArray[np.float64]
 
@@ -139,28 +139,28 @@ TISSUES: Mapping[str, Tissue] = {
 }
 
 
-def tissue_name(fll_type: str, subtype: str) -> str:
+def select_tissue(fll_type: str, subtype: str) -> str:
     """The row of `TISSUES` for a lesion: its type, or the subtype of an OT."""
     return subtype if fll_type == "OT" else fll_type
 
 
 def draw_liver(cirrhosis: bool, rng: np.random.Generator) -> Liver:
     """Draw a patient's liver; cirrhosis shortens the arterio-portal lag and the hepatic vein arrival time."""
-    arrival = draw(Normal(12.5 if cirrhosis else 13.3, 2.5, 8, 20), rng)
-    lag = draw(Normal(8.5 if cirrhosis else 11.0, 2.3, 5, 16), rng)
-    vein = draw(Normal(4.0 if cirrhosis else 10.5, 1.5, 2, 16), rng)
+    arrival = draw_value(Normal(12.5 if cirrhosis else 13.3, 2.5, 8, 20), rng)
+    lag = draw_value(Normal(8.5 if cirrhosis else 11.0, 2.3, 5, 16), rng)
+    vein = draw_value(Normal(4.0 if cirrhosis else 10.5, 1.5, 2, 16), rng)
     return Liver(
         arrival_s=arrival,
-        transit_s=draw(LogNormal(9, 1.25, 5, 16), rng),
-        shape=draw(Normal(0.55, 0.06, 0.4, 0.7), rng),
+        transit_s=draw_value(LogNormal(9, 1.25, 5, 16), rng),
+        shape=draw_value(Normal(0.55, 0.06, 0.4, 0.7), rng),
         portal_s=arrival + lag,
-        rise_s=draw(LogNormal(14, 1.2, 9, 22), rng),
-        decay_s=draw(LogNormal(210, 1.25, 130, 340), rng),
+        rise_s=draw_value(LogNormal(14, 1.2, 9, 22), rng),
+        decay_s=draw_value(LogNormal(210, 1.25, 130, 340), rng),
         vein_s=arrival + vein,
     )
 
 
-def grade_z(grade: float) -> float:
+def convert_grade_to_z(grade: float) -> float:
     """A grade in [0, 1] (0 = well differentiated) as a standard normal number."""
     return NormalDist().inv_cdf(min(max(grade, 0.02), 0.98))
 
@@ -171,12 +171,12 @@ def draw_kinetics(fll_type: str, subtype: str, grade: float, size_cm: float, rng
     In HCC a poorer grade and a larger size shorten the washout and deepen it (Li 2014); in metastases a
     hypervascular primary raises the arterial blood volume. Neither changes the type's own distribution much.
     """
-    tissue = TISSUES[tissue_name(fll_type, subtype)]
+    tissue = TISSUES[select_tissue(fll_type, subtype)]
     blood, delay, early, late, washout = (float(z) for z in rng.standard_normal(5))
     if fll_type == "HCC":
-        bad = tied(float(np.clip(math.log(size_cm / 3.9) / math.log(1.7), -2, 2)), grade_z(grade), 0.9)
-        late = tied(late, bad, -0.45)
-        washout = tied(washout, bad, -0.55)
+        bad = correlate(float(np.clip(math.log(size_cm / 3.9) / math.log(1.7), -2, 2)), convert_grade_to_z(grade), 0.9)
+        late = correlate(late, bad, -0.45)
+        washout = correlate(washout, bad, -0.55)
     if fll_type == "HM":
         blood = 0.85 * blood + (0.9 if subtype in HYPERVASCULAR else -0.15)
     return Kinetics(
@@ -188,10 +188,10 @@ def draw_kinetics(fll_type: str, subtype: str, grade: float, size_cm: float, rng
     )
 
 
-def first_pass(seconds: Seconds, start_s: float, mode_s: float, shape: float) -> Seconds:
+def first_pass_curve(seconds: Seconds, start_s: float, mode_s: float, shape: float) -> Seconds:
     """Lognormal bolus (Strouthos et al. 2010), peak 1 at `start_s + mode_s`, zero before `start_s`.
 
-    >>> first_pass(np.array([5.0, 19.0]), 10.0, 9.0, 0.5).tolist()
+    >>> first_pass_curve(np.array([5.0, 19.0]), 10.0, 9.0, 0.5).tolist()
     [0.0, 1.0]
     """
     after = np.clip(seconds - start_s, 1e-6, None)
@@ -202,38 +202,38 @@ def first_pass(seconds: Seconds, start_s: float, mode_s: float, shape: float) ->
     return np.where(seconds > start_s, np.exp(np.maximum(exponent, -60.0)), 0.0)
 
 
-def _pool(seconds: Seconds, liver: Liver, delay_s: float) -> Seconds:
+def _raw_pool_curve(seconds: Seconds, liver: Liver, delay_s: float) -> Seconds:
     after = np.clip(seconds - liver.portal_s - delay_s, 0, None)
     return (1 - np.exp(-((after / liver.rise_s) ** 2))) * np.exp(-after / liver.decay_s)
 
 
-def pool(seconds: Seconds, liver: Liver, delay_s: float = 0.0) -> Seconds:
+def pool_curve(seconds: Seconds, liver: Liver, delay_s: float = 0.0) -> Seconds:
     """Contrast (t) of the portal and recirculating pool P, peak 1."""
     grid = liver.portal_s + np.arange(0.0, 5 * liver.rise_s, 0.25)
-    return _pool(seconds, liver, delay_s) / float(_pool(grid, liver, 0.0).max())
+    return _raw_pool_curve(seconds, liver, delay_s) / float(_raw_pool_curve(grid, liver, 0.0).max())
 
 
-def parenchyma(seconds: Seconds, liver: Liver) -> Seconds:
+def parenchyma_curve(seconds: Seconds, liver: Liver) -> Seconds:
     """Contrast (t) of the liver parenchyma; the pool's peak is 1."""
-    arterial = first_pass(seconds, liver.arrival_s + 2, 1.25 * liver.transit_s, liver.shape)
-    return 0.30 * arterial + pool(seconds, liver)
+    arterial = first_pass_curve(seconds, liver.arrival_s + 2, 1.25 * liver.transit_s, liver.shape)
+    return 0.30 * arterial + pool_curve(seconds, liver)
 
 
-def lesion(seconds: Seconds, liver: Liver, tissue: Kinetics, delay_s: float = 0.0) -> Seconds:
+def lesion_curve(seconds: Seconds, liver: Liver, tissue: Kinetics, delay_s: float = 0.0) -> Seconds:
     """Contrast (t) of one tissue, at points that the bolus reaches `delay_s` after the first ones.
 
     Late points get a flatter bolus, so its height decays with the delay, and no contrast before it (the centre of a
     haemangioma is black until it is filled).
     """
     start = liver.arrival_s + tissue.delay_s + delay_s
-    arterial = first_pass(seconds, start, liver.transit_s, liver.shape) * math.exp(-delay_s / 15)
+    arterial = first_pass_curve(seconds, start, liver.transit_s, liver.shape) * math.exp(-delay_s / 15)
     since = np.clip(seconds - liver.arrival_s - 12, 0, None)
     share = tissue.late + (tissue.early - tissue.late) * np.exp(-since / tissue.washout_s)
     reached = 1.0 if delay_s <= 0 else np.clip((seconds - start) / 4.0, 0, 1)
-    return tissue.blood * arterial + share * pool(seconds, liver) * reached
+    return tissue.blood * arterial + share * pool_curve(seconds, liver) * reached
 
 
-def washout_onset_s(tissue: Seconds, liver_curve: Seconds, seconds: Seconds, arrival_s: float) -> float:
+def find_washout_onset_s(tissue: Seconds, liver_curve: Seconds, seconds: Seconds, arrival_s: float) -> float:
     """Onset of wash-out: first time after the arterial peak with the tissue 2 dB below the parenchyma; inf if none."""
     difference = 10 * np.log10((tissue + FLOOR) / (liver_curve + FLOOR))
     peak = int(np.argmax(np.where(seconds < arrival_s + 30, tissue, 0)))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from sim.phantom.distributions import LogNormal, Normal, draw
+from sim.phantom.distributions import LogNormal, Normal, draw_value
 
 F64 = npt.NDArray[np.float64]
 
@@ -45,11 +45,11 @@ class Trace:
 
 def draw_breathing(amplitude_mm: float, out_of_plane: float, rng: np.random.Generator) -> Breathing:
     """Draw motion parameters: `amplitude_mm` is the median, `out_of_plane` the share of lesions that leave it."""
-    amplitude = draw(LogNormal(amplitude_mm, 1.35, 0.43 * amplitude_mm, 1.45 * amplitude_mm), rng)
+    amplitude = draw_value(LogNormal(amplitude_mm, 1.35, 0.43 * amplitude_mm, 1.45 * amplitude_mm), rng)
     leaves, coughs = rng.random() < out_of_plane, rng.random() < 0.12
     return Breathing(
         amplitude_mm=amplitude,
-        period_s=draw(Normal(4.0, 0.5, 3.0, 5.0), rng),
+        period_s=draw_value(Normal(4.0, 0.5, 3.0, 5.0), rng),
         power=int(rng.integers(2, 4)),
         plane_angle=float(rng.uniform(0, 1.2)),
         direction=float(rng.uniform(-0.6, 0.6) + rng.choice([0.0, math.pi])),
@@ -60,7 +60,7 @@ def draw_breathing(amplitude_mm: float, out_of_plane: float, rng: np.random.Gene
     )
 
 
-def full_motion(usual: Breathing, rng: np.random.Generator) -> Breathing:
+def draw_full_motion(usual: Breathing, rng: np.random.Generator) -> Breathing:
     """Draw the largest motion that occurs: breaths up to 25 mm, out of the plane in 10-30 % of the frames, a drift of
     0.3-1 mm per square-root second, and a cough.
     """
@@ -74,7 +74,7 @@ def full_motion(usual: Breathing, rng: np.random.Generator) -> Breathing:
     )
 
 
-def breath(seconds: F64, breathing: Breathing, rng: np.random.Generator) -> F64:
+def draw_breaths(seconds: F64, breathing: Breathing, rng: np.random.Generator) -> F64:
     """Displacement (t) in mm along the direction of breathing, 0 at end-expiration."""
     cycles = int(seconds.max() / breathing.period_s * 1.6) + 4
     periods = breathing.period_s * np.clip(1 + 0.1 * rng.standard_normal(cycles), 0.6, 1.5)
@@ -85,7 +85,7 @@ def breath(seconds: F64, breathing: Breathing, rng: np.random.Generator) -> F64:
     return np.asarray(depth[cycle] * np.sin(np.pi * phase) ** (2 * breathing.power))
 
 
-def drift(seconds: F64, per_root_second_mm: float, rng: np.random.Generator) -> F64:
+def draw_drift(seconds: F64, per_root_second_mm: float, rng: np.random.Generator) -> F64:
     """A slow, mean-reverting random walk (t, 2) of the probe in mm."""
     steps = np.diff(seconds, prepend=seconds[0])
     keep = np.exp(-steps / RECALL_S)
@@ -96,12 +96,12 @@ def drift(seconds: F64, per_root_second_mm: float, rng: np.random.Generator) -> 
     return walk
 
 
-def trace(seconds: F64, breathing: Breathing, rng: np.random.Generator) -> Trace:
+def draw_trace(seconds: F64, breathing: Breathing, rng: np.random.Generator) -> Trace:
     """Motion at `seconds` (t), ascending. The lesion leaves the plane in the deepest part of inspiration."""
-    depth = breath(seconds, breathing, rng)
+    depth = draw_breaths(seconds, breathing, rng)
     in_plane = depth * math.cos(breathing.plane_angle)
     direction = np.array([math.cos(breathing.direction), math.sin(breathing.direction)])
-    shift = in_plane[:, None] * direction + drift(seconds, breathing.drift_mm, rng)
+    shift = in_plane[:, None] * direction + draw_drift(seconds, breathing.drift_mm, rng)
     if math.isfinite(breathing.cough_s):
         since = seconds - breathing.cough_s
         jump = np.where(since >= 0, np.exp(-np.clip(since, 0, None) / 1.2), 0) * breathing.cough_mm

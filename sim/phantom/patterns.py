@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from sim.phantom.distributions import LogNormal, draw
+from sim.phantom.distributions import LogNormal, draw_value
 from sim.phantom.kinetics import HYPERVASCULAR
 
 Kind = Literal["diffuse", "rim", "nodular", "cavity", "spoke", "inward", "mosaic", "patchy"]
@@ -43,54 +43,56 @@ class Pattern:
 def draw_pattern(fll_type: str, subtype: str, grade: float, size_cm: float, rng: np.random.Generator) -> Pattern:
     """Draw a lesion's pattern; a higher `grade` in [0, 1], 1 = poorly differentiated, makes it less homogeneous."""
     if fll_type == "OT":
-        return _other(subtype, grade, size_cm, rng)
-    return {"HCC": _hcc, "HM": _hm, "ICC": _icc, "HH": _hh, "HA": _ha}[fll_type](subtype, grade, size_cm, rng)
+        return _draw_other(subtype, grade, size_cm, rng)
+    return {"HCC": _draw_hcc, "HM": _draw_hm, "ICC": _draw_icc, "HH": _draw_hh, "HA": _draw_ha}[fll_type](
+        subtype, grade, size_cm, rng
+    )
 
 
-def _necrosis(size_cm: float, grade: float, rng: np.random.Generator) -> float:
+def _draw_necrosis(size_cm: float, grade: float, rng: np.random.Generator) -> float:
     likely = 0.04 * size_cm + 0.25 * grade
     return float(rng.uniform(0.08, 0.35)) if rng.random() < min(likely, 0.6) else 0.0
 
 
-def _uneven(grade: float, rng: np.random.Generator) -> float:
+def _draw_unevenness(grade: float, rng: np.random.Generator) -> float:
     return float(np.clip(0.08 + 0.42 * grade + 0.08 * rng.standard_normal(), 0.05, 0.7))
 
 
-def _hcc(_subtype: str, grade: float, size_cm: float, rng: np.random.Generator) -> Pattern:
+def _draw_hcc(_subtype: str, grade: float, size_cm: float, rng: np.random.Generator) -> Pattern:
     if rng.random() < 0.03:
-        return Pattern("rim", _uneven(grade, rng), rim_mm=float(rng.uniform(3, 6)), core_blood=0.5)
+        return Pattern("rim", _draw_unevenness(grade, rng), rim_mm=float(rng.uniform(3, 6)), core_blood=0.5)
     nodes = size_cm > 3 and rng.random() < 0.30 + 0.5 * grade
     pattern = Pattern(
         "mosaic" if nodes else "diffuse",
-        texture=_uneven(grade, rng) * (1.0 if size_cm > 3 else 0.6),
+        texture=_draw_unevenness(grade, rng) * (1.0 if size_cm > 3 else 0.6),
         nodules=int(rng.integers(2, 6)) if nodes else 0,
         feeders=int(rng.integers(1, 4)) if rng.random() < 0.53 else 0,
         capsule=bool(rng.random() < 0.26),
     )
-    return replace(pattern, necrosis=_necrosis(size_cm, grade, rng) if size_cm > 4 else 0.0)
+    return replace(pattern, necrosis=_draw_necrosis(size_cm, grade, rng) if size_cm > 4 else 0.0)
 
 
-def _hm(primary: str, grade: float, size_cm: float, rng: np.random.Generator) -> Pattern:
+def _draw_hm(primary: str, grade: float, size_cm: float, rng: np.random.Generator) -> Pattern:
     share = 0.12 if primary in HYPERVASCULAR else RIM_SHARE.get(primary, 0.62)
     if rng.random() >= share:
-        return Pattern("diffuse", _uneven(grade, rng), necrosis=_necrosis(size_cm, grade, rng))
+        return Pattern("diffuse", _draw_unevenness(grade, rng), necrosis=_draw_necrosis(size_cm, grade, rng))
     core = float(rng.uniform(0.0, 0.5))
     return Pattern(
         "rim",
-        _uneven(grade, rng),
+        _draw_unevenness(grade, rng),
         rim_mm=float(rng.uniform(2, 6)),
         core_blood=core,
         core_pool=float(rng.uniform(0.35, 0.9)) * (0.5 + core),
     )
 
 
-def _icc(_subtype: str, grade: float, size_cm: float, rng: np.random.Generator) -> Pattern:
+def _draw_icc(_subtype: str, grade: float, size_cm: float, rng: np.random.Generator) -> Pattern:
     if rng.random() >= 0.50:
-        uneven = min(_uneven(grade, rng) + 0.12, 0.8)
-        return Pattern("diffuse", uneven, necrosis=_necrosis(size_cm, grade, rng))
+        uneven = min(_draw_unevenness(grade, rng) + 0.12, 0.8)
+        return Pattern("diffuse", uneven, necrosis=_draw_necrosis(size_cm, grade, rng))
     return Pattern(
         "rim",
-        _uneven(grade, rng),
+        _draw_unevenness(grade, rng),
         rim_mm=float(rng.uniform(5, 12)),
         core_blood=float(rng.uniform(0.3, 0.7)),
         core_pool=float(rng.uniform(0.5, 0.9)),
@@ -98,20 +100,20 @@ def _icc(_subtype: str, grade: float, size_cm: float, rng: np.random.Generator) 
     )
 
 
-def _hh(_subtype: str, _grade: float, size_cm: float, rng: np.random.Generator) -> Pattern:
+def _draw_hh(_subtype: str, _grade: float, size_cm: float, rng: np.random.Generator) -> Pattern:
     small = size_cm <= 3
     flash, nodular = (0.32, 0.56) if small else (0.05, 0.87)
     chance = float(rng.random())
     if chance < flash:
         return Pattern("diffuse")
-    fill = draw(LogNormal(90 * (0.7 if small else 1.2), 2.2, 8, 600), rng)
+    fill = draw_value(LogNormal(90 * (0.7 if small else 1.2), 2.2, 8, 600), rng)
     stop = float(rng.uniform(0.6, 0.9)) if size_cm > 5 else 1.0
     if chance < flash + nodular:
         return Pattern("nodular", fill_s=fill, fill_stop=stop, nodules=int(rng.integers(3, 9)))
     return Pattern("inward", fill_s=0.5 * fill, fill_stop=stop)
 
 
-def _ha(_subtype: str, _grade: float, _size_cm: float, rng: np.random.Generator) -> Pattern:
+def _draw_ha(_subtype: str, _grade: float, _size_cm: float, rng: np.random.Generator) -> Pattern:
     return Pattern(
         "cavity",
         texture=0.2,
@@ -122,7 +124,7 @@ def _ha(_subtype: str, _grade: float, _size_cm: float, rng: np.random.Generator)
     )
 
 
-def _other(subtype: str, grade: float, size_cm: float, rng: np.random.Generator) -> Pattern:
+def _draw_other(subtype: str, grade: float, size_cm: float, rng: np.random.Generator) -> Pattern:
     if subtype == "FNH":
         scar = bool(rng.random() < (0.43 if size_cm >= 3 else 0.15))
         spokes = int(rng.integers(4, 9))

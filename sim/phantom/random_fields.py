@@ -23,7 +23,7 @@ def gaussian_rows(outputs: F32, inputs: int, sigma: float) -> F32:
     return weights
 
 
-def smooth_field(shape: tuple[int, int], scale_px: float, rng: np.random.Generator) -> F32:
+def draw_smooth_field(shape: tuple[int, int], scale_px: float, rng: np.random.Generator) -> F32:
     """Draw a standard normal random field (h w) with a correlation length of about `scale_px`."""
     scale = max(scale_px, 1.0)
     coarse = [int(np.ceil(n / scale)) + 7 for n in shape]

@@ -13,9 +13,9 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from client.data.analysis.tic import first_peak
+from client.data.analysis.tic import find_first_peak
 from sim.phantom import kinetics, motion, perfusion, shapes, speckle
-from sim.phantom.bmode import reflectivity
+from sim.phantom.bmode import compute_reflectivity
 from sim.phantom.draw import F64, ROI_MARGINS_PX, U8, Film, LesionDraw, PhantomSettings, Truth
 from sim.phantom.perfusion import Perfusion
 from sim.phantom.random_fields import F32
@@ -45,21 +45,21 @@ class Scene:
 def render(draw: LesionDraw, settings: PhantomSettings) -> tuple[tuple[Film, ...], Truth]:
     """Render one `Film` per clip, and the ground truth over all clips; the same draw gives the same bytes."""
     rng = np.random.Generator(np.random.SFC64(draw.render_seed))
-    scene = build(draw, rng)
-    left = remaining(draw, settings)
-    contrast, bmode = _frames(scene, draw, (settings, left), rng)
+    scene = build_scene(draw, rng)
+    left = compute_remaining(draw, settings)
+    contrast, bmode = _render_frames(scene, draw, (settings, left), rng)
     ends = np.cumsum([0, *(seconds.size for seconds in draw.clip_seconds)])
     films = tuple(
         Film(contrast[a:b], bmode[a:b], seconds)
         for (a, b), seconds in zip(pairwise(ends), draw.clip_seconds, strict=True)
     )
-    return films, truth_of(draw, scene, left)
+    return films, compute_truth(draw, scene, left)
 
 
-def build(draw: LesionDraw, rng: np.random.Generator) -> Scene:
+def build_scene(draw: LesionDraw, rng: np.random.Generator) -> Scene:
     """Maps, curves and motion of one lesion."""
     plane, seconds = draw.plane, np.concatenate(draw.clip_seconds)
-    trace = motion.trace(seconds, draw.breathing, rng)
+    trace = motion.draw_trace(seconds, draw.breathing, rng)
     shift = trace.shift_mm / plane.mm_per_px
     sigma = speckle.psf_sigma(plane.width)
     padding = int(np.ceil(np.abs(shift).max() + 3 * sigma)) + 1
@@ -68,10 +68,12 @@ def build(draw: LesionDraw, rng: np.random.Generator) -> Scene:
     for shrink in (1.0, draw.slice_share):
         # the same seed, so that the liver around the lesion is the same liver in both slices
         own = np.random.Generator(np.random.SFC64(texture_seed))
-        tissue = shapes.grid(plane, padding, shrink)
-        parts = perfusion.liver_parts(plane, tissue, draw.liver, own)
-        parts += perfusion.lesion_parts(draw.pattern, tissue, draw.liver, draw.kinetics, own)
-        slices.append((perfusion.compose(parts, seconds), np.sqrt(reflectivity(draw.echo, plane, tissue, own))))
+        tissue = shapes.make_grid(plane, padding, shrink)
+        parts = perfusion.build_liver_parts(plane, tissue, draw.liver, own)
+        parts += perfusion.build_lesion_parts(draw.pattern, tissue, draw.liver, draw.kinetics, own)
+        slices.append(
+            (perfusion.compose_perfusion(parts, seconds), np.sqrt(compute_reflectivity(draw.echo, plane, tissue, own)))
+        )
     depth = np.linspace(0, 1, plane.height, dtype=np.float32)[:, None]
     amounts = draw.physics
     return Scene(
@@ -81,23 +83,23 @@ def build(draw: LesionDraw, rng: np.random.Generator) -> Scene:
         trace=trace,
         shift_px=shift,
         spread=speckle.PointSpread((plane.height, plane.width), padding, sigma),
-        gain=_power(amounts.depth_gain_db * (depth - 0.5)),
-        noise=_power(amounts.noise_db + 7 * (depth - 1)),
-        view=shapes.field_of_view(plane),
+        gain=_convert_from_db(amounts.depth_gain_db * (depth - 0.5)),
+        noise=_convert_from_db(amounts.noise_db + 7 * (depth - 1)),
+        view=shapes.make_fan_mask(plane),
     )
 
 
-def _power(db: F32) -> F32:
+def _convert_from_db(db: F32) -> F32:
     return np.asarray(np.power(np.float32(10), db / np.float32(10)), dtype=np.float32)
 
 
-def remaining(draw: LesionDraw, settings: PhantomSettings) -> F64:
+def compute_remaining(draw: LesionDraw, settings: PhantomSettings) -> F64:
     """Share (t) of the bubbles that earlier frames have not destroyed."""
     lost = draw.physics.destruction_per_frame * ACQUIRED_HZ / settings.frame_rate_hz
     return np.asarray(np.exp(-lost * np.arange(sum(seconds.size for seconds in draw.clip_seconds))), dtype=np.float64)
 
 
-def _frames(
+def _render_frames(
     scene: Scene, draw: LesionDraw, course: tuple[PhantomSettings, F64], rng: np.random.Generator
 ) -> tuple[U8, U8]:
     """Both panes (t h w); `course` holds the settings and the share (t) of the bubbles that are left."""
@@ -105,14 +107,14 @@ def _frames(
     settings, left = course
     shape = (scene.echoes.shape[1], scene.echoes.shape[2])
     count = scene.trace.out.size
-    bubbles = speckle.flowing_fields(shape, speckle.MEASURED_FLOW, rng)
-    places = speckle.bubble_places(shape, rng)
+    bubbles = speckle.draw_flowing_fields(shape, speckle.MEASURED_FLOW, rng)
+    places = speckle.draw_bubble_places(shape, rng)
     per_pixel = settings.bubbles_per_cell / (CELL_PX * scene.spread.sigma**2)
-    scatterers = [speckle.complex_field(shape, rng) for _ in range(2)]
+    scatterers = [speckle.draw_complex_field(shape, rng) for _ in range(2)]
     contrast = np.zeros((count, plane.height, plane.width), np.uint8)
     bmode = np.zeros_like(contrast)
     leakage = np.float32(10 ** (amounts.leakage_db / 10))
-    far = _power(-draw.echo.far_loss_db * np.linspace(0, 1, plane.height, dtype=np.float32)[:, None])
+    far = _convert_from_db(-draw.echo.far_loss_db * np.linspace(0, 1, plane.height, dtype=np.float32)[:, None])
     for i in range(count):
         out = np.float32(scene.trace.out[i])
         weights = scene.spread.weights((float(scene.shift_px[i, 0]), float(scene.shift_px[i, 1])))
@@ -120,18 +122,20 @@ def _frames(
         if out > 0:
             tissue += np.sqrt(out) * scene.echoes[1] * scatterers[1]
         echo = speckle.intensity(tissue, weights) * far
-        power = _contrast(scene, i, float(out)) * np.float32(left[i])
-        field = next(bubbles) * np.sqrt(speckle.bubble_power(power, places, per_pixel))
+        power = _compute_contrast(scene, i, float(out)) * np.float32(left[i])
+        field = next(bubbles) * np.sqrt(speckle.compute_bubble_power(power, places, per_pixel))
         signal = speckle.intensity(field, weights) * scene.gain + leakage * echo
         hiss = rng.standard_exponential(echo.shape, dtype=np.float32)
-        contrast[i] = _display(signal + scene.noise * hiss, LEVEL_AT_ONE, draw.dynamic_range_db, amounts.gain_db)
-        bmode[i] = _display(echo + np.float32(0.006) * hiss[::-1], BMODE_LEVEL, draw.dynamic_range_db, 0.0)
+        contrast[i] = _compress_to_levels(
+            signal + scene.noise * hiss, LEVEL_AT_ONE, draw.dynamic_range_db, amounts.gain_db
+        )
+        bmode[i] = _compress_to_levels(echo + np.float32(0.006) * hiss[::-1], BMODE_LEVEL, draw.dynamic_range_db, 0.0)
     contrast[:, ~scene.view] = 0
     bmode[:, ~scene.view] = 0
     return contrast, bmode
 
 
-def _contrast(scene: Scene, i: int, out: float) -> F32:
+def _compute_contrast(scene: Scene, i: int, out: float) -> F32:
     """Contrast power (h w, padded) at frame i."""
     power = np.tensordot(scene.middle.curves[i], scene.middle.maps, axes=1)
     if out > 0:
@@ -140,7 +144,7 @@ def _contrast(scene: Scene, i: int, out: float) -> F32:
     return np.maximum(power, 0).astype(np.float32)
 
 
-def _display(power: F32, level_at_one: float, dynamic_range_db: float, gain_db: float) -> U8:
+def _compress_to_levels(power: F32, level_at_one: float, dynamic_range_db: float, gain_db: float) -> U8:
     """v = 255 clip((10 log10 I + offset) / DR), with power 1 shown at `level_at_one` on average."""
     slope = np.float32(255 / dynamic_range_db)
     offset = np.float32(level_at_one + (gain_db + LOG_BIAS_DB) * 255 / dynamic_range_db)
@@ -148,24 +152,24 @@ def _display(power: F32, level_at_one: float, dynamic_range_db: float, gain_db: 
     return np.asarray(np.rint(np.clip(level, 0, 255)), dtype=np.uint8)
 
 
-def truth_of(draw: LesionDraw, scene: Scene, left: F64) -> Truth:
+def compute_truth(draw: LesionDraw, scene: Scene, left: F64) -> Truth:
     """The ground truth of a scene; its curves are those of the slice through the lesion's middle.
 
     `left` (t) is the share of the bubbles that are not destroyed; the curves include it.
     """
     plane, seconds = draw.plane, np.concatenate(draw.clip_seconds)
     padding = scene.spread.padding
-    tissue = shapes.grid(plane, padding)
+    tissue = shapes.make_grid(plane, padding)
     lesion = tissue.rho <= 1
     rows, columns = np.flatnonzero(lesion.any(axis=1)), np.flatnonzero(lesion.any(axis=0))
     box = np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1])
-    rois = [left * scene.middle.mean(_box_mask(lesion.shape, box, margin, padding)) for margin in ROI_MARGINS_PX]
+    rois = [left * scene.middle.mean(_make_box_mask(lesion.shape, box, margin, padding)) for margin in ROI_MARGINS_PX]
     curve = left * scene.middle.mean(lesion)
-    reference = _reference(draw, scene, curve)
+    reference = _select_reference(draw, scene, curve)
     fine = np.arange(0, 240, 0.1)
-    washout = kinetics.washout_onset_s(
-        kinetics.lesion(fine, draw.liver, draw.kinetics),
-        kinetics.parenchyma(fine, draw.liver),
+    washout = kinetics.find_washout_onset_s(
+        kinetics.lesion_curve(fine, draw.liver, draw.kinetics),
+        kinetics.parenchyma_curve(fine, draw.liver),
         fine,
         draw.liver.arrival_s,
     )
@@ -176,16 +180,18 @@ def truth_of(draw: LesionDraw, scene: Scene, left: F64) -> Truth:
         boxes=(box - padding) + moved,
         out=scene.trace.out,
         lesion_tic=curve,
-        parenchyma_tic=left * kinetics.parenchyma(seconds, draw.liver),
+        parenchyma_tic=left * kinetics.parenchyma_curve(seconds, draw.liver),
         roi_tic=np.stack(rois),
         reference=reference,
-        mask=lesion_mask(plane, (float(scene.shift_px[reference, 0]), float(scene.shift_px[reference, 1]))),
-        peak_s=float(seconds[first_peak(curve)]),
+        mask=make_lesion_mask(plane, (float(scene.shift_px[reference, 0]), float(scene.shift_px[reference, 1]))),
+        peak_s=float(seconds[find_first_peak(curve)]),
         washout_s=washout,
     )
 
 
-def _box_mask(shape: tuple[int, ...], box: npt.NDArray[np.int64], margin: int, padding: int) -> npt.NDArray[np.bool_]:
+def _make_box_mask(
+    shape: tuple[int, ...], box: npt.NDArray[np.int64], margin: int, padding: int
+) -> npt.NDArray[np.bool_]:
     mask = np.zeros(shape, bool)
     low = np.maximum(box[:2] - margin, padding)
     high = np.minimum(box[2:] + margin, np.array([shape[1], shape[0]]) - padding)
@@ -193,7 +199,7 @@ def _box_mask(shape: tuple[int, ...], box: npt.NDArray[np.int64], margin: int, p
     return mask
 
 
-def _reference(draw: LesionDraw, scene: Scene, tic: F64) -> int:
+def _select_reference(draw: LesionDraw, scene: Scene, tic: F64) -> int:
     """The in-plane frame of the first clip nearest to the lesion's arterial peak."""
     seconds = draw.clip_seconds[0]
     arterial = seconds < draw.liver.arrival_s + 28
@@ -202,7 +208,7 @@ def _reference(draw: LesionDraw, scene: Scene, tic: F64) -> int:
     return int(cost.argmin())
 
 
-def lesion_mask(plane: shapes.Plane, shift_px: tuple[float, float]) -> npt.NDArray[np.bool_]:
+def make_lesion_mask(plane: shapes.Plane, shift_px: tuple[float, float]) -> npt.NDArray[np.bool_]:
     """Mask (h w) of the lesion on the pane after a shift of the tissue by (x, y) px."""
     y = np.arange(plane.height)[:, None] - plane.outline.y - shift_px[1]
     x = np.arange(plane.width)[None, :] - plane.outline.x - shift_px[0]

@@ -85,7 +85,7 @@ def draw_outline(pane: tuple[int, int], radius_px: float, irregularity: float, r
     )
 
 
-def _vessel(pane: tuple[int, int], rng: np.random.Generator) -> npt.NDArray[np.float64]:
+def _draw_vessel(pane: tuple[int, int], rng: np.random.Generator) -> npt.NDArray[np.float64]:
     height, width = pane
     start = np.array([rng.uniform(0.3, 0.95) * height, rng.choice([-0.1, 1.1]) * width])
     end = np.array([rng.uniform(0.2, 0.9) * height, rng.uniform(0.2, 0.8) * width])
@@ -109,12 +109,12 @@ def draw_plane(
         probe_radius_mm=float(rng.uniform(45, 60)),
         half_angle=math.radians(rng.uniform(31, 37)),
         outline=draw_outline(pane, radius, IRREGULARITY[fll_type], rng),
-        portal=_vessel(pane, rng),
-        hepatic=_vessel(pane, rng),
+        portal=_draw_vessel(pane, rng),
+        hepatic=_draw_vessel(pane, rng),
     )
 
 
-def grid(plane: Plane, padding: int, shrink: float = 1.0) -> Grid:
+def make_grid(plane: Plane, padding: int, shrink: float = 1.0) -> Grid:
     """Tissue coordinates with `padding` px around the pane; `shrink` < 1 is a slice outside the lesion's middle."""
     y = (np.arange(plane.height + 2 * padding, dtype=np.float32) - padding)[:, None]
     x = (np.arange(plane.width + 2 * padding, dtype=np.float32) - padding)[None, :]
@@ -134,7 +134,7 @@ def grid(plane: Plane, padding: int, shrink: float = 1.0) -> Grid:
     )
 
 
-def field_of_view(plane: Plane) -> npt.NDArray[np.bool_]:
+def make_fan_mask(plane: Plane) -> npt.NDArray[np.bool_]:
     """Mask (h w) of the fan of the curved array; outside it the screen is black."""
     y = np.arange(plane.height)[:, None] * plane.mm_per_px
     x = (np.arange(plane.width)[None, :] - (plane.width - 1) / 2) * plane.mm_per_px

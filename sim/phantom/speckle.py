@@ -36,15 +36,15 @@ def psf_sigma(width_px: int) -> float:
     return max(FWHM_SHARE * width_px, SMALLEST_FWHM_PX) / FWHM_PER_SIGMA
 
 
-def complex_field(shape: tuple[int, int], rng: np.random.Generator) -> F32:
+def draw_complex_field(shape: tuple[int, int], rng: np.random.Generator) -> F32:
     """Draw white complex Gaussian noise of unit power as (2 h w): real and imaginary part."""
     return rng.standard_normal((2, *shape), dtype=np.float32) * np.float32(np.sqrt(0.5))
 
 
-def flowing_fields(shape: tuple[int, int], flow: Flow, rng: np.random.Generator) -> Iterator[F32]:
+def draw_flowing_fields(shape: tuple[int, int], flow: Flow, rng: np.random.Generator) -> Iterator[F32]:
     """Draw the white fields (2 h w) of the contrast pattern, frame after frame, without end."""
-    still = complex_field(shape, rng) * np.float32(np.sqrt(flow.static))
-    moving = complex_field(shape, rng)
+    still = draw_complex_field(shape, rng) * np.float32(np.sqrt(flow.static))
+    moving = draw_complex_field(shape, rng)
     keep, fresh = np.float32(flow.correlation), np.float32(np.sqrt(0.5 * (1 - flow.correlation**2)))
     share = np.float32(np.sqrt(1 - flow.static))
     noise = np.empty_like(moving)
@@ -56,12 +56,12 @@ def flowing_fields(shape: tuple[int, int], flow: Flow, rng: np.random.Generator)
         moving += noise
 
 
-def bubble_places(shape: tuple[int, int], rng: np.random.Generator, most: int = 6) -> F32:
+def draw_bubble_places(shape: tuple[int, int], rng: np.random.Generator, most: int = 6) -> F32:
     """Draw the concentrations (most h w), ascending, at which a pixel gets its 1st, 2nd, ... bubble."""
     return np.cumsum(rng.standard_exponential((most, *shape), dtype=np.float32), axis=0)
 
 
-def bubble_power(power: F32, places: F32, per_pixel: float) -> F32:
+def compute_bubble_power(power: F32, places: F32, per_pixel: float) -> F32:
     """Power (h w) of a Poisson number of bubbles whose mean is `per_pixel * power`, in units of `power`.
 
     Its mean equals `power`; for many bubbles it is `power` itself.

@@ -11,17 +11,17 @@ from typing import Any
 import torch
 
 from ceus_models.study.taxonomy import FUSION_NETS, TEST_COHORTS
-from ceus_models.runtime.atomic_files import PUBLIC, write_whole
-from client.data.dataset.worker_pool import each_result
+from ceus_models.runtime.atomic_files import PUBLIC, write_atomically
+from client.data.dataset.worker_pool import map_trusted
 from server.rounds.checkpoints import Store
 from server.rounds.coordinator import run
 from server.study.plan import AnyStage, Plan, load_plan
-from server.results.results import results
+from server.results.results import collect_results
 from server.study.stages import Evaluate, Statistics
 from server.study.strategies import FedAvg
 from server.study.train_stage import Train
 from sim.engine.memory_link import InlineLink
-from sim.runs.run import COMPARISON, Settings, Watcher, publish, run_study
+from sim.runs.run import COMPARISON_FILE, RunSettings, RunObserver, publish_results, run_study
 from sim.hospital.prepare import HOSPITALS
 from sim.engine.sites import PooledOpener
 
@@ -31,7 +31,7 @@ BASELINES = "compare"
 
 
 @dataclass(frozen=True)
-class Arm:
+class Baseline:
     """One baseline: a single site that trains on some hospitals and is tested on all. Picklable."""
 
     name: str
@@ -44,10 +44,10 @@ class Arm:
         """Run or resume the plan in this process, and return the scores by cohort."""
         torch.set_num_threads(1)
         progress = run(self.plan, InlineLink([self.name], self.opener), Store(self.out), self.seed)
-        return scores(results(progress, self.plan))
+        return select_scores(collect_results(progress, self.plan))
 
 
-def compare(settings: Settings, watcher: Watcher, tell: Callable[[str, int, int], None]) -> dict[str, Any]:
+def compare_baselines(settings: RunSettings, watcher: RunObserver, tell: Callable[[str, int, int], None]) -> dict[str, Any]:
     """Train the federated study and its baselines, with as many passes over each lesion.
 
     Args:
@@ -59,17 +59,17 @@ def compare(settings: Settings, watcher: Watcher, tell: Callable[[str, int, int]
         The results of the federated run with `comparison`.
     """
     federated = run_study(settings, watcher)
-    arms = list(arms_of(load_plan(settings.plan), settings))
+    arms = list(list_baselines(load_plan(settings.plan), settings))
     found: dict[str, Any] = {}
-    for arm, scored in each_result(Arm.train, arms, settings.workers):
+    for arm, scored in map_trusted(Baseline.train, arms, settings.workers):
         found[arm.name] = scored
         tell(arm.name, len(found), len(arms))
-    comparison = {"federated": scores(federated), POOLED: found.pop(POOLED), "alone": dict(sorted(found.items()))}
-    write_whole(settings.out / COMPARISON, json.dumps(comparison, indent=1, allow_nan=False).encode(), PUBLIC)
-    return publish(federated, settings.out)
+    comparison = {"federated": select_scores(federated), POOLED: found.pop(POOLED), "alone": dict(sorted(found.items()))}
+    write_atomically(settings.out / COMPARISON_FILE, json.dumps(comparison, indent=1, allow_nan=False).encode(), PUBLIC)
+    return publish_results(federated, settings.out)
 
 
-def arms_of(plan: Plan, settings: Settings) -> Iterator[Arm]:
+def list_baselines(plan: Plan, settings: RunSettings) -> Iterator[Baseline]:
     """The pooled baseline, which takes longest, then every hospital with lesions to train sub-models."""
     folders = {folder.name: folder for folder in sorted((settings.out / HOSPITALS).glob("site-*"))}
     for name in (POOLED, *folders):
@@ -77,24 +77,24 @@ def arms_of(plan: Plan, settings: Settings) -> Iterator[Arm]:
         place = settings.out / BASELINES / name
         opener = PooledOpener(folders, plan.processing, learns_from, place / "memory")
         if name == POOLED or _can_train(opener, plan):
-            yield Arm(name, plain(plan if name == POOLED else alone(plan)), opener, place, settings.seed)
+            yield Baseline(name, centralise_plan(plan if name == POOLED else localise_plan(plan)), opener, place, settings.seed)
 
 
-def plain(plan: Plan) -> Plan:
+def centralise_plan(plan: Plan) -> Plan:
     """The plan for one site, with as many passes over each lesion.
 
     The site takes part in every round, so it needs fewer rounds; without averaging the strategy is plain FedAvg.
     """
-    return replace(plan, stages=tuple(_plain(stage) if isinstance(stage, Train) else stage for stage in plan.stages))
+    return replace(plan, stages=tuple(_centralise_stage(stage) if isinstance(stage, Train) else stage for stage in plan.stages))
 
 
-def _plain(stage: Train) -> Train:
+def _centralise_stage(stage: Train) -> Train:
     rounds = max(1, round(stage.rounds * stage.share))
     every = stage.validate and replace(stage.validate, every=max(1, round(stage.validate.every * stage.share)))
     return replace(stage, strategy=FedAvg(), share=1.0, rounds=rounds, validate=every)
 
 
-def alone(plan: Plan) -> Plan:
+def localise_plan(plan: Plan) -> Plan:
     """The plan for a center alone: its fusion nets train on the same lesions as its sub-models."""
     own = next(stage.cohorts for stage in plan.stages if isinstance(stage, Train))
     stages: list[AnyStage] = []
@@ -108,7 +108,7 @@ def alone(plan: Plan) -> Plan:
     return replace(plan, stages=tuple(stages))
 
 
-def scores(found: dict[str, Any]) -> dict[str, Any]:
+def select_scores(found: dict[str, Any]) -> dict[str, Any]:
     """Test cohort → accuracy of the full model, for the report."""
     return {
         cohort: {"accuracy": entry["models"]["DCB"]["accuracy"]}

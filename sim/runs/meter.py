@@ -10,7 +10,7 @@ from types import TracebackType
 
 import psutil
 
-from ceus_models.runtime.atomic_files import PUBLIC, write_whole
+from ceus_models.runtime.atomic_files import PUBLIC, write_atomically
 
 
 class Meter:
@@ -22,7 +22,7 @@ class Meter:
         self._interval_s = interval_s
         self._lock = threading.Lock()
         self._done = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread = threading.Thread(target=self._sample_memory, daemon=True)
         self._name: str | None = None
         self._since = 0.0
         peaks = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
@@ -37,34 +37,34 @@ class Meter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """End the last stage and stop sampling."""
-        self.stage(None)
+        self.begin_stage(None)
         self._done.set()
         self._thread.join()
 
-    def stage(self, name: str | None) -> None:
+    def begin_stage(self, name: str | None) -> None:
         """End the current stage and begin `name`; a repeated name adds to its entry."""
         now = time.monotonic()
         with self._lock:
             if self._name is not None:
-                entry = self._entry(self._name)
+                entry = self._open_entry(self._name)
                 entry["seconds"] = round(entry["seconds"] + now - self._since, 2)
                 peaks = {key: found["peak_memory_mb"] for key, found in self.stages.items()}
-                write_whole(self._kept, json.dumps(peaks).encode(), PUBLIC)
+                write_atomically(self._kept, json.dumps(peaks).encode(), PUBLIC)
             self._name, self._since = name, now
 
-    def _entry(self, name: str) -> dict[str, float]:
+    def _open_entry(self, name: str) -> dict[str, float]:
         return self.stages.setdefault(name, {"seconds": 0.0, "peak_memory_mb": 0.0})
 
-    def _watch(self) -> None:
+    def _sample_memory(self) -> None:
         while not self._done.wait(self._interval_s):
-            held = held_mb()
+            held = measure_memory_mb()
             with self._lock:
                 if self._name is not None:
-                    entry = self._entry(self._name)
+                    entry = self._open_entry(self._name)
                     entry["peak_memory_mb"] = max(entry["peak_memory_mb"], round(held))
 
 
-def held_mb() -> float:
+def measure_memory_mb() -> float:
     """Memory in MB of this process and its children, shared pages counted once (proportional set size)."""
     total = 0.0
     me = psutil.Process()

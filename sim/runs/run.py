@@ -19,24 +19,24 @@ from server.rounds.coordinator import run
 from server.rounds.events import Event, Listener, Started
 from server.study.plan import Plan, load_plan
 from server.study.progress import Progress
-from server.report.publish import BUNDLE, RESULTS, bundle_of, publish_report
-from server.results.results import results
-from server.rounds.round_log import Rounds
-from sim.engine.memory_link import MemoryLink, Without
+from server.report.publish import BUNDLE, RESULTS, build_bundle, publish_report
+from server.results.results import collect_results
+from server.rounds.round_log import RoundLog
+from sim.engine.memory_link import MemoryLink, PartialLink
 from sim.runs.meter import Meter
-from sim.hospital.prepare import Hospitals, Prepared, prepare, simulation_of, site_name
+from sim.hospital.prepare import Hospitals, PreparedHospital, prepare_hospitals, parse_simulation, format_site_name
 from sim.engine.flower_link import run_processes
 from sim.engine.sites import HospitalOpener
 from sim.runs.instruction_set import is_pinned, processor
 
 LinkName = Literal["memory", "processes"]
-COMPARISON = "comparison.json"
-PEAKS = "memory.json"
+COMPARISON_FILE = "comparison.json"
+PEAKS_FILE = "memory.json"
 _LIBRARIES = {"torch": "torch", "numpy": "numpy", "opencv": "opencv-python-headless"}
 
 
 @dataclass(frozen=True)
-class Settings:
+class RunSettings:
     """The options of a run."""
 
     plan: Path
@@ -47,14 +47,14 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Watcher:
+class RunObserver:
     """Callbacks for progress: `hospital` gets each finished hospital and the number of lesions, `event` each event."""
 
-    hospital: Callable[[Prepared, int], None]
+    hospital: Callable[[PreparedHospital, int], None]
     event: Listener
 
 
-def run_study(settings: Settings, watcher: Watcher) -> dict[str, Any]:
+def run_study(settings: RunSettings, watcher: RunObserver) -> dict[str, Any]:
     """Write the hospitals, run or resume the plan, and write results, bundle and report.
 
     Returns:
@@ -64,30 +64,30 @@ def run_study(settings: Settings, watcher: Watcher) -> dict[str, Any]:
         ExpectedError: plan and folder do not fit.
     """
     plan = load_plan(settings.plan)
-    with Meter(settings.out / PEAKS) as meter:
-        hospitals = _hospitals(plan, settings, meter, watcher)
-        progress = _walk(plan, hospitals, settings, meter, watcher)
-    found = _found(progress, plan, settings) | {"skipped": hospitals.skipped}
+    with Meter(settings.out / PEAKS_FILE) as meter:
+        hospitals = _prepare_hospitals(plan, settings, meter, watcher)
+        progress = _run_plan(plan, hospitals, settings, meter, watcher)
+    found = _build_results(progress, plan, settings) | {"skipped": hospitals.skipped}
     for name, entry in meter.stages.items():
         known = found["stages"].setdefault(name, {"seconds": entry["seconds"]})
         known["peak_memory_mb"] = entry["peak_memory_mb"]
-    save_bundle(bundle_of(progress, plan, settings.seed, found), settings.out / BUNDLE)
-    return publish(found, settings.out)
+    save_bundle(build_bundle(progress, plan, settings.seed, found), settings.out / BUNDLE)
+    return publish_results(found, settings.out)
 
 
-def publish(found: dict[str, Any], out: Path) -> dict[str, Any]:
+def publish_results(found: dict[str, Any], out: Path) -> dict[str, Any]:
     """Write `results.json` and `report.html`, with comparison and experiments, and return the results."""
-    made = {path.parent.name: json.loads(path.read_text(encoding="utf-8"))["entry"] for path in _made(out)}
+    made = {path.parent.name: json.loads(path.read_text(encoding="utf-8"))["entry"] for path in _list_results(out)}
     if made:
         found["experiments"] = made
-    comparison = out / COMPARISON
+    comparison = out / COMPARISON_FILE
     if comparison.exists():
         found["comparison"] = json.loads(comparison.read_text(encoding="utf-8"))
     publish_report(found, out)
     return found
 
 
-def _made(out: Path) -> list[Path]:
+def _list_results(out: Path) -> list[Path]:
     return sorted(out.glob("experiments/*/result.json"))
 
 
@@ -102,25 +102,25 @@ def read_results(out: Path) -> dict[str, Any]:
     return found
 
 
-def _hospitals(plan: Plan, settings: Settings, meter: Meter, watcher: Watcher) -> Hospitals:
-    meter.stage("hospitals")
-    simulation = simulation_of(plan.simulation)
-    return prepare(simulation, plan.processing, settings.seed, settings.out, settings.workers, watcher.hospital)
+def _prepare_hospitals(plan: Plan, settings: RunSettings, meter: Meter, watcher: RunObserver) -> Hospitals:
+    meter.begin_stage("hospitals")
+    simulation = parse_simulation(plan.simulation)
+    return prepare_hospitals(simulation, plan.processing, settings.seed, settings.out, settings.workers, watcher.hospital)
 
 
-def _walk(plan: Plan, hospitals: Hospitals, settings: Settings, meter: Meter, watcher: Watcher) -> Progress:
+def _run_plan(plan: Plan, hospitals: Hospitals, settings: RunSettings, meter: Meter, watcher: RunObserver) -> Progress:
     """Run the coordinator's loop over the chosen link."""
-    store, rounds = Store(settings.out), Rounds(settings.out)
+    store, rounds = Store(settings.out), RoundLog(settings.out)
     torch.set_num_threads(1)
 
     def on_event(event: Event) -> None:
         if isinstance(event, Started):
-            meter.stage(event.stage)
-        rounds.tell(event)
+            meter.begin_stage(event.stage)
+        rounds.append(event)
         watcher.event(event)
 
-    simulation = simulation_of(plan.simulation)
-    away = {site_name(center) for center in simulation.without}
+    simulation = parse_simulation(plan.simulation)
+    away = {format_site_name(center) for center in simulation.without}
     if settings.link == "processes":
         if away:
             raise ExpectedError("expected the link in memory for simulation.without, found processes; leave --link out")
@@ -131,7 +131,7 @@ def _walk(plan: Plan, hospitals: Hospitals, settings: Settings, meter: Meter, wa
         return progress
     costs = {site: float(made.read) for site, made in hospitals.prepared.items()}
     with MemoryLink(costs, HospitalOpener(hospitals.folders, plan.processing), settings.workers) as link:
-        return run(plan, Without(link, away), store, settings.seed, on_event)
+        return run(plan, PartialLink(link, away), store, settings.seed, on_event)
 
 
 def computed_with() -> dict[str, Any]:
@@ -146,7 +146,7 @@ def computed_with() -> dict[str, Any]:
     }
 
 
-def _found(progress: Progress, plan: Plan, settings: Settings) -> dict[str, Any]:
+def _build_results(progress: Progress, plan: Plan, settings: RunSettings) -> dict[str, Any]:
     about = {
         "fedceus": version("fedceus"),
         "seed": settings.seed,
@@ -155,4 +155,4 @@ def _found(progress: Progress, plan: Plan, settings: Settings) -> dict[str, Any]
         "simulated": True,
         "computed_with": computed_with(),
     }
-    return about | results(progress, plan)
+    return about | collect_results(progress, plan)

@@ -18,7 +18,7 @@ from deployment_files import compose
 from real_coordinator import NGINX, founded, started, wait
 from small_hospital import SmallHospital
 
-from ceus_models.runtime.exit_codes import exit_code
+from ceus_models.runtime.exit_codes import run_app
 from client.cli.main import app
 from server.transport.fab import build_fab
 
@@ -69,9 +69,9 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     SmallHospital(folder, 3).write()
     plan.write_text(PLAN)
     approved.write_bytes(content := build_fab("watching_app:app", made.identity, "ab" * 32))
-    assert exit_code(app, ["index", str(folder), "--plan", str(plan), "--workers", "1"]) == 0
+    assert run_app(app, ["index", str(folder), "--plan", str(plan), "--workers", "1"]) == 0
     made.joined(folder)
-    assert exit_code(app, ["approve", str(folder), str(approved), "--yes"]) == 0
+    assert run_app(app, ["approve", str(folder), str(approved), "--yes"]) == 0
     (folder / "records").mkdir(exist_ok=True)
     own(folder, 10002, 0o751)
     own(folder / "courier", 10001, 0o750)

@@ -18,11 +18,11 @@ from contained import Contained, can_contain
 from deployment_files import compose, words
 from real_coordinator import NGINX, ports, wait
 
-from ceus_models.pki.enrolment import installed, now
+from ceus_models.pki.enrolment import read_versions, utc_now
 from ceus_models.protocol.messages import PROTOCOL
 from client.courier.folder import courier_of
 from client.courier.keys import request_enrolment
-from client.courier.kit import join
+from client.courier.kit import install_kit
 
 pytestmark = [
     pytest.mark.slow,
@@ -95,14 +95,14 @@ def test_both_probes_say_that_it_can_answer(running: Running) -> None:
 
 def test_a_site_is_enrolled_while_it_runs(running: Running) -> None:
     courier = courier_of(running.scratch / "site-01")
-    request_enrolment(courier, "site-01", running.identity, False, installed(PROTOCOL), now())
+    request_enrolment(courier, "site-01", running.identity, False, read_versions(PROTOCOL), utc_now())
     (running.study / "site-01.request.json").write_bytes(courier.request.read_bytes())
     give(running.study)
     said = running.office.run("ceus-coordinator", "enrol", "/study", "/study/site-01.request.json", "--yes")
     assert said.returncode == 0, said.stdout + said.stderr
     assert "is not running" not in said.stdout  # it was told to the SuperLink at once
     kit = running.study / "kits" / "site-01.kit.json"
-    assert join(courier, kit, installed(PROTOCOL), now()).site == "site-01"
+    assert install_kit(courier, kit, read_versions(PROTOCOL), utc_now()).site == "site-01"
 
 
 def test_the_front_door_is_open_for_nodes_alone(running: Running) -> None:

@@ -17,7 +17,7 @@ from made_planted import COLUMNS_PX, FRAMES, NAMES, ROWS, found_in, write_plante
 from ceus_models.runtime.errors import FaultList
 from ceus_models.study.processing import Processing
 from client.data.dataset.check import check_row
-from client.data.dataset.index import index
+from client.data.dataset.index import build_index
 from client.data.dataset.index_report import TooManySkippedError
 from client.data.dataset.samples import load_samples
 from client.data.dataset.worker_pool import Limits
@@ -76,7 +76,7 @@ class Fuzzed:
             self.cases += 1
         begun = time.monotonic()
         try:
-            report = index(self.site, PLAN, workers=workers, limits=LIMITS)
+            report = build_index(self.site, PLAN, workers=workers, limits=LIMITS)
         except TooManySkippedError as error:
             report = error.report
         assert time.monotonic() - begun < LIMITS.seconds * (1 + len(KINDS))
@@ -101,7 +101,7 @@ class Fuzzed:
         self.cases += 1
         told = ""
         try:
-            told = "\n".join(map(str, index(load_site(self.folder), PLAN, limits=LIMITS).faults))
+            told = "\n".join(map(str, build_index(load_site(self.folder), PLAN, limits=LIMITS).faults))
         except TooManySkippedError as error:
             told = f"{error}{error.report}"
         except FaultList:  # of site.yaml, which is the hospital's own and may be quoted
@@ -116,7 +116,7 @@ def test_mutated_lesions_in_this_process(tmp_path: Path) -> None:
         fuzzed.round(number, workers=0)
     assert 12 < fuzzed.read < 60
     assert fuzzed.lost == 0  # no reader may be surprised
-    index(fuzzed.site, PLAN)
+    build_index(fuzzed.site, PLAN)
     for sample in load_samples(fuzzed.site, PLAN):
         assert sample.frames.dtype == np.uint8
         assert sample.frames.shape == (6, 24, 24)

@@ -8,16 +8,16 @@ import pytest
 
 from ceus_models.runtime.errors import ExpectedError
 from server.rounds.events import Answered, Finished, Started
-from server.server_app import Settings, check_approved, doing, settings_of
-from server.study.participation import Record
+from server.server_app import Settings, check_approved, describe_event, parse_settings
+from server.study.participation import RoundRecord
 
 GOOD = {"plan": "p.yaml", "out": "runs", "seed": 1, "sites": 4, "federation": "x", "plan-digest": "ab"}
 
 
 def test_settings_have_their_types() -> None:
-    assert settings_of(GOOD) == Settings(Path("p.yaml"), Path("runs"), 1, 4)
+    assert parse_settings(GOOD) == Settings(Path("p.yaml"), Path("runs"), 1, 4)
     with pytest.raises(ExpectedError, match="plan must be str, seed must be int, sites must be int"):
-        settings_of({**GOOD, "plan": 3, "seed": True, "sites": 1.0})
+        parse_settings({**GOOD, "plan": 3, "seed": True, "sites": 1.0})
 
 
 def test_only_the_plan_that_the_sites_approved_is_walked() -> None:
@@ -28,6 +28,6 @@ def test_only_the_plan_that_the_sites_approved_is_walked() -> None:
 
 
 def test_what_it_does_is_said_in_words() -> None:
-    assert doing(Started("fusion", "train", 3, 2, 9, (), ("a", "b"))) == "round 3 of fusion: asking"
-    assert doing(Answered("fusion", 3, "a", "counted", "", 1, 2)) == "round 3 of fusion: 1 of 2 answered"
-    assert doing(Finished(Record("fusion", "train", 3), 3, 9, ())) == "saving round 3 of fusion"
+    assert describe_event(Started("fusion", "train", 3, 2, 9, (), ("a", "b"))) == "round 3 of fusion: asking"
+    assert describe_event(Answered("fusion", 3, "a", "counted", "", 1, 2)) == "round 3 of fusion: 1 of 2 answered"
+    assert describe_event(Finished(RoundRecord("fusion", "train", 3), 3, 9, ())) == "saving round 3 of fusion"

@@ -9,11 +9,11 @@ from typing import Literal
 import numpy as np
 import torch
 
-from ceus_models.nets.module_cache import initial_state
+from ceus_models.nets.module_cache import build_initial_state
 from ceus_models.protocol.messages import Architecture, LocalRule, Refusal, Task, Update
-from ceus_models.protocol.state import digest, prefixed
+from ceus_models.protocol.state import add_prefix, digest
 from ceus_models.protocol.task_id import asked_id
-from ceus_models.runtime.seeds import seed_of
+from ceus_models.runtime.seeds import derive_seed
 from ceus_models.study.processing import Processing
 from ceus_models.study.sample import Sample
 from ceus_models.study.taxonomy import BIOMARKERS, LESION_TYPES, SUBMODELS
@@ -80,8 +80,8 @@ class Opener:
 
 def lesion(site: str, number: int, processing: Processing) -> Sample:
     """A lesion that depends on its name alone; types and both answers of every biomarker alternate."""
-    key = f"{seed_of(site, number):016x}"[:16]
-    draw = np.random.default_rng(seed_of(key))
+    key = f"{derive_seed(site, number):016x}"[:16]
+    draw = np.random.default_rng(derive_seed(key))
     frames, size = processing.frames, processing.size
     flow = (processing.flow_maps, 2, processing.flow_size, processing.flow_size)
     return Sample(
@@ -112,7 +112,7 @@ def task_of(case: Case) -> Task:
         round=1,
         nets=(net,),
         cohorts=(COHORT,),
-        inputs=prefixed(initial_state(net, recipe, SEED), f"{net}|"),
+        inputs=add_prefix(build_initial_state(net, recipe, SEED), f"{net}|"),
         rule=stage.rule if isinstance(stage, Train) else None,
         recipe=recipe,
         processing=plan.processing.digest(),
@@ -131,5 +131,5 @@ def submodels() -> dict[str, torch.Tensor]:
     return {
         name: tensor
         for net in SUBMODELS
-        for name, tensor in prefixed(initial_state(net, recipe, SEED), f"{net}|").items()
+        for name, tensor in add_prefix(build_initial_state(net, recipe, SEED), f"{net}|").items()
     }

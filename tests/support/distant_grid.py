@@ -17,7 +17,7 @@ from ceus_models.protocol.encoding import decode, to_bytes
 from ceus_models.protocol.flower_records import from_record, to_record
 from ceus_models.protocol.messages import Task, Update
 from ceus_models.protocol.task_id import asked_id
-from ceus_models.runtime.seeds import seed_of
+from ceus_models.runtime.seeds import derive_seed
 from tests.support.federation import SEED
 
 LESIONS = (10, 200)
@@ -129,7 +129,7 @@ class DistantGrid:
         return letter
 
     def _trouble(self, site: Distant) -> str:
-        draw = np.random.default_rng(seed_of(SEED, "trouble", self._round, site.name)).random()
+        draw = np.random.default_rng(derive_seed(SEED, "trouble", self._round, site.name)).random()
         for trouble, share in self.shares.items():
             if draw < share:
                 return trouble
@@ -153,7 +153,7 @@ def _answered(letter: _Letter) -> Message:
 
 def sites_of(count: int) -> list[Distant]:
     """The largest is 20 times the smallest; lines are drawn at random, apart from size."""
-    draw = np.random.default_rng(seed_of(SEED, "lines", count))
+    draw = np.random.default_rng(derive_seed(SEED, "lines", count))
 
     def spread(ends: tuple[float, float], share: float) -> float:
         return float(ends[0] * (ends[1] / ends[0]) ** share)

@@ -9,17 +9,17 @@ import numpy as np
 import torch
 
 from ceus_models.metrics.bootstrap import poisson_weights
-from ceus_models.metrics.ood import ASKED, FIGURES
-from ceus_models.metrics.score_bins import COARSE_BINS, FINE_BINS, bin_of
+from ceus_models.metrics.ood import FIGURES, REQUEST_TENSOR
+from ceus_models.metrics.score_bins import COARSE_BINS, FINE_BINS, compute_bins
 from ceus_models.protocol.messages import Refusal, Task, Update
-from ceus_models.protocol.state import net_state, prefixed
+from ceus_models.protocol.state import add_prefix, select_net
 from ceus_models.protocol.task_id import asked_id
-from ceus_models.runtime.seeds import seed_of
+from ceus_models.runtime.seeds import derive_seed
 from ceus_models.study.reader_study import READERS
 from ceus_models.study.sample import Reading, Sample
-from ceus_models.study.subgroups import CELLS, SUBGROUPS, cells_of
-from ceus_models.study.taxonomy import BIOMARKERS, CLINICAL, LESION_TYPES, SUBMODELS, classifiers_of, outputs_of
-from client.worker.tasks.paired_counts import Verdicts, paired
+from ceus_models.study.subgroups import CELLS, SUBGROUPS, list_cells
+from ceus_models.study.taxonomy import BIOMARKERS, CLINICAL, LESION_TYPES, SUBMODELS, count_outputs, select_classifiers
+from client.worker.tasks.paired_counts import Verdicts, count_pairs
 from client.worker.tasks.reader_counts import reader_counts
 from client.worker.tasks.subgroup_counts import subgroup_counts
 from server.rounds.round import Answer
@@ -41,7 +41,7 @@ def lesions_of(site: str, held: Mapping[str, int], seed: int = 0) -> list[Lesion
     for cohort, count in held.items():
         for index in range(count):
             key = f"{site}-{cohort}-{index}"
-            rng = np.random.default_rng(seed_of(seed, "lesion", key))
+            rng = np.random.default_rng(derive_seed(seed, "lesion", key))
             label = int(rng.integers(5 if cohort in ("training_a", "validation") else 6))
             clinical = rng.normal(size=len(CLINICAL))
             clinical[0] += 3.0 * (label == 0)
@@ -60,7 +60,7 @@ class FakeSite:
 
     def answer(self, task: Task) -> Update | Refusal:
         if task.frozen and task.frozen not in self.known:
-            if not all(net_state(task.inputs, net) for net in SUBMODELS):
+            if not all(select_net(task.inputs, net) for net in SUBMODELS):
                 return Refusal(self.name, "the frozen sub-models are not here", "needs_frozen")
             self.known.add(task.frozen)
         sums: dict[str, torch.Tensor] = {}
@@ -70,12 +70,12 @@ class FakeSite:
                 count = torch.tensor(len(here))
                 sums |= {f"{cohort}|lesions": count, f"{cohort}|patients": count.clone()}
             if here and task.kind == "tally":
-                tally = tally_of(here) | (figures_of(here) if ASKED in task.inputs else {})
+                tally = tally_of(here) | (figures_of(here) if REQUEST_TENSOR in task.inputs else {})
                 sums |= {f"{cohort}|{name}": value for name, value in tally.items()}
             if here and task.kind == "evaluate":
-                nets = dict.fromkeys((*task.nets, *(classifiers_of(task.nets) if task.replicates else ())))
+                nets = dict.fromkeys((*task.nets, *(select_classifiers(task.nets) if task.replicates else ())))
                 sums |= {name: t for net in nets for name, t in evaluation_of(here, cohort, net, task).items()}
-                sums |= comparisons_of(here, cohort, task) if task.replicates and classifiers_of(task.nets) else {}
+                sums |= comparisons_of(here, cohort, task) if task.replicates and select_classifiers(task.nets) else {}
         if task.kind == "train":
             sums = {name: t for net in task.nets for name, t in self.trained(net, task).items()}
         asked = [lesion for lesion in self.lesions if lesion.cohort in task.cohorts]
@@ -88,11 +88,11 @@ class FakeSite:
         weight = sum(lesion.cohort in task.cohorts and target_of(lesion, net) is not None for lesion in self.lesions)
         if not weight:
             return {}
-        seed = seed_of(task.seed, task.stage, task.round, self.name, net)
+        seed = derive_seed(task.seed, task.stage, task.round, self.name, net)
         rng = torch.Generator().manual_seed(seed)
         sums = {
             f"{net}|{name}": weight * 0.01 * t.abs().mean() * torch.randn(t.shape, generator=rng)
-            for name, t in net_state(task.inputs, net).items()
+            for name, t in select_net(task.inputs, net).items()
         }
         counts = {"#weight": float(weight), "#loss": weight / task.round}
         return sums | {f"{net}|{name}": torch.tensor(x, dtype=torch.float64) for name, x in counts.items()}
@@ -135,12 +135,12 @@ def tally_of(lesions: Sequence[Lesion]) -> dict[str, torch.Tensor]:
 
 def figures_of(lesions: Sequence[Lesion]) -> dict[str, torch.Tensor]:
     n = float(len(lesions))
-    return {ASKED: torch.tensor([[n, 0.5 * n, 0.3 * n]] * len(FIGURES), dtype=torch.float64)}
+    return {REQUEST_TENSOR: torch.tensor([[n, 0.5 * n, 0.3 * n]] * len(FIGURES), dtype=torch.float64)}
 
 
 def as_sample(lesion: Lesion) -> Sample:
     """What the site's own counting of subgroups and readers looks at."""
-    rng = np.random.default_rng(seed_of("groups", lesion.key))
+    rng = np.random.default_rng(derive_seed("groups", lesion.key))
     groups = {variable: values[int(rng.integers(len(values)))] for variable, values in SUBGROUPS.items()}
     readings = tuple(
         Reading(code, role, assisted, LESION_TYPES[lesion.label if rng.random() < 0.7 else int(rng.integers(6))])
@@ -169,7 +169,7 @@ def groups_of(lesions: Sequence[Lesion]) -> np.ndarray:
     """(cells) lesions of each."""
     counts = np.zeros(len(CELLS), np.int64)
     for lesion in lesions:
-        counts[list(cells_of(as_sample(lesion)))] += 1
+        counts[list(list_cells(as_sample(lesion)))] += 1
     return counts
 
 
@@ -178,15 +178,15 @@ def comparisons_of(lesions: Sequence[Lesion], cohort: str, task: Task) -> dict[s
     samples = [as_sample(lesion) for lesion in lesions]
     draws = np.stack([poisson_weights(task.seed, lesion.key, task.replicates) for lesion in lesions])
     found, sums = {}, {}
-    for net in classifiers_of(task.nets):
+    for net in select_classifiers(task.nets):
         rows = np.array([i for i, lesion in enumerate(lesions) if target_of(lesion, net) is not None], np.int64)
         if len(rows):
             right = [probability_of(lesions[i], net, task.round).argmax() == target_of(lesions[i], net) for i in rows]
             found[net] = Verdicts(rows, np.array(right))
-            sums |= prefixed(subgroup_counts(samples, found[net], draws, 1), f"{cohort}|{net}|")
-    sums[f"{cohort}|pairs|right"] = paired(classifiers_of(task.nets), found)
-    readers = reader_counts(samples, (classifiers_of(task.nets), found), draws, 1)
-    return sums | prefixed(readers, f"{cohort}|readers|")
+            sums |= add_prefix(subgroup_counts(samples, found[net], draws, 1), f"{cohort}|{net}|")
+    sums[f"{cohort}|pairs|right"] = count_pairs(select_classifiers(task.nets), found)
+    readers = reader_counts(samples, (select_classifiers(task.nets), found), draws, 1)
+    return sums | add_prefix(readers, f"{cohort}|readers|")
 
 
 def evaluation_of(lesions: Sequence[Lesion], cohort: str, net: str, task: Task) -> dict[str, torch.Tensor]:
@@ -202,9 +202,9 @@ def evaluation_of(lesions: Sequence[Lesion], cohort: str, net: str, task: Task) 
 
 def probability_of(lesion: Lesion, net: str, number: int = 0) -> np.ndarray:
     """(k) probabilities."""
-    k = outputs_of(net)
+    k = count_outputs(net)
     target = target_of(lesion, net) or 0
-    rng = np.random.default_rng(seed_of("score", lesion.key, net, number))
+    rng = np.random.default_rng(derive_seed("score", lesion.key, net, number))
     logits = rng.normal(size=k) * 1.2
     logits[target if k > 1 else 0] += 1.5 if k > 1 or target else -1.5
     return np.exp(logits) / np.exp(logits).sum() if k > 1 else 1 / (1 + np.exp(-logits))
@@ -219,7 +219,7 @@ def counted(targets: np.ndarray, probabilities: np.ndarray, weights: np.ndarray)
     confusion = np.zeros((rows, sides, sides), np.int32)
     scores = np.zeros((rows, k, 2, COARSE_BINS), np.int32)
     fine = np.zeros((k, 2, FINE_BINS), np.int32)
-    coarse_at, fine_at = bin_of(probabilities, COARSE_BINS), bin_of(probabilities, FINE_BINS)
+    coarse_at, fine_at = compute_bins(probabilities, COARSE_BINS), compute_bins(probabilities, FINE_BINS)
     for i in range(n):
         confusion[:, targets[i], predicted[i]] += weights[:, i]
         for c in range(k):

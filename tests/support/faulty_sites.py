@@ -18,9 +18,9 @@ from server.study.participation import Quorum
 from server.study.plan import Plan
 from server.study.stages import Hello, Statistics
 from server.study.train_stage import Train
-from server.transport.delivery import PostLink, Rhythm
-from server.transport.message_log import Mirror
-from server.transport.node_registry import Reply, Seat
+from server.transport.delivery import RetryingLink, RetrySchedule
+from server.transport.message_log import MessageLog
+from server.transport.node_registry import NodeAddress, Reply
 from tests.support.distant_grid import Clock
 
 NET = "disease/HCC"
@@ -30,7 +30,7 @@ NAMES = tuple(f"site-{number:02d}" for number in range(1, 7))
 DEADLINES = Deadlines(gather_s=0.2, first_s=0.6, least_s=0.4, absent_s=0.15, attempts=3)
 CLOCK = Clock()
 """Of the link under test: a busy machine does not make a site late."""
-FAST = Rhythm(poll_s=0.004, look_s=0.004, pause_s=0.004)
+FAST = RetrySchedule(poll_s=0.004, look_s=0.004, pause_s=0.004)
 PLAN = Plan(
     name="faults",
     stages=(
@@ -50,7 +50,7 @@ class Post:
     """
 
     trouble: Callable[[Post, Task, bytes, int], bytes | Reply | None] | None = None
-    online: set[Seat] = field(default_factory=set)
+    online: set[NodeAddress] = field(default_factory=set)
     boxes: dict[str, list[Reply]] = field(default_factory=dict)
     sites: dict[int, FakeSite] = field(default_factory=dict)
     attempts: int = 0
@@ -60,20 +60,20 @@ class Post:
     def __post_init__(self) -> None:
         for number, name in enumerate(NAMES, 1):
             self.sites[number] = FakeSite(name, lesions_of(name, {"training_a": 14 + number, "validation": 4}))
-            self.online.add(Seat(number, "first", name))
+            self.online.add(NodeAddress(number, "first", name))
 
     @property
     def bad(self) -> int:
         return NAMES.index(BAD) + 1
 
-    def nodes(self) -> set[Seat]:
+    def nodes(self) -> set[NodeAddress]:
         return set(self.online)
 
     def move(self, since: str, node: int | None = None) -> None:
         """The bad site's node is started anew, perhaps under another number."""
         number = node or self.bad
         self.sites[number] = self.sites[self.bad]
-        self.online = {seat for seat in self.online if seat.node != number} | {Seat(number, since, BAD)}
+        self.online = {seat for seat in self.online if seat.node != number} | {NodeAddress(number, since, BAD)}
 
     def leave(self) -> None:
         self.online = {seat for seat in self.online if seat.site != BAD}
@@ -110,8 +110,8 @@ class Post:
         return letter
 
 
-def link_of(post: Post, mirror: Mirror) -> PostLink:
-    return PostLink(post, len(NAMES), DEADLINES, mirror, FAST)
+def link_of(post: Post, mirror: MessageLog) -> RetryingLink:
+    return RetryingLink(post, len(NAMES), DEADLINES, mirror, FAST)
 
 
 Trouble = Callable[[Post, Task, bytes, int], bytes | Reply | None]

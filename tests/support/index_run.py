@@ -7,18 +7,18 @@ from typing import Any
 
 import client.data.dataset.sample_maker
 from client.cli import main
-from client.data.analysis.pipeline import sample_of
+from client.data.analysis.pipeline import build_sample
 
 SLEEP_S = 0.3
 
 
 def slow(*more: Any) -> Any:
-    """As `sample_of`, later."""
+    """As `build_sample`, later."""
     time.sleep(SLEEP_S)
-    return sample_of(*more)
+    return build_sample(*more)
 
 
-client.data.dataset.sample_maker.sample_of = slow  # type: ignore[attr-defined]
+client.data.dataset.sample_maker.build_sample = slow  # type: ignore[attr-defined]
 
 if __name__ == "__main__":
     main.main()

@@ -16,14 +16,14 @@ import torch
 from faulty_sites import PLAN, Post, link_of
 
 import server.rounds.checkpoints
-from ceus_models.protocol.sums import Total
+from ceus_models.protocol.sums import ExactSum
 from ceus_models.runtime import atomic_files
-from ceus_models.runtime.seeds import seed_of
+from ceus_models.runtime.seeds import derive_seed
 from server.rounds.checkpoints import Store
 from server.rounds.coordinator import run
 from server.rounds.events import Answered, Event, Finished, Started
 from server.study.strategies import FedAvg
-from server.transport.message_log import Mirror
+from server.transport.message_log import MessageLog
 
 SEED = 7
 ROUND = 2
@@ -31,7 +31,7 @@ POINTS = ("asking", "answers", "adding", "stepping", "writing", "before the rena
 
 
 def tiny(net: str, recipe: object, seed: int) -> dict[str, torch.Tensor]:
-    generator = torch.Generator().manual_seed(seed_of(seed, net))
+    generator = torch.Generator().manual_seed(derive_seed(seed, net))
     return {name: torch.randn(shape, generator=generator) for name, shape in (("w", (3, 2)), ("bias", (2,)))}
 
 
@@ -73,13 +73,13 @@ def walk(folder: Path, point: str) -> None:
             die()
 
     with (
-        patch.object(Total, "add", before(Total.add, "adding")),
+        patch.object(ExactSum, "add", before(ExactSum.add, "adding")),
         patch.object(FedAvg, "step", before(FedAvg.step, "stepping")),
         patch("server.rounds.checkpoints._write", half),
         patch("ceus_models.runtime.atomic_files._sync", synced),
-        patch("server.study.train_stage.initial_state", tiny),
+        patch("server.study.train_stage.build_initial_state", tiny),
     ):
-        run(PLAN, link_of(Post(), Mirror(folder)), Store(folder), SEED, event)
+        run(PLAN, link_of(Post(), MessageLog(folder)), Store(folder), SEED, event)
 
 
 def main() -> None:

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 from server.rounds.events import Answered, Event, Started
-from sim.hospital.prepare import Prepared
-from sim.runs.run import Settings, Watcher, run_study
+from sim.hospital.prepare import PreparedHospital
+from sim.runs.run import RunObserver, RunSettings, run_study
 
 
 def main() -> None:
@@ -20,7 +20,7 @@ def main() -> None:
         if reason == kind:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    def hospital(made: Prepared, lesions: int) -> None:
+    def hospital(made: PreparedHospital, lesions: int) -> None:
         die("hospitals")
 
     def event(told: Event) -> None:
@@ -30,7 +30,7 @@ def main() -> None:
         if isinstance(told, Answered) and told.done == 2:
             die(running[0])
 
-    run_study(Settings(Path(plan), Path(out), int(seed), int(workers)), Watcher(hospital, event))
+    run_study(RunSettings(Path(plan), Path(out), int(seed), int(workers)), RunObserver(hospital, event))
 
 
 if __name__ == "__main__":

@@ -7,8 +7,8 @@ import dataclasses
 import torch
 
 from ceus_models.bundle.model_bundle import Bundle
-from ceus_models.metrics.ood import FIGURES, Moments, Typical
-from ceus_models.nets.module_cache import initial_state
+from ceus_models.metrics.ood import FIGURES, Moments, TrainingFigures
+from ceus_models.nets.module_cache import build_initial_state
 from ceus_models.protocol.messages import Architecture, Normaliser, Recipe
 from ceus_models.study.processing import Processing
 from ceus_models.study.taxonomy import CLINICAL, FUSION_NETS, SUBMODELS
@@ -21,7 +21,7 @@ RECIPE = Recipe(
     {},
     fusion_hidden=8,
 )
-WIDE = Typical(1000, {name: Moments(200, 0.0, 100.0) for name in FIGURES})
+WIDE = TrainingFigures(1000, {name: Moments(200, 0.0, 100.0) for name in FIGURES})
 """Nothing is far from it, and nothing is missed."""
 MEANS = {"level_mean": 0.25, "level_sd": 0.24, "level_first": -4.5, "level_last": 0.42, "change": -2.6, "flow": 0.33}
 MEANS |= {"PE_dB": 35.3, "TTP": 1.83, "RT": 1.71, "mTT": 4.05}
@@ -34,12 +34,12 @@ SPREADS = {
     "flow": 0.30,
 }
 SPREADS |= {"PE_dB": 6.0, "TTP": 0.54, "RT": 0.55, "mTT": 0.20}
-CEUS = Typical(231, {name: Moments(231, MEANS[name], SPREADS[name]) for name in FIGURES})
+CEUS = TrainingFigures(231, {name: Moments(231, MEANS[name], SPREADS[name]) for name in FIGURES})
 """Of 231 training lesions of the demo, rounded."""
 
 
-def made_bundle(typical: Typical | None = WIDE, **changes: object) -> Bundle:
-    nets = {net: scattered(initial_state(net, RECIPE, 1)) for net in (*SUBMODELS, *FUSION_NETS)}
+def made_bundle(typical: TrainingFigures | None = WIDE, **changes: object) -> Bundle:
+    nets = {net: scattered(build_initial_state(net, RECIPE, 1)) for net in (*SUBMODELS, *FUSION_NETS)}
     made = Bundle(nets, RECIPE, PROCESSING, "ab" * 32, {"plan": "made"}, typical=typical)
     return dataclasses.replace(made, **changes)  # type: ignore[arg-type]
 

@@ -13,14 +13,14 @@ from faulty_sites import PLAN, Post, link_of, silent
 from killed_coordinator import tiny
 from made_federation import NOW, Lab, lab
 
-from server.console.app import console
-from server.console.basic_auth import SignIn
+from server.console.app import build_console
+from server.console.basic_auth import BasicAuth
 from server.console.users import Role, add_person
 from server.federation.federation_file import load_federation
 from server.rounds.checkpoints import Store
 from server.rounds.coordinator import run
 from server.run_folder.journal import Journal
-from server.transport.message_log import Mirror
+from server.transport.message_log import MessageLog
 
 ROLES: tuple[Role, ...] = ("researcher", "coordinator", "monitor")
 PAGES = ("/", "/rounds", "/sites", "/record", "/record/1", "/report")
@@ -37,8 +37,8 @@ class Desk:
     waits: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        gate = SignIn(self.made.home, lambda event: self.said.append(dict(event)), self._wait)
-        self.app = console(self.made.home, load_federation(self.made.home.federation), gate.told, gate)
+        gate = BasicAuth(self.made.home, lambda event: self.said.append(dict(event)), self._wait)
+        self.app = build_console(self.made.home, load_federation(self.made.home.federation), gate.told, gate)
 
     async def _wait(self, seconds: float) -> None:
         self.waits.append(seconds)
@@ -62,7 +62,7 @@ def desk(folder: Path) -> Desk:
     made.joined(folder / "site")
     Journal(made.home.run).begin()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("server.study.train_stage.initial_state", tiny)
-        link = link_of(Post(silent), Mirror(made.home.run))
-        run(PLAN, link, Store(made.home.run), 1, Journal(made.home.run).tell)
+        patch.setattr("server.study.train_stage.build_initial_state", tiny)
+        link = link_of(Post(silent), MessageLog(made.home.run))
+        run(PLAN, link, Store(made.home.run), 1, Journal(made.home.run).append)
     return Desk(made, {role: add_person(made.home, role, role, NOW) for role in ROLES})

@@ -11,7 +11,7 @@ from made_frames import frames_of
 from toy_cases import ENTITIES, case
 
 from ceus_models.study.processing import Processing
-from client.data.analysis.exam import Exam, cut_to, joined
+from client.data.analysis.exam import Exam, crop_clip, join_clips
 from client.data.analysis.trace import box_around
 from client.data.imaging.clip import Clip
 from sim.phantom.draw import LesionDraw, Machine, PhantomSettings, Truth, draw_lesion
@@ -54,5 +54,5 @@ def exam_of(
     outline = outline_of(truth)
     part = box_around(outline, plan.margin_px + plan.max_shift_px + 16)
     views = [clip if bmode else replace(clip, bmode=None, bmode_box=None) for clip in clips]
-    cut = [cut_to(clip, part) for clip in views]
-    return joined(cut, truth.reference), outline - np.array(cut[0].offset)
+    cut = [crop_clip(clip, part) for clip in views]
+    return join_clips(cut, truth.reference), outline - np.array(cut[0].offset)

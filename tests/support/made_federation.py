@@ -7,18 +7,18 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from ceus_models.pki.enrolment import Kit, Versions, now
+from ceus_models.pki.enrolment import Kit, Versions, utc_now
 from client.courier.folder import CourierFolder, courier_of
 from client.courier.keys import request_enrolment
-from client.courier.kit import join
+from client.courier.kit import install_kit
 from server.federation.certificate_authority import open_authority
-from server.federation.enrolment import Office, enrol, read_request, write_kit
+from server.federation.enrolment import EnrolmentService, enrol, read_request, write_kit
 from server.federation.federation_file import load_federation
-from server.federation.founding import found
-from server.federation.site_register import changed_register
+from server.federation.founding import set_up_federation
+from server.federation.site_register import change_register
 from server.run_folder.paths import Home
 
-NOW = now()
+NOW = utc_now()
 DAY = timedelta(days=1)
 VERSIONS = Versions(fedceus="0.1.0", flower="1.41.0", protocol=1)
 FEDERATION = """schema: 1
@@ -50,13 +50,13 @@ class Lab:
     def at(self, moment: datetime) -> Lab:
         return replace(self, now=moment)
 
-    def office(self) -> Office:
+    def office(self) -> EnrolmentService:
         federation = load_federation(self.home.federation)
-        return Office(self.home, federation, open_authority(self.home, None, self.now), VERSIONS, self.now)
+        return EnrolmentService(self.home, federation, open_authority(self.home, None, self.now), VERSIONS, self.now)
 
     def enrol(self, request: Path) -> Path:
         asked, office = read_request(request), self.office()
-        with changed_register(self.home) as register:
+        with change_register(self.home) as register:
             return write_kit(enrol(asked, office, register), office)
 
     def site(self, folder: Path, name: str = "site-01", renew: bool = False) -> CourierFolder:
@@ -66,7 +66,7 @@ class Lab:
         return courier
 
     def join(self, courier: CourierFolder, kit: Path) -> Kit:
-        return join(courier, kit, VERSIONS, self.now)
+        return install_kit(courier, kit, VERSIONS, self.now)
 
     def joined(self, folder: Path, name: str = "site-01") -> CourierFolder:
         courier = self.site(folder, name)
@@ -78,4 +78,4 @@ def lab(folder: Path, federation: str = FEDERATION) -> Lab:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "federation.yaml").write_text(federation)
     (folder / "plan.yaml").write_text(PLAN)
-    return Lab(Home(folder.resolve()), found(folder, None, NOW).identity)
+    return Lab(Home(folder.resolve()), set_up_federation(folder, None, NOW).identity)

@@ -15,7 +15,7 @@ from toy_lesions import task
 
 from ceus_models.protocol.message_ids import ReceivedTask
 from ceus_models.protocol.messages import Refusal, Update
-from ceus_models.runtime.exit_codes import exit_code
+from ceus_models.runtime.exit_codes import run_app
 from client.cli.main import app
 from client.console.app import console
 from client.console.session import Session
@@ -23,7 +23,7 @@ from client.courier.folder import socket_of
 from client.data.forms.site_config import load_site
 from client.policy.policy_file import PolicyFile
 from client.worker.audit.log import Audit
-from client.worker.audit.recorder import open_trail
+from client.worker.audit.recorder import open_recorder
 from server.transport.fab import build_fab
 
 PLAN = "processing: {frames_to_peak: 8, frames_after: 4, size: 32, flow_maps: 3, flow_size: 32, margin_px: 6}\n"
@@ -78,25 +78,25 @@ def hospital(scratch: Path) -> Path:
     made.write()
     (folder / "site.yaml").write_text((folder / "site.yaml").read_text() + "max_skipped: 0.5\n")
     plan.write_text(PLAN)
-    assert exit_code(app, ["index", str(folder), "--plan", str(plan), "--workers", "1"]) == 0
+    assert run_app(app, ["index", str(folder), "--plan", str(plan), "--workers", "1"]) == 0
     co = lab(scratch / "co")
     co.joined(folder)
     old = scratch / "old.fab"
     old.write_bytes(build_fab("server.server_app:app", co.identity, "ab" * 32))
-    assert exit_code(app, ["approve", str(folder), str(old), "--yes"]) == 0
+    assert run_app(app, ["approve", str(folder), str(old), "--yes"]) == 0
     (folder / "bundle.fab").write_bytes(co.home.bundle.read_bytes())
     _answered(folder)
     return folder
 
 
 def _answered(folder: Path) -> None:
-    trail = open_trail(Audit(folder / "records"))
-    trail.started(fedceus="0.1.0")
-    trail.policy(PolicyFile(folder).edition())
+    trail = open_recorder(Audit(folder / "records"))
+    trail.record_start(fedceus="0.1.0")
+    trail.policy(PolicyFile(folder).load_current())
     sums = {"disease/HCC|w": torch.ones(2, 3), "disease/HCC|#weight": torch.tensor(9.0, dtype=torch.float64)}
     for number in (1, 2):
         one = ReceivedTask(task("train", ("disease/HCC",), study="ab" * 32, round=number))
-        trail.asked(one)
-        trail.told(one, Update("site-01", sums, 9.0, task=one.id))
-    trail.told(None, Refusal("site-01", "<b>not</b> approved here", "policy"))
-    trail.asked(ReceivedTask(task("train", ("disease/HM",), study="ab" * 32, round=3)))
+        trail.record_task(one)
+        trail.record_answer(one, Update("site-01", sums, 9.0, task=one.id))
+    trail.record_answer(None, Refusal("site-01", "<b>not</b> approved here", "policy"))
+    trail.record_task(ReceivedTask(task("train", ("disease/HM",), study="ab" * 32, round=3)))

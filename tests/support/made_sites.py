@@ -10,11 +10,11 @@ import numpy as np
 
 from ceus_models.protocol.messages import Task
 from ceus_models.protocol.state import digest
-from ceus_models.runtime.seeds import seed_of
+from ceus_models.runtime.seeds import derive_seed
 from ceus_models.study.processing import Processing
 from ceus_models.study.taxonomy import CLINICAL, LESION_TYPES
-from client.data.dataset.cache import cache_of, write_sample
-from client.data.dataset.file_digests import digest_of_file
+from client.data.dataset.cache import cache_folder, write_sample
+from client.data.dataset.file_digests import compute_file_digest
 from client.data.dataset.index_file import write_index
 from client.data.forms.site_config import load_site
 from client.worker.site.open_site import open_site
@@ -42,10 +42,10 @@ def made_site(folder: Path, center: int, held: Mapping[str, int], processing: Pr
             sample = lesion(f"{folder.name}-{cohort}", number, processing)
             files.append(f"{sample.key * 4}.safetensors")
             label = number % kinds
-            clinical = np.random.default_rng(seed_of(sample.key, "clinical")).normal(size=len(CLINICAL)) + label
+            clinical = np.random.default_rng(derive_seed(sample.key, "clinical")).normal(size=len(CLINICAL)) + label
             told = {"cohort": cohort, "label": LESION_TYPES[label], "clinical": clinical.astype(np.float32)}
-            write_sample(replace(sample, **told), cache_of(config) / files[-1])
-    write_index(config, processing, digest_of_file(config.table), list(enumerate(files, 2)), {})
+            write_sample(replace(sample, **told), cache_folder(config) / files[-1])
+    write_index(config, processing, compute_file_digest(config.table), list(enumerate(files, 2)), {})
     return folder
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from client.data.analysis.exam import AGAIN, FLASH, REPEATED
-from client.data.analysis.trace import Trace, Traced
-from client.data.analysis.track_quality import Trust
+from client.data.analysis.trace import Trace, TracedExam
+from client.data.analysis.track_quality import TrackAssessment
 
 
-def drawn(count: int = 120, held_share: float = 0.1, maps: int = 4, doubts: tuple[str, ...] = ()) -> Traced:
+def drawn(count: int = 120, held_share: float = 0.1, maps: int = 4, doubts: tuple[str, ...] = ()) -> TracedExam:
     """A lesion of two clips with a gap, enhancing at 20 s."""
     draw = np.random.default_rng(5)
     half = max(1, count // 2)
@@ -34,7 +34,9 @@ def drawn(count: int = 120, held_share: float = 0.1, maps: int = 4, doubts: tupl
         notes=("12 frames of flashes and refill left out",) if count > 2 else (),
         source="panes from regions · times from FrameTime",
     )
-    return Traced(trace, draw.integers(0, 255, (len(chosen), 32, 32), dtype=np.uint8), {}, Trust({}, doubts))
+    return TracedExam(
+        trace, draw.integers(0, 255, (len(chosen), 32, 32), dtype=np.uint8), {}, TrackAssessment({}, doubts)
+    )
 
 
 LEFT_OUT = {

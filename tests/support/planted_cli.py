@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ceus_models.runtime.exit_codes import exit_code
+from ceus_models.runtime.exit_codes import run_app
 from client.cli import dataset
 from client.cli.main import app
 
@@ -20,7 +20,7 @@ if __name__ == "__main__":
     codes = []
     for line in Path(sys.argv[1]).read_text(encoding="utf-8").splitlines():
         command, *more = line.split("\t")
-        sound, dataset.index = dataset.index, trip if command == "bug" else dataset.index  # type: ignore[assignment]
-        codes.append(exit_code(app, more if command == "bug" else [command, *more]))
-        dataset.index = sound
+        sound, dataset.build_index = dataset.build_index, trip if command == "bug" else dataset.build_index  # type: ignore[assignment]
+        codes.append(run_app(app, more if command == "bug" else [command, *more]))
+        dataset.build_index = sound
     print(f"exit codes {codes}")

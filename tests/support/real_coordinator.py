@@ -14,8 +14,8 @@ from pathlib import Path
 
 from made_federation import NOW, Lab, lab
 
-from ceus_models.pki.enrolment import now
-from ceus_models.runtime.process_tree import Fleet
+from ceus_models.pki.enrolment import utc_now
+from ceus_models.runtime.process_tree import ProcessGroup
 from server.federation.node_roster import synchronise
 from server.federation.site_register import read_register
 from server.transport.superlink_control import Control
@@ -29,7 +29,7 @@ class RealCoordinator:
     """front, superlink: ports."""
 
     lab: Lab
-    fleet: Fleet
+    fleet: ProcessGroup
     front: int
     superlink: int
     scratch: Path
@@ -39,7 +39,7 @@ class RealCoordinator:
 
     def synchronise(self) -> list[str]:
         with self.control() as control:
-            return list(synchronise(control, read_register(self.lab.home), now()))
+            return list(synchronise(control, read_register(self.lab.home), utc_now()))
 
 
 def founded(scratch: Path) -> tuple[Lab, int, int]:
@@ -47,7 +47,7 @@ def founded(scratch: Path) -> tuple[Lab, int, int]:
     front, superlink = ports(2)
     text = f"schema: 1\nname: lab\naddress: localhost:{front}\nsites: [site-01]\nsuperlink_port: {superlink}\n"
     made = lab(scratch / "co", text)
-    return (made.at(now()) if now() > NOW else made), front, superlink
+    return (made.at(utc_now()) if utc_now() > NOW else made), front, superlink
 
 
 @contextmanager
@@ -58,7 +58,7 @@ def started(made: Lab, front: int, superlink: int, scratch: Path) -> Iterator[Re
     command = ["--host", "127.0.0.1", "--port", str(superlink), "--isolation", "process", "--enable-supernode-auth"]
     command += ["--disable-runtime-dependency-installation", *secret, *tls, "--ssl-ca-certfile", str(home.ca)]
     runtime_api = ["--runtime-api-address", f"localhost:{superlink}", "--root-certificates", str(home.ca)]
-    with Fleet(scratch / "logs") as fleet:
+    with ProcessGroup(scratch / "logs") as fleet:
         start(fleet, "superlink", [program("flower-superlink"), *command], scratch)
         wait(lambda: answers(superlink), 120, "the SuperLink")
         start(fleet, "superexec", [program("flower-superexec"), *runtime_api, *secret], scratch)
@@ -68,7 +68,7 @@ def started(made: Lab, front: int, superlink: int, scratch: Path) -> Iterator[Re
         yield running
 
 
-def start(fleet: Fleet, name: str, command: list[str], scratch: Path) -> None:
+def start(fleet: ProcessGroup, name: str, command: list[str], scratch: Path) -> None:
     programs = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
     imports = os.pathsep.join((str(HERE), str(HERE.parents[1])))
     quiet = {"FLWR_HOME": str(scratch / f"flwr-{name}"), "PYTHONUNBUFFERED": "1", "NO_PROXY": "localhost,127.0.0.1"}

@@ -20,8 +20,8 @@ import psutil
 
 import client.cli.main
 import server.cli.main
-from ceus_models.runtime.exit_codes import exit_code
-from ceus_models.runtime.process_tree import Fleet
+from ceus_models.runtime.exit_codes import run_app
+from ceus_models.runtime.process_tree import ProcessGroup
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -45,7 +45,7 @@ def here(name: str, *arguments: object) -> str:
     """The same command in this process: no start, which costs seconds of a processor."""
     told = io.StringIO()
     with redirect_stdout(told), redirect_stderr(told):
-        code = exit_code(_APPS[name], [str(argument) for argument in arguments])
+        code = run_app(_APPS[name], [str(argument) for argument in arguments])
     assert code == 0, f"{name} {arguments}: {code}\n{told.getvalue()}"
     return told.getvalue()
 
@@ -95,7 +95,7 @@ class Federation:
 
     study: Path
     sites: dict[str, Path]
-    fleet: Fleet
+    fleet: ProcessGroup
     call: Callable[..., str] = command
     address: str = "localhost"
     within: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -171,7 +171,7 @@ class Federation:
 
     def events(self, name: str) -> list[dict[str, Any]]:
         """What a long-lived command said."""
-        log = self.fleet.log(name)
+        log = self.fleet.log_path(name)
         lines = log.read_text().splitlines() if log.exists() else []
         return [json.loads(line) for line in lines if line.startswith("{")]
 

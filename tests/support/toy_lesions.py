@@ -7,9 +7,9 @@ import functools
 import numpy as np
 from pydantic import TypeAdapter
 
-from ceus_models.nets.module_cache import initial_state
+from ceus_models.nets.module_cache import build_initial_state
 from ceus_models.protocol.messages import Architecture, LocalRule, Normaliser, Recipe, Task
-from ceus_models.protocol.state import digest, prefixed
+from ceus_models.protocol.state import add_prefix, digest
 from ceus_models.study.sample import Sample
 from ceus_models.study.taxonomy import LESION_TYPES, SUBMODELS
 
@@ -48,14 +48,14 @@ def lesions(count: int, cohort: str = "training_a", first: int = 0) -> list[Samp
 
 @functools.cache
 def made(net: str, given: str, seed: int) -> dict:
-    return initial_state(net, RECIPE.validate_json(given), seed)
+    return build_initial_state(net, RECIPE.validate_json(given), seed)
 
 
 def states(nets: tuple[str, ...], given: Recipe, seed: int = 1) -> dict:
     return {
         name: tensor
         for net in nets
-        for name, tensor in prefixed(made(net, RECIPE.dump_json(given).decode(), seed), f"{net}|").items()
+        for name, tensor in add_prefix(made(net, RECIPE.dump_json(given).decode(), seed), f"{net}|").items()
     }
 
 

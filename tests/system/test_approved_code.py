@@ -40,9 +40,9 @@ from made_bundles import files_of, packed, with_settings
 from made_federation import Lab
 from real_coordinator import NGINX, answers, founded, ports, program, start, started, wait
 
-from ceus_models.pki.enrolment import now
-from ceus_models.pki.keys import PrivateKey, new_key, public_pem, read_private
-from ceus_models.runtime.process_tree import Fleet
+from ceus_models.pki.enrolment import utc_now
+from ceus_models.pki.keys import PrivateKey, format_public_pem, generate_key, read_private_key
+from ceus_models.runtime.process_tree import ProcessGroup
 from client.courier.approval import approve
 from client.courier.fab import contents_of
 from client.courier.folder import CourierFolder
@@ -51,7 +51,7 @@ from server.federation.federation_file import load_federation
 from server.federation.founding import renew_front
 from server.federation.nginx_conf import CALLS
 from server.federation.node_roster import synchronise
-from server.federation.site_register import changed_register, read_register
+from server.federation.site_register import change_register, read_register
 from server.transport.fab import build_fab
 from server.transport.superlink_control import Control
 
@@ -72,7 +72,7 @@ class Running:
 
     lab: Lab
     courier: CourierFolder
-    fleet: Fleet
+    fleet: ProcessGroup
     front: int
     superlink: int
     content: bytes
@@ -85,12 +85,12 @@ class Running:
         with Control(f"localhost:{self.superlink}", self.lab.home.ca.read_bytes()) as control:
             run = control.submit({"out": str(out), **settings}, content)
             wait(lambda: control.state(run).finished, 150, "the run")
-        self.fleet.check()
+        self.fleet.check_running()
         found: list[dict[str, Any]] = json.loads(out.read_text())
         return found
 
     def events(self) -> list[dict[str, Any]]:
-        lines = self.fleet.log("runner").read_text().splitlines()
+        lines = self.fleet.log_path("runner").read_text().splitlines()
         return [json.loads(line) for line in lines if line.startswith("{")]
 
 
@@ -163,7 +163,7 @@ def test_one_changed_byte_a_shadowing_module_and_changed_settings_are_refused(ru
 
 def test_the_front_door_opens_to_the_fleet_alone(running: Running) -> None:
     ca = running.lab.home.ca
-    key = public_pem(new_key().public_key())
+    key = format_public_pem(generate_key().public_key())
     closed = {
         "/v1/control/list-nodes": ListNodesRequest().SerializeToString(),
         "/v1/control/register-node": RegisterNodeRequest(public_key=key, name="x").SerializeToString(),
@@ -188,7 +188,7 @@ def test_the_front_door_opens_to_the_fleet_alone(running: Running) -> None:
     for call in CALLS:
         assert post(running.front, ca, f"/v1/fleet/{call}", b"") in (400, 401, 422), call
     with Control(f"localhost:{running.superlink}", ca.read_bytes()) as control:
-        told = synchronise(control, read_register(running.lab.home), now())
+        told = synchronise(control, read_register(running.lab.home), utc_now())
     assert [line.split(" (")[0] for line in told] == ["shut out a key that nobody enrolled"]
     assert post(
         running.superlink, ca, "/v1/fleet/register-node", RegisterNodeFleetRequest(public_key=key).SerializeToString()
@@ -222,28 +222,30 @@ def test_a_node_that_nobody_enrolled_does_not_come_online(running: Running, tmp_
     ]
     command += ["--auth-supernode-private-key", str(stranger.key), "--host", "127.0.0.1", "--port", str(port)]
     command += ["--isolation", "process", "--superexec-auth-secret-file", str(running.courier.superexec_secret)]
-    with Fleet(tmp_path / "logs") as fleet:
+    with ProcessGroup(tmp_path / "logs") as fleet:
         start(fleet, "stranger", command, tmp_path)
-        wait(lambda: b"305" in fleet.log("stranger").read_bytes(), 60, "Flower's refusal")
-        log = fleet.log("stranger").read_text()
+        wait(lambda: b"305" in fleet.log_path("stranger").read_bytes(), 60, "Flower's refusal")
+        log = fleet.log_path("stranger").read_text()
     assert "Failed to activate SuperNode" in log
 
 
 def test_a_sites_key_is_good_for_that_site_alone(running: Running) -> None:
     with Control(f"localhost:{running.superlink}", running.lab.home.ca.read_bytes()) as control:
-        node = control.keys()[public_pem(read_private(running.courier.key, "it").public_key())]
-    assert pulled(running, read_private(running.courier.key, "it"), node) == 200
-    assert pulled(running, read_private(running.courier.key, "it"), node + 1) == 401  # as another site
-    assert pulled(running, new_key(), node) == 401  # a key that nobody enrolled
-    assert pulled(running, read_private(running.courier.key, "it"), node, hours_off=1) == 401  # an old request replayed
+        node = control.keys()[format_public_pem(read_private_key(running.courier.key, "it").public_key())]
+    assert pulled(running, read_private_key(running.courier.key, "it"), node) == 200
+    assert pulled(running, read_private_key(running.courier.key, "it"), node + 1) == 401  # as another site
+    assert pulled(running, generate_key(), node) == 401  # a key that nobody enrolled
+    assert (
+        pulled(running, read_private_key(running.courier.key, "it"), node, hours_off=1) == 401
+    )  # an old request replayed
 
 
 def pulled(running: Running, key: PrivateKey, node: int, hours_off: int = 0) -> int:
     """The status of a node's own call through the front door, signed as Flower's SuperNode signs it."""
-    stamp = (now() - timedelta(hours=hours_off)).isoformat()
+    stamp = (utc_now() - timedelta(hours=hours_off)).isoformat()
     mark = key.sign(stamp.encode(), ec.ECDSA(hashes.SHA256()))
     headers = {
-        FLEET_HTTP_PUBLIC_KEY_HEADER: b64encode(public_pem(key.public_key())).decode(),
+        FLEET_HTTP_PUBLIC_KEY_HEADER: b64encode(format_public_pem(key.public_key())).decode(),
         FLEET_HTTP_SIGNATURE_HEADER: b64encode(mark).decode(),
         TIMESTAMP_HEADER: stamp,
     }
@@ -253,10 +255,10 @@ def pulled(running: Running, key: PrivateKey, node: int, hours_off: int = 0) -> 
 
 def signed(key: PrivateKey) -> dict[str, str]:
     """The headers by which Flower's SuperNode shows its key."""
-    stamp = now().isoformat()
+    stamp = utc_now().isoformat()
     mark = key.sign(stamp.encode(), ec.ECDSA(hashes.SHA256()))
     return {
-        FLEET_HTTP_PUBLIC_KEY_HEADER: b64encode(public_pem(key.public_key())).decode(),
+        FLEET_HTTP_PUBLIC_KEY_HEADER: b64encode(format_public_pem(key.public_key())).decode(),
         FLEET_HTTP_SIGNATURE_HEADER: b64encode(mark).decode(),
         TIMESTAMP_HEADER: stamp,
     }
@@ -266,7 +268,7 @@ def signed(key: PrivateKey) -> dict[str, str]:
 def test_no_call_of_control_or_runtime_passes_the_door_whoever_asks(running: Running, who: str) -> None:
     """Listing, logs, registering, starting and stopping runs, taking tasks: all that Flower has, of both interfaces."""
     ca = running.lab.home.ca
-    headers = signed(read_private(running.courier.key, "it")) if who == "a site's valid key" else {}
+    headers = signed(read_private_key(running.courier.key, "it")) if who == "a site's valid key" else {}
     behind = [path for _, path in REQUEST_TYPES if path.startswith(("/v1/control/", "/v1/runtime/"))]
     assert {"list-nodes", "stream-logs", "register-node", "start-run", "stop-run", "acquire-task"} <= {
         path.rpartition("/")[2] for path in behind
@@ -275,16 +277,16 @@ def test_no_call_of_control_or_runtime_passes_the_door_whoever_asks(running: Run
 
 
 def test_a_sites_key_posts_for_that_site_alone(running: Running) -> None:
-    ca, key = running.lab.home.ca, read_private(running.courier.key, "it")
+    ca, key = running.lab.home.ca, read_private_key(running.courier.key, "it")
     with Control(f"localhost:{running.superlink}", ca.read_bytes()) as control:
-        node = control.keys()[public_pem(key.public_key())]
+        node = control.keys()[format_public_pem(key.public_key())]
 
     def posted(number: int, by: PrivateKey) -> int:
         body = PushMessagesRequest(node=Node(node_id=number)).SerializeToString()
         return post(running.front, ca, "/v1/fleet/push-messages", body, headers=signed(by))
 
     assert posted(node + 1, key) == 401  # as another site
-    assert posted(node, new_key()) == 401  # by a key that nobody enrolled
+    assert posted(node, generate_key()) == 401  # by a key that nobody enrolled
     assert posted(node, key) not in (401, 403, 404)  # an empty message of its own is no matter of the door
 
 
@@ -298,8 +300,8 @@ def test_a_stock_superlink_beside_it_lets_who_has_the_certificate_do_nearly_all(
     command += ["--disable-runtime-dependency-installation", "--isolation", "process"]
     command += ["--ssl-certfile", str(home.superlink), "--ssl-keyfile", str(home.superlink_key)]
     command += ["--ssl-ca-certfile", str(home.ca)]
-    key = public_pem(new_key().public_key())
-    with Fleet(tmp_path / "logs") as fleet:
+    key = format_public_pem(generate_key().public_key())
+    with ProcessGroup(tmp_path / "logs") as fleet:
         start(fleet, "stock", command, tmp_path)
         wait(lambda: answers(port), 120, "the stock SuperLink")
         with Control(f"localhost:{port}", home.ca.read_bytes()) as control:
@@ -319,12 +321,12 @@ def test_a_stock_superlink_beside_it_lets_who_has_the_certificate_do_nearly_all(
 
 def test_the_front_doors_certificate_is_renewed_without_closing_it(running: Running) -> None:
     home = running.lab.home
-    before = running.fleet.log("node").read_text()
-    renew_front(home, load_federation(home.federation), None, now())
+    before = running.fleet.log_path("node").read_text()
+    renew_front(home, load_federation(home.federation), None, utc_now())
     subprocess.run([str(NGINX), "-c", str(home.nginx), "-s", "reload"], check=True, capture_output=True)
     wait(lambda: _served(running.front, home.ca) == home.front.read_text(), 20, "the new certificate")
     assert running.asked(running.content) == [{"name": "site-01"}]
-    assert "Traceback" not in running.fleet.log("node").read_text()[len(before) :]
+    assert "Traceback" not in running.fleet.log_path("node").read_text()[len(before) :]
 
 
 def _served(port: int, ca: Path) -> str:
@@ -338,12 +340,12 @@ def _served(port: int, ca: Path) -> str:
 
 def test_a_revoked_site_is_shut_out_of_a_running_federation(running: Running) -> None:
     """The last test: Flower never takes a key again that was dismissed."""
-    with changed_register(running.lab.home) as register:
-        revoke("site-01", "for the test", register, now())
+    with change_register(running.lab.home) as register:
+        revoke("site-01", "for the test", register, utc_now())
     with Control(f"localhost:{running.superlink}", running.lab.home.ca.read_bytes()) as control:
         (node,) = control.keys().values()
-        assert pulled(running, read_private(running.courier.key, "it"), node) == 200
-        told = synchronise(control, read_register(running.lab.home), now())
+        assert pulled(running, read_private_key(running.courier.key, "it"), node) == 200
+        told = synchronise(control, read_register(running.lab.home), utc_now())
         assert "shut out site-01" in [line.split(" (")[0] for line in told]
         assert control.keys() == {}
-    assert pulled(running, read_private(running.courier.key, "it"), node) == 401
+    assert pulled(running, read_private_key(running.courier.key, "it"), node) == 401

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from benchmarks.faults import tiny_federation, tiny_plan
-from ceus_models.pki.enrolment import now
+from ceus_models.pki.enrolment import utc_now
 from client.worker.audit.log import entries
 from server.console.users import add_person
 from server.run_folder.paths import Home
@@ -37,7 +37,7 @@ def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]
 @pytest.fixture(scope="module")
 def coordinator(federation: Federation) -> Iterator[httpx.Client]:
     """Signed in as a coordinator."""
-    token = add_person(Home(federation.study), "ada", "coordinator", now())
+    token = add_person(Home(federation.study), "ada", "coordinator", utc_now())
     (port,) = ports(1)
     words = [str(BIN / "ceus-coordinator"), "console", str(federation.study), "--port", str(port)]
     federation.start("console", words, "serving")
@@ -51,7 +51,7 @@ def site(federation: Federation) -> Iterator[httpx.Client]:
     (port,) = ports(1)
     words = [str(BIN / "ceus-site"), "console", str(federation.sites["site-01"]), "--port", str(port)]
     federation.fleet.start("site-console", words, {**ENVIRONMENT, "PYTHONUNBUFFERED": "1"})
-    log = federation.fleet.log("site-console")
+    log = federation.fleet.log_path("site-console")
     wait(lambda: log.exists() and "?token=" in log.read_text(), 180, "the site's console")
     url = re.search(r"open (\S+)", log.read_text())
     assert url is not None

@@ -17,9 +17,9 @@ from killed_coordinator import POINTS, SEED, tiny
 from ceus_models.protocol.state import digest
 from ceus_models.runtime.errors import ExpectedError
 from server.rounds.checkpoints import Store
-from server.rounds.coordinator import StopAsked, run
+from server.rounds.coordinator import StopRequested, run
 from server.study.progress import Progress
-from server.transport.message_log import Mirror
+from server.transport.message_log import MessageLog
 
 HERE = Path(__file__).parents[1] / "support"
 
@@ -33,12 +33,12 @@ def _in_made_up_time() -> Iterator[None]:
 @pytest.fixture(autouse=True, scope="module")
 def _tiny_nets() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("server.study.train_stage.initial_state", tiny)
+        patch.setattr("server.study.train_stage.build_initial_state", tiny)
         yield
 
 
 def walked(folder: Path) -> Progress:
-    return run(PLAN, link_of(Post(), Mirror(folder)), Store(folder), SEED)
+    return run(PLAN, link_of(Post(), MessageLog(folder)), Store(folder), SEED)
 
 
 def compared(progress: Progress) -> object:
@@ -94,7 +94,7 @@ def test_a_full_disk_ends_the_run_with_the_remedy_and_costs_the_round_at_most(
             walked(tmp_path)
     monkeypatch.undo()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("server.study.train_stage.initial_state", tiny)
+        patch.setattr("server.study.train_stage.build_initial_state", tiny)
         assert compared(walked(tmp_path)) == undisturbed
 
 
@@ -108,7 +108,7 @@ def _to(full: Path):  # type: ignore[no-untyped-def]
 
 def test_a_stop_is_obeyed_between_two_rounds(undisturbed: object, tmp_path: Path) -> None:
     looked = iter([False, False, True])
-    with pytest.raises(StopAsked, match="stopped before submodels, as asked"):
-        run(PLAN, link_of(Post(), Mirror(tmp_path)), Store(tmp_path), SEED, stopping=lambda: next(looked))
+    with pytest.raises(StopRequested, match="stopped before submodels, as asked"):
+        run(PLAN, link_of(Post(), MessageLog(tmp_path)), Store(tmp_path), SEED, stopping=lambda: next(looked))
     shutil.copytree(tmp_path, tmp_path.with_name("copy"))
     assert compared(walked(tmp_path)) == undisturbed

@@ -10,7 +10,7 @@ import yaml
 from connect_proxy import PASSWORD, USER, connect_proxy
 
 from benchmarks.faults import SEED, tiny_plan
-from ceus_models.runtime.process_tree import Fleet
+from ceus_models.runtime.process_tree import ProcessGroup
 from server.study.plan import load_plan
 from tests.support.made_sites import made_site
 from tests.support.real_federation import NGINX, Federation, here
@@ -36,7 +36,7 @@ def wide_plan(path: Path) -> Path:
 def test_no_connection_lasts_for_a_whole_message_and_every_round_is_counted(tmp_path: Path) -> None:
     plan = wide_plan(tmp_path / "plan.yaml")
     folder = made_site(tmp_path / "site-01", 1, {"training_a": 4, "validation": 2}, load_plan(plan).processing)
-    with Fleet(tmp_path / "logs") as fleet, connect_proxy("") as proxy:
+    with ProcessGroup(tmp_path / "logs") as fleet, connect_proxy("") as proxy:
         proxies = {"site-01": f"http://{USER}:{quote(PASSWORD, safe='')}@127.0.0.1:{proxy.port}"}
         federation = Federation(tmp_path / "study", {"site-01": folder}, fleet, here, proxies=proxies)
         federation.join_all(plan, SEED)

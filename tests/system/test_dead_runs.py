@@ -12,9 +12,9 @@ import psutil
 import pytest
 
 from benchmarks.faults import SEED, killed, tiny_federation, tiny_plan
-from ceus_models.pki.enrolment import now
+from ceus_models.pki.enrolment import utc_now
 from server.federation.federation_file import load_federation
-from server.federation.node_roster import control_of
+from server.federation.node_roster import open_control
 from server.run_folder.paths import Home
 from server.study.plan import load_plan
 from server.transport.fab import build_fab
@@ -96,7 +96,7 @@ def test_up_that_hangs_and_up_that_is_gone(federation: Federation) -> None:
 
 def test_one_that_cannot_even_be_imported_ends_with_its_cause(federation: Federation) -> None:
     home = Home(federation.study)
-    with control_of(home, load_federation(home.federation), now()) as control:
+    with open_control(home, load_federation(home.federation), utc_now()) as control:
         begun, content = time.time(), build_fab("server.nothing:app")
         federation.call("ceus-coordinator", "stop", federation.study, "--now")
         run = control.submit({"plan": "x", "out": str(federation.study / "x"), "seed": 1, "sites": 1}, content)

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.distant_sites import Walked, walk
 from server.study.deadlines import Deadlines
-from server.transport.delivery import RHYTHM
+from server.transport.delivery import RETRY_SCHEDULE
 from tests.support.distant_grid import BACK_S, PER_LESION_S, sites_of
 
 COUNT, ROUNDS, CARRIED = 52, 5, 5e7
@@ -34,7 +34,7 @@ def test_sizes_differ_by_twenty_and_all_kinds_of_trouble_happen(walked: Walked) 
 def test_a_round_lasts_as_long_as_its_slowest_site(walked: Walked) -> None:
     for record, slowest in zip(walked.records, walked.slowest, strict=True):
         if not record.lost:
-            assert slowest <= record.seconds <= slowest + RHYTHM.poll_s + RHYTHM.look_s
+            assert slowest <= record.seconds <= slowest + RETRY_SCHEDULE.poll_s + RETRY_SCHEDULE.look_s
             assert slowest >= PER_LESION_S * max(site.lesions for site in SITES.values())
     assert any(not record.lost for record in walked.records)
 

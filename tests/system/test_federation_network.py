@@ -18,7 +18,7 @@ import pytest
 from connect_proxy import PASSWORD, USER
 
 from benchmarks.faults import SEED
-from ceus_models.runtime.process_tree import Fleet
+from ceus_models.runtime.process_tree import ProcessGroup
 from ceus_models.study.taxonomy import NETS
 from server.study.plan import load_plan
 from tests.support.lossy_network import Line, Network, network, possible
@@ -56,7 +56,7 @@ class Away:
         """Site → what it asked for."""
         of = {address: name for name, address in self.net.addresses.items()}
         found: dict[str, set[str]] = {}
-        for line in self.federation.fleet.log(PROXY).read_text().splitlines():
+        for line in self.federation.fleet.log_path(PROXY).read_text().splitlines():
             told = json.loads(line)
             found.setdefault(of[told["from"]], set()).add(told["asked"])
         return found
@@ -72,7 +72,7 @@ def away(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Away]:
     with ExitStack() as stack:
         line = Line(DELAY_S, LOSS, SEED, fenced)
         net = stack.enter_context(network([COORDINATOR, PROXY, *NAMES], line))
-        fleet = stack.enter_context(Fleet(scratch / "logs"))
+        fleet = stack.enter_context(ProcessGroup(scratch / "logs"))
         within = {name: net.within(name) for name in (COORDINATOR, *NAMES)}
         made = Federation(scratch / "study", hospitals, fleet, here, net.addresses[COORDINATOR], within)
         made.join_all(PLAN, SEED)

@@ -24,7 +24,7 @@ from benchmarks.faults import (
     tiny_federation,
     tiny_plan,
 )
-from ceus_models.runtime.process_tree import Fleet
+from ceus_models.runtime.process_tree import ProcessGroup
 from server.study.plan import load_plan
 from tests.support.made_sites import digests_in_memory, digests_of_run
 from tests.support.real_federation import NGINX, Federation, command
@@ -52,7 +52,7 @@ def federation(in_memory: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
     hospitals = sorted((in_memory / "run" / "hospitals").iterdir())
     for hospital in hospitals:
         shutil.copytree(hospital, scratch / hospital.name, ignore=shutil.ignore_patterns("memory"))
-    with Fleet(scratch / "logs") as fleet:
+    with ProcessGroup(scratch / "logs") as fleet:
         made = Federation(scratch / "study", {h.name: scratch / h.name for h in hospitals}, fleet)
         identity = made.found(in_memory / "plan.yaml", SEED)
         for name, folder in made.sites.items():

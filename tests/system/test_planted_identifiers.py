@@ -18,7 +18,7 @@ from toy_lesions import task
 from ceus_models.protocol.encoding import encode
 from ceus_models.protocol.messages import Update
 from ceus_models.study.processing import load_processing
-from client.data.forms.site_config import load_site, pseudonym
+from client.data.forms.site_config import load_site, make_pseudonym
 from client.worker.site.open_site import open_site
 from client.worker.tasks.handlers import WORK
 
@@ -158,7 +158,7 @@ def test_words_in_the_pictures_and_headers_change_nothing(left: Left, tmp_path: 
     more = (str(other), "--plan", str(again.folder / "plan.yaml"), "--workers", "1")
     assert again.run(("index", *more), ("show", *more)) == "exit codes [0, 0]"
     mine, theirs = (by_key(hospital) for hospital in (left.hospital, other))
-    key = {kind: pseudonym(load_site(other), "lesion", f"{IDS[1]}-{kind}") for kind in kinds}
+    key = {kind: make_pseudonym(load_site(other), "lesion", f"{IDS[1]}-{kind}") for kind in kinds}
     assert set(mine) > set(theirs) == set(key.values())
     for kind in kinds:
         one, two = load_file(mine[key[kind]]), load_file(theirs[key[kind]])

@@ -21,7 +21,7 @@ from ceus_models.bundle.model_bundle import load_bundle
 from ceus_models.study.taxonomy import FUSION_NETS, LESION_TYPES, STRATEGY_A, SUBMODELS
 from client.cli.main import app
 from client.data.dataset.samples import load_samples
-from client.data.forms.site_config import load_site, pseudonym
+from client.data.forms.site_config import load_site, make_pseudonym
 from client.data.table.manifest import read_manifest
 from client.worker.tasks.inference import by_cohort, nets_of
 from client.worker.tasks.place import Place
@@ -118,7 +118,7 @@ def test_predict_gives_the_probabilities_of_the_evaluation(undisturbed: Path, tm
     for folder in sorted((undisturbed / HOSPITALS).glob("site-*")):
         site, place = load_site(folder), Place(folder.name, SiteMemory(tmp_path / folder.name))
         samples = by_cohort(load_samples(site, plan.processing)).get("external_test_c", [])
-        lines = {pseudonym(site, "lesion", row.lesion_id): row.line for row in read_manifest(site).rows}
+        lines = {make_pseudonym(site, "lesion", row.lesion_id): row.line for row in read_manifest(site).rows}
         for place_in_cohort, sample in enumerate(samples):
             expected = nets_of(task, place).probabilities("fusion/DCB", samples)[place_in_cohort]
             below = nets_of(task, place).frozen_probabilities(samples)[place_in_cohort]

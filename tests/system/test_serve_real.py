@@ -23,7 +23,7 @@ from made_bundles import with_settings
 from real_coordinator import NGINX, RealCoordinator, founded, program, started, wait
 from small_hospital import SmallHospital
 
-from ceus_models.runtime.exit_codes import exit_code
+from ceus_models.runtime.exit_codes import run_app
 from client.cli.main import app
 from client.courier.folder import courier_of
 from client.worker.audit.log import entries
@@ -103,9 +103,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     plan.write_text(PLAN)
     content = build_fab("watching_app:app", made.identity, "ab" * 32)
     approved.write_bytes(content)
-    assert exit_code(app, ["index", str(folder), "--plan", str(plan), "--workers", "1"]) == 0
+    assert run_app(app, ["index", str(folder), "--plan", str(plan), "--workers", "1"]) == 0
     made.joined(folder)
-    assert exit_code(app, ["approve", str(folder), str(approved), "--yes"]) == 0
+    assert run_app(app, ["approve", str(folder), str(approved), "--yes"]) == 0
     with started(made, front, superlink, scratch) as coordinator, connect_proxy(f"localhost:{front}") as proxy:
         site = Served(coordinator, folder, proxy, content)
         site.start()

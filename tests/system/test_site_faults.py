@@ -12,14 +12,14 @@ import torch
 from faulty_sites import BAD, CLOCK, FAST, NAMES, PLAN, ROUND, STAGE, TROUBLES, Post, link_of, made_up_time, silent
 
 from ceus_models.protocol.state import digest
-from ceus_models.runtime.seeds import seed_of
+from ceus_models.runtime.seeds import derive_seed
 from server.rounds.checkpoints import Store
 from server.rounds.coordinator import run
 from server.rounds.events import Answered, Event, Started
-from server.study.participation import Record, to_be_looked_at
+from server.study.participation import RoundRecord, list_silent_sites
 from server.study.plan import Plan
 from server.study.progress import Progress
-from server.transport.message_log import Mirror
+from server.transport.message_log import MessageLog
 
 SHORT = {"crash before training", "crash during training", "hang", "garbage", "NaN", "answer to another round"}
 
@@ -33,11 +33,11 @@ def _in_made_up_time() -> Iterator[None]:
 @pytest.fixture(autouse=True, scope="module")
 def _tiny_nets() -> Iterator[None]:
     def tiny(net: str, recipe: object, seed: int) -> dict[str, torch.Tensor]:
-        generator = torch.Generator().manual_seed(seed_of(seed, net))
+        generator = torch.Generator().manual_seed(derive_seed(seed, net))
         return {name: torch.randn(shape, generator=generator) for name, shape in (("w", (3, 2)), ("bias", (2,)))}
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("server.study.train_stage.initial_state", tiny)
+        patch.setattr("server.study.train_stage.build_initial_state", tiny)
         yield
 
 
@@ -55,7 +55,7 @@ def walked(folder: Path, post: Post, plan: Plan = PLAN, away: Away = lambda kind
             post.move("again")
             CLOCK.sleep(2 * FAST.look_s)  # so that the link looks anew
 
-    return run(plan, link_of(post, Mirror(folder)), Store(folder), 7, present)
+    return run(plan, link_of(post, MessageLog(folder)), Store(folder), 7, present)
 
 
 def _next(event: Event) -> tuple[str, int]:
@@ -72,7 +72,7 @@ def nets(progress: Progress) -> dict[str, str]:
     return {net: digest(state) for net, state in progress.nets.items()}
 
 
-def bad_round(progress: Progress) -> Record:
+def bad_round(progress: Progress) -> RoundRecord:
     return next(r for r in progress.participation if (r.stage, r.round) == (STAGE, ROUND))
 
 
@@ -147,15 +147,17 @@ def test_a_plan_may_close_the_door_after_the_hello(tmp_path: Path) -> None:
 
 
 def test_a_site_that_fails_in_every_round_is_marked_to_be_looked_at() -> None:
-    lost = [Record("s", "train", n, asked=NAMES, counted=NAMES[:3], lost={BAD: f"reason {n}"}) for n in range(1, 5)]
-    assert to_be_looked_at(lost[:2]) == {}
-    assert to_be_looked_at(lost) == {BAD: "4 rounds in a row: reason 4"}
-    assert to_be_looked_at([*lost, Record("s", "train", 5, asked=NAMES, counted=NAMES)]) == {}
+    lost = [
+        RoundRecord("s", "train", n, asked=NAMES, counted=NAMES[:3], lost={BAD: f"reason {n}"}) for n in range(1, 5)
+    ]
+    assert list_silent_sites(lost[:2]) == {}
+    assert list_silent_sites(lost) == {BAD: "4 rounds in a row: reason 4"}
+    assert list_silent_sites([*lost, RoundRecord("s", "train", 5, asked=NAMES, counted=NAMES)]) == {}
 
 
 def test_the_mirror_has_every_letter_of_the_round_by_the_sites_own_ids(tmp_path: Path) -> None:
     walked(tmp_path, Post(silent))
-    lines = [line for line in Mirror(tmp_path).lines() if (line["stage"], line["round"]) == (STAGE, ROUND)]
+    lines = [line for line in MessageLog(tmp_path).read_lines() if (line["stage"], line["round"]) == (STAGE, ROUND)]
     assert len({line["task"] for line in lines}) == 1
     assert sorted(line["site"] for line in lines if line["event"] == "sent") == sorted(NAMES)
     came = {line["site"]: line for line in lines if line["event"] == "came"}

@@ -23,7 +23,7 @@ from toy_lesions import task
 
 from ceus_models.protocol.encoding import decode, to_bytes
 from ceus_models.protocol.messages import LocalRule, Refusal, Task, Update
-from ceus_models.runtime.exit_codes import exit_code
+from ceus_models.runtime.exit_codes import run_app
 from client.cli.main import app
 from client.courier.folder import courier_of, socket_of
 from client.courier.ipc import WorkerUnreachableError, ask
@@ -84,7 +84,7 @@ def hospital() -> Iterator[Hospital]:
     SmallHospital(folder, 3).write()
     (folder / "policy.yaml").write_text(POLICY)
     plan.write_text(PLAN)
-    assert exit_code(app, ["index", str(folder), "--plan", str(plan), "--workers", "1"]) == 0
+    assert run_app(app, ["index", str(folder), "--plan", str(plan), "--workers", "1"]) == 0
     courier_of(folder).state.mkdir(parents=True)
     set_up(folder)
     command = [sys.executable, "-m", "client.worker.process", "--folder", folder, "--socket", socket_of(folder)]
@@ -158,11 +158,11 @@ def test_what_policy_forbids_is_refused_whoever_asks(hospital: Hospital) -> None
 
 def test_a_command_of_root_locks_the_worker_out_of_nothing(hospital: Hospital) -> None:
     hello = task("hello", recipe=None, stage="hello", round=2)
-    assert exit_code(app, ["pause", str(hospital.folder)]) == 0
+    assert run_app(app, ["pause", str(hospital.folder)]) == 0
     paused = hospital.asked(hello)
     assert isinstance(paused, Refusal)
     assert "is paused since" in paused.reason
-    assert exit_code(app, ["resume", str(hospital.folder)]) == 0
+    assert run_app(app, ["resume", str(hospital.folder)]) == 0
     assert isinstance(hospital.asked(hello), Update)
     assert {path.stat().st_uid for path in (hospital.folder / "records").iterdir()} == {WORKER}
 

@@ -31,7 +31,7 @@ _FEWEST = 5
 """Frames that the spline needs."""
 
 
-def course(values: F64, seconds: F64, arrival_s: float, smoothing_s: float) -> F64:
+def fit_course(values: F64, seconds: F64, arrival_s: float, smoothing_s: float) -> F64:
     """Smooth values (t) at rising seconds (t); returns the values themselves if they are too few.
 
     Every frame weighs by the time that it lasts. Costs O(t).
@@ -40,10 +40,10 @@ def course(values: F64, seconds: F64, arrival_s: float, smoothing_s: float) -> F
         values: Linear intensity, not negative.
         smoothing_s: Width of the window during the wash-in, s.
     """
-    return courses(values, seconds, arrival_s, (smoothing_s,))[0]
+    return fit_courses(values, seconds, arrival_s, (smoothing_s,))[0]
 
 
-def courses(values: F64, seconds: F64, arrival_s: float, windows_s: Sequence[float]) -> list[F64]:
+def fit_courses(values: F64, seconds: F64, arrival_s: float, windows_s: Sequence[float]) -> list[F64]:
     """The smoothed curve for each width of the window; the first width decides which frames are outliers."""
     top = float(values.max(initial=0.0))
     if len(values) < _FEWEST or top <= 0:

@@ -48,41 +48,41 @@ _SETTLED_S = 20.0
 """Earliest second arrival after the peak of the first: before, the liver's own second hump comes."""
 
 
-def repeated(contrast: Frames, bmode: Frames) -> Bool:
+def find_repeated_frames(contrast: Frames, bmode: Frames) -> Bool:
     """Which frames (t) show the picture of the frame before them; bmode is empty on contrast-only clips.
 
     Pictures that differ do so in a few rows already, so the others are seldom read.
     """
     rows, columns = contrast.shape[1:]
-    strip = contrast.cut((0, rows // 2, columns, rows // 2 + max(1, rows // _STRIPS)))
+    strip = contrast.crop((0, rows // 2, columns, rows // 2 + max(1, rows // _STRIPS)))
     found = np.zeros(len(contrast), dtype=bool)
     before: U8 | None = None
     for index, part in enumerate(strip):
-        if before is not None and _apart(before, part) <= _SAME_LEVELS * rows * columns:
+        if before is not None and _sum_differences(before, part) <= _SAME_LEVELS * rows * columns:
             pairs = [(pane[index - 1], pane[index]) for pane in (contrast, bmode) if pane]
             lit = any(cv2.mean(shown)[0] > _DARK_LEVEL for _, shown in pairs)
-            found[index] = lit and all(_alike(*pair) for pair in pairs)
+            found[index] = lit and all(_is_alike(*pair) for pair in pairs)
         before = part
     return found
 
 
-def _apart(one: U8, other: U8) -> float:
+def _sum_differences(one: U8, other: U8) -> float:
     """Sum of the differences, levels."""
     return cv2.norm(one, other, cv2.NORM_L1)
 
 
-def _alike(one: U8, other: U8) -> bool:
-    return _apart(one, other) <= _SAME_LEVELS * one.size
+def _is_alike(one: U8, other: U8) -> bool:
+    return _sum_differences(one, other) <= _SAME_LEVELS * one.size
 
 
-def flashes(levels: F64, seconds: F64) -> Bool:
+def find_flashes(levels: F64, seconds: F64) -> Bool:
     """Frames (t) of flashes and of the refill after them, clip by clip. levels (t): means of the pane."""
     gaps = np.flatnonzero(np.diff(seconds) > _GAP_S) + 1
     clips = zip(np.split(levels, gaps), np.split(seconds, gaps), strict=True)
-    return np.concatenate([_flashes(part, times) for part, times in clips])
+    return np.concatenate([_find_clip_flashes(part, times) for part, times in clips])
 
 
-def _flashes(levels: F64, seconds: F64) -> Bool:
+def _find_clip_flashes(levels: F64, seconds: F64) -> Bool:
     marked = np.zeros(len(levels), dtype=bool)
     index = 1
     while index < len(levels):
@@ -90,9 +90,9 @@ def _flashes(levels: F64, seconds: F64) -> Bool:
         if before - levels[max(0, index - 1)] > _STEP_LEVELS:  # rare, so the median is seldom needed
             good = np.flatnonzero(~marked[:index])[-_BEFORE:]
             before = float(np.median(levels[good])) if len(good) else float(levels[0])
-            end = _flash_end(levels, seconds, index, before) if levels[index] - before > _FLASH_LEVELS else index
+            end = _find_flash_end(levels, seconds, index, before) if levels[index] - before > _FLASH_LEVELS else index
         if end > index:
-            filled = _refilled(levels, seconds, end, before)
+            filled = _find_refill(levels, seconds, end, before)
             if filled == end and float(levels[index:end].max()) - before < _BARE_LEVELS:
                 filled = index  # breathing shows a large dark lesion and bright liver in turn
             marked[index:filled] = True
@@ -101,7 +101,7 @@ def _flashes(levels: F64, seconds: F64) -> Bool:
     return marked
 
 
-def _flash_end(levels: F64, seconds: F64, start: int, before: float) -> int:
+def _find_flash_end(levels: F64, seconds: F64, start: int, before: float) -> int:
     """The first frame after a burst that begins at `start`; `start` where it is none, since the pane stays bright."""
     after = start
     while after < len(levels) and seconds[after] - seconds[start] <= _FLASH_S:
@@ -112,7 +112,7 @@ def _flash_end(levels: F64, seconds: F64, start: int, before: float) -> int:
     return start
 
 
-def _refilled(levels: F64, seconds: F64, start: int, before: float) -> int:
+def _find_refill(levels: F64, seconds: F64, start: int, before: float) -> int:
     """The first frame from `start` whose level is back."""
     drop = before - float(levels[start])
     if drop < _LOST_LEVELS:
@@ -122,7 +122,7 @@ def _refilled(levels: F64, seconds: F64, start: int, before: float) -> int:
     return int(back[0]) if len(back) else int(window[-1]) + 1
 
 
-def second_arrival(levels: F64, seconds: F64) -> float | None:
+def find_second_arrival(levels: F64, seconds: F64) -> float | None:
     """Time at which the pane is darkest before a second bolus, s on the axis of `seconds`; None where none comes.
 
     levels (t): smoothed means of the pane, without flashes. The pane must have decayed from its first peak, and must
@@ -132,12 +132,12 @@ def second_arrival(levels: F64, seconds: F64) -> float | None:
     for part in np.split(np.arange(len(levels)), gaps):
         for index in part:
             window = part[(part < index) & (seconds[part] > seconds[index] - _ARRIVAL_S)]
-            if len(window) and _arrives(levels, seconds, window, int(index)):
+            if len(window) and _is_arrival(levels, seconds, window, int(index)):
                 return float(seconds[window[int(np.argmin(levels[window]))]])
     return None
 
 
-def _arrives(levels: F64, seconds: F64, window: npt.NDArray[np.int_], index: int) -> bool:
+def _is_arrival(levels: F64, seconds: F64, window: npt.NDArray[np.int_], index: int) -> bool:
     darkest = int(window[int(np.argmin(levels[window]))])
     rise = float(levels[index] - levels[darkest])
     first = int(np.argmax(levels[: darkest + 1]))

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from client.data.analysis import events, tic
 from client.data.imaging.clip import Clip
-from client.data.imaging.frame_store import Frames, chained
+from client.data.imaging.frame_store import Frames, chain_frames
 from client.data.imaging.recording import F64, Box, ClipError
 
 Bool = npt.NDArray[np.bool_]
@@ -55,34 +55,34 @@ class Exam:
     left_out: Mapping[str, F64] = field(default_factory=dict)
 
 
-def cut_to(clip: Clip, part: Box) -> Clip:
+def crop_clip(clip: Clip, part: Box) -> Clip:
     """The clip with its panes cut to a part of them: x0, y0, x1, y1 in pane coordinates; the rest is not read.
 
     The boxes of the panes move along, so places on the screen keep their meaning.
     """
-    x0, y0, x1, y1 = _within(part, clip)
+    x0, y0, x1, y1 = _clamp_box(part, clip)
     rows, columns = clip.contrast.shape[1:]
     if (x1 - x0) * (y1 - y0) >= _MOSTLY * rows * columns:
         return clip
     return replace(
         clip,
-        contrast=clip.contrast.cut((x0, y0, x1, y1)),
-        bmode=None if clip.bmode is None else clip.bmode.cut((x0, y0, x1, y1)),
-        contrast_box=_moved(clip.contrast_box, (x0, y0, x1, y1)),
-        bmode_box=None if clip.bmode_box is None else _moved(clip.bmode_box, (x0, y0, x1, y1)),
+        contrast=clip.contrast.crop((x0, y0, x1, y1)),
+        bmode=None if clip.bmode is None else clip.bmode.crop((x0, y0, x1, y1)),
+        contrast_box=_shift_box(clip.contrast_box, (x0, y0, x1, y1)),
+        bmode_box=None if clip.bmode_box is None else _shift_box(clip.bmode_box, (x0, y0, x1, y1)),
     )
 
 
-def _within(part: Box, clip: Clip) -> Box:
+def _clamp_box(part: Box, clip: Clip) -> Box:
     rows, columns = clip.contrast.shape[1:]
     return max(0, part[0]), max(0, part[1]), min(columns, part[2]), min(rows, part[3])
 
 
-def _moved(pane: Box, part: Box) -> Box:
+def _shift_box(pane: Box, part: Box) -> Box:
     return pane[0] + part[0], pane[1] + part[1], pane[0] + part[2], pane[1] + part[3]
 
 
-def joined(clips: Sequence[Clip], frame: int, reinjection_s: float | None = None) -> Exam:
+def join_clips(clips: Sequence[Clip], frame: int, reinjection_s: float | None = None) -> Exam:
     """Clips on one time axis, up to a second injection.
 
     Args:
@@ -99,11 +99,11 @@ def joined(clips: Sequence[Clip], frame: int, reinjection_s: float | None = None
     seconds = np.concatenate([clip.seconds for clip in clips])
     order = np.argsort(seconds, kind="stable")
     reference = int(np.flatnonzero(order == frame)[0])
-    contrast = chained(clip.contrast for clip in clips).only(order)
-    bmode = chained(clip.bmode for clip in clips if clip.bmode is not None)
-    bmode = bmode.only(order if len(bmode) == len(contrast) else order[:0])
-    kept = _rising(seconds[order], reference)
-    frozen = events.repeated(contrast, bmode) & kept
+    contrast = chain_frames(clip.contrast for clip in clips).select(order)
+    bmode = chain_frames(clip.bmode for clip in clips if clip.bmode is not None)
+    bmode = bmode.select(order if len(bmode) == len(contrast) else order[:0])
+    kept = _select_rising(seconds[order], reference)
+    frozen = events.find_repeated_frames(contrast, bmode) & kept
     kept &= ~frozen
     if not kept[reference]:  # a repeated picture stands for the one that it repeats
         kept[int(np.flatnonzero(kept[:reference])[-1])] = False
@@ -114,24 +114,24 @@ def joined(clips: Sequence[Clip], frame: int, reinjection_s: float | None = None
     index = np.flatnonzero(kept)
     exam = Exam(
         first=clips[0],
-        contrast=contrast.only(index),
-        bmode=bmode.only(index if bmode else index[:0]),
+        contrast=contrast.select(index),
+        bmode=bmode.select(index if bmode else index[:0]),
         seconds=seconds[order][kept],
         reference=int(kept[:reference].sum()),
         frozen=int(frozen.sum()),
         reinjection_s=reinjection_s,
         declared=reinjection_s is not None,
-        left_out={REPEATED: seconds[order][frozen], AGAIN: _behind(seconds[order], reinjection_s)},
+        left_out={REPEATED: seconds[order][frozen], AGAIN: _select_after(seconds[order], reinjection_s)},
     )
     _check_length(exam)
-    return _recognised(exam)
+    return _remove_events(exam)
 
 
-def _behind(seconds: F64, end_s: float | None) -> F64:
+def _select_after(seconds: F64, end_s: float | None) -> F64:
     return seconds[seconds >= (np.inf if end_s is None else end_s)]
 
 
-def _rising(seconds: F64, reference: int) -> Bool:
+def _select_rising(seconds: F64, reference: int) -> Bool:
     """The first of frames at one time; of those with the annotated frame's time, the annotated one."""
     rising = np.concatenate([[True], np.diff(seconds) > 0])
     if not rising[reference]:
@@ -139,30 +139,30 @@ def _rising(seconds: F64, reference: int) -> Bool:
     return rising
 
 
-def _recognised(exam: Exam) -> Exam:
+def _remove_events(exam: Exam) -> Exam:
     """The exam without flashes, and cut before a second injection that shows; both are told on the whole pane."""
     levels = exam.contrast.means
-    flash = events.flashes(levels, exam.seconds)
+    flash = events.find_flashes(levels, exam.seconds)
     flash[exam.reference] = False
     left_out = {**exam.left_out, FLASH: exam.seconds[flash]}
-    calm = _only(exam, np.flatnonzero(~flash))
+    calm = _select_frames(exam, np.flatnonzero(~flash))
     smoothed = tic.smooth(levels[~flash], calm.seconds, _SMOOTHING_S)
-    again = events.second_arrival(smoothed, calm.seconds)
+    again = events.find_second_arrival(smoothed, calm.seconds)
     if again is not None:
         end = int(np.searchsorted(calm.seconds, again))
         _check_reference(calm.reference < end)
         cut = again if exam.reinjection_s is None else exam.reinjection_s
-        left_out[AGAIN] = np.concatenate([_behind(calm.seconds, again), left_out[AGAIN]])
-        calm = replace(_only(calm, np.arange(end)), reinjection_s=cut)
+        left_out[AGAIN] = np.concatenate([_select_after(calm.seconds, again), left_out[AGAIN]])
+        calm = replace(_select_frames(calm, np.arange(end)), reinjection_s=cut)
     _check_length(calm)
     return replace(calm, flash=int(flash.sum()), left_out=left_out)
 
 
-def _only(exam: Exam, index: npt.NDArray[np.intp]) -> Exam:
+def _select_frames(exam: Exam, index: npt.NDArray[np.intp]) -> Exam:
     return replace(
         exam,
-        contrast=exam.contrast.only(index),
-        bmode=exam.bmode.only(index if exam.bmode else index[:0]),
+        contrast=exam.contrast.select(index),
+        bmode=exam.bmode.select(index if exam.bmode else index[:0]),
         seconds=exam.seconds[index],
         reference=int(np.searchsorted(index, exam.reference)),
     )

@@ -17,7 +17,7 @@ _SIDE_S = 1.0
 """A shorter side of the peak is none: a lesion filling to the clip's end would show its last frame twenty times."""
 
 
-def choose(seconds: F64, peak: int | None, held: Bool, frames_to_peak: int, frames_after: int) -> Index:
+def choose_key_frames(seconds: F64, peak: int | None, held: Bool, frames_to_peak: int, frames_after: int) -> Index:
     """Indices (frames_to_peak + frames_after) of key frames, in order of time.
 
     The last of the first `frames_to_peak` is the peak. Where a side has no time (peak next to the first or last frame)
@@ -41,11 +41,11 @@ def choose(seconds: F64, peak: int | None, held: Bool, frames_to_peak: int, fram
     else:
         after = np.linspace(summit, end, frames_after + 1)[1:]
         wanted = np.concatenate([np.linspace(start, summit, frames_to_peak), after])
-    chosen = nearest(seconds, wanted)
-    return np.sort(_spared(seconds, wanted, chosen, held))
+    chosen = find_nearest(seconds, wanted)
+    return np.sort(_replace_held(seconds, wanted, chosen, held))
 
 
-def nearest(seconds: F64, wanted: F64) -> Index:
+def find_nearest(seconds: F64, wanted: F64) -> Index:
     """Index of the frame nearest to each wanted time; the earlier one of two."""
     after = np.clip(np.searchsorted(seconds, wanted), 1, max(1, len(seconds) - 1))
     if len(seconds) == 1:
@@ -54,20 +54,20 @@ def nearest(seconds: F64, wanted: F64) -> Index:
     return np.asarray(np.where(earlier, after - 1, after), dtype=np.int64)
 
 
-def _spared(seconds: F64, wanted: F64, chosen: Index, held: Bool) -> Index:
+def _replace_held(seconds: F64, wanted: F64, chosen: Index, held: Bool) -> Index:
     good = np.flatnonzero(~held)
     if not held[chosen].any() or len(good) == 0:
         return chosen
-    other = good[nearest(seconds[good], wanted)]
+    other = good[find_nearest(seconds[good], wanted)]
     reach = np.maximum(_REACH_S, 0.5 * np.gradient(wanted)) if len(wanted) > 1 else np.array([_REACH_S])
     near = np.abs(seconds[other] - wanted) <= reach
     return np.where(held[chosen] & near, other, chosen)
 
 
-def evenly(count: int, available: int) -> Index:
+def spread_evenly(count: int, available: int) -> Index:
     """`count` positions in 0..available-1, evenly from the first to the last.
 
-    >>> evenly(3, 9).tolist()
+    >>> spread_evenly(3, 9).tolist()
     [0, 4, 8]
     """
     return np.rint(np.linspace(0, available - 1, count)).astype(np.int64)

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ceus_models.study.processing import Processing
-from client.data.analysis.keyframes import evenly
+from client.data.analysis.keyframes import spread_evenly
 from client.data.imaging.recording import U8
 
 F32 = npt.NDArray[np.float32]
@@ -23,21 +23,21 @@ I8 = npt.NDArray[np.int8]
 _STEPS = 127
 
 
-def flow_maps(frames: U8, processing: Processing) -> tuple[I8, float]:
+def compute_flow_maps(frames: U8, processing: Processing) -> tuple[I8, float]:
     """Flow i8 (n 2 h w) as u, v between n + 1 evenly chosen key frames (t h w), and its scale: px = value * scale.
 
     Pixels are those of the flow's own size; values are clipped to processing.flow_bound_px.
     """
     side, maps = processing.flow_size, processing.flow_maps
-    chosen = [_sized(frames[index], side) for index in evenly(maps + 1, len(frames))]
+    chosen = [_resize(frames[index], side) for index in spread_evenly(maps + 1, len(frames))]
     method = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    fields = [_field(method, a, b) for a, b in pairwise(chosen)]
+    fields = [_estimate_flow(method, a, b) for a, b in pairwise(chosen)]
     scale = processing.flow_bound_px / _STEPS
     stacked = np.stack(fields) if fields else np.zeros((0, 2, side, side), dtype=np.float32)
     return np.clip(np.rint(stacked / scale), -_STEPS, _STEPS).astype(np.int8), scale
 
 
-def _field(method: cv2.DISOpticalFlow, before: U8, after: U8) -> F32:
+def _estimate_flow(method: cv2.DISOpticalFlow, before: U8, after: U8) -> F32:
     """Residual flow (2 h w), px."""
     # DIS refuses arrays that are not contiguous, such as crops.
     flow = method.calc(np.ascontiguousarray(before), np.ascontiguousarray(after), None)  # type: ignore[call-overload]
@@ -45,7 +45,7 @@ def _field(method: cv2.DISOpticalFlow, before: U8, after: U8) -> F32:
     return np.asarray(flow.transpose(2, 0, 1), dtype=np.float32)
 
 
-def _sized(frame: U8, side: int) -> U8:
+def _resize(frame: U8, side: int) -> U8:
     if frame.shape == (side, side):
         return frame
     shrinks = side < max(frame.shape)

@@ -25,7 +25,7 @@ _GAP_S = 5.0
 """A longer step in time is a gap between clips."""
 
 
-def deep(shift: F32, seconds: F64, seen: Bool) -> Bool:
+def find_deep_breaths(shift: F32, seconds: F64, seen: Bool) -> Bool:
     """Frames (t) of deep breaths: those among `seen` (t) that lie farthest from where the lesion usually is.
 
     shift: (t 2), px from the annotated frame. All False where the lesion hardly moves.
@@ -33,11 +33,11 @@ def deep(shift: F32, seconds: F64, seen: Bool) -> Bool:
     if not seen.any():
         return np.zeros(len(seconds), dtype=bool)
     parts = np.split(np.arange(len(seconds)), np.flatnonzero(np.diff(seconds) > _GAP_S) + 1)
-    far = np.concatenate([_from_usual(shift[part], seconds[part]) for part in parts])
+    far = np.concatenate([_measure_departure(shift[part], seconds[part]) for part in parts])
     return np.asarray(seen & (far > np.quantile(far[seen], 1 - _SHARE)) & (far > _LEAST_PX), dtype=bool)
 
 
-def _from_usual(shift: F32, seconds: F64) -> F64:
+def _measure_departure(shift: F32, seconds: F64) -> F64:
     """Distance (t), px, of the places (t 2) within one clip from their running median."""
     if len(seconds) < 2:
         return np.zeros(len(seconds))

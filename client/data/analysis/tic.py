@@ -50,7 +50,7 @@ class Tic:
 
     Attributes:
         values, smoothed: f64 (t), linear intensity in arbitrary units.
-        peak: Index as of `first_peak`.
+        peak: Index as of `find_first_peak`.
         enhances: False where the curve is flat, so that the peak means nothing.
         steady_peak: Index of the peak that parameters are measured to (see _STEADIER), None = peak.
     """
@@ -62,17 +62,17 @@ class Tic:
     steady_peak: int | None = None
 
 
-def linear_table(range_db: float, linearise: bool) -> F64:
+def build_linear_table(range_db: float, linearise: bool) -> F64:
     """Intensity of each level (256); without linearising the level itself, 0-1.
 
-    >>> linear_table(50.0, True)[[0, 255]].tolist()
+    >>> build_linear_table(50.0, True)[[0, 255]].tolist()
     [1.0, 100000.0]
     """
     share = np.arange(256, dtype=np.float64) / 255.0
     return np.asarray(10.0 ** (share * range_db / 10.0), dtype=np.float64) if linearise else share
 
 
-def soft_mask(polygon: F64) -> tuple[F64, npt.NDArray[np.int_]]:
+def build_soft_mask(polygon: F64) -> tuple[F64, npt.NDArray[np.int_]]:
     """Weights (h w) of the pixels of a polygon (n 2), px, and the place (x, y) of their first one.
 
     A pixel weighs as much as it is deep inside, 1 at the deepest: an outline is drawn by hand on one frame, a fifth
@@ -86,21 +86,21 @@ def soft_mask(polygon: F64) -> tuple[F64, npt.NDArray[np.int_]]:
     return depth / float(depth.max()), low
 
 
-def roi_mean(frames: Sequence[U8], polygon: F64, shift: F32, table: F64) -> F64:
+def compute_roi_means(frames: Sequence[U8], polygon: F64, shift: F32, table: F64) -> F64:
     """Mean intensity (t) inside a polygon (n 2) that moves by `shift` (t 2), px; the part outside a frame is left out.
 
-    Weighted by `soft_mask`. NaN where nothing of the polygon lies inside the frame.
+    Weighted by `build_soft_mask`. NaN where nothing of the polygon lies inside the frame.
 
     Args:
         frames: Levels, each (h w).
-        table: As from `linear_table`.
+        table: As from `build_linear_table`.
     """
-    weights, low = soft_mask(polygon)
+    weights, low = build_soft_mask(polygon)
     places = np.rint(shift).astype(int) + low  # (t 2)
-    return np.array([_mean_at(f, weights, place, table) for f, place in zip(frames, places, strict=True)])
+    return np.array([_compute_mean(f, weights, place, table) for f, place in zip(frames, places, strict=True)])
 
 
-def _mean_at(frame: U8, weights: F64, place: npt.NDArray[np.int_], table: F64) -> float:
+def _compute_mean(frame: U8, weights: F64, place: npt.NDArray[np.int_], table: F64) -> float:
     x, y = int(place[0]), int(place[1])
     rows, columns = frame.shape
     part = frame[max(0, y) : max(0, y + weights.shape[0]), max(0, x) : max(0, x + weights.shape[1])]
@@ -109,7 +109,7 @@ def _mean_at(frame: U8, weights: F64, place: npt.NDArray[np.int_], table: F64) -
     return float((cv2.LUT(part, table) * seen).sum()) / total if total > 0 else float("nan")
 
 
-def curve(values: F64, seconds: F64, outside: Bool, smoothing_s: float) -> Tic:
+def build_curve(values: F64, seconds: F64, outside: Bool, smoothing_s: float) -> Tic:
     """The curve of raw means (t), bridged over frames that show other tissue, smoothed, and its peak (see Tic).
 
     A flat or dark curve has no peak: `enhances` is False.
@@ -118,18 +118,20 @@ def curve(values: F64, seconds: F64, outside: Bool, smoothing_s: float) -> Tic:
         outside: (t), frames in which the lesion is not in the plane.
         smoothing_s: Width of the window in the wash-in (see `curve_smoothing`), s.
     """
-    mended = _bridged(values, seconds, outside)
+    mended = _interpolate_gaps(values, seconds, outside)
     windows_s = (smoothing_s, _STEADIER * smoothing_s)
-    smoothed, steady = curve_smoothing.courses(mended, seconds, arrival_s(mended, seconds, smoothing_s), windows_s)
+    smoothed, steady = curve_smoothing.fit_courses(
+        mended, seconds, find_arrival_s(mended, seconds, smoothing_s), windows_s
+    )
     span = float(smoothed.max() - smoothed.min())
     enhances = span > _FLAT * max(float(abs(smoothed).max()), 1e-12)
-    return Tic(mended, smoothed, first_peak(smoothed), enhances, first_peak(steady))
+    return Tic(mended, smoothed, find_first_peak(smoothed), enhances, find_first_peak(steady))
 
 
-def first_peak(curve: F64) -> int:
+def find_first_peak(curve: F64) -> int:
     """Index of the first value of a curve (t) within PEAK_DB of the top of its first hump (see HUMP_DB, FALL_DB).
 
-    >>> first_peak(np.array([0.0, 1.0, 4.0, 2.0, 1.0, 3.9, 2.0]))
+    >>> find_first_peak(np.array([0.0, 1.0, 4.0, 2.0, 1.0, 3.9, 2.0]))
     2
     """
     if float(curve.max()) <= 0:
@@ -145,15 +147,15 @@ def _share(fall_db: float) -> float:
     return float(10.0 ** (-fall_db / 10.0))
 
 
-def arrival_s(values: F64, seconds: F64, smoothing_s: float) -> float:
+def find_arrival_s(values: F64, seconds: F64, smoothing_s: float) -> float:
     """Time after which raw means (t) stay above a twentieth of their rise up to the highest; NaN is bridged."""
-    smoothed = smooth(_bridged(values, seconds, np.zeros(len(values), dtype=bool)), seconds, smoothing_s)
+    smoothed = smooth(_interpolate_gaps(values, seconds, np.zeros(len(values), dtype=bool)), seconds, smoothing_s)
     peak = int(np.argmax(smoothed))
     above = smoothed - float(smoothed[: peak + 1].min())
-    return float(seconds[_arrival(above, peak, _ARRIVAL_SHARE * float(above[peak]))])
+    return float(seconds[_find_crossing(above, peak, _ARRIVAL_SHARE * float(above[peak]))])
 
 
-def _bridged(values: F64, seconds: F64, outside: Bool) -> F64:
+def _interpolate_gaps(values: F64, seconds: F64, outside: Bool) -> F64:
     """Values interpolated in time over frames that are outside or have none."""
     missing = ~np.isfinite(values)
     if outside.mean() <= _MOSTLY_HELD:
@@ -186,7 +188,7 @@ def _local_line(values: F64, seconds: F64, window_s: float) -> F64:
     return np.where(usable, sv / n + slope * (time - st / n), values)
 
 
-def parameters(tic: Tic, seconds: F64) -> Mapping[str, float]:
+def compute_parameters(tic: Tic, seconds: F64) -> Mapping[str, float]:
     """The standard parameters of a smoothed curve; those that the clip does not show are left out.
 
     Returns:
@@ -212,7 +214,7 @@ def parameters(tic: Tic, seconds: F64) -> Mapping[str, float]:
         return {"peak_s": float(seconds[tic.peak])}
     base = float(curve[: peak + 1].min())
     above = curve - base
-    arrival = _arrival(tic.values - base, peak, _ARRIVAL_SHARE * float(above.max()))
+    arrival = _find_crossing(tic.values - base, peak, _ARRIVAL_SHARE * float(above.max()))
     rise = float(above.max())
     found = {
         "base": base,
@@ -228,10 +230,10 @@ def parameters(tic: Tic, seconds: F64) -> Mapping[str, float]:
     area = float(np.trapezoid(weights, seconds[arrival:]))
     if area > 0:
         found["mTT"] = float(np.trapezoid(weights * (seconds[arrival:] - seconds[arrival]), seconds[arrival:]) / area)
-    return found | _wash_in(above, seconds, peak, found["WiAUC"]) | _wash_out(above, seconds, peak)
+    return found | _compute_wash_in(above, seconds, peak, found["WiAUC"]) | _compute_wash_out(above, seconds, peak)
 
 
-def _arrival(above: F64, peak: int, share: float) -> int:
+def _find_crossing(above: F64, peak: int, share: float) -> int:
     """The last frame before the peak that is not yet above `share`: wash-in starts there.
 
     On the values themselves, a median of three: smoothing would let a sharp arrival begin seconds early.
@@ -240,8 +242,8 @@ def _arrival(above: F64, peak: int, share: float) -> int:
     return int(below[-1]) if len(below) else 0
 
 
-def _wash_in(above: F64, seconds: F64, peak: int, area: float) -> dict[str, float]:
-    steepest = _steepest(above[: peak + 1], seconds[: peak + 1], _WASH_IN_S)
+def _compute_wash_in(above: F64, seconds: F64, peak: int, area: float) -> dict[str, float]:
+    steepest = _find_steepest(above[: peak + 1], seconds[: peak + 1], _WASH_IN_S)
     if steepest is None:
         return {}
     slope, foot_s = steepest
@@ -249,15 +251,15 @@ def _wash_in(above: F64, seconds: F64, peak: int, area: float) -> dict[str, floa
     return {"WiR": slope, "RT": rise_time} | ({"WiPI": area / rise_time} if rise_time > 0 else {})
 
 
-def _wash_out(above: F64, seconds: F64, peak: int) -> dict[str, float]:
+def _compute_wash_out(above: F64, seconds: F64, peak: int) -> dict[str, float]:
     if peak >= len(above) - 1:
         return {}
     found = {"WoAUC": float(np.trapezoid(above[peak:], seconds[peak:]))}
-    steepest = _steepest(-above[peak:], seconds[peak:], _WASH_OUT_S)
+    steepest = _find_steepest(-above[peak:], seconds[peak:], _WASH_OUT_S)
     return found if steepest is None else found | {"WoR": steepest[0], "FT": steepest[1] - float(seconds[peak])}
 
 
-def _steepest(curve: F64, seconds: F64, lasting_s: float) -> tuple[float, float] | None:
+def _find_steepest(curve: F64, seconds: F64, lasting_s: float) -> tuple[float, float] | None:
     """Slope of the steepest rising chord that lasts so long, and the time at which it passes 0; None without one."""
     starts = seconds[seconds + lasting_s <= seconds[-1]]
     if not len(starts):

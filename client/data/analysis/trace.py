@@ -12,8 +12,8 @@ import numpy.typing as npt
 from ceus_models.study.processing import Processing
 from client.data.analysis import keyframes, respiratory_gating, tic
 from client.data.analysis.exam import Exam
-from client.data.analysis.track_quality import Trust, judged
-from client.data.analysis.tracking import BMODE, CONTRAST, METHODS, Track, follow
+from client.data.analysis.track_quality import TrackAssessment, assess_track
+from client.data.analysis.tracking import BMODE, CONTRAST, METHODS, Track, track_box
 from client.data.imaging.layout import LAYOUTS
 from client.data.imaging.recording import F64, U8, Box
 from client.data.outlines.outline import bounding_box
@@ -63,16 +63,16 @@ class Trace:
 
 
 @dataclass(frozen=True, eq=False)
-class Traced:
+class TracedExam:
     """A trace without flow, key frames u8 (k size size), the figures of quality, and whether the track is trusted."""
 
     trace: Trace
     frames: U8
     quality: Mapping[str, float]
-    trust: Trust
+    trust: TrackAssessment
 
 
-def traced(exam: Exam, polygon: F64, processing: Processing, timed: bool = True) -> Traced:
+def trace_exam(exam: Exam, polygon: F64, processing: Processing, timed: bool = True) -> TracedExam:
     """What becomes of an exam.
 
     Args:
@@ -81,17 +81,17 @@ def traced(exam: Exam, polygon: F64, processing: Processing, timed: bool = True)
     """
     box = box_around(polygon, processing.margin_px)
     method = BMODE if exam.bmode else CONTRAST
-    track = follow(exam.bmode or exam.contrast, exam.reference, box, method, processing)
-    seconds, curve = exam.seconds, _curve(exam, polygon, track, processing)
-    found = tic.parameters(curve, seconds)
+    track = track_box(exam.bmode or exam.contrast, exam.reference, box, method, processing)
+    seconds, curve = exam.seconds, _build_curve(exam, polygon, track, processing)
+    found = tic.compute_parameters(curve, seconds)
     arrival = found.get("t0", float(seconds[0]))
     seen = np.ones_like(track.held) if method == BMODE else seconds >= arrival
-    trust = judged(track, seconds, seen, exam.reference)
+    trust = assess_track(track, seconds, seen, exam.reference)
     if not timed:
         seconds = seconds - arrival
-        found = tic.parameters(curve, seconds)
+        found = tic.compute_parameters(curve, seconds)
     peak = curve.peak if curve.enhances else None
-    chosen = keyframes.choose(seconds, peak, track.held, processing.frames_to_peak, processing.frames_after)
+    chosen = keyframes.choose_key_frames(seconds, peak, track.held, processing.frames_to_peak, processing.frames_after)
     trace = Trace(
         reference=exam.contrast[exam.reference].copy(),
         polygon=polygon,
@@ -106,13 +106,13 @@ def traced(exam: Exam, polygon: F64, processing: Processing, timed: bool = True)
         parameters=found,
         flow=np.zeros((0, 2, processing.flow_size, processing.flow_size), dtype=np.float32),
         doubts=trust.doubts,
-        notes=_notes(exam, timed),
-        source=_source(exam, track, timed),
+        notes=_list_notes(exam, timed),
+        source=_describe_source(exam, track, timed),
         left_out={why: moments - (0.0 if timed else arrival) for why, moments in exam.left_out.items()},
     )
     frames = np.stack([_crop(exam.contrast[i], box, track.shift[i], processing.size) for i in chosen])
-    quality = {**_quality(exam, track, curve), **trust.figures, "injection_from": float(not timed), **found}
-    return Traced(trace, frames, quality, trust)
+    quality = {**_collect_quality(exam, track, curve), **trust.figures, "injection_from": float(not timed), **found}
+    return TracedExam(trace, frames, quality, trust)
 
 
 def box_around(polygon: F64, margin_px: float) -> Box:
@@ -122,18 +122,18 @@ def box_around(polygon: F64, margin_px: float) -> Box:
     return low_x, low_y, int(np.ceil(x1 + margin_px)) + 1, int(np.ceil(y1 + margin_px)) + 1
 
 
-def _curve(exam: Exam, polygon: F64, track: Track, processing: Processing) -> tic.Tic:
+def _build_curve(exam: Exam, polygon: F64, track: Track, processing: Processing) -> tic.Tic:
     """On the contrast pane frames are also held because they are dark: those belong to the curve, deep breaths not."""
-    table = tic.linear_table(exam.first.dynamic_range_db or processing.dynamic_range_db, processing.linearise)
-    means = tic.roi_mean(exam.contrast, polygon, track.shift, table)
+    table = tic.build_linear_table(exam.first.dynamic_range_db or processing.dynamic_range_db, processing.linearise)
+    means = tic.compute_roi_means(exam.contrast, polygon, track.shift, table)
     outside = track.held
     if track.method != BMODE:
-        seen = exam.seconds >= tic.arrival_s(means, exam.seconds, processing.smoothing_s)
-        outside = respiratory_gating.deep(track.shift, exam.seconds, seen)
-    return tic.curve(means, exam.seconds, outside, processing.smoothing_s)
+        seen = exam.seconds >= tic.find_arrival_s(means, exam.seconds, processing.smoothing_s)
+        outside = respiratory_gating.find_deep_breaths(track.shift, exam.seconds, seen)
+    return tic.build_curve(means, exam.seconds, outside, processing.smoothing_s)
 
 
-def _notes(exam: Exam, timed: bool) -> tuple[str, ...]:
+def _list_notes(exam: Exam, timed: bool) -> tuple[str, ...]:
     notes = []
     if exam.flash:
         notes.append(f"{exam.flash} frames of flashes and refill left out")
@@ -146,7 +146,7 @@ def _notes(exam: Exam, timed: bool) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _source(exam: Exam, track: Track, timed: bool) -> str:
+def _describe_source(exam: Exam, track: Track, timed: bool) -> str:
     clip = exam.first
     sure = f", {clip.layout_confidence:.0%} sure" if clip.layout == "detected" else ""
     panes = "B-mode pane" if track.method == BMODE else "contrast pane alone"
@@ -157,7 +157,7 @@ def _source(exam: Exam, track: Track, timed: bool) -> str:
     )
 
 
-def _quality(exam: Exam, track: Track, curve: tic.Tic) -> dict[str, float]:
+def _collect_quality(exam: Exam, track: Track, curve: tic.Tic) -> dict[str, float]:
     others = np.delete(track.correlation, exam.reference)
     found = {
         "frames": float(len(exam.seconds)),

@@ -43,7 +43,7 @@ class UntrustedTrack(Unusable):
 
 
 @dataclass(frozen=True)
-class Trust:
+class TrackAssessment:
     """Whether the track may be used, with the figures behind the decision.
 
     Attributes:
@@ -55,7 +55,7 @@ class Trust:
     doubts: tuple[str, ...]
 
 
-def judged(track: Track, seconds: F64, seen: Bool, reference: int) -> Trust:
+def assess_track(track: Track, seconds: F64, seen: Bool, reference: int) -> TrackAssessment:
     """Assess a track by its quality figures.
 
     Args:
@@ -67,10 +67,10 @@ def judged(track: Track, seconds: F64, seen: Bool, reference: int) -> Trust:
     known = track.apart[frames & np.isfinite(track.apart)]
     figures = {
         "lost_share": float(track.held[frames].mean()),
-        "away_share": float((_held_around(track.held, seconds)[frames] > _NEARLY).mean()),
+        "away_share": float((_share_held(track.held, seconds)[frames] > _NEARLY).mean()),
         "beyond_share": float(track.beyond[frames].mean()),
         "apart_share": float((known > APART_PX).mean()) if len(known) else 0.0,
-        "unlike": _unlike(track, frames),
+        "unlike": _measure_unlikeness(track, frames),
     }
     doubts = [
         text.format(figures[name])
@@ -85,10 +85,10 @@ def judged(track: Track, seconds: F64, seen: Bool, reference: int) -> Trust:
     ]
     if not seen[reference]:
         doubts.append("the outlined frame of a contrast-only clip lies before the enhancement")
-    return Trust(figures, tuple(doubts))
+    return TrackAssessment(figures, tuple(doubts))
 
 
-def _held_around(held: Bool, seconds: F64) -> F64:
+def _share_held(held: Bool, seconds: F64) -> F64:
     """Share (t) of held frames within AWAY_S around each."""
     first = np.searchsorted(seconds, seconds - AWAY_S / 2, side="left")
     after = np.searchsorted(seconds, seconds + AWAY_S / 2, side="right")
@@ -96,7 +96,7 @@ def _held_around(held: Bool, seconds: F64) -> F64:
     return np.asarray((total[after] - total[first]) / (after - first), dtype=np.float64)
 
 
-def _unlike(track: Track, frames: Bool) -> float:
+def _measure_unlikeness(track: Track, frames: Bool) -> float:
     """By how much the least alike moment falls short of the usual one, 0-1; 0 where it is alike enough by itself.
 
     Only moments with SPAN placed frames that count before them. How alike speckle stays differs between machines and
@@ -110,7 +110,7 @@ def _unlike(track: Track, frames: Bool) -> float:
     return 1.0 - max(least, 0.0) / usual if usual > 0 else 1.0
 
 
-def require(trust: Trust, checked: bool) -> None:
+def require_trusted(trust: TrackAssessment, checked: bool) -> None:
     """Require a trusted track, or one that a person has confirmed (`checked`). Raises UntrustedTrack."""
     if trust.doubts and not checked:
         raise UntrustedTrack(

@@ -82,7 +82,7 @@ class Track:
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
+class _Match:
     """Where the box is in one frame: see Track. counts: the match is to be believed."""
 
     shift: Shift
@@ -91,18 +91,18 @@ class _Found:
     beyond: bool
 
 
-def follow(frames: Sequence[U8], reference: int, box: Box, method: str, processing: Processing) -> Track:
+def track_box(frames: Sequence[U8], reference: int, box: Box, method: str, processing: Processing) -> Track:
     """Follows a box from frame `reference` over all frames (h w) of one pane, in both directions of time.
 
     box: x0, y0, x1, y1 in the pane at the reference; may reach outside it.
     """
     gate = processing.correlation_gate
     gates = (gate + _SURE, gate) if method == BMODE else (gate * _CONTRAST_GATE, gate)
-    search = _Search.at(frames[reference], box, gates, processing.max_shift_px)
-    places = [_Found((0.0, 0.0), 1.0, counts=True, beyond=False)] * len(frames)
+    search = _Search.create(frames[reference], box, gates, processing.max_shift_px)
+    places = [_Match((0.0, 0.0), 1.0, counts=True, beyond=False)] * len(frames)
     apart = np.full(len(frames), np.nan, dtype=np.float32)
     for order in (range(reference + 1, len(frames)), range(reference - 1, -1, -1)):
-        walk = _anchored if method == BMODE else _there_and_back
+        walk = _match_reference if method == BMODE else _match_both_ways
         for index, (found, distance) in zip(order, walk(frames, order, search), strict=True):
             places[index], apart[index] = found, distance
     return Track(
@@ -111,12 +111,14 @@ def follow(frames: Sequence[U8], reference: int, box: Box, method: str, processi
         held=np.array([not place.counts for place in places]),
         beyond=np.array([place.beyond for place in places]),
         apart=apart,
-        alike=_alike(frames, places, search) if method == CONTRAST else np.full(len(frames), np.nan, dtype=np.float32),
+        alike=_compute_likeness(frames, places, search)
+        if method == CONTRAST
+        else np.full(len(frames), np.nan, dtype=np.float32),
         method=method,
     )
 
 
-def _anchored(frames: Sequence[U8], order: range, search: _Search) -> list[tuple[_Found, float]]:
+def _match_reference(frames: Sequence[U8], order: range, search: _Search) -> list[tuple[_Match, float]]:
     """Every frame against the annotated one."""
     found, last = [], (0.0, 0.0)
     for index in order:
@@ -125,44 +127,46 @@ def _anchored(frames: Sequence[U8], order: range, search: _Search) -> list[tuple
     return [(place, math.nan) for place in found]
 
 
-def _there_and_back(frames: Sequence[U8], order: range, search: _Search) -> list[tuple[_Found, float]]:
+def _match_both_ways(frames: Sequence[U8], order: range, search: _Search) -> list[tuple[_Match, float]]:
     """Against a running mean, outwards and then back again from the last frame (Kalal 2010, forward-backward error).
 
     A walk that lost the lesion does not come back the way it went. A frame that only the way back could place takes
     that place if the two ways agree around it.
     """
-    there, template = _walk(frames, order, search, search.template, (0.0, 0.0))
+    there, template = _match_in_order(frames, order, search, search.template, (0.0, 0.0))
     start = there[-1].shift if there else (0.0, 0.0)
-    back, _ = _walk(frames, order[::-1], search, template, start)
+    back, _ = _match_in_order(frames, order[::-1], search, template, start)
     back = back[::-1]
-    apart = np.array([_apart(one, other) for one, other in zip(there, back, strict=True)], dtype=np.float32)
-    return list(zip(_mended(there, back, apart), apart.tolist(), strict=True))
+    apart = np.array([_compute_distance(one, other) for one, other in zip(there, back, strict=True)], dtype=np.float32)
+    return list(zip(_merge_passes(there, back, apart), apart.tolist(), strict=True))
 
 
-def _walk(frames: Sequence[U8], order: range, search: _Search, template: F32, last: Shift) -> tuple[list[_Found], F32]:
+def _match_in_order(
+    frames: Sequence[U8], order: range, search: _Search, template: F32, last: Shift
+) -> tuple[list[_Match], F32]:
     """Places frame by frame in `order`, and the running mean at its end."""
     found = []
     for index in order:
         place = search.find(frames[index], template, last)
         last = place.shift
         if place.counts:
-            template = _KEEP * template + np.float32(1 - _KEEP) * search.aligned(frames[index], last)
+            template = _KEEP * template + np.float32(1 - _KEEP) * search.align(frames[index], last)
         found.append(place)
     return found, template
 
 
-def _apart(one: _Found, other: _Found) -> float:
+def _compute_distance(one: _Match, other: _Match) -> float:
     return math.dist(one.shift, other.shift) if one.counts and other.counts else math.nan
 
 
-def _alike(frames: Sequence[U8], places: Sequence[_Found], search: _Search) -> F32:
+def _compute_likeness(frames: Sequence[U8], places: Sequence[_Match], search: _Search) -> F32:
     """See Track: a box that has gone to another place shows other speckle from then on."""
     found = np.full(len(frames), np.nan, dtype=np.float32)
     placed = [index for index, place in enumerate(places) if place.counts]
     last: deque[tuple[int, F32]] = deque()
     before = after = np.zeros_like(search.template)
     for index in placed:
-        last.append((index, _fine(search.aligned(frames[index], places[index].shift))))
+        last.append((index, _keep_fine_detail(search.align(frames[index], places[index].shift))))
         after = after + last[-1][1]
         if len(last) > SPAN:
             before, after = before + last[-1 - SPAN][1], after - last[-1 - SPAN][1]
@@ -173,11 +177,11 @@ def _alike(frames: Sequence[U8], places: Sequence[_Found], search: _Search) -> F
     return found
 
 
-def _fine(part: F32) -> F32:
+def _keep_fine_detail(part: F32) -> F32:
     return part - cast(F32, cv2.GaussianBlur(part, (0, 0), _FINE_PX))
 
 
-def _mended(there: Sequence[_Found], back: Sequence[_Found], apart: F32) -> list[_Found]:
+def _merge_passes(there: Sequence[_Match], back: Sequence[_Match], apart: F32) -> list[_Match]:
     known = np.flatnonzero(np.isfinite(apart))
     if len(known) == 0:
         return list(there)
@@ -204,53 +208,53 @@ class _Search:
     gates: tuple[float, float]
 
     @staticmethod
-    def at(frame: U8, box: Box, gates: tuple[float, float], max_shift_px: float) -> _Search:
+    def create(frame: U8, box: Box, gates: tuple[float, float], max_shift_px: float) -> _Search:
         reach = math.ceil(max_shift_px)
-        x0, x1 = _inside(box[0], box[2], frame.shape[1], reach)
-        y0, y1 = _inside(box[1], box[3], frame.shape[0], reach)
+        x0, x1 = _clip_range(box[0], box[2], frame.shape[1], reach)
+        y0, y1 = _clip_range(box[1], box[3], frame.shape[0], reach)
         scale = max(1, math.ceil(math.sqrt((x1 - x0) * (y1 - y0)) / _TEMPLATE_SIDE_PX))
         x1, y1 = x0 + max(1, (x1 - x0) // scale) * scale, y0 + max(1, (y1 - y0) // scale) * scale
-        template = _reduced(_cut(frame, (x0, y0, x1, y1)), scale)
+        template = _downscale(_crop_padded(frame, (x0, y0, x1, y1)), scale)
         return _Search(template, (x0, y0), scale, math.ceil(reach / scale), gates)
 
-    def find(self, frame: U8, template: F32, last: Shift) -> _Found:
+    def find(self, frame: U8, template: F32, last: Shift) -> _Match:
         """The best place, near the last one first; the last place where none counts."""
         if float(cv2.meanStdDev(template)[1][0, 0]) < _FLAT:
-            return _Found(last, 0.0, counts=False, beyond=False)
-        near = self._best(frame, template, last, min(_NEAR_PX, self.reach))
+            return _Match(last, 0.0, counts=False, beyond=False)
+        near = self._find_best(frame, template, last, min(_NEAR_PX, self.reach))
         if near is not None and near[1] >= self.gates[0] and math.hypot(*near[0]) <= self.reach * self.scale:
-            return _Found(*near, counts=True, beyond=False)
-        whole = self._best(frame, template, (0.0, 0.0), self.reach)
+            return _Match(*near, counts=True, beyond=False)
+        whole = self._find_best(frame, template, (0.0, 0.0), self.reach)
         if whole is None:
-            return _Found(last, 0.0, counts=False, beyond=True)
+            return _Match(last, 0.0, counts=False, beyond=True)
         counts = whole[1] >= self.gates[1]
-        return _Found(whole[0] if counts else last, whole[1], counts, beyond=False)
+        return _Match(whole[0] if counts else last, whole[1], counts, beyond=False)
 
-    def aligned(self, frame: U8, shift: Shift) -> F32:
+    def align(self, frame: U8, shift: Shift) -> F32:
         """The frame's part under the template when the box is moved by `shift`."""
         rows, columns = self.template.shape
         size = (columns * self.scale, rows * self.scale)
         center = (self.origin[0] + shift[0] + (size[0] - 1) / 2, self.origin[1] + shift[1] + (size[1] - 1) / 2)
-        return _reduced(cast(U8, cv2.getRectSubPix(frame, size, center)), self.scale)
+        return _downscale(cast(U8, cv2.getRectSubPix(frame, size, center)), self.scale)
 
-    def _best(self, frame: U8, template: F32, around: Shift, reach: int) -> tuple[Shift, float] | None:
+    def _find_best(self, frame: U8, template: F32, around: Shift, reach: int) -> tuple[Shift, float] | None:
         """None where the highest correlation lies on the rim: the true place lies further off."""
         x, y = (round(value / self.scale) for value in around)
         rows, columns = template.shape
         x0 = self.origin[0] + (x - reach) * self.scale
         y0 = self.origin[1] + (y - reach) * self.scale
         width, height = (columns + 2 * reach) * self.scale, (rows + 2 * reach) * self.scale
-        window = _reduced(_cut(frame, (x0, y0, x0 + width, y0 + height)), self.scale)
+        window = _downscale(_crop_padded(frame, (x0, y0, x0 + width, y0 + height)), self.scale)
         scores = cast(F32, cv2.matchTemplate(window, template, cv2.TM_CCOEFF_NORMED))
         _, peak, _, (column, row) = cv2.minMaxLoc(scores)
         if reach > 0 and (column in (0, 2 * reach) or row in (0, 2 * reach)):
             return None
-        dx = x + column - reach + _vertex(scores[row, :], column)
-        dy = y + row - reach + _vertex(scores[:, column], row)
+        dx = x + column - reach + _fit_vertex(scores[row, :], column)
+        dy = y + row - reach + _fit_vertex(scores[:, column], row)
         return (dx * self.scale, dy * self.scale), float(peak)
 
 
-def _inside(low: int, high: int, size: int, reach: int) -> tuple[int, int]:
+def _clip_range(low: int, high: int, size: int, reach: int) -> tuple[int, int]:
     """The box along one axis, cut so that its moved copies stay in the pane; never below half of what is visible."""
     low, high = max(0, low), min(size, high)
     spare = (high - low) // 4
@@ -260,7 +264,7 @@ def _inside(low: int, high: int, size: int, reach: int) -> tuple[int, int]:
     return inner
 
 
-def _cut(frame: U8, box: Box) -> U8:
+def _crop_padded(frame: U8, box: Box) -> U8:
     """Part of a frame (h w); beyond the rim the outermost pixels repeat."""
     x0, y0, x1, y1 = box
     rows, columns = frame.shape
@@ -271,14 +275,14 @@ def _cut(frame: U8, box: Box) -> U8:
     return np.asarray(cv2.copyMakeBorder(inner, top, bottom, left, right, cv2.BORDER_REPLICATE), dtype=np.uint8)
 
 
-def _reduced(part: U8, scale: int) -> F32:
+def _downscale(part: U8, scale: int) -> F32:
     if scale > 1:
         size = (part.shape[1] // scale, part.shape[0] // scale)
         part = cast(U8, cv2.resize(part, size, interpolation=cv2.INTER_AREA))
     return part.astype(np.float32)
 
 
-def _vertex(scores: F32, at: int) -> float:
+def _fit_vertex(scores: F32, at: int) -> float:
     """Position of the peak of the parabola through three scores, from `at`, in (-0.5, 0.5)."""
     if not 0 < at < len(scores) - 1:
         return 0.0

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save
 
-from ceus_models.runtime.atomic_files import remove_drafts, write_whole
+from ceus_models.runtime.atomic_files import remove_drafts, write_atomically
 from ceus_models.runtime.errors import ExpectedError
-from ceus_models.runtime.file_locks import locked
+from ceus_models.runtime.file_locks import hold_lock
 from ceus_models.study.sample import Sample
 from client.data.forms.site_config import SiteConfig
 
@@ -25,12 +25,12 @@ SAMPLE_SUFFIX = ".safetensors"
 _LOCK_FILE = "index.lock"
 
 
-def cache_of(site: SiteConfig) -> Path:
+def cache_folder(site: SiteConfig) -> Path:
     """The folder of the samples."""
     return site.work / "cache"
 
 
-def sheets_of(site: SiteConfig) -> Path:
+def sheets_folder(site: SiteConfig) -> Path:
     """The folder of the quality sheets, each named by a lesion's pseudonym, and of the contact sheets."""
     return site.work / "sheets"
 
@@ -47,18 +47,18 @@ def write_sample(sample: Sample, path: Path) -> None:
         "quality": dict(sample.quality),
     }
     arrays = {name: np.ascontiguousarray(getattr(sample, name)) for name in ARRAYS}
-    write_whole(path, save(arrays, metadata={"sample": json.dumps(facts, sort_keys=True)}))
+    write_atomically(path, save(arrays, metadata={"sample": json.dumps(facts, sort_keys=True)}))
 
 
 @contextmanager
-def alone(site: SiteConfig) -> Iterator[None]:
+def lock_cache(site: SiteConfig) -> Iterator[None]:
     """The only process that writes samples of a site; drafts that a killed one left are swept.
 
     The lock ends with its process, however it ends. Raises ExpectedError where another process has it.
     """
-    cache_of(site).mkdir(parents=True, exist_ok=True)
+    cache_folder(site).mkdir(parents=True, exist_ok=True)
     busy = ExpectedError("another `ceus-site index` is at work in this folder; wait, or stop it")
-    with locked(site.work / _LOCK_FILE, busy):
-        for folder in (site.work, cache_of(site), sheets_of(site)):
+    with hold_lock(site.work / _LOCK_FILE, busy):
+        for folder in (site.work, cache_folder(site), sheets_folder(site)):
             remove_drafts(folder)
         yield

@@ -10,12 +10,12 @@ from itertools import pairwise
 from pathlib import Path
 
 from ceus_models.runtime.errors import Fault, FaultList
-from client.data.dataset.row_faults import row_fault
-from client.data.forms.site_config import SITE_FILE, SiteConfig, load_site, screens_for
-from client.data.imaging.clip import ClipError, ClipInfo, probe
+from client.data.dataset.row_faults import make_row_fault
+from client.data.forms.site_config import SITE_FILE, SiteConfig, load_site, select_screens
+from client.data.imaging.clip import ClipError, ClipInfo, probe_clip
 from client.data.imaging.screen import Screen
 from client.data.imaging.tint import TINTS
-from client.data.outlines.outline import OutlineError, View, in_pane, read_outline
+from client.data.outlines.outline import OutlineError, View, place_in_pane, read_outline
 from client.data.table.manifest import read_manifest
 from client.data.table.reads import read_reads
 from client.data.table.rows import Files, Row
@@ -61,7 +61,7 @@ def check_site(folder: Path, on_progress: OnProgress | None = None, workers: int
 
     workers: threads; the report does not depend on them. Raises nothing for a fault: the report holds them all.
     """
-    of_policy = PolicyFile(folder).edition().faults
+    of_policy = PolicyFile(folder).load_current().faults
     try:
         site = load_site(folder)
     except FaultList as error:
@@ -81,7 +81,7 @@ def check_site(folder: Path, on_progress: OnProgress | None = None, workers: int
     reads, unreadable = read_reads(site, {entry.lesion_id for entry in manifest.entries if entry.lesion_id})
     return CheckReport(
         usable=len(usable),
-        faults=(*(of_policy.faults if of_policy else ()), *_secret_faults(site), *ordered, *unreadable),
+        faults=(*(of_policy.faults if of_policy else ()), *_check_secret(site), *ordered, *unreadable),
         cohorts=dict(Counter(row.cohort for row in usable)),
         types=dict(Counter(row.label or "blank" for row in usable)),
         reads=len(reads),
@@ -94,28 +94,28 @@ def check_row(row: Row | Files, site: SiteConfig) -> list[Fault]:
     what goes wrong is a fault.
     """
     faults: list[Fault] = []
-    screens, infos = screens_for(site, row.manufacturer), []
+    screens, infos = select_screens(site, row.manufacturer), []
     for number in range(len(row.clips)):
-        infos.append(_clip_info(row, number, (site, screens), faults))
+        infos.append(_probe_row_clip(row, number, (site, screens), faults))
         screens = (*screens, *(infos[0].detected if number == 0 and infos[0] else ()))
-    faults.extend(_overlaps(row, infos, site.table.name))
+    faults.extend(_find_overlaps(row, infos, site.table.name))
     try:
         _check_outline(row, infos[0] if infos else None)
     except OutlineError as error:
-        faults.append(row_fault(row, site, error))
+        faults.append(make_row_fault(row, site, error))
     return faults
 
 
-def _clip_info(
+def _probe_row_clip(
     row: Row | Files, number: int, place: tuple[SiteConfig, Sequence[Screen]], faults: list[Fault]
 ) -> ClipInfo | None:
     """place: the site, and the templates that may fit."""
     (site, screens), spec = place, row.clips[number]
     which = f"clip {number + 1} of {len(row.clips)}"
     try:
-        return probe(spec.path, spec.start_s, row.frame_rate_hz, screens, {**TINTS, **site.tints})
+        return probe_clip(spec.path, spec.start_s, row.frame_rate_hz, screens, {**TINTS, **site.tints})
     except ClipError as error:
-        faults.append(row_fault(row, site, error, which))
+        faults.append(make_row_fault(row, site, error, which))
     except Exception as error:
         # A file odd enough to trip a decoder costs its own row only. The exception's text may quote the file.
         faults.append(
@@ -132,7 +132,7 @@ def _clip_info(
     return None
 
 
-def _overlaps(row: Row | Files, infos: Sequence[ClipInfo | None], file: str) -> Iterator[Fault]:
+def _find_overlaps(row: Row | Files, infos: Sequence[ClipInfo | None], file: str) -> Iterator[Fault]:
     for number, (one, other) in enumerate(pairwise(infos), start=1):
         if one is None or other is None or one.last_s <= other.first_s + _OVERLAP_S:
             continue
@@ -153,10 +153,10 @@ def _check_outline(row: Row | Files, info: ClipInfo | None) -> None:
         return
     outline = read_outline(row.outline.path, row.outline.frame, row.outline.pane)
     if info is not None:
-        in_pane(outline, View(info.rows, info.columns, info.frames, info.contrast, info.bmode))
+        place_in_pane(outline, View(info.rows, info.columns, info.frames, info.contrast, info.bmode))
 
 
-def _secret_faults(site: SiteConfig) -> Iterator[Fault]:
+def _check_secret(site: SiteConfig) -> Iterator[Fault]:
     try:
         mode = site.secret_file.stat().st_mode
     except OSError:

@@ -14,8 +14,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from ceus_models.runtime.atomic_files import write_whole
-from client.data.forms.site_config import SiteConfig, secret
+from ceus_models.runtime.atomic_files import write_atomically
+from client.data.forms.site_config import SiteConfig, read_secret
 
 LEDGER_FILE = "ledger.json"
 _VERSION = 1
@@ -23,11 +23,11 @@ _SETTLED_S = 3.0
 """Coarser than the time stamps of any file system (FAT: 2 s)."""
 
 
-class Unknown(LookupError):
+class UnknownDigestError(LookupError):
     """A file that the ledger does not know."""
 
 
-class Ledger:
+class DigestCache:
     """A cache of file digests, keyed by path, size and modification time.
 
     Attributes:
@@ -37,12 +37,12 @@ class Ledger:
 
     def __init__(self, site: SiteConfig, known: Mapping[str, str] | None = None) -> None:
         """Without `known` every file is read."""
-        self._key = secret(site)
+        self._key = read_secret(site)
         self._known = known or {}
         self.seen: dict[str, str] = {}
 
     @classmethod
-    def opened(cls, site: SiteConfig) -> Ledger:
+    def load(cls, site: SiteConfig) -> DigestCache:
         """The site's ledger; an empty one where it is missing or damaged, since it only spares time."""
         try:
             document = json.loads((site.work / LEDGER_FILE).read_bytes())
@@ -54,13 +54,13 @@ class Ledger:
     def save(self, site: SiteConfig) -> None:
         """Keeps what was seen, and forgets what was not."""
         document = {"version": _VERSION, "files": self.seen}
-        write_whole(site.work / LEDGER_FILE, json.dumps(document, sort_keys=True).encode())
+        write_atomically(site.work / LEDGER_FILE, json.dumps(document, sort_keys=True).encode())
 
-    def known(self, path: Path) -> str:
+    def lookup(self, path: Path) -> str:
         """The digest of a file without reading it. Raises Unknown."""
         stamp, _ = self._stamp(path)
         if stamp not in self._known:
-            raise Unknown
+            raise UnknownDigestError
         self.seen[stamp] = self._known[stamp]
         return self._known[stamp]
 
@@ -68,7 +68,7 @@ class Ledger:
         """The digest of a file that is read now. Raises OSError."""
         begun = time.time()
         stamp, changed = self._stamp(path)
-        found = digest_of_file(path)
+        found = compute_file_digest(path)
         if begun - changed > _SETTLED_S and self._stamp(path)[0] == stamp:
             self.seen[stamp] = found
         return found
@@ -81,7 +81,7 @@ class Ledger:
         return stamp.hexdigest(), max(state.st_mtime, state.st_ctime)
 
 
-def digest_of_file(path: Path) -> str:
+def compute_file_digest(path: Path) -> str:
     """SHA-256 of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

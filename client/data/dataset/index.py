@@ -8,16 +8,16 @@ from contextlib import closing
 import cv2
 
 from ceus_models.study.processing import Processing
-from client.data.dataset.cache import alone, cache_of, sheets_of
+from client.data.dataset.cache import cache_folder, lock_cache, sheets_folder
 from client.data.dataset.cache_cleanup import remove_samples, remove_sheets
-from client.data.dataset.file_digests import Ledger, digest_of_file
+from client.data.dataset.file_digests import DigestCache, compute_file_digest
 from client.data.dataset.index_file import write_index
 from client.data.dataset.index_report import IndexReport, build_report, check_share
-from client.data.dataset.review_list import write_looks
-from client.data.dataset.row_faults import lost_fault
+from client.data.dataset.review_list import write_review_list
+from client.data.dataset.row_faults import make_lost_fault
 from client.data.dataset.sample_maker import Outcome, SampleMaker
-from client.data.dataset.worker_pool import LIMITS, Limits, Lost, each
-from client.data.forms.site_config import SiteConfig, pseudonym
+from client.data.dataset.worker_pool import LIMITS, Limits, LostItem, map_items
+from client.data.forms.site_config import SiteConfig, make_pseudonym
 from client.data.table.manifest import read_manifest
 from client.data.table.rows import Row
 
@@ -25,7 +25,7 @@ Progress = Callable[[int, int], None]
 """Called with lesions done and lesions in all."""
 
 
-def index(
+def build_index(
     site: SiteConfig,
     processing: Processing,
     progress: Progress | None = None,
@@ -39,28 +39,28 @@ def index(
     the lesions had to be skipped, ExpectedError where another process is at it.
     """
     cv2.setNumThreads(1)
-    with alone(site):
-        table = digest_of_file(site.table) if site.table.is_file() else ""
+    with lock_cache(site):
+        table = compute_file_digest(site.table) if site.table.is_file() else ""
         manifest = read_manifest(site).without_copies()
-        ledger = Ledger.opened(site)
-        make_all = _make_all(SampleMaker(site, processing), manifest.rows, ledger, workers, limits)
+        ledger = DigestCache.load(site)
+        make_all = _make_samples(SampleMaker(site, processing), manifest.rows, ledger, workers, limits)
         try:
             with closing(make_all) as finished:
                 outcomes = _collect(finished, len(manifest.rows), progress)
         finally:
             ledger.save(site)
         report = build_report(site, outcomes, manifest.faults)
-        write_looks(site, report.look)
+        write_review_list(site, report.look)
         check_share(report, site.max_skipped)
         lesions = [(outcome.line, outcome.file) for outcome in outcomes if outcome.is_sample]
         write_index(site, processing, table, lesions, dict(report.skipped))
-        remove_samples(cache_of(site), {outcome.file for outcome in outcomes})
-        remove_sheets(sheets_of(site), {pseudonym(site, "lesion", row.lesion_id) for row in manifest.rows})
+        remove_samples(cache_folder(site), {outcome.file for outcome in outcomes})
+        remove_sheets(sheets_folder(site), {make_pseudonym(site, "lesion", row.lesion_id) for row in manifest.rows})
         return report
 
 
-def _make_all(
-    maker: SampleMaker, rows: Sequence[Row], ledger: Ledger, workers: int, limits: Limits
+def _make_samples(
+    maker: SampleMaker, rows: Sequence[Row], ledger: DigestCache, workers: int, limits: Limits
 ) -> Generator[Outcome, None, None]:
     """First what the cache has, which needs no process; then the others as they are finished."""
     left: list[Row] = []
@@ -70,10 +70,10 @@ def _make_all(
             left.append(row)
         else:
             yield kept
-    with closing(each(maker.make, left, min(workers, len(left)), limits)) as results:
+    with closing(map_items(maker.make, left, min(workers, len(left)), limits)) as results:
         for row, result in results:
-            if isinstance(result, Lost):
-                yield Outcome(row.line, fault=lost_fault(row, maker.site, result))
+            if isinstance(result, LostItem):
+                yield Outcome(row.line, fault=make_lost_fault(row, maker.site, result))
             else:
                 ledger.seen.update(result.digests)
                 yield result

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from pydantic import TypeAdapter, ValidationError
 
-from ceus_models.runtime.atomic_files import write_whole
+from ceus_models.runtime.atomic_files import write_atomically
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.study.processing import Processing
-from client.data.dataset.file_digests import digest_of_file
+from client.data.dataset.file_digests import compute_file_digest
 from client.data.dataset.review_list import LOOK_FILE
 from client.data.forms.site_config import SiteConfig
 
@@ -22,7 +22,7 @@ INDEX_FILE = "index.json"
 
 
 @dataclass(frozen=True)
-class Indexed:
+class IndexFile:
     """The content of the index file.
 
     Attributes:
@@ -52,7 +52,7 @@ def write_index(
         "lesions": [{"line": line, "file": file} for line, file in lesions],
         "skipped": skipped,
     }
-    write_whole(site.work / INDEX_FILE, json.dumps(document, indent=1, sort_keys=True).encode())
+    write_atomically(site.work / INDEX_FILE, json.dumps(document, indent=1, sort_keys=True).encode())
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class IndexCounts:
     stale: str
 
 
-def index_counts(site: SiteConfig) -> IndexCounts:
+def read_index_counts(site: SiteConfig) -> IndexCounts:
     """Counts alone. Raises ExpectedError where there is no index that can be read."""
     try:
         stale = ""
@@ -92,14 +92,14 @@ def index_counts(site: SiteConfig) -> IndexCounts:
         raise ExpectedError(stale or "the index cannot be read; run `ceus-site index` again") from None
 
 
-def read_index(site: SiteConfig) -> Indexed:
+def read_index(site: SiteConfig) -> IndexFile:
     """The index. Raises ExpectedError where there is none, or it is of another state of the table or of fedceus."""
     try:
         document = json.loads((site.work / INDEX_FILE).read_bytes())
         version, digest, made_of = document["version"], str(document["processing"]), document["table"]
         files = tuple(str(lesion["file"]) for lesion in document["lesions"])
         processing = TypeAdapter(Processing).validate_python(document["settings"])
-        table = digest_of_file(site.table)
+        table = compute_file_digest(site.table)
     except FileNotFoundError:
         raise ExpectedError("`ceus-site index` has made the samples; found no index; run it first") from None
     except (OSError, ValueError, KeyError, TypeError, ValidationError):
@@ -109,4 +109,4 @@ def read_index(site: SiteConfig) -> Indexed:
             raise ExpectedError(f"the index was made with another {part}; run `ceus-site index` again")
     if processing.digest() != digest:
         raise ExpectedError("the index was made with another version of the processing; run `ceus-site index` again")
-    return Indexed(processing, digest, files)
+    return IndexFile(processing, digest, files)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ceus_models.runtime.errors import ExpectedError, Fault
 from client.data.dataset.index_file import INDEX_FILE
-from client.data.dataset.review_list import Look
+from client.data.dataset.review_list import ReviewItem
 from client.data.dataset.sample_maker import Outcome
 from client.data.forms.site_config import SiteConfig
 
@@ -30,7 +30,7 @@ class IndexReport:
     read: int
     made: int
     skipped: Mapping[str, int]
-    look: tuple[Look, ...]
+    look: tuple[ReviewItem, ...]
     faults: tuple[Fault, ...]
     path: Path
 
@@ -56,7 +56,7 @@ def build_report(site: SiteConfig, outcomes: Sequence[Outcome], faults: Sequence
     return IndexReport(
         read=len(samples),
         made=sum(one.fresh for one in samples),
-        skipped=_skipped(ordered, {one.line for one in outcomes if one.fault is None}),
+        skipped=_count_skipped(ordered, {one.line for one in outcomes if one.fault is None}),
         look=tuple(one.look for one in outcomes if one.look),
         faults=tuple(ordered),
         path=site.work / INDEX_FILE,
@@ -81,7 +81,7 @@ def check_share(report: IndexReport, max_skipped: float) -> None:
     )
 
 
-def _skipped(faults: Iterable[Fault], used: set[int]) -> dict[str, int]:
+def _count_skipped(faults: Iterable[Fault], used: set[int]) -> dict[str, int]:
     """Lesions that are not used by the first reason of each; faults of the header or of columns skip none."""
     first: dict[int, str] = {}
     for fault in faults:

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ceus_models.runtime.atomic_files import write_whole
+from ceus_models.runtime.atomic_files import write_atomically
 from client.data.analysis.track_quality import UntrustedTrack
-from client.data.forms.site_config import SiteConfig, pseudonym
+from client.data.forms.site_config import SiteConfig, make_pseudonym
 from client.data.table.rows import Row
 
 LOOK_FILE = "look.json"
@@ -20,7 +20,7 @@ _SUFFIX = ".look.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class ReviewItem:
     """A lesion whose track a person must check.
 
     Attributes:
@@ -36,31 +36,31 @@ class Look:
     file: str
 
 
-def look_of(row: Row, site: SiteConfig, digest: str, error: UntrustedTrack) -> Look:
+def make_review_item(row: Row, site: SiteConfig, digest: str, error: UntrustedTrack) -> ReviewItem:
     """digest: of all that the lesion depends on."""
-    return Look(row.line, pseudonym(site, "lesion", row.lesion_id), error.value, f"{digest}{_SUFFIX}")
+    return ReviewItem(row.line, make_pseudonym(site, "lesion", row.lesion_id), error.value, f"{digest}{_SUFFIX}")
 
 
-def write_look(cache: Path, look: Look) -> None:
+def write_review_item(cache: Path, look: ReviewItem) -> None:
     """Keeps the finding, so that the next run does not track the lesion again."""
-    write_whole(cache / look.file, json.dumps({"lesion": look.lesion, "found": look.found}).encode())
+    write_atomically(cache / look.file, json.dumps({"lesion": look.lesion, "found": look.found}).encode())
 
 
-def read_look(cache: Path, digest: str, line: int) -> Look | None:
+def read_review_item(cache: Path, digest: str, line: int) -> ReviewItem | None:
     """The finding on a lesion, None where there is none or it cannot be read."""
     path = cache / f"{digest}{_SUFFIX}"
     try:
         document = json.loads(path.read_bytes())
-        return Look(line, str(document["lesion"]), str(document["found"]), path.name)
+        return ReviewItem(line, str(document["lesion"]), str(document["found"]), path.name)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def write_looks(site: SiteConfig, looks: Sequence[Look]) -> None:
+def write_review_list(site: SiteConfig, looks: Sequence[ReviewItem]) -> None:
     """The site's list, `look.json` in its work folder."""
-    write_whole(site.work / LOOK_FILE, json.dumps([as_json(look) for look in looks], indent=1).encode())
+    write_atomically(site.work / LOOK_FILE, json.dumps([as_json(look) for look in looks], indent=1).encode())
 
 
-def as_json(look: Look) -> dict[str, str | int]:
+def as_json(look: ReviewItem) -> dict[str, str | int]:
     """The lesion as a JSON object, without the name of our file."""
     return {name: value for name, value in asdict(look).items() if name != "file"}

@@ -7,7 +7,7 @@ from contextlib import closing
 from typing import TypeVar
 
 from ceus_models.runtime.errors import Fault
-from client.data.dataset.worker_pool import Lost, each
+from client.data.dataset.worker_pool import LostItem, map_items
 from client.data.forms.site_config import SiteConfig
 from client.data.imaging.recording import ClipError
 from client.data.outlines.outline import OutlineError
@@ -22,26 +22,26 @@ _RULES = {
 }
 
 
-def row_fault(row: Row | Files, site: SiteConfig, error: ClipError | OutlineError, which: str = "") -> Fault:
+def make_row_fault(row: Row | Files, site: SiteConfig, error: ClipError | OutlineError, which: str = "") -> Fault:
     """The fault that an error of reading is. which: "clip 2 of 3", "" where there is one only."""
     column = "outline" if isinstance(error, OutlineError) else "clips"
     value = f"{which}: {error.value}" if which else error.value
     return Fault(site.table.name, row.line, column, error.reason, error.rule, value, error.remedy)
 
 
-def each_row(
+def map_rows(
     read: Callable[[Row], Result | Fault], rows: Sequence[Row], site: SiteConfig, workers: int
 ) -> Generator[tuple[Row, Result | Fault], None, None]:
     """Every row with what was read of it, in the order in which they are finished; a lost lesion is a fault.
 
     Close it to end the workers at once. workers: processes, 0 = none.
     """
-    with closing(each(read, rows, min(workers, len(rows)))) as outcomes:
+    with closing(map_items(read, rows, min(workers, len(rows)))) as outcomes:
         for row, outcome in outcomes:
-            yield row, lost_fault(row, site, outcome) if isinstance(outcome, Lost) else outcome
+            yield row, make_lost_fault(row, site, outcome) if isinstance(outcome, LostItem) else outcome
 
 
-def lost_fault(row: Row, site: SiteConfig, lost: Lost) -> Fault:
+def make_lost_fault(row: Row, site: SiteConfig, lost: LostItem) -> Fault:
     """The fault that a lost lesion is."""
     remedy = "export its clips and its outline again; if that does not help, report the finding"
     return Fault(site.table.name, row.line, "clips", lost.reason, _RULES[lost.reason], lost.detail, remedy)

@@ -11,14 +11,14 @@ from pathlib import Path
 
 from ceus_models.runtime.errors import Fault
 from ceus_models.study.processing import Processing
-from client.data.analysis.pipeline import sample_of
+from client.data.analysis.pipeline import build_sample
 from client.data.analysis.track_quality import UntrustedTrack
-from client.data.dataset.cache import SAMPLE_SUFFIX, cache_of, write_sample
-from client.data.dataset.file_digests import Ledger, Unknown
+from client.data.dataset.cache import SAMPLE_SUFFIX, cache_folder, write_sample
+from client.data.dataset.file_digests import DigestCache, UnknownDigestError
 from client.data.dataset.index_file import CACHE_VERSION
-from client.data.dataset.review_list import Look, look_of, read_look, write_look
-from client.data.dataset.row_faults import row_fault
-from client.data.forms.site_config import SiteConfig, pseudonym, screens_for
+from client.data.dataset.review_list import ReviewItem, make_review_item, read_review_item, write_review_item
+from client.data.dataset.row_faults import make_row_fault
+from client.data.forms.site_config import SiteConfig, make_pseudonym, select_screens
 from client.data.imaging.clip import ClipError
 from client.data.outlines.outline import OutlineError
 from client.data.table.rows import Row
@@ -34,7 +34,7 @@ class Outcome:
     line: int
     file: str = ""
     fresh: bool = False
-    look: Look | None = None
+    look: ReviewItem | None = None
     fault: Fault | None = None
     digests: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
@@ -51,46 +51,46 @@ class SampleMaker:
     site: SiteConfig
     processing: Processing
 
-    def find(self, row: Row, ledger: Ledger) -> Outcome | None:
+    def find(self, row: Row, ledger: DigestCache) -> Outcome | None:
         """What the cache has of a row, where the ledger knows all its files: none of them is read."""
         try:
-            return self._cached(row, self._digest(row, ledger.known))
-        except (Unknown, OSError):
+            return self._find_cached(row, self._compute_digest(row, ledger.lookup))
+        except (UnknownDigestError, OSError):
             return None
 
     def make(self, row: Row) -> Outcome:
         """Makes one sample unless the cache has it. What is wrong with the files is a fault; the unforeseen raises."""
-        ledger, cache = Ledger(self.site), cache_of(self.site)
+        ledger, cache = DigestCache(self.site), cache_folder(self.site)
         try:
-            digest = self._digest(row, ledger.read)
-            kept = self._cached(row, digest)
+            digest = self._compute_digest(row, ledger.read)
+            kept = self._find_cached(row, digest)
             if kept is not None:
                 return dataclasses.replace(kept, digests=ledger.seen)
-            sample, _ = sample_of(row, self.site, self.processing)
+            sample, _ = build_sample(row, self.site, self.processing)
             path = cache / f"{digest}{SAMPLE_SUFFIX}"
             write_sample(sample, path)
             return Outcome(row.line, path.name, fresh=True, digests=ledger.seen)
         except UntrustedTrack as error:
-            look = look_of(row, self.site, digest, error)
-            write_look(cache, look)
+            look = make_review_item(row, self.site, digest, error)
+            write_review_item(cache, look)
             return Outcome(row.line, look.file, fresh=True, look=look, digests=ledger.seen)
         except (ClipError, OutlineError) as error:
-            return Outcome(row.line, fault=row_fault(row, self.site, error), digests=ledger.seen)
+            return Outcome(row.line, fault=make_row_fault(row, self.site, error), digests=ledger.seen)
 
-    def _cached(self, row: Row, digest: str) -> Outcome | None:
-        cache = cache_of(self.site)
+    def _find_cached(self, row: Row, digest: str) -> Outcome | None:
+        cache = cache_folder(self.site)
         if (cache / f"{digest}{SAMPLE_SUFFIX}").is_file():
             return Outcome(row.line, f"{digest}{SAMPLE_SUFFIX}")
-        look = read_look(cache, digest, row.line)
+        look = read_review_item(cache, digest, row.line)
         return None if look is None else Outcome(row.line, look.file, look=look)
 
-    def _digest(self, row: Row, digest_of: Callable[[Path], str]) -> str:
+    def _compute_digest(self, row: Row, digest_of: Callable[[Path], str]) -> str:
         """SHA-256 over all that a sample depends on: bytes of clips and outline, row, templates, settings, secret."""
         values = {
             "version": CACHE_VERSION,
             "processing": self.processing.digest(),
-            "key": pseudonym(self.site, "lesion", row.lesion_id),
-            "patient": pseudonym(self.site, "patient", row.patient_id),
+            "key": make_pseudonym(self.site, "lesion", row.lesion_id),
+            "patient": make_pseudonym(self.site, "patient", row.patient_id),
             "cohort": row.cohort,
             "label": row.label,
             "clips": [(spec.path.suffix.lower(), spec.start_s, digest_of(spec.path)) for spec in row.clips],
@@ -98,7 +98,7 @@ class SampleMaker:
             "course": (row.timed, row.reinjection_s, row.track_checked),
             "outline": (row.outline.frame, row.outline.pane, row.outline.path.suffix.lower()),
             "outlined": digest_of(row.outline.path),
-            "screens": [dataclasses.astuple(screen) for screen in screens_for(self.site, row.manufacturer)],
+            "screens": [dataclasses.astuple(screen) for screen in select_screens(self.site, row.manufacturer)],
             "tints": {name: dataclasses.astuple(tint) for name, tint in self.site.tints.items()},
             "numbers": [repr(number) for number in (*row.clinical, *row.biomarkers)],
             "groups": dict(row.groups),

@@ -15,9 +15,9 @@ import torch
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.study.processing import Processing
 from ceus_models.study.sample import Reading, Sample
-from client.data.dataset.cache import cache_of
+from client.data.dataset.cache import cache_folder
 from client.data.dataset.index_file import read_index
-from client.data.forms.site_config import SiteConfig, pseudonym
+from client.data.forms.site_config import SiteConfig, make_pseudonym
 from client.data.table.manifest import read_manifest
 from client.data.table.reads import read_reads
 
@@ -40,19 +40,19 @@ def load_samples(site: SiteConfig, processing: Processing) -> list[Sample]:
     indexed = read_index(site)
     if indexed.digest != processing.digest():
         raise ExpectedError("the index was made with other processing settings; run `ceus-site index` again")
-    readings = _readings(site)
-    samples = [read_sample(cache_of(site) / Path(file).name) for file in indexed.files]
+    readings = _group_reads(site)
+    samples = [read_sample(cache_folder(site) / Path(file).name) for file in indexed.files]
     return [dataclasses.replace(s, readings=readings[s.key]) if s.key in readings else s for s in samples]
 
 
-def _readings(site: SiteConfig) -> dict[str, tuple[Reading, ...]]:
+def _group_reads(site: SiteConfig) -> dict[str, tuple[Reading, ...]]:
     """The usable diagnoses by the lesion's pseudonym; `ceus-site check` tells what is wrong with the others."""
     if not site.reads.exists():
         return {}
     ids = {entry.lesion_id for entry in read_manifest(site).entries if entry.lesion_id}
     found: dict[str, list[Reading]] = {}
     for read in read_reads(site, ids)[0]:
-        key = pseudonym(site, "lesion", read.lesion_id)
+        key = make_pseudonym(site, "lesion", read.lesion_id)
         found.setdefault(key, []).append(Reading(read.reader, read.role, read.assisted, read.diagnosis))
     return {key: tuple(readings) for key, readings in found.items()}
 
@@ -70,7 +70,7 @@ def read_sample(path: Path) -> Sample:
         if not 0 < size <= min(_LARGEST_HEADER, len(content) - 8):
             raise ValueError("header")
         header: dict[str, Any] = json.loads(content[8 : 8 + size].tobytes())
-        arrays: dict[str, Any] = {name: _array(content[8 + size :], header[name], name) for name in _ARRAYS}
+        arrays: dict[str, Any] = {name: _map_array(content[8 + size :], header[name], name) for name in _ARRAYS}
         facts: dict[str, Any] = json.loads(header["__metadata__"]["sample"])
         return Sample(**arrays, **facts)
     except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
@@ -79,7 +79,7 @@ def read_sample(path: Path) -> Sample:
         ) from None
 
 
-def _array(content: npt.NDArray[np.uint8], entry: dict[str, Any], name: str) -> npt.NDArray[Any]:
+def _map_array(content: npt.NDArray[np.uint8], entry: dict[str, Any], name: str) -> npt.NDArray[Any]:
     code, kind, dimensions = _ARRAYS[name]
     shape, (first, after) = tuple(entry["shape"]), entry["data_offsets"]
     size = math.prod(shape) * np.dtype(kind).itemsize

@@ -24,7 +24,7 @@ import cv2
 import psutil
 
 from ceus_models.runtime.child_processes import die_with_parent
-from ceus_models.runtime.errors import ExpectedError, stack_of
+from ceus_models.runtime.errors import ExpectedError, list_calls
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -49,7 +49,7 @@ LIMITS = Limits()
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
+class LostItem:
     """An item without a result.
 
     Attributes:
@@ -61,9 +61,9 @@ class Lost:
     detail: str
 
 
-def each(
+def map_items(
     work: Callable[[Item], Result], items: Iterable[Item], workers: int, limits: Limits = LIMITS
-) -> Generator[tuple[Item, Result | Lost], None, None]:
+) -> Generator[tuple[Item, Result | LostItem], None, None]:
     """Every item with its result, in the order in which they are finished. Close it to end the workers at once.
 
     Args:
@@ -76,7 +76,7 @@ def each(
         RuntimeError: A worker process cannot start.
     """
     if workers < 1:
-        yield from ((item, _attempted(work, item)) for item in items)
+        yield from ((item, _attempt(work, item)) for item in items)
         return
     left = iter(items)
     hire = partial(_Worker, work, limits)
@@ -84,53 +84,53 @@ def each(
     try:
         for item in islice(left, workers):
             crew.append(hire())
-            crew[-1].give(item)
+            crew[-1].assign(item)
         while crew:
-            yield from _finished(crew, left, hire)
+            yield from _collect_finished(crew, left, hire)
     finally:
         for worker in crew:
             worker.end()
 
 
-def each_result(
+def map_trusted(
     work: Callable[[Item], Result], items: Iterable[Item], workers: int
 ) -> Generator[tuple[Item, Result], None, None]:
     """As `each`, for our own work, which has no limits and may not fail: what it raises is raised here.
 
     Raises ExpectedError where a worker process is ended from outside, as when the machine has no memory left.
     """
-    for item, outcome in each(_Kept(work), items, max(1, workers), Limits(math.inf, sys.maxsize)):
-        if isinstance(outcome, Lost):
+    for item, outcome in map_items(_CatchErrors(work), items, max(1, workers), Limits(math.inf, sys.maxsize)):
+        if isinstance(outcome, LostItem):
             raise ExpectedError(
                 f"a worker process ended before its work was done ({outcome.detail}); give the machine more memory or "
                 "the command fewer workers, and start it again: it goes on from here"
             )
-        if isinstance(outcome, _Raised):
+        if isinstance(outcome, _CaughtError):
             raise outcome.error
         yield item, outcome
 
 
-def _finished(
+def _collect_finished(
     crew: list[_Worker[Item, Result]], left: Iterable[Item], hire: Callable[[], _Worker[Item, Result]]
-) -> Iterator[tuple[Item, Result | Lost]]:
+) -> Iterator[tuple[Item, Result | LostItem]]:
     """What is finished after a short wait; who finished it goes on with the next item."""
     ready = wait([worker.pipe for worker in crew], _POLL_S)
     for worker in list(crew):
-        outcome = worker.outcome(worker.pipe in ready)
+        outcome = worker.poll(worker.pipe in ready)
         if outcome is not None:
             done = worker.item
-            _go_on(crew, crew.index(worker), left, hire)
+            _assign_next(crew, crew.index(worker), left, hire)
             yield done, outcome
 
 
-def _go_on(
+def _assign_next(
     crew: list[_Worker[Item, Result]], place: int, left: Iterable[Item], hire: Callable[[], _Worker[Item, Result]]
 ) -> None:
     """The next item for a worker that is done, or for one in its place; without an item the place is given up."""
     for item in islice(left, 1):
         if not crew[place].process.is_alive():
             crew[place] = hire()
-        crew[place].give(item)
+        crew[place].assign(item)
         return
     crew.pop(place).end()
 
@@ -147,14 +147,14 @@ class _Worker(Generic[Item, Result]):
     def _start(self) -> None:
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs, self._work, os.getpid()), daemon=True)
-        with _main_unseen():
+        self.process = context.Process(target=_run_worker, args=(theirs, self._work, os.getpid()), daemon=True)
+        with _hide_main_module():
             self.process.start()
         theirs.close()
         self._starts += 1
         self._began = time.monotonic()
 
-    def give(self, item: Item) -> None:
+    def assign(self, item: Item) -> None:
         self.item = item
         self._since = None if self._since is None else time.monotonic()
         if self._since is not None:
@@ -164,27 +164,27 @@ class _Worker(Generic[Item, Result]):
         with suppress(OSError):  # a process that just died: its pipe tells
             self.pipe.send(self.item)
 
-    def outcome(self, heard: bool) -> Result | Lost | None:
+    def poll(self, heard: bool) -> Result | LostItem | None:
         """What became of the item, None while it is at work; a process that passed a limit is ended."""
         if heard:
-            return self._heard()
+            return self._receive()
         if self._since is None:
             if time.monotonic() - self._began > _START_S:
                 self.process.kill()  # its pipe tells
             return None
         if time.monotonic() - self._since > self._limits.seconds:
-            return self._stopped("reading-too-long", f"more than {self._limits.seconds:g} s")
-        if _resident(self.process.pid) > self._limits.memory_bytes:
-            return self._stopped("reading-too-large", f"more than {self._limits.memory_bytes >> 20} MiB")
+            return self._stop("reading-too-long", f"more than {self._limits.seconds:g} s")
+        if _read_resident_bytes(self.process.pid) > self._limits.memory_bytes:
+            return self._stop("reading-too-large", f"more than {self._limits.memory_bytes >> 20} MiB")
         return None
 
-    def _heard(self) -> Result | Lost | None:
+    def _receive(self) -> Result | LostItem | None:
         try:
-            said: Result | Lost = self.pipe.recv()
+            said: Result | LostItem = self.pipe.recv()
         except (EOFError, OSError):
             self.process.join()
             if self._since is not None:
-                return Lost("reading-crashed", _ending(self.process.exitcode))
+                return LostItem("reading-crashed", _describe_exit(self.process.exitcode))
             if self._starts == _STARTS:
                 raise RuntimeError("a worker process cannot start") from None
             self.pipe.close()
@@ -196,9 +196,9 @@ class _Worker(Generic[Item, Result]):
         self._send()
         return None
 
-    def _stopped(self, reason: str, detail: str) -> Lost:
+    def _stop(self, reason: str, detail: str) -> LostItem:
         self.end()
-        return Lost(reason, detail)
+        return LostItem(reason, detail)
 
     def end(self) -> None:
         self.process.kill()
@@ -207,7 +207,7 @@ class _Worker(Generic[Item, Result]):
 
 
 @contextmanager
-def _main_unseen() -> Iterator[None]:
+def _hide_main_module() -> Iterator[None]:
     """A spawned process imports the main module once more: with a command line's come libraries for training, which
     cost each worker seconds and half a gigabyte. So `work` may not be defined in the main module itself.
     """
@@ -220,50 +220,50 @@ def _main_unseen() -> Iterator[None]:
         main.update(seen)
 
 
-def _ending(code: int | None) -> str:
+def _describe_exit(code: int | None) -> str:
     return f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
 
 
-def _resident(pid: int | None) -> int:
+def _read_resident_bytes(pid: int | None) -> int:
     try:
         return int(psutil.Process(pid).memory_info().rss)
     except psutil.Error:
         return 0  # it ended: its pipe tells
 
 
-def _attempted(work: Callable[[Item], Result], item: Item) -> Result | Lost:
+def _attempt(work: Callable[[Item], Result], item: Item) -> Result | LostItem:
     try:
         return work(item)
     except MemoryError:
-        return Lost("reading-too-large", "memory that the machine does not have")
+        return LostItem("reading-too-large", "memory that the machine does not have")
     except Exception as error:  # any: its text may quote the file, so only its type and our line pass
-        return Lost("reading-failed", f"{type(error).__name__} at {stack_of(error)[-1]}")
+        return LostItem("reading-failed", f"{type(error).__name__} at {list_calls(error)[-1]}")
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept(Generic[Item, Result]):
+class _CatchErrors(Generic[Item, Result]):
     """Work whose exception is handed on as a result."""
 
     work: Callable[[Item], Result]
 
-    def __call__(self, item: Item) -> Result | _Raised:
+    def __call__(self, item: Item) -> Result | _CaughtError:
         try:
             return self.work(item)
         except Exception as error:
-            return _Raised(error)
+            return _CaughtError(error)
 
 
 @dataclass(frozen=True, slots=True)
-class _Raised:
+class _CaughtError:
     error: Exception
 
 
-def _serve(pipe: Connection, work: Callable[[Item], Result], parent: int) -> None:
+def _run_worker(pipe: Connection, work: Callable[[Item], Result], parent: int) -> None:
     """A worker's life: it ends when nobody listens any more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; who started us ends us
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     die_with_parent(parent)
-    _hush()
+    _silence_libraries()
     cv2.setNumThreads(1)
     pipe.send(_READY)
     while True:
@@ -271,10 +271,10 @@ def _serve(pipe: Connection, work: Callable[[Item], Result], parent: int) -> Non
             item = pipe.recv()
         except EOFError:
             return
-        pipe.send(_attempted(work, item))
+        pipe.send(_attempt(work, item))
 
 
-def _hush() -> None:
+def _silence_libraries() -> None:
     """Libraries print what they dislike of a file to the descriptors, past sys.stderr."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for descriptor in (1, 2):

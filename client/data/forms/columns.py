@@ -115,7 +115,7 @@ def _clinical(variable: Variable) -> Column:
     meaning, example = _MEANINGS[variable.name]
     if variable.kind == "binary":
         return Column(variable.name, meaning, example, SEX_WORDS if variable.name == "sex" else YES_NO_WORDS)
-    units = ", ".join(unit for unit in variable.accepted_units() if unit != variable.unit)
+    units = ", ".join(unit for unit in variable.list_units() if unit != variable.unit)
     also = f"; also in {units} where the header says so" if units else ""
     return Column(variable.name, f"{meaning}, {variable.low:g} to {variable.high:g}{also}", example, (), variable.unit)
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from ceus_models.runtime.atomic_files import write_first
 from ceus_models.runtime.errors import ExpectedError
-from ceus_models.runtime.yaml_lines import checked, read_lined_yaml
+from ceus_models.runtime.yaml_lines import read_yaml_with_lines, validate_document
 from ceus_models.study.subgroups import UNKNOWN
 from client.data.forms.site_yaml import CHANNELS, DateOrder, Encoding, ScreenForm, SiteForm
-from client.data.imaging.manufacturers import manufacturer_name
+from client.data.imaging.manufacturers import normalize_manufacturer
 from client.data.imaging.screen import ANY_MAKER, Screen
 from client.data.imaging.tint import Tint
 
@@ -54,21 +54,21 @@ class SiteConfig:
 
 def load_site(folder: Path) -> SiteConfig:
     """Reads FOLDER/site.yaml. Raises FaultList with every fault of the file and its line."""
-    document = read_lined_yaml(folder / SITE_FILE, "bad-site-file")
-    form = checked(document, SiteForm.model_validate, "the site.yaml that `ceus-site init` writes")
-    return _site(form, folder.resolve())
+    document = read_yaml_with_lines(folder / SITE_FILE, "bad-site-file")
+    form = validate_document(document, SiteForm.model_validate, "the site.yaml that `ceus-site init` writes")
+    return _build_site(form, folder.resolve())
 
 
-def screens_for(site: SiteConfig, manufacturer: str) -> tuple[Screen, ...]:
+def select_screens(site: SiteConfig, manufacturer: str) -> tuple[Screen, ...]:
     """The device templates that may fit: a maker's own before those for any maker, all for an unknown maker."""
-    name = manufacturer_name(manufacturer)
+    name = normalize_manufacturer(manufacturer)
     if name == UNKNOWN:
         return site.screens
     own = [screen for screen in site.screens if screen.manufacturer == name]
     return (*own, *(screen for screen in site.screens if screen.manufacturer == ANY_MAKER))
 
 
-def secret(site: SiteConfig) -> bytes:
+def read_secret(site: SiteConfig) -> bytes:
     """The key of the site's pseudonyms: 32 random bytes, mode 0600, made on first use and never sent.
 
     Raises ExpectedError when the file is there but is no such key, or cannot be made.
@@ -89,16 +89,16 @@ def secret(site: SiteConfig) -> bytes:
     return key
 
 
-def pseudonym(site: SiteConfig, kind: str, text: str) -> str:
+def make_pseudonym(site: SiteConfig, kind: str, text: str) -> str:
     """A pseudonym of 16 hexadecimal characters: HMAC-SHA256 (RFC 2104) of an id under the site's secret.
 
     kind: "lesion" or "patient", so that equal ids of two kinds get unequal pseudonyms.
     """
     message = f"fedceus/{kind}/{text}".encode()
-    return hmac.new(secret(site), message, hashlib.sha256).hexdigest()[:PSEUDONYM_CHARACTERS]
+    return hmac.new(read_secret(site), message, hashlib.sha256).hexdigest()[:PSEUDONYM_CHARACTERS]
 
 
-def _site(form: SiteForm, folder: Path) -> SiteConfig:
+def _build_site(form: SiteForm, folder: Path) -> SiteConfig:
     return SiteConfig(
         folder=folder,
         center=form.center,
@@ -107,7 +107,7 @@ def _site(form: SiteForm, folder: Path) -> SiteConfig:
         secret_file=folder / form.secret_file,
         work=folder / form.work,
         max_skipped=form.max_skipped,
-        screens=tuple(map(_screen, form.screens)),
+        screens=tuple(map(_build_screen, form.screens)),
         records=folder / form.records,
         reads=folder / form.reads,
         encoding=form.encoding,
@@ -117,7 +117,7 @@ def _site(form: SiteForm, folder: Path) -> SiteConfig:
     )
 
 
-def _screen(form: ScreenForm) -> Screen:
+def _build_screen(form: ScreenForm) -> Screen:
     any_maker = form.manufacturer.strip() == ANY_MAKER
-    name = ANY_MAKER if any_maker else manufacturer_name(form.manufacturer)
+    name = ANY_MAKER if any_maker else normalize_manufacturer(form.manufacturer)
     return Screen(name, form.rows, form.columns, form.contrast, form.bmode, form.tint, form.dynamic_range_db)

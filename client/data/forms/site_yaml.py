@@ -47,7 +47,7 @@ class ScreenForm(_Form):
     dynamic_range_db: Annotated[_Number, Field(ge=20, le=120)] = 60.0
 
     @model_validator(mode="after")
-    def _panes_inside(self) -> ScreenForm:
+    def _check_panes(self) -> ScreenForm:
         for name, box in (("contrast", self.contrast), ("bmode", self.bmode)):
             if box is not None and not (box[0] < box[2] <= self.columns and box[1] < box[3] <= self.rows):
                 raise ValueError(f"{name} is [x0, y0, x1, y1] with x0 < x1 <= columns and y0 < y1 <= rows")
@@ -61,7 +61,7 @@ class TintForm(_Form):
     points: Annotated[tuple[tuple[_Level, _Level, _Level, _Level], ...], Field(min_length=2, max_length=256)]
 
     @model_validator(mode="after")
-    def _rises(self) -> TintForm:
+    def _check_points(self) -> TintForm:
         place = 1 + CHANNELS.index(self.channel)
         for index in (0, place):
             column = [point[index] for point in self.points]
@@ -90,14 +90,14 @@ class SiteForm(_Form):
 
     @field_validator("tints")
     @classmethod
-    def _own_names(cls, tints: dict[str, TintForm]) -> dict[str, TintForm]:
+    def _check_file_names(cls, tints: dict[str, TintForm]) -> dict[str, TintForm]:
         if set(tints) & {*TINTS, BRIGHTEST}:
             raise ValueError(f"names of tints are others than {', '.join((*TINTS, BRIGHTEST))}")
         return tints
 
     @field_validator("labels")
     @classmethod
-    def _known_words(cls, labels: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
+    def _check_words(cls, labels: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
         columns = {column.name for column in (*LESIONS, *READS)}
         for column, words in labels.items():
             allowed = CLOSED.get(column)
@@ -108,7 +108,7 @@ class SiteForm(_Form):
         return labels
 
     @model_validator(mode="after")
-    def _tints_known(self) -> SiteForm:
+    def _check_tints(self) -> SiteForm:
         known = {*TINTS, BRIGHTEST, *self.tints}
         if any(screen.tint not in known for screen in self.screens):
             raise ValueError(f"the tint of a screen is one of {', '.join(sorted(known))}; the key tints adds others")

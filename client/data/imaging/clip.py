@@ -14,13 +14,13 @@ import numpy as np
 
 from client.data.imaging import fan, video
 from client.data.imaging.dicom import reader
-from client.data.imaging.frame_store import Frames, Tape
-from client.data.imaging.layout import LAYOUTS, Layout, layout_of
+from client.data.imaging.frame_store import FrameFile, Frames
+from client.data.imaging.layout import LAYOUTS, Layout, find_layout
 from client.data.imaging.recording import F64, U8, Box, ClipError, Reader, Recording, Times
 from client.data.imaging.screen import Screen
-from client.data.imaging.tint import TINTS, Levels, Tint
+from client.data.imaging.tint import TINTS, LevelConverter, Tint
 
-__all__ = ["LAYOUTS", "READERS", "Clip", "ClipError", "ClipInfo", "open_clip", "probe"]
+__all__ = ["LAYOUTS", "READERS", "Clip", "ClipError", "ClipInfo", "open_clip", "probe_clip"]
 
 READERS: Mapping[str, Reader] = {
     ".dcm": reader,
@@ -115,10 +115,10 @@ def open_clip(
     Raises:
         ClipError: The file cannot be read, or its panes or times are not known.
     """
-    recording = _recording(path)
-    layout = layout_of(recording, screens, tints)
-    contrast, bmode = _levels(recording, layout, folder)
-    times = _times(recording, len(contrast), frame_rate_hz)
+    recording = _open_recording(path)
+    layout = find_layout(recording, screens, tints)
+    contrast, bmode = _load_panes(recording, layout, folder)
+    times = _resolve_times(recording, len(contrast), frame_rate_hz)
     return Clip(
         contrast=contrast,
         bmode=bmode,
@@ -136,25 +136,25 @@ def open_clip(
     )
 
 
-def _levels(recording: Recording, layout: Layout, folder: Path | None) -> tuple[Frames, Frames | None]:
+def _load_panes(recording: Recording, layout: Layout, folder: Path | None) -> tuple[Frames, Frames | None]:
     """The panes (t h w), with what lies beside the fan at level 0."""
     shown = [(box, tint) for box, tint in ((layout.contrast, layout.tint), (layout.bmode, TINTS["grey"])) if box]
     sizes = [(box[3] - box[1], box[2] - box[0]) for box, _ in shown]
-    tapes = [Tape(*size, folder) for size in sizes]
-    panes = [(box, Levels(*size, tint)) for size, (box, tint) in zip(sizes, shown, strict=True)]
+    tapes = [FrameFile(*size, folder) for size in sizes]
+    panes = [(box, LevelConverter(*size, tint)) for size, (box, tint) in zip(sizes, shown, strict=True)]
     for picture in recording.pictures():
         for tape, (box, levels) in zip(tapes, panes, strict=True):
-            tape.add(levels.of(_pane(picture, box)))
+            tape.add(levels.convert(_crop_pane(picture, box)))
     if tapes[0].frames == 0:
         raise ClipError("unreadable-clip", "a clip has frames", "none", "export the clip again and check that it plays")
-    seen = fan.fan_of([tape.all() for tape in tapes])
+    seen = fan.find_fan([tape.to_frames() for tape in tapes])
     if seen is not None:
         for tape in tapes:
-            tape.keep_only(seen)
-    return tapes[0].all(), tapes[1].all() if len(tapes) > 1 else None
+            tape.apply_mask(seen)
+    return tapes[0].to_frames(), tapes[1].to_frames() if len(tapes) > 1 else None
 
 
-def _pane(picture: U8, box: Box) -> U8:
+def _crop_pane(picture: U8, box: Box) -> U8:
     """The part of a screen (h w 3) that is a pane."""
     x0, y0, x1, y1 = box
     pane = picture[y0:y1, x0:x1]
@@ -165,7 +165,7 @@ def _pane(picture: U8, box: Box) -> U8:
     return pane
 
 
-def probe(
+def probe_clip(
     path: Path,
     start_s: float,
     frame_rate_hz: float | None,
@@ -173,16 +173,16 @@ def probe(
     tints: Mapping[str, Tint] = TINTS,
 ) -> ClipInfo:
     """Size, panes and time span of a clip; parameters and errors as in `open_clip`."""
-    recording = _recording(path)
-    layout = layout_of(recording, screens, tints)
+    recording = _open_recording(path)
+    layout = find_layout(recording, screens, tints)
     frames = recording.length()
-    seconds = start_s + _times(recording, frames, frame_rate_hz).seconds
+    seconds = start_s + _resolve_times(recording, frames, frame_rate_hz).seconds
     first, last = float(seconds[0]), float(seconds[-1])
     found = layout.as_screen(recording)
     return ClipInfo(frames, recording.rows, recording.columns, layout.contrast, layout.bmode, first, last, found)
 
 
-def _recording(path: Path) -> Recording:
+def _open_recording(path: Path) -> Recording:
     suited = READERS.get(path.suffix.lower())
     if suited is None:
         raise ClipError(
@@ -196,5 +196,5 @@ def _recording(path: Path) -> Recording:
     return suited.open(path)
 
 
-def _times(recording: Recording, frames: int, frame_rate_hz: float | None) -> Times:
+def _resolve_times(recording: Recording, frames: int, frame_rate_hz: float | None) -> Times:
     return Times(np.zeros(1), "one frame") if frames == 1 else recording.times(frames, frame_rate_hz)

@@ -31,7 +31,7 @@ _FAN = 0.1
 _MARGIN_PX = 2
 
 
-def span(pictures: Sequence[U8]) -> U8:
+def measure_change(pictures: Sequence[U8]) -> U8:
     """By how many levels each pixel (h w) changes over pictures of levels (h w)."""
     low = high = pictures[0]
     for picture in pictures[1:]:
@@ -39,7 +39,7 @@ def span(pictures: Sequence[U8]) -> U8:
     return high - low
 
 
-def patches(moving: Mask) -> list[Mask]:
+def find_patches(moving: Mask) -> list[Mask]:
     """The large connected patches of a mask (h w), the largest first: speckle closed, thin strokes of text removed."""
     side = 3 if min(moving.shape) < 200 else 5
     kernel = np.ones((side, side), np.uint8)
@@ -51,7 +51,7 @@ def patches(moving: Mask) -> list[Mask]:
     return [np.asarray(labels == 1 + number) for number in order]
 
 
-def hull(mask: Mask) -> Mask:
+def convex_hull(mask: Mask) -> Mask:
     """The convex hull of a mask (h w) that is not empty."""
     filled = np.zeros(mask.shape, np.uint8)
     outlines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
@@ -59,27 +59,27 @@ def hull(mask: Mask) -> Mask:
     return filled.astype(bool)
 
 
-def fan_in(changes: U8) -> tuple[Mask, float] | None:
+def find_moving_fan(changes: U8) -> tuple[Mask, float] | None:
     """The hull (h w) of what moves, and the share of it that does; None where nothing does. changes: see `span`."""
     found = []
     for least in CHANGES:
-        large = patches(changes >= least)
+        large = find_patches(changes >= least)
         if large:
             moving = np.logical_or.reduce(large)
-            around = hull(moving)
+            around = convex_hull(moving)
             found.append((around, float(moving[around].mean())))
     if not found:
         return None
     return found[-1] if found[-1][1] > found[0][1] + _SOLID else found[0]
 
 
-def fan_of(panes: Sequence[Frames]) -> Mask | None:
+def find_fan(panes: Sequence[Frames]) -> Mask | None:
     """The fan (h w) of panes (t h w) with one geometry, grown by a margin; None where too little moves to tell it."""
     changes = np.zeros(panes[0].shape[1:], np.uint8)
     for pane in panes:
         frames = np.unique(np.linspace(0, len(pane) - 1, SAMPLED).round().astype(int))
-        changes = np.maximum(changes, span([pane[frame] for frame in frames]))
-    found = fan_in(changes)
+        changes = np.maximum(changes, measure_change([pane[frame] for frame in frames]))
+    found = find_moving_fan(changes)
     if found is None or found[0].mean() < _FAN:
         return None
     grown = cv2.dilate(found[0].astype(np.uint8), np.ones((2 * _MARGIN_PX + 1,) * 2, np.uint8))

@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ceus_models.runtime.atomic_files import DRAFT
+from ceus_models.runtime.atomic_files import TEMPORARY_PREFIX
 from client.data.imaging.recording import F64, U8, Box, ClipError
 
 _MOST_BYTES = 8 << 30
@@ -35,7 +35,7 @@ _free: defaultdict[Path | None, list[int]] = defaultdict(list)
 """Descriptors of files that nobody uses, by folder."""
 
 
-class Tape:
+class FrameFile:
     """The frames u8 (h w) of one pane on disk, in order of time. The file is freed with the last reference.
 
     means: the mean level of each frame, taken while it is at hand.
@@ -43,8 +43,8 @@ class Tape:
 
     def __init__(self, rows: int, columns: int, folder: Path | None) -> None:
         """folder: where the file lies, None = the system's folder for temporary files."""
-        self._file = _nameless(folder)
-        weakref.finalize(self, _let_go, folder, self._file)
+        self._file = _open_unnamed(folder)
+        weakref.finalize(self, _release, folder, self._file)
         self.rows, self.columns = rows, columns
         self.means: list[float] = []
 
@@ -65,7 +65,7 @@ class Tape:
         self._write(frame, self.frames)
         self.means.append(cv2.mean(frame)[0])
 
-    def keep_only(self, mask: npt.NDArray[np.bool_]) -> None:
+    def apply_mask(self, mask: npt.NDArray[np.bool_]) -> None:
         """Sets every frame to level 0 where the mask (h w) is not."""
         kept = np.where(mask, np.uint8(255), np.uint8(0))
         for number in range(self.frames if not mask.all() else 0):
@@ -95,24 +95,24 @@ class Tape:
                 "make room there, or name a folder on a larger disk as work in site.yaml",
             )
 
-    def all(self) -> Frames:
+    def to_frames(self) -> Frames:
         """Its frames so far, whole."""
         places = np.stack([np.zeros(self.frames, np.int64), np.arange(self.frames)], axis=1)
         return Frames((self,), places, (0, 0, self.columns, self.rows))
 
 
-def _nameless(folder: Path | None) -> int:
+def _open_unnamed(folder: Path | None) -> int:
     """Take a free unnamed file of the folder, or create one."""
     with suppress(IndexError):
         return _free[folder].pop()
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
     # a file system without unnamed files shows this name for a moment
-    with tempfile.TemporaryFile(prefix=DRAFT, dir=folder, buffering=0) as file:
+    with tempfile.TemporaryFile(prefix=TEMPORARY_PREFIX, dir=folder, buffering=0) as file:
         return os.dup(file.fileno())
 
 
-def _let_go(folder: Path | None, file: int) -> None:
+def _release(folder: Path | None, file: int) -> None:
     if len(_free[folder]) < _KEPT and os.fstat(file).st_size <= _KEPT_BYTES:
         _free[folder].append(file)
     else:
@@ -129,7 +129,7 @@ class Frames(Sequence[U8]):
         part: The visible part of the panes, x0, y0, x1, y1.
     """
 
-    tapes: tuple[Tape, ...]
+    tapes: tuple[FrameFile, ...]
     places: npt.NDArray[np.int64]
     part: Box
 
@@ -161,19 +161,19 @@ class Frames(Sequence[U8]):
         frame: U8 = self.tapes[tape].read(number, y0, y1)[:, x0:x1]
         return frame
 
-    def only(self, index: npt.NDArray[np.intp]) -> Frames:
+    def select(self, index: npt.NDArray[np.intp]) -> Frames:
         """The frames of these indices, in their order."""
         return replace(self, places=self.places[index])
 
-    def cut(self, part: Box) -> Frames:
+    def crop(self, part: Box) -> Frames:
         """The same frames, of each a part: x0, y0, x1, y1, inside."""
         left, top = self.part[:2]
         return replace(self, part=(left + part[0], top + part[1], left + part[2], top + part[3]))
 
 
-def chained(runs: Iterable[Frames]) -> Frames:
+def chain_frames(runs: Iterable[Frames]) -> Frames:
     """The frames of several clips as one sequence. All have one size."""
-    tapes: list[Tape] = []
+    tapes: list[FrameFile] = []
     places = [np.zeros((0, 2), np.int64)]
     part: Box = (0, 0, 0, 0)
     for frames in runs:

@@ -8,8 +8,8 @@ from itertools import combinations
 
 from ceus_models.study.subgroups import UNKNOWN
 from client.data.imaging import tint
-from client.data.imaging.manufacturers import manufacturer_name
-from client.data.imaging.pane_detection import GLANCES, SURE, detect
+from client.data.imaging.manufacturers import normalize_manufacturer
+from client.data.imaging.pane_detection import GLANCES, SURE, detect_panes
 from client.data.imaging.recording import U8, Box, ClipError, Recording, Region
 from client.data.imaging.screen import ANY_MAKER, Screen
 from client.data.imaging.tint import Tint
@@ -54,7 +54,7 @@ class Layout:
         return (Screen(ANY_MAKER, recording.rows, recording.columns, self.contrast, self.bmode, None, None),)
 
 
-def layout_of(recording: Recording, screens: Sequence[Screen], tints: Mapping[str, Tint]) -> Layout:
+def find_layout(recording: Recording, screens: Sequence[Screen], tints: Mapping[str, Tint]) -> Layout:
     """Find the panes of a recording and the colour map of the contrast pane.
 
     Args:
@@ -64,40 +64,42 @@ def layout_of(recording: Recording, screens: Sequence[Screen], tints: Mapping[st
     Raises:
         ClipError: The panes are not known ("unknown-panes").
     """
-    fitting = _fitting(recording, screens)
+    fitting = _select_screens(recording, screens)
     screen = fitting[0] if len(fitting) == 1 else None
-    pair = _equal_pair(recording.regions)
+    pair = _find_equal_pair(recording.regions)
     if pair is not None:
-        pictures = recording.glance(_GLANCES)
-        contrast, bmode = _told_apart(pair, pictures, screen)
-        shown = _tint(screen, pictures, contrast.box, tints)
-        return _layout((contrast.box, bmode.box), "regions", (contrast.mm_per_pixel, screen), shown)
+        pictures = recording.sample_pictures(_GLANCES)
+        contrast, bmode = _identify_panes(pair, pictures, screen)
+        shown = _choose_tint(screen, pictures, contrast.box, tints)
+        return _make_layout((contrast.box, bmode.box), "regions", (contrast.mm_per_pixel, screen), shown)
     if len(fitting) > 1:
-        raise _unknown(
+        raise _unknown_layout_error(
             "one template fits a screen", f"{len(fitting)} templates of this size, and no maker that decides"
         )
     region = max(recording.regions, key=lambda r: _area(r.box), default=None)
     mm_per_pixel = None if region is None else region.mm_per_pixel
     if screen is not None and (region is None or _frames_both(region.box, screen)):
-        shown = tints.get(screen.tint or "") or _tint(screen, recording.glance(_GLANCES), screen.contrast, tints)
-        return _layout((screen.contrast, _same_size(screen)), "template", (mm_per_pixel, screen), shown)
+        shown = tints.get(screen.tint or "") or _choose_tint(
+            screen, recording.sample_pictures(_GLANCES), screen.contrast, tints
+        )
+        return _make_layout((screen.contrast, _same_size(screen)), "template", (mm_per_pixel, screen), shown)
     if region is not None:
-        shown = _tint(screen, recording.glance(_GLANCES), region.box, tints)
-        return _layout((region.box, None), "regions", (mm_per_pixel, screen), shown)
-    return _detected(recording, tints)
+        shown = _choose_tint(screen, recording.sample_pictures(_GLANCES), region.box, tints)
+        return _make_layout((region.box, None), "regions", (mm_per_pixel, screen), shown)
+    return _detect_layout(recording, tints)
 
 
-def _detected(recording: Recording, tints: Mapping[str, Tint]) -> Layout:
-    pictures = recording.glance(GLANCES)
-    found = detect(pictures)
+def _detect_layout(recording: Recording, tints: Mapping[str, Tint]) -> Layout:
+    pictures = recording.sample_pictures(GLANCES)
+    found = detect_panes(pictures)
     if found is None or found.confidence < SURE:
         sure = "nothing that moves" if found is None else f"panes that are {found.confidence:.0%} sure"
-        raise _unknown("the file, a template or the pictures show where the panes are", sure)
+        raise _unknown_layout_error("the file, a template or the pictures show where the panes are", sure)
     origin, contrast = "detected", found.contrast
     if found.bmode is None and _fills(contrast, recording):
         origin, contrast = "whole", (0, 0, recording.columns, recording.rows)
-    shown = _tint(None, pictures, contrast, tints)
-    return _layout((contrast, found.bmode), origin, (None, None), shown, found.confidence)
+    shown = _choose_tint(None, pictures, contrast, tints)
+    return _make_layout((contrast, found.bmode), origin, (None, None), shown, found.confidence)
 
 
 def _fills(box: Box, recording: Recording) -> bool:
@@ -105,7 +107,7 @@ def _fills(box: Box, recording: Recording) -> bool:
     return box[0] <= x and box[1] <= y and box[2] >= recording.columns - x and box[3] >= recording.rows - y
 
 
-def _layout(
+def _make_layout(
     boxes: tuple[Box, Box | None],
     origin: str,
     known: tuple[float | None, Screen | None],
@@ -113,24 +115,24 @@ def _layout(
     confidence: float = 1.0,
 ) -> Layout:
     """known: mm per pixel and the template. The panes are cut to the size of the smaller one."""
-    contrast, bmode = _sized(*boxes)
+    contrast, bmode = _crop_to_common(*boxes)
     mm_per_pixel, screen = known
     dynamic_range_db = None if screen is None else screen.dynamic_range_db
     return Layout(contrast, bmode, shown, mm_per_pixel, dynamic_range_db, origin, confidence)
 
 
-def _tint(screen: Screen | None, pictures: Sequence[U8], box: Box, tints: Mapping[str, Tint]) -> Tint:
+def _choose_tint(screen: Screen | None, pictures: Sequence[U8], box: Box, tints: Mapping[str, Tint]) -> Tint:
     """The map of a contrast pane: what the template names, else what the pictures show."""
     panes = [_crop(picture, box) for picture in pictures]
     name = None if screen is None else screen.tint
-    return tint.guess(panes, tints) if name is None else tint.named(name, panes, tints)
+    return tint.guess_tint(panes, tints) if name is None else tint.find_tint(name, panes, tints)
 
 
-def _fitting(recording: Recording, screens: Sequence[Screen]) -> tuple[Screen, ...]:
+def _select_screens(recording: Recording, screens: Sequence[Screen]) -> tuple[Screen, ...]:
     """The different templates of this screen size: those of the file's maker before those for any. The maker of a
     file that does not say it may be any.
     """
-    maker = manufacturer_name(recording.manufacturer)
+    maker = normalize_manufacturer(recording.manufacturer)
     size = (recording.rows, recording.columns)
     sized = [screen for screen in screens if (screen.rows, screen.columns) == size]
     own = [s for s in sized if s.manufacturer == maker or (maker == UNKNOWN and s.manufacturer != ANY_MAKER)]
@@ -139,27 +141,29 @@ def _fitting(recording: Recording, screens: Sequence[Screen]) -> tuple[Screen, .
     return tuple(shown.values())
 
 
-def _equal_pair(regions: Sequence[Region]) -> tuple[Region, Region] | None:
+def _find_equal_pair(regions: Sequence[Region]) -> tuple[Region, Region] | None:
     """The largest two regions of equal size that do not overlap: a dual view."""
     pairs = [(a, b) for a, b in combinations(regions, 2) if _equal(a.box, b.box) and not _overlap(a.box, b.box)]
     return max(pairs, key=lambda pair: _area(pair[0].box), default=None)
 
 
-def _told_apart(pair: tuple[Region, Region], pictures: Sequence[U8], screen: Screen | None) -> tuple[Region, Region]:
+def _identify_panes(
+    pair: tuple[Region, Region], pictures: Sequence[U8], screen: Screen | None
+) -> tuple[Region, Region]:
     """The pair as (contrast, B-mode): the tinted pane is contrast; if neither is, the template decides."""
-    first, second = (max(tint.colour(_crop(p, region.box)) for p in pictures) for region in pair)
+    first, second = (max(tint.measure_colour(_crop(p, region.box)) for p in pictures) for region in pair)
     if abs(first - second) > _MORE_COLOUR:
         return pair if first > second else (pair[1], pair[0])
     if screen is not None:
         overlaps = [_overlap(region.box, screen.contrast) for region in pair]
         return pair if overlaps[0] >= overlaps[1] else (pair[1], pair[0])
-    raise _unknown(
+    raise _unknown_layout_error(
         "the contrast pane of two panes is tinted, or a template names it",
         "two grey panes and no template of this screen",
     )
 
 
-def _unknown(rule: str, value: str) -> ClipError:
+def _unknown_layout_error(rule: str, value: str) -> ClipError:
     return ClipError("unknown-panes", rule, value, _REMEDY)
 
 
@@ -184,7 +188,7 @@ def _crop(picture: U8, box: Box) -> U8:
     return picture[box[1] : box[3], box[0] : box[2]]
 
 
-def _sized(contrast: Box, bmode: Box | None) -> tuple[Box, Box | None]:
+def _crop_to_common(contrast: Box, bmode: Box | None) -> tuple[Box, Box | None]:
     """The panes cut to the size of the smaller one."""
     if bmode is None:
         return contrast, None

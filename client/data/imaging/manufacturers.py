@@ -31,10 +31,10 @@ _FRAGMENTS = (
 )
 
 
-def manufacturer_name(text: str) -> str:
+def normalize_manufacturer(text: str) -> str:
     """One of `subgroups.MANUFACTURERS`, or "other", or "unknown" for a blank.
 
-    >>> manufacturer_name("G.E. Medical Systems")
+    >>> normalize_manufacturer("G.E. Medical Systems")
     'GE'
     """
     folded = text.strip().casefold()

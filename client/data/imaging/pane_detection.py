@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from client.data.imaging import tint
-from client.data.imaging.fan import CHANGES, Mask, fan_in, hull, patches, span
+from client.data.imaging.fan import CHANGES, Mask, convex_hull, find_moving_fan, find_patches, measure_change
 from client.data.imaging.recording import U8, Box
 
 GLANCES = 16
@@ -40,7 +40,7 @@ _LOSSY = 24
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class DetectedPanes:
     """Panes and how sure they are, 0-1. bmode: None on a contrast-only screen."""
 
     contrast: Box
@@ -48,29 +48,33 @@ class Found:
     confidence: float
 
 
-def detect(pictures: Sequence[U8]) -> Found | None:
+def detect_panes(pictures: Sequence[U8]) -> DetectedPanes | None:
     """The panes of pictures RGB (h w 3) spread over a clip; None where nothing large moves."""
     levels = [np.ascontiguousarray(picture.max(axis=2)) for picture in pictures]
-    changes = span(levels)
-    found = [patches(changes >= least) for least in (*CHANGES, _LOSSY)]
-    pairs = [_aligned(hull(one[0]), hull(one[1])) for one in found if len(one) > 1 and _are_beside(one[0], one[1])]
+    changes = measure_change(levels)
+    found = [find_patches(changes >= least) for least in (*CHANGES, _LOSSY)]
+    pairs = [
+        _align_fans(convex_hull(one[0]), convex_hull(one[1]))
+        for one in found
+        if len(one) > 1 and _are_beside(one[0], one[1])
+    ]
     if pairs:
         boxes, alike = max(pairs, key=lambda pair: pair[1])
-        return _told_apart(boxes, alike, pictures)
-    single = fan_in(changes)
+        return _identify_panes(boxes, alike, pictures)
+    single = find_moving_fan(changes)
     if single is None:
         return None
     fan, solid = single
-    box = _bounds(fan)
-    halves = _halves(box)
+    box = _bounding_box(fan)
+    halves = _split_box(box)
     if _has_seam(pictures, box):
-        boxes, alike = _aligned(_only(fan, halves[0]), _only(fan, halves[1]))
-        return _told_apart(boxes, alike, pictures)
-    doubt = _told_apart(halves, 1.0, pictures).confidence if _LONG * min(_sides(box)) < max(_sides(box)) else 0.0
-    return Found(box, None, solid * (1.0 - doubt**2))
+        boxes, alike = _align_fans(_keep_inside(fan, halves[0]), _keep_inside(fan, halves[1]))
+        return _identify_panes(boxes, alike, pictures)
+    doubt = _identify_panes(halves, 1.0, pictures).confidence if _LONG * min(_sides(box)) < max(_sides(box)) else 0.0
+    return DetectedPanes(box, None, solid * (1.0 - doubt**2))
 
 
-def _bounds(mask: Mask) -> Box:
+def _bounding_box(mask: Mask) -> Box:
     x, y, width, height = cv2.boundingRect(mask.astype(np.uint8))
     return x, y, x + width, y + height
 
@@ -79,20 +83,20 @@ def _are_beside(first: Mask, second: Mask) -> bool:
     """Whether two patches can be the panes of a dual view."""
     if second.sum() < _SECOND * first.sum():
         return False
-    a, b = _bounds(first), _bounds(second)
+    a, b = _bounding_box(first), _bounding_box(second)
     shared = [min(a[axis + 2], b[axis + 2]) - max(a[axis], b[axis]) for axis in (0, 1)]
     sides = [max(box[axis + 2] - box[axis] for box in (a, b)) for axis in (0, 1)]
     # apart along one axis, in line along the other
     return min(shared) <= 0 and max(share / side for share, side in zip(shared, sides, strict=True)) >= _OVERLAP
 
 
-def _aligned(first: Mask, second: Mask) -> tuple[tuple[Box, Box], float]:
+def _align_fans(first: Mask, second: Mask) -> tuple[tuple[Box, Box], float]:
     """Boxes of one size around two fans of one shape, and how alike the shapes are (intersection over union).
 
     The shift from one to the other is that of their best overlap, since a lesion is outlined on one pane and measured
     on the other.
     """
-    a, b = _bounds(first), _bounds(second)
+    a, b = _bounding_box(first), _bounding_box(second)
     around = (b[0] + b[2] - a[0] - a[2]) // 2, (b[1] + b[3] - a[1] - a[3]) // 2
     one = np.pad(first[a[1] : a[3], a[0] : a[2]], 2 * _SHIFT_PX)
     steps = range(-_SHIFT_PX, _SHIFT_PX + 1)
@@ -100,12 +104,12 @@ def _aligned(first: Mask, second: Mask) -> tuple[tuple[Box, Box], float]:
     for shift in ((around[0] + dx, around[1] + dy) for dy in steps for dx in steps):
         x, y = a[0] + shift[0] - 2 * _SHIFT_PX, a[1] + shift[1] - 2 * _SHIFT_PX
         # panes stand in line: text at the foot of one of them must not push the other one down
-        scores[shift] = _alike(one, _cut(second, x, y, one.shape)), 0 in shift
+        scores[shift] = _measure_overlap(one, _crop_padded(second, x, y, one.shape)), 0 in shift
     best = max(scores, key=lambda shift: scores[shift][0] + _IN_LINE * scores[shift][1])
-    return _around(a, b, best, first.shape), scores[best][0]
+    return _common_boxes(a, b, best, first.shape), scores[best][0]
 
 
-def _around(a: Box, b: Box, shift: tuple[int, int], shape: tuple[int, ...]) -> tuple[Box, Box]:
+def _common_boxes(a: Box, b: Box, shift: tuple[int, int], shape: tuple[int, ...]) -> tuple[Box, Box]:
     """The box around a and b when b is moved back by the shift, and the same box moved; both inside the screen."""
     x0, y0 = max(min(a[0], b[0] - shift[0]), 0, -shift[0]), max(min(a[1], b[1] - shift[1]), 0, -shift[1])
     x1 = min(max(a[2], b[2] - shift[0]), shape[1], shape[1] - shift[0])
@@ -113,7 +117,7 @@ def _around(a: Box, b: Box, shift: tuple[int, int], shape: tuple[int, ...]) -> t
     return (x0, y0, x1, y1), (x0 + shift[0], y0 + shift[1], x1 + shift[0], y1 + shift[1])
 
 
-def _cut(mask: Mask, x: int, y: int, shape: tuple[int, ...]) -> Mask:
+def _crop_padded(mask: Mask, x: int, y: int, shape: tuple[int, ...]) -> Mask:
     """A part of a mask, False where it reaches beyond it."""
     part = np.zeros(shape, bool)
     rows = slice(max(y, 0), max(y + shape[0], 0))
@@ -123,7 +127,7 @@ def _cut(mask: Mask, x: int, y: int, shape: tuple[int, ...]) -> Mask:
     return part
 
 
-def _alike(one: Mask, other: Mask) -> float:
+def _measure_overlap(one: Mask, other: Mask) -> float:
     return float((one & other).sum() / max(1, (one | other).sum()))
 
 
@@ -139,7 +143,7 @@ def _has_seam(pictures: Sequence[U8], box: Box) -> bool:
     return bool(near.max() >= np.percentile(profile, _SHARPEST) and near.max() > _SEAM * max(sides))
 
 
-def _halves(box: Box) -> tuple[Box, Box]:
+def _split_box(box: Box) -> tuple[Box, Box]:
     """Both halves of a box along its longer side."""
     x0, y0, x1, y1 = box
     x, y = (x0 + x1) // 2, (y0 + y1) // 2
@@ -148,7 +152,7 @@ def _halves(box: Box) -> tuple[Box, Box]:
     return (x0, y0, x1, y), (x0, y, x1, 2 * y - y0)
 
 
-def _only(mask: Mask, box: Box) -> Mask:
+def _keep_inside(mask: Mask, box: Box) -> Mask:
     part = np.zeros_like(mask)
     part[box[1] : box[3], box[0] : box[2]] = mask[box[1] : box[3], box[0] : box[2]]
     return part
@@ -158,13 +162,13 @@ def _sides(box: Box) -> tuple[int, int]:
     return box[2] - box[0], box[3] - box[1]
 
 
-def _told_apart(boxes: tuple[Box, Box], alike: float, pictures: Sequence[U8]) -> Found:
+def _identify_panes(boxes: tuple[Box, Box], alike: float, pictures: Sequence[U8]) -> DetectedPanes:
     """The tinted pane is contrast; of two grey ones, the one whose mean level rises."""
     panes = [[picture[b[1] : b[3], b[0] : b[2]] for picture in pictures] for b in boxes]
-    colours = [max(tint.colour(picture) for picture in pane) for pane in panes]
+    colours = [max(tint.measure_colour(picture) for picture in pane) for pane in panes]
     rises = [float(np.ptp([picture.mean() for picture in pane])) for pane in panes]
     by_colour = (colours[0] - colours[1]) / max(_COLOUR, sum(colours))
     by_rise = (rises[0] - rises[1]) / max(1.0, sum(rises))
     told = by_colour if abs(by_colour) > abs(by_rise) else by_rise
     contrast, bmode = boxes if told > 0 else (boxes[1], boxes[0])
-    return Found(contrast, bmode, min(alike**2, abs(told), 1.0))
+    return DetectedPanes(contrast, bmode, min(alike**2, abs(told), 1.0))

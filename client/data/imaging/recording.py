@@ -71,7 +71,7 @@ class Recording(Protocol):
         """The file's own two-dimensional regions that lie inside the screen."""
         ...
 
-    def glance(self, count: int) -> Sequence[U8]:
+    def sample_pictures(self, count: int) -> Sequence[U8]:
         """About `count` pictures spread over the clip, at least one: enough to find the panes and the tint."""
         ...
 
@@ -99,7 +99,7 @@ class Reader(Protocol):
         ...
 
 
-def unreadable(path_kind: str, value: str) -> ClipError:
+def unreadable_error(path_kind: str, value: str) -> ClipError:
     """The error of a file that its decoder rejects. value: what is wrong, without names."""
     return ClipError(
         "unreadable-clip",
@@ -109,7 +109,7 @@ def unreadable(path_kind: str, value: str) -> ClipError:
     )
 
 
-def no_such_file() -> ClipError:
+def missing_file_error() -> ClipError:
     """The error of a clip that is not there."""
     return ClipError(
         "missing-clip",
@@ -119,7 +119,7 @@ def no_such_file() -> ClipError:
     )
 
 
-def no_times(value: str) -> ClipError:
+def missing_times_error(value: str) -> ClipError:
     """The error of a clip whose frames have no times. value: what was found instead."""
     return ClipError("no-frame-times", "a clip states the times of its frames", value, RATE_REMEDY)
 
@@ -127,16 +127,16 @@ def no_times(value: str) -> ClipError:
 def check_size(kind: str, rows: int, columns: int) -> None:
     """Check the size of a screen before memory is allocated. Raises ClipError."""
     if min(rows, columns) < MIN_SIDE_PX:
-        raise unreadable(kind, "no image in the file")
+        raise unreadable_error(kind, "no image in the file")
     if rows * columns > MAX_PIXELS:
-        raise unreadable(kind, f"a picture of {columns} x {rows} pixels")
+        raise unreadable_error(kind, f"a picture of {columns} x {rows} pixels")
 
 
-def constant_rate(frames: int, rate_hz: float, source: str) -> Times:
+def make_even_times(frames: int, rate_hz: float, source: str) -> Times:
     """Times of frames at an even rate."""
     return Times(np.arange(frames, dtype=np.float64) / rate_hz, source)
 
 
-def spread(frames: int, count: int) -> list[int]:
+def spread_indices(frames: int, count: int) -> list[int]:
     """About `count` indices of frames, evenly over a clip, the ends left out."""
     return sorted({(2 * number + 1) * frames // (2 * count) for number in range(count)})

@@ -71,16 +71,16 @@ BRIGHTEST = "brightest"
 """For every map that is not in the table: the pane's brightest channel is the level (amber, copper, green, ice)."""
 
 
-class Levels:
+class LevelConverter:
     """The levels behind the displayed colours of one pane, picture by picture; every one is put where the last was."""
 
     def __init__(self, rows: int, columns: int, tint: Tint) -> None:
         """rows, columns: of the pane, px."""
-        self._channel, self._table = tint.channel, _table(tint)
+        self._channel, self._table = tint.channel, _build_table(tint)
         self._planes = [np.empty((rows, columns), np.uint8) for _ in range(3)]
         self._levels = np.empty((rows, columns), np.uint8)
 
-    def of(self, rgb: U8) -> U8:
+    def convert(self, rgb: U8) -> U8:
         """Levels u8 (h w) of colours u8 (h w 3), good until the next call."""
         turned = rgb.strides[2] < 0  # a view of what OpenCV gives as BGR, which it would copy
         cv2.split(rgb[..., ::-1] if turned else rgb, self._planes)  # twice as fast as taking the one channel
@@ -88,34 +88,34 @@ class Levels:
         return plane if self._table is None else cast(U8, cv2.LUT(plane, self._table, self._levels))
 
 
-def level(rgb: U8, tint: Tint) -> U8:
+def recover_levels(rgb: U8, tint: Tint) -> U8:
     """Levels u8 (h w) behind displayed colours u8 (h w 3)."""
-    return Levels(rgb.shape[0], rgb.shape[1], tint).of(rgb)
+    return LevelConverter(rgb.shape[0], rgb.shape[1], tint).convert(rgb)
 
 
 @lru_cache(maxsize=64)
-def _table(tint: Tint) -> U8 | None:
+def _build_table(tint: Tint) -> U8 | None:
     """The inverse of a map, None where the channel is the level already."""
     table = tint.inverse()
     return None if np.array_equal(table, np.arange(256)) else table
 
 
-def colour(rgb: U8) -> float:
+def measure_colour(rgb: U8) -> float:
     """Mean |R - B| of a picture (h w 3) in levels: about 0 for grey, tens for a tinted pane with contrast in it."""
     return float(np.abs(rgb[..., 0].astype(np.int16) - rgb[..., 2]).mean())
 
 
 def is_coloured(rgb: U8) -> bool:
     """Whether a picture (h w 3) is tinted."""
-    return colour(rgb) > _COLOURED
+    return measure_colour(rgb) > _COLOURED
 
 
-def named(name: str, pictures: Sequence[U8], tints: Mapping[str, Tint]) -> Tint:
+def find_tint(name: str, pictures: Sequence[U8], tints: Mapping[str, Tint]) -> Tint:
     """The map that a template names; one that is not in the table is read by its brightest channel."""
-    return tints[name] if name in tints else _brightest(pictures)
+    return tints[name] if name in tints else _take_brightest_channel(pictures)
 
 
-def guess(pictures: Sequence[U8], tints: Mapping[str, Tint]) -> Tint:
+def guess_tint(pictures: Sequence[U8], tints: Mapping[str, Tint]) -> Tint:
     """The map that pictures (h w 3) of one pane were shown with: the nearest one of the table, else the brightest
     channel.
     """
@@ -125,17 +125,17 @@ def guess(pictures: Sequence[U8], tints: Mapping[str, Tint]) -> Tint:
     pixels = pixels[pixels.max(axis=1) >= _BRIGHT]
     pixels = pixels[:: max(1, len(pixels) // 5000)]
     if len(pixels) == 0:
-        return _brightest(pictures)
-    misfits = {name: _misfit(pixels, tint) for name, tint in tints.items() if name != "grey"}
+        return _take_brightest_channel(pictures)
+    misfits = {name: _compute_misfit(pixels, tint) for name, tint in tints.items() if name != "grey"}
     best = min(misfits, key=misfits.__getitem__)
-    return tints[best] if misfits[best] < _MISFIT else _brightest(pictures)
+    return tints[best] if misfits[best] < _MISFIT else _take_brightest_channel(pictures)
 
 
 _MISFIT = 12.0
 """Mean distance in colour beyond which a map of the table does not explain the pixels."""
 
 
-def _brightest(pictures: Sequence[U8]) -> Tint:
+def _take_brightest_channel(pictures: Sequence[U8]) -> Tint:
     """Of the whole clip, not pixel by pixel or frame by frame: max(R, G, B) of grey noise reads high, and the brightest
     channel of a dark frame changes with the noise.
     """
@@ -143,7 +143,7 @@ def _brightest(pictures: Sequence[U8]) -> Tint:
     return Tint(((0, 0, 0, 0), (255, 255, 255, 255)), int(np.argmax(sums)))
 
 
-def _misfit(pixels: U8, tint: Tint) -> float:
+def _compute_misfit(pixels: U8, tint: Tint) -> float:
     told = tint.inverse()[pixels[:, tint.channel]]
     shown = tint.forward()[told]  # (n 3)
     return float(np.abs(shown.astype(np.int16) - pixels).sum(axis=1).mean())

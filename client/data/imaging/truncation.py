@@ -17,35 +17,35 @@ _UNKNOWN = (0, 0x7FFFFFFF, 0xFFFFFFFF)
 _MAX_BOXES = 100_000
 
 
-def missing_share(path: Path) -> float:
+def compute_missing_share(path: Path) -> float:
     """The share of the stated bytes that lies beyond the file's end; 0 where the container states none."""
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         head = file.read(16)
         if head[:4] == b"RIFF":
-            stated = _riff(head)
+            stated = _parse_riff_size(head)
         elif head == _ASF_HEADER:
-            stated = _asf(file)
+            stated = _read_asf_size(file)
         elif head[4:8] in (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide"):
-            stated = _boxes(file, size)
+            stated = _find_last_box_end(file, size)
         else:
             return 0.0
     return max(0, stated - size) / max(1, stated)
 
 
-def _riff(head: bytes) -> int:
+def _parse_riff_size(head: bytes) -> int:
     length = int.from_bytes(head[4:8], "little")
     return 0 if length in _UNKNOWN else 8 + length
 
 
-def _asf(file: BinaryIO) -> int:
+def _read_asf_size(file: BinaryIO) -> int:
     """The file size of the File Properties Object, which lies within the first objects of the header."""
     head = file.read(4096)
     at = head.find(_ASF_FILE)
     return 0 if at < 0 or len(head) < at + 48 else int.from_bytes(head[at + 40 : at + 48], "little")
 
 
-def _boxes(file: BinaryIO, size: int) -> int:
+def _find_last_box_end(file: BinaryIO, size: int) -> int:
     """Where the last of an MP4 file's outer boxes ends."""
     at = 0
     for _ in range(_MAX_BOXES):

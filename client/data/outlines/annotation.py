@@ -64,7 +64,7 @@ class Shape:
     picture: tuple[int, int] | None = None
 
 
-def malformed(rule: str, value: str) -> OutlineError:
+def malformed_error(rule: str, value: str) -> OutlineError:
     """The error for a file that is not what its tool writes."""
     return OutlineError("unreadable-outline", rule, value, "export the outline again from the annotation tool")
 
@@ -75,13 +75,13 @@ def read_bytes(path: Path) -> bytes:
         size = path.stat().st_size
         content = path.read_bytes() if size <= MAX_BYTES else b""
     except OSError:
-        raise missing() from None
+        raise missing_error() from None
     if size > MAX_BYTES:
-        raise malformed(f"an outline's file has at most {MAX_BYTES // 2**20} MiB", f"{size // 2**20} MiB")
+        raise malformed_error(f"an outline's file has at most {MAX_BYTES // 2**20} MiB", f"{size // 2**20} MiB")
     return content
 
 
-def missing() -> OutlineError:
+def missing_error() -> OutlineError:
     """The error for a file that is not there or not ours to read."""
     return OutlineError(
         "missing-outline",
@@ -91,7 +91,7 @@ def missing() -> OutlineError:
     )
 
 
-def the_lesion(shapes: Sequence[Shape], wanted: int | None) -> Shape:
+def select_lesion(shapes: Sequence[Shape], wanted: int | None) -> Shape:
     """The one shape that is the lesion.
 
     wanted: the frame that the table states, 0-based, None for a blank. It picks among shapes on several frames, and
@@ -102,13 +102,13 @@ def the_lesion(shapes: Sequence[Shape], wanted: int | None) -> Shape:
     if len(frames) > 1 and wanted in frames:
         candidates = [shape for shape in candidates if shape.frame == wanted]
     elif len(frames) > 1:
-        raise many_frames(len(frames))
+        raise many_frames_error(len(frames))
     if len(candidates) != 1:
-        raise malformed(f'exactly one outline, or one labelled "{LESION}"', f"{len(candidates)} of them")
+        raise malformed_error(f'exactly one outline, or one labelled "{LESION}"', f"{len(candidates)} of them")
     return candidates[0]
 
 
-def many_frames(count: int) -> OutlineError:
+def many_frames_error(count: int) -> OutlineError:
     """The error for a file with outlines on several frames, of which none is the table's."""
     return OutlineError(
         "outline-frame-open",
@@ -118,17 +118,17 @@ def many_frames(count: int) -> OutlineError:
     )
 
 
-def drawing_of(shape: Shape, origin_px: float = 0.0) -> Drawing:
+def make_drawing(shape: Shape, origin_px: float = 0.0) -> Drawing:
     """A shape's points (n 2) as a drawing. origin_px: where the tool's zero lies before the first pixel's center."""
     if not isinstance(shape.points, Sequence) or len(shape.points) > MAX_POINTS:
-        raise malformed(f"an outline is a list of at most {MAX_POINTS} points", "something else")
+        raise malformed_error(f"an outline is a list of at most {MAX_POINTS} points", "something else")
     if not all(map(is_point, shape.points)):
-        raise malformed("the points of an outline are pairs of numbers", "something else")
+        raise malformed_error("the points of an outline are pairs of numbers", "something else")
     polygon = np.asarray(shape.points, dtype=np.float64).reshape(-1, 2) - origin_px  # (n 2)
     return Drawing(polygon, shape.picture, shape.frame)
 
 
-def contour(mask: npt.NDArray[Any]) -> F64:
+def trace_contour(mask: npt.NDArray[Any]) -> F64:
     """The border (n 2) of the one piece of a mask (h w), non-zero inside. Raises OutlineError."""
     inside = (mask != 0).astype(np.uint8)
     pieces, _ = cv2.findContours(inside, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
@@ -138,21 +138,21 @@ def contour(mask: npt.NDArray[Any]) -> F64:
         )
     by_size = sorted(pieces, key=cv2.contourArea, reverse=True)
     if len(by_size) > 1 and cv2.contourArea(by_size[1]) > _SECOND_PIECE_SHARE * cv2.contourArea(by_size[0]):
-        raise malformed("a mask shows one lesion in one piece", f"{len(by_size)} pieces")
+        raise malformed_error("a mask shows one lesion in one piece", f"{len(by_size)} pieces")
     return np.asarray(by_size[0].reshape(-1, 2), dtype=np.float64)
 
 
 def check_sides(rows: object, columns: object) -> tuple[int, int]:
     """The sides of a picture that a file states, before memory is taken for it. Raises OutlineError."""
-    high, wide = whole(rows), whole(columns)
+    high, wide = parse_count(rows), parse_count(columns)
     if high is None or wide is None or not (0 < high <= MAX_SIDE_PX and 0 < wide <= MAX_SIDE_PX):
-        raise malformed(f"a mask has 1 to {MAX_SIDE_PX} pixels a side", "something else")
+        raise malformed_error(f"a mask has 1 to {MAX_SIDE_PX} pixels a side", "something else")
     return high, wide
 
 
-def picture_of(document: Mapping[str, Any], rows: str, columns: str) -> tuple[int, int] | None:
+def parse_picture_size(document: Mapping[str, Any], rows: str, columns: str) -> tuple[int, int] | None:
     """(rows, columns) where a mapping states both."""
-    high, wide = whole(document.get(rows)), whole(document.get(columns))
+    high, wide = parse_count(document.get(rows)), parse_count(document.get(columns))
     return None if high is None or wide is None else (high, wide)
 
 
@@ -168,6 +168,6 @@ def is_number(value: object) -> bool:
     return abs(value) < _LARGEST_PX and math.isfinite(value)
 
 
-def whole(value: object) -> int | None:
+def parse_count(value: object) -> int | None:
     """A count from 0, None for anything else."""
     return int(value) if isinstance(value, int | float) and is_number(value) and value >= 0 else None

@@ -25,11 +25,11 @@ from client.data.outlines.annotation import (
     OutlineError,
     Shape,
     check_sides,
-    contour,
-    drawing_of,
-    malformed,
+    make_drawing,
+    malformed_error,
     read_bytes,
-    the_lesion,
+    select_lesion,
+    trace_contour,
 )
 
 _SR_TAGS = ("Modality", "ContentSequence")
@@ -60,28 +60,32 @@ def read_dicom(path: Path, wanted: int | None) -> Drawing:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             if read_file_meta_info(path).get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
-                raise malformed("an outline's DICOM file is not deflated", "a deflated one, which can unfold at will")
+                raise malformed_error(
+                    "an outline's DICOM file is not deflated", "a deflated one, which can unfold at will"
+                )
             dataset = pydicom.dcmread(path, specific_tags=[*{*_SR_TAGS, *_SEG_TAGS}])
             reader = _OBJECTS.get(str(dataset.get("Modality", "")))
             if reader is None:
-                raise malformed("a .dcm outline is a structured report (SR) or a segmentation (SEG)", "another object")
+                raise malformed_error(
+                    "a .dcm outline is a structured report (SR) or a segmentation (SEG)", "another object"
+                )
             return reader(dataset, wanted)
     except OutlineError:
         raise
     except Exception as error:  # pydicom raises a dozen types for damaged files; none of its text may pass
-        raise malformed("a .dcm outline is complete", f"a damaged one ({type(error).__name__})") from None
+        raise malformed_error("a .dcm outline is complete", f"a damaged one ({type(error).__name__})") from None
 
 
-def _report(dataset: Dataset, wanted: int | None) -> Drawing:
+def _read_report(dataset: Dataset, wanted: int | None) -> Drawing:
     shapes: list[Shape] = []
-    for item in _content(dataset):
-        points = _points(item)
+    for item in _walk_content(dataset):
+        points = _parse_points(item)
         if item.get("ValueType") == "SCOORD" and item.get("GraphicType") == "POLYLINE" and len(points) > 2:
-            shapes.extend(Shape(None, points, frame) for frame in _frames(item))
-    return drawing_of(the_lesion(shapes, wanted), CORNER_PX)
+            shapes.extend(Shape(None, points, frame) for frame in _list_frames(item))
+    return make_drawing(select_lesion(shapes, wanted), CORNER_PX)
 
 
-def _content(dataset: Dataset) -> Iterator[Dataset]:
+def _walk_content(dataset: Dataset) -> Iterator[Dataset]:
     """Every item of the tree of content."""
     waiting = list(dataset.get("ContentSequence") or [])
     for _ in range(_MAX_ITEMS):
@@ -90,51 +94,51 @@ def _content(dataset: Dataset) -> Iterator[Dataset]:
         item = waiting.pop()
         waiting.extend(item.get("ContentSequence") or [])
         yield item
-    raise malformed(f"a report has at most {_MAX_ITEMS} items", "more")
+    raise malformed_error(f"a report has at most {_MAX_ITEMS} items", "more")
 
 
-def _points(item: Dataset) -> list[list[float]]:
+def _parse_points(item: Dataset) -> list[list[float]]:
     """Pairs (n 2); a closed line repeats its first point, which is left out. Two points are a distance."""
-    flat = _listed(item.get("GraphicData"))
+    flat = _as_list(item.get("GraphicData"))
     pairs = [[float(x), float(y)] for x, y in zip(flat[::2], flat[1::2], strict=False)]
     return pairs[:-1] if len(pairs) > 1 and pairs[0] == pairs[-1] else pairs
 
 
-def _frames(item: Dataset) -> Sequence[int | None]:
+def _list_frames(item: Dataset) -> Sequence[int | None]:
     """The 0-based frames that coordinates were drawn on; one None where none is stated."""
     found = [
         number
         for image in item.get("ContentSequence") or []
         for reference in image.get("ReferencedSOPSequence") or []
-        for number in _listed(reference.get("ReferencedFrameNumber"))
+        for number in _as_list(reference.get("ReferencedFrameNumber"))
     ]
     return [_from_zero(number) for number in found] or [None]
 
 
-def _segmentation(dataset: Dataset, wanted: int | None) -> Drawing:
+def _read_segmentation(dataset: Dataset, wanted: int | None) -> Drawing:
     rows, columns = check_sides(dataset.get("Rows"), dataset.get("Columns"))
     groups = list(dataset.get("PerFrameFunctionalGroupsSequence") or [])
     stated = (str(dataset.get("SegmentationType")), int(dataset.get("BitsAllocated", 0)))
     if stated != ("BINARY", 1) or not 0 < len(groups) <= _MAX_SEG_FRAMES:
-        raise malformed("a segmentation is binary, with the source of each frame", "another kind")
+        raise malformed_error("a segmentation is binary, with the source of each frame", "another kind")
     if len(groups) * rows * columns > 8 * MAX_BYTES or int(dataset.get("NumberOfFrames", 1)) != len(groups):
-        raise malformed("a segmentation has the frames that it states", "another number")
+        raise malformed_error("a segmentation has the frames that it states", "another number")
     labels = {segment.get("SegmentNumber"): segment.get("SegmentLabel") for segment in dataset.get("SegmentSequence")}
     shapes = []
     for group, mask in zip(groups, iter_pixels(dataset), strict=True):
         if np.any(mask):
             number = group.SegmentIdentificationSequence[0].get("ReferencedSegmentNumber")
-            shapes.append(Shape(str(labels.get(number)).casefold(), mask, _source_frame(group), (rows, columns)))
+            shapes.append(Shape(str(labels.get(number)).casefold(), mask, _find_source_frame(group), (rows, columns)))
     if not shapes:
         raise OutlineError("empty-outline", "a segmentation is painted", "nothing painted", "paint it again")
-    lesion = the_lesion(shapes, wanted)
-    return Drawing(contour(lesion.points), lesion.picture, lesion.frame)
+    lesion = select_lesion(shapes, wanted)
+    return Drawing(trace_contour(lesion.points), lesion.picture, lesion.frame)
 
 
-def _source_frame(group: Dataset) -> int | None:
+def _find_source_frame(group: Dataset) -> int | None:
     for derivation in group.get("DerivationImageSequence") or []:
         for source in derivation.get("SourceImageSequence") or []:
-            numbers = _listed(source.get("ReferencedFrameNumber"))
+            numbers = _as_list(source.get("ReferencedFrameNumber"))
             if numbers:
                 return _from_zero(numbers[0])
     return None
@@ -142,15 +146,15 @@ def _source_frame(group: Dataset) -> int | None:
 
 def _from_zero(number: Any) -> int:
     if int(number) < 1:
-        raise malformed("DICOM counts frames from 1", "a smaller number")
+        raise malformed_error("DICOM counts frames from 1", "a smaller number")
     return int(number) - 1
 
 
-def _listed(value: Any) -> list[Any]:
+def _as_list(value: Any) -> list[Any]:
     """A value of any multiplicity as a list."""
     if value is None or value == "":
         return []
     return list(value) if hasattr(value, "__iter__") and not isinstance(value, str) else [value]
 
 
-_OBJECTS = {"SR": _report, "SEG": _segmentation}
+_OBJECTS = {"SR": _read_report, "SEG": _read_segmentation}

@@ -19,11 +19,11 @@ from client.data.outlines.annotation import (
     Drawing,
     OutlineError,
     check_sides,
-    contour,
-    malformed,
-    many_frames,
-    missing,
+    malformed_error,
+    many_frames_error,
+    missing_error,
     read_bytes,
+    trace_contour,
 )
 
 MAX_NIFTI_BYTES = 4 * 2**30
@@ -39,14 +39,14 @@ def read_png(path: Path, wanted: int | None) -> Drawing:
     content = read_bytes(path)
     columns, rows = (int.from_bytes(content[at : at + 4], "big") for at in (16, 20))
     if not content.startswith(b"\x89PNG") or not 0 < max(rows, columns) <= MAX_SIDE_PX:
-        raise malformed(f"a mask is a PNG of at most {MAX_SIDE_PX} pixels a side", "something else")
+        raise malformed_error(f"a mask is a PNG of at most {MAX_SIDE_PX} pixels a side", "something else")
     try:
         mask = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH)
     except cv2.error:
         mask = None
     if mask is None:
-        raise malformed("a mask is a complete PNG", "a damaged one")
-    return Drawing(contour(_two_levels(mask)), (rows, columns), None)
+        raise malformed_error("a mask is a complete PNG", "a damaged one")
+    return Drawing(trace_contour(_binarize(mask)), (rows, columns), None)
 
 
 def read_nifti(path: Path, wanted: int | None) -> Drawing:
@@ -54,25 +54,25 @@ def read_nifti(path: Path, wanted: int | None) -> Drawing:
 
     wanted: the table's frame; without it the only painted frame is taken. A mask of one frame states none.
     """
-    with _opened(path) as file:
+    with _open_file(path) as file:
         try:
-            return _nifti(file, wanted)
+            return _read_nifti_file(file, wanted)
         except OutlineError:
             raise
         except (OSError, EOFError, zlib.error):
-            raise malformed("a NIfTI file is complete", "a damaged one") from None
+            raise malformed_error("a NIfTI file is complete", "a damaged one") from None
         except Exception as error:  # nibabel raises a dozen types for damaged headers; none of its text may pass
-            raise malformed("a NIfTI file has its header", type(error).__name__) from None
+            raise malformed_error("a NIfTI file has its header", type(error).__name__) from None
 
 
-def _nifti(file: IO[bytes], wanted: int | None) -> Drawing:
-    columns, rows, frames, kind = _nifti_form(file)
+def _read_nifti_file(file: IO[bytes], wanted: int | None) -> Drawing:
+    columns, rows, frames, kind = _parse_nifti_header(file)
     chosen: npt.NDArray[Any] | None = None
     painted: list[int] = []
     for frame in range(frames):
         content = file.read(rows * columns * kind.itemsize)
         if len(content) < rows * columns * kind.itemsize:
-            raise malformed("a NIfTI file is complete", f"{frame} of {frames} frames")
+            raise malformed_error("a NIfTI file is complete", f"{frame} of {frames} frames")
         if not np.frombuffer(content, np.uint8).any():
             continue
         painted.append(frame)
@@ -82,18 +82,18 @@ def _nifti(file: IO[bytes], wanted: int | None) -> Drawing:
     if chosen is None:
         raise OutlineError("empty-outline", "a mask is painted on one frame", "nothing painted", "paint the mask again")
     if len(painted) > 1 and wanted not in painted:
-        raise many_frames(len(painted))
+        raise many_frames_error(len(painted))
     frame = wanted if wanted in painted else painted[0]
-    return Drawing(contour(_two_levels(chosen)), (rows, columns), None if frames == 1 else frame)
+    return Drawing(trace_contour(_binarize(chosen)), (rows, columns), None if frames == 1 else frame)
 
 
-def _nifti_form(file: IO[bytes]) -> tuple[int, int, int, np.dtype[Any]]:
+def _parse_nifti_header(file: IO[bytes]) -> tuple[int, int, int, np.dtype[Any]]:
     """Columns, rows, frames and type of the numbers, with the file placed at the first of them."""
     first = file.read(4)
     sizes = {int.from_bytes(first, order) for order in ("little", "big")}
     size = next((size for size in _NIFTI_HEADERS if size in sizes), None)
     if size is None:
-        raise malformed("a NIfTI file in one piece (.nii or .nii.gz)", "something else")
+        raise malformed_error("a NIfTI file in one piece (.nii or .nii.gz)", "something else")
     header: Any = _NIFTI_HEADERS[size](first + file.read(size - 4))
     sides = [int(side) for side in header.get_data_shape()]
     sides = [*sides[:2], *(side for side in sides[2:] if side != 1)]  # ITK-SNAP writes x, y, 1, frame too
@@ -102,33 +102,33 @@ def _nifti_form(file: IO[bytes]) -> tuple[int, int, int, np.dtype[Any]]:
     check_sides(rows, columns)
     unpacked = rows * columns * max(frames, 1) * kind.itemsize
     if len(sides) > 3 or not 1 <= frames <= MAX_FRAMES or unpacked > MAX_NIFTI_BYTES or kind.kind not in "iufb":
-        raise malformed(
+        raise malformed_error(
             f"a NIfTI mask of numbers with axes x, y, frame and at most {MAX_NIFTI_BYTES // 2**30} GiB", "another form"
         )
     skipped = (int(header["vox_offset"]) or size + 4) - size
     if not 0 <= skipped <= 2**20 or len(file.read(skipped)) < skipped:
-        raise malformed("a NIfTI file has its pixels behind its header", "another place")
+        raise malformed_error("a NIfTI file has its pixels behind its header", "another place")
     return columns, rows, frames, kind
 
 
-def _two_levels(mask: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+def _binarize(mask: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     """Inside (h w): the upper of a mask's two levels. Raises OutlineError for labels, pictures and odd numbers."""
     top = mask.max()
     between = (mask != 0) & (mask != top)
     allowed = _SMOOTHED_SHARE if mask.dtype.kind == "u" and top > 127 else 0.0
     if not np.isfinite(top) or top < 0 or between.mean() > allowed:
-        raise malformed("a mask has one level inside the lesion and 0 outside", "several levels")
+        raise malformed_error("a mask has one level inside the lesion and 0 outside", "several levels")
     return np.asarray(mask > top / 2)
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[IO[bytes]]:
+def _open_file(path: Path) -> Iterator[IO[bytes]]:
     """A file, unpacked as it is read where it is packed."""
     packed = path.name.casefold().endswith(".gz")
     with ExitStack() as stack:
         try:
             file = stack.enter_context(path.open("rb"))
         except OSError:
-            raise missing() from None
+            raise missing_error() from None
         whole: Any = stack.enter_context(gzip.GzipFile(fileobj=file)) if packed else file
         yield whole

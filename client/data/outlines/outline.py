@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from client.data.outlines.annotation import F64, Drawing, OutlineError, malformed
+from client.data.outlines.annotation import F64, Drawing, OutlineError, malformed_error
 from client.data.outlines.cvat_xml import read_xml
 from client.data.outlines.dicom_sr_seg import read_dicom
 from client.data.outlines.labelme_coco import read_json
 from client.data.outlines.masks import read_nifti, read_png
-from client.faults.fault import shape_of
+from client.faults.fault import mask_characters
 
 __all__ = [
     "PANES",
@@ -25,8 +25,8 @@ __all__ = [
     "OutlineError",
     "View",
     "bounding_box",
-    "in_pane",
-    "on_screen",
+    "place_in_pane",
+    "place_on_screen",
     "read_outline",
 ]
 
@@ -57,7 +57,7 @@ class Outline:
 
     Attributes:
         frame: 0-based frame of the first clip.
-        polygon: f64 (n 2), x and y in full-screen pixels, or on a picture cut to a pane until `on_screen` has placed
+        polygon: f64 (n 2), x and y in full-screen pixels, or on a picture cut to a pane until `place_on_screen` placed
             it.
         pane: The annotated pane, one of PANES.
         screen: Size (rows, columns) of the annotated picture, None where the file does not state it.
@@ -97,7 +97,7 @@ def read_outline(path: Path, frame: int | None, pane: str) -> Outline:
         raise OutlineError(
             "unknown-outline-format",
             f"an outline is one of {', '.join(filter(None, READERS))}",
-            f"a suffix like {shape_of(suffix[:8])}",
+            f"a suffix like {mask_characters(suffix[:8])}",
             "export the outline as LabelMe or CVAT polygons, as a mask (PNG, NIfTI), or as DICOM SR or SEG",
         )
     try:
@@ -105,9 +105,9 @@ def read_outline(path: Path, frame: int | None, pane: str) -> Outline:
     except OutlineError:
         raise
     except Exception as error:  # a file odd enough to trip a reader; the exception's text may quote it
-        raise malformed("an outline's file can be read", f"a file that cannot ({type(error).__name__})") from None
+        raise malformed_error("an outline's file can be read", f"a file that cannot ({type(error).__name__})") from None
     _check_polygon(drawing.polygon)
-    return Outline(_agreed_frame(frame, drawing.frame), drawing.polygon, pane, drawing.picture)
+    return Outline(_resolve_frame(frame, drawing.frame), drawing.polygon, pane, drawing.picture)
 
 
 def bounding_box(polygon: F64) -> tuple[float, float, float, float]:
@@ -116,7 +116,7 @@ def bounding_box(polygon: F64) -> tuple[float, float, float, float]:
     return float(x0), float(y0), float(x1), float(y1)
 
 
-def on_screen(outline: Outline, view: View) -> Outline:
+def place_on_screen(outline: Outline, view: View) -> Outline:
     """The outline in full-screen pixels, checked against the clip that it was drawn on.
 
     An outline drawn on a picture cut to one of the panes is moved to that pane. Raises OutlineError when the picture
@@ -131,7 +131,7 @@ def on_screen(outline: Outline, view: View) -> Outline:
         )
     placed = outline
     if outline.screen is not None and outline.screen != (view.rows, view.columns):
-        box = _cut_to(outline, view)
+        box = _find_cropped_pane(outline, view)
         polygon = outline.polygon + np.array(box[:2], dtype=np.float64)
         pane = "contrast" if box == view.contrast else "bmode"
         placed = Outline(outline.frame, polygon, pane, (view.rows, view.columns))
@@ -139,7 +139,7 @@ def on_screen(outline: Outline, view: View) -> Outline:
         raise OutlineError(
             "outline-outside-frame",
             f"the outline lies inside the frame of {view.columns} x {view.rows} pixels",
-            _extent(placed.polygon),
+            _format_extent(placed.polygon),
             "draw it again on this clip in full-screen pixels",
         )
     if outline.frame >= view.frames:
@@ -152,20 +152,20 @@ def on_screen(outline: Outline, view: View) -> Outline:
     return placed
 
 
-def in_pane(outline: Outline, view: View) -> F64:
+def place_in_pane(outline: Outline, view: View) -> F64:
     """The polygon (n 2) in the coordinates of its pane; both panes show the same plane, so it fits either.
 
-    Raises OutlineError as `on_screen`, and when the polygon does not lie inside the pane that it was drawn on.
+    Raises OutlineError as `place_on_screen`, and when the polygon does not lie inside the pane that it was drawn on.
     """
-    placed = on_screen(outline, view)
-    box = _pane_box(placed, view)
+    placed = place_on_screen(outline, view)
+    box = _choose_pane(placed, view)
     if not _inside(placed.polygon, box):
         others = {name: pane for name, pane in (("contrast", view.contrast), ("bmode", view.bmode)) if pane != box}
         lies = next((name for name, pane in others.items() if pane and _inside(placed.polygon, pane)), None)
         raise OutlineError(
             "outline-outside-frame",
             f"the outline lies inside the {placed.pane} pane (x {box[0]}-{box[2]}, y {box[1]}-{box[3]})",
-            _extent(placed.polygon),
+            _format_extent(placed.polygon),
             f"write {lies} in outline_pane: it lies on that pane"
             if lies
             else "draw it again on this clip in full-screen pixels, or correct outline_pane",
@@ -173,7 +173,7 @@ def in_pane(outline: Outline, view: View) -> F64:
     return placed.polygon - np.array(box[:2], dtype=np.float64)
 
 
-def _cut_to(outline: Outline, view: View) -> Box:
+def _find_cropped_pane(outline: Outline, view: View) -> Box:
     """The pane whose size a picture has: the one that the table names, else either, since they show the same plane."""
     panes = {"contrast": view.contrast, "bmode": view.bmode}
     named = panes if outline.pane == "screen" else {outline.pane: panes[outline.pane]}
@@ -189,7 +189,7 @@ def _cut_to(outline: Outline, view: View) -> Box:
     )
 
 
-def _pane_box(outline: Outline, view: View) -> Box:
+def _choose_pane(outline: Outline, view: View) -> Box:
     if view.bmode is None or outline.pane == "contrast":
         return view.contrast
     if outline.pane == "bmode":
@@ -199,7 +199,7 @@ def _pane_box(outline: Outline, view: View) -> Box:
     return view.bmode if left <= x < right and top <= y < bottom else view.contrast
 
 
-def _agreed_frame(manifest: int | None, stated: int | None) -> int:
+def _resolve_frame(manifest: int | None, stated: int | None) -> int:
     if manifest is not None and stated is not None and manifest != stated:
         one_apart = "; one of the two counts from 1" if abs(manifest - stated) == 1 else ""
         raise OutlineError(
@@ -221,9 +221,9 @@ def _agreed_frame(manifest: int | None, stated: int | None) -> int:
 
 def _check_polygon(polygon: F64) -> None:
     if len(polygon) < 3:
-        raise malformed("an outline has at least 3 points", f"{len(polygon)}")
+        raise malformed_error("an outline has at least 3 points", f"{len(polygon)}")
     if not np.isfinite(polygon).all() or np.abs(polygon).max() > 1e6:
-        raise malformed("points are finite pixel positions", "another number")
+        raise malformed_error("points are finite pixel positions", "another number")
     area = _area(polygon)
     if area < MIN_AREA_PX:
         raise OutlineError(
@@ -241,7 +241,7 @@ def _inside(polygon: F64, box: Box) -> bool:
     return x0 >= left - slack and y0 >= top - slack and x1 <= right - 1 + slack and y1 <= bottom - 1 + slack
 
 
-def _extent(polygon: F64) -> str:
+def _format_extent(polygon: F64) -> str:
     x0, y0, x1, y1 = bounding_box(polygon)
     return f"x {x0:.0f} to {x1:.0f}, y {y0:.0f} to {y1:.0f}"
 

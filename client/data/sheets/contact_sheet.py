@@ -16,11 +16,11 @@ from matplotlib.patches import Rectangle
 
 from ceus_models.figures.canvas import Frame, render_png
 from ceus_models.figures.palette import BAD, BOX, INK, LESION, PEAK
-from ceus_models.runtime.atomic_files import write_whole
+from ceus_models.runtime.atomic_files import write_atomically
 from client.data.analysis.trace import Trace
 from client.data.dataset.cache_cleanup import CONTACT_SHEET, remove_contact_sheets
 from client.data.imaging.recording import F64, U8
-from client.data.sheets.curve import break_at_gaps, time_span
+from client.data.sheets.curve import break_at_gaps, compute_time_span
 
 TILE_PX = 128
 PAGE_TILES = 96
@@ -57,7 +57,7 @@ class Tile:
 
 def make_tile(row: int, title: str, trace: Trace) -> Tile:
     """What the contact sheet keeps of a lesion: small, so that a site's thousand lesions fit in memory."""
-    first, last = time_span(trace.seconds)
+    first, last = compute_time_span(trace.seconds)
     top = float(np.nanmax(trace.smoothed, initial=0.0)) or 1.0
     seconds, smoothed = break_at_gaps(trace.seconds, trace.smoothed)
     curve = np.column_stack([(seconds - first) / (last - first), np.clip(smoothed / top, 0, 1)]).astype(np.float32)
@@ -95,7 +95,7 @@ def _write_page(tiles: Sequence[Tile], heading: str, path: Path) -> None:
         axes.axis("off")
         figure.text(0.05 / width, 1 - 0.1 / height, heading, va="top", fontsize=9, weight="bold")
 
-    write_whole(path, render_png(Frame(width, height), draw, dots_per_inch=110))
+    write_atomically(path, render_png(Frame(width, height), draw, dots_per_inch=110))
 
 
 def _draw_tile(axes: Axes, page: U8, tile: Tile, origin: tuple[int, int]) -> None:

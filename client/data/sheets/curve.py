@@ -32,7 +32,7 @@ def draw_curve(axes: Axes, trace: Trace, size: float = 8) -> None:
     axes.plot(*break_at_gaps(seconds, trace.tic), color=FAINT, linewidth=0.8, label="mean of the lesion")
     axes.plot(*break_at_gaps(seconds, trace.smoothed), color=INK, linewidth=1.5, label="smoothed")
     axes.axvline(seconds[peak], color=PEAK, linewidth=1.2, label=f"peak at {seconds[peak]:.1f} s")
-    low, high = curve_span(trace)
+    low, high = compute_curve_span(trace)
     if low <= 0.0 <= high:
         axes.axvline(0.0, color=GOOD, linewidth=1.5, linestyle=":", label="injection")
     chosen = np.asarray(trace.chosen)
@@ -70,19 +70,19 @@ def _list_stretches(moments: F64, kept: F64) -> list[tuple[float, float]]:
     return [(float(part[0]), float(part[-1])) for part in np.split(ordered, np.flatnonzero(between) + 1)]
 
 
-def curve_span(trace: Trace) -> tuple[float, float]:
+def compute_curve_span(trace: Trace) -> tuple[float, float]:
     """The recorded time with what was left out, and the injection where it was shortly before."""
-    low, high = time_span(np.concatenate([trace.seconds, *trace.left_out.values()]))
+    low, high = compute_time_span(np.concatenate([trace.seconds, *trace.left_out.values()]))
     return (min(low, -1.0) if low < _INJECTION_NEAR_S else low), high
 
 
 def break_at_gaps(seconds: F64, values: F64) -> tuple[F64, F64]:
     """Both with NaN put into the gaps between clips, so that no line is drawn where nothing was seen."""
-    gaps = _after_gaps(seconds)
+    gaps = _find_gaps(seconds)
     return np.insert(seconds, gaps, np.nan), np.insert(np.asarray(values, dtype=np.float64), gaps, np.nan)
 
 
-def _after_gaps(seconds: F64) -> npt.NDArray[np.int_]:
+def _find_gaps(seconds: F64) -> npt.NDArray[np.int_]:
     """Indices of the frames before which nothing was seen for a while."""
     steps = np.diff(seconds)
     if len(steps) == 0:
@@ -90,7 +90,7 @@ def _after_gaps(seconds: F64) -> npt.NDArray[np.int_]:
     return np.flatnonzero(steps > max(1.0, 5 * float(np.median(steps)))) + 1
 
 
-def time_span(seconds: F64) -> tuple[float, float]:
+def compute_time_span(seconds: F64) -> tuple[float, float]:
     """First and last time, never the same."""
     first, last = float(seconds.min()), float(seconds.max())
     return (first, last) if last > first else (first - 0.5, first + 0.5)

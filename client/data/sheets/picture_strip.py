@@ -36,7 +36,7 @@ def draw_strip(
     axes.set_xticks([width * (place + 0.5) for place in range(len(labels))], labels, fontsize=size)
 
 
-def outline_in_crop(trace: Trace, side: int) -> F64:
+def place_outline_in_crop(trace: Trace, side: int) -> F64:
     """The closed outline (n 2) in a crop of `side` px."""
     x0, y0, x1, y1 = trace.box
     scale = np.array([side / (x1 - x0), side / (y1 - y0)])

@@ -15,17 +15,17 @@ from matplotlib.patches import Polygon, Rectangle
 
 from ceus_models.figures.canvas import Frame, caption, render_png
 from ceus_models.figures.palette import BAD, BOX, GOOD, INK, LESION
-from ceus_models.runtime.atomic_files import write_whole
-from client.data.analysis.trace import Trace, Traced
-from client.data.sheets.curve import break_at_gaps, curve_span, draw_curve
-from client.data.sheets.flow_colours import colour_wheel, flow_bound, flow_colours
-from client.data.sheets.picture_strip import GAP_PX, draw_strip, outline_in_crop
+from ceus_models.runtime.atomic_files import write_atomically
+from client.data.analysis.trace import Trace, TracedExam
+from client.data.sheets.curve import break_at_gaps, compute_curve_span, draw_curve
+from client.data.sheets.flow_colours import colour_flow, compute_flow_bound, draw_colour_wheel
+from client.data.sheets.picture_strip import GAP_PX, draw_strip, place_outline_in_crop
 
 STRIP_FRAMES = 12
 _PARAMETERS_A_LINE = 9
 
 
-def write_quality_sheet(heading: str, found: Traced, path: Path, gate: float | None = None) -> None:
+def write_quality_sheet(heading: str, found: TracedExam, path: Path, gate: float | None = None) -> None:
     """Write one PNG; it appears whole or not at all.
 
     Args:
@@ -46,7 +46,7 @@ def write_quality_sheet(heading: str, found: Traced, path: Path, gate: float | N
         _draw_frames(figure.add_subplot(grid[2, :]), found)
         _draw_flow(figure.add_subplot(grid[3, :]), trace)
 
-    write_whole(path, render_png(Frame(15, 10.5), draw, dots_per_inch=100))
+    write_atomically(path, render_png(Frame(15, 10.5), draw, dots_per_inch=100))
 
 
 def _write_head(figure: Figure, heading: str, trace: Trace) -> None:
@@ -89,20 +89,20 @@ def _draw_tracking(axes: Axes, trace: Trace, gate: float | None) -> None:
     share = float(held.mean()) if held.size else 0.0
     at_gate = "" if gate is None else f", gate {gate:g} dashed"
     caption(axes, f"confidence of the track: correlation ({share:.0%} of frames held, red{at_gate})")
-    axes.set_xlim(curve_span(trace))
+    axes.set_xlim(compute_curve_span(trace))
     axes.set_ylim(min(-0.05, float(np.nanmin(trace.correlation, initial=0.0))), 1.05)
     axes.set_xlabel("seconds after injection", fontsize=8)
     axes.tick_params(labelsize=8)
 
 
-def _draw_frames(axes: Axes, found: Traced) -> None:
+def _draw_frames(axes: Axes, found: TracedExam) -> None:
     """Key frames with the outline where the track puts it; the time of a held frame is red."""
     trace, frames = found.trace, found.frames
     picked = np.unique(np.linspace(0, len(frames) - 1, STRIP_FRAMES).round().astype(int))
     places = np.asarray(trace.chosen)[picked]
     text = f"{len(picked)} of {len(frames)} key frames; the outline (orange) should stay on the lesion"
     draw_strip(axes, text, frames[picked], [f"{trace.seconds[place]:.1f} s" for place in places])
-    outline = outline_in_crop(trace, frames.shape[2])
+    outline = place_outline_in_crop(trace, frames.shape[2])
     rings = [outline + np.array([(frames.shape[2] + GAP_PX) * place, 0.0]) for place in range(len(picked))]
     axes.add_collection(LineCollection(rings, colors=[LESION], linewidths=0.7, alpha=0.8), autolim=False)
     for label, place in zip(axes.get_xticklabels(), places, strict=True):
@@ -110,7 +110,7 @@ def _draw_frames(axes: Axes, found: Traced) -> None:
 
 
 def _draw_flow(axes: Axes, trace: Trace) -> None:
-    bound = flow_bound(trace.flow)
+    bound = compute_flow_bound(trace.flow)
     text = f"flow between key frames, global motion removed; full colour = {bound:.2f} px; wheel at the right"
-    maps = [flow_colours(flow, bound) for flow in trace.flow]
-    draw_strip(axes, text, [*maps, colour_wheel(trace.flow.shape[-1])], ())
+    maps = [colour_flow(flow, bound) for flow in trace.flow]
+    draw_strip(axes, text, [*maps, draw_colour_wheel(trace.flow.shape[-1])], ())

@@ -11,9 +11,9 @@ from pathlib import Path
 from ceus_models.runtime.errors import Fault
 from ceus_models.runtime.progress_bar import OnProgress
 from ceus_models.study.processing import Processing
-from client.data.analysis.pipeline import examined
-from client.data.dataset.row_faults import each_row, row_fault
-from client.data.forms.site_config import SiteConfig, pseudonym
+from client.data.analysis.pipeline import trace_row
+from client.data.dataset.row_faults import make_row_fault, map_rows
+from client.data.forms.site_config import SiteConfig, make_pseudonym
 from client.data.imaging.clip import ClipError
 from client.data.outlines.outline import OutlineError
 from client.data.sheets.contact_sheet import Tile, make_tile, write_contact_sheets
@@ -57,10 +57,10 @@ class SheetJob:
     def draw(self, row: Row) -> Tile | Fault:
         """Draw one lesion, whether or not its track is trusted."""
         try:
-            found = examined(row, self.site, self.processing)
+            found = trace_row(row, self.site, self.processing)
         except (ClipError, OutlineError) as error:
-            return row_fault(row, self.site, error)
-        key, label = pseudonym(self.site, "lesion", row.lesion_id), row.label or "blank"
+            return make_row_fault(row, self.site, error)
+        key, label = make_pseudonym(self.site, "lesion", row.lesion_id), row.label or "blank"
         heading = f"row {row.line} · lesion {key} · {row.cohort} · type {label}"
         write_quality_sheet(heading, found, self.target / f"{key}.png", self.processing.correlation_gate)
         return make_tile(row.line, f"row {row.line} {key[:_TITLE_CHARACTERS]} {label}", found.trace)
@@ -73,7 +73,7 @@ def draw_sheets(job: SheetJob, rows: Sequence[Row], progress: OnProgress, worker
     """
     tiles: list[Tile] = []
     faults: list[Fault] = []
-    with closing(each_row(partial(SheetJob.draw, job), rows, job.site, workers)) as outcomes:
+    with closing(map_rows(partial(SheetJob.draw, job), rows, job.site, workers)) as outcomes:
         for done, (_, outcome) in enumerate(outcomes, start=1):
             if isinstance(outcome, Tile):
                 tiles.append(outcome)

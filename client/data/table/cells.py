@@ -11,12 +11,12 @@ from datetime import date
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from ceus_models.runtime.errors import Fault
-from client.data.table.dates import days_meant
+from client.data.table.dates import interpret_date
 from client.data.table.site_files import SiteFiles
 from client.data.table.suggestions import Suggestion
 from client.data.table.synonyms import WORDS
 from client.data.table.xlsx import EXCEL_ERRORS
-from client.faults.fault import HIDDEN, nearest, shape_of, shown
+from client.faults.fault import HIDDEN, find_nearest, mask_characters, show_cell
 
 BLANKS = frozenset({"", "-", "--", "na", "n/a", "nan", "none", "null"})
 YES_NO = {"0": 0.0, "1": 1.0, "no": 0.0, "yes": 1.0}
@@ -59,97 +59,97 @@ class RowCells:
         """A cell's text, "" for one that holds an error of Excel."""
         return "" if column in self._spoilt else self.cells.get(column, "")
 
-    def blame(self, column: str, reason: str, rule: str, value: str, remedy: str) -> None:
+    def add_fault(self, column: str, reason: str, rule: str, value: str, remedy: str) -> None:
         """Keeps a fault of this row. value: without identifiers."""
         if column not in self._spoilt:
             self.faults.append(Fault(self.file, self.line, column, reason, rule, value, remedy))
 
-    def blamed(self, *columns: str) -> bool:
+    def has_fault(self, *columns: str) -> bool:
         """Whether one of these cells has a fault."""
         return any(fault.column in columns for fault in self.faults)
 
-    def suggest(self, column: str, proposed: str | None, why: str) -> None:
+    def add_suggestion(self, column: str, proposed: str | None, why: str) -> None:
         """Keeps a corrected cell; None is no suggestion."""
         if proposed is not None:
             self.suggestions.append(Suggestion(self.line, column, self.cells.get(column, ""), proposed, why))
 
-    def blank(self, column: str) -> bool:
+    def is_blank(self, column: str) -> bool:
         """Whether a cell holds nothing, or one of the words for nothing."""
         return self.text(column).casefold() in BLANKS
 
-    def identifier(self, column: str) -> str | None:
+    def parse_identifier(self, column: str) -> str | None:
         """A required id. Never shown in a fault."""
-        if self.blank(column):
-            self.blame(column, "missing-id", f"{column} is filled", "nothing", "write the hospital's own id")
+        if self.is_blank(column):
+            self.add_fault(column, "missing-id", f"{column} is filled", "nothing", "write the hospital's own id")
             return None
         return self.text(column)
 
-    def day(self, column: str, order: str | None) -> date | None:
+    def parse_day(self, column: str, order: str | None) -> date | None:
         """A required date. order: of day and month where the year comes last, see client.data.table.dates."""
         text = self.text(column)
-        days = days_meant(text, order)
+        days = interpret_date(text, order)
         if len(days) == 1:
             return days[0]
         if days:
             rule = "a date can be read in one way only"
             remedy = "write it as 2022-03-07, or write dates: day-first or dates: month-first in site.yaml"
-            self.blame(column, "ambiguous-date", rule, shape_of(text), remedy)
+            self.add_fault(column, "ambiguous-date", rule, mask_characters(text), remedy)
             why = "the day may stand before the month, or behind it"
-            self.suggest(column, " or ".join(day.isoformat() for day in days), why)
+            self.add_suggestion(column, " or ".join(day.isoformat() for day in days), why)
             return None
         rule = "the date is a day of the calendar, safest as YYYY-MM-DD"
         remedy = "write it as 2022-03-07 (in Excel: format the column as yyyy-mm-dd before saving)"
-        self.blame(column, "bad-date", rule, shape_of(text), remedy)
+        self.add_fault(column, "bad-date", rule, mask_characters(text), remedy)
         return None
 
-    def choice(self, column: str, allowed: tuple[str, ...], reason: str) -> str | None:
+    def parse_choice(self, column: str, allowed: tuple[str, ...], reason: str) -> str | None:
         """One of a closed list, or None for a blank or a fault."""
         text = self.text(column)
-        if self.blank(column) or text in allowed:
+        if self.is_blank(column) or text in allowed:
             return text if text in allowed else None
-        self._unlisted(column, allowed, reason)
+        self._report_unlisted(column, allowed, reason)
         return None
 
-    def flag(self, column: str, meanings: Mapping[str, float]) -> float:
+    def parse_flag(self, column: str, meanings: Mapping[str, float]) -> float:
         """The number behind one of a few words, NaN for a blank or a fault."""
         text = self.text(column).casefold()
         signed = meanings is TESTED and text.startswith("-")  # a minus is a result there, not a blank
-        if (signed or not self.blank(column)) and text not in meanings:
-            self._unlisted(column, tuple(meanings), "bad-value")
+        if (signed or not self.is_blank(column)) and text not in meanings:
+            self._report_unlisted(column, tuple(meanings), "bad-value")
         return meanings.get(text, math.nan)
 
-    def number(self, column: str, bounds: tuple[float, float] | None = None) -> float:
+    def parse_number(self, column: str, bounds: tuple[float, float] | None = None) -> float:
         """A number, NaN for a blank or a fault. bounds: lowest and highest allowed."""
         text = unicodedata.normalize("NFKC", self.text(column))
-        if self.blank(column):
+        if self.is_blank(column):
             return math.nan
         value = float(text) if _NUMBER.fullmatch(text) else math.nan
         if not math.isfinite(value):
             remedy = "write digits with a decimal point; for <0.8 write the limit 0.8; leave blank if unknown"
-            self.blame(column, "bad-number", "the cell is one number or blank", shape_of(text), remedy)
-            self.suggest(column, *number_meant(text))
+            self.add_fault(column, "bad-number", "the cell is one number or blank", mask_characters(text), remedy)
+            self.add_suggestion(column, *interpret_number(text))
             return math.nan
         if bounds and not bounds[0] <= value <= bounds[1]:
             rule = f"the value is between {bounds[0]:g} and {bounds[1]:g}"
-            self.blame(column, "bad-number", rule, f"{value:.3g}", "correct the value")
+            self.add_fault(column, "bad-number", rule, f"{value:.3g}", "correct the value")
             return math.nan
         return value
 
-    def numbers(self, column: str) -> tuple[float, ...] | None:
+    def parse_numbers(self, column: str) -> tuple[float, ...] | None:
         """Numbers joined by ";", None after a fault. A blank gives none."""
-        parts = self.parts(column)
+        parts = self.split_parts(column)
         if all(map(_NUMBER.fullmatch, parts)):
             return tuple(map(float, parts))
         rule = f'numbers joined by "{SEPARATOR}"'
-        self.blame(column, "bad-number", rule, shape_of(self.text(column)), "write for example 0;95.5")
+        self.add_fault(column, "bad-number", rule, mask_characters(self.text(column)), "write for example 0;95.5")
         return None
 
-    def parts(self, column: str) -> tuple[str, ...]:
+    def split_parts(self, column: str) -> tuple[str, ...]:
         """The parts of a cell that are joined by ";", also in its full width."""
         texts = (part.strip() for part in self.text(column).replace("；", SEPARATOR).split(SEPARATOR))
         return tuple(text for text in texts if text)
 
-    def file_below(self, files: SiteFiles, column: str, text: str, reason: str, which: str) -> Path | None:
+    def parse_path(self, files: SiteFiles, column: str, text: str, reason: str, which: str) -> Path | None:
         """The file that a cell names, which must lie in the folder and exist.
 
         which: how a fault names it ("clip 2 of 3"), since a path may hold a patient's name.
@@ -157,13 +157,13 @@ class RowCells:
         posix = text.replace("\\", "/")
         if PurePosixPath(posix).is_absolute() or PureWindowsPath(text).drive or ".." in posix.split("/"):
             rule = "a path is relative to the site's folder and stays in it"
-            self.blame(column, "path-outside-folder", rule, which, "copy the file into the folder, write its path")
-            self._mend(column, text, files.end_of(posix), "the end of the path is a file of the folder")
+            self.add_fault(column, "path-outside-folder", rule, which, "copy the file into the folder, write its path")
+            self._mend(column, text, files.find_path_end(posix), "the end of the path is a file of the folder")
             return None
-        if not files.holds(posix):
+        if not files.has_file(posix):
             remedy = "copy the file to that place, or correct the cell (small and capital letters differ)"
-            self.blame(column, reason, "every file that the table names exists", f"no such file: {which}", remedy)
-            self._mend(column, text, files.nearest(posix), "a file of nearly that name is there")
+            self.add_fault(column, reason, "every file that the table names exists", f"no such file: {which}", remedy)
+            self._mend(column, text, files.find_nearest(posix), "a file of nearly that name is there")
             return None
         return files.folder / posix
 
@@ -174,26 +174,26 @@ class RowCells:
         before = [one for one in self.suggestions if one.column == column]
         cell = before[-1].proposed if before else self.text(column)
         self.suggestions = [one for one in self.suggestions if one.column != column]
-        self.suggest(column, cell.replace(part, found), why)
+        self.add_suggestion(column, cell.replace(part, found), why)
 
-    def _unlisted(self, column: str, allowed: tuple[str, ...], reason: str) -> None:
+    def _report_unlisted(self, column: str, allowed: tuple[str, ...], reason: str) -> None:
         text = self.text(column)
         meanings = {**{value: value for value in allowed}, **WORDS.get(column, {})}
-        word = nearest(text, meanings)
+        word = find_nearest(text, meanings)
         remedy = "write one of these, or leave the cell blank"
         if word:
             what = f'write "{meanings[word]}"' if meanings[word] else "leave the cell blank"
             remedy = f"{what} if that is meant, here or for the whole column under labels in site.yaml"
-            self.suggest(column, meanings[word], f'near "{word}"')
-        self.blame(column, reason, f"one of {', '.join(allowed)}, or blank", shown(text, meanings), remedy)
+            self.add_suggestion(column, meanings[word], f'near "{word}"')
+        self.add_fault(column, reason, f"one of {', '.join(allowed)}, or blank", show_cell(text, meanings), remedy)
 
 
-def hidden(which: str) -> str:
+def describe_id(which: str) -> str:
     """How a fault speaks of an id: never the id itself."""
     return f"{which} {HIDDEN}"
 
 
-def number_meant(text: str) -> tuple[str | None, str]:
+def interpret_number(text: str) -> tuple[str | None, str]:
     """The number that a text probably means, or None, and why. Only suggested, never taken."""
     if match := _LIMIT.fullmatch(text):
         return match[1], "a value beyond the laboratory's limit is written as the limit"

@@ -22,7 +22,7 @@ _SERIALS = range(36526, 54789)
 _YEARS = range(1900, 2101)
 
 
-def days_meant(text: str, order: str | None) -> list[date]:
+def interpret_date(text: str, order: str | None) -> list[date]:
     """The dates that a text may mean: none, one, or two. A time of day after the date is ignored.
 
     Args:
@@ -35,10 +35,10 @@ def days_meant(text: str, order: str | None) -> list[date]:
     ['2021-04-03']
     """
     plain = _TIME.sub("", unicodedata.normalize("NFKC", text).strip())
-    return sorted({day for parts in _readings(plain, order) if (day := _day(*parts)) is not None})
+    return sorted({day for parts in _list_readings(plain, order) if (day := _make_date(*parts)) is not None})
 
 
-def _readings(text: str, order: str | None) -> Iterator[tuple[int, int, int]]:
+def _list_readings(text: str, order: str | None) -> Iterator[tuple[int, int, int]]:
     """Year, month and day of every reading."""
     if match := _YEAR_FIRST.fullmatch(text) or _COMPACT.fullmatch(text):
         yield int(match[1]), int(match[2]), int(match[3])
@@ -49,20 +49,20 @@ def _readings(text: str, order: str | None) -> Iterator[tuple[int, int, int]]:
         if order == "month-first" or (order is None and match[2] != "."):
             yield year, first, second
     elif match := _MONTH_NAMED.fullmatch(text):
-        yield int(match[3]), _month(match[2]), int(match[1])
+        yield int(match[3]), _parse_month(match[2]), int(match[1])
     elif match := _MONTH_LEADS.fullmatch(text):
-        yield int(match[3]), _month(match[1]), int(match[2])
+        yield int(match[3]), _parse_month(match[1]), int(match[2])
     elif (match := _SERIAL.fullmatch(text)) and int(match[1]) in _SERIALS:
         day = _EXCEL_DAY_0 + timedelta(days=int(match[1]))
         yield day.year, day.month, day.day
 
 
-def _month(name: str) -> int:
+def _parse_month(name: str) -> int:
     short = name[:3].casefold()
     return _MONTHS.index(short) + 1 if short in _MONTHS else 0
 
 
-def _day(year: int, month: int, day: int) -> date | None:
+def _make_date(year: int, month: int, day: int) -> date | None:
     try:
         return date(year, month, day) if year in _YEARS else None
     except ValueError:

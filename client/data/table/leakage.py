@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from ceus_models.runtime.errors import Fault
-from client.data.table.cells import hidden
+from client.data.table.cells import describe_id
 
 _SAMPLE_BYTES = 64 * 2**10
 _BLOCK_BYTES = 2**20
@@ -35,41 +35,41 @@ class Entry:
     clips: tuple[Path, ...]
 
 
-def leaks(entries: Sequence[Entry], file: str) -> list[Fault]:
+def find_leaks(entries: Sequence[Entry], file: str) -> list[Fault]:
     """Every leak that the table alone shows, one fault in each row concerned."""
     return [
-        *_repeated_lesions(entries, file),
-        *_straddling(entries, file),
-        *_alike(entries, file),
-        *_shared_paths(entries, file),
+        *_find_repeated_lesions(entries, file),
+        *_find_straddling(entries, file),
+        *_find_similar_ids(entries, file),
+        *_find_shared_paths(entries, file),
     ]
 
 
-def shared_content(entries: Sequence[Entry], file: str) -> list[Fault]:
+def find_shared_content(entries: Sequence[Entry], file: str) -> list[Fault]:
     """Clips that are copies of each other, byte for byte, under two patients or in two cohorts.
 
     Only files of one size are read, and in full only those whose beginning, middle and end agree.
     """
     owned = [(clip, entry) for entry in entries for clip in entry.clips]
     groups: list[list[tuple[Path, Entry]]] = [owned]
-    for key in (_size, _sample, _digest):
-        groups = _narrowed(groups, key)
+    for key in (_read_size, _hash_sample, _hash_file):
+        groups = _narrow_groups(groups, key)
     different = [group for group in groups if len({clip for clip, _ in group}) > 1]
     what = "files with the same content"
-    found = (fault for group in different for fault in _shared([entry for _, entry in group], file, what))
+    found = (fault for group in different for fault in _find_shared([entry for _, entry in group], file, what))
     return list(dict.fromkeys(found))
 
 
-def folded_id(text: str) -> str:
+def fold_id(text: str) -> str:
     """What is left of an id without case, spaces, width and leading zeros of its numbers."""
     plain = "".join(unicodedata.normalize("NFKC", text).casefold().split())
     return _LEADING_ZEROS.sub("", plain)
 
 
-def _repeated_lesions(entries: Sequence[Entry], file: str) -> Iterator[Fault]:
+def _find_repeated_lesions(entries: Sequence[Entry], file: str) -> Iterator[Fault]:
     known = [entry for entry in entries if entry.lesion_id is not None]
-    for same in _gathered(known, lambda entry: entry.lesion_id):
-        lines = _listed(entry.line for entry in same)
+    for same in _group_by_key(known, lambda entry: entry.lesion_id):
+        lines = _format_lines(entry.line for entry in same)
         if len({entry.patient_id for entry in same}) > 1:
             reason, rule = "lesion-under-two-patients", "a lesion belongs to one patient"
             remedy = "give each lesion its own id, or correct the patient_id"
@@ -77,39 +77,39 @@ def _repeated_lesions(entries: Sequence[Entry], file: str) -> Iterator[Fault]:
             reason, rule = "duplicate-id", "a lesion_id stands in one row"
             remedy = "give each lesion its own id, or remove the repeated row"
         for entry in same:
-            yield Fault(file, entry.line, "lesion_id", reason, rule, hidden(f"the same in rows {lines}"), remedy)
+            yield Fault(file, entry.line, "lesion_id", reason, rule, describe_id(f"the same in rows {lines}"), remedy)
 
 
-def _straddling(entries: Sequence[Entry], file: str) -> Iterator[Fault]:
+def _find_straddling(entries: Sequence[Entry], file: str) -> Iterator[Fault]:
     known = [entry for entry in entries if entry.patient_id is not None and entry.cohort is not None]
     rule, remedy = "a patient's exams fall in one cohort", "keep the rows of one of the two periods only"
-    for same in _gathered(known, lambda entry: entry.patient_id):
+    for same in _group_by_key(known, lambda entry: entry.patient_id):
         cohorts = sorted({str(entry.cohort) for entry in same})
-        value = f"{' and '.join(cohorts)} in rows {_listed(entry.line for entry in same)}"
+        value = f"{' and '.join(cohorts)} in rows {_format_lines(entry.line for entry in same)}"
         for entry in same if len(cohorts) > 1 else ():
             yield Fault(file, entry.line, "patient_id", "patient-in-two-cohorts", rule, value, remedy)
 
 
-def _alike(entries: Sequence[Entry], file: str) -> Iterator[Fault]:
+def _find_similar_ids(entries: Sequence[Entry], file: str) -> Iterator[Fault]:
     known = [entry for entry in entries if entry.patient_id is not None]
     rule = "a patient's id is spelt alike in every row"
     remedy = (
         "write one spelling; where they are two people, give them ids that differ in more than case, spaces or zeros"
     )
-    for same in _gathered(known, lambda entry: folded_id(str(entry.patient_id))):
-        value = hidden(f"spellings that are nearly the same in rows {_listed(entry.line for entry in same)}")
+    for same in _group_by_key(known, lambda entry: fold_id(str(entry.patient_id))):
+        value = describe_id(f"spellings that are nearly the same in rows {_format_lines(entry.line for entry in same)}")
         for entry in same if len({entry.patient_id for entry in same}) > 1 else ():
             yield Fault(file, entry.line, "patient_id", "alike-patient-ids", rule, value, remedy)
 
 
-def _shared_paths(entries: Sequence[Entry], file: str) -> Iterator[Fault]:
+def _find_shared_paths(entries: Sequence[Entry], file: str) -> Iterator[Fault]:
     owned = [(clip, entry) for entry in entries for clip in set(entry.clips)]
-    groups = _gathered(owned, lambda pair: pair[0])
-    found = (fault for same in groups for fault in _shared([entry for _, entry in same], file, "the same file"))
+    groups = _group_by_key(owned, lambda pair: pair[0])
+    found = (fault for same in groups for fault in _find_shared([entry for _, entry in same], file, "the same file"))
     yield from dict.fromkeys(found)  # rows that share four clips are told once
 
 
-def _shared(entries: Sequence[Entry], file: str, what: str) -> Iterator[Fault]:
+def _find_shared(entries: Sequence[Entry], file: str, what: str) -> Iterator[Fault]:
     patients = {entry.patient_id for entry in entries}
     cohorts = {entry.cohort for entry in entries if entry.cohort is not None}
     if len(patients) < 2 and len(cohorts) < 2:
@@ -117,16 +117,16 @@ def _shared(entries: Sequence[Entry], file: str, what: str) -> Iterator[Fault]:
     rule, remedy = "a clip belongs to one patient and one cohort", "correct the clips or the patient_id of these rows"
     lines = sorted({entry.line for entry in entries})
     for line in lines:
-        yield Fault(file, line, "clips", "clip-shared", rule, f"{what} in rows {_listed(lines)}", remedy)
+        yield Fault(file, line, "clips", "clip-shared", rule, f"{what} in rows {_format_lines(lines)}", remedy)
 
 
-def _narrowed(
+def _narrow_groups(
     groups: list[list[tuple[Path, Entry]]], key: Callable[[Path], Hashable]
 ) -> list[list[tuple[Path, Entry]]]:
-    return [same for group in groups for same in _gathered(group, lambda pair: key(pair[0]))]
+    return [same for group in groups for same in _group_by_key(group, lambda pair: key(pair[0]))]
 
 
-def _gathered(items: Iterable[Item], key: Callable[[Item], Hashable]) -> Iterator[list[Item]]:
+def _group_by_key(items: Iterable[Item], key: Callable[[Item], Hashable]) -> Iterator[list[Item]]:
     """Items with the same key, where there are at least two; those without a key (None) stay out."""
     groups: dict[Hashable, list[Item]] = defaultdict(list)
     for item in items:
@@ -134,14 +134,14 @@ def _gathered(items: Iterable[Item], key: Callable[[Item], Hashable]) -> Iterato
     return (group for found, group in groups.items() if found is not None and len(group) > 1)
 
 
-def _size(path: Path) -> int | None:
+def _read_size(path: Path) -> int | None:
     try:
         return path.stat().st_size or None
     except OSError:
         return None
 
 
-def _sample(path: Path) -> bytes | None:
+def _hash_sample(path: Path) -> bytes | None:
     """A digest of the beginning, the middle and the end."""
     try:
         size = path.stat().st_size
@@ -155,7 +155,7 @@ def _sample(path: Path) -> bytes | None:
     return hashlib.sha256(b"".join(parts)).digest()
 
 
-def _digest(path: Path) -> bytes | None:
+def _hash_file(path: Path) -> bytes | None:
     digest = hashlib.sha256()
     try:
         with path.open("rb") as file:
@@ -166,5 +166,5 @@ def _digest(path: Path) -> bytes | None:
     return digest.digest()
 
 
-def _listed(lines: Iterable[int]) -> str:
+def _format_lines(lines: Iterable[int]) -> str:
     return ", ".join(map(str, lines))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from ceus_models.runtime.errors import Fault
 from client.data.forms.site_config import SiteConfig
-from client.data.table.leakage import Entry, leaks, shared_content
+from client.data.table.leakage import Entry, find_leaks, find_shared_content
 from client.data.table.row_reader import RowReader
 from client.data.table.rows import Files, Row
 from client.data.table.site_files import SiteFiles
@@ -35,13 +35,13 @@ class Manifest:
 
     def without_copies(self) -> Manifest:
         """Rows whose clips are copies of another patient's are no longer usable: for that the clips are opened."""
-        copies = shared_content(self.entries, self.file)
+        copies = find_shared_content(self.entries, self.file)
         blamed = {fault.row for fault in copies}
         return replace(
             self,
             rows=tuple(row for row in self.rows if row.line not in blamed),
             others=(*self.others, *(row.files() for row in self.rows if row.line in blamed)),
-            faults=_in_order([*self.faults, *copies]),
+            faults=_sort_faults([*self.faults, *copies]),
         )
 
 
@@ -55,7 +55,7 @@ def read_manifest(site: SiteConfig, unseen: bool = False) -> Manifest:
     reader = RowReader(SiteFiles(site.folder), table.factors, site.center, site.dates, unseen)
     readings = [reader.read(row) for row in table.rows()]
     entries = tuple(reading.entry for reading in readings)
-    across = leaks(entries, table.name)
+    across = find_leaks(entries, table.name)
     blamed = {fault.row for fault in across}
     sound = [reading.row for reading in readings if reading.row and reading.entry.line not in blamed]
     lines = {row.line for row in sound}
@@ -63,11 +63,11 @@ def read_manifest(site: SiteConfig, unseen: bool = False) -> Manifest:
         file=table.name,
         rows=tuple(sound),
         others=tuple(reading.files for reading in readings if reading.files and reading.files.line not in lines),
-        faults=_in_order([*table.faults, *across, *(fault for one in readings for fault in one.cells.faults)]),
+        faults=_sort_faults([*table.faults, *across, *(fault for one in readings for fault in one.cells.faults)]),
         entries=entries,
         suggestions=(*table.suggestions, *(one for reading in readings for one in reading.cells.suggestions)),
     )
 
 
-def _in_order(faults: list[Fault]) -> tuple[Fault, ...]:
+def _sort_faults(faults: list[Fault]) -> tuple[Fault, ...]:
     return tuple(sorted(faults, key=lambda fault: fault.row or 0))

@@ -17,20 +17,20 @@ class SiteFiles:
 
     folder: Path
 
-    def holds(self, posix: str) -> bool:
+    def has_file(self, posix: str) -> bool:
         """Whether a path below the folder is a file."""
         try:
             return (self.folder / posix).is_file()
         except (OSError, ValueError):
             return False
 
-    def end_of(self, posix: str) -> str | None:
+    def find_path_end(self, posix: str) -> str | None:
         """The longest end of a path that leads elsewhere which is a file below the folder; None where none is."""
         parts = [part for part in posix.split("/") if part not in ("", ".", "..")]
         ends = ("/".join(parts[start:]) for start in range(len(parts)))
-        return next((end for end in ends if self.holds(end)), None)
+        return next((end for end in ends if self.has_file(end)), None)
 
-    def nearest(self, posix: str) -> str | None:
+    def find_nearest(self, posix: str) -> str | None:
         """The one file whose path differs in letters' case only, or else whose name does; None where none is."""
         wanted = posix.casefold()
         same_name = self._by_name.get(wanted.rsplit("/", 1)[-1], [])

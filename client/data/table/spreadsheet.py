@@ -40,7 +40,7 @@ def read_sheet(path: Path, encoding: str) -> Sheet:
         size = path.stat().st_size
         content = path.read_bytes() if size <= MAX_BYTES else b""
     except OSError:
-        return _unreadable(
+        return _make_unreadable(
             path.name,
             "the table that site.yaml names exists and can be read",
             "no such file, or no right to it",
@@ -49,44 +49,44 @@ def read_sheet(path: Path, encoding: str) -> Sheet:
     if size > MAX_BYTES:
         rule = f"the table has at most {MAX_BYTES // 2**20} MiB"
         remedy = "keep one row a lesion, and the clips in their own files"
-        return _unreadable(path.name, rule, f"{size // 2**20} MiB", remedy)
+        return _make_unreadable(path.name, rule, f"{size // 2**20} MiB", remedy)
     if path.suffix.casefold() in SUFFIXES:
-        return _of_workbook(path.name, content)
-    return _of_text(path.name, content, encoding)
+        return _parse_workbook(path.name, content)
+    return _parse_text(path.name, content, encoding)
 
 
-def _of_workbook(name: str, content: bytes) -> Sheet:
+def _parse_workbook(name: str, content: bytes) -> Sheet:
     try:
         return Sheet(name, read_workbook(content, MAX_RECORDS), ())
     except WorkbookError as error:
-        return _unreadable(name, error.rule, error.value, "save it again in Excel as .xlsx, or as CSV UTF-8")
+        return _make_unreadable(name, error.rule, error.value, "save it again in Excel as .xlsx, or as CSV UTF-8")
 
 
-def _of_text(name: str, content: bytes, encoding: str) -> Sheet:
+def _parse_text(name: str, content: bytes, encoding: str) -> Sheet:
     rule, remedy = f"the table is {encoding.upper()}", 'save it as "CSV UTF-8 (comma delimited)"'
     if content.startswith(_UTF16):
-        return _unreadable(name, rule, "UTF-16", remedy)
-    text = _decoded(content, "utf-8")
+        return _make_unreadable(name, rule, "UTF-16", remedy)
+    text = _decode_text(content, "utf-8")
     if encoding == "utf-8" and text is None:
         value = "another encoding"
-        if _decoded(content, "gb18030") is not None:
+        if _decode_text(content, "gb18030") is not None:
             value, remedy = "what may be GB18030", f"{remedy}, or write encoding: gb18030 in site.yaml"
-        return _unreadable(name, rule, value, remedy)
+        return _make_unreadable(name, rule, value, remedy)
     if encoding != "utf-8" and (text is None or text.isascii()):
-        text = _decoded(content, encoding)
+        text = _decode_text(content, encoding)
     elif encoding != "utf-8" and not content.startswith(codecs.BOM_UTF8):
-        return _unreadable(name, rule, "UTF-8", "write encoding: utf-8 in site.yaml")
-    return _unreadable(name, rule, "another encoding", remedy) if text is None else _records(name, text)
+        return _make_unreadable(name, rule, "UTF-8", "write encoding: utf-8 in site.yaml")
+    return _make_unreadable(name, rule, "another encoding", remedy) if text is None else _split_records(name, text)
 
 
-def _decoded(content: bytes, encoding: str) -> str | None:
+def _decode_text(content: bytes, encoding: str) -> str | None:
     try:
         return content.decode("utf-8-sig" if encoding == "utf-8" else encoding)
     except UnicodeDecodeError:
         return None
 
 
-def _records(name: str, text: str) -> Sheet:
+def _split_records(name: str, text: str) -> Sheet:
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     records: Records = []
     begins = 1
@@ -96,7 +96,9 @@ def _records(name: str, text: str) -> Sheet:
                 records.append((begins, cells))
             begins = reader.line_num + 1
             if len(records) > MAX_RECORDS:
-                return _unreadable(name, f"the table has at most {MAX_RECORDS} rows", "more", "split it by hospital")
+                return _make_unreadable(
+                    name, f"the table has at most {MAX_RECORDS} rows", "more", "split it by hospital"
+                )
     except csv.Error:
         rule, remedy = "every quote is closed and doubled inside a cell", "save the table again from Excel as CSV"
         fault = Fault(name, begins, "", "unreadable-table", rule, "one that is not", remedy)
@@ -104,5 +106,5 @@ def _records(name: str, text: str) -> Sheet:
     return Sheet(name, records, ())
 
 
-def _unreadable(name: str, rule: str, value: str, remedy: str) -> Sheet:
+def _make_unreadable(name: str, rule: str, value: str, remedy: str) -> Sheet:
     return Sheet(name, [], (Fault(name, None, "", "unreadable-table", rule, value, remedy),))

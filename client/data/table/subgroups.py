@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from ceus_models.study.subgroups import UNKNOWN
 
 
-def groups_of(clinical: Mapping[str, float], manufacturer: str, pathology_confirmed: float) -> dict[str, str]:
+def assign_groups(clinical: Mapping[str, float], manufacturer: str, pathology_confirmed: float) -> dict[str, str]:
     """The group of one lesion in each variable of `subgroups.SUBGROUPS` but the last.
 
     Etiology is viral hepatitis, yes or no.
@@ -19,14 +19,14 @@ def groups_of(clinical: Mapping[str, float], manufacturer: str, pathology_confir
         pathology_confirmed: 0, 1 or NaN.
     """
     return {
-        "sex": _named(clinical["sex"], "female", "male"),
+        "sex": _name_flag(clinical["sex"], "female", "male"),
         "age": age_band(clinical["age"]),
         "tumor_size": size_band(clinical["tumor_size"]),
-        "etiology": _named(clinical["viral_hepatitis"]),
-        "cirrhosis": _named(clinical["cirrhosis"]),
-        "fatty_liver": _named(clinical["fatty_liver"]),
+        "etiology": _name_flag(clinical["viral_hepatitis"]),
+        "cirrhosis": _name_flag(clinical["cirrhosis"]),
+        "fatty_liver": _name_flag(clinical["fatty_liver"]),
         "manufacturer": manufacturer,
-        "pathology_confirmed": _named(pathology_confirmed),
+        "pathology_confirmed": _name_flag(pathology_confirmed),
     }
 
 
@@ -58,7 +58,7 @@ def size_band(cm: float) -> str:
     return "5-10" if cm <= 10 else ">10"
 
 
-def _named(flag: float, no: str = "no", yes: str = "yes") -> str:
+def _name_flag(flag: float, no: str = "no", yes: str = "yes") -> str:
     if math.isnan(flag):
         return UNKNOWN
     return yes if flag else no

@@ -13,8 +13,8 @@ from client.data.forms.columns import EXAM_COLUMNS, LESIONS, READS, UNSEEN_COLUM
 from client.data.table.cells import RowCells
 from client.data.table.spreadsheet import Sheet, read_sheet
 from client.data.table.suggestions import Suggestion
-from client.data.table.units import factor_of, split_header
-from client.faults.fault import nearest, shown
+from client.data.table.units import find_factor, split_header
+from client.faults.fault import find_nearest, show_cell
 
 COLUMNS = tuple(column.name for column in LESIONS)
 Labels = Mapping[str, Mapping[str, str]]
@@ -22,7 +22,7 @@ Labels = Mapping[str, Mapping[str, str]]
 
 
 @dataclass(frozen=True)
-class Form:
+class TableForm:
     """What a table must have.
 
     Attributes:
@@ -34,11 +34,11 @@ class Form:
     required: frozenset[str]
 
 
-LESION_FORM = Form(LESIONS, frozenset(EXAM_COLUMNS))
-UNSEEN_FORM = Form(
+LESION_FORM = TableForm(LESIONS, frozenset(EXAM_COLUMNS))
+UNSEEN_FORM = TableForm(
     tuple(replace(column, optional=column.name not in UNSEEN_COLUMNS) for column in LESIONS), frozenset(UNSEEN_COLUMNS)
 )
-READ_FORM = Form(READS, frozenset(column.name for column in READS if not column.optional))
+READ_FORM = TableForm(READS, frozenset(column.name for column in READS if not column.optional))
 
 
 @dataclass(frozen=True)
@@ -67,37 +67,37 @@ class Table:
     def rows(self) -> Iterator[RowCells]:
         """Every record's cells, with a fault where there are more of them than columns."""
         for line, cells in self.records:
-            row = RowCells(self.name, line, self._named(cells))
+            row = RowCells(self.name, line, self._name_cells(cells))
             if len(cells) > self.width:
                 rule = f"a row has {self.width} cells like the header"
-                row.blame("", "cell-count", rule, str(len(cells)), "put quotes around a cell that holds a comma")
+                row.add_fault("", "cell-count", rule, str(len(cells)), "put quotes around a cell that holds a comma")
             yield row
 
-    def _named(self, cells: Sequence[str]) -> dict[str, str]:
+    def _name_cells(self, cells: Sequence[str]) -> dict[str, str]:
         """Column → text, stripped, in our words; a short record's missing cells are blank."""
         texts = {name: cells[place].strip() if place < len(cells) else "" for name, place in self.positions.items()}
-        return {name: self.labels.get(name, {}).get(_folded(text), text) for name, text in texts.items()}
+        return {name: self.labels.get(name, {}).get(_fold_word(text), text) for name, text in texts.items()}
 
 
-def read_table(path: Path, encoding: str, labels: Labels, form: Form = LESION_FORM) -> Table:
+def read_table(path: Path, encoding: str, labels: Labels, form: TableForm = LESION_FORM) -> Table:
     """Reads a table. What cannot be read at all becomes a fault of a table without records."""
     sheet = read_sheet(path, encoding)
-    folded = {column: {_folded(word): ours for word, ours in words.items()} for column, words in labels.items()}
+    folded = {column: {_fold_word(word): ours for word, ours in words.items()} for column, words in labels.items()}
     if not sheet.records:
-        faults = sheet.faults or (_empty(path.name, form),)
+        faults = sheet.faults or (_make_empty_fault(path.name, form),)
         return Table(path.name, {}, {}, (), 0, folded, faults)
-    return _headed(sheet, folded, form)
+    return _read_header(sheet, folded, form)
 
 
-def _headed(sheet: Sheet, labels: Labels, form: Form) -> Table:
+def _read_header(sheet: Sheet, labels: Labels, form: TableForm) -> Table:
     header = sheet.records[0][1]
-    positions, units, faults = _positions(sheet.name, header, form)
-    missing = list(_missing(sheet.name, header, positions, form))
+    positions, units, faults = _locate_columns(sheet.name, header, form)
+    missing = list(_find_missing(sheet.name, header, positions, form))
     factors: dict[str, float] = {}
     for variable in CLINICAL:
-        factor = factor_of(variable, units.get(variable.name, ""))
+        factor = find_factor(variable, units.get(variable.name, ""))
         if variable.name in positions and factor is None:
-            faults.append(_unknown_unit(sheet.name, variable, units[variable.name]))
+            faults.append(_make_unit_fault(sheet.name, variable, units[variable.name]))
         elif variable.name in positions and factor is not None:
             factors[variable.name] = factor
     return Table(
@@ -112,7 +112,9 @@ def _headed(sheet: Sheet, labels: Labels, form: Form) -> Table:
     )
 
 
-def _positions(name: str, header: Sequence[str], form: Form) -> tuple[dict[str, int], dict[str, str], list[Fault]]:
+def _locate_columns(
+    name: str, header: Sequence[str], form: TableForm
+) -> tuple[dict[str, int], dict[str, str], list[Fault]]:
     """Column → place, column → unit in its header, and the columns that stand twice."""
     by_folded = {column.name.casefold(): column.name for column in form.columns}
     positions: dict[str, int] = {}
@@ -129,15 +131,15 @@ def _positions(name: str, header: Sequence[str], form: Form) -> tuple[dict[str, 
     return positions, units, faults
 
 
-def _missing(
-    name: str, header: Sequence[str], positions: Mapping[str, int], form: Form
+def _find_missing(
+    name: str, header: Sequence[str], positions: Mapping[str, int], form: TableForm
 ) -> Iterator[tuple[Fault, Suggestion | None]]:
     """A header may be a patient's row, where there is none: it is told by place, not by its text."""
     titles = [split_header(text)[0] for text in header]
     for column in form.columns:
         if column.name in positions or column.optional:
             continue
-        meant = nearest(column.name, [title for title in titles if title])
+        meant = find_nearest(column.name, [title for title in titles if title])
         suggestion = None
         if len(header) == 1 and any(separator in header[0] for separator in ";\t|"):
             value, remedy = "cells joined by another sign", "save the table with commas between the cells"
@@ -152,20 +154,20 @@ def _missing(
         yield Fault(name, 1, column.name, "missing-column", rule, value, remedy), suggestion
 
 
-def _unknown_unit(name: str, variable: Variable, unit: str) -> Fault:
-    accepted = ", ".join(variable.accepted_units())
-    value = shown(unit, variable.accepted_units()) if unit else "no unit"
+def _make_unit_fault(name: str, variable: Variable, unit: str) -> Fault:
+    accepted = ", ".join(variable.list_units())
+    value = show_cell(unit, variable.list_units()) if unit else "no unit"
     remedy = f"write {variable.name} ({variable.unit}) and convert; until then it counts as not recorded"
     rule = f"the header gives one of the units {accepted} in parentheses"
     return Fault(name, 1, variable.name, "wrong-unit", rule, value, remedy)
 
 
-def _empty(name: str, form: Form) -> Fault:
+def _make_empty_fault(name: str, form: TableForm) -> Fault:
     rule = "the table has a header line"
     remedy = f"begin with the columns {', '.join(column.name for column in form.columns)}"
     return Fault(name, 1, "", "empty-table", rule, "nothing", remedy)
 
 
-def _folded(text: str) -> str:
+def _fold_word(text: str) -> str:
     """One spelling of a word: full-width and half-width forms, capital and small letters are the same."""
     return unicodedata.normalize("NFKC", text).strip().casefold()

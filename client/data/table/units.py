@@ -25,56 +25,56 @@ def split_header(text: str) -> tuple[str, str]:
     return match["name"], (match["unit"] or "").strip()
 
 
-def factor_of(variable: Variable, unit: str) -> float | None:
+def find_factor(variable: Variable, unit: str) -> float | None:
     """The factor from `unit` to the variable's own unit; None for a unit that is not accepted.
 
     A header without a unit is accepted only where the variable has a single unit.
     """
-    accepted = variable.accepted_units()
+    accepted = variable.list_units()
     if variable.kind == "binary" or (not unit and len(accepted) == 1):
         return 1.0
-    folded = {unit_key(name): factor for name, factor in accepted.items()}
-    return folded.get(unit_key(unit)) if unit else None
+    folded = {normalize_unit(name): factor for name, factor in accepted.items()}
+    return folded.get(normalize_unit(unit)) if unit else None
 
 
-def meant_unit(variable: Variable, written: float, stated: float) -> str | None:
+def guess_unit(variable: Variable, written: float, stated: float) -> str | None:
     """The accepted unit in which a written number would be plausible, or None: ALB 4.1 → "g/dL".
 
     stated: the factor of the unit that the header states; ALB 42 in g/dL → "g/L".
     """
-    for unit, factor in variable.accepted_units().items():
+    for unit, factor in variable.list_units().items():
         if factor != stated and variable.low <= written * factor <= variable.high:
             return unit
     return None
 
 
-def clinical_value(variable: Variable, row: RowCells, factors: Mapping[str, float]) -> float:
+def convert_clinical(variable: Variable, row: RowCells, factors: Mapping[str, float]) -> float:
     """The value in the taxonomy's own unit; NaN for a blank, a fault, or a column that is not in `factors`."""
     if variable.kind == "binary":
-        return row.flag(variable.name, SEXES if variable.name == "sex" else YES_NO)
+        return row.parse_flag(variable.name, SEXES if variable.name == "sex" else YES_NO)
     factor = factors.get(variable.name)
     if factor is None:
         return math.nan
-    written = row.number(variable.name)
+    written = row.parse_number(variable.name)
     value = written * factor
     if math.isnan(value) or variable.low <= value <= variable.high:
         return value
-    meant = meant_unit(variable, written, factor)
+    meant = guess_unit(variable, written, factor)
     if meant:
-        converted = f"{written * variable.accepted_units()[meant] / factor:.4g}"
-        row.suggest(variable.name, converted, f"it looks like {meant}")
+        converted = f"{written * variable.list_units()[meant] / factor:.4g}"
+        row.add_suggestion(variable.name, converted, f"it looks like {meant}")
     looks = f"; it looks like {meant}" if meant else ""
     convert = f"convert it from {meant}" if meant else "correct the value"
     remedy = f"{convert}, or correct the unit in the header"
     rule = f"{variable.name} is between {variable.low:g} and {variable.high:g} {variable.unit}"
-    row.blame(variable.name, "implausible-value", rule, f"{value:.3g} {variable.unit}{looks}", remedy)
+    row.add_fault(variable.name, "implausible-value", rule, f"{value:.3g} {variable.unit}{looks}", remedy)
     return math.nan
 
 
-def unit_key(unit: str) -> str:
+def normalize_unit(unit: str) -> str:
     """One spelling for each unit.
 
-    >>> unit_key("×10⁹/L"), unit_key("10^9 / l"), unit_key("x10*9/L")
+    >>> normalize_unit("×10⁹/L"), normalize_unit("10^9 / l"), normalize_unit("x10*9/L")
     ('109/l', '109/l', '109/l')
     """
     text = re.sub(r"[\s^*·]", "", _plain(unit).casefold().replace("μ", "u").replace("µ", "u"))

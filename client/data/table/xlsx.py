@@ -54,18 +54,18 @@ class WorkbookError(Exception):
 
 def read_workbook(content: bytes, max_records: int) -> list[tuple[int, list[str]]]:
     """Records of the one sheet that has any, or of the one called "lesions", with their rows. Raises WorkbookError."""
-    formulas = _checked(content, max_records)
+    formulas = _check_archive(content, max_records)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # openpyxl warns of styles that it passes over
-            return _records(content, formulas, max_records)
+            return _read_records(content, formulas, max_records)
     except WorkbookError:
         raise
     except Exception as error:  # openpyxl raises a dozen types for damaged files; none of its text may pass
         raise WorkbookError("the table is a complete XLSX file", f"a damaged one ({type(error).__name__})") from None
 
 
-def _checked(content: bytes, max_records: int) -> bool:
+def _check_archive(content: bytes, max_records: int) -> bool:
     """Whether the workbook holds formulas. Refuses what is no ZIP, one that would unfold to gigabytes, and rows beyond
     the limit, which openpyxl would reach through all the empty ones before them.
     """
@@ -86,29 +86,29 @@ def _checked(content: bytes, max_records: int) -> bool:
     return any(b"<f" in sheet for sheet in sheets)
 
 
-def _records(content: bytes, formulas: bool, max_records: int) -> list[tuple[int, list[str]]]:
-    rows = dict(_lines(content, True, max_records))
+def _read_records(content: bytes, formulas: bool, max_records: int) -> list[tuple[int, list[str]]]:
+    rows = dict(_read_lines(content, True, max_records))
     if formulas:
-        written = _lines(content, False, max_records)
-        rows = {line: _uncomputed(rows.get(line, []), cells) for line, cells in written}
-    texts = [(line, [_text(cell) for cell in cells]) for line, cells in rows.items()]
+        written = _read_lines(content, False, max_records)
+        rows = {line: _mark_uncomputed(rows.get(line, []), cells) for line, cells in written}
+    texts = [(line, [_format_cell(cell) for cell in cells]) for line, cells in rows.items()]
     return [(line, cells) for line, cells in texts if any(cell.strip() for cell in cells)]
 
 
-def _lines(content: bytes, computed: bool, max_records: int) -> Iterator[tuple[int, list[Any]]]:
+def _read_lines(content: bytes, computed: bool, max_records: int) -> Iterator[tuple[int, list[Any]]]:
     """Rows with anything in them, with their numbers. computed: values instead of formulas."""
     book = openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=computed, keep_links=False)
     try:
-        found = [sheet for sheet in (list(_rows(book[name], max_records)) for name in book.sheetnames) if sheet]
+        found = [sheet for sheet in (list(_iterate_rows(book[name], max_records)) for name in book.sheetnames) if sheet]
         named = [name for name in book.sheetnames if name.strip().casefold() == SHEET]
         if len(found) > 1 and len(named) != 1:
             raise WorkbookError(f'one sheet of the workbook is filled, or one is called "{SHEET}"', f"{len(found)}")
-        yield from _rows(book[named[0]], max_records) if len(found) > 1 else found[0] if found else ()
+        yield from _iterate_rows(book[named[0]], max_records) if len(found) > 1 else found[0] if found else ()
     finally:
         book.close()
 
 
-def _rows(sheet: Any, max_records: int) -> Iterator[tuple[int, list[Any]]]:
+def _iterate_rows(sheet: Any, max_records: int) -> Iterator[tuple[int, list[Any]]]:
     rows = sheet.iter_rows(max_row=max_records + 1, max_col=MAX_COLUMNS, values_only=True)
     for number, cells in enumerate(rows, start=1):
         filled = [place for place, cell in enumerate(cells) if cell is not None]
@@ -116,7 +116,7 @@ def _rows(sheet: Any, max_records: int) -> Iterator[tuple[int, list[Any]]]:
             yield number, list(cells[: filled[-1] + 1])
 
 
-def _uncomputed(values: list[Any], written: list[Any]) -> list[Any]:
+def _mark_uncomputed(values: list[Any], written: list[Any]) -> list[Any]:
     """Formulas without a value become the mark for it: as blanks they would pass for "not recorded"."""
     values = [*values, *[None] * (len(written) - len(values))]
     known = [*written, *[None] * (len(values) - len(written))]
@@ -125,7 +125,7 @@ def _uncomputed(values: list[Any], written: list[Any]) -> list[Any]:
     ]
 
 
-def _text(value: Any) -> str:
+def _format_cell(value: Any) -> str:
     """A cell as it would stand in CSV; a whole number has no decimal point, a date is ISO."""
     if value is None:
         return ""

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from ceus_models.runtime.atomic_files import PRIVATE, hand_over, write_whole
+from ceus_models.runtime.atomic_files import PRIVATE, inherit_owner, write_atomically
 from ceus_models.runtime.errors import ExpectedError
-from ceus_models.runtime.file_locks import locked
+from ceus_models.runtime.file_locks import hold_lock
 
 LOG_FILE, HEAD_FILE = "audit.jsonl", "audit.head"
 GENESIS = "0" * 64
@@ -54,7 +54,7 @@ def line_of(entry: Mapping[str, Any]) -> bytes:
     return text.encode() + b"\n"
 
 
-def parsed(raw: bytes) -> Entry | None:
+def parse_entry(raw: bytes) -> Entry | None:
     """The entry of a line; None where the line is not exactly what `line_of` writes."""
     try:
         entry = json.loads(raw)
@@ -75,7 +75,7 @@ def read_head(folder: Path) -> Head | None:
         raw = (folder / HEAD_FILE).read_bytes()
     except OSError:
         return None
-    entry = parsed(raw)
+    entry = parse_entry(raw)
     if entry is None or set(entry) != {"number", "hash", "size"}:
         return None
     head = Head(**entry)
@@ -86,7 +86,7 @@ def entries(folder: Path) -> Iterator[Entry]:
     """All entries that can be read, in the order of the file; nothing is verified. None where there is no audit."""
     try:
         with (folder / LOG_FILE).open("rb") as file:
-            yield from (entry for raw in file if (entry := parsed(raw)) is not None)
+            yield from (entry for raw in file if (entry := parse_entry(raw)) is not None)
     except FileNotFoundError:
         return
 
@@ -109,7 +109,7 @@ class Audit:
         """
         try:
             with held(self.folder) as handle:
-                head = self._settled(handle)
+                head = self._settle(handle)
                 self._write(handle, head, kind, fields)
         except OSError as error:
             raise AuditError(
@@ -117,23 +117,23 @@ class Audit:
                 "the site's folder of records. Nothing leaves until then"
             ) from None
 
-    def _settled(self, handle: int) -> Head:
+    def _settle(self, handle: int) -> Head:
         """The head that the next entry follows, after a write that was stopped in the middle is completed or undone."""
         size = os.fstat(handle).st_size
         if not size and not (self.folder / HEAD_FILE).exists():
-            write_whole(self.folder / HEAD_FILE, Head().line())
+            write_atomically(self.folder / HEAD_FILE, Head().line())
         head = read_head(self.folder)
         if head is None or size < head.size:
-            raise _changed()
+            raise _changed_error()
         tail = os.pread(handle, size - head.size, head.size)
         if not tail:
             return head
         follower = follows(head, tail)
         if follower is not None:
-            write_whole(self.folder / HEAD_FILE, follower.line())
+            write_atomically(self.folder / HEAD_FILE, follower.line())
             return follower
         if b"\n" in tail:
-            raise _changed()
+            raise _changed_error()
         os.ftruncate(handle, head.size)
         return self._write(handle, head, "repair", {"torn_bytes": len(tail)})
 
@@ -146,7 +146,7 @@ class Audit:
         try:
             _write_at(handle, line, head.size)
             os.fsync(handle)
-            write_whole(self.folder / HEAD_FILE, after.line())
+            write_atomically(self.folder / HEAD_FILE, after.line())
         except OSError:
             with suppress(OSError):
                 os.ftruncate(handle, head.size)  # what was not written whole was not written
@@ -157,14 +157,14 @@ class Audit:
 def held(folder: Path, shared: bool = False) -> AbstractContextManager[int]:
     """The log, opened and locked. Raises AuditError where another process keeps it, or OSError."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    hand_over(folder)
+    inherit_owner(folder)
     busy = AuditError(f"another process has held the audit for {LOCK_S:.0f} s; end it, then try again")
-    return locked(folder / LOG_FILE, busy, LOCK_S, shared, PRIVATE)
+    return hold_lock(folder / LOG_FILE, busy, LOCK_S, shared, PRIVATE)
 
 
 def follows(head: Head, tail: bytes) -> Head | None:
     """The head after the one whole entry in `tail`; None where it is not one entry that follows `head`."""
-    entry = parsed(tail)
+    entry = parse_entry(tail)
     if entry is None or entry.get("n") != head.number + 1 or entry.get("hash") != hash_of(head.hash, entry):
         return None
     return Head(entry["n"], entry["hash"], head.size + len(tail))
@@ -176,7 +176,7 @@ def _write_at(handle: int, data: bytes, place: int) -> None:
         done += os.pwrite(handle, data[done:], place + done)
 
 
-def _changed() -> AuditError:
+def _changed_error() -> AuditError:
     return AuditError(
         "the audit is not what was written last: `ceus-site audit verify` tells where. Keep its files as evidence "
         f"under other names; a new audit begins when {LOG_FILE} and {HEAD_FILE} are both gone"

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ceus_models.protocol.message_ids import ReceivedTask, content_id
+from ceus_models.protocol.message_ids import ReceivedTask, compute_content_id
 from ceus_models.protocol.messages import Refusal, Task, Update
 from ceus_models.protocol.state import State, digest, norm
-from client.policy.policy_file import Edition, policy_values
+from client.policy.policy_file import PolicyVersion, policy_values
 from client.worker.audit.log import Audit, AuditError, Entry, entries
 from client.worker.audit.verify import verify
 
@@ -21,22 +21,22 @@ NO_PRIVACY = "none"
 
 
 @dataclass
-class Trail:
+class AuditRecorder:
     """Writes to an audit. layouts: name and shape lists that it holds already · policy_digest: the last one audited."""
 
     audit: Audit
     layouts: set[str] = field(default_factory=set)
     policy_digest: str | None = None
 
-    def started(self, **versions: str) -> None:
+    def record_start(self, **versions: str) -> None:
         """The worker begins."""
         self.audit.append("start", **versions)
 
-    def stopped(self) -> None:
+    def record_stop(self) -> None:
         """The worker ends, as it was told to."""
         self.audit.append("stop")
 
-    def policy(self, edition: Edition) -> None:
+    def policy(self, edition: PolicyVersion) -> None:
         """A policy that differs from the last one written down: its digest, and all its settings or its faults."""
         if edition.digest == self.policy_digest:
             return
@@ -45,12 +45,12 @@ class Trail:
         self.audit.append("policy", digest=edition.digest, faults=faults, values=values)
         self.policy_digest = edition.digest
 
-    def asked(self, received: ReceivedTask) -> None:
+    def record_task(self, received: ReceivedTask) -> None:
         """A task that the site begins to work on."""
         message, size = received.content
-        self.audit.append("task", **_of(received), **_asked(received.task), digest=message, bytes=size)
+        self.audit.append("task", **_of(received), **_describe_task(received.task), digest=message, bytes=size)
 
-    def told(self, received: ReceivedTask | None, answer: Update | Refusal) -> None:
+    def record_answer(self, received: ReceivedTask | None, answer: Update | Refusal) -> None:
         """An answer, before it leaves.
 
         received: None for a refusal of what was no task: bytes that cannot be read, a bundle that is not approved.
@@ -59,7 +59,7 @@ class Trail:
         if isinstance(answer, Refusal):
             self.audit.append("refusal", **asked, code=answer.code, reason=answer.reason)
             return
-        message, size = content_id(answer)
+        message, size = compute_content_id(answer)
         layout = self._layout(answer.sums)
         self.audit.append(
             "answer",
@@ -70,14 +70,14 @@ class Trail:
             spent=answer.spent,
             privacy=NO_PRIVACY,
             layout=layout,
-            groups={name: _measured(sums) for name, sums in _grouped(answer.sums).items()},
+            groups={name: _measure_group(sums) for name, sums in _group_sums(answer.sums).items()},
         )
 
     def _layout(self, sums: State) -> str:
         """The id of a list of names, dtypes and shapes; the list itself is written once."""
         groups = {
             group: {name: f"{str(t.dtype).removeprefix('torch.')}{list(t.shape)}" for name, t in members.items()}
-            for group, members in _grouped(sums).items()
+            for group, members in _group_sums(sums).items()
         }
         layout = hashlib.sha256(json.dumps(groups, sort_keys=True).encode()).hexdigest()[:16]
         if layout not in self.layouts:
@@ -86,7 +86,7 @@ class Trail:
         return layout
 
 
-def open_trail(audit: Audit) -> Trail:
+def open_recorder(audit: Audit) -> AuditRecorder:
     """The trail of an audit, after it was verified.
 
     Raises AuditError where the audit was changed: the hospital must look at it before anything leaves again.
@@ -97,13 +97,13 @@ def open_trail(audit: Audit) -> Trail:
             f"the audit was changed: {verdict.findings[0]}. `ceus-site audit verify` tells all of it; keep the files "
             "as evidence under other names, then start the worker again: it begins a new audit"
         )
-    trail = Trail(audit)
+    trail = AuditRecorder(audit)
     for entry in entries(audit.folder):
         _remember(trail, entry)
     return trail
 
 
-def _remember(trail: Trail, entry: Entry) -> None:
+def _remember(trail: AuditRecorder, entry: Entry) -> None:
     if entry["kind"] == "layout":
         trail.layouts.add(entry["layout"])
     if entry["kind"] == "policy":
@@ -115,7 +115,7 @@ def _of(received: ReceivedTask) -> dict[str, Any]:
     return {"task": received.id, "study": task.study, "stage": task.stage, "round": task.round, "asked": task.kind}
 
 
-def _asked(task: Task) -> dict[str, Any]:
+def _describe_task(task: Task) -> dict[str, Any]:
     return {
         "seed": task.seed,
         "nets": list(task.nets),
@@ -126,7 +126,7 @@ def _asked(task: Task) -> dict[str, Any]:
     }
 
 
-def _grouped(sums: State) -> Mapping[str, State]:
+def _group_sums(sums: State) -> Mapping[str, State]:
     """Sums by what stands before the last bar of their names: a net, a cohort, or a net in a cohort."""
     groups: dict[str, dict[str, Any]] = {}
     for name, tensor in sums.items():
@@ -135,7 +135,7 @@ def _grouped(sums: State) -> Mapping[str, State]:
     return groups
 
 
-def _measured(sums: State) -> dict[str, Any]:
+def _measure_group(sums: State) -> dict[str, Any]:
     """The size and SHA-256 of a group, and the Euclidean norm of its floating sums but for weight and loss (#…)."""
     length = norm({name: tensor for name, tensor in sums.items() if not name.startswith("#")})
     return {

@@ -40,7 +40,7 @@ def moment(entry: Entry) -> float:
 
 
 @dataclass
-class Left:
+class LeftSite:
     """What left in one stage of a study, by what was asked. weights: lesions behind the answers, as stated in them."""
 
     study: str
@@ -62,14 +62,14 @@ class Left:
         return f"{least:g}" if least == most else f"{least:g} to {most:g}"
 
 
-def left(found: Iterable[Entry]) -> list[Left]:
+def list_left(found: Iterable[Entry]) -> list[LeftSite]:
     """In the order in which the stages were first answered; a refusal of what was no task has no stage."""
-    stages: dict[tuple[str, str, str], Left] = {}
+    stages: dict[tuple[str, str, str], LeftSite] = {}
     for entry in found:
         if entry["kind"] not in ("answer", "refusal"):
             continue
         key = (str(entry.get("study", "")), str(entry.get("stage", "")), str(entry.get("asked", "")))
-        line = stages.setdefault(key, Left(*key))
+        line = stages.setdefault(key, LeftSite(*key))
         line.last = entry["at"]
         if entry["kind"] == "refusal":
             line.refusals += 1

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from client.worker.audit.log import GENESIS, HEAD_FILE, LOG_FILE, Entry, Head, hash_of, held, parsed, read_head
+from client.worker.audit.log import GENESIS, HEAD_FILE, LOG_FILE, Entry, Head, hash_of, held, parse_entry, read_head
 
 MOST_FINDINGS = 100
 _FIELDS = {"n", "at", "kind", "hash"}
@@ -62,7 +62,7 @@ class _Walk:
             self.before = Head(self.number, self.previous[0], self.size)
         self.entries += 1
         self.size += len(raw)
-        entry = parsed(raw)
+        entry = parse_entry(raw)
         if entry is None or not set(entry) >= _FIELDS or type(entry["n"]) is not int:
             self._tell("is not an entry as it was written")
             self.number, self.previous = self.number + 1, ()
@@ -101,7 +101,7 @@ def verify(folder: Path) -> Verdict:
         head = read_head(folder)
     if walk.findings:
         return Verdict(walk.entries, walk.previous[0] if walk.previous else "", tuple(walk.findings))
-    return Verdict(walk.entries, walk.previous[0], tuple(_end(walk, head)), _interrupted(walk, head))
+    return Verdict(walk.entries, walk.previous[0], tuple(_end(walk, head)), _is_interrupted(walk, head))
 
 
 def _end(walk: _Walk, head: Head | None) -> Iterator[Discrepancy]:
@@ -112,11 +112,11 @@ def _end(walk: _Walk, head: Head | None) -> Iterator[Discrepancy]:
         yield Discrepancy(walk.entries + 1, f"entries {walk.number + 1} to {head.number} were cut off the end")
     elif head.number == walk.number and (head.hash, head.size) != (walk.previous[0], walk.size):
         yield Discrepancy(None, f"is of another entry {head.number}")
-    elif head.number < walk.number and not _interrupted(walk, head):
+    elif head.number < walk.number and not _is_interrupted(walk, head):
         yield Discrepancy(None, f"is of entry {head.number}, but {walk.number} entries follow: it is an old one")
 
 
-def _interrupted(walk: _Walk, head: Head | None) -> bool:
+def _is_interrupted(walk: _Walk, head: Head | None) -> bool:
     if head is None or head.number > walk.number:
         return False
     return bool(walk.torn) if head.number == walk.number else head == walk.before and not walk.torn

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from ceus_models.protocol.message_ids import ReceivedTask
 from ceus_models.runtime.errors import ExpectedError
-from client.policy.policy import Declined, Policy
-from client.policy.policy_file import Edition, PolicyFile
-from client.worker.audit.recorder import Trail
-from client.worker.site.opt_out import read_standing
-from client.worker.site.round_quota import DailyRounds, day_of
+from client.policy.policy import Policy, TaskDeclined
+from client.policy.policy_file import PolicyFile, PolicyVersion
+from client.worker.audit.recorder import AuditRecorder
+from client.worker.site.opt_out import read_participation
+from client.worker.site.round_quota import RoundQuota, day_of
 from client.worker.tasks.memory_layout import forget
 from client.worker.tasks.site_memory import SiteMemory
 
@@ -23,7 +23,7 @@ def _now() -> datetime.datetime:
 
 
 @dataclass
-class Office:
+class SiteConsent:
     """A `client.policy.policy.Consent` over the files of a hospital's folder.
 
     records: where standing and rounds are kept · trail: where a changed policy is written down · on_policy: called
@@ -33,26 +33,26 @@ class Office:
     file: PolicyFile
     records: Path
     memory: SiteMemory
-    trail: Trail
+    trail: AuditRecorder
     on_policy: Callable[[Policy], None]
     log: Callable[[str], None]
     clock: Callable[[], datetime.datetime] = _now
-    _edition: Edition | None = field(default=None, init=False)
+    _edition: PolicyVersion | None = field(default=None, init=False)
 
     def policy(self) -> Policy:
         """The policy in force; a new one is written down and applied first.
 
         Raises Declined while the file has a fault, or AuditError where the change cannot be written down.
         """
-        edition = self.file.edition()
+        edition = self.file.load_current()
         if self._edition is None or edition.digest != self._edition.digest:
             self.trail.policy(edition)
-            self.log(_changed(edition))
+            self.log(_describe_change(edition))
             if edition.policy is not None:
                 self.on_policy(edition.policy)
             self._edition = edition
         if edition.policy is None:
-            raise Declined(
+            raise TaskDeclined(
                 "policy", "this site's policy.yaml has a fault, so nothing is answered until its IT mends it"
             )
         return edition.policy
@@ -62,12 +62,12 @@ class Office:
         policy = self.policy()
         self._stand(received.task.study)
         at = self.clock()
-        if reason := policy.refuses(received.task, at):
-            raise Declined("policy", reason)
+        if reason := policy.find_refusal(received.task, at):
+            raise TaskDeclined("policy", reason)
         if policy.rounds_per_day is not None:
             today = day_of(at, _zone(policy))
-            if not DailyRounds(self.records).hold(received.content[0], policy.rounds_per_day, today):
-                raise Declined(
+            if not RoundQuota(self.records).hold(received.content[0], policy.rounds_per_day, today):
+                raise TaskDeclined(
                     "policy",
                     f"the site's policy refuses: rounds_per_day is {policy.rounds_per_day}, and so many were answered "
                     f"on {today} ({_zone(policy)}); ask again tomorrow",
@@ -79,25 +79,27 @@ class Office:
         policy = self.policy()
         self._stand(received.task.study)
         if policy.rounds_per_day is not None:
-            DailyRounds(self.records).add(received.content[0], day_of(self.clock(), _zone(policy)))
+            RoundQuota(self.records).add(received.content[0], day_of(self.clock(), _zone(policy)))
 
     def _stand(self, study: str) -> None:
         try:
-            standing = read_standing(self.records)
+            standing = read_participation(self.records)
         except ExpectedError as error:
             self.log(str(error))
-            raise Declined("policy", "this site cannot tell whether it takes part, so nothing is answered") from None
+            raise TaskDeclined(
+                "policy", "this site cannot tell whether it takes part, so nothing is answered"
+            ) from None
         if standing.has_left(study):
             forget(self.memory.folder, study)  # what work under way kept after the withdrawal
         if reason := standing.refuses(study):
-            raise Declined("policy", reason)
+            raise TaskDeclined("policy", reason)
 
 
 def _zone(policy: Policy) -> str:
     return policy.hours.zone if policy.hours else "UTC"
 
 
-def _changed(edition: Edition) -> str:
+def _describe_change(edition: PolicyVersion) -> str:
     if edition.faults is not None:
         return f"policy.yaml has a fault, every task is refused: {edition.faults}"
     return f"policy.yaml {edition.digest[:12]} is in force"

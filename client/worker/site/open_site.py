@@ -13,8 +13,8 @@ from client.data.forms.site_config import SiteConfig, load_site
 from client.policy.policy import Consent
 from client.policy.policy_file import PolicyFile, load_policy
 from client.worker.audit.log import Audit
-from client.worker.audit.recorder import Trail, open_trail
-from client.worker.site.consent import Office
+from client.worker.audit.recorder import AuditRecorder, open_recorder
+from client.worker.site.consent import SiteConsent
 from client.worker.site.site import Site, silent
 from client.worker.tasks.device import bound, device_of
 from client.worker.tasks.site_memory import SiteMemory
@@ -31,8 +31,8 @@ def open_site(
     Raises ExpectedError (FaultList for site.yaml and policy.yaml) where the folder or its index is not in order.
     """
     config = load_site(folder)
-    trail = open_trail(Audit(config.records)) if audited else None
-    return _opened(config, processing, load_policy(config.folder), trail, on_fault)
+    trail = open_recorder(Audit(config.records)) if audited else None
+    return _make_site(config, processing, load_policy(config.folder), trail, on_fault)
 
 
 def open_own_site(folder: Path, name: str, log: Callable[[str], None]) -> Site:
@@ -45,8 +45,8 @@ def open_own_site(folder: Path, name: str, log: Callable[[str], None]) -> Site:
     """
     config = load_site(folder)
     device = device_of(load_policy(config.folder).machine)
-    trail = open_trail(Audit(config.records))
-    office = Office(
+    trail = open_recorder(Audit(config.records))
+    office = SiteConsent(
         file=PolicyFile(config.folder),
         records=config.records,
         memory=SiteMemory(config.work / "memory"),
@@ -55,12 +55,16 @@ def open_own_site(folder: Path, name: str, log: Callable[[str], None]) -> Site:
         log=log,
     )
     office.policy()
-    site = _opened(config, read_index(config).processing, office, trail, log)
+    site = _make_site(config, read_index(config).processing, office, trail, log)
     return replace(site, name=name or site.name, device=device, keep_after_s=_KEEP_AFTER_S)
 
 
-def _opened(
-    config: SiteConfig, processing: Processing, policy: Consent, trail: Trail | None, on_fault: Callable[[str], None]
+def _make_site(
+    config: SiteConfig,
+    processing: Processing,
+    policy: Consent,
+    trail: AuditRecorder | None,
+    on_fault: Callable[[str], None],
 ) -> Site:
     return Site(
         name=config.folder.name,

@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from ceus_models.runtime.atomic_files import hand_over, write_whole
+from ceus_models.runtime.atomic_files import inherit_owner, write_atomically
 from ceus_models.runtime.errors import ExpectedError
-from ceus_models.runtime.file_locks import locked
+from ceus_models.runtime.file_locks import hold_lock
 from client.worker.audit.log import Audit
 
 STANDING_FILE = "standing.json"
@@ -20,7 +20,7 @@ EVERY_STUDY = "*"
 
 
 @dataclass(frozen=True)
-class Standing:
+class Participation:
     """paused: since when, "" while the site answers · withdrawn: since when, by study digest or EVERY_STUDY."""
 
     paused: str = ""
@@ -38,34 +38,34 @@ class Standing:
         """Whether the site withdrew from this study, or from all."""
         return study in self.withdrawn or EVERY_STUDY in self.withdrawn
 
-    def pause(self) -> Standing:
+    def pause(self) -> Participation:
         """Answering nothing, from now on."""
         return self if self.paused else replace(self, paused=_now())
 
-    def resume(self) -> Standing:
+    def resume(self) -> Participation:
         """Answering again; what was withdrawn stays so."""
         return replace(self, paused="")
 
-    def withdraw(self, study: str) -> Standing:
+    def withdraw(self, study: str) -> Participation:
         """Without this study (or EVERY_STUDY), from now on."""
         return replace(self, withdrawn={study: _now(), **self.withdrawn})
 
-    def rejoin(self, study: str) -> Standing:
+    def rejoin(self, study: str) -> Participation:
         """With this study again; with EVERY_STUDY, with all."""
         kept = {} if study == EVERY_STUDY else {s: at for s, at in self.withdrawn.items() if s != study}
         return replace(self, withdrawn=kept)
 
 
-def read_standing(records: Path) -> Standing:
+def read_participation(records: Path) -> Participation:
     """The standing of a site; a site that has no file yet takes part.
 
     Raises ExpectedError for a file that cannot be read: a withdrawal is never forgotten by accident.
     """
     try:
         values = json.loads((records / STANDING_FILE).read_bytes())
-        standing = Standing(str(values["paused"]), dict(values["withdrawn"]))
+        standing = Participation(str(values["paused"]), dict(values["withdrawn"]))
     except FileNotFoundError:
-        return Standing()
+        return Participation()
     except (OSError, ValueError, KeyError, TypeError):
         raise ExpectedError(
             f"{STANDING_FILE} cannot be read, so nothing is answered; restore it from a backup, or delete it if this "
@@ -74,10 +74,10 @@ def read_standing(records: Path) -> Standing:
     return standing
 
 
-def write_standing(records: Path, standing: Standing) -> None:
+def write_participation(records: Path, standing: Participation) -> None:
     """Replace the file whole. Raises ExpectedError where it cannot be written."""
     try:
-        write_whole(records / STANDING_FILE, json.dumps(asdict(standing), sort_keys=True).encode())
+        write_atomically(records / STANDING_FILE, json.dumps(asdict(standing), sort_keys=True).encode())
     except OSError as error:
         raise ExpectedError(
             f"{STANDING_FILE} cannot be written ({error.strerror}); nothing has changed: free disk space, or run the "
@@ -88,16 +88,16 @@ def write_standing(records: Path, standing: Standing) -> None:
 Change = Literal["pause", "resume", "withdraw", "rejoin"]
 
 
-def change_standing(records: Path, kind: Change, by: str, study: str = "") -> Standing:
+def change_participation(records: Path, kind: Change, by: str, study: str = "") -> Participation:
     """Write the new standing and its entry; what closes the site holds even where the audit cannot be written.
 
     by: the account · study: its digest or EVERY_STUDY, of withdraw and rejoin. Raises ExpectedError, also for an audit
     that was changed or cannot be written.
     """
     audit, said = Audit(records), {"by": by, **({"study": study} if study else {})}
-    with standing_held(records):
-        before = read_standing(records)
-        changes: dict[Change, Callable[[], Standing]] = {
+    with lock_participation(records):
+        before = read_participation(records)
+        changes: dict[Change, Callable[[], Participation]] = {
             "pause": before.pause,
             "resume": before.resume,
             "withdraw": lambda: before.withdraw(study),
@@ -106,19 +106,19 @@ def change_standing(records: Path, kind: Change, by: str, study: str = "") -> St
         after = changes[kind]()
         if kind in ("resume", "rejoin"):
             audit.append(kind, **said)
-        write_standing(records, after)
+        write_participation(records, after)
         if kind in ("pause", "withdraw"):
             audit.append(kind, **said)
     return after
 
 
 @contextmanager
-def standing_held(records: Path) -> Iterator[None]:
+def lock_participation(records: Path) -> Iterator[None]:
     """One command at a time changes the standing."""
     records.mkdir(parents=True, exist_ok=True, mode=0o700)
-    hand_over(records)
+    inherit_owner(records)
     busy = ExpectedError("another command has been changing whether this site takes part for 20 s; end it")
-    with locked(records, busy, wait_s=20.0):
+    with hold_lock(records, busy, wait_s=20.0):
         yield
 
 

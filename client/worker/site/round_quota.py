@@ -8,13 +8,13 @@ import zoneinfo
 from dataclasses import dataclass
 from pathlib import Path
 
-from ceus_models.runtime.atomic_files import write_whole
+from ceus_models.runtime.atomic_files import write_atomically
 
 ROUNDS_FILE = "rounds.json"
 
 
 @dataclass(frozen=True)
-class DailyRounds:
+class RoundQuota:
     """A small file of the day's answered tasks, by content: the same task asked again is the same round."""
 
     records: Path
@@ -28,7 +28,9 @@ class DailyRounds:
         """Count an answer. Raises OSError where it cannot be written."""
         answered = self._answered(today)
         if task not in answered:
-            write_whole(self.records / ROUNDS_FILE, json.dumps({"day": today, "tasks": [*answered, task]}).encode())
+            write_atomically(
+                self.records / ROUNDS_FILE, json.dumps({"day": today, "tasks": [*answered, task]}).encode()
+            )
 
     def _answered(self, today: str) -> list[str]:
         """Raises ValueError for a file that was changed by hand: it must not count as an empty one."""

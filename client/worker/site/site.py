@@ -14,11 +14,11 @@ import torch
 from ceus_models.nets.factory import CPU
 from ceus_models.protocol.message_ids import ReceivedTask
 from ceus_models.protocol.messages import PROTOCOL, Refusal, Task, Update
-from ceus_models.runtime.errors import stack_of
+from ceus_models.runtime.errors import list_calls
 from ceus_models.study.sample import Sample
-from client.policy.policy import Consent, Declined
+from client.policy.policy import Consent, TaskDeclined
 from client.worker.audit.log import AuditError
-from client.worker.audit.recorder import Trail
+from client.worker.audit.recorder import AuditRecorder
 from client.worker.tasks.handlers import WORK
 from client.worker.tasks.local_checkpoint import Checkpoints
 from client.worker.tasks.place import Place
@@ -46,7 +46,7 @@ class Site:
     memory: Path
     device: torch.device = CPU
     on_fault: Callable[[str], None] = silent
-    trail: Trail | None = None
+    trail: AuditRecorder | None = None
     keep_after_s: float = math.inf
 
     def handle(self, task: Task) -> Update | Refusal:
@@ -55,25 +55,25 @@ class Site:
         Where there is an audit, the answer is in it before it leaves, and none leaves that cannot be written down.
         """
         received = ReceivedTask(task)
-        answer = self._guarded(lambda: self._answer(received))
-        return self._guarded(lambda: self._written(received, answer))
+        answer = self._guard(lambda: self._answer(received))
+        return self._guard(lambda: self._record_answer(received, answer))
 
-    def refused(self, refusal: Refusal) -> None:
+    def record_refusal(self, refusal: Refusal) -> None:
         """Write down a refusal of what was no task. Never raises: nothing of the site leaves with it."""
-        self._guarded(lambda: self._written(None, refusal))
+        self._guard(lambda: self._record_answer(None, refusal))
 
-    def _guarded(self, work: Callable[[], Update | Refusal]) -> Update | Refusal:
+    def _guard(self, work: Callable[[], Update | Refusal]) -> Update | Refusal:
         """What the work gives, or a refusal for whatever it raises."""
         try:
             return work()
-        except Declined as no:
+        except TaskDeclined as no:
             return Refusal(self.name, no.reason, no.code)
         except AuditError as error:
             self.on_fault(str(error))
             return Refusal(self.name, "this site cannot write its audit, so nothing leaves; its log says why", "error")
         except Exception as error:
             # an exception's text may quote a file or a value, so it stays here
-            self.on_fault("\n".join([type(error).__name__, *stack_of(error)]))
+            self.on_fault("\n".join([type(error).__name__, *list_calls(error)]))
             if _of_memory(error):
                 return Refusal(
                     self.name, "the task needs more memory than this site's machine, or policy, has", "error"
@@ -88,7 +88,7 @@ class Site:
         task, policy = received.task, self.policy.admit(received)
         self._check(task)
         if self.trail:
-            self.trail.asked(received)
+            self.trail.record_task(received)
         kept = Checkpoints(self._memory, received, self.keep_after_s)
         kept.drop_others()
         limits = policy.minimum_lesions, policy.minimum_cell
@@ -97,21 +97,21 @@ class Site:
         self.policy.release(received)
         return Update(self.name, sums, weight, task=received.id)
 
-    def _written(self, received: ReceivedTask | None, answer: Update | Refusal) -> Update | Refusal:
+    def _record_answer(self, received: ReceivedTask | None, answer: Update | Refusal) -> Update | Refusal:
         if self.trail:
-            self.trail.told(received, answer)
+            self.trail.record_answer(received, answer)
         return answer
 
     def _check(self, task: Task) -> None:
         """Raises Declined for a task of another protocol or processing."""
         spoken = task.inputs.get("protocol")
         if spoken is not None and int(spoken) != PROTOCOL:
-            raise Declined(
+            raise TaskDeclined(
                 "version",
                 f"this site speaks protocol {PROTOCOL}, the coordinator {int(spoken)}: install the same version",
             )
         if task.processing and task.processing != self.processing:
-            raise Declined(
+            raise TaskDeclined(
                 "processing",
                 f"this site's lesions were made with processing {self.processing[:12]}, the plan's is "
                 f"{task.processing[:12]}: index again with the plan's settings",
@@ -123,7 +123,7 @@ class Site:
         sizes = Counter(s.cohort for s in asked)
         enough = [s for s in asked if sizes[s.cohort] >= minimum]
         if not enough:
-            raise Declined("no_lesions", "this site has no, or too few, lesions in the cohorts of the task")
+            raise TaskDeclined("no_lesions", "this site has no, or too few, lesions in the cohorts of the task")
         return enough
 
 

@@ -9,7 +9,7 @@ import torch
 
 from ceus_models.nets.factory import CPU
 from ceus_models.runtime.errors import ExpectedError
-from client.policy.machine import Machine, memory_bytes
+from client.policy.machine import Machine, read_memory_bytes
 
 
 def device_of(machine: Machine) -> torch.device:
@@ -39,5 +39,5 @@ def bound(machine: Machine, device: torch.device = CPU) -> None:
     if device.type == "cuda":
         torch.cuda.set_per_process_memory_fraction(share or 1.0, device)
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    wanted = hard if share is None else int(share * memory_bytes())
+    wanted = hard if share is None else int(share * read_memory_bytes())
     resource.setrlimit(resource.RLIMIT_DATA, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))

@@ -16,21 +16,21 @@ from torch import Tensor
 
 from ceus_models.metrics.bootstrap import poisson_weights
 from ceus_models.nets.factory import CPU
-from ceus_models.nets.losses import class_weights
+from ceus_models.nets.losses import build_class_weights
 from ceus_models.protocol.messages import Task
-from ceus_models.protocol.state import prefixed
+from ceus_models.protocol.state import add_prefix
 from ceus_models.study.sample import Sample
-from ceus_models.study.targets import target_of
-from ceus_models.study.taxonomy import DISEASE_NETS, STRATEGY_A, STRATEGY_B, classifiers_of, outputs_of
+from ceus_models.study.targets import find_target
+from ceus_models.study.taxonomy import DISEASE_NETS, STRATEGY_A, STRATEGY_B, count_outputs, select_classifiers
 from client.worker.tasks.inference import Probabilities, TaskNets, by_cohort, nets_of
-from client.worker.tasks.paired_counts import Verdicts, paired
+from client.worker.tasks.paired_counts import Verdicts, count_pairs
 from client.worker.tasks.place import Place
 from client.worker.tasks.reader_counts import reader_counts
-from client.worker.tasks.score_counts import counts
+from client.worker.tasks.score_counts import count_scores
 from client.worker.tasks.subgroup_counts import subgroup_counts
 
 
-def evaluated(task: Task, samples: Sequence[Sample], place: Place) -> tuple[dict[str, Tensor], set[str]]:
+def evaluate_cohorts(task: Task, samples: Sequence[Sample], place: Place) -> tuple[dict[str, Tensor], set[str]]:
     """The sums of all cohorts, and the keys of the lesions that they are made of.
 
     `C|<net>|…`: score_counts, and for a net of several types subgroup_counts · `C|pairs|right`: paired_counts ·
@@ -42,7 +42,7 @@ def evaluated(task: Task, samples: Sequence[Sample], place: Place) -> tuple[dict
     for cohort, cases in by_cohort(samples).items():
         draws = np.stack([poisson_weights(task.seed, s.key, task.replicates) for s in cases])  # (n 1+R)
         found, rows = _Cohort(nets, cases, draws).sums(task.nets)
-        sums |= prefixed(found, f"{cohort}|")
+        sums |= add_prefix(found, f"{cohort}|")
         used |= {cases[i].key for i in rows}
     return sums, used
 
@@ -57,30 +57,30 @@ class _Cohort:
     def sums(self, nets: Sequence[str]) -> tuple[dict[str, Tensor], set[int]]:
         """Names without the cohort, and the rows that were used."""
         closely = self._draws.shape[1] > 1
-        classifiers = classifiers_of(nets) if closely else ()
+        classifiers = select_classifiers(nets) if closely else ()
         sums: dict[str, Tensor] = {}
         verdicts: dict[str, Verdicts] = {}
         used: set[int] = set()
         for net in dict.fromkeys((*nets, *classifiers)):
-            rows, targets = self._spoken_of(net)
+            rows, targets = self._eligible_rows(net)
             if len(rows) < max(1, self._place.minimum):
                 continue
             p = self._probabilities(net)[rows]
-            sums |= prefixed(counts(p, targets, self._draws[rows], self._weights(net)), f"{net}|")
+            sums |= add_prefix(count_scores(p, targets, self._draws[rows], self._weights(net)), f"{net}|")
             used |= set(rows.tolist())
             if net in classifiers:
                 verdicts[net] = Verdicts(rows, p.argmax(axis=1) == targets)
                 groups = subgroup_counts(self._cases, verdicts[net], self._draws, self._place.cell)
-                sums |= prefixed(groups, f"{net}|")
+                sums |= add_prefix(groups, f"{net}|")
         if verdicts:
-            sums["pairs|right"] = paired(classifiers, verdicts)
+            sums["pairs|right"] = count_pairs(classifiers, verdicts)
             readers = reader_counts(self._cases, (classifiers, verdicts), self._draws, self._place.cell)
-            sums |= prefixed(readers, "readers|")
+            sums |= add_prefix(readers, "readers|")
         return sums, used
 
-    def _spoken_of(self, net: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    def _eligible_rows(self, net: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Rows with a right answer, of classes that are not below the minimum cell, and those answers."""
-        answers = [target_of(STRATEGY_A if net == STRATEGY_B else net, s) for s in self._cases]
+        answers = [find_target(STRATEGY_A if net == STRATEGY_B else net, s) for s in self._cases]
         held = Counter(answers)
         rows = [i for i, a in enumerate(answers) if a is not None and held[a] >= self._place.cell]
         return np.array(rows, dtype=np.int64), np.array([answers[i] for i in rows], dtype=np.int64)
@@ -95,5 +95,5 @@ class _Cohort:
 
     def _weights(self, net: str) -> npt.NDArray[np.float64]:
         weighed = STRATEGY_A if net == STRATEGY_B else net
-        weights = class_weights(weighed, max(2, outputs_of(net)), self._nets.recipe, CPU)
+        weights = build_class_weights(weighed, max(2, count_outputs(net)), self._nets.recipe, CPU)
         return np.asarray(weights.double().numpy())

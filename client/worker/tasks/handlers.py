@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from ceus_models.metrics.ood import ASKED
+from ceus_models.metrics.ood import REQUEST_TENSOR
 from ceus_models.protocol.messages import Kind, Task
-from ceus_models.protocol.state import prefixed
+from ceus_models.protocol.state import add_prefix
 from ceus_models.study.sample import Sample
-from client.policy.policy import Declined
-from client.worker.tasks.evaluation import evaluated
+from client.policy.policy import TaskDeclined
+from client.worker.tasks.evaluation import evaluate_cohorts
 from client.worker.tasks.inference import by_cohort
 from client.worker.tasks.place import Place
 from client.worker.tasks.tally import patients_of, tally_of
@@ -35,7 +35,7 @@ def tally(task: Task, samples: Sequence[Sample], place: Place) -> Sums:
     """The statistics of `client.worker.tasks.tally`, under `C|`."""
     sums: dict[str, Tensor] = {}
     for cohort, cases in by_cohort(samples).items():
-        sums |= prefixed(tally_of(cases, place.cell, ASKED in task.inputs), f"{cohort}|")
+        sums |= add_prefix(tally_of(cases, place.cell, REQUEST_TENSOR in task.inputs), f"{cohort}|")
     return sums, float(len(samples))
 
 
@@ -47,19 +47,19 @@ def train(task: Task, samples: Sequence[Sample], place: Place) -> Sums:
     for net in task.nets:
         trained = trainer.train(net, samples)
         if trained is not None:
-            sums |= prefixed(trained.sums, f"{net}|")
+            sums |= add_prefix(trained.sums, f"{net}|")
             used |= set(trained.lesions)
-    return _spoken(sums, used)
+    return _report_used(sums, used)
 
 
 def evaluate(task: Task, samples: Sequence[Sample], place: Place) -> Sums:
     """The counts of `client.worker.tasks.evaluation`, of the lesions that have a right answer for a net."""
-    return _spoken(*evaluated(task, samples, place))
+    return _report_used(*evaluate_cohorts(task, samples, place))
 
 
-def _spoken(sums: dict[str, Tensor], used: set[str]) -> Sums:
+def _report_used(sums: dict[str, Tensor], used: set[str]) -> Sums:
     if not sums:
-        raise Declined("no_lesions", "too few of this site's lesions have a label for any net of the task")
+        raise TaskDeclined("no_lesions", "too few of this site's lesions have a label for any net of the task")
     return sums, float(len(used))
 
 

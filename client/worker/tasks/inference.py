@@ -12,14 +12,14 @@ import torch
 from pydantic import TypeAdapter
 from torch import Tensor
 
-from ceus_models.nets.fusion import fusion_inputs
-from ceus_models.nets.module_cache import Loaded, load_module
-from ceus_models.nets.predict import measure_statistics, probabilities, scores
+from ceus_models.nets.fusion import build_fusion_inputs
+from ceus_models.nets.module_cache import LoadedNet, load_net
+from ceus_models.nets.predict import compute_probabilities, measure_statistics, predict_scores
 from ceus_models.protocol.messages import Recipe, Task
-from ceus_models.protocol.state import State, digest, net_state
+from ceus_models.protocol.state import State, digest, select_net
 from ceus_models.study.sample import Sample
 from ceus_models.study.taxonomy import FUSION_NETS, SUBMODELS
-from client.policy.policy import Declined
+from client.policy.policy import TaskDeclined
 from client.worker.tasks.place import Place
 from client.worker.tasks.site_memory import LocalStates
 
@@ -43,13 +43,13 @@ class TaskNets:
 
     def start(self, net: str) -> dict[str, Tensor]:
         """The parameters that the task brings for a net."""
-        return net_state(self.inputs, net)
+        return select_net(self.inputs, net)
 
-    def load(self, net: str, state: State) -> tuple[Loaded, bool]:
+    def load(self, net: str, state: State) -> tuple[LoadedNet, bool]:
         """The net with these parameters and this site's own BatchNorm state; whether that is fresh, as initialised."""
         own = net not in FUSION_NETS and self.recipe.architecture.norm == "batch_local"
         local = self.states.read(net) if own else None
-        return load_module(net, self.recipe, state, local, self.place.device), own and local is None
+        return load_net(net, self.recipe, state, local, self.place.device), own and local is None
 
     def probabilities(self, net: str, samples: Sequence[Sample]) -> Probabilities:
         """(n k) of a net for lesions of one cohort, in their order.
@@ -61,7 +61,7 @@ class TaskNets:
             features = self.features(net, samples)
             kept, _ = self.load(net, self.start(net))
             with torch.inference_mode():
-                return probabilities(kept.module(features))
+                return compute_probabilities(kept.module(features))
         if net in SUBMODELS and self.frozen:
             column = SUBMODELS.index(net)
             return self.frozen_probabilities(samples)[:, column : column + 1].astype(np.float64)
@@ -69,7 +69,7 @@ class TaskNets:
 
     def features(self, net: str, samples: Sequence[Sample]) -> Tensor:
         """What a fusion net sees of these lesions. Raises Declined as `probabilities`."""
-        return fusion_inputs(net, self.frozen_probabilities(samples), samples, self.recipe).to(self.place.device)
+        return build_fusion_inputs(net, self.frozen_probabilities(samples), samples, self.recipe).to(self.place.device)
 
     def frozen_probabilities(self, samples: Sequence[Sample]) -> npt.NDArray[np.float32]:
         """(n 9) of the frozen sub-models, in the order of SUBMODELS; computed once per lesion and set of weights.
@@ -78,7 +78,7 @@ class TaskNets:
         in its batch, and a resumed study must repeat itself. Raises Declined as `probabilities`.
         """
         table = self.place.memory.table(self.table_key)
-        marks = {sample.key: _mark(sample) for sample in samples}
+        marks = {sample.key: _content_key(sample) for sample in samples}
         if any(mark not in table for mark in marks.values()):
             self._check_submodels()
             fresh: dict[str, npt.NDArray[np.float32]] = {}
@@ -94,28 +94,30 @@ class TaskNets:
         kept, fresh = self.load(net, self.start(net))
         if fresh:
             measure_statistics(kept.module, samples, self.recipe)
-        return scores(kept.module, samples, self.recipe)
+        return predict_scores(kept.module, samples, self.recipe)
 
     def _check_submodels(self) -> None:
         """Raises Declined where the task's inputs do not hold the sub-models that it names by digest."""
-        models = sent_submodels(self.inputs)
+        models = submodels_in(self.inputs)
         held = {name.split("|", 1)[0] for name in models}
         if digest(models) == self.frozen:
             lacking = [net for net in SUBMODELS if net not in held]
             if lacking:
                 sent = f"send all of {', '.join(SUBMODELS)}"
-                raise Declined("error", f"the frozen sub-models lack {lacking[0]}; {sent}")
+                raise TaskDeclined("error", f"the frozen sub-models lack {lacking[0]}; {sent}")
             return
         # some sub-models among the inputs may be there to be evaluated, as any other net
         if held != set(SUBMODELS):
-            raise Declined("needs_frozen", "this site has not seen the frozen sub-models yet; send them with the task")
-        raise Declined("error", "the sub-models that were sent are not those that the task names by digest")
+            raise TaskDeclined(
+                "needs_frozen", "this site has not seen the frozen sub-models yet; send them with the task"
+            )
+        raise TaskDeclined("error", "the sub-models that were sent are not those that the task names by digest")
 
 
 def nets_of(task: Task, place: Place) -> TaskNets:
     """The nets of a task. Raises Declined when it brings no recipe."""
     if task.recipe is None:
-        raise Declined("error", f"a {task.kind} task needs a recipe, and this one brings none")
+        raise TaskDeclined("error", f"a {task.kind} task needs a recipe, and this one brings none")
     states = place.memory.local_states(task)
     return TaskNets(task.recipe, task.inputs, task.frozen, _table_key(task, task.recipe), states, place)
 
@@ -128,7 +130,7 @@ def by_cohort(samples: Sequence[Sample]) -> dict[str, list[Sample]]:
     return groups
 
 
-def sent_submodels(inputs: State) -> State:
+def submodels_in(inputs: State) -> State:
     """The sub-models' tensors among a task's inputs, under their full names; `digest` of them is `Task.frozen`."""
     return {name: tensor for name, tensor in inputs.items() if name.split("|", 1)[0] in SUBMODELS}
 
@@ -142,6 +144,6 @@ def _table_key(task: Task, recipe: Recipe) -> str:
     return hashlib.sha256("|".join(parts).encode()).hexdigest()
 
 
-def _mark(sample: Sample) -> str:
+def _content_key(sample: Sample) -> str:
     """A lesion and its content: a corrected outline makes another row."""
-    return f"{sample.key}-{sample.content[:16]}"
+    return f"{sample.key}-{sample.content_digest[:16]}"

@@ -26,7 +26,7 @@ _EPOCH, _TOTAL = "#epoch", "#total"
 
 
 @dataclass
-class Underway:
+class LocalCheckpoint:
     """The training of one net of a task. path: its file · generators: whose draws the next epoch depends on."""
 
     memory: SiteMemory
@@ -39,19 +39,19 @@ class Underway:
         """The clock begins."""
         self._due = time.monotonic() + self.every_s
 
-    def finished(self) -> dict[str, Tensor] | None:
+    def load_finished(self) -> dict[str, Tensor] | None:
         """The sums of a net that was done before."""
-        kept = self._kept()
+        kept = self._load()
         return kept if kept and _EPOCH not in kept else None
 
     def finish(self, sums: Mapping[str, Tensor]) -> None:
         """Keep the sums, where they took long."""
-        if time.monotonic() >= self._due or self._kept():
+        if time.monotonic() >= self._due or self._load():
             self._keep(sums)
 
     def resume(self, module: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[int, Tensor | None]:
         """Fill what is trained with what was kept: the epochs that are done, and their losses."""
-        kept = self._kept()
+        kept = self._load()
         if not kept or _EPOCH not in kept:
             return 0, None
         module.load_state_dict(_under(kept, "module"))
@@ -66,7 +66,7 @@ class Underway:
         device = next(module.parameters()).device
         return int(kept[_EPOCH]), kept[_TOTAL].to(device)
 
-    def reached(self, epoch: int, total: Tensor, module: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    def save_epoch(self, epoch: int, total: Tensor, module: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         """So many epochs are done: keep them, if the last time is long ago."""
         if time.monotonic() < self._due:
             return
@@ -77,7 +77,7 @@ class Underway:
         self._keep({**kept, _EPOCH: torch.tensor(epoch), _TOTAL: total})
         self._due = time.monotonic() + self.every_s
 
-    def _kept(self) -> dict[str, Tensor] | None:
+    def _load(self) -> dict[str, Tensor] | None:
         return self.memory.read(self.path)
 
     def _keep(self, tensors: Mapping[str, Tensor]) -> None:
@@ -92,7 +92,7 @@ class Checkpoints:
     received: ReceivedTask
     every_s: float
 
-    def open(self, net: str, site: str, answered: Sequence[tuple[str, int]]) -> Underway | None:
+    def open(self, net: str, site: str, answered: Sequence[tuple[str, int]]) -> LocalCheckpoint | None:
         """The training of a net at a site; None where no work is kept. answered: keys of its lesions, and its answers.
 
         The file is of the task with all that it brings: the same round, asked with other weights, is another piece of
@@ -102,7 +102,7 @@ class Checkpoints:
             return None
         mark = hashlib.sha256(repr([site, *answered]).encode()).hexdigest()
         name = hashlib.sha256(f"{self.received.content[0]}|{net}|{mark}".encode()).hexdigest()[:32]
-        return Underway(self.memory, self._folder() / f"{name}.safetensors", self.every_s)
+        return LocalCheckpoint(self.memory, self._folder() / f"{name}.safetensors", self.every_s)
 
     def drop_others(self) -> None:
         """Whoever asks for this task has the answers to all others, or wants them no more."""

@@ -19,7 +19,7 @@ class Verdicts:
     right: npt.NDArray[np.bool_]
 
 
-def paired(classifiers: Sequence[str], verdicts: Mapping[str, Verdicts]) -> Tensor:
+def count_pairs(classifiers: Sequence[str], verdicts: Mapping[str, Verdicts]) -> Tensor:
     """i64 (m m 2 2): of the lesions that both were asked about, how often [i, j] were [wrong or right, wrong or right].
 
     From these counts come McNemar's tests; a classifier without verdicts has zeros.
@@ -28,11 +28,11 @@ def paired(classifiers: Sequence[str], verdicts: Mapping[str, Verdicts]) -> Tens
     for i, one in enumerate(classifiers):
         for j, other in enumerate(classifiers):
             if one in verdicts and other in verdicts:
-                out[i, j] = crossed(verdicts[one], verdicts[other])
+                out[i, j] = cross_tabulate(verdicts[one], verdicts[other])
     return out
 
 
-def crossed(one: Verdicts, other: Verdicts) -> Tensor:
+def cross_tabulate(one: Verdicts, other: Verdicts) -> Tensor:
     """i64 (2 2) [one wrong or right, other wrong or right] over the lesions of both."""
     _, left, right = np.intersect1d(one.rows, other.rows, assume_unique=True, return_indices=True)
     cell = one.right[left].astype(np.int64) * 2 + other.right[right]

@@ -14,7 +14,7 @@ from torch import Tensor
 from ceus_models.study.reader_study import ENTRIES, READERS
 from ceus_models.study.sample import Sample
 from ceus_models.study.taxonomy import LESION_TYPES
-from client.worker.tasks.paired_counts import Verdicts, crossed
+from client.worker.tasks.paired_counts import Verdicts, cross_tabulate
 
 Ints = npt.NDArray[np.int64]
 _TYPES = len(LESION_TYPES)
@@ -95,4 +95,4 @@ def _both(readings: _Readings, other: Verdicts, cell: int, first: bool) -> Tenso
     shared = np.isin(readings.rows, other.rows)
     kept = _Readings(readings.rows[shared], readings.target[shared], readings.said[shared]).without_small(cell)
     pair = (kept.verdicts(), other) if first else (other, kept.verdicts())
-    return crossed(*pair)
+    return cross_tabulate(*pair)

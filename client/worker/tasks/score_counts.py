@@ -11,15 +11,15 @@ from ceus_models.metrics.score_bins import (
     CALIBRATION_BINS,
     COARSE_BINS,
     FINE_BINS,
-    bin_of,
-    calibration_bin_of,
-    in_units,
+    compute_bins,
+    compute_calibration_bins,
+    round_to_units,
 )
 
 Ints = npt.NDArray[np.int64]
 
 
-def counts(
+def count_scores(
     probability: npt.NDArray[np.float64],
     target: Ints,
     replicates: npt.NDArray[np.int32],
@@ -40,10 +40,10 @@ def counts(
     predicted = (probability[:, 0] >= 0.5).astype(np.int64) if k == 1 else probability.argmax(axis=1)
     positive = (target[:, None] == (np.arange(k) if k > 1 else np.ones(1))).astype(np.int64)  # (n k)
     cell = np.arange(k) * 2 + positive
-    coarse = cell * COARSE_BINS + bin_of(probability, COARSE_BINS)
-    fine = cell * FINE_BINS + bin_of(probability, FINE_BINS)
+    coarse = cell * COARSE_BINS + compute_bins(probability, COARSE_BINS)
+    fine = cell * FINE_BINS + compute_bins(probability, FINE_BINS)
     once = np.ones((n, 1), np.int32)
-    missed = in_units(np.square(probability - positive).sum(axis=1))
+    missed = round_to_units(np.square(probability - positive).sum(axis=1))
     return {
         "confusion": _count(target * classes + predicted, replicates, (classes, classes)),
         "scores": _count(coarse, replicates, (k, 2, COARSE_BINS)),
@@ -70,8 +70,8 @@ def _calibration(probability: npt.NDArray[np.float64], positive: Ints, right: np
     pairs = [*((probability[:, c], positive[:, c]) for c in range(k)), *sure]
     out = torch.zeros(len(pairs), CALIBRATION_BINS, 3, dtype=torch.int64)
     for row, (p, y) in enumerate(pairs):
-        terms = torch.from_numpy(np.stack([np.ones(n, np.int64), in_units(p), y.astype(np.int64)], axis=1))
-        out[row].index_add_(0, torch.from_numpy(calibration_bin_of(p)), terms)
+        terms = torch.from_numpy(np.stack([np.ones(n, np.int64), round_to_units(p), y.astype(np.int64)], axis=1))
+        out[row].index_add_(0, torch.from_numpy(compute_calibration_bins(p)), terms)
     return out
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ceus_models.protocol.messages import Task
 from ceus_models.protocol.state import State
-from ceus_models.runtime.atomic_files import whole_file
+from ceus_models.runtime.atomic_files import replace_file
 from client.worker.tasks.memory_layout import FROZEN, LOCAL, short
 
 KEPT_ROUNDS = 2
@@ -111,5 +111,5 @@ def _read(path: Path) -> dict[str, Tensor] | None:
 
 
 def _write(path: Path, tensors: State) -> None:
-    with whole_file(path, lasting=False) as draft:
+    with replace_file(path, lasting=False) as draft:
         save_file({key: t.detach().cpu().contiguous() for key, t in tensors.items()}, draft)

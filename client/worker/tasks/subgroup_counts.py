@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ceus_models.study.sample import Sample
-from ceus_models.study.subgroups import CELLS, SUBGROUPS, cells_of, small, spans
+from ceus_models.study.subgroups import CELLS, SUBGROUPS, build_slices, find_small_cells, list_cells
 from client.worker.tasks.paired_counts import Verdicts
 
 
@@ -22,12 +22,12 @@ def subgroup_counts(
     groups i32 (1+R cells 2) [lesions, right] · withheld i64 (variables): values of each variable that are left out ·
     own i64 (2) [lesions, right] of this site, which may be shown under its name; 0 below `cell`.
     """
-    places = np.array([cells_of(cases[i]) for i in verdicts.rows])  # (m variables)
+    places = np.array([list_cells(cases[i]) for i in verdicts.rows])  # (m variables)
     member = np.zeros((len(places), len(CELLS)), np.int32)
     np.put_along_axis(member, places, 1, axis=1)
     withheld = np.zeros(len(SUBGROUPS), np.int64)
-    for number, span in enumerate(spans().values()):
-        few = small(member[:, span].sum(axis=0), cell)
+    for number, span in enumerate(build_slices().values()):
+        few = find_small_cells(member[:, span].sum(axis=0), cell)
         member[:, span] *= ~few
         withheld[number] = few.sum()
     weights = draws[verdicts.rows].T  # (1+R m)

@@ -9,9 +9,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ceus_models.metrics.ood import ASKED, sums_of
+from ceus_models.metrics.ood import REQUEST_TENSOR, sum_figures
 from ceus_models.study.sample import Sample
-from ceus_models.study.subgroups import CELLS, cells_of
+from ceus_models.study.subgroups import CELLS, list_cells
 from ceus_models.study.taxonomy import CLINICAL, LESION_TYPES
 
 Floats = npt.NDArray[np.float64]
@@ -27,10 +27,10 @@ def tally_of(samples: Sequence[Sample], cell: int = 1, figures: bool = True) -> 
     figures f64 (k 3): see ceus_models.metrics.ood, where asked for.
     """
     member = np.zeros(len(CELLS), np.int64)
-    np.add.at(member, [place for sample in samples for place in cells_of(sample)], 1)
+    np.add.at(member, [place for sample in samples for place in list_cells(sample)], 1)
     markers = np.stack([s.biomarkers for s in samples])  # (n 4)
     types = np.array([[s.label == name for name in LESION_TYPES] for s in samples], dtype=np.float64)  # (n 6)
-    asked = {ASKED: torch.from_numpy(sums_of(samples, cell))} if figures else {}
+    asked = {REQUEST_TENSOR: torch.from_numpy(sum_figures(samples, cell))} if figures else {}
     return {
         "types": torch.from_numpy(_cells(types.sum(axis=0).astype(np.int64), cell)),
         "patients": patients_of(samples),

@@ -10,18 +10,18 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from ceus_models.nets.losses import class_weights, lesion_losses
-from ceus_models.nets.module_cache import Loaded
-from ceus_models.nets.two_stream import DRAWS, Output, augmented, prepare
+from ceus_models.nets.losses import build_class_weights, compute_lesion_losses
+from ceus_models.nets.module_cache import LoadedNet
+from ceus_models.nets.two_stream import AUGMENT_DRAWS, Output, augment_images, prepare_inputs
 from ceus_models.protocol.messages import LocalRule, Precision, Task
-from ceus_models.protocol.state import SMALL, State, cut, end_to_end
-from ceus_models.runtime.seeds import seed_of
+from ceus_models.protocol.state import SMALL_TENSOR, State, concatenate, split_like
+from ceus_models.runtime.seeds import derive_seed
 from ceus_models.study.sample import Sample
-from ceus_models.study.targets import target_of
-from ceus_models.study.taxonomy import FUSION_NETS, outputs_of
-from client.policy.policy import Declined
+from ceus_models.study.targets import find_target
+from ceus_models.study.taxonomy import FUSION_NETS, count_outputs
+from client.policy.policy import TaskDeclined
 from client.worker.tasks.inference import TaskNets, nets_of
-from client.worker.tasks.local_checkpoint import Underway
+from client.worker.tasks.local_checkpoint import LocalCheckpoint
 from client.worker.tasks.place import Place
 
 Predict = Callable[[Tensor], Output | Tensor]
@@ -29,16 +29,16 @@ Losses = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainingResult:
     """sums: `<parameter>` = lesions · (local - global), `#weight`, `#loss` · lesions: that had a label."""
 
     sums: dict[str, Tensor]
     lesions: tuple[str, ...]
 
 
-def labelled(net: str, samples: Sequence[Sample]) -> tuple[list[Sample], list[int]]:
+def select_labelled(net: str, samples: Sequence[Sample]) -> tuple[list[Sample], list[int]]:
     """The lesions that have a right answer for a net, in the order of their keys, and those answers."""
-    pairs = [(s, target_of(net, s)) for s in sorted(samples, key=lambda s: s.key)]
+    pairs = [(s, find_target(net, s)) for s in sorted(samples, key=lambda s: s.key)]
     return [s for s, t in pairs if t is not None], [t for _, t in pairs if t is not None]
 
 
@@ -53,37 +53,39 @@ class Trainer:
     rule: LocalRule
     seed_of: Callable[..., int]
 
-    def train(self, net: str, samples: Sequence[Sample]) -> Trained | None:
+    def train(self, net: str, samples: Sequence[Sample]) -> TrainingResult | None:
         """Train a net from the task's weights under its rule; None where too few lesions have a label.
 
         Batches, and so the result, depend on (seed, stage, round, site, net) only. The loss reported is the sum over
         lesions, averaged over epochs, as seen while training.
         """
         place, recipe = self.nets.place, self.nets.recipe
-        cases, answers = labelled(net, samples)
+        cases, answers = select_labelled(net, samples)
         if len(cases) < max(1, place.minimum):
             return None
         keys = tuple(s.key for s in cases)
         answered = list(zip(keys, answers, strict=True))
         underway = place.checkpoints.open(net, place.site, answered) if place.checkpoints else None
-        if underway and (done := underway.finished()) is not None:
-            return Trained(done, keys)
+        if underway and (done := underway.load_finished()) is not None:
+            return TrainingResult(done, keys)
         start = self.nets.start(net)
         draws = torch.Generator().manual_seed(self.seed_of(net, "augment"))
         predict, kept = self._ready(net, start, cases, draws)
         targets = torch.tensor(answers, device=place.device)
-        weights = class_weights(net, max(2, outputs_of(net)), recipe, place.device)
+        weights = build_class_weights(net, max(2, count_outputs(net)), recipe, place.device)
 
         def losses(batch: Tensor) -> Tensor:
             with autocast(place.device, self.rule.precision):
                 output = predict(batch)
-            return lesion_losses(output, targets[batch.to(place.device)], weights, recipe.architecture.loss_weights)
+            return compute_lesion_losses(
+                output, targets[batch.to(place.device)], weights, recipe.architecture.loss_weights
+            )
 
         generator = torch.Generator().manual_seed(self.seed_of(net))
         if underway:
             underway.generators = (generator, draws)
         kept.module.train()
-        total = descend(kept.module, losses, len(cases), self.rule, generator, underway)
+        total = run_epochs(kept.module, losses, len(cases), self.rule, generator, underway)
         if kept.local:
             self.nets.states.keep(net, {name: kept.tensors[name] for name in kept.local})
         sums = _difference(kept, start, len(cases))
@@ -91,9 +93,11 @@ class Trainer:
         sums["#loss"] = total.cpu()
         if underway:
             underway.finish(sums)
-        return Trained(sums, keys)
+        return TrainingResult(sums, keys)
 
-    def _ready(self, net: str, start: State, cases: Sequence[Sample], draws: torch.Generator) -> tuple[Predict, Loaded]:
+    def _ready(
+        self, net: str, start: State, cases: Sequence[Sample], draws: torch.Generator
+    ) -> tuple[Predict, LoadedNet]:
         """The net filled for training, and how it is asked about a batch of lesion indices."""
         device = self.nets.place.device
         if net in FUSION_NETS:
@@ -105,9 +109,9 @@ class Trainer:
 
         def predict(batch: Tensor) -> Output:
             chosen = [cases[i] for i in batch.tolist()]
-            seen = prepare(chosen, self.nets.recipe.normaliser, device)
+            seen = prepare_inputs(chosen, self.nets.recipe.normaliser, device)
             if self.rule.augment:
-                seen = augmented(*seen, torch.rand(len(chosen), DRAWS, generator=draws).to(device))
+                seen = augment_images(*seen, torch.rand(len(chosen), AUGMENT_DRAWS, generator=draws).to(device))
             output: Output = kept.module(*seen)
             return output
 
@@ -117,17 +121,17 @@ class Trainer:
 def trainer_of(task: Task, place: Place) -> Trainer:
     """What trains the nets of a task. Raises Declined where it brings no rule or no recipe."""
     if task.rule is None:
-        raise Declined("error", "a train task needs a rule, and this one brings none")
-    return Trainer(nets_of(task, place), task.rule, partial(seed_of, task.seed, task.stage, task.round, place.site))
+        raise TaskDeclined("error", "a train task needs a rule, and this one brings none")
+    return Trainer(nets_of(task, place), task.rule, partial(derive_seed, task.seed, task.stage, task.round, place.site))
 
 
-def descend(
+def run_epochs(
     module: nn.Module,
     losses: Losses,
     lesions: int,
     rule: LocalRule,
     generator: torch.Generator,
-    underway: Underway | None = None,
+    underway: LocalCheckpoint | None = None,
 ) -> Tensor:
     """Train `module` in place; the sum of the lesions' losses, averaged over epochs (float64 scalar).
 
@@ -151,7 +155,7 @@ def descend(
             seen = each.detach().double().sum()
             total = seen if total is None else total + seen
         if underway and total is not None and epoch + 1 < rule.epochs:
-            underway.reached(epoch + 1, total, module, optimizer)
+            underway.save_epoch(epoch + 1, total, module, optimizer)
     optimizer.zero_grad(set_to_none=True)
     if total is None:
         raise ValueError("nothing to train on: no lesions")
@@ -168,12 +172,12 @@ def autocast(device: torch.device, precision: Precision) -> contextlib.AbstractC
     return torch.autocast(device.type, dtype=torch.bfloat16)
 
 
-def _difference(kept: Loaded, start: State, lesions: int) -> dict[str, Tensor]:
+def _difference(kept: LoadedNet, start: State, lesions: int) -> dict[str, Tensor]:
     """lesions · (local - global), contiguous and on the CPU, small tensors by one operation for all."""
-    small = {name: tensor for name, tensor in start.items() if tensor.numel() <= SMALL}
+    small = {name: tensor for name, tensor in start.items() if tensor.numel() <= SMALL_TENSOR}
     with torch.no_grad():
-        local = end_to_end(kept.tensors[name] for name in small).cpu()
-        changes = cut(local.sub_(end_to_end(small.values())).mul_(lesions), small)
+        local = concatenate(kept.tensors[name] for name in small).cpu()
+        changes = split_like(local.sub_(concatenate(small.values())).mul_(lesions), small)
         for name in start.keys() - changes.keys():
             changes[name] = (kept.tensors[name].cpu() - start[name]).mul_(lesions).contiguous()
     return {name: changes[name] for name in start}

@@ -7,13 +7,13 @@ from matplotlib.figure import Figure
 from ceus_models.figures.canvas import render_svg
 from ceus_models.figures.palette import MODEL_LOOKS
 from server.report.figures.panels import SQUARE, add_unit_square, legend_below
-from server.report.values import COHORT_TITLES, Results, at, models_of, number
+from server.report.values import COHORT_TITLES, Results, lookup, models_of, number
 
 
 def reliability(results: Results, cohort: str) -> str | None:
     """The models' curves on one cohort, over the bins that hold lesions; None where none was calibrated."""
     curves = {
-        model: at(results, "cohorts", cohort, "models", model, "calibration", "answer")
+        model: lookup(results, "cohorts", cohort, "models", model, "calibration", "answer")
         for model in models_of(results, cohort)
     }
     drawable = {model: curve for model, curve in curves.items() if _whole(curve)}
@@ -34,5 +34,5 @@ def reliability(results: Results, cohort: str) -> str | None:
 
 
 def _whole(curve: object) -> bool:
-    values = [value for key in ("predicted", "observed") for value in at(curve, key) or [None]]
-    return all(number(value) is not None for value in [*values, at(curve, "ece")])
+    values = [value for key in ("predicted", "observed") for value in lookup(curve, key) or [None]]
+    return all(number(value) is not None for value in [*values, lookup(curve, "ece")])

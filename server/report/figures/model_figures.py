@@ -32,7 +32,7 @@ from server.report.figures.panels import (
 from server.report.values import (
     COHORT_TITLES,
     Results,
-    at,
+    lookup,
     majority,
     metric,
     models_of,
@@ -49,12 +49,12 @@ def roc_figure(results: Results, cohort: str, model: str) -> str | None:
     curves = section(results, "cohorts", cohort, "models", model, "roc")
     drawn = [(name, TYPE_LOOKS[name], curves.get(name)) for name in LESION_TYPES]
     drawn.append(("macro", MACRO, curves.get("macro")))
-    labels = {name: _labelled(name, results, cohort, model) for name, _, _ in drawn}
+    labels = {name: _format_label(name, results, cohort, model) for name, _, _ in drawn}
     title = f"{COHORT_TITLES[cohort]}, model {model}"
     return roc_panel(f"roc-{cohort}-{model}".replace("_", "-"), title, drawn, labels)
 
 
-def _labelled(name: str, results: Results, cohort: str, model: str) -> str:
+def _format_label(name: str, results: Results, cohort: str, model: str) -> str:
     found = metric(results, cohort, model, *(("macro_auc",) if name == "macro" else ("auc", name)))
     return name if found is None else f"{name}  {found.value:.3f}"
 
@@ -86,7 +86,7 @@ def _has_points(roc: Any) -> bool:
 
 def confusion_figure(results: Results, cohort: str, model: str) -> str | None:
     """Confusion matrix: counts, shaded and annotated with the share of the row (the true type)."""
-    raw = at(results, "cohorts", cohort, "models", model, "confusion")
+    raw = lookup(results, "cohorts", cohort, "models", model, "confusion")
     if not raw:
         return None
     counts = np.array([[_cell(cell) for cell in row] for row in raw])  # (true, predicted), NaN where withheld

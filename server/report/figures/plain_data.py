@@ -21,7 +21,7 @@ _MATRIX_LEAST_IN = 4.4
 """A figure is as wide as its column of the page: a narrow one would be enlarged, text and all."""
 
 
-def drawn(name: str, title: str, figure: Mapping[str, Any]) -> str:
+def render_figure(name: str, title: str, figure: Mapping[str, Any]) -> str:
     """SVG. figure: see docs/researcher.md. Raises KeyError for another kind."""
     frame, draw = _KINDS[str(figure["kind"])](figure)
     return render_svg(re.sub(r"[^A-Za-z0-9-]", "-", name), title, frame, draw) + "\n"

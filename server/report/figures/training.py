@@ -17,7 +17,7 @@ from ceus_models.figures.palette import FAINT, INK, Look, series_look
 from ceus_models.study.taxonomy import BIOMARKER_NETS, DISEASE_NETS, NETS
 from server.report.figures.model_figures import roc_panel
 from server.report.figures.panels import SMALL, draw_interval, label_rows
-from server.report.values import COHORT_TITLES, Results, at, estimate, how_many, number, section
+from server.report.values import COHORT_TITLES, Results, count_items, estimate, lookup, number, section
 
 _TRAINING, _VALIDATION = series_look(0), series_look(1)
 ANSWERS: Mapping[str, tuple[str, str]] = {  # what became of a site in a round: fill and hatch
@@ -93,7 +93,7 @@ def _points(x: Any, y: Any) -> npt.NDArray[np.float64]:
 
 def nets_figure(results: Results, cohort: str = "validation") -> str | None:
     """AUC of every sub-model on a cohort with its 95 % interval."""
-    found = {net: estimate(at(results, "nets", net, cohort, "auc")) for net in NETS}
+    found = {net: estimate(lookup(results, "nets", net, cohort, "auc")) for net in NETS}
     rows = [(net, auc) for net, auc in found.items() if auc is not None]
     if not rows:
         return None
@@ -123,22 +123,22 @@ def net_roc_figure(results: Results, module: str, cohort: str = "validation") ->
     curves, labels = [], {}
     for place, net in enumerate(nets):
         name = net.split("/")[1]
-        auc = estimate(at(results, "nets", net, cohort, "auc"))
+        auc = estimate(lookup(results, "nets", net, cohort, "auc"))
         labels[name] = name if auc is None else f"{name}  {auc.value:.3f}"
-        curves.append((name, series_look(place), at(results, "nets", net, cohort, "roc")))
+        curves.append((name, series_look(place), lookup(results, "nets", net, cohort, "roc")))
     title = f"{module.capitalize()} nets, {COHORT_TITLES[cohort].replace('V', 'v')}"
     return roc_panel(f"roc-nets-{module}-{cohort}".replace("_", "-"), title, curves, labels)
 
 
 def outcomes(entry: Mapping[str, Any]) -> dict[str, int]:
     """How many sites of a round were counted, idle (nothing to learn from), not asked, refused, excluded and lost."""
-    found = {name: how_many(entry.get(name)) for name in ("counted", "idle", "refused", "excluded", "lost")}
-    return {**found, "not asked": max(0, how_many(entry.get("registered")) - how_many(entry.get("asked")))}
+    found = {name: count_items(entry.get(name)) for name in ("counted", "idle", "refused", "excluded", "lost")}
+    return {**found, "not asked": max(0, count_items(entry.get("registered")) - count_items(entry.get("asked")))}
 
 
 def participation_figure(results: Results) -> str | None:
     """A strip with one column a round: the share of the registered sites by what became of them."""
-    entries = at(results, "participation") or []
+    entries = lookup(results, "participation") or []
     if not entries:
         return None
 

@@ -13,9 +13,9 @@ from server.report.reference_study import LESIONS
 from server.report.values import (
     COHORT_TITLES,
     Results,
-    at,
     cohort_size,
     known_cohorts,
+    lookup,
     number,
     section,
     support,
@@ -51,9 +51,9 @@ def cohorts(results: Results) -> dict[str, Any]:
 
 def _sizes(results: Results, cohort: str) -> Row:
     counts = support(results, cohort)
-    types = [cells.lesions(counts.get(kind)) for kind in LESION_TYPES]
+    types = [cells.format_lesions(counts.get(kind)) for kind in LESION_TYPES]
     study = Cell(f"{LESIONS[cohort]:,}", kind="study")
-    return [COHORT_TITLES[cohort], cells.lesions(cohort_size(results, cohort)), *types, study]
+    return [COHORT_TITLES[cohort], cells.format_lesions(cohort_size(results, cohort)), *types, study]
 
 
 def _table_one(results: Results, cohorts: list[str]) -> Iterator[Row]:
@@ -61,13 +61,13 @@ def _table_one(results: Results, cohorts: list[str]) -> Iterator[Row]:
     for variable, values in SUBGROUPS.items():
         yield [Cell(VARIABLE_TITLES[variable], kind="strong"), *none]
         for value in values:
-            found = [number(at(results, "table1", name, variable, value)) for name in cohorts]
+            found = [number(lookup(results, "table1", name, variable, value)) for name in cohorts]
             if any(found):
                 yield [value, *(_share(n, results, name, variable) for n, name in zip(found, cohorts, strict=True))]
     yield [Cell("Immunohistochemistry", kind="strong"), *none]
     for marker in BIOMARKERS:
-        tested = [whole(at(results, "table1", name, "biomarkers", marker)) for name in cohorts]
-        yield [marker, *map(cells.count, tested)]
+        tested = [whole(lookup(results, "table1", name, "biomarkers", marker)) for name in cohorts]
+        yield [marker, *map(cells.format_count, tested)]
 
 
 def _share(n: float | None, results: Results, name: str, variable: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from ceus_models.study.taxonomy import TEST_COHORTS
 from server.report import cells
 from server.report.cells import Row
-from server.report.values import PLACE_TITLES, Estimate, Results, at, estimate, section
+from server.report.values import PLACE_TITLES, Estimate, Results, estimate, lookup, section
 
 _TRAININGS = ("federated", "pooled")
 _ALL = "all_tests"
@@ -18,27 +18,27 @@ _ALL = "all_tests"
 def comparison(results: Results) -> dict[str, Any]:
     """Federated against pooled training and against each center by itself."""
     found = section(results, "comparison")
-    names = [name for name in TEST_COHORTS if any(_compared(found, key, name) for key in _TRAININGS)]
+    names = [name for name in TEST_COHORTS if any(_parse_entry(found, key, name) for key in _TRAININGS)]
     places = [*names, *([_ALL] if len(names) > 1 else [])]
     return {"rows": [_row(found, place) for place in places]} if names else {}
 
 
 def _row(found: Mapping[str, Any], place: str) -> Row:
     alone = section(found, "alone")
-    values = [item.value for site in alone if (item := _compared(alone, site, place)) is not None]
-    federated, pooled = (_compared(found, key, place) for key in _TRAININGS)
+    values = [item.value for site in alone if (item := _parse_entry(alone, site, place)) is not None]
+    federated, pooled = (_parse_entry(found, key, place) for key in _TRAININGS)
     gap = Estimate(federated.value - pooled.value) if federated and pooled else None
     own = (max(values), fmean(values)) if values else (None, None)
-    trained = [cells.value(federated), cells.value(pooled), cells.signed(gap)]
-    return [PLACE_TITLES[place], *trained, *map(cells.decimal, own), cells.count(len(values) or None)]
+    trained = [cells.format_value(federated), cells.format_value(pooled), cells.format_difference(gap)]
+    return [PLACE_TITLES[place], *trained, *map(cells.format_decimal, own), cells.format_count(len(values) or None)]
 
 
-def _compared(found: Mapping[str, Any], key: str, place: str) -> Estimate | None:
+def _parse_entry(found: Mapping[str, Any], key: str, place: str) -> Estimate | None:
     """The accuracy of a training on a test cohort; on all of them together, where each says on how many lesions."""
     if place != _ALL:
-        raw = at(found, key, place)
-        return estimate(at(raw, "accuracy")) or estimate(raw)
-    each = [_compared(found, key, name) for name in TEST_COHORTS if at(found, key, name) is not None]
+        raw = lookup(found, key, place)
+        return estimate(lookup(raw, "accuracy")) or estimate(raw)
+    each = [_parse_entry(found, key, name) for name in TEST_COHORTS if lookup(found, key, name) is not None]
     known = [(one.value, one.n) for one in each if one is not None and one.n]
     if not known or len(known) < len(each):
         return None

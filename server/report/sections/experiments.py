@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from server.report import cells
-from server.report.figures.plain_data import drawn, is_drawable
+from server.report.figures.plain_data import is_drawable, render_figure
 from server.report.values import Results, number, section
 
 
@@ -24,7 +24,9 @@ def _block(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "title": title,
         "finding": str(entry.get("finding") or ""),
-        "figure": drawn(f"experiment-{name}", title, data) if isinstance(data, Mapping) and is_drawable(data) else None,
+        "figure": render_figure(f"experiment-{name}", title, data)
+        if isinstance(data, Mapping) and is_drawable(data)
+        else None,
         "columns": [str(column) for column in columns or ()] if whole else [],
         "rows": [[_cell(cell) for cell in row] for row in rows or ()] if whole else [],
     }

@@ -66,13 +66,13 @@ def _headline_row(results: Results, cohort: str) -> Row:
     best = max((item.value for item in found.values() if item is not None), default=None)
     return [
         Cell(COHORT_TITLES[cohort], (_who(results, cohort),)),
-        *(cells.value(item, "strong" if item and item.value == best else "") for item in found.values()),
-        cells.published(study_metric(cohort, "DCB", "accuracy")),
+        *(cells.format_value(item, "strong" if item and item.value == best else "") for item in found.values()),
+        cells.format_reference(study_metric(cohort, "DCB", "accuracy")),
     ]
 
 
 def _who(results: Results, cohort: str) -> str:
-    text = f"{cells.lesions(cohort_size(results, cohort))} lesions"
+    text = f"{cells.format_lesions(cohort_size(results, cohort))} lesions"
     commonest = majority(results, cohort)
     return text if commonest is None else f"{text}, {commonest[0]} {100 * commonest[1]:.0f} %"
 

@@ -9,7 +9,7 @@ from ceus_models.study.taxonomy import FUSION_NETS
 from server.report import cells
 from server.report.cells import Cell, Row
 from server.report.reference_study import study_misdiagnosis
-from server.report.values import CLASSIFIER_TITLES, PLACE_TITLES, Results, at, estimate, number, section
+from server.report.values import CLASSIFIER_TITLES, PLACE_TITLES, Results, estimate, lookup, number, section
 
 TITLES: Mapping[str, str] = {
     "hcc_hm_confusion": "HCC and HM taken for each other",
@@ -34,11 +34,11 @@ def misdiagnoses(results: Results) -> dict[str, Any]:
 
 
 def _cell(found: Mapping[str, Any], place: str, net: str, key: str) -> Cell:
-    raw = at(found, place, net, key)
-    count, of, share = number(at(raw, "count")), number(at(raw, "of")), estimate(raw)
+    raw = lookup(found, place, net, key)
+    count, of, share = number(lookup(raw, "count")), number(lookup(raw, "of")), estimate(raw)
     if count is None or of is None:
         return cells.NONE
-    return Cell(f"{count:.0f}/{of:.0f}", () if share is None else (f"{share.value:.3f}", *cells.interval(share)))
+    return Cell(f"{count:.0f}/{of:.0f}", () if share is None else (f"{share.value:.3f}", *cells.format_interval(share)))
 
 
 def _study(key: str) -> Cell:
@@ -47,7 +47,12 @@ def _study(key: str) -> Cell:
 
 
 def _confusions(found: Mapping[str, Any], place: str, net: str) -> Iterator[Row]:
-    for one in at(found, place, net, "frequent") or []:
-        count, of = number(at(one, "count")), number(at(one, "of"))
+    for one in lookup(found, place, net, "frequent") or []:
+        count, of = number(lookup(one, "count")), number(lookup(one, "of"))
         if count and of:
-            yield [str(at(one, "true")), str(at(one, "said")), f"{count:.0f}", f"{of:.0f} ({100 * count / of:.0f} %)"]
+            yield [
+                str(lookup(one, "true")),
+                str(lookup(one, "said")),
+                f"{count:.0f}",
+                f"{of:.0f} ({100 * count / of:.0f} %)",
+            ]

@@ -16,8 +16,8 @@ from server.report.values import (
     COHORT_TITLES,
     METRIC_TITLES,
     Results,
-    at,
     estimate,
+    lookup,
     number,
     whole,
 )
@@ -34,7 +34,7 @@ def modules(results: Results) -> dict[str, Any]:
     ]
     curves = training.curve_groups(results)
     return {
-        "rows": [row for net in SUBMODELS if at(results, "nets", net) for row in _net_rows(results, net)],
+        "rows": [row for net in SUBMODELS if lookup(results, "nets", net) for row in _net_rows(results, net)],
         "drawings": drawings,
         "metrics": list(METRIC_TITLES.values()),
         "strategies": _strategies(results),
@@ -50,21 +50,21 @@ def modules(results: Results) -> dict[str, Any]:
 
 
 def _net_rows(results: Results, net: str) -> Iterator[Row]:
-    best = next((at(group, net, "best_round") for group in (at(results, "curves") or {}).values()), None)
+    best = next((lookup(group, net, "best_round") for group in (lookup(results, "curves") or {}).values()), None)
     for cohort in _COHORTS:
-        found = at(results, "nets", net, cohort)
+        found = lookup(results, "nets", net, cohort)
         if not found:
             continue
         paths = (("sensitivity",), ("specificity",), ("sensitivity_at", "0.90"), ("brier",))
         yield [
             net,
             COHORT_TITLES[cohort],
-            cells.value(estimate(at(found, "auc"))),
-            *(cells.lesions(whole(at(found, side))) for side in ("positives", "negatives")),
-            *(cells.value(estimate(at(found, *path))) for path in paths),
-            cells.decimal(number(at(found, "calibration", "ece"))),
+            cells.format_value(estimate(lookup(found, "auc"))),
+            *(cells.format_lesions(whole(lookup(found, side))) for side in ("positives", "negatives")),
+            *(cells.format_value(estimate(lookup(found, *path))) for path in paths),
+            cells.format_decimal(number(lookup(found, "calibration", "ece"))),
             cells.DASH if best is None else str(best),
-            cells.published(study_auc(net, cohort) if net in BIOMARKER_NETS else None),
+            cells.format_reference(study_auc(net, cohort) if net in BIOMARKER_NETS else None),
         ]
 
 
@@ -73,14 +73,16 @@ def _strategies(results: Results) -> list[Row]:
     rows: list[Row] = []
     for cohort in _COHORTS:
         for net in _STRATEGIES:
-            found = at(results, "nets", net, cohort)
+            found = lookup(results, "nets", net, cohort)
             if found:
-                values = [cells.value(estimate(at(found, name))) for name in METRIC_TITLES]
-                rows.append([CLASSIFIER_TITLES[net], COHORT_TITLES[cohort], cells.lesions(at(found, "n")), *values])
+                values = [cells.format_value(estimate(lookup(found, name))) for name in METRIC_TITLES]
+                rows.append(
+                    [CLASSIFIER_TITLES[net], COHORT_TITLES[cohort], cells.format_lesions(lookup(found, "n")), *values]
+                )
     if not rows:
         return []
     for net in _STRATEGIES:
-        study = [cells.published(study_strategy(net, name)) for name in METRIC_TITLES]
+        study = [cells.format_reference(study_strategy(net, name)) for name in METRIC_TITLES]
         name = CLASSIFIER_TITLES[net].split(" (")[0].replace("S", "s", 1)
         rows.append([f"Study's {name}", COHORT_TITLES["validation"], str(LESIONS["validation"]), *study])
     return rows

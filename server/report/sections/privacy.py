@@ -6,16 +6,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from server.report import cells
-from server.report.values import Results, at, number, section
+from server.report.values import Results, lookup, number, section
 
 
 def privacy(results: Results) -> dict[str, Any]:
     """ε by site where training was private, else none; nothing for results without any site."""
-    if not at(results, "participation"):
+    if not lookup(results, "participation"):
         return {}
     spent = section(results, "privacy").items()
     rows = [
-        [site, cells.decimal(number(at(found, "epsilon")), ".3g")]
+        [site, cells.format_decimal(number(lookup(found, "epsilon")), ".3g")]
         for site, found in spent
         if isinstance(found, Mapping)
     ]

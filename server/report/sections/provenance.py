@@ -10,7 +10,7 @@ from ceus_models.study.taxonomy import LESION_TYPES
 from server.report import cells
 from server.report.cells import Cell, Row
 from server.report.figures.training import participation_figure
-from server.report.values import Results, at, how_many, number, section
+from server.report.values import Results, count_items, lookup, number, section
 
 _NAMED_SITES = 6
 _COUNTS = ("registered", "asked", "answered", "counted")
@@ -26,39 +26,45 @@ _FACTS: Mapping[str, str] = {
 
 def participation(results: Results) -> dict[str, Any]:
     """Who was asked and who answered, what was turned away and why, and the cases that sites skipped."""
-    entries = [entry for entry in at(results, "participation") or [] if isinstance(entry, Mapping)]
+    entries = [entry for entry in lookup(results, "participation") or [] if isinstance(entry, Mapping)]
     skipped = section(results, "skipped")
     return {
         "stages": list(_stage_rows(entries)),
         "drawing": participation_figure(results) if entries else None,
-        "turned_away": _turned_away(entries),
-        "skipped": [[reason, cells.count(how_many(count))] for reason, count in sorted(skipped.items())],
-        "none_skipped": at(results, "skipped") is not None and not skipped,
+        "turned_away": _list_turned_away(entries),
+        "skipped": [[reason, cells.format_count(count_items(count))] for reason, count in sorted(skipped.items())],
+        "none_skipped": lookup(results, "skipped") is not None and not skipped,
     }
 
 
 def _stage_rows(entries: list[Mapping[str, Any]]) -> Iterator[Row]:
     for stage in dict.fromkeys(str(entry.get("stage")) for entry in entries):
         rounds = [entry for entry in entries if str(entry.get("stage")) == stage]
-        counts = [[how_many(entry[key]) for entry in rounds if entry.get(key) is not None] for key in _COUNTS]
+        counts = [[count_items(entry[key]) for entry in rounds if entry.get(key) is not None] for key in _COUNTS]
         means = [f"{fmean(row):.1f}".removesuffix(".0") if row else cells.DASH for row in counts]
         seconds = [found for entry in rounds if (found := number(entry.get("seconds"))) is not None]
-        yield [stage, str(len(rounds)), *means, cells.decimal(sum(seconds) if seconds else None, ".1f")]
+        yield [stage, str(len(rounds)), *means, cells.format_decimal(sum(seconds) if seconds else None, ".1f")]
 
 
-def _turned_away(entries: list[Mapping[str, Any]]) -> list[Row]:
+def _list_turned_away(entries: list[Mapping[str, Any]]) -> list[Row]:
     found: dict[tuple[str, str, str], list[str]] = {}
     for entry in entries:
         for outcome in ("refused", "excluded", "lost"):
             for site, reason in section(entry, outcome).items():
                 found.setdefault((str(entry.get("stage")), outcome, str(reason)), []).append(str(site))
     return [
-        [stage, outcome, Cell(reason, kind="text"), Cell(str(len(sites)), kind="n"), Cell(_named(sites), kind="text")]
+        [
+            stage,
+            outcome,
+            Cell(reason, kind="text"),
+            Cell(str(len(sites)), kind="n"),
+            Cell(_format_sites(sites), kind="text"),
+        ]
         for (stage, outcome, reason), sites in found.items()
     ]
 
 
-def _named(sites: list[str]) -> str:
+def _format_sites(sites: list[str]) -> str:
     distinct = sorted(set(sites))
     more = len(distinct) - _NAMED_SITES
     return ", ".join(distinct[:_NAMED_SITES]) + (f" and {more} more" if more > 0 else "")
@@ -67,7 +73,7 @@ def _named(sites: list[str]) -> str:
 def statistics(results: Results) -> dict[str, Any]:
     """The clinical variables, their federated correlations with the lesion types, and which were selected."""
     correlations = section(results, "statistics", "correlations")
-    selected = [str(name) for name in at(results, "statistics", "selected") or []]
+    selected = [str(name) for name in lookup(results, "statistics", "selected") or []]
     # a type without a lesion in these cohorts correlates with nothing
     types = [kind for kind in LESION_TYPES if any(number(row.get(kind)) for row in correlations.values())]
     return {
@@ -79,7 +85,7 @@ def statistics(results: Results) -> dict[str, Any]:
 
 def _correlation_row(name: str, row: Mapping[str, Any], types: list[str], selected: bool) -> Row:
     title = Cell(_readable(name), kind="strong" if selected else "")
-    return [title, *(cells.shaded(number(row.get(kind)), selected) for kind in types)]
+    return [title, *(cells.format_correlation(number(row.get(kind)), selected) for kind in types)]
 
 
 def _readable(variable: str) -> str:
@@ -90,12 +96,12 @@ def provenance(results: Results) -> dict[str, Any]:
     """What made these numbers: versions, plan, seed, time and memory, and the digest of every net."""
     stages = section(results, "stages")
     computed = section(results, "computed_with")
-    facts = [(label, at(results, key)) for key, label in _FACTS.items()]
-    facts += [(label, at(computed, key)) for key, label in _COMPUTED_WITH.items()]
-    total = sum(number(at(stage, "seconds")) or 0.0 for stage in stages.values())
+    facts = [(label, lookup(results, key)) for key, label in _FACTS.items()]
+    facts += [(label, lookup(computed, key)) for key, label in _COMPUTED_WITH.items()]
+    total = sum(number(lookup(stage, "seconds")) or 0.0 for stage in stages.values())
     return {
         "facts": [[label, str(value)] for label, value in facts if value is not None],
-        "stages": [[name, *_spent(stage)] for name, stage in stages.items()],
+        "stages": [[name, *_format_cost(stage)] for name, stage in stages.items()],
         "total": f"{total:.1f}",
         "digests": [[net, str(digest)] for net, digest in section(results, "digests").items()],
     }
@@ -113,6 +119,6 @@ _COMPUTED_WITH: Mapping[str, str] = {
 }
 
 
-def _spent(stage: Any) -> list[str]:
-    seconds, memory = number(at(stage, "seconds")), number(at(stage, "peak_memory_mb"))
-    return [cells.decimal(seconds, ".1f"), cells.decimal(memory, ",.0f")]
+def _format_cost(stage: Any) -> list[str]:
+    seconds, memory = number(lookup(stage, "seconds")), number(lookup(stage, "peak_memory_mb"))
+    return [cells.format_decimal(seconds, ".1f"), cells.format_decimal(memory, ",.0f")]

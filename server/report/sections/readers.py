@@ -9,16 +9,16 @@ from ceus_models.study.reader_study import READERS
 from ceus_models.study.taxonomy import FUSION_NETS
 from server.report import cells
 from server.report.cells import Row
-from server.report.figures.plain_data import drawn
+from server.report.figures.plain_data import render_figure
 from server.report.reference_study import study_reader
 from server.report.sections.mcnemar_tables import p_cell
 from server.report.values import (
     CLASSIFIER_TITLES,
     COHORT_TITLES,
     Results,
-    at,
     estimate,
     is_simulated,
+    lookup,
     metric,
     section,
 )
@@ -36,13 +36,17 @@ def readers(results: Results) -> dict[str, Any]:
 def _cohort(results: Results, cohort: str) -> dict[str, Any]:
     net = _net(results, cohort)
     model = metric(results, cohort, net.removeprefix("fusion/"), "accuracy")
-    rows = [_row(results, cohort, code, net) for code in READERS if at(results, "readers", cohort, "readers", code)]
-    own = [CLASSIFIER_TITLES.get(net, net), cells.lesions(None if model is None else model.n), cells.value(model)]
-    study = [cells.published(study_reader("model", 0)), cells.published(None)]
+    rows = [_row(results, cohort, code, net) for code in READERS if lookup(results, "readers", cohort, "readers", code)]
+    own = [
+        CLASSIFIER_TITLES.get(net, net),
+        cells.format_lesions(None if model is None else model.n),
+        cells.format_value(model),
+    ]
+    study = [cells.format_reference(study_reader("model", 0)), cells.format_reference(None)]
     return {
         "title": COHORT_TITLES[cohort],
         "rows": [*rows, [*own, *[cells.DASH] * 4, *study]],
-        "drawing": _drawn(results, cohort, net),
+        "drawing": _render_figure(results, cohort, net),
         "roles": list(_roles(results, cohort)),
     }
 
@@ -55,19 +59,19 @@ def _net(results: Results, cohort: str) -> str:
 
 
 def _row(results: Results, cohort: str, code: str, net: str) -> Row:
-    raw = at(results, "readers", cohort, "readers", code)
-    modes = [estimate(at(raw, mode, "accuracy")) for mode in _MODES]
+    raw = lookup(results, "readers", cohort, "readers", code)
+    modes = [estimate(lookup(raw, mode, "accuracy")) for mode in _MODES]
     size = next((found.n for found in modes if found is not None), None)
-    tests = [at(raw, "assistance"), *(at(raw, "against", net, mode) for mode in _MODES)]
-    study = [cells.published(study_reader(code, place)) for place in range(2)]
-    return [code, cells.lesions(size), *map(cells.value, modes), *map(p_cell, tests), *study]
+    tests = [lookup(raw, "assistance"), *(lookup(raw, "against", net, mode) for mode in _MODES)]
+    study = [cells.format_reference(study_reader(code, place)) for place in range(2)]
+    return [code, cells.format_lesions(size), *map(cells.format_value, modes), *map(p_cell, tests), *study]
 
 
-def _drawn(results: Results, cohort: str, net: str) -> str | None:
+def _render_figure(results: Results, cohort: str, net: str) -> str | None:
     points: list[dict[str, Any]] = []
     for code, role in READERS.items():
         for place, (mode, title) in enumerate(_MODES.items()):
-            found = estimate(at(results, "readers", cohort, "readers", code, mode, "accuracy"))
+            found = estimate(lookup(results, "readers", cohort, "readers", code, mode, "accuracy"))
             if found is not None:
                 interval = {"value": found.value, "low": found.low, "high": found.high}
                 points.append({"group": _ROLES[role], "label": f"{code} {title}", "look": place, **interval})
@@ -76,12 +80,12 @@ def _drawn(results: Results, cohort: str, net: str) -> str | None:
     model = metric(results, cohort, net.removeprefix("fusion/"), "accuracy")
     line = None if model is None else {"value": model.value, "label": CLASSIFIER_TITLES.get(net, net)}
     data = {"kind": "intervals", "xlabel": "Accuracy, 95 % interval", "points": points, "line": line}
-    return drawn(f"readers-{cohort}", f"Accuracy of readers: {COHORT_TITLES[cohort]}", data)
+    return render_figure(f"readers-{cohort}", f"Accuracy of readers: {COHORT_TITLES[cohort]}", data)
 
 
 def _roles(results: Results, cohort: str) -> Iterator[Row]:
     for role, title in _ROLES.items():
-        modes = [estimate(at(results, "readers", cohort, "roles", role, mode, "accuracy")) for mode in _MODES]
+        modes = [estimate(lookup(results, "readers", cohort, "roles", role, mode, "accuracy")) for mode in _MODES]
         if any(modes):
             reads = next((found.n for found in modes if found is not None), None)
-            yield [title, cells.count(reads), *map(cells.value, modes)]
+            yield [title, cells.format_count(reads), *map(cells.format_value, modes)]

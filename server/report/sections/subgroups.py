@@ -8,9 +8,9 @@ from typing import Any
 from ceus_models.study.taxonomy import FUSION_NETS, TEST_COHORTS
 from server.report import cells
 from server.report.cells import Row
-from server.report.figures.plain_data import drawn
+from server.report.figures.plain_data import render_figure
 from server.report.sections.cohorts import VARIABLE_TITLES
-from server.report.values import CLASSIFIER_TITLES, PLACE_TITLES, Results, at, estimate, number, section
+from server.report.values import CLASSIFIER_TITLES, PLACE_TITLES, Results, estimate, lookup, number, section
 
 SHOWN = tuple(name for name in VARIABLE_TITLES if name != "malignancy_history")
 """The study's eight."""
@@ -29,14 +29,14 @@ def subgroups(results: Results) -> dict[str, Any]:
     return {
         "places": [(PLACE_TITLES[place], list(_plots(place, nets[place], found[place]))) for place in nets],
         "rows": list(_rows(first)),
-        "suppressed": int(number(at(first, "suppressed")) or 0),
+        "suppressed": int(number(lookup(first, "suppressed")) or 0),
         "held_back": ", ".join(f"{name.lower()} {n}" for name, n in held.items() if n),
     }
 
 
 def _net(results: Results, place: str) -> str | None:
     """The fullest model that was counted by subgroup."""
-    return next((net for net in reversed(FUSION_NETS) if at(results, "subgroups", place, net)), None)
+    return next((net for net in reversed(FUSION_NETS) if lookup(results, "subgroups", place, net)), None)
 
 
 def _plots(place: str, net: str, found: Mapping[str, Any]) -> Iterator[str]:
@@ -44,7 +44,7 @@ def _plots(place: str, net: str, found: Mapping[str, Any]) -> Iterator[str]:
         data = _forest(net, found, variables)
         if data["points"]:
             title = f"Accuracy by subgroup: {PLACE_TITLES[place]}, part {half + 1}"
-            yield drawn(f"forest-{place}-{half}", title, data)
+            yield render_figure(f"forest-{place}-{half}", title, data)
 
 
 def _forest(net: str, found: Mapping[str, Any], variables: tuple[str, ...]) -> dict[str, Any]:
@@ -65,7 +65,7 @@ def _forest(net: str, found: Mapping[str, Any], variables: tuple[str, ...]) -> d
                 }
             )
     title = f"Accuracy of {CLASSIFIER_TITLES.get(net, net).replace('M', 'm')}, 95 % interval"
-    overall = estimate(at(found, "all"))
+    overall = estimate(lookup(found, "all"))
     line = None if overall is None else {"value": overall.value, "label": "all"}
     return {"kind": "intervals", "xlabel": title, "points": points, "line": line}
 
@@ -74,5 +74,5 @@ def _rows(found: Mapping[str, Any]) -> Iterator[Row]:
     for variable in SHOWN:
         for value, raw in section(found, "variables", variable).items():
             one = estimate(raw)
-            size = _HIDDEN if at(raw, "suppressed") else cells.lesions(None if one is None else one.n)
-            yield [f"{VARIABLE_TITLES[variable]}: {value}", size, cells.value(one)]
+            size = _HIDDEN if lookup(raw, "suppressed") else cells.format_lesions(None if one is None else one.n)
+            yield [f"{VARIABLE_TITLES[variable]}: {value}", size, cells.format_value(one)]

@@ -15,9 +15,9 @@ from server.report.values import (
     COHORT_TITLES,
     METRIC_TITLES,
     Results,
-    at,
     cohort_size,
     estimate,
+    lookup,
     metric,
     models_of,
     number,
@@ -39,7 +39,7 @@ def _cohort(results: Results, cohort: str) -> dict[str, Any]:
     *others, last = models_of(results, cohort)
     return {
         "title": COHORT_TITLES[cohort],
-        "lesions": cells.lesions(cohort_size(results, cohort)),
+        "lesions": cells.format_lesions(cohort_size(results, cohort)),
         "metrics": list(_metric_rows(results, cohort)),
         "model": last,
         "drawings": [*_pair(results, cohort, last), reliability(results, cohort)],
@@ -55,22 +55,26 @@ def _pair(results: Results, cohort: str, model: str) -> list[str | None]:
 
 def _metric_rows(results: Results, cohort: str) -> Iterator[Row]:
     for model in models_of(results, cohort):
-        ece = number(at(results, "cohorts", cohort, "models", model, "calibration", "answer", "ece"))
-        found = [cells.value(metric(results, cohort, model, name)) for name in (*METRIC_TITLES, "brier")]
-        yield [f"Model {model}", *found, cells.decimal(ece)]
+        ece = number(lookup(results, "cohorts", cohort, "models", model, "calibration", "answer", "ece"))
+        found = [cells.format_value(metric(results, cohort, model, name)) for name in (*METRIC_TITLES, "brier")]
+        yield [f"Model {model}", *found, cells.format_decimal(ece)]
     study = [study_metric(cohort, "DCB", name) for name in METRIC_TITLES]
     if any(study):
-        yield ["Study's DCB", *(cells.published(item) for item in (*study, None, None))]
+        yield ["Study's DCB", *(cells.format_reference(item) for item in (*study, None, None))]
 
 
 def _type_rows(results: Results, cohort: str, model: str) -> Iterator[Row]:
     counts = support(results, cohort)
     for kind in LESION_TYPES:
-        found = [cells.value(metric(results, cohort, model, *path, kind)) for path in _TYPE_METRICS]
-        yield [kind, cells.lesions(counts.get(kind)), *found]
+        found = [cells.format_value(metric(results, cohort, model, *path, kind)) for path in _TYPE_METRICS]
+        yield [kind, cells.format_lesions(counts.get(kind)), *found]
 
 
 def _site_rows(results: Results, cohort: str, model: str) -> Iterator[Row]:
     """Sites that let their own be shown: at least their minimum cell of lesions."""
     for site, own in section(results, "sites", cohort, f"fusion/{model}").items():
-        yield [site, cells.lesions(int(number(at(own, "n")) or 0)), cells.value(estimate(at(own, "value")))]
+        yield [
+            site,
+            cells.format_lesions(int(number(lookup(own, "n")) or 0)),
+            cells.format_value(estimate(lookup(own, "value"))),
+        ]

@@ -12,24 +12,24 @@ import torch
 from safetensors.torch import load_file, save_file
 from toy_lesions import lesions, recipe, task, with_submodels
 
-from ceus_models.bundle.checksums import SEAL_FILE, BrokenSeal, seal
+from ceus_models.bundle.checksums import CHECKSUM_FILE, ChecksumError, write_checksums
 from ceus_models.bundle.model_bundle import (
-    ABOUT_FILE,
     CARD_FILE,
     FILES,
+    METADATA_FILE,
     NETS_FILE,
     STUDY_FILE,
     Bundle,
     load_bundle,
     save_bundle,
 )
-from ceus_models.metrics.ood import FIGURES, Moments, Typical
-from ceus_models.nets.module_cache import initial_state
+from ceus_models.metrics.ood import FIGURES, Moments, TrainingFigures
+from ceus_models.nets.module_cache import build_initial_state
 from ceus_models.protocol.messages import Architecture, Recipe
 from ceus_models.protocol.state import digest
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.study.processing import Processing
-from ceus_models.study.taxonomy import NETS, SUBMODELS, outputs_of
+from ceus_models.study.taxonomy import NETS, SUBMODELS, count_outputs
 from client.worker.tasks.inference import nets_of
 from client.worker.tasks.place import Place
 from client.worker.tasks.site_memory import SiteMemory
@@ -37,8 +37,8 @@ from client.worker.tasks.site_memory import SiteMemory
 
 def bundle(given: Recipe | None = None) -> Bundle:
     given = given or recipe(disease_HCC=(0.5, 2.0))
-    nets = {net: initial_state(net, given, 1) for net in NETS}
-    typical = Typical(40, {name: Moments(38, 0.5, 0.25) for name in FIGURES})
+    nets = {net: build_initial_state(net, given, 1) for net in NETS}
+    typical = TrainingFigures(40, {name: Moments(38, 0.5, 0.25) for name in FIGURES})
     about = {"seed": 1, "sites": ["site-01"]}
     study = {"results": {"plan": "a"}, "privacy": {"epsilon": 2.0}}
     return Bundle(nets, given, Processing(size=32), "digest of the plan", about, typical=typical, study=study)
@@ -56,7 +56,7 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     cases = lesions(3)
     for net in NETS:
         p = again.predict(cases, net)
-        assert p.shape == (3, outputs_of(net))
+        assert p.shape == (3, count_outputs(net))
         assert np.array_equal(p, made.predict(cases, net))
 
 
@@ -65,7 +65,7 @@ def test_a_bundle_says_what_the_site_says(tmp_path: Path) -> None:
     asked = with_submodels(task("evaluate", ("fusion/DCB",), given))
     place = Place("site-01", SiteMemory(tmp_path))
     made = bundle(given)
-    assert np.array_equal(made.submodels(cases), nets_of(asked, place).frozen_probabilities(cases))
+    assert np.array_equal(made.predict_submodels(cases), nets_of(asked, place).frozen_probabilities(cases))
     assert np.array_equal(made.predict(cases), nets_of(asked, place).probabilities("fusion/DCB", cases))
 
 
@@ -106,20 +106,20 @@ def test_a_save_that_is_cut_leaves_the_old_one(tmp_path: Path, monkeypatch: pyte
 
 def edited(folder: Path, **changes: object) -> None:
     """What another version, or a forger, would write: the seal fits."""
-    about = json.loads((folder / ABOUT_FILE).read_text())
-    (folder / ABOUT_FILE).write_text(json.dumps({**about, **changes}))
-    seal(folder, FILES)
+    about = json.loads((folder / METADATA_FILE).read_text())
+    (folder / METADATA_FILE).write_text(json.dumps({**about, **changes}))
+    write_checksums(folder, FILES)
 
 
 def narrow(folder: Path) -> None:
     """A net of a width that an older version took."""
-    recipe = json.loads((folder / ABOUT_FILE).read_text())["recipe"]
+    recipe = json.loads((folder / METADATA_FILE).read_text())["recipe"]
     edited(folder, recipe=recipe | {"architecture": recipe["architecture"] | {"width": 4}})
 
 
 def older(folder: Path) -> None:
     edited(folder, format=1)
-    for name in (SEAL_FILE, STUDY_FILE, CARD_FILE):
+    for name in (CHECKSUM_FILE, STUDY_FILE, CARD_FILE):
         (folder / name).unlink()
 
 
@@ -144,11 +144,11 @@ BREAKS = {
     "expected the processing settings": lambda f: edited(f, processing_digest="0"),
     "disagree on net biomarker/CK19": lambda f: edited(f, nets={n: "" for n in NETS if n != "biomarker/CK19"}),
     "nets.safetensors is altered": cut,
-    "missing or damaged": lambda f: (cut(f), seal(f, FILES)),
-    "bundle.json is missing": lambda f: (f / ABOUT_FILE).unlink(),
-    "SHA256SUMS is missing": lambda f: (f / SEAL_FILE).unlink(),
+    "missing or damaged": lambda f: (cut(f), write_checksums(f, FILES)),
+    "bundle.json is missing": lambda f: (f / METADATA_FILE).unlink(),
+    "SHA256SUMS is missing": lambda f: (f / CHECKSUM_FILE).unlink(),
     "bundle.json is altered, study.json is missing": lambda f: (
-        (f / ABOUT_FILE).write_text("{}"),
+        (f / METADATA_FILE).write_text("{}"),
         (f / STUDY_FILE).unlink(),
     ),
     "is no folder": shutil.rmtree,
@@ -174,7 +174,7 @@ def test_every_byte_of_every_file_counts(saved: Path, tmp_path: Path) -> None:
     """A byte that is altered, lost or put in, at hundreds of places: never opened, and the right file is named."""
     shutil.copytree(saved, tmp_path / "b")
     rng = np.random.default_rng(5)
-    for name in (*FILES, SEAL_FILE):
+    for name in (*FILES, CHECKSUM_FILE):
         path = tmp_path / "b" / name
         whole = path.read_bytes()
         ends = [0, len(whole) - 1]
@@ -182,7 +182,7 @@ def test_every_byte_of_every_file_counts(saved: Path, tmp_path: Path) -> None:
             other = bytes([whole[place] ^ int(rng.integers(1, 256))])
             for spoilt in (other, b"", whole[place : place + 1] * 2):
                 path.write_bytes(whole[:place] + spoilt + whole[place + 1 :])
-                with pytest.raises(BrokenSeal, match=f"{name} is altered") as caught:
+                with pytest.raises(ChecksumError, match=f"{name} is altered") as caught:
                     load_bundle(tmp_path / "b")
                 assert caught.value.files == (name,)
         path.write_bytes(whole)
@@ -190,9 +190,9 @@ def test_every_byte_of_every_file_counts(saved: Path, tmp_path: Path) -> None:
 
 
 def test_the_fingerprint_is_that_of_the_list(saved: Path) -> None:
-    assert load_bundle(saved).fingerprint == hashlib.sha256((saved / SEAL_FILE).read_bytes()).hexdigest()
+    assert load_bundle(saved).fingerprint == hashlib.sha256((saved / CHECKSUM_FILE).read_bytes()).hexdigest()
     if shutil.which("sha256sum"):
-        subprocess.run(["sha256sum", "--check", "--strict", SEAL_FILE], cwd=saved, check=True, capture_output=True)
+        subprocess.run(["sha256sum", "--check", "--strict", CHECKSUM_FILE], cwd=saved, check=True, capture_output=True)
 
 
 def test_a_net_that_is_not_there() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ceus_models.bundle.model_card import RESEARCH, model_card
+from ceus_models.bundle.model_card import RESEARCH_ONLY, render_model_card
 
 ABOUT: dict[str, Any] = {
     "provenance": {"plan": "demo", "seed": "1"},
@@ -47,8 +47,8 @@ STUDY: dict[str, Any] = {
 
 
 def test_the_card_says_what_was_found() -> None:
-    card = model_card(ABOUT, STUDY)
-    assert RESEARCH in card
+    card = render_model_card(ABOUT, STUDY)
+    assert RESEARCH_ONLY in card
     assert "no patient is behind any number" in card
     assert "| fusion/DCB | 36 | 0.812 (0.700 to 0.900) |" in card
     assert "| disease/HCC | 40, 12 positive | 0.900 (0.800 to 0.950) |" in card
@@ -61,20 +61,20 @@ def test_the_card_says_what_was_found() -> None:
 
 
 def test_the_card_says_whether_probabilities_can_be_believed() -> None:
-    card = model_card(ABOUT, STUDY)
+    card = render_model_card(ABOUT, STUDY)
     assert "| fusion/DCB | internal_test | 36 | 0.310 (0.200 to 0.400) | 0.083 |" in card
     assert "| disease/HCC | validation | 40 | 0.120 (0.200 to 0.400) | 0.046 |" in card
     assert "| internal_test | 0.450 | 0.500 | 16 |\n| internal_test | 0.910 | 0.800 | 20 |" in card
 
 
 def test_the_privacy_of_single_sites_is_the_largest_of_them() -> None:
-    card = model_card(ABOUT, STUDY | {"privacy": {"site-01": {"epsilon": 1.5}, "site-02": {"epsilon": 2.25}}})
+    card = render_model_card(ABOUT, STUDY | {"privacy": {"site-01": {"epsilon": 1.5}, "site-02": {"epsilon": 2.25}}})
     assert "ε = 2.25 spent at most by a patient" in card
 
 
 def test_a_bundle_without_a_study_has_a_short_card() -> None:
-    card = model_card({**ABOUT, "typical": None}, {})
-    assert RESEARCH in card
+    card = render_model_card({**ABOUT, "typical": None}, {})
+    assert RESEARCH_ONLY in card
     assert "phantoms" not in card
     for title in ("How well it does", "Whether its", "Who took part", "Trained on"):
         assert title not in card

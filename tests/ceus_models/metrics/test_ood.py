@@ -10,8 +10,15 @@ import pytest
 import torch
 from toy_lesions import lesion, lesions
 
-from ceus_models.metrics.ood import FIGURES, LEAST_LESIONS, figures_of, sums_of, typical_of, unusual
-from ceus_models.protocol.sums import Total
+from ceus_models.metrics.ood import (
+    FIGURES,
+    MIN_LESIONS,
+    compute_figures,
+    compute_training_figures,
+    find_unusual_figures,
+    sum_figures,
+)
+from ceus_models.protocol.sums import ExactSum
 from ceus_models.study.sample import Sample
 from client.worker.tasks.tally import tally_of
 
@@ -30,7 +37,7 @@ def test_figures_by_hand() -> None:
     sample = dataclasses.replace(
         lesion(1), frames=frames, flow=flow, flow_scale=0.5, quality={"PE_dB": 12.0, "TTP": 2.0}
     )
-    found = dict(zip(FIGURES, figures_of(sample).tolist(), strict=True))
+    found = dict(zip(FIGURES, compute_figures(sample).tolist(), strict=True))
     assert found["level_mean"] == pytest.approx(0.2)
     assert found["level_sd"] == pytest.approx(0.2 * math.sqrt(2 / 3))
     assert found["level_first"] == pytest.approx(math.log(0.004))  # the floor: a black frame has no logarithm
@@ -43,11 +50,11 @@ def test_figures_by_hand() -> None:
 
 def test_sums_over_sites_give_the_pooled_moments() -> None:
     pooled = cases()
-    total = Total()
+    total = ExactSum()
     for site in (pooled[:25], pooled[25:32], pooled[32:]):
         total.add({"figures": tally_of(site)["figures"]})
-    typical = typical_of(total.wide()["figures"].numpy(), len(pooled))
-    values = np.stack([figures_of(s) for s in pooled])
+    typical = compute_training_figures(total.take_float64()["figures"].numpy(), len(pooled))
+    values = np.stack([compute_figures(s) for s in pooled])
     for place, name in enumerate(FIGURES):
         if name in ("RT", "mTT"):
             assert name not in typical.figures
@@ -61,27 +68,27 @@ def test_sums_over_sites_give_the_pooled_moments() -> None:
 def test_few_lesions_are_left_out_of_the_sums() -> None:
     some = cases(4) + lesions(6, first=4)
     place = list(FIGURES).index("TTP")
-    assert sums_of(some, 4)[place, 0] == 4
-    assert sums_of(some, 5)[place].tolist() == [0, 0, 0]
-    assert torch.equal(tally_of(some, 5)["figures"], torch.from_numpy(sums_of(some, 5)))
+    assert sum_figures(some, 4)[place, 0] == 4
+    assert sum_figures(some, 5)[place].tolist() == [0, 0, 0]
+    assert torch.equal(tally_of(some, 5)["figures"], torch.from_numpy(sum_figures(some, 5)))
     assert "figures" not in tally_of(some, 5, figures=False)
 
 
 def test_what_lies_far_is_told_the_farthest_first() -> None:
     pooled = cases()
-    typical = typical_of(sums_of(pooled, 1), len(pooled))
-    assert not any(unusual(sample, typical) for sample in pooled)
+    typical = compute_training_figures(sum_figures(pooled, 1), len(pooled))
+    assert not any(find_unusual_figures(sample, typical) for sample in pooled)
     odd = dataclasses.replace(pooled[0], frames=pooled[0].frames // 3, quality={"PE_dB": 3.0})
-    found = unusual(odd, typical)
+    found = find_unusual_figures(odd, typical)
     names = [one.figure for one in found]
     assert names[0] == "TTP"  # nearly all training lesions show it, this one does not
     assert {"PE_dB", "level_mean", "level_sd"} <= set(names)
     assert [abs(one.z) for one in found[1:]] == sorted((abs(one.z) for one in found[1:]), reverse=True)
     assert "not found" in str(found[0])
     assert "SD below" in next(str(one) for one in found if one.figure == "PE_dB")
-    assert all(one.out for one in found if one.figure in ("TTP", "level_sd"))
+    assert all(one.is_out for one in found if one.figure in ("TTP", "level_sd"))
 
 
 def test_statistics_of_few_lesions_warn_of_nothing() -> None:
-    few = cases(LEAST_LESIONS - 1)
-    assert typical_of(sums_of(few, 1), len(few)).figures == {}
+    few = cases(MIN_LESIONS - 1)
+    assert compute_training_figures(sum_figures(few, 1), len(few)).figures == {}

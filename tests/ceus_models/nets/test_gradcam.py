@@ -10,9 +10,9 @@ import torch
 from torch import nn
 from toy_lesions import lesion, recipe
 
-from ceus_models.nets.factory import build
-from ceus_models.nets.gradcam import cam_of, grad_cam, layer_for
-from ceus_models.nets.two_stream import TwoStream, prepare
+from ceus_models.nets.factory import build_net
+from ceus_models.nets.gradcam import compute_cam, grad_cam, select_layer
+from ceus_models.nets.two_stream import TwoStream, prepare_inputs
 from ceus_models.protocol.messages import Architecture
 
 RECIPE = recipe(Architecture(10, 10, 8, 4))
@@ -21,7 +21,7 @@ STEP = 1e-5
 
 def net(outputs: str = "disease/HCC") -> TwoStream:
     """In float64, away from its start: there the branches weigh the same and half of the units are off."""
-    module = build(outputs, RECIPE, 3).double().eval()
+    module = build_net(outputs, RECIPE, 3).double().eval()
     rng = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for parameter in module.parameters():
@@ -32,7 +32,7 @@ def net(outputs: str = "disease/HCC") -> TwoStream:
 
 @pytest.fixture(autouse=True)
 def _double(monkeypatch: pytest.MonkeyPatch) -> None:
-    original = prepare
+    original = prepare_inputs
 
     def doubled(*arguments):  # type: ignore[no-untyped-def]
         return tuple(t.double() for t in original(*arguments))
@@ -44,7 +44,7 @@ def test_a_map_by_hand() -> None:
     """Two maps of 2 x 2: mean gradients 1/2 and -1, so the map is relu(a/2 - b)."""
     maps = torch.tensor([[[[2.0, 4.0], [6.0, 8.0]], [[0.0, 3.0], [1.0, 4.0]]]])
     gradients = torch.tensor([[[[0.0, 1.0], [1.0, 0.0]], [[-1.0, -1.0], [-2.0, 0.0]]]])
-    assert cam_of(maps, gradients).tolist() == [[[1.0, 0.0], [2.0, 0.0]]]
+    assert compute_cam(maps, gradients).tolist() == [[[1.0, 0.0], [2.0, 0.0]]]
 
 
 def moved(layer: nn.Module, score: Callable[[], float], at: tuple[int, int], step: float) -> tuple[float, torch.Tensor]:
@@ -69,7 +69,7 @@ def test_weights_are_those_of_finite_differences(name: str, output: int) -> None
     """A map's weight is the mean gradient, so adding a step to a whole map moves the score by step · cells · weight."""
     module, sample = net(name), lesion(5)
     found = grad_cam(module, sample, RECIPE.normaliser, output)
-    frames, flow = (t.double() for t in prepare([sample], RECIPE.normaliser, torch.device("cpu")))
+    frames, flow = (t.double() for t in prepare_inputs([sample], RECIPE.normaliser, torch.device("cpu")))
 
     def score() -> float:
         return float(module(frames, flow).final[0, output])
@@ -97,7 +97,7 @@ def test_the_net_is_left_as_it_was() -> None:
 
 
 def test_small_crops_take_the_last_layer_with_some_cells() -> None:
-    assert [layer_for(side) for side in (224, 112, 65, 64, 32, 16, 8)] == [
+    assert [select_layer(side) for side in (224, 112, 65, 64, 32, 16, 8)] == [
         "layer4",
         "layer4",
         "layer4",

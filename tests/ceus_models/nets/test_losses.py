@@ -5,9 +5,9 @@ import torch
 from torch.nn import functional as nnf
 from toy_lesions import lesions, recipe
 
-from ceus_models.nets.factory import build
-from ceus_models.nets.losses import class_weights, classification, lesion_losses, mean_loss
-from ceus_models.nets.two_stream import prepare
+from ceus_models.nets.factory import build_net
+from ceus_models.nets.losses import build_class_weights, compute_cross_entropy, compute_lesion_losses, compute_mean_loss
+from ceus_models.nets.two_stream import prepare_inputs
 
 CPU = torch.device("cpu")
 
@@ -17,25 +17,25 @@ def test_weighted_sum_of_three_losses(net: str) -> None:
     outputs = 1 if net == "disease/HCC" else 5
     weights = torch.tensor([0.5, 3.0, 1.0, 2.0, 4.0][: max(2, outputs)])
     targets = torch.tensor([0, 1, 1, 0])
-    out = build(net, recipe(), 1)(*prepare(lesions(4), recipe().normaliser, CPU))
+    out = build_net(net, recipe(), 1)(*prepare_inputs(lesions(4), recipe().normaliser, CPU))
     parts = (0.2, 0.7, 1.5)
     by_hand = torch.zeros(4)
     for part, head in zip(parts, (out.spatial, out.temporal, out.final), strict=True):
         logp = torch.cat([nnf.logsigmoid(-head), nnf.logsigmoid(head)], 1) if outputs == 1 else head.log_softmax(1)
         by_hand = by_hand - part * weights[targets] * logp[torch.arange(4), targets]
-    torch.testing.assert_close(lesion_losses(out, targets, weights, parts), by_hand)
+    torch.testing.assert_close(compute_lesion_losses(out, targets, weights, parts), by_hand)
 
 
 def test_gradient_follows_the_weights_of_the_parts() -> None:
     """With only the spatial loss the temporal branch and the weighting learn nothing, and twice the share is twice
     the gradient."""
-    net = build("disease/HCC", recipe(), 1)
+    net = build_net("disease/HCC", recipe(), 1)
     targets, weights = torch.tensor([0, 1, 1]), torch.tensor([1.0, 2.0])
 
     def gradient(parts: tuple[float, float, float]) -> dict[str, torch.Tensor]:
         net.zero_grad()
-        out = net(*prepare(lesions(3), recipe().normaliser, CPU))
-        mean_loss(lesion_losses(out, targets, weights, parts)).backward()
+        out = net(*prepare_inputs(lesions(3), recipe().normaliser, CPU))
+        compute_mean_loss(compute_lesion_losses(out, targets, weights, parts)).backward()
         return {name: p.grad.clone() for name, p in net.named_parameters()}
 
     once, twice, all_three = gradient((1, 0, 0)), gradient((2, 0, 0)), gradient((1, 1, 1))
@@ -49,22 +49,22 @@ def test_gradient_follows_the_weights_of_the_parts() -> None:
 def test_losses_add_over_lesions_whatever_the_batch() -> None:
     logits, targets = torch.randn(7, 6, generator=torch.Generator().manual_seed(1)), torch.arange(7) % 6
     weights = torch.arange(1.0, 7.0)
-    whole = lesion_losses(logits, targets, weights, (1, 1, 1))
-    parts = [lesion_losses(logits[i], targets[i], weights, (1, 1, 1)) for i in (slice(0, 3), slice(3, 7))]
+    whole = compute_lesion_losses(logits, targets, weights, (1, 1, 1))
+    parts = [compute_lesion_losses(logits[i], targets[i], weights, (1, 1, 1)) for i in (slice(0, 3), slice(3, 7))]
     torch.testing.assert_close(torch.cat(parts), whole)
-    torch.testing.assert_close(mean_loss(whole) * 7, sum(p.sum() for p in parts))
+    torch.testing.assert_close(compute_mean_loss(whole) * 7, sum(p.sum() for p in parts))
 
 
 def test_binary_and_two_class_agree() -> None:
     logit = torch.linspace(-9, 9, 5).unsqueeze(1)
     targets = torch.tensor([0, 1, 0, 1, 1])
     pair = torch.cat([torch.zeros_like(logit), logit], dim=1)
-    torch.testing.assert_close(classification(logit, targets), classification(pair, targets))
+    torch.testing.assert_close(compute_cross_entropy(logit, targets), compute_cross_entropy(pair, targets))
 
 
 def test_class_weights_come_from_the_recipe() -> None:
     made = recipe(disease_HCC=(0.6, 1.4))
-    assert class_weights("disease/HCC", 2, made, CPU).tolist() == pytest.approx([0.6, 1.4])
-    assert class_weights("disease/HM", 2, made, CPU).tolist() == [1, 1]
+    assert build_class_weights("disease/HCC", 2, made, CPU).tolist() == pytest.approx([0.6, 1.4])
+    assert build_class_weights("disease/HM", 2, made, CPU).tolist() == [1, 1]
     with pytest.raises(ValueError, match="expected 5 class weights"):
-        class_weights("disease/HCC", 5, made, CPU)
+        build_class_weights("disease/HCC", 5, made, CPU)

@@ -11,21 +11,21 @@ from torchvision.models import resnet18
 from torchvision.models.resnet import ResNet
 from toy_lesions import TINY, lesion, lesions, recipe
 
-from ceus_models.nets.factory import build
-from ceus_models.nets.module_cache import initial_state
+from ceus_models.nets.factory import build_net
+from ceus_models.nets.module_cache import build_initial_state
 from ceus_models.nets.two_stream import (
     LARGEST_GAIN,
     LARGEST_OFFSET,
     Backbone,
     Branch,
     TwoStream,
-    augmented,
-    flipped,
+    augment_images,
+    combine_logits,
+    flip_images,
+    list_local_names,
     load_imagenet,
-    local_names,
-    moved,
-    prepare,
-    weighted,
+    prepare_inputs,
+    shift_maps,
 )
 from ceus_models.protocol.messages import Architecture
 from ceus_models.runtime.errors import ExpectedError
@@ -34,7 +34,7 @@ CPU = torch.device("cpu")
 
 
 def batch(count: int = 3) -> tuple[torch.Tensor, torch.Tensor]:
-    return prepare(lesions(count), recipe().normaliser, CPU)
+    return prepare_inputs(lesions(count), recipe().normaliser, CPU)
 
 
 @pytest.mark.parametrize("outputs", [1, 5])
@@ -86,19 +86,19 @@ def test_imagenet_weights_enter_with_averaged_first_layer(tmp_path: Path) -> Non
 
 
 def test_only_batch_norm_is_local() -> None:
-    assert local_names(TwoStream(TINY, 1)) == frozenset()
+    assert list_local_names(TwoStream(TINY, 1)) == frozenset()
     net = TwoStream(Architecture(10, 10, 8, 4, "batch_local"), 1)
-    local = local_names(net)
+    local = list_local_names(net)
     assert "spatial.backbone.bn1.running_mean" in local
     assert "temporal.backbone.layer2.0.downsample.1.weight" in local
     assert all(not isinstance(m, nn.GroupNorm) for m in net.modules())
     assert not any("conv" in name or "lstm" in name or "head" in name for name in local)
-    shared = initial_state("disease/HCC", recipe(Architecture(10, 10, 8, 4, "batch_local")), 1)
+    shared = build_initial_state("disease/HCC", recipe(Architecture(10, 10, 8, 4, "batch_local")), 1)
     assert shared.keys() == net.state_dict().keys() - local
 
 
 def test_order_of_frames_matters() -> None:
-    net = build("disease/HCC", recipe(), 3).eval()
+    net = build_net("disease/HCC", recipe(), 3).eval()
     frames, flow = batch()
     there = net(frames, flow)
     back = net(frames.flip(1), flow.flip(1))
@@ -107,7 +107,7 @@ def test_order_of_frames_matters() -> None:
 
 
 def test_brightness_reaches_the_scores_through_group_norm() -> None:
-    net = build("disease/HCC", recipe(), 3).eval()
+    net = build_net("disease/HCC", recipe(), 3).eval()
     frames, flow = batch()
     assert not torch.allclose(net(frames, flow).spatial, net(frames + 1.0, flow).spatial, atol=1e-4)
 
@@ -118,13 +118,13 @@ def test_final_probability_is_the_weighted_one(k: int) -> None:
     spatial, temporal, gate = torch.randn(6, k) * 3, torch.randn(6, k) * 3, torch.randn(6, 1)
     p = torch.sigmoid if k == 1 else lambda x: torch.softmax(x, dim=1)
     w = torch.sigmoid(gate)
-    torch.testing.assert_close(p(weighted(spatial, temporal, gate)), w * p(spatial) + (1 - w) * p(temporal))
-    sure = weighted(torch.full((1, 1), 400.0), torch.full((1, 1), 300.0), torch.zeros(1, 1))
+    torch.testing.assert_close(p(combine_logits(spatial, temporal, gate)), w * p(spatial) + (1 - w) * p(temporal))
+    sure = combine_logits(torch.full((1, 1), 400.0), torch.full((1, 1), 300.0), torch.zeros(1, 1))
     assert bool(torch.isfinite(sure).all())
 
 
 def test_no_operation_in_place_breaks_a_gradient_hook() -> None:
-    net = build("disease/HCC", recipe(), 3)
+    net = build_net("disease/HCC", recipe(), 3)
     caught = []
     for module in net.modules():
         if isinstance(module, nn.Conv2d | nn.GroupNorm):
@@ -136,7 +136,7 @@ def test_no_operation_in_place_breaks_a_gradient_hook() -> None:
 
 def test_prepare_is_in_units_of_the_normaliser() -> None:
     one = lesion(4)
-    frames, flow = prepare([one], recipe().normaliser, CPU)
+    frames, flow = prepare_inputs([one], recipe().normaliser, CPU)
     assert frames.shape == (1, 5, 1, 16, 16)
     assert flow.shape == (1, 3, 2, 16, 16)
     assert float(frames[0, 2, 0, 3, 4]) == pytest.approx((one.frames[2, 3, 4] / 255 - 0.4) / 0.2, rel=1e-5)
@@ -149,7 +149,7 @@ def test_flipping_turns_velocities_with_the_pictures() -> None:
     frames[:, 0, 0, 0, 0] = 7.0
     flow[:, 0, :, 0, 0] = torch.tensor([2.0, 5.0])
     turned = torch.tensor([[False, False], [True, False], [False, True], [True, True]])
-    seen, moved = flipped(frames, flow, turned)
+    seen, moved = flip_images(frames, flow, turned)
     expected = [(0, 0, [2, 5]), (0, 3, [-2, 5]), (2, 0, [2, -5]), (2, 3, [-2, -5])]
     for case, (row, column, velocity) in enumerate(expected):
         assert seen[case, 0, 0, row, column] == 7.0
@@ -164,7 +164,7 @@ def test_augmented_pictures_are_turned_moved_and_scaled_as_drawn() -> None:
     frames[:, :, 0, 10:12, 20:22] = 2.0
     flow[:, :, :, 10:12, 20:22] = torch.tensor([2.0, 5.0]).reshape(1, 1, 2, 1, 1)
     still, far, turned = [0.9, 0.9, 0.5, 0.5, 0.5, 0.5], [0.9, 0.9, 1.0, 0.0, 1.0, 0.0], [0.1, 0.9, 0.5, 0.5, 0.5, 1.0]
-    seen, velocities = augmented(frames, flow, torch.tensor([still, far, turned]))
+    seen, velocities = augment_images(frames, flow, torch.tensor([still, far, turned]))
     assert torch.equal(seen[0], frames[0])
     assert torch.equal(velocities[0], flow[0])
     gain = math.exp(LARGEST_GAIN)
@@ -177,5 +177,5 @@ def test_augmented_pictures_are_turned_moved_and_scaled_as_drawn() -> None:
 
 def test_what_a_move_brings_in_repeats_the_edge() -> None:
     rows = torch.arange(32.0).reshape(1, 1, 1, 32, 1).expand(1, 1, 1, 32, 16)
-    down = moved(rows, torch.zeros(1), torch.ones(1))[0, 0, 0, :, 0]
+    down = shift_maps(rows, torch.zeros(1), torch.ones(1))[0, 0, 0, :, 0]
     assert down.tolist() == [0.0, 0.0, *range(30)]

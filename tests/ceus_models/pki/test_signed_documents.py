@@ -8,25 +8,25 @@ from pathlib import Path
 
 import pytest
 
-from ceus_models.pki.keys import new_key
-from ceus_models.pki.signed_documents import MAX_BYTES, DocumentFault, parsed, read_document, signed
+from ceus_models.pki.keys import generate_key
+from ceus_models.pki.signed_documents import MAX_BYTES, DocumentError, parse_document, read_document, sign_document
 
-KEY, OTHER = new_key(), new_key()
+KEY, OTHER = generate_key(), generate_key()
 CONTENT = {"name": "site-01", "count": 3, "words": ["ä", "b"]}
-WRITTEN = signed("kit", CONTENT, {"coordinator": KEY})
+WRITTEN = sign_document("kit", CONTENT, {"coordinator": KEY})
 
 
 def test_the_signer_is_known_by_role_and_key() -> None:
-    document = parsed(WRITTEN, "kit", "it")
+    document = parse_document(WRITTEN, "kit", "it")
     assert document.content == CONTENT
-    assert document.is_by("coordinator", KEY.public_key())
-    assert not document.is_by("coordinator", OTHER.public_key())
-    assert not document.is_by("site", KEY.public_key())
+    assert document.is_signed_by("coordinator", KEY.public_key())
+    assert not document.is_signed_by("coordinator", OTHER.public_key())
+    assert not document.is_signed_by("site", KEY.public_key())
 
 
 def test_the_same_content_as_another_kind_is_not_signed() -> None:
-    swapped = parsed(WRITTEN.replace(b'"fedceus": "kit"', b'"fedceus": "request"'), "request", "it")
-    assert not swapped.is_by("coordinator", KEY.public_key())
+    swapped = parse_document(WRITTEN.replace(b'"fedceus": "kit"', b'"fedceus": "request"'), "request", "it")
+    assert not swapped.is_signed_by("coordinator", KEY.public_key())
 
 
 def test_content_that_was_changed_is_not_signed() -> None:
@@ -37,12 +37,12 @@ def test_content_that_was_changed_is_not_signed() -> None:
         edited = bytearray(WRITTEN)
         edited[place] ^= 1 << source.randrange(8)
         try:
-            found = parsed(bytes(edited), "kit", "it")
-        except DocumentFault:
+            found = parse_document(bytes(edited), "kit", "it")
+        except DocumentError:
             continue
         if found.content != CONTENT:
             changed += 1
-            assert not found.is_by("coordinator", KEY.public_key()), place
+            assert not found.is_signed_by("coordinator", KEY.public_key()), place
     assert changed > 20
 
 
@@ -55,10 +55,10 @@ def test_content_that_was_changed_is_not_signed() -> None:
     ],
 )
 def test_anything_else_is_refused_with_the_remedy(data: bytes) -> None:
-    with pytest.raises(DocumentFault, match="it .*ask for the file again"):
-        parsed(data, "kit", "it")
+    with pytest.raises(DocumentError, match="it .*ask for the file again"):
+        parse_document(data, "kit", "it")
 
 
 def test_a_file_that_is_not_there_is_an_expected_error(tmp_path: Path) -> None:
-    with pytest.raises(DocumentFault, match="cannot be read"):
+    with pytest.raises(DocumentError, match="cannot be read"):
         read_document(tmp_path / "none", "kit")

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from ceus_models.protocol.encoding import WireError, decode, encode, to_bytes
 from ceus_models.protocol.messages import Architecture, LocalRule, Normaliser, Recipe, Refusal, Task, Update
-from ceus_models.protocol.state import SMALL, digest
+from ceus_models.protocol.state import SMALL_TENSOR, digest
 
 RECIPE = Recipe(
     Architecture(), Normaliser(0.3, 0.2, 1.0, (0.0,) * 17, (1.0,) * 17), ("AFP",), {"disease/HCC": (1.0, 2.0)}
@@ -90,7 +90,7 @@ def test_tensors_are_views_of_the_received_buffer() -> None:
 
 
 def test_large_tensors_are_not_copied_when_encoding() -> None:
-    tensor = torch.zeros(SMALL + 1)
+    tensor = torch.zeros(SMALL_TENSOR + 1)
     tensor_bytes = encode(Update("s", {"a": tensor}, 1.0))[2]
     tensor[0] = 7.0
     assert memoryview(tensor_bytes).cast("f")[0] == 7.0

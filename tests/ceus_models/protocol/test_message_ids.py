@@ -6,7 +6,7 @@ from dataclasses import replace
 import torch
 
 from ceus_models.protocol.encoding import decode, to_bytes
-from ceus_models.protocol.message_ids import content_id
+from ceus_models.protocol.message_ids import compute_content_id
 from ceus_models.protocol.messages import Task, Update
 from ceus_models.protocol.task_id import asked_id
 
@@ -22,5 +22,5 @@ def test_a_task_has_one_id_however_often_it_is_sent_and_whatever_it_carries() ->
 def test_both_ends_get_the_same_id_from_the_bytes() -> None:
     for message in (TASK, Update("site-01", {"net|w": torch.ones(2, 3)}, 6.0)):
         raw = to_bytes(message)
-        assert content_id(message) == (hashlib.sha256(raw).hexdigest(), len(raw))
-        assert content_id(decode(bytearray(raw))) == content_id(message)
+        assert compute_content_id(message) == (hashlib.sha256(raw).hexdigest(), len(raw))
+        assert compute_content_id(decode(bytearray(raw))) == compute_content_id(message)

@@ -6,16 +6,16 @@ import pytest
 import torch
 
 from ceus_models.protocol.state import (
-    SMALL,
+    SMALL_TENSOR,
     add,
+    add_prefix,
     digest,
-    finite,
-    net_state,
-    net_states,
+    is_finite,
+    iterate_pieces,
     norm,
-    pieces,
-    prefixed,
     scale,
+    select_net,
+    split_by_net,
     subtract,
     zeros_like,
 )
@@ -45,16 +45,16 @@ def test_norm_counts_floats_only_and_in_float64() -> None:
 
 
 def test_finite_sees_nan_and_infinity() -> None:
-    assert finite(A)
-    assert not finite({"x": torch.tensor([1.0, float("nan")])})
-    assert not finite({"x": torch.tensor([float("inf")])})
-    assert finite({"x": torch.tensor([1e200], dtype=torch.float64)}), "though its square is infinite"
+    assert is_finite(A)
+    assert not is_finite({"x": torch.tensor([1.0, float("nan")])})
+    assert not is_finite({"x": torch.tensor([float("inf")])})
+    assert is_finite({"x": torch.tensor([1e200], dtype=torch.float64)}), "though its square is infinite"
 
 
 def test_pieces_hold_the_same_numbers_small_tensors_joined_by_dtype_and_large_ones_cut() -> None:
-    large = torch.arange(2.0 * SMALL + 1).reshape(1, -1)
-    found = list(pieces([torch.ones(2, 3), large, torch.tensor(5), torch.zeros(4)]))
-    assert [len(piece) for piece in found] == [SMALL, SMALL, 1, 10, 1]
+    large = torch.arange(2.0 * SMALL_TENSOR + 1).reshape(1, -1)
+    found = list(iterate_pieces([torch.ones(2, 3), large, torch.tensor(5), torch.zeros(4)]))
+    assert [len(piece) for piece in found] == [SMALL_TENSOR, SMALL_TENSOR, 1, 10, 1]
     assert torch.equal(torch.cat(found[:3]), large[0])
     assert found[0].data_ptr() == large.data_ptr(), "large tensors are not copied"
     assert found[3].tolist() == [1.0] * 6 + [0.0] * 4
@@ -62,9 +62,9 @@ def test_pieces_hold_the_same_numbers_small_tensors_joined_by_dtype_and_large_on
 
 
 def test_the_parameters_of_one_net() -> None:
-    state = {**prefixed({"w": torch.ones(1)}, "disease/HCC|"), "disease/HCC|#weight": torch.tensor(2.0)}
-    assert set(net_state(state, "disease/HCC")) == {"w"}
-    assert {net: set(own) for net, own in net_states(state).items()} == {"disease/HCC": {"w"}}
+    state = {**add_prefix({"w": torch.ones(1)}, "disease/HCC|"), "disease/HCC|#weight": torch.tensor(2.0)}
+    assert set(select_net(state, "disease/HCC")) == {"w"}
+    assert {net: set(own) for net, own in split_by_net(state).items()} == {"disease/HCC": {"w"}}
 
 
 def test_digest_sees_names_dtypes_shapes_and_bits_but_not_order() -> None:

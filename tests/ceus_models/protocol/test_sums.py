@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ceus_models.protocol.state import SMALL, State, digest
-from ceus_models.protocol.sums import Total
+from ceus_models.protocol.state import SMALL_TENSOR, State, digest
+from ceus_models.protocol.sums import ExactSum
 
 
 def answers(count: int = 40) -> list[State]:
@@ -21,8 +21,8 @@ def answers(count: int = 40) -> list[State]:
     ]
 
 
-def total(states: list[State]) -> Total:
-    running = Total()
+def total(states: list[State]) -> ExactSum:
+    running = ExactSum()
     for state in states:
         running.add(state)
     return running
@@ -52,8 +52,8 @@ def test_what_came_together_may_come_apart() -> None:
 
 
 def test_large_tensors_are_added_in_slices() -> None:
-    draws = [torch.randn(3, SMALL, generator=torch.Generator().manual_seed(n)) for n in range(3)]
-    together = total([{"w": draw} for draw in draws]).wide()["w"]
+    draws = [torch.randn(3, SMALL_TENSOR, generator=torch.Generator().manual_seed(n)) for n in range(3)]
+    together = total([{"w": draw} for draw in draws]).take_float64()["w"]
     assert torch.allclose(together, sum(draw.double() for draw in draws), atol=3 * 2**-31, rtol=0)
 
 
@@ -69,7 +69,7 @@ def test_agrees_with_addition_in_double_precision() -> None:
 
 def test_wide_keeps_what_float32_would_round() -> None:
     states: list[State] = [{"w": torch.tensor([1.0])}, {"w": torch.tensor([2.0**-25])}]
-    assert total(states).wide()["w"].item() == 1.0 + 2.0**-25
+    assert total(states).take_float64()["w"].item() == 1.0 + 2.0**-25
     assert total(states).value()["w"].item() == 1.0
 
 

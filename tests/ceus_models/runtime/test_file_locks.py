@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ceus_models.runtime.errors import ExpectedError
-from ceus_models.runtime.file_locks import is_held, locked
+from ceus_models.runtime.file_locks import hold_lock, is_held
 
 BUSY = ExpectedError("another command is at work")
 
@@ -17,11 +17,11 @@ def test_a_lock_is_one_holders_until_it_leaves(tmp_path: Path, name: str) -> Non
     path = tmp_path / name
     if name == "folder":
         path.mkdir()
-    with locked(path, BUSY):
-        with pytest.raises(ExpectedError, match="another command"), locked(path, BUSY, wait_s=0.05):
+    with hold_lock(path, BUSY):
+        with pytest.raises(ExpectedError, match="another command"), hold_lock(path, BUSY, wait_s=0.05):
             pass
         assert name == "folder" or is_held(path)
-    with locked(path, BUSY, wait_s=0.0):
+    with hold_lock(path, BUSY, wait_s=0.0):
         pass
 
 
@@ -29,10 +29,10 @@ def test_readers_share_a_lock_and_keep_writers_out(tmp_path: Path) -> None:
     path = tmp_path / "below" / "file"
     assert not is_held(path)
     with (
-        locked(path, BUSY, shared=True),
-        locked(path, BUSY, shared=True),
+        hold_lock(path, BUSY, shared=True),
+        hold_lock(path, BUSY, shared=True),
         pytest.raises(ExpectedError),
-        locked(path, BUSY, wait_s=0.0),
+        hold_lock(path, BUSY, wait_s=0.0),
     ):
         pass
     assert not is_held(path)

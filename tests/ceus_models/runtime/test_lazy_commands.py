@@ -10,7 +10,7 @@ import pytest
 from loaded_modules import HEAVY, loaded
 from small_hospital import SmallHospital
 
-from ceus_models.runtime.exit_codes import exit_code
+from ceus_models.runtime.exit_codes import run_app
 from ceus_models.runtime.lazy_commands import LazyCommand, LazyGroup, lazy_program
 
 PROGRAMS = {"ceus-site": "client", "ceus-coordinator": "server", "ceus-sim": "sim"}
@@ -42,7 +42,7 @@ def test_the_list_says_what_each_command_says(name: str) -> None:
 
 
 def test_a_command_that_is_called_is_the_one_that_is_imported(capfd: pytest.CaptureFixture[str]) -> None:
-    assert exit_code(program("ceus-site"), ["predict", "--workers", "0"]) == 2
+    assert run_app(program("ceus-site"), ["predict", "--workers", "0"]) == 2
     said = capfd.readouterr().err
     assert "predict [OPTIONS]" in said
     assert "0 is not in the range" in said
@@ -56,10 +56,10 @@ def test_a_library_that_is_absent_is_named_with_the_extra_that_brings_it(
     monkeypatch.setenv("COLUMNS", "300")
     module = f"made_{name}_command"
     (tmp_path / f"{module}.py").write_text(f"import {library}\n\ndef run():\n    '''Run.'''\n", encoding="utf-8")
-    assert exit_code(lazy_program("made", "Made.", name, {"run": f"{module}:run"}), ["run"]) == 1
+    assert run_app(lazy_program("made", "Made.", name, {"run": f"{module}:run"}), ["run"]) == 1
     said = capfd.readouterr().err
     assert f"but {library.partition('.')[0]} is not installed; run `pip install 'fedceus[{name}]'`" in said
-    assert exit_code(lazy_program("made", "Made.", name, {"run": f"{module}:run"}), ["--help"]) == 0
+    assert run_app(lazy_program("made", "Made.", name, {"run": f"{module}:run"}), ["--help"]) == 0
     assert "Run." in capfd.readouterr().out
 
 

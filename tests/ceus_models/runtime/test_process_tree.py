@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from ceus_models.runtime.errors import ExpectedError
-from ceus_models.runtime.process_tree import Fleet
+from ceus_models.runtime.process_tree import ProcessGroup
 
 PARENT = """
 import subprocess, sys, time
@@ -41,18 +41,18 @@ def is_gone(pid: int) -> bool:
     return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
-def started(fleet: Fleet, name: str, code: str) -> int:
+def started(fleet: ProcessGroup, name: str, code: str) -> int:
     """Starts `code` and waits for its first line; the number in it, or 0."""
     fleet.start(name, [sys.executable, "-c", code], dict(os.environ))
-    wait_for(lambda: fleet.log(name).read_text())
-    said = fleet.log(name).read_text().split()[0]
+    wait_for(lambda: fleet.log_path(name).read_text())
+    said = fleet.log_path(name).read_text().split()[0]
     return int(said) if said.isdigit() else 0
 
 
 def test_nothing_is_left_not_even_children_in_other_sessions(tmp_path: Path) -> None:
-    with Fleet(tmp_path / "logs") as fleet:
+    with ProcessGroup(tmp_path / "logs") as fleet:
         child = started(fleet, "parent", PARENT)
-        fleet.check()
+        fleet.check_running()
         assert not is_gone(child)
     assert is_gone(child)
 
@@ -61,7 +61,7 @@ def test_a_process_that_will_not_stop_is_killed(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr("ceus_models.runtime.process_tree._GRACE_S", 0.3)
     before = set(psutil.Process().children())
     begun = time.monotonic()
-    with Fleet(tmp_path) as fleet:
+    with ProcessGroup(tmp_path) as fleet:
         started(fleet, "stubborn", STUBBORN)
         begun = time.monotonic()
     assert time.monotonic() - begun < 5.0
@@ -69,16 +69,16 @@ def test_a_process_that_will_not_stop_is_killed(tmp_path: Path, monkeypatch: pyt
 
 
 def test_the_end_of_a_process_is_told_with_its_last_words(tmp_path: Path) -> None:
-    with Fleet(tmp_path) as fleet:
+    with ProcessGroup(tmp_path) as fleet:
         started(fleet, "node-a", "print('starting'); print('port 8000 is taken\\n'); raise SystemExit(4)")
         wait_for(lambda: ended(fleet))
         with pytest.raises(ExpectedError, match=r"node-a ended with exit code 4: port 8000 is taken; .*node-a\.log"):
-            fleet.check()
+            fleet.check_running()
 
 
-def ended(fleet: Fleet) -> bool:
+def ended(fleet: ProcessGroup) -> bool:
     try:
-        fleet.check()
+        fleet.check_running()
     except ExpectedError:
         return True
     return False

@@ -11,8 +11,8 @@ from typing import Any
 import psutil
 import pytest
 
-from ceus_models.runtime.process_tree import Fleet
-from ceus_models.runtime.supervisor import Service, StopAsked, Supervisor
+from ceus_models.runtime.process_tree import ProcessGroup
+from ceus_models.runtime.supervisor import Service, StopRequested, Supervisor
 
 LIVES = "import time; print('here', flush=True); time.sleep(600)"
 LEAVES_A_CHILD = (
@@ -35,7 +35,7 @@ def service(name: str, code: str) -> Service:
 
 def test_who_is_killed_is_started_again_and_both_are_told(tmp_path: Path) -> None:
     told: list[Any] = []
-    with Fleet(tmp_path) as fleet:
+    with ProcessGroup(tmp_path) as fleet:
         supervisor = Supervisor(fleet, [service("a", LIVES)], told.append)
         supervisor.step()
         assert supervisor.is_running("a")
@@ -48,7 +48,7 @@ def test_who_is_killed_is_started_again_and_both_are_told(tmp_path: Path) -> Non
 
 def test_who_ends_at_once_is_started_again_later_each_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[Any] = []
-    with Fleet(tmp_path) as fleet:
+    with ProcessGroup(tmp_path) as fleet:
         supervisor = Supervisor(fleet, [service("a", "print('no'); raise SystemExit(7)")], told.append)
         shift = [0.0]
         clock = time.monotonic
@@ -63,16 +63,16 @@ def test_who_ends_at_once_is_started_again_later_each_time(tmp_path: Path, monke
 
 def test_what_a_dead_service_leaves_behind_is_ended(tmp_path: Path) -> None:
     told: list[Any] = []
-    with Fleet(tmp_path) as fleet:
+    with ProcessGroup(tmp_path) as fleet:
         supervisor = Supervisor(fleet, [service("a", LEAVES_A_CHILD)], told.append)
         stepped(supervisor, lambda: any(e["event"] == "ended" for e in told))
-        child = int(fleet.log("a").read_text().split()[0])
+        child = int(fleet.log_path("a").read_text().split()[0])
         stepped(supervisor, lambda: not psutil.pid_exists(child) or psutil.Process(child).status() == "zombie")
 
 
 def test_a_service_of_no_use_is_started_again_on_request(tmp_path: Path) -> None:
     told: list[Any] = []
-    with Fleet(tmp_path, grace_s=1.0) as fleet:
+    with ProcessGroup(tmp_path, grace_s=1.0) as fleet:
         supervisor = Supervisor(fleet, [service("a", LIVES)], told.append)
         supervisor.restart("a", "it does not run")
         supervisor.step()
@@ -85,8 +85,8 @@ def test_a_service_of_no_use_is_started_again_on_request(tmp_path: Path) -> None
 
 def test_sigterm_and_ctrl_c_ask_to_stop() -> None:
     for kind in (signal.SIGTERM, signal.SIGINT):
-        with StopAsked() as stop:
-            assert not stop.within(0.0)
+        with StopRequested() as stop:
+            assert not stop.wait(0.0)
             os.kill(os.getpid(), kind)
-            assert stop.within(1.0)
+            assert stop.wait(1.0)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

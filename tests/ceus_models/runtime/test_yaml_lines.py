@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from ceus_models.runtime.errors import FaultList
-from ceus_models.runtime.yaml_lines import LinedYaml, read_lined_yaml
+from ceus_models.runtime.yaml_lines import YamlWithLines, read_yaml_with_lines
 
 
-def read(folder: Path, text: str) -> LinedYaml:
+def read(folder: Path, text: str) -> YamlWithLines:
     (folder / "a.yaml").write_text(text, encoding="utf-8")
-    return read_lined_yaml(folder / "a.yaml", "bad-file")
+    return read_yaml_with_lines(folder / "a.yaml", "bad-file")
 
 
 def test_values_keep_their_lines(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 import typer
 
 from ceus_models.runtime.errors import ExpectedError
-from ceus_models.runtime.exit_codes import exit_code
+from ceus_models.runtime.exit_codes import run_app
 from ceus_models.study.processing import Processing, load_processing
 
 
@@ -75,11 +75,11 @@ def commands() -> typer.Typer:
     ("command", "code"), [("fine", 0), ("expected", 1), ("bug", 3), ("stopped", 130), ("unknown", 2)]
 )
 def test_exit_codes(command: str, code: int) -> None:
-    assert exit_code(commands(), [command]) == code
+    assert run_app(commands(), [command]) == code
 
 
 def test_the_log_of_a_bug_quotes_no_value(capsys: pytest.CaptureFixture[str]) -> None:
-    exit_code(commands(), ["bug"])
+    run_app(commands(), ["bug"])
     path = capsys.readouterr().err.split()[-1]
     log = Path(path).read_text()
     assert "RuntimeError" in log
@@ -88,5 +88,5 @@ def test_the_log_of_a_bug_quotes_no_value(capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_an_expected_error_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
-    exit_code(commands(), ["expected"])
+    run_app(commands(), ["expected"])
     assert capsys.readouterr().err == "Error: site.yaml: [center] is missing\n"

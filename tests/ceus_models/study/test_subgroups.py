@@ -6,7 +6,7 @@ from made_readings import cases
 from toy_lesions import lesion, lesions
 
 from ceus_models.metrics.bootstrap import poisson_weights
-from ceus_models.study.subgroups import CELLS, SUBGROUPS, cells_of, small, spans
+from ceus_models.study.subgroups import CELLS, SUBGROUPS, build_slices, find_small_cells, list_cells
 from client.worker.tasks.paired_counts import Verdicts
 from client.worker.tasks.subgroup_counts import subgroup_counts
 
@@ -24,19 +24,21 @@ from client.worker.tasks.subgroup_counts import subgroup_counts
     ],
 )
 def test_what_is_left_out_is_at_least_a_cell_or_all(lesions, cell, left_out):
-    few = small(np.array(lesions), cell)
+    few = find_small_cells(np.array(lesions), cell)
     assert few.tolist() == list(left_out)
 
 
 def test_every_lesion_has_one_value_of_every_variable():
     for sample in [*cases(50), lesion(1)]:
-        own = [CELLS[place] for place in cells_of(sample)]
+        own = [CELLS[place] for place in list_cells(sample)]
         assert [variable for variable, _ in own] == list(SUBGROUPS)
-    assert all(value == "unknown" for _, value in [CELLS[p] for p in cells_of(lesion(1))])
+    assert all(value == "unknown" for _, value in [CELLS[p] for p in list_cells(lesion(1))])
 
 
 def test_spans_cover_all_cells_in_order():
-    assert [place for span in spans().values() for place in range(span.start, span.stop)] == list(range(len(CELLS)))
+    assert [place for span in build_slices().values() for place in range(span.start, span.stop)] == list(
+        range(len(CELLS))
+    )
 
 
 def test_a_site_below_its_cell_says_nothing_of_itself():

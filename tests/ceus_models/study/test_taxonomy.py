@@ -7,8 +7,8 @@ from datetime import date
 
 import pytest
 
-from ceus_models.study.cohorts import cohort_of, split_fraction
-from ceus_models.study.taxonomy import BIOMARKER_NETS, CLINICAL, COHORTS, DISEASE_NETS, NETS, SUBMODELS, outputs_of
+from ceus_models.study.cohorts import assign_cohort, compute_split_fraction
+from ceus_models.study.taxonomy import BIOMARKER_NETS, CLINICAL, COHORTS, DISEASE_NETS, NETS, SUBMODELS, count_outputs
 
 VARIABLES = {variable.name: variable for variable in CLINICAL}
 
@@ -21,23 +21,23 @@ def test_the_study_has_nine_submodels_and_seventeen_variables() -> None:
 
 
 def test_outputs() -> None:
-    assert [outputs_of(net) for net in ("disease/HA", "biomarker/CK7", "disease/all", "fusion/DCB")] == [
+    assert [count_outputs(net) for net in ("disease/HA", "biomarker/CK7", "disease/all", "fusion/DCB")] == [
         1,
         1,
         5,
         6,
     ]
-    assert all(outputs_of(net) for net in NETS)
+    assert all(count_outputs(net) for net in NETS)
     with pytest.raises(KeyError, match="unknown net"):
-        outputs_of("disease/OT")
+        count_outputs("disease/OT")
 
 
 def test_units_and_transforms() -> None:
-    assert VARIABLES["ALB"].accepted_units() == {"g/L": 1.0, "g/dL": 10.0}
-    assert VARIABLES["AFP"].accepted_units()["IU/mL"] == 1.21
-    assert VARIABLES["AFP"].transformed(100.0) == pytest.approx(math.log(100))
-    assert VARIABLES["AFP"].transformed(0.0) == pytest.approx(math.log(0.1)), "below detection is the lowest value"
-    assert VARIABLES["age"].transformed(60) == 60.0
+    assert VARIABLES["ALB"].list_units() == {"g/L": 1.0, "g/dL": 10.0}
+    assert VARIABLES["AFP"].list_units()["IU/mL"] == 1.21
+    assert VARIABLES["AFP"].apply_transform(100.0) == pytest.approx(math.log(100))
+    assert VARIABLES["AFP"].apply_transform(0.0) == pytest.approx(math.log(0.1)), "below detection is the lowest value"
+    assert VARIABLES["age"].apply_transform(60) == 60.0
 
 
 @pytest.mark.parametrize(
@@ -53,15 +53,15 @@ def test_units_and_transforms() -> None:
     ],
 )
 def test_cohorts_by_center_and_date(center: int, day: date, cohort: str) -> None:
-    assert cohort_of(center, day, "P1") == cohort
+    assert assign_cohort(center, day, "P1") == cohort
 
 
 def test_training_a_and_validation_split_by_patient_about_four_to_one() -> None:
-    cohorts = [cohort_of(5, date(2019, 3, 3), f"P{i}") for i in range(4000)]
+    cohorts = [assign_cohort(5, date(2019, 3, 3), f"P{i}") for i in range(4000)]
     assert set(cohorts) == {"training_a", "validation"}
     assert cohorts.count("validation") / 4000 == pytest.approx(0.2, abs=0.02)
-    assert cohort_of(5, date(2017, 3, 3), "P1") == cohort_of(5, date(2022, 3, 3), "P1")
-    assert 0 <= split_fraction("P1") < 1
+    assert assign_cohort(5, date(2017, 3, 3), "P1") == assign_cohort(5, date(2022, 3, 3), "P1")
+    assert 0 <= compute_split_fraction("P1") < 1
 
 
 @pytest.mark.parametrize(
@@ -70,4 +70,4 @@ def test_training_a_and_validation_split_by_patient_about_four_to_one() -> None:
 )
 def test_outside_the_study(center: int, day: date) -> None:
     with pytest.raises(ValueError, match="exam date|center"):
-        cohort_of(center, day, "P1")
+        assign_cohort(center, day, "P1")

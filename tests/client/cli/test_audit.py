@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from toy_lesions import lesions, task
 
-from ceus_models.runtime.exit_codes import exit_code
+from ceus_models.runtime.exit_codes import run_app
 from client.cli.main import app
 from client.policy.policy import Policy
 from client.worker.audit.log import LOG_FILE, Audit
-from client.worker.audit.recorder import open_trail
+from client.worker.audit.recorder import open_recorder
 from client.worker.site.site import Site
 
 
@@ -23,7 +23,7 @@ from client.worker.site.site import Site
 def folder(tmp_path: Path) -> Path:
     """A site that answered a tally, trained a net and refused an evaluation."""
     (tmp_path / "site.yaml").write_text("schema: 1\ncenter: 5\nname: H\n", encoding="utf-8")
-    trail = open_trail(Audit(tmp_path / "records"))
+    trail = open_recorder(Audit(tmp_path / "records"))
     policy = Policy("any", kinds=("tally", "train"))
     site = Site("site-01", lesions(6), "p1", policy, tmp_path / "memory", trail=trail)
     for kind in ("tally", "train", "evaluate"):
@@ -32,7 +32,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def run(*words: object) -> int:
-    return exit_code(app, ["audit", *map(str, words)])
+    return run_app(app, ["audit", *map(str, words)])
 
 
 def spoil(folder: Path) -> None:

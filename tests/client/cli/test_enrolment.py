@@ -12,7 +12,7 @@ from made_federation import FEDERATION, PLAN
 
 import client.cli.main
 import server.cli.main
-from ceus_models.runtime.exit_codes import exit_code
+from ceus_models.runtime.exit_codes import run_app
 from client.worker.audit.log import entries
 
 Run = Callable[..., str]
@@ -29,7 +29,7 @@ def site(capfd: pytest.CaptureFixture[str]) -> Run:
 
 
 def told(app, arguments: tuple[object, ...], code: int, capfd: pytest.CaptureFixture[str]) -> str:  # type: ignore[no-untyped-def]
-    found = exit_code(app, list(map(str, arguments)))
+    found = run_app(app, list(map(str, arguments)))
     out, error = capfd.readouterr()
     assert found == code, out + error
     return " ".join((out + error).split())

@@ -12,7 +12,7 @@ import cv2
 import pytest
 from small_hospital import SmallHospital
 
-from ceus_models.runtime.exit_codes import exit_code
+from ceus_models.runtime.exit_codes import run_app
 from client.cli.main import app
 
 PLAN = "processing: {frames_to_peak: 8, frames_after: 4, size: 32, flow_maps: 3, flow_size: 32, margin_px: 6}\n"
@@ -29,7 +29,7 @@ def hospital(tmp_path: Path) -> SmallHospital:
 
 def run(hospital: SmallHospital, command: str, *more: str) -> int:
     plan = [] if command == "check" else ["--plan", str(hospital.folder.parent / "plan.yaml")]
-    return exit_code(app, [command, str(hospital.folder), "--workers", "1", *plan, *more])
+    return run_app(app, [command, str(hospital.folder), "--workers", "1", *plan, *more])
 
 
 def test_check_of_a_clean_folder_ends_with_0(hospital: SmallHospital, capsys: pytest.CaptureFixture[str]) -> None:
@@ -116,7 +116,7 @@ def test_show_of_a_row_that_cannot_be_drawn_says_why(
 
 
 def test_a_folder_that_is_none_is_an_expected_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert exit_code(app, ["index", str(tmp_path / "nowhere")]) == 1
+    assert run_app(app, ["index", str(tmp_path / "nowhere")]) == 1
     assert "site.yaml" in capsys.readouterr().err
 
 
@@ -154,10 +154,10 @@ def test_check_writes_a_page_and_suggestions_and_leaves_the_table(hospital: Smal
 
 def test_init_writes_forms_that_check_reads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "new"
-    assert exit_code(app, ["init", str(folder)]) == 0
+    assert run_app(app, ["init", str(folder)]) == 0
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert "lesions.csv" in capsys.readouterr().out
-    assert exit_code(app, ["check", str(folder), "--json"]) == 1
+    assert run_app(app, ["check", str(folder), "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["reasons"] == {"example-row": 1}
-    assert exit_code(app, ["init", str(folder)]) == 1
+    assert run_app(app, ["init", str(folder)]) == 1
     assert "nothing is overwritten" in capsys.readouterr().err

@@ -8,10 +8,10 @@ import pytest
 import torch
 from toy_lesions import task
 
-from ceus_models.runtime.exit_codes import exit_code
+from ceus_models.runtime.exit_codes import run_app
 from client.cli.main import app
 from client.worker.audit.log import entries
-from client.worker.site.opt_out import EVERY_STUDY, read_standing
+from client.worker.site.opt_out import EVERY_STUDY, read_participation
 from client.worker.tasks.site_memory import SiteMemory
 
 OURS, THEIRS = "a" * 64, "b" * 64
@@ -26,7 +26,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def run(folder: Path, *words: str) -> int:
-    return exit_code(app, [words[0], str(folder), *words[1:]])
+    return run_app(app, [words[0], str(folder), *words[1:]])
 
 
 def written(folder: Path) -> list[tuple[str, str | None]]:
@@ -35,9 +35,9 @@ def written(folder: Path) -> list[tuple[str, str | None]]:
 
 def test_pause_and_resume(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(folder, "pause") == 0
-    assert read_standing(folder / "records").refuses(OURS)
+    assert read_participation(folder / "records").refuses(OURS)
     assert run(folder, "resume") == 0
-    assert read_standing(folder / "records").refuses(OURS) is None
+    assert read_participation(folder / "records").refuses(OURS) is None
     assert written(folder) == [("pause", None), ("resume", None)]
     assert "nothing leaves" in capsys.readouterr().out
 
@@ -65,11 +65,11 @@ def test_withdraw_asks_first_and_then_deletes_the_studys_memory_only(
     assert written(folder) == []
     assert run(folder, "withdraw", "--study", "ours", "--yes") == 0
     assert remembered(folder) == {"frozen": False, "a": False, "b": True}
-    standing = read_standing(folder / "records")
+    standing = read_participation(folder / "records")
     assert standing.has_left(OURS)
     assert not standing.has_left(THEIRS)
     assert run(folder, "rejoin", "--study", OURS) == 0
-    assert not read_standing(folder / "records").has_left(OURS)
+    assert not read_participation(folder / "records").has_left(OURS)
     assert written(folder) == [("withdraw", OURS), ("rejoin", OURS)]
 
 
@@ -80,7 +80,7 @@ def test_leaving_every_study_forgets_everything(folder: Path, capsys: pytest.Cap
     assert run(folder, "rejoin", "--study", "ours") == 0
     assert "withdrawn from others still" in capsys.readouterr().out
     assert run(folder, "rejoin") == 0
-    assert not read_standing(folder / "records").withdrawn
+    assert not read_participation(folder / "records").withdrawn
     assert written(folder)[0] == ("withdraw", EVERY_STUDY)
 
 
@@ -92,7 +92,7 @@ def test_a_study_that_nobody_knows_is_an_expected_error(folder: Path, capsys: py
 def test_a_faulty_policy_does_not_keep_a_site_from_leaving(folder: Path) -> None:
     (folder / "policy.yaml").write_text("nonsense", encoding="utf-8")
     assert run(folder, "withdraw", "--study", OURS, "--yes") == 0
-    assert read_standing(folder / "records").has_left(OURS)
+    assert read_participation(folder / "records").has_left(OURS)
 
 
 def test_a_site_closes_even_where_its_audit_was_changed_but_does_not_open(
@@ -103,6 +103,6 @@ def test_a_site_closes_even_where_its_audit_was_changed_but_does_not_open(
     (folder / "records" / "audit.head").unlink()
     assert run(folder, "pause") == 1
     assert "audit verify" in capsys.readouterr().err
-    assert read_standing(folder / "records").paused
+    assert read_participation(folder / "records").paused
     assert run(folder, "resume") == 1
-    assert read_standing(folder / "records").paused
+    assert read_participation(folder / "records").paused

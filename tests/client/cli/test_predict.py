@@ -15,15 +15,15 @@ from click.testing import CliRunner
 from made_bundle import PROCESSING, made_bundle
 from small_hospital import SmallHospital
 
-from ceus_models.bundle.checksums import SEAL_FILE
+from ceus_models.bundle.checksums import CHECKSUM_FILE
 from ceus_models.bundle.model_bundle import load_bundle, save_bundle
-from ceus_models.bundle.model_card import RESEARCH
-from ceus_models.runtime.exit_codes import exit_code
+from ceus_models.bundle.model_card import RESEARCH_ONLY
+from ceus_models.runtime.exit_codes import run_app
 from ceus_models.study.taxonomy import LESION_TYPES
 from client.cli.main import app
-from client.data.dataset.index import index
+from client.data.dataset.index import build_index
 from client.data.dataset.samples import load_samples
-from client.data.forms.site_config import load_site, pseudonym
+from client.data.forms.site_config import load_site, make_pseudonym
 
 RUN = CliRunner()
 
@@ -55,9 +55,9 @@ def test_a_folder_of_lesions_is_answered_as_the_index_would_be(hospital: SmallHo
     folder = hospital.write()
     found = asked(folder, "--bundle", bundle, "--workers", 1)
     assert found["ok"]
-    assert found["notice"] == RESEARCH
+    assert found["notice"] == RESEARCH_ONLY
     site = load_site(folder)
-    index(site, PROCESSING)
+    build_index(site, PROCESSING)
     samples = load_samples(site, PROCESSING)
     expected = load_bundle(bundle).predict(samples)
     for answer, sample, row in zip(found["answers"], samples, expected, strict=True):
@@ -83,7 +83,7 @@ def test_a_new_lesion_needs_neither_patient_nor_date_nor_blood_values(
     (new / "lesions.csv").write_text(f"{header}\nNEW 1,a.avi,10,a.json,3,contrast\n")
     found = asked(new, "--bundle", bundle, "--site", folder)
     (answer,) = found["answers"]
-    assert answer["lesion"] == pseudonym(load_site(folder), "lesion", "NEW 1")
+    assert answer["lesion"] == make_pseudonym(load_site(folder), "lesion", "NEW 1")
     assert all(value["value"] is None for value in answer["clinical"].values())
     assert [one["text"].split(";")[0] for one in answer["cautions"]] == ["not recorded: age, sex, AFP, ALB"]
     assert sorted(path.suffix for path in (new / "predictions").iterdir()) == [".html", ".json", ".pdf"]
@@ -108,13 +108,13 @@ def test_a_bad_lesion_costs_itself_only(hospital: SmallHospital, bundle: Path) -
 
 def test_what_is_printed(hospital: SmallHospital, bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = hospital.write()
-    assert exit_code(app, ["predict", str(folder), "--bundle", str(bundle), "--lesion", "3"]) == 0
+    assert run_app(app, ["predict", str(folder), "--bundle", str(bundle), "--lesion", "3"]) == 0
     shown = capsys.readouterr().out
-    assert RESEARCH in shown.replace("\n", " ")
+    assert RESEARCH_ONLY in shown.replace("\n", " ")
     assert load_bundle(bundle).fingerprint[:16] in shown
-    assert pseudonym(load_site(folder), "lesion", "L1") in shown
+    assert make_pseudonym(load_site(folder), "lesion", "L1") in shown
     assert "L1 " not in shown
-    assert exit_code(app, ["predict", str(folder), "--bundle", str(bundle), "--lesion", "9"]) == 1
+    assert run_app(app, ["predict", str(folder), "--bundle", str(bundle), "--lesion", "9"]) == 1
     assert "no lesion in row 9" in capsys.readouterr().err
 
 
@@ -127,17 +127,17 @@ def test_a_bundle_that_is_altered_is_not_asked(
     (tmp_path / "b" / "study.json").write_bytes(content)
     folder = hospital.write()
     for command in (["predict", str(folder), "--bundle"], ["bundle"]):
-        assert exit_code(app, [*command, str(tmp_path / "b")]) == 1
+        assert run_app(app, [*command, str(tmp_path / "b")]) == 1
         assert "study.json is altered" in capsys.readouterr().err
     assert not (folder / "predictions").exists()
 
 
 def test_a_bundle_is_looked_at(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert exit_code(app, ["bundle", str(bundle), "--card"]) == 0
+    assert run_app(app, ["bundle", str(bundle), "--card"]) == 0
     shown = capsys.readouterr().out
     assert load_bundle(bundle).fingerprint in shown
     assert "# Model card: made" in shown
-    assert SEAL_FILE in {path.name for path in bundle.iterdir()}
+    assert CHECKSUM_FILE in {path.name for path in bundle.iterdir()}
 
 
 def test_predict_runs_where_flower_is_not(hospital: SmallHospital, bundle: Path) -> None:
@@ -146,7 +146,7 @@ def test_predict_runs_where_flower_is_not(hospital: SmallHospital, bundle: Path)
     command = [sys.executable, "-c", code, "predict", str(hospital.write()), "--bundle", str(bundle), "--lesion", "2"]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "COLUMNS": "200"}, check=False)
     assert done.returncode == 0, done.stderr
-    assert RESEARCH in done.stdout
+    assert RESEARCH_ONLY in done.stdout
 
 
 def test_a_readers_log(hospital: SmallHospital, bundle: Path, tmp_path: Path) -> None:

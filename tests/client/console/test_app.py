@@ -14,13 +14,13 @@ import pytest
 from made_site_console import LESIONS, PAGES, SiteDesk, hospital
 from safetensors import safe_open
 
-from ceus_models.runtime.exit_codes import exit_code
+from ceus_models.runtime.exit_codes import run_app
 from ceus_models.web.guard import HEADERS
 from client.cli.main import app
-from client.data.dataset.index_file import index_counts
+from client.data.dataset.index_file import read_index_counts
 from client.data.forms.site_config import load_site
 from client.worker.audit.log import LOG_FILE, entries
-from client.worker.site.opt_out import read_standing
+from client.worker.site.opt_out import read_participation
 
 EVERYWHERE = (*PAGES, "/style.css", "/nothing")
 LOADED = """
@@ -138,10 +138,10 @@ def test_now_shows_standing_health_work_and_policy(there: SiteDesk) -> None:
 def test_pause_and_resume_are_buttons_with_an_entry_that_says_who(there: SiteDesk) -> None:
     records = there.folder / "records"
     assert (there.post("/pause").status, there.post("/pause").headers["location"]) == (303, "/")
-    assert read_standing(records).paused
+    assert read_participation(records).paused
     assert "paused since" in there.get("/").text
     assert there.post("/resume").status == 303
-    assert not read_standing(records).paused
+    assert not read_participation(records).paused
     written = [(entry["kind"], entry["by"]) for entry in entries(records) if entry["kind"] in ("pause", "resume")]
     assert written == [("pause", "ada"), ("pause", "ada"), ("resume", "ada")]
 
@@ -188,13 +188,13 @@ def test_approval_shows_what_the_kits_bundle_would_change(there: SiteDesk) -> No
     assert "Approved: " in text
     assert "action approve" in text
     waiting = there.folder / "bundle.fab"
-    assert exit_code(app, ["approve", str(there.folder), str(waiting), "--yes"]) == 0
+    assert run_app(app, ["approve", str(there.folder), str(waiting), "--yes"]) == 0
     try:
         assert "waits for approval" not in there.get("/approval").text
-        assert exit_code(app, ["reviewers", str(there.folder), "2"]) == 0
+        assert run_app(app, ["reviewers", str(there.folder), "2"]) == 0
         assert "1 more must approve it" in there.get("/approval").text
     finally:
-        exit_code(app, ["reviewers", str(there.folder), "1"])
+        run_app(app, ["reviewers", str(there.folder), "1"])
 
 
 def test_a_couriers_folder_of_another_account_is_said_to_be_one(
@@ -243,7 +243,7 @@ def test_what_left_is_summed_by_stage(there: SiteDesk) -> None:
 
 
 def test_the_index_is_counted_by_reason(there: SiteDesk) -> None:
-    counts = index_counts(load_site(there.folder))
+    counts = read_index_counts(load_site(there.folder))
     assert (counts.lesions, dict(counts.skipped), counts.look, counts.stale) == (2, {"missing-clip": 1}, 0, "")
     text = there.get("/index").text
     assert "missing-clip" in text
@@ -276,7 +276,7 @@ def test_only_the_folders_own_account_starts_it(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("client.console.app.os.geteuid", lambda: folder.stat().st_uid + 1)
-    assert exit_code(app, ["console", str(folder), "--port", "0"]) == 1
+    assert run_app(app, ["console", str(folder), "--port", "0"]) == 1
     assert "account that owns the site's folder" in " ".join(capsys.readouterr().err.split())
 
 
@@ -285,7 +285,7 @@ def test_the_command_prints_the_url_and_serves_on_loopback(
 ) -> None:
     places = []
     monkeypatch.setattr("client.console.app.serve", lambda app, opened: places.append(opened.getsockname()))
-    assert exit_code(app, ["console", str(folder), "--port", "0"]) == 0
+    assert run_app(app, ["console", str(folder), "--port", "0"]) == 0
     ((host, port),) = places
     assert host == "127.0.0.1"
     assert re.search(rf"open http://127\.0\.0\.1:{port}/\?token=[\w-]{{40,}}\n", capsys.readouterr().out)

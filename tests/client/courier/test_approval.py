@@ -16,7 +16,7 @@ from client.courier.approval import (
     changes,
     check_reviewer,
     in_force,
-    refused,
+    refusal_reason,
     want_reviewers,
     withdraw,
 )
@@ -36,7 +36,7 @@ def courier(tmp_path: Path) -> CourierFolder:
 
 
 def verdict(courier: CourierFolder, content: bytes, settings: dict[str, object] | None = None) -> str | None:
-    return refused(in_force(courier), content, FEDERATION, settings or SETTINGS)  # type: ignore[arg-type]
+    return refusal_reason(in_force(courier), content, FEDERATION, settings or SETTINGS)  # type: ignore[arg-type]
 
 
 def test_what_was_approved_runs_with_the_runs_own_settings(courier: CourierFolder) -> None:
@@ -90,7 +90,7 @@ def test_a_bundle_of_another_federation_is_not_approved_and_does_not_run(courier
     for content, said in ((other, "the bundle is of other:0123"), (build_fab(), "the bundle is of no federation")):
         with pytest.raises(BundleFault, match=said):
             approve(courier, contents_of(content), FEDERATION, "it", NOW)
-    moved = refused(approvals(courier), OURS, "other:0", SETTINGS)  # the site has joined another one since
+    moved = refusal_reason(approvals(courier), OURS, "other:0", SETTINGS)  # the site has joined another one since
     assert "approved for another federation" in (moved or "")
 
 

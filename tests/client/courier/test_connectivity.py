@@ -13,9 +13,9 @@ import pytest
 from connect_proxy import PASSWORD, USER, connect_proxy
 from made_federation import FEDERATION, NOW, PLAN, lab
 
-from ceus_models.pki.enrolment import now
-from client.courier.connectivity import proxy_for, reached, uploaded
-from server.federation.founding import found
+from ceus_models.pki.enrolment import utc_now
+from client.courier.connectivity import probe_coordinator, probe_upload, proxy_for
+from server.federation.founding import set_up_federation
 from server.run_folder.paths import Home
 
 Serve = Callable[..., str]
@@ -44,7 +44,7 @@ def serve() -> Iterator[Serve]:
             def do_POST(self) -> None:
                 self.rfile.read(int(self.headers["content-length"]))
                 self.send_response_only(413 if status == 413 and self.path.endswith("push-object") else status)
-                self.send_header("Date", format_datetime(now() + ahead, usegmt=True))
+                self.send_header("Date", format_datetime(utc_now() + ahead, usegmt=True))
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 
@@ -64,10 +64,10 @@ def serve() -> Iterator[Serve]:
 
 
 def test_a_door_that_refuses_an_unsigned_call_is_the_right_one(home: Home, serve: Serve) -> None:
-    found = reached(serve(home), home.ca, now())
+    found = probe_coordinator(serve(home), home.ca, utc_now())
     assert found.fault == ""
     assert abs(found.ahead_s or 0) < 5
-    assert uploaded(serve(home), home.ca, 1000) == 401
+    assert probe_upload(serve(home), home.ca, 1000) == 401
 
 
 @pytest.mark.parametrize(
@@ -83,14 +83,14 @@ def test_a_door_that_refuses_an_unsigned_call_is_the_right_one(home: Home, serve
 def test_what_it_says_has_a_cause_and_a_remedy(
     home: Home, serve: Serve, status: int, ahead: timedelta, fault: str, remedy: str
 ) -> None:
-    found = reached(serve(home, status, ahead), home.ca, now())
+    found = probe_coordinator(serve(home, status, ahead), home.ca, utc_now())
     assert fault in found.fault
     assert remedy in found.remedy
 
 
 def test_a_certificate_of_somebody_else_is_told_from_an_expired_one(home: Home, serve: Serve, tmp_path: Path) -> None:
     other = lab(tmp_path / "other", FEDERATION).home
-    found = reached(serve(other), home.ca, now())
+    found = probe_coordinator(serve(other), home.ca, utc_now())
     assert "is not of this federation's CA" in found.fault
     assert "opens TLS" in found.remedy
     old = tmp_path / "old"
@@ -98,19 +98,19 @@ def test_a_certificate_of_somebody_else_is_told_from_an_expired_one(home: Home, 
     (old / "federation.yaml").write_text(FEDERATION)
     (old / "plan.yaml").write_text(PLAN)
     _founded(old)
-    found = reached(serve(Home(old)), Home(old).ca, now())
+    found = probe_coordinator(serve(Home(old)), Home(old).ca, utc_now())
     assert "not valid by this machine's clock" in found.fault
     assert "ceus-coordinator renew" in found.remedy
 
 
 def _founded(folder: Path) -> None:
-    found(folder, None, NOW - timedelta(days=400))
+    set_up_federation(folder, None, NOW - timedelta(days=400))
 
 
 def test_a_certificate_for_another_name_is_told_as_such(serve: Serve, tmp_path: Path) -> None:
     named = FEDERATION.replace("localhost:18443", "fed.example.org:18443").replace("names: [127.0.0.1]\n", "")
     home = lab(tmp_path, named).home
-    found = reached(serve(home), home.ca, now())
+    found = probe_coordinator(serve(home), home.ca, utc_now())
     assert "is for another name" in found.fault
     assert "under names in federation.yaml" in found.remedy
 
@@ -120,7 +120,7 @@ def test_a_certificate_for_another_name_is_told_as_such(serve: Serve, tmp_path: 
     [("localhost:9", "no connection to localhost:9"), ("nowhere.invalid:443", "is not known here")],
 )
 def test_a_door_that_cannot_be_reached_at_all(home: Home, address: str, fault: str) -> None:
-    found = reached(address, home.ca, now(), timeout=5.0)
+    found = probe_coordinator(address, home.ca, utc_now(), timeout=5.0)
     assert fault in found.fault
     assert "HTTPS_PROXY" in found.remedy
 
@@ -132,16 +132,16 @@ def test_the_proxy_of_the_environment_is_used_and_named_without_its_password(
     with connect_proxy(address) as proxy:
         login = f"{USER}:{quote(PASSWORD, safe='')}"
         monkeypatch.setenv("HTTPS_PROXY", f"http://{login}@127.0.0.1:{proxy.port}")
-        assert reached(address, home.ca, now()).fault == ""
+        assert probe_coordinator(address, home.ca, utc_now()).fault == ""
         assert proxy.asked == {f"CONNECT {address}": 1}
         assert proxy_for(address) == f"127.0.0.1:{proxy.port}"
         monkeypatch.setenv("HTTPS_PROXY", f"http://{USER}:wrong@127.0.0.1:{proxy.port}")
-        found = reached(address, home.ca, now())
+        found = probe_coordinator(address, home.ca, utc_now())
         assert "does not let this machine through (407" in found.fault
         assert "wrong" not in str(found)
         monkeypatch.setenv("NO_PROXY", "localhost")
         assert proxy_for(address) == ""
-        assert reached(address, home.ca, now()).fault == ""
+        assert probe_coordinator(address, home.ca, utc_now()).fault == ""
     monkeypatch.delenv("NO_PROXY")
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
-    assert "through the proxy 127.0.0.1:9" in reached(address, home.ca, now()).fault
+    assert "through the proxy 127.0.0.1:9" in probe_coordinator(address, home.ca, utc_now()).fault

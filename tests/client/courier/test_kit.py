@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 from made_federation import DAY, NOW, VERSIONS, Lab, digest, lab
 
-from ceus_models.pki.certificates import CertificateFault, pem_of
+from ceus_models.pki.certificates import CertificateError, format_pem
 from ceus_models.pki.enrolment import COORDINATOR_ROLE, KIT
-from ceus_models.pki.keys import KeyFault, new_key, read_public
-from ceus_models.pki.signed_documents import DocumentFault, read_document, signed
+from ceus_models.pki.keys import KeyFileError, generate_key, parse_public_key
+from ceus_models.pki.signed_documents import DocumentError, read_document, sign_document
 from ceus_models.runtime.errors import ExpectedError
 from client.courier.folder import CourierFolder
-from client.courier.kit import JoinFault, enrolled, join
+from client.courier.kit import JoinFault, install_kit, load_kit
 from server.federation.enrolment import renew_site, write_kit
-from server.federation.site_register import changed_register
+from server.federation.site_register import change_register
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def kit(made: Lab, courier: CourierFolder) -> Path:
 def rewritten(made: Lab, path: Path, **changes: object) -> Path:
     """The kit with other content, signed by the coordinator as always."""
     content = {**read_document(path, KIT).content, **changes}
-    path.write_bytes(signed(KIT, content, {COORDINATOR_ROLE: made.office().authority.key}))
+    path.write_bytes(sign_document(KIT, content, {COORDINATOR_ROLE: made.office().authority.key}))
     return path
 
 
@@ -53,7 +53,7 @@ def test_joining_installs_all_that_the_courier_needs(made: Lab, courier: Courier
     assert courier.ca.read_bytes() == made.home.ca.read_bytes()
     assert len(courier.superexec_secret.read_bytes()) == 32
     assert courier.superexec_secret.stat().st_mode & 0o777 == 0o600
-    assert enrolled(courier, NOW) == joined
+    assert load_kit(courier, NOW) == joined
     secret = courier.superexec_secret.read_bytes()
     assert made.join(courier, kit) == joined  # again changes nothing
     assert courier.superexec_secret.read_bytes() == secret
@@ -69,11 +69,11 @@ def test_a_kit_of_another_ca_is_refused_even_with_the_right_name(
 ) -> None:
     """Somebody in between who answers the request with a CA of his own."""
     thief = lab(tmp_path / "thief")
-    key = read_public(str(read_document(kit, KIT).content["public_key"]))
+    key = parse_public_key(str(read_document(kit, KIT).content["public_key"]))
     office = thief.office()
     forged = {
         "ca_certificate": thief.home.ca.read_text(),
-        "site_certificate": pem_of(office.authority.site(key, "site-01", NOW, DAY)).decode(),
+        "site_certificate": format_pem(office.authority.site(key, "site-01", NOW, DAY)).decode(),
     }
     refused(
         made,
@@ -91,7 +91,7 @@ def test_a_certificate_of_another_ca_is_refused(made: Lab, courier: CourierFolde
         made,
         courier,
         rewritten(made, kit, site_certificate=theirs),
-        CertificateFault,
+        CertificateError,
         "not issued by this federation's CA",
     )
 
@@ -114,8 +114,8 @@ def test_the_answer_to_another_request_is_refused(made: Lab, courier: CourierFol
 
 
 def test_a_certificate_for_another_key_is_refused(made: Lab, courier: CourierFolder, kit: Path) -> None:
-    certificate = made.office().authority.site(new_key().public_key(), "site-01", NOW, DAY)
-    change = rewritten(made, kit, site_certificate=pem_of(certificate).decode())
+    certificate = made.office().authority.site(generate_key().public_key(), "site-01", NOW, DAY)
+    change = rewritten(made, kit, site_certificate=format_pem(certificate).decode())
     refused(made, courier, change, JoinFault, "certificate is for another key")
 
 
@@ -123,7 +123,7 @@ def test_a_stale_kit_is_named_as_such(made: Lab, courier: CourierFolder, kit: Pa
     first = tmp_path / "first.json"
     first.write_bytes(kit.read_bytes())
     made.join(courier, kit)
-    with changed_register(made.home) as register:
+    with change_register(made.home) as register:
         office = made.office()
         made.join(courier, write_kit(renew_site("site-01", office, register), office))
     refused(made, courier, first, JoinFault, "this is kit 1 of this site, and kit 2 is installed: it is stale")
@@ -135,11 +135,11 @@ def test_a_renewed_kit_changes_neither_key_nor_ca_nor_secret(made: Lab, courier:
     files = (courier.key, courier.ca, courier.superexec_secret)
     before = [digest(path.read_bytes()) for path in files]
     later = made.at(NOW + 340 * DAY)
-    with changed_register(made.home) as register:
+    with change_register(made.home) as register:
         office = later.office()
         renewed = later.join(courier, write_kit(renew_site("site-01", office, register), office))
     assert [digest(path.read_bytes()) for path in files] == before
-    assert enrolled(courier, NOW + 400 * DAY) == renewed
+    assert load_kit(courier, NOW + 400 * DAY) == renewed
 
 
 @pytest.mark.parametrize(
@@ -148,10 +148,10 @@ def test_a_renewed_kit_changes_neither_key_nor_ca_nor_secret(made: Lab, courier:
         (timedelta(minutes=-30), JoinFault, "made 30 min in the future: this machine's clock is behind.*NTP"),
         (
             366 * DAY,
-            CertificateFault,
+            CertificateError,
             "the site's certificate expired on .*if the clock is right.*new kit.*ahead, set it",
         ),
-        (8000 * DAY, CertificateFault, "CA certificate expired"),
+        (8000 * DAY, CertificateError, "CA certificate expired"),
     ],
 )
 def test_a_clock_that_is_off_or_an_expired_kit_is_named(
@@ -160,19 +160,19 @@ def test_a_clock_that_is_off_or_an_expired_kit_is_named(
     refused(made.at(NOW + shift), courier, kit, kind, said)
     made.join(courier, kit)
     with pytest.raises(kind, match=said):
-        enrolled(courier, NOW + shift)
+        load_kit(courier, NOW + shift)
 
 
 def test_other_versions_are_refused(made: Lab, courier: CourierFolder, kit: Path) -> None:
     with pytest.raises(JoinFault, match="protocol 2 here, 1 there; install"):
-        join(courier, kit, VERSIONS.model_copy(update={"protocol": 2}), NOW)
+        install_kit(courier, kit, VERSIONS.model_copy(update={"protocol": 2}), NOW)
 
 
 def test_a_site_that_made_no_request_takes_no_kit(made: Lab, kit: Path, tmp_path: Path) -> None:
     with pytest.raises(JoinFault, match="has made no request.*ceus-site keys"):
         made.join(CourierFolder(tmp_path / "none"), kit)
     with pytest.raises(JoinFault, match="not joined a federation.*ceus-site join"):
-        enrolled(CourierFolder(tmp_path / "none"), NOW)
+        load_kit(CourierFolder(tmp_path / "none"), NOW)
 
 
 def test_a_site_without_its_key_takes_no_kit(made: Lab, courier: CourierFolder, kit: Path) -> None:
@@ -190,12 +190,12 @@ def test_a_join_that_was_cut_off_can_be_repeated(made: Lab, courier: CourierFold
     renewed = made.enrol(courier.request)
     courier.key.write_bytes(courier.next_key.read_bytes())  # killed between the key and the kit
     with pytest.raises(JoinFault, match="kit is for another key.*join again with the newest kit"):
-        enrolled(courier, NOW)
-    assert made.join(courier, renewed) == enrolled(courier, NOW)
+        load_kit(courier, NOW)
+    assert made.join(courier, renewed) == load_kit(courier, NOW)
     assert not courier.next_key.exists()
 
 
 def test_an_open_key_and_a_request_for_a_kit_are_refused(made: Lab, courier: CourierFolder, kit: Path) -> None:
-    refused(made, courier, courier.request, DocumentFault, "expected a kit")
+    refused(made, courier, courier.request, DocumentError, "expected a kit")
     courier.key.chmod(0o644)
-    refused(made, courier, kit, KeyFault, "open to other users")
+    refused(made, courier, kit, KeyFileError, "open to other users")

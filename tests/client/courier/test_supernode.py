@@ -22,7 +22,7 @@ from flwr.supernode.nodestate import NodeStateFactory
 from flwr.supernode.start_client_internal import _pull_and_store_message
 
 from ceus_models.protocol.flower_records import TASK_QUERY, to_record
-from client.courier.supernode import RunOver, heard
+from client.courier.supernode import RunOver, record_contact
 
 RUN, NODE = 7, 5
 
@@ -36,7 +36,7 @@ def forbidden(self: object, *, path: str, **call: Any) -> None:
 @pytest.fixture
 def client(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FleetHttpClient:
     monkeypatch.setattr(FleetHttpClient, "_unary_unary", forbidden)
-    kind = heard(tmp_path / "contact")
+    kind = record_contact(tmp_path / "contact")
     return object.__new__(kind)
 
 

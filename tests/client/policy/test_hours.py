@@ -37,27 +37,27 @@ NIGHTS = Hours("18:00", "07:00", "Asia/Shanghai", ("mon", "tue", "wed", "thu", "
     ],
 )
 def test_a_night_belongs_to_the_day_on_which_it_begins(clock: str, days: int, holds: bool) -> None:
-    assert NIGHTS.hold(at(clock, days)) is holds
+    assert NIGHTS.contain(at(clock, days)) is holds
 
 
 def test_hours_within_a_day_and_a_whole_day() -> None:
     day = Hours("08:30", "17:00", "Asia/Shanghai")
-    assert [day.hold(at(clock)) for clock in ("08:29", "08:30", "16:59", "17:00")] == [False, True, True, False]
+    assert [day.contain(at(clock)) for clock in ("08:29", "08:30", "16:59", "17:00")] == [False, True, True, False]
     weekend = Hours("00:00", "24:00", "Asia/Shanghai", ("sat", "sun"))
-    assert [weekend.hold(at("00:00", day)) for day in (0, 1, 2, 3)] == [False, True, True, False]
-    assert weekend.hold(at("23:59", 2))
+    assert [weekend.contain(at("00:00", day)) for day in (0, 1, 2, 3)] == [False, True, True, False]
+    assert weekend.contain(at("23:59", 2))
 
 
 def test_the_time_is_the_hospitals_whatever_the_clock_of_the_machine_says() -> None:
-    assert NIGHTS.hold(at("10:00", zone="+00:00"))  # 18:00 in Shanghai
-    assert not NIGHTS.hold(at("09:59", zone="+00:00"))
+    assert NIGHTS.contain(at("10:00", zone="+00:00"))  # 18:00 in Shanghai
+    assert not NIGHTS.contain(at("09:59", zone="+00:00"))
 
 
 def test_the_wall_clock_counts_when_the_clocks_change() -> None:
     berlin = Hours("01:00", "04:00", "Europe/Berlin")
     winter = datetime.datetime(2026, 1, 10, 2, 30, tzinfo=datetime.UTC)  # 03:30 in Berlin
     summer = datetime.datetime(2026, 7, 10, 2, 30, tzinfo=datetime.UTC)  # 04:30 in Berlin
-    assert (berlin.hold(winter), berlin.hold(summer)) == (True, False)
+    assert (berlin.contain(winter), berlin.contain(summer)) == (True, False)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from toy_lesions import task
 from ceus_models.protocol.message_ids import ReceivedTask
 from ceus_models.protocol.messages import LocalRule
 from client.policy.hours import Hours
-from client.policy.policy import Caps, Declined, Policy, study_named
+from client.policy.policy import Caps, Policy, TaskDeclined, find_study
 from server.study.plan import load_plan
 from server.study.train_stage import Train
 
@@ -23,7 +23,7 @@ NOON = datetime.datetime(2026, 11, 20, 12, 0, tzinfo=datetime.UTC)
 
 
 def refusal(policy: Policy, kind: str = "train", **changes: Any) -> str | None:
-    return policy.refuses(replace(task(kind, ("disease/HCC",)), **changes), NOON)
+    return policy.find_refusal(replace(task(kind, ("disease/HCC",)), **changes), NOON)
 
 
 def test_a_policy_of_any_study_answers_the_smoke_plan() -> None:
@@ -101,7 +101,7 @@ def test_all_reasons_come_at_once() -> None:
 def test_a_study_of_the_policy_is_answered_and_required_privacy_lets_counts_pass() -> None:
     assert refusal(Policy({"ours": PLAN}), study=PLAN) is None
     assert refusal(Policy("any", privacy="required"), "tally") is None
-    with pytest.raises(Declined, match="not hello"):
+    with pytest.raises(TaskDeclined, match="not hello"):
         Policy("any", kinds=("tally",)).admit(ReceivedTask(task("hello")))
 
 
@@ -112,9 +112,9 @@ def test_what_is_allowed_is_always_said(studies: Any) -> None:
 
 
 def test_a_study_is_known_by_name_or_digest() -> None:
-    assert study_named({"ours": PLAN}, "ours") == PLAN
-    assert study_named(None, PLAN) == PLAN
-    assert study_named({"ours": PLAN}, "theirs") is None
+    assert find_study({"ours": PLAN}, "ours") == PLAN
+    assert find_study(None, PLAN) == PLAN
+    assert find_study({"ours": PLAN}, "theirs") is None
 
 
 @pytest.mark.parametrize("name", ["smoke", "demo", "paper"])
@@ -123,4 +123,4 @@ def test_our_own_plans_stay_within_the_policy_that_init_writes(name: str) -> Non
     for stage in plan.stages:
         rule = stage.strategy.local(stage.rule) if isinstance(stage, Train) else None
         asked = replace(task("train"), rule=rule, replicates=getattr(stage, "replicates", 0))
-        assert Policy("any").refuses(asked, NOON) is None
+        assert Policy("any").find_refusal(asked, NOON) is None

@@ -93,20 +93,20 @@ def test_what_is_no_policy_is_a_fault(tmp_path: Path, text: str) -> None:
 
 def test_a_changed_file_is_another_edition_and_an_unchanged_one_is_not_read_again(tmp_path: Path) -> None:
     file = PolicyFile(written(tmp_path, "studies: any\nminimum_lesions: 3\n"))
-    first = file.edition()
+    first = file.load_current()
     assert first.policy is not None
-    assert file.edition() is first
+    assert file.load_current() is first
     written(tmp_path, "studies: any\nminimum_lesions: 4\n")  # as long as before, and within the same second
-    second = file.edition()
+    second = file.load_current()
     assert second.policy is not None
     assert (first.policy.minimum_lesions, second.policy.minimum_lesions) == (3, 4)
 
 
 def test_a_faulty_or_absent_file_is_an_edition_without_a_policy(tmp_path: Path) -> None:
     file = PolicyFile(tmp_path)
-    assert file.edition().policy is None
+    assert file.load_current().policy is None
     written(tmp_path, "studies: any\nminimum_lesions: none\n")
-    edition = file.edition()
+    edition = file.load_current()
     assert edition.policy is None
     assert edition.faults is not None
     assert "minimum_lesions" in str(edition.faults)

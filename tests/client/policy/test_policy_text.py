@@ -9,7 +9,7 @@ import pytest
 from client.policy.hours import Hours
 from client.policy.machine import Machine
 from client.policy.policy import Caps, Policy
-from client.policy.policy_text import in_words
+from client.policy.policy_text import describe_policy
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,6 @@ from client.policy.policy_text import in_words
     ids=str,
 )  # fmt: skip
 def test_every_setting_is_said(changed: dict[str, Any]) -> None:
-    plain = dict(in_words(Policy(studies="any")))
-    other = dict(in_words(Policy(**{"studies": "any", **changed})))
+    plain = dict(describe_policy(Policy(studies="any")))
+    other = dict(describe_policy(Policy(**{"studies": "any", **changed})))
     assert len([what for what in plain if plain[what] != other[what]]) == 1

@@ -13,15 +13,15 @@ from pydicom.data import get_testdata_file
 from small_hospital import SmallHospital
 
 from ceus_models.bundle.model_bundle import Bundle
-from ceus_models.bundle.model_card import RESEARCH
+from ceus_models.bundle.model_card import RESEARCH_ONLY
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.study.taxonomy import CLINICAL_NAMES, FUSION_NETS, LESION_TYPES, SUBMODELS
-from client.data.analysis.pipeline import doubtful_sample_of, sample_of
+from client.data.analysis.pipeline import build_doubtful_sample, build_sample
 from client.data.forms.site_config import load_site
 from client.data.table.manifest import read_manifest
-from client.predict.answer_view import explain_other, view_answer
-from client.predict.as_json import as_bytes, document
-from client.predict.cautions import Caution, cautions
+from client.predict.answer_view import build_answer_view, explain_other
+from client.predict.as_json import build_document, encode_document
+from client.predict.cautions import Caution, list_cautions
 from client.predict.html_page import render_page
 from client.predict.pdf_sheet import render_sheet
 from client.predict.pictures import draw_pictures
@@ -39,7 +39,7 @@ def lesion(tmp_path_factory: pytest.TempPathFactory) -> Lesion:
     manifest = read_manifest(site, unseen=True)
     (row,), faults = manifest.rows, list(manifest.faults)
     assert not faults
-    return Lesion(row.line, *doubtful_sample_of(row, site, PROCESSING))
+    return Lesion(row.line, *build_doubtful_sample(row, site, PROCESSING))
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,9 @@ def prediction(lesion: Lesion, bundle: Bundle) -> Prediction:
 
 def test_the_numbers_are_the_bundles(prediction: Prediction, lesion: Lesion, bundle: Bundle) -> None:
     assert list(prediction.probabilities.values()) == bundle.predict([lesion.sample])[0].tolist()
-    assert [net.probability for net in prediction.nets] == pytest.approx(bundle.submodels([lesion.sample])[0], abs=1e-7)
+    assert [net.probability for net in prediction.nets] == pytest.approx(
+        bundle.predict_submodels([lesion.sample])[0], abs=1e-7
+    )
     assert prediction.model == "fusion/DCB"
     assert prediction.answer == LESION_TYPES[int(np.argmax(list(prediction.probabilities.values())))]
     for net in prediction.nets:  # the weighted mean of the branches
@@ -67,10 +69,10 @@ def test_it_is_the_sample_that_training_sees(tmp_path: Path) -> None:
     """A row of a study and the same row asked about as unseen: equal to the bit."""
     site = load_site(SmallHospital(tmp_path, 1).write())
     (row,) = read_manifest(site, unseen=True).rows
-    one, _ = sample_of(dataclasses.replace(row, cohort="training_b", track_checked=True), site, PROCESSING)
-    other, _ = doubtful_sample_of(row, site, PROCESSING)
+    one, _ = build_sample(dataclasses.replace(row, cohort="training_b", track_checked=True), site, PROCESSING)
+    other, _ = build_doubtful_sample(row, site, PROCESSING)
     assert other.cohort == "unseen"
-    assert one.content == other.content
+    assert one.content_digest == other.content_digest
     assert np.array_equal(one.clinical, other.clinical, equal_nan=True)
 
 
@@ -104,7 +106,7 @@ def test_why_other_is_named(prediction: Prediction, answer: str, disease: float,
 
 
 def test_contributions_have_their_values(prediction: Prediction, bundle: Bundle) -> None:
-    rows = view_answer(prediction, bundle).parts
+    rows = build_answer_view(prediction, bundle).parts
     assert {row.name: row.value for row in rows} == {
         "age": "61 years",
         "sex": "male",
@@ -118,8 +120,8 @@ def test_contributions_have_their_values(prediction: Prediction, bundle: Bundle)
 
 
 def test_the_document_is_whole_and_names_nobody(prediction: Prediction, bundle: Bundle, lesion: Lesion) -> None:
-    found = json.loads(as_bytes(document(prediction, bundle)))
-    assert found["notice"] == RESEARCH
+    found = json.loads(encode_document(build_document(prediction, bundle)))
+    assert found["notice"] == RESEARCH_ONLY
     assert sum(found["probabilities"].values()) == pytest.approx(1)
     assert list(found["nets"]) == list(SUBMODELS)
     assert all(net["spatial_weight"] + net["temporal_weight"] == 1 for net in found["nets"].values())
@@ -127,14 +129,14 @@ def test_the_document_is_whole_and_names_nobody(prediction: Prediction, bundle: 
     assert found["clinical"]["CEA"] == {"value": None, "unit": "ng/mL", "used": False}
     assert found["out_of_distribution"] is False
     assert found["lesion"] == lesion.sample.key
-    view = view_answer(prediction, bundle)
+    view = build_answer_view(prediction, bundle)
     page, sheet = render_page(view), render_sheet(view)
     for text in (json.dumps(found), page, sheet.decode("latin-1")):
         assert not [word for word in ("WANG", "ZHANG", "Hospital", "2021", "clips/", "/tmp") if word in text]
     assert "http://" not in page.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
         "http://creativecommons.org", ""
     )
-    assert page.count(RESEARCH) == 2
+    assert page.count(RESEARCH_ONLY) == 2
     assert page.count("<img") == 1 + sum(len(strip.pictures) for strip in view.strips)
     assert sheet.startswith(b"%PDF")
     assert sheet.count(b"/Type /Page\n") + sheet.count(b"/Type /Page ") == 1
@@ -147,13 +149,13 @@ def test_hostile_texts_are_escaped_on_the_page(prediction: Prediction, bundle: B
     lesion = dataclasses.replace(prediction.lesion, sample=sample)
     found = dataclasses.replace(prediction, lesion=lesion, cautions=(Caution("track", hostile, True),))
     made_by = dataclasses.replace(bundle, provenance={**bundle.provenance, "plan": hostile})
-    page = render_page(view_answer(found, made_by))
+    page = render_page(build_answer_view(found, made_by))
     assert "<script" not in page
     assert page.count("&lt;script&gt;") == 4
 
 
 def test_page_and_sheet_are_the_same_bytes_for_the_same_answer(prediction: Prediction, bundle: Bundle) -> None:
-    one, other = (view_answer(prediction, bundle) for _ in range(2))
+    one, other = (build_answer_view(prediction, bundle) for _ in range(2))
     assert render_page(one) == render_page(other)
     assert render_sheet(one) == render_sheet(other)
 
@@ -173,25 +175,25 @@ def kinds(found: list) -> list[tuple[str, bool]]:  # type: ignore[type-arg]
 
 def test_cautions_by_kind(lesion: Lesion, bundle: Bundle) -> None:
     sample, trace = lesion.sample, lesion.trace
-    assert cautions(sample, trace, bundle, False) == []
+    assert list_cautions(sample, trace, bundle, False) == []
     doubtful = dataclasses.replace(trace, doubts=("the box is held in 80% of the frames",))
-    assert kinds(cautions(sample, doubtful, bundle, False)) == [("track", True)]
-    assert kinds(cautions(sample, doubtful, bundle, True)) == [("track", False)]
+    assert kinds(list_cautions(sample, doubtful, bundle, False)) == [("track", True)]
+    assert kinds(list_cautions(sample, doubtful, bundle, True)) == [("track", False)]
     flat = dataclasses.replace(sample, quality={**sample.quality, "enhances": 0.0})
-    assert kinds(cautions(flat, trace, bundle, False)) == [("intensity", True)]
+    assert kinds(list_cautions(flat, trace, bundle, False)) == [("intensity", True)]
     blind = dataclasses.replace(bundle, typical=None)
-    assert kinds(cautions(sample, trace, blind, False)) == [("bundle", True)]
+    assert kinds(list_cautions(sample, trace, blind, False)) == [("bundle", True)]
     clinical = sample.clinical.copy()
     clinical[CLINICAL_NAMES.index("age")], clinical[CLINICAL_NAMES.index("AFP")] = 200.5, np.nan
-    found = cautions(dataclasses.replace(sample, clinical=clinical), trace, bundle, False)
+    found = list_cautions(dataclasses.replace(sample, clinical=clinical), trace, bundle, False)
     assert [one.text.split(";")[0] for one in found] == [
         "unusual: age 10.0 SD above the training lesions",
         "not recorded: AFP",
     ]
     phantoms = dataclasses.replace(bundle, study={"results": {"simulated": True}})
-    assert kinds(cautions(sample, trace, phantoms, False)) == [("bundle", True)]
+    assert kinds(list_cautions(sample, trace, phantoms, False)) == [("bundle", True)]
     local = dataclasses.replace(RECIPE, architecture=dataclasses.replace(RECIPE.architecture, norm="batch_local"))
-    assert "this lesion alone" in cautions(sample, trace, dataclasses.replace(bundle, recipe=local), False)[0].text
+    assert "this lesion alone" in list_cautions(sample, trace, dataclasses.replace(bundle, recipe=local), False)[0].text
 
 
 REAL = {
@@ -207,8 +209,8 @@ def test_real_clips_without_contrast_are_out_of_distribution(name: str, tmp_path
     (tmp_path / "site.yaml").write_text("schema: 1\ncenter: 40\nname: H\n")
     row = row_of(path, circle(tmp_path, center, 40), frame)
     bundle = made_bundle(CEUS)
-    found = predict(Lesion(2, *doubtful_sample_of(row, load_site(tmp_path), PROCESSING)), bundle)
+    found = predict(Lesion(2, *build_doubtful_sample(row, load_site(tmp_path), PROCESSING)), bundle)
     worst = [one for one in found.cautions if one.serious and one.kind == "distribution"]
     assert len(worst) == 1
     assert "mean transit time" in worst[0].text
-    assert document(found, bundle)["out_of_distribution"] is True
+    assert build_document(found, bundle)["out_of_distribution"] is True

@@ -26,21 +26,21 @@ def test_time_is_that_of_the_question(tmp_path: Path) -> None:
     log.open()
     assert log.record("L0", False, lambda question: "HH", "your diagnosis")
     assert (tmp_path / "log.csv").read_text(encoding="utf-8-sig").splitlines()[1] == "L0,R1,senior,no,HH,42.5"
-    assert log.said("L0") == {False}
+    assert log.find_answers("L0") == {False}
 
 
 def test_a_pass_writes_nothing_and_what_is_said_is_not_asked_again(tmp_path: Path) -> None:
     log = AssistLog(tmp_path / "log.csv", site(tmp_path), Reader("R1", "senior"))
     log.open()
     assert not log.record("L0", True, lambda question: None, "")
-    assert log.said("L0") == set()
+    assert log.find_answers("L0") == set()
     assert log.record("L0", True, lambda question: "HA", "")
 
     def never(question: str) -> str:
         raise AssertionError(question)
 
     assert log.record("L0", True, never, "")
-    assert AssistLog(log.path, log.site, Reader("R2", "mri")).said("L0") == set()
+    assert AssistLog(log.path, log.site, Reader("R2", "mri")).find_answers("L0") == set()
 
 
 def test_it_goes_on_in_a_table_of_the_hospitals_own(tmp_path: Path) -> None:

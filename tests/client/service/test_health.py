@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ceus_models.runtime.exit_codes import exit_code
+from ceus_models.runtime.exit_codes import run_app
 from client.courier.folder import courier_of, socket_of, state_socket
 from client.service.health import app, health_of
 from client.service.watchdogs import CONTACT_S
@@ -35,23 +35,23 @@ def heard(folder: Path, seconds_ago: float) -> None:
 
 
 def test_both_halves_must_be_able_to_answer(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert exit_code(app, [str(folder)]) == 1
+    assert run_app(app, [str(folder)]) == 1
     said = capfd.readouterr().out
     assert "FAULT worker: the worker reports no status" in said
     assert "FAULT courier: the coordinator has not been reached yet" in said
     heard(folder, 3)
-    assert exit_code(app, [str(folder)]) == 1
-    assert exit_code(app, [str(folder), "--part", "courier"]) == 0
+    assert run_app(app, [str(folder)]) == 1
+    assert run_app(app, [str(folder), "--part", "courier"]) == 0
     with serve_status(state_socket(socket_of(folder)), WorkerStatus("site-01")):
         capfd.readouterr()
-        assert exit_code(app, [str(folder), "--json"]) == 0
+        assert run_app(app, [str(folder), "--json"]) == 0
         found = json.loads(capfd.readouterr().out)
         assert [finding["name"] for finding in found["findings"]] == ["worker", "courier"]
         heard(folder, CONTACT_S + 5)
-        assert exit_code(app, [str(folder)]) == 1
+        assert run_app(app, [str(folder)]) == 1
         assert "has not been heard for 95 s" in capfd.readouterr().out
-        assert exit_code(app, [str(folder), "--part", "worker"]) == 0
-    assert exit_code(app, [str(folder), "--part", "nothing"]) == 1
+        assert run_app(app, [str(folder), "--part", "worker"]) == 0
+    assert run_app(app, [str(folder), "--part", "nothing"]) == 1
 
 
 def test_processes_that_live_are_not_enough(folder: Path) -> None:

@@ -11,7 +11,7 @@ from small_hospital import SmallHospital
 from toy_lesions import recipe
 
 import client.service.preflight_training
-from ceus_models.runtime.exit_codes import exit_code
+from ceus_models.runtime.exit_codes import run_app
 from client.cli.main import app
 
 PLAN = "processing: {frames_to_peak: 8, frames_after: 4, size: 32, flow_maps: 3, flow_size: 32, margin_px: 6}\n"
@@ -30,18 +30,18 @@ def test_each_failure_comes_with_its_remedy_and_the_rest_is_looked_at_all_the_sa
     folder.mkdir()
     plan.write_text(PLAN)
     SmallHospital(folder, 2).write()
-    assert exit_code(app, ["index", str(folder), "--plan", str(plan), "--workers", "1"]) == 0
+    assert run_app(app, ["index", str(folder), "--plan", str(plan), "--workers", "1"]) == 0
     federation = lab(tmp_path / "co", _closed())
     federation.joined(folder)
     capfd.readouterr()
-    assert exit_code(app, ["preflight", str(folder), "--json"]) == 1
+    assert run_app(app, ["preflight", str(folder), "--json"]) == 1
     found = json.loads(capfd.readouterr().out)
     states = {finding["name"]: finding["state"] for finding in found["findings"]}
     assert [name for name, state in states.items() if state == "fault"] == ["approval", "TLS"]
     assert all(finding["remedy"] for finding in found["findings"] if finding["state"] != "ok")
     assert list(states) == NAMES
     assert states["dry run"] == states["throughput"] == states["data contract"] == "ok"
-    assert exit_code(app, ["preflight", str(tmp_path / "nothing")]) == 1
+    assert run_app(app, ["preflight", str(tmp_path / "nothing")]) == 1
     said = " ".join(capfd.readouterr().out.split())
     assert "FAULT kit: this site has not joined a federation → run `ceus-site join" in said
     assert "mend the faults from the top" in said

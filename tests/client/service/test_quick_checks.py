@@ -14,7 +14,7 @@ from small_hospital import SmallHospital
 
 import client.service.preflight_network
 from ceus_models.runtime.errors import ExpectedError
-from ceus_models.runtime.exit_codes import exit_code
+from ceus_models.runtime.exit_codes import run_app
 from ceus_models.runtime.findings import Check, run_checks
 from client.cli.main import app
 from client.courier.approval import approve
@@ -83,7 +83,7 @@ def hospital(tmp_path: Path) -> Path:
     folder.mkdir()
     plan.write_text(PLAN)
     SmallHospital(folder, 1).write()
-    assert exit_code(app, ["index", str(folder), "--plan", str(plan), "--workers", "1"]) == 0
+    assert run_app(app, ["index", str(folder), "--plan", str(plan), "--workers", "1"]) == 0
     return folder
 
 
@@ -129,6 +129,6 @@ def _audited(records: Path) -> None:
 def test_the_commands_say_it_in_one_line_and_start_nothing(
     command: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert exit_code(app, [command, str(tmp_path)]) == 1
+    assert run_app(app, [command, str(tmp_path)]) == 1
     assert "ceus-site keys" in capfd.readouterr().err.replace("\n", " ") or command != "worker"
     assert list(tmp_path.iterdir()) in ([], [tmp_path / "home"])

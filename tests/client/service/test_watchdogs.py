@@ -11,7 +11,7 @@ from made_federation import Lab, lab
 
 import client.service.watchdogs
 from ceus_models.runtime.errors import ExpectedError
-from client.courier.connectivity import Reached
+from client.courier.connectivity import ProbeResult
 from client.courier.folder import CourierFolder
 from client.courier.ipc import WorkerUnreachableError
 from client.service.watchdogs import ABANDONED_S, CONTACT_S, SILENT_S, KitWatch, LineWatch, WorkerWatch
@@ -112,7 +112,7 @@ def heard(courier: CourierFolder, at: float) -> None:
 
 def test_a_cut_line_is_told_once_with_its_cause_and_once_when_it_is_mended(courier: CourierFolder) -> None:
     said: list[Any] = []
-    clock, faults = Clock(), iter([Reached("no way", "mend it")] * 2 + [Reached()] * 9)
+    clock, faults = Clock(), iter([ProbeResult("no way", "mend it")] * 2 + [ProbeResult()] * 9)
     watch = LineWatch(courier, lambda event: said.append(event["said"]), lambda *_: next(faults), clock)
     heard(courier, clock.at - 5)  # before it began
     watch.look(Keeper())
@@ -135,7 +135,7 @@ def test_a_cut_line_is_told_once_with_its_cause_and_once_when_it_is_mended(couri
 
 def test_a_node_that_does_not_run_is_asked_about_at_once_but_not_all_the_time(courier: CourierFolder) -> None:
     clock, probes = Clock(), []
-    watch = LineWatch(courier, print, lambda *_: probes.append(1) or Reached("x", "y"), clock)  # type: ignore[func-returns-value]
+    watch = LineWatch(courier, print, lambda *_: probes.append(1) or ProbeResult("x", "y"), clock)  # type: ignore[func-returns-value]
     for _ in range(30):
         clock.at += 1
         watch.look(Keeper(running=False))

@@ -11,7 +11,7 @@ import pytest
 
 from client.courier.ipc import WorkerUnreachableError, read_status
 from client.data.forms.site_config import SiteConfig, load_site
-from client.worker.site.opt_out import Standing, write_standing
+from client.worker.site.opt_out import Participation, write_participation
 from client.worker.status import WorkerStatus, serve_status, watch_obstacles
 
 
@@ -77,10 +77,10 @@ def test_why_tasks_are_refused_is_part_of_it(site: SiteConfig, monkeypatch: pyte
     found = watch_obstacles(site)
     assert found() == ("", "")
     site.records.mkdir()
-    write_standing(site.records, Standing().pause())
+    write_participation(site.records, Participation().pause())
     assert found()[0] == ""
     assert "is paused since" in found()[1]
-    write_standing(site.records, Standing().withdraw("ab" * 32))
+    write_participation(site.records, Participation().withdraw("ab" * 32))
     assert found() == ("", "withdrawn from a study")
     (site.records / "standing.json").write_text("no JSON")
     assert "standing.json cannot be read" in found()[0]

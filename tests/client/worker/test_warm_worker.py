@@ -15,13 +15,13 @@ from pathlib import Path
 
 from small_hospital import SmallHospital
 
-from ceus_models.nets.module_cache import initial_state
+from ceus_models.nets.module_cache import build_initial_state
 from ceus_models.protocol.encoding import decode, to_bytes
 from ceus_models.protocol.messages import LocalRule, Task, Update
-from ceus_models.protocol.state import prefixed
+from ceus_models.protocol.state import add_prefix
 from client.courier.ipc import ask
-from client.data.dataset.cache import cache_of, write_sample
-from client.data.dataset.file_digests import digest_of_file
+from client.data.dataset.cache import cache_folder, write_sample
+from client.data.dataset.file_digests import compute_file_digest
 from client.data.dataset.index_file import write_index
 from client.data.forms.site_config import load_site
 from server.study.plan import Plan
@@ -41,15 +41,15 @@ def indexed(folder: Path) -> Path:
     config = load_site(folder)
     files = [f"{number:064x}.safetensors" for number in range(COUNT)]
     for number, name in enumerate(files):
-        write_sample(lesion("site-01", number, SMALL), cache_of(config) / name)
-    write_index(config, SMALL, digest_of_file(config.table), list(enumerate(files, 2)), {})
+        write_sample(lesion("site-01", number, SMALL), cache_folder(config) / name)
+    write_index(config, SMALL, compute_file_digest(config.table), list(enumerate(files, 2)), {})
     return folder
 
 
 def tasks() -> dict[str, Task]:
     plan = Plan("warm", (Hello("hello"),), processing=SMALL, architecture=LITTLE)
     recipe = recipe_for(plan)
-    inputs = prefixed(initial_state(NET, recipe, 1), f"{NET}|")
+    inputs = add_prefix(build_initial_state(NET, recipe, 1), f"{NET}|")
     asked = Task("train", plan.digest(), 1, "one", 1, (NET,), (COHORT,), inputs, processing=SMALL.digest())
     asked = replace(asked, recipe=recipe)
     return {

@@ -15,17 +15,17 @@ from killed_coordinator import tiny
 from made_federation import Lab, lab
 
 from ceus_models.runtime.errors import ExpectedError
-from ceus_models.runtime.file_locks import locked
+from ceus_models.runtime.file_locks import hold_lock
 from server.operations.health import health_of, main
 from server.rounds.checkpoints import Store
 from server.rounds.coordinator import run
 from server.rounds.events import Event, Finished
-from server.rounds.round_log import Rounds
+from server.rounds.round_log import RoundLog
 from server.run_folder.journal import Journal
 from server.run_folder.orders import State, read_order, write_state
 from server.run_folder.paths import Home
-from server.study.participation import Record
-from server.transport.message_log import Mirror
+from server.study.participation import RoundRecord
+from server.transport.message_log import MessageLog
 
 
 @pytest.fixture
@@ -69,14 +69,14 @@ class Daemon(threading.Thread):
             time.sleep(0.02)
         write_state(self.home, State(order=order.id, phase="running"))
         time.sleep(0.8)
-        event: Event = Finished(Record("hello", "hello", 0, counted=("site-01",), seconds=1.0), 1, 1, ())
-        Journal(self.home.run).tell(event)
-        Rounds(self.home.run).tell(event)
+        event: Event = Finished(RoundRecord("hello", "hello", 0, counted=("site-01",), seconds=1.0), 1, 1, ())
+        Journal(self.home.run).append(event)
+        RoundLog(self.home.run).append(event)
         write_state(self.home, self.end.model_copy(update={"order": order.id}))
 
 
 def test_run_follows_to_the_cause_of_a_failure(made: Lab, capfd: pytest.CaptureFixture[str]) -> None:
-    with locked(made.home.up_lock, ExpectedError("taken")):
+    with hold_lock(made.home.up_lock, ExpectedError("taken")):
         Daemon(made.home, State(phase="failed", cause="site-01 must take part")).start()
         said = told(capfd, "run", made.home.folder, "--track", "tensorboard", code=1)
         assert "1 sites counted, 1.0 s" in said
@@ -86,7 +86,7 @@ def test_run_follows_to_the_cause_of_a_failure(made: Lab, capfd: pytest.CaptureF
 
 
 def test_a_daemon_that_dies_does_not_leave_the_follower_waiting(made: Lab, capfd: pytest.CaptureFixture[str]) -> None:
-    with locked(made.home.up_lock, ExpectedError("taken")):
+    with hold_lock(made.home.up_lock, ExpectedError("taken")):
         Daemon(made.home, State(phase="running")).start()
         assert "--track follows" in told(capfd, "run", made.home.folder, "--detach", "--track", "mlflow", code=1)
         assert told(capfd, "run", made.home.folder, "--detach") == ""
@@ -97,9 +97,9 @@ def test_a_daemon_that_dies_does_not_leave_the_follower_waiting(made: Lab, capfd
 def test_the_report_is_made_from_the_newest_round_of_a_study(
     made: Lab, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("server.study.train_stage.initial_state", tiny)
+    monkeypatch.setattr("server.study.train_stage.build_initial_state", tiny)
     monkeypatch.setattr("server.cli.study.load_plan", lambda path: PLAN)
-    run(PLAN, link_of(Post(), Mirror(made.home.run)), Store(made.home.run), 1)
+    run(PLAN, link_of(Post(), MessageLog(made.home.run)), Store(made.home.run), 1)
     assert "report:" in told(capfd, "report", made.home.folder)
     results = json.loads((made.home.run / "results.json").read_text())
     assert results["finished"]
@@ -132,9 +132,9 @@ def test_the_probe_tells_a_dead_daemon_and_a_silent_superlink(
         main()
     assert dead.value.code == 1
     assert "nothing runs for" in capfd.readouterr().out
-    with locked(made.home.up_lock, ExpectedError("taken")):
+    with hold_lock(made.home.up_lock, ExpectedError("taken")):
         with pytest.raises(SystemExit):
             main()
         assert "the SuperLink does not answer" in capfd.readouterr().out
-        monkeypatch.setattr("server.operations.health.answers", lambda home, federation: True)
+        monkeypatch.setattr("server.operations.health.is_superlink_healthy", lambda home, federation: True)
         assert health_of(made.home, lambda: None).found == "up; run: none"  # type: ignore[arg-type, return-value]

@@ -17,14 +17,14 @@ from made_federation import lab
 from starlette.requests import Request
 
 import server.console.users
-from ceus_models.runtime.findings import ok
+from ceus_models.runtime.findings import make_ok
 from ceus_models.web.guard import HEADERS
-from server.console.basic_auth import SignIn
+from server.console.basic_auth import BasicAuth
 from server.console.users import add_person, remove_person
 from server.operations.liveness import Trouble
-from server.operations.overview import SiteNow
+from server.operations.overview import SiteStatus
 from server.operations.prometheus import HELP
-from server.operations.snapshot import Looks
+from server.operations.snapshot import SnapshotCache
 from server.rounds.events import Started
 from server.run_folder.journal import Journal
 
@@ -148,9 +148,9 @@ def test_pages_ask_for_nothing_from_elsewhere_and_bear_no_script_or_style(there:
 
 def test_a_hostile_name_of_a_site_is_escaped(there: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     hostile = "<script>alert('site')</script>"
-    seen, valid = Looks(there.made.home).now()
+    seen, valid = SnapshotCache(there.made.home).get()
     record = {**seen.rounds[0], "refused": {hostile: hostile}}
-    sites = {hostile: SiteNow(reason=hostile, doing="asked", seconds=3.0)}
+    sites = {hostile: SiteStatus(reason=hostile, doing="asked", seconds=3.0)}
     found = dataclasses.replace(seen, rounds=(record,), sites=sites, trouble=Trouble(hostile, 0.0))
     monkeypatch.setattr("server.console.app.Looks.now", lambda self: (found, valid))
     for path in ("/", "/rounds", "/sites"):
@@ -172,7 +172,7 @@ def test_the_site_that_the_round_waits_for_stands_first(there: Desk) -> None:
     events = there.made.home.run / "events.jsonl"
     before = events.read_text()
     try:
-        Journal(there.made.home.run).tell(Started("submodels", "train", 4, 3, 9, ("disease/HCC",), ("site-01", BAD)))
+        Journal(there.made.home.run).append(Started("submodels", "train", 4, 3, 9, ("disease/HCC",), ("site-01", BAD)))
         last = json.loads(events.read_text().splitlines()[-1])
         events.write_text(before + json.dumps({**last, "at": last["at"] - 500}) + "\n")
         other = Desk(there.made, there.tokens)
@@ -237,7 +237,9 @@ def test_health_is_whether_it_can_answer(there: Desk, monkeypatch: pytest.Monkey
     answer = there.get("/healthz", "monitor")
     assert answer.status == 503
     assert "nothing runs for" in answer.text
-    monkeypatch.setattr("server.console.app.health_of", lambda home, federation: ok("coordinator", "up; run: none"))
+    monkeypatch.setattr(
+        "server.console.app.health_of", lambda home, federation: make_ok("coordinator", "up; run: none")
+    )
     answer = there.get("/healthz", "monitor")
     assert (answer.status, answer.text) == (200, "up; run: none")
 
@@ -304,7 +306,7 @@ def test_wrong_tokens_do_not_hold_every_connection(there: Desk) -> None:
     async def hold(_: float) -> None:
         await held.wait()
 
-    gate = SignIn(there.made.home, lambda event: None, hold)
+    gate = BasicAuth(there.made.home, lambda event: None, hold)
     code = base64.b64encode(b"coordinator:wrong").decode()
     scope = {"type": "http", "headers": [(b"authorization", f"Basic {code}".encode())]}
 

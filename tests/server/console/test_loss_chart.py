@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from server.console.loss_chart import HEIGHT, WIDTH, charts
+from server.console.loss_chart import HEIGHT, WIDTH, build_charts
 
 
 def record(stage: str, kind: str, number: int, **losses: float) -> dict[str, Any]:
@@ -23,7 +23,7 @@ def test_both_curves_share_one_scale() -> None:
         record("one", "train", 2, disease_HCC=2.5),
         record("one", "train", 3, disease_HCC=1.0),
     ]
-    (chart,) = charts(rounds)
+    (chart,) = build_charts(rounds)
     assert (chart.stage, chart.net, chart.low, chart.high, chart.first, chart.last) == (
         "one",
         "disease/HCC",
@@ -41,10 +41,10 @@ def test_both_curves_share_one_scale() -> None:
 
 def test_one_round_lies_in_the_middle_and_nets_come_in_the_studys_order() -> None:
     rounds = [record("b", "train", 1, biomarker_Hep=1.0, disease_HCC=1.0), record("c", "train", 1, fusion_D=1.0)]
-    found = charts(rounds)
+    found = build_charts(rounds)
     assert [chart.net for chart in found] == ["disease/HCC", "biomarker/Hep", "fusion/D"]
     assert found[0].curves[0].points == ((WIDTH / 2, HEIGHT / 2),)
 
 
 def test_rounds_without_losses_draw_nothing() -> None:
-    assert charts([record("hello", "hello", 0), record("test", "evaluate", 0, disease_HCC=1.0)]) == []
+    assert build_charts([record("hello", "hello", 0), record("test", "evaluate", 0, disease_HCC=1.0)]) == []

@@ -17,8 +17,8 @@ from made_federation import NOW, Lab, lab
 
 import server.cli.main
 from ceus_models.runtime.errors import ExpectedError
-from ceus_models.runtime.exit_codes import exit_code
-from server.console.users import add_person, known, people
+from ceus_models.runtime.exit_codes import run_app
+from server.console.users import add_person, authenticate, read_people
 
 
 @pytest.fixture
@@ -33,18 +33,18 @@ def test_a_token_is_told_once_and_only_its_salted_hash_is_kept(made: Lab) -> Non
     assert made.home.people.stat().st_mode & 0o777 == 0o600
     assert len({person["salt"] for person in json.loads(text)["people"]}) == 2
     assert len(token) >= 32
-    found = known(made.home, "ada", token)
+    found = authenticate(made.home, "ada", token)
     assert found is not None
     assert (found.name, found.role) == ("ada", "researcher")
     for name, wrong in (("ada", other), ("bob", token), ("ada", ""), ("", token), ("eve", "x"), ("ada", token + "x")):
-        assert known(made.home, name, wrong) is None
+        assert authenticate(made.home, name, wrong) is None
 
 
 def test_the_commands_add_list_and_remove(made: Lab, capfd: pytest.CaptureFixture[str]) -> None:
     folder = made.home.folder
     said = told(capfd, "people", folder, "add", "ada", "--role", "monitor")
     token = said.rpartition(": ")[2]
-    assert known(made.home, "ada", token) is not None
+    assert authenticate(made.home, "ada", token) is not None
     assert "ada is there already" in told(capfd, "people", folder, "add", "ada", "--role", "coordinator", code=1)
     assert "letters, digits and hyphens" in told(capfd, "people", folder, "add", "a:b", "--role", "monitor", code=1)
     listed = told(capfd, "people", folder, "list")
@@ -52,7 +52,7 @@ def test_the_commands_add_list_and_remove(made: Lab, capfd: pytest.CaptureFixtur
     assert "monitor" in listed
     assert token not in listed
     told(capfd, "people", folder, "remove", "ada")
-    assert people(made.home) == ()
+    assert read_people(made.home) == ()
     assert "there is no ada" in told(capfd, "people", folder, "remove", "ada", code=1)
     assert told(capfd, "people", folder, "add", "ada", "--role", "owner", code=2)
 
@@ -61,11 +61,11 @@ def test_a_file_that_is_damaged_or_open_lets_nobody_in(made: Lab) -> None:
     token = add_person(made.home, "ada", "monitor", NOW)
     made.home.people.chmod(0o640)
     with pytest.raises(ExpectedError, match="others may read"):
-        known(made.home, "ada", token)
+        authenticate(made.home, "ada", token)
     made.home.people.chmod(0o600)
     made.home.people.write_text("{}x")
     with pytest.raises(ExpectedError, match="cannot be read"):
-        known(made.home, "ada", token)
+        authenticate(made.home, "ada", token)
 
 
 def test_the_console_starts_for_somebody_and_never_in_the_clear(made: Lab, capfd: pytest.CaptureFixture[str]) -> None:
@@ -87,7 +87,7 @@ def test_it_serves_over_tls_with_a_certificate(made: Lab, monkeypatch: pytest.Mo
     monkeypatch.setattr("uvicorn.Server.run", lambda self, sockets: (servers.append(self), run(self, sockets)))
     token = add_person(made.home, "ada", "coordinator", NOW)
     given = ["--port", "0", "--certificate", str(made.home.front), "--key", str(made.home.front_key)]
-    thread = threading.Thread(target=exit_code, args=(server.cli.main.app, ["console", str(made.home.folder), *given]))
+    thread = threading.Thread(target=run_app, args=(server.cli.main.app, ["console", str(made.home.folder), *given]))
     thread.start()
     try:
         while not (servers and servers[0].started):

@@ -7,13 +7,15 @@ from pathlib import Path
 from made_federation import DAY, NOW, Lab, lab
 
 from server.federation.enrolment import revoke
-from server.federation.expiry import Validity, validity
+from server.federation.expiry import Validity, summarize_validity
 from server.federation.federation_file import load_federation
-from server.federation.site_register import changed_register, read_register
+from server.federation.site_register import change_register, read_register
 
 
 def at(made: Lab, days: int) -> Validity:
-    return validity(made.home, load_federation(made.home.federation), read_register(made.home), NOW + days * DAY)
+    return summarize_validity(
+        made.home, load_federation(made.home.federation), read_register(made.home), NOW + days * DAY
+    )
 
 
 def test_all_is_well_until_thirty_days_before_the_end(tmp_path: Path) -> None:
@@ -43,7 +45,7 @@ def test_revoked_and_unlisted_sites_are_shown(tmp_path: Path) -> None:
     made = lab(tmp_path / "co")
     for name in ("site-01", "site-02"):
         made.joined(tmp_path / name, name)
-    with changed_register(made.home) as register:
+    with change_register(made.home) as register:
         revoke("site-01", "", register, NOW)
     made.home.federation.write_text(made.home.federation.read_text().replace(", site-02", ""))
     found = {line.name: line for line in at(made, 0).sites}

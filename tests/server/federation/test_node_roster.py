@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from made_federation import DAY, NOW, Lab, lab
 
-from ceus_models.pki.certificates import CertificateFault
-from ceus_models.pki.keys import fingerprint, new_key, public_pem, read_private, read_public_pem
+from ceus_models.pki.certificates import CertificateError
+from ceus_models.pki.keys import fingerprint, format_public_pem, generate_key, parse_public_pem, read_private_key
 from server.federation.enrolment import revoke
 from server.federation.federation_file import load_federation
-from server.federation.node_roster import control_of, is_up, synchronise
-from server.federation.site_register import changed_register, read_register
+from server.federation.node_roster import is_up, open_control, synchronise
+from server.federation.site_register import change_register, read_register
 
 
 @dataclass
@@ -34,7 +34,7 @@ class FakeControl:
         self.gone.add(found)
 
     def marks(self) -> set[str]:
-        keys = [read_public_pem(pem) for pem in self.nodes]
+        keys = [parse_public_pem(pem) for pem in self.nodes]
         return {fingerprint(key) for key in keys if key}
 
 
@@ -51,7 +51,7 @@ def test_who_is_enrolled_gets_in_once(made: Lab, tmp_path: Path) -> None:
     couriers = [made.joined(tmp_path / name, name) for name in ("site-01", "site-02")]
     control = FakeControl()
     assert [line.split(" (")[0] for line in agreed(control, made)] == ["let in site-01", "let in site-02"]
-    assert control.marks() == {fingerprint(read_private(c.key, "it").public_key()) for c in couriers}
+    assert control.marks() == {fingerprint(read_private_key(c.key, "it").public_key()) for c in couriers}
     assert agreed(control, made) == []
 
 
@@ -60,7 +60,7 @@ def test_who_is_revoked_or_expired_is_shut_out(made: Lab, tmp_path: Path) -> Non
         made.joined(tmp_path / name, name)
     control = FakeControl()
     agreed(control, made)
-    with changed_register(made.home) as register:
+    with change_register(made.home) as register:
         revoke("site-01", "", register, NOW)
     assert [line.split(" (")[0] for line in agreed(control, made)] == ["shut out site-01"]
     assert [line.split(" (")[0] for line in agreed(control, made, 366)] == ["shut out site-02"]
@@ -69,7 +69,7 @@ def test_who_is_revoked_or_expired_is_shut_out(made: Lab, tmp_path: Path) -> Non
 
 def test_a_key_that_came_past_the_front_door_is_shut_out(made: Lab) -> None:
     control = FakeControl()
-    control.admit(public_pem(new_key().public_key()), "intruder")
+    control.admit(format_public_pem(generate_key().public_key()), "intruder")
     assert [line.split(" (")[0] for line in agreed(control, made)] == ["shut out a key that nobody enrolled"]
 
 
@@ -82,13 +82,13 @@ def test_both_keys_of_a_renewal_are_in_until_the_grace_is_over(made: Lab, tmp_pa
     agreed(control, made)
     assert len(control.marks()) == 2
     agreed(control, made, 15)
-    assert control.marks() == {fingerprint(read_private(courier.next_key, "it").public_key())}
+    assert control.marks() == {fingerprint(read_private_key(courier.next_key, "it").public_key())}
 
 
 def test_a_clock_that_is_years_off_shuts_nobody_out(made: Lab) -> None:
     federation = load_federation(made.home.federation)
-    with pytest.raises(CertificateFault, match=r"front door's certificate expired.*ahead, set it by NTP"):
-        control_of(made.home, federation, NOW + 1000 * DAY).__enter__()
+    with pytest.raises(CertificateError, match=r"front door's certificate expired.*ahead, set it by NTP"):
+        open_control(made.home, federation, NOW + 1000 * DAY).__enter__()
 
 
 def test_a_superlink_that_is_down_is_known_at_once(made: Lab) -> None:

@@ -20,7 +20,7 @@ from server.federation.federation_file import load_federation
 from server.operations.launcher import Launcher, Timing, check_runnable
 from server.rounds.checkpoints import Store
 from server.run_folder.journal import Journal
-from server.run_folder.orders import order_end, order_run, read_state
+from server.run_folder.orders import order_run, order_stop, read_state
 from server.study.plan import load_plan
 from server.study.progress import Progress
 from server.transport.superlink_control import RunState
@@ -49,7 +49,7 @@ class FakeControl:
         self.stopped.append(run)
         self.runs[run] = RunState(True, True, False, "stopped")
 
-    def unfinished(self) -> list[int]:
+    def list_unfinished(self) -> list[int]:
         return [run for run, state in self.runs.items() if not state.finished]
 
     def end(self, completed: bool = False, details: str = "") -> None:
@@ -75,7 +75,7 @@ class Desk:
     @contextmanager
     def coordinator(self) -> Iterator[None]:
         """A ServerApp that is at work; it leaves without a word at the end."""
-        with self.journal.held():
+        with self.journal.hold():
             assert self.step() == "running"
             yield
 
@@ -152,19 +152,19 @@ def test_what_the_coordinator_says_is_the_cause_and_final(desk: Desk) -> None:
     order_run(desk.lab.home)
     desk.step()
     with desk.coordinator():
-        desk.journal.fail("site-01 must take part")
+        desk.journal.write_failure("site-01 must take part")
     desk.control.end(details="exception in the ServerApp")
     assert desk.step() == "failed"
     assert read_state(desk.lab.home).cause == "site-01 must take part"
     order_run(desk.lab.home)
-    assert [desk.step(), desk.journal.failure()] == ["starting", None]
+    assert [desk.step(), desk.journal.read_failure()] == ["starting", None]
 
 
 def test_a_superlink_that_was_lost_is_no_reason_to_give_up(desk: Desk) -> None:
     order_run(desk.lab.home)
     desk.step()
     with desk.coordinator():
-        desk.journal.fail("the SuperLink failed 8 times in a row", passing=True)
+        desk.journal.write_failure("the SuperLink failed 8 times in a row", passing=True)
     desk.control.end()
     assert [desk.step(), desk.step()] == ["waiting", "starting"]
 
@@ -268,20 +268,20 @@ def test_a_state_that_could_not_be_written_is_written_when_there_is_room(
 def test_a_stop_waits_for_the_round_and_a_halt_does_not(desk: Desk) -> None:
     home = desk.lab.home
     with pytest.raises(ExpectedError, match="no run is under way"):
-        order_end(home, at_once=False)
+        order_stop(home, at_once=False)
     order_run(home)
     desk.step()
     with desk.coordinator():
-        order_end(home, at_once=False)
-        assert [desk.step(), desk.journal.stop_asked()] == ["stopping", True]
-        desk.journal.fail("stopped before fusion, as asked")
+        order_stop(home, at_once=False)
+        assert [desk.step(), desk.journal.is_stop_requested()] == ["stopping", True]
+        desk.journal.write_failure("stopped before fusion, as asked")
     desk.control.end()
     assert desk.step() == "stopped"
     order_run(home)
     desk.step()
-    assert not desk.journal.stop_asked(), "the next run is not stopped by the last one's order"
+    assert not desk.journal.is_stop_requested(), "the next run is not stopped by the last one's order"
     with desk.coordinator():
-        order_end(home, at_once=True)
+        order_stop(home, at_once=True)
         assert desk.step() == "stopped"
     assert desk.control.stopped == [2]
 
@@ -300,7 +300,7 @@ def test_a_new_daemon_takes_over_the_run_of_one_that_was_killed(desk: Desk) -> N
 
 def test_a_coordinator_that_lives_on_is_waited_for_and_not_joined_by_a_second(desk: Desk) -> None:
     order_run(desk.lab.home)
-    with desk.journal.held():
+    with desk.journal.hold():
         assert desk.step() == "waiting"
         assert "has not ended yet" in read_state(desk.lab.home).cause
         assert desk.control.submitted == []

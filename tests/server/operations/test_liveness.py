@@ -11,14 +11,14 @@ import pytest
 from made_federation import NOW, lab
 from rich.console import Console
 
-from server.federation.expiry import validity
+from server.federation.expiry import summarize_validity
 from server.federation.federation_file import load_federation
 from server.federation.site_register import read_register
-from server.operations.liveness import Seen, Trouble, coordinator_pulse, trouble_of
-from server.operations.overview import overview
+from server.operations.liveness import Observations, Trouble, coordinator_heartbeat, find_trouble
+from server.operations.overview import build_overview
 from server.operations.status_text import print_status
-from server.run_folder.heartbeat import COORDINATOR, SILENT_S, Pulse
-from server.run_folder.orders import OVER, State, order_run, write_state
+from server.run_folder.heartbeat import COORDINATOR, SILENT_S, Heartbeat
+from server.run_folder.orders import FINAL_PHASES, State, order_run, write_state
 from server.run_folder.paths import Home
 
 NOON = 1.8e9
@@ -34,19 +34,19 @@ def home(tmp_path: Path) -> Home:
 def beats(home: Home, up_at: float | None, coordinator_at: float | None, doing: str = "", trouble: str = "") -> None:
     """Signs of life at these moments."""
     for pulse, path, at, said in (
-        (Pulse(home.up_pulse), home.up_pulse, up_at, trouble),
-        (coordinator_pulse(home), home.run / COORDINATOR, coordinator_at, doing),
+        (Heartbeat(home.up_heartbeat), home.up_heartbeat, up_at, trouble),
+        (coordinator_heartbeat(home), home.run / COORDINATOR, coordinator_at, doing),
     ):
         if at is not None:
             pulse.beat(said)
             os.utime(path, (at, at))
 
 
-WELL = Seen(True, SITES, NOON)
+WELL = Observations(True, SITES, NOON)
 
 
-def said(home: Home, state: State, later_s: float, seen: Seen = WELL) -> str:
-    trouble = trouble_of(home, state, replace(seen, moment=NOON + later_s))
+def said(home: Home, state: State, later_s: float, seen: Observations = WELL) -> str:
+    trouble = find_trouble(home, state, replace(seen, moment=NOON + later_s))
     return trouble.said if trouble else ""
 
 
@@ -55,15 +55,15 @@ def test_a_run_that_gets_on_has_no_trouble(home: Home) -> None:
     assert said(home, RUNNING, 60) == ""
 
 
-@pytest.mark.parametrize("phase", [*OVER, "none"])
+@pytest.mark.parametrize("phase", [*FINAL_PHASES, "none"])
 def test_one_that_is_over_or_was_never_ordered_has_none(home: Home, phase: str) -> None:
-    assert said(home, RUNNING.model_copy(update={"phase": phase}), 1e6, Seen(False, None, NOON)) == ""
+    assert said(home, RUNNING.model_copy(update={"phase": phase}), 1e6, Observations(False, None, NOON)) == ""
 
 
 def test_up_that_ended_is_said_at_once_whatever_the_state_says(home: Home) -> None:
     for phase in ("waiting", "starting", "running", "stopping"):
         state = RUNNING.model_copy(update={"phase": phase})
-        assert "up` has ended" in said(home, state, 1, Seen(False, None, NOON))
+        assert "up` has ended" in said(home, state, 1, Observations(False, None, NOON))
 
 
 def test_up_that_hangs_is_said_within_a_minute(home: Home) -> None:
@@ -100,15 +100,15 @@ def test_a_run_that_nobody_takes_or_that_does_not_begin_is_said(home: Home) -> N
 
 def test_a_run_without_any_site_is_said(home: Home) -> None:
     beats(home, NOON + 59, NOON + 59)
-    assert "no site is connected" in said(home, RUNNING, 60, Seen(True, frozenset(), NOON))
-    assert said(home, RUNNING, 60, Seen(True, None, NOON)) == ""
+    assert "no site is connected" in said(home, RUNNING, 60, Observations(True, frozenset(), NOON))
+    assert said(home, RUNNING, 60, Observations(True, None, NOON)) == ""
 
 
 def test_status_shows_it_on_the_page_and_to_machines(home: Home) -> None:
     order = order_run(home)
     write_state(home, RUNNING.model_copy(update={"order": order.id}))
-    valid = validity(home, load_federation(home.federation), read_register(home), NOW)
-    found = overview(home, False, None, ["site-01"])
+    valid = summarize_validity(home, load_federation(home.federation), read_register(home), NOW)
+    found = build_overview(home, False, None, ["site-01"])
     assert isinstance(found.trouble, Trouble)
     out = io.StringIO()
     print_status(found, valid, Console(file=out, width=300))

@@ -14,18 +14,18 @@ from killed_coordinator import tiny
 from made_federation import NOW, lab
 from rich.console import Console
 
-from server.federation.expiry import Validity, validity
+from server.federation.expiry import Validity, summarize_validity
 from server.federation.federation_file import load_federation
 from server.federation.site_register import read_register
 from server.operations.liveness import Trouble
-from server.operations.overview import Overview, SiteNow, overview
-from server.operations.status_text import print_status, status_html
+from server.operations.overview import Overview, SiteStatus, build_overview
+from server.operations.status_text import print_status, render_status
 from server.rounds.checkpoints import Store
 from server.rounds.coordinator import run
 from server.rounds.events import Started
 from server.run_folder.journal import Journal
 from server.run_folder.paths import Home
-from server.transport.message_log import Mirror
+from server.transport.message_log import MessageLog
 
 HELD = {f"site-0{n}" for n in range(1, 7)}
 
@@ -37,17 +37,17 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
     folder = made.home.run
     Journal(folder).begin()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("server.study.train_stage.initial_state", tiny)
-        run(PLAN, link_of(Post(silent), Mirror(folder)), Store(folder), 7, Journal(folder).tell)
+        patch.setattr("server.study.train_stage.build_initial_state", tiny)
+        run(PLAN, link_of(Post(silent), MessageLog(folder)), Store(folder), 7, Journal(folder).append)
     return made.home
 
 
 def seen(home: Home, online: set[str] | None = None) -> Overview:
-    return overview(home, True, online, ["site-01", "site-77"])
+    return build_overview(home, True, online, ["site-01", "site-77"])
 
 
 def valid(home: Home) -> Validity:
-    return validity(home, load_federation(home.federation), read_register(home), NOW)
+    return summarize_validity(home, load_federation(home.federation), read_register(home), NOW)
 
 
 def test_every_site_has_its_rounds_bytes_and_reason(home: Home) -> None:
@@ -56,7 +56,7 @@ def test_every_site_has_its_rounds_bytes_and_reason(home: Home) -> None:
     assert found.sites[BAD].rounds == {"counted": 4, "lost": 1}
     assert "gave no answer" in found.sites[BAD].reason
     assert found.sites["site-01"].rounds == {"counted": 5}
-    lines = list(Mirror(home.run).lines())
+    lines = list(MessageLog(home.run).read_lines())
     sent = sum(line["bytes"] for line in lines if (line["site"], line["event"]) == ("site-01", "sent"))
     assert found.sites["site-01"].sent["all"] == sent > 0
     assert 0 < found.sites["site-01"].received["round"] < found.sites["site-01"].received["all"]
@@ -82,7 +82,7 @@ def test_a_round_under_way_shows_who_is_at_it_and_how_far_by_its_own_history(hom
     for name in ("mirror.jsonl", *(path.name for path in home.run.glob("progress-*"))):
         (other.run / name).write_bytes((home.run / name).read_bytes())
     journal = Journal(other.run)
-    journal.tell(Started(STAGE, "train", 4, 3, 4, ("disease/HCC",), NAMES))
+    journal.append(Started(STAGE, "train", 4, 3, 4, ("disease/HCC",), NAMES))
     event = json.loads((other.run / "events.jsonl").read_text())
     (other.run / "events.jsonl").write_text(json.dumps({**event, "at": event["at"] - 5.0}) + "\n")
     found = seen(other)
@@ -98,7 +98,7 @@ def test_a_round_under_way_shows_who_is_at_it_and_how_far_by_its_own_history(hom
 
 def test_a_folder_without_a_run_is_shown_too(tmp_path: Path) -> None:
     made = lab(tmp_path / "co")
-    found = overview(made.home, False, None, ["site-01"])
+    found = build_overview(made.home, False, None, ["site-01"])
     assert (found.round, found.rounds, found.state.phase) == ({}, (), "none")
     assert found.sites["site-01"].rounds == {}
 
@@ -122,18 +122,18 @@ def test_the_page_names_site_and_reason(home: Home) -> None:
 
 
 def test_the_page_for_browsers_has_the_same_and_asks_for_nothing_else(home: Home) -> None:
-    page = status_html(seen(home, set(NAMES)), valid(home), 30)
+    page = render_status(seen(home, set(NAMES)), valid(home), 30)
     assert "gave no answer" in page
     assert '<meta http-equiv="refresh" content="30">' in page
     assert not re.search(r"<script|<link|src=|http://|https://", page)
-    assert "refresh" not in status_html(seen(home), valid(home), 0)
+    assert "refresh" not in render_status(seen(home), valid(home), 0)
 
 
 def test_hostile_names_and_reasons_are_escaped_on_the_page(home: Home) -> None:
     hostile = "<script>alert('site')</script>"
     found = seen(home, set(NAMES))
-    site = SiteNow(reason=hostile, look_at=hostile)
+    site = SiteStatus(reason=hostile, look_at=hostile)
     trouble = Trouble(hostile, 0.0)
-    page = status_html(dataclasses.replace(found, sites={hostile: site}, trouble=trouble), valid(home), 30)
+    page = render_status(dataclasses.replace(found, sites={hostile: site}, trouble=trouble), valid(home), 30)
     assert "<script" not in page
     assert page.count("&lt;script&gt;") == 5

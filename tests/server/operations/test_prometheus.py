@@ -5,17 +5,17 @@ from __future__ import annotations
 import re
 
 from server.federation.expiry import Line, Validity
-from server.operations.overview import Overview, SiteNow
-from server.operations.prometheus import exposition
+from server.operations.overview import Overview, SiteStatus
+from server.operations.prometheus import render_metrics
 from server.run_folder.orders import State
 
 LINE = re.compile(r'^([a-z_]+)(?:\{((?:[a-z]+="(?:[^"\\\n]|\\.)*",?)*)\})? (-?[0-9.e+]+)$')
 ROUND = {"stage": "one", "kind": "train", "seconds": 7.5, "refused": {}, "excluded": {}, "lost": {}, "curves": {}}
 SITES = {
-    "site-01": SiteNow(
+    "site-01": SiteStatus(
         True, True, 9, rounds={"counted": 3}, sent={"round": 1, "all": 10}, received={"round": 2, "all": 7}
     ),
-    'odd "name"\\': SiteNow(None, look_at="3 rounds in a row", late=2),
+    'odd "name"\\': SiteStatus(None, look_at="3 rounds in a row", late=2),
 }
 SEEN = Overview(
     up=True,
@@ -42,7 +42,7 @@ def read(text: str) -> dict[tuple[str, str], float]:
 
 
 def test_values_are_the_status() -> None:
-    found = read(exposition(SEEN, VALID))
+    found = read(render_metrics(SEEN, VALID))
     assert found["ceus_up", ""] == 1
     assert found["ceus_run", 'phase="running"'] == 1
     assert found["ceus_rounds_total", ""] == 2
@@ -60,7 +60,7 @@ def test_values_are_the_status() -> None:
 
 
 def test_every_family_is_described_once_and_stands_together() -> None:
-    lines = exposition(SEEN, VALID).splitlines()
+    lines = render_metrics(SEEN, VALID).splitlines()
     families = [line.split()[2] for line in lines if line.startswith("# TYPE")]
     assert len(families) == len(set(families))
     order = [re.split(r"[{ ]", line)[0] for line in lines if not line.startswith("#")]
@@ -69,7 +69,7 @@ def test_every_family_is_described_once_and_stands_together() -> None:
 
 
 def test_a_study_that_has_not_begun() -> None:
-    found = read(exposition(Overview(False, State(), {}, {}, ()), Validity("x", (), ())))
+    found = read(render_metrics(Overview(False, State(), {}, {}, ()), Validity("x", (), ())))
     assert found["ceus_up", ""] == 0
     assert found["ceus_run", 'phase="none"'] == 1
     assert ("ceus_round_seconds", "") not in found

@@ -20,7 +20,7 @@ from ceus_models.figures.canvas import render_svg
 from ceus_models.study.taxonomy import CLINICAL_NAMES, FUSION_MODELS, FUSION_NETS, LESION_TYPES, SUBMODELS, TEST_COHORTS
 from server.report import cells
 from server.report.figures.panels import SQUARE, legend_below
-from server.report.page import report_html
+from server.report.page import render_report
 from server.report.reference_study import study_metric
 from server.report.terminal_table import print_results
 from server.report.values import Estimate
@@ -216,7 +216,7 @@ def results() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def html(results: dict[str, Any]) -> str:
-    return report_html(results)
+    return render_report(results)
 
 
 @pytest.fixture(scope="module")
@@ -276,20 +276,20 @@ def test_the_numbers_of_the_results_are_in_the_text(results: dict[str, Any], pag
 
 
 def test_a_coarse_auc_has_its_bound_below_it() -> None:
-    assert cells.value(Estimate(0.9, 0.8, 1.0, 12, 0.0512)).below == ("0.800–1.000", "±0.051")
-    assert cells.value(Estimate(0.9, 0.8, 1.0, 300, 0.0012)).below == ("0.800–1.000",)
+    assert cells.format_value(Estimate(0.9, 0.8, 1.0, 12, 0.0512)).below == ("0.800–1.000", "±0.051")
+    assert cells.format_value(Estimate(0.9, 0.8, 1.0, 300, 0.0012)).below == ("0.800–1.000",)
 
 
 def test_federated_and_pooled_stand_beside_each_other_also_over_all_tests(results: dict[str, Any]) -> None:
     found = {"comparison": results["comparison"]}
-    text = " ".join(parsed(report_html(found)).text.split())
+    text = " ".join(parsed(render_report(found)).text.split())
     lesions = {cohort: sum(support) for cohort, support in SUPPORTS.items()}
     accuracy = {c: results["comparison"]["federated"][c]["value"] for c in SUPPORTS}
     whole = sum(accuracy[c] * n for c, n in lesions.items()) / sum(lesions.values())
     assert f"All test sets together {whole:.3f} 0.853 {whole - 0.853:+.3f} 0.580 0.480 3" in text
     assert f"Internal test {accuracy['internal_test']:.3f}" in text
     del found["comparison"]["federated"]["internal_test"]["n"]
-    assert "All test sets together –" in " ".join(parsed(report_html(found)).text.split())
+    assert "All test sets together –" in " ".join(parsed(render_report(found)).text.split())
 
 
 def test_legends_lie_below_the_curves_and_ticks_keep_their_digits() -> None:
@@ -339,7 +339,7 @@ def test_a_hostile_name_of_a_site_is_escaped_wherever_it_stands(results: dict[st
         "experiments": {name: trial},
         "digests": {name: name},
     }
-    page = report_html(some)
+    page = render_report(some)
     assert "<script" not in page
     assert parsed(page).text.count(name) == 17
 
@@ -347,15 +347,15 @@ def test_a_hostile_name_of_a_site_is_escaped_wherever_it_stands(results: dict[st
 def test_phantoms_are_called_phantoms_and_patients_are_not(results: dict[str, Any], page: Page) -> None:
     assert "Phantom data" in page.text
     small = {"simulated": False, "link": "grid", "seed": 3}
-    real = parsed(report_html(small)).text
+    real = parsed(render_report(small)).text
     assert "Phantom data" not in real
     assert "not a medical device" in page.text
     assert "not a medical device" in real
-    assert "Phantom data" in parsed(report_html({"link": "processes"})).text
+    assert "Phantom data" in parsed(render_report({"link": "processes"})).text
 
 
 def test_missing_sections_are_left_out(page: Page) -> None:
-    empty = parsed(report_html({"fedceus": "0.1.0", "plan": "demo"}))
+    empty = parsed(render_report({"fedceus": "0.1.0", "plan": "demo"}))
     assert empty.figures == []
     assert [name for name in empty.ids if "-" not in name] == ["provenance"]
     assert empty.faults == []
@@ -378,7 +378,7 @@ def blanked(raw: Any) -> Any:
 
 
 def test_values_that_are_null_show_as_dashes() -> None:
-    nothing = parsed(report_html(blanked(synthetic())))
+    nothing = parsed(render_report(blanked(synthetic())))
     assert nothing.faults == []
     assert "–" in nothing.text
     assert not re.search(r"\bnan\b|\bNone\b", nothing.text)
@@ -388,7 +388,7 @@ def test_one_metric_that_is_null_leaves_the_others(results: dict[str, Any]) -> N
     some = {"cohorts": {"external_test_c": copy.deepcopy(small_cohort(results, "external_test_c"))}}
     model = some["cohorts"]["external_test_c"]["models"]["DCB"]
     model["recall"]["OT"] = model["macro_auc"] = model["one_vs_rest_accuracy"]["OT"] = model["roc"]["OT"] = None
-    found = parsed(report_html(some))
+    found = parsed(render_report(some))
     assert "Radar" in found.text
     assert f"{model['accuracy']['value']:.3f}" in found.text
     assert "ROC curves: External test C, model DCB" in found.figures
@@ -397,7 +397,7 @@ def test_one_metric_that_is_null_leaves_the_others(results: dict[str, Any]) -> N
 def test_the_same_results_give_the_same_page(results: dict[str, Any]) -> None:
     kept = ("statistics", "participation", "digests", "stages", "skipped", "comparison")
     some = {"cohorts": {"internal_test": small_cohort(results, "internal_test")}, **{key: results[key] for key in kept}}
-    assert report_html(some) == report_html(copy.deepcopy(some))
+    assert render_report(some) == render_report(copy.deepcopy(some))
 
 
 def printed(results: dict[str, Any]) -> str:

@@ -12,13 +12,13 @@ from sklearn import metrics as sk
 from sklearn.calibration import calibration_curve
 
 from ceus_models.metrics.bootstrap import poisson_weights
-from ceus_models.metrics.score_bins import FINE_BINS, bin_of, calibration_bin_of
-from ceus_models.protocol.sums import Total
+from ceus_models.metrics.score_bins import FINE_BINS, compute_bins, compute_calibration_bins
+from ceus_models.protocol.sums import ExactSum
 from ceus_models.study.taxonomy import LESION_TYPES
-from client.worker.tasks.score_counts import counts
+from client.worker.tasks.score_counts import count_scores
 from server.results import metrics
-from server.results.evaluation import binary, classes_of, counts_of, multi_class
-from server.results.intervals import interval
+from server.results.evaluation import class_names, compute_binary, compute_multi_class, read_counts
+from server.results.intervals import bootstrap_interval
 
 EXACT = {"rel": 0, "abs": 1e-12}
 NET, COHORT, REPLICATES = "fusion/DCB", "external_test_c", 1000
@@ -36,19 +36,19 @@ def rows_of(n, classes, seed, support=None):
 
 def federated(targets, probabilities, net, sites=7, replicates=REPLICATES):
     """The rows dealt to sites of unequal size, each answering with sums; then their total."""
-    total = Total()
+    total = ExactSum()
     edges = np.unique((len(targets) * np.linspace(0, 1, sites + 1) ** 2).astype(int))
     for start, stop in itertools.pairwise(edges):
         weights = np.stack([poisson_weights(3, f"lesion-{i}", replicates) for i in range(start, stop)])
         even = np.ones(max(2, probabilities.shape[1]))
-        sums = counts(probabilities[start:stop], targets[start:stop], weights, even)
+        sums = count_scores(probabilities[start:stop], targets[start:stop], weights, even)
         total.add({f"{COHORT}|{net}|{name}": t for name, t in sums.items()})
-    return counts_of(total.wide(), COHORT, net)
+    return read_counts(total.take_float64(), COHORT, net)
 
 
 TARGETS, PROBABILITIES = rows_of(300, 6, 1)
 COUNTS = federated(TARGETS, PROBABILITIES, NET)
-FOUND = multi_class(COUNTS, classes_of(NET))
+FOUND = compute_multi_class(COUNTS, class_names(NET))
 
 
 def test_counts_equal_those_of_the_pooled_rows():
@@ -83,7 +83,7 @@ def pooled(targets, predicted, classes):
 @pytest.mark.parametrize("support", [6, 4])
 def test_metrics_equal_scikit_learns(support):
     targets, probabilities = rows_of(120, 6, 2, support)
-    found = multi_class(federated(targets, probabilities, NET, replicates=0), LESION_TYPES)
+    found = compute_multi_class(federated(targets, probabilities, NET, replicates=0), LESION_TYPES)
     for name, value in pooled(targets, probabilities.argmax(1), list(range(support))).items():
         assert found[name]["value"] == pytest.approx(value, abs=1e-12), name
         assert found[name]["low"] is None
@@ -107,7 +107,7 @@ def test_auc_is_within_its_stated_resolution_and_exact_for_binned_scores():
     for c in range(6):
         truth = sk.roc_auc_score(c == TARGETS, PROBABILITIES[:, c])
         assert abs(area[c] - truth) <= bound[c] + 1e-12
-        binned = bin_of(PROBABILITIES[:, c], FINE_BINS)
+        binned = compute_bins(PROBABILITIES[:, c], FINE_BINS)
         assert area[c] == pytest.approx(sk.roc_auc_score(c == TARGETS, binned), abs=1e-12)
     truth = sk.roc_auc_score(TARGETS, PROBABILITIES, multi_class="ovr", average="macro")
     assert abs(FOUND["macro_auc"]["value"] - truth) <= FOUND["macro_auc"]["resolution"] + 1e-12
@@ -123,7 +123,7 @@ def test_the_bound_is_reached_when_all_scores_tie():
 def test_the_curve_is_scikit_learns():
     for c, name in enumerate(LESION_TYPES):
         false, true = (np.array(FOUND["roc"][name][axis]) for axis in ("fpr", "tpr"))
-        expected = sk.roc_curve(c == TARGETS, bin_of(PROBABILITIES[:, c], FINE_BINS))
+        expected = sk.roc_curve(c == TARGETS, compute_bins(PROBABILITIES[:, c], FINE_BINS))
         at = np.linspace(0, 1, 57)[1:-1] + 1e-4
         np.testing.assert_allclose(np.interp(at, false, true), np.interp(at, expected[0], expected[1]), atol=1e-4)
         assert sk.auc(false, true) == pytest.approx(metrics.auc(COUNTS.fine)[c], abs=1e-5)
@@ -165,7 +165,7 @@ def test_a_binary_net():
     targets = rng.integers(0, 2, 250)
     p = 1 / (1 + np.exp(-(rng.normal(size=250) + 1.5 * targets - 0.75)))
     counts = federated(targets, p[:, None], "disease/HCC")
-    found = binary(counts)
+    found = compute_binary(counts)
     assert found["confusion"] == sk.confusion_matrix(targets, p >= 0.5).tolist()
     assert found["sensitivity"]["value"] == pytest.approx(sk.recall_score(targets, p >= 0.5))
     assert found["specificity"]["value"] == pytest.approx(sk.recall_score(1 - targets, p < 0.5))
@@ -212,14 +212,14 @@ def test_a_probability_on_an_edge_is_where_scikit_learn_puts_it(edge):
     p = np.array([edge, 0.05, 0.15, 0.35, 0.65, 0.95])
     for mark in range(len(p)):
         observed, _ = calibration_curve(np.arange(len(p)) == mark, p, n_bins=10)
-        bins = calibration_bin_of(p)
+        bins = compute_calibration_bins(p)
         ours = [np.mean(np.arange(len(p))[bins == b] == mark) for b in np.unique(bins)]
         np.testing.assert_allclose(ours, observed)
 
 
 def test_average_precision_and_sensitivity_at_a_specificity_are_scikit_learns():
     for c, name in enumerate(LESION_TYPES):
-        binned = bin_of(PROBABILITIES[:, c], FINE_BINS)
+        binned = compute_bins(PROBABILITIES[:, c], FINE_BINS)
         found = FOUND["average_precision"][name]["value"]
         assert found == pytest.approx(sk.average_precision_score(c == TARGETS, binned), abs=1e-12)
         assert found == pytest.approx(sk.average_precision_score(c == TARGETS, PROBABILITIES[:, c]), abs=0.01)
@@ -233,8 +233,8 @@ def test_one_class_only_gives_null_and_never_nan():
     probabilities = np.full((9, 6), 1 / 6)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = multi_class(federated(np.zeros(9, np.int64), probabilities, NET, replicates=20), LESION_TYPES)
-        alone = binary(federated(np.ones(9, np.int64), np.full((9, 1), 0.7), "disease/HCC", replicates=20))
+        found = compute_multi_class(federated(np.zeros(9, np.int64), probabilities, NET, replicates=20), LESION_TYPES)
+        alone = compute_binary(federated(np.ones(9, np.int64), np.full((9, 1), 0.7), "disease/HCC", replicates=20))
     assert found["macro_auc"] == {"value": None, "low": None, "high": None, "n": 9, "resolution": None}
     assert found["accuracy"]["value"] == 1.0
     assert found["roc"]["HCC"] == found["roc"]["macro"] == {"fpr": [], "tpr": []}
@@ -244,10 +244,15 @@ def test_one_class_only_gives_null_and_never_nan():
 
 
 def test_a_cohort_without_lesions_has_no_counts():
-    assert counts_of({"a|b|c": torch.zeros(1)}, COHORT, NET) is None
+    assert read_counts({"a|b|c": torch.zeros(1)}, COHORT, NET) is None
 
 
 def test_replicates_are_shifted_to_the_better_estimate():
     rows = np.concatenate([[0.80], np.linspace(0.7, 0.9, 1001)])
-    assert interval(rows, 5, 0.81) == {"value": 0.81, "low": pytest.approx(0.715), "high": pytest.approx(0.905), "n": 5}
-    assert interval(rows, 5, 0.99)["high"] == 1.0, "a share is at most 1"
+    assert bootstrap_interval(rows, 5, 0.81) == {
+        "value": 0.81,
+        "low": pytest.approx(0.715),
+        "high": pytest.approx(0.905),
+        "n": 5,
+    }
+    assert bootstrap_interval(rows, 5, 0.99)["high"] == 1.0, "a share is at most 1"

@@ -10,18 +10,18 @@ from sklearn import metrics as sk
 from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 
 from ceus_models.metrics.bootstrap import poisson_weights
-from ceus_models.protocol.state import prefixed
-from ceus_models.protocol.sums import Total
+from ceus_models.protocol.state import add_prefix
+from ceus_models.protocol.sums import ExactSum
 from ceus_models.study.reader_study import READERS, ROLES
 from ceus_models.study.subgroups import SUBGROUPS
 from ceus_models.study.taxonomy import FUSION_NETS, LESION_TYPES
 from client.worker.tasks.paired_counts import Verdicts
 from client.worker.tasks.subgroup_counts import subgroup_counts
-from server.results.misdiagnoses import misdiagnoses_of
-from server.results.pairs import pairs_of
-from server.results.pooled_cohorts import pooled
-from server.results.reader_results import readers_of
-from server.results.subgroup_results import SMALLEST_CELL, sites_of, subgroups_of, table_one
+from server.results.misdiagnoses import count_misdiagnoses
+from server.results.pairs import compare_pairs
+from server.results.pooled_cohorts import pool_cohorts
+from server.results.reader_results import summarize_readers
+from server.results.subgroup_results import SMALLEST_CELL, build_table_one, summarize_sites, summarize_subgroups
 
 ROWS = cases(240)
 TARGETS = targets_of(ROWS)
@@ -46,7 +46,7 @@ def bootstrap(values, rng, draws=3000):
 
 
 def test_every_pair_of_models_is_compared_as_on_the_rows():
-    found = {(one["first"], one["second"]): one for one in pairs_of(TOTAL, COHORT, FUSION_NETS)}
+    found = {(one["first"], one["second"]): one for one in compare_pairs(TOTAL, COHORT, FUSION_NETS)}
     assert len(found) == 6
     for (a, b), one in found.items():
         first, second, p = mcnemar(RIGHT[a], RIGHT[b])
@@ -60,7 +60,7 @@ def test_every_pair_of_models_is_compared_as_on_the_rows():
 
 
 def test_subgroups_are_those_of_the_rows():
-    found = subgroups_of(TOTAL, COHORT, DCB)
+    found = summarize_subgroups(TOTAL, COHORT, DCB)
     assert found["withheld"] == dict.fromkeys(SUBGROUPS, 0)
     seen = 0
     for variable in list(SUBGROUPS)[:-1]:
@@ -76,7 +76,7 @@ def test_subgroups_are_those_of_the_rows():
 
 def test_intervals_of_subgroups_are_those_of_the_rows():
     """To the last bit under the same weights; under those of another bootstrap within 0.01, a lesion or more there."""
-    rows, total = cases(900), Total()
+    rows, total = cases(900), ExactSum()
     right = answers(rows)[DCB].argmax(1) == targets_of(rows)
     draws = np.stack([poisson_weights(3, s.key, 1000) for s in rows])
     for number in range(5):
@@ -85,8 +85,8 @@ def test_intervals_of_subgroups_are_those_of_the_rows():
         counted = subgroup_counts([rows[i] for i in mine], verdicts, draws[mine], 1)
         confusion = np.zeros((1001, 6, 6), np.int64)
         confusion[:, 0, 0], confusion[:, 0, 1] = right[mine] @ draws[mine], ~right[mine] @ draws[mine]
-        total.add(prefixed(counted | {"confusion": torch.from_numpy(confusion)}, f"{COHORT}|{DCB}|"))
-    found, wide = subgroups_of(total.wide(), COHORT, DCB)["variables"], 0
+        total.add(add_prefix(counted | {"confusion": torch.from_numpy(confusion)}, f"{COHORT}|{DCB}|"))
+    found, wide = summarize_subgroups(total.take_float64(), COHORT, DCB)["variables"], 0
     for variable in list(SUBGROUPS)[:-1]:
         for value, one in found[variable].items():
             member = np.array([s.groups[variable] == value for s in rows])
@@ -102,14 +102,14 @@ def test_intervals_of_subgroups_are_those_of_the_rows():
 
 
 def test_table_one_counts_the_rows():
-    found = table_one(TOTAL, COHORT, FUSION_NETS)
+    found = build_table_one(TOTAL, COHORT, FUSION_NETS)
     for variable in list(SUBGROUPS)[:-1]:
         values, counts = np.unique([s.groups[variable] for s in ROWS], return_counts=True)
         assert found[variable] == dict(zip(values.tolist(), counts.tolist(), strict=True))
 
 
 def test_readers_are_those_of_the_rows():
-    found = readers_of(TOTAL, COHORT, FUSION_NETS)
+    found = summarize_readers(TOTAL, COHORT, FUSION_NETS)
     assert set(found["readers"]) == set(READERS), "a reader of another name is counted by role only"
     for code, one in found["readers"].items():
         reads = [(i, r) for i, s in enumerate(ROWS) for r in s.readings if r.reader == code]
@@ -140,7 +140,7 @@ def test_readers_are_those_of_the_rows():
 
 
 def test_a_role_is_all_its_readers_with_intervals_over_lesions():
-    found = readers_of(TOTAL, COHORT, FUSION_NETS)["roles"]
+    found = summarize_readers(TOTAL, COHORT, FUSION_NETS)["roles"]
     for role in ROLES:
         right = [[r.diagnosis == s.label for r in s.readings if r.role == role and not r.assisted] for s in ROWS]
         n, hits = np.array([len(r) for r in right]), np.array([sum(r) for r in right])
@@ -153,7 +153,7 @@ def test_a_role_is_all_its_readers_with_intervals_over_lesions():
 
 
 def test_misdiagnoses_are_those_of_the_rows():
-    found = misdiagnoses_of(TOTAL, COHORT, DCB)
+    found = count_misdiagnoses(TOTAL, COHORT, DCB)
     true, said = np.array(LESION_TYPES)[TARGETS], np.array(LESION_TYPES)[SAID[DCB]]
     malignant = np.isin(true, ("HCC", "HM", "ICC"))
     wrong = malignant & np.isin(said, ("HH", "HA"))
@@ -175,17 +175,17 @@ def test_misdiagnoses_are_those_of_the_rows():
 
 def test_a_pool_is_the_sum_of_its_cohorts():
     both = TOTAL | {name.replace(COHORT, "external_test_a"): tensor for name, tensor in TOTAL.items()}
-    found = pooled(both)
-    one, twice = misdiagnoses_of(both, COHORT, DCB), misdiagnoses_of(found, "external_tests", DCB)
+    found = pool_cohorts(both)
+    one, twice = count_misdiagnoses(both, COHORT, DCB), count_misdiagnoses(found, "external_tests", DCB)
     assert twice["hm_ha_confusion"]["of"] == 2 * one["hm_ha_confusion"]["of"]
-    assert pairs_of(found, "all_tests", FUSION_NETS)[0]["n"] == 480
-    assert not any(name.startswith(("external_tests", "all_tests")) for name in pooled(TOTAL)), "one is no pool"
+    assert compare_pairs(found, "all_tests", FUSION_NETS)[0]["n"] == 480
+    assert not any(name.startswith(("external_tests", "all_tests")) for name in pool_cohorts(TOTAL)), "one is no pool"
 
 
 def test_small_subgroups_are_held_back_by_sites_and_by_the_results():
     few = ROWS[:40]
-    strict = subgroups_of(total_of(few, cell=4, replicates=20), COHORT, DCB)
-    free = subgroups_of(total_of(few, replicates=20), COHORT, DCB)
+    strict = summarize_subgroups(total_of(few, cell=4, replicates=20), COHORT, DCB)
+    free = summarize_subgroups(total_of(few, replicates=20), COHORT, DCB)
     assert sum(strict["withheld"].values()) > 0 == sum(free["withheld"].values())
     assert free["suppressed"] > 0
     hidden = [v for values in free["variables"].values() for v in values.values() if v.get("suppressed")]
@@ -197,4 +197,4 @@ def test_small_subgroups_are_held_back_by_sites_and_by_the_results():
 
 def test_a_site_is_shown_as_far_as_it_lets():
     state = {f"site-{n}|{COHORT}|{DCB}|own": np.array(own) for n, own in enumerate([(10, 7), (0, 0)])}
-    assert sites_of(state, COHORT, DCB) == {"site-0": {"n": 10, "right": 7, "value": 0.7}}
+    assert summarize_sites(state, COHORT, DCB) == {"site-0": {"n": 10, "right": 7, "value": 0.7}}

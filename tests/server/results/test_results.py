@@ -8,11 +8,11 @@ from fake_sites import federation, probability_of
 
 from ceus_models.protocol.messages import Architecture
 from ceus_models.protocol.state import digest
-from ceus_models.runtime.seeds import seed_of
+from ceus_models.runtime.seeds import derive_seed
 from ceus_models.study.reader_study import READERS
 from ceus_models.study.taxonomy import CLINICAL_NAMES, FUSION_NETS, LESION_TYPES, STRATEGY_B, SUBMODELS
-from server.report.page import report_html
-from server.results.results import results
+from server.report.page import render_report
+from server.results.results import collect_results
 from server.rounds.checkpoints import Store
 from server.rounds.coordinator import run
 from server.study.plan import Plan
@@ -35,7 +35,7 @@ PLAN = Plan(
 
 
 def tiny(net, recipe, seed):
-    generator = torch.Generator().manual_seed(seed_of(seed, net))
+    generator = torch.Generator().manual_seed(derive_seed(seed, net))
     return {"w": torch.randn(3, generator=generator)}
 
 
@@ -43,9 +43,9 @@ def tiny(net, recipe, seed):
 def study(tmp_path_factory):
     link = federation()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("server.study.train_stage.initial_state", tiny)
+        patch.setattr("server.study.train_stage.build_initial_state", tiny)
         progress = run(PLAN, link, Store(tmp_path_factory.mktemp("study")), 7)
-    return progress, link, results(progress, PLAN)
+    return progress, link, collect_results(progress, PLAN)
 
 
 def test_results_are_json_without_nan(study):
@@ -115,12 +115,12 @@ def test_what_goes_beyond_a_nets_own_metrics_is_there(study):
 
 
 def test_a_study_that_has_not_begun_has_results_too():
-    found = results(Progress(), PLAN)
+    found = collect_results(Progress(), PLAN)
     assert found["cohorts"] == found["nets"] == found["digests"] == found["statistics"] == {}
 
 
 def test_the_report_shows_all_that_results_hold(study):
-    page = report_html(study[2])
+    page = render_report(study[2])
     for figure in (
         "accuracy",
         "radar-",

@@ -15,8 +15,8 @@ from ceus_models.runtime import atomic_files
 from ceus_models.runtime.errors import ExpectedError
 from server.rounds import checkpoints
 from server.rounds.checkpoints import Store
-from server.study.participation import Record
-from server.study.progress import Point, Progress
+from server.study.participation import RoundRecord
+from server.study.progress import CurvePoint, Progress
 
 RECIPE = Recipe(
     Architecture(width=8), Normaliser(0.1, 0.2, 3.0, (0.5,) * 17, (1.0,) * 17), ("age",), {"disease/HCC": (0.6, 3.0)}
@@ -40,9 +40,9 @@ def full_progress():
         memory={"best|disease/HCC": net, "moments|disease/HCC": {"#steps": torch.tensor(4), "m|w": torch.ones(1)}},
         totals={"statistics": {"training_a|types": torch.arange(6), "training_a|flow": torch.ones(3).double()}},
         participation=(
-            Record("submodels", "train", 1, ("a",), ("a", "b"), ("a",), ("a",), (), {"b": "no"}, seconds=0.1),
+            RoundRecord("submodels", "train", 1, ("a",), ("a", "b"), ("a",), ("a",), (), {"b": "no"}, seconds=0.1),
         ),
-        curves=(Point("submodels", 1, "disease/HCC", "training", 0.1 + 0.2, 3.0),),
+        curves=(CurvePoint("submodels", 1, "disease/HCC", "training", 0.1 + 0.2, 3.0),),
     )
 
 

@@ -9,7 +9,7 @@ from fake_sites import federation
 from ceus_models.protocol.messages import Architecture, LocalRule, Refusal, Update
 from ceus_models.protocol.state import digest
 from ceus_models.runtime.errors import ExpectedError
-from ceus_models.runtime.seeds import seed_of
+from ceus_models.runtime.seeds import derive_seed
 from ceus_models.study.taxonomy import FUSION_NETS, NETS, SUBMODELS
 from server.rounds.checkpoints import Store
 from server.rounds.coordinator import run
@@ -45,11 +45,11 @@ def tiny_nets():
     """Nets of a few weights; what the coordinator does with them does not depend on their size."""
 
     def tiny(net, recipe, seed):
-        generator = torch.Generator().manual_seed(seed_of(seed, net))
+        generator = torch.Generator().manual_seed(derive_seed(seed, net))
         return {name: torch.randn(shape, generator=generator) for name, shape in (("w", (3, 2)), ("bias", (2,)))}
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("server.study.train_stage.initial_state", tiny)
+        patch.setattr("server.study.train_stage.build_initial_state", tiny)
         yield
 
 

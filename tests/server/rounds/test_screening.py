@@ -12,8 +12,8 @@ from fake_sites import FakeSite, lesions_of
 from ceus_models.protocol.messages import LocalRule, Task, Update
 from ceus_models.protocol.task_id import asked_id
 from ceus_models.study.taxonomy import COHORTS
-from server.rounds.screening import Gate, reference_of
-from server.study.participation import Record
+from server.rounds.screening import Gate, compute_reference
+from server.study.participation import RoundRecord
 from server.study.progress import Progress
 from server.study.settings import Screening
 
@@ -46,7 +46,7 @@ def fault_of(kind, change, **settings):
     answer = SITE.answer(task)
     assert isinstance(answer, Update)
     gate = Gate(task, Screening(), {"site-01": HELD}, **settings)
-    return gate.judge("site-01", replace(answer, sums=change({n: t.clone() for n, t in answer.sums.items()}))).fault
+    return gate.screen("site-01", replace(answer, sums=change({n: t.clone() for n, t in answer.sums.items()}))).fault
 
 
 def setting(name, value):
@@ -88,12 +88,12 @@ def test_a_bad_declared_weight_is_named(weight):
     for kind in ("tally", "train", "evaluate"):
         task = task_of(kind)
         answer = replace(SITE.answer(task), weight=weight)
-        assert "weight must be 0 to" in Gate(task, Screening(), {"site-01": HELD}).judge("site-01", answer).fault
+        assert "weight must be 0 to" in Gate(task, Screening(), {"site-01": HELD}).screen("site-01", answer).fault
 
 
 def test_an_answer_in_another_name_is_refused():
     task = task_of("train")
-    fault = Gate(task, Screening(), {"site-02": HELD}).judge("site-02", SITE.answer(task)).fault
+    fault = Gate(task, Screening(), {"site-02": HELD}).screen("site-02", SITE.answer(task)).fault
     assert fault == "the answer must name the site 'site-02', found 'site-01'"
 
 
@@ -137,7 +137,7 @@ def judged_suite(change):
     answer = READ.answer(task)
     sums = change({n: t.clone() for n, t in answer.sums.items()})
     gate = Gate(task, Screening(), {"site-01": {SUITE: 9}})
-    return gate.judge("site-01", replace(answer, sums=sums)).fault
+    return gate.screen("site-01", replace(answer, sums=sums)).fault
 
 
 def at(name, place, value):
@@ -221,13 +221,13 @@ def test_no_site_may_use_up_the_range_in_which_sums_are_exact():
 
 def test_the_reference_is_the_latest_training_round_of_the_same_stage():
     records = (
-        Record("stage", "train", 1, norms={NET: 3.0, "disease/HM": 1.0}),
-        Record("stage", "train", 2, norms={NET: 2.0}),
-        Record("stage", "evaluate", 2),
-        Record("other", "train", 1, norms={NET: 9.0}),
+        RoundRecord("stage", "train", 1, norms={NET: 3.0, "disease/HM": 1.0}),
+        RoundRecord("stage", "train", 2, norms={NET: 2.0}),
+        RoundRecord("stage", "evaluate", 2),
+        RoundRecord("other", "train", 1, norms={NET: 9.0}),
     )
-    assert reference_of(Progress(participation=records), task_of("train")) == {NET: 2.0}
-    assert reference_of(Progress(participation=records), task_of("evaluate")) == {}
+    assert compute_reference(Progress(participation=records), task_of("train")) == {NET: 2.0}
+    assert compute_reference(Progress(participation=records), task_of("evaluate")) == {}
 
 
 def test_norms_are_per_unit_weight_and_local_step():
@@ -238,7 +238,7 @@ def test_norms_are_per_unit_weight_and_local_step():
         f"{NET}|#weight": torch.tensor(10.0, dtype=torch.float64),
         f"{NET}|#loss": torch.tensor(1.0, dtype=torch.float64),
     }
-    verdict = Gate(task, Screening(), {"site-01": HELD}).judge(
+    verdict = Gate(task, Screening(), {"site-01": HELD}).screen(
         "site-01", Update("site-01", sums, 10.0, task=asked_id(task))
     )
     assert verdict == (None, {NET: pytest.approx(1 / 3)})

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from server.run_folder.heartbeat import Pulse
+from server.run_folder.heartbeat import Heartbeat
 
 
 def test_it_says_what_it_does_and_since_when(tmp_path: Path) -> None:
-    pulse, path = Pulse(tmp_path / "run" / "p"), tmp_path / "run" / "p"
+    pulse, path = Heartbeat(tmp_path / "run" / "p"), tmp_path / "run" / "p"
     assert pulse.last() is None
     pulse.beat("asking")
     first = pulse.last()
@@ -30,12 +30,12 @@ def test_it_says_what_it_does_and_since_when(tmp_path: Path) -> None:
     last = pulse.last()
     assert last is not None
     assert last.doing == ""
-    pulse.forget()
+    pulse.clear()
     assert pulse.last() is None
 
 
 def test_it_is_written_once_a_second_at_most(tmp_path: Path) -> None:
-    pulse, path = Pulse(tmp_path / "p"), tmp_path / "p"
+    pulse, path = Heartbeat(tmp_path / "p"), tmp_path / "p"
     pulse.beat("asking")
     os.utime(path, (1000.0, 1000.0))
     for _ in range(100):
@@ -44,7 +44,7 @@ def test_it_is_written_once_a_second_at_most(tmp_path: Path) -> None:
 
 
 def test_a_long_word_does_not_make_the_file_longer(tmp_path: Path) -> None:
-    pulse, path = Pulse(tmp_path / "p"), tmp_path / "p"
+    pulse, path = Heartbeat(tmp_path / "p"), tmp_path / "p"
     for doing in ("x" * 5000, "é" * 5000, '"' * 5000, "short"):
         pulse.beat(doing)
         assert path.stat().st_size == 1024
@@ -55,7 +55,7 @@ def test_what_hinders_it_is_no_reason_to_end(tmp_path: Path, monkeypatch: pytest
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    pulse = Pulse(tmp_path / "p")
+    pulse = Heartbeat(tmp_path / "p")
     pulse.beat("asking")
     monkeypatch.setattr("server.run_folder.heartbeat.os.pwrite", full)
     pulse.beat("saving")
@@ -66,4 +66,4 @@ def test_what_hinders_it_is_no_reason_to_end(tmp_path: Path, monkeypatch: pytest
 
 def test_a_damaged_file_is_no_sign_of_life(tmp_path: Path) -> None:
     (tmp_path / "p").write_bytes(b"{")
-    assert Pulse(tmp_path / "p").last() is None
+    assert Heartbeat(tmp_path / "p").last() is None

@@ -8,7 +8,7 @@ from ceus_models.protocol.messages import LocalRule
 from ceus_models.runtime.errors import FaultList
 from ceus_models.study.processing import load_processing
 from ceus_models.study.taxonomy import FUSION_NETS, SUBMODELS
-from server.study.net_groups import expanded
+from server.study.net_groups import expand_names
 from server.study.plan import load_plan
 from server.study.stages import Evaluate, Hello, Statistics
 from server.study.strategies import FedAvg, FedProx
@@ -170,17 +170,17 @@ def test_what_is_no_plan_is_said_in_a_sentence(tmp_path, content, words):
 
 
 def test_shorthands_stand_for_their_nets_in_the_order_of_the_taxonomy():
-    assert expanded(["fusion", "submodels"]) == SUBMODELS + FUSION_NETS
-    assert expanded(["biomarker/Hep", "biomarker/Hep", "disease/HCC"]) == ("disease/HCC", "biomarker/Hep")
+    assert expand_names(["fusion", "submodels"]) == SUBMODELS + FUSION_NETS
+    assert expand_names(["biomarker/Hep", "biomarker/Hep", "disease/HCC"]) == ("disease/HCC", "biomarker/Hep")
     with pytest.raises(ValueError, match="a net is one of .*, found 'diseases'"):
-        expanded(["diseases"])
+        expand_names(["diseases"])
 
 
 @pytest.mark.parametrize("name", ["smoke", "demo", "paper"])
 def test_the_plans_that_we_ship_load_and_train_what_the_study_trains(name):
     path = CONFIGS / f"plan.{name}.yaml"
     plan = load_plan(path)
-    trained = {net for stage in plan.stages if isinstance(stage, Train) for net in expanded(stage.nets)}
+    trained = {net for stage in plan.stages if isinstance(stage, Train) for net in expand_names(stage.nets)}
     assert trained >= set(SUBMODELS) | set(FUSION_NETS)
     tested = [stage for stage in plan.stages if isinstance(stage, Evaluate) and "fusion" in stage.nets]
     assert tested[-1].cohorts == ("internal_test", "external_test_a", "external_test_b", "external_test_c")

@@ -9,17 +9,17 @@ from fake_sites import lesions_of, tally_of
 from scipy.stats import pearsonr
 
 from ceus_models.protocol.messages import Architecture
-from ceus_models.protocol.sums import Total
+from ceus_models.protocol.sums import ExactSum
 from ceus_models.runtime.errors import ExpectedError
-from ceus_models.study.taxonomy import BIOMARKERS, CLINICAL_NAMES, LESION_TYPES, NETS, outputs_of
+from ceus_models.study.taxonomy import BIOMARKERS, CLINICAL_NAMES, LESION_TYPES, NETS, count_outputs
 from server.study.recipe import (
     RecipeRule,
-    balanced,
-    class_weights_of,
+    balance_weights,
+    compute_class_weights,
+    compute_normaliser,
+    compute_recipe,
     correlations,
-    normaliser_of,
-    recipe_of,
-    selected_of,
+    select_variables,
 )
 
 SITES = {"site-01": 40, "site-02": 25, "site-03": 7}
@@ -28,10 +28,10 @@ FUSION_ROWS = lesions_of("site-37", {"training_b": 30})
 
 
 def total_of(rows_by_site, cohort="training_a"):
-    total = Total()
+    total = ExactSum()
     for rows in rows_by_site:
         total.add({f"{cohort}|{name}": t for name, t in tally_of(rows).items()})
-    return total.wide()
+    return total.take_float64()
 
 
 TOTAL = {
@@ -56,9 +56,9 @@ def test_the_variable_that_tells_a_type_is_selected():
     r = correlations(TOTAL, ("training_a",))
     strongest = np.abs(r).max(1)
     assert CLINICAL_NAMES[int(strongest.argmax())] == "age"
-    assert selected_of(r, 0.5) == ("age",)
-    assert selected_of(r, 0.0) == CLINICAL_NAMES
-    assert set(selected_of(r, 0.2)) == {n for n, s in zip(CLINICAL_NAMES, strongest, strict=True) if s > 0.2}
+    assert select_variables(r, 0.5) == ("age",)
+    assert select_variables(r, 0.0) == CLINICAL_NAMES
+    assert set(select_variables(r, 0.2)) == {n for n, s in zip(CLINICAL_NAMES, strongest, strict=True) if s > 0.2}
 
 
 def test_a_constant_or_unrecorded_variable_has_no_correlation():
@@ -75,7 +75,7 @@ def test_a_constant_or_unrecorded_variable_has_no_correlation():
 
 
 def test_the_normaliser_holds_the_pooled_moments():
-    found = normaliser_of(TOTAL, ("training_a",))
+    found = compute_normaliser(TOTAL, ("training_a",))
     np.testing.assert_allclose(found.clinical_mean, np.nanmean(X, 0), atol=1e-6)
     np.testing.assert_allclose(found.clinical_sd, np.nanstd(X, 0), rtol=1e-5)
     assert found.level_mean == pytest.approx(0.25)
@@ -84,7 +84,7 @@ def test_the_normaliser_holds_the_pooled_moments():
 
 
 def test_nothing_recorded_gives_a_harmless_normaliser():
-    found = normaliser_of({}, ("training_a",))
+    found = compute_normaliser({}, ("training_a",))
     assert (found.level_mean, found.level_sd, found.flow_sd) == (0.0, 1.0, 1.0)
     assert found.clinical_mean == (0.0,) * 17
     assert found.clinical_sd == (1.0,) * 17
@@ -92,19 +92,19 @@ def test_nothing_recorded_gives_a_harmless_normaliser():
 
 def test_balanced_weights_give_every_class_the_same_sum():
     counts = np.array([60.0, 30.0, 10.0, 0.0])
-    weights = balanced(counts, cap=100)
+    weights = balance_weights(counts, cap=100)
     assert np.allclose((np.array(weights) * counts)[:3], 100 / 3)
     assert weights[3] == 1.0
-    assert balanced(np.array([999.0, 1.0]), cap=10)[1] == 10
-    assert balanced(np.zeros(2), cap=10) == (1.0, 1.0)
-    assert balanced(counts, cap=100, balance=0.0) == (1.0,) * len(counts)
-    np.testing.assert_allclose(balanced(counts, cap=100, balance=0.5), np.sqrt(weights))
+    assert balance_weights(np.array([999.0, 1.0]), cap=10)[1] == 10
+    assert balance_weights(np.zeros(2), cap=10) == (1.0, 1.0)
+    assert balance_weights(counts, cap=100, balance=0.0) == (1.0,) * len(counts)
+    np.testing.assert_allclose(balance_weights(counts, cap=100, balance=0.5), np.sqrt(weights))
 
 
 def test_class_weights_come_from_the_cohort_of_the_net():
-    weights = class_weights_of(TOTAL, RecipeRule(max_class_weight=1e9))
+    weights = compute_class_weights(TOTAL, RecipeRule(max_class_weight=1e9))
     assert set(weights) == set(NETS)
-    assert all(len(w) == max(2, outputs_of(net)) for net, w in weights.items())
+    assert all(len(w) == max(2, count_outputs(net)) for net, w in weights.items())
     hcc = (LABELS == 0).sum()
     assert weights["disease/HCC"] == pytest.approx((len(ROWS) / 2 / (len(ROWS) - hcc), len(ROWS) / 2 / hcc))
     markers = np.array([lesion.biomarkers[BIOMARKERS.index("CK7")] for lesion in ROWS])
@@ -115,8 +115,8 @@ def test_class_weights_come_from_the_cohort_of_the_net():
 
 
 def test_a_recipe_needs_labelled_lesions():
-    recipe = recipe_of(TOTAL, RecipeRule(), Architecture(), 24)
+    recipe = compute_recipe(TOTAL, RecipeRule(), Architecture(), 24)
     assert "age" in recipe.selected
     assert recipe.fusion_hidden == 24
     with pytest.raises(ExpectedError, match="lesions with a type, found none; fill in fll_type"):
-        recipe_of({}, RecipeRule(), Architecture(), 24)
+        compute_recipe({}, RecipeRule(), Architecture(), 24)

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from ceus_models.protocol.messages import Architecture, LocalRule, Normaliser, Recipe, Update
-from ceus_models.protocol.state import digest, net_state
+from ceus_models.protocol.state import digest, select_net
 from ceus_models.study.taxonomy import COHORTS, SUBMODELS
-from server.study.participation import Record
+from server.study.participation import RoundRecord
 from server.study.progress import Progress
 from server.study.settings import Study
 from server.study.stages import Evaluate, Hello, Statistics
@@ -27,7 +27,7 @@ def training(**changes):
 
 
 def record(stage="t", kind="train", number=1, counted=()):
-    return Record(stage, kind, number, counted=tuple(counted))
+    return RoundRecord(stage, kind, number, counted=tuple(counted))
 
 
 def validation_total(**losses):
@@ -56,8 +56,8 @@ def test_hello_keeps_the_counts_of_each_site():
         total |= stage.summand(Update(site, sums, 0.0))
     after = stage.absorb(Progress(), STUDY, total, record("hello", "hello", counted=("a", "b", "c")))
     assert after.counts == {"a": {"training_a": 3}, "b": {"training_a": 2}, "c": {}}
-    assert after.lesions("a", ("training_a", "validation")) == 3
-    assert after.lesions("unknown", ("training_a",)) == 0
+    assert after.count_lesions("a", ("training_a", "validation")) == 3
+    assert after.count_lesions("unknown", ("training_a",)) == 0
 
 
 def test_statistics_tally_the_cohorts_of_submodels_and_of_fusion():
@@ -125,9 +125,9 @@ def test_the_round_of_least_validation_loss_is_kept_by_net():
     stage, progress = training(rounds=3, validate=Validation(every=1)), READY
     for number, (hcc, hep) in enumerate(((3.0, 2.0), (1.0, 2.0), (2.0, 2.0)), start=1):
         trained = train_total("disease/HCC", 1.0, 1.0) | train_total("biomarker/Hep", 1.0, 1.0)
-        progress = stage.absorb(progress, STUDY, trained, record(number=number)).stepped(stage.steps(), record())
+        progress = stage.absorb(progress, STUDY, trained, record(number=number)).advance(stage.steps(), record())
         progress = stage.absorb(progress, STUDY, validation_total(hcc=hcc, hep=hep), record(kind="evaluate"))
-        progress = progress.stepped(stage.steps(), record())
+        progress = progress.advance(stage.steps(), record())
     assert float(progress.nets["disease/HCC"]["w"][0]) == 2.0
     assert float(progress.nets["biomarker/Hep"]["w"][0]) == 3.0
     assert progress.memory == {}
@@ -138,7 +138,7 @@ def test_the_round_of_least_validation_loss_is_kept_by_net():
 def test_a_net_that_no_lesion_validates_ends_as_it_is():
     stage = training(rounds=1, validate=Validation(every=1))
     trained = train_total("disease/HCC", 1.0, 1.0) | train_total("biomarker/Hep", 1.0, 1.0)
-    progress = stage.absorb(READY, STUDY, trained, record()).stepped(2, record())
+    progress = stage.absorb(READY, STUDY, trained, record()).advance(2, record())
     progress = stage.absorb(progress, STUDY, validation_total(hcc=1.0), record(kind="evaluate"))
     assert float(progress.nets["biomarker/Hep"]["w"][0]) == 1.0
 
@@ -161,7 +161,7 @@ def test_fusion_tasks_name_the_submodels_by_digest_and_carry_only_the_fusion_net
     ready = stage.prepare(progress, STUDY)
     task = stage.task(ready, STUDY)
     assert task.frozen == frozen_digest(progress) == digest(on_wire(nets))
-    assert set(net_state(task.inputs, "fusion/DC")) == {"hidden.weight", "hidden.bias", "out.weight", "out.bias"}
+    assert set(select_net(task.inputs, "fusion/DC")) == {"hidden.weight", "hidden.bias", "out.weight", "out.bias"}
     assert all(name.startswith("fusion/DC|") for name in task.inputs)
     assert set(submodels(ready)) == set(SUBMODELS)
     assert training().task(replace(READY, frozen="x"), STUDY).frozen == "", "sub-models stand on nothing"

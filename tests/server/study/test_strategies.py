@@ -13,7 +13,7 @@ from flwr.serverapp.strategy import FedProx as FlowerFedProx
 from flwr.supercore.task_identity import TaskIdentity
 
 from ceus_models.protocol.messages import LocalRule
-from ceus_models.protocol.sums import Total
+from ceus_models.protocol.sums import ExactSum
 from server.study.strategies import FedAdam, FedAvg, FedAvgM, FedProx
 
 SHAPES = {"conv": (4, 3, 3), "bias": (4,), "scalar": ()}
@@ -40,10 +40,10 @@ def near(current, seed):
 
 def mean_change(current, locals_, weights):
     """As the coordinator takes it: exact sums of weight · change, divided once."""
-    total = Total()
+    total = ExactSum()
     for local, weight in zip(locals_, weights, strict=True):
         total.add({name: weight * (local[name] - current[name]) for name in current})
-    return {name: t / sum(weights) for name, t in total.wide().items()}
+    return {name: t / sum(weights) for name, t in total.take_float64().items()}
 
 
 def record(state):

@@ -12,13 +12,13 @@ from ceus_models.protocol.messages import Refusal, Task, Update
 from ceus_models.runtime.errors import ExpectedError
 from server.rounds.round import Answer, Lost
 from server.study.deadlines import Deadlines
-from server.transport.delivery import PostLink, Rhythm
-from server.transport.message_log import digest_of
-from server.transport.node_registry import Reply, Seat
+from server.transport.delivery import RetryingLink, RetrySchedule
+from server.transport.message_log import compute_digest
+from server.transport.node_registry import NodeAddress, Reply
 
 TASK = Task("hello", "study", 1, "hello", 0)
 QUICK = Deadlines(gather_s=0.3, first_s=1.0, least_s=0.05, absent_s=0.3, attempts=3)
-FAST = Rhythm(poll_s=0.01, look_s=0.02, pause_s=0.01)
+FAST = RetrySchedule(poll_s=0.01, look_s=0.02, pause_s=0.01)
 
 Behaviour = Callable[[int], bytes | Reply | None]
 """A node's answer to a task by how often it was asked (1, 2 …): bytes, a fault, or None for silence."""
@@ -37,16 +37,16 @@ class FakePost:
     """Nodes by number, with name and behaviour. `online` is changed by tests; a node that is not there is silent."""
 
     members: dict[int, tuple[str, Behaviour]]
-    online: set[Seat] = field(default_factory=set)
+    online: set[NodeAddress] = field(default_factory=set)
     boxes: dict[str, Reply] = field(default_factory=dict)
     asked: list[tuple[int, bytes, float]] = field(default_factory=list)
     names_asked: list[int] = field(default_factory=list)
     count: int = 0
 
     def __post_init__(self) -> None:
-        self.online = self.online or {Seat(node, "first") for node in self.members}
+        self.online = self.online or {NodeAddress(node, "first") for node in self.members}
 
-    def nodes(self) -> set[Seat]:
+    def nodes(self) -> set[NodeAddress]:
         return set(self.online)
 
     def send(self, data: bytes, group: str, ttl_s: float, nodes: Sequence[int]) -> list[str | None]:
@@ -86,31 +86,31 @@ class Heard:
 
     said: list[tuple[str, str, str]] = field(default_factory=list)
 
-    def sent(self, task: Task, site: str, digest: str, size: int) -> None:
+    def on_sent(self, task: Task, site: str, digest: str, size: int) -> None:
         self.said.append(("sent", site, digest))
 
-    def came(self, task: Task, site: str, data: bytes, seconds: float, fault: str = "") -> None:
-        self.said.append(("came", site, fault or digest_of(data)))
+    def on_answer(self, task: Task, site: str, data: bytes, seconds: float, fault: str = "") -> None:
+        self.said.append(("came", site, fault or compute_digest(data)))
 
-    def late(self, task: Task, site: str, data: bytes, fault: str = "") -> None:
-        self.said.append(("late", site, fault or digest_of(data)))
+    def on_late(self, task: Task, site: str, data: bytes, fault: str = "") -> None:
+        self.said.append(("late", site, fault or compute_digest(data)))
 
-    def lost(self, task: Task, site: str, reason: str) -> None:
+    def on_lost(self, task: Task, site: str, reason: str) -> None:
         self.said.append(("lost", site, reason))
 
 
-def opened(post: FakePost, expected: int, heard: Heard | None = None, **changes: float) -> PostLink:
+def opened(post: FakePost, expected: int, heard: Heard | None = None, **changes: float) -> RetryingLink:
     deadlines = Deadlines(**{**vars(QUICK), **changes})  # type: ignore[arg-type]
-    return PostLink(post, expected, deadlines, heard or Heard(), FAST)
+    return RetryingLink(post, expected, deadlines, heard or Heard(), FAST)
 
 
-def link_of(post: FakePost, heard: Heard | None = None, **changes: float) -> PostLink:
+def link_of(post: FakePost, heard: Heard | None = None, **changes: float) -> RetryingLink:
     link = opened(post, len(post.members), heard, **changes)
     link.sites()
     return link
 
 
-def answers(link: PostLink, *sites: str) -> dict[str, Answer]:
+def answers(link: RetryingLink, *sites: str) -> dict[str, Answer]:
     pairs = list(link.ask(TASK, sites))
     assert sorted(site for site, _ in pairs) == sorted(sites), "exactly one answer a site"
     return dict(pairs)
@@ -131,7 +131,7 @@ def test_every_site_is_asked_the_task_once_and_answers() -> None:
 
 
 def test_sites_waits_for_the_expected_number_and_no_longer_than_it_may() -> None:
-    post = FakePost({7: good("a"), 8: good("b")}, online={Seat(7, "first")})
+    post = FakePost({7: good("a"), 8: good("b")}, online={NodeAddress(7, "first")})
     begun = time.monotonic()
     link = opened(post, 2)
     assert link.sites() == ["a"]
@@ -139,7 +139,7 @@ def test_sites_waits_for_the_expected_number_and_no_longer_than_it_may() -> None
     begun = time.monotonic()
     assert link.sites() == ["a"]
     assert time.monotonic() - begun < 0.25, "the time to gather is granted once, not in every round"
-    post.online.add(Seat(8, "first"))
+    post.online.add(NodeAddress(8, "first"))
     time.sleep(0.05)
     link.sites()
     assert link.sites() == ["a", "b"], "a late site is found"
@@ -189,7 +189,7 @@ def test_a_node_that_is_started_anew_is_asked_again() -> None:
     post = FakePost({7: ("a", lambda n: update("a") if n == 2 else None)})
 
     def started_anew(n: int) -> bytes | None:
-        post.online = {Seat(7, "second")}
+        post.online = {NodeAddress(7, "second")}
         return update("a") if n == 2 else None
 
     post.members[7] = ("a", started_anew)
@@ -202,7 +202,7 @@ def test_a_site_that_comes_back_as_another_node_is_asked_there() -> None:
 
     def dies(_: int) -> None:
         post.members[8] = good("a")
-        post.online = {Seat(7, "first"), Seat(8, "second")}
+        post.online = {NodeAddress(7, "first"), NodeAddress(8, "second")}
 
     post.members[7] = ("a", dies)
     assert isinstance(answers(link_of(post), "a")["a"], Update)
@@ -212,7 +212,7 @@ def test_a_site_that_comes_back_as_another_node_is_asked_there() -> None:
 def test_a_site_that_goes_away_is_given_up_long_before_the_deadline() -> None:
     post = FakePost({7: good("a"), 8: good("b")})
     link = link_of(post, first_s=30.0)
-    post.online = {Seat(7, "first")}
+    post.online = {NodeAddress(7, "first")}
     time.sleep(0.05)
     begun = time.monotonic()
     got = answers(link, "a", "b")
@@ -250,8 +250,11 @@ def test_a_letter_that_cannot_be_sent_is_tried_again(monkeypatch: pytest.MonkeyP
 def test_every_letter_and_answer_is_told_by_its_digest() -> None:
     heard = Heard()
     answers(link_of(FakePost({7: good("a"), 8: ("b", lambda _: b"garbage")}), heard), "a", "b")
-    sent = digest_of(to_bytes(TASK))
-    assert [one for one in heard.said if one[1] == "a"] == [("sent", "a", sent), ("came", "a", digest_of(update("a")))]
+    sent = compute_digest(to_bytes(TASK))
+    assert [one for one in heard.said if one[1] == "a"] == [
+        ("sent", "a", sent),
+        ("came", "a", compute_digest(update("a"))),
+    ]
     assert next(one[2] for one in heard.said if one[:2] == ("came", "b")).startswith("its answer cannot be read")
 
 
@@ -262,7 +265,7 @@ def test_a_late_answer_is_told_and_does_not_count(monkeypatch: pytest.MonkeyPatc
     assert isinstance(answers(link, "a")["a"], Lost)
     post.boxes["letter-3"] = Reply("letter-3", update("a"))  # two names were asked before
     assert list(answers(link, "b")) == ["b"]
-    assert ("late", "a", digest_of(update("a"))) in heard.said
+    assert ("late", "a", compute_digest(update("a"))) in heard.said
 
 
 def test_an_answer_that_is_handed_out_twice_is_taken_once() -> None:
@@ -290,7 +293,7 @@ def test_a_node_that_only_looks_online_does_not_hold_up_the_others_for_longer_th
 
 
 def test_a_node_is_the_site_that_its_key_was_enrolled_for_whatever_it_says() -> None:
-    online = {Seat(7, "first", "a"), Seat(8, "second", "b")}
+    online = {NodeAddress(7, "first", "a"), NodeAddress(8, "second", "b")}
     post = FakePost({7: good("a"), 8: good("a")}, online=online)  # b's node says that it is a, and came later
     link = link_of(post)
     assert link.sites() == ["a", "b"]

@@ -23,12 +23,12 @@ from ceus_models.protocol.messages import Refusal, Task, Update
 from ceus_models.runtime.errors import ExpectedError
 from server.rounds.round import Lost
 from server.study.deadlines import Deadlines
-from server.transport.delivery import Rhythm
-from server.transport.flower_link import FlowerPost, flower_link
-from server.transport.message_log import Mirror
+from server.transport.delivery import RetrySchedule
+from server.transport.flower_link import FlowerTransport, flower_link
+from server.transport.message_log import MessageLog
 
 QUICK = Deadlines(gather_s=5.0, first_s=5.0, least_s=0.5, absent_s=0.5, attempts=3)
-FAST = Rhythm(poll_s=0.01, look_s=0.02, pause_s=0.01)
+FAST = RetrySchedule(poll_s=0.01, look_s=0.02, pause_s=0.01)
 NET = {"net|w": torch.randn(400_000, generator=torch.Generator().manual_seed(1))}
 TASK = Task("train", "study", 1, "submodels", 1, inputs=NET)
 
@@ -58,7 +58,7 @@ def over_the_wire(message: Message) -> Message:
 
 @dataclass
 class FakeGrid:
-    """What FlowerPost uses of a Grid. A message is answered at once by the ClientApp; `errors` go first."""
+    """What FlowerTransport uses of a Grid. A message is answered at once by the ClientApp; `errors` go first."""
 
     configs: dict[int, dict[str, str]]
     folder: Path = Path()
@@ -123,7 +123,7 @@ def grid() -> Iterator[FakeGrid]:
 
 
 def link_of(grid: FakeGrid):  # type: ignore[no-untyped-def]
-    return flower_link(grid, 3, QUICK, Mirror(grid.folder), FAST)  # type: ignore[arg-type]
+    return flower_link(grid, 3, QUICK, MessageLog(grid.folder), FAST)  # type: ignore[arg-type]
 
 
 def test_tasks_reach_the_right_workers_and_their_answers_come_back_unchanged(grid: FakeGrid) -> None:
@@ -169,4 +169,4 @@ def test_a_busy_superlink_is_borne_and_a_dead_one_is_an_error(grid: FakeGrid) ->
 
 def test_what_a_superlink_would_not_take_is_none(grid: FakeGrid) -> None:
     grid.push_messages = lambda messages: []  # type: ignore[method-assign,assignment]  # its answer to HTTP 413
-    assert FlowerPost(grid, 0.0).send(b"x", "g", 1.0, [100, 101]) == [None, None]  # type: ignore[arg-type]
+    assert FlowerTransport(grid, 0.0).send(b"x", "g", 1.0, [100, 101]) == [None, None]  # type: ignore[arg-type]

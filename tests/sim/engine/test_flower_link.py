@@ -18,7 +18,7 @@ from server.rounds.checkpoints import Store
 from server.rounds.coordinator import run
 from server.rounds.events import Answered, Event
 from server.study.plan import load_plan
-from sim.engine.flower_link import Setup, run_processes
+from sim.engine.flower_link import ProcessSetup, run_processes
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -60,7 +60,7 @@ def _leaves_nothing():
 def test_the_same_study_gives_the_same_nets_as_in_memory(tmp_path: Path) -> None:
     plan_path, sites = study(tmp_path)
     events: list[Event] = []
-    run_processes(plan_path, tmp_path / "out", 3, sites, events.append, Setup(worker_command=fake_worker))
+    run_processes(plan_path, tmp_path / "out", 3, sites, events.append, ProcessSetup(worker_command=fake_worker))
 
     plan = load_plan(plan_path)
     here = run(plan, FakeLink([site(name) for name in sites]), Store(tmp_path / "memory"), 3)
@@ -75,7 +75,7 @@ def test_the_same_study_gives_the_same_nets_as_in_memory(tmp_path: Path) -> None
 def test_the_coordinators_reason_reaches_the_starter(tmp_path: Path) -> None:
     plan_path, sites = study(tmp_path, PLAN.replace("share: 1.0", "share: 1.0, required: [site-99]"))
     with pytest.raises(ExpectedError, match=r"site-99 must take part .*site-99: not registered.*superlink\.log"):
-        run_processes(plan_path, tmp_path / "out", 3, sites, None, Setup(worker_command=fake_worker))
+        run_processes(plan_path, tmp_path / "out", 3, sites, None, ProcessSetup(worker_command=fake_worker))
 
 
 def test_a_worker_that_cannot_start_ends_the_run_at_once_with_its_reason(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from ceus_models.protocol.messages import Refusal, Task, Update
-from ceus_models.protocol.sums import Total
+from ceus_models.protocol.sums import ExactSum
 from server.rounds.round import Lost
 from sim.engine.memory_link import InlineLink, MemoryLink
 
@@ -46,9 +46,9 @@ class Opener:
         return Doubling(site, self.trap)
 
 
-def gather(link: MemoryLink | InlineLink, task: Task = TASK) -> tuple[dict[str, object], Total, set[int]]:
+def gather(link: MemoryLink | InlineLink, task: Task = TASK) -> tuple[dict[str, object], ExactSum, set[int]]:
     answers: dict[str, object] = {}
-    total, processes = Total(), set()
+    total, processes = ExactSum(), set()
     for site, answer in link.ask(task, link.sites()):
         assert site not in answers, "a site answers once"
         answers[site] = type(answer).__name__ if not isinstance(answer, Lost) else answer

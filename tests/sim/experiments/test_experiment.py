@@ -15,21 +15,21 @@ import yaml
 
 from ceus_models.bundle.model_bundle import load_bundle
 from ceus_models.runtime.errors import ExpectedError
-from ceus_models.runtime.exit_codes import exit_code
-from client.data.analysis.pipeline import followed, opened, sampled
+from ceus_models.runtime.exit_codes import run_app
+from client.data.analysis.pipeline import open_row, sample_from_clips, trace_outline
 from client.data.dataset.index_file import read_index
 from client.data.dataset.samples import load_samples
-from client.data.forms.site_config import load_site, pseudonym
+from client.data.forms.site_config import load_site, make_pseudonym
 from client.data.table.manifest import read_manifest
 from server.report.values import COHORT_TITLES
-from server.rounds.checkpoint_header import glance
+from server.rounds.checkpoint_header import read_newest
 from server.study.plan import load_plan
 from sim.cli.main import app
-from sim.experiments.arms import Request
+from sim.experiments.arms import ExperimentRequest
 from sim.experiments.entry import Entry
 from sim.experiments.experiment import run_experiment
-from sim.runs.baselines import POOLED, arms_of
-from sim.runs.run import Settings, Watcher, run_study
+from sim.runs.baselines import POOLED, list_baselines
+from sim.runs.run import RunObserver, RunSettings, run_study
 
 ROOT = Path(__file__).parents[3]
 SEED = 3
@@ -45,8 +45,8 @@ def _quiet(*_: object) -> None:
 
 
 @contextmanager
-def watch(label: str) -> Iterator[Watcher]:
-    yield Watcher(_quiet, _quiet)
+def watch(label: str) -> Iterator[RunObserver]:
+    yield RunObserver(_quiet, _quiet)
 
 
 @contextmanager
@@ -54,8 +54,8 @@ def counted(what: str) -> Iterator[Callable[[int, int], None]]:
     yield _quiet
 
 
-def request(run: Path, plan: Path | None = None, seed: int = SEED) -> Request:
-    return Request(run, plan, seed, 1, {}, watch, counted)
+def request(run: Path, plan: Path | None = None, seed: int = SEED) -> ExperimentRequest:
+    return ExperimentRequest(run, plan, seed, 1, {}, watch, counted)
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("small")
     plan, run = folder / "plan.yaml", folder / "run"
     plan.write_text(yaml.safe_dump(values))
-    run_study(Settings(plan, run, SEED, 1), Watcher(_quiet, _quiet))
+    run_study(RunSettings(plan, run, SEED, 1), RunObserver(_quiet, _quiet))
     return plan, run
 
 
@@ -139,7 +139,7 @@ def test_four_models_are_those_of_the_results(
     _, run = small
     name = file_of(tmp_path, "four", kind="models")
     entry = run_experiment(name, request(run))
-    assert exit_code(app, ["experiment", name, "--out", str(run), "--seed", str(SEED)]) == 0
+    assert run_app(app, ["experiment", name, "--out", str(run), "--seed", str(SEED)]) == 0
     told = capsys.readouterr().out
     assert all(f"{row[4]:.3f} to {row[5]:.3f}" in told for row in entry.rows if row[4] is not None)
     is_published(run, "four", entry)
@@ -184,11 +184,11 @@ def test_the_original_outline_gives_the_very_sample_of_the_index(small: tuple[Pa
     processing = load_bundle(run / "bundle").processing
     site = load_site(run / "hospitals" / "site-50")
     known = {sample.key: sample for sample in load_samples(site, processing)}
-    row = next(row for row in read_manifest(site).rows if pseudonym(site, "lesion", row.lesion_id) in known)
-    clips = opened(row, site)
+    row = next(row for row in read_manifest(site).rows if make_pseudonym(site, "lesion", row.lesion_id) in known)
+    clips = open_row(row, site)
     for _ in range(2):  # the clips can be followed again and again
-        made, _trace = sampled(followed(clips, clips.polygon, row, processing), row, site, processing)
-        assert made.content == known[made.key].content
+        made, _trace = sample_from_clips(trace_outline(clips, clips.polygon, row, processing), row, site, processing)
+        assert made.content_digest == known[made.key].content_digest
 
 
 def test_outlines_are_changed_and_what_is_done_is_kept(small: tuple[Path, Path], tmp_path: Path) -> None:
@@ -221,7 +221,7 @@ def test_a_pooled_arm_is_one_place_with_the_lesions_of_all(small: tuple[Path, Pa
     assert [row[1] for row in entry.rows] == ["federated", "pooled"] * 3  # of the two cohorts, and of both
     assert all(row[6] is not None for row in entry.rows if row[1] == "pooled")
     place = run / result_of(run, "one-place")["arms"][1]["folder"]
-    progress = glance(place)
+    progress = read_newest(place)
     assert progress is not None
     assert {record.registered for record in progress.participation} == {(POOLED,)}
     written = {path: path.stat().st_mtime_ns for path in place.glob("progress-*")}
@@ -241,7 +241,7 @@ def test_the_matrix_has_a_row_for_every_model_there_is(small: tuple[Path, Path],
     assert "ceus-sim compare" in entry.finding
     assert entry.figure is not None
     assert entry.figure["flagged"] == [[True, True]]
-    scored = {arm.name: arm.train() for arm in arms_of(load_plan(plan), Settings(plan, run, SEED, 1))}
+    scored = {arm.name: arm.train() for arm in list_baselines(load_plan(plan), RunSettings(plan, run, SEED, 1))}
     assert list(scored) == [POOLED, "site-01"]
     rows = {row[0]: row for row in run_experiment(str(path), request(run)).rows}
     assert list(rows) == ["federated", POOLED, "site-01"]

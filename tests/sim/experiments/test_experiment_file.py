@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ceus_models.runtime.errors import ExpectedError, FaultList
-from sim.experiments.experiment_file import Training, experiment_path, load_experiment, variants
+from sim.experiments.experiment_file import Training, build_variants, find_experiment_file, load_experiment
 
 ROOT = Path(__file__).parents[3]
 FILES = sorted((ROOT / "configs" / "experiments").glob("*.yaml"))
@@ -27,7 +27,7 @@ def test_every_experiment_fits_the_plans(path: Path, plan: str) -> None:
     if isinstance(experiment, Training):
         assert (ROOT / experiment.plan).is_file()
     if isinstance(experiment, Training):
-        made = variants(experiment, file, ROOT / "configs" / f"plan.{plan}.yaml", {})
+        made = build_variants(experiment, file, ROOT / "configs" / f"plan.{plan}.yaml", {})
         assert len({(variant.plan.digest(), variant.arm.pooled) for variant in made}) == len(experiment.arms)
         if experiment.claim and experiment.claim.best:
             assert experiment.claim.best in {arm.label for arm in experiment.arms}
@@ -36,7 +36,7 @@ def test_every_experiment_fits_the_plans(path: Path, plan: str) -> None:
 def test_settings_come_last_and_reach_every_arm() -> None:
     experiment, file = load_experiment(ROOT / "configs" / "experiments" / "local_epochs.yaml")
     assert isinstance(experiment, Training)
-    made = variants(experiment, file, SMOKE, {"stages.submodels.rounds": 7})
+    made = build_variants(experiment, file, SMOKE, {"stages.submodels.rounds": 7})
     assert [variant.plan.stages[2].steps() for variant in made] == [14, 14, 14]
     assert [variant.values["stages"][2]["rule"]["epochs"] for variant in made] == [1, 2, 4]
 
@@ -53,7 +53,7 @@ def test_all_faults_of_all_arms_come_at_once_with_their_lines(tmp_path: Path) ->
     experiment, file = load_experiment(path)
     assert isinstance(experiment, Training)
     with pytest.raises(FaultList) as told:
-        variants(experiment, file, SMOKE, {})
+        build_variants(experiment, file, SMOKE, {})
     lines = list(map(str, told.value.faults))
     assert "x.yaml line 6," in lines[0]
     assert "epohcs: unknown key" in lines[0]
@@ -82,6 +82,6 @@ def test_a_faulty_file_is_told(tmp_path: Path, text: str, told: str) -> None:
 
 def test_an_unknown_name_is_told_with_those_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    assert experiment_path("fedprox") == Path("configs/experiments/fedprox.yaml")
+    assert find_experiment_file("fedprox") == Path("configs/experiments/fedprox.yaml")
     with pytest.raises(ExpectedError, match=r"found 'fedpros'; give one of.*fedprox"):
-        experiment_path("fedpros")
+        find_experiment_file("fedpros")

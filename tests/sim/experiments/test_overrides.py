@@ -7,7 +7,14 @@ from typing import Any
 import pytest
 
 from ceus_models.runtime.errors import ExpectedError
-from sim.experiments.overrides import OverrideError, dotted, overridden, parsed, place_of, within
+from sim.experiments.overrides import (
+    OverrideError,
+    apply_overrides,
+    format_path,
+    parse_settings,
+    resolve_path,
+    trim_path,
+)
 
 PLAN: dict[str, Any] = {
     "name": "p",
@@ -18,7 +25,7 @@ PLAN: dict[str, Any] = {
 
 def test_a_path_sets_one_value_and_leaves_the_plan_as_it_was() -> None:
     sets = {"processing.size": 64, "stages.submodels.rule.epochs": 1, "architecture.norm": "group"}
-    changed = overridden(PLAN, (), sets)
+    changed = apply_overrides(PLAN, (), sets)
     assert changed["processing"] == {"size": 64}
     assert changed["stages"][1]["rule"] == {"epochs": 1, "clip": 2.0}
     assert changed["architecture"] == {"norm": "group"}
@@ -27,11 +34,11 @@ def test_a_path_sets_one_value_and_leaves_the_plan_as_it_was() -> None:
 
 
 def test_a_mapping_is_replaced_as_a_whole() -> None:
-    assert overridden(PLAN, (), {"stages.submodels.rule": {"epochs": 3}})["stages"][1]["rule"] == {"epochs": 3}
+    assert apply_overrides(PLAN, (), {"stages.submodels.rule": {"epochs": 3}})["stages"][1]["rule"] == {"epochs": 3}
 
 
 def test_a_stage_is_left_out_by_its_name() -> None:
-    assert [stage["stage"] for stage in overridden(PLAN, ("hello",), {})["stages"]] == ["train"]
+    assert [stage["stage"] for stage in apply_overrides(PLAN, ("hello",), {})["stages"]] == ["train"]
 
 
 @pytest.mark.parametrize(
@@ -45,21 +52,21 @@ def test_a_stage_is_left_out_by_its_name() -> None:
 )
 def test_a_wrong_path_is_told(drop: tuple[str, ...], path: str, text: str) -> None:
     with pytest.raises(OverrideError, match=text):
-        overridden(PLAN, drop, {path: 1} if path else {})
+        apply_overrides(PLAN, drop, {path: 1} if path else {})
 
 
 def test_places_and_paths_are_each_others_opposite() -> None:
-    place = place_of(PLAN, "stages.submodels.rule.epochs")
+    place = resolve_path(PLAN, "stages.submodels.rule.epochs")
     assert place == ("stages", 1, "rule", "epochs")
-    assert dotted(PLAN, place) == "stages.submodels.rule.epochs"
-    assert dotted(PLAN, ("processing", "size")) == "processing.size"
-    assert within(PLAN, ("stages", 1, "train", "rule", "epochs")) == place
+    assert format_path(PLAN, place) == "stages.submodels.rule.epochs"
+    assert format_path(PLAN, ("processing", "size")) == "processing.size"
+    assert trim_path(PLAN, ("stages", 1, "train", "rule", "epochs")) == place
 
 
 def test_settings_of_the_command_line_are_yaml() -> None:
-    assert parsed(["stages.submodels.rounds=4", "a.b={name: fedprox, mu: 0.1}"]) == {
+    assert parse_settings(["stages.submodels.rounds=4", "a.b={name: fedprox, mu: 0.1}"]) == {
         "stages.submodels.rounds": 4,
         "a.b": {"name": "fedprox", "mu": 0.1},
     }
     with pytest.raises(ExpectedError, match="PATH=VALUE"):
-        parsed(["rounds"])
+        parse_settings(["rounds"])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ceus_models.metrics.bootstrap import poisson_weights
-from sim.experiments.paired import Value, difference, rows_of, told_apart, valued
+from sim.experiments.paired import Estimate, compute_difference, compute_estimate, compute_metric_rows, is_significant
 
 KEYS = [f"lesion-{n}" for n in range(80)]
 DRAW = np.random.default_rng(5)
@@ -24,28 +24,30 @@ def confusion(predicted: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
 
 
 def test_a_difference_is_that_of_the_rows_resampled_together() -> None:
-    found = difference([rows_of("accuracy", confusion(GOOD))], [rows_of("accuracy", confusion(POOR))])
+    found = compute_difference(
+        [compute_metric_rows("accuracy", confusion(GOOD))], [compute_metric_rows("accuracy", confusion(POOR))]
+    )
     right = (GOOD == TRUTH).astype(float) - (POOR == TRUTH)
     resampled = (right[:, None] * WEIGHTS).sum(0) / WEIGHTS.sum(0)
     low, high = np.percentile(resampled[1:], (2.5, 97.5))
     assert found.value == pytest.approx(right.mean())
     assert (found.low, found.high) == pytest.approx((low, high))
-    assert told_apart(found)
+    assert is_significant(found)
 
 
 def test_what_does_not_differ_is_not_told_apart() -> None:
-    rows = rows_of("macro_recall", confusion(GOOD))
-    assert difference([rows], [rows]) == Value(0.0, 0.0, 0.0)
-    assert not told_apart(difference([rows], [rows]))
+    rows = compute_metric_rows("macro_recall", confusion(GOOD))
+    assert compute_difference([rows], [rows]) == Estimate(0.0, 0.0, 0.0)
+    assert not is_significant(compute_difference([rows], [rows]))
 
 
 def test_more_seeds_do_not_narrow_what_the_lesions_leave_open() -> None:
-    rows = rows_of("accuracy", confusion(GOOD))
-    one, three = valued([rows]), valued([rows, rows, rows])
-    assert three.plain == one.plain
+    rows = compute_metric_rows("accuracy", confusion(GOOD))
+    one, three = compute_estimate([rows]), compute_estimate([rows, rows, rows])
+    assert three.as_cells == one.as_cells
 
 
 def test_without_replicates_there_is_no_interval() -> None:
-    found = valued([rows_of("accuracy", confusion(GOOD))[:1]])
+    found = compute_estimate([compute_metric_rows("accuracy", confusion(GOOD))[:1]])
     assert found.low is None
-    assert not told_apart(found)
+    assert not is_significant(found)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sim.experiments.experiment_file import Matrix
-from sim.experiments.site_matrix import entry_of
+from sim.experiments.site_matrix import build_entry
 
 SCORES = {
     "federated": {"internal_test": (8, 10), "site-01": (9, 12), "site-02": (2, 4)},
@@ -15,14 +15,14 @@ EXPERIMENT = Matrix("matrix", "All on all")
 
 
 def test_own_lesions_stand_beside_those_of_other_centers() -> None:
-    entry = entry_of(EXPERIMENT, SCORES)
+    entry = build_entry(EXPERIMENT, SCORES)
     assert entry.columns == ["model", "Internal test", "own lesions", "of these", "other centers' lesions"]
     assert entry.rows[0] == ["federated", 0.8, None, 0, round(11 / 16, 4)]
     assert entry.rows[2] == ["site-01", 0.5, round(8 / 12, 4), 12, 0.25]
 
 
 def test_small_cells_are_flagged_and_every_cell_is_there() -> None:
-    figure = entry_of(EXPERIMENT, SCORES).figure
+    figure = build_entry(EXPERIMENT, SCORES).figure
     assert figure is not None
     assert figure["rows"] == list(SCORES)
     assert figure["columns"] == ["Internal test (10)", "site-01 (12)", "site-02 (4)"]
@@ -31,8 +31,8 @@ def test_small_cells_are_flagged_and_every_cell_is_there() -> None:
 
 
 def test_the_finding_counts_the_centers_with_enough_lesions() -> None:
-    found = entry_of(EXPERIMENT, SCORES).finding
+    found = build_entry(EXPERIMENT, SCORES).finding
     assert "federated 0.800, pooled 0.900, centers alone 0.400 on average and 0.500 at best (site-01)" in found
     assert "in 1 of 1 centers with 10 or more lesions" in found  # site-02 has 4
-    alone = entry_of(EXPERIMENT, {"federated": SCORES["federated"]})
+    alone = build_entry(EXPERIMENT, {"federated": SCORES["federated"]})
     assert "ceus-sim compare" in alone.finding

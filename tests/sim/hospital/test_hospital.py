@@ -13,12 +13,12 @@ import pytest
 from toy_cases import ENTITIES, case
 
 from ceus_models.runtime.errors import ExpectedError
-from client.data.forms.site_config import SiteConfig, load_site, screens_for
+from client.data.forms.site_config import SiteConfig, load_site, select_screens
 from client.data.imaging.clip import open_clip
-from client.data.outlines.outline import View, in_pane, read_outline
+from client.data.outlines.outline import View, place_in_pane, read_outline
 from client.data.table.manifest import read_manifest
 from client.data.table.rows import Row
-from sim.hospital.hospital import AVI_SHARE, DICOM_SHARE, MARKER, digest_of, draw_style, write_hospital
+from sim.hospital.hospital import AVI_SHARE, DICOM_SHARE, MARKER, compute_hospital_digest, draw_style, write_hospital
 from sim.hospital.screens import MAKERS
 from sim.hospital.truth import read_truth
 from sim.patients.patients import Case
@@ -71,7 +71,7 @@ def test_clips_have_the_true_times_and_panes(
 ) -> None:
     for row in rows:
         facts, known = truth[row.lesion_id]
-        screens = screens_for(site, row.manufacturer)
+        screens = select_screens(site, row.manufacturer)
         clips = [open_clip(c.path, c.start_s, row.frame_rate_hz, screens) for c in row.clips]
         seconds = np.concatenate([clip.seconds for clip in clips])
         assert seconds == pytest.approx(known.seconds, abs=1e-6)
@@ -89,13 +89,13 @@ def test_outlines_lie_on_the_lesion(
     for row in rows:
         spec, known = row.outline, truth[row.lesion_id][1]
         first = open_clip(
-            row.clips[0].path, row.clips[0].start_s, row.frame_rate_hz, screens_for(site, row.manufacturer)
+            row.clips[0].path, row.clips[0].start_s, row.frame_rate_hz, select_screens(site, row.manufacturer)
         )
         outline = read_outline(spec.path, spec.frame, spec.pane)
         assert outline.frame == known.reference
         drawn = np.zeros(known.mask.shape, np.uint8)
         view = View(first.rows, first.columns, len(first.seconds), first.contrast_box, first.bmode_box)
-        polygon = in_pane(outline, view)
+        polygon = place_in_pane(outline, view)
         cv2.fillPoly(drawn, [np.rint(polygon).astype(np.int32)], 1)
         both = (drawn.astype(bool) & known.mask).sum()
         assert 2 * both / (drawn.sum() + known.mask.sum()) > 0.75
@@ -108,10 +108,10 @@ def test_contrast_pane_holds_the_lesions_contrast(
 ) -> None:
     for row in rows[:6]:
         clip = open_clip(
-            row.clips[0].path, row.clips[0].start_s, row.frame_rate_hz, screens_for(site, row.manufacturer)
+            row.clips[0].path, row.clips[0].start_s, row.frame_rate_hz, select_screens(site, row.manufacturer)
         )
-        before = clip.contrast.only(np.flatnonzero(clip.seconds < 7)).means.mean()
-        after = clip.contrast.only(np.flatnonzero(clip.seconds > 28)).means.mean()
+        before = clip.contrast.select(np.flatnonzero(clip.seconds < 7)).means.mean()
+        after = clip.contrast.select(np.flatnonzero(clip.seconds > 28)).means.mean()
         assert after > before + 25
         assert truth[row.lesion_id][1].parenchyma_tic.max() > 0.5
 
@@ -149,7 +149,7 @@ def test_a_second_run_reuses_the_folder(made: Path, tmp_path: Path) -> None:
     third = write_hospital(tmp_path / "site-07", tmp_path / "truth", 7, cases, SETTINGS, 12)
     assert not third.reused
     marker = json.loads((tmp_path / "site-07" / MARKER).read_text())
-    assert marker["digest"] == digest_of(7, cases, SETTINGS, 12)
+    assert marker["digest"] == compute_hospital_digest(7, cases, SETTINGS, 12)
     assert not list(tmp_path.glob(".site-07*"))
 
 

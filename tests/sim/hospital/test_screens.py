@@ -4,10 +4,19 @@ import numpy as np
 import pytest
 
 from ceus_models.study.subgroups import MANUFACTURERS
-from client.data.imaging.manufacturers import manufacturer_name
+from client.data.imaging.manufacturers import normalize_manufacturer
 from client.data.imaging.tint import TINTS as KNOWN
-from client.data.imaging.tint import level, named
-from sim.hospital.screens import GOLD_BLUE, GOLD_GREEN, GOLD_LEVELS, MAKERS, TINTS, Caption, compose, layout_of
+from client.data.imaging.tint import find_tint, recover_levels
+from sim.hospital.screens import (
+    GOLD_BLUE,
+    GOLD_GREEN,
+    GOLD_LEVELS,
+    MAKERS,
+    TINTS,
+    Caption,
+    compose_screens,
+    compute_layout,
+)
 
 CAPTION = Caption("ZHANG WEI", "000123", "2021-03-04", "Hospital 7")
 
@@ -22,13 +31,13 @@ def _panes(height: int = 60, width: int = 70) -> tuple[np.ndarray, np.ndarray]:
 def test_panes_come_back_exactly(name: str, only: bool) -> None:
     maker = MAKERS[name]
     contrast, bmode = _panes()
-    layout = layout_of(maker, (60, 70), only)
-    screens = np.stack(list(compose(contrast, None if only else bmode, [0.0, 1.0, 61.0], maker, CAPTION)))
+    layout = compute_layout(maker, (60, 70), only)
+    screens = np.stack(list(compose_screens(contrast, None if only else bmode, [0.0, 1.0, 61.0], maker, CAPTION)))
     assert screens.shape == (3, layout.rows, layout.columns, 3)
     assert layout.rows % 2 == layout.columns % 2 == 0
     x0, y0, x1, y1 = layout.contrast
     shown = screens[:, y0:y1, x0:x1].reshape(-1, 70, 3)
-    assert (level(shown, named(maker.tint, [shown], KNOWN)).reshape(contrast.shape) == contrast).all()
+    assert (recover_levels(shown, find_tint(maker.tint, [shown], KNOWN)).reshape(contrast.shape) == contrast).all()
     assert (layout.bmode is None) == only
     if layout.bmode is not None:
         x0, y0, x1, y1 = layout.bmode
@@ -50,23 +59,25 @@ def test_gold_is_the_measured_map() -> None:
 
 def test_every_maker_of_the_study_has_a_screen_and_a_known_tag() -> None:
     assert tuple(MAKERS) == MANUFACTURERS
-    assert [manufacturer_name(maker.tag) for maker in MAKERS.values()] == list(MANUFACTURERS)
+    assert [normalize_manufacturer(maker.tag) for maker in MAKERS.values()] == list(MANUFACTURERS)
 
 
 def test_the_banner_bears_text_and_the_panes_do_not_touch_it() -> None:
     contrast, bmode = _panes()
     for maker in MAKERS.values():
-        layout = layout_of(maker, (60, 70), False)
-        screen = next(compose(contrast, bmode, [0.0], maker, CAPTION))
+        layout = compute_layout(maker, (60, 70), False)
+        screen = next(compose_screens(contrast, bmode, [0.0], maker, CAPTION))
         assert screen[: layout.banner].max() > 150
         assert layout.banner <= min(layout.contrast[1], layout.bmode[1] if layout.bmode else 999)
-        other = next(compose(contrast, bmode, [0.0], maker, Caption("LI NA", "000124", "2021-03-04", "Hospital 7")))
+        other = next(
+            compose_screens(contrast, bmode, [0.0], maker, Caption("LI NA", "000124", "2021-03-04", "Hospital 7"))
+        )
         differs = (screen != other).any(axis=2)
         assert differs[: layout.banner].any()
         assert not differs[layout.banner :].any()
 
 
 def test_layouts_scale() -> None:
-    small, large = (layout_of(MAKERS["GE"], (n, n), False) for n in (100, 400))
+    small, large = (compute_layout(MAKERS["GE"], (n, n), False) for n in (100, 400))
     assert large.columns == pytest.approx(4 * small.columns, rel=0.05)
     assert large.rows == pytest.approx(4 * small.rows, rel=0.05)

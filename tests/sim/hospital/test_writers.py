@@ -10,11 +10,11 @@ import numpy as np
 import pydicom
 import pytest
 
-from sim.hospital.screens import MAKERS, layout_of
-from sim.hospital.writers import Geometry, Identity, Syntax, rle_frame, write_dicom, write_video
+from sim.hospital.screens import MAKERS, compute_layout
+from sim.hospital.writers import Geometry, Identity, Syntax, encode_rle_frame, write_dicom, write_video
 
 MAKER = MAKERS["Philips"]
-LAYOUT = layout_of(MAKER, (48, 48), False)
+LAYOUT = compute_layout(MAKER, (48, 48), False)
 WHO = Identity(
     "ZHANG^WEI", "000123", datetime.date(1960, 2, 3), datetime.date(2021, 3, 4), "M", "Hospital 7", "L070001", 1
 )
@@ -103,4 +103,4 @@ def test_videos_have_all_frames(tmp_path: Path, suffix: str, error: float) -> No
 
 def test_rle_packs_runs(tmp_path: Path) -> None:
     flat = np.zeros((40, 300, 3), np.uint8)
-    assert len(rle_frame(flat)) < flat.size / 30
+    assert len(encode_rle_frame(flat)) < flat.size / 30

@@ -8,7 +8,7 @@ import pytest
 
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.study.taxonomy import BIOMARKERS, COHORTS, LESION_TYPES
-from sim.patients.centers import Split, centers_of, devices, split
+from sim.patients.centers import Split, build_split, draw_devices, list_centers
 
 # Ding et al. 2025, Table 1: HCC, HM, ICC, HH, HA, OT.
 PUBLISHED_TYPES = {
@@ -42,7 +42,7 @@ def types_of(study: Split, cohort: str) -> tuple[int, ...]:
 
 
 def test_the_paper_split_is_the_published_one() -> None:
-    study = split("paper")
+    study = build_split("paper")
     assert {cohort: types_of(study, cohort) for cohort in COHORTS} == PUBLISHED_TYPES
     assert sum(study.cells.values()) == 3725
     assert sum(study.patients.values()) == 3342
@@ -51,15 +51,15 @@ def test_the_paper_split_is_the_published_one() -> None:
 
 
 def test_every_cohort_lies_in_its_own_centers() -> None:
-    for center, cohort, _ in split("paper").cells:
-        assert center in centers_of(cohort)
-    assert centers_of("validation") == tuple(range(1, 37))
-    assert centers_of("training_b") == tuple(range(37, 50))
-    assert [centers_of(name) for name in COHORTS[3:6]] == [(50,), (51,), (52,)]
+    for center, cohort, _ in build_split("paper").cells:
+        assert center in list_centers(cohort)
+    assert list_centers("validation") == tuple(range(1, 37))
+    assert list_centers("training_b") == tuple(range(37, 50))
+    assert [list_centers(name) for name in COHORTS[3:6]] == [(50,), (51,), (52,)]
 
 
 def test_centers_are_as_unequal_as_real_ones() -> None:
-    sizes = per_center(split("paper"), "training_a", "validation")
+    sizes = per_center(build_split("paper"), "training_a", "validation")
     assert len(sizes) == 36
     assert 10 <= max(sizes.values()) / min(sizes.values()) <= 20
     # Number and size are unrelated: the largest center is not the first one.
@@ -68,7 +68,7 @@ def test_centers_are_as_unequal_as_real_ones() -> None:
 
 @pytest.mark.parametrize("size", ["paper", DEMO])
 def test_every_center_has_lesions_and_takes_part_in_the_prospective_year(size: dict[str, int]) -> None:
-    study = split(size)
+    study = build_split(size)
     assert study.centers == tuple(range(1, 53))
     assert len(per_center(study, "external_test_c")) == 52
     assert len(per_center(study, "training_a")) == 36
@@ -77,7 +77,7 @@ def test_every_center_has_lesions_and_takes_part_in_the_prospective_year(size: d
 
 @pytest.mark.parametrize(("size", "centers"), [(DEMO, None), (SMOKE, SMOKE_CENTERS)])
 def test_below_the_study_counts_are_in_proportion(size: dict[str, int], centers: tuple[int, ...] | None) -> None:
-    study = split(size, centers)
+    study = build_split(size, centers)
     for cohort, total in size.items():
         published = PUBLISHED_TYPES[cohort]
         exact = [total * count / sum(published) for count in published]
@@ -91,7 +91,7 @@ def test_below_the_study_counts_are_in_proportion(size: dict[str, int], centers:
 
 
 def test_a_subset_of_centers_is_kept() -> None:
-    assert split(SMOKE, SMOKE_CENTERS).centers == SMOKE_CENTERS
+    assert build_split(SMOKE, SMOKE_CENTERS).centers == SMOKE_CENTERS
 
 
 @pytest.mark.parametrize(
@@ -106,11 +106,11 @@ def test_a_subset_of_centers_is_kept() -> None:
 )
 def test_an_impossible_split_is_refused(sizes: dict[str, int], centers: tuple[int, ...] | None, words: str) -> None:
     with pytest.raises(ExpectedError, match=words):
-        split(sizes, centers)
+        build_split(sizes, centers)
 
 
 def test_machines_are_as_many_as_in_the_study() -> None:
-    machines = devices()
+    machines = draw_devices()
     assert sum(len(makers) for makers in machines.values()) == 226
     assert len({maker for makers in machines.values() for maker in makers}) == 9
     assert set(machines) == set(range(1, 53))

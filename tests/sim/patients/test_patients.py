@@ -9,14 +9,14 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from ceus_models.study.cohorts import cohort_of
+from ceus_models.study.cohorts import assign_cohort
 from ceus_models.study.taxonomy import BIOMARKERS, CLINICAL, CLINICAL_NAMES, COHORTS, LESION_TYPES, MALIGNANT_TYPES
-from sim.patients.centers import Split, devices, split
-from sim.patients.immunohistochemistry import expressed
+from sim.patients.centers import Split, build_split, draw_devices
+from sim.patients.immunohistochemistry import compute_markers
 from sim.patients.labs import draw_labs
 from sim.patients.patients import Case, draw_cases
 from sim.patients.persons import Person, Slot, draw_person
-from sim.patients.table_one import summary
+from sim.patients.table_one import count_table_one
 
 # Ding et al. 2025, Table 1, lesions in the order of COHORTS.
 PUBLISHED = {
@@ -48,7 +48,7 @@ SMOKE = dict(zip(COHORTS, (14, 6, 8, 4, 4, 4, 7), strict=True))
 
 @pytest.fixture(scope="module")
 def paper() -> Split:
-    return split("paper")
+    return build_split("paper")
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def known(cases: Sequence[Case], name: str, kind: str) -> npt.NDArray[np.float64
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_the_paper_census_is_table_1(paper: Split, seed: int) -> None:
-    census = summary(draw_cases(paper, seed), "paper")
+    census = count_table_one(draw_cases(paper, seed), "paper")
     assert census["scale"] == "paper"
     assert census["totals"] == {"lesions": 3725, "patients": 3342, "centers": 52, "manufacturers": 9}
     for i, cohort in enumerate(COHORTS):
@@ -89,7 +89,7 @@ def test_the_paper_census_is_table_1(paper: Split, seed: int) -> None:
 
 
 def test_the_census_counts_each_center(cases: tuple[Case, ...]) -> None:
-    census = summary(cases, "paper")
+    census = count_table_one(cases, "paper")
     assert list(census["centers"]) == [str(center) for center in range(1, 53)]
     for cohort in COHORTS:
         per_center = [counts.get(cohort, 0) for counts in census["centers"].values()]
@@ -111,14 +111,14 @@ def test_same_seed_same_patients(paper: Split, cases: tuple[Case, ...]) -> None:
 def test_a_patient_is_in_one_place_and_the_rule_finds_the_cohort(
     sizes: dict[str, int], centers: tuple[int, ...] | None
 ) -> None:
-    study = split(sizes, centers)
+    study = build_split(sizes, centers)
     drawn = draw_cases(study, 3)
     cells = Counter((case.center, case.cohort, case.fll_type) for case in drawn)
     assert dict(cells) == dict(study.cells)
     lesions_of = defaultdict(list)
     for case in drawn:
-        assert cohort_of(case.center, case.exam_date, case.patient_id) == case.cohort
-        assert case.manufacturer in devices()[case.center]
+        assert assign_cohort(case.center, case.exam_date, case.patient_id) == case.cohort
+        assert case.manufacturer in draw_devices()[case.center]
         lesions_of[case.patient_id].append(case)
     for lesions in lesions_of.values():
         shared = {(c.center, c.exam_date, c.fll_type, c.subtype, c.grade, c.clinical["AFP"]) for c in lesions}
@@ -132,8 +132,8 @@ def test_a_patient_is_in_one_place_and_the_rule_finds_the_cohort(
 
 def test_results_of_a_cohort_are_as_many_as_the_split_says() -> None:
     for sizes, centers in ((DEMO, None), (SMOKE, (1, 2, 37, 50, 51, 52))):
-        study = split(sizes, centers)
-        census = summary(draw_cases(study, 4), "demo")
+        study = build_split(sizes, centers)
+        census = count_table_one(draw_cases(study, 4), "demo")
         for cohort in COHORTS:
             assert census["cohorts"][cohort]["biomarkers"] == study.results[cohort]
 
@@ -206,7 +206,7 @@ def test_cirrhosis_shows_in_the_blood_and_hepatitis_in_cirrhosis(cases: tuple[Ca
 
 def test_the_joint_keratin_table_of_hcc(persons: dict[str, list[Person]]) -> None:
     """Durnez 2006: CK7-19- 72 %, CK7+19- 12 %, CK7-19+ 6 %, CK7+19+ 10 %."""
-    pairs = Counter((status["CK7"], status["CK19"]) for status in map(expressed, persons["HCC"]))
+    pairs = Counter((status["CK7"], status["CK19"]) for status in map(compute_markers, persons["HCC"]))
     for pair, share in {(0, 0): 0.72, (1, 0): 0.12, (0, 1): 0.06, (1, 1): 0.10}.items():
         assert pairs[pair] / 3000 == pytest.approx(share, abs=0.025)
 
@@ -218,14 +218,14 @@ def test_marker_positivity_by_type(persons: dict[str, list[Person]]) -> None:
         "HM": (0.04, 0.05, 0.48, 0.84),
     }
     for kind, shares in expected.items():
-        status = [expressed(person) for person in persons[kind]]
+        status = [compute_markers(person) for person in persons[kind]]
         for name, share in zip(BIOMARKERS, shares, strict=True):
             assert np.mean([row[name] for row in status]) == pytest.approx(share, abs=0.04), (kind, name)
 
 
 def test_markers_follow_grade_and_primary(persons: dict[str, list[Person]]) -> None:
     """A marker must be readable within a class: poor grade gains GPC3 and CK19, loses Hep; CRC lacks CK7."""
-    status = [expressed(person) for person in persons["HCC"]]
+    status = [compute_markers(person) for person in persons["HCC"]]
     grade = np.array([person.grade_z for person in persons["HCC"]])
     for name, sign in (("Hep", -1), ("GPC3", 1), ("CK7", 1), ("CK19", 1)):
         positive = np.array([row[name] for row in status], dtype=bool)
@@ -233,7 +233,7 @@ def test_markers_follow_grade_and_primary(persons: dict[str, list[Person]]) -> N
         assert 0.6 < gap < 2.0, name
     primaries = defaultdict(list)
     for person in persons["HM"]:
-        primaries[person.subtype].append(expressed(person)["CK7"])
+        primaries[person.subtype].append(compute_markers(person)["CK7"])
     assert np.mean(primaries["CRC"]) == pytest.approx(0.17, abs=0.04)
     assert np.mean(primaries["pancreas"]) > 0.8
     assert len(primaries["CRC"]) / 3000 == pytest.approx(121 / 240, abs=0.03)
@@ -241,7 +241,7 @@ def test_markers_follow_grade_and_primary(persons: dict[str, list[Person]]) -> N
 
 def test_keratin_19_goes_with_high_afp(persons: dict[str, list[Person]]) -> None:
     afp = np.array([draw_labs(person, True, 5)["AFP"] or np.nan for person in persons["HCC"]])
-    positive = np.array([expressed(person)["CK19"] for person in persons["HCC"]], dtype=bool)
+    positive = np.array([compute_markers(person)["CK19"] for person in persons["HCC"]], dtype=bool)
     assert np.nanmean(afp[positive] > 400) > 1.5 * np.nanmean(afp[~positive] > 400)
 
 

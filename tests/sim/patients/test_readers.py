@@ -11,12 +11,12 @@ from ceus_models.study.taxonomy import LESION_TYPES
 from client.data.forms.columns import READS
 from server.report.reference_study import READER_ACCURACY
 from sim.hospital.hospital import write_hospital
-from sim.patients.centers import split
+from sim.patients.centers import build_split
 from sim.patients.patients import draw_cases
-from sim.patients.readers import COHORT, diagnosis, write_reads
+from sim.patients.readers import COHORT, draw_diagnosis, write_reads
 from sim.phantom.draw import PRESETS
 
-CASES = [case for case in draw_cases(split("paper"), 1) if case.cohort == COHORT]
+CASES = [case for case in draw_cases(build_split("paper"), 1) if case.cohort == COHORT]
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,9 @@ def right():
     for reader, accuracies in READER_ACCURACY.items():
         for assisted, accuracy in enumerate(accuracies):
             if accuracy is not None:
-                said = [[diagnosis(c, reader, bool(assisted), seed) == c.fll_type for c in CASES] for seed in range(5)]
+                said = [
+                    [draw_diagnosis(c, reader, bool(assisted), seed) == c.fll_type for c in CASES] for seed in range(5)
+                ]
                 found[reader, assisted] = np.array(said)
     return found
 
@@ -50,10 +52,10 @@ def test_a_hard_lesion_is_hard_for_every_reader_and_hard_types_are_missed_more(r
 
 
 def test_what_is_said_depends_on_the_lesion_alone():
-    alone = diagnosis(CASES[0], "mri1", False, 3)
-    assert diagnosis(replace(CASES[0], cohort="other", grade=0.1), "mri1", False, 3) == alone
+    alone = draw_diagnosis(CASES[0], "mri1", False, 3)
+    assert draw_diagnosis(replace(CASES[0], cohort="other", grade=0.1), "mri1", False, 3) == alone
     with pytest.raises(ValueError, match="reads without it"):
-        diagnosis(CASES[0], "mri1", True, 3)
+        draw_diagnosis(CASES[0], "mri1", True, 3)
 
 
 def test_the_file_is_the_form_and_is_kept(tmp_path):

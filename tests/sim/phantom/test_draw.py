@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from toy_cases import case
 
-from sim.phantom.draw import PRESETS, Machine, draw_lesion, frame_times, pane_of
+from sim.phantom.draw import PRESETS, Machine, compute_pane, draw_frame_times, draw_lesion
 from sim.phantom.render import render
 
 SMOKE = PRESETS["smoke"]
@@ -32,7 +32,7 @@ def test_lesions_of_a_patient_share_the_liver() -> None:
 def test_frame_times(name: str) -> None:
     settings = PRESETS[name]
     rng = np.random.default_rng(0)
-    regular, irregular = (frame_times(settings, 1.0, flag, rng) for flag in (False, True))
+    regular, irregular = (draw_frame_times(settings, 1.0, flag, rng) for flag in (False, True))
     for clips in (regular, irregular):
         assert len(clips) == 1 + len(settings.snapshots_s)
         joined = np.concatenate(clips)
@@ -43,7 +43,9 @@ def test_frame_times(name: str) -> None:
 
 
 def test_presets_have_the_frames_they_promise() -> None:
-    frames = {n: sum(c.size for c in frame_times(s, 1.0, False, np.random.default_rng(0))) for n, s in PRESETS.items()}
+    frames = {
+        n: sum(c.size for c in draw_frame_times(s, 1.0, False, np.random.default_rng(0))) for n, s in PRESETS.items()
+    }
     assert frames["smoke"] < 60
     assert 100 <= frames["demo"] <= 135
     assert frames["paper"] > 1000
@@ -52,11 +54,11 @@ def test_presets_have_the_frames_they_promise() -> None:
 def test_overlapping_clips_are_refused() -> None:
     settings = dataclasses.replace(SMOKE, snapshots_s=(20.0,))
     with pytest.raises(ValueError, match="they overlap"):
-        frame_times(settings, 1.0, False, np.random.default_rng(0))
+        draw_frame_times(settings, 1.0, False, np.random.default_rng(0))
 
 
 def test_panes_scale_with_the_machine() -> None:
-    assert pane_of(PRESETS["demo"], Machine(size=0.92)) == (92, 92)
+    assert compute_pane(PRESETS["demo"], Machine(size=0.92)) == (92, 92)
 
 
 def test_same_draw_same_bytes() -> None:

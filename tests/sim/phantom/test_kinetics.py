@@ -34,8 +34,8 @@ def _drawn(tissue: str, count: int) -> np.ndarray:
         entity = "CRC" if tissue == "HM" and rng.random() < 0.85 else ("NEN" if tissue == "HM" else tissue)
         size = 3.9 * 1.7 ** rng.standard_normal()
         own = kinetics.draw_kinetics(kind, entity, rng.random(), size, rng)
-        curves = kinetics.lesion(FINE, liver, own), kinetics.parenchyma(FINE, liver)
-        onsets.append(kinetics.washout_onset_s(*curves, FINE, liver.arrival_s))
+        curves = kinetics.lesion_curve(FINE, liver, own), kinetics.parenchyma_curve(FINE, liver)
+        onsets.append(kinetics.find_washout_onset_s(*curves, FINE, liver.arrival_s))
     return np.array(onsets)
 
 
@@ -60,15 +60,15 @@ def test_a_poorer_grade_washes_out_earlier() -> None:
         found = []
         for _ in range(300):
             own = kinetics.draw_kinetics("HCC", "", grade, 4.0, rng)
-            curves = kinetics.lesion(FINE, LIVER, own), kinetics.parenchyma(FINE, LIVER)
-            found.append(min(kinetics.washout_onset_s(*curves, FINE, LIVER.arrival_s), 240.0))
+            curves = kinetics.lesion_curve(FINE, LIVER, own), kinetics.parenchyma_curve(FINE, LIVER)
+            found.append(min(kinetics.find_washout_onset_s(*curves, FINE, LIVER.arrival_s), 240.0))
         return float(np.mean(found))
 
     assert mean_onset(0.9) < mean_onset(0.5) - 10 < mean_onset(0.1) - 20
 
 
 def test_first_pass_peaks_at_one_after_its_mode() -> None:
-    curve = kinetics.first_pass(FINE, 12.0, 9.0, 0.5)
+    curve = kinetics.first_pass_curve(FINE, 12.0, 9.0, 0.5)
     assert curve.max() == pytest.approx(1.0, abs=1e-4)
     assert FINE[curve.argmax()] == pytest.approx(21.0)
     assert (curve[FINE <= 12.0] == 0).all()
@@ -79,16 +79,16 @@ def test_first_pass_is_a_lognormal_density() -> None:
     centre = math.log(mode) + shape**2
     after = np.array([2.0, 9.0, 30.0])
     density = np.exp(-((np.log(after) - centre) ** 2) / (2 * shape**2)) / after
-    assert kinetics.first_pass(after, 0.0, mode, shape) == pytest.approx(density / density[1])
+    assert kinetics.first_pass_curve(after, 0.0, mode, shape) == pytest.approx(density / density[1])
 
 
 def test_pool_peaks_at_one() -> None:
-    assert kinetics.pool(FINE, LIVER).max() == pytest.approx(1.0, abs=1e-3)
+    assert kinetics.pool_curve(FINE, LIVER).max() == pytest.approx(1.0, abs=1e-3)
 
 
 def test_a_delayed_point_is_black_until_its_turn() -> None:
     tissue = Kinetics(blood=0.9, delay_s=1.0, early=1.1, late=1.1, washout_s=120)
-    late = kinetics.lesion(FINE, LIVER, tissue, delay_s=60.0)
+    late = kinetics.lesion_curve(FINE, LIVER, tissue, delay_s=60.0)
     assert late[FINE <= 74.0].max() == 0.0
     assert late[FINE > 80.0].min() > 0.4
 
@@ -96,8 +96,8 @@ def test_a_delayed_point_is_black_until_its_turn() -> None:
 def test_washout_definition_on_a_step() -> None:
     liver = np.ones_like(FINE)
     tissue = np.where(FINE < 100, 1.0, 0.5)  # -3 dB from 100 s on
-    assert kinetics.washout_onset_s(tissue, liver, FINE, 13.0) == 100.0
-    assert math.isinf(kinetics.washout_onset_s(liver * 0.7, liver, FINE, 13.0))  # -1.5 dB is none
+    assert kinetics.find_washout_onset_s(tissue, liver, FINE, 13.0) == 100.0
+    assert math.isinf(kinetics.find_washout_onset_s(liver * 0.7, liver, FINE, 13.0))  # -1.5 dB is none
 
 
 def test_cirrhosis_shortens_the_way_through_the_liver() -> None:

@@ -8,7 +8,7 @@ import pytest
 from sim.phantom import kinetics, perfusion, shapes
 from sim.phantom.kinetics import Kinetics, Liver
 from sim.phantom.patterns import Pattern
-from sim.phantom.random_fields import distance_to_path, smooth_field
+from sim.phantom.random_fields import distance_to_path, draw_smooth_field
 
 SECONDS = np.arange(0.0, 240.0, 1.0)
 LIVER = Liver(arrival_s=13, transit_s=9, shape=0.55, portal_s=23, rise_s=14, decay_s=210, vein_s=23)
@@ -18,12 +18,12 @@ TISSUE = Kinetics(blood=1.2, delay_s=0.0, early=1.0, late=1.0, washout_s=120)
 @pytest.fixture(scope="module")
 def tissue() -> shapes.Grid:
     plane = shapes.draw_plane((120, 120), 12.0, "HCC", 5.0, np.random.default_rng(1))
-    return shapes.grid(plane, 4)
+    return shapes.make_grid(plane, 4)
 
 
 def _power(pattern: Pattern, tissue: shapes.Grid) -> np.ndarray:
-    parts = perfusion.lesion_parts(pattern, tissue, LIVER, TISSUE, np.random.default_rng(2))
-    made = perfusion.compose(parts, SECONDS)
+    parts = perfusion.build_lesion_parts(pattern, tissue, LIVER, TISSUE, np.random.default_rng(2))
+    made = perfusion.compose_perfusion(parts, SECONDS)
     return np.tensordot(made.curves, made.maps, axes=1)
 
 
@@ -33,8 +33,8 @@ def _mean(power: np.ndarray, mask: np.ndarray, second: float) -> float:
 
 def test_a_part_with_delays_equals_its_points_computed_one_by_one() -> None:
     delay = np.array([[0.0, 1.0, 2.5, 7.0]], np.float32)  # multiples of the step of 0.5 s
-    curve = lambda t, wait: kinetics.lesion(t, LIVER, TISSUE, wait)  # noqa: E731
-    made = perfusion.compose([perfusion.Part(np.ones_like(delay), curve, delay)], SECONDS)
+    curve = lambda t, wait: kinetics.lesion_curve(t, LIVER, TISSUE, wait)  # noqa: E731
+    made = perfusion.compose_perfusion([perfusion.Part(np.ones_like(delay), curve, delay)], SECONDS)
     found = np.tensordot(made.curves, made.maps, axes=1)[:, 0]
     exact = np.stack([curve(SECONDS, float(d)) for d in delay[0]], axis=1)
     assert found == pytest.approx(exact, abs=1e-5)
@@ -42,8 +42,8 @@ def test_a_part_with_delays_equals_its_points_computed_one_by_one() -> None:
 
 def test_mean_over_a_mask_equals_the_mean_of_the_pixels(tissue: shapes.Grid) -> None:
     pattern = Pattern("mosaic", texture=0.4, nodules=4, feeders=2, capsule=True)
-    parts = perfusion.lesion_parts(pattern, tissue, LIVER, TISSUE, np.random.default_rng(2))
-    made = perfusion.compose(parts, SECONDS)
+    parts = perfusion.build_lesion_parts(pattern, tissue, LIVER, TISSUE, np.random.default_rng(2))
+    made = perfusion.compose_perfusion(parts, SECONDS)
     mask = tissue.rho < 1
     assert made.mean(mask) == pytest.approx(_power(pattern, tissue)[:, mask].mean(axis=1), rel=1e-4)
 
@@ -86,11 +86,11 @@ def test_mosaic_has_uneven_nodules(tissue: shapes.Grid) -> None:
 
 def test_lesion_and_liver_share_the_pane(tissue: shapes.Grid) -> None:
     plane = shapes.draw_plane((120, 120), 12.0, "HCC", 5.0, np.random.default_rng(1))
-    parts = perfusion.liver_parts(plane, tissue, LIVER, np.random.default_rng(0))
-    made = perfusion.compose(parts, SECONDS)
+    parts = perfusion.build_liver_parts(plane, tissue, LIVER, np.random.default_rng(0))
+    made = perfusion.compose_perfusion(parts, SECONDS)
     assert made.mean(tissue.rho < 0.9).max() < 1e-3
     far = (tissue.rho > 1.3) & (made.maps[1:].sum(axis=0) == 0)
-    assert made.mean(far) == pytest.approx(kinetics.parenchyma(SECONDS, LIVER), rel=0.2, abs=1e-3)
+    assert made.mean(far) == pytest.approx(kinetics.parenchyma_curve(SECONDS, LIVER), rel=0.2, abs=1e-3)
 
 
 def test_a_lesion_of_every_size_lies_in_the_pane() -> None:
@@ -105,7 +105,7 @@ def test_a_lesion_of_every_size_lies_in_the_pane() -> None:
 
 
 def test_smooth_field_is_standard_normal() -> None:
-    fields = np.stack([smooth_field((60, 60), 5.0, np.random.default_rng(s)) for s in range(40)])
+    fields = np.stack([draw_smooth_field((60, 60), 5.0, np.random.default_rng(s)) for s in range(40)])
     assert fields.mean() == pytest.approx(0, abs=0.1)
     assert fields.std() == pytest.approx(1, abs=0.1)
 

@@ -9,7 +9,7 @@ import pytest
 from toy_cases import ENTITIES, case
 
 from sim.phantom.draw import PRESETS, Film, LesionDraw, Machine, Truth, draw_lesion
-from sim.phantom.render import ROI_MARGINS_PX, lesion_mask, render
+from sim.phantom.render import ROI_MARGINS_PX, make_lesion_mask, render
 
 SETTINGS = dataclasses.replace(PRESETS["smoke"], pane_px=(96, 96))
 MACHINE = Machine(dynamic_range_db=60.0)
@@ -44,7 +44,7 @@ def test_linearised_curve_follows_the_truth() -> None:
     drawn = _still(draw_lesion(case(4, "HCC", "", 6.0), SETTINGS, MACHINE, False, 3))
     films, truth = render(drawn, SETTINGS)
     contrast = np.concatenate([f.contrast for f in films])
-    inside = lesion_mask(drawn.plane, (0.0, 0.0))
+    inside = make_lesion_mask(drawn.plane, (0.0, 0.0))
     found = (10 ** (contrast[:, inside].astype(float) / 255 * 60 / 10)).mean(axis=1)
     found -= found[truth.seconds < 8].mean()
     assert np.corrcoef(found, truth.lesion_tic)[0, 1] > 0.97
@@ -98,7 +98,7 @@ def test_the_lesion_leaves_the_plane() -> None:
     films, truth = render(drawn, SETTINGS)
     contrast = np.concatenate([f.contrast for f in films])
     late = truth.seconds > 38
-    core = lesion_mask(dataclasses.replace(drawn.plane, outline=_half(drawn)), (0.0, 0.0))
+    core = make_lesion_mask(dataclasses.replace(drawn.plane, outline=_half(drawn)), (0.0, 0.0))
     away, here = (contrast[late & flag][:, core].mean() for flag in (truth.out > 0.9, truth.out < 0.1))
     assert away > here + 15  # the liver beside the abscess enhances, its core does not
 

@@ -18,11 +18,11 @@ def _pattern(side: int) -> np.ndarray:
     rng = np.random.default_rng(1)
     spread = speckle.PointSpread((side, side), 6, speckle.psf_sigma(side))
     shape = (side + 12, side + 12)
-    places = speckle.bubble_places(shape, rng)
+    places = speckle.draw_bubble_places(shape, rng)
     per_pixel = 12 / (4 * np.pi * spread.sigma**2)
-    root = np.sqrt(speckle.bubble_power(np.ones(shape, np.float32), places, per_pixel))
+    root = np.sqrt(speckle.compute_bubble_power(np.ones(shape, np.float32), places, per_pixel))
     weights = spread.weights((0.0, 0.0))
-    fields = islice(speckle.flowing_fields(shape, speckle.MEASURED_FLOW, rng), FRAMES)
+    fields = islice(speckle.draw_flowing_fields(shape, speckle.MEASURED_FLOW, rng), FRAMES)
     shown = np.stack([10 * np.log10(speckle.intensity(f * root, weights) + 1e-4) for f in fields])
     smooth = np.stack([gaussian_filter(f, 4 * spread.sigma) for f in shown])
     return np.asarray((shown - smooth)[:, 8:-8, 8:-8])
@@ -51,7 +51,7 @@ def test_width_of_the_pattern(pattern: np.ndarray) -> None:
 def test_power_survives_blur_and_shift() -> None:
     rng = np.random.default_rng(2)
     spread = speckle.PointSpread((90, 90), 8, 1.0)
-    field = speckle.complex_field((106, 106), rng)
+    field = speckle.draw_complex_field((106, 106), rng)
     for shift in ((0.0, 0.0), (0.5, -0.25), (3.3, 2.7)):
         assert speckle.intensity(field, spread.weights(shift)).mean() == pytest.approx(1.0, abs=0.06)
 
@@ -59,7 +59,7 @@ def test_power_survives_blur_and_shift() -> None:
 def test_a_shift_moves_the_picture() -> None:
     rng = np.random.default_rng(3)
     spread = speckle.PointSpread((64, 64), 10, 1.2)
-    field = speckle.complex_field((84, 84), rng)
+    field = speckle.draw_complex_field((84, 84), rng)
     still = speckle.intensity(field, spread.weights((0.0, 0.0)))
     moved = speckle.intensity(field, spread.weights((3.0, -2.0)))  # right and up
     assert moved[10:50, 10:50] == pytest.approx(still[12:52, 7:47], abs=1e-3)
@@ -67,11 +67,11 @@ def test_a_shift_moves_the_picture() -> None:
 
 def test_few_bubbles_are_dots_and_many_are_speckle() -> None:
     rng = np.random.default_rng(4)
-    places = speckle.bubble_places((200, 200), rng)
+    places = speckle.draw_bubble_places((200, 200), rng)
     for power in (0.02, 0.2, 1.0, 2.0):
-        found = speckle.bubble_power(np.full((200, 200), power, np.float32), places, 1.2)
+        found = speckle.compute_bubble_power(np.full((200, 200), power, np.float32), places, 1.2)
         assert found.mean() == pytest.approx(power, rel=0.08)
-    few = speckle.bubble_power(np.full((200, 200), 0.05, np.float32), places, 1.2)
+    few = speckle.compute_bubble_power(np.full((200, 200), 0.05, np.float32), places, 1.2)
     assert (few == 0).mean() == pytest.approx(np.exp(-0.06), abs=0.01)  # Poisson
-    many = speckle.bubble_power(np.full((200, 200), 4.0, np.float32), places, 1.2)
+    many = speckle.compute_bubble_power(np.full((200, 200), 4.0, np.float32), places, 1.2)
     assert many == pytest.approx(4.0)

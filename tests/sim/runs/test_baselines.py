@@ -10,13 +10,13 @@ from server.study.plan import load_plan
 from server.study.stages import Evaluate, Statistics
 from server.study.strategies import FedAvg, FedProx
 from server.study.train_stage import Train, Validation
-from sim.runs.baselines import alone, plain, scores
+from sim.runs.baselines import localise_plan, centralise_plan, select_scores
 
 PLAN = load_plan(Path(__file__).parents[3] / "configs" / "plan.smoke.yaml")
 
 
 def test_a_center_alone_learns_its_fusion_from_its_own_lesions() -> None:
-    plan = alone(PLAN)
+    plan = localise_plan(PLAN)
     trained = [stage for stage in plan.stages if isinstance(stage, Train)]
     assert all(stage.cohorts == ("training_a",) for stage in trained)
     assert [stage.rounds for stage in trained] == [s.rounds for s in PLAN.stages if isinstance(s, Train)]
@@ -28,7 +28,7 @@ def test_a_center_alone_learns_its_fusion_from_its_own_lesions() -> None:
 
 def test_a_baseline_trains_without_the_strategys_means_against_averaging() -> None:
     pulled = tuple(replace(s, strategy=FedProx(0.5)) if isinstance(s, Train) else s for s in PLAN.stages)
-    trained = [stage for stage in plain(replace(PLAN, stages=pulled)).stages if isinstance(stage, Train)]
+    trained = [stage for stage in centralise_plan(replace(PLAN, stages=pulled)).stages if isinstance(stage, Train)]
     assert trained
     assert all(stage.strategy == FedAvg() for stage in trained)
     assert all(stage.strategy.local(stage.rule).proximal_mu == 0 for stage in trained)
@@ -39,7 +39,7 @@ def test_a_baseline_passes_over_its_lesions_as_often_as_a_site_that_is_asked_now
         replace(s, rounds=80, share=0.25, validate=Validation(every=8)) if isinstance(s, Train) else s
         for s in PLAN.stages
     )
-    trained = [stage for stage in plain(replace(PLAN, stages=shared)).stages if isinstance(stage, Train)]
+    trained = [stage for stage in centralise_plan(replace(PLAN, stages=shared)).stages if isinstance(stage, Train)]
     assert {(stage.rounds, stage.share, stage.validate and stage.validate.every) for stage in trained} == {(20, 1.0, 2)}
 
 
@@ -49,4 +49,4 @@ def test_scores_are_those_of_the_full_model() -> None:
         "internal_test": {"models": {"DCB": {"accuracy": accuracy, "macro_auc": {}}}},
         "external_test_a": {"models": {"D": {"accuracy": accuracy}}},
     }
-    assert scores({"cohorts": cohorts}) == {"internal_test": {"accuracy": accuracy}}
+    assert select_scores({"cohorts": cohorts}) == {"internal_test": {"accuracy": accuracy}}

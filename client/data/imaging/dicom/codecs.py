@@ -15,7 +15,7 @@ import imagecodecs
 import numpy as np
 import numpy.typing as npt
 
-from client.data.imaging.recording import unreadable
+from client.data.imaging.recording import unreadable_error
 
 Samples = npt.NDArray[Any]
 """u8 or u16, (h w) or (h w 3)."""
@@ -29,7 +29,7 @@ _SCAN = 0xDA
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class PixelFormat:
     """What the DICOM header says of a frame.
 
     Attributes:
@@ -58,49 +58,49 @@ class Codec:
         to_rgb: Whether the codec converts YBR to RGB itself.
     """
 
-    decode: Callable[[bytes, Form], Samples]
+    decode: Callable[[bytes, PixelFormat], Samples]
     to_rgb: bool
 
 
-def decoded(codec: Codec, data: bytes, form: Form) -> Samples:
+def decode_frame(codec: Codec, data: bytes, form: PixelFormat) -> Samples:
     """The samples of one frame. Raises ClipError."""
     try:
         samples = codec.decode(data, form)
     except (ArithmeticError, LookupError, MemoryError, RuntimeError, TypeError, ValueError, struct.error) as error:
         # a codec may raise any of these on damaged data; none of its text may pass
-        raise unreadable("DICOM", f"damaged pixel data ({type(error).__name__})") from None
+        raise unreadable_error("DICOM", f"damaged pixel data ({type(error).__name__})") from None
     if samples.shape != form.shape or samples.dtype.itemsize > 2:
-        raise unreadable("DICOM", "a frame of another size or depth than the header says")
+        raise unreadable_error("DICOM", "a frame of another size or depth than the header says")
     return samples
 
 
-def _jpeg(data: bytes, form: Form) -> Samples:
+def _decode_jpeg(data: bytes, form: PixelFormat) -> Samples:
     """JPEG with 8 or 12 bits, and lossless JPEG. The colours are what the JPEG says, else what DICOM says."""
-    kind, size, head = _jpeg_size(data)
+    kind, size, head = _parse_jpeg_header(data)
     _check_size(size, form)
     if _JPEG_END not in data.rstrip(b"\0")[-_TAIL:]:
-        raise unreadable("DICOM", "a JPEG frame that is cut off")
+        raise unreadable_error("DICOM", "a JPEG frame that is cut off")
     told = b"JFIF" in head or b"Adobe" in head or kind in _LOSSLESS or form.samples == 1
     space = None if told else ("rgb" if form.rgb else "ycbcr")
     return imagecodecs.jpeg8_decode(data, colorspace=space, outcolorspace=None if told else "rgb")
 
 
-def _jpeg_ls(data: bytes, form: Form) -> Samples:
-    _check_size(_jpeg_size(data)[1], form)
+def _decode_jpeg_ls(data: bytes, form: PixelFormat) -> Samples:
+    _check_size(_parse_jpeg_header(data)[1], form)
     return imagecodecs.jpegls_decode(data)
 
 
-def _jpeg_2000(data: bytes, form: Form) -> Samples:
+def _decode_jpeg_2000(data: bytes, form: PixelFormat) -> Samples:
     """Also of the high-throughput kind: OpenJPH is twice as fast there, but lets damaged frames pass in silence."""
-    _check_size(_codestream_size(data), form)
+    _check_size(_parse_codestream_size(data), form)
     return imagecodecs.jpeg2k_decode(data, numthreads=1)
 
 
-def _rle(data: bytes, form: Form) -> Samples:
+def _decode_rle(data: bytes, form: PixelFormat) -> Samples:
     """Segments of runs (PS3.5 Annex G): a plane of bytes a sample, the high byte of 16 bits first."""
     count = struct.unpack("<L", data[:4])[0]
     if count != form.samples * form.bits // 8:
-        raise unreadable("DICOM", "an RLE frame of another depth than the header says")
+        raise unreadable_error("DICOM", "an RLE frame of another depth than the header says")
     plain = imagecodecs.dicomrle_decode(data, "u1" if form.bits == 8 else "<u2")
     planes = np.frombuffer(plain, dtype="u1" if form.bits == 8 else "<u2")
     planes = planes[: form.samples * form.rows * form.columns].reshape(form.samples, form.rows, form.columns)
@@ -108,21 +108,21 @@ def _rle(data: bytes, form: Form) -> Samples:
 
 
 CODECS: Mapping[str, Codec] = {
-    "1.2.840.10008.1.2.5": Codec(_rle, False),
-    **{f"1.2.840.10008.1.2.4.{n}": Codec(_jpeg, True) for n in (50, 51)},
-    **{f"1.2.840.10008.1.2.4.{n}": Codec(_jpeg, False) for n in (57, 70)},
-    **{f"1.2.840.10008.1.2.4.{n}": Codec(_jpeg_ls, False) for n in (80, 81)},
-    **{f"1.2.840.10008.1.2.4.{n}": Codec(_jpeg_2000, True) for n in (90, 91, 201, 202, 203)},
+    "1.2.840.10008.1.2.5": Codec(_decode_rle, False),
+    **{f"1.2.840.10008.1.2.4.{n}": Codec(_decode_jpeg, True) for n in (50, 51)},
+    **{f"1.2.840.10008.1.2.4.{n}": Codec(_decode_jpeg, False) for n in (57, 70)},
+    **{f"1.2.840.10008.1.2.4.{n}": Codec(_decode_jpeg_ls, False) for n in (80, 81)},
+    **{f"1.2.840.10008.1.2.4.{n}": Codec(_decode_jpeg_2000, True) for n in (90, 91, 201, 202, 203)},
 }
 """Transfer syntax → codec. The video syntaxes are in `dicom`, the uncompressed ones are pydicom's."""
 
 
-def _check_size(size: tuple[int, int], form: Form) -> None:
+def _check_size(size: tuple[int, int], form: PixelFormat) -> None:
     if size != (form.rows, form.columns):
-        raise unreadable("DICOM", "a frame of another size than the header says")
+        raise unreadable_error("DICOM", "a frame of another size than the header says")
 
 
-def _jpeg_size(data: bytes) -> tuple[int, tuple[int, int], bytes]:
+def _parse_jpeg_header(data: bytes) -> tuple[int, tuple[int, int], bytes]:
     """Marker of the frame header, (rows, columns), and the bytes before it."""
     at = 2
     while at + 9 <= len(data) and data[at] == 0xFF:
@@ -134,12 +134,12 @@ def _jpeg_size(data: bytes) -> tuple[int, tuple[int, int], bytes]:
             break
         # a marker may be preceded by any number of fill bytes
         at += 1 if marker == 0xFF else 2 + struct.unpack(">H", data[at + 2 : at + 4])[0]
-    raise unreadable("DICOM", "a JPEG frame without a header")
+    raise unreadable_error("DICOM", "a JPEG frame without a header")
 
 
-def _codestream_size(data: bytes) -> tuple[int, int]:
+def _parse_codestream_size(data: bytes) -> tuple[int, int]:
     at = data.find(_CODESTREAM, 0, 4096)
     if at < 0 or len(data) < at + 24:
-        raise unreadable("DICOM", "a JPEG 2000 frame without a header")
+        raise unreadable_error("DICOM", "a JPEG 2000 frame without a header")
     right, bottom, left, top = struct.unpack(">4L", data[at + 8 : at + 24])
     return bottom - top, right - left

@@ -14,7 +14,7 @@ from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_file_meta_info
 from pydicom.uid import ExplicitVRLittleEndian
 
-from client.data.imaging.recording import unreadable
+from client.data.imaging.recording import unreadable_error
 
 DEFLATED = "1.2.840.10008.1.2.1.99"
 _PREAMBLE = 132
@@ -40,38 +40,38 @@ class MemoryFile:
                 file.write(chunk)
 
 
-def inflated(path: Path) -> MemoryFile:
+def inflate(path: Path) -> MemoryFile:
     """The same file in explicit little endian, in memory. Raises ClipError."""
-    return MemoryFile(_chunks(path))
+    return MemoryFile(_read_chunks(path))
 
 
-def _chunks(path: Path) -> Iterator[bytes]:
+def _read_chunks(path: Path) -> Iterator[bytes]:
     """The file's head and its unpacked rest."""
     yield _head()
     with path.open("rb") as file:
-        file.seek(_start(file.read(_PREAMBLE + 12)))
+        file.seek(_find_stream_start(file.read(_PREAMBLE + 12)))
         try:
-            yield from _unpacked(file)
+            yield from _unpack(file)
         except (OSError, zlib.error) as error:
-            raise unreadable("DICOM", f"damaged compression ({type(error).__name__})") from None
+            raise unreadable_error("DICOM", f"damaged compression ({type(error).__name__})") from None
 
 
-def _unpacked(file: BinaryIO) -> Iterator[bytes]:
+def _unpack(file: BinaryIO) -> Iterator[bytes]:
     stream, written = zlib.decompressobj(-zlib.MAX_WBITS), 0
     while not stream.eof and (packed := stream.unconsumed_tail or file.read(_CHUNK)):
         plain = stream.decompress(packed, _CHUNK)
         written += len(plain)
         if written > _MOST_BYTES:
-            raise unreadable("DICOM", "a deflated file of more than 1 GiB")
+            raise unreadable_error("DICOM", "a deflated file of more than 1 GiB")
         yield plain
     if not stream.eof:
-        raise unreadable("DICOM", "a deflated file that is cut off")
+        raise unreadable_error("DICOM", "a deflated file that is cut off")
 
 
-def _start(head: bytes) -> int:
+def _find_stream_start(head: bytes) -> int:
     """Where the stream starts: after the group that the file's first element gives the length of."""
     if head[_PREAMBLE : _PREAMBLE + 8] != _GROUP_LENGTH:
-        raise unreadable("DICOM", "a deflated file without the length of its first group")
+        raise unreadable_error("DICOM", "a deflated file without the length of its first group")
     return _PREAMBLE + 12 + int.from_bytes(head[_PREAMBLE + 8 :], "little")
 
 

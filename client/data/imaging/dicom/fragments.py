@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import BinaryIO
 
-from client.data.imaging.recording import unreadable
+from client.data.imaging.recording import unreadable_error
 
 Span = tuple[int, int]
 """Offset in the file and length, bytes."""
@@ -34,18 +34,18 @@ class Fragments:
     offsets: tuple[int, ...]
 
 
-def value_start(file: BinaryIO, implicit: bool, little: bool) -> int:
+def find_value_start(file: BinaryIO, implicit: bool, little: bool) -> int:
     """Offset of the value of PixelData, of which `file` stands at the tag. Raises ClipError."""
     order = "<" if little else ">"
     head = file.read(8)
     if len(head) < 8 or struct.unpack(f"{order}HH", head[:4]) != _PIXEL_DATA:
-        raise unreadable("DICOM", "no pixel data in the file")
+        raise unreadable_error("DICOM", "no pixel data in the file")
     if not implicit:
         file.read(4)  # the length of OB and OW stands in four bytes of its own
     return file.tell()
 
 
-def bytes_left(file: BinaryIO, start: int) -> int:
+def count_bytes_left(file: BinaryIO, start: int) -> int:
     """Bytes of the file from `start` on."""
     return max(0, os.fstat(file.fileno()).st_size - start)
 
@@ -61,19 +61,19 @@ def read_fragments(file: BinaryIO, start: int) -> Fragments:
             break
         at = file.tell()
         if (group, element) != _ITEM or length == _UNDEFINED or at + length > size:
-            raise unreadable("DICOM", "pixel data that is cut off or damaged")
+            raise unreadable_error("DICOM", "pixel data that is cut off or damaged")
         if len(spans) == _MAX_ITEMS:
-            raise unreadable("DICOM", "pixel data in more than a million items")
+            raise unreadable_error("DICOM", "pixel data in more than a million items")
         spans.append((at, length))
         file.seek(length, os.SEEK_CUR)
     if not spans:
-        raise unreadable("DICOM", "compressed pixel data without an item")
-    table = _read(file, spans[0])
+        raise unreadable_error("DICOM", "compressed pixel data without an item")
+    table = _read_span(file, spans[0])
     offsets = struct.unpack(f"<{len(table) // 4}L", table[: len(table) // 4 * 4])
     return Fragments(tuple(spans[1:]), offsets)
 
 
-def frames_of(file: BinaryIO, fragments: Fragments, frames: int, extended: Sequence[int] = ()) -> tuple[Frame, ...]:
+def assign_frames(file: BinaryIO, fragments: Fragments, frames: int, extended: Sequence[int] = ()) -> tuple[Frame, ...]:
     """The spans of each frame. extended: of the Extended Offset Table, where there is one.
 
     Raises ClipError where there are fewer frames than stated. More than stated are left out.
@@ -83,28 +83,28 @@ def frames_of(file: BinaryIO, fragments: Fragments, frames: int, extended: Seque
         (
             groups
             for offsets in (extended, fragments.offsets)
-            if (groups := _by_offsets(spans, offsets)) is not None and len(groups) >= frames
+            if (groups := _split_by_offsets(spans, offsets)) is not None and len(groups) >= frames
         ),
         None,
     )
     if found is None:
-        found = _without_table(file, spans, frames)
+        found = _split_without_table(file, spans, frames)
     if len(found) < frames:
-        raise unreadable("DICOM", f"{len(found)} of {frames} frames")
+        raise unreadable_error("DICOM", f"{len(found)} of {frames} frames")
     return tuple(found[:frames])
 
 
 def read_frame(file: BinaryIO, frame: Frame) -> bytes:
     """The bytes of one frame."""
-    return b"".join(_read(file, span) for span in frame)
+    return b"".join(_read_span(file, span) for span in frame)
 
 
-def _read(file: BinaryIO, span: Span) -> bytes:
+def _read_span(file: BinaryIO, span: Span) -> bytes:
     file.seek(span[0])
     return file.read(span[1])
 
 
-def _by_offsets(spans: Frame, offsets: Sequence[int]) -> list[Frame] | None:
+def _split_by_offsets(spans: Frame, offsets: Sequence[int]) -> list[Frame] | None:
     """Frames that start at the offsets, which count from the first item's tag; None where they hit no items."""
     starts = {span[0] - 8 - (spans[0][0] - 8): number for number, span in enumerate(spans)}
     if not offsets or offsets[0] != 0 or any(offset not in starts for offset in offsets):
@@ -115,7 +115,7 @@ def _by_offsets(spans: Frame, offsets: Sequence[int]) -> list[Frame] | None:
     return [spans[one:other] for one, other in zip(firsts, [*firsts[1:], len(spans)], strict=True)]
 
 
-def _without_table(file: BinaryIO, spans: Frame, frames: int) -> list[Frame]:
+def _split_without_table(file: BinaryIO, spans: Frame, frames: int) -> list[Frame]:
     if frames == 1:
         return [spans]
     if len(spans) <= frames:
@@ -123,7 +123,7 @@ def _without_table(file: BinaryIO, spans: Frame, frames: int) -> list[Frame]:
     groups: list[Frame] = []
     first = 0
     for number, span in enumerate(spans):
-        tail = _read(file, (span[0] + max(0, span[1] - 4), min(4, span[1]))).rstrip(b"\0")
+        tail = _read_span(file, (span[0] + max(0, span[1] - 4), min(4, span[1]))).rstrip(b"\0")
         if tail.endswith(_JPEG_END):
             groups.append(spans[first : number + 1])
             first = number + 1

@@ -17,7 +17,7 @@ from pydicom.dataset import Dataset
 from pydicom.filereader import read_file_meta_info
 from pydicom.tag import BaseTag
 
-from client.data.imaging.recording import no_such_file, unreadable
+from client.data.imaging.recording import missing_file_error, unreadable_error
 
 pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
 logging.getLogger("pydicom").setLevel(logging.CRITICAL)
@@ -62,7 +62,7 @@ def read_header(file: BinaryIO) -> Dataset:
             _drop_damaged(header)
             return header
     except Exception as error:  # pydicom raises a dozen types for damaged files; none of its text may pass
-        raise unreadable("DICOM", f"a damaged header ({type(error).__name__})") from None
+        raise unreadable_error("DICOM", f"a damaged header ({type(error).__name__})") from None
 
 
 def _drop_damaged(header: Dataset) -> None:
@@ -82,19 +82,19 @@ def _convert(dataset: Dataset, tag: BaseTag) -> None:
                 _convert(item, inner)
 
 
-def transfer_syntax(path: Path) -> str:
+def read_transfer_syntax(path: Path) -> str:
     """UID of the file's encoding. Raises ClipError where the file is not DICOM."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return str(read_file_meta_info(path).get("TransferSyntaxUID", ""))
     except FileNotFoundError:
-        raise no_such_file() from None
+        raise missing_file_error() from None
     except Exception as error:  # as above
-        raise unreadable("DICOM", f"a damaged header ({type(error).__name__})") from None
+        raise unreadable_error("DICOM", f"a damaged header ({type(error).__name__})") from None
 
 
-def whole(header: Dataset, keyword: str, default: int) -> int:
+def read_whole_number(header: Dataset, keyword: str, default: int) -> int:
     """A whole number of the header; `default` where it is absent or no number."""
     try:
         return int(header.get(keyword) or default)
@@ -102,7 +102,7 @@ def whole(header: Dataset, keyword: str, default: int) -> int:
         return default
 
 
-def positive(value: object) -> float | None:
+def parse_positive(value: object) -> float | None:
     """A number above zero of a header, None for anything else."""
     try:
         number = float(str(value))

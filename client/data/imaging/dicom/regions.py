@@ -33,18 +33,18 @@ _DEPTH_MM = (10.0, 500.0)
 _Stated = tuple[float, float, float, float]
 
 
-def regions_of(header: Dataset, rows: int, columns: int) -> tuple[Region, ...]:
+def list_regions(header: Dataset, rows: int, columns: int) -> tuple[Region, ...]:
     """The two-dimensional picture regions on a screen of rows x columns.
 
     Boxes that leave the image are scaled where the header speaks of a larger screen of the same shape, else cut.
     """
-    stated = list(_stated(header))
-    scale = _scale([box for box, _ in stated], rows, columns)
-    found = (_region(box, item, scale, (rows, columns)) for box, item in stated)
+    stated = list(_list_stated(header))
+    scale = _compute_scale([box for box, _ in stated], rows, columns)
+    found = (_convert_region(box, item, scale, (rows, columns)) for box, item in stated)
     return tuple(region for region in found if region is not None)
 
 
-def _stated(header: Dataset) -> Iterator[tuple[_Stated, Dataset]]:
+def _list_stated(header: Dataset) -> Iterator[tuple[_Stated, Dataset]]:
     items = header.get("SequenceOfUltrasoundRegions") or ()
     for item in items if not isinstance(items, (str, bytes)) else ():
         try:
@@ -58,7 +58,7 @@ def _stated(header: Dataset) -> Iterator[tuple[_Stated, Dataset]]:
             yield (x0, y0, x1, y1), item
 
 
-def _scale(boxes: list[_Stated], rows: int, columns: int) -> float:
+def _compute_scale(boxes: list[_Stated], rows: int, columns: int) -> float:
     """By what the header's boxes must be multiplied: below 1 where they are of a larger screen of the same shape."""
     right = max((box[2] for box in boxes), default=0)
     bottom = max((box[3] for box in boxes), default=0)
@@ -71,7 +71,7 @@ def _scale(boxes: list[_Stated], rows: int, columns: int) -> float:
     return 1.0
 
 
-def _region(stated: _Stated, item: Dataset, scale: float, screen: tuple[int, int]) -> Region | None:
+def _convert_region(stated: _Stated, item: Dataset, scale: float, screen: tuple[int, int]) -> Region | None:
     rows, columns = screen
     # rounded inwards, so that no rim of the screen comes into a pane
     x0, y0 = (math.ceil(scale * value - 1e-6) for value in stated[:2])
@@ -80,10 +80,10 @@ def _region(stated: _Stated, item: Dataset, scale: float, screen: tuple[int, int
     width, height = box[2] - box[0], box[3] - box[1]
     if min(width, height) < MIN_SIDE_PX or width * height < _KEPT * (x1 - x0) * (y1 - y0):
         return None
-    return Region(box, _mm_per_pixel(item, scale, y1 - y0))
+    return Region(box, _compute_mm_per_pixel(item, scale, y1 - y0))
 
 
-def _mm_per_pixel(item: Dataset, scale: float, height: int) -> float | None:
+def _compute_mm_per_pixel(item: Dataset, scale: float, height: int) -> float | None:
     """Deltas are in cm and may be negative (an axis that points up)."""
     try:
         units, delta = int(item.PhysicalUnitsXDirection), abs(float(item.PhysicalDeltaX))

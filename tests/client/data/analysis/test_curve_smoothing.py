@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from client.data.analysis.curve_smoothing import course
+from client.data.analysis.curve_smoothing import fit_course
 
 F64 = npt.NDArray[np.float64]
 SECONDS = np.arange(0, 120, 0.2)
@@ -29,13 +29,13 @@ def speckled(clean: F64, seed: int, sd: float = 0.15) -> F64:
 
 def test_a_clean_curve_stays_what_it_is() -> None:
     clean = bolus(SECONDS)
-    assert np.abs(course(clean, SECONDS, 12.0, 2.0) - clean).max() < 0.03 * clean.max()
+    assert np.abs(fit_course(clean, SECONDS, 12.0, 2.0) - clean).max() < 0.03 * clean.max()
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_the_older_the_bolus_the_less_noise_is_left(seed: int) -> None:
     clean = bolus(SECONDS)
-    off = np.abs(course(speckled(clean, seed), SECONDS, 12.0, 2.0) / clean.clip(0.05) - 1)
+    off = np.abs(fit_course(speckled(clean, seed), SECONDS, 12.0, 2.0) / clean.clip(0.05) - 1)
     assert off[(SECONDS > 17) & (SECONDS < 40)].mean() < 0.06
     assert off[SECONDS > 60].mean() < 0.04
 
@@ -43,7 +43,7 @@ def test_the_older_the_bolus_the_less_noise_is_left(seed: int) -> None:
 def test_the_unit_of_smoothing_is_time_not_frames() -> None:
     clean = bolus(SECONDS)
     dense = np.arange(0, 120, 0.05)
-    few, many = course(clean, SECONDS, 12.0, 4.0), course(bolus(dense), dense, 12.0, 4.0)
+    few, many = fit_course(clean, SECONDS, 12.0, 4.0), fit_course(bolus(dense), dense, 12.0, 4.0)
     assert np.abs(few - np.interp(SECONDS, dense, many)).max() < 0.02
 
 
@@ -52,7 +52,7 @@ def test_frames_of_other_tissue_lose_their_weight() -> None:
     clean = bolus(SECONDS)
     values = np.where(SECONDS % 4 < 0.8, 0.3, 1.0) * speckled(clean, 1, 0.05)
     later = SECONDS > 17
-    assert np.abs(course(values, SECONDS, 12.0, 2.0) / clean.clip(0.05) - 1)[later].max() < 0.12
+    assert np.abs(fit_course(values, SECONDS, 12.0, 2.0) / clean.clip(0.05) - 1)[later].max() < 0.12
     raw = np.convolve(values, np.full(10, 0.1), mode="same")
     assert np.abs(raw / clean.clip(0.05) - 1)[later].mean() > 0.13
 
@@ -61,11 +61,11 @@ def test_frames_of_other_tissue_lose_their_weight() -> None:
 def test_few_frames_and_dark_ones_have_a_course(count: int) -> None:
     seconds = np.arange(count) * 0.5
     for values in (np.zeros(count), np.full(count, 3.0), np.arange(count, dtype=np.float64)):
-        assert course(values, seconds, 0.0, 2.0) == pytest.approx(values, abs=0.2 * max(values.max(), 1.0))
+        assert fit_course(values, seconds, 0.0, 2.0) == pytest.approx(values, abs=0.2 * max(values.max(), 1.0))
 
 
 def test_gaps_between_clips_are_crossed() -> None:
     seconds = np.concatenate([np.arange(0, 60, 0.2), np.arange(90, 95, 0.2), np.arange(180, 185, 0.2)])
     clean = bolus(seconds)
-    off = np.abs(course(speckled(clean, 2), seconds, 12.0, 2.0) / clean.clip(0.05) - 1)
+    off = np.abs(fit_course(speckled(clean, 2), seconds, 12.0, 2.0) / clean.clip(0.05) - 1)
     assert off[seconds > 80].max() < 0.15

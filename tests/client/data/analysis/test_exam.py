@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 from made_frames import frames_of
 
-from client.data.analysis.exam import cut_to, joined
+from client.data.analysis.exam import crop_clip, join_clips
 from client.data.imaging.clip import Clip, ClipError
 
 
@@ -26,7 +26,7 @@ def numbered(first: int, count: int, start_s: float, side: int = 20) -> Clip:
 
 
 def test_clips_are_joined_on_one_time_axis() -> None:
-    exam = joined([numbered(0, 20, 5.0), numbered(100, 6, 90.0), numbered(200, 6, 120.0)], 7)
+    exam = join_clips([numbered(0, 20, 5.0), numbered(100, 6, 90.0), numbered(200, 6, 120.0)], 7)
     assert [int(frame[0, 0]) for frame in exam.contrast] == [*range(20), *range(100, 106), *range(200, 206)]
     assert exam.seconds[[0, 19, 20, 31]] == pytest.approx([5.0, 14.5, 90.0, 122.5])
     assert (np.diff(exam.seconds) > 0).all()
@@ -37,7 +37,7 @@ def test_clips_are_joined_on_one_time_axis() -> None:
 @pytest.mark.parametrize("frame", [0, 9, 10, 11])
 def test_the_annotated_frame_counts_from_0_in_the_first_clip(frame: int) -> None:
     """Also where the second clip starts on the last frames of the first."""
-    exam = joined([numbered(0, 12, 5.0), numbered(100, 6, 10.0)], frame)
+    exam = join_clips([numbered(0, 12, 5.0), numbered(100, 6, 10.0)], frame)
     assert int(exam.contrast[exam.reference][0, 0]) == frame
     assert (np.diff(exam.seconds) > 0).all()
 
@@ -49,13 +49,13 @@ def test_clips_that_overlap_or_differ_are_refused() -> None:
         ([], "too-few-frames"),
     ):
         with pytest.raises(ClipError) as caught:
-            joined([numbered(0, 12 if others else 3, 5.0), *others], 0)
+            join_clips([numbered(0, 12 if others else 3, 5.0), *others], 0)
         assert caught.value.reason == reason
 
 
 def test_a_clip_without_bmode_makes_the_lesion_contrast_only() -> None:
     late = clip_of(np.zeros((6, 20, 20), np.uint8), 90 + np.arange(6.0), with_bmode=False)
-    assert len(joined([numbered(0, 12, 5.0), late], 0).bmode) == 0
+    assert len(join_clips([numbered(0, 12, 5.0), late], 0).bmode) == 0
 
 
 def bolus(seconds: npt.NDArray[np.float64], *starts: float, seed: int = 0) -> npt.NDArray[np.uint8]:
@@ -72,10 +72,10 @@ def test_a_frozen_picture_counts_once() -> None:
     frames = bolus(seconds, 5.0)
     frames[30:41] = frames[30]
     clip = clip_of(frames, seconds)
-    exam = joined([clip], 20)
+    exam = join_clips([clip], 20)
     assert (exam.frozen, len(exam.seconds)) == (10, 50)
     assert exam.seconds[30:32].tolist() == [15.0, 20.5]
-    frozen_reference = joined([clip], 36)
+    frozen_reference = join_clips([clip], 36)
     assert frozen_reference.seconds[frozen_reference.reference] == 18.0
     assert len(frozen_reference.seconds) == 50
 
@@ -86,29 +86,29 @@ def test_a_still_contrast_pane_alone_is_not_frozen() -> None:
     still = frames.copy()
     still[30:41] = still[30]
     clip = dataclasses.replace(clip_of(frames, seconds), contrast=frames_of(still))
-    assert joined([clip], 20).frozen == 0
+    assert join_clips([clip], 20).frozen == 0
 
 
 def test_what_follows_a_declared_injection_does_not_count() -> None:
     seconds = np.arange(240) * 0.5
     clip = clip_of(bolus(seconds, 5.0), seconds)
-    exam = joined([clip], 30, reinjection_s=60.0)
+    exam = join_clips([clip], 30, reinjection_s=60.0)
     assert exam.seconds[-1] < 60.0
     assert (exam.reinjection_s, exam.declared) == (60.0, True)
     with pytest.raises(ClipError) as caught:
-        joined([clip], 130, reinjection_s=60.0)
+        join_clips([clip], 130, reinjection_s=60.0)
     assert caught.value.reason == "outline-after-reinjection"
 
 
 def test_a_second_arrival_cuts_the_exam() -> None:
     seconds = np.arange(480) * 0.5
-    exam = joined([clip_of(bolus(seconds, 5.0, 150.0), seconds)], 30)
+    exam = join_clips([clip_of(bolus(seconds, 5.0, 150.0), seconds)], 30)
     assert not exam.declared
     assert exam.reinjection_s == pytest.approx(150.0, abs=5.0)
     assert exam.seconds[-1] < 155.0
-    assert joined([clip_of(bolus(seconds, 5.0), seconds)], 30).reinjection_s is None
+    assert join_clips([clip_of(bolus(seconds, 5.0), seconds)], 30).reinjection_s is None
     with pytest.raises(ClipError) as caught:
-        joined([clip_of(bolus(seconds, 5.0, 150.0), seconds)], 400)
+        join_clips([clip_of(bolus(seconds, 5.0, 150.0), seconds)], 400)
     assert caught.value.reason == "outline-after-reinjection"
 
 
@@ -116,11 +116,11 @@ def test_a_flash_and_its_refill_are_left_out() -> None:
     seconds = np.arange(200) * 0.5
     frames = bolus(seconds, 5.0)
     clip = clip_of(frames, seconds)
-    plain = joined([clip], 30)
+    plain = join_clips([clip], 30)
     assert plain.flash == 0
     frames[80:82] = 230
     frames[82:90] = frames[82:90] // 4
-    exam = joined([dataclasses.replace(clip, contrast=frames_of(frames))], 30)
+    exam = join_clips([dataclasses.replace(clip, contrast=frames_of(frames))], 30)
     assert set(plain.seconds) - set(exam.seconds) == set(np.arange(80, 90) * 0.5)
     assert (exam.flash, len(exam.bmode), exam.reference) == (10, 190, 30)
 
@@ -130,8 +130,8 @@ def test_panes_are_cut_and_places_on_the_screen_stay() -> None:
     frames = draw.integers(0, 255, (9, 60, 80), dtype=np.uint8)
     box = (100, 50, 180, 110)
     whole = dataclasses.replace(clip_of(frames, np.arange(9.0)), contrast_box=box, bmode_box=(200, 50, 280, 110))
-    part = cut_to(whole, (-5, 10, 30, 40))
+    part = crop_clip(whole, (-5, 10, 30, 40))
     assert np.array_equal(np.stack(part.contrast), frames[:, 10:40, 0:30])
     assert (part.contrast_box, part.bmode_box) == ((100, 60, 130, 90), (200, 60, 230, 90))
     assert part.contrast.means == pytest.approx(frames.mean(axis=(1, 2)))  # flashes are told on the whole pane
-    assert cut_to(whole, (-50, -50, 200, 200)) is whole
+    assert crop_clip(whole, (-50, -50, 200, 200)) is whole

@@ -14,12 +14,12 @@ from made_exams import FULL, PLAN, exam_of, outline_of, phantom
 
 from ceus_models.study.processing import Processing
 from client.data.analysis import tic
-from client.data.analysis.trace import box_around, traced
-from client.data.analysis.track_quality import judged
-from client.data.analysis.tracking import BMODE, CONTRAST, Track, follow
-from client.data.imaging.frame_store import chained
+from client.data.analysis.trace import box_around, trace_exam
+from client.data.analysis.track_quality import assess_track
+from client.data.analysis.tracking import BMODE, CONTRAST, Track, track_box
+from client.data.imaging.frame_store import chain_frames
 from sim.phantom.draw import LesionDraw, Truth
-from sim.phantom.render import LEVEL_AT_ONE, LOG_BIAS_DB, build, remaining
+from sim.phantom.render import LEVEL_AT_ONE, LOG_BIAS_DB, build_scene, compute_remaining
 
 QUICK = (0, 2)
 F64 = npt.NDArray[np.float64]
@@ -29,8 +29,8 @@ def followed(number: int, method: str, plan: Processing = PLAN) -> tuple[Track, 
     """The track, its error (t) in px, and the truth."""
     _, clips, truth = phantom(number)
     panes = [clip.bmode if method == BMODE else clip.contrast for clip in clips]
-    frames = chained(pane for pane in panes if pane is not None)
-    track = follow(frames, truth.reference, box_around(outline_of(truth), plan.margin_px), method, plan)
+    frames = chain_frames(pane for pane in panes if pane is not None)
+    track = track_box(frames, truth.reference, box_around(outline_of(truth), plan.margin_px), method, plan)
     moved = truth.shift_px - truth.shift_px[truth.reference]
     return track, np.hypot(*(track.shift - moved).T), truth
 
@@ -39,7 +39,7 @@ def doubted(track: Track, truth: Truth) -> bool:
     """Whether the track goes to a person; the contrast arrives where the lesion's curve passes 5 %."""
     seen = truth.lesion_tic > 0.05 * truth.lesion_tic.max()
     seen = np.cumsum(seen) > 0 if track.method == CONTRAST else np.ones_like(seen)
-    return bool(judged(track, truth.seconds, seen, truth.reference).doubts)
+    return bool(assess_track(track, truth.seconds, seen, truth.reference).doubts)
 
 
 @pytest.mark.parametrize("number", QUICK)
@@ -57,12 +57,12 @@ def test_the_box_stays_on_the_lesion(number: int, method: str, limit: float) -> 
 
 def test_a_jump_of_the_probe_on_a_contrast_only_clip_is_followed_or_told() -> None:
     _, clips, truth = phantom(0)
-    frames = np.stack(chained(clip.contrast for clip in clips))
+    frames = np.stack(chain_frames(clip.contrast for clip in clips))
     box = box_around(outline_of(truth), PLAN.margin_px)
-    plain = follow(frames, truth.reference, box, CONTRAST, PLAN)
+    plain = track_box(frames, truth.reference, box, CONTRAST, PLAN)
     far = truth.reference + np.arange(60, 120)
     frames[far] = np.roll(frames[far], 25, axis=2)
-    torn = follow(frames, truth.reference, box, CONTRAST, PLAN)
+    torn = track_box(frames, truth.reference, box, CONTRAST, PLAN)
     assert np.nanmean(plain.apart) < 1.0
     moved = np.hypot(*(torn.shift[far] - plain.shift[far]).T)
     assert (torn.held[far] | (moved > 10)).mean() > 0.9  # told, or really followed to where the picture went
@@ -79,7 +79,7 @@ def test_a_search_that_is_too_short_is_told() -> None:
 def test_the_peak_is_found(bmode: bool) -> None:
     _, clips, truth = phantom(0)
     exam, outline = exam_of(clips, truth, bmode)
-    found = traced(exam, outline, PLAN)
+    found = trace_exam(exam, outline, PLAN)
     assert found.trace.parameters["peak_s"] == pytest.approx(truth.peak_s, abs=2.0)
     assert found.trace.notes == ()  # full motion is neither a flash nor a second injection
 
@@ -140,7 +140,7 @@ def test_a_probe_that_is_moved_away_is_told(how: str, method: str) -> None:
     for number in range(LESIONS):
         truth, frames = phantom(number)[2], shown(number, method)
         move = moved_away(frames, how, number, truth, method)
-        track = follow(frames, truth.reference, box_around(outline_of(truth), PLAN.margin_px), method, PLAN)
+        track = track_box(frames, truth.reference, box_around(outline_of(truth), PLAN.margin_px), method, PLAN)
         error = np.hypot(*(track.shift - (truth.shift_px - truth.shift_px[truth.reference]) - move).T)
         errors.append(np.where(np.isfinite(error), error, 30.0).mean())  # no place is right where the lesion is gone
         doubts.append(doubted(track, truth))
@@ -151,12 +151,12 @@ def test_a_probe_that_is_moved_away_is_told(how: str, method: str) -> None:
 
 def generating(drawn: LesionDraw, truth: Truth) -> F64:
     """The curve (t) of the bubbles under the outline, weighted as the measured one is."""
-    scene = build(drawn, np.random.Generator(np.random.SFC64(drawn.render_seed)))
+    scene = build_scene(drawn, np.random.Generator(np.random.SFC64(drawn.render_seed)))
     place = outline_of(truth) - truth.shift_px[truth.reference] + scene.spread.padding
-    weights, (x, y) = tic.soft_mask(place)
+    weights, (x, y) = tic.build_soft_mask(place)
     maps = scene.middle.maps[:, y : y + weights.shape[0], x : x + weights.shape[1]]
     means = np.tensordot(maps.astype(np.float64), weights, axes=2) / weights.sum()
-    return remaining(drawn, FULL) * (scene.middle.curves.astype(np.float64) @ means)
+    return compute_remaining(drawn, FULL) * (scene.middle.curves.astype(np.float64) @ means)
 
 
 def unit(drawn: LesionDraw, truth: Truth) -> float:
@@ -180,13 +180,13 @@ def test_curves_over_many_lesions(bmode: bool) -> None:
     for number in range(LESIONS):
         drawn, clips, truth = phantom(number)
         exam, outline = exam_of(clips, truth, bmode)
-        found = traced(exam, outline, PLAN).trace.parameters
+        found = trace_exam(exam, outline, PLAN).trace.parameters
         curve = generating(drawn, truth) * unit(drawn, truth)
-        true = tic.parameters(tic.Tic(curve, curve, tic.first_peak(curve), True), truth.seconds)
+        true = tic.compute_parameters(tic.Tic(curve, curve, tic.find_first_peak(curve), True), truth.seconds)
         off.append([found.get(name, np.nan) / true.get(name, np.nan) - 1 for name in SHOWN])
         late.append(found["peak_s"] - truth.peak_s)
         moved.append(
-            [traced(exam, other, PLAN).trace.parameters["peak_s"] - found["peak_s"] for other in others(outline)]
+            [trace_exam(exam, other, PLAN).trace.parameters["peak_s"] - found["peak_s"] for other in others(outline)]
         )
     medians = dict(zip(SHOWN, np.nanmedian(np.abs(off), axis=0), strict=True))
     assert np.median(np.abs(late)) < 1.0

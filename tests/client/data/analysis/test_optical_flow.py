@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pytest
 
 from ceus_models.study.processing import Processing
-from client.data.analysis.optical_flow import flow_maps
+from client.data.analysis.optical_flow import compute_flow_maps
 
 SIDE = 64
 SETTINGS = Processing(flow_maps=4, flow_size=SIDE, size=SIDE)
@@ -33,7 +33,7 @@ def expanding(rate: float, frames: int = 5, drift: float = 0.0) -> npt.NDArray[n
 
 
 def test_a_common_motion_is_removed_and_an_expansion_stays() -> None:
-    flow, scale = flow_maps(expanding(0.04, drift=2.0), SETTINGS)
+    flow, scale = compute_flow_maps(expanding(0.04, drift=2.0), SETTINGS)
     pixels = flow * scale
     assert flow.shape == (4, 2, SIDE, SIDE)
     assert flow.dtype == np.int8
@@ -47,13 +47,13 @@ def test_a_common_motion_is_removed_and_an_expansion_stays() -> None:
 
 
 def test_pure_motion_leaves_nothing() -> None:
-    flow, scale = flow_maps(expanding(0.0, drift=1.5), SETTINGS)
+    flow, scale = compute_flow_maps(expanding(0.0, drift=1.5), SETTINGS)
     assert np.abs(flow[:, :, 8:-8, 8:-8] * scale).mean() < 0.1
 
 
 def test_values_are_clipped_to_the_recorded_bound() -> None:
     tight = Processing(flow_maps=4, flow_size=SIDE, size=SIDE, flow_bound_px=0.5)
-    flow, scale = flow_maps(expanding(0.04), tight)
+    flow, scale = compute_flow_maps(expanding(0.04), tight)
     assert scale * 127 == pytest.approx(0.5)
     assert (flow.min(), flow.max()) == (-127, 127)
 
@@ -62,12 +62,12 @@ def test_crops_that_are_not_contiguous_are_accepted() -> None:
     frames = np.pad(expanding(0.04), ((0, 0), (5, 5), (5, 5)))
     crops = frames[:, 5:-5, 5:-5]
     assert not crops[0].flags["C_CONTIGUOUS"]
-    assert np.array_equal(flow_maps(crops, SETTINGS)[0], flow_maps(expanding(0.04), SETTINGS)[0])
+    assert np.array_equal(compute_flow_maps(crops, SETTINGS)[0], compute_flow_maps(expanding(0.04), SETTINGS)[0])
 
 
 @pytest.mark.parametrize(("maps", "frames", "side"), [(10, 4, 32), (5, 12, 96), (0, 5, 32), (2, 1, 32)])
 def test_any_number_of_maps_and_frames(maps: int, frames: int, side: int) -> None:
-    flow, _ = flow_maps(expanding(0.02, frames), Processing(flow_maps=maps, flow_size=side))
+    flow, _ = compute_flow_maps(expanding(0.02, frames), Processing(flow_maps=maps, flow_size=side))
     assert flow.shape == (maps, 2, side, side)
     if frames == 1:
         assert not flow.any()
@@ -76,6 +76,6 @@ def test_any_number_of_maps_and_frames(maps: int, frames: int, side: int) -> Non
 def test_maps_follow_the_order_of_time() -> None:
     """Frames that expand, then shrink: the sign of the divergence turns in the middle."""
     frames = np.concatenate([expanding(0.04), expanding(0.04)[::-1][1:]])
-    flow, _ = flow_maps(frames, Processing(flow_maps=8, flow_size=SIDE))
+    flow, _ = compute_flow_maps(frames, Processing(flow_maps=8, flow_size=SIDE))
     outward = [float(f[0, :, 40:].mean() - f[0, :, :24].mean()) for f in flow.astype(float)]
     assert [value > 0 for value in outward] == [True] * 4 + [False] * 4

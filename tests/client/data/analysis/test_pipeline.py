@@ -13,7 +13,7 @@ from pydicom.data import get_testdata_file
 
 from ceus_models.study.processing import Processing
 from client.data.analysis import pipeline
-from client.data.analysis.pipeline import examined, sample_of
+from client.data.analysis.pipeline import build_sample, trace_row
 from client.data.analysis.track_quality import UntrustedTrack
 from client.data.analysis.tracking import CONTRAST, METHODS
 from client.data.forms.site_config import load_site
@@ -65,7 +65,7 @@ def test_real_files_run_from_file_to_sample(
     (tmp_path / "site.yaml").write_text("schema: 1\ncenter: 40\nname: H\n")
     site = load_site(tmp_path)
     row = row_of(path, circle(tmp_path, center, 40), frames // 2)
-    sample, trace = sample_of(dataclasses.replace(row, track_checked=True), site, Processing())
+    sample, trace = build_sample(dataclasses.replace(row, track_checked=True), site, Processing())
     assert sample.frames.shape == (100, 112, 112)
     assert sample.flow.shape == (10, 2, 112, 112)
     assert sample.flow.any()
@@ -88,7 +88,7 @@ def test_an_outline_on_no_such_frame_is_told(tmp_path: Path) -> None:
     (tmp_path / "site.yaml").write_text("schema: 1\ncenter: 40\nname: H\n")
     row = row_of(Path(str(get_testdata_file("examples_ybr_color.dcm"))), circle(tmp_path, (160, 120), 20), 30)
     with pytest.raises(OutlineError) as caught:  # frames 0-29: 30 is the 1-based number of the last
-        sample_of(row, load_site(tmp_path), SMALL)
+        build_sample(row, load_site(tmp_path), SMALL)
     assert caught.value.reason == "outline-frame-beyond-clip"
 
 
@@ -99,11 +99,11 @@ def test_an_untrusted_track_goes_to_a_person(tmp_path: Path) -> None:
     row = row_of(DATA / "liver_sweep_vfr.mp4", circle(tmp_path, (370, 330), 40), 70)
     blind = dataclasses.replace(SMALL, correlation_gate=2.0)  # every frame is held
     with pytest.raises(UntrustedTrack) as caught:
-        sample_of(row, site, blind)
+        build_sample(row, site, blind)
     assert caught.value.reason == "track-to-be-looked-at"
     assert "held" in caught.value.value
-    assert examined(row, site, blind).trace.doubts
-    sample, _ = sample_of(dataclasses.replace(row, track_checked=True), site, blind)
+    assert trace_row(row, site, blind).trace.doubts
+    sample, _ = build_sample(dataclasses.replace(row, track_checked=True), site, blind)
     assert sample.quality["held_share"] > 0.9
 
 
@@ -112,8 +112,8 @@ def test_the_time_of_an_untimed_clip_counts_from_the_first_enhancement(tmp_path:
     site = load_site(tmp_path)
     row = row_of(DATA / "liver_sweep_vfr.mp4", circle(tmp_path, (370, 330), 40), 70)
     row = dataclasses.replace(row, track_checked=True)
-    sample, trace = sample_of(row, site, SMALL)
-    untimed, moved = sample_of(dataclasses.replace(row, timed=False), site, SMALL)
+    sample, trace = build_sample(row, site, SMALL)
+    untimed, moved = build_sample(dataclasses.replace(row, timed=False), site, SMALL)
     assert (sample.quality["injection_from"], untimed.quality["injection_from"]) == (0.0, 1.0)
     assert moved.parameters["t0"] == pytest.approx(0.0)
     assert moved.seconds == pytest.approx(trace.seconds - trace.parameters["t0"])
@@ -133,11 +133,11 @@ def test_only_the_part_where_the_lesion_can_be_is_kept(tmp_path: Path, monkeypat
         sizes.append(clips[0].contrast[0].size)
         return original(clips, *others)
 
-    original = pipeline.joined
+    original = pipeline.join_clips
     monkeypatch.setattr(pipeline, "joined", joined)
-    part, _ = sample_of(row, site, SMALL)
-    monkeypatch.setattr(pipeline, "cut_to", lambda clip, _: clip)
-    whole, _ = sample_of(row, site, SMALL)
+    part, _ = build_sample(row, site, SMALL)
+    monkeypatch.setattr(pipeline, "crop_clip", lambda clip, _: clip)
+    whole, _ = build_sample(row, site, SMALL)
     assert np.array_equal(part.frames, whole.frames)
     assert part.curve == pytest.approx(whole.curve, rel=0.03)  # the search near a rim differs a little
     assert sizes[0] < sizes[1] / 3

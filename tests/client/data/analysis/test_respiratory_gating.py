@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from client.data.analysis.respiratory_gating import deep
+from client.data.analysis.respiratory_gating import find_deep_breaths
 
 SECONDS = np.arange(0, 60, 0.2)
 ALL = np.ones(len(SECONDS), dtype=bool)
@@ -14,7 +14,7 @@ SHIFT = np.stack([0.4 * DEPTH + 0.05 * SECONDS, DEPTH], axis=1).astype(np.float3
 
 
 def test_the_deepest_part_of_each_breath_is_found() -> None:
-    found = deep(SHIFT, SECONDS, ALL)
+    found = find_deep_breaths(SHIFT, SECONDS, ALL)
     assert DEPTH[found].min() > 5
     assert found[DEPTH > 10].all()
     assert 0.15 < found.mean() <= 0.2
@@ -24,19 +24,19 @@ def test_only_frames_that_count_are_left_out() -> None:
     seen = SECONDS >= 30
     wild = SHIFT.copy()
     wild[~seen] = np.random.default_rng(0).uniform(-30, 30, (int((~seen).sum()), 2))
-    found = deep(wild, SECONDS, seen)
+    found = find_deep_breaths(wild, SECONDS, seen)
     assert not found[~seen].any()
     assert found[seen & (DEPTH > 10)].all()
 
 
 def test_a_lesion_that_hardly_moves_keeps_all_its_frames() -> None:
-    assert not deep(0.1 * SHIFT, SECONDS, ALL).any()
-    assert not deep(SHIFT, SECONDS, ~ALL).any()
+    assert not find_deep_breaths(0.1 * SHIFT, SECONDS, ALL).any()
+    assert not find_deep_breaths(SHIFT, SECONDS, ~ALL).any()
 
 
 def test_another_place_after_a_gap_is_no_breath() -> None:
     seconds = np.concatenate([SECONDS, 90 + SECONDS[:25], [200.0]])
     shift = np.concatenate([SHIFT, SHIFT[:25] + 20, SHIFT[:1] - 15]).astype(np.float32)
-    found = deep(shift, seconds, np.ones(len(seconds), dtype=bool))
+    found = find_deep_breaths(shift, seconds, np.ones(len(seconds), dtype=bool))
     assert found[300:].mean() < 0.5
     assert not found[-1]

@@ -10,9 +10,9 @@ from made_clips import Speckle, speckle_clip
 from made_frames import frames_of
 
 from ceus_models.study.processing import Processing
-from client.data.analysis.exam import Exam, joined
+from client.data.analysis.exam import Exam, join_clips
 from client.data.analysis.tic import PEAK_DB
-from client.data.analysis.trace import box_around, traced
+from client.data.analysis.trace import box_around, trace_exam
 from client.data.analysis.tracking import BMODE, CONTRAST, METHODS
 from client.data.imaging.clip import Clip
 
@@ -25,13 +25,13 @@ def exam_of(made: Speckle, bmode: bool = True) -> Exam:
     pane = frames_of(made.bmode) if bmode else None
     other = box if bmode else None
     clip = Clip(frames_of(made.contrast), pane, made.seconds, None, box, other, box[3], box[2])
-    return joined([clip], made.reference)
+    return join_clips([clip], made.reference)
 
 
 @pytest.mark.parametrize(("bmode", "method"), [(True, BMODE), (False, CONTRAST)])
 def test_the_curve_peaks_where_the_lesion_does(bmode: bool, method: str) -> None:
     made = speckle_clip(3)
-    found = traced(exam_of(made, bmode), made.polygon, SMALL)
+    found = trace_exam(exam_of(made, bmode), made.polygon, SMALL)
     trace, frames, quality = found.trace, found.frames, found.quality
     truth = made.seconds[np.argmax(made.perfusion >= made.perfusion.max() * 10 ** (-PEAK_DB / 10))]
     assert trace.parameters["peak_s"] == pytest.approx(truth, abs=1.0)
@@ -45,10 +45,10 @@ def test_the_curve_peaks_where_the_lesion_does(bmode: bool, method: str) -> None
 def test_the_crop_follows_the_lesion() -> None:
     """With tracking, still tissue stands still in the crops of the B-mode pane shown as contrast."""
     made = dataclasses.replace(speckle_clip(4), contrast=speckle_clip(4).bmode)
-    frames = traced(exam_of(made), made.polygon, SMALL).frames
+    frames = trace_exam(exam_of(made), made.polygon, SMALL).frames
     spread = frames.astype(float).std(axis=0).mean()
     still = dataclasses.replace(SMALL, correlation_gate=2.0)  # every frame held: no tracking
-    unmoved = traced(exam_of(made), made.polygon, still).frames
+    unmoved = trace_exam(exam_of(made), made.polygon, still).frames
     assert spread < 0.5 * unmoved.astype(float).std(axis=0).mean()
 
 
@@ -56,7 +56,7 @@ def test_the_devices_dynamic_range_goes_before_the_plans() -> None:
     made = speckle_clip(3, frames=40)
     wide = exam_of(made)
     narrow = dataclasses.replace(wide, first=dataclasses.replace(wide.first, dynamic_range_db=30.0))
-    peaks = [traced(exam, made.polygon, SMALL).trace.parameters["PE_dB"] for exam in (wide, narrow)]
+    peaks = [trace_exam(exam, made.polygon, SMALL).trace.parameters["PE_dB"] for exam in (wide, narrow)]
     assert peaks[1] < 0.7 * peaks[0]
 
 
@@ -68,7 +68,7 @@ def test_a_box_is_the_rectangle_and_its_margin() -> None:
 def test_crops_beyond_the_pane_are_black() -> None:
     made = speckle_clip(3, frames=30)
     far = Processing(frames_to_peak=4, frames_after=2, size=64, flow_size=32, margin_px=120.0)
-    frames = traced(exam_of(made), made.polygon, far).frames
+    frames = trace_exam(exam_of(made), made.polygon, far).frames
     assert frames[:, 0].max() == 0
     assert frames[:, 32, 32].min() > 0
 
@@ -77,12 +77,12 @@ def test_crops_beyond_the_pane_are_black() -> None:
 def test_a_flash_gets_neither_into_the_curve_nor_into_the_key_frames(bmode: bool) -> None:
     """Trap 13. A burst of twice the brightness would be the peak, and its black refill a key frame."""
     made = speckle_clip(3)
-    peak = traced(exam_of(made, bmode), made.polygon, SMALL).trace.parameters["peak_s"]
+    peak = trace_exam(exam_of(made, bmode), made.polygon, SMALL).trace.parameters["peak_s"]
     contrast = made.contrast.copy()
     burst = int(np.searchsorted(made.seconds, 30.0))
     contrast[burst : burst + 2] = np.maximum(contrast[burst : burst + 2], 230)
     contrast[burst + 2 : burst + 8] //= 6
-    found = traced(exam_of(dataclasses.replace(made, contrast=contrast), bmode), made.polygon, SMALL)
+    found = trace_exam(exam_of(dataclasses.replace(made, contrast=contrast), bmode), made.polygon, SMALL)
     assert 7 <= found.quality["flash_frames"] <= 9
     assert found.trace.parameters["peak_s"] == pytest.approx(peak, abs=0.5)
     gone = made.seconds[burst : burst + 7]
@@ -96,7 +96,7 @@ def test_a_flash_gets_neither_into_the_curve_nor_into_the_key_frames(bmode: bool
 def test_a_search_limit_that_is_hit_is_told() -> None:
     made = speckle_clip(1)
     near = dataclasses.replace(SMALL, max_shift_px=2.0)
-    found = traced(exam_of(made), made.polygon, near)
+    found = trace_exam(exam_of(made), made.polygon, near)
     assert found.quality["beyond_share"] > 0.2
     assert found.trust.doubts
-    assert not traced(exam_of(made), made.polygon, SMALL).trust.doubts
+    assert not trace_exam(exam_of(made), made.polygon, SMALL).trust.doubts

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from client.data.analysis.track_quality import UntrustedTrack, judged, require
+from client.data.analysis.track_quality import UntrustedTrack, assess_track, require_trusted
 from client.data.analysis.tracking import BMODE, CONTRAST, Track
 
 ALL = np.ones(100, dtype=bool)
@@ -41,47 +41,47 @@ def track(
     ],
 )
 def test_each_doubt_says_what_was_seen(found: Track, phrase: str) -> None:
-    doubts = judged(found, SECONDS, ALL, 50).doubts
+    doubts = assess_track(found, SECONDS, ALL, 50).doubts
     assert len(doubts) == 1
     assert phrase.replace(" %", "%") in doubts[0]
 
 
 def test_breathing_out_of_the_plane_is_no_doubt() -> None:
     for method in (BMODE, CONTRAST):
-        assert judged(track(method, held=30, beyond=10, apart=5, alike=0.4), SECONDS, ALL, 50).doubts == ()
+        assert assess_track(track(method, held=30, beyond=10, apart=5, alike=0.4), SECONDS, ALL, 50).doubts == ()
 
 
 def test_a_probe_that_is_moved_away_is_a_doubt_though_few_frames_are_held() -> None:
     """A third of the frames in one piece, 7 s; the same third in many pieces is breathing."""
     away = replace(track(), held=np.arange(100) >= 66)
-    assert "on end in 2" in judged(away, SECONDS, ALL, 50).doubts[0]
-    assert judged(track(held=34), SECONDS, ALL, 50).doubts == ()
-    assert judged(away, SECONDS * 0.2, ALL, 50).doubts == ()  # within 1.4 s
+    assert "on end in 2" in assess_track(away, SECONDS, ALL, 50).doubts[0]
+    assert assess_track(track(held=34), SECONDS, ALL, 50).doubts == ()
+    assert assess_track(away, SECONDS * 0.2, ALL, 50).doubts == ()  # within 1.4 s
 
 
 def test_speckle_of_the_time_before_the_contrast_is_not_compared() -> None:
     changed = track(CONTRAST, alike=0.0)
     changed.alike[61:] = np.nan
-    assert judged(changed, SECONDS, np.arange(100) >= 41, 50).doubts == ()
-    assert judged(changed, SECONDS, np.arange(100) >= 40, 50).figures["unlike"] == 1.0
+    assert assess_track(changed, SECONDS, np.arange(100) >= 41, 50).doubts == ()
+    assert assess_track(changed, SECONDS, np.arange(100) >= 40, 50).figures["unlike"] == 1.0
 
 
 def test_speckle_that_renews_quickly_all_the_time_is_no_doubt() -> None:
     quick = replace(track(CONTRAST), alike=np.full(100, 0.2, np.float32))
-    assert judged(quick, SECONDS, ALL, 50).doubts == ()
-    assert judged(replace(quick, alike=np.full(100, -0.1, np.float32)), SECONDS, ALL, 50).figures["unlike"] == 1.0
+    assert assess_track(quick, SECONDS, ALL, 50).doubts == ()
+    assert assess_track(replace(quick, alike=np.full(100, -0.1, np.float32)), SECONDS, ALL, 50).figures["unlike"] == 1.0
 
 
 def test_frames_before_the_contrast_do_not_count() -> None:
     early = replace(track(CONTRAST), held=np.arange(100) < 40)
-    assert judged(early, SECONDS, np.arange(100) >= 60, 80).figures["lost_share"] == 0.0
-    assert "before the enhancement" in judged(early, SECONDS, np.arange(100) >= 60, 30).doubts[0]
+    assert assess_track(early, SECONDS, np.arange(100) >= 60, 80).figures["lost_share"] == 0.0
+    assert "before the enhancement" in assess_track(early, SECONDS, np.arange(100) >= 60, 30).doubts[0]
 
 
 def test_a_person_lets_a_doubtful_track_through() -> None:
-    doubtful = judged(track(held=51), SECONDS, ALL, 50)
+    doubtful = assess_track(track(held=51), SECONDS, ALL, 50)
     with pytest.raises(UntrustedTrack) as caught:
-        require(doubtful, checked=False)
+        require_trusted(doubtful, checked=False)
     assert (caught.value.reason, caught.value.value) == ("track-to-be-looked-at", doubtful.doubts[0])
-    require(doubtful, checked=True)
-    require(judged(track(), SECONDS, ALL, 50), checked=False)
+    require_trusted(doubtful, checked=True)
+    require_trusted(assess_track(track(), SECONDS, ALL, 50), checked=False)

@@ -11,7 +11,7 @@ from made_clips import Speckle, speckle_clip
 
 from ceus_models.study.processing import Processing
 from client.data.analysis.pipeline import box_around
-from client.data.analysis.tracking import BMODE, CONTRAST, Track, follow
+from client.data.analysis.tracking import BMODE, CONTRAST, Track, track_box
 
 SETTINGS = Processing(margin_px=8.0)
 
@@ -22,7 +22,7 @@ def clip(seed: int) -> Speckle:
 
 
 def followed(made: Speckle, frames: npt.NDArray[np.uint8], method: str) -> Track:
-    return follow(frames, made.reference, box_around(made.polygon, SETTINGS.margin_px), method, SETTINGS)
+    return track_box(frames, made.reference, box_around(made.polygon, SETTINGS.margin_px), method, SETTINGS)
 
 
 def errors(made: Speckle, track: Track) -> npt.NDArray[np.float64]:
@@ -68,7 +68,7 @@ def test_a_black_clip_is_held_everywhere() -> None:
         frames = np.zeros((5, 60, 60), np.uint8)
         for reference in (frames[0], clip(1).bmode[0, :60, :60]):
             frames[2] = reference
-            track = follow(frames, 2, (10, 10, 40, 40), method, SETTINGS)
+            track = track_box(frames, 2, (10, 10, 40, 40), method, SETTINGS)
             assert track.held.tolist() == [True, True, False, True, True]
             assert (track.shift == 0).all()
 
@@ -76,13 +76,13 @@ def test_a_black_clip_is_held_everywhere() -> None:
 @pytest.mark.parametrize("box", [(-20, -30, 60, 70), (-8, 60, 50, 200), (-50, -50, 300, 300), (1, 1, 6, 6)])
 def test_boxes_that_reach_outside_the_pane_are_followed(box: tuple[int, int, int, int]) -> None:
     made = clip(2)
-    track = follow(made.bmode, made.reference, box, BMODE, SETTINGS)
+    track = track_box(made.bmode, made.reference, box, BMODE, SETTINGS)
     assert np.median(errors(made, track)) < 0.5
 
 
 def test_a_large_box_is_searched_at_lower_resolution_with_sub_pixel_error() -> None:
     made = speckle_clip(5, frames=40, side=320)
-    track = follow(made.bmode, made.reference, (30, 30, 290, 290), BMODE, SETTINGS)
+    track = track_box(made.bmode, made.reference, (30, 30, 290, 290), BMODE, SETTINGS)
     assert errors(made, track).mean() < 0.6
 
 
@@ -92,7 +92,7 @@ def test_motion_beyond_reach_is_held_and_leaves_no_drift(method: str) -> None:
     made = clip(1)
     frames = made.bmode if method == BMODE else made.contrast
     near = Processing(margin_px=8.0, max_shift_px=3.0)
-    track = follow(frames, made.reference, box_around(made.polygon, 8.0), method, near)
+    track = track_box(frames, made.reference, box_around(made.polygon, 8.0), method, near)
     beyond = np.abs(made.shift).max(axis=1) > 4
     shown = made.seconds > 18
     assert beyond[shown].any()

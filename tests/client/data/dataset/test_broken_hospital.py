@@ -9,7 +9,7 @@ import pytest
 from made_clips import moving_disc, write_dicom
 from small_hospital import SmallHospital, write_avi, write_outline
 
-from ceus_models.runtime.exit_codes import exit_code
+from ceus_models.runtime.exit_codes import run_app
 from ceus_models.study.processing import load_processing
 from client.cli.main import app
 from client.data.dataset.samples import load_samples
@@ -83,7 +83,7 @@ def hospital(tmp_path_factory: pytest.TempPathFactory) -> SmallHospital:
 
 def run(hospital: SmallHospital, *more: str) -> int:
     plan = str(hospital.folder.parent / "plan.yaml")
-    return exit_code(app, ["index", str(hospital.folder), "--plan", plan, "--workers", "2", *more])
+    return run_app(app, ["index", str(hospital.folder), "--plan", plan, "--workers", "2", *more])
 
 
 def test_it_is_read_to_the_end_and_each_is_counted(hospital: SmallHospital, capsys: pytest.CaptureFixture[str]) -> None:

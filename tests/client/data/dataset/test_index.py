@@ -18,15 +18,15 @@ from small_hospital import SmallHospital, write_avi, write_outline
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.study.processing import Processing
 from ceus_models.study.sample import Sample
-from client.data.analysis.pipeline import sample_of
+from client.data.analysis.pipeline import build_sample
 from client.data.analysis.track_quality import UntrustedTrack
 from client.data.dataset import sample_maker
-from client.data.dataset.cache import alone
-from client.data.dataset.file_digests import digest_of_file
-from client.data.dataset.index import index
+from client.data.dataset.cache import lock_cache
+from client.data.dataset.file_digests import compute_file_digest
+from client.data.dataset.index import build_index
 from client.data.dataset.index_report import IndexReport, TooManySkippedError
 from client.data.dataset.samples import load_samples, read_sample
-from client.data.forms.site_config import load_site, pseudonym
+from client.data.forms.site_config import load_site, make_pseudonym
 from client.data.table.manifest import read_manifest
 from client.data.table.rows import Row
 
@@ -40,7 +40,7 @@ def hospital(tmp_path: Path) -> SmallHospital:
 
 def indexed(hospital: SmallHospital, processing: Processing = SMALL, workers: int = 0) -> IndexReport:
     hospital.write()
-    return index(load_site(hospital.folder), processing, workers=workers)
+    return build_index(load_site(hospital.folder), processing, workers=workers)
 
 
 def loaded(hospital: SmallHospital, processing: Processing = SMALL) -> list[Sample]:
@@ -56,13 +56,13 @@ def test_what_is_written_is_what_is_mapped(hospital: SmallHospital) -> None:
     seen: list[tuple[int, int]] = []
     hospital.write()
     site = load_site(hospital.folder)
-    report = index(site, SMALL, lambda done, count: seen.append((done, count)))
+    report = build_index(site, SMALL, lambda done, count: seen.append((done, count)))
     assert (report.read, report.made, report.skipped, report.faults) == (5, 5, {}, ())
     assert seen == [(number, 5) for number in range(1, 6)]
     samples = loaded(hospital)
-    assert [sample.key for sample in samples] == [pseudonym(site, "lesion", f"L{n}") for n in range(5)]
+    assert [sample.key for sample in samples] == [make_pseudonym(site, "lesion", f"L{n}") for n in range(5)]
     rows = read_manifest(site).rows
-    fresh, _ = sample_of(rows[0], site, SMALL)
+    fresh, _ = build_sample(rows[0], site, SMALL)
     for name in ("frames", "flow", "curve", "clinical", "biomarkers"):
         theirs, ours = getattr(samples[0], name), getattr(fresh, name)
         assert theirs.dtype == ours.dtype
@@ -238,12 +238,12 @@ def test_lesions_to_be_looked_at_are_listed_apart_and_not_tracked_again(
         asked.append(row.line)
         if row.line == 4 and not row.track_checked:
             raise doubt
-        return sample_of(row, *more)
+        return build_sample(row, *more)
 
-    monkeypatch.setattr(sample_maker, "sample_of", doubted)
+    monkeypatch.setattr(sample_maker, "build_sample", doubted)
     report = indexed(hospital)
     assert (report.read, report.made, report.skipped, report.faults) == (4, 4, {}, ())
-    key = pseudonym(load_site(hospital.folder), "lesion", "L2")
+    key = make_pseudonym(load_site(hospital.folder), "lesion", "L2")
     assert [(look.row, look.lesion, look.found) for look in report.look] == [(4, key, doubt.value)]
     told = json.loads((hospital.folder / ".ceus" / "look.json").read_text())
     assert told == [{"row": 4, "lesion": key, "found": doubt.value}]
@@ -262,20 +262,20 @@ def test_files_that_did_not_change_are_not_read_again(hospital: SmallHospital, m
 
     def counted(path: Path) -> str:
         read.append(path.name)
-        return digest_of_file(path)
+        return compute_file_digest(path)
 
-    monkeypatch.setattr("client.data.dataset.file_digests.digest_of_file", counted)
+    monkeypatch.setattr("client.data.dataset.file_digests.compute_file_digest", counted)
     monkeypatch.setattr("client.data.dataset.file_digests._SETTLED_S", -1.0)  # the files of this test are seconds old
-    index(load_site(hospital.folder), SMALL)
+    build_index(load_site(hospital.folder), SMALL)
     assert len(read) == 10
-    index(load_site(hospital.folder), SMALL)
+    build_index(load_site(hospital.folder), SMALL)
     assert len(read) == 10
     path = hospital.path(1, "clips")
     times, content = path.stat(), bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))  # as a copy that keeps the times: the inode's own tells
-    report = index(load_site(hospital.folder), SMALL)
+    report = build_index(load_site(hospital.folder), SMALL)
     assert (report.read, report.made) == (5, 1)
     assert read[10:] == ["1.avi", "1.json"]
 
@@ -301,9 +301,9 @@ def test_a_copy_of_another_patients_clip_is_not_used(hospital: SmallHospital) ->
 def test_only_one_process_at_a_time(hospital: SmallHospital) -> None:
     hospital.write()
     site = load_site(hospital.folder)
-    with alone(site), pytest.raises(ExpectedError, match="at work"):
-        index(site, SMALL)
-    assert index(site, SMALL).read == 5
+    with lock_cache(site), pytest.raises(ExpectedError, match="at work"):
+        build_index(site, SMALL)
+    assert build_index(site, SMALL).read == 5
 
 
 def test_drafts_that_a_killed_process_left_are_swept(hospital: SmallHospital) -> None:
@@ -318,7 +318,7 @@ def test_drafts_that_a_killed_process_left_are_swept(hospital: SmallHospital) ->
 def test_pictures_of_lesions_that_left_the_table_go(hospital: SmallHospital) -> None:
     hospital.write()
     site = load_site(hospital.folder)
-    keys = [pseudonym(site, "lesion", f"L{number}") for number in range(5)]
+    keys = [make_pseudonym(site, "lesion", f"L{number}") for number in range(5)]
     sheets = hospital.folder / ".ceus" / "sheets"
     sheets.mkdir(parents=True)
     for name in (*keys, "contact", "contact-02"):

@@ -14,7 +14,7 @@ import pytest
 from small_hospital import SmallHospital
 
 from ceus_models.study.processing import load_processing
-from client.data.dataset.index import index
+from client.data.dataset.index import build_index
 from client.data.dataset.samples import load_samples
 from client.data.forms.site_config import load_site
 
@@ -72,7 +72,7 @@ def test_a_stopped_index_keeps_what_is_finished_and_goes_on(
     assert 3 <= len(kept) < LESIONS
     assert not (hospital.folder / ".ceus" / "index.json").exists()
     plan = load_processing(hospital.folder.parent / "plan.yaml")
-    report = index(load_site(hospital.folder), plan)
+    report = build_index(load_site(hospital.folder), plan)
     assert (report.read, report.made) == (LESIONS, LESIONS - len(kept))
     assert kept < made(hospital)
     assert len(load_samples(load_site(hospital.folder), plan)) == LESIONS

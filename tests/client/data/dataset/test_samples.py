@@ -11,8 +11,8 @@ import numpy as np
 from toy_lesions import lesion
 
 from ceus_models.study.processing import Processing
-from client.data.dataset.cache import SAMPLE_SUFFIX, cache_of, write_sample
-from client.data.dataset.file_digests import digest_of_file
+from client.data.dataset.cache import SAMPLE_SUFFIX, cache_folder, write_sample
+from client.data.dataset.file_digests import compute_file_digest
 from client.data.dataset.index_file import write_index
 from client.data.dataset.samples import load_samples
 from client.data.forms.site_config import SiteConfig, load_site
@@ -25,13 +25,13 @@ def site_of(folder: Path, count: int) -> SiteConfig:
     (folder / "site.yaml").write_text("schema: 1\ncenter: 5\nname: H\n", encoding="utf-8")
     (folder / "lesions.csv").write_text("lesion_id\n" * count, encoding="utf-8")
     site = load_site(folder)
-    written = cache_of(site) / f"first{SAMPLE_SUFFIX}"
+    written = cache_folder(site) / f"first{SAMPLE_SUFFIX}"
     write_sample(replace(lesion(1), groups={"sex": "male"}, quality={f"q{n}": 0.5 * n for n in range(25)}), written)
     names = [f"{number:064x}{SAMPLE_SUFFIX}" for number in range(count)]
     for name in names:
         written.with_name(name).write_bytes(written.read_bytes())
     lesions = [(n + 2, name) for n, name in enumerate(names)]
-    write_index(site, Processing(), digest_of_file(site.table), lesions, {})
+    write_index(site, Processing(), compute_file_digest(site.table), lesions, {})
     return site
 
 

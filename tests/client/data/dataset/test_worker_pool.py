@@ -19,20 +19,20 @@ import pytest
 
 from ceus_models.runtime.errors import ExpectedError
 from client.data.dataset import worker_pool
-from client.data.dataset.worker_pool import Limits, Lost, each, each_result
+from client.data.dataset.worker_pool import Limits, LostItem, map_items, map_trusted
 
 TESTS = Path(__file__).parents[3] / "support"
 
 
-def outcomes(items: list[str], workers: int, limits: Limits) -> dict[str, str | Lost]:
-    return dict(each(odd_work.do, items, workers, limits))
+def outcomes(items: list[str], workers: int, limits: Limits) -> dict[str, str | LostItem]:
+    return dict(map_items(odd_work.do, items, workers, limits))
 
 
 def test_bad_items_cost_themselves_only() -> None:
     items = ["a", "crash", "b", "fail", "c", "grow", "d", "exit", "huge", "noisy", "e"]
     found = outcomes(items, 2, Limits(memory_bytes=300 << 20))
     assert {item: found[item] for item in "abcde"} == {item: item * 2 for item in "abcde"}
-    lost = {item: outcome for item, outcome in found.items() if isinstance(outcome, Lost)}
+    lost = {item: outcome for item, outcome in found.items() if isinstance(outcome, LostItem)}
     assert {item: outcome.reason for item, outcome in lost.items()} == {
         "crash": "reading-crashed",
         "exit": "reading-crashed",
@@ -50,23 +50,23 @@ def test_an_item_that_takes_too_long_costs_itself_only() -> None:
     """A test of its own: on a busy machine, growing takes longer than a limit for hanging may be."""
     found = outcomes(["a", "hang", "b"], 1, Limits(seconds=5.0))
     assert (found["a"], found["b"]) == ("aa", "bb")
-    assert isinstance(found["hang"], Lost)
+    assert isinstance(found["hang"], LostItem)
     assert found["hang"].reason == "reading-too-long"
 
 
 def test_our_own_work_raises_what_it_raises() -> None:
-    assert dict(each_result(odd_work.do, ["a", "b"], 2)) == {"a": "aa", "b": "bb"}
+    assert dict(map_trusted(odd_work.do, ["a", "b"], 2)) == {"a": "aa", "b": "bb"}
     with pytest.raises(KeyError):
-        list(each_result(odd_work.do, ["a", "fail"], 1))
+        list(map_trusted(odd_work.do, ["a", "fail"], 1))
     with pytest.raises(ExpectedError, match="a worker process ended before its work was done \\(exit code 3\\)"):
-        list(each_result(odd_work.do, ["exit"], 1))
+        list(map_trusted(odd_work.do, ["exit"], 1))
 
 
 def test_without_workers_failures_are_caught_as_well() -> None:
     found = outcomes(["a", "fail", "huge"], 0, Limits())
     assert found["a"] == "aa"
-    assert isinstance(found["fail"], Lost)
-    assert isinstance(found["huge"], Lost)
+    assert isinstance(found["fail"], LostItem)
+    assert isinstance(found["huge"], LostItem)
     assert found["huge"].reason == "reading-too-large"
 
 
@@ -78,7 +78,7 @@ def test_items_are_taken_when_a_worker_is_free_and_workers_end_at_once() -> None
             taken.append(number)
             yield str(number)
 
-    with closing(each(odd_work.do, items(), 1)) as found:
+    with closing(map_items(odd_work.do, items(), 1)) as found:
         for _ in range(3):
             next(found)
         assert len(taken) <= 5
@@ -87,7 +87,7 @@ def test_items_are_taken_when_a_worker_is_free_and_workers_end_at_once() -> None
 
 
 def test_what_libraries_print_goes_nowhere(capfd: pytest.CaptureFixture[str]) -> None:
-    assert list(each(odd_work.do, ["noisy", "fail"], 1))
+    assert list(map_items(odd_work.do, ["noisy", "fail"], 1))
     told = capfd.readouterr()
     assert odd_work.SECRET not in told.out + told.err
 
@@ -96,7 +96,7 @@ def test_workers_that_cannot_start_are_a_bug_and_no_endless_loop(monkeypatch: py
     monkeypatch.setattr(odd_work.not_importable, "__qualname__", "gone")
     monkeypatch.setattr(odd_work, "gone", odd_work.not_importable, raising=False)
     with pytest.raises(RuntimeError, match="cannot start"):
-        list(each(odd_work.not_importable, ["a", "b"], 1))
+        list(map_items(odd_work.not_importable, ["a", "b"], 1))
 
 
 @pytest.mark.parametrize("what", ["os._exit(9)", "time.sleep(600)"])
@@ -112,7 +112,7 @@ def test_a_worker_that_does_not_start_at_once_is_started_again(
     monkeypatch.syspath_prepend(tmp_path)
     late_work = importlib.import_module("late_work")
     mark.unlink()
-    assert list(each(late_work.do, ["a", "b"], 1)) == [("a", "aa"), ("b", "bb")]
+    assert list(map_items(late_work.do, ["a", "b"], 1)) == [("a", "aa"), ("b", "bb")]
     assert mark.exists()
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ceus_models.runtime.errors import ExpectedError, FaultList
-from client.data.forms.site_config import SiteConfig, load_site, pseudonym, screens_for, secret
+from client.data.forms.site_config import SiteConfig, load_site, make_pseudonym, read_secret, select_screens
 
 GOOD = """\
 schema: 1
@@ -57,9 +57,9 @@ def test_a_good_file_becomes_frozen_types_with_absolute_paths(tmp_path: Path) ->
 
 def test_a_makers_own_templates_come_before_those_for_any(tmp_path: Path) -> None:
     site = load_site(written(tmp_path, GOOD))
-    assert [s.manufacturer for s in screens_for(site, "GE Healthcare")] == ["GE", "*"]
-    assert [s.manufacturer for s in screens_for(site, "Philips")] == ["*"]
-    assert [s.manufacturer for s in screens_for(site, "")] == ["GE", "*"]
+    assert [s.manufacturer for s in select_screens(site, "GE Healthcare")] == ["GE", "*"]
+    assert [s.manufacturer for s in select_screens(site, "Philips")] == ["*"]
+    assert [s.manufacturer for s in select_screens(site, "")] == ["GE", "*"]
 
 
 def test_all_faults_come_at_once_with_their_lines(tmp_path: Path) -> None:
@@ -123,9 +123,9 @@ def test_an_absent_and_a_foreign_file_are_faults(tmp_path: Path) -> None:
 
 def test_the_secret_is_made_once_and_for_its_owner_only(tmp_path: Path) -> None:
     site = load_site(written(tmp_path, GOOD))
-    first = secret(site)
+    first = read_secret(site)
     assert len(first) == 32
-    assert secret(site) == first
+    assert read_secret(site) == first
     assert stat.S_IMODE(site.secret_file.stat().st_mode) == 0o600
     assert not list(tmp_path.glob(".secret-*"))
 
@@ -133,23 +133,23 @@ def test_the_secret_is_made_once_and_for_its_owner_only(tmp_path: Path) -> None:
 def test_processes_that_start_together_share_one_secret(tmp_path: Path) -> None:
     site = load_site(written(tmp_path, GOOD))
     with multiprocessing.get_context("fork").Pool(4) as pool:
-        assert len(set(pool.map(secret, [site] * 8))) == 1
+        assert len(set(pool.map(read_secret, [site] * 8))) == 1
 
 
 def test_a_spoilt_secret_is_an_expected_error(tmp_path: Path) -> None:
     site = load_site(written(tmp_path, GOOD))
     site.secret_file.write_bytes(b"short")
     with pytest.raises(ExpectedError, match="32 bytes; found 5"):
-        secret(site)
+        read_secret(site)
 
 
 def test_a_pseudonym_is_the_hmac_of_kind_and_id(tmp_path: Path) -> None:
     site = load_site(written(tmp_path, GOOD))
     site.secret_file.write_bytes(bytes(range(32)))
     expected = hmac.new(bytes(range(32)), b"fedceus/lesion/P01-1", hashlib.sha256).hexdigest()[:16]
-    assert pseudonym(site, "lesion", "P01-1") == expected
-    assert pseudonym(site, "patient", "P01-1") != expected
-    assert pseudonym(_with_secret(site, bytes(32)), "lesion", "P01-1") != expected
+    assert make_pseudonym(site, "lesion", "P01-1") == expected
+    assert make_pseudonym(site, "patient", "P01-1") != expected
+    assert make_pseudonym(_with_secret(site, bytes(32)), "lesion", "P01-1") != expected
 
 
 def _with_secret(site: SiteConfig, key: bytes) -> SiteConfig:

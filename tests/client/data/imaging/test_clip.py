@@ -15,7 +15,7 @@ from toy_cases import ENTITIES, case
 from client.data.imaging import fan
 from client.data.imaging.clip import Clip, ClipError, open_clip
 from client.data.imaging.screen import Screen
-from sim.hospital.screens import MAKERS, Caption, Layout, compose, layout_of
+from sim.hospital.screens import MAKERS, Caption, Layout, compose_screens, compute_layout
 from sim.hospital.writers import Geometry, Identity, Syntax, write_dicom, write_video
 from sim.phantom import shapes
 from sim.phantom.draw import Film, PhantomSettings, draw_lesion
@@ -37,12 +37,12 @@ def film(name: str) -> tuple[Film, npt.NDArray[np.bool_]]:
     number = list(MAKERS).index(name)
     entity = ENTITIES[number % len(ENTITIES)]
     drawn = draw_lesion(case(number, *entity, maker=name), SETTINGS, MAKERS[name].machine, number % 2 == 1, 11)
-    return render(drawn, SETTINGS)[0][0], shapes.field_of_view(drawn.plane)
+    return render(drawn, SETTINGS)[0][0], shapes.make_fan_mask(drawn.plane)
 
 
 def layout(name: str, only: bool) -> Layout:
     pane = film(name)[0].contrast.shape
-    return layout_of(MAKERS[name], (pane[1], pane[2]), only)
+    return compute_layout(MAKERS[name], (pane[1], pane[2]), only)
 
 
 def template(name: str, only: bool) -> Screen:
@@ -53,7 +53,7 @@ def template(name: str, only: bool) -> Screen:
 def written(folder: Path, name: str, only: bool, form: str, regions: bool = False) -> Path:
     """form: a syntax of sim.hospital.writers, or .avi or .mp4."""
     shown = film(name)[0]
-    screens = compose(shown.contrast, None if only else shown.bmode, shown.seconds.tolist(), MAKERS[name], NAME)
+    screens = compose_screens(shown.contrast, None if only else shown.bmode, shown.seconds.tolist(), MAKERS[name], NAME)
     if form.startswith("."):
         write_video(folder / f"a{form}", screens, 1.0)
         return folder / f"a{form}"
@@ -143,7 +143,7 @@ def test_text_typed_beside_the_fan_is_masked(tmp_path: Path) -> None:
     shown, view = film("Philips")
     screens = []
     x0, y0, x1 = layout("Philips", False).contrast[:3]
-    for screen in compose(shown.contrast, shown.bmode, shown.seconds.tolist(), MAKERS["Philips"], NAME):
+    for screen in compose_screens(shown.contrast, shown.bmode, shown.seconds.tolist(), MAKERS["Philips"], NAME):
         cv2.putText(screen, "DOE", (x0 + 1, y0 + 14), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (205, 205, 205), 1)
         screen[y0 + 5 : y0 + 32 : 9, x1 - 4 : x1] = 160
         screens.append(screen)
@@ -160,11 +160,11 @@ def test_text_typed_beside_the_fan_is_masked(tmp_path: Path) -> None:
 
 def test_the_mask_is_what_takes_the_text_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without it the pane's ruler and marks stay, so the test above can fail."""
-    monkeypatch.setattr(fan, "fan_of", lambda panes: None)
+    monkeypatch.setattr(fan, "find_fan", lambda panes: None)
     shown = film("Philips")[0]
     screens = []
     x0, y0 = layout("Philips", False).contrast[:2]
-    for screen in compose(shown.contrast, shown.bmode, shown.seconds.tolist(), MAKERS["Philips"], NAME):
+    for screen in compose_screens(shown.contrast, shown.bmode, shown.seconds.tolist(), MAKERS["Philips"], NAME):
         cv2.putText(screen, "DOE", (x0 + 1, y0 + 14), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (205, 205, 205), 1)
         screens.append(screen)
     geometry = Geometry(layout("Philips", False), 0.8, True)

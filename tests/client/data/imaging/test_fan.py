@@ -12,7 +12,7 @@ from made_frames import frames_of, tape_of
 
 from client.data.imaging import video
 from client.data.imaging.clip import open_clip
-from client.data.imaging.fan import fan_of
+from client.data.imaging.fan import find_fan
 
 DATA = Path(__file__).parents[3] / "data"
 U8 = npt.NDArray[np.uint8]
@@ -56,8 +56,8 @@ def written_over(levels: U8, fan: Mask, timer: bool = True) -> U8:
 def masked(levels: U8, fan: Mask) -> U8:
     """Levels as they come out of a clip with this fan."""
     tape = tape_of(levels)
-    tape.keep_only(fan)
-    return np.stack(tape.all())
+    tape.apply_mask(fan)
+    return np.stack(tape.to_frames())
 
 
 @pytest.mark.parametrize("shape", ["sector", "rectangle"])
@@ -69,7 +69,7 @@ def test_text_goes_and_the_fan_stays(shape: str, seed: int) -> None:
         fan[30:280, 90:300] = True
     clean = pane(fan, seed=seed)
     levels = written_over(clean, fan)
-    found = fan_of([frames_of(levels)])
+    found = find_fan([frames_of(levels)])
     assert found is not None
     levels = masked(levels, found)
     assert np.array_equal(levels[:, fan], clean[:, fan])  # to the last pixel
@@ -84,7 +84,7 @@ def test_panes_of_one_geometry_share_their_fan() -> None:
     contrast[0, 250, 180] = 77  # seen in one frame only, which is not among the sampled ones
     contrast[1, 250, 181] = 77
     levels = written_over(contrast, fan)
-    found = fan_of([frames_of(levels), frames_of(bmode)])
+    found = find_fan([frames_of(levels), frames_of(bmode)])
     assert found is not None
     levels = masked(levels, found)
     assert np.array_equal(levels[:, fan], contrast[:, fan])
@@ -93,8 +93,8 @@ def test_panes_of_one_geometry_share_their_fan() -> None:
 
 def test_a_clip_in_which_nothing_moves_has_no_fan() -> None:
     still = np.repeat(pane(sector(), 2)[1:], 12, axis=0)
-    assert fan_of([frames_of(still)]) is None
-    assert fan_of([frames_of(still[:1])]) is None
+    assert find_fan([frames_of(still)]) is None
+    assert find_fan([frames_of(still[:1])]) is None
 
 
 @pytest.mark.parametrize("name", ["liver_sweep_vfr.mp4", "liver_sweep_23fps_mjpg.avi"])

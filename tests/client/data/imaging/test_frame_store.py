@@ -21,7 +21,7 @@ from made_frames import frames_of, tape_of
 
 from client.data.imaging import frame_store
 from client.data.imaging.clip import ClipError, open_clip
-from client.data.imaging.frame_store import Tape, chained
+from client.data.imaging.frame_store import FrameFile, chain_frames
 from tests.client.data.imaging.test_video import DUAL
 
 U8 = npt.NDArray[np.uint8]
@@ -39,8 +39,8 @@ def test_frames_come_back_whole_and_in_part() -> None:
     assert np.array_equal(np.stack(frames), levels)
     assert np.array_equal(frames[-1], levels[8])
     assert np.array_equal(np.stack(frames[2:7:2]), levels[2:7:2])
-    part = frames.cut((5, 3, 25, 18)).cut((1, 2, 10, 9))
-    assert np.array_equal(np.stack(part.only(np.array([7, 1]))), levels[[7, 1], 5:12, 6:15])
+    part = frames.crop((5, 3, 25, 18)).crop((1, 2, 10, 9))
+    assert np.array_equal(np.stack(part.select(np.array([7, 1]))), levels[[7, 1], 5:12, 6:15])
     assert part.means == pytest.approx(levels.mean(axis=(1, 2)))
     with pytest.raises(IndexError):
         frames[9]
@@ -48,19 +48,19 @@ def test_frames_come_back_whole_and_in_part() -> None:
 
 def test_clips_are_one_sequence() -> None:
     runs = [noise(4, seed=1), noise(3, seed=2), noise(5, seed=3)]
-    both = chained([chained(map(frames_of, runs[:2])), frames_of(runs[2])])
+    both = chain_frames([chain_frames(map(frames_of, runs[:2])), frames_of(runs[2])])
     assert np.array_equal(np.stack(both), np.concatenate(runs))
     assert both.means == pytest.approx(np.concatenate(runs).mean(axis=(1, 2)))
-    assert not chained([])
+    assert not chain_frames([])
 
 
 def test_what_is_masked_is_gone_from_the_disk_too() -> None:
     levels, mask = noise(5), np.tri(20, 30, dtype=bool)
     tape = tape_of(levels)
-    earlier = tape.all()
-    tape.keep_only(mask)
+    earlier = tape.to_frames()
+    tape.apply_mask(mask)
     assert np.array_equal(np.stack(earlier), levels * mask)
-    assert tape.all().means == pytest.approx((levels * mask).mean(axis=(1, 2)))
+    assert tape.to_frames().means == pytest.approx((levels * mask).mean(axis=(1, 2)))
 
 
 def test_a_full_disk_is_a_fault_with_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,23 +76,23 @@ def test_a_full_disk_is_a_fault_with_a_remedy(monkeypatch: pytest.MonkeyPatch) -
         assert "after 3 frames" in str(caught.value)
         assert "DOE" not in str(caught.value)
     monkeypatch.undo()
-    assert len(tape.all()) == 3
+    assert len(tape.to_frames()) == 3
 
 
 def test_the_next_clip_is_written_over_the_last_one_and_shows_nothing_of_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = noise(6), noise(4)[:, ::2]
-    tape = Tape(*first.shape[1:], tmp_path)
+    tape = FrameFile(*first.shape[1:], tmp_path)
     for frame in first:
         tape.add(frame)
     del tape
     gc.collect()
-    again = Tape(*second.shape[1:], tmp_path)
+    again = FrameFile(*second.shape[1:], tmp_path)
     for frame in second:
         again.add(frame)
     assert opened_below(tmp_path) == 1
-    assert np.array_equal(np.stack(list(again.all())), second)
+    assert np.array_equal(np.stack(list(again.to_frames())), second)
     monkeypatch.setattr(frame_store, "_KEPT_BYTES", 1)
     del again
     gc.collect()
@@ -120,7 +120,7 @@ def opened_below(folder: Path) -> int:
 
 def test_nothing_stays_behind(tmp_path: Path) -> None:
     """Neither a name while a tape is there, nor more than two files after it, nor anything after `kill -9`."""
-    tapes = [Tape(10, 10, tmp_path / "work") for _ in range(5)]
+    tapes = [FrameFile(10, 10, tmp_path / "work") for _ in range(5)]
     assert list((tmp_path / "work").iterdir()) == []
     assert opened_below(tmp_path) == 5
     tapes.clear()

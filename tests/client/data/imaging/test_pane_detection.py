@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from client.data.imaging.pane_detection import SURE, Found, detect
+from client.data.imaging.pane_detection import SURE, DetectedPanes, detect_panes
 from sim.hospital.screens import TINTS
 from tests.client.data.imaging.test_fan import pane, sector
 
@@ -39,7 +39,7 @@ def screen(contrast: U8, bmode: U8 | None, places: tuple[tuple[int, int], ...], 
     return shown
 
 
-def shift(found: Found | None) -> tuple[int, int]:
+def shift(found: DetectedPanes | None) -> tuple[int, int]:
     """From the contrast pane to the B-mode pane."""
     assert found is not None
     assert found.bmode is not None
@@ -50,7 +50,7 @@ def shift(found: Found | None) -> tuple[int, int]:
 @pytest.mark.parametrize("tint", ["gold", "ice", "grey"])
 def test_both_panes_of_a_dual_view(places: tuple[tuple[int, int], ...], tint: str) -> None:
     """Left, right and on top; where neither pane is tinted, the one that enhances is contrast."""
-    found = detect(screen(enhancing(), pane(sector(), 16, seed=9, late=False), places, tint))
+    found = detect_panes(screen(enhancing(), pane(sector(), 16, seed=9, late=False), places, tint))
     assert shift(found) == (places[1][0] - places[0][0], places[1][1] - places[0][1])
     assert found is not None
     y, x = np.nonzero(sector())
@@ -60,7 +60,7 @@ def test_both_panes_of_a_dual_view(places: tuple[tuple[int, int], ...], tint: st
 
 
 def test_a_contrast_only_screen_is_its_fan_without_the_banner() -> None:
-    found = detect(screen(enhancing(), None, ((20, 60),)))
+    found = detect_panes(screen(enhancing(), None, ((20, 60),)))
     assert found is not None
     assert found.bmode is None
     assert found.confidence > 0.9
@@ -71,14 +71,14 @@ def test_a_contrast_only_screen_is_its_fan_without_the_banner() -> None:
 def test_two_rectangles_without_a_gap_are_split_at_their_seam() -> None:
     full = np.ones((HEIGHT, WIDTH), bool)
     contrast = (pane(full, 16, 1, late=False) * np.linspace(0.2, 1, 16)[:, None, None]).astype(np.uint8)
-    found = detect(screen(contrast, pane(full, 16, 2, late=False), ((0, 40), (WIDTH, 40))))
+    found = detect_panes(screen(contrast, pane(full, 16, 2, late=False), ((0, 40), (WIDTH, 40))))
     assert shift(found)[0] == pytest.approx(WIDTH, abs=2)
     assert found is not None
     assert found.confidence > SURE
 
 
 def test_two_grey_panes_that_change_alike_are_not_told_apart() -> None:
-    found = detect(screen(pane(sector(), 16, 1), pane(sector(), 16, 2), ((20, 60), (400, 60)), "grey"))
+    found = detect_panes(screen(pane(sector(), 16, 1), pane(sector(), 16, 2), ((20, 60), (400, 60)), "grey"))
     assert found is not None
     assert found.confidence < SURE
 
@@ -87,10 +87,10 @@ def test_panes_of_two_shapes_are_doubted() -> None:
     """A dual view has one geometry; a fan beside a rectangle is something else."""
     other = np.zeros((HEIGHT, WIDTH), bool)
     other[10:150, 10:350] = True
-    found = detect(screen(enhancing(), pane(other, 16, 3), ((20, 60), (400, 60))))
+    found = detect_panes(screen(enhancing(), pane(other, 16, 3), ((20, 60), (400, 60))))
     assert found is None or found.confidence < SURE
 
 
 def test_what_does_not_move_is_nothing() -> None:
     still = screen(enhancing(), None, ((20, 60),))[:1] * 16
-    assert detect(still) is None
+    assert detect_panes(still) is None

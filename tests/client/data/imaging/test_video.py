@@ -12,7 +12,7 @@ import pytest
 from small_hospital import FRAMES, write_avi
 
 from client.data.imaging import video
-from client.data.imaging.clip import READERS, ClipError, open_clip, probe
+from client.data.imaging.clip import READERS, ClipError, open_clip, probe_clip
 from client.data.imaging.screen import Screen
 
 DATA = Path(__file__).parents[3] / "data"
@@ -40,8 +40,8 @@ def test_the_mp4_has_its_true_time_stamps() -> None:
 
 def test_the_avi_has_its_own_rate_unless_the_manifest_says_otherwise() -> None:
     assert np.diff(open_clip(AVI, 0.0, None, ()).seconds) == pytest.approx([1 / 23] * 139)
-    assert probe(AVI, 12.0, 10.0, ()).last_s == pytest.approx(12.0 + 139 / 10)
-    assert probe(MP4, 0.0, 10.0, ()).last_s == pytest.approx(13.9)
+    assert probe_clip(AVI, 12.0, 10.0, ()).last_s == pytest.approx(12.0 + 139 / 10)
+    assert probe_clip(MP4, 0.0, 10.0, ()).last_s == pytest.approx(13.9)
 
 
 @pytest.mark.parametrize("claimed", [3, 999])
@@ -54,7 +54,7 @@ def test_frames_are_counted_by_reading(tmp_path: Path, claimed: int) -> None:
     capture.release()
     assert lie == claimed
     assert len(open_clip(path, 0.0, None, ()).contrast) == FRAMES
-    assert probe(path, 0.0, None, ()).frames == FRAMES
+    assert probe_clip(path, 0.0, None, ()).frames == FRAMES
 
 
 def test_the_template_splits_the_screen_and_undoes_the_tint(tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_a_file_without_any_time_is_refused(tmp_path: Path, monkeypatch: pytest.
     write_avi(tmp_path / "a.avi")
     monkeypatch.setattr(cv2, "VideoCapture", Deaf)
     monkeypatch.setattr(Deaf, "silent", (cv2.CAP_PROP_POS_MSEC, cv2.CAP_PROP_FPS))
-    for read in (open_clip, probe):
+    for read in (open_clip, probe_clip):
         with pytest.raises(ClipError, match="frame_rate_hz"):
             read(tmp_path / "a.avi", 0.0, None, ())
         read(tmp_path / "a.avi", 0.0, 10.0, ())
@@ -116,7 +116,7 @@ def test_the_last_frame_of_a_wmv_file_has_a_time_though_it_has_no_stamp() -> Non
     """As seen in real ones (ceus.md 5.2): FFmpeg gives the last frame the time 0."""
 
     def stamps(*stamps_ms: float) -> list[float] | None:
-        found = video.Video(Path("a.wmv"), 96, 160, 10.0, 0, stamps_ms=list(stamps_ms)).stamps(len(stamps_ms))
+        found = video.Video(Path("a.wmv"), 96, 160, 10.0, 0, stamps_ms=list(stamps_ms)).read_stamps(len(stamps_ms))
         return None if found is None else found.tolist()
 
     assert stamps(40.0, 140.0, 240.0, 0.0) == pytest.approx([0.0, 0.1, 0.2, 0.3])

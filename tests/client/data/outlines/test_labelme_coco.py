@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from made_outlines import COLUMNS, ROWS, SQUARE, coco, labelme
 
-from client.data.outlines.labelme_coco import frame_of_name
+from client.data.outlines.labelme_coco import parse_frame_name
 from client.data.outlines.outline import OutlineError, bounding_box, read_outline
 
 OTHER = [[100, 20], [140, 20], [140, 60], [100, 60]]
@@ -49,7 +49,7 @@ def test_a_coco_lesion_has_one_part(tmp_path: Path) -> None:
 
 def test_frames_are_in_the_names_that_cvat_gives() -> None:
     names = ("frame_000012.PNG", "set/frame_000000.jpg", "frame_7", "IMG_0012.png", "12.png", "", None, 3)
-    assert [frame_of_name(name) for name in names] == [12, 0, 7, None, None, None, None, None]
+    assert [parse_frame_name(name) for name in names] == [12, 0, 7, None, None, None, None, None]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,15 @@ import numpy.typing as npt
 import pytest
 from made_outlines import COLUMNS, FORMATS, ROWS, SQUARE, labelme, png
 
-from client.data.outlines.outline import Outline, OutlineError, View, bounding_box, in_pane, on_screen, read_outline
+from client.data.outlines.outline import (
+    Outline,
+    OutlineError,
+    View,
+    bounding_box,
+    place_in_pane,
+    place_on_screen,
+    read_outline,
+)
 
 CONTRAST, BMODE = (0, 20, 90, 110), (100, 20, 190, 110)
 VIEW = View(ROWS, COLUMNS, 12, CONTRAST, BMODE)
@@ -86,8 +94,8 @@ def test_four_ways_to_draw_end_in_the_same_place() -> None:
         Outline(2, moved(0, -20), "screen", size),
     ]
     for outline in drawn:
-        assert np.array_equal(in_pane(outline, VIEW), moved(0, -20))
-    placed = [on_screen(outline, VIEW).polygon.mean(axis=0).tolist() for outline in drawn]
+        assert np.array_equal(place_in_pane(outline, VIEW), moved(0, -20))
+    placed = [place_on_screen(outline, VIEW).polygon.mean(axis=0).tolist() for outline in drawn]
     assert placed == [[45, 60], [145, 60], [45, 60], [145, 60], [45, 60], [145, 60], [45, 60]]
 
 
@@ -96,23 +104,23 @@ def test_a_file_of_a_picture_cut_to_a_pane_is_placed(tmp_path: Path, name: str) 
     file, write = FORMATS[name]
     outline = read_outline(write(tmp_path / file), 3, "bmode")
     wide = View(300, 400, 12, (0, 100, COLUMNS, 100 + ROWS), (200, 100, 200 + COLUMNS, 100 + ROWS))
-    assert bounding_box(on_screen(outline, wide).polygon) == (230, 140, 260, 180)
-    assert bounding_box(in_pane(outline, wide)) == (30, 40, 60, 80)
+    assert bounding_box(place_on_screen(outline, wide).polygon) == (230, 140, 260, 180)
+    assert bounding_box(place_in_pane(outline, wide)) == (30, 40, 60, 80)
 
 
 def test_an_outline_on_the_wrong_pane_is_outside() -> None:
     for outline in (Outline(2, moved(100), "contrast"), Outline(2, moved(0), "bmode"), Outline(2, moved(50), "screen")):
         with pytest.raises(OutlineError) as caught:
-            in_pane(outline, VIEW)
+            place_in_pane(outline, VIEW)
         assert caught.value.reason == "outline-outside-frame"
     for pane, shift, other in (("contrast", 100, "bmode"), ("bmode", 0, "contrast")):
         with pytest.raises(OutlineError, match=f"write {other} in outline_pane"):
-            in_pane(Outline(2, moved(shift), pane), VIEW)
+            place_in_pane(Outline(2, moved(shift), pane), VIEW)
     alone = View(ROWS, COLUMNS, 12, CONTRAST, None)
-    assert np.array_equal(in_pane(Outline(2, moved(0), "screen"), alone), moved(0, -20))
+    assert np.array_equal(place_in_pane(Outline(2, moved(0), "screen"), alone), moved(0, -20))
     for outline in (Outline(2, moved(0), "bmode"), Outline(2, moved(0), "bmode", (90, 90))):
         with pytest.raises(OutlineError) as caught:
-            in_pane(outline, alone)
+            place_in_pane(outline, alone)
         assert caught.value.reason == "outline-pane-absent"
 
 
@@ -131,10 +139,10 @@ def test_an_outline_fits_its_clip(rows: int, columns: int, frames: int, shift: i
     outline = Outline(2, moved(shift), "screen", (ROWS, COLUMNS))
     view = View(rows, columns, frames, (0, 0, 50, 50), None)
     if reason is None:
-        assert on_screen(outline, view) is outline
+        assert place_on_screen(outline, view) is outline
         return
     with pytest.raises(OutlineError) as caught:
-        on_screen(outline, view)
+        place_on_screen(outline, view)
     assert caught.value.reason == reason
 
 

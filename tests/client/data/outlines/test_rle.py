@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from client.data.outlines.annotation import OutlineError
-from client.data.outlines.rle import box_mask, coco_mask
+from client.data.outlines.rle import decode_coco_rle, decode_cvat_rle
 
 ELLIPSE = (
     "dg61c38K2M4M2O0O2N2N2O0O2O0O2O000O2O000O2O00000O2O0000000000000000000O20N100000000000000000001N1000001N10001N10001N"
@@ -17,16 +17,16 @@ ELLIPSE = (
 def test_packed_text_is_what_pycocotools_packed() -> None:
     y, x = np.mgrid[:120, :200]
     ellipse = ((x - 90) / 33.0) ** 2 + ((y - 60) / 17.0) ** 2 <= 1
-    assert np.array_equal(coco_mask({"size": [120, 200], "counts": ELLIPSE}), ellipse)
+    assert np.array_equal(decode_coco_rle({"size": [120, 200], "counts": ELLIPSE}), ellipse)
     notched = np.zeros((12, 20), np.uint8)
     notched[3:9, 5:15] = 1
     notched[3, 5] = notched[8, 9:13] = 0
-    assert np.array_equal(coco_mask({"size": [12, 20], "counts": "P256100000O10000001O0i1"}), notched)
+    assert np.array_equal(decode_coco_rle({"size": [12, 20], "counts": "P256100000O10000001O0i1"}), notched)
 
 
 def test_plain_runs_go_by_column_and_cvats_by_row() -> None:
-    assert coco_mask({"size": [2, 3], "counts": [1, 2, 3]}).tolist() == [[0, 1, 0], [1, 0, 0]]
-    assert box_mask([1, 2, 3], 2, 3).tolist() == [[0, 1, 1], [0, 0, 0]]
+    assert decode_coco_rle({"size": [2, 3], "counts": [1, 2, 3]}).tolist() == [[0, 1, 0], [1, 0, 0]]
+    assert decode_cvat_rle([1, 2, 3], 2, 3).tolist() == [[0, 1, 1], [0, 0, 0]]
 
 
 @pytest.mark.parametrize(
@@ -49,4 +49,4 @@ def test_plain_runs_go_by_column_and_cvats_by_row() -> None:
 )
 def test_odd_runs_are_refused_before_memory_is_taken(size: object, counts: object) -> None:
     with pytest.raises(OutlineError):
-        coco_mask({"size": size, "counts": counts})
+        decode_coco_rle({"size": size, "counts": counts})

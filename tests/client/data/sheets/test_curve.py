@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from client.data.sheets.curve import break_at_gaps, time_span
+from client.data.sheets.curve import break_at_gaps, compute_time_span
 
 
 def test_a_curve_is_broken_where_nothing_was_seen() -> None:
@@ -12,4 +12,4 @@ def test_a_curve_is_broken_where_nothing_was_seen() -> None:
     places, values = break_at_gaps(seconds, seconds * 2)
     assert np.flatnonzero(np.isnan(places)).tolist() == [3]
     assert np.flatnonzero(np.isnan(values)).tolist() == [3]
-    assert time_span(np.array([4.0])) == (3.5, 4.5)
+    assert compute_time_span(np.array([4.0])) == (3.5, 4.5)

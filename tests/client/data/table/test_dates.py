@@ -6,7 +6,7 @@ from datetime import date
 
 import pytest
 
-from client.data.table.dates import days_meant
+from client.data.table.dates import interpret_date
 
 DAY = date(2021, 3, 7)
 OPEN = [date(2021, 3, 4), date(2021, 4, 3)]
@@ -37,7 +37,7 @@ OPEN = [date(2021, 3, 4), date(2021, 4, 3)]
     ],
 )
 def test_one_day_in_many_forms(text: str) -> None:
-    assert days_meant(text, None) == [DAY]
+    assert interpret_date(text, None) == [DAY]
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_one_day_in_many_forms(text: str) -> None:
     ],
 )
 def test_day_and_month_are_told_apart_only_where_they_can_be(text: str, order: str | None, days: list[date]) -> None:
-    assert days_meant(text, order) == days
+    assert interpret_date(text, order) == days
 
 
 @pytest.mark.parametrize(
@@ -78,4 +78,4 @@ def test_day_and_month_are_told_apart_only_where_they_can_be(text: str, order: s
     ],
 )
 def test_what_is_no_day_is_none(text: str) -> None:
-    assert days_meant(text, None) == []
+    assert interpret_date(text, None) == []

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 from made_tables import Tables
 
-from client.data.table.leakage import Entry, folded_id, leaks, shared_content
+from client.data.table.leakage import Entry, find_leaks, find_shared_content, fold_id
 from client.data.table.manifest import read_manifest
 
 A, B = Path("clips/a.dcm"), Path("clips/b.dcm")
 
 
 def told(*entries: Entry) -> list[tuple[int | None, str]]:
-    return [(fault.row, fault.reason) for fault in leaks(entries, "lesions.csv")]
+    return [(fault.row, fault.reason) for fault in find_leaks(entries, "lesions.csv")]
 
 
 def entry(line: int, lesion: str, patient: str, cohort: str = "training_a", *clips: Path) -> Entry:
@@ -43,20 +43,20 @@ def test_rows_that_share_several_clips_are_told_once(tmp_path: Path) -> None:
         for path in paths:
             path.write_bytes(path.name[-1:].encode() * 100)
         copies.append(entry(line, str(line), f"P{line}", "training_a", *paths))
-    assert [fault.row for fault in shared_content(copies, "lesions.csv")] == [2, 3]
+    assert [fault.row for fault in find_shared_content(copies, "lesions.csv")] == [2, 3]
 
 
 @pytest.mark.parametrize("other", ["p-007", "P-7", "P- 007", "Ｐ－００７", "P-07 "])
 def test_ids_that_look_like_one_are_told(other: str) -> None:
-    assert folded_id(other) == folded_id("P-007")
-    found = leaks([entry(2, "1", "P-007"), entry(3, "2", other)], "lesions.csv")
+    assert fold_id(other) == fold_id("P-007")
+    found = find_leaks([entry(2, "1", "P-007"), entry(3, "2", other)], "lesions.csv")
     assert [(fault.row, fault.reason) for fault in found] == [(2, "alike-patient-ids"), (3, "alike-patient-ids")]
     assert "007" not in "".join(map(str, found))
 
 
 @pytest.mark.parametrize("other", ["P-70", "P-0", "P7", "Q-7", "P-7-1", "P-17"])
 def test_ids_of_two_people_are_not(other: str) -> None:
-    assert folded_id(other) != folded_id("P-007")
+    assert fold_id(other) != fold_id("P-007")
 
 
 def test_copies_of_a_clip_under_two_patients_are_found_by_content(tmp_path: Path) -> None:
@@ -66,10 +66,10 @@ def test_copies_of_a_clip_under_two_patients_are_found_by_content(tmp_path: Path
     for name, content in {"a": big, "b": big, "c": bytes(changed), "d": b"", "e": b"", "f": big[:-1]}.items():
         (tmp_path / name).write_bytes(content)
     entries = [entry(n, str(n), f"P{n}", "training_a", tmp_path / name) for n, name in enumerate("abcdef", start=2)]
-    found = shared_content([*entries, entry(9, "9", "P9", "training_a", tmp_path / "none")], "lesions.csv")
+    found = find_shared_content([*entries, entry(9, "9", "P9", "training_a", tmp_path / "none")], "lesions.csv")
     assert [(fault.row, fault.reason) for fault in found] == [(2, "clip-shared"), (3, "clip-shared")]
     same = [entry(2, "1", "P", "training_a", tmp_path / "a"), entry(3, "2", "P", "training_a", tmp_path / "b")]
-    assert shared_content(same, "lesions.csv") == []
+    assert find_shared_content(same, "lesions.csv") == []
 
 
 def test_rows_that_leak_are_not_used(tmp_path: Path) -> None:

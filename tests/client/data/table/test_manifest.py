@@ -11,17 +11,17 @@ from pathlib import Path
 import pytest
 
 from ceus_models.runtime.errors import Fault
-from ceus_models.study.cohorts import cohort_of
+from ceus_models.study.cohorts import assign_cohort
 from ceus_models.study.subgroups import SUBGROUPS
 from ceus_models.study.taxonomy import CLINICAL_NAMES
 from client.data.forms.site_config import SiteConfig, load_site
-from client.data.imaging.manufacturers import manufacturer_name
+from client.data.imaging.manufacturers import normalize_manufacturer
 from client.data.table.manifest import read_manifest
 from client.data.table.rows import Row
 from client.data.table.subgroups import age_band, size_band
 from client.data.table.table import COLUMNS
-from client.data.table.units import split_header, unit_key
-from client.faults.fault import shape_of
+from client.data.table.units import normalize_unit, split_header
+from client.faults.fault import mask_characters
 
 UNITS = {
     "age": "years",
@@ -106,7 +106,7 @@ def test_a_good_row_has_everything(hospital: Hospital) -> None:
     assert [row.line for row in rows] == [2, 3, 4, 5, 6, 7]
     row = rows[0]
     assert (row.lesion_id, row.patient_id, row.exam_date) == ("L0", "Wang-0", date(2021, 5, 6))
-    assert row.cohort == cohort_of(5, date(2021, 5, 6), "Wang-0")
+    assert row.cohort == assign_cohort(5, date(2021, 5, 6), "Wang-0")
     assert [clip.start_s for clip in row.clips] == [0.0, 120.5]
     assert row.clips[1].path == hospital.folder.resolve() / "clips/0b.dcm"
     assert (row.outline.frame, row.outline.pane, row.frame_rate_hz) == (4, "contrast", None)
@@ -369,12 +369,12 @@ def test_makers_have_one_name() -> None:
         "Gerhard Ltd": "other",
         " ": "unknown",
     }
-    assert {text: manufacturer_name(text) for text in spellings} == spellings
+    assert {text: normalize_manufacturer(text) for text in spellings} == spellings
 
 
 def test_headers_split_and_units_fold() -> None:
     assert split_header("CA19-9 (U/mL)") == ("CA19-9", "U/mL")
     assert split_header(" age ") == ("age", "")
-    assert unit_key("×10⁹/L") == unit_key("10^9 / l") == unit_key("x10*9/L")
-    assert unit_key("µg/L") == unit_key("μg/L") == unit_key("ug/L")
-    assert shape_of("Wang 1957") == '"aaaa 9999"'
+    assert normalize_unit("×10⁹/L") == normalize_unit("10^9 / l") == normalize_unit("x10*9/L")
+    assert normalize_unit("µg/L") == normalize_unit("μg/L") == normalize_unit("ug/L")
+    assert mask_characters("Wang 1957") == '"aaaa 9999"'

@@ -11,7 +11,7 @@ from made_tables import Tables
 
 from ceus_models.runtime.errors import ExpectedError
 from client.data.dataset.check import check_site
-from client.data.table.cells import number_meant
+from client.data.table.cells import interpret_number
 from client.data.table.manifest import read_manifest
 from client.data.table.suggestions import HEADER, Suggestion, write_suggestions
 
@@ -120,4 +120,4 @@ def test_the_file_is_its_owners_and_no_other_file_is_overwritten(tmp_path: Path)
     ],
 )
 def test_numbers_that_are_probably_meant(text: str, number: str | None) -> None:
-    assert number_meant(text)[0] == number
+    assert interpret_number(text)[0] == number

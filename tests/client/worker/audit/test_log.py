@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import client.worker.audit.log
-from client.worker.audit.log import HEAD_FILE, LOG_FILE, Audit, AuditError, entries, line_of, parsed, read_head
+from client.worker.audit.log import HEAD_FILE, LOG_FILE, Audit, AuditError, entries, line_of, parse_entry, read_head
 from client.worker.audit.verify import verify
 
 
@@ -42,9 +42,9 @@ def test_entries_are_numbered_dated_chained_and_private(tmp_path: Path) -> None:
 
 def test_only_what_line_of_writes_is_an_entry() -> None:
     line = line_of({"n": 1, "kind": "stop", "text": "µ"})
-    assert parsed(line) == {"n": 1, "kind": "stop", "text": "µ"}
+    assert parse_entry(line) == {"n": 1, "kind": "stop", "text": "µ"}
     for other in (line.replace(b",", b", "), b" " + line, line[:-1], b"[]\n", b"{}x\n", b"\xff\n", b"[" * 100_000):
-        assert parsed(other) is None
+        assert parse_entry(other) is None
     with pytest.raises(ValueError, match="JSON"):
         line_of({"norm": float("nan")})
 
@@ -123,7 +123,7 @@ def test_a_full_disk_for_the_head_takes_the_line_back(tmp_path: Path, monkeypatc
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(client.worker.audit.log, "write_whole", full)
+    monkeypatch.setattr(client.worker.audit.log, "write_atomically", full)
     with pytest.raises(AuditError, match="free disk space"):
         audit.append("stop")
     monkeypatch.undo()

@@ -11,20 +11,20 @@ import pytest
 from toy_lesions import lesions, task, with_submodels
 
 from ceus_models.protocol.encoding import to_bytes
-from ceus_models.protocol.message_ids import content_id
+from ceus_models.protocol.message_ids import compute_content_id
 from ceus_models.protocol.messages import LocalRule, Refusal, Task, Update
-from ceus_models.protocol.state import digest, net_state, norm
+from ceus_models.protocol.state import digest, norm, select_net
 from ceus_models.protocol.task_id import asked_id
-from client.policy.policy import Declined, Policy
+from client.policy.policy import Policy, TaskDeclined
 from client.worker.audit.log import Audit, Entry, entries
-from client.worker.audit.recorder import open_trail
+from client.worker.audit.recorder import open_recorder
 from client.worker.audit.verify import verify
 from client.worker.site.site import Site
 from client.worker.tasks.handlers import WORK
 
 
 def site(folder: Path, **changes: Any) -> Site:
-    trail = open_trail(Audit(folder / "records"))
+    trail = open_recorder(Audit(folder / "records"))
     values = {"policy": Policy("any"), "samples": lesions(6), "memory": folder / "memory", "trail": trail}
     return Site("site-01", processing="p1", **{**values, **changes})
 
@@ -40,8 +40,8 @@ def test_every_answer_has_its_task_before_it_and_ids_that_the_coordinator_can_de
     begun, layout, given = audited(tmp_path)
     assert [entry["kind"] for entry in (begun, layout, given)] == ["task", "layout", "answer"]
     assert begun["task"] == given["task"] == asked_id(asked)
-    assert (begun["digest"], begun["bytes"]) == content_id(asked)
-    assert (given["digest"], given["bytes"]) == content_id(answer)
+    assert (begun["digest"], begun["bytes"]) == compute_content_id(asked)
+    assert (given["digest"], given["bytes"]) == compute_content_id(answer)
     assert given["bytes"] == len(to_bytes(answer))
     assert begun["rule"]["epochs"] == 1
     assert (begun["nets"], begun["seed"], begun["round"]) == (["disease/HCC", "disease/HM"], 9, 4)
@@ -59,7 +59,7 @@ def test_an_answer_is_measured_net_by_net_and_its_names_and_shapes_are_kept_once
     answers = audited(tmp_path, "answer")
     assert [entry["layout"] for entry in answers] == [layout["layout"]] * 3
     group = answers[0]["groups"]["disease/HCC"]
-    assert group["norm"] == pytest.approx(norm(net_state(answer.sums, "disease/HCC")), rel=1e-5)
+    assert group["norm"] == pytest.approx(norm(select_net(answer.sums, "disease/HCC")), rel=1e-5)
     assert group["digest"] == digest({name.partition("|")[2]: tensor for name, tensor in answer.sums.items()})
     assert group["tensors"] == len(answer.sums) == len(layout["groups"]["disease/HCC"])
     assert group["bytes"] == sum(t.numel() * t.element_size() for t in answer.sums.values())
@@ -84,7 +84,7 @@ def test_a_refusal_is_there_with_code_and_reason(tmp_path: Path) -> None:
     here = site(tmp_path, policy=Policy("any", kinds=("hello",)))
     refused = here.handle(task("tally"))
     assert isinstance(refused, Refusal)
-    here.refused(Refusal("site-01", "the courier refused: a bundle that nobody approved", "policy"))
+    here.record_refusal(Refusal("site-01", "the courier refused: a bundle that nobody approved", "policy"))
     first, second = audited(tmp_path)
     assert (first["kind"], first["code"], first["reason"]) == ("refusal", "policy", refused.reason)
     assert (first["task"], first["asked"]) == (asked_id(task("tally")), "tally")
@@ -116,7 +116,7 @@ def test_a_pause_during_the_work_keeps_the_answer_here(tmp_path: Path) -> None:
             return Policy("any")
 
         def release(self, asked: Task) -> None:
-            raise Declined("policy", "paused")
+            raise TaskDeclined("policy", "paused")
 
     answer = site(tmp_path, policy=Paused()).handle(task("hello"))
     assert isinstance(answer, Refusal)
@@ -151,6 +151,6 @@ def test_too_little_memory_is_told_as_that(tmp_path: Path, monkeypatch: pytest.M
 def test_a_site_without_an_audit_answers_the_same(tmp_path: Path) -> None:
     asked = task("train", ("disease/HCC",))
     plain, written = site(tmp_path / "a", trail=None).handle(asked), site(tmp_path / "b").handle(asked)
-    assert content_id(plain) == content_id(written)
+    assert compute_content_id(plain) == compute_content_id(written)
     assert not (tmp_path / "a" / "records" / "audit.jsonl").exists()
     assert verify(tmp_path / "b" / "records").entries == 3

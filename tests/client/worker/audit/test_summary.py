@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from client.worker.audit.summary import TensorLine, left, tensors, under_way
+from client.worker.audit.summary import TensorLine, list_left, tensors, under_way
 
 LAYOUT = {
     "kind": "layout",
@@ -40,7 +40,7 @@ def test_a_task_is_under_way_until_it_is_answered_or_the_worker_starts_anew() ->
 
 
 def test_what_left_is_counted_by_stage() -> None:
-    (line, other) = left([answer(1, "a", 4.0), answer(2, "b"), entry("refusal", 3, "c"), entry("refusal", 4)])
+    (line, other) = list_left([answer(1, "a", 4.0), answer(2, "b"), entry("refusal", 3, "c"), entry("refusal", 4)])
     assert (line.stage, line.answers, line.refusals, line.bytes, line.lesions) == ("one", 2, 1, 200, "4 to 9")
     assert line.last.startswith("2026-11-26T05:00:03")
     assert (other.stage, other.answers, other.refusals, other.lesions) == ("", 0, 1, "")

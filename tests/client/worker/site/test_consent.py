@@ -11,12 +11,12 @@ from toy_lesions import task
 
 from ceus_models.protocol.message_ids import ReceivedTask
 from ceus_models.runtime.errors import ExpectedError
-from client.policy.policy import Declined, Policy
+from client.policy.policy import Policy, TaskDeclined
 from client.policy.policy_file import PolicyFile
 from client.worker.audit.log import Audit, entries
-from client.worker.audit.recorder import open_trail
-from client.worker.site.consent import Office
-from client.worker.site.opt_out import STANDING_FILE, Standing, write_standing
+from client.worker.audit.recorder import open_recorder
+from client.worker.site.consent import SiteConsent
+from client.worker.site.opt_out import STANDING_FILE, Participation, write_participation
 from client.worker.tasks.site_memory import SiteMemory
 
 HELLO = ReceivedTask(task("hello"))
@@ -36,12 +36,12 @@ class Folder:
     def policy(self, text: str) -> None:
         (self.path / "policy.yaml").write_text(text, encoding="utf-8")
 
-    def office(self) -> Office:
-        return Office(
+    def office(self) -> SiteConsent:
+        return SiteConsent(
             PolicyFile(self.path),
             self.records,
             self.memory,
-            open_trail(Audit(self.records)),
+            open_recorder(Audit(self.records)),
             self.applied.append,
             self.log.append,
             lambda: self.now,
@@ -87,7 +87,7 @@ def test_a_policy_with_a_fault_lets_nothing_pass_until_it_is_mended(folder: Fold
     else:
         folder.policy(text)
     for _ in range(2):
-        with pytest.raises(Declined, match="has a fault") as caught:
+        with pytest.raises(TaskDeclined, match="has a fault") as caught:
             office.admit(HELLO)
     assert caught.value.code == "policy"
     assert "gossip" not in caught.value.reason
@@ -100,12 +100,12 @@ def test_a_policy_with_a_fault_lets_nothing_pass_until_it_is_mended(folder: Fold
 def test_pause_and_resume_hold_at_once_for_a_running_worker(folder: Folder) -> None:
     office = folder.office()
     office.admit(HELLO)
-    write_standing(folder.records, Standing().pause())
-    with pytest.raises(Declined, match="paused since 20"):
+    write_participation(folder.records, Participation().pause())
+    with pytest.raises(TaskDeclined, match="paused since 20"):
         office.admit(HELLO)
-    with pytest.raises(Declined, match="paused"):
+    with pytest.raises(TaskDeclined, match="paused"):
         office.release(HELLO)
-    write_standing(folder.records, Standing().pause().resume())
+    write_participation(folder.records, Participation().pause().resume())
     office.admit(HELLO)
     office.release(HELLO)
 
@@ -113,9 +113,9 @@ def test_pause_and_resume_hold_at_once_for_a_running_worker(folder: Folder) -> N
 def test_work_that_ends_after_a_withdrawal_leaves_nothing_behind(folder: Folder) -> None:
     office, asked = folder.office(), task("train")
     office.admit(ReceivedTask(asked))
-    write_standing(folder.records, Standing().withdraw(asked.study))
+    write_participation(folder.records, Participation().withdraw(asked.study))
     folder.memory.local_states(asked).keep("disease/HCC", {"bn": torch.ones(1)})  # the work under way
-    with pytest.raises(Declined, match="withdrawn from the study"):
+    with pytest.raises(TaskDeclined, match="withdrawn from the study"):
         office.release(ReceivedTask(asked))
     assert folder.memory.local_states(task("train", round=2)).read("disease/HCC") is None
     office.admit(ReceivedTask(task("train", study="another")))
@@ -125,7 +125,7 @@ def test_a_standing_that_cannot_be_read_closes_the_site(folder: Folder) -> None:
     office = folder.office()
     office.admit(HELLO)
     (folder.records / STANDING_FILE).write_text("oops", encoding="utf-8")
-    with pytest.raises(Declined, match="cannot tell whether it takes part"):
+    with pytest.raises(TaskDeclined, match="cannot tell whether it takes part"):
         office.admit(HELLO)
     assert any(STANDING_FILE in line for line in folder.log)
 
@@ -137,7 +137,7 @@ def test_rounds_of_a_day_are_counted_over_restarts(folder: Folder) -> None:
         asked = task("hello", round=number)
         office.admit(ReceivedTask(asked))
         office.release(ReceivedTask(asked))
-    with pytest.raises(Declined, match="rounds_per_day is 2, and so many were answered on 2026-11-20"):
+    with pytest.raises(TaskDeclined, match="rounds_per_day is 2, and so many were answered on 2026-11-20"):
         folder.office().admit(ReceivedTask(task("hello", round=3)))
     folder.now += datetime.timedelta(hours=4)  # midnight in Shanghai
     folder.office().admit(ReceivedTask(task("hello", round=3)))
@@ -147,7 +147,7 @@ def test_rounds_that_were_refused_do_not_count(folder: Folder) -> None:
     folder.policy("studies: any\nrounds_per_day: 1\nkinds: [hello]\n")
     office = folder.office()
     for number in range(3):
-        with pytest.raises(Declined, match="kinds"):
+        with pytest.raises(TaskDeclined, match="kinds"):
             office.admit(ReceivedTask(task("tally", round=number)))
         office.admit(ReceivedTask(task("hello", round=number)))
     office.release(HELLO)
@@ -159,6 +159,6 @@ def test_an_audit_that_was_changed_stops_the_site_from_starting(folder: Folder) 
     log = folder.records / "audit.jsonl"
     log.write_bytes(log.read_bytes().replace(b'"minimum_lesions":1', b'"minimum_lesions":2'))
     with pytest.raises(ExpectedError, match=r"audit\.jsonl line 1"):
-        open_trail(Audit(folder.records))
+        open_recorder(Audit(folder.records))
     with pytest.raises(ExpectedError):
         folder.office()

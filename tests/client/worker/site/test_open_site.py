@@ -18,7 +18,7 @@ from small_hospital import SmallHospital
 from ceus_models.protocol.encoding import decode, to_bytes
 from ceus_models.protocol.messages import PROTOCOL, Message, Refusal, Task, Update
 from ceus_models.runtime.errors import ExpectedError
-from ceus_models.runtime.exit_codes import exit_code
+from ceus_models.runtime.exit_codes import run_app
 from ceus_models.study.processing import load_processing
 from client.cli.main import app
 from client.courier.ipc import WorkerUnreachableError, ask
@@ -38,7 +38,7 @@ class Running:
         self.folder.mkdir()
         self.plan.write_text(PLAN, encoding="utf-8")
         SmallHospital(self.folder, 3).write()
-        assert exit_code(app, ["index", str(self.folder), "--plan", str(self.plan), "--workers", "1"]) == 0
+        assert run_app(app, ["index", str(self.folder), "--plan", str(self.plan), "--workers", "1"]) == 0
         self.process = self.start()
 
     def start(self) -> subprocess.Popen[str]:
@@ -62,7 +62,7 @@ class Running:
         return decode(ask(self.path, to_bytes(task), 20.0))
 
     def command(self, *words: str) -> int:
-        return exit_code(app, [words[0], str(self.folder), *words[1:]])
+        return run_app(app, [words[0], str(self.folder), *words[1:]])
 
     def audited(self, kind: str) -> list[Entry]:
         return [entry for entry in entries(self.folder / "records") if entry["kind"] == kind]
@@ -140,4 +140,4 @@ def test_its_audit_begins_with_its_versions_and_ends_as_it_was_told_to(worker: R
     assert set(start) >= {"fedceus", "framing", "python", "torch", "processing"}
     assert list(entries(worker.folder / "records"))[-1]["kind"] == "stop"
     assert verify(worker.folder / "records").ok
-    assert exit_code(app, ["audit", "verify", str(worker.folder)]) == 0
+    assert run_app(app, ["audit", "verify", str(worker.folder)]) == 0

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from ceus_models.runtime.errors import ExpectedError
-from client.policy.machine import Machine, memory_bytes
+from client.policy.machine import Machine, read_memory_bytes
 from client.worker.tasks.device import bound, device_of
 
 BOUNDED = """
@@ -46,7 +46,7 @@ def test_no_bound_is_the_machines_own() -> None:
     before = resource.getrlimit(resource.RLIMIT_DATA)
     bound(Machine(threads=1))
     assert resource.getrlimit(resource.RLIMIT_DATA)[1] == before[1]
-    assert 1 << 28 < memory_bytes() <= os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    assert 1 << 28 < read_memory_bytes() <= os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def test_cards_that_are_not_there_are_an_error_and_none_is_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:

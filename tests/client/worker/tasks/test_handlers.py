@@ -10,18 +10,18 @@ from sklearn.metrics import confusion_matrix
 from toy_lesions import lesion, lesions, recipe, task, with_submodels
 
 from ceus_models.metrics.bootstrap import poisson_weights
-from ceus_models.metrics.score_bins import COARSE_BINS, FINE_BINS, bin_of
+from ceus_models.metrics.score_bins import COARSE_BINS, FINE_BINS, compute_bins
 from ceus_models.protocol.messages import Architecture, Task
 from ceus_models.study.taxonomy import DISEASE_NETS, FUSION_NETS, SUBMODELS
-from client.policy.policy import Declined
+from client.policy.policy import TaskDeclined
 from client.worker.tasks.handlers import WORK
 from client.worker.tasks.inference import nets_of
 from client.worker.tasks.place import Place
-from client.worker.tasks.score_counts import counts
+from client.worker.tasks.score_counts import count_scores
 from client.worker.tasks.site_memory import SiteMemory
 from client.worker.tasks.tally import tally_of
-from client.worker.tasks.training import labelled
-from server.rounds.answer_schema import groups_of, misshapen
+from client.worker.tasks.training import select_labelled
+from server.rounds.answer_schema import find_shape_fault, groups_of
 
 COHORTS = ("training_a", "validation")
 
@@ -49,7 +49,7 @@ def tasks() -> dict[str, Task]:
 def test_answers_keep_the_contract(kind: str, place: Place) -> None:
     asked = tasks()[kind]
     sums, weight = WORK[kind](asked, two_cohorts(), place)
-    assert misshapen(sums, groups_of(asked)) is None
+    assert find_shape_fault(sums, groups_of(asked)) is None
     assert 0 < weight <= 12
     assert all(t.is_contiguous() for t in sums.values())
 
@@ -107,7 +107,7 @@ def test_counts_equal_rows_repeated_as_often_as_they_weigh(k: int) -> None:
     p, target = random_answers(40, k)
     classes = max(2, k)
     draws = np.stack([poisson_weights(1, str(i), 6) for i in range(40)])
-    found = counts(p, target, draws, np.linspace(0.5, 2, classes))
+    found = count_scores(p, target, draws, np.linspace(0.5, 2, classes))
     predicted = (p[:, 0] >= 0.5).astype(int) if k == 1 else p.argmax(1)
     for row in range(7):
         again = np.repeat(np.arange(40), draws[:, row])
@@ -116,10 +116,10 @@ def test_counts_equal_rows_repeated_as_often_as_they_weigh(k: int) -> None:
         for c in range(k):
             positive = target[again] == (1 if k == 1 else c)
             for side in (0, 1):
-                bins = bin_of(p[again, c][positive == side], COARSE_BINS)
+                bins = compute_bins(p[again, c][positive == side], COARSE_BINS)
                 assert np.array_equal(found["scores"][row, c, side], np.bincount(bins, minlength=COARSE_BINS))
     assert draws[:, 0].tolist() == [1] * 40
-    fine = bin_of(p[:, 0][target == (1 if k == 1 else 0)], FINE_BINS)
+    fine = compute_bins(p[:, 0][target == (1 if k == 1 else 0)], FINE_BINS)
     assert np.array_equal(found["fine"][0, 1], np.bincount(fine, minlength=FINE_BINS))
     right = np.where(target == 1, p[:, 0], 1 - p[:, 0]) if k == 1 else p[np.arange(40), target]
     w = np.linspace(0.5, 2, classes)[target]
@@ -131,7 +131,7 @@ def test_evaluation_counts_what_the_nets_say(place: Place) -> None:
     cases = lesions(6)
     sums, _ = WORK["evaluate"](asked, cases, place)
     for net in ("disease/HM", "fusion/DCB"):
-        known, answers = labelled(net, cases)
+        known, answers = select_labelled(net, cases)
         p = nets_of(asked, place).probabilities(net, known)
         predicted = p.argmax(1) if p.shape[1] > 1 else (p[:, 0] >= 0.5).astype(int)
         expected = confusion_matrix(answers, predicted, labels=range(max(2, p.shape[1])))
@@ -167,7 +167,7 @@ def test_training_leaves_out_nets_without_labels(place: Place) -> None:
     sums, weight = WORK["train"](tasks()["train"], lesions(4), place)
     assert {name.split("|")[0] for name in sums} == {"disease/HCC", "biomarker/Hep"}
     assert weight == 4
-    with pytest.raises(Declined) as no:
+    with pytest.raises(TaskDeclined) as no:
         WORK["train"](task("train", ("biomarker/CK7",)), lesions(4), place)
     assert no.value.code == "no_lesions"
 
@@ -196,7 +196,7 @@ def test_counting_a_thousand_replicates_is_fast() -> None:
     start = time.perf_counter()
     for k in (*[1] * 9, *[6] * 4):
         p, target = random_answers(100, k)
-        counts(p, target, draws, np.ones(max(2, k)))
+        count_scores(p, target, draws, np.ones(max(2, k)))
     assert time.perf_counter() - start < 1.0
 
 

@@ -13,11 +13,11 @@ from toy_lesions import lesions, recipe, task
 
 from ceus_models.protocol.message_ids import ReceivedTask
 from ceus_models.protocol.messages import LocalRule, Task
-from client.worker.tasks.local_checkpoint import Checkpoints, Underway
+from client.worker.tasks.local_checkpoint import Checkpoints, LocalCheckpoint
 from client.worker.tasks.memory_layout import forget
 from client.worker.tasks.place import Place
 from client.worker.tasks.site_memory import SiteMemory
-from client.worker.tasks.training import Trained, trainer_of
+from client.worker.tasks.training import TrainingResult, trainer_of
 
 NET = "disease/HCC"
 RULES = {
@@ -41,7 +41,7 @@ def asked(rule: LocalRule, *nets: str) -> Task:
     return task("train", nets or (NET,), recipe(), rule=rule)
 
 
-def trained(work: Task, place: Place, net: str = NET) -> Trained:
+def trained(work: Task, place: Place, net: str = NET) -> TrainingResult:
     found = trainer_of(work, place).train(net, lesions(5))
     assert found is not None
     return found
@@ -49,30 +49,30 @@ def trained(work: Task, place: Place, net: str = NET) -> Trained:
 
 def killed_after(epochs: int, patch: pytest.MonkeyPatch) -> None:
     """Let the process die as soon as so many epochs are kept."""
-    reached = Underway.reached
+    reached = LocalCheckpoint.save_epoch
 
-    def die(self: Underway, epoch: int, *rest: object) -> None:
+    def die(self: LocalCheckpoint, epoch: int, *rest: object) -> None:
         reached(self, epoch, *rest)  # type: ignore[arg-type]
         if epoch == epochs:
             raise Killed
 
-    patch.setattr(Underway, "reached", die)
+    patch.setattr(LocalCheckpoint, "reached", die)
 
 
 def epochs_of(patch: pytest.MonkeyPatch) -> list[int]:
     """Whose epochs are walked from now on."""
     seen: list[int] = []
-    reached = Underway.reached
+    reached = LocalCheckpoint.save_epoch
 
-    def noted(self: Underway, epoch: int, *rest: object) -> None:
+    def noted(self: LocalCheckpoint, epoch: int, *rest: object) -> None:
         seen.append(epoch)
         reached(self, epoch, *rest)  # type: ignore[arg-type]
 
-    patch.setattr(Underway, "reached", noted)
+    patch.setattr(LocalCheckpoint, "reached", noted)
     return seen
 
 
-def equal(a: Trained, b: Trained) -> bool:
+def equal(a: TrainingResult, b: TrainingResult) -> bool:
     return (
         a.lesions == b.lesions
         and a.sums.keys() == b.sums.keys()

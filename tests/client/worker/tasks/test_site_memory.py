@@ -9,7 +9,7 @@ import torch
 from toy_lesions import lesions, recipe, task, with_submodels
 
 from ceus_models.protocol.messages import Architecture, Task
-from client.policy.policy import Declined
+from client.policy.policy import TaskDeclined
 from client.worker.tasks.inference import nets_of
 from client.worker.tasks.place import Place
 from client.worker.tasks.site_memory import SiteMemory
@@ -86,7 +86,7 @@ def test_frozen_submodels_travel_once(tmp_path: Path) -> None:
     place = Place("site-01", SiteMemory(tmp_path))
     asked = with_submodels(task("train", ("fusion/D",)))
     bare, cases = without_submodels(asked), lesions(3)
-    with pytest.raises(Declined) as no:
+    with pytest.raises(TaskDeclined) as no:
         nets_of(bare, place).frozen_probabilities(cases)
     assert no.value.code == "needs_frozen"
     first = nets_of(asked, place).frozen_probabilities(cases)
@@ -108,7 +108,7 @@ def test_rows_belong_to_weights_settings_and_content(tmp_path: Path) -> None:
         (bare, [corrected, cases[1]]),
         (bare, lesions(3)),
     ):
-        with pytest.raises(Declined, match="send them"):
+        with pytest.raises(TaskDeclined, match="send them"):
             nets_of(other, place).frozen_probabilities(samples)
 
 
@@ -116,10 +116,10 @@ def test_submodels_must_be_those_of_the_digest(tmp_path: Path) -> None:
     place = Place("site-01", SiteMemory(tmp_path))
     asked = with_submodels(task("train", ("fusion/D",)))
     other = {n: t + 1 if n.startswith("disease/HCC") else t for n, t in asked.inputs.items()}
-    with pytest.raises(Declined, match="digest") as no:
+    with pytest.raises(TaskDeclined, match="digest") as no:
         nets_of(Task(**{**vars(asked), "inputs": other}), place).frozen_probabilities(lesions(2))
     assert no.value.code == "error"
     some = {n: t for n, t in asked.inputs.items() if not n.startswith("biomarker")}
-    with pytest.raises(Declined) as lacking:
+    with pytest.raises(TaskDeclined) as lacking:
         nets_of(Task(**{**vars(asked), "inputs": some}), place).frozen_probabilities(lesions(2))
     assert lacking.value.code == "needs_frozen"

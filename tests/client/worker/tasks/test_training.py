@@ -10,11 +10,11 @@ from toy_lesions import lesion, lesions, recipe, task, with_submodels
 
 from ceus_models.protocol.messages import Architecture, LocalRule, Task
 from ceus_models.study.sample import Sample
-from client.policy.policy import Declined
+from client.policy.policy import TaskDeclined
 from client.worker.tasks.inference import nets_of
 from client.worker.tasks.place import Place
 from client.worker.tasks.site_memory import SiteMemory
-from client.worker.tasks.training import Trained, autocast, descend, labelled, trainer_of
+from client.worker.tasks.training import TrainingResult, autocast, run_epochs, select_labelled, trainer_of
 
 FULL_STEP = LocalRule(batch_size=100, learning_rate=0.1, momentum=0.0)
 BATCH_NORM = recipe(Architecture(10, 10, 8, 4, "batch_local"))
@@ -25,13 +25,13 @@ def place(tmp_path) -> Place:
     return Place("site-01", SiteMemory(tmp_path / "memory"))
 
 
-def trained(net: str, asked: Task, cases: list[Sample], place: Place) -> Trained:
+def trained(net: str, asked: Task, cases: list[Sample], place: Place) -> TrainingResult:
     answer = trainer_of(asked, place).train(net, cases)
     assert answer is not None
     return answer
 
 
-def same(a: Trained, b: Trained) -> bool:
+def same(a: TrainingResult, b: TrainingResult) -> bool:
     return a.sums.keys() == b.sums.keys() and all(torch.equal(a.sums[n], b.sums[n]) for n in a.sums)
 
 
@@ -73,7 +73,7 @@ def test_fedprox_pull_in_closed_form(mu: float) -> None:
     points = torch.tensor([1.0, 2.0, 6.0])
     module, losses = quadratic(points)
     rule = LocalRule(epochs=7, batch_size=3, learning_rate=0.2, momentum=0.0, proximal_mu=mu)
-    descend(module, losses, 3, rule, torch.Generator().manual_seed(0))
+    run_epochs(module, losses, 3, rule, torch.Generator().manual_seed(0))
     expected = 3.0 / (1 + mu) * (1 - (1 - 0.2 * (1 + mu)) ** 7)
     assert module.weight.item() == pytest.approx(expected, rel=1e-5)
 
@@ -82,7 +82,7 @@ def test_momentum_clip_and_loss_in_closed_form() -> None:
     points = torch.tensor([4.0])
     module, losses = quadratic(points)
     rule = LocalRule(epochs=2, batch_size=1, learning_rate=0.1, momentum=0.5, clip=1.0)
-    total = descend(module, losses, 1, rule, torch.Generator())
+    total = run_epochs(module, losses, 1, rule, torch.Generator())
     # gradients -4 and -3.9 are clipped to -1: steps 0.1 and 0.1 · (1 + 0.5)
     assert module.weight.item() == pytest.approx(0.25)
     assert float(total) == pytest.approx((8 + 0.5 * 3.9**2) / 2)
@@ -91,7 +91,7 @@ def test_momentum_clip_and_loss_in_closed_form() -> None:
 def test_adamw_moves_by_the_learning_rate_at_first() -> None:
     module, losses = quadratic(torch.tensor([4.0]))
     rule = LocalRule(batch_size=1, learning_rate=0.01, optimizer="adamw")
-    descend(module, losses, 1, rule, torch.Generator())
+    run_epochs(module, losses, 1, rule, torch.Generator())
     assert module.weight.item() == pytest.approx(0.01, rel=1e-4)
 
 
@@ -104,7 +104,7 @@ def test_batches_are_even_and_shuffled_by_their_own_generator() -> None:
         return losses(batch)
 
     rule = LocalRule(epochs=2, batch_size=4, learning_rate=0.01)
-    descend(module, noted, 9, rule, torch.Generator().manual_seed(5))
+    run_epochs(module, noted, 9, rule, torch.Generator().manual_seed(5))
     assert [len(b) for b in seen] == [3, 3, 3] * 2
     assert sorted(i for b in seen[:3] for i in b) == sorted(i for b in seen[3:] for i in b) == list(range(9))
     assert seen[:3] != seen[3:]
@@ -135,7 +135,7 @@ def test_batches_derive_from_seed_stage_and_round(change: dict, place: Place) ->
 def test_changed_pictures_are_drawn_from_the_seed_and_leave_batches_and_fusion_alone(net: str, place: Place) -> None:
     cases = lesions(9)
 
-    def under(augment: bool, **change: int) -> Trained:
+    def under(augment: bool, **change: int) -> TrainingResult:
         asked = task("train", (net,), rule=LocalRule(batch_size=4, augment=augment), **change)
         return trained(net, with_submodels(asked) if net.startswith("fusion") else asked, cases, place)
 
@@ -158,9 +158,9 @@ def test_the_task_is_not_changed(place: Place) -> None:
 
 def test_only_labelled_lesions_count(place: Place) -> None:
     cases = [lesion(0), lesion(1, label=None), lesion(2, label="OT"), lesion(3, marker=float("nan"))]
-    assert [s.key for s in labelled("disease/HCC", cases)[0]] == [cases[0].key, cases[3].key]
-    assert [s.key for s in labelled("biomarker/Hep", cases)[0]] == [s.key for s in cases[:3]]
-    assert labelled("fusion/D", cases)[1] == [0, 5, 3]
+    assert [s.key for s in select_labelled("disease/HCC", cases)[0]] == [cases[0].key, cases[3].key]
+    assert [s.key for s in select_labelled("biomarker/Hep", cases)[0]] == [s.key for s in cases[:3]]
+    assert select_labelled("fusion/D", cases)[1] == [0, 5, 3]
     asked = task("train", ("disease/HCC",), rule=FULL_STEP)
     with_all = trained("disease/HCC", asked, cases, place)
     assert float(with_all.sums["#weight"]) == 2
@@ -227,5 +227,5 @@ def test_bfloat16_only_where_it_is_native(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_task_without_rule_is_declined(place: Place) -> None:
-    with pytest.raises(Declined, match="rule"):
+    with pytest.raises(TaskDeclined, match="rule"):
         trainer_of(task("train", ("disease/HCC",), rule=None), place).train("disease/HCC", lesions(2))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from server.report.figures.plain_data import drawn
+from server.report.figures.plain_data import render_figure
 
 POINT = {"label": "a", "value": 0.5, "low": 0.4, "high": 0.6}
 FIGURES: dict[str, dict[str, Any]] = {
@@ -44,8 +44,8 @@ TEXTS = {
 
 @pytest.mark.parametrize("kind", FIGURES)
 def test_a_figure_says_what_its_data_say(kind: str) -> None:
-    picture = drawn("some_name", "Title", FIGURES[kind])
-    assert picture == drawn("some_name", "Title", FIGURES[kind])
+    picture = render_figure("some_name", "Title", FIGURES[kind])
+    assert picture == render_figure("some_name", "Title", FIGURES[kind])
     assert 'aria-label="Title"' in picture
     assert all(text in picture for text in TEXTS[kind])
     assert 'id="some-name-' in picture
@@ -53,4 +53,4 @@ def test_a_figure_says_what_its_data_say(kind: str) -> None:
 
 def test_an_unknown_kind_is_no_figure() -> None:
     with pytest.raises(KeyError):
-        drawn("x", "t", {"kind": "pie"})
+        render_figure("x", "t", {"kind": "pie"})

@@ -15,13 +15,13 @@ from made_readings import COHORT, cases, total_of
 from ceus_models.study.subgroups import SUBGROUPS
 from ceus_models.study.taxonomy import FUSION_NETS
 from server.report import csv_tables
-from server.report.page import SECTIONS, report_html, section_html
+from server.report.page import SECTIONS, render_report, render_section
 from server.report.sections.mcnemar_tables import p_cell
 from server.report.sections.subgroups import SHOWN
-from server.results.misdiagnoses import misdiagnoses_of
-from server.results.pairs import pairs_of
-from server.results.reader_results import readers_of
-from server.results.subgroup_results import subgroups_of, table_one
+from server.results.misdiagnoses import count_misdiagnoses
+from server.results.pairs import compare_pairs
+from server.results.reader_results import summarize_readers
+from server.results.subgroup_results import build_table_one, summarize_subgroups
 from tests.server.report.test_page import parsed, synthetic
 
 EXPERIMENTS = {
@@ -49,7 +49,7 @@ EXPERIMENTS = {
 
 def drawn(anchor: str, results: dict) -> str:
     """One section of the report."""
-    return section_html(next(section for section in SECTIONS if section.anchor == anchor), results)
+    return render_section(next(section for section in SECTIONS if section.anchor == anchor), results)
 
 
 @pytest.fixture(scope="module")
@@ -58,15 +58,15 @@ def found() -> dict:
     total = total_of(cases(150), replicates=200)
     nets = {key: {COHORT: {}} for key in ("subgroups", "misdiagnoses")}
     for net in FUSION_NETS:
-        nets["subgroups"][COHORT][net] = subgroups_of(total, COHORT, net)
-        nets["misdiagnoses"][COHORT][net] = misdiagnoses_of(total, COHORT, net)
+        nets["subgroups"][COHORT][net] = summarize_subgroups(total, COHORT, net)
+        nets["misdiagnoses"][COHORT][net] = count_misdiagnoses(total, COHORT, net)
     return {
         **nets,
         "simulated": True,
         "cohorts": {COHORT: {"models": {"DCB": {"accuracy": nets["subgroups"][COHORT]["fusion/DCB"]["all"]}}}},
-        "table1": {COHORT: table_one(total, COHORT, FUSION_NETS)},
-        "pairs": {COHORT: pairs_of(total, COHORT, FUSION_NETS)},
-        "readers": {COHORT: readers_of(total, COHORT, FUSION_NETS)},
+        "table1": {COHORT: build_table_one(total, COHORT, FUSION_NETS)},
+        "pairs": {COHORT: compare_pairs(total, COHORT, FUSION_NETS)},
+        "readers": {COHORT: summarize_readers(total, COHORT, FUSION_NETS)},
         "sites": {COHORT: {"fusion/DCB": {"=cmd": {"n": 12, "right": 9, "value": 0.75}}}},
         "experiments": EXPERIMENTS,
         "participation": [{"stage": "hello"}],
@@ -130,7 +130,7 @@ def test_privacy_says_what_was_spent_or_that_nothing_was(found):
 
 
 def test_numbers_are_csv_in_the_page_and_no_formula_starts_a_cell(found):
-    made = csv_tables.tables(found)
+    made = csv_tables.format_tables(found)
     assert {"subgroups", "readers", "pairs", "misdiagnoses", "sites", "experiment-mu"} <= set(made)
     rows = {row["of"]: row for row in csv.DictReader(io.StringIO(made["subgroups"]))}
     one = found["subgroups"][COHORT]["fusion/DCB"]["variables"]["sex"]["male"]
@@ -139,16 +139,16 @@ def test_numbers_are_csv_in_the_page_and_no_formula_starts_a_cell(found):
     assert (float(row["low"]), float(row["high"]), float(row["n"])) == (one["low"], one["high"], one["n"])
     assert "'=1+1" in made["experiment-mu"]
     assert any("fusion/DB against fusion/DCB / p" in line for line in made["pairs"].splitlines())
-    ((name, uri),) = csv_tables.links(made, ("readers",))
+    ((name, uri),) = csv_tables.build_links(made, ("readers",))
     assert name == "readers.csv"
     assert base64.b64decode(uri.removeprefix("data:text/csv;base64,")).decode() == made["readers"]
-    assert csv_tables.links({}, ("readers",)) == csv_tables.links(made, ()) == []
+    assert csv_tables.build_links({}, ("readers",)) == csv_tables.build_links(made, ()) == []
 
 
 def test_the_sections_stand_in_the_studys_order(found):
     assert [section.anchor for section in SECTIONS if section.anchor in ORDER] == ORDER
     some = {key: found[key] for key in ("experiments", "misdiagnoses", "table1", "participation")}
-    page = parsed(report_html({"cohorts": {}, "plan": "x", "statistics": {"types": {COHORT: {"HCC": 150}}}, **some}))
+    page = parsed(render_report({"cohorts": {}, "plan": "x", "statistics": {"types": {COHORT: {"HCC": 150}}}, **some}))
     shown = [name for name in page.ids if name in ORDER]
     assert shown == ["cohorts", "experiments", "misdiagnoses", "participation", "privacy", "provenance"]
 
@@ -164,7 +164,7 @@ def test_a_browser_asks_for_nothing_and_complains_about_nothing(found, tmp_path)
         pytest.skip("no chromium here")
     page = tmp_path / "report.html"
     whole = {**synthetic(), **{key: value for key, value in found.items() if key != "cohorts"}}
-    page.write_text(report_html(whole), encoding="utf-8")
+    page.write_text(render_report(whole), encoding="utf-8")
     log = tmp_path / "net.json"
     for width in (1280, 420):
         options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--v=0"]

@@ -16,7 +16,7 @@ from pydicom.pixels.utils import iter_pixels
 
 from client.data.imaging.clip import ClipError
 from client.data.imaging.dicom import reader
-from client.data.imaging.dicom.photometric import converter
+from client.data.imaging.dicom.photometric import make_converter
 
 TIMES = {"FrameTime": 100.0}
 INDICES = np.tile(np.arange(128, dtype=np.uint8), (2, 64, 1))
@@ -73,12 +73,12 @@ def test_the_real_palette_file_is_not_left_as_indices() -> None:
 def test_ybr_is_turned_once_and_rgb_never() -> None:
     draw = np.random.default_rng(0)
     samples = draw.integers(0, 256, (40, 50, 3)).astype(np.uint8)
-    turned = converter(header("YBR_FULL"), turned=False)(samples)
+    turned = make_converter(header("YBR_FULL"), turned=False)(samples)
     assert np.abs(turned.astype(int) - convert_color_space(samples, "YBR_FULL", "RGB")).max() <= 1
     for kind, by_codec in (("YBR_FULL_422", True), ("YBR_RCT", True), ("YBR_ICT", True), ("RGB", False)):
-        assert np.array_equal(converter(header(kind), by_codec)(samples), samples)
+        assert np.array_equal(make_converter(header(kind), by_codec)(samples), samples)
     black = np.zeros((2, 2, 3), np.uint8) + np.array([0, 128, 128], np.uint8)
-    assert converter(header("YBR_FULL"), turned=False)(black).max() == 0  # a second turn makes it green
+    assert make_converter(header("YBR_FULL"), turned=False)(black).max() == 0  # a second turn makes it green
 
 
 @pytest.mark.parametrize("bits", [8, 10, 12, 16])
@@ -88,7 +88,7 @@ def test_greys_of_any_depth_and_sign(bits: int, signed: bool) -> None:
     stored = (levels << (bits - 8)) - ((1 << (bits - 1)) if signed else 0)
     samples = stored.astype(np.int16 if signed else np.uint16)
     for kind, expected in (("MONOCHROME2", levels), ("MONOCHROME1", 255 - levels)):
-        found = converter(header(kind, BitsStored=bits, PixelRepresentation=int(signed)), turned=False)(samples)
+        found = make_converter(header(kind, BitsStored=bits, PixelRepresentation=int(signed)), turned=False)(samples)
         assert np.array_equal(found[..., 0], expected)
         assert found.shape == (1, 256, 3)
 
@@ -96,4 +96,4 @@ def test_greys_of_any_depth_and_sign(bits: int, signed: bool) -> None:
 @pytest.mark.parametrize("kind", ["ARGB", "", "HSV"])
 def test_colours_of_no_scanner_are_refused(kind: str) -> None:
     with pytest.raises(ClipError, match="colours"):
-        converter(header(kind), turned=False)
+        make_converter(header(kind), turned=False)

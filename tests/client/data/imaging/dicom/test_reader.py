@@ -13,7 +13,7 @@ from made_clips import NAME, jpeg, region, write_dicom
 from pydicom.data import get_testdata_file
 from pydicom.pixels.utils import iter_pixels
 
-from client.data.imaging.clip import ClipError, open_clip, probe
+from client.data.imaging.clip import ClipError, open_clip, probe_clip
 from client.data.imaging.dicom import reader
 from client.data.imaging.dicom.header import ALLOWED, read_header
 from client.data.imaging.screen import Screen
@@ -70,7 +70,7 @@ def test_the_quick_jpeg_decoder_agrees_with_pydicom() -> None:
     ours = pictures(EXAMPLE)
     assert ours.shape == theirs.shape == (30, 240, 320, 3)
     assert np.abs(ours.astype(int) - theirs).mean() < 0.6
-    assert np.array_equal(np.stack(reader.open(EXAMPLE).glance(3)), ours[[5, 15, 25]])
+    assert np.array_equal(np.stack(reader.open(EXAMPLE).sample_pictures(3)), ours[[5, 15, 25]])
 
 
 def test_palette_indices_become_colours(tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_the_order_of_frame_times(tmp_path: Path, tags: dict[str, object], rate:
 
 def test_without_any_time_the_remedy_names_the_column(tmp_path: Path) -> None:
     path = write_dicom(tmp_path / "a.dcm", smooth_rgb(), "RGB", {})
-    for read in (open_clip, probe):
+    for read in (open_clip, probe_clip):
         with pytest.raises(ClipError, match="frame_rate_hz") as caught:
             read(path, 0.0, None, [WHOLE])
         assert caught.value.reason == "no-frame-times"
@@ -202,7 +202,7 @@ def test_an_encapsulated_video_stream_is_read(tmp_path: Path) -> None:
     clip = open_clip(path, 0.0, None, [WHOLE])
     assert clip.contrast.shape == (12, 64, 128)
     assert clip.seconds[-1] == pytest.approx(0.44)
-    assert probe(path, 0.0, None, [WHOLE]).frames == 12
+    assert probe_clip(path, 0.0, None, [WHOLE]).frames == 12
 
 
 def test_damaged_files_are_clip_errors_without_names(tmp_path: Path) -> None:

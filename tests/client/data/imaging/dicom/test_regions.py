@@ -10,14 +10,14 @@ from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 
 from client.data.imaging.dicom import reader
-from client.data.imaging.dicom.regions import regions_of
+from client.data.imaging.dicom.regions import list_regions
 from client.data.imaging.recording import Region
 
 
 def found(*items: Dataset, rows: int = 480, columns: int = 640) -> tuple[Region, ...]:
     header = Dataset()
     header.SequenceOfUltrasoundRegions = list(items)
-    return regions_of(header, rows, columns)
+    return list_regions(header, rows, columns)
 
 
 @pytest.mark.parametrize("delta", [0.05, -0.05])
@@ -43,7 +43,7 @@ def test_the_real_sonosite_file_is_scaled() -> None:
     recording = reader.open(Path(str(get_testdata_file("examples_ybr_color.dcm", download=False))))
     (one,) = recording.regions
     assert one.box == (42, 16, 298, 207)
-    picture = recording.glance(1)[0].max(axis=2)
+    picture = recording.sample_pictures(1)[0].max(axis=2)
     assert picture[16:207, 42:298].mean() > 10 * picture[30:200, :40].mean()
 
 

@@ -40,7 +40,7 @@ def test_every_frame_of_a_stream_comes_back(tmp_path: Path, syntax: str, items: 
     assert np.abs(shown.astype(int) - moving_disc()).mean() < 1.5
     clip = open_clip(path, 0.0, None, [WHOLE])
     assert (clip.times_from, clip.seconds[-1]) == ("FrameTime", pytest.approx(0.44))
-    assert len(reader.open(path).glance(4)) >= 3
+    assert len(reader.open(path).sample_pictures(4)) >= 3
 
 
 def test_a_rate_that_the_decoder_made_up_is_not_believed(tmp_path: Path) -> None:
