@@ -24,12 +24,12 @@ INTERRUPTED = 130
 
 
 def run_cli(app: typer.Typer | click.Command) -> None:
-    """Run a command line and exit with its exit code."""
-    sys.exit(exit_code(app))
+    """Run a command line and leave the process with the exit code that fits."""
+    sys.exit(run_app(app))
 
 
-def exit_code(app: typer.Typer | click.Command, arguments: list[str] | None = None) -> int:
-    """Run a command line, print the reason of a failure on stderr, and return the exit code."""
+def run_app(app: typer.Typer | click.Command, arguments: list[str] | None = None) -> int:
+    """Run a command line; the exit code, after the reason was told on stderr."""
     console = Console(stderr=True, soft_wrap=True)
     try:
         command = typer.main.get_command(app) if isinstance(app, typer.Typer) else app
@@ -59,8 +59,8 @@ def _report_interrupt(console: Console) -> int:
     return INTERRUPTED
 
 
-def _log(error: BaseException) -> Path:
-    """Write the traceback without values, the versions, and what to send to whom."""
+def _write_bug_log(error: BaseException) -> Path:
+    """What happened, where, with which versions. An exception's text stays out: it may quote a file or a patient."""
     versions = [f"{name} {version(name)}" for name in ("fedceus", "flwr", "torch")]
     versions += [f"Python {platform.python_version()}", platform.platform()]
     with tempfile.NamedTemporaryFile("w", prefix="ceus-bug-", suffix=".log", delete=False) as log:
