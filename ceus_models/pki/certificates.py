@@ -58,13 +58,13 @@ def check_times(certificate: Certificate, what: str, now: datetime, renewal: str
     starts, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     if now < starts:
         raise CertificateFault(
-            f"{what} is valid from {_day(starts)}, this machine's clock shows {_day(now)}: the clock is behind; set it "
-            "by NTP (`timedatectl set-ntp true`) and try again"
+            f"{what} is valid from {_day(starts)}, this machine's clock shows {_day(now)}: "
+            "the clock is behind; set it by NTP (`timedatectl set-ntp true`) and try again"
         )
     if now > ends:
         raise CertificateFault(
-            f"{what} expired on {_day(ends)}, this machine's clock shows {_day(now)}; if the clock is right, "
-            f"{renewal}; if it is ahead, set it by NTP (`timedatectl set-ntp true`)"
+            f"{what} expired on {_day(ends)}, this machine's clock shows {_day(now)}; "
+            f"if the clock is right, {renewal}; if it is ahead, set it by NTP (`timedatectl set-ntp true`)"
         )
 
 

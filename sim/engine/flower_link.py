@@ -144,7 +144,7 @@ def _follow(
             raise ExpectedError(f"{cause}. See its log {fleet.log('superlink')}")
         if not state.started and time.monotonic() > pending_until:
             raise ExpectedError(
-                f"expected a coordinator within {setup.pending_s:.0f} s, none started; see {fleet.log('superlink')}"
+                f"expected a coordinator within {setup.pending_s:.0f} s, none came; see {fleet.log('superlink')}"
             )
         fleet.check()
         time.sleep(setup.poll_s)

@@ -26,7 +26,7 @@ class Shared:
     seed: int
 
     def require(self, plan: Plan) -> None:
-        """Raise ExpectedError if `run` holds hospitals of another plan or seed, which `prepare` would replace."""
+        """Raise ExpectedError if `run` has hospitals of another plan or seed, which `prepare` replaces."""
         simulation = simulation_of(plan.simulation)
         for folder in sites_of(self.run):
             if _marked(folder) != expected(simulation, self.seed).get(folder.name):

@@ -128,7 +128,7 @@ def _check(sizes: Mapping[str, int], centers: Sequence[int]) -> None:
     faults += [f"expected a center from 1 to 52, found {center}" for center in centers if center not in CENTERS]
     faults += [f"expected 0 or more lesions in {name}, found {count}" for name, count in sizes.items() if count < 0]
     faults += [
-        f"expected a center for the {count} lesions of {name}, none takes part; add one of {_span(centers_of(name))}"
+        f"expected a center for {count} lesions of {name}, found none; add one of {_span(centers_of(name))}"
         for name, count in sizes.items()
         if name in COHORTS and count > 0 and not set(centers) & set(centers_of(name))
     ]
