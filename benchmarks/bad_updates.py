@@ -16,9 +16,9 @@ from flwr.app import Array, ArrayRecord, Message, MetricRecord, RecordDict
 from flwr.serverapp.strategy import FedAvg, FedMedian
 from flwr.supercore.task_identity import TaskIdentity
 
-from ceus_models.protocol.message_ids import asked_id
 from ceus_models.protocol.messages import LocalRule, Task, Update
 from ceus_models.protocol.state import State
+from ceus_models.protocol.task_id import asked_id
 from server.rounds.round import Call, gather
 from server.rounds.screening import Gate
 from server.study.settings import Screening

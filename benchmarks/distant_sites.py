@@ -22,22 +22,23 @@ from pathlib import Path
 
 from flwr.supercore.task_identity import TaskIdentity
 
-from benchmarks.clients import LITTLE, SMALL
-from benchmarks.distant_grid import SHARES, Clock, DistantGrid, sites_of
-from benchmarks.federation import COHORT, SEED, Unsaved, recipe_for
 from benchmarks.measuring import arguments, publish, quiet
 from ceus_models.nets.module_cache import initial_state
 from ceus_models.protocol.encoding import encode
 from ceus_models.protocol.messages import Architecture, LocalRule, Task
 from ceus_models.protocol.state import prefixed
 from ceus_models.study.taxonomy import SUBMODELS
-from server.rounds.coordinator import Event, Finished, run
+from server.rounds.coordinator import run
+from server.rounds.events import Event, Finished
 from server.study.participation import Quorum, Record
 from server.study.plan import Plan, load_plan
 from server.study.progress import Progress
 from server.study.train_stage import Train
 from server.transport.delivery import RHYTHM, PostLink
 from server.transport.flower_link import FlowerPost
+from tests.support.clients import LITTLE, SMALL
+from tests.support.distant_grid import SHARES, Clock, DistantGrid, sites_of
+from tests.support.federation import COHORT, SEED, Unsaved, recipe_for
 
 NET = "disease/HCC"
 MIDDLE = Architecture(spatial_depth=18, temporal_depth=18, width=32, hidden=32)

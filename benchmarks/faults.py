@@ -20,9 +20,7 @@ from pathlib import Path
 import psutil
 import yaml
 
-from benchmarks.made_sites import digests_in_memory, digests_of_run, made_site
 from benchmarks.measuring import arguments, publish, quiet
-from benchmarks.real_federation import ROOT, Federation, here, wait
 from ceus_models.pki.enrolment import now
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.process_tree import Fleet
@@ -30,6 +28,8 @@ from server.federation.federation_file import load_federation
 from server.federation.node_roster import control_of
 from server.run_folder.paths import Home
 from server.study.plan import load_plan
+from tests.support.made_sites import digests_in_memory, digests_of_run, made_site
+from tests.support.real_federation import ROOT, Federation, here, wait
 
 SEED = 3
 CENTERS = (1, 2, 37, 50)

@@ -16,9 +16,9 @@ from flwr.serverapp import Grid, ServerApp
 from flwr.serverapp.strategy import FedAvg
 from flwr.simulation import run_simulation
 
-from benchmarks.clients import task_of
 from benchmarks.flower_client import CASE, client_app
 from benchmarks.measuring import Peak, quiet
+from tests.support.clients import task_of
 
 ACTORS = 2
 

@@ -13,10 +13,10 @@ from pathlib import Path
 from flwr.app import ArrayRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 
-from benchmarks.clients import NET, Nudging, Opener, names_of, task_of
 from benchmarks.measuring import quiet
 from ceus_models.protocol.messages import Task, Update
 from client.worker.site.site import Site
+from tests.support.clients import NET, Nudging, Opener, names_of, task_of
 
 CASE = os.environ.get("FEDCEUS_BENCH_CASE", "link")
 FOLDER = Path(os.environ.get("FEDCEUS_BENCH_FOLDER", "."))

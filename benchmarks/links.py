@@ -26,14 +26,14 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.clients import LESIONS, NET, SITES, Case, Opener, names_of, plan_of, task_of
-from benchmarks.federation import COHORT, recipe_for, rounds
 from benchmarks.measuring import Peak, Times, arguments, publish, quiet, ratio
 from ceus_models.nets.module_cache import initial_state
 from ceus_models.protocol.messages import Task, Update
 from ceus_models.runtime.process_tree import end
 from ceus_models.study.taxonomy import SUBMODELS
 from sim.engine.memory_link import MemoryLink
+from tests.support.clients import LESIONS, NET, SITES, Case, Opener, names_of, plan_of, task_of
+from tests.support.federation import COHORT, recipe_for, rounds
 
 WORKERS = 2
 LIMIT_S = 1800

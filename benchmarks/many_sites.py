@@ -19,11 +19,11 @@ from pathlib import Path
 import psutil
 
 from benchmarks.faults import SEED
-from benchmarks.made_sites import digests_in_memory, digests_of_run, held_by, made_site
 from benchmarks.measuring import arguments, publish, quiet
-from benchmarks.real_federation import ROOT, Federation, here
 from ceus_models.runtime.process_tree import Fleet
 from server.study.plan import load_plan
+from tests.support.made_sites import digests_in_memory, digests_of_run, held_by, made_site
+from tests.support.real_federation import ROOT, Federation, here
 
 PLAN = ROOT / "configs" / "plan.smoke.yaml"
 CENTERS = (1, 2, 3, 4, 5, 6, 37, 38, 39, 50, 51, 52)

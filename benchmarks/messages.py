@@ -23,10 +23,10 @@ import psutil
 
 from benchmarks.faults import tiny_federation, tiny_plan
 from benchmarks.measuring import Times, arguments, publish, quiet, ratio
-from benchmarks.real_federation import BIN, ENVIRONMENT, ROOT, ports, wait
 from ceus_models.runtime.process_tree import Fleet
 from server.transport.fab import build_fab
 from server.transport.superlink_control import Control
+from tests.support.real_federation import BIN, ENVIRONMENT, ROOT, ports, wait
 
 LIMIT_S = 900.0
 _FLOWER = {

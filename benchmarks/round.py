@@ -20,8 +20,6 @@ import torch
 import torch.nn.functional as nnf
 from torch import Tensor, nn
 
-from benchmarks.clients import lesion
-from benchmarks.federation import SEED, recipe_for, rounds
 from benchmarks.measuring import arguments, busy_ratio, in_turn, publish, quiet, ratio
 from ceus_models.nets.module_cache import initial_state
 from ceus_models.nets.two_stream import TwoStream
@@ -35,6 +33,8 @@ from server.study.plan import Plan, load_plan
 from server.study.stages import Stage
 from server.study.train_stage import Train
 from sim.engine.memory_link import InlineLink, MemoryLink
+from tests.support.clients import lesion
+from tests.support.federation import SEED, recipe_for, rounds
 
 DEMO = Path(__file__).parent.parent / "configs" / "plan.demo.yaml"
 

@@ -23,11 +23,11 @@ import psutil
 from matplotlib.figure import Figure
 
 from benchmarks.faults import SEED, killed, tiny_federation, tiny_plan, whole
-from benchmarks.made_sites import digests_in_memory, digests_of_run
 from benchmarks.measuring import arguments, publish, quiet
-from benchmarks.real_federation import Federation, wait
 from ceus_models.runtime.seeds import seed_of
 from server.study.plan import load_plan
+from tests.support.made_sites import digests_in_memory, digests_of_run
+from tests.support.real_federation import Federation, wait
 
 SITES = (1, 2, 3, 4)
 COORDINATORS = ("SuperLink", "SuperExec", "ServerApp")

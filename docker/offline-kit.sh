@@ -49,8 +49,9 @@ save_wheels() {
       --dest "$draft/wheels" torch torchvision
   fi
   "${pip[@]}" download --quiet "${pinned[@]}" --find-links "$draft/wheels" --dest "$draft/wheels" \
-    "$draft"/wheels/fedceus-*.whl
+    "fedceus[$part] @ file://$(realpath "$draft"/wheels/fedceus-*.whl)"
   cp "$root/constraints.txt" "$draft/"
+  echo "fedceus[$part]" >"$draft/requirements.txt"
 }
 
 if [[ $what != wheels ]]; then save_images; fi

@@ -1,4 +1,4 @@
-"""The ServerApp: Flower starts it with a run's settings, and it is the coordinator until the plan is done."""
+"""The Flower ServerApp: it runs the coordinator with the settings of a run until the plan is done."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from flwr.serverapp import Grid, ServerApp
 
 from ceus_models.runtime.errors import ExpectedError, stack_of
 from server.rounds.checkpoints import Store
-from server.rounds.coordinator import Answered, Event, Finished, run
+from server.rounds.coordinator import run
+from server.rounds.events import Answered, Event, Finished
 from server.rounds.round_log import Rounds
 from server.run_folder.heartbeat import COORDINATOR, Pulse
 from server.run_folder.journal import Journal
@@ -24,7 +25,7 @@ app = ServerApp()
 
 @dataclass(frozen=True)
 class Settings:
-    """A run's settings. out: the run's folder · sites: how many to wait for before the study starts."""
+    """A run's settings. out: the run's folder; sites: how many to wait for before the study starts."""
 
     plan: Path
     out: Path
@@ -33,7 +34,7 @@ class Settings:
 
 
 def settings_of(run_config: Mapping[str, str | int | float | bool]) -> Settings:
-    """The settings in Flower's run configuration, whose types Flower does not check. Raises ExpectedError."""
+    """Parse Flower's run configuration, whose types Flower does not check. Raises ExpectedError."""
     kinds = {"plan": str, "out": str, "seed": int, "sites": int}
     wrong = [f"{key} must be {kind.__name__}" for key, kind in kinds.items() if type(run_config.get(key)) is not kind]
     if wrong:
@@ -43,17 +44,17 @@ def settings_of(run_config: Mapping[str, str | int | float | bool]) -> Settings:
 
 
 def check_approved(run_config: Mapping[str, str | int | float | bool], digest: str) -> None:
-    """Raises ExpectedError for a plan that is not the one in the bundle that the sites approved ("": in none)."""
+    """Raise ExpectedError unless the plan is the one in the approved bundle ("": not in any)."""
     approved = run_config.get("plan-digest") or digest
     if approved != digest:
         raise ExpectedError(
-            f"the plan's digest is {digest[:16]}, the bundle that the sites approved has {str(approved)[:16]}: run "
+            f"the plan's digest must be that of the approved bundle, {str(approved)[:16]}, found {digest[:16]}: run "
             "`ceus-coordinator init`, send the sites the new bundle, and start again when they have approved it"
         )
 
 
 def doing(event: Event) -> str:
-    """What the coordinator is at, now that this has happened."""
+    """Describe the coordinator's activity after an event."""
     if isinstance(event, Finished):
         return f"saving round {event.record.round} of {event.record.stage}"
     asked = f"round {event.round} of {event.stage}"
@@ -62,7 +63,7 @@ def doing(event: Event) -> str:
 
 @app.main()
 def main(grid: Grid, context: Context) -> None:
-    """The whole study; its checkpoints and its journal are in the run's folder."""
+    """Run the whole study; its checkpoints and its journal are in the run's folder."""
     settings = settings_of(context.run_config)
     journal, rounds, pulse = Journal(settings.out), Rounds(settings.out), Pulse(settings.out / COORDINATOR)
 
@@ -84,7 +85,7 @@ def main(grid: Grid, context: Context) -> None:
     except OSError as error:
         journal.fail(
             f"{error.filename or 'a file of the run'}: {error.strerror or type(error).__name__}; make room, "
-            "or mend the disk, then start the same command again"
+            "or repair the disk, then start the same command again"
         )
         raise
     except MemoryError:

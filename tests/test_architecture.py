@@ -40,7 +40,7 @@ def parameters(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
 
 def is_command(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     """A typer command declares one parameter an option."""
-    return any("command" in ast.unparse(d) or "callback" in ast.unparse(d) for d in function.decorator_list)
+    return function.name.endswith("_command")
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
@@ -102,3 +102,15 @@ def test_a_folder_fits_on_a_page(folder: Path) -> None:
 def test_every_module_has_a_docstring() -> None:
     bare = [path.name for path in MODULES if not ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))]
     assert not bare, bare
+
+
+def test_shared_test_code_has_one_name() -> None:
+    """A module that is imported as `tests.support.<name>` anywhere is imported so everywhere."""
+    imported: set[str] = set()
+    for path in (path for folder in ("tests", "benchmarks") for path in (ROOT / folder).rglob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        imported |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+        imported |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    shared = {name.removeprefix("tests.support.") for name in imported if name.startswith("tests.support.")}
+    assert {"lossy_network", "real_federation"} <= shared
+    assert not shared & imported

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from functools import cached_property
 
 from ceus_models.protocol.encoding import encode
 from ceus_models.protocol.messages import Message, Task
+from ceus_models.protocol.task_id import asked_id
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,12 +26,6 @@ class ReceivedTask:
     def content(self) -> tuple[str, int]:
         """See `content_id`."""
         return content_id(self.task)
-
-
-def asked_id(task: Task) -> str:
-    """The id of a task: SHA-256 over (study, seed, stage, round, kind), the same however often it is sent."""
-    parts = [task.study, task.seed, task.stage, task.round, task.kind]
-    return hashlib.sha256(json.dumps(parts, separators=(",", ":")).encode()).hexdigest()
 
 
 def content_id(message: Message) -> tuple[str, int]:

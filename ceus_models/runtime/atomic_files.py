@@ -12,7 +12,7 @@ from pathlib import Path
 PRIVATE = 0o600
 PUBLIC = 0o644
 DRAFT = ".part-"
-"""Prefix of the names of unfinished files."""
+"""Prefix of the names of unfinished files. They have no suffix, so that `*.safetensors` matches no draft."""
 
 
 def hand_over(path: Path) -> None:
@@ -35,7 +35,7 @@ def whole_file(path: Path, mode: int = PRIVATE, lasting: bool = True) -> Iterato
         OSError: the file cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(path.suffix, DRAFT, path.parent)  # mode 0600
+    handle, name = tempfile.mkstemp(prefix=DRAFT, dir=path.parent)  # mode 0600
     os.close(handle)
     draft = Path(name)
     try:

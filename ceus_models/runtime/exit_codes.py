@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import platform
 import sys
 import tempfile
+from importlib.metadata import version
 from pathlib import Path
 
 import click
@@ -13,20 +15,25 @@ from rich.markup import escape
 
 from ceus_models.runtime.errors import ExpectedError, stack_of
 
+_SEND = """Send this file to the maintainers of fedceus, as an issue of its repository; tell your coordinator too.
+Add the command without names and paths, and whether it fails again. This file holds no value of a table, no path and no
+name of a patient. Send no clip, table, key or audit.
+"""
 INTERRUPTED = 130
 """typer returns this value after Ctrl-C."""
 
 
-def run_cli(app: typer.Typer, name: str | None = None) -> None:
-    """Run a typer application and exit with its exit code; `name` is the program's name in its help."""
-    sys.exit(exit_code(app, name=name))
+def run_cli(app: typer.Typer | click.Command) -> None:
+    """Run a command line and leave the process with the exit code that fits."""
+    sys.exit(exit_code(app))
 
 
-def exit_code(app: typer.Typer, arguments: list[str] | None = None, name: str | None = None) -> int:
-    """Run a typer application, print the reason of a failure on stderr, and return the exit code."""
+def exit_code(app: typer.Typer | click.Command, arguments: list[str] | None = None) -> int:
+    """Run a command line; the exit code, after the reason was told on stderr."""
     console = Console(stderr=True, soft_wrap=True)
     try:
-        result = typer.main.get_command(app).main(args=arguments, prog_name=name, standalone_mode=False)
+        command = typer.main.get_command(app) if isinstance(app, typer.Typer) else app
+        result = command.main(args=arguments, standalone_mode=False)
         if result == INTERRUPTED:
             return _interrupted(console)
         return result if isinstance(result, int) else 0
@@ -51,7 +58,9 @@ def _interrupted(console: Console) -> int:
 
 
 def _log(error: BaseException) -> Path:
-    """Write the traceback without values."""
+    """What happened, where, with which versions. An exception's text stays out: it may quote a file or a patient."""
+    versions = [f"{name} {version(name)}" for name in ("fedceus", "flwr", "torch")]
+    versions += [f"Python {platform.python_version()}", platform.platform()]
     with tempfile.NamedTemporaryFile("w", prefix="ceus-bug-", suffix=".log", delete=False) as log:
-        log.write("\n".join([type(error).__name__, *stack_of(error)]) + "\n")
+        log.write("\n".join((type(error).__name__, *stack_of(error), "", *versions, "", _SEND)))
     return Path(log.name)

@@ -55,19 +55,32 @@ def as_finding(found: Fault) -> Finding:
 
 
 def run_checks(checks: Iterable[Check]) -> Iterator[Finding]:
-    """Run checks and yield each finding. An expected error is a fault with its text, another one with its place."""
+    """Run checks and yield each finding. An expected error is a fault with its text, another one with its place.
+
+    A check that fails for the reason of one before it is a note: one fault is fixed once.
+    """
+    seen: set[str] = set()
     for name, check in checks:
         try:
             found = check()
             yield from [found] if isinstance(found, Finding) else found
-        except FaultList as error:
-            yield from (fault(name, f"{one.name}: {one.found}", one.remedy) for one in map(as_finding, error.faults))
         except ExpectedError as error:
-            words, _, remedy = str(error).partition("; ")
-            yield fault(name, words, remedy)
+            if str(error) in seen:
+                yield note(name, "not checked, for the reason above", "mend that first")
+            else:
+                yield from _faults(name, error)
+            seen.add(str(error))
         except Exception as error:
             where = f"{type(error).__name__} at {stack_of(error)[-1]}"
             yield fault(name, f"the check itself failed: {where}", "report it, with this line")
+
+
+def _faults(name: str, error: ExpectedError) -> Iterator[Finding]:
+    if isinstance(error, FaultList):
+        yield from (fault(name, f"{one.name}: {one.found}", one.remedy) for one in map(as_finding, error.faults))
+    else:
+        words, _, remedy = str(error).partition("; ")
+        yield fault(name, words, remedy)
 
 
 def print_findings(findings: Iterable[Finding], as_machine: bool = False, err: bool = False) -> int:

@@ -34,18 +34,6 @@ from client.worker.audit.log import Audit
 Folder = Annotated[Path, typer.Argument(help="The site's folder.", show_default=False)]
 
 
-def add_commands(app: typer.Typer) -> None:
-    """Put the commands into `ceus-site`."""
-    for name, command in (
-        ("keys", keys_command),
-        ("join", join_command),
-        ("approve", approve_command),
-        ("disapprove", disapprove_command),
-        ("reviewers", reviewers_command),
-    ):
-        app.command(name)(command)
-
-
 def keys_command(
     folder: Folder,
     federation: Annotated[str, typer.Option(help="The federation's id, as its coordinator told it.")] = "",

@@ -2,226 +2,40 @@
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Annotated
-
-import typer
-from rich.console import Console
-from rich.markup import escape
-
-from ceus_models.runtime.errors import ExpectedError, FaultList
 from ceus_models.runtime.exit_codes import run_cli
-from ceus_models.runtime.findings import as_finding, print_findings
-from ceus_models.runtime.progress_bar import shown
-from ceus_models.study.processing import Processing, load_processing
-from client.cli.audit import app as audit_app
-from client.cli.check_page import write_page
-from client.cli.enrolment import add_commands as add_enrolment
-from client.cli.init import start_site
-from client.cli.opt_out import app as standing_app
-from client.cli.serving import app as serving_app
-from client.cli.torch_process import add_commands as add_net_commands
-from client.console.app import app as console_app
-from client.data.dataset.cache import sheets_of
-from client.data.dataset.check import CheckReport, check_site
-from client.data.dataset.index import index
-from client.data.dataset.index_report import IndexReport, TooManySkippedError
-from client.data.dataset.review_list import as_json as look_json
-from client.data.forms.site_config import SiteConfig, load_site
-from client.data.sheets.site_sheets import SheetJob, draw_sheets
-from client.data.table.manifest import read_manifest
-from client.data.table.rows import Row
-from client.data.table.suggestions import write_suggestions
-from client.faults.fault import as_json, count_reasons
+from ceus_models.runtime.lazy_commands import lazy_program
 
-app = typer.Typer(
-    name="ceus-site",
-    help="The hospital's side of fedceus. Nothing leaves the machine but by `serve`, as the policy allows.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
+app = lazy_program(
+    "ceus-site",
+    "The hospital's side of fedceus. Nothing leaves the machine but by `serve`, as the policy allows.",
+    "site",
+    {
+        "init": "client.cli.dataset:init_command",
+        "check": "client.cli.dataset:check_command",
+        "index": "client.cli.dataset:index_command",
+        "show": "client.cli.show:show_command",
+        "keys": "client.cli.enrolment:keys_command",
+        "join": "client.cli.enrolment:join_command",
+        "approve": "client.cli.enrolment:approve_command",
+        "disapprove": "client.cli.enrolment:disapprove_command",
+        "reviewers": "client.cli.enrolment:reviewers_command",
+        "predict": "client.cli.predict:predict_command",
+        "bundle": "client.cli.predict:bundle_command",
+        "preflight": "client.service.preflight:preflight_command",
+        "health": "client.service.health:health_command",
+        "serve": "client.cli.serving:serve_command",
+        "worker": "client.cli.serving:worker_command",
+        "courier": "client.cli.serving:courier_command",
+        "pause": "client.cli.opt_out:pause_command",
+        "resume": "client.cli.opt_out:resume_command",
+        "withdraw": "client.cli.opt_out:withdraw_command",
+        "rejoin": "client.cli.opt_out:rejoin_command",
+        "audit": "client.cli.audit:app",
+        "console": "client.console.app:console_command",
+    },
 )
-
-Folder = Annotated[Path, typer.Argument(help="The site's folder, with site.yaml in it.", show_default=False)]
-Plan = Annotated[
-    Path | None, typer.Option(help="The study's plan, for its processing settings [default: the paper's settings].")
-]
-Workers = Annotated[int, typer.Option(min=1, help="Lesions read at once.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, for a machine.")]
-
-CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-@app.command("init")
-def init_command(folder: Annotated[Path, typer.Argument(help="A new folder, or one with exports.")]) -> None:
-    """Write site.yaml and the tables to fill, with one example row. Nothing is overwritten."""
-    for path in start_site(folder):
-        _out().print(f"made {escape(str(path))}", soft_wrap=True)
-
-
-@app.command("check")
-def check_command(
-    folder: Folder,
-    workers: Workers = CORES,
-    as_machine: AsJson = False,
-    html: Annotated[Path | None, typer.Option(help="Also write the faults as a page to this file.")] = None,
-    fix_suggestions: Annotated[
-        Path | None,
-        typer.Option(
-            help="Write corrected cells to this CSV; it holds cells of the table, so keep it in the hospital."
-        ),
-    ] = None,
-) -> None:
-    """Tell every fault of the folder at once: file, row, rule and remedy. The folder's files are not touched."""
-    with shown("checking", quiet=as_machine) as on_progress:
-        report = check_site(folder, on_progress, workers)
-    if html is not None:
-        write_page(html, report)
-    if fix_suggestions is not None:
-        write_suggestions(fix_suggestions, report.suggestions)
-    if as_machine:
-        _print_json({"ok": not report.faults, **_check_json(report)})
-    else:
-        print_findings(map(as_finding, report.faults))
-        _print_check(report)
-    raise typer.Exit(1 if report.faults else 0)
-
-
-@app.command("index")
-def index_command(folder: Folder, plan: Plan = None, workers: Workers = CORES, as_machine: AsJson = False) -> None:
-    """Turn every usable lesion into a sample in the cache; what is cached already is not made again.
-
-    It can be stopped at any time: the same command goes on from there.
-    """
-    site, processing = load_site(folder), _processing(plan)
-    too_many: TooManySkippedError | None = None
-    with shown("indexing", quiet=as_machine) as on_progress:
-        try:
-            report = index(site, processing, on_progress, workers)
-        except TooManySkippedError as error:
-            too_many, report = error, error.report
-    if as_machine:
-        _print_json({"ok": too_many is None, "processing": processing.digest(), **_index_json(report)})
-    else:
-        print_findings(map(as_finding, report.faults))
-        _print_index(report)
-    if too_many is not None:
-        raise too_many
-
-
-@app.command("show")
-def show_command(
-    folder: Folder,
-    out: Annotated[Path | None, typer.Option(help="Where the pictures go [default: WORK/sheets].")] = None,
-    lesion: Annotated[int | None, typer.Option(min=2, help="Only the lesion in this row of the table.")] = None,
-    plan: Plan = None,
-    workers: Workers = CORES,
-) -> None:
-    """Draw a quality sheet per lesion, named by its pseudonym, and contact sheets of the site.
-
-    Lesions that must be looked at before they are used come first on the contact sheets, in red.
-    """
-    site, processing = load_site(folder), _processing(plan)
-    target = sheets_of(site) if out is None else out
-    with shown("drawing") as on_progress:
-        job = SheetJob(site, processing, target, contact=lesion is None)
-        drawn = draw_sheets(job, _rows(site, lesion), on_progress, workers)
-    print_findings(map(as_finding, drawn.faults))
-    if not drawn.sheets:
-        raise ExpectedError("no lesion could be drawn; `ceus-site check` tells what to mend")
-    _out().print(f"quality sheets: {drawn.sheets}, in {escape(str(target))}", soft_wrap=True)
-    if drawn.doubtful:
-        _out().print(f"[yellow]to be looked at[/]: {drawn.doubtful}, first and red on the contact sheet")
-    if drawn.pages:
-        _out().print(f"contact sheet: {', '.join(path.name for path in drawn.pages)}", soft_wrap=True)
-
-
-add_enrolment(app)
-add_net_commands(app)
-app.add_typer(serving_app)
-app.add_typer(standing_app)
-app.add_typer(audit_app)
-app.add_typer(console_app)
 
 
 def main() -> None:
-    """The entry point of `ceus-site`."""
+    """Run `ceus-site`."""
     run_cli(app)
-
-
-def _rows(site: SiteConfig, line: int | None) -> Sequence[Row]:
-    manifest = read_manifest(site)
-    if line is None:
-        return manifest.rows
-    chosen = [row for row in manifest.rows if row.line == line]
-    if chosen:
-        return chosen
-    its_own = [fault for fault in manifest.faults if fault.row == line]
-    if its_own:
-        raise FaultList(its_own)
-    raise ExpectedError(f"row {line} of {site.table.name} holds no lesion; the header is row 1, the first lesion row 2")
-
-
-def _processing(plan: Path | None) -> Processing:
-    return Processing() if plan is None else load_processing(plan)
-
-
-def _out() -> Console:
-    return Console(highlight=False)
-
-
-def _print_check(report: CheckReport) -> None:
-    out = _out()
-    out.print(f"usable lesions: {report.usable} ({_counts(report.cohorts)}; {_counts(report.types)})", soft_wrap=True)
-    if report.reads:
-        out.print(f"usable diagnoses: {report.reads}")
-    if report.faults:
-        out.print(f"[red]faults: {len(report.faults)}[/] ({escape(_counts(report.reasons))})", soft_wrap=True)
-    if report.suggestions:
-        out.print(f"cells that may be mended: {len(report.suggestions)}; --fix-suggestions FILE writes them down")
-
-
-def _print_index(report: IndexReport) -> None:
-    out = _out()
-    skipped = sum(report.skipped.values())
-    out.print(f"lesions read: {report.read} (newly made {report.made}), skipped: {skipped}", soft_wrap=True)
-    if report.skipped:
-        out.print(f"[red]skipped[/]: {escape(_counts(report.skipped))}", soft_wrap=True)
-    if report.look:
-        out.print(f"[yellow]to be looked at[/]: {len(report.look)}, not used until then", soft_wrap=True)
-        for look in report.look:
-            out.print(f"  row {look.row}, lesion {look.lesion}: {escape(look.found)}", soft_wrap=True)
-        out.print("`ceus-site show` draws their sheets; write yes in track_checked where the box stays on the lesion")
-
-
-def _counts(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{name} {count}" for name, count in counts.items()) or "none"
-
-
-def _check_json(report: CheckReport) -> dict[str, object]:
-    return {
-        "usable": report.usable,
-        "cohorts": dict(report.cohorts),
-        "types": dict(report.types),
-        "reads": report.reads,
-        "suggestions": len(report.suggestions),
-        "reasons": dict(count_reasons(report.faults)),
-        "faults": [as_json(fault) for fault in report.faults],
-    }
-
-
-def _index_json(report: IndexReport) -> dict[str, object]:
-    return {
-        "read": report.read,
-        "made": report.made,
-        "skipped": dict(report.skipped),
-        "look": [look_json(look) for look in report.look],
-        "faults": [as_json(fault) for fault in report.faults],
-    }
-
-
-def _print_json(document: Mapping[str, object]) -> None:
-    typer.echo(json.dumps(document, indent=2, ensure_ascii=False))

@@ -15,28 +15,24 @@ from client.policy.policy_file import load_policy
 from client.worker.site.opt_out import EVERY_STUDY, change_standing
 from client.worker.tasks.memory_layout import forget
 
-app = typer.Typer()
 Folder = Annotated[Path, typer.Argument(help="The site's folder, with site.yaml in it.", show_default=False)]
 Study = Annotated[
     str | None, typer.Option(help="A study by its name in policy.yaml or its plan's digest [default: every study].")
 ]
 
 
-@app.command("pause")
 def pause_command(folder: Folder) -> None:
     """Answer no task from now on; work under way is not answered either."""
     change_standing(load_site(folder).records, "pause", account())
     typer.echo("paused: nothing leaves this site until `ceus-site resume`")
 
 
-@app.command("resume")
 def resume_command(folder: Folder) -> None:
     """Answer tasks again."""
     change_standing(load_site(folder).records, "resume", account())
     typer.echo("resumed: the next task is answered as the policy allows")
 
 
-@app.command("withdraw")
 def withdraw_command(
     folder: Folder,
     study: Study = None,
@@ -52,7 +48,6 @@ def withdraw_command(
     typer.echo("withdrawn: its tasks are refused until `ceus-site rejoin`. Sums that left before cannot be taken back")
 
 
-@app.command("rejoin")
 def rejoin_command(folder: Folder, study: Study = None) -> None:
     """Take part again in a study that the site withdrew from, or in every one."""
     site = load_site(folder)

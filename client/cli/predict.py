@@ -35,11 +35,9 @@ _CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else o
 Role = StrEnum("Role", list(ROLES))  # type: ignore[misc]
 """Of a reader."""
 
-app = typer.Typer()
 BundleFolder = Annotated[Path, typer.Option("--bundle", help="The folder of the model.", show_default=False)]
 
 
-@app.command("predict")
 def predict_command(
     study: Annotated[
         Path, typer.Argument(help="A folder with a table of lesions (lesions.csv), their clips and outlines.")
@@ -88,7 +86,6 @@ def predict_command(
     raise typer.Exit(1 if faults else 0)
 
 
-@app.command("bundle")
 def bundle_command(
     bundle: Annotated[Path, typer.Argument(help="The folder of a model.", show_default=False)],
     card: Annotated[bool, typer.Option("--card", help="Print the whole model card.")] = False,

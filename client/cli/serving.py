@@ -14,21 +14,16 @@ from ceus_models.runtime.findings import Check, print_findings, run_checks
 from client.courier.folder import courier_of, socket_of
 from client.courier.kit import enrolled, site_name
 from client.data.forms.site_config import load_site
-from client.service.health import health_command
 from client.service.preflight_network import Line
 from client.service.preflight_site import SiteFolder
 from client.service.service import command
 
 LOGS = "logs"
 
-app = typer.Typer()
 Folder = Annotated[Path, typer.Argument(help="The site's folder.", show_default=False)]
 Socket = Annotated[Path | None, typer.Option(help="Where the worker listens [default: FOLDER/run/worker.sock].")]
 
-app.command("health")(health_command)
 
-
-@app.command("serve")
 def serve_command(folder: Folder, socket: Socket = None) -> None:
     """Take part in the study: keep worker and courier running, until stopped. Connections go out only, to one port."""
     courier = courier_of(folder)
@@ -37,7 +32,6 @@ def serve_command(folder: Folder, socket: Socket = None) -> None:
     _become(command(folder.resolve(), _socket(folder, socket), site, logs, courier=True))
 
 
-@app.command("worker")
 def worker_command(
     folder: Folder,
     socket: Socket = None,
@@ -50,7 +44,6 @@ def worker_command(
     _become(command(folder.resolve(), _socket(folder, socket), name, logs, courier=False))
 
 
-@app.command("courier")
 def courier_command(folder: Folder, socket: Socket = None) -> None:
     """Keep the courier alone running: the half with the network, which needs FOLDER/courier and the worker's socket."""
     courier = courier_of(folder)

@@ -32,22 +32,20 @@ from client.courier.folder import courier_of, socket_of
 from client.data.dataset.index_file import index_counts
 from client.data.forms.site_config import SiteConfig, load_site
 from client.faults.catalogue import REASONS
-from client.policy import policy_text as policy_words
+from client.policy import policy_text
 from client.policy.policy_file import PolicyFile
 from client.service.health import Part, health_of
-from client.worker.audit import summary as audit_view
+from client.worker.audit import summary
 from client.worker.audit.log import HEAD_FILE, LOG_FILE, Entry, entries
 from client.worker.audit.verify import Verdict, verify
 from client.worker.site.opt_out import Change, Standing, change_standing, read_standing
 
-app = typer.Typer()
 _TABS = (("/", "Now"), ("/approval", "Approval"), ("/audit", "Audit"), ("/left", "What left"), ("/index", "Index"))
 _AGAIN_S = 30
 _ON_A_PAGE = 50
 _LONGEST_FORM = 4096
 
 
-@app.command("console")
 def console_command(
     folder: Annotated[Path, typer.Argument(help="The site's folder, with site.yaml in it.", show_default=False)],
     port: Annotated[int, typer.Option(min=0, max=65535, help="Of this machine alone; 0: any that is free.")] = 8091,
@@ -128,8 +126,8 @@ class _Console:
             "standing": standing,
             "standing_fault": fault,
             "health": self._health(),
-            "under_way": audit_view.under_way(self._entries()),
-            "policy": tuple(policy_words.in_words(edition.policy)) if edition.policy else (),
+            "under_way": summary.under_way(self._entries()),
+            "policy": tuple(policy_text.in_words(edition.policy)) if edition.policy else (),
             "policy_digest": edition.digest,
             "kit": kit,
             "form": self.session.form,
@@ -157,12 +155,12 @@ class _Console:
         entry = next((one for one in found if one["n"] == number), None)
         if entry is None:
             return PlainTextResponse("there is no such entry", 404)
-        tensors = tuple(audit_view.tensors(entry, found)) if entry["kind"] == "answer" else ()
+        tensors = tuple(summary.tensors(entry, found)) if entry["kind"] == "answer" else ()
         place = (len(found) - 1 - found.index(entry)) // _ON_A_PAGE + 1
         return self._page(request, "entry", f"Entry {number}", entry=entry, tensors=tensors, page=place)
 
     def left(self, request: Request) -> Response:
-        return self._page(request, "left", "What left", left=audit_view.left(self._entries()), verdict=self._verified())
+        return self._page(request, "left", "What left", left=summary.left(self._entries()), verdict=self._verified())
 
     def index(self, request: Request) -> Response:
         try:
@@ -201,6 +199,6 @@ class _Console:
             "tabs": _TABS,
             "here": request.url.path,
             "again": 0,
-            "in_words": audit_view.in_words,
+            "in_words": summary.in_words,
         }
         return page("client.console", f"{name}.html", title=title, **(everywhere | known))

@@ -1,4 +1,4 @@
-"""Every reason for which a file, a cell or a lesion is not taken: what it means and what to do, in one place.
+"""The fault catalogue: every reason to reject a file, a cell or a lesion, what it means and what to do.
 
 The table of errors in docs/site.md and the page of `ceus-site check --html` are made from it. A fault itself says
 more: the place, the rule with its numbers, and what was found.
@@ -12,7 +12,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """slug: as in a fault, in the counts of `index` and in --json · meaning: what is wrong · remedy: what to do."""
+    """One entry of the fault catalogue.
+
+    Attributes:
+        slug: Its name in a fault, in the counts of `index` and in --json.
+        meaning: What is wrong.
+        remedy: What to do.
+    """
 
     slug: str
     meaning: str
@@ -24,12 +30,12 @@ _AGAIN = "Export the clip again from the scanner or the PACS, and check that it 
 _SITE = (
     Reason(
         "bad-site-file",
-        "A key or value of site.yaml is not what the form allows.",
+        "A key or value of site.yaml is not allowed.",
         "Correct the line that is named; `ceus-site init` in a new folder writes a file to compare with.",
     ),
     Reason(
         "bad-policy-file",
-        "policy.yaml is missing, or a key or value of it is not allowed by the form; every task is refused until then.",
+        "policy.yaml is missing, or a key or value of it is not allowed; every task is refused until it is corrected.",
         "Correct the line that is named; `ceus-site init` in a new folder writes a file to compare with.",
     ),
     Reason(
@@ -41,16 +47,16 @@ _SITE = (
 _TABLE = (
     Reason(
         "unreadable-table",
-        "The table is not there, is too large, or is no CSV or XLSX in the encoding that site.yaml states.",
+        "The table is missing, too large, or not a CSV or XLSX file in the encoding that site.yaml states.",
         'Save it as "CSV UTF-8" or .xlsx, or state encoding: gb18030 in site.yaml.',
     ),
     Reason("empty-table", "The table has no header line.", "Begin with the header that `ceus-site init` writes."),
     Reason(
         "missing-column",
-        "A column of the form is not in the header.",
+        "A required column is not in the header.",
         "Add or rename it; leave its cells blank where nothing is recorded.",
     ),
-    Reason("repeated-column", "A column stands twice in the header.", "Remove one of the two."),
+    Reason("repeated-column", "A column appears twice in the header.", "Remove one of the two."),
     Reason(
         "wrong-unit",
         "The header of a laboratory value states no unit, or one that is not known; the column is not used.",
@@ -59,19 +65,19 @@ _TABLE = (
     Reason("cell-count", "A row has more cells than the header.", "Put quotes around a cell that holds a comma."),
     Reason(
         "example-row",
-        "The example row that `ceus-site init` wrote is still in the table; it is never taken as a patient.",
-        "Write a lesion over it, or delete it.",
+        "The example row of `ceus-site init` is still in the table; it is never used as a patient.",
+        "Replace it by a lesion, or delete it.",
     ),
     Reason(
         "excel-error",
         "A cell holds an error of Excel such as #N/A, or a formula whose value is not saved.",
-        "Mend the formula and save the workbook in Excel, or leave the cell blank.",
+        "Correct the formula and save the workbook in Excel, or leave the cell blank.",
     ),
 )
 _CELLS = (
     Reason("missing-id", "An id is blank.", "Write the hospital's own id; it stays in the hospital."),
     Reason("missing-value", "A cell that must be filled is blank.", "Write it, or remove the row."),
-    Reason("bad-date", "A date is no day of the calendar in a form that we know.", "Write it as 2022-03-07."),
+    Reason("bad-date", "A date is not a calendar day in a known format.", "Write it as 2022-03-07."),
     Reason(
         "ambiguous-date",
         "A date such as 03/04/2021 can be read in two ways.",
@@ -85,22 +91,22 @@ _CELLS = (
     ),
     Reason(
         "bad-value",
-        "A cell of a column with a closed list holds another word.",
-        "Write one of the words that are named, or map yours to them under labels in site.yaml.",
+        "A cell holds a word that is not in the list of its column.",
+        "Write one of the listed words, or map yours to them under labels in site.yaml.",
     ),
     Reason(
         "bad-number",
-        "A cell is not one number within its bounds.",
+        "A cell is not a single number within its limits.",
         "Write digits with a decimal point; for <0.8 write the limit 0.8; leave the cell blank if unknown.",
     ),
     Reason(
         "implausible-value",
-        "A laboratory value is outside what patients have, often because it is in another unit.",
+        "A laboratory value is outside the range of patients, often because it is in another unit.",
         "Correct the value, or state the unit in the header.",
     ),
     Reason(
         "start-times",
-        "The start times do not rise, lie outside the exam, or are not one for each clip.",
+        "The start times do not increase, lie outside the exam, or their number differs from the number of clips.",
         "Write the seconds after injection at which each clip begins, joined by semicolons. Only a single clip may be "
         "without one.",
     ),
@@ -111,15 +117,15 @@ _CELLS = (
     ),
 )
 _LEAKS = (
-    Reason("duplicate-id", "A lesion_id stands in several rows.", "Give each lesion its own id."),
+    Reason("duplicate-id", "A lesion_id appears in several rows.", "Give each lesion its own id."),
     Reason(
         "lesion-under-two-patients",
-        "A lesion_id stands under two patients.",
+        "A lesion_id belongs to two patients.",
         "Give each lesion its own id, or correct patient_id.",
     ),
     Reason(
         "patient-in-two-cohorts",
-        "A patient's lesions fall in two cohorts: the patient would be learnt from and tested on.",
+        "A patient's lesions are in two cohorts: the patient would be used for training and for testing.",
         "Keep the rows of one of the two periods.",
     ),
     Reason(
@@ -129,14 +135,14 @@ _LEAKS = (
     ),
     Reason(
         "clip-shared",
-        "The same clip, by name or by content, stands under two patients or in two cohorts.",
-        "Correct the clips or the patient_id of the rows that are named.",
+        "The same clip, by name or by content, belongs to two patients or two cohorts.",
+        "Correct the clips or the patient_id of the listed rows.",
     ),
 )
 _CLIPS = (
-    Reason("missing-clip", "A clip is not where the table says.", "Copy the file there, or correct the cell."),
+    Reason("missing-clip", "A clip is not at the path in the table.", "Copy the file there, or correct the cell."),
     Reason(
-        "unknown-clip-format", "A clip's file is of a kind that is not read.", "Export multi-frame DICOM, AVI or MP4."
+        "unknown-clip-format", "The file format of a clip is not supported.", "Export multi-frame DICOM, AVI or MP4."
     ),
     Reason("unreadable-clip", "A clip is damaged, or its decoder rejects it.", _AGAIN),
     Reason(
@@ -144,11 +150,11 @@ _CLIPS = (
         "A clip does not state when its frames were taken.",
         "Write the frame rate of the examination in frame_rate_hz.",
     ),
-    Reason("clip-too-long", "A clip has more frames than one clip may.", "Split it into several files."),
+    Reason("clip-too-long", "A clip has too many frames.", "Split it into several files."),
     Reason(
         "disk-full",
-        "The panes of a clip did not fit on the disk of the work folder, where they lie while a lesion is read.",
-        "Make room there, or name a folder on a larger disk as work in site.yaml; then index again.",
+        "The disk of the work folder is too full for the temporary frames of a clip.",
+        "Free disk space, or set work in site.yaml to a folder on a larger disk; then run index again.",
     ),
     Reason(
         "unknown-panes",
@@ -167,26 +173,30 @@ _EXAMS = (
         "A clip ends after the next one starts.",
         "Correct clip_start_s, or frame_rate_hz if the clips play at another speed than they were taken.",
     ),
-    Reason("clips-differ", "The clips of a lesion show panes of several sizes.", "List clips of one layout and depth."),
+    Reason(
+        "clips-differ", "The clips of a lesion have panes of different sizes.", "List clips of one layout and depth."
+    ),
     Reason("too-few-frames", "The clips of a lesion have too few frames.", "Add the cine loop of the arterial phase."),
     Reason(
         "outline-after-reinjection",
-        "The outlined frame lies behind a second injection, from where nothing counts.",
+        "The outlined frame is after a second injection; frames after it are not used.",
         "Outline a frame of the first injection, or list only the clips of the second one with their times.",
     ),
     Reason(
         "track-to-be-looked-at",
-        "The lesion could not be followed surely enough to be trained on.",
-        "Look at its quality sheet; write yes in track_checked if the track is right, else outline another frame.",
+        "The lesion could not be tracked reliably enough for training.",
+        "Open its quality sheet; write yes in track_checked if the track is right, else outline another frame.",
     ),
 )
 _OUTLINES = (
     Reason(
-        "missing-outline", "An outline is not where the table says, or none is named.", "Copy it there, or draw it."
+        "missing-outline",
+        "An outline is not at the path in the table, or no path is given.",
+        "Copy it there, or draw it.",
     ),
     Reason(
         "unknown-outline-format",
-        "An outline's file is of a kind that is not read.",
+        "The file format of an outline is not supported.",
         "Export LabelMe or CVAT polygons, a mask (PNG, NIfTI), or DICOM SR or SEG.",
     ),
     Reason(
@@ -194,7 +204,7 @@ _OUTLINES = (
         "An outline's file is damaged, or does not hold exactly one outline.",
         'Export it again with one shape, or with one that is labelled "lesion".',
     ),
-    Reason("empty-outline", "An outline encloses nothing, or a mask is not painted.", "Outline the lesion again."),
+    Reason("empty-outline", "An outline encloses no pixels, or a mask is empty.", "Outline the lesion again."),
     Reason(
         "outline-frame-missing",
         "Neither the table nor the file says which frame was outlined.",
@@ -202,12 +212,12 @@ _OUTLINES = (
     ),
     Reason(
         "outline-frame-open",
-        "A file has outlines on several frames, and the table does not choose one of them.",
+        "A file has outlines on several frames, and the table does not select one of them.",
         "Write the frame in outline_frame, counted from 0.",
     ),
     Reason(
         "outline-frame-disagrees",
-        "The table and the file state two frames, often since one of them counts from 1.",
+        "The table and the file state different frames, often because one of them counts from 1.",
         "Correct outline_frame, which counts from 0, or leave it blank.",
     ),
     Reason(
@@ -222,7 +232,7 @@ _OUTLINES = (
     ),
     Reason(
         "outline-pane-absent",
-        "outline_pane is bmode, and the clip shows no B-mode pane.",
+        "outline_pane is bmode, but the clip has no B-mode pane.",
         "Write contrast, or give the bmode box of this screen in site.yaml.",
     ),
     Reason(
@@ -234,30 +244,32 @@ _OUTLINES = (
 _READING = (
     Reason(
         "reading-failed",
-        "Reading a lesion ended with an error that no reader foresaw.",
-        "Export its clips and its outline again; if that does not help, report the error and the line that are named.",
+        "Reading a lesion stopped with an unexpected error.",
+        "Export its clips and its outline again; if that does not help, report the error and the line in the message.",
     ),
     Reason(
         "reading-crashed",
-        "A decoder brought its process down; the other lesions were read.",
+        "A decoder crashed its process; the other lesions were read.",
         "Export the clips again, in another compression if the scanner offers one.",
     ),
     Reason(
         "reading-too-long",
-        "A lesion took longer than any sound one.",
-        "Export the clips again; if they are sound, split the longest one into several files.",
+        "Reading a lesion exceeded the time limit.",
+        "Export the clips again; if that does not help, split the longest one into several files.",
     ),
     Reason(
         "reading-too-large",
-        "A lesion took more memory than a worker may.",
-        "Export the clips again; if they are sound, split the longest one, or run with fewer --workers.",
+        "Reading a lesion exceeded the memory limit of a worker.",
+        "Export the clips again; if that does not help, split the longest one, or use fewer --workers.",
     ),
 )
 _READS = (
-    Reason("unknown-lesion", "A diagnosis in reads.csv is of no lesion of the table.", "Correct lesion_id."),
+    Reason(
+        "unknown-lesion", "A diagnosis in reads.csv is for a lesion that is not in the table.", "Correct lesion_id."
+    ),
     Reason(
         "repeated-read",
-        "A reader diagnoses a lesion twice in the same mode.",
+        "A reader has diagnosed a lesion twice in the same mode.",
         "Keep one of the rows, or correct assisted.",
     ),
 )

@@ -1,4 +1,4 @@
-"""What is wrong with a hospital's files, told without identifiers.
+"""Faults of a hospital's files, described without identifiers.
 
 Ids, dates and file names appear as row and column only, and other free text as its shape (see `shape_of`).
 """
@@ -21,7 +21,17 @@ class Unusable(ExpectedError):
     """A file that cannot be used. Its parts become a Fault; none of them names a file or a patient."""
 
     def __init__(self, reason: str, rule: str, value: str, remedy: str) -> None:
-        """The parts of a Fault. reason: stable slug that `index` counts by."""
+        """Keep the parts of a Fault.
+
+        >>> print(Unusable("bad-date", "a date is a day of the calendar", '"99/99"', "write it as 2022-03-07"))
+        a date is a day of the calendar, found "99/99"; write it as 2022-03-07
+
+        Args:
+            reason: Stable slug of the catalogue; `index` counts by it.
+            rule: What was expected.
+            value: What was found.
+            remedy: The fix.
+        """
         super().__init__(f"{rule}, found {value}; {remedy}")
         self.reason = reason
         self.rule = rule
@@ -44,9 +54,10 @@ def as_json(fault: Fault) -> dict[str, str | int | None]:
 
 
 def shape_of(text: str) -> str:
-    """The form of a text without its content: digits become 9, letters a, cut to 24 characters.
+    """Mask a text: digits become 9, letters a, cut to 24 characters. Shows a wrong format, identifies nobody.
 
-    "2021/3/7" → "9999/9/9", "Wang" → "aaaa": enough to see a wrong date format, nothing to know a patient by.
+    >>> print(shape_of("2021/3/7"), shape_of("Wang"))
+    "9999/9/9" "aaaa"
     """
     if not text:
         return "nothing"
@@ -68,7 +79,11 @@ def shown(text: str, allowed: Iterable[str]) -> str:
 
 
 def nearest(text: str, allowed: Iterable[str]) -> str | None:
-    """The allowed value that the text probably means (case and one slip apart), or None."""
+    """The allowed value that is closest to the text (other case, one typing error), or None.
+
+    >>> nearest("femle", ["male", "female"])
+    'female'
+    """
     by_folded = {value.casefold(): value for value in allowed}
     found = difflib.get_close_matches(text.casefold(), by_folded, n=1, cutoff=0.75)
     return by_folded[found[0]] if found else None

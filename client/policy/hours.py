@@ -18,7 +18,7 @@ def _zone(name: str) -> str:
     try:
         zoneinfo.ZoneInfo(name)
     except (KeyError, ValueError, OSError):
-        raise ValueError("zone is a name of the tz database, such as Asia/Shanghai or Europe/Berlin") from None
+        raise ValueError("zone must be a name of the tz database, such as Asia/Shanghai or Europe/Berlin") from None
     return name
 
 
@@ -28,9 +28,15 @@ _Zone = Annotated[str, Field(strict=True), AfterValidator(_zone)]
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class Hours:
-    """open, close: "HH:MM" in `zone`; where close is not after open, the hours end on the next morning.
+    """The hours in which a site answers.
 
-    days: on which the hours begin, so that the small hours of Saturday belong to the night that begins on Friday.
+    Attributes:
+        open, close: "HH:MM" in `zone`; where close is not after open, the hours end on the next day.
+        days: Days on which the hours begin: Saturday 02:00 belongs to the night that begins on Friday.
+
+    >>> night = Hours(open="20:00", close="06:00", zone="Asia/Shanghai", days=("fri",))
+    >>> night.hold(datetime.datetime.fromisoformat("2026-01-03T02:00+08:00"))  # a Saturday
+    True
     """
 
     open: _Clock
@@ -41,11 +47,11 @@ class Hours:
     @model_validator(mode="after")
     def _differ(self) -> Hours:
         if _minutes(self.open) % 1440 == _minutes(self.close) % 1440 and (self.open, self.close) != ("00:00", "24:00"):
-            raise ValueError("open and close differ; a whole day is 00:00 to 24:00")
+            raise ValueError("open and close must differ; for a whole day write 00:00 and 24:00")
         return self
 
     def hold(self, at: datetime.datetime) -> bool:
-        """Whether the site answers at this time (with a time zone of its own)."""
+        """Whether the site answers at this time (with a time zone)."""
         local = at.astimezone(zoneinfo.ZoneInfo(self.zone))
         now, first, last = local.hour * 60 + local.minute, _minutes(self.open), _minutes(self.close)
         if first < last:
@@ -56,7 +62,7 @@ class Hours:
         return DAYS[local.weekday()] in self.days
 
     def __str__(self) -> str:
-        """For a refusal: what would be allowed."""
+        """The hours in words, for a refusal."""
         days = "every day" if set(self.days) == set(DAYS) else f"on {', '.join(self.days)}"
         return f"{self.open} to {self.close} {self.zone}, {days}"
 

@@ -17,10 +17,12 @@ _CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
 class Machine:
-    """threads: of the processor · gpus: numbers as `nvidia-smi` lists them, the first one works; none: the processor.
+    """The part of the machine that training may use.
 
-    memory_share: of the memory that this machine, or its container, has; with a graphics card, of that card's memory
-    as well. None: no bound but the machine's own.
+    Attributes:
+        threads: Processor threads.
+        gpus: Numbers as `nvidia-smi` lists them, of which the first is used; empty uses the processor.
+        memory_share: Share of the memory of this machine or its container, and of the graphics card; None: no limit.
     """
 
     threads: Annotated[int, Field(strict=True, ge=1, le=1024)] = 1

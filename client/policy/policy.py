@@ -1,4 +1,4 @@
-"""What a site allows. The file is the hospital's; nothing that the coordinator sends can widen it."""
+"""A site's policy: what the hospital allows. Nothing that the coordinator sends can extend it."""
 
 from __future__ import annotations
 
@@ -23,37 +23,42 @@ Optimizer = Literal["sgd", "adamw"]
 
 
 class Declined(Exception):
-    """A site's reasoned no; it becomes a Refusal, so its text is ours and names no patient."""
+    """A task that the site refuses. It becomes a Refusal message, so its text names no patient."""
 
     def __init__(self, code: RefusalCode, reason: str) -> None:
-        """code: for the coordinator's program · reason: for its reader."""
+        """Keep both forms of the reason.
+
+        Args:
+            code: Machine-readable reason.
+            reason: Text for a person.
+        """
         super().__init__(reason)
         self.code: RefusalCode = code
         self.reason = reason
 
 
 class Consent(Protocol):
-    """Who says yes or no to a task, before work begins and before its answer leaves."""
+    """Decides on a task before work begins, and again before its answer is sent."""
 
     def admit(self, received: ReceivedTask) -> Policy:
         """The policy in force. Raises Declined for a task that it refuses."""
         ...
 
     def release(self, received: ReceivedTask) -> None:
-        """Called when the work is done. Raises Declined where its answer may no longer leave."""
+        """Called when the work is done. Raises Declined where its answer may no longer be sent."""
         ...
 
 
 def _any(value: Any) -> Any:
-    """The word "any" is said, never left out."""
+    """Parse the word "any", which may not be left out."""
     if value is None:
-        raise ValueError("it says what is allowed, or the word any")
+        raise ValueError("it must list what is allowed, or be the word any")
     return None if value == "any" else value
 
 
 def _known(net: str) -> str:
     if net not in NETS:
-        raise ValueError(f"a net is one of {', '.join(NETS)}")
+        raise ValueError(f"a net must be one of {', '.join(NETS)}")
     return net
 
 
@@ -110,9 +115,13 @@ class Caps:
 class Policy:
     """One version of policy.yaml.
 
-    studies: plan digests by the hospital's own names, None for any · nets: None for any · minimum_lesions: cohorts
-    and nets with fewer are left out of every answer · minimum_cell: counts below it are left out too · rounds_per_day:
-    different tasks answered in one day, by `hours.zone` or UTC · privacy: "required" refuses training without noise.
+    Attributes:
+        studies: Digests of allowed plans by the hospital's own names, None for any.
+        nets: Allowed nets, None for any.
+        minimum_lesions: Cohorts and nets with fewer are left out of every answer.
+        minimum_cell: Counts below it are left out too.
+        rounds_per_day: Different tasks answered in one day, by `hours.zone` or UTC.
+        privacy: "required" refuses training without noise.
     """
 
     studies: _Studies

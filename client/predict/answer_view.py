@@ -28,7 +28,12 @@ _CURVE: Mapping[str, tuple[str, str]] = {
 
 @dataclass(frozen=True)
 class TypeRow:
-    """A lesion type. share: its probability · text: the same in per cent."""
+    """A lesion type.
+
+    Attributes:
+        share: Its probability, 0-1.
+        text: The same in per cent.
+    """
 
     name: str
     words: str
@@ -38,8 +43,14 @@ class TypeRow:
 
 @dataclass(frozen=True)
 class NetRow:
-    """A net. yes: says yes · share, threshold: probabilities · text: the first in per cent · frames, flow: what each
-    branch says · weights: of frames and flow.
+    """A net.
+
+    Attributes:
+        yes: Whether the net says yes.
+        share, threshold: Probabilities.
+        text: The share in per cent.
+        frames, flow: Probability of each branch.
+        weights: Weights of frames and flow.
     """
 
     name: str
@@ -54,8 +65,12 @@ class NetRow:
 
 @dataclass(frozen=True)
 class PartRow:
-    """What the model was given. value: of a clinical variable, else "" · share: added to the answer's probability ·
-    text: the same in points.
+    """What the model was given.
+
+    Attributes:
+        value: Value of a clinical variable, else "".
+        share: Added to the answer's probability.
+        text: The same in points.
     """
 
     name: str
@@ -68,7 +83,9 @@ class PartRow:
 class AnswerView:
     """Rows stand in the order in which they are read. It names no patient, no date, no path.
 
-    explanation: why OT is named or not, "" where nothing is to be said · cautions: the worst first.
+    Attributes:
+        explanation: Why OT is named or not, "" where nothing is to be said.
+        cautions: The worst first.
     """
 
     notice: str

@@ -46,7 +46,9 @@ def lesions_site(study: Path, hospital: Path | None) -> SiteConfig:
     """
     if hospital is None:
         if not (study / SITE_FILE).is_file():
-            raise ExpectedError(f"{study} has no {SITE_FILE}; name the hospital's folder with --site, which has one")
+            raise ExpectedError(
+                f"the site's folder holds {SITE_FILE}; found none in {study}; name the hospital's folder with --site"
+            )
         return load_site(study)
     site = load_site(hospital)
     names = (site.table.name, *TABLES)

@@ -25,8 +25,13 @@ OTHER = "OT"
 
 @dataclass(frozen=True)
 class NetAnswer:
-    """One binary net. probability: of yes · spatial, temporal: what each branch says · spatial_weight: the share of
-    the spatial branch, the rest is the temporal one's · threshold: probability from which it says yes.
+    """One binary net.
+
+    Attributes:
+        probability: Probability of yes.
+        spatial, temporal: Probability of each branch.
+        spatial_weight: The share of the spatial branch, the rest is the temporal one's.
+        threshold: Probability from which the answer is yes.
     """
 
     net: str
@@ -44,7 +49,13 @@ class NetAnswer:
 
 @dataclass(frozen=True, eq=False)
 class Lesion:
-    """row: of the table · sample, trace: as the pipeline makes them · checked: a person found the track right."""
+    """A lesion as the model receives it.
+
+    Attributes:
+        row: Row of the table.
+        sample, trace: Results of the pipeline.
+        checked: Whether a person has confirmed the track.
+    """
 
     row: int
     sample: Sample
@@ -54,8 +65,15 @@ class Lesion:
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """model: the fusion net · probabilities: by type, summing to 1 · nets: in the order of SUBMODELS · looked: the
-    disease net whose Grad-CAM is shown, spatial and temporal its maps · cautions: what to mind, the worst first.
+    """The model's answer for one lesion.
+
+    Attributes:
+        model: The fusion net.
+        probabilities: By type, summing to 1.
+        nets: In the order of SUBMODELS.
+        looked: The disease net whose Grad-CAM (Selvaraju 2017) is shown.
+        spatial, temporal: Its maps.
+        cautions: Cautions for the reader, the worst first.
     """
 
     lesion: Lesion
@@ -111,7 +129,9 @@ def _model(bundle: Bundle) -> str:
     """The fusion net that sees most."""
     known = [net for net in FUSION_NETS if net in bundle.nets]
     if not known:
-        raise ExpectedError("the bundle has no fusion net, so it names no type; take the bundle of a finished study")
+        raise ExpectedError(
+            "the bundle needs a fusion net to name a type; found none; use the bundle of a finished study"
+        )
     return known[-1]
 
 

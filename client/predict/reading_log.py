@@ -29,7 +29,12 @@ Ask = Callable[[str], str | None]
 
 @dataclass(frozen=True)
 class Reader:
-    """name: of the hospital's own choice · role: one of reading_study.ROLES."""
+    """The person who reads the lesions.
+
+    Attributes:
+        name: Name or code, chosen by the hospital.
+        role: One of reading_study.ROLES.
+    """
 
     name: str
     role: str
@@ -47,7 +52,7 @@ class AssistLog:
     def open(self) -> None:
         """Begins the file, or looks whether it can go on. Raises ExpectedError."""
         if self.path.suffix.lower() in SUFFIXES:
-            raise ExpectedError(f"{self.path.name} is a workbook; name a .csv file for the log")
+            raise ExpectedError(f"the log is a .csv file; found the workbook {self.path.name}; name a .csv file")
         if not self.path.exists():
             header = [column.header for column in READS]
             _write(self.path, header, "utf-8-sig")

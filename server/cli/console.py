@@ -14,20 +14,14 @@ from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.supervisor import said
 from ceus_models.web.guard import LOOPBACK
 from ceus_models.web.serve import listening, serve, url_of
-from server.cli.enrolment import Folder
+from server.cli.status import Folder
 from server.console.app import console
 from server.console.users import Role, add_person, people, remove_person
 from server.federation.federation_file import load_federation
 from server.run_folder.paths import Home
 
-_people = typer.Typer(name="people", help="Who may sign in to the console, and as what.", no_args_is_help=True)
+people_app = typer.Typer(name="people", help="Who may sign in to the console, and as what.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="Letters, digits and hyphens.", show_default=False)]
-
-
-def add_commands(app: typer.Typer) -> None:
-    """Put the commands into `ceus-coordinator`."""
-    app.command("console")(console_command)
-    app.add_typer(_people)
 
 
 def console_command(
@@ -54,7 +48,7 @@ def console_command(
         serve(console(home, federation, said), opened, certificate, key)
 
 
-@_people.callback()
+@people_app.callback()
 def people_of(context: typer.Context, folder: Folder) -> None:
     """Who may sign in to the console, and as what."""
     home = Home(folder.resolve())
@@ -62,7 +56,7 @@ def people_of(context: typer.Context, folder: Folder) -> None:
     context.obj = home
 
 
-@_people.command("add")
+@people_app.command("add")
 def add_command(
     context: typer.Context,
     name: Name,
@@ -78,14 +72,14 @@ def add_command(
     typer.echo(f"{name}, {role}; token, told once: {token}")
 
 
-@_people.command("remove")
+@people_app.command("remove")
 def remove_command(context: typer.Context, name: Name) -> None:
     """Let somebody in no longer, from the next page on."""
     remove_person(context.obj, name)
     typer.echo(f"{name} is let in no longer")
 
 
-@_people.command("list")
+@people_app.command("list")
 def list_command(context: typer.Context) -> None:
     """Show all, with their roles."""
     table = Table("name", "role", "since")

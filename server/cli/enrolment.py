@@ -14,6 +14,7 @@ from ceus_models.pki.certificates import WARN
 from ceus_models.pki.enrolment import installed, now
 from ceus_models.protocol.messages import PROTOCOL
 from ceus_models.runtime.errors import ExpectedError
+from server.cli.status import Folder, output
 from server.federation.certificate_authority import is_encrypted, open_authority
 from server.federation.enrolment import Asked, Office, check_request, enrol, read_request, renew_site, revoke, write_kit
 from server.federation.federation_file import Federation, load_federation
@@ -22,24 +23,10 @@ from server.federation.node_roster import control_of, is_up, synchronise
 from server.federation.site_register import Register, changed_register, read_register
 from server.run_folder.paths import FEDERATION_FILE, Home
 
-Folder = Annotated[
-    Path, typer.Argument(help="The coordinator's folder, with federation.yaml in it.", show_default=False)
-]
 PassphraseFile = Annotated[
     Path | None, typer.Option("--passphrase-file", help="A file with the passphrase of the CA's key.")
 ]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
-
-
-def add_commands(app: typer.Typer) -> None:
-    """Put the commands into `ceus-coordinator`."""
-    for name, command in (
-        ("init", init_command),
-        ("enrol", enrol_command),
-        ("renew", renew_command),
-        ("revoke", revoke_command),
-    ):
-        app.command(name)(command)
 
 
 def init_command(
@@ -48,7 +35,7 @@ def init_command(
     encrypt: Annotated[bool, typer.Option("--encrypt", help="Ask for a passphrase for the CA's key.")] = False,
 ) -> None:
     """Make a federation from FOLDER/federation.yaml: CA, certificates, bundle, front door. Again: keep the CA."""
-    out = _out()
+    out = output()
     if start_home(folder):
         out.print(f"made {escape(str(folder / FEDERATION_FILE))}; fill it, put plan.yaml beside it, and run this again")
         return
@@ -68,7 +55,7 @@ def enrol_command(
     yes: Yes = False,
 ) -> None:
     """Check the sites' requests, register their keys, and write a kit for each."""
-    office, out = _office(folder, passphrase_file), _out()
+    office, out = _office(folder, passphrase_file), output()
     asked = [read_request(path) for path in requests]
     register = read_register(office.home)
     for one in asked:
@@ -91,7 +78,7 @@ def renew_command(
     passphrase_file: PassphraseFile = None,
 ) -> None:
     """Renew certificates without stopping a run: those of the sites named, or the front door's and all that are due."""
-    office, out = _office(folder, passphrase_file), _out()
+    office, out = _office(folder, passphrase_file), output()
     if not sites:
         front = renew_front(office.home, office.federation, _passphrase(passphrase_file, ask=False), office.now)
         out.print(f"front door: valid to {front.not_valid_after_utc:%Y-%m-%d}; let it read its files again:")
@@ -112,7 +99,7 @@ def revoke_command(
     home, moment = Home(folder.resolve()), now()
     with changed_register(home) as register:
         count = revoke(site, reason, register, moment)
-    _out().print(f"revoked {count} key{'s' * (count > 1)} of {site}")
+    output().print(f"revoked {count} key{'s' * (count > 1)} of {site}")
     _tell_superlink(home, load_federation(home.federation), moment)
 
 
@@ -135,7 +122,7 @@ def _passphrase(file: Path | None, ask: bool) -> bytes | None:
 
 
 def _compared(asked: list[Asked]) -> bool:
-    out = _out()
+    out = output()
     for one in asked:
         out.print(
             f"{escape(one.request.site)}, request of {one.request.made:%Y-%m-%d %H:%M} UTC, key {one.mark}",
@@ -151,14 +138,10 @@ def _due(register: Register, moment: datetime) -> list[str]:
 
 
 def _tell_superlink(home: Home, federation: Federation, moment: datetime) -> None:
-    out = _out()
+    out = output()
     if not is_up(federation):
         out.print("the SuperLink is not running; it learns of this when it is started")
         return
     with control_of(home, federation, moment) as control:
         for line in synchronise(control, read_register(home), moment):
             out.print(escape(line), soft_wrap=True)
-
-
-def _out() -> Console:
-    return Console(highlight=False)

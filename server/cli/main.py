@@ -1,82 +1,33 @@
-"""`ceus-coordinator`: look at a plan before anybody is asked, and make a report from a run's results."""
+"""`ceus-coordinator`: found a federation, enrol sites, run a study, and report its results."""
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-from typing import Annotated, Any
-
-import typer
-from rich.console import Console
-from rich.table import Table
-
-from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.exit_codes import run_cli
-from server.cli import console, enrolment, running
-from server.federation.federation_file import load_federation
-from server.report.page import report_html
-from server.report.publish import RESULTS, publish_run, write_tables
-from server.report.terminal_table import print_results
-from server.run_folder.paths import Home
-from server.study.plan import load_plan
+from ceus_models.runtime.lazy_commands import lazy_program
 
-app = typer.Typer(
-    name="ceus-coordinator",
-    help="The coordinator's side of fedceus.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
+app = lazy_program(
+    "ceus-coordinator",
+    "The coordinator's side of fedceus.",
+    "coordinator",
+    {
+        "plan": "server.cli.study:plan_command",
+        "report": "server.cli.study:report_command",
+        "init": "server.cli.enrolment:init_command",
+        "enrol": "server.cli.enrolment:enrol_command",
+        "renew": "server.cli.enrolment:renew_command",
+        "revoke": "server.cli.enrolment:revoke_command",
+        "up": "server.cli.running:up_command",
+        "run": "server.cli.running:run_command",
+        "stop": "server.cli.running:stop_command",
+        "status": "server.cli.status:status_command",
+        "health": "server.cli.status:health_command",
+        "preflight": "server.cli.running:preflight_command",
+        "console": "server.cli.console:console_command",
+        "people": "server.cli.console:people_app",
+    },
 )
 
 
-@app.command("plan")
-def plan_command(plan: Annotated[Path, typer.Argument(help="The study's plan.", show_default=False)]) -> None:
-    """Check a plan and show its stages; all faults come at once, with their lines."""
-    checked = load_plan(plan)
-    table = Table("stage", "kind", "rounds", title=f"Plan {checked.name}, digest {checked.digest()[:12]}")
-    for stage in checked.stages:
-        table.add_row(stage.name, stage.stage, str(stage.steps()))
-    Console().print(table)
-
-
-@app.command("report")
-def report_command(
-    results: Annotated[
-        Path,
-        typer.Argument(help="A run's results.json, or the coordinator's folder.", show_default=False),
-    ],
-    out: Annotated[Path | None, typer.Option(help="The page to write [default: report.html beside it].")] = None,
-) -> None:
-    """Make the report from `results.json` alone, anywhere; or from a study's newest checkpoint, as it runs."""
-    if results.is_dir():
-        home = Home(results.resolve())
-        federation = load_federation(home.federation)
-        page = publish_run(home.run, load_plan(home.folder / federation.plan), federation.seed)
-        results = page.with_name(RESULTS)
-    found = _read(results)
-    page = out or results.with_name("report.html")
-    page.write_text(report_html(found), encoding="utf-8")
-    write_tables(found, page.parent)
-    terminal = Console()
-    print_results(found, terminal)
-    terminal.print(f"report: {page}", soft_wrap=True)
-
-
-enrolment.add_commands(app)
-running.add_commands(app)
-console.add_commands(app)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        raise ExpectedError(f"{path} cannot be read as JSON; give the results.json of a run") from None
-    if not isinstance(found, dict) or "cohorts" not in found:
-        raise ExpectedError(f"{path} holds no cohorts; give the results.json of a run")
-    return found
-
-
 def main() -> None:
-    """The console script."""
+    """Run `ceus-coordinator`."""
     run_cli(app)

@@ -1,11 +1,9 @@
-"""`ceus-coordinator` up · run · stop · status · health · preflight: a federation at work."""
+"""`ceus-coordinator` up · run · stop · preflight: a federation at work."""
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,22 +11,18 @@ from rich.console import Console
 from rich.markup import escape
 
 from ceus_models.pki.enrolment import now
-from ceus_models.runtime.atomic_files import PUBLIC, write_whole
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.findings import print_findings
 from ceus_models.runtime.supervisor import said
-from server.cli.enrolment import Folder
-from server.federation.federation_file import Federation, load_federation
+from server.cli.status import AsJson, Folder, opened, output
 from server.operations.daemon import check_complete, front_fault, nginx_program, run_daemon
-from server.operations.health import health_of, require_up
+from server.operations.health import require_up
 from server.operations.launcher import check_runnable
 from server.operations.liveness import Seen, trouble_of
 from server.operations.preflight import preflight
-from server.operations.prometheus import exposition
-from server.operations.snapshot import looked
-from server.operations.status_text import print_status, status_html, told_trouble
+from server.operations.status_text import told_trouble
 from server.report.publish import publish_run
-from server.rounds.coordinator import Answered, Event, Finished, Started
+from server.rounds.events import Answered, Event, Finished, Started
 from server.rounds.trackers import BoardName, Follower, following
 from server.run_folder.journal import Journal
 from server.run_folder.orders import OVER, State, order_end, order_run, read_state
@@ -37,32 +31,16 @@ from server.study.plan import load_plan
 
 _LOOK_S = 0.5
 _TAKEN_S = 30.0  # so long may `up` take to see an order
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object, for a machine.")]
-
-
-def add_commands(app: typer.Typer) -> None:
-    """Put the commands into `ceus-coordinator`."""
-    for name, command in (
-        ("up", up_command),
-        ("run", run_command),
-        ("stop", stop_command),
-        ("status", status_command),
-        ("health", health_command),
-        ("preflight", preflight_command),
-    ):
-        app.command(name)(command)
 
 
 def up_command(folder: Folder) -> None:
     """Start SuperLink and SuperExec, keep them going, and do what `run` and `stop` order. One JSON line an event."""
-    home, federation = _opened(folder)
+    home, federation = opened(folder)
     check_complete(home)
     if fault := front_fault(home):
         raise ExpectedError(f"the front door's configuration is refused by nginx: {fault}; run `ceus-coordinator init`")
     if nginx_program() is None:
-        said(
-            {"event": "trouble", "said": f"no nginx here: the front door runs elsewhere, or is Caddy with {home.caddy}"}
-        )
+        said({"event": "trouble", "said": "no nginx here: the front door must run elsewhere, or install nginx"})
     run_daemon(home, federation, said)
 
 
@@ -74,7 +52,7 @@ def run_command(
     ] = None,
 ) -> None:
     """Run the study, or go on with it, and follow it; results and report at its end. Ctrl-C leaves it running."""
-    home, federation = _opened(folder)
+    home, federation = opened(folder)
     if detach and track:
         raise ExpectedError(
             "--track follows the run, --detach does not: leave one out; a later `run --track` catches up"
@@ -87,7 +65,7 @@ def run_command(
         order = order_run(home)
         if detach:
             return
-        out = _out()
+        out = output()
         out.print(f"study {escape(plan.name)}, {len(plan.stages)} stages; checkpoints in {home.run}", soft_wrap=True)
         _await_taken(home, order.id)
         state = _followed(home, lambda: _print_new(events, out, board))
@@ -101,55 +79,18 @@ def stop_command(
     folder: Folder, at_once: Annotated[bool, typer.Option("--now", help="Do not wait for the round's end.")] = False
 ) -> None:
     """End the run after the round under way; `run` goes on from there. SuperLink and sites stay up."""
-    home, _ = _opened(folder)
+    home, _ = opened(folder)
     require_up(home)
     order_end(home, at_once)
-    _out().print("the round under way is the last; waiting for its end (Ctrl-C does not take the order back)")
+    output().print("the round under way is the last; waiting for its end (Ctrl-C does not take the order back)")
     state = _followed(home, lambda: None)
-    _out().print(f"{state.phase}: {escape(state.cause)}" if state.cause else state.phase, soft_wrap=True)
-
-
-def status_command(
-    folder: Folder,
-    as_machine: AsJson = False,
-    as_gauges: Annotated[
-        bool, typer.Option("--prometheus", help="Gauges, for node_exporter's textfile collector.")
-    ] = False,
-    page: Annotated[Path | None, typer.Option("--html", help="Write a page to this file, for browsers.")] = None,
-    every_s: Annotated[int, typer.Option("--every", help="Again after so many seconds, until Ctrl-C.", min=0)] = 0,
-) -> None:
-    """Show every site, certificate and round: who is enrolled, connected, asked, counted, and who is not, and why."""
-    home, federation = _opened(folder)
-    while True:
-        seen, valid = looked(home, federation)
-        if page:
-            write_whole(page, status_html(seen, valid, every_s).encode(), PUBLIC)
-        elif as_gauges:
-            typer.echo(exposition(seen, valid), nl=False)
-        elif as_machine:
-            typer.echo(json.dumps(seen.as_json(valid), indent=2, ensure_ascii=False))
-        else:
-            print_status(seen, valid, _out())
-        if not every_s:
-            return
-        time.sleep(every_s)
-
-
-def health_command(folder: Folder) -> None:
-    """Exit 0 while `up` lives and its SuperLink answers, else 1 with the reason: for a supervisor's probe."""
-    home = Home(folder.resolve())
-    raise typer.Exit(print_findings([health_of(home, lambda: load_federation(home.federation))]))
+    output().print(f"{state.phase}: {escape(state.cause)}" if state.cause else state.phase, soft_wrap=True)
 
 
 def preflight_command(folder: Folder, as_machine: AsJson = False) -> None:
     """Look whether everything is ready for the sites: each failure with its remedy. Exit 1 if anything fails."""
-    home, federation = _opened(folder)
+    home, federation = opened(folder)
     raise typer.Exit(print_findings(preflight(home, federation, now()), as_machine))
-
-
-def _opened(folder: Path) -> tuple[Home, Federation]:
-    home = Home(folder.resolve())
-    return home, load_federation(home.federation)
 
 
 def _await_taken(home: Home, order: str) -> None:
@@ -172,7 +113,7 @@ def _followed(home: Home, look: Callable[[], None]) -> State:
         require_up(home)
         trouble = trouble_of(home, state, Seen(True, None, time.time()))
         if trouble and trouble.said != told:
-            _out().print(escape(f"  {told_trouble(trouble)}"), soft_wrap=True)
+            output().print(escape(f"  {told_trouble(trouble)}"), soft_wrap=True)
         told = trouble.said if trouble else ""
         time.sleep(_LOOK_S)
 
@@ -188,7 +129,3 @@ def _print_new(events: Iterator[Event | None], out: Console, board: Follower | N
             out.print(escape(f"  {event.site} {event.fate}: {event.reason}"), soft_wrap=True)
         elif isinstance(event, Finished):
             out.print(f"  {len(event.record.counted)} sites counted, {event.record.seconds:.1f} s")
-
-
-def _out() -> Console:
-    return Console(highlight=False)

@@ -1,6 +1,6 @@
-"""Who may sign in to the coordinator's console, and as what. Kept are salted hashes; a token is told once.
+"""Users of the coordinator's console and their roles. Stored are salted hashes (scrypt); a token is shown once.
 
-A token has 192 random bits, so the hash needs no more strength than to be of no use to who reads the file.
+A token has 192 random bits, so the cost of the hash can be low.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ _NOBODY = "0" * 64
 
 
 def people(home: Home) -> tuple[Person, ...]:
-    """All of them. Raises ExpectedError for a file that is damaged, or open to others."""
+    """Read all users. Raises ExpectedError for a file that is damaged, or readable by others."""
     try:
         if home.people.stat().st_mode & _OTHERS:
             raise ExpectedError(f"others may read {home.people}: run `chmod 600` on it, and give everybody a new token")
@@ -71,7 +71,7 @@ def people(home: Home) -> tuple[Person, ...]:
 
 
 def known(home: Home, name: str, token: str) -> Person | None:
-    """Whose name and token these are. Raises as `people`."""
+    """Find the person with this name and token; None if they do not match. Raises as `people`."""
     person = next((one for one in people(home) if one.name == name), None)
     if person is None:
         _hashed(token, _NOBODY)
@@ -85,7 +85,9 @@ def add_person(home: Home, name: str, role: Role, now: datetime) -> str:
     try:
         person = Person(name=name, role=role, salt=salt, hash=_hashed(token, salt), added=now)
     except ValidationError:
-        raise ExpectedError("a name has letters, digits and hyphens, at most 63; choose another") from None
+        raise ExpectedError(
+            f"a name must have letters, digits and hyphens, at most 63, not {name[:63]!r}; choose another"
+        ) from None
     with _changed(home) as before:
         if any(one.name == name for one in before):
             raise ExpectedError(f"{name} is there already; for a new token or role, remove {name} first")

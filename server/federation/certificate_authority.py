@@ -1,4 +1,4 @@
-"""The federation's certificate authority: made once, kept for ever, and asked for certificates."""
+"""The federation's certificate authority (CA): created once, it issues all certificates."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ _SHORTEST_PASSPHRASE = 12
 
 
 class AuthorityFault(ExpectedError):
-    """The CA cannot be used; the text says the cause and the remedy."""
+    """The CA cannot be used; the message has the cause and the fix."""
 
 
 @dataclass(frozen=True, eq=False)
 class Authority:
-    """key: the CA's own · certificate: what everybody trusts."""
+    """A CA: its private key and its certificate."""
 
     key: PrivateKey
     certificate: Certificate
 
     def server(self, key: PublicKey, hosts: Sequence[str], now: datetime, life: timedelta) -> Certificate:
-        """A certificate for a server that is reached under any of `hosts` (names and IP addresses)."""
+        """Issue a server certificate for `hosts` (names and IP addresses)."""
         names = [x509.IPAddress(ipaddress.ip_address(h)) if is_address(h) else x509.DNSName(h) for h in hosts]
         builder = self._issued(key, hosts[0], now, life).add_extension(x509.SubjectAlternativeName(names), False)
         return self._signed(builder, ExtendedKeyUsageOID.SERVER_AUTH)
 
     def site(self, key: PublicKey, site: str, now: datetime, life: timedelta) -> Certificate:
-        """A certificate that this key is that site's."""
+        """Issue a client certificate for a site's key."""
         return self._signed(self._issued(key, site, now, life), ExtendedKeyUsageOID.CLIENT_AUTH)
 
     def _issued(self, key: PublicKey, name: str, now: datetime, life: timedelta) -> x509.CertificateBuilder:
@@ -67,9 +67,11 @@ class Authority:
 
 
 def make_authority(home: Home, name: str, passphrase: bytes | None, now: datetime) -> Authority:
-    """A new CA in the folder. passphrase: encrypts its key. Raises AuthorityFault if it is short, OSError."""
+    """Create a CA in the folder. passphrase: encrypts its key. Raises AuthorityFault if it is too short, OSError."""
     if passphrase is not None and len(passphrase) < _SHORTEST_PASSPHRASE:
-        raise AuthorityFault(f"the passphrase has {len(passphrase)} bytes; take at least {_SHORTEST_PASSPHRASE}")
+        raise AuthorityFault(
+            f"the passphrase must have at least {_SHORTEST_PASSPHRASE} bytes, not {len(passphrase)}; choose another"
+        )
     key = new_key()
     subject = _named(f"fedceus {name}")
     builder = _begun(f"fedceus {name}", key.public_key(), now, now + _CA_LIFE).issuer_name(subject)
@@ -81,7 +83,7 @@ def make_authority(home: Home, name: str, passphrase: bytes | None, now: datetim
 
 
 def read_ca(home: Home, now: datetime) -> Certificate:
-    """The CA's certificate, checked. Raises CertificateFault or AuthorityFault."""
+    """Read and check the CA's certificate. Raises CertificateFault or AuthorityFault."""
     certificate = read_certificate(_content(home.ca, "the CA's certificate"), "the CA's certificate")
     check_is_ca(certificate)
     check_times(certificate, "the CA's certificate", now, "start a new federation in a new folder")
@@ -89,7 +91,7 @@ def read_ca(home: Home, now: datetime) -> Certificate:
 
 
 def open_authority(home: Home, passphrase: bytes | None, now: datetime) -> Authority:
-    """The CA with its key. Raises AuthorityFault, with the remedy, if it cannot be opened."""
+    """Open the CA with its private key. Raises AuthorityFault, with the fix, if that fails."""
     certificate = read_ca(home, now)
     content = _content(home.ca_key, "the CA's key")
     if home.ca_key.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
@@ -110,7 +112,7 @@ def open_authority(home: Home, passphrase: bytes | None, now: datetime) -> Autho
 
 
 def id_of(name: str, ca: Certificate) -> str:
-    """The federation's id, the line that sites are told."""
+    """The federation's id, which sites enter at enrolment."""
     return federation_id(name, key_of(ca, "the CA's certificate"))
 
 
@@ -120,12 +122,12 @@ def is_encrypted(home: Home) -> bool:
 
 
 def write_key(path: Path, key: PrivateKey) -> None:
-    """A server's key as PEM, mode 0600. Raises OSError."""
+    """Write a server's key as PEM with mode 0600. Raises OSError."""
     write_whole(path, _sealed(key, None))
 
 
 def read_key(path: Path) -> PublicKey | None:
-    """The public half of a key of `write_key`; None if there is none that can be used."""
+    """Read the public part of a key of `write_key`; None if there is no usable one."""
     try:
         key = serialization.load_pem_private_key(path.read_bytes(), None)
     except (OSError, ValueError, TypeError, UnsupportedAlgorithm):

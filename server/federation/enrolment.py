@@ -1,4 +1,4 @@
-"""A site's request is checked and answered by a kit; later it is renewed, or its key is shut out."""
+"""Enrolment of sites: check a request, issue a kit, renew it, or revoke the site's keys."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ from server.run_folder.paths import FEDERATION_FILE, Home
 from server.study.plan import load_plan
 
 _BOTH_KEYS = timedelta(days=14)
-"""For so long a replaced key still works: the site may join with the new one between two rounds."""
+"""A replaced key remains valid for this time, so that the site can change keys between two rounds."""
 
 
 class EnrolmentFault(ExpectedError):
-    """A request that is refused; the text says the cause and the remedy."""
+    """A request is refused; the message has the cause and the fix."""
 
 
 @dataclass(frozen=True, eq=False)
 class Office:
-    """Who enrols. versions: of this installation."""
+    """What enrolment needs: the federation and its CA. versions: of this installation."""
 
     home: Home
     federation: Federation
@@ -58,7 +58,7 @@ class Office:
 
 @dataclass(frozen=True, eq=False)
 class Asked:
-    """A request whose proof of possession holds. key: the site's own, which it asks to be known by."""
+    """A request with a valid proof of possession of its key. key: the site's public key."""
 
     request: Request
     key: PublicKey
@@ -71,20 +71,20 @@ class Asked:
 
 
 def read_request(path: Path) -> Asked:
-    """A request that its sender's key signed. Raises DocumentFault, KeyFault or EnrolmentFault."""
+    """Read a request and verify its signature. Raises DocumentFault, KeyFault or EnrolmentFault."""
     document = read_document(path, REQUEST)
     request = content_of(document, Request, str(path))
     key = read_public(request.public_key)
     if not document.is_by(SITE_ROLE, key):
         raise EnrolmentFault(
-            f"{path} is not signed by the key that it holds: it was changed on its way, or its sender has not the "
-            "private key; ask the site to send the file again as it was made"
+            f"{path} must be signed by the key in it, but is not: the file was changed, or its sender does not have "
+            "the private key; ask the site to send the original file again"
         )
     return Asked(request, key, document)
 
 
 def check_request(asked: Asked, office: Office, register: Register) -> None:
-    """Raises EnrolmentFault with the cause and the remedy, unless the request may be answered."""
+    """Raise EnrolmentFault, with the cause and the fix, unless the request is acceptable."""
     request = asked.request
     if request.federation != office.identity:
         raise EnrolmentFault(
@@ -107,7 +107,7 @@ def check_request(asked: Asked, office: Office, register: Register) -> None:
 
 
 def enrol(asked: Asked, office: Office, register: Register) -> Kit:
-    """Register the key and make its kit. Raises as `check_request`."""
+    """Register the key and build its kit. Raises as `check_request`."""
     check_request(asked, office, register)
     request = asked.request
     old = register.current(request.site)
@@ -128,7 +128,7 @@ def enrol(asked: Asked, office: Office, register: Register) -> Kit:
 
 
 def renew_site(site: str, office: Office, register: Register) -> Kit:
-    """Another kit for the key that is enrolled, with a new validity. Raises EnrolmentFault."""
+    """Build a new kit, with a new validity, for the enrolled key. Raises EnrolmentFault."""
     entry = register.current(site)
     if entry is None:
         raise EnrolmentFault(f"{site} is not enrolled, so there is nothing to renew; enrol a request of it")
@@ -141,7 +141,7 @@ def renew_site(site: str, office: Office, register: Register) -> Kit:
 
 
 def revoke(site: str, reason: str, register: Register, now: datetime) -> int:
-    """Shut out every key of a site; how many. Raises EnrolmentFault if it has none that works."""
+    """Revoke all keys of a site; their number. Raises EnrolmentFault if it has no valid key."""
     alive = [e for e in register.entries if e.site == site and e.standing != "revoked"]
     if not alive:
         raise EnrolmentFault(f"{site} has no key to revoke; `ceus-coordinator status` shows who is enrolled")
@@ -151,7 +151,7 @@ def revoke(site: str, reason: str, register: Register, now: datetime) -> int:
 
 
 def write_kit(kit: Kit, office: Office) -> Path:
-    """The kit as a file to be sent, signed by the CA's key. Raises OSError."""
+    """Write the kit as a file, signed by the CA's key. Raises OSError."""
     path = office.home.kit(kit.site)
     write_whole(path, signed(KIT, as_content(kit), {COORDINATOR_ROLE: office.authority.key}), PUBLIC)
     return path

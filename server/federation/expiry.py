@@ -1,4 +1,4 @@
-"""How the federation stands: every certificate and site, until when, and what to do about it."""
+"""Validity of all certificates and sites: expiry dates, and what to do about them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from server.run_folder.paths import Home
 
 @dataclass(frozen=True)
 class Line:
-    """One certificate or site. standing: ok · soon (expires within 30 days) · expired · revoked · absent."""
+    """One certificate or site. standing: ok, soon (expires within 30 days), expired, revoked, unlisted or absent."""
 
     name: str
     standing: str
@@ -28,7 +28,13 @@ class Line:
 
 @dataclass(frozen=True)
 class Validity:
-    """identity: the federation's id · servers: the CA and both servers · sites: all that may be enrolled, and were."""
+    """Validity of a federation.
+
+    Args:
+        identity: the federation's id.
+        servers: the CA and both servers.
+        sites: all that may be, or were, enrolled.
+    """
 
     identity: str
     servers: tuple[Line, ...]
@@ -36,18 +42,18 @@ class Validity:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What somebody must do, a sentence each."""
+        """Required actions, one sentence each."""
         lines = (*self.servers, *self.sites)
         return tuple(f"{line.name}: {line.standing}; {line.remedy}" for line in lines if line.remedy)
 
     def as_json(self) -> Mapping[str, object]:
-        """For a machine."""
+        """As JSON values."""
         servers, sites = [asdict(line) for line in self.servers], [asdict(line) for line in self.sites]
         return {"federation": self.identity, "servers": servers, "sites": sites, "warnings": list(self.warnings)}
 
 
 def validity(home: Home, federation: Federation, register: Register, now: datetime) -> Validity:
-    """All of it. Raises CertificateFault or AuthorityFault if the CA's certificate cannot be used."""
+    """Summarize the validity. Raises CertificateFault or AuthorityFault if the CA's certificate cannot be used."""
     ca = read_ca(home, now)
     servers = [_line("CA", "", ca.not_valid_after_utc, now, "plan a new federation in a new folder")]
     for name, path, remedy in (

@@ -1,4 +1,4 @@
-"""`federation.yaml`: who may join a federation, and where its coordinator is reached."""
+"""`federation.yaml`: the sites that may join a federation, and the address of its coordinator."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _Days = Annotated[int, Field(ge=2, le=3650)]
 
 
 class Federation(BaseModel):
-    """The file. address: host:port as sites dial it · names: further names and addresses of the same machine."""
+    """The file's content. address: host:port for the sites; names: further names and addresses of the same machine."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -51,7 +51,7 @@ class Federation(BaseModel):
     def _dialled(cls, address: str) -> str:
         host, _, port = address.rpartition(":")
         if not port.isdecimal() or not 1 <= int(port) <= 65535 or not _is_host(host.strip("[]")):
-            raise ValueError("address is host:port, such as fl.example.org:443 or 192.0.2.7:443")
+            raise ValueError(f"address must be host:port, such as fl.example.org:443 or 192.0.2.7:443, not {address!r}")
         return address
 
     @field_validator("names")
@@ -72,7 +72,11 @@ class Federation(BaseModel):
 
 
 def is_address(host: str) -> bool:
-    """Whether it is an IP address, not a name."""
+    """Whether `host` is an IP address, not a name.
+
+    >>> is_address("192.0.2.7"), is_address("fl.example.org")
+    (True, False)
+    """
     try:
         ipaddress.ip_address(host)
     except ValueError:

@@ -1,4 +1,4 @@
-"""`ceus-coordinator init`: a federation from its file. Run again after any change: what fits is kept, the CA always."""
+"""`ceus-coordinator init`: set up a federation from its file. A later run keeps the CA and all that is still valid."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from server.federation.certificate_authority import (
     write_key,
 )
 from server.federation.federation_file import Federation, load_federation
-from server.federation.nginx_conf import caddyfile, nginx_conf
+from server.federation.nginx_conf import nginx_conf
 from server.run_folder.paths import FEDERATION_FILE, Home
 from server.study.plan import load_plan
 from server.transport.fab import build_fab
@@ -39,14 +39,14 @@ _SECRET_BYTES = 32
 
 @dataclass(frozen=True)
 class Founded:
-    """identity: the federation's id · told: what was made, renewed or kept, a line each."""
+    """The result of `init`. identity: the federation's id; told: what was made, renewed or kept, one line each."""
 
     identity: str
     told: tuple[str, ...]
 
 
 def start_home(folder: Path) -> bool:
-    """Write the form of federation.yaml into a folder that has none; whether it did. Raises ExpectedError."""
+    """Write an example federation.yaml into a folder without one; whether it was written. Raises ExpectedError."""
     home = Home(folder)
     if home.federation.exists():
         return False
@@ -59,7 +59,7 @@ def start_home(folder: Path) -> bool:
 
 
 def found(folder: Path, passphrase: bytes | None, now: datetime) -> Founded:
-    """Make what is missing, renew what no longer fits federation.yaml, keep the rest.
+    """Create what is missing, renew what no longer matches federation.yaml, keep the rest.
 
     Raises FaultList with all faults of federation.yaml and of the plan, AuthorityFault or OSError.
     """
@@ -84,7 +84,7 @@ def found(folder: Path, passphrase: bytes | None, now: datetime) -> Founded:
 
 
 def renew_front(home: Home, federation: Federation, passphrase: bytes | None, now: datetime) -> Certificate:
-    """A new key and certificate for the front door. It is asked to read them again without closing a connection."""
+    """Create a new key and certificate for the reverse proxy, which can reload them without closing connections."""
     return _issue_front(home, federation, open_authority(home, passphrase, now), now)
 
 
@@ -155,12 +155,12 @@ def _issue_front(home: Home, federation: Federation, authority: Authority, now: 
 
 
 def hosts_of(federation: Federation) -> tuple[str, ...]:
-    """The names and addresses under which sites reach the front door."""
+    """The names and addresses under which sites reach the reverse proxy."""
     return tuple(dict.fromkeys((federation.host, *federation.names)))
 
 
 def unfit(path: Path, key: Path, ca: Certificate, hosts: Sequence[str], now: datetime) -> str | None:
-    """Why a server's certificate must be made anew, or None."""
+    """Find why a server's certificate must be renewed; None if it is valid."""
     if not path.exists() or not key.exists():
         return "there was none"
     try:
@@ -196,8 +196,7 @@ def _bundle(home: Home, content: bytes) -> Iterator[str]:
 def _front(home: Home, federation: Federation) -> Iterator[str]:
     home.front_run.mkdir(parents=True, exist_ok=True)
     write_whole(home.nginx, nginx_conf(home, federation).encode(), PUBLIC)
-    write_whole(home.caddy, caddyfile(home, federation).encode(), PUBLIC)
-    yield f"made the front door's configuration: {home.nginx} or {home.caddy}"
+    yield f"made the front door's configuration: {home.nginx}"
 
 
 def _put(path: Path, certificate: Certificate) -> None:

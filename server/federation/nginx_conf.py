@@ -1,13 +1,11 @@
-"""The front door: the one port that hospitals reach. It passes what a site's node says to the fleet, nothing else.
+"""The front door: a reverse proxy on the only port that hospitals reach. It forwards only the fleet interface.
 
 A stock SuperLink serves its control and runtime interfaces on the same port without a key (docs/decisions.md), so it
-stays on 127.0.0.1 and a front proxy stands before it. TLS ends here and begins again behind, because Flower's node
+listens on 127.0.0.1 behind this proxy. TLS ends at the proxy and is used again behind it, because Flower's node
 authentication needs TLS at the SuperLink itself.
 """
 
 from __future__ import annotations
-
-from pathlib import Path
 
 from server.federation.federation_file import Federation
 from server.run_folder.paths import Home
@@ -86,63 +84,11 @@ http {{
 }}
 """
 
-_CADDY = """# Written by `ceus-coordinator init`; changes are overwritten.
-# Start: caddy run --config {conf} --adapter caddyfile
-{{
-  admin off
-  auto_https off
-  servers {{
-    timeouts {{
-      read_header 30s
-      read_body {slowest}s
-      write {slowest}s
-      idle 75s
-    }}
-  }}
-}}
-https://:{port} {{
-  tls {front} {front_key}
-  @fleet {{
-    method POST
-    path_regexp {paths}
-    expression `{{http.request.orig_uri}}.matches("{paths}")`
-  }}
-  handle @fleet {{
-    request_body {{
-      max_size {piece}MB
-    }}
-    reverse_proxy https://127.0.0.1:{superlink_port} {{
-      header_up Host localhost
-      transport http {{
-        tls
-        tls_trusted_ca_certs {ca}
-        tls_server_name localhost
-        dial_timeout 10s
-        read_timeout {slowest}s
-        write_timeout {slowest}s
-      }}
-    }}
-  }}
-  handle {{
-    respond 404
-  }}
-}}
-"""
-
 
 def nginx_conf(home: Home, federation: Federation) -> str:
-    """The whole configuration of an nginx of its own, which needs no root for a port above 1023."""
-    return _filled(_NGINX, home, federation, home.nginx)
-
-
-def caddyfile(home: Home, federation: Federation) -> str:
-    """The same door for Caddy."""
-    return _filled(_CADDY, home, federation, home.caddy)
-
-
-def _filled(form: str, home: Home, federation: Federation, conf: Path) -> str:
-    return form.format(
-        conf=conf,
+    """Render the complete configuration of a separate nginx, which needs no root for a port above 1023."""
+    return _NGINX.format(
+        conf=home.nginx,
         run=home.front_run,
         port=federation.port,
         superlink_port=federation.superlink_port,

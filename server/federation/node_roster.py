@@ -1,4 +1,4 @@
-"""The SuperLink's nodes made equal to the register of sites: who is enrolled gets in, everybody else does not."""
+"""Synchronises the SuperLink's registered nodes with the register of sites."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _REACH_S = 1.0
 
 
 def synchronise(control: Control, register: Register, now: datetime) -> list[str]:
-    """Admit and dismiss until the two agree; what was done, a line each. Raises ExpectedError.
+    """Register and unregister nodes until both agree; what was done, one line each. Raises ExpectedError.
 
-    A key that nobody enrolled is dismissed too: it can only have come past the front door.
+    An unknown key is unregistered too: it cannot have come through the front door.
     """
     working = {entry.fingerprint: entry for entry in register.entries if entry.works(now)}
     sites = {entry.fingerprint: entry.site for entry in register.entries}
@@ -52,10 +52,11 @@ def is_up(federation: Federation) -> bool:
 
 @contextmanager
 def control_of(home: Home, federation: Federation, now: datetime) -> Iterator[Control]:
-    """The SuperLink's control interface over loopback.
+    """Open the SuperLink's control interface over loopback.
 
-    Raises CertificateFault where this machine's clock is outside the front door's certificate: Flower never takes a
-    key again that was dismissed, so nobody is called expired by a clock that is wrong.
+    Raises:
+        CertificateFault: if this machine's clock is outside the validity of the front door's certificate. A wrong
+            clock must not expire sites, because Flower never accepts an unregistered key again.
     """
     front = read_certificate(home.front.read_bytes(), "the front door's certificate")
     check_times(front, "the front door's certificate", now, "run `ceus-coordinator renew`")

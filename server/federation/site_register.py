@@ -1,4 +1,4 @@
-"""The register of sites: whose key is whose, since when, until when. One JSON file, written whole under a lock."""
+"""The register of sites and their keys with dates of validity: one JSON file, written atomically under a lock."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Standing = Literal["enrolled", "replaced", "revoked"]
 
 
 class Entry(BaseModel):
-    """One key of one site. nonce: of the request it came with · kits: how many were written for it.
+    """One key of one site. nonce: of its request; kit: number of its newest kit.
 
     A replaced key still works until the site has joined with the new one; a revoked key never works again.
     """
@@ -58,11 +58,11 @@ class Register:
     entries: tuple[Entry, ...]
 
     def current(self, site: str) -> Entry | None:
-        """The key by which the site is known now."""
+        """Find the current key of a site."""
         return next((e for e in reversed(self.entries) if e.site == site and e.standing == "enrolled"), None)
 
     def by_key(self, fingerprint: str) -> Entry | None:
-        """The entry of a key, whatever became of it."""
+        """Find the entry of a key, valid or not."""
         return next((entry for entry in self.entries if entry.fingerprint == fingerprint), None)
 
     def by_nonce(self, nonce: str) -> Entry | None:
@@ -74,7 +74,7 @@ class Register:
         return max((entry.kit for entry in self.entries if entry.site == site), default=0)
 
     def add(self, entry: Entry) -> None:
-        """One key more."""
+        """Add one key."""
         self.entries = (*self.entries, entry)
 
     def change(self, fingerprint: str, **changes: object) -> None:
@@ -94,7 +94,7 @@ def read_register(home: Home) -> Register:
 
 @contextmanager
 def changed_register(home: Home) -> Iterator[Register]:
-    """The register, to be changed by one process at a time; saved at the end, or not at all after an error."""
+    """Open the register for changes by one process at a time; saved at the end unless an error occurred."""
     busy = ExpectedError("another command is changing the register of sites; try again when it is done")
     with locked(home.folder / ".sites.lock", busy):
         register = read_register(home)

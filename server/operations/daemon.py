@@ -31,9 +31,10 @@ _GRACE_S = 15.0
 
 
 def run_daemon(home: Home, federation: Federation, told: Told) -> None:
-    """Keep everything going until SIGTERM or Ctrl-C; no process is left in any case.
+    """Run and supervise all services until SIGTERM or Ctrl-C; no process is left in any case.
 
-    Raises ExpectedError if the folder is not complete, its port is taken, or another `up` runs for it.
+    Raises:
+        ExpectedError: if the folder is incomplete, its port is in use, or another `up` runs for it.
     """
     check_complete(home)
     home.database.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -65,9 +66,7 @@ class _Loop:
         self._answered = time.monotonic()
 
     def step(self) -> None:
-        """One look at everything. Never raises for a SuperLink that does not answer, or for a full disk: it is told,
-        and tried again.
-        """
+        """Check everything once. A SuperLink that does not answer, or a full disk, is reported and tried again."""
         self._supervisor.step()
         self._pulse.beat(self._looked())
 
@@ -94,7 +93,7 @@ class _Loop:
         return trouble
 
     def _start_hung_again(self) -> None:
-        """A SuperLink that lives, and for long has not even answered whether it is well, is ended."""
+        """Restart a SuperLink that runs but has failed its health check for a long time."""
         silent = min(time.monotonic() - self._answered, self._supervisor.running_for(SUPERLINK))
         if silent > _HUNG_S and not answers(self._home, self._federation):
             self._supervisor.restart(SUPERLINK, f"it answered nothing for {silent:.0f} s")

@@ -1,7 +1,7 @@
-"""Does what the order says: submits the run, watches it, starts it again when it dies, and says how it stands.
+"""Executes the order: submits the run, watches it, restarts it when it dies, and writes its state.
 
-Every run ends in a state that says why, whoever looks on: done, stopped as asked, or failed with its cause. Flower
-takes a minute to notice that a coordinator died; the lock on the run's folder tells at once.
+Every run ends in a state with its reason: done, stopped as asked, or failed with its cause. Flower needs a minute to
+notice that a coordinator died; the lock on the run's folder shows it at once.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Launcher:
         self._deaths, self._round = 0, -1
 
     def step(self, control: Control) -> None:
-        """One look. Raises ExpectedError if the SuperLink does not answer."""
+        """Check the run once and act. Raises ExpectedError if the SuperLink does not answer."""
         order = read_order(self._home)
         if order is None:
             return

@@ -1,7 +1,7 @@
-"""What hinders a run, for whoever looks: a run that is dead, or that nobody takes, says so within a minute.
+"""Detection of problems of a run: a dead or waiting run is reported within a minute.
 
-`up` mends what it can and goes on trying; this is what is wrong meanwhile. It reads files only, so it holds too where
-`up` itself, or the SuperLink, is dead or hangs.
+`up` repairs what it can and keeps trying; this module reports the current problem. It reads files only, so it also
+works if `up` or the SuperLink is dead or hangs.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _MOVING = ("running", "stopping")
 
 @dataclass(frozen=True)
 class Trouble:
-    """since: seconds since 1970; of the last sign of life, where it is silence."""
+    """A problem. since: in seconds since 1970, the last heartbeat if heartbeats are missing."""
 
     said: str
     since: float
@@ -26,8 +26,12 @@ class Trouble:
 
 @dataclass(frozen=True)
 class Seen:
-    """What is known without asking anybody. up: whether `up` holds its lock · online: the sites that are connected,
-    None where the SuperLink cannot be asked · moment: seconds since 1970.
+    """Observations at one moment.
+
+    Args:
+        up: whether `up` holds its lock.
+        online: the connected sites; None if the SuperLink cannot be asked.
+        moment: in seconds since 1970.
     """
 
     up: bool
@@ -36,12 +40,12 @@ class Seen:
 
 
 def coordinator_pulse(home: Home) -> Pulse:
-    """Of the process that walks the plan."""
+    """The heartbeat of the coordinator's process."""
     return Pulse(home.run / COORDINATOR)
 
 
 def trouble_of(home: Home, state: State, seen: Seen) -> Trouble | None:
-    """Why the run does not get on; None if it does, is over, or was never ordered."""
+    """Find why the run makes no progress; None if it does, is over, or was never ordered."""
     if state.phase in OVER or state.phase == "none":
         return None
     daemon = Pulse(home.up_pulse).last()
@@ -49,7 +53,11 @@ def trouble_of(home: Home, state: State, seen: Seen) -> Trouble | None:
 
 
 def is_silent(beat: Beat | None, since: float, moment: float, silent_s: float = SILENT_S) -> bool:
-    """Whether a process that should beat since then has not for too long."""
+    """Whether heartbeats of a process that should run since `since` are missing for too long.
+
+    >>> is_silent(None, since=100.0, moment=160.0, silent_s=45.0)
+    True
+    """
     return moment - max(beat.at if beat else 0.0, since) > silent_s
 
 

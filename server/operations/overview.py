@@ -9,7 +9,7 @@ from typing import Any
 
 from server.federation.expiry import Validity
 from server.operations.liveness import Seen, Trouble, coordinator_pulse, trouble_of
-from server.rounds.checkpoints import Store
+from server.rounds.checkpoint_header import glance
 from server.run_folder.journal import Journal
 from server.run_folder.orders import State, read_state
 from server.run_folder.paths import Home
@@ -72,18 +72,18 @@ class Overview:
 
 def overview(home: Home, up: bool, online: Collection[str] | None, names: Collection[str] = ()) -> Overview:
     """online: the sites that are connected, None where the SuperLink cannot be asked · names: all that may be."""
-    progress = Store(home.run).glance() or Progress()
+    saved = glance(home.run) or Progress()
     events = Journal(home.run).under_way()
-    sites = {name: SiteNow(admitted=True, lesions=sum(held.values())) for name, held in progress.counts.items()}
-    _rounds_of(progress.participation, sites)
+    sites = {name: SiteNow(admitted=True, lesions=sum(held.values())) for name, held in saved.counts.items()}
+    _rounds_of(saved.participation, sites)
     latest = _round(events, sites)
     _letters(letters(home.run), latest, sites)
     for name in sorted({*sites, *names, *(online or ())}):
         site = sites.setdefault(name, SiteNow())
         site.connected = None if online is None else name in online
-    for name, reason in to_be_looked_at(progress.participation).items():
+    for name, reason in to_be_looked_at(saved.participation).items():
         sites[name].look_at = reason
-    told = tuple(_told(record, progress.curves) for record in progress.participation)
+    told = tuple(_told(record, saved.curves) for record in saved.participation)
     state, beat = read_state(home), coordinator_pulse(home).last()
     doing = beat.doing if beat and state.phase in ("running", "stopping") else ""
     trouble = trouble_of(home, state, Seen(up, online, time.time()))

@@ -1,4 +1,4 @@
-"""One look at the federation, as `status` and the console show it: from files, and one question to the SuperLink."""
+"""A snapshot of the federation for `status` and the console: from files, and one query to the SuperLink."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def looked(home: Home, federation: Federation) -> tuple[Overview, Validity]:
 
 @dataclass
 class Looks:
-    """Looks for many who ask: one at a time, and none where the last is a few seconds old."""
+    """Cache of snapshots for several readers: one at a time, reused for a few seconds."""
 
     home: Home
     clock: Callable[[], float] = time.monotonic

@@ -1,1 +1,1 @@
-"""From the sums of an evaluation to results."""
+"""Results computed from the sums of an evaluation."""

@@ -1,7 +1,6 @@
-"""Whether probabilities mean what they say, from sums over ten even bins: reliability curves, ECE and Brier's score.
+"""Calibration of probabilities from sums over ten equal bins: reliability curves, ECE and Brier score.
 
-Exact for these bins: a bin's mean probability and share come from its own sums (Naeini et al., AAAI 2015, for the ECE;
-Brier, Monthly Weather Review 1950, for the score).
+Expected calibration error (ECE): Naeini et al. 2015. Brier score: Brier 1950. Both are exact for these bins.
 """
 
 from __future__ import annotations
@@ -18,10 +17,15 @@ from server.results.metrics import Floats, Ints
 def calibrated(
     calibration: Floats | None, brier: Floats | None, lesions: Ints, classes: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """`calibration` and `brier` of a net. calibration (rows 10 3) · brier, lesions (1+R).
+    """`calibration` and `brier` of a net; empty without the sums.
 
-    A binary net has one curve; a classifier one of the probability of its `answer`, and one of each class against the
-    rest. Empty without the sums.
+    A binary net has one curve. A classifier has one for the probability of its `answer`, and one per class against the
+    rest.
+
+    Args:
+        calibration: (rows 10 3).
+        brier: (1+R) sums.
+        lesions: (1+R) counts.
     """
     if calibration is None or brier is None or not lesions[0]:
         return {}
@@ -34,7 +38,11 @@ def calibrated(
 
 
 def reliability(bins: Floats) -> dict[str, Any]:
-    """The curve over the bins with lesions, and the expected calibration error: bins (10 3) [lesions, Σ p, Σ right]."""
+    """Reliability curve and expected calibration error of bins (10 3) [lesions, Σ p, Σ right]; empty bins are left out.
+
+    >>> reliability(np.array([[4.0, 1.0, 2.0], [0.0, 0.0, 0.0]]))
+    {'predicted': [0.25], 'observed': [0.5], 'n': [4], 'ece': 0.25}
+    """
     n, p, right = bins[bins[:, 0] > 0].T
     return {
         "predicted": (p / n).tolist(),

@@ -1,4 +1,4 @@
-"""What results hold beyond each net's own metrics: pairs, subgroups, readers, misdiagnoses, Table 1 and sites."""
+"""Results beyond each net's own metrics: pairs, subgroups, readers, misdiagnoses, Table 1 and sites."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PLACES = (*COHORTS, *POOLS)
 
 
 def detailed(progress: Progress, plan: Plan) -> dict[str, Any]:
-    """By cohort or pool of test cohorts, then by net; of a cohort that was evaluated twice the last stands.
+    """Collect results by cohort (or pool of test cohorts), then by net; the last evaluation of a cohort counts.
 
     `table1` also covers cohorts that were only tallied.
     """
@@ -58,7 +58,7 @@ def _tallied(progress: Progress, plan: Plan) -> dict[str, Any]:
 
 
 def _keep(found: dict[Any, Any], key: Any, entry: Any) -> None:
-    """An entry that says something."""
+    """Store the entry unless it is empty."""
     if entry:
         found[key] = entry
 

@@ -1,7 +1,7 @@
-"""From the sums of an evaluation to metrics with 95 % intervals. No row of any lesion is needed.
+"""Metrics with 95 % bootstrap intervals (Efron & Tibshirani 1993) from the sums of an evaluation, without single rows.
 
-A metric of the confusion matrix is exact. An AUC comes from fine histograms, with its resolution stated; its
-bootstrap replicates come from coarse ones, and are shifted by the difference that the bins make to the estimate.
+Metrics of the confusion matrix are exact. An AUC comes from fine histograms, with its resolution stated; its bootstrap
+replicates come from coarse histograms and are shifted by the difference between the two estimates.
 """
 
 from __future__ import annotations
@@ -23,17 +23,21 @@ from server.results.intervals import interval, number
 from server.results.metrics import Floats, Ints
 
 FLOORS = {"0.90": 0.90, "0.95": 0.95}
-"""Specificities at which sensitivities are given."""
+"""Specificities at which sensitivities are reported."""
 MACROS = ("specificity", "recall", "precision", "npv", "f1")
 
 
 @dataclass(frozen=True, eq=False)
 class Counts:
-    """What one net's evaluation on one cohort adds up to; row 0 is the estimate, the others are replicates.
+    """Summed counts of one net on one cohort; row 0 is the estimate, the others are bootstrap replicates.
 
-    confusion (1+R k k) · scores (1+R s 2 coarse) · fine (s 2 fine), with s = k, or 1 for a binary net ·
-    loss: mean over lesions, class-weighted; None without lesions · calibration (rows 10 3) [lesions, Σ p, Σ right] and
-    brier (1+R) Σ: see client.worker.tasks.score_counts; None in a study that was evaluated before they were asked for.
+    Args:
+        confusion: (1+R k k) [true, predicted].
+        scores: (1+R s 2 coarse) histograms, with s = k, or 1 for a binary net.
+        fine: (s 2 fine) histograms.
+        loss: class-weighted mean over lesions; None without lesions.
+        calibration: (rows 10 3) [lesions, Σ p, Σ right], see client.worker.tasks.score_counts; None in older studies.
+        brier: (1+R) sums; None in older studies.
     """
 
     confusion: Ints
@@ -62,7 +66,7 @@ def classes_of(net: str) -> tuple[str, ...]:
 
 
 def counts_of(total: State, cohort: str, net: str) -> Counts | None:
-    """The counts of a net on a cohort in the total of an evaluation; None where no site had a lesion."""
+    """Read the counts of a net on a cohort from the total of an evaluation; None if no site had a lesion."""
     prefix = f"{cohort}|{net}|"
     if f"{prefix}confusion" not in total:
         return None
@@ -74,7 +78,10 @@ def counts_of(total: State, cohort: str, net: str) -> Counts | None:
 
 
 def multi_class(counts: Counts, classes: Sequence[str]) -> dict[str, Any]:
-    """Metrics of a net with more than two classes, each as {value, low, high, n}; macro over supported classes."""
+    """Compute the metrics of a net with more than two classes, each as {value, low, high, n}.
+
+    Macro averages are over the classes that have lesions.
+    """
     rows = metrics.per_class(counts.confusion)
     fine, coarse = metrics.auc(counts.fine), metrics.auc(counts.scores)
     support = counts.support.tolist()
@@ -109,7 +116,7 @@ def multi_class(counts: Counts, classes: Sequence[str]) -> dict[str, Any]:
 
 
 def binary(counts: Counts) -> dict[str, Any]:
-    """Metrics of a binary net at 0.5, each as {value, low, high, n}."""
+    """Compute the metrics of a binary net at the threshold 0.5, each as {value, low, high, n}."""
     rows = metrics.per_class(counts.confusion)
     fine = metrics.auc(counts.fine[0])
     bound = number(float(metrics.auc_resolution(counts.fine[0])))
@@ -145,7 +152,7 @@ def binary(counts: Counts) -> dict[str, Any]:
 
 
 def _at_thresholds(counts: Counts, classes: Sequence[str], support: Sequence[int]) -> dict[str, Any]:
-    """Of each class against the rest: average precision, and sensitivity at fixed specificities."""
+    """Average precision and sensitivity at fixed specificities of each class against the rest."""
     fine, coarse = metrics.average_precision(counts.fine), metrics.average_precision(counts.scores)
     found: dict[str, Any] = {
         "average_precision": {
@@ -172,7 +179,7 @@ def _points(false: Floats, true: Floats) -> dict[str, list[float]]:
 
 
 def _scaled(sums: Tensor | None, unit: Floats) -> Floats | None:
-    """Sums that are whole multiples of a unit; an earlier version added floats."""
+    """Convert sums in integer multiples of a unit; an earlier version stored floats."""
     if sums is None:
         return None
     return np.asarray(sums.numpy() * (1.0 if sums.is_floating_point() else unit), dtype=np.float64)

@@ -1,4 +1,4 @@
-"""An estimate with its 95 % interval, from the estimate itself and its bootstrap replicates."""
+"""Estimates with 95 % percentile bootstrap intervals (Efron 1979)."""
 
 from __future__ import annotations
 
@@ -7,16 +7,25 @@ import numpy as np
 from server.results.metrics import Floats, Ints, ratio
 
 INTERVAL = (2.5, 97.5)
-"""Percentiles, as in the study."""
+"""Percentiles, as in the reference study."""
 
 
 def interval(
     rows: Floats, n: int, value: float | None = None, most: float = 1.0, least: float = 0.0
 ) -> dict[str, float | int | None]:
-    """{value, low, high, n} of a metric. rows (1+R): the estimate, then its replicates.
+    """Percentile bootstrap interval of a metric as {value, low, high, n}.
 
-    value: a better estimate than row 0, by whose difference the replicates are shifted · least, most: what the metric
-    can be. low and high are null without replicates; everything is null where the metric is not defined.
+    >>> interval(np.array([0.5, 0.4, 0.6]), 10)
+    {'value': 0.5, 'low': 0.405, 'high': 0.595, 'n': 10}
+
+    Args:
+        rows: (1+R), the estimate and its replicates.
+        n: number of lesions.
+        value: a finer estimate than row 0; the replicates are shifted by the difference.
+        most, least: range of the metric.
+
+    Returns:
+        low and high are None without replicates; all but n are None if the metric is undefined.
     """
     estimate = float(rows[0]) if value is None else value
     replicates = rows[1:][~np.isnan(rows[1:])]
@@ -28,10 +37,10 @@ def interval(
 
 
 def number(value: float) -> float | None:
-    """The number, or None where it is not finite: JSON has no NaN."""
+    """The number, or None if it is not finite: JSON has no NaN."""
     return value if np.isfinite(value) else None
 
 
 def share(counted: Ints, of: Ints) -> dict[str, float | int | None]:
-    """The share of (1+R) counts in (1+R) others, as `interval`."""
+    """The share of (1+R) counts in (1+R) totals, as `interval`."""
     return interval(ratio(counted, of, empty=np.nan), int(of[0]))

@@ -1,4 +1,4 @@
-"""McNemar's test from paired counts: whether two classifiers, asked about the same lesions, are equally often right."""
+"""McNemar's test (McNemar 1947): whether two classifiers have the same accuracy on the same lesions."""
 
 from __future__ import annotations
 
@@ -8,13 +8,19 @@ from typing import Any
 from server.results.metrics import Ints
 
 EXACT_BELOW = 25
-"""Discordant pairs below which the exact test is reported, else the corrected chi-square test: the usual rule."""
+"""With fewer discordant pairs the exact test is reported, else the corrected chi-square test: the usual rule."""
 
 
 def compared(pairs: Ints) -> dict[str, Any]:
-    """Counts and p of (2 2) [first wrong or right, second wrong or right].
+    """McNemar's test on pairs (2 2) [first wrong or right, second wrong or right].
 
-    `p` is that of `test`, "exact" or "chi-square"; both are given.
+    >>> import numpy as np
+    >>> result = compared(np.array([[10, 2], [8, 80]]))
+    >>> result["test"], round(result["p"], 4)
+    ('exact', 0.1094)
+
+    Returns:
+        The counts, the name of the reported `test` ("exact" or "chi-square"), its `p`, and the p of both tests.
     """
     (neither, second), (first, both) = pairs.tolist()
     exact = first + second < EXACT_BELOW
@@ -33,15 +39,23 @@ def compared(pairs: Ints) -> dict[str, Any]:
 
 
 def exact_p(first: int, second: int) -> float:
-    """Two-sided binomial test that a discordant pair falls on either side with chance one half."""
+    """p of the two-sided exact binomial test that discordant pairs fall on both sides with probability 1/2.
+
+    >>> exact_p(8, 2)
+    0.109375
+    """
     n, fewer = first + second, min(first, second)
-    # whole numbers: a thousand pairs would underflow as floats
+    # integers, because a thousand pairs would underflow as floats
     tail = sum(math.comb(n, k) for k in range(fewer + 1))
     return min(1.0, float(2 * tail / 2**n))
 
 
 def chi_square_p(first: int, second: int) -> float:
-    """Edwards' continuity-corrected chi-square with one degree of freedom; 1 without discordant pairs."""
+    """p of the chi-square test with continuity correction (Edwards 1948); 1 without discordant pairs.
+
+    >>> round(chi_square_p(30, 10), 6)
+    0.002663
+    """
     if first + second == 0:
         return 1.0
     statistic = max(0, abs(first - second) - 1) ** 2 / (first + second)

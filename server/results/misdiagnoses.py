@@ -1,4 +1,4 @@
-"""What a model gets wrong: the pairs that the study counts, and the most frequent confusions."""
+"""Misdiagnoses of a model: those that the reference study counts, and the most frequent confusions."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from server.results.intervals import share
 
 _MOST = 8
 _BENIGN = ("HH", "HA")
-# name → (true type, said type) cells that count, and the true types that they are counted among
+# name → cells (true type, predicted type) that count, and the true types of the denominator
 COUNTED: Mapping[str, tuple[tuple[tuple[str, str], ...], tuple[str, ...]]] = {
     "hcc_hm_confusion": ((("HCC", "HM"), ("HM", "HCC")), ("HCC", "HM")),
     "malignant_as_benign": (tuple((t, s) for t in MALIGNANT_TYPES for s in _BENIGN), MALIGNANT_TYPES),
     "hm_ha_confusion": ((("HM", "HA"), ("HA", "HM")), ("HM", "HA")),
 }
-"""As the study counts them: OT is neither malignant nor benign."""
+"""As in the reference study: OT is neither malignant nor benign."""
 
 
 def misdiagnoses_of(total: State, cohort: str, net: str) -> dict[str, Any] | None:
-    """Each of COUNTED as {count, of, value, low, high, n}, and `frequent`: the commonest confusions of two types."""
+    """Each of COUNTED as {count, of, value, low, high, n}, and `frequent`: the most common confusions of two types."""
     name = f"{cohort}|{net}|confusion"
     if name not in total:
         return None

@@ -1,4 +1,4 @@
-"""Classifiers against each other: the difference of their accuracies with its interval, and McNemar's test."""
+"""Paired comparison of classifiers: difference of accuracies with its interval, and McNemar's test."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from server.results.mcnemar import compared
 
 
 def pairs_of(total: State, cohort: str, classifiers: Sequence[str]) -> list[dict[str, Any]]:
-    """Every two classifiers that were asked about the same lesions of a cohort (or pool), in their order."""
+    """Compare every two classifiers on the lesions of a cohort (or pool) that both classified, in their order."""
     name = f"{cohort}|pairs|right"
     if name not in total:
         return []
@@ -30,8 +30,8 @@ def pairs_of(total: State, cohort: str, classifiers: Sequence[str]) -> list[dict
 
 
 def _difference(total: State, cohort: str, first: str, second: str, n: int) -> dict[str, Any]:
-    """First minus second. Replicates are paired, since a lesion weighs alike for both; null where the two were not
-    asked about quite the same lesions.
+    """Accuracy of first minus second. Replicates are paired: a lesion has the same weight for both. Null if the two
+    did not classify exactly the same lesions.
     """
     one, other = (total[f"{cohort}|{net}|confusion"].numpy() for net in (first, second))
     if int(one[0].sum()) != n or int(other[0].sum()) != n:

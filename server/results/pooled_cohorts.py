@@ -1,4 +1,4 @@
-"""Test cohorts taken together: their sums are added like those of sites."""
+"""Pools of test cohorts: their sums are added like those of sites."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from ceus_models.protocol.state import State
 from ceus_models.study.taxonomy import TEST_COHORTS
 
 POOLS: Mapping[str, tuple[str, ...]] = {"external_tests": TEST_COHORTS[1:], "all_tests": TEST_COHORTS}
-"""The study counts its misdiagnoses over the three external test sets."""
+"""The reference study counts misdiagnoses over the three external test sets."""
 _POOLED = ("|confusion", "|groups", "|withheld", "|pairs|right")
 
 
 def pooled(total: State) -> State:
-    """What an evaluation counted, with the small tensors of several test cohorts under the name of each pool too.
+    """Add to the counts of an evaluation the sums over each pool of test cohorts, under the pool's name.
 
-    A pool of a single cohort says nothing new and is left out.
+    A pool with a single cohort adds no information and is left out.
     """
     found: dict[str, Tensor] = dict(total)
     for pool, cohorts in POOLS.items():

@@ -1,4 +1,4 @@
-"""Radiologists beside the models, in the shape of the study's Table 2: alone, with the model's result, and tests."""
+"""Radiologists compared with the models, as in the reference study's Table 2: alone, assisted, and tests."""
 
 from __future__ import annotations
 
@@ -19,10 +19,12 @@ _MACROS = ("specificity", "recall", "precision", "npv", "f1")
 
 
 def readers_of(total: State, cohort: str, classifiers: Sequence[str]) -> dict[str, Any] | None:
-    """`readers`: by code; `roles`: by role, over all readers of it; None where the cohort has no reads.
+    """Summarize the reads of a cohort; None without reads.
 
-    Of a reader: role, alone and assisted (accuracy with interval, macro metrics, confusion), `assistance` (McNemar,
-    alone against assisted on the lesions read both ways) and `against` (McNemar, classifier against reader, by mode).
+    Returns:
+        `readers` by code, `roles` by role over all its readers. A reader has: role; alone and assisted (accuracy with
+        interval, macro metrics, confusion); `assistance` (McNemar's test, alone against assisted, on lesions read both
+        ways); `against` (McNemar's test, classifier against reader, by mode).
     """
     name = f"{cohort}|readers|"
     if f"{name}right" not in total:

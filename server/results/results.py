@@ -1,4 +1,4 @@
-"""What a study found, as one plain dictionary: results.json."""
+"""All results of a study as one plain dictionary: results.json."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from server.study.stages import Evaluate, Statistics
 
 
 def results(progress: Progress, plan: Plan) -> dict[str, Any]:
-    """Every number of the study; nothing in it is NaN.
+    """Collect all numbers of the study, without NaN.
 
     cohorts.<cohort>.models.<D|DC|DB|DCB>.<metric> and nets.<net>.<cohort>.<metric> are {value, low, high, n}.
-    `peak_memory_mb` of the stages is null: who runs the processes measures it.
+    `peak_memory_mb` of the stages is null: the caller that runs the processes measures it.
     """
     return {
         "plan": plan.name,
@@ -40,7 +40,7 @@ def results(progress: Progress, plan: Plan) -> dict[str, Any]:
 
 
 def _evaluated(progress: Progress, plan: Plan) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """(cohort, net, metrics) of every evaluation, in the order of the plan, so that the last one stands."""
+    """Yield (cohort, net, metrics) of every evaluation in the order of the plan, so that the last one counts."""
     for stage in plan.stages:
         if not isinstance(stage, Evaluate) or stage.name not in progress.totals:
             continue
@@ -73,7 +73,7 @@ def _nets(progress: Progress, plan: Plan) -> dict[str, Any]:
 
 
 def _statistics(progress: Progress, plan: Plan) -> dict[str, Any]:
-    """The recipe and what it rests on: r of every clinical variable with every type."""
+    """The recipe and its inputs: Pearson's r of every clinical variable with every type."""
     stage = next((s for s in plan.stages if isinstance(s, Statistics) and s.name in progress.totals), None)
     if stage is None or progress.recipe is None:
         return {}
@@ -97,7 +97,7 @@ def _statistics(progress: Progress, plan: Plan) -> dict[str, Any]:
 
 
 def _learning(progress: Progress) -> dict[str, dict[str, Any]]:
-    """By stage and net: mean loss by round (counted from 1), and the round whose parameters were kept."""
+    """By stage and net: mean loss by round (from 1), and the round whose parameters were kept."""
     curves: dict[str, dict[str, Any]] = {}
     for point in progress.curves:
         curve = curves.setdefault(point.stage, {}).setdefault(point.net, {"rounds": [], "training_loss": []})

@@ -1,4 +1,4 @@
-"""Accuracy by subgroup, the rows of Table 1, and accuracy by site, as far as sites let them be shown."""
+"""Accuracy by subgroup, the rows of Table 1, and accuracy by site, where sites allow it."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ from server.results.intervals import number, share
 from server.results.metrics import Ints
 
 SMALLEST_CELL = 5
-"""Subgroups of fewer lesions in the whole study are not published, whatever the sites' own minimum."""
+"""Smaller subgroups of the whole study are suppressed, whatever the sites' own minimum."""
 
 
 def subgroups_of(total: State, cohort: str, net: str) -> dict[str, Any] | None:
-    """`variables`: {variable: {value: estimate}}, and the estimate over `all` lesions; how many values are suppressed,
-    and how many the sites held back; None where the net was not counted by subgroup on the cohort (or pool).
+    """Summarize accuracy by subgroup; None if the net was not counted by subgroup on the cohort (or pool).
 
-    A suppressed value has nulls and `suppressed`: true. `withheld` adds over the sites' values of each variable.
+    Returns:
+        `variables`: {variable: {value: estimate}}, a suppressed value with nulls and `suppressed`: true. `all`: the
+        estimate over all lesions. `suppressed`: number of such values. `withheld`: by variable, the number of values
+        that sites withheld.
     """
     name = f"{cohort}|{net}|"
     if f"{name}groups" not in total:
@@ -45,7 +47,7 @@ def subgroups_of(total: State, cohort: str, net: str) -> dict[str, Any] | None:
 
 
 def table_one(total: State, cohort: str, nets: Sequence[str]) -> dict[str, Any] | None:
-    """Lesions by each variable of a cohort: of the tally, or of what an evaluation counted; None without either."""
+    """Count a cohort's lesions by each variable, from the tally or an evaluation; None without either."""
     lesions = _lesions(total, cohort, nets)
     if lesions is None:
         return None
@@ -67,7 +69,7 @@ def _lesions(total: State, cohort: str, nets: Sequence[str]) -> Ints | None:
 
 
 def sites_of(total: State, cohort: str, net: str) -> dict[str, Any]:
-    """By site: lesions, right ones and their share, where the site lets its own be shown."""
+    """Accuracy of each site that allows it: lesions, correct ones and their share."""
     found = {}
     for name, own in total.items():
         if name.endswith(f"|{cohort}|{net}|own"):

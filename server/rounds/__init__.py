@@ -1,1 +1,1 @@
-"""The loop over rounds: ask, screen, add, save."""
+"""The loop over rounds: send tasks, screen answers, add them up, save."""

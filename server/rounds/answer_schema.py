@@ -1,7 +1,7 @@
-"""What an answer must look like: names, shapes and dtypes, by kind of task.
+"""The schema of an answer: names, shapes and dtypes of its tensors, by kind of task.
 
-Tensors come in groups that are whole or absent: a net, or a cohort, or a net on a cohort. A site without lesions for
-a group leaves it out.
+Tensors come in groups: a net, a cohort, or a net on a cohort. A group is complete or absent; a site without lesions
+for it leaves it out.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Spec:
     dtype: torch.dtype
 
     def __str__(self) -> str:
-        """As an error says it."""
+        """As in an error message."""
         return f"{self.shape} {str(self.dtype).removeprefix('torch.')}"
 
 
@@ -51,7 +51,7 @@ _FIGURES = Spec((len(FIGURES), 3), torch.float64)
 
 
 def groups_of(task: Task) -> Mapping[str, Group]:
-    """The groups that an answer to `task` may hold: group → name of tensor → spec."""
+    """List the groups that an answer to `task` may hold: group → name of tensor → spec."""
     if task.kind == "hello":
         return {c: {f"{c}|lesions": _COUNT, f"{c}|patients": _COUNT} for c in task.cohorts}
     if task.kind == "tally":
@@ -63,18 +63,18 @@ def groups_of(task: Task) -> Mapping[str, Group]:
 
 
 def misshapen(sums: State, groups: Mapping[str, Group]) -> str | None:
-    """The first rule of names, shapes and dtypes that `sums` breaks, or None."""
+    """Find the first tensor with a wrong name, shape or dtype: the error as text, or None."""
     known = {name: group for group, specs in groups.items() for name in specs}
     odd = sorted(sums.keys() - known.keys())
     if odd:
-        return f"{odd[0]} was not asked for ({len(odd)} such tensors)"
+        return f"only tensors of the task are allowed, found {odd[0]} ({len(odd)} such tensors)"
     for group in sorted({known[name] for name in sums}):
         for name, spec in groups[group].items():
             if name not in sums:
-                return f"{name} is missing, while other tensors of {group} are there"
+                return f"all tensors of {group} must be present, {name} is missing"
             found = sums[name]
             if found.shape != spec.shape or found.dtype != spec.dtype:
-                return f"{name} must be {spec}, but is {Spec(tuple(found.shape), found.dtype)}"
+                return f"{name} must be {spec}, found {Spec(tuple(found.shape), found.dtype)}"
     return None
 
 
@@ -84,7 +84,7 @@ def _change(net: str, inputs: State) -> Group:
 
 
 def _evaluation(cohort: str, task: Task) -> Iterator[tuple[str, Group]]:
-    """Without replicates, as in a validation round, a net's own counts are all that is asked."""
+    """Without replicates, as in a validation round, only the counts of each net are expected."""
     classifiers = classifiers_of(task.nets) if task.replicates else ()
     for net in dict.fromkeys((*task.nets, *classifiers)):
         group = _counts(f"{cohort}|{net}", net, task.replicates)

@@ -1,61 +1,35 @@
-"""The study's progress on disk: one file a round, whole or not at all, the last two kept."""
+"""Checkpoints of a study: one file per round, written atomically; the last two are kept."""
 
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
-from pydantic.dataclasses import dataclass as checked
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from ceus_models.protocol.messages import Recipe
 from ceus_models.protocol.state import State, digest
 from ceus_models.runtime.atomic_files import PUBLIC, remove_drafts, whole_file
 from ceus_models.runtime.errors import ExpectedError
-from server.study.participation import Record
-from server.study.progress import Point, Progress
+from server.rounds.checkpoint_header import HEADER, VERSION, Header, checkpoint_files, number_of, read_header
+from server.study.progress import Progress
 
-VERSION = "1"
 KEPT = 2
-_PATTERN = re.compile(r"progress-(\d{8})\.safetensors")
 _SECTIONS = ("nets", "memory", "totals")
 _SEPARATOR = "::"
-"""Neither stage names of a plan nor names of nets and parameters hold it."""
-
-
-@checked(frozen=True)
-class _Header:
-    """Everything of a Progress but its tensors; of these the names, in their order, which safetensors does not keep."""
-
-    plan: str
-    seed: int
-    stage: int
-    step: int
-    recipe: Recipe | None
-    frozen: str
-    counts: Mapping[str, Mapping[str, int]]
-    participation: tuple[Record, ...]
-    curves: tuple[Point, ...]
-    names: tuple[str, ...]
-
-
-_HEADER = TypeAdapter(_Header)
+"""Does not occur in names of stages, nets or parameters."""
 
 
 class _DamagedError(Exception):
-    """The file is not what was written."""
+    """The file differs from what was written."""
 
 
 @dataclass(frozen=True)
 class Store:
-    """Checkpoints of one study in `folder`. Each file is plain safetensors; the rest of the progress is its metadata,
-    under a checksum over both.
+    """Checkpoints of one study in `folder`: safetensors files with the rest of the progress as metadata, and a checksum
+    over both.
     """
 
     folder: Path
@@ -63,11 +37,12 @@ class Store:
     def save(self, progress: Progress, plan: str, seed: int) -> None:
         """Write the next file atomically, then delete those before the last two. plan: the plan's digest.
 
-        Raises ExpectedError where the disk is full or cannot be written; what was saved before stays.
+        Raises:
+            ExpectedError: if the disk is full or read-only; earlier checkpoints are kept.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        files = self._files()
-        number = _number(files[-1]) + 1 if files else 1
+        files = checkpoint_files(self.folder)
+        number = number_of(files[-1]) + 1 if files else 1
         path = self.folder / f"progress-{number:08d}.safetensors"
         try:
             remove_drafts(self.folder)
@@ -76,18 +51,19 @@ class Store:
         except (OSError, SafetensorError) as error:
             cause = getattr(error, "strerror", None) or error
             raise ExpectedError(
-                f"the checkpoint cannot be written to {self.folder} ({cause}): make "
-                "room and start the same command again; it goes on from the last saved round"
+                f"the checkpoint cannot be written to {self.folder} ({cause}): make room and start the same command "
+                "again; it continues from the last saved round"
             ) from None
-        for old in self._files()[:-KEPT]:
+        for old in checkpoint_files(self.folder)[:-KEPT]:
             old.unlink()
 
     def latest(self, plan: str, seed: int) -> Progress | None:
-        """The newest undamaged progress; None where nothing was saved.
+        """Load the newest undamaged progress; None without a checkpoint.
 
-        Raises ExpectedError if the folder belongs to another plan or seed, or holds damaged files only.
+        Raises:
+            ExpectedError: if the folder belongs to another plan or seed, or all its files are damaged.
         """
-        files = self._files()
+        files = checkpoint_files(self.folder)
         for path in reversed(files):
             try:
                 header, tensors = _read(path)
@@ -96,17 +72,18 @@ class Store:
             self._refuse_other(header, plan, seed)
             return _progress(header, tensors)
         if files:
-            raise ExpectedError(f"{self.folder}: every checkpoint is damaged; delete the folder to start anew")
+            raise ExpectedError(f"{self.folder}: every checkpoint is damaged; delete the folder to start again")
         return None
 
     def totals(self, plan: str, seed: int) -> Progress | None:
-        """The newest progress with its totals and without its nets, whose checksum is therefore not looked at, read
-        while others write. Raises as `latest` for another plan or seed.
+        """Load the newest progress with its totals but without its nets, so without checking the checksum.
+
+        Another process may write at the same time. Raises ExpectedError for another plan or seed, as `latest`.
         """
-        for path in reversed(self._files()):
+        for path in reversed(checkpoint_files(self.folder)):
             try:
                 with safe_open(path, framework="pt") as file:
-                    header = _header(path, file.metadata() or {})
+                    header = read_header(path, file.metadata() or {})
                     names = tuple(name for name in header.names if name.startswith(f"totals{_SEPARATOR}"))
                     tensors = {name: file.get_tensor(name) for name in names}
             except (SafetensorError, OSError):
@@ -117,47 +94,32 @@ class Store:
 
     def saved_at(self) -> float:
         """When the newest checkpoint was written, in seconds since 1970; 0 where there is none."""
-        for path in reversed(self._files()):
+        for path in reversed(checkpoint_files(self.folder)):
             with suppress(OSError):  # it may just be deleted
                 return path.stat().st_mtime
         return 0.0
 
     def newest(self) -> int:
         """The number of the newest checkpoint, 0 where there is none."""
-        return max(map(_number, self._files()), default=0)
+        return max(map(number_of, checkpoint_files(self.folder)), default=0)
 
-    def glance(self) -> Progress | None:
-        """The newest progress without its nets, read while others write; None where there is none that can be read."""
-        for path in reversed(self._files()):
-            try:
-                with safe_open(path, framework="pt") as file:
-                    header = _header(path, file.metadata() or {})
-            except (SafetensorError, OSError):
-                continue
-            return _progress(replace(header, names=()), {})
-        return None
-
-    def _files(self) -> list[Path]:
-        if not self.folder.is_dir():
-            return []
-        return sorted(path for path in self.folder.iterdir() if _PATTERN.fullmatch(path.name))
-
-    def _refuse_other(self, header: _Header, plan: str, seed: int) -> None:
+    def _refuse_other(self, header: Header, plan: str, seed: int) -> None:
         if header.plan != plan:
             raise ExpectedError(
-                f"{self.folder} holds a study of another plan ({header.plan[:12]}…, this one is {plan[:12]}…); "
-                "give the plan that it was started with, or another folder"
+                f"{self.folder} must hold a study of this plan ({plan[:12]}…), but holds one of another plan "
+                f"({header.plan[:12]}…); give that plan, or another folder"
             )
         if header.seed != seed:
             raise ExpectedError(
-                f"{self.folder} holds a study with seed {header.seed}, not {seed}; give that seed, or another folder"
+                f"{self.folder} must hold a study with seed {seed}, found seed {header.seed}; give that seed, or "
+                "another folder"
             )
 
 
 def _write(path: Path, progress: Progress, plan: str, seed: int) -> None:
     # a tensor may be both a net and the best net; safetensors wants separate storage
     tensors = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in _flat(progress).items()}
-    header = _Header(
+    header = Header(
         plan=plan,
         seed=seed,
         stage=progress.stage,
@@ -169,11 +131,11 @@ def _write(path: Path, progress: Progress, plan: str, seed: int) -> None:
         curves=progress.curves,
         names=tuple(tensors),
     )
-    text = _HEADER.dump_json(header).decode()
+    text = HEADER.dump_json(header).decode()
     save_file(tensors, path, {"fedceus": VERSION, "progress": text, "checksum": _checksum(text, tensors)})
 
 
-def _read(path: Path) -> tuple[_Header, State]:
+def _read(path: Path) -> tuple[Header, State]:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -181,18 +143,8 @@ def _read(path: Path) -> tuple[_Header, State]:
     except (SafetensorError, OSError) as error:
         raise _DamagedError(str(error)) from None
     if metadata.get("checksum") != _checksum(metadata.get("progress", ""), tensors):
-        raise _DamagedError("the checksum does not fit")
-    return _header(path, metadata), tensors
-
-
-def _header(path: Path, metadata: Mapping[str, str]) -> _Header:
-    if metadata.get("fedceus") != VERSION:
-        raise ExpectedError(f"{path} was written by another version of fedceus; go on with that version")
-    try:
-        return _HEADER.validate_json(metadata.get("progress", ""))
-    except ValidationError as error:
-        rule = f"{error.error_count()} faults"
-        raise ExpectedError(f"{path} was written by another version of fedceus ({rule})") from None
+        raise _DamagedError("the checksum does not match")
+    return read_header(path, metadata), tensors
 
 
 def _flat(progress: Progress) -> State:
@@ -204,7 +156,7 @@ def _flat(progress: Progress) -> State:
     }
 
 
-def _progress(header: _Header, tensors: State) -> Progress:
+def _progress(header: Header, tensors: State) -> Progress:
     sections: dict[str, dict[str, dict[str, object]]] = {section: {} for section in _SECTIONS}
     for place in header.names:
         section, key, name = place.split(_SEPARATOR)
@@ -223,8 +175,3 @@ def _progress(header: _Header, tensors: State) -> Progress:
 
 def _checksum(text: str, tensors: State) -> str:
     return hashlib.sha256(f"{text}\n{digest(tensors)}".encode()).hexdigest()
-
-
-def _number(path: Path) -> int:
-    match = _PATTERN.fullmatch(path.name)
-    return int(match.group(1)) if match else 0

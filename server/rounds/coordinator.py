@@ -1,4 +1,4 @@
-"""The study's loop: ask, screen, absorb, save, until the plan has no stage left."""
+"""The main loop of a study: run one round after the other and save a checkpoint after each, until the plan ends."""
 
 from __future__ import annotations
 
@@ -12,58 +12,20 @@ from ceus_models.protocol.state import State
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.seeds import seed_of
 from server.rounds.checkpoints import Store
+from server.rounds.events import Answered, Event, Finished, Listener, Started
 from server.rounds.round import Call, Link, gather
 from server.rounds.screening import Gate, reference_of
 from server.study.participation import Fate, Record, require
 from server.study.plan import Plan
-from server.study.progress import Point, Progress, on_wire, submodels
+from server.study.progress import Progress
 from server.study.settings import Study
 from server.study.stages import Stage
 from server.study.train_stage import Train
-
-
-@dataclass(frozen=True)
-class Started:
-    """A round begins: number `step` + 1 of the stage's `steps`."""
-
-    stage: str
-    kind: str
-    round: int
-    step: int
-    steps: int
-    nets: tuple[str, ...]
-    sites: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Answered:
-    """A site is done, as `done` of `asked`."""
-
-    stage: str
-    round: int
-    site: str
-    fate: Fate
-    reason: str
-    done: int
-    asked: int
-
-
-@dataclass(frozen=True)
-class Finished:
-    """A round is absorbed. points: what it adds to the learning curves."""
-
-    record: Record
-    step: int
-    steps: int
-    points: tuple[Point, ...]
-
-
-Event = Started | Answered | Finished
-Listener = Callable[[Event], None]
+from server.study.wire_nets import on_wire, submodels
 
 
 class StopAsked(ExpectedError):
-    """The study stopped between two rounds because somebody asked for it."""
+    """The study stopped between two rounds, as requested."""
 
 
 def run(
@@ -74,17 +36,22 @@ def run(
     on_event: Listener | None = None,
     stopping: Callable[[], bool] = lambda: False,
 ) -> Progress:
-    """The whole study, from the last saved round on. The result is the same wherever it was interrupted.
+    """Run the whole study from the last saved round. The result does not depend on interruptions.
 
-    stopping: looked at between rounds. Raises ExpectedError if a round misses its quorum or the store holds another
-    study, StopAsked where `stopping` says so.
+    Args:
+        on_event: called for each event.
+        stopping: checked between rounds; the study stops if it returns True.
+
+    Raises:
+        ExpectedError: if a round misses its quorum, or the store holds another study.
+        StopAsked: if `stopping` returned True.
     """
     study = plan.study(seed)
     desk = _Desk(plan, study, link, on_event or _silent)
     progress = store.latest(study.digest, seed) or Progress()
     while stage := plan.current(progress.stage):
         if stopping():
-            raise StopAsked(f"stopped before {stage.name}, as asked; `ceus-coordinator run` goes on from there")
+            raise StopAsked(f"stopped before {stage.name}, as asked; `ceus-coordinator run` continues from there")
         progress = desk.advance(stage, desk.welcome(progress))
         store.save(progress, study.digest, seed)
     return progress
@@ -98,7 +65,7 @@ class _Desk:
     tell: Listener
 
     def advance(self, stage: Stage, progress: Progress) -> Progress:
-        """One round of `stage`: the progress after it."""
+        """Run one round of `stage`; the progress after it."""
         begun = time.monotonic()
         before = stage.prepare(progress, self.study)
         task = stage.task(before, self.study)
@@ -113,13 +80,13 @@ class _Desk:
         return after.stepped(stage.steps(), record)
 
     def welcome(self, progress: Progress) -> Progress:
-        """Say hello to sites that came after the first hello, before a round begins."""
+        """Before a round, send hello to sites that connected after the first hello."""
         sites = newcomers(progress, self.link.sites()) if self.plan.late == "next_round" else ()
         if not sites:
             return progress
         begun = time.monotonic()
         stage = self.plan.stages[0]
-        at_start = replace(progress, step=0, recipe=None, frozen="")  # the very question that the others were asked
+        at_start = replace(progress, step=0, recipe=None, frozen="")  # exactly the task that the other sites received
         total, record = self._ask(stage, at_start, stage.task(at_start, self.study), sites)
         after = stage.absorb(progress, self.study, total, record)
         record = replace(record, seconds=time.monotonic() - begun)
@@ -143,8 +110,9 @@ class _Desk:
 
 
 def newcomers(progress: Progress, connected: Sequence[str]) -> tuple[str, ...]:
-    """Sites that are connected and were not admitted: those that were not there in the round before, and, where a
-    stage begins, those too that a hello refused or excluded (they may have been mended).
+    """Connected sites that are not admitted and were absent in the previous round.
+
+    At the beginning of a stage, also those that were refused or excluded at hello: they may have been repaired.
     """
     if not progress.participation:
         return ()  # the first hello asks everyone
@@ -153,16 +121,16 @@ def newcomers(progress: Progress, connected: Sequence[str]) -> tuple[str, ...]:
 
 
 def asked_in(task: Task, progress: Progress, link: Link) -> tuple[str, ...]:
-    """Everyone for a hello; after it, the admitted sites that have lesions in the task's cohorts, connected or not."""
+    """All connected sites for hello; later the admitted sites with lesions in the task's cohorts, connected or not."""
     if task.kind == "hello":
         return tuple(sorted(link.sites()))
     return tuple(sorted(site for site in progress.counts if progress.lesions(site, task.cohorts)))
 
 
 def drawn(task: Task, sites: Sequence[str], share: float, required: Sequence[str] = ()) -> tuple[str, ...]:
-    """The share of the sites, at least one, that has the lowest draws in this round, and those that are required.
+    """Sample a share of the sites, at least one, and add the required ones.
 
-    A draw depends on (seed, stage, round, site) alone, so a round that is asked again asks the same sites.
+    The sample depends only on (seed, stage, round), so a repeated round takes the same sites.
     """
     order = sorted(sites, key=lambda site: (seed_of(task.seed, "drawn", task.stage, task.round, site), site))
     chosen = {*order[: max(1, math.ceil(share * len(order) - 1e-9))], *required}
@@ -180,4 +148,4 @@ def _teller(task: Task, asked: int, tell: Listener) -> Callable[[str, Fate, str]
 
 
 def _silent(event: Event) -> None:
-    """Nobody listens."""
+    """Ignore the event."""

@@ -1,4 +1,4 @@
-"""Whether the counts of an evaluation can be true: bounds by the lesions of hello, and parts that must add up."""
+"""Plausibility checks of evaluation counts: bounds by the lesions declared in hello, and parts that must add up."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MOST_READERS = 100
 
 
 def bad_counts(sums: State, held: Mapping[str, int], task: Task) -> str | None:
-    """The first rule that an evaluation of the right names and shapes breaks, or None. held: lesions by cohort."""
+    """Find the first implausible count of an evaluation: the error as text, or None. held: lesions by cohort."""
     return next(_faults(sums, held, task), None)
 
 
@@ -45,10 +45,10 @@ def _faults(sums: State, held: Mapping[str, int], task: Task) -> Iterator[str]:
 def _net(sums: State, prefix: str, lesions: int) -> Iterator[str]:
     confusion, scores, fine = (sums[prefix + name].long() for name in ("confusion", "scores", "fine"))
     if min(int(confusion.min()), int(scores.min()), int(fine.min())) < 0:
-        yield f"{prefix}… holds negative counts"
+        yield f"{prefix}… must hold counts of at least 0, found negative ones"
     rows = confusion.sum((1, 2))
     if int(rows[0]) > lesions or int(rows.max()) > LARGEST_DRAW * lesions:
-        yield f"{prefix}confusion counts {int(rows[0])} lesions, hello said {lesions}"
+        yield f"{prefix}confusion must count at most {lesions} lesions (as in hello), found {int(rows[0])}"
     same = (scores.sum((2, 3)) == rows[:, None]).all() and (fine.sum((1, 2)) == rows[0]).all()
     if not bool(same):
         yield f"{prefix}… counts other lesions in its scores than in its confusion matrix"

@@ -1,4 +1,4 @@
-"""One round: ask the sites, screen every answer as it comes, add it to the total, and record who took part."""
+"""One round: send the task, screen every answer as it arrives, add it to the total, and record the outcome."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from server.study.participation import Fate, Record
 
 @dataclass(frozen=True)
 class Lost:
-    """A site that gave no answer, and what the link knows of it."""
+    """A site that gave no answer, and the reason."""
 
     site: str
     reason: str
@@ -26,21 +26,22 @@ Answer = Update | Refusal | Lost
 
 
 class Link(Protocol):
-    """How tasks get to sites and answers back: in memory, or through Flower."""
+    """The transport of tasks and answers: in memory, or through Flower."""
 
     def sites(self) -> Sequence[str]:
         """The sites that are connected now."""
 
     def ask(self, task: Task, sites: Sequence[str]) -> Iterator[tuple[str, Answer]]:
-        """The answer of every site, in any order, each as soon as it is there; never more than one a site."""
+        """Yield every site's answer as it arrives, at most one per site."""
 
 
 @dataclass(frozen=True, eq=False)
 class Call:
-    """One round's question: whom to ask, what, and how to take the answers.
+    """The request of one round: the task, its sites, and how to process their answers.
 
-    frozen: gives the sub-models in their wire names, called only if a site lacks them · tell: called after every
-    answer with the site, its fate and the reason, in order of arrival.
+    Args:
+        frozen: returns the frozen sub-models; called only if a site lacks them.
+        tell: called after every answer with the site, its outcome and the reason, in order of arrival.
     """
 
     task: Task
@@ -53,7 +54,7 @@ class Call:
 
 @dataclass
 class _Round:
-    """What has come in so far. The sums go into one total at once: no two answers are held together."""
+    """The answers so far. Each is added to the total at once: two answers are never in memory together."""
 
     call: Call
     total: Total = field(default_factory=Total)
@@ -63,7 +64,7 @@ class _Round:
 
     def take(self, site: str, answer: Answer) -> None:
         if site not in self.call.sites or site in self.fates:
-            return  # the first answer of an asked site is its answer
+            return  # only the first answer of a site counts
         self.settle(site, *(self._counted(site, answer) if isinstance(answer, Update) else _unanswered(answer)))
 
     def settle(self, site: str, fate: Fate, reason: str = "") -> None:
@@ -89,9 +90,9 @@ def _unanswered(answer: Refusal | Lost) -> tuple[Fate, str]:
 
 
 def gather(link: Link, call: Call) -> tuple[State, Record]:
-    """The sum over the sites that count, floats in float64, and the record of the round.
+    """Collect the answers of one round: their sum (floats in float64) and the record of the round.
 
-    A site that lacks the frozen sub-models is asked once more, in the same round, with them in the task.
+    A site that lacks the frozen sub-models gets the task once more in the same round, with them included.
     """
     registered = tuple(sorted(link.sites()))
     taken = _Round(call)

@@ -1,4 +1,4 @@
-"""`rounds.jsonl`: what every round gave, one JSON line a round, for whoever follows a run or plots it; no network."""
+"""`rounds.jsonl`: the metrics of every round, one JSON line per round, to follow or plot a run without a network."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from ceus_models.runtime.atomic_files import PUBLIC, write_whole
-from server.rounds.coordinator import Event, Finished
+from server.rounds.events import Event, Finished
 
 ROUNDS = "rounds.jsonl"
 
 
 @dataclass(frozen=True)
 class Rounds:
-    """The file of one run's folder. Its method `tell` is a `server.rounds.coordinator.Listener`."""
+    """The `rounds.jsonl` of a run's folder. `tell` is a `server.rounds.coordinator.Listener`."""
 
     folder: Path
 
     def tell(self, event: Event) -> None:
-        """Add a finished round. One that was done before and is done again after a kill stands once, as it was last."""
+        """Append a finished round. A round that is repeated after a crash replaces its earlier line."""
         if not isinstance(event, Finished):
             return
         line = line_of(event)
@@ -44,7 +44,7 @@ class Rounds:
 
 
 def line_of(event: Finished) -> dict[str, Any]:
-    """Stage, kind, round, step; sites asked and counted, seconds; mean `loss` by net (in validation class-weighted)."""
+    """Build the line of a round: position, numbers of sites by outcome, seconds, mean loss and lesions by net."""
     record = event.record
     return {
         "stage": record.stage,
@@ -64,5 +64,5 @@ def line_of(event: Finished) -> dict[str, Any]:
 
 
 def key_of(line: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What tells a round from all others of its run."""
+    """The unique key of a round within its run."""
     return line["stage"], line["kind"], line["round"], line["step"]

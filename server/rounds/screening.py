@@ -1,8 +1,9 @@
-"""The gate that every answer passes before it counts. One bad site is excluded by name, and the round goes on.
+"""Screening of every answer before it counts. A faulty site is excluded by name, and the round continues.
 
-Every bound is known before the round (from hello and from the previous round), so the verdict on a site does not
-depend on who else answered, or on the order of answers. The eight cases that stock Flower lets through or dies of
-(NaN, 1e30, a missing, an extra or a misshapen tensor, a huge or negative weight, an averaged integer) each have a test.
+All bounds are fixed before the round (from hello and from the previous round), so the result for a site does not
+depend on the other sites, or on the order of answers. Eight faults that stock Flower accepts or crashes on have a test
+each: NaN, 1e30, a missing, an extra or a misshapen tensor, a huge or negative weight, an averaged integer. An update
+with too large a norm is rejected (Sun et al. 2019 clip it).
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ from typing import NamedTuple
 import torch
 
 from ceus_models.metrics.ood import ASKED
-from ceus_models.protocol.message_ids import asked_id
 from ceus_models.protocol.messages import LocalRule, Task, Update
 from ceus_models.protocol.state import State, finite, net_states, norm
 from ceus_models.protocol.sums import EXACT_BELOW, STEPS
+from ceus_models.protocol.task_id import asked_id
 from ceus_models.study.subgroups import spans
 from server.rounds.answer_schema import Group, groups_of, misshapen
 from server.rounds.plausible_counts import LARGEST_LOSS, bad_counts
@@ -31,8 +32,12 @@ LARGEST_PER_LESION = 2e4
 
 
 class Verdict(NamedTuple):
-    """fault: the first rule that the answer breaks, or None · norms: of a training answer's change, per net, unit of
-    weight and local step."""
+    """The result of screening.
+
+    Args:
+        fault: the first broken rule, or None.
+        norms: of a training answer's change, by net, per unit weight and local step.
+    """
 
     fault: str | None
     norms: Mapping[str, float]
@@ -40,10 +45,12 @@ class Verdict(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Gate:
-    """Bounds for one round.
+    """Screening of the answers of one round.
 
-    lesions: by site and cohort, as declared in hello · reference: per net the previous round's median norm of change
-    per local step, empty in the first · asked: number of sites.
+    Args:
+        lesions: by site and cohort, as declared in hello.
+        reference: per net, the previous round's median norm of change per local step; empty in the first round.
+        asked: number of sites in the round.
     """
 
     task: Task
@@ -61,11 +68,11 @@ class Gate:
         return {net: norm(state) for net, state in net_states(self.task.inputs).items() if net in self.task.nets}
 
     def judge(self, site: str, update: Update) -> Verdict:
-        """Whether the answer may count. Its numbers are read once, into norms, which answer most questions."""
+        """Check one answer. Its numbers are read once, into norms, which suffice for most checks."""
         if update.site != site:
-            return Verdict(f"answered in the name of {update.site!r}", {})
+            return Verdict(f"the answer must name the site {site!r}, found {update.site!r}", {})
         if update.task != asked_id(self.task):
-            return Verdict("answered another task than it was asked: an earlier round's, or another study's", {})
+            return Verdict("the answer must be to this round's task, but is to an earlier round or another study", {})
         if fault := misshapen(update.sums, self._groups):
             return Verdict(fault, {})
         changes = {net: norm(state) for net, state in self._states(update.sums).items()}
@@ -91,10 +98,10 @@ class Gate:
         if math.isfinite(overall) or finite(sums):
             return None
         odd = next(name for name, tensor in sorted(sums.items()) if not finite({name: tensor}))
-        return f"{odd} holds NaN or infinity"
+        return f"{odd} must be finite, but holds NaN or infinity"
 
     def _too_large(self, sums: State, overall: float) -> str | None:
-        """Sums stay exact only below a bound (protocol.sums); no site may use up more than its share of it."""
+        """Sums are exact only below a bound (protocol.sums); each site may use its share of it."""
         if overall < EXACT_BELOW / max(STEPS.values()) / max(self.asked, 1):
             return None  # no number exceeds the norm of all
         for name, tensor in sums.items():
@@ -102,7 +109,7 @@ class Gate:
                 continue
             bound = EXACT_BELOW / STEPS[tensor.dtype] / max(self.asked, 1)
             if float(tensor.abs().max()) >= bound:
-                return f"{name} reaches {float(tensor.abs().max()):.3g}, the bound for one site is {bound:.3g}"
+                return f"{name} must stay below {bound:.3g} for one site, found {float(tensor.abs().max()):.3g}"
         return None
 
     def _implausible(self, site: str, update: Update, changes: Mapping[str, float]) -> str | None:
@@ -112,7 +119,7 @@ class Gate:
         lesions = sum(held.get(cohort, 0) for cohort in self.task.cohorts)
         most = lesions * max(1, len(self.task.nets))
         if not 0 <= update.weight <= most:  # false for NaN too
-            return f"declares weight {update.weight:g}, at most {most} follow from the {lesions} lesions of its hello"
+            return f"weight must be 0 to {most} ({lesions} lesions in hello), found {update.weight:g}"
         if self.task.kind == "tally":
             return _bad_tally(update.sums, held)
         if self.task.kind == "evaluate":
@@ -123,13 +130,13 @@ class Gate:
     def _bad_change(self, net: str, change: float, sums: State, lesions: int) -> str | None:
         weight, loss = float(sums[f"{net}|#weight"]), float(sums[f"{net}|#loss"])
         if not 0 < weight <= lesions:
-            return f"declares weight {weight:g} for {net}, which must be above 0 and at most {lesions} (hello)"
+            return f"weight of {net} must be above 0 and at most {lesions} (lesions in hello), found {weight:g}"
         if not 0 <= loss <= LARGEST_LOSS * weight:
-            return f"declares loss {loss:g} for {net} over {weight:g} lesions"
+            return f"loss of {net} must be 0 to {LARGEST_LOSS * weight:g} over {weight:g} lesions, found {loss:g}"
         moved = change / weight
         bound = self._norm_bound(net, weight)
         if moved > bound:
-            return f"would move {net} by {moved:.3g} per unit weight, the bound is {bound:.3g}"
+            return f"change of {net} per unit weight must be at most {bound:.3g}, found {moved:.3g}"
         return None
 
     def _norm_bound(self, net: str, weight: float) -> float:
@@ -141,7 +148,7 @@ class Gate:
 
 
 def reference_of(progress: Progress, task: Task) -> dict[str, float]:
-    """Per net of a training task, the median norm in the latest round of the same stage that trained it."""
+    """Per net of a training task, the median norm of the latest round of the same stage that trained it."""
     reference: dict[str, float] = {}
     for record in progress.participation:
         if record.stage == task.stage and record.kind == "train":
@@ -150,7 +157,7 @@ def reference_of(progress: Progress, task: Task) -> dict[str, float]:
 
 
 def _local_steps(weight: float, rule: LocalRule) -> int:
-    """Optimiser steps of a site of that many lesions; its change may grow with them."""
+    """Optimiser steps of a site with this many lesions; its change may grow with them."""
     return rule.epochs * max(1, math.ceil(weight / rule.batch_size))
 
 
@@ -158,9 +165,9 @@ def _bad_hello(sums: State) -> str | None:
     for name, count in sums.items():
         cohort, what = name.split("|")
         if int(count) < 0 or int(count) > 1_000_000:
-            return f"{name} is {int(count)}, not a plausible count"
+            return f"{name} must be 0 to 1000000, found {int(count)}"
         if what == "patients" and int(count) > int(sums[f"{cohort}|lesions"]):
-            return f"{cohort} has {int(count)} patients, more than lesions"
+            return f"{cohort} must have at most as many patients as lesions, found {int(count)} patients"
     return None
 
 
@@ -171,14 +178,14 @@ def _bad_tally(sums: State, held: Mapping[str, int]) -> str | None:
         counts = _counts_in(what, tensor)
         if bool((counts < 0).any()) or float(counts.max()) > lesions:
             found = f"{float(counts.min()):g} to {float(counts.max()):g}"
-            return f"{name} counts {found} lesions, hello said {lesions}"
+            return f"{name} must count 0 to {lesions} lesions (as in hello), found {found}"
         if tensor.is_floating_point() and float(tensor.abs().max()) > LARGEST_PER_LESION * max(lesions, 1):
-            return f"{name} reaches {float(tensor.abs().max()):.3g}, which {lesions} plausible lesions cannot give"
+            return f"{name} is too large for {lesions} lesions: {float(tensor.abs().max()):.3g}"
     return None
 
 
 def _counts_in(what: str, tensor: torch.Tensor) -> torch.Tensor:
-    """The entries that count lesions, those of one whole added up so that none exceeds it."""
+    """The entries that count lesions, and the sums of those that may not exceed the number of lesions together."""
     if what in ("clinical", "levels", "flow", ASKED):
         return tensor[..., 0].reshape(-1)
     if what == "groups":

@@ -1,7 +1,7 @@
-"""Metrics of every round in TensorBoard or MLflow, where it is installed and asked for: files, no network.
+"""Metrics of every round in TensorBoard or MLflow, if installed and requested: files only, no network.
 
-A board is written from `rounds.jsonl` alone, and anew at every start. So each round stands in it once, also one from
-before an interruption or before anybody asked for a board.
+The tracker is written from `rounds.jsonl` alone, and from the beginning at every start. So it has each round once,
+including rounds before an interruption or before the tracker was requested.
 """
 
 from __future__ import annotations
@@ -21,33 +21,33 @@ _COUNTS = ("asked", "counted", "refused", "excluded", "lost", "seconds")
 
 
 class BoardName(StrEnum):
-    """What metrics are looked at with."""
+    """The supported experiment trackers."""
 
     tensorboard = "tensorboard"
     mlflow = "mlflow"
 
 
 class Board(Protocol):
-    """One run's metrics, in a form that a program of others shows."""
+    """Writes one run's metrics in the format of an experiment tracker."""
 
     def add(self, metrics: Mapping[str, float], step: int) -> None:
-        """The metrics of one round."""
+        """Add the metrics of one round."""
 
     def close(self) -> None:
-        """Everything is on the disk; nothing more comes."""
+        """Flush everything to the disk and end."""
 
 
 class Follower:
-    """Brings the rounds of a run's folder to its board."""
+    """Copies the rounds of a run's folder to its tracker."""
 
     def __init__(self, board: Board, rounds: Rounds) -> None:
-        """Nothing of the rounds is on the board yet."""
+        """Start with no round copied."""
         self._board, self._rounds = board, rounds
         self._known: set[tuple[Any, ...]] = set()
         self._stamp: tuple[int, int] | None = None
 
     def catch_up(self) -> None:
-        """Add the rounds that the board does not have. One that was done anew after a kill has the same numbers."""
+        """Add the rounds that the tracker lacks. A round repeated after a crash has the same numbers."""
         stamp = self._rounds.stamp()
         if stamp == self._stamp:
             return
@@ -60,9 +60,10 @@ class Follower:
 
 @contextmanager
 def following(name: BoardName | None, folder: Path) -> Iterator[Follower | None]:
-    """A run's folder, followed on the board of that name; None without one.
+    """Open the tracker of that name for a run's folder; None without a name.
 
-    Raises ExpectedError where the board's program is not installed.
+    Raises:
+        ExpectedError: if the tracker is not installed.
     """
     if name is None:
         yield None
@@ -78,7 +79,7 @@ def following(name: BoardName | None, folder: Path) -> Iterator[Follower | None]
 
 
 def metrics_of(line: Mapping[str, Any]) -> dict[str, float]:
-    """The numbers of a line of `rounds.jsonl`, by stage/kind/name: `submodels/train/loss/disease/HCC`."""
+    """Extract the numbers of a line of `rounds.jsonl`, by stage/kind/name: `submodels/train/loss/disease/HCC`."""
     place = f"{line['stage']}/{line['kind']}"
     losses = {f"{place}/loss/{net}": float(loss) for net, loss in line["loss"].items() if loss is not None}
     return losses | {f"{place}/{name}": float(line[name]) for name in _COUNTS}
@@ -109,7 +110,7 @@ class TensorBoard:
 class MLflow:
     """A database of one run in `RUN/mlflow.db`, for `mlflow ui --backend-store-uri sqlite:///RUN/mlflow.db`.
 
-    MLflow itself would tell its makers that it was used; that is switched off before it is loaded.
+    MLflow's telemetry is switched off before it is imported.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -149,6 +150,6 @@ def _installed(module: str, name: BoardName) -> Any:
         if error.name != name:
             raise
         raise ExpectedError(
-            f"{name} is not installed here: `pip install 'fedceus[{name}]'`, or leave --track out; "
-            "rounds.jsonl in the run's folder has the same numbers"
+            f"{name} must be installed for --track, but is not: run `pip install 'fedceus[{name}]'`, or leave --track "
+            "out; rounds.jsonl in the run's folder has the same numbers"
         ) from None

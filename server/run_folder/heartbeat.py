@@ -1,6 +1,6 @@
-"""A sign of life: a small file that a process touches again and again, and that says what it is doing.
+"""Heartbeat: a small file that a process updates regularly, with its current activity.
 
-A lock tells that a process exists, not that it gets on: one that hangs, or is stopped, keeps its lock for ever.
+A lock shows that a process exists, not that it makes progress: a process that hangs or is stopped keeps its lock.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SILENT_S = 45.0
-"""A process that should live and said nothing for so long is told to be dead: within a minute for who looks."""
+"""A process without a heartbeat for this long is reported as dead."""
 COORDINATOR = ".coordinator.pulse"
 _EVERY_S = 1.0
 _SIZE = 1024
@@ -21,7 +21,7 @@ _SIZE = 1024
 
 @dataclass(frozen=True)
 class Beat:
-    """at, since: seconds since 1970, of the last sign of life and of the beginning of what it was doing."""
+    """One heartbeat. at: its time; since: the beginning of the activity (both in seconds since 1970)."""
 
     at: float
     doing: str
@@ -30,7 +30,7 @@ class Beat:
 
 
 class Pulse:
-    """The pulse in one file: its process beats, anybody may look."""
+    """The heartbeat in one file: written by its process, read by any other."""
 
     def __init__(self, path: Path) -> None:
         """Nothing is written yet."""
@@ -39,10 +39,10 @@ class Pulse:
         self._due = 0.0
 
     def beat(self, doing: str | None = None) -> None:
-        """This process lives, and does this (None: the same as before). As cheap as it must be to be called often.
+        """Write a heartbeat with the current activity (None: unchanged). Cheap enough to be called often.
 
-        A file of one size is overwritten in place, which a full disk does not hinder; what hinders it is no reason to
-        end, so an error of the file system is left to whoever must write something that counts.
+        A file of constant size is overwritten in place, which works on a full disk; other file errors are ignored,
+        because a missing heartbeat is no reason to stop.
         """
         changed = doing is not None and doing != self._doing
         if not changed and time.monotonic() < self._due:
@@ -56,7 +56,7 @@ class Pulse:
                 os.utime(self._path)
 
     def last(self) -> Beat | None:
-        """The last sign of life; None if there was none."""
+        """Read the last heartbeat; None without one."""
         try:
             said = json.loads(self._path.read_bytes())
             return Beat(self._path.stat().st_mtime, str(said["doing"]), float(said["since"]), int(said["pid"]))
@@ -64,7 +64,7 @@ class Pulse:
             return None
 
     def forget(self) -> None:
-        """An earlier process's signs are of no use to the next."""
+        """Delete the heartbeat of an earlier process."""
         self._path.unlink(missing_ok=True)
 
     def _write(self, said: dict[str, object]) -> None:

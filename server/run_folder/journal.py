@@ -1,4 +1,4 @@
-"""What the coordinator tells whoever started it, through its run folder: events as they happen, and why it stopped."""
+"""The coordinator's journal in its run folder: events as they happen, and why the run stopped."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from ceus_models.runtime.atomic_files import PUBLIC, end_last_line, write_whole
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.file_locks import is_held, locked
-from server.rounds.coordinator import Answered, Event, Finished, Started
+from server.rounds.events import Answered, Event, Finished, Started
 from server.run_folder.heartbeat import COORDINATOR
 
 _EVENTS = "events.jsonl"
@@ -32,18 +32,18 @@ class Journal:
     folder: Path
 
     def begin(self) -> None:
-        """Forget an earlier run of the same folder."""
+        """Delete the events and the failure of an earlier run."""
         self.folder.mkdir(parents=True, exist_ok=True)
         for name in (_EVENTS, _FAILURE):
             (self.folder / name).unlink(missing_ok=True)
 
     def renew(self) -> None:
-        """Ready for the same run to go on: what it said stays, why it stopped is forgotten."""
+        """Prepare to continue the same run: keep its events, delete its failure and stop request."""
         for name in (_FAILURE, _STOP, COORDINATOR):
             (self.folder / name).unlink(missing_ok=True)
 
     def ask_stop(self) -> None:
-        """Ask the coordinator to stop after the round under way."""
+        """Ask the coordinator to stop after the current round."""
         (self.folder / _STOP).touch()
 
     def stop_asked(self) -> bool:
@@ -52,25 +52,25 @@ class Journal:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """The folder is one coordinator's own, until it leaves or dies. Raises ExpectedError if another has it."""
-        busy = ExpectedError(f"another coordinator works in {self.folder}; stop it, or give another folder")
+        """Lock the folder for one coordinator process. Raises ExpectedError if another holds the lock."""
+        busy = ExpectedError(f"another coordinator runs in {self.folder}; stop it, or give another folder")
         with locked(self.folder / _LOCK, busy):
             end_last_line(self.folder / _EVENTS)
             yield
 
     def is_held(self) -> bool:
-        """Whether a coordinator is at work in the folder."""
+        """Whether a coordinator runs in the folder."""
         return is_held(self.folder / _LOCK)
 
     def tell(self, event: Event) -> None:
-        """Add one event. A `server.rounds.coordinator.Listener`."""
+        """Append one event. A `server.rounds.coordinator.Listener`."""
         name = type(event).__name__
         body = _TYPES[name].dump_python(event, mode="json")
         with (self.folder / _EVENTS).open("a", encoding="utf-8") as file:
             file.write(json.dumps({"event": name, "at": round(time.time(), 3), **body}) + "\n")
 
     def follow(self, from_now: bool = False) -> Iterator[Event | None]:
-        """Events in order; None whenever there is no further one yet. from_now: without those that are there."""
+        """Yield events in order, None while there is no new one. from_now: skip existing events."""
         path = self.folder / _EVENTS
         place = path.stat().st_size if from_now and path.exists() else 0
         while True:
@@ -78,7 +78,7 @@ class Journal:
             yield event
 
     def under_way(self) -> list[dict[str, Any]]:
-        """The events of the last round that began, each with `event` and `at` (seconds since 1970)."""
+        """Read the events of the latest round, each with `event` and `at` (seconds since 1970)."""
         path = self.folder / _EVENTS
         if not path.exists():
             return []
@@ -92,19 +92,20 @@ class Journal:
         return found
 
     def fail(self, reason: str, passing: bool = False) -> None:
-        """Say why the run stopped, in one sentence; the file is there whole or not at all.
+        """Write why the run stopped, in one sentence, atomically.
 
-        passing: the cause is none of the study's, and the run may be started again as it is.
+        Args:
+            passing: the cause is temporary and outside the study; the run may be restarted unchanged.
         """
         write_whole(self.folder / _FAILURE, json.dumps({"reason": reason, "passing": passing}).encode(), PUBLIC)
 
     def failure(self) -> str | None:
-        """Why the run stopped; None if it said nothing."""
+        """Read why the run stopped; None if unknown."""
         said = self._said()
         return str(said["reason"]) if said else None
 
     def is_passing(self) -> bool:
-        """Whether what stopped the run may have passed."""
+        """Whether the run stopped for a temporary cause."""
         said = self._said()
         return bool(said and said.get("passing"))
 

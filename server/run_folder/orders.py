@@ -1,7 +1,7 @@
-"""What is wanted of a run, and how it stands: two small files between the commands and the daemon that obeys them.
+"""The requested and the actual state of a run: two small files shared by the commands and the daemon.
 
-`run` and `stop` write the order; `up` reads it, does it, and writes the state. So a run goes on without anybody who
-looks at it, and the same command does the same after whatever ended the one before.
+`run` and `stop` write the order; `up` executes it and writes the state. So a run continues without a terminal, and a
+command can be repeated after any failure.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from server.run_folder.paths import Home
 
 Phase = Literal["none", "waiting", "starting", "running", "stopping", "stopped", "failed", "done"]
 OVER: tuple[Phase, ...] = ("stopped", "failed", "done")
-"""A run that is over changes only by a new order."""
+"""Final phases: only a new order changes them."""
 
 
 class Order(BaseModel):
-    """wanted: run the plan, stop after the round under way, or stop at once. id: of the order to run."""
+    """An order. wanted: run the plan, stop after the current round, or stop at once; id: of the order to run."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -31,8 +31,13 @@ class Order(BaseModel):
 
 
 class State(BaseModel):
-    """How the run of an order stands. cause: why it waits or failed · launches: how often it was started ·
-    at: of the last change, seconds since 1970."""
+    """The state of an order's run.
+
+    Args:
+        cause: why it waits or failed.
+        launches: how often it was started.
+        at: time of the last change, in seconds since 1970.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -48,32 +53,35 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def read_order(home: Home) -> Order | None:
-    """The latest order; None where there is none."""
+    """Read the latest order; None without one."""
     return _read(home.order, Order)
 
 
 def read_state(home: Home) -> State:
-    """How the run stands, as `up` said last."""
+    """Read the state of the run, as `up` wrote it last."""
     return _read(home.state, State) or State()
 
 
 def write_state(home: Home, state: State) -> None:
-    """Say how the run stands."""
+    """Write the state of the run."""
     write_whole(home.state, state.model_dump_json().encode(), PUBLIC)
 
 
 def order_run(home: Home) -> Order:
-    """Want a run. One that is wanted already, and not over, keeps its order: whoever asks again only looks on."""
+    """Order a run. A run that is ordered already and not over keeps its order."""
     old = read_order(home)
     order = old if old and old.wanted == "run" and not _is_over(home, old) else Order(id=uuid.uuid4().hex, wanted="run")
     return _given(home, order)
 
 
 def order_end(home: Home, at_once: bool) -> Order:
-    """Want the run to end, after the round under way or at once. Raises ExpectedError if none is under way."""
+    """Order the run to stop, after the current round or at once. Raises ExpectedError if no run is active."""
     old = read_order(home)
     if old is None or _is_over(home, old):
-        raise ExpectedError("no run is under way here; `ceus-coordinator status` shows how the last one ended")
+        raise ExpectedError(
+            "a run must be active to be stopped, but no run is under way; `ceus-coordinator status` shows how the last "
+            "one ended"
+        )
     return _given(home, Order(id=old.id, wanted="halt" if at_once else "stop"))
 
 
@@ -93,4 +101,4 @@ def _read(path: Path, kind: type[M]) -> M | None:
     except FileNotFoundError:
         return None
     except (OSError, ValidationError):
-        raise ExpectedError(f"{path} is damaged; delete it: the run goes on from its checkpoints") from None
+        raise ExpectedError(f"{path} is damaged; delete it: the run continues from its checkpoints") from None

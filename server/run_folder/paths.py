@@ -1,4 +1,4 @@
-"""The coordinator's folder: what lies where."""
+"""Paths in the coordinator's folder."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ FEDERATION_FILE = "federation.yaml"
 
 @dataclass(frozen=True)
 class Home:
-    """folder: absolute. Only `ca`, `tls` and `secrets` hold private things; they have mode 0700."""
+    """The coordinator's folder (absolute). Only `ca`, `tls` and `secrets` hold private files; they have mode 0700."""
 
     folder: Path
 
@@ -51,7 +51,7 @@ class Home:
 
     @property
     def superexec_secret(self) -> Path:
-        """What a process must know to take the SuperLink's tasks."""
+        """The secret that a process needs to take the SuperLink's tasks."""
         return self.folder / "secrets" / "superexec.secret"
 
     @property
@@ -61,7 +61,7 @@ class Home:
 
     @property
     def bundle(self) -> Path:
-        """What is submitted to Flower and approved by the sites: the bytes, not a recipe for them."""
+        """The Flower app bundle that is submitted and that the sites approved."""
         return self.folder / "study" / "bundle.fab"
 
     @property
@@ -71,13 +71,8 @@ class Home:
 
     @property
     def nginx(self) -> Path:
-        """The front door for nginx."""
+        """The front door's configuration."""
         return self.folder / "front" / "nginx.conf"
-
-    @property
-    def caddy(self) -> Path:
-        """The front door for Caddy."""
-        return self.folder / "front" / "Caddyfile"
 
     @property
     def front_run(self) -> Path:
@@ -86,17 +81,17 @@ class Home:
 
     @property
     def run(self) -> Path:
-        """The study's run: checkpoints, events, the mirror of the sites' audits, results and report."""
+        """The study's run: checkpoints, events, message log, results and report."""
         return self.folder / "run"
 
     @property
     def order(self) -> Path:
-        """What `run` and `stop` want of `up`."""
+        """The order of `run` or `stop` for `up`."""
         return self.folder / "run" / "order.json"
 
     @property
     def state(self) -> Path:
-        """How `up` says that the run stands."""
+        """The state of the run, written by `up`."""
         return self.folder / "run" / "state.json"
 
     @property
@@ -106,12 +101,12 @@ class Home:
 
     @property
     def up_lock(self) -> Path:
-        """Held by `up` as long as it lives."""
+        """Locked by `up` while it runs."""
         return self.folder / "superlink" / ".up.lock"
 
     @property
     def up_pulse(self) -> Path:
-        """The signs of life of `up`, with what hinders it."""
+        """The heartbeat of `up`, with its current problem."""
         return self.folder / "superlink" / ".up.pulse"
 
     @property

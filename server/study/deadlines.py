@@ -1,4 +1,4 @@
-"""How long a site may take: what the plan allows, and what the site itself took before."""
+"""Time limits for a site's answer, from the plan's bounds and the site's own earlier response times."""
 
 from __future__ import annotations
 
@@ -15,11 +15,15 @@ _REMEMBERED = 5
 
 @dataclass(frozen=True)
 class Deadlines:
-    """Bounds of every wait, in seconds; the plan's part.
+    """Time limits of a plan, in seconds.
 
-    gather_s: for the sites to connect at first · first_s: for an answer of a kind that the site never gave · factor:
-    a later answer may take so many times the longest of the site's last five · least_s, most_s: bounds of that ·
-    absent_s: for a site that went away to come back · attempts: how often one task is sent to one site at most.
+    Args:
+        gather_s: for the expected sites to connect before the study starts.
+        first_s: for the first answer of a site to a kind of task.
+        factor: a later answer may take this many times the longest of the site's last five.
+        least_s, most_s: lower and upper bound of any limit.
+        absent_s: for a disconnected site to reconnect.
+        attempts: how often one task is sent to one site at most.
     """
 
     gather_s: float = 300.0
@@ -31,47 +35,54 @@ class Deadlines:
     attempts: int = 5
 
     def __post_init__(self) -> None:
-        """Raises ValueError for bounds that cannot hold."""
+        """Raise ValueError for a limit out of its range."""
         for name in ("gather_s", "first_s", "least_s", "absent_s"):
             if not 0 < getattr(self, name) <= self.most_s:
                 found = getattr(self, name)
                 raise ValueError(f"{name} must be above 0 and at most most_s ({self.most_s:g}), not {found:g}")
-        if self.factor < 1 or self.attempts < 1:
-            raise ValueError("factor and attempts must be at least 1")
+        for name in ("factor", "attempts"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name):g}")
 
 
 class Histories:
-    """What each site took, by stage and kind of task, and how often in a row it gave nothing."""
+    """Response times of each site by stage and kind of task, and its consecutive missed answers.
+
+    >>> times = Histories(Deadlines(first_s=600.0))
+    >>> times.answered("north", "submodels", "train", 200.0)
+    >>> times.estimate("north", "submodels", "train")
+    200.0
+    """
 
     def __init__(self, deadlines: Deadlines) -> None:
-        """Without a history."""
+        """Start without any record."""
         self._deadlines = deadlines
         self._took: dict[tuple[str, str, str], list[float]] = defaultdict(list)
         self._missed: dict[str, int] = defaultdict(int)
 
     def answered(self, site: str, stage: str, kind: str, seconds: float) -> None:
-        """An answer came, so long after the question."""
+        """Record an answer and how long it took."""
         took = self._took[site, stage, kind]
         took.append(seconds)
         del took[:-_REMEMBERED]
         self._missed[site] = 0
 
     def missed(self, site: str) -> None:
-        """No answer came in time."""
+        """Record that no answer came in time."""
         self._missed[site] += 1
 
     def recall(self, line: Mapping[str, Any]) -> None:
-        """Learn from a line of the mirror, written before this process began."""
+        """Record the event of one line of the message log, written by an earlier process."""
         if line.get("event") == "lost" or (line.get("event") == "came" and line.get("fault")):
             self.missed(str(line["site"]))
         elif line.get("event") == "came":
             self.answered(str(line["site"]), str(line["stage"]), str(line["kind"]), float(line["seconds"]))
 
     def limit(self, site: str, task: Task) -> float:
-        """How long the site may take for the task.
+        """Seconds that the site may take for the task.
 
-        One that was late once or twice gets twice, or four times, as long; one that goes on giving nothing gets no
-        more than it used to need, so that it cannot hold up every round.
+        After one or two missed answers the limit doubles each time; from the third on it is the usual one again, so
+        that a site that never answers cannot delay every round.
         """
         plan, took = self._deadlines, self._took[site, task.stage, task.kind]
         missed = self._missed[site]
@@ -80,6 +91,6 @@ class Histories:
         return min(max(usual * longer, plan.least_s), plan.most_s)
 
     def estimate(self, site: str, stage: str, kind: str) -> float | None:
-        """How long an answer took lately, None without a history."""
+        """Mean of the latest response times in seconds; None without any."""
         took = self._took[site, stage, kind]
         return sum(took) / len(took) if took else None

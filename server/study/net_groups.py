@@ -1,4 +1,4 @@
-"""Which nets and cohorts a plan names: its shorthands for groups of nets, and what is a known name."""
+"""Names of nets and cohorts in a plan, and the group names that stand for several nets."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ GROUPS = {
 
 
 def known_net(name: str) -> bool:
-    """Whether `name` is a net or a shorthand for several."""
+    """Whether `name` is a net or a group of nets."""
     return name in NETS or name in GROUPS
 
 
@@ -34,9 +34,13 @@ def cohort(name: str) -> str:
 
 
 def expanded(names: Sequence[str]) -> tuple[str, ...]:
-    """The nets behind `names`, shorthands replaced by their members, each once, in the order of the taxonomy.
+    """Replace group names by their nets: each net once, in the order of the taxonomy.
 
-    Raises ValueError for a name that is neither a net nor a shorthand.
+    >>> expanded(["fusion"])
+    ('fusion/D', 'fusion/DC', 'fusion/DB', 'fusion/DCB')
+
+    Raises:
+        ValueError: for a name that is neither a net nor a group.
     """
     members = {member for name in names for member in GROUPS.get(net(name), (name,))}
     return tuple(member for member in NETS if member in members)

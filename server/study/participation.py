@@ -1,4 +1,4 @@
-"""Who took part in a round. Success on a part of the sites is never silent: every round leaves one record."""
+"""Which sites took part in a round: one record for every round, and the quorum that a round needs."""
 
 from __future__ import annotations
 
@@ -9,22 +9,27 @@ from typing import Literal
 from ceus_models.runtime.errors import ExpectedError
 
 Fate = Literal["counted", "idle", "refused", "excluded", "lost"]
-"""What became of a site in a round: its sums were added · it has nothing to add · it said no · it was screened out ·
-no answer of it arrived."""
+"""Outcome of a site in a round: its sums were added; it has no data for the task; it refused the task; screening
+rejected its answer; no answer arrived."""
 
 FAULTS = 3
-"""So many rounds in a row without a sum of a site, and somebody must look at it."""
+"""A site without a counted answer in this many consecutive rounds needs attention."""
 
 
 @dataclass(frozen=True)
 class Quorum:
-    """When a round may count: the share of sites with something to add that must, and sites that must in any case."""
+    """What a round needs to count.
+
+    Args:
+        share: of the sites that have data for the task, how many must be counted (0-1).
+        required: sites that must be counted in every round.
+    """
 
     share: float = 0.8
     required: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Raises ValueError for a share outside 0-1."""
+        """Raise ValueError for a share outside 0-1."""
         if not 0.0 <= self.share <= 1.0:
             raise ValueError(f"share must be between 0 and 1, not {self.share}")
 
@@ -33,8 +38,10 @@ class Quorum:
 class Record:
     """One round: every asked site is counted, idle, refused, excluded or lost (the last three with the reason).
 
-    norms: per net the median over counted sites of the norm of change per local step; it is the yardstick of the
-    next round's screening · seconds: from the question to the absorbed total.
+    Args:
+        norms: per net, the median over counted sites of the norm of change per local step; the next round's screening
+            compares with it.
+        seconds: from sending the task to the updated net.
     """
 
     stage: str
@@ -53,7 +60,10 @@ class Record:
 
 
 def require(record: Record, quorum: Quorum) -> None:
-    """Let the round pass, or raise ExpectedError that names every site that is missing, with its reason."""
+    """Raise ExpectedError, with every missing site and its reason, if the round misses its quorum.
+
+    >>> require(Record("s", "train", 3, counted=("a", "b", "c", "d"), lost={"e": "no answer"}), Quorum(0.8))
+    """
     missing = {**record.lost, **record.refused, **record.excluded}
     expected = len(record.counted) + len(missing)
     if record.kind == "hello":
@@ -70,12 +80,12 @@ def require(record: Record, quorum: Quorum) -> None:
     )
     raise ExpectedError(
         f"{record.stage}, {record.kind} round {record.round}: {rule} ({names}). "
-        "Mend these sites and start the same command again: it goes on from the last saved round."
+        "Repair these sites, then run the same command again: it continues from the last saved round."
     )
 
 
 def to_be_looked_at(records: Sequence[Record]) -> dict[str, str]:
-    """Sites that gave nothing in the last three or more rounds in which they were asked, with the latest reason."""
+    """Sites without a counted answer in their last three or more rounds, with the latest reason."""
     faults: dict[str, int] = {}
     reasons: dict[str, str] = {}
     for record in records:

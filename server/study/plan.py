@@ -1,4 +1,4 @@
-"""The study as one file: YAML read once into frozen types, with all faults reported together."""
+"""The study plan: a YAML file parsed into frozen types, with all its errors reported together."""
 
 from __future__ import annotations
 
@@ -26,15 +26,16 @@ from server.study.stages import Evaluate, Hello, Stage, Statistics
 from server.study.train_stage import Train
 
 AnyStage = Annotated[Hello | Statistics | Train | Evaluate, Field(discriminator="stage")]
-"""The registry of kinds of stage, told apart by their key `stage`."""
+"""All kinds of stage, distinguished by their key `stage`."""
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
 class Plan:
-    """A study.
+    """The settings of a study.
 
-    late: whether a site that was not at the first hello may still come in, at the next round · simulation: what
-    ceus-sim reads of the same file; the coordinator ignores it.
+    Args:
+        late: whether a site that was absent from the first hello may join at the next round.
+        simulation: settings of ceus-sim, which the coordinator ignores.
     """
 
     name: Annotated[str, MinLen(1)]
@@ -49,16 +50,16 @@ class Plan:
     simulation: Mapping[str, Any] = field(default_factory=dict)
 
     def digest(self) -> str:
-        """SHA-256 over every setting, those of the simulation included; comments and layout do not count."""
+        """SHA-256 over all settings, the simulation's included; comments and layout have no effect."""
         return hashlib.sha256(json.dumps(self.plain(), sort_keys=True).encode()).hexdigest()
 
     def plain(self) -> dict[str, Any]:
-        """Every setting as JSON values."""
+        """All settings as JSON values."""
         found: dict[str, Any] = _PLAN.dump_python(self, mode="json")
         return found
 
     def study(self, seed: int) -> Study:
-        """What the stages need to know of this plan."""
+        """The settings that the stages need."""
         return Study(
             digest=self.digest(),
             seed=seed,
@@ -69,7 +70,7 @@ class Plan:
         )
 
     def current(self, stage: int) -> Stage | None:
-        """The stage of that index; None after the last."""
+        """The stage with this index; None after the last."""
         return self.stages[stage] if stage < len(self.stages) else None
 
 
@@ -98,7 +99,7 @@ def read_plan_file(path: Path, reason: str = "bad-plan-file") -> LinedYaml:
 
 
 def plan_of(values: Mapping[str, Any]) -> tuple[Plan | None, list[Fault]]:
-    """The plan that plain values mean, None where they have a fault, and every fault."""
+    """Parse plain values: the plan, None if they have errors, and all errors."""
     faults = list(_references(values.get("stages")))
     try:
         plan = _PLAN.validate_json(json.dumps(values, default=str), strict=True)  # what JSON has no form for: text
@@ -108,7 +109,7 @@ def plan_of(values: Mapping[str, Any]) -> tuple[Plan | None, list[Fault]]:
 
 
 def _references(stages: Any) -> Iterator[Fault]:
-    """What one stage needs of those before it. Reads unchecked values, so that these faults come with the others."""
+    """Check what each stage needs from earlier ones, on unvalidated values, to report these errors with the others."""
     if not isinstance(stages, list):
         return
     names: set[str] = set()

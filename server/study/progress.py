@@ -1,15 +1,16 @@
-"""All that a study knows. A checkpoint is exactly this, so a resumed study cannot differ from an undisturbed one."""
+"""The complete state of a study. A checkpoint holds exactly this, so a resumed study equals an uninterrupted one."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from ceus_models.protocol.messages import Recipe
-from ceus_models.protocol.state import State, digest, prefixed
-from ceus_models.study.taxonomy import SUBMODELS
 from server.study.participation import Record
+
+if TYPE_CHECKING:  # `ceus-coordinator status` reads a study's progress without its nets, and without torch
+    from ceus_models.protocol.state import State
 
 
 @dataclass(frozen=True)
@@ -26,11 +27,15 @@ class Point:
 
 @dataclass(frozen=True, eq=False)
 class Progress:
-    """How far the study is (`stage` counts stages, `step` the rounds within) and what it has.
+    """Position of the study (`stage` counts stages, `step` the rounds within one) and all its results so far.
 
-    nets: parameters by net · memory: what lasts within a stage: "moments|<net>" of the strategy, "best|<net>" and
-    "best_loss|<net>" of validation · frozen: digest of the sub-models that fusion nets stand on · counts: lesions by
-    site and cohort, as each site declared in hello · totals: sums by stage name · curves: in order of rounds.
+    Args:
+        frozen: digest of the sub-models that fusion nets use.
+        counts: lesions by site and cohort, as declared in hello.
+        nets: parameters by net.
+        memory: state within a stage: "moments|<net>" of the strategy, "best|<net>" and "best_loss|<net>" of validation.
+        totals: sums by stage name.
+        curves: points in order of rounds.
     """
 
     stage: int = 0
@@ -45,7 +50,7 @@ class Progress:
     curves: tuple[Point, ...] = ()
 
     def stepped(self, steps: int, record: Record) -> Progress:
-        """One round further, in a stage of `steps` rounds."""
+        """Advance by one round, in a stage of `steps` rounds."""
         done = self.step + 1 >= steps
         return replace(
             self,
@@ -58,18 +63,3 @@ class Progress:
         """Lesions that `site` declared in these cohorts; 0 for a site that was not admitted."""
         held = self.counts.get(site, {})
         return sum(held.get(cohort, 0) for cohort in cohorts)
-
-
-def submodels(progress: Progress) -> dict[str, State]:
-    """The nets that fusion nets stand on, as far as they exist."""
-    return {net: progress.nets[net] for net in SUBMODELS if net in progress.nets}
-
-
-def on_wire(nets: Mapping[str, State]) -> State:
-    """Several nets as one state, named "<net>|<parameter>"."""
-    return {name: tensor for net, state in nets.items() for name, tensor in prefixed(state, f"{net}|").items()}
-
-
-def frozen_digest(progress: Progress) -> str:
-    """Digest of all sub-models in their wire names; a site recognises by it what it has already."""
-    return digest(on_wire(submodels(progress)))

@@ -1,4 +1,4 @@
-"""From a tally to the recipe: class weights, normaliser and selected clinical variables, from global sums only."""
+"""Class weights, normalisation and selected clinical variables, computed from global sums only."""
 
 from __future__ import annotations
 
@@ -30,9 +30,15 @@ SMALLEST_SD = 1e-6
 
 @dataclass(frozen=True)
 class RecipeRule:
-    """cohorts: of the sub-models · fusion_cohorts: of the fusion nets · min_correlation: |r| above which a clinical
-    variable is selected · max_class_weight: cap, so that a type of three lesions does not drown the others ·
-    class_balance: 1 weighs all classes alike in sum (best macro-recall), 0 all lesions alike (best accuracy).
+    """How the recipe follows from the tally.
+
+    Args:
+        cohorts: of the sub-models.
+        fusion_cohorts: of the fusion nets.
+        min_correlation: a clinical variable with |r| above it is selected.
+        max_class_weight: upper bound, so that a type with few lesions does not dominate the loss.
+        class_balance: 1 gives all classes equal total weight (best macro recall), 0 all lesions equal weight (best
+            accuracy).
     """
 
     cohorts: tuple[str, ...] = ("training_a",)
@@ -43,13 +49,19 @@ class RecipeRule:
 
 
 def recipe_of(total: State, rule: RecipeRule, architecture: Architecture, fusion_hidden: int) -> Recipe:
-    """What every site must know to build and feed the nets.
+    """Compute what every site needs to build the nets and prepare their inputs.
 
-    total: the tally, floats in float64.
-    Raises ExpectedError if the training cohorts hold no lesion with a type.
+    Args:
+        total: the tally, floats in float64.
+
+    Raises:
+        ExpectedError: if no lesion of the training cohorts has a type.
     """
     if float(summed(total, rule.cohorts, "types").sum()) == 0:
-        raise ExpectedError(f"no lesion in {', '.join(rule.cohorts)} has a type; fill in fll_type in lesions.csv")
+        raise ExpectedError(
+            f"the cohorts {', '.join(rule.cohorts)} must have lesions with a type, found none; "
+            "fill in fll_type in lesions.csv"
+        )
     return Recipe(
         architecture=architecture,
         normaliser=normaliser_of(total, rule.cohorts),
@@ -60,13 +72,13 @@ def recipe_of(total: State, rule: RecipeRule, architecture: Architecture, fusion
 
 
 def summed(total: State, cohorts: Sequence[str], what: str) -> Floats:
-    """The tally's tensor `what`, added over cohorts; zeros (of any shape) where no site had one."""
+    """Sum the tally's tensor `what` over cohorts; zeros where no site had one."""
     parts = [total[f"{cohort}|{what}"].double().numpy() for cohort in cohorts if f"{cohort}|{what}" in total]
     return np.sum(parts, axis=0, dtype=np.float64) if parts else np.zeros(_SHAPES[what])
 
 
 def class_weights_of(total: State, rule: RecipeRule) -> Mapping[str, tuple[float, ...]]:
-    """Per net, balanced weights N / (k · n_class) from global counts; binary nets as (negative, positive)."""
+    """Balanced class weights N / (k · n_class) of each net (King & Zeng 2001); binary nets as (negative, positive)."""
     types = summed(total, rule.cohorts, "types")
     markers = summed(total, rule.cohorts, "biomarkers")
     fusion_types = summed(total, rule.fusion_cohorts, "types")
@@ -81,13 +93,17 @@ def class_weights_of(total: State, rule: RecipeRule) -> Mapping[str, tuple[float
 
 
 def balanced(counts: Floats, cap: float, balance: float = 1.0) -> tuple[float, ...]:
-    """(N / (k · n))^balance over the k classes that occur, at most `cap`; 1 for a class without lesions."""
+    """(N / (k · n))^balance over the k classes that occur, at most `cap`; 1 for a class without lesions.
+
+    >>> balanced(np.array([30.0, 10.0, 0.0]), cap=10.0)
+    (0.6666666666666666, 2.0, 1.0)
+    """
     present = int((counts > 0).sum())
     return tuple(min(cap, float(counts.sum() / (present * n)) ** balance) if n > 0 else 1.0 for n in counts)
 
 
 def normaliser_of(total: State, cohorts: Sequence[str]) -> Normaliser:
-    """Moments of frames, flow and clinical variables over the training lesions.
+    """Compute mean and standard deviation of frames, flow and clinical variables over the training lesions.
 
     Flow is divided without being centred (its global motion is removed already), so its scale is the root mean
     square, not the deviation from a mean.
@@ -110,13 +126,14 @@ def normaliser_of(total: State, cohorts: Sequence[str]) -> Normaliser:
 
 
 def typical_of(total: State, cohorts: Sequence[str]) -> Typical:
-    """What the training lesions look like; it names no figure where the tally holds none."""
+    """Compute the distribution of image figures over the training lesions; empty where the tally has none."""
     return finished(summed(total, cohorts, ASKED), int(summed(total, cohorts, "levels")[0]))
 
 
 def correlations(total: State, cohorts: Sequence[str]) -> Floats:
-    """Pearson's r between each clinical variable and "is of type t" (point-biserial), over lesions that have the
-    variable: (17, 6), 0 where it is undefined because one of the two does not vary.
+    """Pearson's r (point-biserial) between each clinical variable and each lesion type, as (17, 6).
+
+    Over the lesions that have the variable; 0 where r is undefined because one of the two is constant.
     """
     n, sums, squares = (column[:, None] for column in summed(total, cohorts, "clinical").T)
     by_type = summed(total, cohorts, "clinical_by_type")
@@ -130,7 +147,7 @@ def correlations(total: State, cohorts: Sequence[str]) -> Floats:
 
 
 def selected_of(r: Floats, min_correlation: float) -> tuple[str, ...]:
-    """Names of the variables whose |r| exceeds the bound with at least one type, in the order of the taxonomy."""
+    """Names of the variables with |r| above the bound for at least one type, in the order of the taxonomy."""
     strong = np.abs(r).max(axis=1) > min_correlation
     return tuple(name for name, take in zip(CLINICAL_NAMES, strong, strict=True) if take)
 

@@ -1,4 +1,4 @@
-"""What every stage must know of the study beside its own settings."""
+"""Settings of the study that every stage needs beside its own."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from ceus_models.protocol.messages import Architecture
 
 @dataclass(frozen=True)
 class Screening:
-    """Bounds on how far one answer may move a net.
+    """Upper bounds on the norm of one site's change of a net.
 
-    factor: multiple of the previous round's median norm per local step · first: multiple of the net's own norm, in
-    the first round, when there is no such median · floor: share of the net's own norm that always passes, so that a
-    converged net does not exclude everyone.
+    Args:
+        factor: multiple of the previous round's median norm per local step.
+        first: multiple of the net's own norm, in the first round, which has no such median.
+        floor: share of the net's own norm that is always accepted, so that a converged net does not exclude all sites.
     """
 
     factor: float = 20.0
@@ -21,7 +22,7 @@ class Screening:
     floor: float = 0.1
 
     def __post_init__(self) -> None:
-        """Raises ValueError for bounds that would exclude everyone."""
+        """Raise ValueError for a bound that would exclude all sites."""
         for name in ("factor", "first", "floor"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be above 0, not {getattr(self, name)}")
@@ -29,7 +30,7 @@ class Screening:
 
 @dataclass(frozen=True)
 class Study:
-    """digest: of the plan · processing: digest of the processing settings · seed: the study's."""
+    """Settings shared by all stages. digest: of the plan; processing: digest of the processing settings."""
 
     digest: str
     seed: int

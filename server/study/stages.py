@@ -1,8 +1,8 @@
-"""The kinds of stage but training: hello, statistics, evaluate. A stage says what to ask and what the sum means.
+"""The stages hello, statistics and evaluate. A stage defines the task of a round and the use of the summed answers.
 
-Every method is pure. `prepare` readies the progress before a round, `task` is what all sites are asked, `summand` is
-what one answer adds to the round's total, `absorb` puts the total into the progress. The coordinator does the rest
-and does not know which kind it runs.
+Every method is pure. `prepare` updates the progress before a round, `task` is the task for all sites, `summand` is
+what one answer adds to the round's total, `absorb` puts the total into the progress. The coordinator is the same for
+all kinds of stage.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ from ceus_models.protocol.state import State, prefixed
 from ceus_models.study.taxonomy import COHORTS, FUSION_NETS
 from server.study.net_groups import cohort, expanded, net
 from server.study.participation import Record
-from server.study.progress import Progress, frozen_digest, on_wire
+from server.study.progress import Progress
 from server.study.recipe import RecipeRule, recipe_of
 from server.study.settings import Study
+from server.study.wire_nets import frozen_digest, on_wire
 
 Cohorts = Annotated[tuple[Annotated[str, AfterValidator(cohort)], ...], MinLen(1)]
 Nets = Annotated[tuple[Annotated[str, AfterValidator(net)], ...], MinLen(1)]
@@ -37,7 +38,7 @@ def ask(
     cohorts: tuple[str, ...],
     nets: tuple[str, ...] = (),
 ) -> Task:
-    """A task of `kind` with the given nets as they are now, and what every task says of the study."""
+    """Build a task of `kind` with the current parameters of `nets` and the settings of the study."""
     return Task(
         kind=kind,
         study=study.digest,
@@ -54,12 +55,12 @@ def ask(
 
 
 def with_frozen(progress: Progress, nets: tuple[str, ...]) -> Progress:
-    """The progress with the digest of the present sub-models, if one of `nets` stands on them."""
+    """Set the digest of the current sub-models if one of `nets` is a fusion net, which uses them."""
     return replace(progress, frozen=frozen_digest(progress)) if any(net in FUSION_NETS for net in nets) else progress
 
 
 class Stage(Protocol):
-    """A part of the study that is asked in one or more rounds."""
+    """A part of the study that takes one or more rounds."""
 
     @property
     def name(self) -> str:
@@ -69,10 +70,10 @@ class Stage(Protocol):
         """Number of rounds."""
 
     def prepare(self, progress: Progress, study: Study) -> Progress:
-        """What must exist before the round, for example initial nets."""
+        """Create what the round needs, for example initial nets."""
 
     def task(self, progress: Progress, study: Study) -> Task:
-        """What every site is asked in the round at `progress.step`."""
+        """The task for every site in the round `progress.step`."""
 
     def summand(self, update: Update) -> State:
         """What a screened answer adds to the round's total."""
@@ -83,7 +84,7 @@ class Stage(Protocol):
 
 @dataclass(frozen=True)
 class Hello:
-    """Who is there, with the same versions and settings, and with how many lesions."""
+    """Register the sites: same versions and settings, and their numbers of lesions."""
 
     stage: Literal["hello"]
     name: Name = "hello"
@@ -101,11 +102,11 @@ class Hello:
         return ask("hello", self.name, progress, study, cohorts=COHORTS)
 
     def summand(self, update: Update) -> State:
-        """The counts, kept apart by site: they are what screening holds later answers against."""
+        """The counts with the site's name: screening compares later answers with them."""
         return prefixed(update.sums, f"{update.site}|")
 
     def absorb(self, progress: Progress, study: Study, total: State, record: Record) -> Progress:
-        """Admit the sites that were counted, beside those that are admitted already."""
+        """Admit the sites that were counted, in addition to those admitted earlier."""
         counts: dict[str, dict[str, int]] = {site: {} for site in record.counted}
         for name, count in total.items():
             site, cohort, what = name.rsplit("|", 2)
@@ -116,7 +117,7 @@ class Hello:
 
 @dataclass(frozen=True)
 class Statistics:
-    """One tally, from which the recipe is finished: class weights, normaliser, selected clinical variables."""
+    """One tally, which gives the recipe: class weights, normalisation, selected clinical variables."""
 
     stage: Literal["statistics"]
     name: Name = "statistics"
@@ -145,7 +146,7 @@ class Statistics:
         return update.sums
 
     def absorb(self, progress: Progress, study: Study, total: State, record: Record) -> Progress:
-        """Keep the tally, and the recipe that it gives."""
+        """Store the tally and the recipe computed from it."""
         rule = RecipeRule(
             self.cohorts, self.fusion_cohorts, self.min_correlation, self.max_class_weight, self.class_balance
         )
@@ -155,7 +156,7 @@ class Statistics:
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Counts for finished nets on some cohorts, with bootstrap replicates; nothing is learned."""
+    """Counts of finished nets on some cohorts, with bootstrap replicates; no training."""
 
     stage: Literal["evaluate"]
     name: Name
@@ -168,7 +169,7 @@ class Evaluate:
         return 1
 
     def prepare(self, progress: Progress, study: Study) -> Progress:
-        """The digest by which sites know the sub-models again."""
+        """Set the digest by which sites recognise the sub-models."""
         return with_frozen(progress, expanded(self.nets))
 
     def task(self, progress: Progress, study: Study) -> Task:
@@ -178,9 +179,9 @@ class Evaluate:
         return replace(task, replicates=self.replicates)
 
     def summand(self, update: Update) -> State:
-        """The counts; what a site lets be shown as its own is kept apart under its name."""
+        """The counts; those that a site allows to be shown separately carry its name."""
         return {f"{update.site}|{n}" if n.endswith("|own") else n: tensor for n, tensor in update.sums.items()}
 
     def absorb(self, progress: Progress, study: Study, total: State, record: Record) -> Progress:
-        """Keep the counts under the stage's name."""
+        """Store the counts under the stage's name."""
         return replace(progress, totals={**progress.totals, self.name: total})

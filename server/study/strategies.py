@@ -1,11 +1,12 @@
-"""How a round's mean change becomes the next net. All work on the sum alone (`additive`), so secure sums suit them.
+"""Federated strategies: how the mean change of a round gives the next net.
 
-Flower averages the sites' nets in float32 and rounds at every site, in the order of arrival. Our sites send their
-change, which is small and so rounds finely, the sum of changes is exact, and the net is rounded once at the end. So
-the two are bit-equal wherever Flower's arithmetic is exact, and otherwise differ by Flower's own rounding:
-tests/server/study/test_strategies.py holds FedAvg and FedProx to 2 units in the last place of the largest weight
-that was sent, and to 1 unit of the true mean. FedAdam divides by the size of the change, so there Flower's
-rounding of `mean net - net` is seen multiplied by learning_rate / tau.
+All use only the sum of the sites' changes (`additive`), so they work with secure aggregation.
+
+Flower averages the sites' nets in float32 and rounds for every site, in the order of arrival. Here sites send their
+change, the sum of changes is exact, and the net is rounded once at the end. The two are bit-equal wherever Flower's
+arithmetic is exact, and otherwise differ by Flower's rounding: tests/server/study/test_strategies.py checks FedAvg
+and FedProx to 2 units in the last place of the largest weight that was sent, and to 1 unit of the true mean. FedAdam
+divides by the size of the change, which multiplies Flower's rounding of `mean net - net` by learning_rate / tau.
 """
 
 from __future__ import annotations
@@ -26,7 +27,12 @@ Stepped = tuple[dict[str, Tensor], dict[str, Tensor]]
 
 @dataclass(frozen=True)
 class FedAvg:
-    """The mean of the sites' nets, weighted by labelled lesions (McMahan et al. 2017)."""
+    """Federated averaging: the mean of the sites' nets, weighted by labelled lesions (McMahan et al. 2017).
+
+    >>> net, _ = FedAvg().step({"w": torch.tensor([1.0])}, {"w": torch.tensor([0.5])}, {})
+    >>> net["w"]
+    tensor([1.5000])
+    """
 
     name: Literal["fedavg"] = "fedavg"
     additive: ClassVar[bool] = True
@@ -36,22 +42,26 @@ class FedAvg:
         return rule
 
     def step(self, current: State, mean_change: State, memory: State) -> Stepped:
-        """The next net and memory. mean_change: Σ weight · (local - current) / Σ weight, float64."""
+        """The next net and memory.
+
+        Args:
+            mean_change: Σ weight · (local - current) / Σ weight, float64.
+        """
         return _moved(current, mean_change), dict(memory)
 
 
 @dataclass(frozen=True)
 class FedProx:
-    """FedAvg whose sites are pulled back to the global net by (mu / 2)·‖local - global‖² (Li et al. 2020)."""
+    """FedAvg with the proximal term (mu / 2)·‖local - global‖² in each site's loss (Li et al. 2020)."""
 
     mu: float
     name: Literal["fedprox"] = "fedprox"
     additive: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        """Raises ValueError for a negative pull."""
+        """Raise ValueError for a negative mu."""
         if self.mu < 0:
-            raise ValueError(f"mu must not be negative, but is {self.mu}")
+            raise ValueError(f"mu must be at least 0, not {self.mu}")
 
     def local(self, rule: LocalRule) -> LocalRule:
         """The rule that sites train under: `mu` is its proximal term."""
@@ -66,8 +76,11 @@ class FedProx:
 class FedAvgM:
     """FedAvg with momentum on the mean change (Hsu et al. 2019): v ← momentum · v + mean change, net ← net + rate · v.
 
-    A center takes few steps a round and starts each with a fresh optimiser; the memory that makes local steps long
-    where they agree is kept here instead.
+    A site takes few steps in a round and starts each round with a new optimiser, so the momentum is kept here.
+
+    >>> _, memory = FedAvgM().step({"w": torch.tensor([1.0])}, {"w": torch.tensor([0.5])}, {})
+    >>> FedAvgM().step({"w": torch.tensor([1.5])}, {"w": torch.tensor([0.5])}, memory)[0]["w"]
+    tensor([2.4500])
     """
 
     momentum: float = 0.9
@@ -87,7 +100,7 @@ class FedAvgM:
         return rule
 
     def step(self, current: State, mean_change: State, memory: State) -> Stepped:
-        """The next net, and the moving sum of changes as "v|<name>" (float64)."""
+        """The next net, and the velocity as "v|<name>" (float64)."""
         velocity = {
             name: self.momentum * memory.get(f"v|{name}", torch.zeros_like(change)) + change
             for name, change in ((name, mean_change[name].double()) for name in current)
@@ -100,7 +113,7 @@ class FedAvgM:
 class FedAdam:
     """Adam on the mean change (Reddi et al. 2021, Algorithm 2), with Flower's bias correction.
 
-    Flower raises the betas to the power of round + 1, not round; so do we. Defaults are Flower's.
+    As in Flower, the betas are raised to the power round + 1, not round. Defaults are Flower's.
     """
 
     learning_rate: float = 0.1
@@ -143,7 +156,7 @@ class FedAdam:
 
 
 Strategy = FedAvg | FedProx | FedAvgM | FedAdam
-"""The registry: a new strategy is a frozen class of its own, and a name here."""
+"""All strategies: a new one is a frozen class and an entry here."""
 
 
 def _moved(current: State, change: State) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""The training stage: rounds of local training, with a validation round every few, which keeps the best net of each."""
+"""The training stage: rounds of local training, and regular validation rounds that select the best parameters."""
 
 from __future__ import annotations
 
@@ -32,9 +32,10 @@ class Validation:
 
 @dataclass(frozen=True)
 class Train:
-    """Some nets, each starting from what it is, or from its initial state, trained together for `rounds` rounds.
+    """Training of several nets for `rounds` rounds, from their current or initial parameters.
 
-    share: of the sites with such lesions, drawn anew for each round of training, that are asked to train in it.
+    Args:
+        share: of the sites with such lesions, how many train in a round; they are sampled anew for every round.
     """
 
     stage: Literal["train"]
@@ -48,7 +49,7 @@ class Train:
     share: Annotated[float, Gt(0), Le(1)] = 1.0
 
     def sequence(self) -> tuple[tuple[Literal["train", "evaluate"], int], ...]:
-        """The stage's steps: what is asked, and the training round (1 …) that it belongs to."""
+        """The stage's steps: the kind of task, and its training round (from 1)."""
         steps: list[tuple[Literal["train", "evaluate"], int]] = []
         for number in range(1, self.rounds + 1):
             steps.append(("train", number))
@@ -61,11 +62,11 @@ class Train:
         return len(self.sequence())
 
     def prepare(self, progress: Progress, study: Study) -> Progress:
-        """Initial nets, at the first step."""
+        """Create initial nets, at the first step."""
         if progress.step:
             return progress
         if progress.recipe is None:
-            raise ValueError(f"stage {self.name} trains nets, so a statistics stage must stand before it")
+            raise ValueError(f"a statistics stage must come before the training stage {self.name}; add one")
         missing = [net for net in expanded(self.nets) if net not in progress.nets]
         new = {net: initial_state(net, progress.recipe, study.seed) for net in missing}
         return with_frozen(replace(progress, nets={**progress.nets, **new}), expanded(self.nets))
@@ -84,7 +85,7 @@ class Train:
         return update.sums
 
     def absorb(self, progress: Progress, study: Study, total: State, record: Record) -> Progress:
-        """Step every net that was trained, or keep it if validation finds it the best so far."""
+        """Update every trained net, or after validation store the nets with the lowest loss so far."""
         kind, number = self.sequence()[progress.step]
         taken = self._trained if kind == "train" else self._validated
         after = taken(progress, total, number)
@@ -118,13 +119,13 @@ class Train:
         return replace(progress, memory=memory, curves=tuple(curves))
 
     def _closed(self, progress: Progress) -> Progress:
-        """The best nets become the nets; what lasted within the stage goes."""
+        """Take the best nets and clear the memory of the stage."""
         best = {net: progress.memory[f"best|{net}"] for net in expanded(self.nets) if f"best|{net}" in progress.memory}
         return replace(progress, nets={**progress.nets, **best}, memory={})
 
 
 class _Mean(Mapping[str, Tensor]):
-    """A net's mean change in float64, made tensor by tensor as it is read: a large net's is not held beside its sum."""
+    """A net's mean change in float64, computed tensor by tensor on access, to save memory."""
 
     def __init__(self, total: State, weight: float) -> None:
         self._total, self._weight = total, weight
@@ -140,7 +141,7 @@ class _Mean(Mapping[str, Tensor]):
 
 
 def _summed_loss(total: Mapping[str, Tensor], net: str) -> tuple[float, float]:
-    """Σ weight · loss and Σ weight of a net over all cohorts in the total."""
+    """Sum weight · loss and weight of a net over all cohorts in the total."""
     sums = [pair.double() for name, pair in total.items() if name.split("|")[1:] == [net, "loss"]]
     loss, weight = torch.stack(sums).sum(0).tolist() if sums else (0.0, 0.0)
     return loss, weight

@@ -1,7 +1,7 @@
-"""A link over a post that loses letters: who is reachable, what was sent, what came back, and when to give up.
+"""Reliable delivery of tasks over a transport that can lose messages: retries, time limits, reconnecting sites.
 
-A letter is sent again when its node was started anew or failed in passing, answers are handed out as they come, and
-every wait has an end. How letters travel is the post's affair (flower_link has the one through Flower).
+A message is sent again if its node restarted or failed temporarily, answers are yielded as they arrive, and every wait
+has a time limit. The transport is separate (`flower_link` has the one through Flower).
 """
 
 from __future__ import annotations
@@ -20,14 +20,18 @@ from server.study.deadlines import Deadlines, Histories
 from server.transport.message_log import digest_of
 from server.transport.node_registry import Post, Registry, Reply, Seat
 
-_LATE_S = 600.0  # so long a letter that was given up is asked for, to write down that its answer came late
+_LATE_S = 600.0  # after giving up, replies are still polled for this long, to log late answers
 _LATE_LOOK_S = 30.0
 
 
 @dataclass(frozen=True)
 class Rhythm:
-    """How often the link looks, in seconds: poll for replies, look for nodes · pause: before a letter is sent again,
-    doubling each time.
+    """Intervals in seconds.
+
+    Args:
+        poll_s: between polls for replies.
+        look_s: between updates of the list of nodes.
+        pause_s: before a message is sent again; doubles each time.
     """
 
     poll_s: float = 0.25
@@ -39,14 +43,14 @@ RHYTHM = Rhythm()
 
 
 class Witness(Protocol):
-    """Is told of every letter (`server.transport.message_log` writes it down)."""
+    """Observer of all messages (`server.transport.message_log` logs them)."""
 
     def sent(self, task: Task, site: str, digest: str, size: int) -> None:
         """A task was sent."""
         ...
 
     def came(self, task: Task, site: str, data: bytes, seconds: float, fault: str = "") -> None:
-        """An answer came, so long after the question."""
+        """An answer came, this many seconds after the task."""
         ...
 
     def late(self, task: Task, site: str, data: bytes, fault: str = "") -> None:
@@ -60,8 +64,12 @@ class Witness(Protocol):
 
 @dataclass(eq=False)
 class _Asking:
-    """One task under way: `queue` holds who must be asked and from when on, `waiting` the letters sent, `ends` until
-    when each site may answer.
+    """One task in progress.
+
+    Args:
+        queue: sites to send to, and the earliest time.
+        waiting: messages sent and not answered.
+        ends: time limit of each site.
     """
 
     task: Task
@@ -75,13 +83,13 @@ class _Asking:
     tries: Counter[str] = field(default_factory=Counter)
 
     def again(self, site: str, pause_s: float) -> None:
-        """Queue `site` once more, later with every try."""
+        """Queue `site` again, with a longer pause after every attempt."""
         now = time.monotonic()
         self.queue[site] = now + pause_s * 2.0 ** (self.tries[site] - 1)
         self.seen[site] = now
 
     def drop(self, site: str) -> list[str]:
-        """Wait no more for a site; its letters that are on the way."""
+        """Stop waiting for a site; the ids of its unanswered messages."""
         self.queue.pop(site, None)
         letters = [letter for letter, (name, _) in self.waiting.items() if name == site]
         for letter in letters:
@@ -91,7 +99,7 @@ class _Asking:
 
 @dataclass(frozen=True)
 class _Late:
-    """A letter that nobody waits for any more."""
+    """A message that was given up."""
 
     task: Task
     site: str
@@ -99,7 +107,7 @@ class _Late:
 
 
 class PostLink:
-    """A `server.rounds.round.Link` over a post."""
+    """A `server.rounds.round.Link` with retries over a transport."""
 
     def __init__(
         self, post: Post, expected: int, deadlines: Deadlines, witness: Witness, rhythm: Rhythm = RHYTHM
@@ -114,25 +122,27 @@ class PostLink:
         self._late_due = 0.0
 
     def sites(self) -> list[str]:
-        """Connected sites by name. Waits for the expected number, but only until the time to gather is over.
+        """Connected sites by name. Waits for the expected number, for at most `gather_s`.
 
-        A site that went away less than `absent_s` ago still counts: it is being started again.
-        Raises ExpectedError if none came.
+        A site that disconnected less than `absent_s` ago still counts: it may be restarting.
+
+        Raises:
+            ExpectedError: if no site connected.
         """
         known = self._registry.recent(self._deadlines.absent_s)
-        if not known:  # at the start, or all went away together: this side's network, and they get the time once more
+        if not known:  # at the start, or if all disconnected together (a network fault on this side): wait again
             self._gathered_by = time.monotonic() + self._deadlines.gather_s
         while len(known) < self._expected and time.monotonic() < self._gathered_by:
             time.sleep(self._rhythm.poll_s)
             known = self._registry.recent(self._deadlines.absent_s)
         if not known:
             raise ExpectedError(
-                f"no site connected within {self._deadlines.gather_s:.0f} s; start the sites and look into their logs"
+                f"no site connected within {self._deadlines.gather_s:.0f} s; start the sites and read their logs"
             )
         return sorted(known)
 
     def ask(self, task: Task, sites: Sequence[str]) -> Iterator[tuple[str, Answer]]:
-        """Every site's answer as it comes, exactly one each; a site that gave none is Lost, with the reason."""
+        """Yield exactly one answer per site as it arrives; Lost, with the reason, for a site that gave none."""
         asking = self._begun(task, sites)
         while asking.queue or asking.waiting:
             seats = self._registry.seats()
@@ -159,7 +169,7 @@ class PostLink:
         )
 
     def _given_up(self, asking: _Asking, seats: Mapping[str, Seat]) -> Iterator[tuple[str, Answer]]:
-        """The sites whose time is over, and those that have been away for too long."""
+        """Give up sites whose time limit is over, and those disconnected for too long."""
         now, absent_s = time.monotonic(), self._deadlines.absent_s
         asking.seen.update(dict.fromkeys(asking.queue.keys() & seats.keys(), now))
         gone = [site for site in asking.queue if now - asking.seen[site] > absent_s]
@@ -179,10 +189,10 @@ class PostLink:
         return site, Lost(site, reason)
 
     def _send(self, asking: _Asking, seats: Mapping[str, Seat]) -> None:
-        """Send to all that are due and there."""
+        """Send to all connected sites that are due."""
         now = time.monotonic()
         for letter, (site, seat) in list(asking.waiting.items()):
-            if seats.get(site, seat) != seat:  # its node was started anew: the letter is gone
+            if seats.get(site, seat) != seat:  # its node restarted: the message is lost
                 del asking.waiting[letter]
                 asking.queue[site] = now
         due = [site for site, at in asking.queue.items() if at <= now and site in seats]
@@ -205,9 +215,9 @@ class PostLink:
                 self._witness.sent(asking.task, site, asking.digest, len(asking.data))
 
     def _settle(self, asking: _Asking, reply: Reply) -> Iterator[tuple[str, Answer]]:
-        """The answer in a reply, or nothing where the letter will be sent again."""
+        """Yield the answer in a reply, or nothing if the message will be sent again."""
         if reply.letter not in asking.waiting:
-            return  # handed out twice
+            return  # a duplicate
         site, _ = asking.waiting.pop(reply.letter)
         seconds = time.monotonic() - asking.begun
         if reply.fault and reply.passing and asking.tries[site] < self._deadlines.attempts:
@@ -222,7 +232,7 @@ class PostLink:
         yield site, answer
 
     def _look_for_late(self) -> None:
-        """Answers to letters that were given up are written down, and dropped."""
+        """Log and drop answers to messages that were given up."""
         now = time.monotonic()
         if not self._late or now < self._late_due:
             return
@@ -239,5 +249,5 @@ def _answer(site: str, data: bytes) -> Answer:
     except WireError as error:
         return Lost(site, f"its answer cannot be read: {error}")
     if isinstance(answer, Task) or answer.site != site:
-        return Lost(site, "its answer is none, or is given in another site's name")
+        return Lost(site, f"its answer must be an answer of {site!r}, but is another message or of another site")
     return answer

@@ -31,8 +31,10 @@ plan-digest = "{plan_digest}"
 
 
 def build_fab(server_app: str = SERVER_APP, federation: str = "", plan_digest: str = "") -> bytes:
-    """What Flower ships to every site: run settings and no code. The same bytes on every machine, so that a site's IT
-    approves one digest, of this federation and this plan; the settings of a run travel beside it.
+    """Build the Flower app bundle: settings and no code.
+
+    The bytes are the same on every machine, so that a site's IT approves one digest for this federation and plan. The
+    settings of a run are sent separately.
     """
     settings = _PYPROJECT.format(server_app=server_app, federation=federation, plan_digest=plan_digest).encode()
     listing = f"pyproject.toml,{hashlib.sha256(settings).hexdigest()},{len(settings) * 8}".encode()

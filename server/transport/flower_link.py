@@ -1,7 +1,7 @@
 """The link through Flower: tasks to the sites of a grid, and their answers.
 
-Flower's own `send_and_receive` loses missing nodes silently, hands out nothing until the last reply is in, and can
-outwait its time-out; so the exchange is ours (`server.transport.delivery`) and only letters go through Flower.
+Flower's own `send_and_receive` drops missing nodes silently, returns nothing before the last reply, and can exceed its
+time-out. So `server.transport.delivery` does the exchange, and Flower only transports single messages.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from server.transport.delivery import RHYTHM, PostLink, Rhythm
 from server.transport.message_log import Mirror
 from server.transport.node_registry import Reply, Seat
 
-_TOGETHER = 4  # replies fetched in one request: no more than so many are in memory at once
+_TOGETHER = 4  # replies fetched in one request, and in memory at once
 _MOST_FAULTS = 8
 
 _FAULTS: dict[int, str] = {
@@ -47,7 +47,7 @@ _PASSING = {
 
 
 class SuperLinkLost(ExpectedError):
-    """The SuperLink gave no answer for long. The study is none the worse."""
+    """The SuperLink failed for a long time. The study itself has no error and can continue."""
 
 
 T = TypeVar("T")
@@ -61,8 +61,12 @@ def flower_link(
     rhythm: Rhythm = RHYTHM,
     alive: Callable[[], None] = lambda: None,
 ) -> PostLink:
-    """A link to the sites of a Flower grid. expected: the number of sites to wait for · mirror: holds what each site
-    took before, and is told of every letter · alive: called before every call of the SuperLink.
+    """Open a link to the sites of a Flower grid.
+
+    Args:
+        expected: number of sites to wait for.
+        mirror: the message log, which also holds the sites' earlier response times.
+        alive: called before every call of the SuperLink.
     """
     link = PostLink(FlowerPost(grid, rhythm.poll_s, alive), expected, deadlines, mirror, rhythm)
     for line in mirror.lines():
@@ -71,19 +75,19 @@ def flower_link(
 
 
 class FlowerPost:
-    """Letters through a Flower grid, with patience for faults in passing (an HTTP 500 of a busy SuperLink is one).
+    """Messages through a Flower grid; temporary faults, as an HTTP 500 of a busy SuperLink, are retried.
 
-    An error's text never comes from the other side: the code says enough, and the texts are ours.
+    Error texts are chosen here by error code, never taken from the other side.
     """
 
     def __init__(self, grid: Grid, pause_s: float, alive: Callable[[], None] = lambda: None) -> None:
-        """pause_s: after a fault, longer with every one in a row · alive: called before every call."""
+        """pause_s: after a fault, longer with every consecutive one; alive: called before every call."""
         self._grid, self._pause_s, self._alive = grid, pause_s, alive
         self._faults = 0
         self._nodes: set[Seat] = set()
 
     def nodes(self) -> set[Seat]:
-        """The nodes that are online now; after a fault, those of the last look."""
+        """The nodes that are online now; after a fault, those of the last query."""
 
         def look() -> set[Seat]:
             nodes = self._grid.get_nodes()
@@ -93,16 +97,16 @@ class FlowerPost:
         return self._nodes
 
     def send(self, data: bytes, group: str, ttl_s: float, nodes: Sequence[int]) -> list[str | None]:
-        """The ids of one letter to each node, None where it could not be sent. The content is sent up once."""
+        """Send one message to each node; their ids, None where sending failed. The content is uploaded once."""
         content = to_record(data)
         return self._push([Message(content, node, TASK_QUERY, ttl=max(ttl_s, 1.0), group_id=group) for node in nodes])
 
     def ask_name(self, node: int, ttl_s: float) -> str | None:
-        """The id of a query for a node's name."""
+        """Send a query for a node's name; its id."""
         return self._push([Message(RecordDict(), node, NAME_QUERY, ttl=ttl_s)])[0]
 
     def replies(self, letters: Sequence[str]) -> Iterator[Reply]:
-        """The replies that are there, a few in memory at a time."""
+        """Yield the replies that have arrived, a few in memory at a time."""
         for start in range(0, len(letters), _TOGETHER):
             ready = self._pull(letters[start : start + _TOGETHER])
             while ready:
@@ -125,7 +129,7 @@ class FlowerPost:
             if self._faults >= _MOST_FAULTS:
                 raise SuperLinkLost(
                     f"the SuperLink failed {self._faults} times in a row ({type(error).__name__}); read its log, then "
-                    "start the same command again: it goes on from the last saved round"
+                    "start the same command again: it continues from the last saved round"
                 ) from error
             time.sleep(self._pause_s * self._faults)
             return otherwise
@@ -141,4 +145,4 @@ def _reply(message: Message) -> Reply:
     try:
         return Reply(letter, data=from_record(message.content))
     except ValueError:
-        return Reply(letter, fault="its answer is no message of this protocol")
+        return Reply(letter, fault="its answer is not a message of this protocol")

@@ -1,7 +1,7 @@
-"""The coordinator's mirror of the sites' audits: what was sent to whom, and what came back, by the same ids.
+"""The coordinator's message log: what was sent to which site, and what came back.
 
-One JSON line a letter in the run's folder. `task` and `digest` are what the site's own audit calls them
-(`ceus_models.protocol.message_ids`), so any line here can be laid beside the line there.
+One JSON line per message in the run's folder. `task` and `digest` are the same ids as in the site's own audit log
+(`ceus_models.protocol.message_ids`), so the two can be compared line by line.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ceus_models.protocol.message_ids import asked_id
 from ceus_models.protocol.messages import Task
+from ceus_models.protocol.task_id import asked_id
 from ceus_models.runtime.atomic_files import end_last_line
 
 _FILE = "mirror.jsonl"
@@ -27,38 +27,42 @@ Letter = Mapping[str, Any]
 
 
 def digest_of(data: bytes) -> str:
-    """SHA-256 of a message as it travels."""
+    """SHA-256 of an encoded message.
+
+    >>> digest_of(b"task")[:12]
+    '0ebb429fa86d'
+    """
     return hashlib.sha256(data).hexdigest()
 
 
 @dataclass(frozen=True)
 class Mirror:
-    """folder: the run's."""
+    """The message log of a run's folder."""
 
     folder: Path
 
     def __post_init__(self) -> None:
-        """Mend what a power cut left. Raises OSError."""
+        """Complete a line that a power cut left unfinished. Raises OSError."""
         end_last_line(self.folder / _FILE)
 
     def sent(self, task: Task, site: str, digest: str, size: int) -> None:
-        """A task was sent; again for every attempt."""
+        """Log a task that was sent, once per attempt."""
         self._append("sent", task, site, digest=digest, bytes=size)
 
     def came(self, task: Task, site: str, data: bytes, seconds: float, fault: str = "") -> None:
-        """An answer came, so long after the question. fault: why it was none."""
+        """Log an answer and its response time. fault: why it does not count."""
         self._append("came", task, site, **_content(data), seconds=round(seconds, 3), fault=fault)
 
     def late(self, task: Task, site: str, data: bytes, fault: str = "") -> None:
-        """An answer came after its round, and does not count."""
+        """Log an answer that came after its round and does not count."""
         self._append("late", task, site, **_content(data), fault=fault)
 
     def lost(self, task: Task, site: str, reason: str) -> None:
-        """No answer came."""
+        """Log that no answer came."""
         self._append("lost", task, site, fault=reason)
 
     def lines(self) -> Iterator[Letter]:
-        """All that is written, in order."""
+        """Read all lines in order."""
         return letters(self.folder)
 
     def _append(self, event: str, task: Task, site: str, **more: object) -> None:
@@ -73,7 +77,7 @@ class Mirror:
 
 
 def letters(folder: Path) -> Iterator[Letter]:
-    """All that the mirror of a run's folder holds, in order; half a line is passed over, nothing is mended."""
+    """Read the message log of a run's folder in order; an incomplete line is skipped."""
     path = folder / _FILE
     if not path.exists():
         return
@@ -86,9 +90,11 @@ def letters(folder: Path) -> Iterator[Letter]:
 
 
 def leaf(folder: Path, page: int, size: int) -> tuple[list[tuple[int, Letter]], int]:
-    """The letters of a page with their numbers in the file, newest first, and how many letters there are.
+    """Read one page of the log: messages with their line numbers, newest first, and the number of all messages.
 
-    page: from 1 · size: letters a page.
+    Args:
+        page: from 1.
+        size: messages per page.
     """
     try:
         lines = (folder / _FILE).read_bytes().split(b"\n")[:-1]

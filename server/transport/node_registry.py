@@ -1,4 +1,4 @@
-"""Which node is which site: the registry of those that are online, and the post by which they are asked."""
+"""The registry of online nodes and their sites, and the transport by which nodes are reached."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from typing import Protocol
 
 _NAME_TTL_S = 60.0
-_NAMELESS_S = 30.0  # a node that gave no proper name is left alone for so long
+_NAMELESS_S = 30.0  # a node that gave no valid name is not asked again for this long
 
 
 @dataclass(frozen=True)
 class Seat:
-    """Where a site sits: its node, and when that node was started (a letter to an earlier start is gone).
+    """The address of a site: its node and when the node started (messages to an earlier start are lost).
 
-    site: under whose name the node's key was enrolled; "" where nodes have no keys.
+    Args:
+        site: the name for which the node's key was enrolled; "" where nodes have no keys.
     """
 
     node: int
@@ -25,7 +26,7 @@ class Seat:
 
 @dataclass(frozen=True, eq=False)
 class Reply:
-    """What came back for a letter: the bytes, or why there are none and whether that may pass."""
+    """The reply to a message: its bytes, or a fault and whether the fault may be temporary."""
 
     letter: str
     data: bytes = b""
@@ -34,35 +35,34 @@ class Reply:
 
 
 class Post(Protocol):
-    """Carries letters to nodes. A fault in passing is an absent result here, never an exception."""
+    """Transport of messages to nodes. A temporary fault gives an empty result, never an exception."""
 
     def nodes(self) -> set[Seat]:
         """The nodes that are online now."""
         ...
 
     def send(self, data: bytes, group: str, ttl_s: float, nodes: Sequence[int]) -> list[str | None]:
-        """The ids of one letter to each node, None where it could not be sent."""
+        """Send one message to each node; their ids, None where sending failed."""
         ...
 
     def ask_name(self, node: int, ttl_s: float) -> str | None:
-        """The id of a letter that asks a node for its site's name, which comes back as UTF-8."""
+        """Ask a node for its site's name, which comes back as UTF-8; the id of the message."""
         ...
 
     def replies(self, letters: Sequence[str]) -> Iterator[Reply]:
-        """The replies that are there, each handed out once."""
+        """Yield the replies that have arrived, each once."""
         ...
 
 
 class Registry:
-    """Which node is which site. A node with a key is the site that the key was enrolled for, whatever it says.
+    """Maps sites to nodes. A node with a key is the site for which the key was enrolled, whatever name it sends.
 
-    Only where nodes have no keys (all on one machine) a node that is new, or was started anew, is asked for its name.
-    Two nodes of one name: the one that was started last is the site, because a node that was killed stays listed for
-    a minute.
+    Only where nodes have no keys (all on one machine) a new or restarted node is asked for its name. Of two nodes with
+    the same name the one started last is the site, because a killed node stays listed for a minute.
     """
 
     def __init__(self, post: Post, look_s: float) -> None:
-        """look_s: seconds between two looks for nodes."""
+        """look_s: seconds between queries for nodes."""
         self._post, self._look_s = post, look_s
         self._names: dict[Seat, str] = {}
         self._asked: dict[str, tuple[Seat, float]] = {}
@@ -83,7 +83,7 @@ class Registry:
         now = time.monotonic()
         self._seats = {self._names[seat]: seat for seat in known}
         self._last_seen.update(dict.fromkeys(self._seats, now))
-        self._due = now if self._asked else now + self._look_s  # a name is waited for: look again with every poll
+        self._due = now if self._asked else now + self._look_s  # while waiting for a name: query at every poll
         return self._seats
 
     def recent(self, absent_s: float) -> list[str]:

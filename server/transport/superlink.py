@@ -1,8 +1,7 @@
 """Flower's SuperLink as the coordinator starts it: `python -m server.transport.superlink`, with its options.
 
-Two things are changed. SQLite waits two minutes for a lock, not five seconds: writing a message of 400 MB and more
-takes longer, and a lock that is not waited for ends the run. And a thread that dies ends the process, so that whoever
-supervises it starts it again, instead of a process that lives and answers nothing.
+Two changes: SQLite waits two minutes for a lock instead of five seconds, because writing a message of 400 MB or more
+takes longer, and a lock time-out ends the run. A thread that dies ends the process, so that its supervisor restarts it.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import traceback
 from flwr.supercore import sql_mixin
 from flwr.superlink.cli import flower_superlink
 
-_PRAGMAS = "SQLITE_PRAGMAS"  # what every new connection is told
+_PRAGMAS = "SQLITE_PRAGMAS"  # settings of every new connection
 _BUSY_MS = "120000"
 _DEAD_THREAD = 70
 

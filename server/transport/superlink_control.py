@@ -1,4 +1,4 @@
-"""The SuperLink's control interface: runs are started, watched and stopped, nodes let in and shut out."""
+"""The SuperLink's control interface: start, watch and stop runs, register and unregister nodes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class RunState:
-    """A run, as the SuperLink sees it. details: why it failed, where it did."""
+    """The state of a run at the SuperLink. details: the cause of a failure."""
 
     started: bool
     finished: bool
@@ -65,7 +65,7 @@ class Control:
         return int(self._call(lambda: self._client.StartRun(request).run_id))
 
     def state(self, run: int) -> RunState:
-        """How far a run is. One that the SuperLink does not know (its database was made anew) has failed."""
+        """The state of a run. A run that the SuperLink does not know (its database is new) has failed."""
         try:
             listed = self._call(lambda: self._client.ListRuns(ListRunsRequest(run_id=run)).run_dict[run].status)
         except ExpectedError as error:
@@ -82,7 +82,7 @@ class Control:
         self._call(lambda: self._client.StopRun(StopRunRequest(run_id=run)))
 
     def unfinished(self) -> list[int]:
-        """The runs that are under way, or wait for it."""
+        """The runs that are pending or running."""
         listed = self._call(lambda: self._client.ListRuns(ListRunsRequest()).run_dict)
         return sorted(int(run) for run, one in listed.items() if one.status.status != Status.FINISHED)
 
@@ -97,11 +97,11 @@ class Control:
         return {bytes(node.public_key): int(node.node_id) for node in listed if node.status != "unregistered"}
 
     def admit(self, public_key: bytes, site: str) -> None:
-        """Let the node with this key (PEM) in. Flower never takes a key again that was dismissed."""
+        """Register the node with this key (PEM). Flower never accepts an unregistered key again."""
         self._call(lambda: self._client.RegisterNode(RegisterNodeRequest(public_key=public_key, name=site)))
 
     def dismiss(self, node: int) -> None:
-        """Shut a node out for good."""
+        """Unregister a node permanently."""
         self._call(lambda: self._client.UnregisterNode(UnregisterNodeRequest(node_id=node)))
 
     def _call(self, call: Callable[[], T]) -> T:
@@ -109,11 +109,11 @@ class Control:
             return call()
         except Exception as error:
             raise ExpectedError(
-                f"the SuperLink at {self._superlink} did not do as asked ({type(error).__name__}); read its log"
+                f"the SuperLink at {self._superlink} failed on a request ({type(error).__name__}); read its log"
             ) from error
 
 
 def _is_unknown(error: BaseException | None) -> bool:
-    """Whether the SuperLink said that there is no such run."""
+    """Whether the SuperLink answered that the run does not exist."""
     response = getattr(error, "response", None)  # httpx.HTTPStatusError has one
     return getattr(response, "status_code", None) == HTTPStatus.NOT_FOUND

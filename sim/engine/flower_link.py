@@ -20,7 +20,7 @@ from pathlib import Path
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.process_tree import Fleet
 from server.operations.health import is_healthy
-from server.rounds.coordinator import Listener
+from server.rounds.events import Listener
 from server.run_folder.journal import Journal
 from server.transport.fab import build_fab
 from server.transport.superlink_control import Control, RunConfig

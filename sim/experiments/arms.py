@@ -17,7 +17,8 @@ from ceus_models.runtime.errors import ExpectedError
 from server.report.publish import RESULTS
 from server.results.metrics import Ints
 from server.rounds.checkpoints import Store
-from server.rounds.coordinator import Listener, run
+from server.rounds.coordinator import run
+from server.rounds.events import Listener
 from server.study.plan import Plan, load_plan
 from sim.engine.memory_link import InlineLink
 from sim.engine.sites import PooledOpener

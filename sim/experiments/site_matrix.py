@@ -19,6 +19,7 @@ from ceus_models.study.taxonomy import TEST_COHORTS
 from client.data.dataset.worker_pool import each_result
 from server.report.publish import BUNDLE, RESULTS
 from server.report.values import COHORT_TITLES
+from server.rounds.checkpoint_header import glance
 from server.rounds.checkpoints import Store
 from server.study.plan import Plan, load_plan, plan_of
 from sim.experiments.arms import PLAN_FILE
@@ -104,7 +105,7 @@ def models_of(run: FinishedRun) -> Iterator[Model]:
         )
     for place in sorted((run.folder / BASELINES).glob("*"), key=lambda path: (path.name != POOLED, path.name)):
         own = plain(plan if place.name == POOLED else alone(plan))
-        seen = Store(place).glance()
+        seen = glance(place)
         if seen is not None and own.current(seen.stage) is None:
             yield Model(place.name, place, own, run.seed)
     for place in sorted(run.folder.glob(f"{LEFT_OUT}/*")):

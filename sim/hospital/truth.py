@@ -19,8 +19,8 @@ ARRAYS = ("seconds", "shift_px", "boxes", "out", "lesion_tic", "parenchyma_tic",
 def write_truth(folder: Path, name: str, center: int, lesions: Mapping[str, tuple[dict[str, Any], Truth]]) -> None:
     """Write `folder/name.json` (facts and draws per lesion) and `folder/name.npz` (arrays as "<lesion>/<array>")."""
     arrays = {f"{key}/{field}": getattr(truth, field) for key, (_, truth) in lesions.items() for field in ARRAYS}
-    with whole_file(folder / f"{name}.npz", PUBLIC) as draft:
-        np.savez_compressed(draft, **arrays)
+    with whole_file(folder / f"{name}.npz", PUBLIC) as draft, draft.open("wb") as file:
+        np.savez_compressed(file, **arrays)
     document = {
         "schema": 1,
         "center": center,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -14,7 +15,8 @@ import torch
 from ceus_models.bundle.model_bundle import save_bundle
 from ceus_models.runtime.errors import ExpectedError
 from server.rounds.checkpoints import Store
-from server.rounds.coordinator import Event, Listener, Started, run
+from server.rounds.coordinator import run
+from server.rounds.events import Event, Listener, Started
 from server.study.plan import Plan, load_plan
 from server.study.progress import Progress
 from server.report.publish import BUNDLE, RESULTS, bundle_of, publish_report
@@ -25,10 +27,12 @@ from sim.runs.meter import Meter
 from sim.hospital.prepare import Hospitals, Prepared, prepare, simulation_of, site_name
 from sim.engine.flower_link import run_processes
 from sim.engine.sites import HospitalOpener
+from sim.runs.instruction_set import is_pinned, processor
 
 LinkName = Literal["memory", "processes"]
 COMPARISON = "comparison.json"
 PEAKS = "memory.json"
+_LIBRARIES = {"torch": "torch", "numpy": "numpy", "opencv": "opencv-python-headless"}
 
 
 @dataclass(frozen=True)
@@ -130,6 +134,18 @@ def _walk(plan: Plan, hospitals: Hospitals, settings: Settings, meter: Meter, wa
         return run(plan, Without(link, away), store, settings.seed, on_event)
 
 
+def computed_with() -> dict[str, Any]:
+    """What the last bits of a number depend on beside plan and seed: processor, instructions, libraries, threads."""
+    return {
+        "processor": processor(),
+        "pinned": is_pinned(os.environ),
+        "torch_instructions": torch.backends.cpu.get_cpu_capability(),
+        "onednn_instructions": os.environ.get("ONEDNN_MAX_CPU_ISA", "all that the processor has"),
+        "torch_threads": torch.get_num_threads(),
+        **{name: version(package) for name, package in _LIBRARIES.items()},
+    }
+
+
 def _found(progress: Progress, plan: Plan, settings: Settings) -> dict[str, Any]:
     about = {
         "fedceus": version("fedceus"),
@@ -137,5 +153,6 @@ def _found(progress: Progress, plan: Plan, settings: Settings) -> dict[str, Any]
         "link": settings.link,
         "workers": settings.workers,
         "simulated": True,
+        "computed_with": computed_with(),
     }
     return about | results(progress, plan)

@@ -11,6 +11,7 @@ import pytest
 import yaml
 from deployment_files import CHART, checked, refused, rendered, tool
 
+pytestmark = pytest.mark.helm
 CLAIM = {"storage": {"existingClaim": "old"}}
 
 

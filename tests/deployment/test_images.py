@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import ast
 import io
-import os
 import re
-import subprocess
-import sys
 import tomllib
-from pathlib import Path
 
 import pytest
 from deployment_files import DOCKER, ROOT, checked, tool
 from dockerfile_parse import DockerfileParser
 
-sys.path.insert(0, str(DOCKER))
-from coordinator_requirements import SITE_ONLY, requirements
-
 FILES = ["Dockerfile.site", "Dockerfile.coordinator"]
-IMPORTS = {"opencv-python-headless": "cv2", "scikit-learn": "sklearn"}
 
 
 def instructions(name: str) -> list[dict[str, str]]:
@@ -74,9 +65,7 @@ def test_everything_installed_is_pinned_and_ready_made(name: str) -> None:
     assert any("PIP_CONSTRAINT=/src/constraints.txt" in line["value"] for line in lines if line["instruction"] == "ENV")
     runs = " ".join(line["value"] for line in lines if line["instruction"] == "RUN")
     installs = re.findall(r"pip install (.*?)(?=&&|;;|$)", runs)
-    third_party = [install for install in installs if "--no-deps ." not in install]
-    assert third_party
-    assert all("--only-binary :all:" in install for install in third_party)  # no compiler, no set-up script of others
+    assert all("--only-binary :all:" in install for install in installs)  # no compiler, no set-up script of others
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -103,7 +92,6 @@ def test_the_builder_is_sent_code_alone() -> None:
         "constraints.txt",
         "README.md",
         "LICENSE",
-        "docker/coordinator_requirements.py",
     }
     for name in FILES:
         copied = [line["value"] for line in instructions(name) if line["instruction"] == "COPY"]
@@ -112,48 +100,7 @@ def test_the_builder_is_sent_code_alone() -> None:
         assert needed <= sources
 
 
-def test_the_coordinators_requirements_are_ours_less_the_hospitals() -> None:
-    listed = requirements(ROOT / "pyproject.toml")
-    everything = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
-    assert set(listed) < set(everything)
-    assert len(listed) == len(everything) - len(SITE_ONLY)
-    assert {"flwr~=1.41.0", "cryptography>=44"} <= set(listed)
-
-
-def test_a_name_that_is_no_dependency_any_more_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "pyproject.toml"
-    path.write_text('[project]\ndependencies = ["flwr~=1.41.0"]\n', encoding="utf-8")
-    with pytest.raises(ValueError, match="imagecodecs"):
-        requirements(path)
-
-
-def test_no_module_of_the_coordinator_names_a_library_of_the_hospital() -> None:
-    absent = {IMPORTS.get(name, name) for name in SITE_ONLY}
-    for package in ("ceus_models", "server"):
-        for path in (ROOT / package).rglob("*.py"):
-            tree = ast.parse(path.read_text(encoding="utf-8"))
-            plain = {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
-            named = {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-            assert not {name.partition(".")[0] for name in plain | named} & absent, path
-
-
-@pytest.mark.slow
-def test_the_coordinator_starts_without_the_hospitals_libraries() -> None:
-    """Every module of the coordinator's side is imported while none of the libraries left out can be."""
-    absent = sorted(IMPORTS.get(name, name) for name in SITE_ONLY)
-    modules = sorted(
-        ".".join(path.relative_to(ROOT).with_suffix("").parts)
-        for package in ("ceus_models", "server")
-        for path in (ROOT / package).rglob("*.py")
-        if path.name != "__init__.py"
-    )
-    program = (
-        "import importlib, sys\n"
-        f"sys.modules.update(dict.fromkeys({absent!r}))\n"  # None there makes an import fail
-        f"for name in {modules!r}: importlib.import_module(name)\n"
-    )
-    quiet = {**os.environ, "FLWR_TELEMETRY_ENABLED": "0", "PYTHONWARNINGS": "ignore"}
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, env=quiet, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
+@pytest.mark.parametrize("name", FILES)
+def test_an_image_is_built_from_its_roles_extra(name: str) -> None:
+    runs = " ".join(line["value"] for line in instructions(name) if line["instruction"] == "RUN")
+    assert f"pip install --only-binary :all: --no-binary fedceus '.[{name.removeprefix('Dockerfile.')}]'" in runs

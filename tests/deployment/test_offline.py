@@ -161,6 +161,8 @@ def test_a_kit_of_wheels_has_pinned_wheels_only(tmp_path: Path, machine: dict[st
     assert [line.split()[2] for line in lines] == ["wheel", "download", "download"]
     assert all(f"--only-binary :all: --constraint {ROOT}/constraints.txt" in line for line in lines[1:])
     assert "--index-url an-index" in lines[1]
+    assert "fedceus[coordinator] @ file://" in lines[2]
+    assert (tmp_path / "kit" / "requirements.txt").read_text(encoding="utf-8") == "fedceus[coordinator]\n"
     assert (tmp_path / "kit" / "constraints.txt").read_bytes() == (ROOT / "constraints.txt").read_bytes()
 
 
@@ -170,6 +172,7 @@ def test_wheels_are_installed_without_an_index(tmp_path: Path, machine: dict[str
     (kit / "wheels").mkdir()
     checked("python3", "-c", WHEEL, kit / "wheels" / "fedceus-0.1.0-py3-none-any.whl")
     (kit / "constraints.txt").write_text("", encoding="utf-8")
+    (kit / "requirements.txt").write_text("fedceus[site]\n", encoding="utf-8")
     refused = run(kit / "install.sh", "venv", tmp_path / "venv", env=machine)
     assert "not packed" in refused.stderr  # a wheel that was slipped in
     sums = checked("bash", "-c", "find . -type f ! -name SHA256SUMS -print0 | xargs -0 sha256sum", cwd=kit)

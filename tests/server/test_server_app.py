@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ceus_models.runtime.errors import ExpectedError
-from server.rounds.coordinator import Answered, Finished, Started
+from server.rounds.events import Answered, Finished, Started
 from server.server_app import Settings, check_approved, doing, settings_of
 from server.study.participation import Record
 
@@ -23,7 +23,7 @@ def test_settings_have_their_types() -> None:
 def test_only_the_plan_that_the_sites_approved_is_walked() -> None:
     check_approved(GOOD, "ab")
     check_approved({**GOOD, "plan-digest": ""}, "cd")
-    with pytest.raises(ExpectedError, match="digest is cd, the bundle that the sites approved has ab: run .*init"):
+    with pytest.raises(ExpectedError, match="approved bundle, ab, found cd: run .*init"):
         check_approved(GOOD, "cd")
 
 

@@ -31,9 +31,9 @@ def checked(*command: str | Path, **options: Any) -> str:
 
 
 def tool(name: str) -> Path:
-    """A program of the development environment; it comes by pip, so that no test passes for want of it."""
+    """A program of the extras `dev` and `helm`; it comes by pip, so that no test passes for want of it."""
     path = PROGRAMS / name
-    assert path.exists(), f"{name} is missing: install the extra 'dev'"
+    assert path.exists(), f"{name} is missing: run `make setup` (or `make helm`)"
     return path
 
 

@@ -11,9 +11,9 @@ import torch
 from ceus_models.metrics.bootstrap import poisson_weights
 from ceus_models.metrics.ood import ASKED, FIGURES
 from ceus_models.metrics.score_bins import COARSE_BINS, FINE_BINS, bin_of
-from ceus_models.protocol.message_ids import asked_id
 from ceus_models.protocol.messages import Refusal, Task, Update
 from ceus_models.protocol.state import net_state, prefixed
+from ceus_models.protocol.task_id import asked_id
 from ceus_models.runtime.seeds import seed_of
 from ceus_models.study.reader_study import READERS
 from ceus_models.study.sample import Reading, Sample

@@ -10,7 +10,6 @@ import pytest
 import torch
 from fake_sites import FakeSite, lesions_of
 
-from benchmarks.distant_grid import Clock
 from ceus_models.protocol.encoding import decode, to_bytes
 from ceus_models.protocol.messages import Architecture, LocalRule, Refusal, Task, Update
 from ceus_models.protocol.state import State
@@ -22,6 +21,7 @@ from server.study.train_stage import Train
 from server.transport.delivery import PostLink, Rhythm
 from server.transport.message_log import Mirror
 from server.transport.node_registry import Reply, Seat
+from tests.support.distant_grid import Clock
 
 NET = "disease/HCC"
 STAGE, ROUND = "submodels", 2
@@ -207,15 +207,15 @@ TROUBLES: dict[str, tuple[Trouble, str, str]] = {
     "garbage": (lambda *_: b"\x00garbage" * 40, "lost", "cannot be read"),
     "NaN": (changed(_set("w", float("nan"))), "excluded", "NaN"),
     "infinity": (changed(_set("w", float("inf"))), "excluded", "infinity"),
-    "1e30": (changed(_set("w", 1e30)), "excluded", "would move"),
+    "1e30": (changed(_set("w", 1e30)), "excluded", "change of"),
     "wrong shape": (changed(_with("w", torch.zeros(2, 2))), "excluded", "must be (3, 2)"),
     "missing tensor": (changed(_without), "excluded", "is missing"),
-    "extra tensor": (changed(_with("extra", torch.zeros(2))), "excluded", "was not asked for"),
+    "extra tensor": (changed(_with("extra", torch.zeros(2))), "excluded", "only tensors of the task"),
     "wrong dtype": (changed(_with("w", torch.zeros(3, 2, dtype=torch.float64))), "excluded", "float32"),
-    "negative weight": (changed(_set("#weight", -5.0)), "excluded", "declares weight -5"),
-    "zero weight": (changed(_set("#weight", 0.0)), "excluded", "declares weight 0"),
-    "huge weight": (changed(_set("#weight", 1e9)), "excluded", "declares weight 1e+09"),
-    "huge weight of the answer": (changed(dict, weight=1e9), "excluded", "declares weight 1e+09"),
+    "negative weight": (changed(_set("#weight", -5.0)), "excluded", "found -5"),
+    "zero weight": (changed(_set("#weight", 0.0)), "excluded", "found 0"),
+    "huge weight": (changed(_set("#weight", 1e9)), "excluded", "found 1e+09"),
+    "huge weight of the answer": (changed(dict, weight=1e9), "excluded", "found 1e+09"),
     "stale kit": (fault("its runner refused the bundle or the run's settings", False), "lost", "refused the bundle"),
     "wrong clock": (goes_away, "lost", "went away"),  # its requests are no longer authenticated, so it goes offline
     "disk full": (refusing("this site cannot write its audit, so nothing leaves"), "refused", "cannot write"),
@@ -225,9 +225,13 @@ TROUBLES: dict[str, tuple[Trouble, str, str]] = {
     "another site's name": (
         lambda post, task, answer, attempt: to_bytes(replace(decode(answer), site="site-01")),  # type: ignore[type-var]
         "lost",
-        "another site's name",
+        "or of another site",
     ),
-    "a task for an answer": (lambda post, task, answer, attempt: to_bytes(task), "lost", "its answer is none"),
+    "a task for an answer": (
+        lambda post, task, answer, attempt: to_bytes(task),
+        "lost",
+        "its answer must be an answer of",
+    ),
     "returns under a new address": (moves, "counted", SAME),
 }
 

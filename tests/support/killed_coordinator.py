@@ -20,7 +20,8 @@ from ceus_models.protocol.sums import Total
 from ceus_models.runtime import atomic_files
 from ceus_models.runtime.seeds import seed_of
 from server.rounds.checkpoints import Store
-from server.rounds.coordinator import Answered, Event, Finished, Started, run
+from server.rounds.coordinator import run
+from server.rounds.events import Answered, Event, Finished, Started
 from server.study.strategies import FedAvg
 from server.transport.message_log import Mirror
 

@@ -7,7 +7,7 @@ import signal
 import sys
 from pathlib import Path
 
-from server.rounds.coordinator import Answered, Event, Started
+from server.rounds.events import Answered, Event, Started
 from sim.hospital.prepare import Prepared
 from sim.runs.run import Settings, Watcher, run_study
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from ceus_models.runtime.exit_codes import exit_code
-from client.cli import main
+from client.cli import dataset
+from client.cli.main import app
 
 
 def trip(site: Any, *_: Any) -> Any:
@@ -19,7 +20,7 @@ if __name__ == "__main__":
     codes = []
     for line in Path(sys.argv[1]).read_text(encoding="utf-8").splitlines():
         command, *more = line.split("\t")
-        sound, main.index = main.index, trip if command == "bug" else main.index  # type: ignore[assignment]
-        codes.append(exit_code(main.app, more if command == "bug" else [command, *more]))
-        main.index = sound
+        sound, dataset.index = dataset.index, trip if command == "bug" else dataset.index  # type: ignore[assignment]
+        codes.append(exit_code(app, more if command == "bug" else [command, *more]))
+        dataset.index = sound
     print(f"exit codes {codes}")

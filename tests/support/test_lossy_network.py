@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from benchmarks.lossy_network import Line, network, possible
+from tests.support.lossy_network import Line, network, possible
 
 pytestmark = pytest.mark.skipif(not possible(), reason="needs Linux, root, iproute2 and /dev/net/tun")
 
@@ -83,7 +83,7 @@ def test_nothing_of_it_is_left() -> None:
 
 def test_what_a_killed_one_left_is_swept() -> None:
     script = (
-        "import os; from benchmarks.lossy_network import *\n"
+        "import os; from tests.support.lossy_network import *\n"
         "with network(['x'], Line(0.0, 0.0)) as net:\n"
         "    print(net.within('x')[-1], flush=True); os.kill(os.getpid(), 9)"
     )

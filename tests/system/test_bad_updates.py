@@ -18,12 +18,12 @@ STOCK = {
 }
 OURS = {
     "NaN weights": "holds NaN",
-    "weights of 1e30": "would move",
+    "weights of 1e30": "change of",
     "one parameter missing": "is missing",
     "wrong shape": "must be (3, 2) float32",
-    "1e9 examples": "declares weight 1e+09",
-    "-5 examples": "declares weight -5",
-    "integer counter 7, 8 and 8": "was not asked for",
+    "1e9 examples": "found 1e+09",
+    "-5 examples": "found -5",
+    "integer counter 7, 8 and 8": "only tensors of the task",
     "NaN weights, median": "holds NaN",
 }
 

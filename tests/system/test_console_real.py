@@ -10,11 +10,11 @@ import pytest
 import yaml
 
 from benchmarks.faults import tiny_federation, tiny_plan
-from benchmarks.real_federation import BIN, ENVIRONMENT, NGINX, Federation, ports, wait
 from ceus_models.pki.enrolment import now
 from client.worker.audit.log import entries
 from server.console.users import add_person
 from server.run_folder.paths import Home
+from tests.support.real_federation import BIN, ENVIRONMENT, NGINX, Federation, ports, wait
 
 pytestmark = [
     pytest.mark.slow,

@@ -10,10 +10,10 @@ import yaml
 from connect_proxy import PASSWORD, USER, connect_proxy
 
 from benchmarks.faults import SEED, tiny_plan
-from benchmarks.made_sites import made_site
-from benchmarks.real_federation import NGINX, Federation, here
 from ceus_models.runtime.process_tree import Fleet
 from server.study.plan import load_plan
+from tests.support.made_sites import made_site
+from tests.support.real_federation import NGINX, Federation, here
 
 pytestmark = [
     pytest.mark.slow,

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.distant_grid import BACK_S, PER_LESION_S, sites_of
 from benchmarks.distant_sites import Walked, walk
 from server.study.deadlines import Deadlines
 from server.transport.delivery import RHYTHM
+from tests.support.distant_grid import BACK_S, PER_LESION_S, sites_of
 
 COUNT, ROUNDS, CARRIED = 52, 5, 5e7
 SITES = {site.name: site for site in sites_of(COUNT)}

@@ -24,10 +24,10 @@ from benchmarks.faults import (
     tiny_federation,
     tiny_plan,
 )
-from benchmarks.made_sites import digests_in_memory, digests_of_run
-from benchmarks.real_federation import NGINX, Federation, command
 from ceus_models.runtime.process_tree import Fleet
 from server.study.plan import load_plan
+from tests.support.made_sites import digests_in_memory, digests_of_run
+from tests.support.real_federation import NGINX, Federation, command
 
 pytestmark = [
     pytest.mark.slow,

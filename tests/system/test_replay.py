@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from sklearn.metrics import confusion_matrix
-from typer.testing import CliRunner
 
 from ceus_models.bundle.model_bundle import load_bundle
 from ceus_models.study.taxonomy import FUSION_NETS, LESION_TYPES, STRATEGY_A, SUBMODELS
-from client.cli.torch_commands import app
+from client.cli.main import app
 from client.data.dataset.samples import load_samples
 from client.data.forms.site_config import load_site, pseudonym
 from client.data.table.manifest import read_manifest
@@ -28,7 +28,7 @@ from client.worker.tasks.place import Place
 from client.worker.tasks.site_memory import SiteMemory
 from server.rounds.checkpoints import Store
 from server.study.plan import load_plan
-from server.study.progress import on_wire, submodels
+from server.study.wire_nets import on_wire, submodels
 from sim.hospital.prepare import HOSPITALS
 
 PLAN = Path(__file__).parents[2] / "configs" / "plan.smoke.yaml"

@@ -14,7 +14,8 @@ from faulty_sites import BAD, CLOCK, FAST, NAMES, PLAN, ROUND, STAGE, TROUBLES, 
 from ceus_models.protocol.state import digest
 from ceus_models.runtime.seeds import seed_of
 from server.rounds.checkpoints import Store
-from server.rounds.coordinator import Answered, Event, Started, run
+from server.rounds.coordinator import run
+from server.rounds.events import Answered, Event, Started
 from server.study.participation import Record, to_be_looked_at
 from server.study.plan import Plan
 from server.study.progress import Progress

@@ -1,10 +1,10 @@
-"""A bolus curve without its speckle: a robust smoothing spline over the logarithm of the time since arrival.
+"""Smooth a bolus curve by a robust smoothing spline over the logarithm of the time since arrival.
 
 A wash-in takes seconds, a wash-out minutes, and models of a bolus are functions of the logarithm of time (lognormal:
-Strouthos 2010, IEEE TUFFC 57:1296). So one stiffness on a logarithmic axis is stiff where the curve is slow and supple
+Strouthos 2010, IEEE TUFFC 57:1296). So one penalty on a logarithmic axis smooths more where the curve is slow and less
 where it is fast, and no model has to be chosen: a liver has two supplies, and a haemangioma fills for minutes. Speckle
-is multiplicative; the square root is fitted, which lies between even noise (intensity) and even noise of the dark
-(logarithm). Frames that the rest contradicts lose their weight (Tukey's bisquare).
+is multiplicative; the square root is fitted, which lies between intensity and logarithm. The spline is a penalised
+cubic one (Reinsch 1967); outlying frames lose their weight (Tukey's bisquare, Beaton & Tukey 1974).
 """
 
 from __future__ import annotations
@@ -32,16 +32,19 @@ _FEWEST = 5
 
 
 def course(values: F64, seconds: F64, arrival_s: float, smoothing_s: float) -> F64:
-    """The smooth course (t) behind the values (t) at seconds (t), rising; the values themselves if they are too few.
+    """Smooth values (t) at rising seconds (t); returns the values themselves if they are too few.
 
-    values: linear intensity, not negative · smoothing_s: width of the window during the wash-in. Its unit is time, not
-    frames: every frame weighs as long as it lasts. Costs O(t).
+    Every frame weighs by the time that it lasts. Costs O(t).
+
+    Args:
+        values: Linear intensity, not negative.
+        smoothing_s: Width of the window during the wash-in, s.
     """
     return courses(values, seconds, arrival_s, (smoothing_s,))[0]
 
 
 def courses(values: F64, seconds: F64, arrival_s: float, windows_s: Sequence[float]) -> list[F64]:
-    """The course for each width of the window; which frames the rest contradicts is told by the first of them."""
+    """The smoothed curve for each width of the window; the first width decides which frames are outliers."""
     top = float(values.max(initial=0.0))
     if len(values) < _FEWEST or top <= 0:
         return [values for _ in windows_s]

@@ -30,11 +30,17 @@ _MOSTLY = 0.6
 
 @dataclass(frozen=True, eq=False)
 class Exam:
-    """The clips of one lesion on one time axis. contrast, bmode: frames (t h w) of the clips, bmode empty where a clip
-    has none · seconds f64 (t), strictly rising · reference: index of the annotated frame · flash, frozen:
-    numbers of frames left out, of bursts of destruction with the refill after them and of repeated pictures ·
-    reinjection_s: where the exam was cut because of a second injection, None where it was not · declared: the manifest
-    said so · left_out: seconds of the frames left out, by why, for the quality sheet.
+    """The clips of one lesion on one time axis.
+
+    Attributes:
+        contrast, bmode: Frames (t h w) of the clips, bmode is empty where a clip has none.
+        seconds: f64 (t), strictly rising.
+        reference: Index of the annotated frame.
+        flash, frozen: Numbers of frames left out, of bursts of destruction with the refill after them and of repeated
+            pictures.
+        reinjection_s: Where the exam was cut because of a second injection, None where it was not.
+        declared: Whether the manifest states the second injection.
+        left_out: Seconds of the frames left out, by reason, for the quality sheet.
     """
 
     first: Clip
@@ -79,8 +85,13 @@ def _moved(pane: Box, part: Box) -> Box:
 def joined(clips: Sequence[Clip], frame: int, reinjection_s: float | None = None) -> Exam:
     """Clips on one time axis, up to a second injection.
 
-    frame: the annotated one, 0-based in the first clip · reinjection_s: time of a second injection as the manifest
-    declares it; an undeclared one is recognised by its arrival. Raises ClipError.
+    Args:
+        frame: The annotated frame, 0-based in the first clip.
+        reinjection_s: Time of a second injection as the manifest declares it; an undeclared one is recognised by its
+            arrival.
+
+    Raises:
+        ClipError: The clips overlap, differ in size, or have too few frames.
     """
     _check_apart(clips)
     for number, clip in enumerate(clips, start=1):

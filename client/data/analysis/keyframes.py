@@ -1,4 +1,4 @@
-"""Which frames stand for a clip: evenly in time from its start to the peak, and from the peak to its end."""
+"""Select the key frames of a clip: evenly in time from its start to the peak, and from the peak to its end."""
 
 from __future__ import annotations
 
@@ -20,12 +20,18 @@ _SIDE_S = 1.0
 def choose(seconds: F64, peak: int | None, held: Bool, frames_to_peak: int, frames_after: int) -> Index:
     """Indices (frames_to_peak + frames_after) of key frames, in order of time.
 
-    seconds (t): rising, over all clips of the examination · peak: index, None where the curve has none · held (t):
-    frames out of the plane, avoided where a good one is near.
-
     The last of the first `frames_to_peak` is the peak. Where a side has no time (peak next to the first or last frame)
     the other side gets its frames; without a peak they are even over the whole time. Times fall to the nearest frame
     that exists, so short clips repeat frames and gaps repeat their edges.
+
+    Args:
+        seconds: (t), rising, over all clips of the examination.
+        peak: Index of the peak, None where the curve has none.
+        held: (t), frames out of the plane, replaced where a good one is near.
+
+    >>> seconds = np.arange(0.0, 41.0)
+    >>> choose(seconds, 20, np.zeros(41, dtype=bool), 3, 2).tolist()
+    [0, 10, 20, 30, 40]
     """
     start, end = float(seconds[0]), float(seconds[-1])
     total = frames_to_peak + frames_after
@@ -59,5 +65,9 @@ def _spared(seconds: F64, wanted: F64, chosen: Index, held: Bool) -> Index:
 
 
 def evenly(count: int, available: int) -> Index:
-    """`count` positions in 0..available-1, evenly from the first to the last."""
+    """`count` positions in 0..available-1, evenly from the first to the last.
+
+    >>> evenly(3, 9).tolist()
+    [0, 4, 8]
+    """
     return np.rint(np.linspace(0, available - 1, count)).astype(np.int64)

@@ -1,4 +1,4 @@
-"""Motion between key frames, as dense optical flow (DIS, medium preset) without the global motion.
+"""Dense optical flow between key frames (DIS, Kroeger 2016, medium preset) without the global motion.
 
 DIS medium was the most accurate method per millisecond here: 0.22 px on RubberWhale, 0.9 ms at 112 px. Between contrast
 frames the field also shows fronts of enhancement, outwards in FNH and inwards in haemangioma, which is wanted;

@@ -28,8 +28,11 @@ _BORDER_PX = 16.0
 
 @dataclass(frozen=True, eq=False)
 class Opened:
-    """A lesion's clips, whole, and its outline. polygon f64 (n 2): in pane coordinates, px · frame: the outlined one,
-    0-based in the first clip.
+    """A lesion's clips, whole, and its outline.
+
+    Attributes:
+        polygon: f64 (n 2), outline in pane coordinates, px.
+        frame: The outlined frame, 0-based in the first clip.
     """
 
     clips: tuple[Clip, ...]

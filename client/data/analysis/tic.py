@@ -1,4 +1,4 @@
-"""Time-intensity curve of the lesion: linearised, averaged over the tracked outline, smoothed, and what it tells.
+"""Time-intensity curve (TIC) of the lesion: linearised, averaged over the tracked outline, smoothed, and measured.
 
 Levels are logarithmic: I = 10^((v / 255) * range / 10). Speckle averaged before linearising reads 2.5 dB low and
 flattens the peak, so every level is linearised first. Names and definitions of the parameters follow VueBox
@@ -46,9 +46,13 @@ then err by a third less, while the peak that chooses key frames stays that of t
 
 @dataclass(frozen=True, eq=False)
 class Tic:
-    """values, smoothed: f64 (t), linear intensity in arbitrary units · peak: index as of `first_peak` · enhances: False
-    where the curve is flat, so that the peak means nothing · steady_peak: index of the peak that parameters are
-    measured to (see _STEADIER), None = peak.
+    """A time-intensity curve (TIC).
+
+    Attributes:
+        values, smoothed: f64 (t), linear intensity in arbitrary units.
+        peak: Index as of `first_peak`.
+        enhances: False where the curve is flat, so that the peak means nothing.
+        steady_peak: Index of the peak that parameters are measured to (see _STEADIER), None = peak.
     """
 
     values: F64
@@ -59,7 +63,11 @@ class Tic:
 
 
 def linear_table(range_db: float, linearise: bool) -> F64:
-    """Intensity of each level (256); without linearising the level itself, 0-1."""
+    """Intensity of each level (256); without linearising the level itself, 0-1.
+
+    >>> linear_table(50.0, True)[[0, 255]].tolist()
+    [1.0, 100000.0]
+    """
     share = np.arange(256, dtype=np.float64) / 255.0
     return np.asarray(10.0 ** (share * range_db / 10.0), dtype=np.float64) if linearise else share
 
@@ -81,8 +89,11 @@ def soft_mask(polygon: F64) -> tuple[F64, npt.NDArray[np.int_]]:
 def roi_mean(frames: Sequence[U8], polygon: F64, shift: F32, table: F64) -> F64:
     """Mean intensity (t) inside a polygon (n 2) that moves by `shift` (t 2), px; the part outside a frame is left out.
 
-    frames: (h w) levels · table: as from `linear_table`. Weighted by `soft_mask`. NaN where nothing of the polygon
-    lies inside the frame.
+    Weighted by `soft_mask`. NaN where nothing of the polygon lies inside the frame.
+
+    Args:
+        frames: Levels, each (h w).
+        table: As from `linear_table`.
     """
     weights, low = soft_mask(polygon)
     places = np.rint(shift).astype(int) + low  # (t 2)
@@ -101,8 +112,11 @@ def _mean_at(frame: U8, weights: F64, place: npt.NDArray[np.int_], table: F64) -
 def curve(values: F64, seconds: F64, outside: Bool, smoothing_s: float) -> Tic:
     """The curve of raw means (t), bridged over frames that show other tissue, smoothed, and its peak (see Tic).
 
-    outside (t): frames in which the lesion is not in the plane · smoothing_s: width of the window in the wash-in (see
-    bolus.course). A flat or dark curve has no peak: `enhances` is False.
+    A flat or dark curve has no peak: `enhances` is False.
+
+    Args:
+        outside: (t), frames in which the lesion is not in the plane.
+        smoothing_s: Width of the window in the wash-in (see `curve_smoothing`), s.
     """
     mended = _bridged(values, seconds, outside)
     windows_s = (smoothing_s, _STEADIER * smoothing_s)
@@ -113,7 +127,11 @@ def curve(values: F64, seconds: F64, outside: Bool, smoothing_s: float) -> Tic:
 
 
 def first_peak(curve: F64) -> int:
-    """Index of the first value of a curve (t) within PEAK_DB of the top of its first hump (see HUMP_DB, FALL_DB)."""
+    """Index of the first value of a curve (t) within PEAK_DB of the top of its first hump (see HUMP_DB, FALL_DB).
+
+    >>> first_peak(np.array([0.0, 1.0, 4.0, 2.0, 1.0, 3.9, 2.0]))
+    2
+    """
     if float(curve.max()) <= 0:
         return int(np.argmax(curve))
     start = int(np.argmax(curve >= curve.max() * _share(HUMP_DB)))
@@ -148,7 +166,7 @@ def _bridged(values: F64, seconds: F64, outside: Bool) -> F64:
 def smooth(values: F64, seconds: F64, window_s: float) -> F64:
     """Values (t) at irregular times, smoothed by a local line over `window_s`, twice.
 
-    A local line, because a local mean would pull the ends of the curve and the flank of a wash-in aside.
+    A local line (Cleveland 1979, with even weights): a local mean would shift the ends of the curve and the wash-in.
     Equals the values where fewer than three frames lie in a window. Costs O(t).
     """
     once = _local_line(values, seconds, window_s)
@@ -171,12 +189,23 @@ def _local_line(values: F64, seconds: F64, window_s: float) -> F64:
 def parameters(tic: Tic, seconds: F64) -> Mapping[str, float]:
     """The standard parameters of a smoothed curve; those that the clip does not show are left out.
 
-    base: level before arrival · PE: highest value above base · PE_dB: the same over base, dB · t0: s after injection ·
-    peak_s: the same of the peak as in Tic; all that follow go by the steady peak · TTP: s from t0 · RT: s from the foot
-    of the steepest wash-in chord to the peak · WiAUC: a.u. s from t0 to the peak · WiR: steepest wash-in over 3 s,
-    a.u. / s · WiPI = WiAUC / RT · mTT: s, first moment of the seen curve from t0 (cut off at the clip's end, so not
-    comparable with a fitted one) · FT: s from the peak to the foot of the steepest wash-out chord · WoAUC: a.u. s from
-    the peak to the clip's end · WoR: steepest wash-out over 40 s, a.u. / s.
+    Returns:
+        base: Level before arrival, a.u.
+        PE, PE_dB: Peak enhancement, the highest value above base, a.u. and dB.
+        t0, peak_s: Arrival and peak (of the Tic), s after injection; all others refer to the steady peak.
+        TTP: Time to peak from t0, s.
+        RT: Rise time from the foot of the steepest wash-in chord to the peak, s.
+        WiAUC, WoAUC: Area from t0 to the peak, and from the peak to the clip's end, a.u. s.
+        WiR, WoR: Steepest wash-in over 3 s, steepest wash-out over 40 s, a.u. / s.
+        WiPI: Wash-in perfusion index, WiAUC / RT.
+        mTT: First moment of the measured curve from t0, s (ends with the clip: not comparable with a fitted one).
+        FT: Fall time from the peak to the foot of the steepest wash-out chord, s.
+
+    >>> seconds = np.arange(0.0, 60.0)
+    >>> bolus = 1.0 + 9.0 * np.exp(-0.5 * ((seconds - 20.0) / 5.0) ** 2)
+    >>> found = parameters(Tic(bolus, bolus, 20, True), seconds)
+    >>> round(found["PE"], 2), found["peak_s"], found["TTP"]
+    (9.0, 20.0, 13.0)
     """
     curve, peak = tic.smoothed, tic.peak if tic.steady_peak is None else tic.steady_peak
     if not tic.enhances or peak == 0:

@@ -29,11 +29,19 @@ class Trace:
     """What the quality sheet shows of one lesion. Frames (t) are those that count: without flashes, repeated pictures
     and what follows a second injection.
 
-    reference u8 (h w): part of the contrast pane of the annotated frame · polygon f64 (n 2), box: outline and crop on
-    it, px · seconds f64 (t) since injection · tic, smoothed f64 (t), a.u. · peak_index · chosen i64 (k): key frames ·
-    correlation (t), held (t): see tracking.Track · parameters: see tic.parameters · flow f32 (n 2 h w), px · doubts:
-    why the track must be looked at, empty where it is trusted · notes: what was recognised in the exam, as phrases ·
-    source: where panes and times came from · left_out: seconds of the frames that do not count, by why.
+    Attributes:
+        reference: u8 (h w), part of the contrast pane of the annotated frame.
+        polygon, box: Outline f64 (n 2) and crop on it, px.
+        seconds: f64 (t), seconds since injection.
+        tic, smoothed: f64 (t), measured and smoothed curve, a.u.
+        chosen: i64 (k), key frames.
+        correlation, held: (t), see tracking.Track.
+        parameters: See tic.parameters.
+        flow: f32 (n 2 h w), px.
+        doubts: Why a person must check the track; empty where it is trusted.
+        notes: Events found in the exam, as phrases.
+        source: Where panes and times came from.
+        left_out: Seconds of the frames that do not count, by reason.
     """
 
     reference: U8
@@ -67,8 +75,9 @@ class Traced:
 def traced(exam: Exam, polygon: F64, processing: Processing, timed: bool = True) -> Traced:
     """What becomes of an exam.
 
-    polygon f64 (n 2): outline in pane coordinates at the annotated frame, px · timed: the exam's seconds count from
-    the injection; else they are counted from the first enhancement.
+    Args:
+        polygon: f64 (n 2), outline in pane coordinates at the annotated frame, px.
+        timed: Whether the exam's seconds count from the injection; else they count from the first enhancement.
     """
     box = box_around(polygon, processing.margin_px)
     method = BMODE if exam.bmode else CONTRAST

@@ -1,4 +1,4 @@
-"""Whether a lesion's track may be used without a person having looked at it.
+"""Decide whether a lesion's track may be used without a check by a person.
 
 The limits were set on phantoms with full motion (docs/decisions.md): they find the tracks whose mean error exceeds
 10 px and leave nearly all others alone.
@@ -44,8 +44,11 @@ class UntrustedTrack(Unusable):
 
 @dataclass(frozen=True)
 class Trust:
-    """figures: shares 0-1 of the frames that count, for the quality · doubts: what speaks against the track, as
-    phrases; without one it is trusted.
+    """Whether the track may be used, with the figures behind the decision.
+
+    Attributes:
+        figures: Shares 0-1 of the frames that count, for the quality.
+        doubts: Reasons against the track, as phrases; without one it is trusted.
     """
 
     figures: Mapping[str, float]
@@ -53,8 +56,12 @@ class Trust:
 
 
 def judged(track: Track, seconds: F64, seen: Bool, reference: int) -> Trust:
-    """seconds (t): of the frames · seen (t): frames that count, which on a contrast-only clip are those after the
-    contrast has arrived · reference: index of the annotated frame.
+    """Assess a track by its quality figures.
+
+    Args:
+        seconds: (t), times of the frames.
+        seen: (t), frames that count, which on a contrast-only clip are those after the contrast has arrived.
+        reference: Index of the annotated frame.
     """
     frames = seen if seen.any() else np.ones_like(seen)
     known = track.apart[frames & np.isfinite(track.apart)]
@@ -104,12 +111,12 @@ def _unlike(track: Track, frames: Bool) -> float:
 
 
 def require(trust: Trust, checked: bool) -> None:
-    """Raises UntrustedTrack unless the track is trusted, or a person has found it right (`checked`)."""
+    """Require a trusted track, or one that a person has confirmed (`checked`). Raises UntrustedTrack."""
     if trust.doubts and not checked:
         raise UntrustedTrack(
             "track-to-be-looked-at",
-            "the lesion is followed through its clips",
+            "the lesion can be tracked through its clips",
             "; ".join(trust.doubts),
-            "look at its quality sheet; if the box stays on the lesion write yes in track_checked, else outline it on "
+            "open its quality sheet; if the box stays on the lesion, write yes in track_checked; else outline it on "
             "another frame or leave it out",
         )

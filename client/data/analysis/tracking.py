@@ -1,4 +1,4 @@
-"""The lesion's box followed over a clip by normalised cross-correlation with a sub-pixel peak.
+"""Track the lesion's box over a clip by normalised cross-correlation (NCC, Lewis 1995) with a sub-pixel peak.
 
 On the B-mode pane the template is the annotated frame itself: tissue keeps its speckle. The contrast pane does not
 (its speckle correlates 0.7 from frame to frame and 0.25 in the long run), so a contrast-only clip is followed outwards
@@ -58,13 +58,18 @@ _FLAT = 0.5
 
 @dataclass(frozen=True, eq=False)
 class Track:
-    """shift f32 (t 2): x and y of the box from its place in the annotated frame, px · correlation f32 (t) at the peak,
-    0 where it is beyond reach · held bool (t): below the gate or beyond reach, so the box stayed where it was ·
-    beyond bool (t): the best match lay on the rim of the whole search, so the true place may lie outside it ·
-    apart f32 (t): px between the places found outwards from the annotated frame and on the way back to it, NaN where
-    one of them was held and on the B-mode pane, whose template never changes · alike f32 (t): correlation of the fine
-    speckle under the box before and after a frame, NaN where fewer than SPAN placed frames lie on a side, in held
-    frames and on the B-mode pane · method: one of METHODS.
+    """The motion of a box over the frames of a pane.
+
+    Attributes:
+        shift f32 (t 2): x and y of the box from its place in the annotated frame, px.
+        correlation: f32 (t), at the peak, 0 where it is beyond reach.
+        held: bool (t), correlation below the gate or beyond reach, so the box was not moved.
+        beyond: bool (t), the best match lay on the rim of the whole search, so the true place may lie outside it.
+        apart f32 (t): px between the places found outwards from the annotated frame and on the way back to it, NaN
+            where one of them was held and on the B-mode pane, whose template never changes.
+        alike: f32 (t), correlation of the fine speckle under the box before and after a frame, NaN where a side has
+            fewer than SPAN placed frames, in held frames and on the B-mode pane.
+        method: One of METHODS.
     """
 
     shift: F32
@@ -187,7 +192,9 @@ def _mended(there: Sequence[_Found], back: Sequence[_Found], apart: F32) -> list
 class _Search:
     """Where and how finely to search: a template (h w) f32 at 1/scale of the resolution, its place in the pane.
 
-    reach: of the whole search, px of the searched resolution · gates: lowest correlation of a near and of a whole one.
+    Attributes:
+        reach: Reach of the whole search, px of the searched resolution.
+        gates: Lowest correlation of a near search and of a whole one.
     """
 
     template: F32

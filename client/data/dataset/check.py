@@ -33,9 +33,14 @@ _OTHERS_MAY_READ = 0o077
 
 @dataclass(frozen=True, slots=True)
 class CheckReport:
-    """usable: lesions without a fault · faults: in the order of the files · cohorts, types: usable lesions by
-    cohort and by lesion type ("blank" where none is recorded) · reads: usable diagnoses of reads.csv · suggestions:
-    corrected cells, which hold what stands in the table: for one local file only.
+    """The result of checking a site's data.
+
+    Attributes:
+        usable: Lesions without a fault.
+        faults: All faults, in the order of the files.
+        cohorts, types: Usable lesions by cohort and by lesion type ("blank" where none is recorded).
+        reads: Usable diagnoses of reads.csv.
+        suggestions: Corrected cells. They hold the table's content, so they go to a local file only.
     """
 
     usable: int

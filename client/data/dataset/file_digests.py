@@ -28,7 +28,12 @@ class Unknown(LookupError):
 
 
 class Ledger:
-    """known: what an earlier run wrote down · seen: the files met in this one, by stamp."""
+    """A cache of file digests, keyed by path, size and modification time.
+
+    Attributes:
+        known: Digests of an earlier run.
+        seen: Digests of this run, by the stamp of the file.
+    """
 
     def __init__(self, site: SiteConfig, known: Mapping[str, str] | None = None) -> None:
         """Without `known` every file is read."""

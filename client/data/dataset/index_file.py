@@ -23,7 +23,12 @@ INDEX_FILE = "index.json"
 
 @dataclass(frozen=True)
 class Indexed:
-    """processing: settings that the samples were made with, and their digest · files: names in the cache."""
+    """The content of the index file.
+
+    Attributes:
+        processing: Settings that the samples were made with, and their digest.
+        files: Names of the sample files in the cache.
+    """
 
     processing: Processing
     digest: str
@@ -33,7 +38,12 @@ class Indexed:
 def write_index(
     site: SiteConfig, processing: Processing, table: str, lesions: Sequence[tuple[int, str]], skipped: dict[str, int]
 ) -> None:
-    """Replace the index. table: digest of the table's bytes · lesions: row and file of each sample."""
+    """Replace the index.
+
+    Args:
+        table: Digest of the table's bytes.
+        lesions: Row and file of each sample.
+    """
     document = {
         "version": CACHE_VERSION,
         "processing": processing.digest(),
@@ -47,8 +57,14 @@ def write_index(
 
 @dataclass(frozen=True)
 class IndexCounts:
-    """The index for a person. made: seconds since 1970 · lesions: with a sample · skipped: lesions by reason · look:
-    lesions to be looked at · stale: why it must be made again, "" where it is good.
+    """The index for a person.
+
+    Attributes:
+        made: Time of the index, seconds since 1970.
+        lesions: Number of lesions with a sample.
+        skipped: Number of skipped lesions by reason.
+        look: Number of lesions that a person must check.
+        stale: Why the index must be built again, "" where it is current.
     """
 
     made: float
@@ -85,7 +101,7 @@ def read_index(site: SiteConfig) -> Indexed:
         processing = TypeAdapter(Processing).validate_python(document["settings"])
         table = digest_of_file(site.table)
     except FileNotFoundError:
-        raise ExpectedError("samples are made by `ceus-site index` first, and no index is there") from None
+        raise ExpectedError("`ceus-site index` has made the samples; found no index; run it first") from None
     except (OSError, ValueError, KeyError, TypeError, ValidationError):
         raise ExpectedError("the index of samples cannot be read; run `ceus-site index` again") from None
     for part, ours, found in (("version", CACHE_VERSION, version), ("table", table, made_of)):

@@ -16,9 +16,15 @@ from client.data.forms.site_config import SiteConfig
 
 @dataclass(frozen=True, slots=True)
 class IndexReport:
-    """read: lesions with a sample · made: of these, newly processed · skipped: lesions without one, by reason · look:
-    lesions that a person must look at first, not counted as skipped · faults: why, and what else is wrong with the
-    table · path: the summary that was written.
+    """The result of building the index.
+
+    Attributes:
+        read: Lesions with a sample.
+        made: Of these, newly processed.
+        skipped: Lesions without a sample, by reason.
+        look: Lesions that a person must check first, not counted as skipped.
+        faults: Faults of the skipped lesions and of the table.
+        path: The summary that was written.
     """
 
     read: int
@@ -39,7 +45,12 @@ class TooManySkippedError(ExpectedError):
 
 
 def build_report(site: SiteConfig, outcomes: Sequence[Outcome], faults: Sequence[Fault]) -> IndexReport:
-    """outcomes: of all rows, in the order of the table · faults: of the table."""
+    """Build the report of an index run.
+
+    Args:
+        outcomes: Outcomes of all rows, in the order of the table.
+        faults: Faults of the table.
+    """
     ordered = sorted([*faults, *(one.fault for one in outcomes if one.fault)], key=lambda fault: fault.row or 0)
     samples = [one for one in outcomes if one.is_sample]
     return IndexReport(

@@ -21,7 +21,14 @@ _SUFFIX = ".look.json"
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """row: of the table · lesion: pseudonym · found: what speaks against the track · file: of the cache."""
+    """A lesion whose track a person must check.
+
+    Attributes:
+        row: Row of the table.
+        lesion: Pseudonym of the lesion.
+        found: The reasons against the track.
+        file: Name of its file in the cache.
+    """
 
     row: int
     lesion: str

@@ -50,7 +50,12 @@ LIMITS = Limits()
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """An item without a result. reason: slug of the catalogue · detail: what happened, without the error's text."""
+    """An item without a result.
+
+    Attributes:
+        reason: Slug of the fault catalogue.
+        detail: What happened, without the error's text.
+    """
 
     reason: str
     detail: str
@@ -61,9 +66,14 @@ def each(
 ) -> Generator[tuple[Item, Result | Lost], None, None]:
     """Every item with its result, in the order in which they are finished. Close it to end the workers at once.
 
-    work: a picklable function of a module that is not the main one, whose result is not None; what it raises loses the
-    item · items: taken one by one as workers become free · workers: processes; 0 = work in this process, where only
-    exceptions are caught. Raises RuntimeError where a worker cannot even start.
+    Args:
+        work: A picklable function of a module that is not the main one, whose result is not None; what it raises loses
+            the item.
+        items: Taken one by one as workers become free.
+        workers: Number of processes; 0 works in this process, where only exceptions are caught.
+
+    Raises:
+        RuntimeError: A worker process cannot start.
     """
     if workers < 1:
         yield from ((item, _attempted(work, item)) for item in items)

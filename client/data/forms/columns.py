@@ -23,9 +23,15 @@ PANE_WORDS = ("contrast", "bmode", "screen")
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """name: as in the header · meaning: for a person · allowed: the words of a closed list, empty where anything of
-    the meaning's kind may stand · unit: that the header states in parentheses by default, "" for none · example: a
-    cell · optional: may be left out of the header.
+    """One column of a table.
+
+    Attributes:
+        name: Its name in the header.
+        meaning: Its meaning, for a person.
+        allowed: The words of a closed list, empty where anything of the meaning's kind may stand.
+        unit: The default unit in the header, in parentheses there; "" for none.
+        example: An example of a cell.
+        optional: Whether the header may omit it.
     """
 
     name: str

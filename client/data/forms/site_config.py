@@ -27,9 +27,13 @@ PSEUDONYM_CHARACTERS = 16
 class SiteConfig:
     """A hospital folder, checked. Paths are absolute; `work` holds cache, memory and logs, `records` the audit.
 
-    max_skipped: share of the lesions that may be unusable before `index` stops · reads: the table of diagnoses, which
-    need not exist · encoding: of CSV files · dates: how 03/04/2021 is meant, None = it is a fault · labels: column →
-    {the hospital's word: ours} · tints: the hospital's own colour maps by name.
+    Attributes:
+        max_skipped: Share of the lesions that may be unusable before `index` stops.
+        reads: The table of diagnoses, which need not exist.
+        encoding: Encoding of CSV files.
+        dates: The meaning of 03/04/2021; None makes it a fault.
+        labels: Column → {the hospital's word: ours}.
+        tints: The hospital's own colour maps by name.
     """
 
     folder: Path
@@ -79,14 +83,14 @@ def secret(site: SiteConfig) -> bytes:
         ) from None
     if len(key) < SECRET_BYTES:
         raise ExpectedError(
-            f"the secret file has {len(key)} bytes and needs {SECRET_BYTES}; restore it from a backup, or delete "
+            f"the secret file needs {SECRET_BYTES} bytes; found {len(key)}; restore it from a backup, or delete "
             "it to start with new pseudonyms"
         )
     return key
 
 
 def pseudonym(site: SiteConfig, kind: str, text: str) -> str:
-    """16 hexadecimal characters that stand for an id: HMAC-SHA256 under the site's secret.
+    """A pseudonym of 16 hexadecimal characters: HMAC-SHA256 (RFC 2104) of an id under the site's secret.
 
     kind: "lesion" or "patient", so that equal ids of two kinds get unequal pseudonyms.
     """

@@ -1,7 +1,7 @@
-"""A file becomes a Clip: two panes of levels on one time axis. Anonymous from here on.
+"""Read a file into a Clip: two panes of levels on one time axis, without any identity.
 
-Screens are cropped to their panes frame by frame, so banners and burned-in names are gone before a second frame is
-read. A new file format is a module with `open` (see `recording.Reader`) and a line in READERS.
+Every frame is cropped to its panes before the next one is read, so banners and burned-in names are never kept.
+A new file format is a module with `open` (see `recording.Reader`) and a line in READERS.
 """
 
 from __future__ import annotations
@@ -38,11 +38,17 @@ READERS: Mapping[str, Reader] = {
 
 @dataclass(frozen=True, eq=False)
 class Clip:
-    """contrast, bmode: levels u8 (t h w) on disk, of equal size, bmode None on contrast-only clips · seconds f64 (t)
-    since injection, strictly rising · boxes of the panes on the screen of rows x columns · dynamic_range_db: of the
-    display, None where no template says it · layout: one of LAYOUTS, and how sure it is, 0-1 (1 unless detected) ·
-    times_from: the DICOM tag that told the times, "container", "manifest", or "one frame" · detected: as from
-    `Layout.as_screen`. Outside the fan, text, rulers and bars are at level 0.
+    """An anonymous clip: its panes on one time axis. Outside the fan, text, rulers and bars are at level 0.
+
+    Attributes:
+        contrast, bmode: Levels u8 (t h w) on disk, of equal size; bmode is None on contrast-only clips.
+        seconds: f64 (t), seconds since injection, strictly rising.
+        contrast_box, bmode_box: The panes on the screen of rows x columns.
+        dynamic_range_db: Dynamic range of the display; None where no template states it.
+        layout: One of LAYOUTS.
+        layout_confidence: Confidence of the layout, 0-1 (1 unless detected).
+        times_from: The DICOM tag of the times, "container", "manifest", or "one frame".
+        detected: As from `Layout.as_screen`.
     """
 
     contrast: Frames
@@ -72,7 +78,12 @@ class Clip:
 
 @dataclass(frozen=True, slots=True)
 class ClipInfo:
-    """What `probe` tells without keeping a picture. first_s, last_s: seconds after injection · detected: as in Clip."""
+    """What `probe` finds without keeping a picture.
+
+    Attributes:
+        first_s, last_s: Times of the first and last frame, seconds after injection.
+        detected: As in Clip.
+    """
 
     frames: int
     rows: int
@@ -94,9 +105,15 @@ def open_clip(
 ) -> Clip:
     """Reads a whole clip.
 
-    start_s: seconds after injection at its first frame · frame_rate_hz: from the manifest, None = the file's own ·
-    screens: device templates that may fit, the best first · tints: the colour maps by name · folder: where the panes
-    lie while they are used, None = the system's for temporary files. Raises ClipError.
+    Args:
+        start_s: Time of the first frame, seconds after injection.
+        frame_rate_hz: Frame rate from the manifest; None uses the file's own times.
+        screens: Device templates that may fit, the best first.
+        tints: The colour maps by name.
+        folder: Folder of the temporary pane files; None uses the system's folder.
+
+    Raises:
+        ClipError: The file cannot be read, or its panes or times are not known.
     """
     recording = _recording(path)
     layout = layout_of(recording, screens, tints)
@@ -170,7 +187,7 @@ def _recording(path: Path) -> Recording:
     if suited is None:
         raise ClipError(
             "unknown-clip-format",
-            f"a clip is one of {', '.join(sorted(s for s in READERS if s))}, or DICOM without a suffix",
+            f"a clip's file is one of {', '.join(sorted(s for s in READERS if s))}, or DICOM without a suffix",
             "another suffix",
             "export the clip as multi-frame DICOM, AVI or MP4",
         )

@@ -1,4 +1,4 @@
-"""The fan of a pane: the part in which the ultrasound picture moves. Text, rulers and bars beside it do not.
+"""Find the fan of a pane: the part that changes over the clip. Text, rulers and bars beside it do not change.
 
 The fan (a sector, or a rectangle) is estimated as the convex hull of all large patches of pixels that change over the
 clip. A hull is never smaller than what it is drawn around, so what is masked has never changed in the sampled frames.

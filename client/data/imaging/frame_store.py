@@ -1,7 +1,7 @@
-"""The frames of a pane, one at a time. They lie in a nameless file, so memory does not grow with a clip's length.
+"""Store the frames of a pane in an unnamed temporary file, so memory does not grow with the length of a clip.
 
-The file is never reachable by name and ends with the process, however that ends. Reading it back costs a hundredth of
-decoding; a memory map would count as memory of the worker.
+The file has no name and is removed when the process ends for any reason. Reading it back takes a hundredth of the time
+of decoding; a memory map would count as memory of the worker.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _free: defaultdict[Path | None, list[int]] = defaultdict(list)
 
 
 class Tape:
-    """Frames u8 (h w) of one pane on disk, in the order in which they came. Not to be read after the last reference.
+    """The frames u8 (h w) of one pane on disk, in order of time. The file is freed with the last reference.
 
     means: the mean level of each frame, taken while it is at hand.
     """
@@ -90,7 +90,7 @@ class Tape:
         if written != frame.size:
             raise ClipError(
                 "disk-full",
-                "the panes of a clip fit on the disk of the site's work folder while they are read",
+                "the disk of the site's work folder has room for the panes of a clip",
                 f"no room after {number} frames of {self.columns} x {self.rows}",
                 "make room there, or name a folder on a larger disk as work in site.yaml",
             )
@@ -102,12 +102,12 @@ class Tape:
 
 
 def _nameless(folder: Path | None) -> int:
-    """A file of the folder that has no name: one that is free, else a new one."""
+    """Take a free unnamed file of the folder, or create one."""
     with suppress(IndexError):
         return _free[folder].pop()
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
-    # where the file system knows no nameless files, it has this name for a moment
+    # a file system without unnamed files shows this name for a moment
     with tempfile.TemporaryFile(prefix=DRAFT, dir=folder, buffering=0) as file:
         return os.dup(file.fileno())
 
@@ -121,10 +121,12 @@ def _let_go(folder: Path | None, file: int) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Frames(Sequence[U8]):
-    """Frames u8 (h w), each read when it is asked for. To be looked at only: what is written to one is lost.
+    """Frames u8 (h w), each read on access. Read only: a change to a frame is lost.
 
-    tapes: where they lie · places i64 (t 2): the number of the tape, and of the frame on it · part: of the panes,
-    x0, y0, x1, y1.
+    Attributes:
+        tapes: The files that hold the frames.
+        places: i64 (t 2), the number of the tape, and of the frame on it.
+        part: The visible part of the panes, x0, y0, x1, y1.
     """
 
     tapes: tuple[Tape, ...]

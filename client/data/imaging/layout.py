@@ -1,4 +1,4 @@
-"""Where the panes of a recording lie: its own regions, else a template of site.yaml, else what the pictures show."""
+"""Find the panes of a recording: by its own regions, else a template of site.yaml, else detection in the pictures."""
 
 from __future__ import annotations
 
@@ -29,8 +29,12 @@ _REMEDY = "add the screen of this device to screens in site.yaml"
 
 @dataclass(frozen=True)
 class Layout:
-    """Boxes of the panes, of equal size, and the tint of the contrast pane. dynamic_range_db: None where no template
-    says it · origin: one of LAYOUTS · confidence: 1 unless detected.
+    """Boxes of the panes, of equal size, and the tint of the contrast pane.
+
+    Attributes:
+        dynamic_range_db: Dynamic range of the display; None where no template states it.
+        origin: One of LAYOUTS.
+        confidence: 0-1; 1 unless detected.
     """
 
     contrast: Box
@@ -51,7 +55,15 @@ class Layout:
 
 
 def layout_of(recording: Recording, screens: Sequence[Screen], tints: Mapping[str, Tint]) -> Layout:
-    """screens: templates that may fit, the best first · tints: maps by name. Raises ClipError ("unknown-panes")."""
+    """Find the panes of a recording and the colour map of the contrast pane.
+
+    Args:
+        screens: Templates that may fit, the best first.
+        tints: Colour maps by name.
+
+    Raises:
+        ClipError: The panes are not known ("unknown-panes").
+    """
     fitting = _fitting(recording, screens)
     screen = fitting[0] if len(fitting) == 1 else None
     pair = _equal_pair(recording.regions)
@@ -61,7 +73,9 @@ def layout_of(recording: Recording, screens: Sequence[Screen], tints: Mapping[st
         shown = _tint(screen, pictures, contrast.box, tints)
         return _layout((contrast.box, bmode.box), "regions", (contrast.mm_per_pixel, screen), shown)
     if len(fitting) > 1:
-        raise _unknown("one template fits a screen", f"{len(fitting)} of this size, and no maker that decides")
+        raise _unknown(
+            "one template fits a screen", f"{len(fitting)} templates of this size, and no maker that decides"
+        )
     region = max(recording.regions, key=lambda r: _area(r.box), default=None)
     mm_per_pixel = None if region is None else region.mm_per_pixel
     if screen is not None and (region is None or _frames_both(region.box, screen)):
@@ -78,7 +92,7 @@ def _detected(recording: Recording, tints: Mapping[str, Tint]) -> Layout:
     found = detect(pictures)
     if found is None or found.confidence < SURE:
         sure = "nothing that moves" if found is None else f"panes that are {found.confidence:.0%} sure"
-        raise _unknown("panes stand in the file, in a template, or plainly in the pictures", sure)
+        raise _unknown("the file, a template or the pictures show where the panes are", sure)
     origin, contrast = "detected", found.contrast
     if found.bmode is None and _fills(contrast, recording):
         origin, contrast = "whole", (0, 0, recording.columns, recording.rows)
@@ -140,7 +154,7 @@ def _told_apart(pair: tuple[Region, Region], pictures: Sequence[U8], screen: Scr
         overlaps = [_overlap(region.box, screen.contrast) for region in pair]
         return pair if overlaps[0] >= overlaps[1] else (pair[1], pair[0])
     raise _unknown(
-        "of two panes, the contrast pane is tinted or named by a template",
+        "the contrast pane of two panes is tinted, or a template names it",
         "two grey panes and no template of this screen",
     )
 

@@ -1,4 +1,4 @@
-"""The makers of the study's scanners under one name each: exports spell them in dozens of ways."""
+"""One name for each scanner manufacturer, whose spelling varies between exports."""
 
 from __future__ import annotations
 
@@ -32,7 +32,11 @@ _FRAGMENTS = (
 
 
 def manufacturer_name(text: str) -> str:
-    """One of `subgroups.MANUFACTURERS`, or "other", or "unknown" for a blank: "G.E. Medical Systems" → "GE"."""
+    """One of `subgroups.MANUFACTURERS`, or "other", or "unknown" for a blank.
+
+    >>> manufacturer_name("G.E. Medical Systems")
+    'GE'
+    """
     folded = text.strip().casefold()
     if not folded:
         return UNKNOWN

@@ -1,7 +1,7 @@
-"""Panes found in the pictures alone, for screens that neither the file nor a template describes.
+"""Detect the panes from the pictures alone, for screens that neither the file nor a template describes.
 
 Two panes of a dual view have one shape, lie beside or above each other, and only one of them is tinted or enhances.
-What moves as one patch is a contrast-only screen. How sure a finding is comes with it; nothing is rounded up.
+What moves as one patch is a contrast-only screen. Every result comes with its confidence.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What every reader gives of a file: anonymous pictures in order, their times, and where the panes are."""
+"""The interface of all readers: anonymous pictures in order, their times, and the regions of the panes."""
 
 from __future__ import annotations
 
@@ -37,7 +37,12 @@ class Region:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Times:
-    """seconds f64 (t): of the frames, from the first one · source: a tag's keyword, "container" or "manifest"."""
+    """The times of the frames of a clip.
+
+    Attributes:
+        seconds: f64 (t), time of each frame, from the first one.
+        source: The keyword of a DICOM tag, "container" or "manifest".
+    """
 
     seconds: F64
     source: str
@@ -67,7 +72,7 @@ class Recording(Protocol):
         ...
 
     def glance(self, count: int) -> Sequence[U8]:
-        """About so many pictures spread over the clip, at least one: enough to tell the panes and the tint."""
+        """About `count` pictures spread over the clip, at least one: enough to find the panes and the tint."""
         ...
 
     def pictures(self) -> Iterator[U8]:
@@ -81,7 +86,7 @@ class Recording(Protocol):
     def times(self, frames: int, frame_rate_hz: float | None) -> Times:
         """Times of the frames. frame_rate_hz: what the manifest says.
 
-        Raises ClipError when nothing tells the times.
+        Raises ClipError when no times are known.
         """
         ...
 
@@ -120,7 +125,7 @@ def no_times(value: str) -> ClipError:
 
 
 def check_size(kind: str, rows: int, columns: int) -> None:
-    """Raises ClipError for a screen that cannot be one, before any memory is asked for it."""
+    """Check the size of a screen before memory is allocated. Raises ClipError."""
     if min(rows, columns) < MIN_SIDE_PX:
         raise unreadable(kind, "no image in the file")
     if rows * columns > MAX_PIXELS:

@@ -14,9 +14,12 @@ Box = tuple[int, int, int, int]
 class Screen:
     """How one maker's screen of one size is laid out: used where the file itself has no ultrasound regions.
 
-    manufacturer: normalised name, or "*" for any · rows, columns: of the screen in pixels · contrast, bmode:
-    the panes, bmode None on a contrast-only screen · tint: name of the colour table of the contrast pane, None where
-    the pictures tell it · dynamic_range_db: of the display, None where nobody says it.
+    Attributes:
+        manufacturer: Normalised name, or "*" for any.
+        rows, columns: Size of the screen, px.
+        contrast, bmode: The panes, bmode None on a contrast-only screen.
+        tint: Name of the colour table of the contrast pane, None to detect it from the pictures.
+        dynamic_range_db: Dynamic range of the display; None where it is not known.
     """
 
     manufacturer: str

@@ -1,7 +1,7 @@
-"""Whether a video file is all there: the bytes that its container states against those of the file.
+"""Detect truncated video files: the size that the container states against the size of the file.
 
-Counts of frames lie in good files (VC-1 states twice its frames), sizes in bytes do not; a clip cut off in a copy
-still plays to the cut, and its curve would end there.
+Frame counts are wrong in good files too (VC-1 states twice its frames), sizes in bytes are not. A truncated clip still
+plays to the cut, and its curve would end there.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""AVI, MP4, WMV: frames are counted by reading them, because the container's count lies (1426 stated, 713 there)."""
+"""AVI, MP4, WMV: frames are counted by reading them, the container's count may be wrong (1426 stated, 713 read)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from client.data.imaging.recording import (
 )
 from client.data.imaging.truncation import missing_share
 
-# FFmpeg prints what it dislikes about a file, with the file's name; names may hold a patient's.
+# FFmpeg prints warnings with the file's name, which may hold a patient's name.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", f"max_pixels;{MAX_PIXELS}")

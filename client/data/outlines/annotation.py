@@ -36,8 +36,12 @@ class OutlineError(Unusable):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Drawing:
-    """polygon: f64 (n 2), x and y on the picture that was drawn on · picture: its (rows, columns), None where the
-    file does not state it · frame: 0-based frame of the first clip, None where the file does not state it.
+    """One outline as the annotation tool stored it.
+
+    Attributes:
+        polygon: f64 (n 2), x and y on the annotated picture.
+        picture: Size (rows, columns) of that picture, None where the file does not state it.
+        frame: 0-based frame of the first clip, None where the file does not state it.
     """
 
     polygon: F64
@@ -47,7 +51,12 @@ class Drawing:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """One closed shape of a file. label: None where it has none · frame: 0-based, None where not stated."""
+    """One closed shape of a file.
+
+    Attributes:
+        label: The label of the shape, None where it has none.
+        frame: 0-based, None where not stated.
+    """
 
     label: str | None
     points: Any
@@ -57,7 +66,7 @@ class Shape:
 
 def malformed(rule: str, value: str) -> OutlineError:
     """The error for a file that is not what its tool writes."""
-    return OutlineError("unreadable-outline", rule, value, "export the outline again from the drawing tool")
+    return OutlineError("unreadable-outline", rule, value, "export the outline again from the annotation tool")
 
 
 def read_bytes(path: Path) -> bytes:

@@ -53,9 +53,14 @@ READERS: Mapping[str, Callable[[Path, int | None], Drawing]] = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outline:
-    """frame: 0-based frame of the first clip · polygon: f64 (n 2), x and y in full-screen pixels, or on a picture cut
-    to a pane until `on_screen` has placed it · pane: where it was drawn, one of PANES · screen: (rows, columns)
-    of the picture that was drawn on, None where the file does not state it.
+    """The outline of a lesion on one frame.
+
+    Attributes:
+        frame: 0-based frame of the first clip.
+        polygon: f64 (n 2), x and y in full-screen pixels, or on a picture cut to a pane until `on_screen` has placed
+            it.
+        pane: The annotated pane, one of PANES.
+        screen: Size (rows, columns) of the annotated picture, None where the file does not state it.
     """
 
     frame: int
@@ -78,8 +83,12 @@ class View:
 def read_outline(path: Path, frame: int | None, pane: str) -> Outline:
     """Reads any file of READERS (the end of the name decides).
 
-    frame: the manifest's frame, None where only the file says it · pane: one of PANES.
-    Raises OutlineError for a file that is missing, unreadable or holds no single usable polygon.
+    Args:
+        frame: The manifest's frame, None where only the file states it.
+        pane: One of PANES.
+
+    Raises:
+        OutlineError: The file is missing, unreadable, or does not hold exactly one usable polygon.
     """
     name = path.name.casefold()
     suffix = ".nii.gz" if name.endswith(".nii.gz") else path.suffix.casefold()
@@ -96,7 +105,7 @@ def read_outline(path: Path, frame: int | None, pane: str) -> Outline:
     except OutlineError:
         raise
     except Exception as error:  # a file odd enough to trip a reader; the exception's text may quote it
-        raise malformed("an outline's file can be read", f"an odd one ({type(error).__name__})") from None
+        raise malformed("an outline's file can be read", f"a file that cannot ({type(error).__name__})") from None
     _check_polygon(drawing.polygon)
     return Outline(_agreed_frame(frame, drawing.frame), drawing.polygon, pane, drawing.picture)
 

@@ -1,4 +1,4 @@
-"""Masks as run lengths: COCO's (by column, plain or packed into text) and CVAT's (by row, within a box)."""
+"""Decode run-length masks: COCO's (Lin 2014; by column, plain or as text) and CVAT's (by row, within a box)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,11 @@ _MAX_DIGITS = 7
 
 
 def coco_mask(segmentation: Mapping[str, Any]) -> U8:
-    """The mask (h w) of {"size": [rows, columns], "counts": [...] or text}. Raises OutlineError."""
+    """The mask (h w) of {"size": [rows, columns], "counts": [...] or text}. Raises OutlineError.
+
+    >>> coco_mask({"size": [2, 3], "counts": [1, 2, 3]}).tolist()
+    [[0, 1, 0], [1, 0, 0]]
+    """
     size, counts = segmentation.get("size"), segmentation.get("counts")
     if not isinstance(size, list) or len(size) != 2:
         raise malformed('run lengths state "size" as [rows, columns]', "something else")
@@ -29,7 +33,11 @@ def coco_mask(segmentation: Mapping[str, Any]) -> U8:
 
 
 def box_mask(counts: Sequence[Any], rows: int, columns: int) -> U8:
-    """The mask (h w) of CVAT's runs, by row. Raises OutlineError."""
+    """The mask (h w) of CVAT's runs, by row. Raises OutlineError.
+
+    >>> box_mask([1, 2, 3], 2, 3).tolist()
+    [[0, 1, 1], [0, 0, 0]]
+    """
     check_sides(rows, columns)
     return _painted(counts, rows * columns).reshape(rows, columns)
 
@@ -39,7 +47,7 @@ def _painted(counts: object, pixels: int) -> U8:
     if not isinstance(counts, Sequence) or len(counts) > pixels + 1 or not all(map(_is_run, counts)):
         raise malformed("run lengths are whole numbers from 0", "something else")
     if sum(counts) != pixels:
-        raise malformed("run lengths add to the pixels of the mask", f"{sum(counts)} for {pixels}")
+        raise malformed("run lengths add up to the number of pixels of the mask", f"{sum(counts)} for {pixels}")
     values = (np.arange(len(counts)) % 2).astype(np.uint8)
     return np.repeat(values, np.array(counts, dtype=np.int64))
 
@@ -57,7 +65,7 @@ def _unpacked(text: str) -> list[int]:
     for character in text:
         code = ord(character) - _FIRST_CHARACTER
         if not 0 <= code < 64 or digits >= _MAX_DIGITS:
-            raise malformed("packed run lengths are COCO's own text", "other characters")
+            raise malformed("compressed run lengths are text in COCO's format", "other characters")
         value |= (code & 31) << (5 * digits)
         digits += 1
         if code & 32:
@@ -67,5 +75,5 @@ def _unpacked(text: str) -> list[int]:
         runs.append(value + (runs[-2] if len(runs) > 2 else 0))
         value, digits = 0, 0
     if digits:
-        raise malformed("packed run lengths are complete", "a text that is cut off")
+        raise malformed("compressed run lengths are complete", "a text that is cut off")
     return runs

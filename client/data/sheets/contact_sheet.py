@@ -35,9 +35,14 @@ _HEAD_INCHES = 0.35
 class Tile:
     """One lesion on the contact sheet.
 
-    row: of the table · picture: levels (TILE_PX TILE_PX) around the box · box: x0, y0, x1, y1 as shares of the
-    picture · outline: f32 (n 2), closed, as shares of it · curve: f32 (t 2), time as a share of the whole and smoothed
-    TIC over its peak, NaN in gaps · peak: its place (2) · doubtful: to be looked at.
+    Attributes:
+        row: Row of the table.
+        picture: Levels (TILE_PX TILE_PX) around the box.
+        box: x0, y0, x1, y1 as shares of the picture.
+        outline: f32 (n 2), closed, as shares of it.
+        curve: f32 (t 2), time as a share of the whole and smoothed TIC over its peak, NaN in gaps.
+        peak: Position (2) of the peak.
+        doubtful: Whether a person must check the track.
     """
 
     row: int

@@ -1,4 +1,4 @@
-"""Optical flow as colours: hue is the direction, brightness the length."""
+"""Optical flow as colours (Baker 2011): hue is the direction, brightness the length."""
 
 from __future__ import annotations
 

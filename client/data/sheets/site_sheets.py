@@ -25,7 +25,14 @@ _TITLE_CHARACTERS = 8
 
 @dataclass(frozen=True, slots=True)
 class SheetReport:
-    """sheets: drawn lesions · doubtful: of these, to be looked at · pages: contact sheets · faults: of the others."""
+    """The quality sheets that were drawn.
+
+    Attributes:
+        sheets: Number of lesions drawn.
+        doubtful: Number of these that a person must check.
+        pages: The contact sheets.
+        faults: Faults of the other lesions.
+    """
 
     sheets: int
     doubtful: int
@@ -35,7 +42,12 @@ class SheetReport:
 
 @dataclass(frozen=True)
 class SheetJob:
-    """What every sheet of a site needs. target: folder of the pictures · contact: also draw contact sheets."""
+    """What every sheet of a site needs.
+
+    Attributes:
+        target: Folder of the pictures.
+        contact: Whether contact sheets are drawn too.
+    """
 
     site: SiteConfig
     processing: Processing

@@ -33,7 +33,12 @@ _DECIMAL_COMMA = re.compile(r"\d+,\d+", re.ASCII)
 
 @dataclass
 class RowCells:
-    """cells: column → text, stripped · faults, suggestions: grow while the row is read."""
+    """The cells of one row, with the faults found in them.
+
+    Attributes:
+        cells: Column → text, stripped.
+        faults, suggestions: Added while the row is read.
+    """
 
     file: str
     line: int

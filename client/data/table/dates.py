@@ -1,4 +1,4 @@
-"""Dates in the forms that hospitals use, with every day that a text may mean: 03/04/2021 means two."""
+"""Parse dates in the formats that hospitals use; 03/04/2021 has two possible meanings."""
 
 from __future__ import annotations
 
@@ -23,10 +23,16 @@ _YEARS = range(1900, 2101)
 
 
 def days_meant(text: str, order: str | None) -> list[date]:
-    """The days of the calendar that a text may mean, each once: none, one, or two.
+    """The dates that a text may mean: none, one, or two. A time of day after the date is ignored.
 
-    order: "day-first" or "month-first" for dates with the year last, None where the site does not say. Dots mean day
-    first unless the site says otherwise. A time of day behind the date is passed over.
+    Args:
+        order: "day-first" or "month-first" for dates with the year last; None where the site does not state it. Dots
+            mean day first unless it is "month-first".
+
+    >>> [str(day) for day in days_meant("03/04/2021", None)]
+    ['2021-03-04', '2021-04-03']
+    >>> [str(day) for day in days_meant("2021年4月3日", None)]
+    ['2021-04-03']
     """
     plain = _TIME.sub("", unicodedata.normalize("NFKC", text).strip())
     return sorted({day for parts in _readings(plain, order) if (day := _day(*parts)) is not None})

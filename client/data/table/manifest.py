@@ -16,8 +16,14 @@ from client.data.table.table import LESION_FORM, UNSEEN_FORM, read_table
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """The whole table. rows: the usable ones · others: files of the rest · faults: in the order of the file ·
-    entries: what the checks across rows need, of every record · suggestions: corrected cells.
+    """The whole table.
+
+    Attributes:
+        rows: The usable rows.
+        others: The files of the other rows.
+        faults: In the order of the file.
+        entries: What the checks across rows need, of every record.
+        suggestions: Corrected cells.
     """
 
     file: str

@@ -20,8 +20,14 @@ _LONGEST_S = 24 * 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """One diagnosis. line: in the table · role: one of reading_study.ROLES · assisted: with the model's result in
-    sight · diagnosis: one of LESION_TYPES · seconds: that it took, None where not recorded.
+    """One diagnosis.
+
+    Attributes:
+        line: Line in the table.
+        role: One of reading_study.ROLES.
+        assisted: Whether the reader saw the model's result.
+        diagnosis: One of LESION_TYPES.
+        seconds: Reading time, None where not recorded.
     """
 
     line: int

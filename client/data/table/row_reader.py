@@ -42,8 +42,11 @@ class Reading:
 class RowReader:
     """What all rows of a table are read with.
 
-    files: of the site's folder · factors: see `Table` · center, dates: of site.yaml · unseen: the lesions are in no
-    study: they need neither patient nor date.
+    Attributes:
+        files: The files of the site's folder.
+        factors: See `Table`.
+        center, dates: Values of site.yaml.
+        unseen: Whether the lesions are in no study, and so need neither patient nor date.
     """
 
     files: SiteFiles

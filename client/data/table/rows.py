@@ -10,7 +10,12 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class ClipSpec:
-    """path: of the clip's file · start_s: time of its first frame, seconds after injection."""
+    """One clip as the table names it.
+
+    Attributes:
+        path: Path of the clip's file.
+        start_s: Time of its first frame, seconds after injection.
+    """
 
     path: Path
     start_s: float
@@ -18,8 +23,12 @@ class ClipSpec:
 
 @dataclass(frozen=True, slots=True)
 class OutlineSpec:
-    """path: of the outline's file · frame: 0-based in the first clip, None where the file says it · pane: one of
-    outline.PANES.
+    """The outline as the table names it.
+
+    Attributes:
+        path: Path of the outline's file.
+        frame: 0-based in the first clip, None where the file states it.
+        pane: One of outline.PANES.
     """
 
     path: Path
@@ -44,11 +53,17 @@ class Files:
 class Row:
     """One usable lesion of the table. Holds the hospital's own ids: it stays inside reading.
 
-    line: in the table, the header is line 1 · frame_rate_hz: None = the file's own · manufacturer: normalised ·
-    biomarkers (4): 0, 1 or NaN · clinical (17): transformed values in the order of taxonomy.CLINICAL, NaN = not
-    recorded · groups: see subgroups · timed: whether the clips' start times count from the injection; False for
-    a single clip whose start is not known and counts as 0 · reinjection_s: from when on nothing counts, seconds after
-    the (first) injection · track_checked: a person has found the track right.
+    Attributes:
+        line: Line in the table; the header is line 1.
+        frame_rate_hz: Frame rate; None uses the file's own.
+        manufacturer: Normalised name.
+        biomarkers (4): 0, 1 or NaN.
+        clinical: (17), transformed values in the order of taxonomy.CLINICAL, NaN = not recorded.
+        groups: See subgroups.
+        timed: Whether the clips' start times count from the injection; False for a single clip whose start is not known
+            and counts as 0.
+        reinjection_s: Time of a second injection, seconds after the first; later frames are left out.
+        track_checked: Whether a person has confirmed the track.
     """
 
     line: int

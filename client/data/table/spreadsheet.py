@@ -21,7 +21,13 @@ Records = list[tuple[int, list[str]]]
 
 @dataclass(frozen=True)
 class Sheet:
-    """name: of the file, ours · records: without the blank lines · faults: of the file as a whole."""
+    """The records of a table file.
+
+    Attributes:
+        name: Our name for the file.
+        records: All lines but the blank ones.
+        faults: Faults of the file as a whole.
+    """
 
     name: str
     records: Records

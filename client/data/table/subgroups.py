@@ -11,8 +11,12 @@ from ceus_models.study.subgroups import UNKNOWN
 def groups_of(clinical: Mapping[str, float], manufacturer: str, pathology_confirmed: float) -> dict[str, str]:
     """The group of one lesion in each variable of `subgroups.SUBGROUPS` but the last.
 
-    clinical: variable name → value in the taxonomy's own unit (not transformed), NaN = not recorded ·
-    manufacturer: normalised name · pathology_confirmed: 0, 1 or NaN. Etiology is viral hepatitis, yes or no.
+    Etiology is viral hepatitis, yes or no.
+
+    Args:
+        clinical: Variable name → value in the taxonomy's own unit (not transformed), NaN = not recorded.
+        manufacturer: The normalised name.
+        pathology_confirmed: 0, 1 or NaN.
     """
     return {
         "sex": _named(clinical["sex"], "female", "male"),
@@ -27,7 +31,11 @@ def groups_of(clinical: Mapping[str, float], manufacturer: str, pathology_confir
 
 
 def age_band(years: float) -> str:
-    """The study's bands; 50 and 60 belong to the middle one."""
+    """The age group of the study; 50 and 60 belong to the middle one.
+
+    >>> age_band(49.9), age_band(60)
+    ('<50', '50-60')
+    """
     if math.isnan(years):
         return UNKNOWN
     if years < 50:
@@ -36,7 +44,11 @@ def age_band(years: float) -> str:
 
 
 def size_band(cm: float) -> str:
-    """The study's bands; 3 and 5 belong to the larger, 10 to the smaller."""
+    """The size group of the study; 3 and 5 belong to the larger one, 10 to the smaller.
+
+    >>> size_band(3), size_band(10)
+    ('3-5', '5-10')
+    """
     if math.isnan(cm):
         return UNKNOWN
     if cm < 3:

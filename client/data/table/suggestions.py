@@ -20,7 +20,12 @@ HEADER = ("row", "column", "present", "proposed", "why")
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """row: line of the table, 1 for the header · present, proposed: the cell as it is and as it may be meant."""
+    """A proposed correction of one cell.
+
+    Attributes:
+        row: Line of the table, 1 for the header.
+        present, proposed: The present cell and the proposed one.
+    """
 
     row: int
     column: str
@@ -40,7 +45,9 @@ def write_suggestions(path: Path, suggestions: Iterable[Suggestion]) -> None:
     writer.writerows([s.row, s.column, s.present, s.proposed, s.why] for s in suggestions)
     try:
         if path.exists() and not path.read_bytes().startswith(_beginning()):
-            raise ExpectedError("the file for suggestions is there already and holds something else; name another")
+            raise ExpectedError(
+                "the file for suggestions is new or one of this command; found another kind of file; name a new file"
+            )
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             file.write(text.getvalue().encode("utf-8-sig"))

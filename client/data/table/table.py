@@ -23,7 +23,12 @@ Labels = Mapping[str, Mapping[str, str]]
 
 @dataclass(frozen=True)
 class Form:
-    """What a table must have. columns: in their order · required: without these no record is read."""
+    """What a table must have.
+
+    Attributes:
+        columns: The columns in order.
+        required: The columns without which no record is read.
+    """
 
     columns: tuple[Column, ...]
     required: frozenset[str]
@@ -38,9 +43,16 @@ READ_FORM = Form(READS, frozenset(column.name for column in READS if not column.
 
 @dataclass(frozen=True)
 class Table:
-    """name: of the file · positions: column → place in a record · factors: clinical column → factor to the taxonomy's
-    own unit, absent where its unit is not known · records: (line of the first character, cells) · width: cells of
-    the header · labels: see Labels, folded · faults, suggestions: of the header or the file.
+    """A table with its columns located.
+
+    Attributes:
+        name: Name of the file.
+        positions: Column → place in a record.
+        factors: Clinical column → factor to the taxonomy's own unit, absent where its unit is not known.
+        records: (line of the first character, cells).
+        width: Number of cells of the header.
+        labels: See Labels, folded.
+        faults, suggestions: Of the header or the file.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Units as hospitals write them in a column's header, values in the taxonomy's own, and what a strange one meant."""
+"""Convert laboratory values from the unit in a column's header to the taxonomy's unit, and guess wrong units."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ _HEADER = re.compile(r"^\s*(?P<name>[^(\[]*?)\s*(?:[(\[](?P<unit>.*)[)\]])?\s*$"
 
 
 def split_header(text: str) -> tuple[str, str]:
-    """Name and unit of a column: "ALB (g/L)" → ("ALB", "g/L"), "age" → ("age", ""). Full-width forms are met."""
+    """Name and unit of a column, "" without a unit. Full-width characters are accepted.
+
+    >>> split_header("ALB (g/L)"), split_header("age")
+    (('ALB', 'g/L'), ('age', ''))
+    """
     match = _HEADER.match(_plain(text))
     if match is None:
         return text.strip(), ""
@@ -22,9 +26,9 @@ def split_header(text: str) -> tuple[str, str]:
 
 
 def factor_of(variable: Variable, unit: str) -> float | None:
-    """What turns a value in `unit` into the variable's own unit; None for a unit that is not accepted.
+    """The factor from `unit` to the variable's own unit; None for a unit that is not accepted.
 
-    A header without a unit is taken only where there is no second one to confuse it with.
+    A header without a unit is accepted only where the variable has a single unit.
     """
     accepted = variable.accepted_units()
     if variable.kind == "binary" or (not unit and len(accepted) == 1):
@@ -34,7 +38,7 @@ def factor_of(variable: Variable, unit: str) -> float | None:
 
 
 def meant_unit(variable: Variable, written: float, stated: float) -> str | None:
-    """Another accepted unit in which a number, as it is written, would be plausible: ALB 4.1 → "g/dL".
+    """The accepted unit in which a written number would be plausible, or None: ALB 4.1 → "g/dL".
 
     stated: the factor of the unit that the header states; ALB 42 in g/dL → "g/L".
     """
@@ -68,7 +72,11 @@ def clinical_value(variable: Variable, row: RowCells, factors: Mapping[str, floa
 
 
 def unit_key(unit: str) -> str:
-    """One spelling a unit: "×10⁹/L", "10^9 / l" and "x10*9/L" are the same."""
+    """One spelling for each unit.
+
+    >>> unit_key("×10⁹/L"), unit_key("10^9 / l"), unit_key("x10*9/L")
+    ('109/l', '109/l', '109/l')
+    """
     text = re.sub(r"[\s^*·]", "", _plain(unit).casefold().replace("μ", "u").replace("µ", "u"))
     return re.sub(r"^[x×](?=10)", "", text)
 

@@ -41,7 +41,12 @@ class WorkbookError(Exception):
     """A workbook that cannot be read. rule, value: as in a Fault."""
 
     def __init__(self, rule: str, value: str) -> None:
-        """rule: what must hold · value: what was found."""
+        """Keep the expected rule and the value found.
+
+        Args:
+            rule: What must hold.
+            value: What was found.
+        """
         super().__init__(rule)
         self.rule = rule
         self.value = value

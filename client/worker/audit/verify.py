@@ -113,9 +113,7 @@ def _end(walk: _Walk, head: Head | None) -> Iterator[Discrepancy]:
     elif head.number == walk.number and (head.hash, head.size) != (walk.previous[0], walk.size):
         yield Discrepancy(None, f"is of another entry {head.number}")
     elif head.number < walk.number and not _interrupted(walk, head):
-        yield Discrepancy(
-            None, f"is of entry {head.number}, but {walk.number} entries follow each other: it is an old one"
-        )
+        yield Discrepancy(None, f"is of entry {head.number}, but {walk.number} entries follow: it is an old one")
 
 
 def _interrupted(walk: _Walk, head: Head | None) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 from ceus_models.study.taxonomy import FUSION_MODELS
 from server.report import cells
 from server.report.cells import Cell, Row
-from server.report.figures import model_figures as figures
+from server.report.figures import model_figures
 from server.report.reference_study import CITATION, study_metric
 from server.report.sections.mcnemar_tables import pair_rows
 from server.report.values import (
@@ -81,7 +81,7 @@ def models(results: Results) -> dict[str, Any]:
     """The four models side by side, and tested against each other."""
     names = tested_cohorts(results)
     return {
-        "accuracy": figures.accuracy_figure(results),
-        "radars": [figures.radar_figure(results, cohort) for cohort in names],
+        "accuracy": model_figures.accuracy_figure(results),
+        "radars": [model_figures.radar_figure(results, cohort) for cohort in names],
         "pairs": pair_rows(results, [*names, "all_tests"]),
     }

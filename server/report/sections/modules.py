@@ -8,7 +8,7 @@ from typing import Any
 from ceus_models.study.taxonomy import BIOMARKER_NETS, STRATEGY_A, STRATEGY_B, SUBMODELS
 from server.report import cells
 from server.report.cells import Row
-from server.report.figures import training as figures
+from server.report.figures import training
 from server.report.reference_study import LESIONS, study_auc, study_strategy
 from server.report.sections.mcnemar_tables import pair_rows
 from server.report.values import (
@@ -28,11 +28,11 @@ _STRATEGIES = (STRATEGY_A, STRATEGY_B)
 
 def modules(results: Results) -> dict[str, Any]:
     """The sub-models in training A and validation, and how they learned."""
-    drawings = [figures.nets_figure(results, cohort) for cohort in _COHORTS]
+    drawings = [training.nets_figure(results, cohort) for cohort in _COHORTS]
     drawings += [
-        figures.net_roc_figure(results, module, cohort) for cohort in _COHORTS for module in ("disease", "biomarker")
+        training.net_roc_figure(results, module, cohort) for cohort in _COHORTS for module in ("disease", "biomarker")
     ]
-    curves = figures.curve_groups(results)
+    curves = training.curve_groups(results)
     return {
         "rows": [row for net in SUBMODELS if at(results, "nets", net) for row in _net_rows(results, net)],
         "drawings": drawings,
@@ -41,7 +41,7 @@ def modules(results: Results) -> dict[str, Any]:
         "pairs": pair_rows(results, list(_COHORTS)),
         "learning": {
             group.replace("submodels", "sub-models").replace("_", " "): [
-                figures.curve_figure(results, group, net) for other, net in curves if other == group
+                training.curve_figure(results, group, net) for other, net in curves if other == group
             ]
             for group in dict.fromkeys(group for group, _ in curves)
         },

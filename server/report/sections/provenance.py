@@ -89,13 +89,28 @@ def _readable(variable: str) -> str:
 def provenance(results: Results) -> dict[str, Any]:
     """What made these numbers: versions, plan, seed, time and memory, and the digest of every net."""
     stages = section(results, "stages")
+    computed = section(results, "computed_with")
+    facts = [(label, at(results, key)) for key, label in _FACTS.items()]
+    facts += [(label, at(computed, key)) for key, label in _COMPUTED_WITH.items()]
     total = sum(number(at(stage, "seconds")) or 0.0 for stage in stages.values())
     return {
-        "facts": [[label, str(at(results, key))] for key, label in _FACTS.items() if at(results, key) is not None],
+        "facts": [[label, str(value)] for label, value in facts if value is not None],
         "stages": [[name, *_spent(stage)] for name, stage in stages.items()],
         "total": f"{total:.1f}",
         "digests": [[net, str(digest)] for net, digest in section(results, "digests").items()],
     }
+
+
+_COMPUTED_WITH: Mapping[str, str] = {
+    "processor": "Processor",
+    "pinned": "Instructions pinned",
+    "torch_instructions": "Instructions of torch",
+    "onednn_instructions": "Instructions of oneDNN",
+    "torch_threads": "Threads of torch",
+    "torch": "torch",
+    "numpy": "numpy",
+    "opencv": "OpenCV",
+}
 
 
 def _spent(stage: Any) -> list[str]:

@@ -6,8 +6,9 @@ from dataclasses import replace
 import torch
 
 from ceus_models.protocol.encoding import decode, to_bytes
-from ceus_models.protocol.message_ids import asked_id, content_id
+from ceus_models.protocol.message_ids import content_id
 from ceus_models.protocol.messages import Task, Update
+from ceus_models.protocol.task_id import asked_id
 
 TASK = Task("train", "plan", 7, "submodels", 3, inputs={"net|w": torch.arange(6.0)})
 

@@ -36,6 +36,8 @@ def test_a_check_that_fails_is_a_fault_and_the_others_go_on() -> None:
     assert found[2:4] == [ok("c", "well"), fault("c", "one more", "")]
     assert found[4] == fault("d", 'a.yaml line 3, rate: a number, found "x"', "correct it")
     assert found[5].state == "ok"
+    twice = list(run_checks([("a", expected), ("b", expected)]))
+    assert [one.state for one in twice] == ["fault", "note"]
     assert "12345" not in str(found)
 
 

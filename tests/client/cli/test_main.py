@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import platform
 import stat
+from importlib.metadata import version
 from pathlib import Path
 
 import cv2
@@ -124,13 +126,17 @@ def test_a_bug_ends_with_3_and_a_log_without_the_exceptions_text(
     def trip(*_: object) -> None:
         raise ZeroDivisionError("Wang, 1957")
 
-    monkeypatch.setattr("client.cli.main.check_site", trip)
+    monkeypatch.setattr("client.cli.dataset.check_site", trip)
     assert run(hospital, "check") == 3
     told = "".join(capsys.readouterr().err.split())
     log = Path(told[told.index("/") : told.index(".log") + 4])
     text = log.read_text(encoding="utf-8")
     log.unlink()
     assert "ZeroDivisionError" in text
+    for part in (f"fedceus {version('fedceus')}", f"Python {platform.python_version()}", platform.system()):
+        assert part in text
+    assert "Send this file to the maintainers of fedceus" in text
+    assert platform.node() not in text
     assert "Wang" not in text + told
 
 

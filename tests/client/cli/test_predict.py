@@ -11,17 +11,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from made_bundle import PROCESSING, made_bundle
 from small_hospital import SmallHospital
-from typer.testing import CliRunner
 
 from ceus_models.bundle.checksums import SEAL_FILE
 from ceus_models.bundle.model_bundle import load_bundle, save_bundle
 from ceus_models.bundle.model_card import RESEARCH
 from ceus_models.runtime.exit_codes import exit_code
 from ceus_models.study.taxonomy import LESION_TYPES
-from client.cli.main import app as site_app
-from client.cli.torch_commands import app
+from client.cli.main import app
 from client.data.dataset.index import index
 from client.data.dataset.samples import load_samples
 from client.data.forms.site_config import load_site, pseudonym
@@ -143,7 +142,7 @@ def test_a_bundle_is_looked_at(bundle: Path, capsys: pytest.CaptureFixture[str])
 
 def test_predict_runs_where_flower_is_not(hospital: SmallHospital, bundle: Path) -> None:
     code = "import sys; sys.modules['flwr'] = None\nfrom ceus_models.runtime.exit_codes import run_cli\n"
-    code += "from client.cli.torch_commands import app; run_cli(app)"
+    code += "from client.cli.main import app; run_cli(app)"
     command = [sys.executable, "-c", code, "predict", str(hospital.write()), "--bundle", str(bundle), "--lesion", "2"]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "COLUMNS": "200"}, check=False)
     assert done.returncode == 0, done.stderr
@@ -166,7 +165,7 @@ def test_a_readers_log(hospital: SmallHospital, bundle: Path, tmp_path: Path) ->
     second = RUN.invoke(app, command, input="ICC\nICC\n")
     assert second.exit_code == 0, second.output
     assert "row 2," not in second.output  # said already
-    checked = RUN.invoke(site_app, ["check", str(folder), "--json"])
+    checked = RUN.invoke(app, ["check", str(folder), "--json"])
     assert json.loads(checked.stdout)["reads"] == 4
     assert not [fault for fault in json.loads(checked.stdout)["faults"] if fault["file"] == "reads.csv"]
 

@@ -247,7 +247,7 @@ def test_the_index_is_counted_by_reason(there: SiteDesk) -> None:
     assert (counts.lesions, dict(counts.skipped), counts.look, counts.stale) == (2, {"missing-clip": 1}, 0, "")
     text = there.get("/index").text
     assert "missing-clip" in text
-    assert "A clip is not where the table says." in text
+    assert "A clip is not at the path in the table." in text
     table = there.folder / "lesions.csv"
     before = table.read_bytes()
     try:

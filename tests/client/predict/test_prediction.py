@@ -78,7 +78,7 @@ def test_a_bundle_without_all_models_answers_by_the_richest(lesion: Lesion, bund
     nets = {net: state for net, state in bundle.nets.items() if net not in ("fusion/DCB", "fusion/DB")}
     assert predict(lesion, dataclasses.replace(bundle, nets=nets)).model == "fusion/DC"
     bare = {net: state for net, state in nets.items() if net not in FUSION_NETS}
-    with pytest.raises(ExpectedError, match="no fusion net"):
+    with pytest.raises(ExpectedError, match="needs a fusion net"):
         predict(lesion, dataclasses.replace(bundle, nets=bare))
 
 

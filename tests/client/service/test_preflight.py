@@ -13,7 +13,6 @@ from toy_lesions import recipe
 import client.service.preflight_training
 from ceus_models.runtime.exit_codes import exit_code
 from client.cli.main import app
-from client.cli.torch_commands import app as net_app
 
 PLAN = "processing: {frames_to_peak: 8, frames_after: 4, size: 32, flow_maps: 3, flow_size: 32, margin_px: 6}\n"
 NAMES = ["kit", "approval", "courier", "proxy", "TLS", "clock", "ports", "upload", "folders", "disk", "memory"]
@@ -35,14 +34,14 @@ def test_each_failure_comes_with_its_remedy_and_the_rest_is_looked_at_all_the_sa
     federation = lab(tmp_path / "co", _closed())
     federation.joined(folder)
     capfd.readouterr()
-    assert exit_code(net_app, ["preflight", str(folder), "--json"]) == 1
+    assert exit_code(app, ["preflight", str(folder), "--json"]) == 1
     found = json.loads(capfd.readouterr().out)
     states = {finding["name"]: finding["state"] for finding in found["findings"]}
     assert [name for name, state in states.items() if state == "fault"] == ["approval", "TLS"]
     assert all(finding["remedy"] for finding in found["findings"] if finding["state"] != "ok")
     assert list(states) == NAMES
     assert states["dry run"] == states["throughput"] == states["data contract"] == "ok"
-    assert exit_code(net_app, ["preflight", str(tmp_path / "nothing")]) == 1
+    assert exit_code(app, ["preflight", str(tmp_path / "nothing")]) == 1
     said = " ".join(capfd.readouterr().out.split())
     assert "FAULT kit: this site has not joined a federation → run `ceus-site join" in said
     assert "mend the faults from the top" in said

@@ -15,8 +15,6 @@ from pathlib import Path
 
 from small_hospital import SmallHospital
 
-from benchmarks.clients import LITTLE, SMALL, lesion
-from benchmarks.federation import COHORT, recipe_for
 from ceus_models.nets.module_cache import initial_state
 from ceus_models.protocol.encoding import decode, to_bytes
 from ceus_models.protocol.messages import LocalRule, Task, Update
@@ -28,6 +26,8 @@ from client.data.dataset.index_file import write_index
 from client.data.forms.site_config import load_site
 from server.study.plan import Plan
 from server.study.stages import Hello
+from tests.support.clients import LITTLE, SMALL, lesion
+from tests.support.federation import COHORT, recipe_for
 
 HERE = Path(__file__).parents[2] / "support"
 NET, COUNT = "disease/HCC", 6

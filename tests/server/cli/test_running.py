@@ -18,7 +18,8 @@ from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.file_locks import locked
 from server.operations.health import health_of, main
 from server.rounds.checkpoints import Store
-from server.rounds.coordinator import Event, Finished, run
+from server.rounds.coordinator import run
+from server.rounds.events import Event, Finished
 from server.rounds.round_log import Rounds
 from server.run_folder.journal import Journal
 from server.run_folder.orders import State, read_order, write_state
@@ -97,7 +98,7 @@ def test_the_report_is_made_from_the_newest_round_of_a_study(
     made: Lab, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("server.study.train_stage.initial_state", tiny)
-    monkeypatch.setattr("server.cli.main.load_plan", lambda path: PLAN)
+    monkeypatch.setattr("server.cli.study.load_plan", lambda path: PLAN)
     run(PLAN, link_of(Post(), Mirror(made.home.run)), Store(made.home.run), 1)
     assert "report:" in told(capfd, "report", made.home.folder)
     results = json.loads((made.home.run / "results.json").read_text())

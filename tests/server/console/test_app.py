@@ -25,7 +25,7 @@ from server.operations.liveness import Trouble
 from server.operations.overview import SiteNow
 from server.operations.prometheus import HELP
 from server.operations.snapshot import Looks
-from server.rounds.coordinator import Started
+from server.rounds.events import Started
 from server.run_folder.journal import Journal
 
 SEEN = {

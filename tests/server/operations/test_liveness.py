@@ -73,7 +73,7 @@ def test_up_that_hangs_is_said_within_a_minute(home: Home) -> None:
 
 
 def test_what_hinders_up_is_said_as_it_says_it(home: Home) -> None:
-    beats(home, NOON + 59, NOON + 59, trouble="the SuperLink at 127.0.0.1:9 did not do as asked (ReadTimeout)")
+    beats(home, NOON + 59, NOON + 59, trouble="the SuperLink at 127.0.0.1:9 failed on a request (ReadTimeout)")
     assert "ReadTimeout" in said(home, RUNNING, 60)
 
 

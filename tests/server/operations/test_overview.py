@@ -21,7 +21,8 @@ from server.operations.liveness import Trouble
 from server.operations.overview import Overview, SiteNow, overview
 from server.operations.status_text import print_status, status_html
 from server.rounds.checkpoints import Store
-from server.rounds.coordinator import Started, run
+from server.rounds.coordinator import run
+from server.rounds.events import Started
 from server.run_folder.journal import Journal
 from server.run_folder.paths import Home
 from server.transport.message_log import Mirror

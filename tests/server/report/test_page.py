@@ -121,6 +121,12 @@ def synthetic() -> dict[str, Any]:
         "plan_digest": hashlib.sha256(b"plan").hexdigest(),
         "seed": 1,
         "link": "memory",
+        "computed_with": {
+            "processor": "Slow 9000, family 3",
+            "pinned": True,
+            "onednn_instructions": "AVX2",
+            "torch_threads": 1,
+        },
         "simulated": True,
         "workers": 2,
         "cohorts": {cohort: cohort_results(cohort, draw) for cohort in TEST_COHORTS},
@@ -256,7 +262,16 @@ def test_the_numbers_of_the_results_are_in_the_text(results: dict[str, Any], pag
         assert f"{study_metric(cohort, 'DCB', 'accuracy').value:.2f}" in page.text  # type: ignore[union-attr]
     for digest in [results["plan_digest"], *results["digests"].values()]:
         assert digest in page.text
-    for text in ("AFP", "±0.005", "the video cannot be decoded", "no answer within 60 s", "site-11", "140.6"):
+    for text in (
+        "AFP",
+        "±0.005",
+        "the video cannot be decoded",
+        "no answer within 60 s",
+        "site-11",
+        "140.6",
+        "Slow 9000",
+        "AVX2",
+    ):
         assert text in page.text
 
 

@@ -119,7 +119,7 @@ def test_another_plan_or_seed_is_refused(folder):
     Store(folder).save(full_progress(), "plan", 7)
     with pytest.raises(ExpectedError, match="another plan"):
         Store(folder).latest("other", 7)
-    with pytest.raises(ExpectedError, match="seed 7, not 8"):
+    with pytest.raises(ExpectedError, match="seed 8, found seed 7"):
         Store(folder).latest("plan", 8)
 
 

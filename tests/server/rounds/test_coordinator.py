@@ -12,7 +12,8 @@ from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.seeds import seed_of
 from ceus_models.study.taxonomy import FUSION_NETS, NETS, SUBMODELS
 from server.rounds.checkpoints import Store
-from server.rounds.coordinator import Answered, Finished, Started, run
+from server.rounds.coordinator import run
+from server.rounds.events import Answered, Finished, Started
 from server.rounds.round import Lost
 from server.study.participation import Quorum
 from server.study.plan import Plan

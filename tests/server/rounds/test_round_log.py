@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 
-from server.rounds.coordinator import Answered, Finished
+from server.rounds.events import Answered, Finished
 from server.rounds.round_log import ROUNDS, Rounds
 from server.study.participation import Record
 from server.study.progress import Point

@@ -9,7 +9,7 @@ import socket
 import pytest
 
 from ceus_models.runtime.errors import ExpectedError
-from server.rounds.coordinator import Finished
+from server.rounds.events import Finished
 from server.rounds.round_log import Rounds, line_of
 from server.rounds.trackers import BoardName, following, metrics_of
 from server.study.participation import Record

@@ -9,7 +9,7 @@ import pytest
 
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.file_locks import locked
-from server.rounds.coordinator import Answered, Event, Finished, Started
+from server.rounds.events import Answered, Event, Finished, Started
 from server.run_folder.journal import Journal
 from server.study.participation import Record
 from server.study.progress import Point
@@ -81,7 +81,7 @@ def test_a_folder_has_one_coordinator_and_its_death_frees_it(tmp_path: Path, mon
         assert other.stdout
         other.stdout.readline()
         assert journal.is_held()
-        with pytest.raises(ExpectedError, match="another coordinator works in"), journal.held():
+        with pytest.raises(ExpectedError, match="another coordinator runs in"), journal.held():
             pass
         other.kill()
     assert not journal.is_held()

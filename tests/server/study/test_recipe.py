@@ -118,5 +118,5 @@ def test_a_recipe_needs_labelled_lesions():
     recipe = recipe_of(TOTAL, RecipeRule(), Architecture(), 24)
     assert "age" in recipe.selected
     assert recipe.fusion_hidden == 24
-    with pytest.raises(ExpectedError, match="has a type; fill in fll_type"):
+    with pytest.raises(ExpectedError, match="lesions with a type, found none; fill in fll_type"):
         recipe_of({}, RecipeRule(), Architecture(), 24)

@@ -9,11 +9,12 @@ from ceus_models.protocol.messages import Architecture, LocalRule, Normaliser, R
 from ceus_models.protocol.state import digest, net_state
 from ceus_models.study.taxonomy import COHORTS, SUBMODELS
 from server.study.participation import Record
-from server.study.progress import Progress, frozen_digest, on_wire, submodels
+from server.study.progress import Progress
 from server.study.settings import Study
 from server.study.stages import Evaluate, Hello, Statistics
 from server.study.strategies import FedAdam, FedProx
 from server.study.train_stage import Train, Validation
+from server.study.wire_nets import frozen_digest, on_wire, submodels
 
 STUDY = Study("plan-digest", 7, "processing-digest", Architecture(10, 10, 8, 8))
 RECIPE = Recipe(STUDY.architecture, Normaliser(0.2, 0.1, 1.0, (0.0,) * 17, (1.0,) * 17), ("age",), {}, 4)

@@ -224,8 +224,8 @@ def test_a_site_that_goes_away_is_given_up_long_before_the_deadline() -> None:
     ("said", "reason"),
     [
         (b"garbage", "its answer cannot be read"),
-        (to_bytes(TASK), "its answer is none"),
-        (update("b"), "in another site's name"),
+        (to_bytes(TASK), "its answer must be an answer of"),
+        (update("b"), "or of another site"),
     ],
     ids=["garbage", "a task", "another's"],
 )
@@ -298,4 +298,4 @@ def test_a_node_is_the_site_that_its_key_was_enrolled_for_whatever_it_says() -> 
     got = answers(link, "a", "b")
     assert isinstance(got["a"], Update)
     assert isinstance(got["b"], Lost)
-    assert "in another site's name" in got["b"].reason
+    assert "or of another site" in got["b"].reason

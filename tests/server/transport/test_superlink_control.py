@@ -9,5 +9,5 @@ from server.transport.superlink_control import Control
 
 
 def test_an_absent_superlink_is_an_expected_error() -> None:
-    with Control("127.0.0.1:9") as control, pytest.raises(ExpectedError, match=r"127\.0\.0\.1:9 did not do as asked"):
+    with Control("127.0.0.1:9") as control, pytest.raises(ExpectedError, match=r"127\.0\.0\.1:9 failed on a request"):
         control.submit({"seed": 1})

@@ -15,7 +15,8 @@ from fake_worker import HELD, site
 from ceus_models.protocol.state import digest
 from ceus_models.runtime.errors import ExpectedError
 from server.rounds.checkpoints import Store
-from server.rounds.coordinator import Answered, Event, run
+from server.rounds.coordinator import run
+from server.rounds.events import Answered, Event
 from server.study.plan import load_plan
 from sim.engine.flower_link import Setup, run_processes
 

@@ -22,9 +22,9 @@ from client.data.dataset.samples import load_samples
 from client.data.forms.site_config import load_site, pseudonym
 from client.data.table.manifest import read_manifest
 from server.report.values import COHORT_TITLES
-from server.rounds.checkpoints import Store
+from server.rounds.checkpoint_header import glance
 from server.study.plan import load_plan
-from sim.cli import app
+from sim.cli.main import app
 from sim.experiments.arms import Request
 from sim.experiments.entry import Entry
 from sim.experiments.experiment import run_experiment
@@ -221,7 +221,7 @@ def test_a_pooled_arm_is_one_place_with_the_lesions_of_all(small: tuple[Path, Pa
     assert [row[1] for row in entry.rows] == ["federated", "pooled"] * 3  # of the two cohorts, and of both
     assert all(row[6] is not None for row in entry.rows if row[1] == "pooled")
     place = run / result_of(run, "one-place")["arms"][1]["folder"]
-    progress = Store(place).glance()
+    progress = glance(place)
     assert progress is not None
     assert {record.registered for record in progress.participation} == {(POOLED,)}
     written = {path: path.stat().st_mtime_ns for path in place.glob("progress-*")}

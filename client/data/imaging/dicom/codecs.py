@@ -1,7 +1,7 @@
 """One compressed DICOM frame to its samples, by the codecs of imagecodecs (docs/decisions.md says why these).
 
-Before a codec sees a frame, the size that its own header states is held against the file's: no codec is asked for
-the memory of a picture that was never taken.
+Before a codec sees a frame, the size in its own header is compared with the file's: no codec allocates memory for
+a size that the file does not state.
 """
 
 from __future__ import annotations
@@ -30,7 +30,12 @@ _SCAN = 0xDA
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What the DICOM header says of a frame. bits: allocated for a sample · rgb: whether it says RGB."""
+    """What the DICOM header says of a frame.
+
+    Attributes:
+        bits: Bits allocated for a sample.
+        rgb: Whether the colours are stated as RGB.
+    """
 
     rows: int
     columns: int
@@ -46,7 +51,12 @@ class Form:
 
 @dataclass(frozen=True, slots=True)
 class Codec:
-    """decode: a frame to samples · to_rgb: whether it turns YBR into RGB by itself."""
+    """A decoder of one transfer syntax.
+
+    Attributes:
+        decode: Turns the bytes of a frame into samples.
+        to_rgb: Whether the codec converts YBR to RGB itself.
+    """
 
     decode: Callable[[bytes, Form], Samples]
     to_rgb: bool

@@ -1,4 +1,4 @@
-"""Deflated DICOM (PS3.5 A.5): everything after the file's first group is one zlib stream; unpacked within bounds."""
+"""Deflated DICOM (PS3.5 A.5): everything after the file's first group is Deflate (RFC 1951), unpacked up to a limit."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Where the pixels of a DICOM file lie: the spans of its frames, found without reading them.
+"""Locate the frames of compressed pixel data in a DICOM file without reading them.
 
-Compressed pixel data is a list of items (PS3.5 Annex A.4). Which items make a frame is told by an offset table, which
-may be missing or wrong; then by their number; then by the marker that ends a JPEG of any kind.
+Compressed pixel data is a list of items (PS3.5 Annex A.4). An offset table maps items to frames; it may be
+missing or wrong. Then their number decides, then the end marker of JPEG.
 """
 
 from __future__ import annotations

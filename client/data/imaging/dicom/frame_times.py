@@ -1,4 +1,4 @@
-"""The times of the frames that a DICOM header states, in the order in which they are trusted."""
+"""Frame times from a DICOM header (PS3.3 C.7.6.5): FrameTimeVector, FrameTime, then the rates, in this order."""
 
 from __future__ import annotations
 
@@ -17,8 +17,12 @@ _FRAME_TIME = 0x00181063
 
 @dataclass(frozen=True)
 class Clock:
-    """The times that a header states. vector, ms: the steps before each frame · rates, Hz, by the tag that says them ·
-    even: whether the header points at FrameTime, which then stands before the vector.
+    """The frame times that a header states.
+
+    Attributes:
+        vector: The interval before each frame, ms.
+        rates: Frame rates in Hz, by the tag that states them.
+        even: Whether FrameIncrementPointer names FrameTime, which then comes before the vector.
     """
 
     vector: tuple[float, ...]

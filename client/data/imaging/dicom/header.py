@@ -1,4 +1,4 @@
-"""What we read of a DICOM header: the tags of ALLOWED.
+"""Read the tags of ALLOWED from a DICOM header.
 
 Everything else (names, ids, dates, comments) is skipped while the file is read, so it never reaches memory; warnings
 of the parser, which may quote values, are silenced for the same reason.
@@ -83,7 +83,7 @@ def _convert(dataset: Dataset, tag: BaseTag) -> None:
 
 
 def transfer_syntax(path: Path) -> str:
-    """UID of the file's encoding. Raises ClipError for what is no DICOM file."""
+    """UID of the file's encoding. Raises ClipError where the file is not DICOM."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

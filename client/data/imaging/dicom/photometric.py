@@ -1,4 +1,4 @@
-"""DICOM samples to RGB u8, by what the header says of their colours (PS3.3 C.7.6.3.1.2)."""
+"""Convert DICOM samples to RGB u8 by their photometric interpretation (PS3.3 C.7.6.3.1.2)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def photometric(header: Dataset) -> str:
 def converter(header: Dataset, turned: bool) -> Convert:
     """From samples u8 or u16, (h w) or (h w 3), to RGB. turned: whether the codec has made RGB of YBR itself.
 
-    Raises ClipError for colours that cannot be told.
+    Raises ClipError for a photometric interpretation that is not supported.
     """
     kind = photometric(header)
     bits, signed = int(header.get("BitsStored") or 8), header.get("PixelRepresentation") == 1

@@ -158,7 +158,9 @@ class _Stack:
 class _Film:
     """Pixel data that is an MPEG-2, H.264 or HEVC stream, decoded like a video file; the header tells the times.
 
-    rated: whether the stream states its rate (MPEG-2 must; decoders make one up for the others) · held: the stream.
+    Attributes:
+        rated: Whether the stream states its rate (MPEG-2 must; decoders make one up for the others).
+        held: The file in memory that holds the stream.
     """
 
     rows: int

@@ -108,5 +108,5 @@ def test_above_the_sites_limit_it_stops_with_the_list(
     for reason in BROKEN:
         assert f"{reason} 1" in told.err
     for row in range(9, 9 + 19 * len(BROKEN), 19):
-        assert f" {row} " in told.out
+        assert f" row {row}, " in told.out
     assert not (hospital.folder / ".ceus" / "index.json").exists()

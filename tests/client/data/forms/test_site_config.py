@@ -139,7 +139,7 @@ def test_processes_that_start_together_share_one_secret(tmp_path: Path) -> None:
 def test_a_spoilt_secret_is_an_expected_error(tmp_path: Path) -> None:
     site = load_site(written(tmp_path, GOOD))
     site.secret_file.write_bytes(b"short")
-    with pytest.raises(ExpectedError, match="5 bytes"):
+    with pytest.raises(ExpectedError, match="32 bytes; found 5"):
         secret(site)
 
 

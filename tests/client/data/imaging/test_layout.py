@@ -66,7 +66,7 @@ def test_the_template_of_the_files_maker_is_used() -> None:
 
 
 def test_an_unknown_maker_that_fits_two_templates_is_no_guess() -> None:
-    with pytest.raises(ClipError, match="2 of this size") as caught:
+    with pytest.raises(ClipError, match="2 templates of this size") as caught:
         layout_of(Made(SHOWN), [PHILIPS, GE], TINTS)
     assert caught.value.reason == "unknown-panes"
     assert layout_of(Made(SHOWN), [PHILIPS, PHILIPS], TINTS).contrast == LEFT

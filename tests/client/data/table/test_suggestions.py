@@ -99,7 +99,7 @@ def test_the_file_is_its_owners_and_no_other_file_is_overwritten(tmp_path: Path)
         assert list(csv.reader(file)) == [list(HEADER), ["2", "ALB", "4,1", "4.1", one.why]]
     table = tmp_path / "lesions.csv"
     table.write_text("lesion_id\n", encoding="utf-8")
-    with pytest.raises(ExpectedError, match="something else"):
+    with pytest.raises(ExpectedError, match="another kind of file"):
         write_suggestions(table, [one])
     assert table.read_text(encoding="utf-8") == "lesion_id\n"
     with pytest.raises(ExpectedError, match="cannot be written"):

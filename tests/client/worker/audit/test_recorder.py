@@ -11,9 +11,10 @@ import pytest
 from toy_lesions import lesions, task, with_submodels
 
 from ceus_models.protocol.encoding import to_bytes
-from ceus_models.protocol.message_ids import asked_id, content_id
+from ceus_models.protocol.message_ids import content_id
 from ceus_models.protocol.messages import LocalRule, Refusal, Task, Update
 from ceus_models.protocol.state import digest, net_state, norm
+from ceus_models.protocol.task_id import asked_id
 from client.policy.policy import Declined, Policy
 from client.worker.audit.log import Audit, Entry, entries
 from client.worker.audit.recorder import open_trail

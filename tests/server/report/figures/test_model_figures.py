@@ -12,8 +12,7 @@ from matplotlib import rc_context
 
 from ceus_models.figures.palette import MODEL_LOOKS, TYPE_LOOKS
 from ceus_models.study.taxonomy import FUSION_MODELS, LESION_TYPES
-from server.report.figures import model_figures as figures
-from server.report.figures import training as training_figures
+from server.report.figures import model_figures, training
 from server.report.figures.panels import thin_curve
 
 MOST_BYTES = 60_000
@@ -61,14 +60,14 @@ def results() -> dict[str, Any]:
 
 def drawings(found: dict[str, Any]) -> dict[str, str | None]:
     return {
-        "roc": figures.roc_figure(found, "external_test_c", "DCB"),
-        "confusion": figures.confusion_figure(found, "external_test_c", "DCB"),
-        "radar": figures.radar_figure(found, "external_test_c"),
-        "accuracy": figures.accuracy_figure(found),
-        "curve": training_figures.curve_figure(found, "submodels", "disease/HCC"),
-        "nets": training_figures.nets_figure(found),
-        "net roc": training_figures.net_roc_figure(found, "disease"),
-        "participation": training_figures.participation_figure(found),
+        "roc": model_figures.roc_figure(found, "external_test_c", "DCB"),
+        "confusion": model_figures.confusion_figure(found, "external_test_c", "DCB"),
+        "radar": model_figures.radar_figure(found, "external_test_c"),
+        "accuracy": model_figures.accuracy_figure(found),
+        "curve": training.curve_figure(found, "submodels", "disease/HCC"),
+        "nets": training.nets_figure(found),
+        "net roc": training.net_roc_figure(found, "disease"),
+        "participation": training.participation_figure(found),
     }
 
 
@@ -144,7 +143,7 @@ def test_the_confusion_matrix_shows_counts_and_the_share_of_the_true_type(drawn:
 def test_a_withheld_cell_of_the_confusion_matrix_is_a_dash() -> None:
     some = results()
     some["cohorts"]["external_test_c"]["models"]["DCB"]["confusion"][5][5] = None
-    assert text_of(figures.confusion_figure(some, "external_test_c", "DCB")).count("–") == 1
+    assert text_of(model_figures.confusion_figure(some, "external_test_c", "DCB")).count("–") == 1
 
 
 def test_intervals_stand_on_one_scale(drawn: dict[str, str | None]) -> None:
@@ -168,17 +167,17 @@ def test_the_radar_is_a_regular_hexagon_for_equal_values(drawn: dict[str, str | 
 
 
 def test_the_learning_curve_marks_the_kept_round_and_skips_null(drawn: dict[str, str | None]) -> None:
-    training = points_of(drawn["curve"], "training-loss")
+    losses = points_of(drawn["curve"], "training-loss")
     validation = points_of(drawn["curve"], "validation-loss")
     best = points_of(drawn["curve"], "best-round")
-    assert len(training) == 3
-    assert best[0, 0] == pytest.approx(training[1, 0], abs=0.02) == pytest.approx(validation[0, 0], abs=0.02)
+    assert len(losses) == 3
+    assert best[0, 0] == pytest.approx(losses[1, 0], abs=0.02) == pytest.approx(validation[0, 0], abs=0.02)
     assert any("kept round 2, AUC 0.810" in text for text in text_of(drawn["curve"]))
 
 
 def test_the_answers_of_a_round_add_up_to_the_registered_sites() -> None:
     entry = results()["participation"][0]
-    found = training_figures.outcomes(entry)
+    found = training.outcomes(entry)
     assert found == {"counted": 4, "idle": 1, "refused": 1, "excluded": 1, "lost": 1, "not asked": 2}
     assert sum(found.values()) == entry["registered"]
     listed = {
@@ -188,7 +187,7 @@ def test_the_answers_of_a_round_add_up_to_the_registered_sites() -> None:
         "counted": ["s"] * 4,
         "idle": ["s"],
     }
-    assert training_figures.outcomes(listed) == found
+    assert training.outcomes(listed) == found
 
 
 def test_nothing_to_draw_is_no_figure() -> None:

@@ -14,7 +14,7 @@ from made_readings import COHORT, cases, total_of
 
 from ceus_models.study.subgroups import SUBGROUPS
 from ceus_models.study.taxonomy import FUSION_NETS
-from server.report import csv_tables as numbers
+from server.report import csv_tables
 from server.report.page import SECTIONS, report_html, section_html
 from server.report.sections.mcnemar_tables import p_cell
 from server.report.sections.subgroups import SHOWN
@@ -130,7 +130,7 @@ def test_privacy_says_what_was_spent_or_that_nothing_was(found):
 
 
 def test_numbers_are_csv_in_the_page_and_no_formula_starts_a_cell(found):
-    made = numbers.tables(found)
+    made = csv_tables.tables(found)
     assert {"subgroups", "readers", "pairs", "misdiagnoses", "sites", "experiment-mu"} <= set(made)
     rows = {row["of"]: row for row in csv.DictReader(io.StringIO(made["subgroups"]))}
     one = found["subgroups"][COHORT]["fusion/DCB"]["variables"]["sex"]["male"]
@@ -139,10 +139,10 @@ def test_numbers_are_csv_in_the_page_and_no_formula_starts_a_cell(found):
     assert (float(row["low"]), float(row["high"]), float(row["n"])) == (one["low"], one["high"], one["n"])
     assert "'=1+1" in made["experiment-mu"]
     assert any("fusion/DB against fusion/DCB / p" in line for line in made["pairs"].splitlines())
-    ((name, uri),) = numbers.links(made, ("readers",))
+    ((name, uri),) = csv_tables.links(made, ("readers",))
     assert name == "readers.csv"
     assert base64.b64decode(uri.removeprefix("data:text/csv;base64,")).decode() == made["readers"]
-    assert numbers.links({}, ("readers",)) == numbers.links(made, ()) == []
+    assert csv_tables.links({}, ("readers",)) == csv_tables.links(made, ()) == []
 
 
 def test_the_sections_stand_in_the_studys_order(found):

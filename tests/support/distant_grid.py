@@ -13,12 +13,12 @@ import torch
 from flwr.app import Error, Message
 from flwr.common.constant import ErrorCode
 
-from benchmarks.federation import SEED
 from ceus_models.protocol.encoding import decode, to_bytes
 from ceus_models.protocol.flower_records import from_record, to_record
-from ceus_models.protocol.message_ids import asked_id
 from ceus_models.protocol.messages import Task, Update
+from ceus_models.protocol.task_id import asked_id
 from ceus_models.runtime.seeds import seed_of
+from tests.support.federation import SEED
 
 LESIONS = (10, 200)
 LATENCY_S = (0.02, 0.4)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.clients import lesion
 from ceus_models.protocol.messages import Task
 from ceus_models.protocol.state import digest
 from ceus_models.runtime.seeds import seed_of
@@ -24,6 +23,7 @@ from server.rounds.checkpoints import Store
 from server.rounds.coordinator import run
 from server.rounds.round import Answer
 from server.study.plan import Plan
+from tests.support.clients import lesion
 
 _WITHOUT_OT = ("training_a", "validation")
 

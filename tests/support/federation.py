@@ -9,7 +9,8 @@ from pathlib import Path
 from ceus_models.protocol.messages import Normaliser, Recipe
 from ceus_models.protocol.state import State
 from server.rounds.checkpoints import Store
-from server.rounds.coordinator import Event, Finished, run
+from server.rounds.coordinator import run
+from server.rounds.events import Event, Finished
 from server.rounds.round import Link
 from server.study.plan import Plan
 from server.study.progress import Progress

@@ -110,8 +110,8 @@ def _plugged(namespace: str, address: str) -> int:
 
 def _started(ends: Mapping[str, int], addresses: Mapping[str, str], line: Line) -> subprocess.Popen[bytes]:
     told = {"ends": dict(ends), "addresses": dict(addresses), "line": asdict(line)}
-    command = [sys.executable, "-m", "benchmarks.lossy_network", json.dumps(told)]
-    root = str(Path(__file__).parent.parent)
+    command = [sys.executable, "-m", "tests.support.lossy_network", json.dumps(told)]
+    root = str(Path(__file__).parents[2])
     return subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=tuple(ends.values()), cwd=root
     )

@@ -9,11 +9,10 @@ from typing import Literal
 import numpy as np
 import torch
 
-from benchmarks.federation import COHORT, SEED, recipe_for
 from ceus_models.nets.module_cache import initial_state
-from ceus_models.protocol.message_ids import asked_id
 from ceus_models.protocol.messages import Architecture, LocalRule, Refusal, Task, Update
 from ceus_models.protocol.state import digest, prefixed
+from ceus_models.protocol.task_id import asked_id
 from ceus_models.runtime.seeds import seed_of
 from ceus_models.study.processing import Processing
 from ceus_models.study.sample import Sample
@@ -22,6 +21,7 @@ from client.policy.policy import Policy
 from client.worker.site.site import Site
 from server.study.plan import Plan
 from server.study.train_stage import Train
+from tests.support.federation import COHORT, SEED, recipe_for
 
 Case = Literal["link", "tiny", "large"]
 SITES = {"link": 52, "tiny": 52, "large": 36}

@@ -23,7 +23,7 @@ import server.cli.main
 from ceus_models.runtime.exit_codes import exit_code
 from ceus_models.runtime.process_tree import Fleet
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 _APPS = {"ceus-coordinator": server.cli.main.app, "ceus-site": client.cli.main.app}

@@ -1,4 +1,4 @@
-"""`ceus-sim`: simulate the study on phantom hospitals, compare it with pooled training, and show the split."""
+"""`ceus-sim`'s commands: replay the study on phantom hospitals, compare it with pooled training, show the split."""
 
 from __future__ import annotations
 
@@ -23,12 +23,11 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from ceus_models.runtime.exit_codes import run_cli
 from ceus_models.runtime.progress_bar import shown
 from ceus_models.study.taxonomy import LESION_TYPES
 from server.report.publish import BUNDLE, REPORT, RESULTS
 from server.report.terminal_table import print_results
-from server.rounds.coordinator import Answered, Event, Finished, Started
+from server.rounds.events import Answered, Event, Finished, Started
 from server.rounds.trackers import BoardName, Follower, following
 from server.study.plan import load_plan
 from sim.experiments.arms import Request
@@ -42,14 +41,6 @@ from sim.patients.patients import draw_cases
 from sim.patients.table_one import summary
 from sim.runs.baselines import compare
 from sim.runs.run import Settings, Watcher, publish, read_results, run_study
-
-app = typer.Typer(
-    name="ceus-sim",
-    help="The study of 52 centers on this machine, with phantom hospitals in place of real ones.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
 
 
 class LinkChoice(StrEnum):
@@ -68,7 +59,6 @@ Link = Annotated[LinkChoice, typer.Option(help="In memory, or through Flower's o
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, for a machine.")]
 
 
-@app.command("run")
 def run_command(
     plan: PlanFile,
     out: Out,
@@ -85,7 +75,6 @@ def run_command(
     _where(console, out)
 
 
-@app.command("compare")
 def compare_command(plan: PlanFile, out: Out, seed: Seed = 1, workers: Workers = 2) -> None:
     """The federated study beside the same training pooled, and by each center alone."""
     console = Console()
@@ -95,7 +84,6 @@ def compare_command(plan: PlanFile, out: Out, seed: Seed = 1, workers: Workers =
     _where(console, out)
 
 
-@app.command("experiment")
 def experiment_command(
     name: Annotated[str, typer.Argument(help="Of a file in configs/experiments, or a file.", show_default=False)],
     out: Out,
@@ -132,7 +120,6 @@ def _beside(cells: Sequence[str], intervals: Collection[int], form: str = "{}\n9
     return [form.format(*cells[place : place + 3]) if place + 1 in intervals else cells[place] for place in kept]
 
 
-@app.command("report")
 def report_command(out: Annotated[Path, typer.Argument(help="The folder of a finished run.")]) -> None:
     """Make the report again from `results.json`."""
     console = Console()
@@ -140,7 +127,6 @@ def report_command(out: Annotated[Path, typer.Argument(help="The folder of a fin
     _where(console, out)
 
 
-@app.command("centers")
 def centers_command(
     scale: Annotated[str, typer.Option(help="'paper', or a plan file whose split is wanted.")] = "paper",
     seed: Seed = 1,
@@ -231,8 +217,3 @@ def _comparison(found: Mapping[str, Any]) -> Table:
 def _where(console: Console, out: Path) -> None:
     for what, name in (("report", REPORT), ("results", RESULTS), ("bundle", BUNDLE), ("hospitals", HOSPITALS)):
         console.print(f"{what + ':':<11}{out / name}", soft_wrap=True)
-
-
-def main() -> None:
-    """The console script."""
-    run_cli(app)

@@ -1,0 +1,101 @@
+"""Commands that are imported when they are called: `--help` of a program loads none of their libraries."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+
+import click
+import typer
+from typer.core import TyperGroup
+
+from ceus_models.runtime.errors import ExpectedError
+
+_FIRST_PARTY = ("ceus_models", "client", "server", "sim")
+
+
+class LazyCommand(click.Command):
+    """A command, or a group of commands, that is known by the place of its code."""
+
+    def __init__(self, name: str, place: str, extra: str) -> None:
+        """Import nothing.
+
+        Args:
+            name: of the command.
+            place: "module:name" of a function with typer's options, or of a typer application.
+            extra: what `pip install 'fedceus[extra]'` installs the command's libraries with.
+        """
+        super().__init__(name)
+        self._module, _, self._attribute = place.partition(":")
+        self._extra = extra
+
+    def load(self) -> click.Command:
+        """The command itself.
+
+        Raises:
+            ExpectedError: a library is not installed.
+        """
+        try:
+            found = getattr(import_module(self._module), self._attribute)
+        except ModuleNotFoundError as error:
+            library = str(error.name).partition(".")[0]
+            if library in _FIRST_PARTY:
+                raise
+            raise ExpectedError(
+                f"expected the libraries of fedceus[{self._extra}] for `{self.name}`, but {library} is not installed; "
+                f"run `pip install 'fedceus[{self._extra}]'`"
+            ) from None
+        app = typer.Typer()
+        if isinstance(found, typer.Typer):
+            app.add_typer(found, name=self.name)
+        else:
+            app.command(self.name)(found)
+        return typer.main.get_group(app).commands[str(self.name)]
+
+    def summary(self) -> str:
+        """The function's docstring, or the application's help, read from the source without running it."""
+        spec = find_spec(self._module)
+        assert spec is not None
+        assert spec.origin is not None
+        for node in ast.parse(Path(spec.origin).read_bytes()).body:
+            if isinstance(node, ast.FunctionDef) and node.name == self._attribute:
+                return ast.get_docstring(node) or ""
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
+                words = {word.arg: word.value for word in node.value.keywords}
+                if ast.unparse(node.targets[0]) == self._attribute:
+                    return str(ast.literal_eval(words["help"]))
+        raise LookupError(f"{self._module} has no {self._attribute}")
+
+
+class LazyGroup(TyperGroup):
+    """A program of lazy commands."""
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Give each command the line that the list shows."""
+        for command in self.commands.values():
+            if isinstance(command, LazyCommand):
+                command.short_help = command.summary()
+        super().format_help(ctx, formatter)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Import the command that is called."""
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, command.load() if isinstance(command, LazyCommand) else command, rest
+
+
+def lazy_program(name: str, summary: str, extra: str, places: Mapping[str, str]) -> LazyGroup:
+    """A program whose commands stand at these places.
+
+    Args:
+        name: of the program.
+        summary: what its help says first.
+        extra: of pyproject.toml, with the libraries of all its commands.
+        places: command → "module:name" (`LazyCommand`).
+    """
+    commands: dict[str, click.Command] = {key: LazyCommand(key, place, extra) for key, place in places.items()}
+    return LazyGroup(name=name, help=summary, commands=commands, no_args_is_help=True)

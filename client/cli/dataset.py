@@ -1,0 +1,153 @@
+"""`ceus-site init | check | index`: the forms of a hospital's folder, its faults, and its samples."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from ceus_models.runtime.findings import as_finding, print_findings
+from ceus_models.runtime.progress_bar import shown
+from ceus_models.study.processing import Processing, load_processing
+from client.cli.check_page import write_page
+from client.cli.init import start_site
+from client.data.dataset.check import CheckReport, check_site
+from client.data.dataset.index import index
+from client.data.dataset.index_report import IndexReport, TooManySkippedError
+from client.data.dataset.review_list import as_json as look_json
+from client.data.forms.site_config import load_site
+from client.data.table.suggestions import write_suggestions
+from client.faults.fault import as_json, count_reasons
+
+Folder = Annotated[Path, typer.Argument(help="The site's folder, with site.yaml in it.", show_default=False)]
+Plan = Annotated[
+    Path | None, typer.Option(help="The study's plan, for its processing settings [default: the paper's settings].")
+]
+Workers = Annotated[int, typer.Option(min=1, help="Lesions read at once.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, for a machine.")]
+
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def init_command(folder: Annotated[Path, typer.Argument(help="A new folder, or one with exports.")]) -> None:
+    """Write site.yaml and the tables to fill, with one example row. Nothing is overwritten."""
+    for path in start_site(folder):
+        output().print(f"made {escape(str(path))}", soft_wrap=True)
+
+
+def check_command(
+    folder: Folder,
+    workers: Workers = CORES,
+    as_machine: AsJson = False,
+    html: Annotated[Path | None, typer.Option(help="Also write the faults as a page to this file.")] = None,
+    fix_suggestions: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write corrected cells to this CSV; it holds cells of the table, so keep it in the hospital."
+        ),
+    ] = None,
+) -> None:
+    """Tell every fault of the folder at once: file, row, rule and remedy. The folder's files are not touched."""
+    with shown("checking", quiet=as_machine) as on_progress:
+        report = check_site(folder, on_progress, workers)
+    if html is not None:
+        write_page(html, report)
+    if fix_suggestions is not None:
+        write_suggestions(fix_suggestions, report.suggestions)
+    if as_machine:
+        _print_json({"ok": not report.faults, **_check_json(report)})
+    else:
+        print_findings(map(as_finding, report.faults))
+        _print_check(report)
+    raise typer.Exit(1 if report.faults else 0)
+
+
+def index_command(folder: Folder, plan: Plan = None, workers: Workers = CORES, as_machine: AsJson = False) -> None:
+    """Turn every usable lesion into a sample in the cache; what is cached already is not made again.
+
+    It can be stopped at any time: the same command goes on from there.
+    """
+    site, processing = load_site(folder), processing_of(plan)
+    too_many: TooManySkippedError | None = None
+    with shown("indexing", quiet=as_machine) as on_progress:
+        try:
+            report = index(site, processing, on_progress, workers)
+        except TooManySkippedError as error:
+            too_many, report = error, error.report
+    if as_machine:
+        _print_json({"ok": too_many is None, "processing": processing.digest(), **_index_json(report)})
+    else:
+        print_findings(map(as_finding, report.faults))
+        _print_index(report)
+    if too_many is not None:
+        raise too_many
+
+
+def processing_of(plan: Path | None) -> Processing:
+    """The processing settings of a plan; without one, the paper's."""
+    return Processing() if plan is None else load_processing(plan)
+
+
+def output() -> Console:
+    """The terminal, without colours of its own for numbers and paths."""
+    return Console(highlight=False)
+
+
+def _print_check(report: CheckReport) -> None:
+    out = output()
+    out.print(f"usable lesions: {report.usable} ({_counts(report.cohorts)}; {_counts(report.types)})", soft_wrap=True)
+    if report.reads:
+        out.print(f"usable diagnoses: {report.reads}")
+    if report.faults:
+        out.print(f"[red]faults: {len(report.faults)}[/] ({escape(_counts(report.reasons))})", soft_wrap=True)
+    if report.suggestions:
+        out.print(f"cells that may be mended: {len(report.suggestions)}; --fix-suggestions FILE writes them down")
+
+
+def _print_index(report: IndexReport) -> None:
+    out = output()
+    skipped = sum(report.skipped.values())
+    out.print(f"lesions read: {report.read} (newly made {report.made}), skipped: {skipped}", soft_wrap=True)
+    if report.skipped:
+        out.print(f"[red]skipped[/]: {escape(_counts(report.skipped))}", soft_wrap=True)
+    if report.look:
+        out.print(f"[yellow]to be looked at[/]: {len(report.look)}, not used until then", soft_wrap=True)
+        for look in report.look:
+            out.print(f"  row {look.row}, lesion {look.lesion}: {escape(look.found)}", soft_wrap=True)
+        out.print("`ceus-site show` draws their sheets; write yes in track_checked where the box stays on the lesion")
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in counts.items()) or "none"
+
+
+def _check_json(report: CheckReport) -> dict[str, object]:
+    return {
+        "usable": report.usable,
+        "cohorts": dict(report.cohorts),
+        "types": dict(report.types),
+        "reads": report.reads,
+        "suggestions": len(report.suggestions),
+        "reasons": dict(count_reasons(report.faults)),
+        "faults": [as_json(fault) for fault in report.faults],
+    }
+
+
+def _index_json(report: IndexReport) -> dict[str, object]:
+    return {
+        "read": report.read,
+        "made": report.made,
+        "skipped": dict(report.skipped),
+        "look": [look_json(look) for look in report.look],
+        "faults": [as_json(fault) for fault in report.faults],
+    }
+
+
+def _print_json(document: Mapping[str, object]) -> None:
+    typer.echo(json.dumps(document, indent=2, ensure_ascii=False))

@@ -1,0 +1,29 @@
+"""`ceus-sim`: replay the study on phantom hospitals, compare it with pooled training, and look at the split."""
+
+from __future__ import annotations
+
+import os
+
+from ceus_models.runtime.exit_codes import run_cli
+from ceus_models.runtime.lazy_commands import lazy_program
+from sim.runs.instruction_set import unset_pins
+
+os.environ.update(unset_pins(os.environ))  # before a command is imported, and with it what computes
+
+app = lazy_program(
+    "ceus-sim",
+    "The study of 52 centers on this machine, with phantom hospitals in place of real ones.",
+    "sim",
+    {
+        "run": "sim.cli.commands:run_command",
+        "compare": "sim.cli.commands:compare_command",
+        "experiment": "sim.cli.commands:experiment_command",
+        "report": "sim.cli.commands:report_command",
+        "centers": "sim.cli.commands:centers_command",
+    },
+)
+
+
+def main() -> None:
+    """Run `ceus-sim`."""
+    run_cli(app)
