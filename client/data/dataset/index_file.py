@@ -101,7 +101,7 @@ def read_index(site: SiteConfig) -> IndexFile:
         processing = TypeAdapter(Processing).validate_python(document["settings"])
         table = compute_file_digest(site.table)
     except FileNotFoundError:
-        raise ExpectedError("`ceus-site index` has made the samples; found no index; run it first") from None
+        raise ExpectedError("samples need an index; found no index; run `ceus-site index` first") from None
     except (OSError, ValueError, KeyError, TypeError, ValidationError):
         raise ExpectedError("the index of samples cannot be read; run `ceus-site index` again") from None
     for part, ours, found in (("version", CACHE_VERSION, version), ("table", table, made_of)):

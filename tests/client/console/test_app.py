@@ -265,7 +265,7 @@ def test_a_site_that_has_not_begun_is_shown_too(tmp_path: Path) -> None:
         assert made.get(path).status == 200, path
     assert "policy.yaml has a fault" in made.get("/").text
     assert "has not joined" in made.get("/approval").text
-    assert "no index is there" in made.get("/index").text
+    assert "found no index" in made.get("/index").text
     (tmp_path / "records").mkdir()
     (tmp_path / "records" / "standing.json").write_text("{")
     assert "answers nothing" in made.get("/").text

@@ -96,7 +96,7 @@ def test_a_worker_starts_from_a_folder_that_is_in_order(hospital: Path) -> None:
             r"made with another table → run `ceus-site index` again",
         ),
         (lambda: _older(hospital / ".ceus" / "index.json"), "the index of samples cannot be read"),
-        ((hospital / ".ceus" / "index.json").unlink, "no index is there"),
+        ((hospital / ".ceus" / "index.json").unlink, "found no index"),
         (lambda: _audited(hospital / "records"), r"the audit was changed.*ceus-site audit verify"),
         (lambda: (hospital / "site.yaml").write_text("schema: 1\n"), "site.yaml"),
     ):
