@@ -18,7 +18,7 @@ from flwr.supercore.task_identity import TaskIdentity
 
 from ceus_models.protocol.messages import LocalRule, Task, Update
 from ceus_models.protocol.state import State
-from ceus_models.protocol.task_id import asked_id
+from ceus_models.protocol.task_id import compute_task_id
 from server.rounds.round import Call, gather_answers
 from server.rounds.screening import Gate
 from server.study.settings import Screening
@@ -112,7 +112,7 @@ class _Link:
                 sums[f"{NET}|counter"] = torch.tensor(8)
             weight = torch.tensor(float(examples), dtype=torch.float64)
             sums |= {f"{NET}|#weight": weight, f"{NET}|#loss": torch.tensor(1.0, dtype=torch.float64)}
-            yield site, Update(site, sums, float(examples), task=asked_id(task))
+            yield site, Update(site, sums, float(examples), task=compute_task_id(task))
 
 
 def _change(name: str, tensor: torch.Tensor, examples: float) -> torch.Tensor:

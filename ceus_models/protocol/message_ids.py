@@ -8,7 +8,7 @@ from functools import cached_property
 
 from ceus_models.protocol.encoding import encode
 from ceus_models.protocol.messages import Message, Task
-from ceus_models.protocol.task_id import asked_id
+from ceus_models.protocol.task_id import compute_task_id
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,8 +19,8 @@ class ReceivedTask:
 
     @cached_property
     def id(self) -> str:
-        """See `asked_id`."""
-        return asked_id(self.task)
+        """See `compute_task_id`."""
+        return compute_task_id(self.task)
 
     @cached_property
     def content(self) -> tuple[str, int]:

@@ -152,7 +152,7 @@ class Update:
         sums: named tensors that the coordinator adds.
         weight: number of lesions behind the sums.
         spent: privacy spent (ε).
-        task: id of the task (`ceus_models.protocol.message_ids.asked_id`).
+        task: id of the task (`ceus_models.protocol.message_ids.compute_task_id`).
     """
 
     site: str

@@ -8,7 +8,7 @@ import json
 from ceus_models.protocol.messages import Task
 
 
-def asked_id(task: Task) -> str:
+def compute_task_id(task: Task) -> str:
     """The id of a task: SHA-256 over (study, seed, stage, round, kind), the same however often it is sent."""
     parts = [task.study, task.seed, task.stage, task.round, task.kind]
     return hashlib.sha256(json.dumps(parts, separators=(",", ":")).encode()).hexdigest()

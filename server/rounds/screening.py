@@ -20,7 +20,7 @@ from ceus_models.metrics.ood import REQUEST_TENSOR
 from ceus_models.protocol.messages import LocalRule, Task, Update
 from ceus_models.protocol.state import State, is_finite, norm, split_by_net
 from ceus_models.protocol.sums import EXACT_LIMIT, STEPS_PER_UNIT
-from ceus_models.protocol.task_id import asked_id
+from ceus_models.protocol.task_id import compute_task_id
 from ceus_models.study.subgroups import build_slices
 from server.rounds.answer_schema import Group, find_shape_fault, groups_of
 from server.rounds.plausible_counts import LARGEST_LOSS, find_count_fault
@@ -71,7 +71,7 @@ class Gate:
         """Check one answer. Its numbers are read once, into norms, which suffice for most checks."""
         if update.site != site:
             return Verdict(f"the answer must name the site {site!r}, found {update.site!r}", {})
-        if update.task != asked_id(self.task):
+        if update.task != compute_task_id(self.task):
             return Verdict("the answer must be to this round's task, but is to an earlier round or another study", {})
         if fault := find_shape_fault(update.sums, self._groups):
             return Verdict(fault, {})

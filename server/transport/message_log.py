@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ceus_models.protocol.messages import Task
-from ceus_models.protocol.task_id import asked_id
+from ceus_models.protocol.task_id import compute_task_id
 from ceus_models.runtime.atomic_files import end_last_line
 
 _FILE = "mirror.jsonl"
@@ -66,7 +66,13 @@ class MessageLog:
         return read_messages(self.folder)
 
     def _append(self, event: str, task: Task, site: str, **more: object) -> None:
-        of = {"task": asked_id(task), "study": task.study, "stage": task.stage, "round": task.round, "kind": task.kind}
+        of = {
+            "task": compute_task_id(task),
+            "study": task.study,
+            "stage": task.stage,
+            "round": task.round,
+            "kind": task.kind,
+        }
         line = json.dumps({"event": event, "at": round(time.time(), 3), "site": site, **of, **more}) + "\n"
         self.folder.mkdir(parents=True, exist_ok=True)
         handle = os.open(self.folder / _FILE, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)

@@ -12,7 +12,7 @@ import torch
 from ceus_models.nets.module_cache import build_initial_state
 from ceus_models.protocol.messages import Architecture, LocalRule, Refusal, Task, Update
 from ceus_models.protocol.state import add_prefix, digest
-from ceus_models.protocol.task_id import asked_id
+from ceus_models.protocol.task_id import compute_task_id
 from ceus_models.runtime.seeds import derive_seed
 from ceus_models.study.processing import Processing
 from ceus_models.study.sample import Sample
@@ -57,7 +57,7 @@ class Nudging:
         net = task.nets[0]
         sums = {name: torch.full_like(tensor, 1e-3) for name, tensor in task.inputs.items()}
         one = torch.ones((), dtype=torch.float64)
-        return Update(self.name, {**sums, f"{net}|#weight": one, f"{net}|#loss": one}, 1.0, task=asked_id(task))
+        return Update(self.name, {**sums, f"{net}|#weight": one, f"{net}|#loss": one}, 1.0, task=compute_task_id(task))
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from flwr.common.constant import ErrorCode
 from ceus_models.protocol.encoding import decode, to_bytes
 from ceus_models.protocol.flower_records import from_record, to_record
 from ceus_models.protocol.messages import Task, Update
-from ceus_models.protocol.task_id import asked_id
+from ceus_models.protocol.task_id import compute_task_id
 from ceus_models.runtime.seeds import derive_seed
 from tests.support.federation import SEED
 
@@ -147,7 +147,7 @@ def _answered(letter: _Letter) -> Message:
     sums = {name: torch.full_like(tensor, 1e-3) * weight for name, tensor in task.inputs.items()}
     for what, value in (("#weight", weight), ("#loss", weight / task.round)):
         sums[f"{task.nets[0]}|{what}"] = torch.tensor(value, dtype=torch.float64)
-    answer = Update(letter.site.name, sums, weight, task=asked_id(task))
+    answer = Update(letter.site.name, sums, weight, task=compute_task_id(task))
     return Message(to_record(to_bytes(answer)), reply_to=letter.message)
 
 

@@ -13,7 +13,7 @@ from ceus_models.metrics.ood import FIGURES, REQUEST_TENSOR
 from ceus_models.metrics.score_bins import COARSE_BINS, FINE_BINS, compute_bins
 from ceus_models.protocol.messages import Refusal, Task, Update
 from ceus_models.protocol.state import add_prefix, select_net
-from ceus_models.protocol.task_id import asked_id
+from ceus_models.protocol.task_id import compute_task_id
 from ceus_models.runtime.seeds import derive_seed
 from ceus_models.study.reader_study import READERS
 from ceus_models.study.sample import Reading, Sample
@@ -81,7 +81,7 @@ class FakeSite:
         asked = [lesion for lesion in self.lesions if lesion.cohort in task.cohorts]
         if task.kind != "hello" and not asked:
             return Refusal(self.name, "no lesions", "no_lesions")
-        return Update(self.name, sums, float(len(asked)), task=asked_id(task))
+        return Update(self.name, sums, float(len(asked)), task=compute_task_id(task))
 
     def trained(self, net: str, task: Task) -> dict[str, torch.Tensor]:
         """A step of a hundredth of every weight's size, in a direction of the site's own."""

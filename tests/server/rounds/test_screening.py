@@ -10,7 +10,7 @@ import torch
 from fake_sites import FakeSite, lesions_of
 
 from ceus_models.protocol.messages import LocalRule, Task, Update
-from ceus_models.protocol.task_id import asked_id
+from ceus_models.protocol.task_id import compute_task_id
 from ceus_models.study.taxonomy import COHORTS
 from server.rounds.screening import Gate, compute_reference
 from server.study.participation import RoundRecord
@@ -239,6 +239,6 @@ def test_norms_are_per_unit_weight_and_local_step():
         f"{NET}|#loss": torch.tensor(1.0, dtype=torch.float64),
     }
     verdict = Gate(task, Screening(), {"site-01": HELD}).screen(
-        "site-01", Update("site-01", sums, 10.0, task=asked_id(task))
+        "site-01", Update("site-01", sums, 10.0, task=compute_task_id(task))
     )
     assert verdict == (None, {NET: pytest.approx(1 / 3)})

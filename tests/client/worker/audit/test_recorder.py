@@ -14,7 +14,7 @@ from ceus_models.protocol.encoding import to_bytes
 from ceus_models.protocol.message_ids import compute_content_id
 from ceus_models.protocol.messages import LocalRule, Refusal, Task, Update
 from ceus_models.protocol.state import digest, norm, select_net
-from ceus_models.protocol.task_id import asked_id
+from ceus_models.protocol.task_id import compute_task_id
 from client.policy.policy import Policy, TaskDeclined
 from client.worker.audit.log import Audit, Entry, entries
 from client.worker.audit.recorder import open_recorder
@@ -39,7 +39,7 @@ def test_every_answer_has_its_task_before_it_and_ids_that_the_coordinator_can_de
     assert isinstance(answer, Update)
     begun, layout, given = audited(tmp_path)
     assert [entry["kind"] for entry in (begun, layout, given)] == ["task", "layout", "answer"]
-    assert begun["task"] == given["task"] == asked_id(asked)
+    assert begun["task"] == given["task"] == compute_task_id(asked)
     assert (begun["digest"], begun["bytes"]) == compute_content_id(asked)
     assert (given["digest"], given["bytes"]) == compute_content_id(answer)
     assert given["bytes"] == len(to_bytes(answer))
@@ -87,7 +87,7 @@ def test_a_refusal_is_there_with_code_and_reason(tmp_path: Path) -> None:
     here.record_refusal(Refusal("site-01", "the courier refused: a bundle that nobody approved", "policy"))
     first, second = audited(tmp_path)
     assert (first["kind"], first["code"], first["reason"]) == ("refusal", "policy", refused.reason)
-    assert (first["task"], first["asked"]) == (asked_id(task("tally")), "tally")
+    assert (first["task"], first["asked"]) == (compute_task_id(task("tally")), "tally")
     assert second["reason"] == "the courier refused: a bundle that nobody approved"
 
 
