@@ -37,7 +37,7 @@ def bundled(content: bytes) -> client.courier.runner.App:
 def main(courier: Path, bundle: Path, out: Path) -> None:
     content = bundle.read_bytes()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(client.courier.runner, "refused", lambda *_: None)  # the approval check
+        patch.setattr(client.courier.runner, "refusal_reason", lambda *_: None)  # the approval check
         runtime = run(Runtime(content), CourierFolder(courier), patch, bundled(content))
     assert runtime.reply is not None
     out.write_bytes(from_record(runtime.reply.content))

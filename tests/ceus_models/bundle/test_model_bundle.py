@@ -96,7 +96,7 @@ def test_a_save_that_is_cut_leaves_the_old_one(tmp_path: Path, monkeypatch: pyte
     def cut(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ceus_models.bundle.model_bundle._about", cut)
+    monkeypatch.setattr("ceus_models.bundle.model_bundle._build_metadata", cut)
     with pytest.raises(KeyboardInterrupt):
         save_bundle(bundle(), tmp_path / "b")
     monkeypatch.undo()

@@ -37,7 +37,7 @@ def _double(monkeypatch: pytest.MonkeyPatch) -> None:
     def doubled(*arguments):  # type: ignore[no-untyped-def]
         return tuple(t.double() for t in original(*arguments))
 
-    monkeypatch.setattr("ceus_models.nets.gradcam.prepare", doubled)
+    monkeypatch.setattr("ceus_models.nets.gradcam.prepare_inputs", doubled)
 
 
 def test_a_map_by_hand() -> None:

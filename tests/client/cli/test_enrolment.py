@@ -83,7 +83,7 @@ def test_two_people_approve_where_the_hospital_wants_two(
     site("init", hospital)
     bundle = co / "study" / "bundle.fab"
     accounts = iter(["root", "root", "root", "daemon"])
-    monkeypatch.setattr("client.cli.enrolment.account", lambda: next(accounts))
+    monkeypatch.setattr("client.cli.enrolment.read_account", lambda: next(accounts))
     assert "2 must approve a bundle" in site("reviewers", hospital, 2)
     assert "1 more must approve it" in site("approve", hospital, bundle, "--yes")
     assert "root approved this bundle already" in site("approve", hospital, bundle, "--yes", code=1)

@@ -25,7 +25,7 @@ def test_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, free: int, state:
 
 @pytest.mark.parametrize(("has", "state"), [(GB, "fault"), (4 * GB, "note"), (16 * GB, "ok")])
 def test_memory(monkeypatch: pytest.MonkeyPatch, has: int, state: State) -> None:
-    monkeypatch.setattr(preflight_machine, "memory_bytes", lambda: has)
+    monkeypatch.setattr(preflight_machine, "read_memory_bytes", lambda: has)
     assert preflight_machine.memory().state == state
 
 

@@ -156,13 +156,13 @@ def test_a_new_key_starts_the_node_anew_and_a_kit_that_ends_is_told_daily(
     watch.look(keeper)
     assert [name for name, _ in keeper.restarted] == ["node"]
     later = federation.now + timedelta(days=350)
-    monkeypatch.setattr(client.service.watchdogs, "now", lambda: later)
+    monkeypatch.setattr(client.service.watchdogs, "utc_now", lambda: later)
     for _ in range(5):
         clock.at += 43_200
         watch.look(keeper)
     assert 2 <= len(said) <= 3
     assert "ends on" in said[0]
-    monkeypatch.setattr(client.service.watchdogs, "now", lambda: federation.now + timedelta(days=400))
+    monkeypatch.setattr(client.service.watchdogs, "utc_now", lambda: federation.now + timedelta(days=400))
     clock.at += 90_000
     watch.look(keeper)
     assert "expired on" in said[-1]
@@ -175,6 +175,6 @@ def test_an_expired_kit_is_the_cause_that_is_told(courier: CourierFolder, monkey
     def ended(*_: object) -> None:
         raise ExpectedError("the site's certificate expired")
 
-    monkeypatch.setattr(client.service.watchdogs, "enrolled", ended)
+    monkeypatch.setattr(client.service.watchdogs, "load_kit", ended)
     LineWatch(courier, lambda event: said.append(event["said"]), clock=Clock()).look(Keeper(running=False))
     assert said == ["the site's certificate expired"]

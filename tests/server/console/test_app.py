@@ -152,7 +152,7 @@ def test_a_hostile_name_of_a_site_is_escaped(there: Desk, monkeypatch: pytest.Mo
     record = {**seen.rounds[0], "refused": {hostile: hostile}}
     sites = {hostile: SiteStatus(reason=hostile, doing="asked", seconds=3.0)}
     found = dataclasses.replace(seen, rounds=(record,), sites=sites, trouble=Trouble(hostile, 0.0))
-    monkeypatch.setattr("server.console.app.Looks.now", lambda self: (found, valid))
+    monkeypatch.setattr("server.console.app.SnapshotCache.get", lambda self: (found, valid))
     for path in ("/", "/rounds", "/sites"):
         text = there.get(path).text
         assert "<script" not in text, path
@@ -283,7 +283,7 @@ def test_a_bug_gives_its_kind_to_the_log_and_nothing_to_the_browser(
     def broken(*_: object) -> str:
         raise ZeroDivisionError("a value of somebody")
 
-    monkeypatch.setattr("server.console.app.exposition", broken)
+    monkeypatch.setattr("server.console.app.render_metrics", broken)
     answer = there.get("/metrics")
     assert answer.status == 500
     assert "somebody" not in answer.text + json.dumps(there.said)

@@ -81,7 +81,7 @@ def test_the_console_starts_for_somebody_and_never_in_the_clear(made: Lab, capfd
 def test_it_serves_over_tls_with_a_certificate(made: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """The real server, in a thread, on a real port; its own log line says where."""
     said: list[dict[str, str]] = []
-    monkeypatch.setattr("server.cli.console.said", lambda event: said.append(dict(event)))
+    monkeypatch.setattr("server.cli.console.log_event", lambda event: said.append(dict(event)))
     servers: list[uvicorn.Server] = []
     run = uvicorn.Server.run
     monkeypatch.setattr("uvicorn.Server.run", lambda self, sockets: (servers.append(self), run(self, sockets)))

@@ -70,7 +70,7 @@ def test_a_failure_is_said_whole_and_forgotten_by_the_next_run(tmp_path: Path) -
 
 
 def test_a_folder_has_one_coordinator_and_its_death_frees_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("server.run_folder.journal.locked", partial(hold_lock, wait_s=0.1))
+    monkeypatch.setattr("server.run_folder.journal.hold_lock", partial(hold_lock, wait_s=0.1))
     code = (
         "import fcntl, sys, time; lock = open(sys.argv[1], 'w'); fcntl.flock(lock, fcntl.LOCK_EX)\n"
         "print('held', flush=True); time.sleep(600)"

@@ -134,7 +134,7 @@ def test_only_the_part_where_the_lesion_can_be_is_kept(tmp_path: Path, monkeypat
         return original(clips, *others)
 
     original = pipeline.join_clips
-    monkeypatch.setattr(pipeline, "joined", joined)
+    monkeypatch.setattr(pipeline, "join_clips", joined)
     part, _ = build_sample(row, site, SMALL)
     monkeypatch.setattr(pipeline, "crop_clip", lambda clip, _: clip)
     whole, _ = build_sample(row, site, SMALL)

@@ -127,7 +127,7 @@ def test_a_decoder_that_trips_costs_one_row_and_tells_nothing_of_the_file(
     def trip(path: Path, *_: object) -> None:
         raise ValueError(f"cannot read {path}")
 
-    monkeypatch.setattr("client.data.dataset.check.probe", trip)
+    monkeypatch.setattr("client.data.dataset.check.probe_clip", trip)
     report = check_site(hospital.folder)
     assert {fault.reason for fault in report.faults} == {"unreadable-clip"}
     assert "avi" not in "".join(map(str, report.faults))

@@ -56,7 +56,7 @@ def killed_after(epochs: int, patch: pytest.MonkeyPatch) -> None:
         if epoch == epochs:
             raise Killed
 
-    patch.setattr(LocalCheckpoint, "reached", die)
+    patch.setattr(LocalCheckpoint, "save_epoch", die)
 
 
 def epochs_of(patch: pytest.MonkeyPatch) -> list[int]:
@@ -68,7 +68,7 @@ def epochs_of(patch: pytest.MonkeyPatch) -> list[int]:
         seen.append(epoch)
         reached(self, epoch, *rest)  # type: ignore[arg-type]
 
-    patch.setattr(LocalCheckpoint, "reached", noted)
+    patch.setattr(LocalCheckpoint, "save_epoch", noted)
     return seen
 
 
