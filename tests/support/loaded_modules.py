@@ -10,8 +10,8 @@ HEAVY = ("torch", "torchvision", "matplotlib", "pandas")
 LOADED = """
 import sys
 from importlib import import_module
-from ceus_models.runtime.exit_codes import exit_code
-code = exit_code(import_module(sys.argv[1] + ".cli.main").app, sys.argv[3:])
+from ceus_models.runtime.exit_codes import run_app
+code = run_app(import_module(sys.argv[1] + ".cli.main").app, sys.argv[3:])
 print(f"code {code}, loaded {[name for name in sys.argv[2].split(',') if name in sys.modules]}")
 """
 
