@@ -29,7 +29,7 @@ def build_class_weights(net: str, classes: int, recipe: Recipe, device: torch.de
 def compute_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     """Cross-entropy (b) of each lesion from logits (b 1) of a binary net or (b k), and targets (b) int64.
 
-    >>> classification(torch.zeros(2, 4), torch.tensor([0, 3]))
+    >>> compute_cross_entropy(torch.zeros(2, 4), torch.tensor([0, 3]))
     tensor([1.3863, 1.3863])
     """
     if logits.shape[1] == 1:

@@ -80,7 +80,7 @@ def measure_statistics(module: nn.Module, samples: Sequence[Sample], recipe: Rec
 def compute_probabilities(logits: Tensor) -> npt.NDArray[np.float64]:
     """Sigmoid of logits (n 1) or softmax of logits (n k), as float64 on the CPU.
 
-    >>> probabilities(torch.tensor([[0.0], [2.0]])).round(3).tolist()
+    >>> compute_probabilities(torch.tensor([[0.0], [2.0]])).round(3).tolist()
     [[0.5], [0.881]]
     """
     wide = logits.detach().to(CPU, torch.float64)

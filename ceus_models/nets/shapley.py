@@ -82,7 +82,7 @@ def evaluate_coalitions(parts: int, outputs: int, predict: Callable[[npt.NDArray
 def shapley_values(values: Floats) -> Floats:
     """Shapley values (p k) of the parts from the values (2^p k) of the coalitions.
 
-    >>> shapley(np.array([[0.0], [1.0], [2.0], [5.0]])).tolist()
+    >>> shapley_values(np.array([[0.0], [1.0], [2.0], [5.0]])).tolist()
     [[2.0], [3.0]]
     """
     parts = len(values).bit_length() - 1

@@ -166,7 +166,7 @@ def combine_logits(spatial: Tensor, temporal: Tensor, gate: Tensor) -> Tensor:
 
     Computed in logarithms, so that a confident branch does not underflow. For k > 1 they are log-probabilities.
 
-    >>> weighted(torch.tensor([[2.0]]), torch.tensor([[2.0]]), torch.tensor([[0.0]]))
+    >>> combine_logits(torch.tensor([[2.0]]), torch.tensor([[2.0]]), torch.tensor([[0.0]]))
     tensor([[2.]])
     """
     to_spatial, to_temporal = nnf.logsigmoid(gate), nnf.logsigmoid(-gate)

@@ -50,7 +50,7 @@ class WireError(ExpectedError):
 def clean_text(text: str, longest: int) -> str:
     """The first `longest` characters of a received text; each unprintable one becomes "?".
 
-    >>> clean("no lesions\x07", 40)
+    >>> clean_text("no lesions\x07", 40)
     'no lesions?'
     """
     return "".join(character if character.isprintable() else "?" for character in text[:longest])

@@ -24,7 +24,7 @@ class ExactSum:
 
     Small tensors that arrive together, such as those of one net, are stored in one tensor and added by one call.
 
-    >>> total = Total()
+    >>> total = ExactSum()
     >>> for weight in (0.1, 0.2, 0.3):
     ...     total.add({"w": torch.tensor([weight])})
     >>> total.value()

@@ -8,7 +8,7 @@ _UNITS = ((1 << 30, "GB"), (1 << 20, "MB"), (1 << 10, "kB"))
 def format_size(count: int) -> str:
     """A number of bytes with a unit.
 
-    >>> size(3_000_000)
+    >>> format_size(3_000_000)
     '2.9 MB'
     """
     return next((f"{count / unit:.1f} {name}" for unit, name in _UNITS if count >= unit), f"{count} B")
@@ -17,7 +17,7 @@ def format_size(count: int) -> str:
 def format_duration(seconds: float) -> str:
     """A duration with a unit.
 
-    >>> span(75), span(600), span(7200)
+    >>> format_duration(75), format_duration(600), format_duration(7200)
     ('75 s', '10 min', '2.0 h')
     """
     if seconds < 90:

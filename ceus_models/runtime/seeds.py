@@ -9,7 +9,7 @@ import json
 def derive_seed(*parts: str | int) -> int:
     """Derive a 63-bit seed from the name of a draw: SHA-256 over the parts as JSON.
 
-    >>> seed_of(7, "train", "submodels", 3, "site-01", "disease/HCC")
+    >>> derive_seed(7, "train", "submodels", 3, "site-01", "disease/HCC")
     3791457954169161313
     """
     text = json.dumps(parts, separators=(",", ":")).encode()

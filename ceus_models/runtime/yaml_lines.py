@@ -142,7 +142,7 @@ def list_faults(error: ValidationError, above: Key = (), example: str = "") -> I
 def format_key(key: Key) -> str:
     """Format a path of keys.
 
-    >>> written(("stages", 2, "rule", "epochs"))
+    >>> format_key(("stages", 2, "rule", "epochs"))
     'stages[2].rule.epochs'
     """
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in key).removeprefix(".")

@@ -56,7 +56,7 @@ def find_small_cells(lesions: npt.NDArray[np.integer], cell: int) -> npt.NDArray
     """Which values of a variable to suppress: those with fewer than `cell` lesions, and further ones, the smallest
     first, until the suppressed lesions are at least `cell`, so that the total does not reveal them.
 
-    >>> small(np.array([40, 2, 9, 0]), 5).tolist()
+    >>> find_small_cells(np.array([40, 2, 9, 0]), 5).tolist()
     [False, True, True, False]
     """
     few = (lesions > 0) & (lesions < cell)

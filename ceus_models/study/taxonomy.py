@@ -62,7 +62,7 @@ class Variable:
     def apply_transform(self, value: float) -> float:
         """The value as the nets see it: the natural logarithm of skewed laboratory values, else the value.
 
-        >>> round(Variable("AFP", "ng/mL", 0.1, 2e6, "log").transformed(20.0), 3)
+        >>> round(Variable("AFP", "ng/mL", 0.1, 2e6, "log").apply_transform(20.0), 3)
         2.996
         """
         return math.log(max(value, self.low)) if self.transform == "log" else float(value)

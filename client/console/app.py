@@ -90,7 +90,7 @@ _PAGES = (
     ("/approval", "approval"),
     ("/audit", "audit"),
     ("/audit/{number:int}", "entry"),
-    ("/left", "left"),
+    ("/left", "list_left"),
     ("/index", "index"),
 )
 

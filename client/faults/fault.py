@@ -56,7 +56,7 @@ def as_json(fault: Fault) -> dict[str, str | int | None]:
 def mask_characters(text: str) -> str:
     """Mask a text: digits become 9, letters a, cut to 24 characters. Shows a wrong format, identifies nobody.
 
-    >>> print(shape_of("2021/3/7"), shape_of("Wang"))
+    >>> print(mask_characters("2021/3/7"), mask_characters("Wang"))
     "9999/9/9" "aaaa"
     """
     if not text:

@@ -35,7 +35,7 @@ class Hours:
         days: Days on which the hours begin: Saturday 02:00 belongs to the night that begins on Friday.
 
     >>> night = Hours(open="20:00", close="06:00", zone="Asia/Shanghai", days=("fri",))
-    >>> night.hold(datetime.datetime.fromisoformat("2026-01-03T02:00+08:00"))  # a Saturday
+    >>> night.contain(datetime.datetime.fromisoformat("2026-01-03T02:00+08:00"))  # a Saturday
     True
     """
 

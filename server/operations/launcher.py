@@ -84,7 +84,7 @@ class Launcher:
         if order.wanted != "run":
             self._write_state("stopped", "as asked")
             return
-        for run in control.unfinished():
+        for run in control.list_unfinished():
             control.stop(run)
         if self._journal.is_held():
             self._write_state("waiting", "an earlier coordinator of this run has not ended yet")
@@ -165,7 +165,7 @@ class Launcher:
         newest = self._store.newest()
         self._deaths = 1 if newest != self._round else self._deaths + 1
         self._round = newest
-        if self._state.run in control.unfinished():
+        if self._state.run in control.list_unfinished():
             control.stop(self._state.run)
         if self._deaths >= self._timing.deaths:
             log = self._home.logs / "superexec.log"

@@ -40,7 +40,7 @@ def summarize_calibration(
 def reliability_curve(bins: Floats) -> dict[str, Any]:
     """Reliability curve and expected calibration error of bins (10 3) [lesions, Σ p, Σ right]; empty bins are left out.
 
-    >>> reliability(np.array([[4.0, 1.0, 2.0], [0.0, 0.0, 0.0]]))
+    >>> reliability_curve(np.array([[4.0, 1.0, 2.0], [0.0, 0.0, 0.0]]))
     {'predicted': [0.25], 'observed': [0.5], 'n': [4], 'ece': 0.25}
     """
     n, p, right = bins[bins[:, 0] > 0].T

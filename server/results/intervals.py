@@ -15,7 +15,7 @@ def bootstrap_interval(
 ) -> dict[str, float | int | None]:
     """Percentile bootstrap interval of a metric as {value, low, high, n}.
 
-    >>> interval(np.array([0.5, 0.4, 0.6]), 10)
+    >>> bootstrap_interval(np.array([0.5, 0.4, 0.6]), 10)
     {'value': 0.5, 'low': 0.405, 'high': 0.595, 'n': 10}
 
     Args:

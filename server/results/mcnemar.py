@@ -15,7 +15,7 @@ def mcnemar_test(pairs: Ints) -> dict[str, Any]:
     """McNemar's test on pairs (2 2) [first wrong or right, second wrong or right].
 
     >>> import numpy as np
-    >>> result = compared(np.array([[10, 2], [8, 80]]))
+    >>> result = mcnemar_test(np.array([[10, 2], [8, 80]]))
     >>> result["test"], round(result["p"], 4)
     ('exact', 0.1094)
 

@@ -48,8 +48,8 @@ class Deadlines:
 class ResponseTimes:
     """Response times of each site by stage and kind of task, and its consecutive missed answers.
 
-    >>> times = Histories(Deadlines(first_s=600.0))
-    >>> times.answered("north", "submodels", "train", 200.0)
+    >>> times = ResponseTimes(Deadlines(first_s=600.0))
+    >>> times.record_answer("north", "submodels", "train", 200.0)
     >>> times.estimate("north", "submodels", "train")
     200.0
     """

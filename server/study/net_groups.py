@@ -36,7 +36,7 @@ def cohort(name: str) -> str:
 def expand_names(names: Sequence[str]) -> tuple[str, ...]:
     """Replace group names by their nets: each net once, in the order of the taxonomy.
 
-    >>> expanded(["fusion"])
+    >>> expand_names(["fusion"])
     ('fusion/D', 'fusion/DC', 'fusion/DB', 'fusion/DCB')
 
     Raises:

@@ -62,7 +62,7 @@ class RoundRecord:
 def check_quorum(record: RoundRecord, quorum: Quorum) -> None:
     """Raise ExpectedError, with every missing site and its reason, if the round misses its quorum.
 
-    >>> require(Record("s", "train", 3, counted=("a", "b", "c", "d"), lost={"e": "no answer"}), Quorum(0.8))
+    >>> check_quorum(RoundRecord("s", "train", 3, counted=("a", "b", "c", "d"), lost={"e": "no answer"}), Quorum(0.8))
     """
     missing = {**record.lost, **record.refused, **record.excluded}
     expected = len(record.counted) + len(missing)

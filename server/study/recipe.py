@@ -95,7 +95,7 @@ def compute_class_weights(total: State, rule: RecipeRule) -> Mapping[str, tuple[
 def balance_weights(counts: Floats, cap: float, balance: float = 1.0) -> tuple[float, ...]:
     """(N / (k · n))^balance over the k classes that occur, at most `cap`; 1 for a class without lesions.
 
-    >>> balanced(np.array([30.0, 10.0, 0.0]), cap=10.0)
+    >>> balance_weights(np.array([30.0, 10.0, 0.0]), cap=10.0)
     (0.6666666666666666, 2.0, 1.0)
     """
     present = int((counts > 0).sum())

@@ -29,7 +29,7 @@ LoggedMessage = Mapping[str, Any]
 def compute_digest(data: bytes) -> str:
     """SHA-256 of an encoded message.
 
-    >>> digest_of(b"task")[:12]
+    >>> compute_digest(b"task")[:12]
     '0ebb429fa86d'
     """
     return hashlib.sha256(data).hexdigest()

@@ -81,7 +81,7 @@ class Control:
         """End a run."""
         self._call(lambda: self._client.StopRun(StopRunRequest(run_id=run)))
 
-    def unfinished(self) -> list[int]:
+    def list_unfinished(self) -> list[int]:
         """The runs that are pending or running."""
         listed = self._call(lambda: self._client.ListRuns(ListRunsRequest()).run_dict)
         return sorted(int(run) for run, one in listed.items() if one.status.status != Status.FINISHED)

@@ -81,7 +81,7 @@ def list_targets(groups: Sequence[Group], shown: str) -> Ints:
 def majority_accuracy(target: Ints) -> float:
     """The accuracy of always predicting the most frequent type of the labelled lesions.
 
-    >>> commonest(np.array([0, 0, 1, -1, 0]))
+    >>> majority_accuracy(np.array([0, 0, 1, -1, 0]))
     0.75
     """
     known = target[target >= 0]

@@ -29,7 +29,7 @@ def apply_overrides(values: Mapping[str, Any], drop: Sequence[str], sets: Mappin
     A path is keys joined by dots, with a stage by its name: `stages.submodels.rule.epochs`. A value replaces the old
     one as a whole. The plan itself checks unknown keys later. Raises OverrideError.
 
-    >>> overridden({"stages": [{"name": "train", "rounds": 8}]}, (), {"stages.train.rounds": 4})
+    >>> apply_overrides({"stages": [{"name": "train", "rounds": 8}]}, (), {"stages.train.rounds": 4})
     {'stages': [{'name': 'train', 'rounds': 4}]}
     """
     changed = copy.deepcopy(dict(values))
@@ -71,7 +71,7 @@ def trim_path(values: Mapping[str, Any], place: Key) -> Key:
 def parse_settings(settings: Sequence[str]) -> dict[str, Any]:
     """Parse settings of the command line, values as YAML. Raises ExpectedError.
 
-    >>> parsed(["stages.submodels.rounds=4"])
+    >>> parse_settings(["stages.submodels.rounds=4"])
     {'stages.submodels.rounds': 4}
     """
     found: dict[str, Any] = {}

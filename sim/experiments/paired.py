@@ -51,7 +51,7 @@ def compute_estimate(seeds: Sequence[Floats]) -> Estimate:
 
     The lesions are the same for every seed, so more seeds do not narrow the interval.
 
-    >>> round(valued([np.array([0.8, 0.7, 0.8, 0.9])]).low, 3)
+    >>> round(compute_estimate([np.array([0.8, 0.7, 0.8, 0.9])]).low, 3)
     0.705
     """
     ends = [np.percentile(known, INTERVAL) for rows in seeds if len(known := rows[1:][~np.isnan(rows[1:])])]

@@ -89,7 +89,7 @@ def build_split(lesions: Mapping[str, int] | Literal["paper"], centers: Sequence
     Raises:
         ExpectedError: a cohort or center is unknown, a count is negative, or a cohort has no center.
 
-    >>> split({"training_a": 60, "internal_test": 6}).lesions("training_a")
+    >>> build_split({"training_a": 60, "internal_test": 6}).lesions("training_a")
     60
     """
     scale = "paper" if lesions == "paper" else "custom"

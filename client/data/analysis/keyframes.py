@@ -30,7 +30,7 @@ def choose_key_frames(seconds: F64, peak: int | None, held: Bool, frames_to_peak
         held: (t), frames out of the plane, replaced where a good one is near.
 
     >>> seconds = np.arange(0.0, 41.0)
-    >>> choose(seconds, 20, np.zeros(41, dtype=bool), 3, 2).tolist()
+    >>> choose_key_frames(seconds, 20, np.zeros(41, dtype=bool), 3, 2).tolist()
     [0, 10, 20, 30, 40]
     """
     start, end = float(seconds[0]), float(seconds[-1])

@@ -205,7 +205,7 @@ def compute_parameters(tic: Tic, seconds: F64) -> Mapping[str, float]:
 
     >>> seconds = np.arange(0.0, 60.0)
     >>> bolus = 1.0 + 9.0 * np.exp(-0.5 * ((seconds - 20.0) / 5.0) ** 2)
-    >>> found = parameters(Tic(bolus, bolus, 20, True), seconds)
+    >>> found = compute_parameters(Tic(bolus, bolus, 20, True), seconds)
     >>> round(found["PE"], 2), found["peak_s"], found["TTP"]
     (9.0, 20.0, 13.0)
     """

@@ -29,9 +29,9 @@ def interpret_date(text: str, order: str | None) -> list[date]:
         order: "day-first" or "month-first" for dates with the year last; None where the site does not state it. Dots
             mean day first unless it is "month-first".
 
-    >>> [str(day) for day in days_meant("03/04/2021", None)]
+    >>> [str(day) for day in interpret_date("03/04/2021", None)]
     ['2021-03-04', '2021-04-03']
-    >>> [str(day) for day in days_meant("2021年4月3日", None)]
+    >>> [str(day) for day in interpret_date("2021年4月3日", None)]
     ['2021-04-03']
     """
     plain = _TIME.sub("", unicodedata.normalize("NFKC", text).strip())

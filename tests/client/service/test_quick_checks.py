@@ -65,7 +65,7 @@ def test_a_courier_starts_from_its_own_folder_alone(
         (-3, r"clock is behind.*timedatectl"),
     ):
         monkeypatch.setattr(
-            client.service.preflight_network, "now", lambda days=days: federation.now + timedelta(days=days)
+            client.service.preflight_network, "utc_now", lambda days=days: federation.now + timedelta(days=days)
         )
         assert re.search(pattern, faults(Line(courier).quick_checks()))
     monkeypatch.undo()
