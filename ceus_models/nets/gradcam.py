@@ -2,7 +2,7 @@
 
 The feature maps of a convolution are weighted by the mean gradient of the score over each map, added, and cut at 0.
 The score is the final logit, so a branch with little weight shows little. The maps are those of the backbone's last
-layer with at least LEAST_CELLS a side. Only the layers after the maps are differentiated, which is fast.
+layer with at least MIN_CELLS a side. Only the layers after the maps are differentiated, which is fast.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def grad_cam(module: TwoStream, sample: Sample, normaliser: Normaliser, output: 
 
 
 def select_layer(side: int) -> str:
-    """The deepest layer whose maps have LEAST_CELLS a side for an image of `side` px.
+    """The deepest layer whose maps have MIN_CELLS a side for an image of `side` px.
 
     >>> select_layer(112), select_layer(32)
     ('layer4', 'layer2')

@@ -37,7 +37,7 @@ class BranchPredictions(NamedTuple):
 
 
 def predict_scores(module: nn.Module, samples: Sequence[Sample], recipe: Recipe) -> npt.NDArray[np.float64]:
-    """Probabilities (n k) of a two-stream net, k = 1 for a binary net. Raises ValueError as `answers`."""
+    """Probabilities (n k) of a two-stream net, k = 1 for a binary net. Raises ValueError as `predict_two_stream`."""
     return predict_two_stream(module, samples, recipe).final
 
 

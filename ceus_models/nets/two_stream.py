@@ -154,7 +154,7 @@ class TwoStream(nn.Module):
         self.weighting = nn.Linear(self.spatial.summary + self.temporal.summary, 1)
 
     def forward(self, frames: Tensor, flow: Tensor) -> Output:
-        """Scores from frames (b t 1 h w) and flow (b n 2 h w), both from `prepare`."""
+        """Scores from frames (b t 1 h w) and flow (b n 2 h w), both from `prepare_inputs`."""
         looks, motion = self.spatial(frames), self.temporal(flow)
         spatial, temporal = self.spatial_head(looks), self.temporal_head(motion)
         gate = self.weighting(torch.cat([looks, motion], dim=1))  # (b 1)
@@ -189,10 +189,10 @@ def prepare_inputs(samples: Sequence[Sample], normaliser: Normaliser, device: to
 
 
 AUGMENT_DRAWS = 6
-"""Random numbers a lesion that `augmented` uses."""
+"""Random numbers a lesion that `augment_images` uses."""
 
 LARGEST_GAIN, LARGEST_OFFSET, LARGEST_SHIFT = 0.3, 0.3, 1 / 16
-"""Limits of `augmented`: log of the gain, offset in standard deviations, shift as a share of the image's side."""
+"""Limits of `augment_images`: log of the gain, offset in standard deviations, shift as a share of the image's side."""
 
 
 def augment_images(frames: Tensor, flow: Tensor, draws: Tensor) -> tuple[Tensor, Tensor]:
@@ -201,8 +201,8 @@ def augment_images(frames: Tensor, flow: Tensor, draws: Tensor) -> tuple[Tensor,
     All frames of a lesion are changed alike, so its curve keeps its shape. A shift repeats the image's edge.
 
     Args:
-        frames: (b t 1 h w) from `prepare`.
-        flow: (b n 2 h w) from `prepare`.
+        frames: (b t 1 h w) from `prepare_inputs`.
+        flow: (b n 2 h w) from `prepare_inputs`.
         draws: (b DRAWS) uniform in 0-1: flip across and down (below 0.5), then shift across and down, gain and offset
             from - to + their limit.
     """

@@ -25,7 +25,7 @@ class LocalRule:
     """Hyper-parameters of local training, which a site's policy can limit.
 
     `proximal_mu` is FedProx's μ (Li et al. 2020), `clip` the largest norm of a gradient; `augment` flips, shifts and
-    changes the gain of training images at random (`ceus_models.nets.two_stream.augmented`).
+    changes the gain of training images at random (`ceus_models.nets.two_stream.augment_images`).
     """
 
     epochs: int = 1

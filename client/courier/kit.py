@@ -68,7 +68,7 @@ def install_kit(courier: CourierFolder, path: Path, versions: Versions, now: dat
 
 
 def load_kit(courier: CourierFolder, now: datetime) -> Kit:
-    """The installed kit, verified again. Raises as `join`, with what to do."""
+    """The installed kit, verified again. Raises as `install_kit`, with what to do."""
     if not courier.kit.exists():
         raise JoinFault(
             "this site has not joined a federation; run `ceus-site join FOLDER KIT` with the kit you were sent"
@@ -158,6 +158,6 @@ def site_name(courier: CourierFolder) -> str:
     if request is None:
         raise JoinFault(
             "the site's name is in courier/request.json, which is missing or not readable here: run `ceus-site keys` "
-            "and `join` first, or give --site NAME"
+            "and `install_kit` first, or give --site NAME"
         )
     return request.site

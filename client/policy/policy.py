@@ -41,11 +41,11 @@ class Consent(Protocol):
     """Decides on a task before work begins, and again before its answer is sent."""
 
     def admit(self, received: ReceivedTask) -> Policy:
-        """The policy in force. Raises Declined for a task that it refuses."""
+        """The policy in force. Raises TaskDeclined for a task that it refuses."""
         ...
 
     def release(self, received: ReceivedTask) -> None:
-        """Called when the work is done. Raises Declined where its answer may no longer be sent."""
+        """Called when the work is done. Raises TaskDeclined where its answer may no longer be sent."""
         ...
 
 

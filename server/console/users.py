@@ -71,7 +71,7 @@ def read_people(home: Home) -> tuple[Person, ...]:
 
 
 def authenticate(home: Home, name: str, token: str) -> Person | None:
-    """Find the person with this name and token; None if they do not match. Raises as `people`."""
+    """Find the person with this name and token; None if they do not match. Raises as `read_people`."""
     person = next((one for one in read_people(home) if one.name == name), None)
     if person is None:
         _hash_token(token, _NOBODY)

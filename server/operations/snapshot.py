@@ -43,7 +43,7 @@ class SnapshotCache:
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     def get(self) -> tuple[Overview, Validity]:
-        """Raises as `looked`."""
+        """Raises as `take_snapshot`."""
         with self._lock:
             if self._last is None or self.clock() - self._last[0] > _FRESH_S:
                 self._last = self.clock(), take_snapshot(self.home, load_federation(self.home.federation))

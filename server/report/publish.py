@@ -52,7 +52,7 @@ def collect_run_results(progress: Progress, plan: Plan, seed: int) -> dict[str, 
 
 
 def publish_report(found: Mapping[str, Any], out: Path) -> None:
-    """`results.json`, and what is made from it alone: `report.html` and the numbers as `tables/NAME.csv`."""
+    """`collect_results.json`, and what is made from it alone: `report.html` and the numbers as `tables/NAME.csv`."""
     write_atomically(out / RESULTS, json.dumps(found, indent=1, allow_nan=False).encode(), PUBLIC)
     write_atomically(out / REPORT, render_report(found).encode(), PUBLIC)
     write_tables(found, out)

@@ -42,5 +42,5 @@ def finite_or_none(value: float) -> float | None:
 
 
 def estimate_share(counted: Ints, of: Ints) -> dict[str, float | int | None]:
-    """The share of (1+R) counts in (1+R) totals, as `interval`."""
+    """The share of (1+R) counts in (1+R) totals, as `bootstrap_interval`."""
     return bootstrap_interval(ratio(counted, of, empty=np.nan), int(of[0]))

@@ -44,7 +44,7 @@ def run(
 
     Raises:
         ExpectedError: if a round misses its quorum, or the store holds another study.
-        StopAsked: if `stopping` returned True.
+        StopRequested: if `stopping` returned True.
     """
     study = plan.study(seed)
     desk = _RoundRunner(plan, study, link, on_event or _ignore_event)

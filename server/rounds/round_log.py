@@ -16,7 +16,7 @@ ROUNDS = "rounds.jsonl"
 
 @dataclass(frozen=True)
 class RoundLog:
-    """The `rounds.jsonl` of a run's folder. `tell` is a `server.rounds.coordinator.Listener`."""
+    """The `rounds.jsonl` of a run's folder. `append` is a `server.rounds.coordinator.Listener`."""
 
     folder: Path
 

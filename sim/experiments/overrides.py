@@ -42,7 +42,7 @@ def apply_overrides(values: Mapping[str, Any], drop: Sequence[str], sets: Mappin
 
 
 def resolve_path(values: Mapping[str, Any], path: str) -> Key:
-    """The keys of a path, with a stage's index for its name. Raises OverrideError as `overridden`."""
+    """The keys of a path, with a stage's index for its name. Raises OverrideError as `apply_overrides`."""
     parts = path.split(".")
     if parts[0] != _STAGES:
         return tuple(parts)
@@ -50,7 +50,7 @@ def resolve_path(values: Mapping[str, Any], path: str) -> Key:
 
 
 def format_path(values: Mapping[str, Any], place: Key) -> str:
-    """The path of some keys, the inverse of `place_of`."""
+    """The path of some keys, the inverse of `resolve_path`."""
     named = list(place)
     if len(place) > 1 and place[0] == _STAGES:
         named[1] = dict(enumerate(_list_stage_names(values[_STAGES]))).get(int(place[1]), place[1])

@@ -34,7 +34,7 @@ class SharedHospitals:
     seed: int
 
     def check_same(self, plan: Plan) -> None:
-        """Raise ExpectedError if `run` holds hospitals of another plan or seed, which `prepare` would replace."""
+        """Raise ExpectedError if `run` holds hospitals of another plan or seed, which would be replaced."""
         simulation = parse_simulation(plan.simulation)
         for folder in list_site_folders(self.run):
             if _read_marker(folder) != compute_digests(simulation, self.seed).get(folder.name):

@@ -14,7 +14,7 @@ from ceus_models.runtime.atomic_files import PUBLIC, write_atomically
 
 
 class Meter:
-    """Samples the memory of this process and its children; `stage` begins a new entry."""
+    """Samples the memory of this process and its children; `begin_stage` begins a new entry."""
 
     def __init__(self, kept: Path, interval_s: float = 0.5) -> None:
         """Load the peaks of an interrupted run from `kept`; sample every `interval_s` seconds."""

@@ -58,7 +58,7 @@ def run_study(settings: RunSettings, watcher: RunObserver) -> dict[str, Any]:
     """Write the hospitals, run or resume the plan, and write results, bundle and report.
 
     Returns:
-        The content of `results.json`.
+        The content of `collect_results.json`.
 
     Raises:
         ExpectedError: plan and folder do not fit.
@@ -76,7 +76,7 @@ def run_study(settings: RunSettings, watcher: RunObserver) -> dict[str, Any]:
 
 
 def publish_results(found: dict[str, Any], out: Path) -> dict[str, Any]:
-    """Write `results.json` and `report.html`, with comparison and experiments, and return the results."""
+    """Write `collect_results.json` and `report.html`, with comparison and experiments, and return the results."""
     made = {path.parent.name: json.loads(path.read_text(encoding="utf-8"))["entry"] for path in _list_results(out)}
     if made:
         found["experiments"] = made

@@ -283,7 +283,7 @@ def _downscale(part: U8, scale: int) -> F32:
 
 
 def _fit_vertex(scores: F32, at: int) -> float:
-    """Position of the peak of the parabola through three scores, from `at`, in (-0.5, 0.5)."""
+    """Position of the peak of the parabola through three scores, from `create`, in (-0.5, 0.5)."""
     if not 0 < at < len(scores) - 1:
         return 0.0
     before, peak, after = (float(scores[at + step]) for step in (-1, 0, 1))

@@ -36,7 +36,7 @@ class DigestCache:
     """
 
     def __init__(self, site: SiteConfig, known: Mapping[str, str] | None = None) -> None:
-        """Without `known` every file is read."""
+        """Without `lookup` every file is read."""
         self._key = read_secret(site)
         self._known = known or {}
         self.seen: dict[str, str] = {}
@@ -57,7 +57,7 @@ class DigestCache:
         write_atomically(site.work / LEDGER_FILE, json.dumps(document, sort_keys=True).encode())
 
     def lookup(self, path: Path) -> str:
-        """The digest of a file without reading it. Raises Unknown."""
+        """The digest of a file without reading it. Raises UnknownDigestError."""
         stamp, _ = self._stamp(path)
         if stamp not in self._known:
             raise UnknownDigestError

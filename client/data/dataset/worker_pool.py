@@ -95,7 +95,7 @@ def map_items(
 def map_trusted(
     work: Callable[[Item], Result], items: Iterable[Item], workers: int
 ) -> Generator[tuple[Item, Result], None, None]:
-    """As `each`, for our own work, which has no limits and may not fail: what it raises is raised here.
+    """As `map_items`, for our own work, which has no limits and may not fail: what it raises is raised here.
 
     Raises ExpectedError where a worker process is ended from outside, as when the machine has no memory left.
     """

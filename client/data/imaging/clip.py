@@ -78,7 +78,7 @@ class Clip:
 
 @dataclass(frozen=True, slots=True)
 class ClipInfo:
-    """What `probe` finds without keeping a picture.
+    """What `probe_clip` finds without keeping a picture.
 
     Attributes:
         first_s, last_s: Times of the first and last frame, seconds after injection.

@@ -60,7 +60,7 @@ def convex_hull(mask: Mask) -> Mask:
 
 
 def find_moving_fan(changes: U8) -> tuple[Mask, float] | None:
-    """The hull (h w) of what moves, and the share of it that does; None where nothing does. changes: see `span`."""
+    """The hull (h w) of what moves, and its moving share; None where nothing moves. changes: see `measure_change`."""
     found = []
     for least in CHANGES:
         large = find_patches(changes >= least)

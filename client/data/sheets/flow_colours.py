@@ -26,7 +26,7 @@ def colour_flow(flow: npt.NDArray[np.float32], bound_px: float) -> F64:
 
 
 def draw_colour_wheel(side: int) -> F64:
-    """The key to `flow_colours`: what each direction looks like."""
+    """The key to `colour_flow`: what each direction looks like."""
     y, x = np.mgrid[-1 : 1 : side * 1j, -1 : 1 : side * 1j]
     colours = colour_flow(np.stack([x, y]).astype(np.float32), 1.0)
     colours[np.hypot(x, y) > 1] = 1.0

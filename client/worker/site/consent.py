@@ -42,7 +42,7 @@ class SiteConsent:
     def policy(self) -> Policy:
         """The policy in force; a new one is written down and applied first.
 
-        Raises Declined while the file has a fault, or AuditError where the change cannot be written down.
+        Raises TaskDeclined while the file has a fault, or AuditError where the change cannot be written down.
         """
         edition = self.file.load_current()
         if self._edition is None or edition.digest != self._edition.digest:
@@ -58,7 +58,7 @@ class SiteConsent:
         return edition.policy
 
     def admit(self, received: ReceivedTask) -> Policy:
-        """The policy in force. Raises Declined for a task that it, the standing or the day's rounds refuse."""
+        """The policy in force. Raises TaskDeclined for a task that it, the standing or the day's rounds refuse."""
         policy = self.policy()
         self._stand(received.task.study)
         at = self.clock()

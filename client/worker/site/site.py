@@ -103,7 +103,7 @@ class Site:
         return answer
 
     def _check(self, task: Task) -> None:
-        """Raises Declined for a task of another protocol or processing."""
+        """Raises TaskDeclined for a task of another protocol or processing."""
         spoken = task.inputs.get("protocol")
         if spoken is not None and int(spoken) != PROTOCOL:
             raise TaskDeclined(

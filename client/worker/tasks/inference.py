@@ -54,8 +54,8 @@ class TaskNets:
     def probabilities(self, net: str, samples: Sequence[Sample]) -> Probabilities:
         """(n k) of a net for lesions of one cohort, in their order.
 
-        Raises Declined("needs_frozen") when a fusion net, or a frozen sub-model that the task does not bring, is asked
-        about lesions that the frozen sub-models have not seen at this site.
+        Raises TaskDeclined("needs_frozen") when a fusion net, or a frozen sub-model that the task lacks, is asked about
+        lesions that the frozen sub-models have not seen at this site.
         """
         if net in FUSION_NETS:
             features = self.features(net, samples)
@@ -68,14 +68,14 @@ class TaskNets:
         return self._ask(net, samples)
 
     def features(self, net: str, samples: Sequence[Sample]) -> Tensor:
-        """What a fusion net sees of these lesions. Raises Declined as `probabilities`."""
+        """What a fusion net sees of these lesions. Raises TaskDeclined as `probabilities`."""
         return build_fusion_inputs(net, self.frozen_probabilities(samples), samples, self.recipe).to(self.place.device)
 
     def frozen_probabilities(self, samples: Sequence[Sample]) -> npt.NDArray[np.float32]:
         """(n 9) of the frozen sub-models, in the order of SUBMODELS; computed once per lesion and set of weights.
 
         A cohort is always computed whole and in order of keys: the last bit of a probability may depend on the company
-        in its batch, and a resumed study must repeat itself. Raises Declined as `probabilities`.
+        in its batch, and a resumed study must repeat itself. Raises TaskDeclined as `probabilities`.
         """
         table = self.place.memory.table(self.table_key)
         marks = {sample.key: _content_key(sample) for sample in samples}
@@ -97,7 +97,7 @@ class TaskNets:
         return predict_scores(kept.module, samples, self.recipe)
 
     def _check_submodels(self) -> None:
-        """Raises Declined where the task's inputs do not hold the sub-models that it names by digest."""
+        """Raises TaskDeclined where the task's inputs do not hold the sub-models that it names by digest."""
         models = submodels_in(self.inputs)
         held = {name.split("|", 1)[0] for name in models}
         if digest(models) == self.frozen:
@@ -115,7 +115,7 @@ class TaskNets:
 
 
 def nets_of(task: Task, place: Place) -> TaskNets:
-    """The nets of a task. Raises Declined when it brings no recipe."""
+    """The nets of a task. Raises TaskDeclined when it brings no recipe."""
     if task.recipe is None:
         raise TaskDeclined("error", f"a {task.kind} task needs a recipe, and this one brings none")
     states = place.memory.local_states(task)

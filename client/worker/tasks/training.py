@@ -119,7 +119,7 @@ class Trainer:
 
 
 def trainer_of(task: Task, place: Place) -> Trainer:
-    """What trains the nets of a task. Raises Declined where it brings no rule or no recipe."""
+    """What trains the nets of a task. Raises TaskDeclined where it brings no rule or no recipe."""
     if task.rule is None:
         raise TaskDeclined("error", "a train task needs a rule, and this one brings none")
     return Trainer(nets_of(task, place), task.rule, partial(derive_seed, task.seed, task.stage, task.round, place.site))

@@ -28,7 +28,7 @@ def render_figure(name: str, title: str, figure: Mapping[str, Any]) -> str:
 
 
 def is_drawable(figure: object) -> bool:
-    """Whether `figure` is of a kind that `drawn` knows."""
+    """Whether `figure` is of a kind that `render_figure` knows."""
     return isinstance(figure, Mapping) and figure.get("kind") in _KINDS
 
 

@@ -87,10 +87,11 @@ def ended(fleet: ProcessGroup) -> bool:
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_killing_the_starter_leaves_nothing(tmp_path: Path, how: signal.Signals) -> None:
     code = (
-        "import os, signal, sys, time; from pathlib import Path; from ceus_models.runtime.process_tree import Fleet\n"
+        "import os, signal, sys, time; from pathlib import Path\n"
+        "from ceus_models.runtime.process_tree import ProcessGroup\n"
         # a shell starts background jobs with SIGINT ignored, and Python then leaves it so
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        f"with Fleet(Path({str(tmp_path)!r})) as fleet:\n"
+        f"with ProcessGroup(Path({str(tmp_path)!r})) as fleet:\n"
         f"    fleet.start('parent', [sys.executable, '-c', {PARENT!r}], dict(os.environ))\n"
         "    time.sleep(600)\n"
     )

@@ -218,11 +218,11 @@ HANGS = """
 import sys, time
 from pathlib import Path
 from ceus_models.runtime.errors import ExpectedError
-from ceus_models.runtime.file_locks import locked
-from server.run_folder.heartbeat import COORDINATOR, Pulse
+from ceus_models.runtime.file_locks import hold_lock
+from server.run_folder.heartbeat import COORDINATOR, Heartbeat
 folder = Path(sys.argv[1])
-with locked(folder / ".coordinator.lock", ExpectedError("taken")):  # as Journal.held, without what it imports
-    Pulse(folder / COORDINATOR).beat("saving round 3 of submodels")
+with hold_lock(folder / ".coordinator.lock", ExpectedError("taken")):  # as Journal.held, without what it imports
+    Heartbeat(folder / COORDINATOR).beat("saving round 3 of submodels")
     print("here", flush=True)
     time.sleep(600)
 """

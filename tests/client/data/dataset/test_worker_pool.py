@@ -118,8 +118,8 @@ def test_a_worker_that_does_not_start_at_once_is_started_again(
 
 def test_no_worker_outlives_a_killed_parent(tmp_path: Path) -> None:
     told = tmp_path / "pid"
-    code = "import odd_work; from client.data.dataset.worker_pool import each\n"
-    code += f"list(each(odd_work.do, [{f'tell {told}'!r}], 1))"
+    code = "import odd_work; from client.data.dataset.worker_pool import map_items\n"
+    code += f"list(map_items(odd_work.do, [{f'tell {told}'!r}], 1))"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), *sys.path])}
     parent = subprocess.Popen([sys.executable, "-c", code], env=environment)
     worker = _pid(told)
@@ -141,10 +141,9 @@ def _pid(path: Path) -> psutil.Process:
 def test_workers_do_not_load_what_the_command_line_loads(tmp_path: Path) -> None:
     """The main module of `ceus-site` brings libraries for training; a spawned process would import it again."""
     loaded = tmp_path / "loaded"
-    code = (
-        f"open({str(loaded)!r}, 'a').write('once')\nimport odd_work\nfrom client.data.dataset.worker_pool import each\n"
-    )
-    code += "if __name__ == '__main__':\n    print([found for _, found in each(odd_work.do, ['ab'], 1)])\n"
+    code = f"open({str(loaded)!r}, 'a').write('once')\nimport odd_work\n"
+        "from client.data.dataset.worker_pool import map_items\n"
+    code += "if __name__ == '__main__':\n    print([found for _, found in map_items(odd_work.do, ['ab'], 1)])\n"
     (tmp_path / "main.py").write_text(code)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), *sys.path])}
     command = [sys.executable, str(tmp_path / "main.py")]

@@ -102,8 +102,8 @@ def test_the_next_clip_is_written_over_the_last_one_and_shows_nothing_of_it(
 KILLED = """\
 import os, signal, sys, numpy as np
 from pathlib import Path
-from client.data.imaging.frame_store import Tape
-tape = Tape(100, 100, Path(sys.argv[1]))
+from client.data.imaging.frame_store import FrameFile
+tape = FrameFile(100, 100, Path(sys.argv[1]))
 tape.add(np.full((100, 100), 65, np.uint8))
 os.kill(os.getpid(), signal.SIGKILL)
 """

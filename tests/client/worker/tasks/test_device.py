@@ -17,16 +17,16 @@ from client.worker.tasks.device import bound, device_of
 BOUNDED = """
 import resource, torch
 from client.worker.tasks.device import bound
-from client.policy.machine import Machine, memory_bytes
+from client.policy.machine import Machine, read_memory_bytes
 bound(Machine(threads=2, memory_share=0.25))
-print(torch.get_num_threads(), resource.getrlimit(resource.RLIMIT_DATA)[0] / memory_bytes())
+print(torch.get_num_threads(), resource.getrlimit(resource.RLIMIT_DATA)[0] / read_memory_bytes())
 try:
-    torch.zeros(memory_bytes() // 4, dtype=torch.uint8)
+    torch.zeros(read_memory_bytes() // 4, dtype=torch.uint8)
     print("allocated")
 except RuntimeError as error:
     print("refused", "can't allocate memory" in str(error))
 bound(Machine(memory_share=0.5))
-print(resource.getrlimit(resource.RLIMIT_DATA)[0] / memory_bytes())
+print(resource.getrlimit(resource.RLIMIT_DATA)[0] / read_memory_bytes())
 bound(Machine())
 print(resource.getrlimit(resource.RLIMIT_DATA)[0] == resource.getrlimit(resource.RLIMIT_DATA)[1])
 """
