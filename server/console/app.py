@@ -98,7 +98,7 @@ class _Console:
             "seen": seen,
             "trouble": format_trouble(seen.trouble) if seen.trouble else "",
             "warnings": valid.warnings if _may_see_all(request) else (),
-            "list_pending": view.list_pending(seen),
+            "at_work": view.list_pending(seen),
             "answered": view.count_fates(seen),
             "charts": build_charts(seen.rounds),
             "rounds": seen.rounds[: -_LAST_ROUNDS - 1 : -1],

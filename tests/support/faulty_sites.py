@@ -221,7 +221,7 @@ TROUBLES: dict[str, tuple[Trouble, str, str]] = {
     "disk full": (refusing("this site cannot write its audit, so nothing leaves"), "refused", "cannot write"),
     "killed mid-upload": (starts_anew, "counted", SAME),
     "duplicate answer": (twice, "counted", SAME),
-    "answer to another round": (of_an_earlier_round, "excluded", "another task"),
+    "answer to another round": (of_an_earlier_round, "excluded", "to this round's task"),
     "another site's name": (
         lambda post, task, answer, attempt: to_bytes(replace(decode(answer), site="site-01")),  # type: ignore[type-var]
         "lost",

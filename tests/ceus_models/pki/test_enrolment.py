@@ -49,7 +49,7 @@ def test_a_kit_holds_what_the_site_needs_and_no_secret(made: Lab, tmp_path: Path
 def test_a_request_changed_on_its_way_is_refused(made: Lab, tmp_path: Path) -> None:
     courier = made.site(tmp_path / "s")
     courier.request.write_bytes(courier.request.read_bytes().replace(b"site-01", b"site-02"))
-    with pytest.raises(EnrolmentError, match="not signed by the key that it holds.*send the file again"):
+    with pytest.raises(EnrolmentError, match="must be signed by the key in it.*send the original file again"):
         made.enrol(courier.request)
 
 
@@ -57,7 +57,7 @@ def test_a_request_for_a_key_one_does_not_have_is_refused(made: Lab, tmp_path: P
     """Posing as another hospital with its public key, which is no secret."""
     victim, thief = made.site(tmp_path / "v"), made.site(tmp_path / "t", "site-02")
     theirs = read_document(victim.request, REQUEST).content["public_key"]
-    with pytest.raises(EnrolmentError, match="has not the private key"):
+    with pytest.raises(EnrolmentError, match="does not have the private key"):
         made.enrol(rewritten(thief, public_key=theirs))
 
 

@@ -142,7 +142,7 @@ def test_workers_do_not_load_what_the_command_line_loads(tmp_path: Path) -> None
     """The main module of `ceus-site` brings libraries for training; a spawned process would import it again."""
     loaded = tmp_path / "loaded"
     code = f"open({str(loaded)!r}, 'a').write('once')\nimport odd_work\n"
-        "from client.data.dataset.worker_pool import map_items\n"
+    code += "from client.data.dataset.worker_pool import map_items\n"
     code += "if __name__ == '__main__':\n    print([found for _, found in map_items(odd_work.do, ['ab'], 1)])\n"
     (tmp_path / "main.py").write_text(code)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), *sys.path])}
