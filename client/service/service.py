@@ -150,12 +150,12 @@ def courier_environment(courier: CourierFolder) -> dict[str, str]:
 def _teller(log: Path) -> Callable[[Mapping[str, object]], None]:
     """Tells an event on standard output and in a log."""
 
-    def told(event: Mapping[str, object]) -> None:
+    def log_to_file(event: Mapping[str, object]) -> None:
         log_event(event)
         with log.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"at": round(time.time(), 3), **event}) + "\n")
 
-    return told
+    return log_to_file
 
 
 def _free_port() -> int:

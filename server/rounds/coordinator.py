@@ -140,11 +140,11 @@ def sample_sites(task: Task, sites: Sequence[str], share: float, required: Seque
 def _event_reporter(task: Task, asked: int, tell: Listener) -> Callable[[str, Fate, str], None]:
     done: list[str] = []
 
-    def told(site: str, fate: Fate, reason: str) -> None:
+    def report(site: str, fate: Fate, reason: str) -> None:
         done.append(site)
         tell(Answered(task.stage, task.round, site, fate, reason, len(done), asked))
 
-    return told
+    return report
 
 
 def _ignore_event(event: Event) -> None:

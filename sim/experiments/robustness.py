@@ -95,16 +95,16 @@ class LesionJob:
         """{"target", "original": class, change: [class or UNREAD of each repeat]}, from the cache if it is there."""
         if not self.kept.exists():
             torch.set_num_threads(1)
-            write_atomically(self.kept, json.dumps(self._asked()).encode(), PUBLIC)
+            write_atomically(self.kept, json.dumps(self._predict_all()).encode(), PUBLIC)
         found: dict[str, Any] = json.loads(self.kept.read_text(encoding="utf-8"))
         return found
 
-    def _asked(self) -> dict[str, Any]:
+    def _predict_all(self) -> dict[str, Any]:
         site = load_site(self.run / HOSPITALS / self.site)
         row = next(row for row in read_manifest(site).rows if make_pseudonym(site, "lesion", row.lesion_id) == self.key)
         clips = open_row(row, site)
         outlines = [clips.polygon, *self._draw_outlines(clips)]
-        classes = [one for batch in _iterate_batches(outlines) for one in self._said(batch, clips, row, site)]
+        classes = [one for batch in _iterate_batches(outlines) for one in self._predict_batch(batch, clips, row, site)]
         repeats = self.experiment.repeats
         runs = {str(c): classes[1 + i * repeats :][:repeats] for i, c in enumerate(self.experiment.changes)}
         return {"target": self.target, "original": classes[0], **runs}
@@ -116,7 +116,7 @@ class LesionJob:
                 seed = derive_seed(self.seed, "outline", self.key, change, repeat)
                 yield change_outline(clips.polygon, draw_change(change, self.experiment.amount, seed), rows, columns)
 
-    def _said(self, outlines: Sequence[F64], clips: OpenedLesion, row: Row, site: SiteConfig) -> list[int]:
+    def _predict_batch(self, outlines: Sequence[F64], clips: OpenedLesion, row: Row, site: SiteConfig) -> list[int]:
         """The predicted class under each outline; the clips are decoded only once."""
         bundle = _load_bundle_once(self.run / BUNDLE)
         samples: dict[int, Sample] = {}

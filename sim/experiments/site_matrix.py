@@ -68,11 +68,11 @@ class ModelJob:
         """Scores by test cohort and by site, from the cache if they are there."""
         if not self.kept.exists():
             torch.set_num_threads(1)
-            write_atomically(self.kept, json.dumps(self._asked()).encode(), PUBLIC)
+            write_atomically(self.kept, json.dumps(self._count_correct()).encode(), PUBLIC)
         found: dict[str, list[int]] = json.loads(self.kept.read_text(encoding="utf-8"))
         return {place: (right, lesions) for place, (right, lesions) in found.items()}
 
-    def _asked(self) -> dict[str, tuple[int, int]]:
+    def _count_correct(self) -> dict[str, tuple[int, int]]:
         bundle, found = self.model.open_bundle(), dict[str, tuple[int, int]]()
         for group in load_groups(self.run, bundle.processing, (*TEST_COHORTS, *self.experiment.own)):
             place = group.cohort if group.cohort in TEST_COHORTS else group.site
