@@ -16,12 +16,12 @@ from flwr.app import Array, ArrayRecord, Message, MetricRecord, RecordDict
 from flwr.serverapp.strategy import FedAvg, FedMedian
 from flwr.supercore.task_identity import TaskIdentity
 
+from ceus_models.plan.settings import Screening
 from ceus_models.protocol.messages import LocalRule, Task, Update
 from ceus_models.protocol.state import State
 from ceus_models.protocol.task_id import compute_task_id
 from server.rounds.round import Call, gather_answers
 from server.rounds.screening import Gate
-from server.study.settings import Screening
 
 NET, BAD, COHORT = "disease/HCC", "site-03", "training_a"
 GLOBAL = {"w": torch.ones(3, 2), "b": torch.ones(2)}

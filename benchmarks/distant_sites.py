@@ -24,16 +24,16 @@ from flwr.supercore.task_identity import TaskIdentity
 
 from benchmarks.measuring import arguments, publish, quiet
 from ceus_models.nets.module_cache import build_initial_state
+from ceus_models.plan.participation import Quorum, RoundRecord
+from ceus_models.plan.plan import Plan, load_plan
+from ceus_models.plan.progress import Progress
+from ceus_models.plan.train_stage import Train
 from ceus_models.protocol.encoding import encode
 from ceus_models.protocol.messages import Architecture, LocalRule, Task
 from ceus_models.protocol.state import add_prefix
 from ceus_models.study.taxonomy import SUBMODELS
 from server.rounds.coordinator import run
 from server.rounds.events import Event, Finished
-from server.study.participation import Quorum, RoundRecord
-from server.study.plan import Plan, load_plan
-from server.study.progress import Progress
-from server.study.train_stage import Train
 from server.transport.delivery import RETRY_SCHEDULE, RetryingLink
 from server.transport.flower_link import FlowerTransport
 from tests.support.clients import LITTLE, SMALL

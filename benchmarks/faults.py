@@ -22,12 +22,12 @@ import yaml
 
 from benchmarks.measuring import arguments, publish, quiet
 from ceus_models.pki.enrolment import utc_now
+from ceus_models.plan.plan import load_plan
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.process_tree import ProcessGroup
 from server.federation.federation_file import load_federation
 from server.federation.node_roster import open_control
 from server.run_folder.paths import Home
-from server.study.plan import load_plan
 from tests.support.made_sites import digests_in_memory, digests_of_run, made_site
 from tests.support.real_federation import ROOT, Federation, here, wait
 

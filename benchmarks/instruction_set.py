@@ -21,9 +21,9 @@ import torch
 
 from benchmarks.measuring import Times, arguments, busy_ratio, in_turn, publish, quiet, ratio
 from ceus_models.nets.two_stream import TwoStream
+from ceus_models.plan.plan import load_plan
 from client.data.dataset.index import index
 from client.data.forms.site_config import load_site
-from server.study.plan import load_plan
 from sim.hospital.hospital import write_hospital
 from sim.hospital.prepare import cases_of, simulation_of
 from sim.runs.instruction_set import PINS

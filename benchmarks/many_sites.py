@@ -20,8 +20,8 @@ import psutil
 
 from benchmarks.faults import SEED
 from benchmarks.measuring import arguments, publish, quiet
+from ceus_models.plan.plan import load_plan
 from ceus_models.runtime.process_tree import ProcessGroup
-from server.study.plan import load_plan
 from tests.support.made_sites import digests_in_memory, digests_of_run, held_by, made_site
 from tests.support.real_federation import ROOT, Federation, here
 

@@ -21,6 +21,7 @@ from benchmarks.processing import made, row_of
 from ceus_models.bundle.model_bundle import Bundle, load_bundle, save_bundle
 from ceus_models.nets.module_cache import build_initial_state, load_net
 from ceus_models.nets.two_stream import prepare_inputs as tensors_of
+from ceus_models.plan.plan import load_plan
 from ceus_models.protocol.messages import Architecture, Normaliser, Recipe
 from ceus_models.study.processing import Processing, load_processing
 from ceus_models.study.taxonomy import CLINICAL, CLINICAL_NAMES, FUSION_NETS, SUBMODELS
@@ -29,7 +30,6 @@ from client.data.table.manifest import read_manifest
 from client.data.table.rows import Row
 from client.predict.predict_folder import answer_lesion, read_lesions
 from client.predict.prediction import Lesion
-from server.study.plan import load_plan
 from sim.hospital.prepare import parse_simulation, prepare_hospitals
 
 PLAN = Path(__file__).parent.parent / "configs" / "plan.demo.yaml"

@@ -23,15 +23,15 @@ from torch import Tensor, nn
 from benchmarks.measuring import arguments, busy_ratio, in_turn, publish, quiet, ratio
 from ceus_models.nets.module_cache import build_initial_state
 from ceus_models.nets.two_stream import TwoStream
+from ceus_models.plan.plan import Plan, load_plan
+from ceus_models.plan.stages import Stage
+from ceus_models.plan.train_stage import Train
 from ceus_models.runtime.seeds import derive_seed
 from ceus_models.study.processing import Processing
 from ceus_models.study.taxonomy import SUBMODELS
 from client.policy.policy import Policy
 from client.worker.site.site import Site
 from client.worker.tasks.training import select_labelled
-from server.study.plan import Plan, load_plan
-from server.study.stages import Stage
-from server.study.train_stage import Train
 from sim.engine.memory_link import InlineLink, MemoryLink
 from tests.support.clients import lesion
 from tests.support.federation import SEED, recipe_for, rounds

@@ -24,8 +24,8 @@ from matplotlib.figure import Figure
 
 from benchmarks.faults import SEED, killed, tiny_federation, tiny_plan, whole
 from benchmarks.measuring import arguments, publish, quiet
+from ceus_models.plan.plan import load_plan
 from ceus_models.runtime.seeds import derive_seed
-from server.study.plan import load_plan
 from tests.support.made_sites import digests_in_memory, digests_of_run
 from tests.support.real_federation import Federation, wait
 

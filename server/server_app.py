@@ -9,6 +9,7 @@ from pathlib import Path
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
+from ceus_models.plan.plan import load_plan
 from ceus_models.runtime.errors import ExpectedError, list_calls
 from server.rounds.checkpoints import Store
 from server.rounds.coordinator import run
@@ -16,7 +17,6 @@ from server.rounds.events import Answered, Event, Finished
 from server.rounds.round_log import RoundLog
 from server.run_folder.heartbeat import COORDINATOR, Heartbeat
 from server.run_folder.journal import Journal
-from server.study.plan import load_plan
 from server.transport.flower_link import SuperLinkLost, flower_link
 from server.transport.message_log import MessageLog
 

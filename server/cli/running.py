@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from ceus_models.pki.enrolment import utc_now
+from ceus_models.plan.plan import load_plan
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.findings import print_findings
 from ceus_models.runtime.supervisor import log_event
@@ -27,7 +28,6 @@ from server.rounds.trackers import TrackerName, TrackerSync, open_tracker
 from server.run_folder.journal import Journal
 from server.run_folder.orders import FINAL_PHASES, State, order_run, order_stop, read_state
 from server.run_folder.paths import Home
-from server.study.plan import load_plan
 
 _LOOK_S = 0.5
 _TAKEN_S = 30.0  # so long may `up` take to see an order

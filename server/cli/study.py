@@ -10,13 +10,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from ceus_models.plan.plan import load_plan
 from ceus_models.runtime.errors import ExpectedError
 from server.federation.federation_file import load_federation
 from server.report.page import render_report
 from server.report.publish import RESULTS, publish_run, write_tables
 from server.report.terminal_table import print_results
 from server.run_folder.paths import Home
-from server.study.plan import load_plan
 
 
 def plan_command(plan: Annotated[Path, typer.Argument(help="The study's plan.", show_default=False)]) -> None:

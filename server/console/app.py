@@ -16,6 +16,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp
 
+from ceus_models.plan.plan import load_plan
 from ceus_models.runtime.supervisor import EventLog
 from ceus_models.web.guard import LOOPBACK, Guard
 from ceus_models.web.responses import STYLE, as_json, find_page, page, style
@@ -33,7 +34,6 @@ from server.report.page import render_report
 from server.report.publish import REPORT, collect_run_results
 from server.rounds.checkpoints import Store
 from server.run_folder.paths import Home
-from server.study.plan import load_plan
 from server.transport.message_log import read_page
 
 _COORDINATOR: tuple[Role, ...] = ("coordinator",)

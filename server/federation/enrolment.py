@@ -24,13 +24,13 @@ from ceus_models.pki.enrolment import (
 )
 from ceus_models.pki.keys import PublicKey, fingerprint, parse_public_key
 from ceus_models.pki.signed_documents import Document, read_document, sign_document
+from ceus_models.plan.plan import load_plan
 from ceus_models.runtime.atomic_files import PUBLIC, write_atomically
 from ceus_models.runtime.errors import ExpectedError
 from server.federation.certificate_authority import Authority, compute_federation_id
 from server.federation.federation_file import Federation
 from server.federation.site_register import Register, SiteKey
 from server.run_folder.paths import FEDERATION_FILE, Home
-from server.study.plan import load_plan
 
 _KEY_OVERLAP = timedelta(days=14)
 """A replaced key remains valid for this time, so that the site can change keys between two rounds."""

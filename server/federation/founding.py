@@ -21,6 +21,7 @@ from ceus_models.pki.certificates import (
     parse_certificate,
 )
 from ceus_models.pki.keys import generate_key
+from ceus_models.plan.plan import load_plan
 from ceus_models.runtime.atomic_files import PUBLIC, write_atomically
 from ceus_models.runtime.errors import ExpectedError, Fault, FaultList
 from server.federation.certificate_authority import (
@@ -36,7 +37,6 @@ from server.federation.certificate_authority import (
 from server.federation.federation_file import Federation, load_federation
 from server.federation.nginx_conf import render_nginx
 from server.run_folder.paths import FEDERATION_FILE, Home
-from server.study.plan import load_plan
 from server.transport.fab import build_fab
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")

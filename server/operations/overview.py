@@ -7,15 +7,15 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ceus_models.plan.deadlines import Deadlines, ResponseTimes
+from ceus_models.plan.participation import RoundRecord, list_silent_sites
+from ceus_models.plan.progress import CurvePoint, Progress
 from server.federation.expiry import Validity
 from server.operations.liveness import Observations, Trouble, coordinator_heartbeat, find_trouble
 from server.rounds.checkpoint_header import read_newest
 from server.run_folder.journal import Journal
 from server.run_folder.orders import State, read_state
 from server.run_folder.paths import Home
-from server.study.deadlines import Deadlines, ResponseTimes
-from server.study.participation import RoundRecord, list_silent_sites
-from server.study.progress import CurvePoint, Progress
 from server.transport.message_log import LoggedMessage, read_messages
 
 

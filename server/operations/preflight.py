@@ -17,6 +17,7 @@ from importlib.metadata import version
 
 import psutil
 
+from ceus_models.plan.plan import load_plan
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.findings import Finding, make_fault, make_note, make_ok, run_checks
 from server.federation.certificate_authority import read_ca
@@ -30,7 +31,6 @@ from server.operations.daemon import check_complete, find_front_fault, find_ngin
 from server.operations.health import is_superlink_healthy
 from server.operations.launcher import check_runnable
 from server.run_folder.paths import Home
-from server.study.plan import load_plan
 
 _UNSYNCHRONISED = 5  # TIME_ERROR of ntp_gettime(3)
 _LEAST_FREE, _BETTER_FREE = 2 << 30, 20 << 30

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from ceus_models.plan.net_groups import expand_names
+from ceus_models.plan.plan import Plan
+from ceus_models.plan.progress import Progress
+from ceus_models.plan.stages import Evaluate
 from ceus_models.protocol.state import State
 from ceus_models.study.taxonomy import COHORTS, FUSION_NETS, select_classifiers
 from server.results.misdiagnoses import count_misdiagnoses
@@ -12,10 +16,6 @@ from server.results.pairs import compare_pairs
 from server.results.pooled_cohorts import POOLS, pool_cohorts
 from server.results.reader_results import summarize_readers
 from server.results.subgroup_results import build_table_one, summarize_sites, summarize_subgroups
-from server.study.net_groups import expand_names
-from server.study.plan import Plan
-from server.study.progress import Progress
-from server.study.stages import Evaluate
 
 _PLACES = (*COHORTS, *POOLS)
 

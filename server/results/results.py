@@ -8,6 +8,11 @@ from dataclasses import asdict
 from itertools import product
 from typing import Any
 
+from ceus_models.plan.net_groups import expand_names
+from ceus_models.plan.plan import Plan
+from ceus_models.plan.progress import Progress
+from ceus_models.plan.recipe import correlations
+from ceus_models.plan.stages import Evaluate, Statistics
 from ceus_models.protocol.state import digest
 from ceus_models.study.taxonomy import (
     CLINICAL_NAMES,
@@ -19,11 +24,6 @@ from ceus_models.study.taxonomy import (
 )
 from server.results.detailed_results import collect_details
 from server.results.evaluation import class_names, compute_binary, compute_multi_class, read_counts
-from server.study.net_groups import expand_names
-from server.study.plan import Plan
-from server.study.progress import Progress
-from server.study.recipe import correlations
-from server.study.stages import Evaluate, Statistics
 
 
 def collect_results(progress: Progress, plan: Plan) -> dict[str, Any]:

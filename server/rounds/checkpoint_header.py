@@ -10,10 +10,10 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked
 from safetensors import SafetensorError, safe_open
 
+from ceus_models.plan.participation import RoundRecord
+from ceus_models.plan.progress import CurvePoint
 from ceus_models.protocol.messages import Recipe
 from ceus_models.runtime.errors import ExpectedError
-from server.study.participation import RoundRecord
-from server.study.progress import CurvePoint
 
 VERSION = "1"
 _PATTERN = re.compile(r"progress-(\d{8})\.safetensors")

@@ -7,6 +7,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from ceus_models.plan.participation import Fate, RoundRecord, check_quorum
+from ceus_models.plan.plan import Plan
+from ceus_models.plan.progress import Progress
+from ceus_models.plan.settings import Study
+from ceus_models.plan.stages import Stage
+from ceus_models.plan.train_stage import Train
+from ceus_models.plan.wire_nets import on_wire, submodels
 from ceus_models.protocol.messages import Task
 from ceus_models.protocol.state import State
 from ceus_models.runtime.errors import ExpectedError
@@ -15,13 +22,6 @@ from server.rounds.checkpoints import Store
 from server.rounds.events import Answered, Event, Finished, Listener, Started
 from server.rounds.round import Call, Link, gather_answers
 from server.rounds.screening import Gate, compute_reference
-from server.study.participation import Fate, RoundRecord, check_quorum
-from server.study.plan import Plan
-from server.study.progress import Progress
-from server.study.settings import Study
-from server.study.stages import Stage
-from server.study.train_stage import Train
-from server.study.wire_nets import on_wire, submodels
 
 
 class StopRequested(ExpectedError):

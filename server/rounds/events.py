@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from server.study.participation import Fate, RoundRecord
-from server.study.progress import CurvePoint
+from ceus_models.plan.participation import Fate, RoundRecord
+from ceus_models.plan.progress import CurvePoint
 
 
 @dataclass(frozen=True)

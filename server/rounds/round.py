@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from ceus_models.plan.participation import Fate, RoundRecord
 from ceus_models.protocol.messages import Refusal, Task, Update
 from ceus_models.protocol.state import State
 from ceus_models.protocol.sums import ExactSum
 from server.rounds.screening import Gate
-from server.study.participation import Fate, RoundRecord
 
 
 @dataclass(frozen=True)

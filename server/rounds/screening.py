@@ -17,15 +17,15 @@ from typing import NamedTuple
 import torch
 
 from ceus_models.metrics.ood import REQUEST_TENSOR
+from ceus_models.plan.answer_schema import Group, find_shape_fault, groups_of
+from ceus_models.plan.progress import Progress
+from ceus_models.plan.settings import Screening
 from ceus_models.protocol.messages import LocalRule, Task, Update
 from ceus_models.protocol.state import State, is_finite, norm, split_by_net
 from ceus_models.protocol.sums import EXACT_LIMIT, STEPS_PER_UNIT
 from ceus_models.protocol.task_id import compute_task_id
 from ceus_models.study.subgroups import build_slices
-from server.rounds.answer_schema import Group, find_shape_fault, groups_of
 from server.rounds.plausible_counts import LARGEST_LOSS, find_count_fault
-from server.study.progress import Progress
-from server.study.settings import Screening
 
 LARGEST_PER_LESION = 2e4
 """Bound on any float sum of a tally, per lesion: above the square of every plausible clinical value."""

@@ -12,11 +12,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from ceus_models.plan.deadlines import Deadlines, ResponseTimes
 from ceus_models.protocol.encoding import WireError, decode, to_bytes
 from ceus_models.protocol.messages import Task
 from ceus_models.runtime.errors import ExpectedError
 from server.rounds.round import Answer, Lost
-from server.study.deadlines import Deadlines, ResponseTimes
 from server.transport.message_log import compute_digest
 from server.transport.node_registry import NodeAddress, NodeRegistry, NodeTransport, Reply
 

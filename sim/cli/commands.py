@@ -23,13 +23,13 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from ceus_models.plan.plan import load_plan
 from ceus_models.runtime.progress_bar import show_progress
 from ceus_models.study.taxonomy import LESION_TYPES
 from server.report.publish import BUNDLE, REPORT, RESULTS
 from server.report.terminal_table import print_results
 from server.rounds.events import Answered, Event, Finished, Started
 from server.rounds.trackers import TrackerName, TrackerSync, open_tracker
-from server.study.plan import load_plan
 from sim.experiments.arms import ExperimentRequest
 from sim.experiments.entry import experiment_folder
 from sim.experiments.experiment import run_experiment

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 import yaml
 
+from ceus_models.plan.plan import Plan, load_plan
 from ceus_models.runtime.atomic_files import PUBLIC, write_atomically
 from ceus_models.runtime.errors import ExpectedError
 from server.report.publish import RESULTS
@@ -19,7 +20,6 @@ from server.results.metrics import Ints
 from server.rounds.checkpoints import Store
 from server.rounds.coordinator import run
 from server.rounds.events import Listener
-from server.study.plan import Plan, load_plan
 from sim.engine.memory_link import InlineLink
 from sim.engine.sites import PooledOpener
 from sim.experiments.experiment_file import Overrides, Variant

@@ -9,13 +9,13 @@ import numpy as np
 
 from ceus_models.bundle.model_bundle import load_bundle
 from ceus_models.metrics.bootstrap import poisson_weights
+from ceus_models.plan.plan import load_plan
+from ceus_models.plan.stages import Evaluate
+from ceus_models.plan.train_stage import Train
 from ceus_models.runtime.yaml_lines import YamlWithLines
 from ceus_models.study.cohorts import assign_cohort
 from server.report.publish import BUNDLE
 from server.results.metrics import Floats, ratio
-from server.study.plan import load_plan
-from server.study.stages import Evaluate
-from server.study.train_stage import Train
 from sim.experiments.arms import ExperimentRequest, FinishedArm, run_arms
 from sim.experiments.entry import Cell, Entry
 from sim.experiments.experiment_file import Arm, LeaveOut, Training, build_variants

@@ -13,6 +13,7 @@ from statistics import fmean
 import torch
 
 from ceus_models.bundle.model_bundle import Bundle, load_bundle
+from ceus_models.plan.plan import Plan, load_plan, parse_plan
 from ceus_models.runtime.atomic_files import PUBLIC, write_atomically
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.study.taxonomy import TEST_COHORTS
@@ -21,7 +22,6 @@ from server.report.publish import BUNDLE, RESULTS
 from server.report.values import COHORT_TITLES
 from server.rounds.checkpoint_header import read_newest
 from server.rounds.checkpoints import Store
-from server.study.plan import Plan, load_plan, parse_plan
 from sim.experiments.arms import PLAN_FILE
 from sim.experiments.entry import Cell, Entry
 from sim.experiments.experiment_file import Matrix

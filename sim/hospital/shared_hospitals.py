@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ceus_models.plan.plan import Plan
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.study.processing import Processing
 from client.data.dataset.index_file import read_index
 from client.data.forms.site_config import load_site
-from server.study.plan import Plan
 from sim.hospital.hospital import MARKER, compute_hospital_digest
 from sim.hospital.prepare import (
     HOSPITALS,

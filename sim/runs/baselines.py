@@ -15,11 +15,11 @@ from ceus_models.runtime.atomic_files import PUBLIC, write_atomically
 from client.data.dataset.worker_pool import map_trusted
 from server.rounds.checkpoints import Store
 from server.rounds.coordinator import run
-from server.study.plan import AnyStage, Plan, load_plan
+from ceus_models.plan.plan import AnyStage, Plan, load_plan
 from server.results.results import collect_results
-from server.study.stages import Evaluate, Statistics
-from server.study.strategies import FedAvg
-from server.study.train_stage import Train
+from ceus_models.plan.stages import Evaluate, Statistics
+from ceus_models.plan.strategies import FedAvg
+from ceus_models.plan.train_stage import Train
 from sim.engine.memory_link import InlineLink
 from sim.runs.run import COMPARISON_FILE, RunSettings, RunObserver, publish_results, run_study
 from sim.hospital.prepare import HOSPITALS

@@ -17,8 +17,8 @@ from ceus_models.runtime.errors import ExpectedError
 from server.rounds.checkpoints import Store
 from server.rounds.coordinator import run
 from server.rounds.events import Event, Listener, Started
-from server.study.plan import Plan, load_plan
-from server.study.progress import Progress
+from ceus_models.plan.plan import Plan, load_plan
+from ceus_models.plan.progress import Progress
 from server.report.publish import BUNDLE, RESULTS, build_bundle, publish_report
 from server.results.results import collect_results
 from server.rounds.round_log import RoundLog

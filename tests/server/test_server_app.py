@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from ceus_models.plan.participation import RoundRecord
 from ceus_models.runtime.errors import ExpectedError
 from server.rounds.events import Answered, Finished, Started
 from server.server_app import Settings, check_approved, describe_event, parse_settings
-from server.study.participation import RoundRecord
 
 GOOD = {"plan": "p.yaml", "out": "runs", "seed": 1, "sites": 4, "federation": "x", "plan-digest": "ab"}
 

@@ -10,6 +10,8 @@ import numpy as np
 import torch
 
 from ceus_models.nets.module_cache import build_initial_state
+from ceus_models.plan.plan import Plan
+from ceus_models.plan.train_stage import Train
 from ceus_models.protocol.messages import Architecture, LocalRule, Refusal, Task, Update
 from ceus_models.protocol.state import add_prefix, digest
 from ceus_models.protocol.task_id import compute_task_id
@@ -19,8 +21,6 @@ from ceus_models.study.sample import Sample
 from ceus_models.study.taxonomy import BIOMARKERS, LESION_TYPES, SUBMODELS
 from client.policy.policy import Policy
 from client.worker.site.site import Site
-from server.study.plan import Plan
-from server.study.train_stage import Train
 from tests.support.federation import COHORT, SEED, recipe_for
 
 Case = Literal["link", "tiny", "large"]

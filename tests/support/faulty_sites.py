@@ -10,14 +10,14 @@ import pytest
 import torch
 from fake_sites import FakeSite, lesions_of
 
+from ceus_models.plan.deadlines import Deadlines
+from ceus_models.plan.participation import Quorum
+from ceus_models.plan.plan import Plan
+from ceus_models.plan.stages import Hello, Statistics
+from ceus_models.plan.train_stage import Train
 from ceus_models.protocol.encoding import decode, to_bytes
 from ceus_models.protocol.messages import Architecture, LocalRule, Refusal, Task, Update
 from ceus_models.protocol.state import State
-from server.study.deadlines import Deadlines
-from server.study.participation import Quorum
-from server.study.plan import Plan
-from server.study.stages import Hello, Statistics
-from server.study.train_stage import Train
 from server.transport.delivery import RetryingLink, RetrySchedule
 from server.transport.message_log import MessageLog
 from server.transport.node_registry import NodeAddress, Reply

@@ -16,13 +16,13 @@ import torch
 from faulty_sites import PLAN, Post, link_of
 
 import server.rounds.checkpoints
+from ceus_models.plan.strategies import FedAvg
 from ceus_models.protocol.sums import ExactSum
 from ceus_models.runtime import atomic_files
 from ceus_models.runtime.seeds import derive_seed
 from server.rounds.checkpoints import Store
 from server.rounds.coordinator import run
 from server.rounds.events import Answered, Event, Finished, Started
-from server.study.strategies import FedAvg
 from server.transport.message_log import MessageLog
 
 SEED = 7
@@ -77,7 +77,7 @@ def walk(folder: Path, point: str) -> None:
         patch.object(FedAvg, "step", before(FedAvg.step, "stepping")),
         patch("server.rounds.checkpoints._write", half),
         patch("ceus_models.runtime.atomic_files._sync", synced),
-        patch("server.study.train_stage.build_initial_state", tiny),
+        patch("ceus_models.plan.train_stage.build_initial_state", tiny),
     ):
         run(PLAN, link_of(Post(), MessageLog(folder)), Store(folder), SEED, event)
 

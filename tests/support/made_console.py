@@ -62,7 +62,7 @@ def desk(folder: Path) -> Desk:
     made.joined(folder / "site")
     Journal(made.home.run).begin()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("server.study.train_stage.build_initial_state", tiny)
+        patch.setattr("ceus_models.plan.train_stage.build_initial_state", tiny)
         link = link_of(Post(silent), MessageLog(made.home.run))
         run(PLAN, link, Store(made.home.run), 1, Journal(made.home.run).append)
     return Desk(made, {role: add_person(made.home, role, role, NOW) for role in ROLES})

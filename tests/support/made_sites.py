@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ceus_models.plan.plan import Plan
 from ceus_models.protocol.messages import Task
 from ceus_models.protocol.state import digest
 from ceus_models.runtime.seeds import derive_seed
@@ -22,7 +23,6 @@ from client.worker.site.site import Site
 from server.rounds.checkpoints import Store
 from server.rounds.coordinator import run
 from server.rounds.round import Answer
-from server.study.plan import Plan
 from tests.support.clients import lesion
 
 _WITHOUT_OT = ("training_a", "validation")

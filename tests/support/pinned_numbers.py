@@ -23,10 +23,10 @@ from torch import Tensor, nn
 
 from ceus_models.nets.factory import initialise
 from ceus_models.nets.two_stream import Backbone
+from ceus_models.plan.plan import load_plan
 from ceus_models.protocol.state import digest
 from client.data.dataset.index import index
 from client.data.forms.site_config import load_site
-from server.study.plan import load_plan
 from sim.hospital.hospital import write_hospital
 from sim.hospital.prepare import cases_of, simulation_of
 

@@ -14,11 +14,11 @@ import pytest
 from faulty_sites import PLAN, Post, link_of, made_up_time
 from killed_coordinator import POINTS, SEED, tiny
 
+from ceus_models.plan.progress import Progress
 from ceus_models.protocol.state import digest
 from ceus_models.runtime.errors import ExpectedError
 from server.rounds.checkpoints import Store
 from server.rounds.coordinator import StopRequested, run
-from server.study.progress import Progress
 from server.transport.message_log import MessageLog
 
 HERE = Path(__file__).parents[1] / "support"
@@ -33,7 +33,7 @@ def _in_made_up_time() -> Iterator[None]:
 @pytest.fixture(autouse=True, scope="module")
 def _tiny_nets() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("server.study.train_stage.build_initial_state", tiny)
+        patch.setattr("ceus_models.plan.train_stage.build_initial_state", tiny)
         yield
 
 
@@ -94,7 +94,7 @@ def test_a_full_disk_ends_the_run_with_the_remedy_and_costs_the_round_at_most(
             walked(tmp_path)
     monkeypatch.undo()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("server.study.train_stage.build_initial_state", tiny)
+        patch.setattr("ceus_models.plan.train_stage.build_initial_state", tiny)
         assert compared(walked(tmp_path)) == undisturbed
 
 

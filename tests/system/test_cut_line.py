@@ -10,8 +10,8 @@ import yaml
 from connect_proxy import PASSWORD, USER, connect_proxy
 
 from benchmarks.faults import SEED, tiny_plan
+from ceus_models.plan.plan import load_plan
 from ceus_models.runtime.process_tree import ProcessGroup
-from server.study.plan import load_plan
 from tests.support.made_sites import made_site
 from tests.support.real_federation import NGINX, Federation, here
 

@@ -13,10 +13,10 @@ import pytest
 
 from benchmarks.faults import SEED, killed, tiny_federation, tiny_plan
 from ceus_models.pki.enrolment import utc_now
+from ceus_models.plan.plan import load_plan
 from server.federation.federation_file import load_federation
 from server.federation.node_roster import open_control
 from server.run_folder.paths import Home
-from server.study.plan import load_plan
 from server.transport.fab import build_fab
 from tests.support.made_sites import digests_in_memory, digests_of_run
 from tests.support.real_federation import NGINX, Federation, here, wait

@@ -18,9 +18,9 @@ import pytest
 from connect_proxy import PASSWORD, USER
 
 from benchmarks.faults import SEED
+from ceus_models.plan.plan import load_plan
 from ceus_models.runtime.process_tree import ProcessGroup
 from ceus_models.study.taxonomy import NETS
-from server.study.plan import load_plan
 from tests.support.lossy_network import Line, Network, network, possible
 from tests.support.made_sites import digests_in_memory, digests_of_run, held_by, made_site
 from tests.support.real_federation import COORDINATOR, ENVIRONMENT, NGINX, ROOT, Federation, command, here, wait

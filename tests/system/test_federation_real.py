@@ -24,8 +24,8 @@ from benchmarks.faults import (
     tiny_federation,
     tiny_plan,
 )
+from ceus_models.plan.plan import load_plan
 from ceus_models.runtime.process_tree import ProcessGroup
-from server.study.plan import load_plan
 from tests.support.made_sites import digests_in_memory, digests_of_run
 from tests.support.real_federation import NGINX, Federation, command
 

@@ -18,6 +18,8 @@ from click.testing import CliRunner
 from sklearn.metrics import confusion_matrix
 
 from ceus_models.bundle.model_bundle import load_bundle
+from ceus_models.plan.plan import load_plan
+from ceus_models.plan.wire_nets import on_wire, submodels
 from ceus_models.study.taxonomy import FUSION_NETS, LESION_TYPES, STRATEGY_A, SUBMODELS
 from client.cli.main import app
 from client.data.dataset.samples import load_samples
@@ -27,8 +29,6 @@ from client.worker.tasks.inference import by_cohort, nets_of
 from client.worker.tasks.place import Place
 from client.worker.tasks.site_memory import SiteMemory
 from server.rounds.checkpoints import Store
-from server.study.plan import load_plan
-from server.study.wire_nets import on_wire, submodels
 from sim.hospital.prepare import HOSPITALS
 
 PLAN = Path(__file__).parents[2] / "configs" / "plan.smoke.yaml"

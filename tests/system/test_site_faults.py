@@ -11,14 +11,14 @@ import pytest
 import torch
 from faulty_sites import BAD, CLOCK, FAST, NAMES, PLAN, ROUND, STAGE, TROUBLES, Post, link_of, made_up_time, silent
 
+from ceus_models.plan.participation import RoundRecord, list_silent_sites
+from ceus_models.plan.plan import Plan
+from ceus_models.plan.progress import Progress
 from ceus_models.protocol.state import digest
 from ceus_models.runtime.seeds import derive_seed
 from server.rounds.checkpoints import Store
 from server.rounds.coordinator import run
 from server.rounds.events import Answered, Event, Started
-from server.study.participation import RoundRecord, list_silent_sites
-from server.study.plan import Plan
-from server.study.progress import Progress
 from server.transport.message_log import MessageLog
 
 SHORT = {"crash before training", "crash during training", "hang", "garbage", "NaN", "answer to another round"}
@@ -37,7 +37,7 @@ def _tiny_nets() -> Iterator[None]:
         return {name: torch.randn(shape, generator=generator) for name, shape in (("w", (3, 2)), ("bias", (2,)))}
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("server.study.train_stage.build_initial_state", tiny)
+        patch.setattr("ceus_models.plan.train_stage.build_initial_state", tiny)
         yield
 
 

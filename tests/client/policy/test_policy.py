@@ -11,12 +11,12 @@ import pytest
 from pydantic import ValidationError
 from toy_lesions import task
 
+from ceus_models.plan.plan import load_plan
+from ceus_models.plan.train_stage import Train
 from ceus_models.protocol.message_ids import ReceivedTask
 from ceus_models.protocol.messages import LocalRule
 from client.policy.hours import Hours
 from client.policy.policy import Caps, Policy, TaskDeclined, find_study
-from server.study.plan import load_plan
-from server.study.train_stage import Train
 
 PLAN = "a" * 64
 NOON = datetime.datetime(2026, 11, 20, 12, 0, tzinfo=datetime.UTC)

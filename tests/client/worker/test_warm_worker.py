@@ -16,6 +16,8 @@ from pathlib import Path
 from small_hospital import SmallHospital
 
 from ceus_models.nets.module_cache import build_initial_state
+from ceus_models.plan.plan import Plan
+from ceus_models.plan.stages import Hello
 from ceus_models.protocol.encoding import decode, to_bytes
 from ceus_models.protocol.messages import LocalRule, Task, Update
 from ceus_models.protocol.state import add_prefix
@@ -24,8 +26,6 @@ from client.data.dataset.cache import cache_folder, write_sample
 from client.data.dataset.file_digests import compute_file_digest
 from client.data.dataset.index_file import write_index
 from client.data.forms.site_config import load_site
-from server.study.plan import Plan
-from server.study.stages import Hello
 from tests.support.clients import LITTLE, SMALL, lesion
 from tests.support.federation import COHORT, recipe_for
 

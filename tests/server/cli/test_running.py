@@ -14,6 +14,7 @@ from faulty_sites import PLAN, Post, link_of
 from killed_coordinator import tiny
 from made_federation import Lab, lab
 
+from ceus_models.plan.participation import RoundRecord
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.file_locks import hold_lock
 from server.operations.health import health_of, main
@@ -24,7 +25,6 @@ from server.rounds.round_log import RoundLog
 from server.run_folder.journal import Journal
 from server.run_folder.orders import State, read_order, write_state
 from server.run_folder.paths import Home
-from server.study.participation import RoundRecord
 from server.transport.message_log import MessageLog
 
 
@@ -97,7 +97,7 @@ def test_a_daemon_that_dies_does_not_leave_the_follower_waiting(made: Lab, capfd
 def test_the_report_is_made_from_the_newest_round_of_a_study(
     made: Lab, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("server.study.train_stage.build_initial_state", tiny)
+    monkeypatch.setattr("ceus_models.plan.train_stage.build_initial_state", tiny)
     monkeypatch.setattr("server.cli.study.load_plan", lambda path: PLAN)
     run(PLAN, link_of(Post(), MessageLog(made.home.run)), Store(made.home.run), 1)
     assert "report:" in told(capfd, "report", made.home.folder)

@@ -9,12 +9,12 @@ import pytest
 from made_federation import DAY, FEDERATION, NOW, PLAN, Lab, digest, lab
 
 from ceus_models.pki.certificates import parse_certificate
+from ceus_models.plan.plan import load_plan
 from ceus_models.runtime.errors import FaultList
 from server.federation.certificate_authority import AuthorityError, open_authority
 from server.federation.federation_file import load_federation
 from server.federation.founding import renew_front, set_up_federation, write_example
 from server.run_folder.paths import Home
-from server.study.plan import load_plan
 from server.transport.fab import build_fab
 
 

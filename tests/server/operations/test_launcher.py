@@ -15,14 +15,14 @@ from typing import Any
 import pytest
 from made_federation import Lab, lab
 
+from ceus_models.plan.plan import load_plan
+from ceus_models.plan.progress import Progress
 from ceus_models.runtime.errors import ExpectedError
 from server.federation.federation_file import load_federation
 from server.operations.launcher import Launcher, Timing, check_runnable
 from server.rounds.checkpoints import Store
 from server.run_folder.journal import Journal
 from server.run_folder.orders import order_run, order_stop, read_state
-from server.study.plan import load_plan
-from server.study.progress import Progress
 from server.transport.superlink_control import RunState
 
 QUICK = Timing(dead_s=0.0, pending_s=60.0, deaths=3)

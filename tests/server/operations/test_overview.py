@@ -37,7 +37,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
     folder = made.home.run
     Journal(folder).begin()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("server.study.train_stage.build_initial_state", tiny)
+        patch.setattr("ceus_models.plan.train_stage.build_initial_state", tiny)
         run(PLAN, link_of(Post(silent), MessageLog(folder)), Store(folder), 7, Journal(folder).append)
     return made.home
 

@@ -6,6 +6,10 @@ import pytest
 import torch
 from fake_sites import federation, probability_of
 
+from ceus_models.plan.plan import Plan
+from ceus_models.plan.progress import Progress
+from ceus_models.plan.stages import Evaluate, Hello, Statistics
+from ceus_models.plan.train_stage import Train
 from ceus_models.protocol.messages import Architecture
 from ceus_models.protocol.state import digest
 from ceus_models.runtime.seeds import derive_seed
@@ -15,10 +19,6 @@ from server.report.page import render_report
 from server.results.results import collect_results
 from server.rounds.checkpoints import Store
 from server.rounds.coordinator import run
-from server.study.plan import Plan
-from server.study.progress import Progress
-from server.study.stages import Evaluate, Hello, Statistics
-from server.study.train_stage import Train
 
 PLAN = Plan(
     name="small",
@@ -43,7 +43,7 @@ def tiny(net, recipe, seed):
 def study(tmp_path_factory):
     link = federation()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("server.study.train_stage.build_initial_state", tiny)
+        patch.setattr("ceus_models.plan.train_stage.build_initial_state", tiny)
         progress = run(PLAN, link, Store(tmp_path_factory.mktemp("study")), 7)
     return progress, link, collect_results(progress, PLAN)
 

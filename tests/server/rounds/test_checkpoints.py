@@ -9,14 +9,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from ceus_models.plan.participation import RoundRecord
+from ceus_models.plan.progress import CurvePoint, Progress
 from ceus_models.protocol.messages import Architecture, Normaliser, Recipe
 from ceus_models.protocol.state import digest
 from ceus_models.runtime import atomic_files
 from ceus_models.runtime.errors import ExpectedError
 from server.rounds import checkpoints
 from server.rounds.checkpoints import Store
-from server.study.participation import RoundRecord
-from server.study.progress import CurvePoint, Progress
 
 RECIPE = Recipe(
     Architecture(width=8), Normaliser(0.1, 0.2, 3.0, (0.5,) * 17, (1.0,) * 17), ("age",), {"disease/HCC": (0.6, 3.0)}

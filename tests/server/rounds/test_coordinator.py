@@ -6,6 +6,10 @@ import pytest
 import torch
 from fake_sites import federation
 
+from ceus_models.plan.participation import Quorum
+from ceus_models.plan.plan import Plan
+from ceus_models.plan.stages import Evaluate, Hello, Statistics
+from ceus_models.plan.train_stage import Train, Validation
 from ceus_models.protocol.messages import Architecture, LocalRule, Refusal, Update
 from ceus_models.protocol.state import digest
 from ceus_models.runtime.errors import ExpectedError
@@ -15,10 +19,6 @@ from server.rounds.checkpoints import Store
 from server.rounds.coordinator import run
 from server.rounds.events import Answered, Finished, Started
 from server.rounds.round import Lost
-from server.study.participation import Quorum
-from server.study.plan import Plan
-from server.study.stages import Evaluate, Hello, Statistics
-from server.study.train_stage import Train, Validation
 
 RULE = LocalRule(batch_size=8)
 
@@ -49,7 +49,7 @@ def tiny_nets():
         return {name: torch.randn(shape, generator=generator) for name, shape in (("w", (3, 2)), ("bias", (2,)))}
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("server.study.train_stage.build_initial_state", tiny)
+        patch.setattr("ceus_models.plan.train_stage.build_initial_state", tiny)
         yield
 
 

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import json
 
+from ceus_models.plan.participation import RoundRecord
+from ceus_models.plan.progress import CurvePoint
 from server.rounds.events import Answered, Finished
 from server.rounds.round_log import ROUNDS, RoundLog
-from server.study.participation import RoundRecord
-from server.study.progress import CurvePoint
 
 
 def finished(number, loss):

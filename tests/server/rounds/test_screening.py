@@ -9,13 +9,13 @@ import pytest
 import torch
 from fake_sites import FakeSite, lesions_of
 
+from ceus_models.plan.participation import RoundRecord
+from ceus_models.plan.progress import Progress
+from ceus_models.plan.settings import Screening
 from ceus_models.protocol.messages import LocalRule, Task, Update
 from ceus_models.protocol.task_id import compute_task_id
 from ceus_models.study.taxonomy import COHORTS
 from server.rounds.screening import Gate, compute_reference
-from server.study.participation import RoundRecord
-from server.study.progress import Progress
-from server.study.settings import Screening
 
 NET = "disease/HCC"
 HELD = {"training_a": 10, "validation": 6}

@@ -8,12 +8,12 @@ import socket
 
 import pytest
 
+from ceus_models.plan.participation import RoundRecord
+from ceus_models.plan.progress import CurvePoint
 from ceus_models.runtime.errors import ExpectedError
 from server.rounds.events import Finished
 from server.rounds.round_log import RoundLog, build_line
 from server.rounds.trackers import TrackerName, extract_metrics, open_tracker
-from server.study.participation import RoundRecord
-from server.study.progress import CurvePoint
 
 
 def finished(number, kind="train", loss=0.5):

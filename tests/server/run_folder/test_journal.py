@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from ceus_models.plan.participation import RoundRecord
+from ceus_models.plan.progress import CurvePoint
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.file_locks import hold_lock
 from server.rounds.events import Answered, Event, Finished, Started
 from server.run_folder.journal import Journal
-from server.study.participation import RoundRecord
-from server.study.progress import CurvePoint
 
 EVENTS: list[Event] = [
     Started("submodels", "train", 1, 0, 2, ("disease/HCC",), ("site-01", "site-02")),

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 import pytest
 import torch
 
+from ceus_models.plan.deadlines import Deadlines
 from ceus_models.protocol.encoding import decode, to_bytes
 from ceus_models.protocol.messages import Refusal, Task, Update
 from ceus_models.runtime.errors import ExpectedError
 from server.rounds.round import Answer, Lost
-from server.study.deadlines import Deadlines
 from server.transport.delivery import RetryingLink, RetrySchedule
 from server.transport.message_log import compute_digest
 from server.transport.node_registry import NodeAddress, Reply

@@ -19,10 +19,10 @@ from flwr.supercore.task_identity import TaskIdentity
 
 import client.courier.client_app
 import client.worker.process
+from ceus_models.plan.deadlines import Deadlines
 from ceus_models.protocol.messages import Refusal, Task, Update
 from ceus_models.runtime.errors import ExpectedError
 from server.rounds.round import Lost
-from server.study.deadlines import Deadlines
 from server.transport.delivery import RetrySchedule
 from server.transport.flower_link import FlowerTransport, flower_link
 from server.transport.message_log import MessageLog

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from ceus_models.bundle.model_bundle import load_bundle
+from ceus_models.plan.plan import load_plan
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.exit_codes import run_app
 from client.data.analysis.pipeline import open_row, sample_from_clips, trace_outline
@@ -23,7 +24,6 @@ from client.data.forms.site_config import load_site, make_pseudonym
 from client.data.table.manifest import read_manifest
 from server.report.values import COHORT_TITLES
 from server.rounds.checkpoint_header import read_newest
-from server.study.plan import load_plan
 from sim.cli.main import app
 from sim.experiments.arms import ExperimentRequest
 from sim.experiments.entry import Entry

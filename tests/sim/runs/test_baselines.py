@@ -6,10 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from ceus_models.study.taxonomy import TEST_COHORTS
-from server.study.plan import load_plan
-from server.study.stages import Evaluate, Statistics
-from server.study.strategies import FedAvg, FedProx
-from server.study.train_stage import Train, Validation
+from ceus_models.plan.plan import load_plan
+from ceus_models.plan.stages import Evaluate, Statistics
+from ceus_models.plan.strategies import FedAvg, FedProx
+from ceus_models.plan.train_stage import Train, Validation
 from sim.runs.baselines import localise_plan, centralise_plan, select_scores
 
 PLAN = load_plan(Path(__file__).parents[3] / "configs" / "plan.smoke.yaml")

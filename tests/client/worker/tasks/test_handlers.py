@@ -11,6 +11,7 @@ from toy_lesions import lesion, lesions, recipe, task, with_submodels
 
 from ceus_models.metrics.bootstrap import poisson_weights
 from ceus_models.metrics.score_bins import COARSE_BINS, FINE_BINS, compute_bins
+from ceus_models.plan.answer_schema import find_shape_fault, groups_of
 from ceus_models.protocol.messages import Architecture, Task
 from ceus_models.study.taxonomy import DISEASE_NETS, FUSION_NETS, SUBMODELS
 from client.policy.policy import TaskDeclined
@@ -21,7 +22,6 @@ from client.worker.tasks.score_counts import count_scores
 from client.worker.tasks.site_memory import SiteMemory
 from client.worker.tasks.tally import tally_of
 from client.worker.tasks.training import select_labelled
-from server.rounds.answer_schema import find_shape_fault, groups_of
 
 COHORTS = ("training_a", "validation")
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ceus_models.plan.participation import FAULTS
 from ceus_models.protocol.messages import Task
-from server.study.participation import FAULTS
 
 _REMEMBERED = 5
 

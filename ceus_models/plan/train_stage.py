@@ -12,14 +12,14 @@ from pydantic import Field
 from torch import Tensor
 
 from ceus_models.nets.module_cache import build_initial_state
+from ceus_models.plan.net_groups import expand_names
+from ceus_models.plan.participation import RoundRecord
+from ceus_models.plan.progress import CurvePoint, Progress
+from ceus_models.plan.settings import Study
+from ceus_models.plan.stages import Cohorts, Name, Nets, build_task, set_frozen_digest
+from ceus_models.plan.strategies import FedAvg, Strategy
 from ceus_models.protocol.messages import LocalRule, Task, Update
 from ceus_models.protocol.state import State, split_by_net
-from server.study.net_groups import expand_names
-from server.study.participation import RoundRecord
-from server.study.progress import CurvePoint, Progress
-from server.study.settings import Study
-from server.study.stages import Cohorts, Name, Nets, build_task, set_frozen_digest
-from server.study.strategies import FedAvg, Strategy
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from ceus_models.plan.deadlines import Deadlines, ResponseTimes
+from ceus_models.plan.participation import FAULTS
 from ceus_models.protocol.messages import Task
-from server.study.deadlines import Deadlines, ResponseTimes
-from server.study.participation import FAULTS
 
 TASK = Task("train", "study", 1, "submodels", 1)
 PLAN = Deadlines(first_s=1000.0, factor=3.0, least_s=10.0, most_s=5000.0)

@@ -5,16 +5,16 @@ from dataclasses import replace
 import pytest
 import torch
 
+from ceus_models.plan.participation import RoundRecord
+from ceus_models.plan.progress import Progress
+from ceus_models.plan.settings import Study
+from ceus_models.plan.stages import Evaluate, Hello, Statistics
+from ceus_models.plan.strategies import FedAdam, FedProx
+from ceus_models.plan.train_stage import Train, Validation
+from ceus_models.plan.wire_nets import frozen_digest, on_wire, submodels
 from ceus_models.protocol.messages import Architecture, LocalRule, Normaliser, Recipe, Update
 from ceus_models.protocol.state import digest, select_net
 from ceus_models.study.taxonomy import COHORTS, SUBMODELS
-from server.study.participation import RoundRecord
-from server.study.progress import Progress
-from server.study.settings import Study
-from server.study.stages import Evaluate, Hello, Statistics
-from server.study.strategies import FedAdam, FedProx
-from server.study.train_stage import Train, Validation
-from server.study.wire_nets import frozen_digest, on_wire, submodels
 
 STUDY = Study("plan-digest", 7, "processing-digest", Architecture(10, 10, 8, 8))
 RECIPE = Recipe(STUDY.architecture, Normaliser(0.2, 0.1, 1.0, (0.0,) * 17, (1.0,) * 17), ("age",), {}, 4)

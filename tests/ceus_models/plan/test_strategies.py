@@ -12,9 +12,9 @@ from flwr.serverapp.strategy import FedAvgM as FlowerFedAvgM
 from flwr.serverapp.strategy import FedProx as FlowerFedProx
 from flwr.supercore.task_identity import TaskIdentity
 
+from ceus_models.plan.strategies import FedAdam, FedAvg, FedAvgM, FedProx
 from ceus_models.protocol.messages import LocalRule
 from ceus_models.protocol.sums import ExactSum
-from server.study.strategies import FedAdam, FedAvg, FedAvgM, FedProx
 
 SHAPES = {"conv": (4, 3, 3), "bias": (4,), "scalar": ()}
 STRATEGIES = [FedAvg(), FedProx(mu=0.1), FedAvgM(), FedAdam()]

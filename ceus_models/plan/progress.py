@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
+from ceus_models.plan.participation import RoundRecord
 from ceus_models.protocol.messages import Recipe
-from server.study.participation import RoundRecord
 
 if TYPE_CHECKING:  # `ceus-coordinator status` reads a study's progress without its nets, and without torch
     from ceus_models.protocol.state import State

@@ -4,15 +4,15 @@ from pathlib import Path
 
 import pytest
 
+from ceus_models.plan.net_groups import expand_names
+from ceus_models.plan.plan import load_plan
+from ceus_models.plan.stages import Evaluate, Hello, Statistics
+from ceus_models.plan.strategies import FedAvg, FedProx
+from ceus_models.plan.train_stage import Train, Validation
 from ceus_models.protocol.messages import LocalRule
 from ceus_models.runtime.errors import FaultList
 from ceus_models.study.processing import load_processing
 from ceus_models.study.taxonomy import FUSION_NETS, SUBMODELS
-from server.study.net_groups import expand_names
-from server.study.plan import load_plan
-from server.study.stages import Evaluate, Hello, Statistics
-from server.study.strategies import FedAvg, FedProx
-from server.study.train_stage import Train, Validation
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 

@@ -15,15 +15,15 @@ from annotated_types import Ge, Gt, Le, Lt, MinLen
 from pydantic import AfterValidator
 
 from ceus_models.metrics.ood import REQUEST_TENSOR
+from ceus_models.plan.net_groups import cohort, expand_names, net
+from ceus_models.plan.participation import RoundRecord
+from ceus_models.plan.progress import Progress
+from ceus_models.plan.recipe import RecipeRule, compute_recipe
+from ceus_models.plan.settings import Study
+from ceus_models.plan.wire_nets import frozen_digest, on_wire
 from ceus_models.protocol.messages import Kind, Task, Update
 from ceus_models.protocol.state import State, add_prefix
 from ceus_models.study.taxonomy import COHORTS, FUSION_NETS
-from server.study.net_groups import cohort, expand_names, net
-from server.study.participation import RoundRecord
-from server.study.progress import Progress
-from server.study.recipe import RecipeRule, compute_recipe
-from server.study.settings import Study
-from server.study.wire_nets import frozen_digest, on_wire
 
 Cohorts = Annotated[tuple[Annotated[str, AfterValidator(cohort)], ...], MinLen(1)]
 Nets = Annotated[tuple[Annotated[str, AfterValidator(net)], ...], MinLen(1)]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ceus_models.plan.progress import Progress
 from ceus_models.protocol.state import State, add_prefix, digest
 from ceus_models.study.taxonomy import SUBMODELS
-from server.study.progress import Progress
 
 
 def submodels(progress: Progress) -> dict[str, State]:

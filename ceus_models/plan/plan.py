@@ -13,17 +13,17 @@ from annotated_types import MinLen
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
+from ceus_models.plan.deadlines import Deadlines
+from ceus_models.plan.net_groups import expand_names, is_known_net, required_nets
+from ceus_models.plan.participation import Quorum
+from ceus_models.plan.settings import Screening, Study
+from ceus_models.plan.stages import Evaluate, Hello, Stage, Statistics
+from ceus_models.plan.train_stage import Train
 from ceus_models.protocol.messages import Architecture
 from ceus_models.runtime.errors import Fault
 from ceus_models.runtime.yaml_lines import YamlWithLines, list_faults, make_fault_at, read_yaml_with_lines
 from ceus_models.study.processing import Processing
 from ceus_models.study.taxonomy import FUSION_NETS
-from server.study.deadlines import Deadlines
-from server.study.net_groups import expand_names, is_known_net, required_nets
-from server.study.participation import Quorum
-from server.study.settings import Screening, Study
-from server.study.stages import Evaluate, Hello, Stage, Statistics
-from server.study.train_stage import Train
 
 AnyStage = Annotated[Hello | Statistics | Train | Evaluate, Field(discriminator="stage")]
 """All kinds of stage, distinguished by their key `stage`."""

@@ -4,7 +4,7 @@ All use only the sum of the sites' changes (`additive`), so they work with secur
 
 Flower averages the sites' nets in float32 and rounds for every site, in the order of arrival. Here sites send their
 change, the sum of changes is exact, and the net is rounded once at the end. The two are bit-equal wherever Flower's
-arithmetic is exact, and otherwise differ by Flower's rounding: tests/server/study/test_strategies.py checks FedAvg
+arithmetic is exact, and otherwise differ by Flower's rounding: tests/ceus_models/plan/test_strategies.py checks FedAvg
 and FedProx to 2 units in the last place of the largest weight that was sent, and to 1 unit of the true mean. FedAdam
 divides by the size of the change, which multiplies Flower's rounding of `mean net - net` by learning_rate / tau.
 """

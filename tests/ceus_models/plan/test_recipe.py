@@ -8,11 +8,7 @@ import torch
 from fake_sites import lesions_of, tally_of
 from scipy.stats import pearsonr
 
-from ceus_models.protocol.messages import Architecture
-from ceus_models.protocol.sums import ExactSum
-from ceus_models.runtime.errors import ExpectedError
-from ceus_models.study.taxonomy import BIOMARKERS, CLINICAL_NAMES, LESION_TYPES, NETS, count_outputs
-from server.study.recipe import (
+from ceus_models.plan.recipe import (
     RecipeRule,
     balance_weights,
     compute_class_weights,
@@ -21,6 +17,10 @@ from server.study.recipe import (
     correlations,
     select_variables,
 )
+from ceus_models.protocol.messages import Architecture
+from ceus_models.protocol.sums import ExactSum
+from ceus_models.runtime.errors import ExpectedError
+from ceus_models.study.taxonomy import BIOMARKERS, CLINICAL_NAMES, LESION_TYPES, NETS, count_outputs
 
 SITES = {"site-01": 40, "site-02": 25, "site-03": 7}
 ROWS = [lesion for site, n in SITES.items() for lesion in lesions_of(site, {"training_a": n})]
