@@ -21,15 +21,28 @@ from pydantic.dataclasses import dataclass as checked
 from pydantic_core import to_json
 from torch import Tensor
 
-from ceus_models.protocol.messages import PROTOCOL, Kind, LocalRule, Message, Recipe, Refusal, RefusalCode, Task, Update
+from ceus_models.protocol.messages import (
+    PROTOCOL,
+    Kind,
+    Level,
+    LocalRule,
+    Message,
+    Recipe,
+    Refusal,
+    RefusalCode,
+    Session,
+    Task,
+    Update,
+)
 from ceus_models.protocol.state import SMALL_TENSOR, State
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.yaml_lines import format_key
 
 MAX_HEADER_BYTES = 4 << 20
 """Enough for about 30,000 tensors; 36 nets of the paper's size have a third of that."""
-MAX_BODY_BYTES = 64 << 10
-"""Limit of a message without its tensors; a task has a few kilobytes."""
+MAX_BODY_BYTES = 256 << 10
+"""Limit of a message without its tensors; a task has a few kilobytes, and hello the plan as well."""
+MAX_PLAN_BYTES = 128 << 10
 MAX_TEXT = 256
 MAX_REASON = 4000
 MAX_DIMENSIONS = 8
@@ -95,6 +108,11 @@ class _TaskHeader:
     processing: _Text
     frozen: _Text
     replicates: _Number
+    plan: Annotated[str, Field(max_length=MAX_PLAN_BYTES)]
+    level: Level
+    session: Session | None
+    survivors: _Names
+    attempt: _Number
 
 
 @checked(frozen=True, config=_STRICT)

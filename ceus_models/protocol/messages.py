@@ -6,18 +6,38 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import AfterValidator, ConfigDict
+from pydantic import AfterValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass as checked
 
 if TYPE_CHECKING:  # commands that know messages by their names alone, such as `ceus-site check`, do without torch
     from ceus_models.protocol.state import State
 
-PROTOCOL = 1
+PROTOCOL = 2
 WIDTH_STEP = 8
 """A net's width is a multiple of it: maps of fewer channels make oneDNN write past its buffers (docs/decisions.md)."""
 
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 Precision = Literal["float32", "bfloat16"]
+Level = Literal["none", "sums", "distributed", "local"]
+"""What a stage's answers are protected by: nothing, secure sums, noise shared by the sites inside a secure sum, or the
+whole noise of each site (docs/privacy.md)."""
+
+
+@checked(frozen=True, config=_STRICT)
+class PrivateRule:
+    """Differential privacy of training, with the patient as the unit (Abadi et al. 2016; McMahan et al. 2018).
+
+    Args:
+        clip: bound on the norm of one patient's gradient, over all his lesions.
+        noise: standard deviation of the noise in the sum over sites, in multiples of `clip`.
+        sites: whose shares make up the noise; 1 where each site adds all of it.
+        views: augmented views of a patient that are averaged before clipping (De et al. 2022).
+    """
+
+    clip: Annotated[float, Field(gt=0)]
+    noise: Annotated[float, Field(gt=0)]
+    sites: Annotated[int, Field(ge=1)] = 1
+    views: Annotated[int, Field(ge=1)] = 1
 
 
 @checked(frozen=True, config=_STRICT)
@@ -25,7 +45,8 @@ class LocalRule:
     """Hyper-parameters of local training, which a site's policy can limit.
 
     `proximal_mu` is FedProx's μ (Li et al. 2020), `clip` the largest norm of a gradient; `augment` flips, shifts and
-    changes the gain of training images at random (`ceus_models.nets.two_stream.augment_images`).
+    changes the gain of training images at random (`ceus_models.nets.two_stream.augment_images`). `trains` names the
+    parameters that change; `private` replaces local steps by one noised sum of patients' gradients.
     """
 
     epochs: int = 1
@@ -38,6 +59,8 @@ class LocalRule:
     clip: float | None = None
     precision: Precision = "float32"
     augment: bool = False
+    trains: Literal["all", "heads"] = "all"
+    private: PrivateRule | None = None
 
     def __post_init__(self) -> None:
         """Raise ValueError for values out of range."""
@@ -104,8 +127,25 @@ class Recipe:
     fusion_hidden: int = 32
 
 
-Kind = Literal["hello", "tally", "train", "evaluate"]
-RefusalCode = Literal["policy", "version", "processing", "needs_frozen", "no_lesions", "error"]
+Kind = Literal["hello", "tally", "train", "evaluate", "offer", "unmask"]
+RefusalCode = Literal[
+    "policy", "version", "processing", "needs_frozen", "no_lesions", "error", "plan", "session", "budget"
+]
+
+
+@checked(frozen=True, config=_STRICT)
+class Session:
+    """One secure sum (Bonawitz et al. 2017): who takes part, and how many must help to open it.
+
+    Args:
+        id: 32 hexadecimal digits, new for every try of a round.
+        sites: names, in order; a site's place + 1 is its point on the polynomials of Shamir's scheme.
+        threshold: shares that give back a secret.
+    """
+
+    id: Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
+    sites: tuple[str, ...]
+    threshold: Annotated[int, Field(ge=1)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,6 +166,11 @@ class Task:
         processing: digest of the processing settings.
         frozen: digest of the sub-models below a fusion net, "" where there are none.
         replicates: bootstrap replicates of an evaluation.
+        plan: the study's plan as canonical JSON, whose SHA-256 is `study`; in hello only.
+        level: what protects the answer.
+        session: of the secure sum that the answer goes into.
+        survivors: of "unmask": the sites whose masked answers are in the sum.
+        attempt: 0, and one more each time that a released sum was lost for good: new noise, charged anew.
     """
 
     kind: Kind
@@ -141,6 +186,11 @@ class Task:
     processing: str = ""
     frozen: str = ""
     replicates: int = 0
+    plan: str = ""
+    level: Level = "none"
+    session: Session | None = None
+    survivors: tuple[str, ...] = ()
+    attempt: int = 0
 
 
 @dataclass(frozen=True, eq=False)

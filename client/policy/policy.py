@@ -18,7 +18,8 @@ from client.policy.machine import Machine
 if TYPE_CHECKING:  # commands that read a policy do without torch
     from ceus_models.protocol.message_ids import ReceivedTask
 
-KINDS: tuple[Kind, ...] = get_args(Kind)
+KINDS: tuple[Kind, ...] = ("hello", "tally", "train", "evaluate")
+"""What a policy can allow; "offer" and "unmask" belong to the secure sum of one of them."""
 Optimizer = Literal["sgd", "adamw"]
 
 

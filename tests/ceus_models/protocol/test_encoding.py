@@ -109,7 +109,7 @@ def forged(change: dict[str, object], tail: bytes = b"") -> bytes:
     return len(head).to_bytes(8, "little") + head + raw[8 + size :] + tail
 
 
-BODY = {"type": "Update", "protocol": "1"}
+BODY = {"type": "Update", "protocol": "2"}
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ BODY = {"type": "Update", "protocol": "1"}
         (forged({}, b"extra"), "5 bytes belong to none"),
         (forged({"__metadata__": {**BODY, "type": ["Update"]}}), "found another type"),
         (forged({"__metadata__": {**BODY, "body": {"site": "s"}}}), "found none or more"),
-        (forged({"__metadata__": {**BODY, "body": " " * (65 << 10)}}), "at most 65536"),
+        (forged({"__metadata__": {**BODY, "body": " " * (257 << 10)}}), "at most 262144"),
         (forged({"__metadata__": {**BODY, "body": '{"site": "\ud800", "weight": 1, "spent": 0}'}}), "UTF-8|Update"),
         (forged({"__metadata__": {**BODY, "body": '{"site": "a\\nb", "weight": 1, "spent": 0}'}}), "printable"),
         (forged({"__metadata__": {**BODY, "body": json.dumps({"site": "s" * 300})}}), "at most 256"),
@@ -211,8 +211,8 @@ def test_a_reason_is_cleaned_on_its_way() -> None:
         b'{"a":' * 500_000,
         b"1" * (3 << 20),
         b'{"a": {"dtype": "F32", "shape": [' + b"9" * 4000 + b'], "data_offsets": [0, 16]}}',
-        b'{"__metadata__": {"type": "Task", "protocol": "1", "body": "[' + b"1," * 20_000 + b'1]"}}',
-        b'{"__metadata__": {"type": "Task", "protocol": "1", "body": "' + b"[" * 60_000 + b'"}}',
+        b'{"__metadata__": {"type": "Task", "protocol": "2", "body": "[' + b"1," * 20_000 + b'1]"}}',
+        b'{"__metadata__": {"type": "Task", "protocol": "2", "body": "' + b"[" * 60_000 + b'"}}',
     ],
     ids=["deep", "wide", "many keys", "deep tables", "long number", "long size", "long body", "deep body"],
 )
@@ -234,7 +234,7 @@ def test_a_body_of_many_faults_is_not_listed_in_full() -> None:
     tracemalloc.start()
     try:
         with pytest.raises(WireError, match="Task"):
-            decode(forged({"__metadata__": {"type": "Task", "protocol": "1", "body": body}}))
+            decode(forged({"__metadata__": {"type": "Task", "protocol": "2", "body": body}}))
         assert tracemalloc.get_traced_memory()[1] < 32 << 20
     finally:
         tracemalloc.stop()
