@@ -45,7 +45,7 @@ class Plan:
     late: Literal["next_round", "never"] = "next_round"
     processing: Processing = field(default_factory=Processing)
     architecture: Architecture = field(default_factory=Architecture)
-    fusion_hidden: Annotated[int, Field(ge=1)] = 32
+    fusion_hidden: Annotated[int, Field(ge=0)] = 32
     screening: Screening = field(default_factory=Screening)
     simulation: Mapping[str, Any] = field(default_factory=dict)
 

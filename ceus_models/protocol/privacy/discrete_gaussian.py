@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 Words = npt.NDArray[np.uint64]
 _BITS, _GUARD_BITS = 128, 192
+_LAST = (1 << _BITS) - 1
 _TAIL = 13.5
 """Table's half width in σ: beyond it lies less than 2^-128."""
 _DIGITS = Context(prec=90)
@@ -64,8 +65,8 @@ def build_table(sigma: float) -> Table:
     thresholds = bytearray()
     for place in range(-reach, reach):
         passed += tail[abs(place)]
-        thresholds += ((passed << _BITS) // total).to_bytes(_BITS // 8, "little")
-    thresholds += b"\xff" * (_BITS // 8)
+        thresholds += min((passed << _BITS) // total, _LAST).to_bytes(_BITS // 8, "little")
+    thresholds += _LAST.to_bytes(_BITS // 8, "little")
     low, high = np.frombuffer(thresholds, "<u8").astype(np.uint64).reshape(-1, 2).T.copy()
     return Table(-reach, high, low)
 

@@ -72,6 +72,7 @@ def _make_site(
         processing=processing.digest(),
         policy=policy,
         memory=config.work / "memory",
+        records=config.records,
         on_fault=on_fault,
         trail=trail,
     )

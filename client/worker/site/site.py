@@ -10,15 +10,18 @@ from functools import cached_property
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from ceus_models.nets.factory import CPU
 from ceus_models.protocol.message_ids import ReceivedTask
 from ceus_models.protocol.messages import PROTOCOL, Refusal, Task, Update
+from ceus_models.protocol.state import State
 from ceus_models.runtime.errors import list_calls
 from ceus_models.study.sample import Sample
 from client.policy.policy import Consent, TaskDeclined
 from client.worker.audit.log import AuditError
 from client.worker.audit.recorder import AuditRecorder
+from client.worker.privacy.noise import add_noise
 from client.worker.tasks.handlers import WORK
 from client.worker.tasks.local_checkpoint import Checkpoints
 from client.worker.tasks.place import Place
@@ -36,7 +39,7 @@ class Site:
     samples: all lesions of the site · processing: digest of the settings that made them · policy: who says yes or no,
     a fixed policy or the hospital's office · memory: a folder · on_fault: told where an unexpected error happened
     (type, files and lines; never a value) · trail: the audit, None where a simulation has none · keep_after_s: training
-    that took so long is kept on disk until another task comes.
+    that took so long is kept on disk until another task comes · records: a folder for its secret keys.
     """
 
     name: str
@@ -48,6 +51,7 @@ class Site:
     on_fault: Callable[[str], None] = silent
     trail: AuditRecorder | None = None
     keep_after_s: float = math.inf
+    records: Path | None = None
 
     def handle(self, task: Task) -> Update | Refusal:
         """The answer to a task; never raises. The same task gets the same answer however often it is asked.
@@ -94,8 +98,16 @@ class Site:
         limits = policy.minimum_lesions, policy.minimum_cell
         place = Place(self.name, self._memory, self.device, *limits, kept)
         sums, weight = WORK[task.kind](task, self._chosen(task.cohorts, policy.minimum_lesions), place)
+        if task.rule and task.rule.private:
+            sums = self._add_noise(received, sums)
         self.policy.release(received)
         return Update(self.name, sums, weight, task=received.id)
+
+    def _add_noise(self, received: ReceivedTask, sums: State) -> dict[str, Tensor]:
+        """The sums of private training as they may leave."""
+        if self.records is None:
+            raise TaskDeclined("error", "this site has no folder for keys, so it adds no noise and trains nothing")
+        return add_noise(received, sums, self.records)
 
     def _record_answer(self, received: ReceivedTask | None, answer: Update | Refusal) -> Update | Refusal:
         if self.trail:
