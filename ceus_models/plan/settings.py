@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ceus_models.protocol.messages import Architecture
+from ceus_models.protocol.messages import Architecture, Recipe
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,13 @@ class Screening:
 
 @dataclass(frozen=True)
 class Study:
-    """Settings shared by all stages. digest: of the plan; processing: digest of the processing settings."""
+    """Settings shared by all stages.
+
+    Args:
+        digest: of the plan.
+        processing: digest of the processing settings.
+        recipe: of a plan with given constants, None where a statistics stage computes it.
+    """
 
     digest: str
     seed: int
@@ -38,3 +44,4 @@ class Study:
     architecture: Architecture = field(default_factory=Architecture)
     fusion_hidden: int = 32
     screening: Screening = field(default_factory=Screening)
+    recipe: Recipe | None = None

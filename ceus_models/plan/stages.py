@@ -107,12 +107,16 @@ class Hello:
 
     def absorb(self, progress: Progress, study: Study, total: State, record: RoundRecord) -> Progress:
         """Admit the sites that were counted, in addition to those admitted earlier."""
-        counts: dict[str, dict[str, int]] = {site: {} for site in record.counted}
+        held = {what: {site: dict[str, int]() for site in record.counted} for what in ("lesions", "patients")}
         for name, count in total.items():
             site, cohort, what = name.rsplit("|", 2)
-            if what == "lesions" and int(count):
-                counts[site][cohort] = int(count)
-        return replace(progress, counts={**progress.counts, **counts})
+            if int(count):
+                held[what][site][cohort] = int(count)
+        return replace(
+            progress,
+            counts={**progress.counts, **held["lesions"]},
+            patients={**progress.patients, **held["patients"]},
+        )
 
 
 @dataclass(frozen=True)

@@ -127,6 +127,7 @@ def _write(path: Path, progress: Progress, plan: str, seed: int) -> None:
         recipe=progress.recipe,
         frozen=progress.frozen,
         counts=progress.counts,
+        patients=progress.patients,
         participation=progress.participation,
         curves=progress.curves,
         names=tuple(tensors),
@@ -167,6 +168,7 @@ def _progress(header: Header, tensors: State) -> Progress:
         recipe=header.recipe,
         frozen=header.frozen,
         counts=header.counts,
+        patients=header.patients,
         participation=header.participation,
         curves=header.curves,
         **sections,  # type: ignore[arg-type]

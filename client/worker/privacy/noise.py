@@ -37,23 +37,22 @@ def add_noise(received: ReceivedTask, sums: State, records: Path) -> dict[str, T
 
     Raises OSError where the key cannot be read or made.
     """
-    rule, secret, noised = _rule_of(received.task), load_key(records, KEY_NAME), dict[str, Tensor]()
-    data = digest(sums)
+    rule, noised = _rule_of(received.task), dict[str, Tensor]()
+    secret, question = load_key(records, KEY_NAME), _name_question(received.task, sums)
     for net, total in split_by_net(sums).items():
         count = sum(tensor.numel() for tensor in total.values())
         step = compute_grid_step(rule.clip, count)
-        key = _derive_key(secret, received.task, data, net)
+        key = HKDF(SHA256(), 32, _SALT, json.dumps([*question, net]).encode()).derive(secret)
         noise = torch.from_numpy(draw_noise(key, rule.noise * rule.clip / rule.sites**0.5 / step, count))
         whole = (concatenate(total.values()).double() / step).round().long() + noise
         noised |= add_prefix(split_like((whole.clamp(-LARGEST, LARGEST) * step).float(), total), f"{net}|")
     return noised
 
 
-def _derive_key(secret: bytes, task: Task, data: str, net: str) -> bytes:
-    """A key of its own for each question, data and net; `data` is the digest of the sums before noise."""
+def _name_question(task: Task, sums: State) -> tuple[str, str, str, int]:
+    """All that noise depends on, but the net: study, content of the task apart from its session, data, attempt."""
     asked = replace(task, session=None, inputs={n: t for n, t in task.inputs.items() if n.split("|")[0] in task.nets})
-    name = json.dumps([task.study, compute_content_id(asked)[0], data, task.attempt, net])
-    return HKDF(SHA256(), 32, _SALT, name.encode()).derive(secret)
+    return task.study, compute_content_id(asked)[0], digest(sums), task.attempt
 
 
 def _rule_of(task: Task) -> PrivateRule:
