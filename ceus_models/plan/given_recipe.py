@@ -90,9 +90,7 @@ class Given:
         shares = {net: np.array([trained.sum() - n, n]) for net, n in zip(DISEASE_NETS, trained, strict=True)}
         shares |= {net: np.array([1 - n, n]) for net, n in zip(BIOMARKER_NETS, yes, strict=True)}
         shares |= {STRATEGY_A: trained, **dict.fromkeys(FUSION_NETS, types)}
-        return {
-            net: balance_weights(share, self.max_class_weight, self.class_balance) for net, share in shares.items()
-        }
+        return {net: balance_weights(share, self.max_class_weight, self.class_balance) for net, share in shares.items()}
 
 
 def _span(variable: Variable) -> Moments:

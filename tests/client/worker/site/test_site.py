@@ -6,10 +6,13 @@ import pytest
 import torch
 from toy_lesions import lesions, task, with_submodels
 
-from ceus_models.protocol.messages import PROTOCOL, LocalRule, Refusal, Task, Update
+from ceus_models.protocol.messages import PROTOCOL, LocalRule, PrivateRule, Refusal, Task, Update
 from client.policy.policy import Caps, Policy
 from client.worker.site.site import Site
 from client.worker.tasks.handlers import WORK
+from client.worker.tasks.place import Place
+from client.worker.tasks.private_training import sum_patients
+from client.worker.tasks.site_memory import SiteMemory
 
 
 def site(folder: Path, policy: Policy | None = None, **changes: object) -> Site:
@@ -120,3 +123,19 @@ def test_a_net_of_another_shape_is_refused(tmp_path: Path) -> None:
     asked = task("train", ("disease/HCC",))
     cut = changed(asked, inputs=dict(list(asked.inputs.items())[1:]))
     assert refused(site(tmp_path).handle(cut)).code == "error"
+
+
+def test_private_sums_leave_with_noise_and_not_without_a_key(tmp_path: Path) -> None:
+    rule = LocalRule(momentum=0.0, trains="heads", private=PrivateRule(clip=0.1, noise=5.0))
+    asked = task("train", ("disease/HCC",), rule=rule)
+    here = site(tmp_path / "memory", records=tmp_path / "records")
+    first, again = here.handle(asked), here.handle(asked)
+    assert isinstance(first, Update)
+    assert isinstance(again, Update)
+    assert first.weight == 0.0
+    plain = sum_patients(asked, here.samples, Place("site-01", SiteMemory(tmp_path / "memory")))
+    assert first.sums.keys() == plain.keys()
+    assert all(torch.equal(first.sums[name], again.sums[name]) for name in plain)
+    moved = torch.cat([(first.sums[name] - plain[name]).reshape(-1) for name in plain])
+    assert 0.25 < float(moved.std()) / (5.0 * 0.1) < 4
+    assert "no folder for keys" in refused(site(tmp_path / "memory").handle(asked)).reason
