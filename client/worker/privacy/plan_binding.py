@@ -106,6 +106,12 @@ class PlanBinding:
         if not self.facts.settle(task.study, name, value):
             raise TaskDeclined("plan", f"{rule}, found another; ask as before")
 
+    def _find_furthest(self, study: str) -> int:
+        """Index of the latest stage of which the site was asked."""
+        return max(
+            (int(name.split("|")[1]) for name in self.facts.names(study) if name.startswith("asked|")), default=0
+        )
+
     def _check_inputs(self, task: Task, expected: Task) -> None:
         """Tensors that belong to no net are the plan's own, or of the session of a secure sum."""
         for name in task.inputs:
@@ -129,6 +135,8 @@ class PlanBinding:
         if task.attempt and task.level not in ("distributed", "local"):
             raise TaskDeclined("plan", f"expected attempt 0 at level {task.level}, found {task.attempt}")
         name = f"asked|{index}|{task.round}|{task.kind}|{task.attempt}"
+        if index and not self.facts.find(task.study, name) and index < self._find_furthest(task.study):
+            raise TaskDeclined("plan", f"{task.stage} was over when a later stage began here; ask what comes next")
         if not self.facts.settle(task.study, name, received.question):
             raise TaskDeclined(
                 "plan",

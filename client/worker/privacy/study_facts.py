@@ -25,6 +25,10 @@ class StudyFacts:
         """The settled value, or None. Raises AuditError where the log was changed."""
         return self._values(study).get(name)
 
+    def names(self, study: str) -> tuple[str, ...]:
+        """The names of all that is settled. Raises AuditError as `find`."""
+        return tuple(self._values(study))
+
     def settle(self, study: str, name: str, value: str) -> bool:
         """Whether the value is the settled one; the first value that is given is settled.
 
