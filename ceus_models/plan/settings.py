@@ -30,7 +30,10 @@ class Screening:
 
 @dataclass(frozen=True)
 class Study:
-    """Settings shared by all stages. digest: of the plan; processing: digest of the processing settings."""
+    """Settings shared by all stages. digest: of the plan; processing: digest of the processing settings.
+
+    secure: whether a stage's answers go into secure sums.
+    """
 
     digest: str
     seed: int
@@ -38,3 +41,4 @@ class Study:
     architecture: Architecture = field(default_factory=Architecture)
     fusion_hidden: int = 32
     screening: Screening = field(default_factory=Screening)
+    secure: bool = False

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from ceus_models.protocol.encoding import encode
 from ceus_models.protocol.messages import Message, Task
+from ceus_models.protocol.state import State
 from ceus_models.protocol.task_id import compute_task_id
 
 
@@ -26,6 +27,18 @@ class ReceivedTask:
     def content(self) -> tuple[str, int]:
         """See `compute_content_id`."""
         return compute_content_id(self.task)
+
+    @cached_property
+    def bare(self) -> ReceivedTask:
+        """What is asked, without the session of a secure sum: the same in every try of a round."""
+        if self.task.session is None:
+            return self
+        return ReceivedTask(replace(self.task, session=None, inputs=drop_session_inputs(self.task.inputs)))
+
+
+def drop_session_inputs(inputs: State) -> State:
+    """Inputs without those of a session, whose names begin with "#"."""
+    return {name: tensor for name, tensor in inputs.items() if not name.startswith("#")}
 
 
 def compute_content_id(message: Message) -> tuple[str, int]:

@@ -1,0 +1,1 @@
+"""The way out of a site: masks of secure sums, and what was opened."""
