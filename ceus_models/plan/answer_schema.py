@@ -94,8 +94,8 @@ def _evaluation(cohort: str, task: Task) -> Iterator[tuple[str, Group]]:
         group = _counts(f"{cohort}|{net}", net, task.replicates)
         if net in classifiers:
             group = {**group, **_subgroups(f"{cohort}|{net}", task.replicates)}
-        if task.level in SECURE_LEVELS:
-            group.pop(f"{cohort}|{net}|own", None)  # a secure sum shows no site alone
+        if task.level in SECURE_LEVELS:  # a secure sum shows no site alone
+            group = {name: spec for name, spec in group.items() if not name.endswith("|own")}
         yield f"{cohort}|{net}", group
     if classifiers:
         yield f"{cohort}|pairs", _pairs(f"{cohort}|pairs", len(classifiers))

@@ -123,7 +123,7 @@ class Gate:
         if not 0 <= update.weight <= most:  # false for NaN too
             return f"weight must be 0 to {most} ({lesions} lesions in hello), found {update.weight:g}"
         if self.task.kind == "tally":
-            return _bad_tally(update.sums, held)
+            return find_tally_fault(update.sums, held)
         if self.task.kind == "evaluate":
             return find_count_fault(update.sums, held, self.task)
         faults = (self._bad_change(net, change, update.sums, lesions) for net, change in changes.items())
@@ -142,11 +142,15 @@ class Gate:
         return None
 
     def _norm_bound(self, net: str, weight: float) -> float:
+        step, least = self.state_bound(net)
+        return max(step * count_local_steps(weight, self.task.rule), least) if self.task.rule else least
+
+    def state_bound(self, net: str) -> tuple[float, float]:
+        """The largest norm of a change per unit weight: that of each local step, and what is always accepted."""
         own = self._own_norms[net]
         if net not in self.reference or self.task.rule is None:
-            return self.screening.first * own
-        steps = count_local_steps(weight, self.task.rule)
-        return max(self.screening.factor * self.reference[net] * steps, self.screening.floor * own)
+            return 0.0, self.screening.first * own
+        return self.screening.factor * self.reference[net], self.screening.floor * own
 
 
 def compute_reference(progress: Progress, task: Task) -> dict[str, float]:
@@ -170,7 +174,8 @@ def _bad_hello(sums: State) -> str | None:
     return None
 
 
-def _bad_tally(sums: State, held: Mapping[str, int]) -> str | None:
+def find_tally_fault(sums: State, held: Mapping[str, int]) -> str | None:
+    """Find the first implausible sum of a tally: the error as text, or None. held: lesions by cohort."""
     for name, tensor in sums.items():
         cohort, what = name.split("|")
         lesions = held.get(cohort, 0)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ceus_models.protocol.messages import Level, Session, Task
 from ceus_models.protocol.privacy.fixed_point import Ring
-from ceus_models.protocol.privacy.masks import BOX_OVERHEAD, KEY_BYTES, add_stream, agree_on_key, derive_key
+from ceus_models.protocol.privacy.masks import BOX_OVERHEAD, KEY_BYTES, add_stream, derive_key
 from ceus_models.protocol.privacy.shamir import SHARE_BYTES
 from ceus_models.protocol.state import State, digest
 
@@ -80,14 +80,14 @@ def compute_view(binding: str, survivors: tuple[str, ...]) -> str:
     return _hash_json("view", binding, survivors)
 
 
-def derive_box_key(private: bytes, public: bytes, session_id: str, ends: tuple[int, int]) -> bytes:
-    """The key of the box from site `ends[0]` to site `ends[1]`, known to these two."""
-    return derive_key(agree_on_key(private, public), f"box|{session_id}|{ends[0]}|{ends[1]}")
+def derive_box_key(agreed: bytes, session_id: str, ends: tuple[int, int]) -> bytes:
+    """The key of the box from site `ends[0]` to site `ends[1]`. agreed: the secret that these two share."""
+    return derive_key(agreed, f"box|{session_id}|{ends[0]}|{ends[1]}")
 
 
-def derive_tag(private: bytes, public: bytes, view: str, ends: tuple[int, int]) -> bytes:
-    """The confirmation of a view from site `ends[0]` to site `ends[1]`; only these two can make it."""
-    return derive_key(agree_on_key(private, public), f"agree|{view}|{ends[0]}|{ends[1]}", TAG_BYTES)
+def derive_tag(agreed: bytes, view: str, ends: tuple[int, int]) -> bytes:
+    """The confirmation of a view from site `ends[0]` to site `ends[1]`, which only these two can make."""
+    return derive_key(agreed, f"agree|{view}|{ends[0]}|{ends[1]}", TAG_BYTES)
 
 
 def add_self_mask(vector: Ring, seed: bytes, binding: str, sign: int = 1) -> None:

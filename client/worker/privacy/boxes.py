@@ -5,11 +5,11 @@ from __future__ import annotations
 import hmac
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 
 from ceus_models.protocol.messages import Session, Task
 from ceus_models.protocol.privacy import secure_session as shared
-from ceus_models.protocol.privacy.masks import KEY_BYTES, derive_public_key, open_box, seal_box
+from ceus_models.protocol.privacy.masks import KEY_BYTES, agree_on_key, derive_public_key, open_box, seal_box
 from ceus_models.protocol.privacy.secure_session import BOX_BYTES, TAG_BYTES, BoxContent
 from ceus_models.protocol.privacy.shamir import SHARE_BYTES, split_secret
 from client.policy.policy import TaskDeclined
@@ -84,12 +84,18 @@ class Members:
         return BoxContent.parse(declining(lambda: open_box(key, boxes[begin : begin + BOX_BYTES], self.id.encode())))
 
     def _derive_key(self, sender: int, receiver: int) -> bytes:
-        peer = self.keys[receiver if sender == self.place else sender]
-        return declining(lambda: shared.derive_box_key(self.private, peer, self.id, (sender, receiver)))
+        return shared.derive_box_key(self._agreed[self._find_peer(sender, receiver)], self.id, (sender, receiver))
 
     def _derive_tag(self, view: str, sender: int, receiver: int) -> bytes:
-        peer = self.keys[receiver if sender == self.place else sender]
-        return declining(lambda: shared.derive_tag(self.private, peer, view, (sender, receiver)))
+        return shared.derive_tag(self._agreed[self._find_peer(sender, receiver)], view, (sender, receiver))
+
+    def _find_peer(self, sender: int, receiver: int) -> int:
+        return receiver if sender == self.place else sender
+
+    @cached_property
+    def _agreed(self) -> tuple[bytes, ...]:
+        """The secret that this site shares with each site; with itself, one that nobody else knows."""
+        return tuple(declining(partial(agree_on_key, self.private, key)) for key in self.keys)
 
 
 def read_input(task: Task, name: str, *shape: int) -> bytes:

@@ -54,10 +54,10 @@ class OpeningLog:
     def record(self, opening: Opening) -> None:
         """Write a line, to the disk. Raises AuditError where that fails: nothing leaves then."""
         Audit(self.records, stem=STEM).append(
-            "opening", session=opening.session, subject=opening.subject, survivors=list(opening.survivors)
+            "opened", session=opening.session, subject=opening.subject, survivors=list(opening.survivors)
         )
 
     def _read(self) -> Iterator[Opening]:
         for entry in entries(self.records, STEM):
-            if entry["kind"] == "opening":
+            if entry["kind"] == "opened":
                 yield Opening(entry["session"], entry["subject"], tuple(entry["survivors"]))

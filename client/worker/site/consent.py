@@ -17,6 +17,9 @@ from client.worker.site.round_quota import RoundQuota, day_of
 from client.worker.tasks.memory_layout import forget
 from client.worker.tasks.site_memory import SiteMemory
 
+_MESSAGES = ("offer", "unmask")
+"""Of a secure sum, before and after the task that counts as a round."""
+
 
 def _now() -> datetime.datetime:
     return datetime.datetime.now(datetime.UTC)
@@ -64,9 +67,9 @@ class SiteConsent:
         at = self.clock()
         if reason := policy.find_refusal(received.task, at):
             raise TaskDeclined("policy", reason)
-        if policy.rounds_per_day is not None:
+        if policy.rounds_per_day is not None and received.task.kind not in _MESSAGES:
             today = day_of(at, _zone(policy))
-            if not RoundQuota(self.records).hold(received.content[0], policy.rounds_per_day, today):
+            if not RoundQuota(self.records).hold(received.bare.content[0], policy.rounds_per_day, today):
                 raise TaskDeclined(
                     "policy",
                     f"the site's policy refuses: rounds_per_day is {policy.rounds_per_day}, and so many were answered "
@@ -78,8 +81,8 @@ class SiteConsent:
         """Declines where the site was paused or withdrawn while it worked; otherwise counts the round."""
         policy = self.policy()
         self._stand(received.task.study)
-        if policy.rounds_per_day is not None:
-            RoundQuota(self.records).add(received.content[0], day_of(self.clock(), _zone(policy)))
+        if policy.rounds_per_day is not None and received.task.kind not in _MESSAGES:
+            RoundQuota(self.records).add(received.bare.content[0], day_of(self.clock(), _zone(policy)))
 
     def _stand(self, study: str) -> None:
         try:

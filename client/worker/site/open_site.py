@@ -74,4 +74,5 @@ def _make_site(
         memory=config.work / "memory",
         on_fault=on_fault,
         trail=trail,
+        records=config.records,
     )

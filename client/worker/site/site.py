@@ -14,12 +14,16 @@ import torch
 from ceus_models.nets.factory import CPU
 from ceus_models.protocol.message_ids import ReceivedTask
 from ceus_models.protocol.messages import PROTOCOL, Refusal, Task, Update
+from ceus_models.protocol.privacy.masks import KEY_BYTES
+from ceus_models.protocol.privacy.secure_session import SECURE_LEVELS, SUMS_KEY, make_bytes_tensor
+from ceus_models.protocol.state import State
 from ceus_models.runtime.errors import list_calls
 from ceus_models.study.sample import Sample
-from client.policy.policy import Consent, TaskDeclined
+from client.policy.policy import Consent, Policy, TaskDeclined
 from client.worker.audit.log import AuditError
 from client.worker.audit.recorder import AuditRecorder
-from client.worker.tasks.handlers import WORK
+from client.worker.privacy.sessions import SumRules, SumSessions
+from client.worker.tasks.handlers import WORK, Sums
 from client.worker.tasks.local_checkpoint import Checkpoints
 from client.worker.tasks.place import Place
 from client.worker.tasks.site_memory import SiteMemory
@@ -36,7 +40,8 @@ class Site:
     samples: all lesions of the site · processing: digest of the settings that made them · policy: who says yes or no,
     a fixed policy or the hospital's office · memory: a folder · on_fault: told where an unexpected error happened
     (type, files and lines; never a value) · trail: the audit, None where a simulation has none · keep_after_s: training
-    that took so long is kept on disk until another task comes.
+    that took so long is kept on disk until another task comes · records: the folder of its key of secure sums, None
+    where it takes part in none.
     """
 
     name: str
@@ -48,6 +53,7 @@ class Site:
     on_fault: Callable[[str], None] = silent
     trail: AuditRecorder | None = None
     keep_after_s: float = math.inf
+    records: Path | None = None
 
     def handle(self, task: Task) -> Update | Refusal:
         """The answer to a task; never raises. The same task gets the same answer however often it is asked.
@@ -81,6 +87,13 @@ class Site:
             return Refusal(self.name, f"unexpected {type(error).__name__}; the site's log says where", "error")
 
     @cached_property
+    def _sessions(self) -> SumSessions:
+        """Raises TaskDeclined for a site that keeps no key."""
+        if self.records is None:
+            raise TaskDeclined("session", "this site keeps no key of secure sums, so it takes part in none")
+        return SumSessions(self.name, self.records)
+
+    @cached_property
     def _memory(self) -> SiteMemory:
         return SiteMemory(self.memory)
 
@@ -89,13 +102,45 @@ class Site:
         self._check(task)
         if self.trail:
             self.trail.record_task(received)
-        kept = Checkpoints(self._memory, received, self.keep_after_s)
+        if task.kind in ("offer", "unmask"):
+            rules = SumRules()
+            sums = self._sessions.offer(task, rules) if task.kind == "offer" else self._sessions.unmask(task, rules)
+            return self._release(received, sums, 0.0)
+        if (task.level in SECURE_LEVELS) != (task.session is not None):
+            raise TaskDeclined("session", f"answers of level {task.level} are asked for with a session, or without one")
+        if task.session is None:
+            return self._release(received, *self._work(received, policy))
+        self._sessions.check(received)
+        known = self._sessions.recall(received)
+        sums = self._work_quietly(received, policy) if known is None else known
+        masked, payload = self._sessions.mask(received, sums)
+        if self.trail:
+            self.trail.record_masked(received, payload.norms, payload.clipped)
+        return self._release(received, masked, 0.0)
+
+    def _release(self, received: ReceivedTask, sums: State, weight: float) -> Update:
+        self.policy.release(received)
+        return Update(self.name, sums, weight, task=received.id)
+
+    def _work(self, received: ReceivedTask, policy: Policy) -> Sums:
+        task = received.task
+        kept = Checkpoints(self._memory, received.bare, self.keep_after_s)
         kept.drop_others()
         limits = policy.minimum_lesions, policy.minimum_cell
         place = Place(self.name, self._memory, self.device, *limits, kept)
         sums, weight = WORK[task.kind](task, self._chosen(task.cohorts, policy.minimum_lesions), place)
-        self.policy.release(received)
-        return Update(self.name, sums, weight, task=received.id)
+        if SUMS_KEY in task.inputs:
+            sums[SUMS_KEY] = make_bytes_tensor(self._sessions.key.public, KEY_BYTES)
+        return sums, weight
+
+    def _work_quietly(self, received: ReceivedTask, policy: Policy) -> State:
+        """The sums for a masked answer: those of a site without such lesions are zeros, as nobody need know."""
+        try:
+            return self._work(received, policy)[0]
+        except TaskDeclined as no:
+            if no.code != "no_lesions":
+                raise
+            return {}
 
     def _record_answer(self, received: ReceivedTask | None, answer: Update | Refusal) -> Update | Refusal:
         if self.trail:
