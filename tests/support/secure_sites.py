@@ -126,7 +126,5 @@ def secure_sites(folder: Path, count: int, held: Mapping[str, int] | None = None
 
 
 def same_state(a: State, b: State) -> bool:
-    """Equal names in the same order, dtypes and bits."""
-    return list(a) == list(b) and all(
-        x.dtype == y.dtype and torch.equal(x, y) for x, y in zip(a.values(), b.values(), strict=True)
-    )
+    """Equal names, dtypes and bits."""
+    return a.keys() == b.keys() and all(x.dtype == b[name].dtype and torch.equal(x, b[name]) for name, x in a.items())

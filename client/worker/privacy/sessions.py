@@ -161,7 +161,8 @@ class SumSessions:
         members = Members(session, read_roster(task, session), sites.index(self.site), self.key.private)
         if len(set(members.keys)) < len(sites) or members.keys[members.place] != self.key.public:
             raise TaskDeclined("session", "the roster must hold another key for each site, and this site's own")
-        return members
+        known = self._prepared.get(members.id)
+        return known.members if known else members
 
     def _find_prepared(self, task: Task) -> _Prepared:
         for prepared in self._prepared.values():
