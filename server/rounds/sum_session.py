@@ -35,6 +35,7 @@ class SumSession:
         roster: channel keys, in the order of the session's sites.
         fates: of the sites that gave no masked answer.
         restarted: whether a site has forgotten the session, so that a new one would bring it back.
+        declined: why a site did not confirm or open the sum.
         trouble: why no total came of it.
     """
 
@@ -45,6 +46,7 @@ class SumSession:
     boxes: bytes = b""
     fates: dict[str, tuple[Fate, str]] = field(default_factory=dict)
     restarted: bool = False
+    declined: dict[str, str] = field(default_factory=dict)
     trouble: str = ""
 
     @property
@@ -56,7 +58,7 @@ class SumSession:
         """Ask for boxes, then for masked answers; their sum, or None where too few sites are in it."""
         mask_keys = self._collect_boxes()
         if len(mask_keys) < self.least:
-            self.trouble = f"{self.least} sites must offer boxes, {len(mask_keys)} did"
+            self._fail(f"{self.least} sites must offer boxes", len(mask_keys))
             return None
         task = self.call.task
         vector = np.zeros(count_numbers(list_layout(task)), np.uint64)
@@ -68,7 +70,7 @@ class SumSession:
             survivors.append(site)
             self.call.tell(site, "counted", "")
         if len(survivors) < self.least:
-            self.trouble = f"{self.least} sites must be in a secure sum, {len(survivors)} gave a masked answer"
+            self._fail(f"{self.least} sites must give a masked answer", len(survivors))
             return None
         binding = shared.compute_binding(self._id, self.boxes, shared.compute_subject(task))
         return MaskedTotal(self.session, binding, mask_keys, tuple(sorted(survivors)), vector)
@@ -78,10 +80,11 @@ class SumSession:
         count = len(self.session.sites)
         tags = dict.fromkeys(self.session.sites, bytes(count * TAG_BYTES))
         shapes: Shapes = {shared.TAGS: ((count, TAG_BYTES), torch.uint8)}
-        confirmed = dict(self._ask(self._unmask(masked), masked.survivors, shapes))
-        tags |= {site: sums[shared.TAGS].numpy().tobytes() for site, sums in confirmed.items()}
+        answers = self._ask(self._unmask(masked), masked.survivors, shapes)
+        confirmed = {site: sums[shared.TAGS].numpy().tobytes() for site, sums in answers}
+        tags |= confirmed
         if len(confirmed) < self.session.threshold:
-            self.trouble = f"{self.session.threshold} sites must confirm the sum, {len(confirmed)} did"
+            self._fail(f"{self.session.threshold} sites must confirm the sum", len(confirmed))
             return None
         given = make_bytes_tensor(b"".join(tags.values()), count, count, TAG_BYTES)
         shares: dict[str, bytes] = {}
@@ -92,7 +95,7 @@ class SumSession:
             shares |= {site: sums[shared.SHARES].numpy().tobytes() for site, sums in answers}
             if len(shares) >= self.session.threshold:
                 return self._unmask_total(masked, shares)
-        self.trouble = f"{self.session.threshold} sites must open the sum, {len(shares)} did"
+        self._fail(f"{self.session.threshold} sites must open the sum", len(shares))
         return None
 
     def pend(self, question: str, masked: MaskedTotal) -> Pending:
@@ -158,9 +161,16 @@ class SumSession:
             self._note(task, site, "lost", "gave no answer")
 
     def _note(self, task: Task, site: str, fate: Fate, reason: str) -> None:
-        if task.kind != "unmask":  # its masked answer stays in the sum
-            self.fates[site] = fate, reason
-            self.call.tell(site, fate, reason)
+        if task.kind == "unmask":  # its masked answer stays in the sum
+            self.declined[site] = reason
+            return
+        self.fates[site] = fate, reason
+        self.call.tell(site, fate, reason)
+
+    def _fail(self, rule: str, count: int) -> None:
+        """Say why no total came of it, with each site's reason."""
+        reasons = "; ".join(f"{site}: {reason}" for site, reason in sorted(self.declined.items()))
+        self.trouble = f"{rule}, {count} did" + (f" ({reasons})" if reasons else "")
 
     def _message(self, kind: Kind, inputs: State, survivors: tuple[str, ...] = ()) -> Task:
         """A message before or after the task, which says as much of it as a site must know to decide."""

@@ -85,7 +85,7 @@ def at(kind: str) -> Moment:
 
 @dataclass
 class SecureLink:
-    """A link that carries real bytes.
+    """A link that carries real bytes, all answers through the same memory, as the link of a simulation does.
 
     lost: site → when it is away · after: site → when it is lost once it has answered · interrupt: called before each
     message is sent.
@@ -96,6 +96,7 @@ class SecureLink:
     interrupt: Callable[[Task], None] = lambda task: None
     asked: list[Task] = field(default_factory=list)
     gone: set[str] = field(default_factory=set)
+    memory: bytearray = field(default_factory=lambda: bytearray(16 << 20), repr=False)
 
     def sites(self) -> list[str]:
         return [site.name for site in self.members]
@@ -110,7 +111,9 @@ class SecureLink:
                 continue
             sent = decode(to_bytes(task))
             assert isinstance(sent, Task)
-            answer = decode(to_bytes(site.answer(sent)))
+            data = to_bytes(site.answer(sent))
+            self.memory[: len(data)] = data
+            answer = decode(memoryview(self.memory)[: len(data)])
             assert not isinstance(answer, Task)
             yield site.name, answer
 
