@@ -52,7 +52,11 @@ class Plan:
 
     def digest(self) -> str:
         """SHA-256 over all settings, the simulation's included; comments and layout have no effect."""
-        return hashlib.sha256(json.dumps(self.plain(), sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(self.canonical().encode()).hexdigest()
+
+    def canonical(self) -> str:
+        """All settings as JSON in the one way that the digest is taken of."""
+        return json.dumps(self.plain(), sort_keys=True)
 
     def plain(self) -> dict[str, Any]:
         """All settings as JSON values."""
@@ -69,6 +73,7 @@ class Plan:
             fusion_hidden=self.fusion_hidden,
             screening=self.screening,
             secure=any(getattr(stage, "level", "none") in SECURE_LEVELS for stage in self.stages),
+            plan=self.canonical(),
         )
 
     def current(self, stage: int) -> Stage | None:

@@ -30,9 +30,13 @@ class Screening:
 
 @dataclass(frozen=True)
 class Study:
-    """Settings shared by all stages. digest: of the plan; processing: digest of the processing settings.
+    """Settings shared by all stages.
 
-    secure: whether a stage's answers go into secure sums.
+    Args:
+        digest: of the plan.
+        processing: digest of the processing settings.
+        secure: whether a stage's answers go into secure sums.
+        plan: the plan itself, as canonical JSON with that digest; hello brings it to the sites.
     """
 
     digest: str
@@ -42,3 +46,4 @@ class Study:
     fusion_hidden: int = 32
     screening: Screening = field(default_factory=Screening)
     secure: bool = False
+    plan: str = ""

@@ -99,8 +99,11 @@ class Hello:
         return progress
 
     def task(self, progress: Progress, study: Study) -> Task:
-        """Counts of every cohort, and the channel key where the plan has secure sums."""
-        task = build_task("hello", self.name, progress, study, cohorts=COHORTS)
+        """Counts of every cohort, and the channel key where the plan has secure sums.
+
+        The task brings the plan, to which the site holds the study from then on.
+        """
+        task = replace(build_task("hello", self.name, progress, study, cohorts=COHORTS), plan=study.plan)
         return replace(task, inputs={SUMS_KEY: torch.tensor(1)}) if study.secure else task
 
     def summand(self, update: Update) -> State:

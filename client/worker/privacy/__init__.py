@@ -1,1 +1,1 @@
-"""The way out of a site: masks of secure sums, and what was opened."""
+"""What hides a patient: a site answers its approved plan, each round once, and all that leaves passes one release."""

@@ -87,7 +87,7 @@ class SumSessions:
 
     def recall(self, received: ReceivedTask) -> State | None:
         """The sums of the last question, where this is the same one, perhaps in a new session."""
-        if self._answered and self._answered[0] == received.bare.content[0]:
+        if self._answered and self._answered[0] == received.question:
             return self._answered[1]
         return None
 
@@ -183,7 +183,7 @@ class SumSessions:
         if len(present) < least:
             raise TaskDeclined("session", f"boxes of {least} sites at least are needed, found {len(present)}")
         binding = shared.compute_binding(members.id, boxes, shared.compute_subject(received.task))
-        question = received.bare.content[0]
+        question = received.question
         if prepared.used is not None and prepared.used[:2] != (binding, question):
             raise _decline_second_answer()
         return binding, question, members.read_mask_keys(boxes)

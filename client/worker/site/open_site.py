@@ -56,7 +56,7 @@ def open_own_site(folder: Path, name: str, log: Callable[[str], None]) -> Site:
     )
     office.policy()
     site = _make_site(config, read_index(config).processing, office, trail, log)
-    return replace(site, name=name or site.name, device=device, keep_after_s=_KEEP_AFTER_S)
+    return replace(site, name=name or site.name, device=device, keep_after_s=_KEEP_AFTER_S, records=config.records)
 
 
 def _make_site(
@@ -74,5 +74,4 @@ def _make_site(
         memory=config.work / "memory",
         on_fault=on_fault,
         trail=trail,
-        records=config.records,
     )
