@@ -38,6 +38,7 @@ class Progress:
             "average|<net>" of private training.
         totals: sums by stage name.
         curves: points in order of rounds.
+        keys: public channel keys of secure sums by site, as declared in hello, in hexadecimal digits.
     """
 
     stage: int = 0
@@ -51,6 +52,7 @@ class Progress:
     totals: Mapping[str, State] = field(default_factory=dict)
     participation: tuple[RoundRecord, ...] = ()
     curves: tuple[CurvePoint, ...] = ()
+    keys: Mapping[str, str] = field(default_factory=dict)
 
     def advance(self, steps: int, record: RoundRecord) -> Progress:
         """Advance by one round, in a stage of `steps` rounds."""

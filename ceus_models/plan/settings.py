@@ -35,6 +35,8 @@ class Study:
     Args:
         digest: of the plan.
         processing: digest of the processing settings.
+        secure: whether a stage's answers go into secure sums.
+        plan: the plan itself, as canonical JSON with that digest; hello brings it to the sites.
         recipe: of a plan with given constants, None where a statistics stage computes it.
     """
 
@@ -44,4 +46,6 @@ class Study:
     architecture: Architecture = field(default_factory=Architecture)
     fusion_hidden: int = 32
     screening: Screening = field(default_factory=Screening)
+    secure: bool = False
+    plan: str = ""
     recipe: Recipe | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Literal
@@ -39,8 +40,8 @@ class Train:
 
     Args:
         share: of the sites with such lesions, how many train in a round; they are sampled anew for every round.
-        level: what protects the answers. Under a private rule the nets are the mean of the later half of the rounds,
-            which costs no privacy, where choosing a round by its loss would.
+        level: what protects the answers of all rounds. Under a private rule the nets are the mean of the later half of
+            the rounds, which costs no privacy, where choosing a round by its loss would.
     """
 
     stage: Literal["train"]
@@ -94,7 +95,8 @@ class Train:
         kind, number = self.sequence()[progress.step]
         nets = expand_names(self.nets)
         if kind == "evaluate" and self.validate:
-            return replace(build_task(kind, self.name, progress, study, self.validate.cohorts, nets), round=number)
+            asked = build_task(kind, self.name, progress, study, self.validate.cohorts, nets)
+            return replace(asked, round=number, level=self.level)
         task = build_task(kind, self.name, progress, study, self.cohorts, nets)
         return replace(task, round=number, rule=self.strategy.local(self.rule), level=self.level)
 
@@ -181,6 +183,11 @@ def list_private_faults(rule: LocalRule, level: Level, nets: Nets) -> Iterator[s
         yield f"private.sites 1 at level local, found {rule.private.sites}"
     if set(expand_names(nets)) & set(FUSION_NETS) and (rule.trains != "all" or rule.private.views != 1):
         yield "trains all and private.views 1 for fusion nets, which see no images"
+
+
+def count_local_steps(weight: float, rule: LocalRule) -> int:
+    """Optimiser steps of a site with this many lesions; its change may grow with them."""
+    return rule.epochs * max(1, math.ceil(weight / rule.batch_size))
 
 
 class _Mean(Mapping[str, Tensor]):

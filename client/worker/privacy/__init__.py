@@ -1,1 +1,1 @@
-"""What stands between a computed sum and the wire: keys, noise, masks, and the budget of privacy."""
+"""What hides a patient: a site answers its approved plan, each round once, and all that leaves passes one release."""

@@ -8,28 +8,18 @@ other noise.
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import torch
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from torch import Tensor
 
-from ceus_models.protocol.message_ids import ReceivedTask, compute_content_id
+from ceus_models.protocol.message_ids import ReceivedTask
 from ceus_models.protocol.messages import PrivateRule, Task
 from ceus_models.protocol.privacy.discrete_gaussian import draw_noise
 from ceus_models.protocol.privacy.gradient_grid import LARGEST, compute_grid_step
+from ceus_models.protocol.privacy.masks import derive_key
 from ceus_models.protocol.state import State, add_prefix, concatenate, digest, split_by_net, split_like
-from client.worker.privacy.keys import load_key
-
-KEY_NAME = "noise"
-_SALT = b"fedceus/noise/1"
-
-
-def describe_event(task: Task) -> tuple[float, tuple[str, ...]]:
-    """What an answer costs a patient: the noise multiplier of the sum over sites of each net, and the nets."""
-    return _rule_of(task).noise, task.nets
+from client.worker.privacy.keys import NOISE, load_key
 
 
 def add_noise(received: ReceivedTask, sums: State, records: Path) -> dict[str, Tensor]:
@@ -38,21 +28,20 @@ def add_noise(received: ReceivedTask, sums: State, records: Path) -> dict[str, T
     Raises OSError where the key cannot be read or made.
     """
     rule, noised = _rule_of(received.task), dict[str, Tensor]()
-    secret, question = load_key(records, KEY_NAME), _name_question(received.task, sums)
+    secret, question = load_key(records, NOISE), _name_question(received, sums)
     for net, total in split_by_net(sums).items():
         count = sum(tensor.numel() for tensor in total.values())
         step = compute_grid_step(rule.clip, count)
-        key = HKDF(SHA256(), 32, _SALT, json.dumps([*question, net]).encode()).derive(secret)
+        key = derive_key(secret, json.dumps(["noise", *question, net]))
         noise = torch.from_numpy(draw_noise(key, rule.noise * rule.clip / rule.sites**0.5 / step, count))
         whole = (concatenate(total.values()).double() / step).round().long() + noise
         noised |= add_prefix(split_like((whole.clamp(-LARGEST, LARGEST) * step).float(), total), f"{net}|")
     return noised
 
 
-def _name_question(task: Task, sums: State) -> tuple[str, str, str, int]:
-    """All that noise depends on, but the net: study, content of the task apart from its session, data, attempt."""
-    asked = replace(task, session=None, inputs={n: t for n, t in task.inputs.items() if n.split("|")[0] in task.nets})
-    return task.study, compute_content_id(asked)[0], digest(sums), task.attempt
+def _name_question(received: ReceivedTask, sums: State) -> tuple[str, str, str]:
+    """All that noise depends on, but the net: the study, what is asked (the attempt too), and the data."""
+    return received.task.study, received.question, digest(sums)
 
 
 def _rule_of(task: Task) -> PrivateRule:

@@ -18,7 +18,7 @@ from ceus_models.protocol.privacy.gradient_grid import compute_grid_step
 from ceus_models.protocol.state import State
 from ceus_models.protocol.sums import ExactSum
 from client.worker.privacy import noise
-from client.worker.privacy.noise import add_noise, describe_event
+from client.worker.privacy.noise import add_noise
 
 NET = "disease/HCC"
 COUNT = 400
@@ -78,12 +78,6 @@ def test_noise_is_added_to_the_sum(tmp_path: Path) -> None:
     sums = {name: torch.full_like(tensor, 300 * step) for name, tensor in zeros().items()}
     quiet = dataclasses.replace(asked(), rule=dataclasses.replace(asked().rule, private=PrivateRule(0.5, 1e-6)))
     assert torch.equal(noised(tmp_path, quiet, sums), torch.full((COUNT,), 300 * step))
-
-
-def test_an_event_is_the_noise_of_the_whole_sum() -> None:
-    assert describe_event(asked(sites=9, z=12.0)) == (12.0, (NET,))
-    with pytest.raises(ValueError, match="private rule"):
-        describe_event(task("train", (NET,)))
 
 
 @pytest.mark.parametrize("module", [noise, sampler])
