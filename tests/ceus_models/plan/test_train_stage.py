@@ -18,12 +18,15 @@ from ceus_models.plan.progress import Progress
 from ceus_models.plan.settings import Study
 from ceus_models.plan.strategies import FedAvg, FedAvgM
 from ceus_models.plan.train_stage import Train
+from ceus_models.protocol.message_ids import ReceivedTask
 from ceus_models.protocol.messages import LocalRule, PrivateRule, Task, Update
 from ceus_models.protocol.sums import ExactSum
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.study.targets import find_target
-from client.policy.policy import Policy
-from client.worker.site.site import Site
+from client.worker.privacy.noise import add_noise
+from client.worker.tasks.place import Place
+from client.worker.tasks.private_training import sum_patients
+from client.worker.tasks.site_memory import SiteMemory
 
 NET = "disease/HCC"
 STUDY = Study("plan", 7, "processing", recipe().architecture, recipe=recipe())
@@ -55,11 +58,10 @@ def test_one_round_at_one_site_is_the_step_of_pooled_training(tmp_path: Path) ->
     cases = lesions(6)
     of = stage(rate=0.1, private=PrivateRule(clip=100.0, noise=1e-9))
     before = of.prepare(Progress(patients=held(a=3)), STUDY)
-    site = Site("a", cases, "processing", Policy("any"), tmp_path / "memory", records=tmp_path / "records")
-    answer = site.handle(of.task(before, STUDY))
-    assert isinstance(answer, Update)
+    asked = of.task(before, STUDY)
+    sums = sum_patients(asked, cases, Place("a", SiteMemory(tmp_path / "memory")))
     total = ExactSum()
-    total.add(of.summand(answer))
+    total.add(of.summand(Update("a", add_noise(ReceivedTask(asked), sums, tmp_path / "records"), 0.0)))
     after = of.absorb(before, STUDY, total.take_float64(), dataclasses.replace(COUNTED, counted=("a",)))
     kept = load_net(NET, recipe(), before.nets[NET], None, torch.device("cpu"))
     output = kept.module(*prepare_inputs(cases, recipe().normaliser, torch.device("cpu")))
