@@ -10,18 +10,24 @@ from ceus_models.plan.train_stage import Train
 from ceus_models.protocol.privacy.accountant import compose, compute_epsilon
 
 
+COLLUDING = 2
+"""Sites that may tell their noise, as hospitals' policies count unless they say otherwise."""
+
+
 @dataclass(frozen=True)
 class CohortCost:
     """ε at δ of a patient of one cohort.
 
     Args:
-        total: of all that is released, with everybody's noise.
-        share: if all other sites' noise is known: what the site's own share promises alone.
+        total: of all that is released.
+        honest: to somebody who knows the noise of COLLUDING other sites.
+        own: to somebody who knows the noise of all other sites.
     """
 
     cohort: str
     total: float
-    share: float
+    honest: float
+    own: float
 
 
 def compute_costs(plan: Plan) -> list[CohortCost]:
@@ -32,10 +38,11 @@ def compute_costs(plan: Plan) -> list[CohortCost]:
 
 
 def _cost_of(cohort: str, stages: list[Train], delta: float) -> CohortCost:
-    total, share = [], []
+    known: list[list[float]] = [[], [], []]
     for stage in stages:
-        if stage.rule.private:
-            releases = stage.rounds * len(expand_names(stage.nets))
-            total += [stage.rule.private.noise] * releases
-            share += [stage.rule.private.noise / stage.rule.private.sites**0.5] * releases
-    return CohortCost(cohort, compute_epsilon(compose(total), delta), compute_epsilon(compose(share), delta))
+        if private := stage.rule.private:
+            honest = (private.sites, max(1, private.sites - COLLUDING), 1)
+            for releases, sites in zip(known, honest, strict=True):
+                alone = private.noise * (sites / private.sites) ** 0.5
+                releases += [alone] * stage.rounds * len(expand_names(stage.nets))
+    return CohortCost(cohort, *(compute_epsilon(compose(releases), delta) for releases in known))
