@@ -1,7 +1,7 @@
 """What patient-level privacy costs on the demo: heads over frozen backbones and one linear fusion net, at several ε.
 
-First the fusion nets alone, over the sub-models of a finished demo; then everything, the sub-models' heads over backbones at
-their initial seed too. Rates were chosen on the validation cohort, which is not charged.
+First the fusion nets alone, over a finished demo's sub-models; then everything, heads over untrained backbones too.
+Rates were chosen on the validation cohort, which is not charged.
 """
 
 from __future__ import annotations
