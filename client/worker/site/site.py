@@ -22,6 +22,7 @@ from ceus_models.study.sample import Sample
 from client.policy.policy import Consent, Policy, TaskDeclined
 from client.worker.audit.log import AuditError
 from client.worker.audit.recorder import AuditRecorder
+from client.worker.privacy.openings import OpeningLog
 from client.worker.privacy.plan_binding import SESSION_KINDS, PlanBinding
 from client.worker.privacy.release import Release, replace_not_finite
 from client.worker.privacy.sessions import SumRules, SumSessions
@@ -91,12 +92,7 @@ class Site:
 
     @cached_property
     def _sessions(self) -> SumSessions:
-        """Raises TaskDeclined for a site that keeps no key."""
-        if self.records is None:
-            raise TaskDeclined(
-                "session", "expected a site with a key of secure sums, found one without; give it records"
-            )
-        return SumSessions(self.name, self.records)
+        return SumSessions(self.name, self.records or self.memory, OpeningLog(self.records))
 
     @cached_property
     def _memory(self) -> SiteMemory:
