@@ -14,6 +14,7 @@ import torch
 from annotated_types import Ge, Gt, Le, Lt, MinLen
 from pydantic import AfterValidator
 
+from ceus_models.metrics.evaluation_release import evaluation_sensitivity
 from ceus_models.metrics.ood import REQUEST_TENSOR
 from ceus_models.plan.net_groups import cohort, expand_names, net
 from ceus_models.plan.participation import RoundRecord
@@ -156,13 +157,28 @@ class Statistics:
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Counts of finished nets on some cohorts, with bootstrap replicates; no training."""
+    """Counts of finished nets on some cohorts; no training.
+
+    Args:
+        replicates: bootstrap replicates that the coordinator draws from the counts.
+        paired_replicates: replicates with weights of the lesions, which sites are asked for to pair the arms of a
+            simulation. They single out lesions, so a hospital's policy refuses them unless it says otherwise.
+        noise: standard deviation of the noise in the sum over sites, in multiples of
+            `ceus_models.metrics.evaluation_release.evaluation_sensitivity`; 0 for none.
+    """
 
     stage: Literal["evaluate"]
     name: Name
     nets: Nets
     cohorts: Cohorts
     replicates: Annotated[int, Ge(0), Lt(10_000)] = 1000
+    paired_replicates: Annotated[int, Ge(0), Lt(10_000)] = 0
+    noise: Annotated[float, Ge(0)] = 0.0
+
+    @property
+    def noise_sd(self) -> float:
+        """Standard deviation of the noise in a cell of the total, in lesions."""
+        return self.noise * evaluation_sensitivity(expand_names(self.nets))
 
     def steps(self) -> int:
         """One round."""
@@ -176,7 +192,7 @@ class Evaluate:
         """Evaluation of the nets as they are."""
         nets = expand_names(self.nets)
         task = build_task("evaluate", self.name, progress, study, cohorts=self.cohorts, nets=nets)
-        return replace(task, replicates=self.replicates)
+        return replace(task, comparisons=True, replicates=self.paired_replicates)
 
     def summand(self, update: Update) -> State:
         """The counts; those that a site allows to be shown separately carry its name."""

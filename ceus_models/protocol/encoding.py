@@ -107,6 +107,7 @@ class _TaskHeader:
     recipe: Recipe | None
     processing: _Text
     frozen: _Text
+    comparisons: bool
     replicates: _Number
     plan: Annotated[str, Field(max_length=MAX_PLAN_BYTES)]
     level: Level

@@ -165,7 +165,8 @@ class Task:
         recipe: of the nets.
         processing: digest of the processing settings.
         frozen: digest of the sub-models below a fusion net, "" where there are none.
-        replicates: bootstrap replicates of an evaluation.
+        comparisons: of an evaluation: whether pairs, subgroups and readers are asked for beside each net's own counts.
+        replicates: bootstrap replicates with weights of the lesions, which pair the arms of a simulation.
         plan: the study's plan as canonical JSON, whose SHA-256 is `study`; in hello only.
         level: what protects the answer.
         session: of the secure sum that the answer goes into.
@@ -185,6 +186,7 @@ class Task:
     recipe: Recipe | None = None
     processing: str = ""
     frozen: str = ""
+    comparisons: bool = False
     replicates: int = 0
     plan: str = ""
     level: Level = "none"

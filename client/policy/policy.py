@@ -121,6 +121,8 @@ class Policy:
         nets: Allowed nets, None for any.
         minimum_lesions: Cohorts and nets with fewer are left out of every answer.
         minimum_cell: Counts below it are left out too.
+        max_replicates: Bootstrap replicates with weights of the lesions. They single out lesions, so 0, but in a
+            simulation; intervals of a study need none.
         rounds_per_day: Different tasks answered in one day, by `hours.zone` or UTC.
         privacy: "required" refuses training without noise.
     """
@@ -132,7 +134,7 @@ class Policy:
     caps: Caps = field(default_factory=Caps)
     minimum_lesions: _Count = 1
     minimum_cell: _Count = 1
-    max_replicates: Annotated[int, Field(strict=True, ge=0)] = 1000
+    max_replicates: Annotated[int, Field(strict=True, ge=0)] = 0
     rounds_per_day: _Count | None = None
     hours: Hours | None = None
     privacy: Literal["none", "required"] = "none"

@@ -83,8 +83,12 @@ def write_site_config(path: Path, center: int, cases: Sequence[Case], settings: 
 
 
 def write_policy(path: Path) -> None:
-    """Write `policy.yaml` of a hospital that takes part in any study, with default limits."""
-    path.write_text(yaml.safe_dump({"schema": 1, "studies": "any"}, sort_keys=False), encoding="utf-8")
+    """Write `policy.yaml` of a hospital that takes part in any study, with default limits.
+
+    Its patients are phantoms, so it answers with the bootstrap replicates that pair the arms of an experiment.
+    """
+    document = {"schema": 1, "studies": "any", "max_replicates": 10_000}
+    path.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
 
 
 def _build_template(name: str, contrast_only: bool, settings: PhantomSettings) -> dict[str, Any]:
