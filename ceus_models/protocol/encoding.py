@@ -107,13 +107,13 @@ class _TaskHeader:
     recipe: Recipe | None
     processing: _Text
     frozen: _Text
-    comparisons: bool
     replicates: _Number
     plan: Annotated[str, Field(max_length=MAX_PLAN_BYTES)]
     level: Level
     session: Session | None
     survivors: _Names
     attempt: _Number
+    comparisons: bool
 
 
 @checked(frozen=True, config=_STRICT)

@@ -165,13 +165,13 @@ class Task:
         recipe: of the nets.
         processing: digest of the processing settings.
         frozen: digest of the sub-models below a fusion net, "" where there are none.
-        comparisons: of an evaluation: whether pairs, subgroups and readers are asked for beside each net's own counts.
         replicates: bootstrap replicates with weights of the lesions, which pair the arms of a simulation.
         plan: the study's plan as canonical JSON, whose SHA-256 is `study`; in hello only.
         level: what protects the answer.
         session: of the secure sum that the answer goes into.
         survivors: of "unmask": the sites whose masked answers are in the sum.
         attempt: 0, and one more each time that a released sum was lost for good: new noise, charged anew.
+        comparisons: whether pairs, subgroups and readers are asked for beside each net's own counts.
     """
 
     kind: Kind
@@ -186,13 +186,13 @@ class Task:
     recipe: Recipe | None = None
     processing: str = ""
     frozen: str = ""
-    comparisons: bool = False
     replicates: int = 0
     plan: str = ""
     level: Level = "none"
     session: Session | None = None
     survivors: tuple[str, ...] = ()
     attempt: int = 0
+    comparisons: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import product
 from typing import Any
 
 from ceus_models.plan.net_groups import expand_names
@@ -27,19 +28,17 @@ def collect_details(progress: Progress, plan: Plan, seed: int) -> dict[str, Any]
     """
     found: dict[str, Any] = {"table1": _build_tables(progress, plan), "pairs": {}, "readers": {}}
     by_net: dict[str, Any] = {"subgroups": {}, "misdiagnoses": {}, "sites": {}}
-    for stage in plan.stages:
-        if not isinstance(stage, Evaluate) or stage.name not in progress.totals:
-            continue
+    evaluations = [s for s in plan.stages if isinstance(s, Evaluate) and s.name in progress.totals]
+    for stage, place in product(evaluations, _PLACES):
         total, classifiers = pool_cohorts(progress.totals[stage.name]), select_classifiers(expand_names(stage.nets))
-        for place in _PLACES:
-            resampling = _resample(stage, seed, place)
-            _keep(found["pairs"], place, compare_pairs(total, place, classifiers, resampling))
-            _keep(found["readers"], place, summarize_readers(total, place, classifiers, resampling))
-            for net in classifiers:
-                _keep(by_net["subgroups"], (place, net), summarize_subgroups(total, place, net, resampling))
-                _keep(by_net["sites"], (place, net), summarize_sites(total, place, net))
-                if net in FUSION_NETS:
-                    _keep(by_net["misdiagnoses"], (place, net), count_misdiagnoses(total, place, net, resampling))
+        resampling = _resample(stage, seed, place)
+        _keep(found["pairs"], place, compare_pairs(total, place, classifiers, resampling))
+        _keep(found["readers"], place, summarize_readers(total, place, classifiers, resampling))
+        for net in classifiers:
+            _keep(by_net["subgroups"], (place, net), summarize_subgroups(total, place, net, resampling))
+            _keep(by_net["sites"], (place, net), summarize_sites(total, place, net))
+            if net in FUSION_NETS:
+                _keep(by_net["misdiagnoses"], (place, net), count_misdiagnoses(total, place, net, resampling))
     return found | {key: _nest(entries) for key, entries in by_net.items()}
 
 

@@ -132,8 +132,8 @@ def sensitivity_at_resolution(scores: Counts, specificity: float) -> Floats:
 def _bracket(scores: Counts, specificity: float) -> tuple[Floats, Floats, Floats]:
     """Sensitivities of the thresholds below and above a specificity, and where between them it lies (0 to 1)."""
     false, true = _accumulate(scores)
-    allowed = (1 - specificity) * false[..., -1:] + 1e-9
-    below = (false <= allowed).sum(-1, keepdims=True) - 1
+    allowed = (1 - specificity) * false[..., -1:]
+    below = (false <= allowed + 1e-9).sum(-1, keepdims=True) - 1
     above = np.minimum(below + 1, false.shape[-1] - 1)
 
     def take(values: Floats, place: Ints) -> Floats:

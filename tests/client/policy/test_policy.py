@@ -80,6 +80,7 @@ def test_caps_name_every_number_of_a_local_rule() -> None:
         (Policy("any"), {"nets": ("disease/HCC", "disease/HCC")}, "nets stand once"),
         (Policy("any"), {"cohorts": ("everyone",)}, "the task asks for everyone"),
         (Policy("any", max_replicates=10), {"kind": "evaluate", "replicates": 11}, "max_replicates is 10"),
+        (Policy("any"), {"kind": "evaluate", "replicates": 1}, "max_replicates is 0"),
         (Policy("any", privacy="required"), {}, "privacy is required"),
         (Policy("any", hours=Hours("18:00", "07:00", "UTC")), {}, "hours are 18:00 to 07:00 UTC, every day"),
     ],
@@ -122,5 +123,5 @@ def test_our_own_plans_stay_within_the_policy_that_init_writes(name: str) -> Non
     plan = load_plan(Path(__file__).parents[3] / "configs" / f"plan.{name}.yaml")
     for stage in plan.stages:
         rule = stage.strategy.local(stage.rule) if isinstance(stage, Train) else None
-        asked = replace(task("train"), rule=rule, replicates=getattr(stage, "replicates", 0))
+        asked = replace(task("train"), rule=rule, replicates=getattr(stage, "paired_replicates", 0))
         assert Policy("any").find_refusal(asked, NOON) is None
