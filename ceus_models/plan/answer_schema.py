@@ -14,6 +14,8 @@ import torch
 from ceus_models.metrics.evaluation_release import NOISED_LEVELS, list_tables
 from ceus_models.metrics.ood import FIGURES, REQUEST_TENSOR
 from ceus_models.protocol.messages import Task
+from ceus_models.protocol.privacy.masks import KEY_BYTES
+from ceus_models.protocol.privacy.secure_session import SECURE_LEVELS, SUMS_KEY
 from ceus_models.protocol.state import State, select_net
 from ceus_models.study.reader_study import ENTRIES, READERS
 from ceus_models.study.subgroups import CELLS, SUBGROUPS
@@ -36,6 +38,7 @@ Group = Mapping[str, Spec]
 
 _COUNT = Spec((), torch.int64)
 _SUM = Spec((), torch.float64)
+_KEY = Spec((KEY_BYTES,), torch.uint8)
 _TALLY = {
     "types": Spec((len(LESION_TYPES),), torch.int64),
     "patients": _COUNT,
@@ -53,7 +56,8 @@ _FIGURES = Spec((len(FIGURES), 3), torch.float64)
 def groups_of(task: Task) -> Mapping[str, Group]:
     """List the groups that an answer to `task` may hold: group → name of tensor → spec."""
     if task.kind == "hello":
-        return {c: {f"{c}|lesions": _COUNT, f"{c}|patients": _COUNT} for c in task.cohorts}
+        counts = {c: {f"{c}|lesions": _COUNT, f"{c}|patients": _COUNT} for c in task.cohorts}
+        return {**counts, SUMS_KEY: {SUMS_KEY: _KEY}} if SUMS_KEY in task.inputs else counts
     if task.kind == "tally":
         asked = {**_TALLY, REQUEST_TENSOR: _FIGURES} if REQUEST_TENSOR in task.inputs else _TALLY
         return {c: {f"{c}|{name}": spec for name, spec in asked.items()} for c in task.cohorts}
@@ -95,6 +99,8 @@ def _evaluation(cohort: str, task: Task) -> Iterator[tuple[str, Group]]:
             group[f"{prefix}|replicates"] = _count((task.replicates, *tables[f"{net}|confusion"]))
         if net in classifiers and not noised:
             group |= _subgroups(prefix)
+        if task.level in SECURE_LEVELS:  # a secure sum shows no site alone
+            group.pop(f"{prefix}|own", None)
         yield prefix, group
     if len(classifiers) > 1:
         yield f"{cohort}|pairs", {f"{cohort}|pairs|right": _count(tables["pairs|right"])}

@@ -20,6 +20,7 @@ from ceus_models.plan.settings import Screening, Study
 from ceus_models.plan.stages import Evaluate, Hello, Stage, Statistics
 from ceus_models.plan.train_stage import Train
 from ceus_models.protocol.messages import Architecture
+from ceus_models.protocol.privacy.secure_session import SECURE_LEVELS
 from ceus_models.runtime.errors import Fault
 from ceus_models.runtime.yaml_lines import YamlWithLines, list_faults, make_fault_at, read_yaml_with_lines
 from ceus_models.study.processing import Processing
@@ -51,7 +52,11 @@ class Plan:
 
     def digest(self) -> str:
         """SHA-256 over all settings, the simulation's included; comments and layout have no effect."""
-        return hashlib.sha256(json.dumps(self.plain(), sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(self.canonical().encode()).hexdigest()
+
+    def canonical(self) -> str:
+        """All settings as JSON in the one way that the digest is taken of."""
+        return json.dumps(self.plain(), sort_keys=True)
 
     def plain(self) -> dict[str, Any]:
         """All settings as JSON values."""
@@ -67,6 +72,8 @@ class Plan:
             architecture=self.architecture,
             fusion_hidden=self.fusion_hidden,
             screening=self.screening,
+            secure=any(getattr(stage, "level", "none") in SECURE_LEVELS for stage in self.stages),
+            plan=self.canonical(),
         )
 
     def current(self, stage: int) -> Stage | None:

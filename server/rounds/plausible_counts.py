@@ -21,15 +21,17 @@ LARGEST_LOSS = 1e4
 """Bound on the loss of one lesion in training, class weight included."""
 
 
-def find_count_fault(sums: State, held: Mapping[str, int], task: Task) -> str | None:
-    """Find the first implausible count of an evaluation: the error as text, or None. held: lesions by cohort.
+def find_count_fault(sums: State, held: Mapping[str, int], task: Task, sites: int = 1) -> str | None:
+    """Find the first implausible count of an evaluation: the error as text, or None.
 
     Noised counts have no bound but their noise's, and are not checked.
+
+    held: lesions by cohort · sites: whose counts these are the sum of.
     """
-    return None if task.level in NOISED_LEVELS else next(_list_faults(sums, held, task), None)
+    return None if task.level in NOISED_LEVELS else next(_list_faults(sums, held, task, sites), None)
 
 
-def _list_faults(sums: State, held: Mapping[str, int], task: Task) -> Iterator[str]:
+def _list_faults(sums: State, held: Mapping[str, int], task: Task, sites: int) -> Iterator[str]:
     classifiers = select_classifiers(task.nets) if task.comparisons else ()
     for cohort in task.cohorts:
         lesions = held.get(cohort, 0)
@@ -37,7 +39,7 @@ def _list_faults(sums: State, held: Mapping[str, int], task: Task) -> Iterator[s
             prefix = f"{cohort}|{net}|"
             if f"{prefix}confusion" in sums:
                 yield from _check_net(sums, prefix, lesions)
-                yield from _check_groups(sums, prefix) if net in classifiers else ()
+                yield from _check_groups(sums, prefix, sites) if net in classifiers else ()
         if f"{cohort}|pairs|right" in sums:
             yield from _check_pairs(sums, cohort, classifiers)
         if f"{cohort}|groups" in sums:
@@ -60,16 +62,16 @@ def _check_net(sums: State, prefix: str, lesions: int) -> Iterator[str]:
         yield f"{prefix}… counts other lesions in its scores than in its confusion matrix"
 
 
-def _check_groups(sums: State, prefix: str) -> Iterator[str]:
+def _check_groups(sums: State, prefix: str, sites: int) -> Iterator[str]:
     confusion = sums[prefix + "confusion"]
     total = torch.stack([confusion.sum(), confusion.trace()])
     groups = sums[prefix + "groups"]
     inside = bool((groups >= 0).all()) and bool((groups[:, 1] <= groups[:, 0]).all())
     if not inside or any(bool((groups[span].sum(0) > total).any()) for span in build_slices().values()):
         yield f"{prefix}groups counts other lesions than its confusion matrix"
-    withheld, own = sums[prefix + "withheld"], sums[prefix + "own"]
-    if not bool(((withheld == 0) | (withheld == 1)).all()):
-        yield f"{prefix}withheld must be 0 or 1 for a variable"
+    withheld, own = sums[prefix + "withheld"], sums.get(prefix + "own", torch.zeros(2))
+    if not bool(((withheld >= 0) & (withheld <= sites)).all()):
+        yield f"{prefix}withheld must be 0 to {sites} for a variable, one a site"
     if own.tolist() not in ([0, 0], total.tolist()):
         yield f"{prefix}own is {own.tolist()}, its confusion matrix says {total.tolist()}"
 

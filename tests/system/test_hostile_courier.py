@@ -31,6 +31,7 @@ from ceus_models.runtime.errors import ExpectedError
 from client.courier.ipc import FRAMING, FrameError, ask, header, notify, receive_frame
 from client.worker.audit.log import entries
 from client.worker.audit.verify import verify
+from tests.support.open_policy import open_text
 
 HELLO = task("hello", recipe=None, stage="hello")
 WELCOME = {"training_a|lesions", "training_a|patients"}
@@ -79,7 +80,7 @@ class Worker:
 @pytest.fixture(scope="module")
 def worker() -> Iterator[Worker]:
     folder = Path(tempfile.mkdtemp(prefix="ceus-test-"))
-    (folder / "policy.yaml").write_text("studies: any\n", encoding="utf-8")
+    (folder / "policy.yaml").write_text(open_text(), encoding="utf-8")
     path, log = folder / "w.sock", folder / "log"
     script = Path(__file__).parents[1].joinpath("support", "guarded_worker.py")
     with (
@@ -313,7 +314,7 @@ def test_numbers_beyond_reason_are_refused_before_they_cost(worker: Worker, make
 
 
 def test_messages_of_full_size_leave_no_memory_behind(worker: Worker) -> None:
-    big = replace(HELLO, inputs={"x": torch.zeros(7 * MB)})
+    big = replace(HELLO, nets=("disease/HCC",), inputs={"disease/HCC|x": torch.zeros(7 * MB)})
     parts = b"".join(encode(big))
     for _ in range(3):
         assert isinstance(worker.asked(parts), Update)

@@ -166,7 +166,7 @@ def test_an_honest_evaluation_with_readers_passes():
         (at("fusion/D|scores", (0, 0, 3), 11), "other lesions in its scores"),
         (at("fusion/DCB|groups", (0, 0), 10), "groups counts other lesions"),
         (at("fusion/DCB|groups", (5, 1), -1), "groups counts other lesions"),
-        (at("fusion/DCB|withheld", 0, 2), "withheld must be 0 or 1"),
+        (at("fusion/DCB|withheld", 0, 2), "withheld must be 0 to 1"),
         (at("fusion/DCB|own", 1, 30), "own is"),
         (at("groups", 0, 10), "at most 9 lesions"),
         (at("pairs|right", (0, 0, 1), 9), "compares lesions that the confusion matrix"),
