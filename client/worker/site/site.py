@@ -141,7 +141,7 @@ class Site:
             sums = {}
         masked, payload = self._sessions.mask(received, replace_not_finite(sums, self.on_fault))
         if self.trail:
-            self.trail.record_masked(received, payload.norms, payload.clipped)
+            self.trail.record_masked(received, payload.norms, clipped=payload.clipped, dropped=payload.dropped)
         return masked
 
     def _work(self, received: ReceivedTask, policy: Policy) -> Sums:
