@@ -54,7 +54,15 @@ HELLO, TALLY, TRAIN, VALIDATE, TEST = task_of(0), task_of(1), task_of(2), task_o
 
 
 def site(folder: Path, policy: Policy = BOUND) -> Site:
-    return Site("site-01", lesions(8), PLAN.processing.digest(), policy, folder / "memory", records=folder / "records")
+    return Site(
+        "site-01",
+        lesions(8),
+        PLAN.processing.digest(),
+        policy,
+        folder / "memory",
+        records=folder / "records",
+        lasting=True,
+    )
 
 
 def moved(task: Task, by: float) -> Task:
@@ -63,6 +71,10 @@ def moved(task: Task, by: float) -> Task:
 
 def weighed(weights: tuple[float, ...]) -> Task:
     return replace(TRAIN, recipe=replace(RECIPE, class_weights={NET: weights}))
+
+
+def normalised(**changes: object) -> Task:
+    return replace(TRAIN, recipe=replace(RECIPE, normaliser=replace(SANE, **changes)))
 
 
 def test_the_plan_is_answered_from_hello_to_the_test(tmp_path: Path) -> None:
@@ -84,7 +96,7 @@ def test_the_plan_is_answered_from_hello_to_the_test(tmp_path: Path) -> None:
         (lambda t: replace(t, kind="evaluate", rule=None, cohorts=()), "plan's cohorts"),
         (lambda t: replace(t, cohorts=("training_a", "validation")), "plan's cohorts"),
         (lambda t: replace(t, rule=LocalRule(learning_rate=0.5)), "plan's rule"),
-        (lambda t: replace(t, rule=LocalRule(private=PrivateRule(1.0, 1e-9))), "plan's rule"),
+        (lambda t: replace(t, rule=LocalRule(momentum=0.0, private=PrivateRule(1.0, 1e-9))), "plan's rule"),
         (lambda t: replace(t, level="sums"), "plan's level"),
         (lambda t: replace(t, attempt=1), "attempt 0"),
         (lambda t: replace(t, frozen="f" * 64), "plan's frozen"),
@@ -99,7 +111,7 @@ def test_the_plan_is_answered_from_hello_to_the_test(tmp_path: Path) -> None:
             lambda t: replace(t, recipe=replace(RECIPE, normaliser=replace(SANE, clinical_sd=(1e-9,) * 17))),
             "ALB within its plausible range",
         ),
-        (lambda t: replace(t, recipe=replace(RECIPE, normaliser=replace(SANE, level_sd=0.0))), "normaliser"),
+        (lambda t: normalised(level_sd=0.0), "normaliser"),
         (lambda t: weighed((1e-10, 1.0)), "class weights"),
         (lambda t: weighed((0.0, 1.0)), "above 0"),
         (lambda t: weighed((1.0, 11.0)), "class weights"),
