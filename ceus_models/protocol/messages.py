@@ -186,6 +186,7 @@ class Task:
         level: what protects the answer.
         session: of the secure sum that the answer goes into.
         survivors: of "unmask": the sites whose masked answers are in the sum.
+        roster: of a secure sum's messages: the federation's list of sites and keys, "" where there is none.
         attempt: 0, and one more each time that a released sum was lost for good: new noise, charged anew.
     """
 
@@ -207,6 +208,7 @@ class Task:
     session: Session | None = None
     survivors: tuple[str, ...] = ()
     attempt: int = 0
+    roster: str = ""
 
 
 @dataclass(frozen=True, eq=False)
