@@ -88,7 +88,7 @@ def test_the_plan_is_answered_from_hello_to_the_test(tmp_path: Path) -> None:
         (lambda t: replace(t, kind="evaluate", rule=None, cohorts=()), "plan's cohorts"),
         (lambda t: replace(t, cohorts=("training_a", "validation")), "plan's cohorts"),
         (lambda t: replace(t, rule=LocalRule(learning_rate=0.5)), "plan's rule"),
-        (lambda t: replace(t, rule=LocalRule(private=PrivateRule(1.0, 1e-9))), "plan's rule"),
+        (lambda t: replace(t, rule=LocalRule(momentum=0.0, private=PrivateRule(1.0, 1e-9))), "plan's rule"),
         (lambda t: replace(t, level="sums"), "plan's level"),
         (lambda t: replace(t, attempt=1), "attempt 0"),
         (lambda t: replace(t, frozen="f" * 64), "plan's frozen"),
