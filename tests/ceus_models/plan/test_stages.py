@@ -72,6 +72,7 @@ def test_hello_keeps_the_counts_of_each_site():
     assert after.counts == {"a": {"training_a": 3}, "b": {"training_a": 2}, "c": {}}
     assert after.count_lesions("a", ("training_a", "validation")) == 3
     assert after.count_lesions("unknown", ("training_a",)) == 0
+    assert after.count_patients(("a", "b", "unknown"), ("training_a", "validation")) == 5
 
 
 def test_statistics_tally_the_cohorts_of_submodels_and_of_fusion():
