@@ -6,18 +6,21 @@ two neighbours' gradients is the gradient of the patients between the two thresh
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from dataclasses import replace
 from statistics import NormalDist
 
 import numpy as np
 import torch
 
+from ceus_models.nets.module_cache import build_initial_state
 from ceus_models.protocol.messages import LocalRule, Recipe
-from ceus_models.protocol.state import State
-from ceus_models.study.taxonomy import CLINICAL_NAMES
-from sim.attacks.coordinator import CuriousCoordinator
+from ceus_models.protocol.state import State, add_prefix
+from ceus_models.study.taxonomy import CLINICAL, CLINICAL_NAMES, COHORTS
+from sim.attacks.coordinator import CuriousCoordinator, Refused
 from sim.attacks.crafted_fusion import TYPES, CraftedFusion, Floats, Question, add_submodels, restore
-from sim.attacks.facts import Fact, describe_record
+from sim.attacks.facts import Fact, describe_record, is_plausible
 
 NET = "fusion/DCB"
 COHORT = "training_a"
@@ -78,3 +81,58 @@ def recover_memory(attacker: CuriousCoordinator, units: int = UNITS, class_weigh
 def list_records(attacker: CuriousCoordinator) -> list[Fact]:
     """The truth."""
     return [describe_record(sample) for sample in attacker.list_samples(COHORT)]
+
+
+def recover_substituted(attacker: CuriousCoordinator, units: int = UNITS) -> list[Fact]:
+    """The same under another plan with the same names of stages, which asks for such a width. Raises Refused."""
+    other = replace(attacker.plan, fusion_hidden=units)
+    wide = replace(attacker, plan=other)
+    plan = json.dumps(other.plain(), sort_keys=True)
+    wide.ask(replace(wide.build_task("hello", cohorts=COHORTS, recipe=None), plan=plan))
+    return recover_memory(wide, units, 1.0)
+
+
+def recover_lone_types(attacker: CuriousCoordinator) -> list[Fact]:
+    """Honest weights and a recipe in which one type alone has a class weight: its lone lesion's record.
+
+    Raises Refused where nothing is answered.
+    """
+    found: list[Fact] = []
+    for place, cohort in enumerate(_LONE_COHORTS):
+        for kind in range(TYPES):
+            try:
+                record = _ask_lone(attacker, cohort, kind, place * TYPES + kind)
+            except Refused:
+                if not (found or place or kind):
+                    raise
+                continue
+            found += [record] if record and is_plausible(record, _BINARIES) else []
+    return found
+
+
+_LONE_COHORTS = ("training_a", "validation", "external_test_c")
+_BINARIES = [1 + place for place, variable in enumerate(CLINICAL) if variable.kind == "binary"]
+
+
+def list_lone_types(attacker: CuriousCoordinator) -> list[Fact]:
+    """The truth: records of lesions that are the only ones of their type in a cohort."""
+    found = []
+    for cohort in _LONE_COHORTS:
+        samples = attacker.list_samples(cohort)
+        held = Counter(sample.label for sample in samples)
+        found += [describe_record(sample) for sample in samples if held[sample.label] == 1]
+    return found
+
+
+def _ask_lone(attacker: CuriousCoordinator, cohort: str, kind: int, number: int) -> Fact | None:
+    weights = {NET: tuple(float(k == kind) for k in range(TYPES))}
+    recipe = replace(attacker.recipe, selected=CLINICAL_NAMES, class_weights=weights)
+    net = CraftedFusion(NET, recipe)
+    inputs = add_prefix(build_initial_state(NET, recipe, attacker.seed), f"{NET}|")
+    task = attacker.build_task("train", (NET,), cohorts=(cohort,), inputs=inputs, rule=_ONE_STEP)
+    task = replace(task, round=task.round + number)
+    values, flags, bias = net.read(attacker.ask(add_submodels(task, recipe)))
+    unit = int(np.abs(bias).argmax())
+    if not bias[unit]:
+        return None
+    return (float(kind), *map(float, restore(values[unit] / bias[unit], flags[unit] / bias[unit], recipe)))
