@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,10 +11,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ceus_models.nets.fusion import LOGIT_UNIT, VARIANT_INPUTS, count_inputs
+from ceus_models.nets.fusion import LOGIT_UNIT, VARIANT_INPUTS, build_fusion_inputs, count_inputs
 from ceus_models.nets.module_cache import build_initial_state
 from ceus_models.protocol.messages import Recipe, Task
 from ceus_models.protocol.state import State, add_prefix, digest
+from ceus_models.study.sample import Sample
 from ceus_models.study.taxonomy import BIOMARKERS, CLINICAL_NAMES, DISEASE_TYPES, LESION_TYPES, SUBMODELS
 
 Floats = npt.NDArray[np.float64]
@@ -30,6 +31,12 @@ def build_constant_submodels(recipe: Recipe) -> dict[str, Tensor]:
             zeros[head] = torch.full_like(zeros[head], LOGIT_UNIT)
         state |= add_prefix(zeros, f"{net}|")
     return state
+
+
+def build_inputs(net: str, samples: Sequence[Sample], recipe: Recipe) -> Tensor:
+    """What a fusion net sees of some lesions over the constant sub-models."""
+    said = np.full((len(samples), len(SUBMODELS)), 1 / (1 + math.exp(-LOGIT_UNIT)), np.float32)
+    return build_fusion_inputs(net, said, samples, recipe)
 
 
 def add_submodels(task: Task, recipe: Recipe) -> Task:

@@ -19,11 +19,19 @@ TOLERANCE = 1e-3
 
 @dataclass(frozen=True)
 class Score:
-    """Of `of` facts, `recovered` were found out; `note`: what else the attack measured."""
+    """How much of the truth an attack found.
+
+    Args:
+        recovered: facts that were found out.
+        of: facts.
+        note: what else the attack measured.
+        bound: what an audit shows ε to be at least.
+    """
 
     recovered: int
     of: int
     note: str = ""
+    bound: float | None = None
 
 
 def describe_record(sample: Sample) -> Fact:

@@ -107,7 +107,7 @@ def _heads(output: Output) -> Sequence[Tensor]:
 
 def recover_frame(attacker: CuriousCoordinator, width: int = WIDTH) -> list[Fact]:
     """The pixels (0-255) of one frame of the lone lesion of a type. Raises Refused."""
-    cohort, kind, lone = _choose_lone(attacker)
+    cohort, kind, lone = choose_lone(attacker)
     net = f"disease/{kind}"
     old = attacker.recipe
     architecture = replace(old.architecture, width=width, hidden=max(32, old.architecture.hidden))
@@ -139,7 +139,7 @@ def develop(exposure: npt.NDArray[np.float64], measured: npt.NDArray[np.float64]
 
 def list_frame(attacker: CuriousCoordinator) -> list[Fact]:
     """The truth."""
-    lone = _choose_lone(attacker)[2]
+    lone = choose_lone(attacker)[2]
     return [tuple(lone.frames[lone.frames.shape[0] // 2].reshape(-1).astype(float).tolist())]
 
 
@@ -152,7 +152,7 @@ def judge_frame(claimed: Sequence[Fact], true: Sequence[Fact]) -> Score:
     return Score(int(decibels >= SEEN_DB), 1, f"PSNR {decibels:.0f} dB")
 
 
-def _choose_lone(attacker: CuriousCoordinator) -> tuple[str, str, Sample]:
+def choose_lone(attacker: CuriousCoordinator) -> tuple[str, str, Sample]:
     """A cohort and a type with one lesion behind an answer. Raises Refused where there is none."""
     for cohort in COHORTS:
         samples = attacker.list_samples(cohort)
