@@ -1,0 +1,79 @@
+"""One attack at one level: fresh sites, an honest greeting, the attack, and what it found."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ceus_models.plan.progress import Progress
+from ceus_models.plan.stages import Hello
+from client.worker.site.site import Site
+from sim.attacks.catalogue import Attack
+from sim.attacks.coordinator import CuriousCoordinator, Refused
+from sim.attacks.facts import Fact
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an attack found at a level.
+
+    Args:
+        code: of the refusal that ended it, "" for none.
+        recovered: facts found out.
+        of: facts.
+        note: what else was measured.
+        bound: what an audit shows ε to be at least.
+        answers: how the sites answered, by code of refusal.
+    """
+
+    attack: str
+    level: str
+    code: str
+    recovered: int
+    of: int
+    note: str
+    bound: float | None
+    seconds: float
+    answers: dict[str, int]
+
+    def describe(self) -> str:
+        """The outcome in a cell of a table."""
+        found = f"{self.recovered} of {self.of}"
+        return " · ".join([found, *([f"refused ({self.code})"] if self.code else []), *([self.note] if self.note else [])])
+
+
+def try_attack(attack: Attack, attacker: CuriousCoordinator) -> Outcome:
+    """Run an attack against sites that have not been asked anything."""
+    began = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        fresh = replace(attacker, sites=_renew(attacker.sites, Path(folder)), log=[])
+        claimed: Sequence[Fact] = []
+        code = ""
+        try:
+            _greet(fresh)
+            claimed = attack.recover(fresh)
+        except Refused as no:
+            code = no.code
+        try:
+            score = attack.judge(claimed, attack.truth(fresh))
+        except Refused:  # nothing here that it could look for
+            score = attack.judge([], [])
+    seconds = round(time.perf_counter() - began, 2)
+    return Outcome(
+        attack.name, attacker.level, code, score.recovered, score.of, score.note, score.bound, seconds, dict(Counter(fresh.log))
+    )
+
+
+def _renew(sites: Sequence[Site], folder: Path) -> list[Site]:
+    """The sites without a memory of earlier questions."""
+    return [replace(site, memory=folder / site.name) for site in sites]
+
+
+def _greet(attacker: CuriousCoordinator) -> None:
+    """The study begins as the plan says, so that the sites hold the plan."""
+    stage = next(stage for stage in attacker.plan.stages if isinstance(stage, Hello))
+    attacker.ask(stage.task(Progress(), attacker.plan.study(attacker.seed)))
