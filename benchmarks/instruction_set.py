@@ -22,10 +22,10 @@ import torch
 from benchmarks.measuring import Times, arguments, busy_ratio, in_turn, publish, quiet, ratio
 from ceus_models.nets.two_stream import TwoStream
 from ceus_models.plan.plan import load_plan
-from client.data.dataset.index import index
+from client.data.dataset.index import build_index
 from client.data.forms.site_config import load_site
 from sim.hospital.hospital import write_hospital
-from sim.hospital.prepare import cases_of, simulation_of
+from sim.hospital.prepare import draw_center_cases, parse_simulation
 from sim.runs.instruction_set import PINS
 
 DEMO = Path(__file__).parent.parent / "configs" / "plan.demo.yaml"
@@ -103,11 +103,11 @@ class Training:
 
 def _lesions(count: int) -> None:
     plan = load_plan(DEMO)
-    simulation = simulation_of(plan.simulation)
-    cases = cases_of(simulation, 1)[CENTER][:count]
+    simulation = parse_simulation(plan.simulation)
+    cases = draw_center_cases(simulation, 1)[CENTER][:count]
     with tempfile.TemporaryDirectory() as folder:
         write_hospital(Path(folder) / "site", Path(folder) / "truth", CENTER, cases, simulation.phantom, 1)
-        index(load_site(Path(folder) / "site"), plan.processing)
+        build_index(load_site(Path(folder) / "site"), plan.processing)
 
 
 if __name__ == "__main__":

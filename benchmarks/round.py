@@ -29,12 +29,12 @@ from ceus_models.plan.train_stage import Train
 from ceus_models.runtime.seeds import derive_seed
 from ceus_models.study.processing import Processing
 from ceus_models.study.taxonomy import SUBMODELS
-from client.policy.policy import Policy
 from client.worker.site.site import Site
 from client.worker.tasks.training import select_labelled
 from sim.engine.memory_link import InlineLink, MemoryLink
 from tests.support.clients import lesion
 from tests.support.federation import SEED, recipe_for, rounds
+from tests.support.open_policy import open_policy
 
 DEMO = Path(__file__).parent.parent / "configs" / "plan.demo.yaml"
 
@@ -83,7 +83,7 @@ class Opener:
     def __call__(self, site: str) -> Site:
         """The site; all of it follows from its name."""
         samples = [lesion(site, number, self.processing) for number in range(self.lesions)]
-        return Site(site, samples, self.processing.digest(), Policy("any"), self.folder / site)
+        return Site(site, samples, self.processing.digest(), open_policy(), self.folder / site)
 
 
 class BareLoop:

@@ -54,7 +54,7 @@ def load_net(net: str, recipe: Recipe, state: State, local: State | None, device
     Raises:
         ValueError: names or shapes of `state` are not those of the net.
     """
-    _check_fit(net, recipe, state, device)
+    check_fit(net, recipe, state, device)
     kept = _load_cached(net, recipe, device)
     with torch.no_grad():
         for name, tensor in state.items():
@@ -70,7 +70,7 @@ def build_initial_state(net: str, recipe: Recipe, seed: int) -> dict[str, Tensor
     return {name: t.detach().clone(memory_format=torch.contiguous_format) for name, t in kept.list_shared()}
 
 
-def _check_fit(net: str, recipe: Recipe, state: State, device: torch.device) -> None:
+def check_fit(net: str, recipe: Recipe, state: State, device: torch.device) -> None:
     """Raise ValueError where names or shapes of a state are not the net's.
 
     This is checked before memory is allocated: a recipe of a few bytes can describe a net of any size, a state cannot.

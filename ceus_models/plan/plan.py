@@ -51,7 +51,11 @@ class Plan:
 
     def digest(self) -> str:
         """SHA-256 over all settings, the simulation's included; comments and layout have no effect."""
-        return hashlib.sha256(json.dumps(self.plain(), sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(self.canonical().encode()).hexdigest()
+
+    def canonical(self) -> str:
+        """All settings as JSON in the one way that the digest is taken of."""
+        return json.dumps(self.plain(), sort_keys=True)
 
     def plain(self) -> dict[str, Any]:
         """All settings as JSON values."""
@@ -67,6 +71,7 @@ class Plan:
             architecture=self.architecture,
             fusion_hidden=self.fusion_hidden,
             screening=self.screening,
+            plan=self.canonical(),
         )
 
     def current(self, stage: int) -> Stage | None:

@@ -30,7 +30,13 @@ class Screening:
 
 @dataclass(frozen=True)
 class Study:
-    """Settings shared by all stages. digest: of the plan; processing: digest of the processing settings."""
+    """Settings shared by all stages.
+
+    Args:
+        digest: of the plan.
+        processing: digest of the processing settings.
+        plan: the plan itself, as canonical JSON with that digest; hello brings it to the sites.
+    """
 
     digest: str
     seed: int
@@ -38,3 +44,4 @@ class Study:
     architecture: Architecture = field(default_factory=Architecture)
     fusion_hidden: int = 32
     screening: Screening = field(default_factory=Screening)
+    plan: str = ""

@@ -98,8 +98,8 @@ class Hello:
         return progress
 
     def task(self, progress: Progress, study: Study) -> Task:
-        """Counts of every cohort."""
-        return build_task("hello", self.name, progress, study, cohorts=COHORTS)
+        """Counts of every cohort; the task brings the plan, to which the site holds the study from then on."""
+        return replace(build_task("hello", self.name, progress, study, cohorts=COHORTS), plan=study.plan)
 
     def summand(self, update: Update) -> State:
         """The counts with the site's name: screening compares later answers with them."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from ceus_models.protocol.encoding import encode
 from ceus_models.protocol.messages import Message, Task
 from ceus_models.protocol.task_id import compute_task_id
+
+SESSION_MARK = "#"
+"""First character of the tensors of a task that belong to a secure sum, not to what is asked."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +30,11 @@ class ReceivedTask:
         """See `compute_content_id`."""
         return compute_content_id(self.task)
 
+    @cached_property
+    def question(self) -> str:
+        """See `compute_question_id`."""
+        return compute_question_id(self.task)
+
 
 def compute_content_id(message: Message) -> tuple[str, int]:
     """SHA-256 over the encoded message, and its length in bytes. Raises WireError as `encode`."""
@@ -35,3 +43,13 @@ def compute_content_id(message: Message) -> tuple[str, int]:
         sha.update(buffer)
         length += len(buffer)
     return sha.hexdigest(), length
+
+
+def compute_question_id(task: Task) -> str:
+    """SHA-256 over what a task asks: all of it but its session, and the frozen sub-models that a digest stands for."""
+    inputs = {
+        name: tensor
+        for name, tensor in task.inputs.items()
+        if not name.startswith(SESSION_MARK) and ("|" not in name or name.partition("|")[0] in task.nets)
+    }
+    return compute_content_id(replace(task, inputs=inputs, session=None, survivors=(), plan=""))[0]

@@ -10,16 +10,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, get_args
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-from ceus_models.protocol.messages import Kind, LocalRule, Precision, RefusalCode, Task
+from ceus_models.protocol.messages import LocalRule, Precision, RefusalCode, Task
 from ceus_models.study.taxonomy import COHORTS, NETS
 from client.policy.hours import Hours
 from client.policy.machine import Machine
+from client.policy.privacy_levels import LEVELS, PrivacyLevels
 
 if TYPE_CHECKING:  # commands that read a policy do without torch
     from ceus_models.protocol.message_ids import ReceivedTask
 
-KINDS: tuple[Kind, ...] = ("hello", "tally", "train", "evaluate")
+Question = Literal["hello", "tally", "train", "evaluate"]
+KINDS: tuple[Question, ...] = get_args(Question)
 """What a policy can allow; "offer" and "unmask" belong to the secure sum of one of them."""
+SAFE_LESIONS, SAFE_CELL, MIN_REASON = 10, 5, 20
 Optimizer = Literal["sgd", "adamw"]
 
 
@@ -68,7 +71,7 @@ _Count = Annotated[int, Field(strict=True, ge=1)]
 _Size = Annotated[float, Field(strict=True, ge=0)]
 _Word = Annotated[str, Field(strict=True, min_length=1, max_length=100)]
 _Digest = Annotated[str, Field(strict=True, pattern="^[0-9a-f]{64}$")]
-_Studies = Annotated[Annotated[dict[_Word, _Digest], Field(min_length=1)] | None, BeforeValidator(_parse_any)]
+_Studies = Annotated[dict[_Word, _Digest] | None, BeforeValidator(_parse_any)]
 _Nets = Annotated[tuple[Annotated[str, AfterValidator(_check_known)], ...] | None, BeforeValidator(_parse_any)]
 
 
@@ -114,32 +117,63 @@ class Caps:
 
 @dataclass(frozen=True, config=_CONFIG)
 class Policy:
-    """One version of policy.yaml.
+    """One version of policy.yaml. What it leaves out is as safe as it comes; less needs the words of `accept_risk`.
 
     Attributes:
-        studies: Digests of allowed plans by the hospital's own names, None for any.
+        studies: Digests of allowed plans by the hospital's own names, {} for none yet, None for any.
         nets: Allowed nets, None for any.
         minimum_lesions: Cohorts and nets with fewer are left out of every answer.
         minimum_cell: Counts below it are left out too.
+        max_replicates: Bootstrap replicates that an evaluation may ask of this site.
         rounds_per_day: Different tasks answered in one day, by `hours.zone` or UTC.
-        privacy: "required" refuses training without noise.
+        privacy: What protects the patients.
+        accept_risk: Why the hospital allows less than the safe settings, for whoever reads the audit.
     """
 
     studies: _Studies
-    schema: Literal[1] = 1
-    kinds: tuple[Kind, ...] = KINDS
+    schema: Literal[2] = 2
+    kinds: tuple[Question, ...] = KINDS
     nets: _Nets = None
     caps: Caps = field(default_factory=Caps)
-    minimum_lesions: _Count = 1
-    minimum_cell: _Count = 1
-    max_replicates: Annotated[int, Field(strict=True, ge=0)] = 1000
+    minimum_lesions: _Count = 10
+    minimum_cell: _Count = 5
+    max_replicates: Annotated[int, Field(strict=True, ge=0)] = 0
     rounds_per_day: _Count | None = None
     hours: Hours | None = None
-    privacy: Literal["none", "required"] = "none"
+    privacy: PrivacyLevels = field(default_factory=PrivacyLevels)
+    accept_risk: Annotated[str, Field(strict=True, max_length=500)] = ""
     machine: Machine = field(default_factory=Machine)
 
-    def find_refusal(self, task: Task, at: datetime.datetime) -> str | None:
-        """Why this site does not answer the task at that time, all reasons at once, or None when it does."""
+    def __post_init__(self) -> None:
+        """Raise ValueError for settings below the safe ones without a reason in words."""
+        risks = [name for name, _ in self.list_risks()]
+        if risks and len(self.accept_risk.strip()) < MIN_REASON:
+            raise ValueError(
+                f"settings below the safe ones need accept_risk, a sentence of at least {MIN_REASON} characters that "
+                f"says why: {', '.join(risks)}"
+            )
+
+    def list_risks(self) -> Iterator[tuple[str, str]]:
+        """Each setting below the safe ones: its name, and what it gives up."""
+        held = self.privacy
+        if self.studies is None:
+            yield "studies", "any plan is answered, also one that nobody here has read"
+        if LEVELS.index(held.training) < LEVELS.index("distributed"):
+            yield "privacy.training", "changes of nets can carry single patients' records out"
+        for name in ("statistics", "evaluation"):
+            if held.find_level("tally" if name == "statistics" else "evaluate") == "none":
+                yield f"privacy.{name}", "the coordinator sees this hospital's own counts"
+        if not held.bound_to_plan:
+            yield "privacy.bound_to_plan", "tasks that no plan asks are answered, and rounds again and again"
+        if self.minimum_lesions < SAFE_LESIONS:
+            yield "minimum_lesions", f"groups of fewer than {SAFE_LESIONS} lesions are spoken of"
+        if self.minimum_cell < SAFE_CELL:
+            yield "minimum_cell", f"counts below {SAFE_CELL} lesions leave the hospital"
+        if self.max_replicates:
+            yield "max_replicates", "replicates are row-level data: a lesion can be followed through all tables"
+
+    def find_refusal(self, task: Task, at: datetime.datetime | None) -> str | None:
+        """Why this site does not answer the task at that time (None: any): all reasons at once, or None."""
         found = [*self._check_request(task), *self._check_amounts(task), *self._check_hours(at)]
         return f"the site's policy refuses: {'; '.join(found)}" if found else None
 
@@ -158,8 +192,9 @@ class Policy:
             yield f"studies does not name the plan {task.study[:16]}…; the site's IT adds its digest to allow it"
         if task.kind not in self.kinds:
             yield f"kinds are {_join_names(self.kinds)}, not {task.kind}"
-        if self.privacy == "required" and task.kind == "train":
-            yield "privacy is required, and this version brings no mechanism for private training"
+        least = self.privacy.find_level(task.kind)
+        if LEVELS.index(task.level) < LEVELS.index(least):
+            yield f"privacy wants level {least} or stronger for {task.kind}, the task has level {task.level}"
         allowed = NETS if self.nets is None else self.nets
         yield from _list_disallowed("nets", task.nets, allowed)
         yield from _list_disallowed("cohorts", task.cohorts, COHORTS)
@@ -170,8 +205,8 @@ class Policy:
         if not 0 <= task.replicates <= self.max_replicates:
             yield f"max_replicates is {self.max_replicates}, the task asks for {task.replicates}"
 
-    def _check_hours(self, at: datetime.datetime) -> Iterator[str]:
-        if self.hours is not None and not self.hours.contain(at):
+    def _check_hours(self, at: datetime.datetime | None) -> Iterator[str]:
+        if at is not None and self.hours is not None and not self.hours.contain(at):
             yield f"hours are {self.hours}"
 
 

@@ -26,7 +26,11 @@ def load_policy(folder: Path) -> Policy:
 def policy_values(policy: Policy) -> dict[str, Any]:
     """Every setting in force, those included that the file leaves at their default: for the audit."""
     values: dict[str, Any] = _POLICY.dump_python(policy, mode="json")
-    return {**values, "studies": values["studies"] or "any", "nets": values["nets"] or "any"}
+    return {
+        **values,
+        "studies": "any" if values["studies"] is None else values["studies"],
+        "nets": "any" if values["nets"] is None else values["nets"],
+    }
 
 
 @dataclass(frozen=True)

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
+from ceus_models.protocol.messages import Level
 from client.policy.policy import KINDS, Caps, Policy
+from client.policy.privacy_levels import PrivacyLevels
+
+_LEVELS: Mapping[Level, str] = {
+    "none": "the coordinator sees this hospital's own sums",
+    "sums": "the coordinator sees sums over hospitals only",
+    "distributed": "sums over hospitals, with noise that hides each patient",
+    "local": "every number of this hospital carries the whole noise",
+}
 
 
 def describe_policy(policy: Policy) -> Iterator[tuple[str, str]]:
     """(what, what holds), a line each."""
     yield (
         "Studies",
-        "any" if policy.studies is None else _join_parts(f"{n} ({d[:12]}…)" for n, d in policy.studies.items()),
+        "any"
+        if policy.studies is None
+        else _join_parts(f"{n} ({d[:12]}…)" for n, d in policy.studies.items()) or "none yet: every task is refused",
     )
     all_kinds = set(policy.kinds) == set(KINDS)
     yield "Kinds of task", "all: " * all_kinds + ", ".join(policy.kinds)
@@ -24,12 +35,26 @@ def describe_policy(policy: Policy) -> Iterator[tuple[str, str]]:
     rounds = policy.rounds_per_day
     yield "Rounds a day", "no bound" if rounds is None else f"at most {rounds}"
     yield "Hours", "always" if policy.hours is None else str(policy.hours)
-    required = policy.privacy == "required"
-    yield "Privacy", "training without noise is refused" if required else "training without noise is allowed"
+    yield from _describe_privacy(policy.privacy)
+    risks = [f"{name}: {given_up}" for name, given_up in policy.list_risks()]
+    yield "Accepted risks", "; ".join([*risks, f"because: {policy.accept_risk}"]) if risks else "none"
     machine = policy.machine
     cards = f"graphics cards {', '.join(map(str, machine.gpus))}" if machine.gpus else "no graphics card"
     share = "no bound on memory" if machine.memory_share is None else f"{machine.memory_share:.0%} of the memory"
     yield "Machine", f"{machine.threads} thread{'s' * (machine.threads > 1)}, {cards}, {share}"
+
+
+def _describe_privacy(held: PrivacyLevels) -> Iterator[tuple[str, str]]:
+    for name in ("training", "statistics", "evaluation"):
+        yield f"Privacy of {name}", f"{getattr(held, name)} or stronger: {_LEVELS[getattr(held, name)]}"
+    yield "Tasks", "what the approved plan asks, each round once" if held.bound_to_plan else "also what no plan asks"
+    roster = "any list of sites" if held.roster == "any" else f"the list of sites {held.roster[:12]}…"
+    yield "Secure sums", f"over at least {held.minimum_sites} sites, {roster}"
+    yield (
+        "Privacy budget",
+        f"ε {held.epsilon:g} a patient and study, {held.lifetime_epsilon:g} over all, at δ {held.delta:g}; "
+        f"the noise of {held.colluding} other sites does not count",
+    )
 
 
 def _describe_caps(caps: Caps) -> Iterator[str]:

@@ -83,8 +83,19 @@ def write_site_config(path: Path, center: int, cases: Sequence[Case], settings: 
 
 
 def write_policy(path: Path) -> None:
-    """Write `policy.yaml` of a hospital that takes part in any study, with default limits."""
-    path.write_text(yaml.safe_dump({"schema": 1, "studies": "any"}, sort_keys=False), encoding="utf-8")
+    """Write `policy.yaml` of a phantom hospital: it answers every plan at every level, for it has no patient."""
+    levels = {"training": "none", "statistics": "none", "evaluation": "none", "minimum_sites": 3}
+    budget = {"epsilon": 1e6, "lifetime_epsilon": 1e6}
+    document = {
+        "schema": 2,
+        "studies": "any",
+        "minimum_lesions": 1,
+        "minimum_cell": 1,
+        "max_replicates": 10_000,
+        "privacy": {**levels, **budget},
+        "accept_risk": "Phantoms of a simulation: no patient is behind any of these lesions.",
+    }
+    path.write_text(yaml.safe_dump(document, sort_keys=False, allow_unicode=True), encoding="utf-8")
 
 
 def _build_template(name: str, contrast_only: bool, settings: PhantomSettings) -> dict[str, Any]:

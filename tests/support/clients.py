@@ -19,9 +19,9 @@ from ceus_models.runtime.seeds import derive_seed
 from ceus_models.study.processing import Processing
 from ceus_models.study.sample import Sample
 from ceus_models.study.taxonomy import BIOMARKERS, LESION_TYPES, SUBMODELS
-from client.policy.policy import Policy
 from client.worker.site.site import Site
 from tests.support.federation import COHORT, SEED, recipe_for
+from tests.support.open_policy import open_policy
 
 Case = Literal["link", "tiny", "large"]
 SITES = {"link": 52, "tiny": 52, "large": 36}
@@ -72,7 +72,7 @@ class Opener:
         if self.case == "link":
             return Nudging(site)
         samples = [lesion(site, number, SMALL) for number in range(LESIONS[self.case])]
-        opened = Site(site, samples, SMALL.digest(), Policy("any"), self.folder / site)
+        opened = Site(site, samples, SMALL.digest(), open_policy(), self.folder / site)
         if self.case == "tiny" and not opened.memory.exists():
             opened.handle(with_submodels(task_of(self.case)))
         return opened

@@ -27,6 +27,7 @@ from small_hospital import HEADER
 
 from client.data.imaging.dicom.header import ALLOWED
 from client.data.table.table import COLUMNS
+from tests.support.open_policy import open_text
 
 U8 = npt.NDArray[np.uint8]
 NAMES = ("QUVZNAME^WEIFANG", "QUVZNAME", "weifang-qz")
@@ -210,7 +211,7 @@ def write_planted(
     store.mkdir(parents=True)
     outlines.mkdir(parents=True)
     (folder / "site.yaml").write_text(SITE, encoding="utf-8")
-    (folder / "policy.yaml").write_text("studies: any\n", encoding="utf-8")
+    (folder / "policy.yaml").write_text(open_text(), encoding="utf-8")
     (folder / "secret.key").write_bytes(b"k" * 32)
     (folder / "secret.key").chmod(0o600)
     pictures = screens(words)

@@ -24,6 +24,7 @@ from server.rounds.checkpoints import Store
 from server.rounds.coordinator import run
 from server.rounds.round import Answer
 from tests.support.clients import lesion
+from tests.support.open_policy import open_text
 
 _WITHOUT_OT = ("training_a", "validation")
 
@@ -32,7 +33,7 @@ def made_site(folder: Path, center: int, held: Mapping[str, int], processing: Pr
     """A hospital's folder, indexed. held: lesions by cohort."""
     folder.mkdir(parents=True)
     (folder / "site.yaml").write_text(f"schema: 1\ncenter: {center}\nname: Hospital {center}\n")
-    (folder / "policy.yaml").write_text("studies: any\n")
+    (folder / "policy.yaml").write_text(open_text())
     (folder / "lesions.csv").write_text("made up\n")
     config = load_site(folder)
     files: list[str] = []

@@ -25,10 +25,10 @@ from ceus_models.nets.factory import initialise
 from ceus_models.nets.two_stream import Backbone
 from ceus_models.plan.plan import load_plan
 from ceus_models.protocol.state import digest
-from client.data.dataset.index import index
+from client.data.dataset.index import build_index
 from client.data.forms.site_config import load_site
 from sim.hospital.hospital import write_hospital
-from sim.hospital.prepare import cases_of, simulation_of
+from sim.hospital.prepare import draw_center_cases, parse_simulation
 
 SMOKE = Path(__file__).parents[2] / "configs" / "plan.smoke.yaml"
 CENTER = 38
@@ -82,11 +82,11 @@ def functions() -> str:
 def lesions() -> str:
     """Files of a phantom hospital and the samples made from them."""
     plan = load_plan(SMOKE)
-    simulation = simulation_of(plan.simulation)
+    simulation = parse_simulation(plan.simulation)
     with tempfile.TemporaryDirectory() as folder:
         site, truth = Path(folder) / "site", Path(folder) / "truth"
-        write_hospital(site, truth, CENTER, cases_of(simulation, 1)[CENTER][:2], simulation.phantom, 1)
-        index(load_site(site), plan.processing)
+        write_hospital(site, truth, CENTER, draw_center_cases(simulation, 1)[CENTER][:2], simulation.phantom, 1)
+        build_index(load_site(site), plan.processing)
         made = (path for path in site.rglob("*") if path.suffix in (".avi", ".mp4", ".dcm", ".safetensors"))
         return of_files(made)
 

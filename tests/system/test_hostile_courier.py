@@ -31,6 +31,7 @@ from ceus_models.runtime.errors import ExpectedError
 from client.courier.ipc import FRAMING, FrameError, ask, header, notify, receive_frame
 from client.worker.audit.log import entries
 from client.worker.audit.verify import verify
+from tests.support.open_policy import open_text
 
 HELLO = task("hello", recipe=None, stage="hello")
 WELCOME = {"training_a|lesions", "training_a|patients"}
@@ -79,7 +80,7 @@ class Worker:
 @pytest.fixture(scope="module")
 def worker() -> Iterator[Worker]:
     folder = Path(tempfile.mkdtemp(prefix="ceus-test-"))
-    (folder / "policy.yaml").write_text("studies: any\n", encoding="utf-8")
+    (folder / "policy.yaml").write_text(open_text(), encoding="utf-8")
     path, log = folder / "w.sock", folder / "log"
     script = Path(__file__).parents[1].joinpath("support", "guarded_worker.py")
     with (

@@ -28,6 +28,7 @@ from client.cli.main import app
 from client.courier.folder import courier_of, socket_of
 from client.courier.ipc import WorkerUnreachableError, ask
 from client.worker.audit.log import entries
+from tests.support.open_policy import open_text
 
 WORKER, COURIER, GROUP = 42_001, 42_002, 42_000
 HERE = Path(__file__).parents[1] / "support"
@@ -37,7 +38,7 @@ pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0 or SETPRIV is None, reason="needs root, to become two other users"),
 ]
 PLAN = "processing: {frames_to_peak: 8, frames_after: 4, size: 32, flow_maps: 3, flow_size: 32, margin_px: 6}\n"
-POLICY = "studies: any\nkinds: [hello, train]\ncaps: {max_epochs: 2}\n"
+POLICY = open_text(kinds=["hello", "train"], caps={"max_epochs": 2})
 
 
 @dataclass(frozen=True)

@@ -24,9 +24,11 @@ from ceus_models.runtime.file_locks import hold_lock
 LOG_FILE, HEAD_FILE = "audit.jsonl", "audit.head"
 GENESIS = "0" * 64
 LOCK_S = 20.0
+AUDIT = "audit"
+"""Stem of the audit's files; the site's other chained records have their own, in the same folder."""
 Kind = Literal[
     "start", "stop", "policy", "approval", "task", "layout", "answer", "refusal",
-    "pause", "resume", "withdraw", "rejoin", "repair",
+    "pause", "resume", "withdraw", "rejoin", "repair", "opened", "spent", "settled",
 ]  # fmt: skip
 Entry = dict[str, Any]
 
@@ -69,10 +71,10 @@ def hash_of(previous: str, entry: Entry) -> str:
     return hashlib.sha256(previous.encode() + b"\n" + line_of(content)).hexdigest()
 
 
-def read_head(folder: Path) -> Head | None:
+def read_head(folder: Path, stem: str = AUDIT) -> Head | None:
     """The head file's content; None where it is absent or not as written."""
     try:
-        raw = (folder / HEAD_FILE).read_bytes()
+        raw = (folder / f"{stem}.head").read_bytes()
     except OSError:
         return None
     entry = parse_entry(raw)
@@ -82,10 +84,10 @@ def read_head(folder: Path) -> Head | None:
     return head if isinstance(head.number, int) and isinstance(head.size, int) and head.line() == raw else None
 
 
-def entries(folder: Path) -> Iterator[Entry]:
+def entries(folder: Path, stem: str = AUDIT) -> Iterator[Entry]:
     """All entries that can be read, in the order of the file; nothing is verified. None where there is no audit."""
     try:
-        with (folder / LOG_FILE).open("rb") as file:
+        with (folder / f"{stem}.jsonl").open("rb") as file:
             yield from (entry for raw in file if (entry := parse_entry(raw)) is not None)
     except FileNotFoundError:
         return
@@ -101,6 +103,7 @@ class Audit:
 
     folder: Path
     clock: Callable[[], datetime.datetime] = _now
+    stem: str = AUDIT
 
     def append(self, kind: Kind, **fields: Any) -> None:
         """Write one entry, to the disk. fields: JSON values of ours; never a lesion's key, a path or a name.
@@ -108,32 +111,33 @@ class Audit:
         Raises AuditError where it cannot be written, or where the files are not what was written last.
         """
         try:
-            with held(self.folder) as handle:
+            with held(self.folder, stem=self.stem) as handle:
                 head = self._settle(handle)
                 self._write(handle, head, kind, fields)
         except OSError as error:
             raise AuditError(
-                f"the audit cannot be written ({error.strerror}); free disk space, or let the worker's user write to "
-                "the site's folder of records. Nothing leaves until then"
+                f"{self.stem}.jsonl cannot be written ({error.strerror}); free disk space, or let the worker's user "
+                "write to the site's folder of records. Nothing leaves until then"
             ) from None
 
     def _settle(self, handle: int) -> Head:
         """The head that the next entry follows, after a write that was stopped in the middle is completed or undone."""
         size = os.fstat(handle).st_size
-        if not size and not (self.folder / HEAD_FILE).exists():
-            write_atomically(self.folder / HEAD_FILE, Head().line())
-        head = read_head(self.folder)
+        path = self.folder / f"{self.stem}.head"
+        if not size and not path.exists():
+            write_atomically(path, Head().line())
+        head = read_head(self.folder, self.stem)
         if head is None or size < head.size:
-            raise _changed_error()
+            raise _changed_error(self.stem)
         tail = os.pread(handle, size - head.size, head.size)
         if not tail:
             return head
         follower = follows(head, tail)
         if follower is not None:
-            write_atomically(self.folder / HEAD_FILE, follower.line())
+            write_atomically(path, follower.line())
             return follower
         if b"\n" in tail:
-            raise _changed_error()
+            raise _changed_error(self.stem)
         os.ftruncate(handle, head.size)
         return self._write(handle, head, "repair", {"torn_bytes": len(tail)})
 
@@ -146,7 +150,7 @@ class Audit:
         try:
             _write_at(handle, line, head.size)
             os.fsync(handle)
-            write_atomically(self.folder / HEAD_FILE, after.line())
+            write_atomically(self.folder / f"{self.stem}.head", after.line())
         except OSError:
             with suppress(OSError):
                 os.ftruncate(handle, head.size)  # what was not written whole was not written
@@ -154,12 +158,12 @@ class Audit:
         return after
 
 
-def held(folder: Path, shared: bool = False) -> AbstractContextManager[int]:
+def held(folder: Path, shared: bool = False, stem: str = AUDIT) -> AbstractContextManager[int]:
     """The log, opened and locked. Raises AuditError where another process keeps it, or OSError."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     inherit_owner(folder)
-    busy = AuditError(f"another process has held the audit for {LOCK_S:.0f} s; end it, then try again")
-    return hold_lock(folder / LOG_FILE, busy, LOCK_S, shared, PRIVATE)
+    busy = AuditError(f"another process has held {stem}.jsonl for {LOCK_S:.0f} s; end it, then try again")
+    return hold_lock(folder / f"{stem}.jsonl", busy, LOCK_S, shared, PRIVATE)
 
 
 def follows(head: Head, tail: bytes) -> Head | None:
@@ -176,8 +180,9 @@ def _write_at(handle: int, data: bytes, place: int) -> None:
         done += os.pwrite(handle, data[done:], place + done)
 
 
-def _changed_error() -> AuditError:
+def _changed_error(stem: str) -> AuditError:
     return AuditError(
-        "the audit is not what was written last: `ceus-site audit verify` tells where. Keep its files as evidence "
-        f"under other names; a new audit begins when {LOG_FILE} and {HEAD_FILE} are both gone"
+        f"{stem}.jsonl is not what was written last: `ceus-site {stem if stem == AUDIT else 'privacy'} verify` tells "
+        f"where. Keep {stem}.jsonl and {stem}.head as evidence; bring both back from the newest backup"
+        + (", or let a new audit begin without them" if stem == AUDIT else "")
     )

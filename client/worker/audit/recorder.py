@@ -121,6 +121,9 @@ def _describe_task(task: Task) -> dict[str, Any]:
         "nets": list(task.nets),
         "cohorts": list(task.cohorts),
         "rule": None if task.rule is None else dataclasses.asdict(task.rule),
+        "recipe": None if task.recipe is None else dataclasses.asdict(task.recipe),
+        "level": task.level,
+        "attempt": task.attempt,
         "replicates": task.replicates,
         "tensors": len(task.inputs),
     }

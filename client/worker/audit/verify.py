@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from client.worker.audit.log import GENESIS, HEAD_FILE, LOG_FILE, Entry, Head, hash_of, held, parse_entry, read_head
+from client.worker.audit.log import AUDIT, GENESIS, Entry, Head, hash_of, held, parse_entry, read_head
 
 MOST_FINDINGS = 100
 _FIELDS = {"n", "at", "kind", "hash"}
@@ -14,14 +14,15 @@ _FIELDS = {"n", "at", "kind", "hash"}
 
 @dataclass(frozen=True)
 class Discrepancy:
-    """line: of audit.jsonl, 1-based; None: the head file · what: is wrong there."""
+    """line: of the log, 1-based; None: the head file · what: is wrong there · stem: of the two files."""
 
     line: int | None
     what: str
+    stem: str = AUDIT
 
     def __str__(self) -> str:
         """Place and fault."""
-        return f"{HEAD_FILE if self.line is None else f'{LOG_FILE} line {self.line}'}: {self.what}"
+        return f"{self.stem}{'.head' if self.line is None else f'.jsonl line {self.line}'}: {self.what}"
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class Verdict:
 class _Walk:
     """The chain as read so far. previous: hashes that the next entry may stand on; none: any, a finding came before."""
 
+    stem: str
     entries: int = 0
     number: int = 0
     size: int = 0
@@ -82,38 +84,40 @@ class _Walk:
         self.previous = (stated, *(hash for hash in computed if hash != stated))
 
     def _tell(self, what: str) -> None:
-        self.findings.append(Discrepancy(self.entries, what))
+        self.findings.append(Discrepancy(self.entries, what, self.stem))
 
 
-def verify(folder: Path) -> Verdict:
-    """Walks the whole audit of a folder. An audit that was never begun is well and has no entries.
+def verify(folder: Path, stem: str = AUDIT) -> Verdict:
+    """Walk the whole log of a folder. One that was never begun is well and has no entries.
 
     Raises AuditError or OSError where it cannot be read.
     """
-    if not (folder / LOG_FILE).exists() and not (folder / HEAD_FILE).exists():
+    log, head_file = folder / f"{stem}.jsonl", folder / f"{stem}.head"
+    if not log.exists() and not head_file.exists():
         return Verdict(0, GENESIS, ())
-    walk = _Walk()
-    with held(folder, shared=True), (folder / LOG_FILE).open("rb") as file:
+    walk = _Walk(stem)
+    with held(folder, shared=True, stem=stem), log.open("rb") as file:
         for raw in file:
             walk.take(raw)
             if len(walk.findings) >= MOST_FINDINGS:
                 break
-        head = read_head(folder)
+        head = read_head(folder, stem)
     if walk.findings:
         return Verdict(walk.entries, walk.previous[0] if walk.previous else "", tuple(walk.findings))
-    return Verdict(walk.entries, walk.previous[0], tuple(_end(walk, head)), _is_interrupted(walk, head))
+    ending = tuple(Discrepancy(line, what, stem) for line, what in _end(walk, head))
+    return Verdict(walk.entries, walk.previous[0], ending, _is_interrupted(walk, head))
 
 
-def _end(walk: _Walk, head: Head | None) -> Iterator[Discrepancy]:
+def _end(walk: _Walk, head: Head | None) -> Iterator[tuple[int | None, str]]:
     """A whole chain ends where the head says, or one entry or torn line behind it."""
     if head is None:
-        yield Discrepancy(None, "is missing or not as it was written")
+        yield None, "is missing or not as it was written"
     elif head.number > walk.number:
-        yield Discrepancy(walk.entries + 1, f"entries {walk.number + 1} to {head.number} were cut off the end")
+        yield walk.entries + 1, f"entries {walk.number + 1} to {head.number} were cut off the end"
     elif head.number == walk.number and (head.hash, head.size) != (walk.previous[0], walk.size):
-        yield Discrepancy(None, f"is of another entry {head.number}")
+        yield None, f"is of another entry {head.number}"
     elif head.number < walk.number and not _is_interrupted(walk, head):
-        yield Discrepancy(None, f"is of entry {head.number}, but {walk.number} entries follow: it is an old one")
+        yield None, f"is of entry {head.number}, but {walk.number} entries follow: it is an old one"
 
 
 def _is_interrupted(walk: _Walk, head: Head | None) -> bool:

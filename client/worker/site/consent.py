@@ -66,20 +66,22 @@ class SiteConsent:
             raise TaskDeclined("policy", reason)
         if policy.rounds_per_day is not None:
             today = day_of(at, _zone(policy))
-            if not RoundQuota(self.records).hold(received.content[0], policy.rounds_per_day, today):
+            quota = RoundQuota(self.records)
+            if not quota.hold(received.question, policy.rounds_per_day, today):
                 raise TaskDeclined(
                     "policy",
                     f"the site's policy refuses: rounds_per_day is {policy.rounds_per_day}, and so many were answered "
                     f"on {today} ({_zone(policy)}); ask again tomorrow",
                 )
+            quota.add(received.question, today)  # before the work: a refusal that depends on lesions is counted too
         return policy
 
     def release(self, received: ReceivedTask) -> None:
-        """Declines where the site was paused or withdrawn while it worked; otherwise counts the round."""
+        """Raises TaskDeclined where the site was paused or withdrawn, or its policy changed, while it worked."""
         policy = self.policy()
         self._stand(received.task.study)
-        if policy.rounds_per_day is not None:
-            RoundQuota(self.records).add(received.content[0], day_of(self.clock(), _zone(policy)))
+        if reason := policy.find_refusal(received.task, None):
+            raise TaskDeclined("policy", reason)
 
     def _stand(self, study: str) -> None:
         try:

@@ -13,16 +13,23 @@ import torch
 
 from ceus_models.nets.factory import CPU
 from ceus_models.protocol.message_ids import ReceivedTask
-from ceus_models.protocol.messages import PROTOCOL, Refusal, Task, Update
+from ceus_models.protocol.messages import Refusal, Task, Update
 from ceus_models.runtime.errors import list_calls
 from ceus_models.study.sample import Sample
 from client.policy.policy import Consent, TaskDeclined
 from client.worker.audit.log import AuditError
 from client.worker.audit.recorder import AuditRecorder
+from client.worker.privacy.plan_binding import PlanBinding
+from client.worker.privacy.release import Release
+from client.worker.privacy.study_facts import StudyFacts
+from client.worker.privacy.task_checks import check_recipe, check_tensors
 from client.worker.tasks.handlers import WORK
 from client.worker.tasks.local_checkpoint import Checkpoints
 from client.worker.tasks.place import Place
 from client.worker.tasks.site_memory import SiteMemory
+
+UNANSWERED = "this site could not answer; its own log says why"
+"""The one text of whatever goes wrong once lesions are looked at: it must not depend on them."""
 
 
 def silent(report: str) -> None:
@@ -36,7 +43,8 @@ class Site:
     samples: all lesions of the site · processing: digest of the settings that made them · policy: who says yes or no,
     a fixed policy or the hospital's office · memory: a folder · on_fault: told where an unexpected error happened
     (type, files and lines; never a value) · trail: the audit, None where a simulation has none · keep_after_s: training
-    that took so long is kept on disk until another task comes.
+    that took so long is kept on disk until another task comes · records: folder of what must outlast the process, None
+    where a simulation keeps it in memory.
     """
 
     name: str
@@ -48,6 +56,7 @@ class Site:
     on_fault: Callable[[str], None] = silent
     trail: AuditRecorder | None = None
     keep_after_s: float = math.inf
+    records: Path | None = None
 
     def handle(self, task: Task) -> Update | Refusal:
         """The answer to a task; never raises. The same task gets the same answer however often it is asked.
@@ -72,30 +81,39 @@ class Site:
             self.on_fault(str(error))
             return Refusal(self.name, "this site cannot write its audit, so nothing leaves; its log says why", "error")
         except Exception as error:
-            # an exception's text may quote a file or a value, so it stays here
+            # an exception's text may quote a file or a value, and its type may depend on one, so both stay here
             self.on_fault("\n".join([type(error).__name__, *list_calls(error)]))
-            if _of_memory(error):
-                return Refusal(
-                    self.name, "the task needs more memory than this site's machine, or policy, has", "error"
-                )
-            return Refusal(self.name, f"unexpected {type(error).__name__}; the site's log says where", "error")
+            return Refusal(self.name, UNANSWERED, "error")
 
     @cached_property
     def _memory(self) -> SiteMemory:
         return SiteMemory(self.memory)
 
+    @cached_property
+    def _binding(self) -> PlanBinding:
+        return PlanBinding((self.records or self.memory) / "plans", self._facts)
+
+    @cached_property
+    def _facts(self) -> StudyFacts:
+        return StudyFacts(self.records)
+
     def _answer(self, received: ReceivedTask) -> Update:
         task, policy = received.task, self.policy.admit(received)
         self._check(task)
+        check_tensors(task)
+        check_recipe(task)
+        if policy.privacy.bound_to_plan:
+            self._binding.check(received)
         if self.trail:
             self.trail.record_task(received)
         kept = Checkpoints(self._memory, received, self.keep_after_s)
         kept.drop_others()
         limits = policy.minimum_lesions, policy.minimum_cell
         place = Place(self.name, self._memory, self.device, *limits, kept)
-        sums, weight = WORK[task.kind](task, self._chosen(task.cohorts, policy.minimum_lesions), place)
+        sums, weight = WORK[task.kind](task, self._chosen(task, policy.minimum_lesions), place)
+        update = Release(self.name, self.on_fault).make_answer(received, sums, weight)
         self.policy.release(received)
-        return Update(self.name, sums, weight, task=received.id)
+        return update
 
     def _record_answer(self, received: ReceivedTask | None, answer: Update | Refusal) -> Update | Refusal:
         if self.trail:
@@ -103,13 +121,7 @@ class Site:
         return answer
 
     def _check(self, task: Task) -> None:
-        """Raises TaskDeclined for a task of another protocol or processing."""
-        spoken = task.inputs.get("protocol")
-        if spoken is not None and int(spoken) != PROTOCOL:
-            raise TaskDeclined(
-                "version",
-                f"this site speaks protocol {PROTOCOL}, the coordinator {int(spoken)}: install the same version",
-            )
+        """Raises TaskDeclined for a task of another processing."""
         if task.processing and task.processing != self.processing:
             raise TaskDeclined(
                 "processing",
@@ -117,16 +129,18 @@ class Site:
                 f"{task.processing[:12]}: index again with the plan's settings",
             )
 
-    def _chosen(self, cohorts: Sequence[str], minimum: int) -> list[Sample]:
-        """Lesions of these cohorts (none named: all), without cohorts of fewer lesions than `minimum`."""
-        asked = [s for s in self.samples if not cohorts or s.cohort in cohorts]
+    def _chosen(self, task: Task, minimum: int) -> list[Sample]:
+        """Lesions of the task's cohorts (none named: all), without cohorts of fewer lesions than `minimum`."""
+        held = self._freeze(task.study)
+        asked = [s for s in self.samples if s.key in held and (not task.cohorts or s.cohort in task.cohorts)]
         sizes = Counter(s.cohort for s in asked)
         enough = [s for s in asked if sizes[s.cohort] >= minimum]
         if not enough:
             raise TaskDeclined("no_lesions", "this site has no, or too few, lesions in the cohorts of the task")
         return enough
 
-
-def _of_memory(error: Exception) -> bool:
-    """torch says so in words only: on the processor it raises a plain RuntimeError."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    def _freeze(self, study: str) -> set[str]:
+        """The lesions that the site had when the study began here: two tallies around a new patient would show him."""
+        if self._facts.find(study, "lesions") is None:
+            self._facts.settle(study, "lesions", " ".join(sorted(s.key for s in self.samples)))
+        return set((self._facts.find(study, "lesions") or "").split())

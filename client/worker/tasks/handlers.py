@@ -11,7 +11,6 @@ from ceus_models.metrics.ood import REQUEST_TENSOR
 from ceus_models.protocol.messages import Kind, Task
 from ceus_models.protocol.state import add_prefix
 from ceus_models.study.sample import Sample
-from client.policy.policy import TaskDeclined
 from client.worker.tasks.evaluation import evaluate_cohorts
 from client.worker.tasks.inference import by_cohort
 from client.worker.tasks.place import Place
@@ -49,17 +48,12 @@ def train(task: Task, samples: Sequence[Sample], place: Place) -> Sums:
         if trained is not None:
             sums |= add_prefix(trained.sums, f"{net}|")
             used |= set(trained.lesions)
-    return _report_used(sums, used)
+    return sums, float(len(used))
 
 
 def evaluate(task: Task, samples: Sequence[Sample], place: Place) -> Sums:
     """The counts of `client.worker.tasks.evaluation`, of the lesions that have a right answer for a net."""
-    return _report_used(*evaluate_cohorts(task, samples, place))
-
-
-def _report_used(sums: dict[str, Tensor], used: set[str]) -> Sums:
-    if not sums:
-        raise TaskDeclined("no_lesions", "too few of this site's lesions have a label for any net of the task")
+    sums, used = evaluate_cohorts(task, samples, place)
     return sums, float(len(used))
 
 

@@ -13,10 +13,10 @@ from toy_lesions import lesions, task
 
 from ceus_models.runtime.exit_codes import run_app
 from client.cli.main import app
-from client.policy.policy import Policy
 from client.worker.audit.log import LOG_FILE, Audit
 from client.worker.audit.recorder import open_recorder
 from client.worker.site.site import Site
+from tests.support.open_policy import open_policy
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def folder(tmp_path: Path) -> Path:
     """A site that answered a tally, trained a net and refused an evaluation."""
     (tmp_path / "site.yaml").write_text("schema: 1\ncenter: 5\nname: H\n", encoding="utf-8")
     trail = open_recorder(Audit(tmp_path / "records"))
-    policy = Policy("any", kinds=("tally", "train"))
+    policy = open_policy(kinds=("tally", "train"))
     site = Site("site-01", lesions(6), "p1", policy, tmp_path / "memory", trail=trail)
     for kind in ("tally", "train", "evaluate"):
         site.handle(task(kind, ("disease/HCC",), study="5" * 64, stage="=submodels"))

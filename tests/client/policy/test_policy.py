@@ -17,6 +17,8 @@ from ceus_models.protocol.message_ids import ReceivedTask
 from ceus_models.protocol.messages import LocalRule
 from client.policy.hours import Hours
 from client.policy.policy import Caps, Policy, TaskDeclined, find_study
+from client.policy.privacy_levels import PrivacyLevels
+from tests.support.open_policy import OPEN_LEVELS, open_policy
 
 PLAN = "a" * 64
 NOON = datetime.datetime(2026, 11, 20, 12, 0, tzinfo=datetime.UTC)
@@ -28,7 +30,7 @@ def refusal(policy: Policy, kind: str = "train", **changes: Any) -> str | None:
 
 def test_a_policy_of_any_study_answers_the_smoke_plan() -> None:
     for kind in ("hello", "tally", "train", "evaluate"):
-        assert refusal(Policy("any"), kind) is None
+        assert refusal(open_policy(), kind) is None
 
 
 @pytest.mark.parametrize(
@@ -48,7 +50,7 @@ def test_a_policy_of_any_study_answers_the_smoke_plan() -> None:
     ],
 )
 def test_every_number_of_a_rule_has_a_cap(caps: dict[str, Any], rule: dict[str, Any], told: str) -> None:
-    policy = Policy("any", caps=Caps(**caps))
+    policy = open_policy(caps=Caps(**caps))
     reason = refusal(policy, rule=LocalRule(**rule))
     assert reason is not None
     assert told in reason
@@ -70,18 +72,22 @@ def test_caps_name_every_number_of_a_local_rule() -> None:
     assert all(named.get(name, f"max_{name}") in capped for name in numbers)
 
 
+COUNTS_SUMMED = open_policy(privacy=replace(OPEN_LEVELS, evaluation="sums"))
+
+
 @pytest.mark.parametrize(
     ("policy", "changes", "told"),
     [
         (Policy({"ours": PLAN}), {"study": "b" * 64}, "studies does not name the plan bbbbbbbbbbbbbbbb…"),
-        (Policy("any", kinds=("hello", "tally")), {}, "kinds are hello, tally, not train"),
-        (Policy("any", nets=("disease/HM",)), {}, "nets are disease/HM, the task asks for disease/HCC"),
-        (Policy("any"), {"nets": ("disease/XX",)}, "the task asks for disease/XX"),
-        (Policy("any"), {"nets": ("disease/HCC", "disease/HCC")}, "nets stand once"),
-        (Policy("any"), {"cohorts": ("everyone",)}, "the task asks for everyone"),
-        (Policy("any", max_replicates=10), {"kind": "evaluate", "replicates": 11}, "max_replicates is 10"),
-        (Policy("any", privacy="required"), {}, "privacy is required"),
-        (Policy("any", hours=Hours("18:00", "07:00", "UTC")), {}, "hours are 18:00 to 07:00 UTC, every day"),
+        (open_policy(kinds=("hello", "tally")), {}, "kinds are hello, tally, not train"),
+        (open_policy(nets=("disease/HM",)), {}, "nets are disease/HM, the task asks for disease/HCC"),
+        (open_policy(), {"nets": ("disease/XX",)}, "the task asks for disease/XX"),
+        (open_policy(), {"nets": ("disease/HCC", "disease/HCC")}, "nets stand once"),
+        (open_policy(), {"cohorts": ("everyone",)}, "the task asks for everyone"),
+        (open_policy(max_replicates=10), {"kind": "evaluate", "replicates": 11}, "max_replicates is 10"),
+        (Policy({"ours": PLAN}), {"study": PLAN}, "level distributed or stronger for train, the task has level none"),
+        (COUNTS_SUMMED, {"kind": "evaluate"}, "privacy wants level sums or stronger for evaluate"),
+        (open_policy(hours=Hours("18:00", "07:00", "UTC")), {}, "hours are 18:00 to 07:00 UTC, every day"),
     ],
 )
 def test_each_rule_refuses_by_name(policy: Policy, changes: dict[str, Any], told: str) -> None:
@@ -98,14 +104,14 @@ def test_all_reasons_come_at_once() -> None:
     assert all(part in reason for part in ("studies", "kinds", "max_epochs"))
 
 
-def test_a_study_of_the_policy_is_answered_and_required_privacy_lets_counts_pass() -> None:
-    assert refusal(Policy({"ours": PLAN}), study=PLAN) is None
-    assert refusal(Policy("any", privacy="required"), "tally") is None
+def test_a_study_of_the_policy_is_answered_at_the_level_that_it_wants() -> None:
+    assert refusal(Policy({"ours": PLAN}), study=PLAN, level="distributed") is None
+    assert refusal(Policy({"ours": PLAN}), "tally", study=PLAN, level="sums") is None
     with pytest.raises(TaskDeclined, match="not hello"):
-        Policy("any", kinds=("tally",)).admit(ReceivedTask(task("hello")))
+        open_policy(kinds=("tally",)).admit(ReceivedTask(task("hello")))
 
 
-@pytest.mark.parametrize("studies", [None, {}, {"x": "abc"}, "all", [PLAN]])
+@pytest.mark.parametrize("studies", [None, {"x": "abc"}, "all", [PLAN]])
 def test_what_is_allowed_is_always_said(studies: Any) -> None:
     with pytest.raises(ValidationError):
         Policy(studies)
@@ -123,4 +129,31 @@ def test_our_own_plans_stay_within_the_policy_that_init_writes(name: str) -> Non
     for stage in plan.stages:
         rule = stage.strategy.local(stage.rule) if isinstance(stage, Train) else None
         asked = replace(task("train"), rule=rule, replicates=getattr(stage, "replicates", 0))
-        assert Policy("any").find_refusal(asked, NOON) is None
+        assert open_policy().find_refusal(asked, NOON) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"studies": "any"}, "studies"),
+        ({"privacy": PrivacyLevels(training="sums")}, "privacy.training"),
+        ({"privacy": PrivacyLevels(statistics="none")}, "privacy.statistics"),
+        ({"privacy": PrivacyLevels(evaluation="none")}, "privacy.evaluation"),
+        ({"privacy": PrivacyLevels(bound_to_plan=False)}, "privacy.bound_to_plan"),
+        ({"minimum_lesions": 9}, "minimum_lesions"),
+        ({"minimum_cell": 4}, "minimum_cell"),
+        ({"max_replicates": 1}, "max_replicates"),
+    ],
+)
+def test_less_than_the_safe_settings_needs_a_reason_in_words(changes: dict[str, Any], named: str) -> None:
+    safe: dict[str, Any] = {"studies": {"ours": PLAN}}
+    assert list(Policy(**safe).list_risks()) == []
+    for reason in ("", "because"):
+        with pytest.raises(ValidationError, match=named):
+            Policy(**{**safe, **changes, "accept_risk": reason})
+    loose = Policy(**{**safe, **changes, "accept_risk": "The data protection officer decided so."})
+    assert [name for name, _ in loose.list_risks()] == [named]
+
+
+def test_a_list_of_no_studies_answers_nothing() -> None:
+    assert "studies does not name" in (refusal(Policy({}), "hello") or "")

@@ -10,6 +10,7 @@ import pytest
 from ceus_models.runtime.errors import FaultList
 from client.policy.policy import Policy
 from client.policy.policy_file import PolicyFile, load_policy, policy_values
+from tests.support.open_policy import open_policy, open_text
 
 EXAMPLE = resources.files("client.cli").joinpath("policy.example.yaml").read_text(encoding="utf-8")
 
@@ -20,16 +21,17 @@ def written(folder: Path, text: str) -> Path:
 
 
 def test_the_example_is_the_default_policy_and_names_every_setting(tmp_path: Path) -> None:
-    assert load_policy(written(tmp_path, EXAMPLE)) == Policy("any")
-    values = policy_values(Policy("any"))
-    for section in (values, values["caps"], values["machine"]):
+    assert load_policy(written(tmp_path, EXAMPLE)) == Policy({})
+    assert not list(Policy({}).list_risks())
+    values = policy_values(open_policy())
+    for section in (values, values["caps"], values["privacy"], values["machine"]):
         assert all(f"{name}:" in EXAMPLE for name in section)
 
 
 def test_what_the_example_shows_in_comments_is_a_policy_too(tmp_path: Path) -> None:
     """The lines that are switched off are as good as those that are on."""
-    lines = EXAMPLE.replace("studies: any\n", "studies:\n").replace("#  liver", "  liver").splitlines()
-    starts = ("# rounds_per_day:", "# hours:", "  # memory_share:", "  # max_clip:")
+    lines = EXAMPLE.replace("studies: {}\n", "studies:\n").replace("#  liver", "  liver").splitlines()
+    starts = ("# rounds_per_day:", "# accept_risk:", "# hours:", "  # memory_share:", "  # max_clip:")
     on = [line.replace("# ", "", 1) if line.startswith(starts) else line for line in lines]
     policy = load_policy(written(tmp_path, "\n".join(on)))
     assert policy.studies is not None
@@ -41,13 +43,13 @@ def test_what_the_example_shows_in_comments_is_a_policy_too(tmp_path: Path) -> N
 
 def test_hours_need_no_quotes(tmp_path: Path) -> None:
     """YAML 1.1 reads 18:00 as 1080."""
-    policy = load_policy(written(tmp_path, "studies: any\nhours: {open: 18:00, close: 07:00, zone: UTC}\n"))
+    policy = load_policy(written(tmp_path, open_text() + "hours: {open: 18:00, close: 07:00, zone: UTC}\n"))
     assert str(policy.hours) == "18:00 to 07:00 UTC, every day"
 
 
 def test_all_faults_come_at_once_with_line_rule_and_remedy(tmp_path: Path) -> None:
     text = """\
-schema: 2
+schema: 3
 kinds: [train, gossip]
 nets: [disease/HCC, disease/ABC]
 caps:
@@ -92,11 +94,11 @@ def test_what_is_no_policy_is_a_fault(tmp_path: Path, text: str) -> None:
 
 
 def test_a_changed_file_is_another_edition_and_an_unchanged_one_is_not_read_again(tmp_path: Path) -> None:
-    file = PolicyFile(written(tmp_path, "studies: any\nminimum_lesions: 3\n"))
+    file = PolicyFile(written(tmp_path, open_text(minimum_lesions=3)))
     first = file.load_current()
     assert first.policy is not None
     assert file.load_current() is first
-    written(tmp_path, "studies: any\nminimum_lesions: 4\n")  # as long as before, and within the same second
+    written(tmp_path, open_text(minimum_lesions=4))  # as long as before, and within the same second
     second = file.load_current()
     assert second.policy is not None
     assert (first.policy.minimum_lesions, second.policy.minimum_lesions) == (3, 4)
@@ -105,7 +107,7 @@ def test_a_changed_file_is_another_edition_and_an_unchanged_one_is_not_read_agai
 def test_a_faulty_or_absent_file_is_an_edition_without_a_policy(tmp_path: Path) -> None:
     file = PolicyFile(tmp_path)
     assert file.load_current().policy is None
-    written(tmp_path, "studies: any\nminimum_lesions: none\n")
+    written(tmp_path, open_text(minimum_lesions="none"))
     edition = file.load_current()
     assert edition.policy is None
     assert edition.faults is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from client.policy.hours import Hours
 from client.policy.machine import Machine
 from client.policy.policy import Caps, Policy
 from client.policy.policy_text import describe_policy
+from tests.support.open_policy import OPEN_LEVELS, open_policy
 
 
 @pytest.mark.parametrize(
@@ -23,7 +25,11 @@ from client.policy.policy_text import describe_policy
         {"max_replicates": 7},
         {"rounds_per_day": 7},
         {"hours": Hours("19:00", "06:00", "Europe/Berlin")},
-        {"privacy": "required"},
+        {"privacy": replace(OPEN_LEVELS, training="local")},
+        {"privacy": replace(OPEN_LEVELS, bound_to_plan=True)},
+        {"privacy": replace(OPEN_LEVELS, epsilon=1.0)},
+        {"privacy": replace(OPEN_LEVELS, minimum_sites=7)},
+        {"accept_risk": "Another reason, as long as it has to be."},
         {"machine": Machine(threads=7)},
         {"machine": Machine(gpus=(1,))},
         {"machine": Machine(memory_share=0.7)},
@@ -39,6 +45,7 @@ from client.policy.policy_text import describe_policy
     ids=str,
 )  # fmt: skip
 def test_every_setting_is_said(changed: dict[str, Any]) -> None:
-    plain = dict(describe_policy(Policy(studies="any")))
-    other = dict(describe_policy(Policy(**{"studies": "any", **changed})))
-    assert len([what for what in plain if plain[what] != other[what]]) == 1
+    plain, other = (dict(describe_policy(open_policy(**given))) for given in ({}, changed))
+    told = {what for what in plain if plain[what] != other[what]} - {"Accepted risks"}
+    assert len(told) == 1 or changed.keys() == {"accept_risk"}
+    assert dict(describe_policy(Policy({})))["Accepted risks"] == "none"

@@ -25,6 +25,7 @@ from client.service.preflight_network import Line
 from client.service.preflight_site import SiteFolder
 from client.worker.audit.log import Audit
 from server.transport.fab import build_fab
+from tests.support.open_policy import open_text
 
 PLAN = "processing: {frames_to_peak: 8, frames_after: 4, size: 32, flow_maps: 3, flow_size: 32, margin_px: 6}\n"
 
@@ -90,7 +91,7 @@ def hospital(tmp_path: Path) -> Path:
 def test_a_worker_starts_from_a_folder_that_is_in_order(hospital: Path) -> None:
     assert faults(SiteFolder(hospital).quick_checks()) == ""
     for spoil, said in (
-        (lambda: (hospital / "policy.yaml").write_text("studies: any\nkinds: [x]\n"), "policy.yaml line 2"),
+        (lambda: (hospital / "policy.yaml").write_text(open_text(kinds=["x"])), "policy.yaml line 14"),
         (
             lambda: (hospital / "lesions.csv").write_bytes((hospital / "lesions.csv").read_bytes() + b"\n"),
             r"made with another table → run `ceus-site index` again",

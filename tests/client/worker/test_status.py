@@ -13,6 +13,7 @@ from client.courier.ipc import WorkerUnreachableError, read_status
 from client.data.forms.site_config import SiteConfig, load_site
 from client.worker.site.opt_out import Participation, write_participation
 from client.worker.status import WorkerStatus, serve_status, watch_obstacles
+from tests.support.open_policy import open_text
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ class Clock:
 @pytest.fixture
 def site(tmp_path: Path) -> SiteConfig:
     (tmp_path / "site.yaml").write_text("schema: 1\ncenter: 5\nname: H\n")
-    (tmp_path / "policy.yaml").write_text("studies: any\n")
+    (tmp_path / "policy.yaml").write_text(open_text())
     return load_site(tmp_path)
 
 
@@ -84,8 +85,8 @@ def test_why_tasks_are_refused_is_part_of_it(site: SiteConfig, monkeypatch: pyte
     assert found() == ("", "withdrawn from a study")
     (site.records / "standing.json").write_text("no JSON")
     assert "standing.json cannot be read" in found()[0]
-    (site.folder / "policy.yaml").write_text("studies: any\nkinds: [nonsense]\n")
+    (site.folder / "policy.yaml").write_text(open_text(kinds=["nonsense"]))
     assert "policy.yaml has a fault" in found()[0]
-    (site.folder / "policy.yaml").write_text("studies: any\n")
+    (site.folder / "policy.yaml").write_text(open_text())
     monkeypatch.setattr("client.worker.status.LEAST_FREE_BYTES", 1 << 60)
     assert "are free on the disk" in found()[0]

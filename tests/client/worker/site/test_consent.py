@@ -18,6 +18,7 @@ from client.worker.audit.recorder import open_recorder
 from client.worker.site.consent import SiteConsent
 from client.worker.site.opt_out import STANDING_FILE, Participation, write_participation
 from client.worker.tasks.site_memory import SiteMemory
+from tests.support.open_policy import open_text
 
 HELLO = ReceivedTask(task("hello"))
 
@@ -31,7 +32,7 @@ class Folder:
         self.applied: list[Policy] = []
         self.log: list[str] = []
         self.memory = SiteMemory(path / "memory")
-        self.policy("studies: any\n")
+        self.policy(open_text())
 
     def policy(self, text: str) -> None:
         (self.path / "policy.yaml").write_text(text, encoding="utf-8")
@@ -60,7 +61,7 @@ def test_a_changed_policy_holds_at_once_is_applied_and_written_down_once(folder:
     office = folder.office()
     assert office.admit(HELLO).minimum_lesions == 1
     assert office.admit(HELLO).minimum_lesions == 1
-    folder.policy("studies: any\nminimum_lesions: 7\n")
+    folder.policy(open_text(minimum_lesions=7))
     assert office.admit(HELLO).minimum_lesions == 7
     assert [policy.minimum_lesions for policy in folder.applied] == [1, 7]
     found = list(entries(folder.records))
@@ -73,12 +74,12 @@ def test_a_changed_policy_holds_at_once_is_applied_and_written_down_once(folder:
 
 def test_a_change_while_the_worker_was_down_is_written_at_the_next_start(folder: Folder) -> None:
     folder.office().policy()
-    folder.policy("studies: any\nkinds: [hello]\n")
+    folder.policy(open_text(kinds=["hello"]))
     folder.office().policy()
     assert folder.kinds() == ["policy", "policy"]
 
 
-@pytest.mark.parametrize("text", ["studies: any\nkinds: [gossip]\n", "minimum_lesions: 1\n", "", None])
+@pytest.mark.parametrize("text", [open_text(kinds=["gossip"]), "minimum_lesions: 1\n", "", None])
 def test_a_policy_with_a_fault_lets_nothing_pass_until_it_is_mended(folder: Folder, text: str | None) -> None:
     office = folder.office()
     office.admit(HELLO)
@@ -93,7 +94,7 @@ def test_a_policy_with_a_fault_lets_nothing_pass_until_it_is_mended(folder: Fold
     assert "gossip" not in caught.value.reason
     assert any("policy.yaml has a fault" in line for line in folder.log)
     assert list(entries(folder.records))[-1]["faults"] > 0
-    folder.policy("studies: any\n")
+    folder.policy(open_text())
     office.admit(HELLO)
 
 
@@ -131,7 +132,7 @@ def test_a_standing_that_cannot_be_read_closes_the_site(folder: Folder) -> None:
 
 
 def test_rounds_of_a_day_are_counted_over_restarts(folder: Folder) -> None:
-    folder.policy("studies: any\nrounds_per_day: 2\nhours: {open: 00:00, close: 24:00, zone: Asia/Shanghai}\n")
+    folder.policy(open_text(rounds_per_day=2) + "hours: {open: 00:00, close: 24:00, zone: Asia/Shanghai}\n")
     for number in (1, 2, 2, 1):  # a round that is asked again is the same round
         office = folder.office()
         asked = task("hello", round=number)
@@ -143,13 +144,15 @@ def test_rounds_of_a_day_are_counted_over_restarts(folder: Folder) -> None:
     folder.office().admit(ReceivedTask(task("hello", round=3)))
 
 
-def test_rounds_that_were_refused_do_not_count(folder: Folder) -> None:
-    folder.policy("studies: any\nrounds_per_day: 1\nkinds: [hello]\n")
+def test_rounds_that_the_policy_refuses_do_not_count(folder: Folder) -> None:
+    folder.policy(open_text(rounds_per_day=1, kinds=["hello"]))
     office = folder.office()
     for number in range(3):
         with pytest.raises(TaskDeclined, match="kinds"):
             office.admit(ReceivedTask(task("tally", round=number)))
-        office.admit(ReceivedTask(task("hello", round=number)))
+    office.admit(HELLO)
+    with pytest.raises(TaskDeclined, match="rounds_per_day"):  # counted when admitted: its work may fail by a lesion
+        office.admit(ReceivedTask(task("hello", round=2)))
     office.release(HELLO)
     office.admit(HELLO)
 

@@ -25,6 +25,7 @@ from client.courier.ipc import WorkerUnreachableError, ask
 from client.worker.audit.log import Entry, entries
 from client.worker.audit.verify import verify
 from client.worker.site.open_site import open_site
+from tests.support.open_policy import open_text
 
 PLAN = "processing: {frames_to_peak: 8, frames_after: 4, size: 32, flow_maps: 3, flow_size: 32, margin_px: 6}\n"
 HELLO = Task("hello", "a plan", 1, "hello", 0)
@@ -104,7 +105,7 @@ def test_a_running_worker_is_paused_and_resumed_at_once(worker: Running) -> None
 def test_a_changed_policy_holds_for_the_running_worker(worker: Running) -> None:
     policy = worker.folder / "policy.yaml"
     before = policy.read_text(encoding="utf-8")
-    policy.write_text("studies: any\nkinds: [tally]\n", encoding="utf-8")
+    policy.write_text(open_text(kinds=["tally"]), encoding="utf-8")
     assert "kinds are tally, not hello" in refused(worker.ask(HELLO))
     policy.write_text("studies: {", encoding="utf-8")
     assert "has a fault" in refused(worker.ask(HELLO))

@@ -1,0 +1,52 @@
+"""The levels of protection that a hospital wants, and how much of a patient's privacy may be spent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal, get_args
+
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
+
+from ceus_models.protocol.messages import Kind, Level
+
+_CONFIG = ConfigDict(extra="forbid", allow_inf_nan=False)
+_Digest = Annotated[str, Field(strict=True, pattern="^[0-9a-f]{64}$")]
+
+
+LEVELS: tuple[Level, ...] = get_args(Level)
+_LEVEL_OF: Mapping[str, str] = {"tally": "statistics", "train": "training", "evaluate": "evaluation"}
+
+
+@dataclass(frozen=True, config=_CONFIG)
+class PrivacyLevels:
+    """The least that is answered by kind of task, and what a patient may lose at most (docs/privacy.md).
+
+    Attributes:
+        training: Level of training tasks.
+        statistics: Level of tallies.
+        evaluation: Level of evaluations, those within training included.
+        bound_to_plan: Whether only what the approved plan asks is answered, each round once.
+        minimum_sites: Sites in any secure sum that is opened.
+        roster: Digest of the list of sites and keys that two people approved, "any" for any list.
+        colluding: Other sites whose share of the noise does not count.
+        epsilon: Of one patient in one study.
+        lifetime_epsilon: Of one patient over all studies.
+        delta: Of both.
+    """
+
+    training: Level = "distributed"
+    statistics: Level = "sums"
+    evaluation: Level = "sums"
+    bound_to_plan: Annotated[bool, Field(strict=True)] = True
+    minimum_sites: Annotated[int, Field(strict=True, ge=3)] = 8
+    roster: Literal["any"] | _Digest = "any"
+    colluding: Annotated[int, Field(strict=True, ge=0)] = 2
+    epsilon: Annotated[float, Field(gt=0)] = 3.0
+    lifetime_epsilon: Annotated[float, Field(gt=0)] = 6.0
+    delta: Annotated[float, Field(gt=0, lt=1e-2)] = 1e-5
+
+    def find_level(self, kind: Kind) -> Level:
+        """The least level of a kind of task."""
+        level: Level = getattr(self, _LEVEL_OF[kind]) if kind in _LEVEL_OF else "none"
+        return level

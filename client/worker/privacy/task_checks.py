@@ -1,0 +1,55 @@
+"""What is checked of a task before a lesion is looked at: nothing that a patient's values could decide."""
+
+from __future__ import annotations
+
+from ceus_models.metrics.ood import REQUEST_TENSOR
+from ceus_models.nets.factory import CPU
+from ceus_models.nets.module_cache import check_fit
+from ceus_models.protocol.message_ids import SESSION_MARK
+from ceus_models.protocol.messages import Task
+from ceus_models.protocol.state import is_finite, select_net
+from ceus_models.study.taxonomy import CLINICAL_NAMES, FUSION_NETS, STRATEGY_A, SUBMODELS, count_outputs
+from client.policy.policy import TaskDeclined
+
+
+def check_tensors(task: Task) -> None:
+    """Check names, shapes and values of a task's tensors.
+
+    Raises:
+        TaskDeclined: a tensor belongs to no net of the task, a net does not fit its recipe, or a number is not finite.
+    """
+    frozen = SUBMODELS if task.frozen else ()
+    known = {*task.nets, *frozen}
+    for name, tensor in task.inputs.items():
+        net = name.partition("|")[0]
+        if name != REQUEST_TENSOR and not name.startswith(SESSION_MARK) and net not in known:
+            raise TaskDeclined("plan", f"expected tensors of the task's nets, found {name[:60]!r}; send the nets only")
+        if not is_finite({name: tensor}):
+            raise TaskDeclined("plan", f"expected finite numbers, {name[:60]!r} has others; send finite weights")
+    if task.recipe is None:
+        return
+    sent = {name.partition("|")[0] for name in task.inputs}
+    for net in (*task.nets, *(net for net in frozen if net in sent and net not in task.nets)):
+        try:
+            check_fit(net, task.recipe, select_net(task.inputs, net), CPU)
+        except (KeyError, ValueError):
+            raise TaskDeclined(
+                "plan", f"expected the tensors of {net} by the task's recipe, found others; send the plan's net"
+            ) from None
+
+
+def check_recipe(task: Task) -> None:
+    """Check that a recipe could come from statistics of lesions.
+
+    Raises:
+        TaskDeclined: a variable stands twice or is unknown, or a net has weights of another number of classes.
+    """
+    recipe = task.recipe
+    if recipe is None:
+        return
+    if len(set(recipe.selected)) < len(recipe.selected) or set(recipe.selected) - set(CLINICAL_NAMES):
+        raise TaskDeclined("plan", "expected each selected variable once, by the taxonomy's names; mend the recipe")
+    for net, weights in recipe.class_weights.items():
+        known = net in (*SUBMODELS, STRATEGY_A, *FUSION_NETS)
+        if not known or len(weights) != max(2, count_outputs(net)) or min(weights) <= 0:
+            raise TaskDeclined("plan", f"expected one weight above 0 a class, {net[:40]} has others; mend the recipe")
