@@ -6,20 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ceus_models.protocol.messages import Level
-from sim.attacks import (
-    canaries,
-    frames,
-    histograms,
-    inversion,
-    membership,
-    memories,
-    refusals,
-    replicates,
-    subgroups,
-    tallies,
-    traps,
-)
+from sim.attacks.audits import canaries, inversion, membership
 from sim.attacks.coordinator import SUMMED, CuriousCoordinator
+from sim.attacks.crafted import frames, histograms, memories, refusals, replicates, subgroups, tallies, traps
 from sim.attacks.facts import Fact, Score, count_recovered
 
 LEVELS: tuple[Level, ...] = ("none", "sums", "distributed", "local")
@@ -189,4 +178,4 @@ ATTACKS: tuple[Attack, ...] = (
         inversion.judge_images,
     ),
 )
-"""The first nine are the crafted questions that led to the levels; then what the plan itself leaves open; then audits."""
+"""First the crafted questions that led to the levels, then what a plan itself leaves open, then audits."""

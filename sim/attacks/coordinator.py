@@ -11,6 +11,7 @@ from torch import Tensor
 from ceus_models.nets.module_cache import build_initial_state
 from ceus_models.plan.net_groups import expand_names
 from ceus_models.plan.plan import Plan
+from ceus_models.plan.progress import Progress
 from ceus_models.plan.stages import Evaluate, Hello, Stage, Statistics
 from ceus_models.plan.train_stage import Train
 from ceus_models.plan.wire_nets import on_wire
@@ -93,7 +94,7 @@ class CuriousCoordinator:
         return answer
 
     def build_task(self, kind: Kind, nets: tuple[str, ...] = (), **changes: Any) -> Task:
-        """A task in the name of the plan's stage for such work; of training the second round, whose weights are free."""
+        """A task in the name of the plan's stage for such work; of training the second round: its weights are free."""
         study = self.plan.study(self.seed)
         stage = self._find_stage(kind, nets)
         task = Task(kind, study.digest, self.seed, stage.name if stage else kind, 2 if kind == "train" else 0, nets)
@@ -115,6 +116,13 @@ class CuriousCoordinator:
         asked |= {"rule": stage.strategy.local(stage.rule)} if isinstance(stage, Train) else {}
         asked |= {"replicates": stage.replicates} if isinstance(stage, Evaluate) else {}
         return self.build_task(kind, every, **asked)
+
+    def build_planned_tally(self) -> Task:
+        """The task of the plan's statistics. Raises Refused where it has none."""
+        stage = self._find_stage("tally", ())
+        if stage is None:
+            raise Refused("plan", "the plan has no statistics stage")
+        return stage.task(Progress(), self.plan.study(self.seed))
 
     def _find_stage(self, kind: Kind, nets: tuple[str, ...]) -> Stage | None:
         """The plan's first stage of this kind for these nets."""

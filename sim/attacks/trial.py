@@ -43,7 +43,9 @@ class Outcome:
     def describe(self) -> str:
         """The outcome in a cell of a table."""
         found = f"{self.recovered} of {self.of}"
-        return " · ".join([found, *([f"refused ({self.code})"] if self.code else []), *([self.note] if self.note else [])])
+        return " · ".join(
+            [found, *([f"refused ({self.code})"] if self.code else []), *([self.note] if self.note else [])]
+        )
 
 
 def try_attack(attack: Attack, attacker: CuriousCoordinator) -> Outcome:
@@ -64,13 +66,21 @@ def try_attack(attack: Attack, attacker: CuriousCoordinator) -> Outcome:
             score = attack.judge([], [])
     seconds = round(time.perf_counter() - began, 2)
     return Outcome(
-        attack.name, attacker.level, code, score.recovered, score.of, score.note, score.bound, seconds, dict(Counter(fresh.log))
+        attack.name,
+        attacker.level,
+        code,
+        score.recovered,
+        score.of,
+        score.note,
+        score.bound,
+        seconds,
+        dict(Counter(fresh.log)),
     )
 
 
 def _renew(sites: Sequence[Site], folder: Path) -> list[Site]:
     """The sites without a memory of earlier questions."""
-    return [replace(site, memory=folder / site.name) for site in sites]
+    return [replace(s, memory=folder / s.name, records=folder / s.name / "records") for s in sites]
 
 
 def _greet(attacker: CuriousCoordinator) -> None:

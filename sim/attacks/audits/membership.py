@@ -19,9 +19,9 @@ from ceus_models.protocol.state import State, add_prefix, select_net
 from ceus_models.study.sample import Sample
 from ceus_models.study.taxonomy import LESION_TYPES
 from sim.attacks.coordinator import CuriousCoordinator
-from sim.attacks.crafted_fusion import TYPES, Floats, build_constant_submodels, build_inputs
+from sim.attacks.crafted.fusion_net import TYPES, Floats, build_constant_submodels, build_inputs
+from sim.attacks.crafted.traps import COHORT
 from sim.attacks.facts import Fact, Score
-from sim.attacks.traps import COHORT
 
 NET = "fusion/DCB"
 SHADOWS = 48

@@ -16,9 +16,9 @@ from ceus_models.nets.two_stream import TwoStream
 from ceus_models.protocol.messages import LocalRule
 from ceus_models.protocol.state import State, add_prefix, select_net
 from sim.attacks.coordinator import CuriousCoordinator
-from sim.attacks.crafted_fusion import Floats
+from sim.attacks.crafted.frames import choose_lone
+from sim.attacks.crafted.fusion_net import Floats
 from sim.attacks.facts import Fact, Score
-from sim.attacks.frames import choose_lone
 
 STEPS = 150
 _RATE = 0.1

@@ -13,7 +13,7 @@ from ceus_models.protocol.messages import Recipe
 from ceus_models.study.sample import Sample
 from ceus_models.study.taxonomy import CLINICAL_NAMES, LESION_TYPES
 from sim.attacks.coordinator import CuriousCoordinator, Refused
-from sim.attacks.crafted_fusion import (
+from sim.attacks.crafted.fusion_net import (
     TYPES,
     CraftedFusion,
     Question,
@@ -179,7 +179,7 @@ def _split_labs(recipe: Recipe) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 def list_labs(attacker: CuriousCoordinator) -> list[Fact]:
     """The truth: (victim, variable, value) of what is recorded of each victim."""
-    found = []
+    found: list[Fact] = []
     for number, victim in enumerate(_choose_tested(attacker)):
         for lab in sum(_split_labs(attacker.recipe), ()):
             value = float(victim.sample.clinical[CLINICAL_NAMES.index(lab)])

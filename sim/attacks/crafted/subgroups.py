@@ -12,9 +12,9 @@ from ceus_models.protocol.messages import Recipe
 from ceus_models.study.subgroups import CELLS, SUBGROUPS, build_slices, list_cells
 from ceus_models.study.taxonomy import LESION_TYPES
 from sim.attacks.coordinator import CuriousCoordinator
-from sim.attacks.crafted_fusion import TYPES, CraftedFusion, add_submodels, join_states
+from sim.attacks.crafted.fusion_net import TYPES, CraftedFusion, add_submodels, join_states
+from sim.attacks.crafted.histograms import COHORT, KNOWN, NETS, Victim, choose_victims, widen_recipe, write_trap
 from sim.attacks.facts import Fact
-from sim.attacks.histograms import COHORT, KNOWN, NETS, Victim, choose_victims, widen_recipe, write_trap
 
 _VICTIMS = 8
 _WANTED = ("etiology", "cirrhosis", "fatty_liver", "manufacturer", "pathology_confirmed", "malignancy_history")

@@ -15,16 +15,16 @@ import torch
 from scipy.stats import binom
 from torch.nn import functional as nnf
 
-from ceus_models.nets.module_cache import build_initial_state, load_net
 from ceus_models.nets.factory import CPU
+from ceus_models.nets.module_cache import build_initial_state, load_net
 from ceus_models.protocol.messages import LocalRule, Recipe, Task
 from ceus_models.protocol.state import State, add_prefix, select_net
 from ceus_models.study.sample import Sample
 from ceus_models.study.taxonomy import CLINICAL_NAMES, LESION_TYPES
 from sim.attacks.coordinator import CuriousCoordinator, Refused
-from sim.attacks.crafted_fusion import Floats, build_constant_submodels, build_inputs
+from sim.attacks.crafted.fusion_net import Floats, build_constant_submodels, build_inputs
+from sim.attacks.crafted.traps import COHORT
 from sim.attacks.facts import Fact, Score
-from sim.attacks.traps import COHORT
 
 NET = "fusion/DCB"
 _MOST = 700
@@ -83,11 +83,11 @@ def list_coins(attacker: CuriousCoordinator) -> list[Fact]:
 
 def judge_canaries(claimed: Sequence[Fact], true: Sequence[Fact]) -> Score:
     """The largest ε that the guesses exclude to stay below, at 95 %; how many of the surest were right."""
-    coins = dict(true)
+    coins = {fact[0]: fact[1] for fact in true}
     best = (0.0, 0, max(1, len(true) // _SHARES[-1]))
     for share in _SHARES:
         guesses = claimed[: max(1, len(true) // share)]
-        right = sum(coins[canary] == guess for canary, guess in guesses)
+        right = sum(coins[fact[0]] == fact[1] for fact in guesses)
         bound = compute_bound(len(guesses), right, len(true)) if guesses else 0.0
         best = max(best, (bound, right, len(guesses)))
     bound, right, guesses_made = best
@@ -126,7 +126,11 @@ def build_canaries(attacker: CuriousCoordinator, count: int) -> list[Sample]:
     for number in range(count):
         signs = draws.choice([-_SPREAD, _SPREAD], len(CLINICAL_NAMES))
         clinical = np.array(normaliser.clinical_mean) + signs * np.array(normaliser.clinical_sd)
-        own = {"key": f"canary-{number:05d}", "patient": f"canary-{number:05d}", "clinical": clinical.astype(np.float32)}
+        own = {
+            "key": f"canary-{number:05d}",
+            "patient": f"canary-{number:05d}",
+            "clinical": clinical.astype(np.float32),
+        }
         made.append(replace(model, label=str(draws.choice(LESION_TYPES)), readings=(), **own))
     return made
 

@@ -23,7 +23,7 @@ def recover_new_patient(attacker: CuriousCoordinator) -> list[Fact]:
 
     Asked again as it was, as a new attempt, and as a round of another name.
     """
-    first = attacker.build_task("tally", cohorts=(COHORT,), recipe=None)
+    first = attacker.build_planned_tally()
     before = attacker.ask_sites(_without_newest(attacker), first)
     for again in _ask_again(first):
         try:
@@ -61,7 +61,7 @@ def recover_lone_lesion(attacker: CuriousCoordinator) -> list[Fact]:
 
     Raises Refused.
     """
-    task = attacker.build_task("tally", cohorts=(COHORT,), recipe=None)
+    task = attacker.build_planned_tally()
     answer = attacker.ask_sites(_keep_one_rare(attacker)[0], task)
     whole = answer[f"{COHORT}|clinical"].numpy()  # (17 [n, Σx, Σx²])
     shown = answer[f"{COHORT}|clinical_by_type"].numpy().sum(axis=1)  # (17 [n, Σx])
@@ -84,5 +84,7 @@ def _keep_one_rare(attacker: CuriousCoordinator) -> tuple[list[Site], Sample]:
     held = Counter(sample.label for sample in attacker.list_samples(COHORT))
     common = {kind for kind, _ in held.most_common(2)}
     lone = next(s for s in attacker.sites[0].samples if s.cohort == COHORT and s.label and s.label not in common)
-    kept = [replace(site, samples=[s for s in site.samples if s.label in common or s is lone]) for site in attacker.seen]
+    kept = [
+        replace(site, samples=[s for s in site.samples if s.label in common or s is lone]) for site in attacker.seen
+    ]
     return kept, lone

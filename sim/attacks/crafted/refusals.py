@@ -10,9 +10,9 @@ from ceus_models.protocol.messages import Refusal
 from ceus_models.study.sample import Sample
 from ceus_models.study.taxonomy import CLINICAL, CLINICAL_NAMES, LESION_TYPES
 from sim.attacks.coordinator import CuriousCoordinator, Refused
-from sim.attacks.crafted_fusion import CraftedFusion, Floats, Question, add_submodels, join_states, standardise
+from sim.attacks.crafted.fusion_net import CraftedFusion, Floats, Question, add_submodels, join_states, standardise
+from sim.attacks.crafted.histograms import COHORT, NETS, widen_recipe
 from sim.attacks.facts import Fact
-from sim.attacks.histograms import COHORT, NETS, widen_recipe
 
 WANTED = "AFP"
 QUESTIONS = 50

@@ -19,7 +19,7 @@ from ceus_models.protocol.messages import LocalRule, Recipe
 from ceus_models.protocol.state import State, add_prefix
 from ceus_models.study.taxonomy import CLINICAL, CLINICAL_NAMES, COHORTS
 from sim.attacks.coordinator import CuriousCoordinator, Refused
-from sim.attacks.crafted_fusion import TYPES, CraftedFusion, Floats, Question, add_submodels, restore
+from sim.attacks.crafted.fusion_net import TYPES, CraftedFusion, Floats, Question, add_submodels, restore
 from sim.attacks.facts import Fact, describe_record, is_plausible
 
 NET = "fusion/DCB"
@@ -45,7 +45,7 @@ def build_memory(recipe: Recipe, units: int, class_weight: float) -> CraftedFusi
     net = CraftedFusion(NET, wide)
     draws = np.random.default_rng(5)
     seventeen = len(CLINICAL_NAMES)
-    projection = Question(*(draws.normal(0, seventeen**-0.5, seventeen) for _ in range(2)))
+    projection = Question(draws.normal(0, seventeen**-0.5, seventeen), draws.normal(0, seventeen**-0.5, seventeen))
     normal = NormalDist(0.0, 1.3)
     for unit in range(units):
         threshold = normal.inv_cdf((unit + 0.5) / units) if unit else -50.0

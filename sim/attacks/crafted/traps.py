@@ -16,7 +16,7 @@ from ceus_models.protocol.messages import Recipe, Task
 from ceus_models.protocol.state import State, subtract
 from ceus_models.study.taxonomy import CLINICAL, CLINICAL_NAMES
 from sim.attacks.coordinator import CuriousCoordinator, Refused
-from sim.attacks.crafted_fusion import (
+from sim.attacks.crafted.fusion_net import (
     TYPES,
     CraftedFusion,
     Question,
@@ -56,7 +56,7 @@ def build_traps(recipe: Recipe, lesions: int, seed: int) -> list[CraftedFusion]:
 
 
 def read_traps(net: CraftedFusion, sums: State) -> list[Fact]:
-    """The records of units that one lesion moved: (type, selected values); mixtures are mostly seen by their answers."""
+    """(type, selected values) of units that one lesion moved; mixtures mostly show in what is yes or no."""
     start = {name.split("|", 1)[1]: tensor.double().numpy() for name, tensor in net.state().items()}
     weight = sums[f"{net.net}|hidden.weight"].double().numpy()
     decay = weight[0, 0] / start["hidden.weight"][0, 0]  # the first unit changes by weight decay alone

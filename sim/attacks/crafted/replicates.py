@@ -12,9 +12,9 @@ from ceus_models.metrics.score_bins import COARSE_BINS, LOGIT_BOUND
 from ceus_models.protocol.messages import Recipe
 from ceus_models.study.taxonomy import CLINICAL_NAMES
 from sim.attacks.coordinator import CuriousCoordinator
-from sim.attacks.crafted_fusion import TYPES, CraftedFusion, Question, add_submodels, join_states
+from sim.attacks.crafted.fusion_net import TYPES, CraftedFusion, Question, add_submodels, join_states
+from sim.attacks.crafted.histograms import COHORT, NETS, widen_recipe
 from sim.attacks.facts import Fact, describe_record
-from sim.attacks.histograms import COHORT, NETS, widen_recipe
 
 Ints = npt.NDArray[np.int64]
 REPLICATES = 1000
@@ -66,7 +66,7 @@ def list_bins(attacker: CuriousCoordinator) -> list[Fact]:
 def _draw_projections() -> Iterator[Question]:
     draws, each = np.random.default_rng(11), len(CLINICAL_NAMES)
     for _ in range(_PROJECTIONS):
-        yield Question(*(draws.normal(0, each**-0.5 * _PLACE, each) for _ in range(2)))
+        yield Question(draws.normal(0, each**-0.5 * _PLACE, each), draws.normal(0, each**-0.5 * _PLACE, each))
 
 
 def _ask_each_variable() -> Iterator[Question]:

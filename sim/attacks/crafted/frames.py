@@ -71,8 +71,8 @@ def build_camera(net: str, recipe: Recipe, frame: int, seed: int) -> TwoStream:
     if not isinstance(module, TwoStream):
         raise ValueError(f"expected a two-stream net, found {net}")
     with torch.no_grad():
-        module.spatial.backbone.conv1.weight.zero_()
-        module.spatial.backbone.bn1.bias.fill_(1.0)
+        nn.init.zeros_(module.spatial.backbone.conv1.weight)
+        nn.init.ones_(module.spatial.backbone.bn1.bias)
         set_clock(module.spatial.lstm, frame)
         module.spatial_head.weight.zero_()
         module.spatial_head.weight[:, recipe.architecture.hidden - 1] = 1.0
@@ -161,5 +161,3 @@ def choose_lone(attacker: CuriousCoordinator) -> tuple[str, str, Sample]:
             if len(own) == 1:
                 return cohort, kind, own[0]
     raise Refused("no_lesions", "no type has a single lesion here")
-
-
