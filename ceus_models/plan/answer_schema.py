@@ -14,6 +14,8 @@ import torch
 from ceus_models.metrics.ood import FIGURES, REQUEST_TENSOR
 from ceus_models.metrics.score_bins import CALIBRATION_BINS, COARSE_BINS, FINE_BINS
 from ceus_models.protocol.messages import Task
+from ceus_models.protocol.privacy.masks import KEY_BYTES
+from ceus_models.protocol.privacy.secure_session import SECURE_LEVELS, SUMS_KEY
 from ceus_models.protocol.state import State, select_net
 from ceus_models.study.reader_study import ENTRIES, READERS
 from ceus_models.study.subgroups import CELLS, SUBGROUPS
@@ -36,6 +38,7 @@ Group = Mapping[str, Spec]
 
 _COUNT = Spec((), torch.int64)
 _SUM = Spec((), torch.float64)
+_KEY = Spec((KEY_BYTES,), torch.uint8)
 _TALLY = {
     "types": Spec((len(LESION_TYPES),), torch.int64),
     "patients": _COUNT,
@@ -53,7 +56,8 @@ _FIGURES = Spec((len(FIGURES), 3), torch.float64)
 def groups_of(task: Task) -> Mapping[str, Group]:
     """List the groups that an answer to `task` may hold: group → name of tensor → spec."""
     if task.kind == "hello":
-        return {c: {f"{c}|lesions": _COUNT, f"{c}|patients": _COUNT} for c in task.cohorts}
+        counts = {c: {f"{c}|lesions": _COUNT, f"{c}|patients": _COUNT} for c in task.cohorts}
+        return {**counts, SUMS_KEY: {SUMS_KEY: _KEY}} if SUMS_KEY in task.inputs else counts
     if task.kind == "tally":
         asked = {**_TALLY, REQUEST_TENSOR: _FIGURES} if REQUEST_TENSOR in task.inputs else _TALLY
         return {c: {f"{c}|{name}": spec for name, spec in asked.items()} for c in task.cohorts}
@@ -90,6 +94,8 @@ def _evaluation(cohort: str, task: Task) -> Iterator[tuple[str, Group]]:
         group = _counts(f"{cohort}|{net}", net, task.replicates)
         if net in classifiers:
             group = {**group, **_subgroups(f"{cohort}|{net}", task.replicates)}
+        if task.level in SECURE_LEVELS:  # a secure sum shows no site alone
+            group = {name: spec for name, spec in group.items() if not name.endswith("|own")}
         yield f"{cohort}|{net}", group
     if classifiers:
         yield f"{cohort}|pairs", _pairs(f"{cohort}|pairs", len(classifiers))

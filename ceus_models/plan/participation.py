@@ -39,8 +39,9 @@ class RoundRecord:
     """One round: every asked site is counted, idle, refused, excluded or lost (the last three with the reason).
 
     Args:
-        norms: per net, the median over counted sites of the norm of change per local step; the next round's screening
-            compares with it.
+        norms: per net, the median over counted sites of the norm of change per local step (of a secure sum, the norm of
+            the mean change); the next round's screening compares with it.
+        clipped: of a secure sum: net → sites that scaled their change down to the bound.
         seconds: from sending the task to the updated net.
     """
 
@@ -57,6 +58,7 @@ class RoundRecord:
     lost: Mapping[str, str] = field(default_factory=dict)
     seconds: float = 0.0
     norms: Mapping[str, float] = field(default_factory=dict)
+    clipped: Mapping[str, int] = field(default_factory=dict)
 
 
 def check_quorum(record: RoundRecord, quorum: Quorum) -> None:

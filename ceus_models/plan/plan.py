@@ -20,6 +20,7 @@ from ceus_models.plan.settings import Screening, Study
 from ceus_models.plan.stages import Evaluate, Hello, Stage, Statistics
 from ceus_models.plan.train_stage import Train
 from ceus_models.protocol.messages import Architecture
+from ceus_models.protocol.privacy.secure_session import SECURE_LEVELS
 from ceus_models.runtime.errors import Fault
 from ceus_models.runtime.yaml_lines import YamlWithLines, list_faults, make_fault_at, read_yaml_with_lines
 from ceus_models.study.processing import Processing
@@ -71,6 +72,7 @@ class Plan:
             architecture=self.architecture,
             fusion_hidden=self.fusion_hidden,
             screening=self.screening,
+            secure=any(getattr(stage, "level", "none") in SECURE_LEVELS for stage in self.stages),
             plan=self.canonical(),
         )
 

@@ -36,6 +36,7 @@ class Progress:
         memory: state within a stage: "moments|<net>" of the strategy, "best|<net>" and "best_loss|<net>" of validation.
         totals: sums by stage name.
         curves: points in order of rounds.
+        keys: public channel keys of secure sums by site, as declared in hello, in hexadecimal digits.
     """
 
     stage: int = 0
@@ -48,6 +49,7 @@ class Progress:
     totals: Mapping[str, State] = field(default_factory=dict)
     participation: tuple[RoundRecord, ...] = ()
     curves: tuple[CurvePoint, ...] = ()
+    keys: Mapping[str, str] = field(default_factory=dict)
 
     def advance(self, steps: int, record: RoundRecord) -> Progress:
         """Advance by one round, in a stage of `steps` rounds."""

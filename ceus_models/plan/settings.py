@@ -35,6 +35,7 @@ class Study:
     Args:
         digest: of the plan.
         processing: digest of the processing settings.
+        secure: whether a stage's answers go into secure sums.
         plan: the plan itself, as canonical JSON with that digest; hello brings it to the sites.
     """
 
@@ -44,4 +45,5 @@ class Study:
     architecture: Architecture = field(default_factory=Architecture)
     fusion_hidden: int = 32
     screening: Screening = field(default_factory=Screening)
+    secure: bool = False
     plan: str = ""

@@ -21,7 +21,8 @@ from ceus_models.plan.progress import Progress
 from ceus_models.plan.recipe import RecipeRule, compute_recipe
 from ceus_models.plan.settings import Study
 from ceus_models.plan.wire_nets import frozen_digest, on_wire
-from ceus_models.protocol.messages import Kind, Task, Update
+from ceus_models.protocol.messages import Kind, Level, Task, Update
+from ceus_models.protocol.privacy.secure_session import SUMS_KEY
 from ceus_models.protocol.state import State, add_prefix
 from ceus_models.study.taxonomy import COHORTS, FUSION_NETS
 
@@ -98,8 +99,12 @@ class Hello:
         return progress
 
     def task(self, progress: Progress, study: Study) -> Task:
-        """Counts of every cohort; the task brings the plan, to which the site holds the study from then on."""
-        return replace(build_task("hello", self.name, progress, study, cohorts=COHORTS), plan=study.plan)
+        """Counts of every cohort, and the channel key where the plan has secure sums.
+
+        The task brings the plan, to which the site holds the study from then on.
+        """
+        task = replace(build_task("hello", self.name, progress, study, cohorts=COHORTS), plan=study.plan)
+        return replace(task, inputs={SUMS_KEY: torch.tensor(1)}) if study.secure else task
 
     def summand(self, update: Update) -> State:
         """The counts with the site's name: screening compares later answers with them."""
@@ -108,11 +113,14 @@ class Hello:
     def absorb(self, progress: Progress, study: Study, total: State, record: RoundRecord) -> Progress:
         """Admit the sites that were counted, in addition to those admitted earlier."""
         counts: dict[str, dict[str, int]] = {site: {} for site in record.counted}
+        keys = dict(progress.keys)
         for name, count in total.items():
-            site, cohort, what = name.rsplit("|", 2)
-            if what == "lesions" and int(count):
-                counts[site][cohort] = int(count)
-        return replace(progress, counts={**progress.counts, **counts})
+            site, what = name.split("|", 1)
+            if what == SUMS_KEY:
+                keys[site] = bytes(count.tolist()).hex()
+            elif what.endswith("|lesions") and int(count):
+                counts[site][what.partition("|")[0]] = int(count)
+        return replace(progress, counts={**progress.counts, **counts}, keys=keys)
 
 
 @dataclass(frozen=True)
@@ -126,6 +134,7 @@ class Statistics:
     min_correlation: Annotated[float, Ge(0), Lt(1)] = 0.2
     max_class_weight: Annotated[float, Gt(1)] = 10.0
     class_balance: Annotated[float, Ge(0), Le(1)] = 1.0
+    level: Level = "none"
 
     def steps(self) -> int:
         """One round."""
@@ -139,7 +148,7 @@ class Statistics:
         """A tally of the cohorts that sub-models and fusion nets are trained on."""
         asked = {*self.cohorts, *self.fusion_cohorts}
         task = build_task("tally", self.name, progress, study, cohorts=tuple(c for c in COHORTS if c in asked))
-        return replace(task, inputs={REQUEST_TENSOR: torch.tensor(1)})
+        return replace(task, inputs={REQUEST_TENSOR: torch.tensor(1)}, level=self.level)
 
     def summand(self, update: Update) -> State:
         """The tally itself."""
@@ -163,6 +172,7 @@ class Evaluate:
     nets: Nets
     cohorts: Cohorts
     replicates: Annotated[int, Ge(0), Lt(10_000)] = 1000
+    level: Level = "none"
 
     def steps(self) -> int:
         """One round."""
@@ -176,7 +186,7 @@ class Evaluate:
         """Evaluation of the nets as they are."""
         nets = expand_names(self.nets)
         task = build_task("evaluate", self.name, progress, study, cohorts=self.cohorts, nets=nets)
-        return replace(task, replicates=self.replicates)
+        return replace(task, replicates=self.replicates, level=self.level)
 
     def summand(self, update: Update) -> State:
         """The counts; those that a site allows to be shown separately carry its name."""

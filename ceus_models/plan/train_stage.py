@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Literal
@@ -18,7 +19,7 @@ from ceus_models.plan.progress import CurvePoint, Progress
 from ceus_models.plan.settings import Study
 from ceus_models.plan.stages import Cohorts, Name, Nets, build_task, set_frozen_digest
 from ceus_models.plan.strategies import FedAvg, Strategy
-from ceus_models.protocol.messages import LocalRule, Task, Update
+from ceus_models.protocol.messages import Level, LocalRule, Task, Update
 from ceus_models.protocol.state import State, split_by_net
 
 
@@ -36,6 +37,7 @@ class Train:
 
     Args:
         share: of the sites with such lesions, how many train in a round; they are sampled anew for every round.
+        level: what protects the answers of training and validation rounds.
     """
 
     stage: Literal["train"]
@@ -47,6 +49,7 @@ class Train:
     rule: LocalRule = field(default_factory=LocalRule)
     validate: Validation | None = None
     share: Annotated[float, Gt(0), Le(1)] = 1.0
+    level: Level = "none"
 
     def sequence(self) -> tuple[tuple[Literal["train", "evaluate"], int], ...]:
         """The stage's steps: the kind of task, and its training round (from 1)."""
@@ -76,9 +79,10 @@ class Train:
         kind, number = self.sequence()[progress.step]
         nets = expand_names(self.nets)
         if kind == "evaluate" and self.validate:
-            return replace(build_task(kind, self.name, progress, study, self.validate.cohorts, nets), round=number)
+            asked = build_task(kind, self.name, progress, study, self.validate.cohorts, nets)
+            return replace(asked, round=number, level=self.level)
         task = build_task(kind, self.name, progress, study, self.cohorts, nets)
-        return replace(task, round=number, rule=self.strategy.local(self.rule))
+        return replace(task, round=number, rule=self.strategy.local(self.rule), level=self.level)
 
     def summand(self, update: Update) -> State:
         """The sums themselves."""
@@ -124,6 +128,11 @@ class Train:
             net: progress.memory[f"best|{net}"] for net in expand_names(self.nets) if f"best|{net}" in progress.memory
         }
         return replace(progress, nets={**progress.nets, **best}, memory={})
+
+
+def count_local_steps(weight: float, rule: LocalRule) -> int:
+    """Optimiser steps of a site with this many lesions; its change may grow with them."""
+    return rule.epochs * max(1, math.ceil(weight / rule.batch_size))
 
 
 class _Mean(Mapping[str, Tensor]):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import field
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
@@ -33,6 +34,7 @@ class Header:
     participation: tuple[RoundRecord, ...]
     curves: tuple[CurvePoint, ...]
     names: tuple[str, ...]
+    keys: Mapping[str, str] = field(default_factory=dict)
 
 
 HEADER = TypeAdapter(Header)

@@ -130,6 +130,7 @@ def _write(path: Path, progress: Progress, plan: str, seed: int) -> None:
         participation=progress.participation,
         curves=progress.curves,
         names=tuple(tensors),
+        keys=progress.keys,
     )
     text = HEADER.dump_json(header).decode()
     save_file(tensors, path, {"fedceus": VERSION, "progress": text, "checksum": _checksum(text, tensors)})
@@ -169,6 +170,7 @@ def _progress(header: Header, tensors: State) -> Progress:
         counts=header.counts,
         participation=header.participation,
         curves=header.curves,
+        keys=header.keys,
         **sections,  # type: ignore[arg-type]
     )
 

@@ -15,13 +15,16 @@ from ceus_models.plan.stages import Stage
 from ceus_models.plan.train_stage import Train
 from ceus_models.plan.wire_nets import on_wire, submodels
 from ceus_models.protocol.messages import Task
+from ceus_models.protocol.privacy.secure_session import LEAST_SITES, SECURE_LEVELS
 from ceus_models.protocol.state import State
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.seeds import derive_seed
 from server.rounds.checkpoints import Store
 from server.rounds.events import Answered, Event, Finished, Listener, Started
+from server.rounds.opening_file import OpeningFile
 from server.rounds.round import Call, Link, gather_answers
 from server.rounds.screening import Gate, compute_reference
+from server.rounds.secure_round import gather_sums
 
 
 class StopRequested(ExpectedError):
@@ -47,13 +50,15 @@ def run(
         StopRequested: if `stopping` returned True.
     """
     study = plan.study(seed)
-    desk = _RoundRunner(plan, study, link, on_event or _ignore_event)
+    file = OpeningFile(store.folder)
+    desk = _RoundRunner(plan, study, link, on_event or _ignore_event, file)
     progress = store.latest(study.digest, seed) or Progress()
     while stage := plan.current(progress.stage):
         if stopping():
             raise StopRequested(f"stopped before {stage.name}, as asked; `ceus-coordinator run` continues from there")
         progress = desk.run_round(stage, desk.admit_newcomers(progress))
         store.save(progress, study.digest, seed)
+        file.remove()
     return progress
 
 
@@ -63,6 +68,7 @@ class _RoundRunner:
     study: Study
     link: Link
     tell: Listener
+    file: OpeningFile
 
     def run_round(self, stage: Stage, progress: Progress) -> Progress:
         """Run one round of `stage`; the progress after it."""
@@ -71,7 +77,8 @@ class _RoundRunner:
         task = stage.task(before, self.study)
         sites = eligible_sites(task, before, self.link)
         if isinstance(stage, Train) and task.kind == "train":
-            sites = sample_sites(task, sites, stage.share, self.plan.quorum.required)
+            least = LEAST_SITES if task.level in SECURE_LEVELS else 1
+            sites = sample_sites(task, sites, stage.share, self.plan.quorum.required, least)
         total, record = self._ask(stage, before, task, sites)
         check_quorum(record, self.plan.quorum)
         after = stage.absorb(before, self.study, total, record)
@@ -103,6 +110,8 @@ class _RoundRunner:
             frozen=lambda: on_wire(submodels(before)),
             tell=_event_reporter(task, len(sites), self.tell),
         )
+        if task.level in SECURE_LEVELS:
+            return gather_sums(self.link, call, before.keys, self.file)
         return gather_answers(self.link, call)
 
     def _finish(self, record: RoundRecord, before: Progress, after: Progress, stage: Stage) -> None:
@@ -127,13 +136,15 @@ def eligible_sites(task: Task, progress: Progress, link: Link) -> tuple[str, ...
     return tuple(sorted(site for site in progress.counts if progress.count_lesions(site, task.cohorts)))
 
 
-def sample_sites(task: Task, sites: Sequence[str], share: float, required: Sequence[str] = ()) -> tuple[str, ...]:
-    """Sample a share of the sites, at least one, and add the required ones.
+def sample_sites(
+    task: Task, sites: Sequence[str], share: float, required: Sequence[str] = (), least: int = 1
+) -> tuple[str, ...]:
+    """Sample a share of the sites, at least `least`, and add the required ones.
 
     The sample depends only on (seed, stage, round), so a repeated round takes the same sites.
     """
     order = sorted(sites, key=lambda site: (derive_seed(task.seed, "drawn", task.stage, task.round, site), site))
-    chosen = {*order[: max(1, math.ceil(share * len(order) - 1e-9))], *required}
+    chosen = {*order[: max(least, math.ceil(share * len(order) - 1e-9))], *required}
     return tuple(site for site in sites if site in chosen)
 
 

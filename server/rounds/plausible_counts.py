@@ -21,12 +21,15 @@ MOST_READERS = 100
 """Of one role at one site."""
 
 
-def find_count_fault(sums: State, held: Mapping[str, int], task: Task) -> str | None:
-    """Find the first implausible count of an evaluation: the error as text, or None. held: lesions by cohort."""
-    return next(_list_faults(sums, held, task), None)
+def find_count_fault(sums: State, held: Mapping[str, int], task: Task, sites: int = 1) -> str | None:
+    """Find the first implausible count of an evaluation: the error as text, or None.
+
+    held: lesions by cohort · sites: whose counts these are the sum of.
+    """
+    return next(_list_faults(sums, held, task, sites), None)
 
 
-def _list_faults(sums: State, held: Mapping[str, int], task: Task) -> Iterator[str]:
+def _list_faults(sums: State, held: Mapping[str, int], task: Task, sites: int) -> Iterator[str]:
     classifiers = select_classifiers(task.nets) if task.replicates else ()
     for cohort in task.cohorts:
         lesions = held.get(cohort, 0)
@@ -35,7 +38,7 @@ def _list_faults(sums: State, held: Mapping[str, int], task: Task) -> Iterator[s
             if f"{prefix}confusion" in sums:
                 yield from _check_net(sums, prefix, lesions)
                 yield from _check_calibration(sums, prefix)
-                yield from _check_groups(sums, prefix) if net in classifiers else ()
+                yield from _check_groups(sums, prefix, sites) if net in classifiers else ()
         if f"{cohort}|pairs|right" in sums:
             yield from _check_pairs(sums[f"{cohort}|pairs|right"], f"{cohort}|pairs|right", lesions)
         if f"{cohort}|readers|right" in sums:
@@ -69,15 +72,15 @@ def _check_calibration(sums: State, prefix: str) -> Iterator[str]:
         yield f"{prefix}brier reaches {float(brier.max()):g}, at most 2 a lesion are possible"
 
 
-def _check_groups(sums: State, prefix: str) -> Iterator[str]:
+def _check_groups(sums: State, prefix: str, sites: int) -> Iterator[str]:
     confusion = sums[prefix + "confusion"].long()
     total = torch.stack([confusion.sum((1, 2)), confusion.diagonal(dim1=1, dim2=2).sum(1)], dim=1)  # (1+R 2)
     groups = sums[prefix + "groups"].long()
     inside = bool((groups >= 0).all()) and bool((groups[..., 1] <= groups[..., 0]).all())
     if not inside or any(bool((groups[:, span].sum(1) > total).any()) for span in build_slices().values()):
         yield f"{prefix}groups counts other lesions than its confusion matrix"
-    withheld, own = sums[prefix + "withheld"], sums[prefix + "own"]
-    most = torch.tensor([len(values) for values in SUBGROUPS.values()])
+    withheld, own = sums[prefix + "withheld"], sums.get(prefix + "own", torch.zeros(2))
+    most = torch.tensor([sites * len(values) for values in SUBGROUPS.values()])
     if not bool(((withheld >= 0) & (withheld <= most)).all()):
         yield f"{prefix}withheld names more values than a variable has"
     if own.tolist() not in ([0, 0], total[0].tolist()):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -109,7 +109,8 @@ def gather_answers(link: Link, call: Call) -> tuple[State, RoundRecord]:
     for site in call.sites:
         if site not in taken.fates:
             taken.settle(site, "lost", "gave no answer")
-    return taken.total.take_float64(), _record(taken, registered)
+    norms = {net: statistics.median(sizes) for net, sizes in sorted(taken.norms.items())}
+    return taken.total.take_float64(), build_record(call, taken.fates, registered, norms)
 
 
 def _collect_answers(link: Link, task: Task, sites: Sequence[str], taken: _Round, last: bool = False) -> None:
@@ -123,8 +124,11 @@ def _collect_answers(link: Link, task: Task, sites: Sequence[str], taken: _Round
             taken.take(site, answer)
 
 
-def _record(taken: _Round, registered: tuple[str, ...]) -> RoundRecord:
-    task, fates = taken.call.task, taken.fates
+def build_record(
+    call: Call, fates: Mapping[str, tuple[Fate, str]], registered: tuple[str, ...], norms: Mapping[str, float]
+) -> RoundRecord:
+    """The record of a round. fates: of every site that was asked, with the reason."""
+    task = call.task
 
     def named(fate: Fate) -> tuple[str, ...]:
         return tuple(sorted(site for site, (what, _) in fates.items() if what == fate))
@@ -137,12 +141,12 @@ def _record(taken: _Round, registered: tuple[str, ...]) -> RoundRecord:
         kind=task.kind,
         round=task.round,
         registered=registered,
-        asked=tuple(sorted(taken.call.sites)),
+        asked=tuple(sorted(call.sites)),
         answered=tuple(sorted(site for site, (what, _) in fates.items() if what != "lost")),
         counted=named("counted"),
         idle=named("idle"),
         refused=reasons("refused"),
         excluded=reasons("excluded"),
         lost=reasons("lost"),
-        norms={net: statistics.median(sizes) for net, sizes in sorted(taken.norms.items())},
+        norms=norms,
     )

@@ -20,7 +20,9 @@ from ceus_models.metrics.ood import REQUEST_TENSOR
 from ceus_models.plan.answer_schema import Group, find_shape_fault, groups_of
 from ceus_models.plan.progress import Progress
 from ceus_models.plan.settings import Screening
-from ceus_models.protocol.messages import LocalRule, Task, Update
+from ceus_models.plan.train_stage import count_local_steps
+from ceus_models.protocol.messages import Task, Update
+from ceus_models.protocol.privacy.secure_session import SUMS_KEY
 from ceus_models.protocol.state import State, is_finite, norm, split_by_net
 from ceus_models.protocol.sums import EXACT_LIMIT, STEPS_PER_UNIT
 from ceus_models.protocol.task_id import compute_task_id
@@ -89,7 +91,7 @@ class Gate:
         if self.task.rule is None:
             return {}
         weights = {net: float(sums[f"{net}|#weight"]) for net in changes}
-        return {net: changes[net] / w / _local_steps(w, self.task.rule) for net, w in weights.items()}
+        return {net: changes[net] / w / count_local_steps(w, self.task.rule) for net, w in weights.items()}
 
     def _states(self, sums: State) -> Mapping[str, State]:
         return split_by_net(sums) if self.task.kind == "train" else {}
@@ -121,7 +123,7 @@ class Gate:
         if not 0 <= update.weight <= most:  # false for NaN too
             return f"weight must be 0 to {most} ({lesions} lesions in hello), found {update.weight:g}"
         if self.task.kind == "tally":
-            return _bad_tally(update.sums, held)
+            return find_tally_fault(update.sums, held)
         if self.task.kind == "evaluate":
             return find_count_fault(update.sums, held, self.task)
         faults = (self._bad_change(net, change, update.sums, lesions) for net, change in changes.items())
@@ -140,11 +142,15 @@ class Gate:
         return None
 
     def _norm_bound(self, net: str, weight: float) -> float:
+        step, least = self.state_bound(net)
+        return max(step * count_local_steps(weight, self.task.rule), least) if self.task.rule else least
+
+    def state_bound(self, net: str) -> tuple[float, float]:
+        """The largest norm of a change per unit weight: that of each local step, and what is always accepted."""
         own = self._own_norms[net]
         if net not in self.reference or self.task.rule is None:
-            return self.screening.first * own
-        steps = _local_steps(weight, self.task.rule)
-        return max(self.screening.factor * self.reference[net] * steps, self.screening.floor * own)
+            return 0.0, self.screening.first * own
+        return self.screening.factor * self.reference[net], self.screening.floor * own
 
 
 def compute_reference(progress: Progress, task: Task) -> dict[str, float]:
@@ -156,13 +162,10 @@ def compute_reference(progress: Progress, task: Task) -> dict[str, float]:
     return {net: reference[net] for net in task.nets if net in reference} if task.kind == "train" else {}
 
 
-def _local_steps(weight: float, rule: LocalRule) -> int:
-    """Optimiser steps of a site with this many lesions; its change may grow with them."""
-    return rule.epochs * max(1, math.ceil(weight / rule.batch_size))
-
-
 def _bad_hello(sums: State) -> str | None:
     for name, count in sums.items():
+        if name == SUMS_KEY:
+            continue
         cohort, what = name.split("|")
         if int(count) < 0 or int(count) > 1_000_000:
             return f"{name} must be 0 to 1000000, found {int(count)}"
@@ -171,7 +174,8 @@ def _bad_hello(sums: State) -> str | None:
     return None
 
 
-def _bad_tally(sums: State, held: Mapping[str, int]) -> str | None:
+def find_tally_fault(sums: State, held: Mapping[str, int]) -> str | None:
+    """Find the first implausible sum of a tally: the error as text, or None. held: lesions by cohort."""
     for name, tensor in sums.items():
         cohort, what = name.split("|")
         lesions = held.get(cohort, 0)

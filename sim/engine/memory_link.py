@@ -105,6 +105,9 @@ class MemoryLink:
         restarted and its sites get the task again; a site whose worker dies twice is lost in this round.
         """
         self._round += 1
+        if task.kind == "offer":
+            self._spread(sites)
+        pinned = task.session is not None  # a site's secrets of a session are in one process
         queue = deque(sorted(sites, key=lambda site: (-self._costs.get(site, 0.0), site)))
         again: set[str] = set()
         length = self._arena.write(encode(task))
@@ -112,11 +115,11 @@ class MemoryLink:
             slots = SLOTS if length <= LARGE_BYTES else 1
             asks = {site: TaskRequest(site, self._arena.path, length, self._round, slots) for site in queue}
             for worker in self._workers:
-                self._feed(worker, queue, asks)
+                self._feed(worker, queue, asks, pinned)
             while any(worker.asked for worker in self._workers):
                 for worker in self._wait_ready():
                     yield from self._receive(worker, queue, again)
-                    self._feed(worker, queue, asks)
+                    self._feed(worker, queue, asks, pinned)
         finally:
             self._drain()
             if length > LARGE_BYTES:
@@ -142,11 +145,24 @@ class MemoryLink:
         theirs.close()
         return _Worker(process, ours)
 
-    def _feed(self, worker: _Worker, queue: deque[str], asks: Mapping[str, TaskRequest]) -> None:
-        """Queue one more site at a worker, unless too few are left for the other workers."""
+    def _spread(self, sites: Sequence[str]) -> None:
+        """Give each site a worker, so that all workers have about as much to do."""
+        loads = [0.0] * len(self._workers)
+        for site in sorted(sites, key=lambda site: (-self._costs.get(site, 0.0), site)):
+            least = loads.index(min(loads))
+            loads[least] += self._costs.get(site, 0.0)
+            self._homes[site] = self._workers[least]
+
+    def _feed(self, worker: _Worker, queue: deque[str], asks: Mapping[str, TaskRequest], pinned: bool) -> None:
+        """Queue one more site at a worker, unless too few are left for the other workers.
+
+        pinned: whether a site is asked at its own worker only.
+        """
         plenty = len(queue) > SLOTS * len(self._workers)
         while queue and len(worker.asked) < (asks[queue[0]].slots if plenty else 1):
-            site = next((s for s in queue if self._homes.get(s, worker) is worker), queue[0])
+            site = next((s for s in queue if self._homes.get(s, worker) is worker), None if pinned else queue[0])
+            if site is None:
+                return
             queue.remove(site)
             self._homes[site] = worker
             worker.asked.append(site)

@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,6 +49,10 @@ class AuditRecorder:
         """A task that the site begins to work on."""
         message, size = received.content
         self.audit.append("task", **_of(received), **_describe_task(received.task), digest=message, bytes=size)
+
+    def record_masked(self, received: ReceivedTask, norms: Mapping[str, float], clipped: Sequence[str]) -> None:
+        """What a masked answer hides: the true norms of the nets' changes, and which of these were scaled down."""
+        self.audit.append("masked", **_of(received), norms=dict(norms), clipped=list(clipped))
 
     def record_answer(self, received: ReceivedTask | None, answer: Update | Refusal) -> None:
         """An answer, before it leaves.

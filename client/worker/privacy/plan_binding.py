@@ -108,9 +108,8 @@ class PlanBinding:
 
     def _find_furthest(self, study: str) -> int:
         """Index of the latest stage of which the site was asked."""
-        return max(
-            (int(name.split("|")[1]) for name in self.facts.names(study) if name.startswith("asked|")), default=0
-        )
+        asked = (name.split("|") for name in self.facts.list_names(study))
+        return max((int(parts[1]) for parts in asked if parts[0] == "asked"), default=0)
 
     def _check_inputs(self, task: Task, expected: Task) -> None:
         """Tensors that belong to no net are the plan's own, or of the session of a secure sum."""

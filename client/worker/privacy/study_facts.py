@@ -25,7 +25,7 @@ class StudyFacts:
         """The settled value, or None. Raises AuditError where the log was changed."""
         return self._values(study).get(name)
 
-    def names(self, study: str) -> tuple[str, ...]:
+    def list_names(self, study: str) -> tuple[str, ...]:
         """The names of all that is settled. Raises AuditError as `find`."""
         return tuple(self._values(study))
 

@@ -12,6 +12,7 @@ from ceus_models.runtime.errors import ExpectedError
 from client.policy.policy import Policy, TaskDeclined
 from client.policy.policy_file import PolicyFile, PolicyVersion
 from client.worker.audit.recorder import AuditRecorder
+from client.worker.privacy.plan_binding import SESSION_KINDS
 from client.worker.site.opt_out import read_participation
 from client.worker.site.round_quota import RoundQuota, day_of
 from client.worker.tasks.memory_layout import forget
@@ -64,7 +65,7 @@ class SiteConsent:
         at = self.clock()
         if reason := policy.find_refusal(received.task, at):
             raise TaskDeclined("policy", reason)
-        if policy.rounds_per_day is not None:
+        if policy.rounds_per_day is not None and received.task.kind not in SESSION_KINDS:
             today = day_of(at, _zone(policy))
             quota = RoundQuota(self.records)
             if not quota.hold(received.question, policy.rounds_per_day, today):

@@ -101,7 +101,7 @@ class Checkpoints:
         if self.every_s == NEVER:
             return None
         mark = hashlib.sha256(repr([site, *answered]).encode()).hexdigest()
-        name = hashlib.sha256(f"{self.received.content[0]}|{net}|{mark}".encode()).hexdigest()[:32]
+        name = hashlib.sha256(f"{self.received.question}|{net}|{mark}".encode()).hexdigest()[:32]
         return LocalCheckpoint(self.memory, self._folder() / f"{name}.safetensors", self.every_s)
 
     def drop_others(self) -> None:
@@ -111,7 +111,7 @@ class Checkpoints:
                 shutil.rmtree(path, ignore_errors=True)
 
     def _folder(self) -> Path:
-        return self.memory.folder / UNDERWAY / short(self.received.task.study) / self.received.id[:16]
+        return self.memory.folder / UNDERWAY / short(self.received.task.study) / self.received.question[:16]
 
 
 @torch.no_grad()

@@ -131,7 +131,7 @@ def test_now_shows_standing_health_work_and_policy(there: SiteDesk) -> None:
     assert "reports no status" in text
     assert "train, round 3, disease/HM" in text
     assert "whether the worker is still at it" in text
-    assert "training without noise is allowed" in text
+    assert "none or stronger: the coordinator sees this hospital" in text
     assert "as site-01; study tiny" in text
 
 

@@ -65,6 +65,10 @@ def weighed(weights: tuple[float, ...]) -> Task:
     return replace(TRAIN, recipe=replace(RECIPE, class_weights={NET: weights}))
 
 
+def normalised(**changes: object) -> Task:
+    return replace(TRAIN, recipe=replace(RECIPE, normaliser=replace(SANE, **changes)))
+
+
 def test_the_plan_is_answered_from_hello_to_the_test(tmp_path: Path) -> None:
     here = site(tmp_path)
     for task in (HELLO, TALLY, TRAIN, VALIDATE, moved(task_of(2, 2), 0.1), task_of(2, 3), TEST):
@@ -99,7 +103,7 @@ def test_the_plan_is_answered_from_hello_to_the_test(tmp_path: Path) -> None:
             lambda t: replace(t, recipe=replace(RECIPE, normaliser=replace(SANE, clinical_sd=(1e-9,) * 17))),
             "ALB within its plausible range",
         ),
-        (lambda t: replace(t, recipe=replace(RECIPE, normaliser=replace(SANE, level_sd=0.0))), "normaliser"),
+        (lambda t: normalised(level_sd=0.0), "normaliser"),
         (lambda t: weighed((1e-10, 1.0)), "class weights"),
         (lambda t: weighed((0.0, 1.0)), "above 0"),
         (lambda t: weighed((1.0, 11.0)), "class weights"),

@@ -1,0 +1,78 @@
+"""Screening at the site itself, before its numbers are masked: nobody can look at them afterwards."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from ceus_models.plan.secure_layout import BOUND, add_site_counts, list_layout
+from ceus_models.plan.train_stage import count_local_steps
+from ceus_models.protocol.messages import Task
+from ceus_models.protocol.privacy.fixed_point import Ring, pack_integers
+from ceus_models.protocol.state import State, norm, scale, split_by_net
+from client.policy.policy import TaskDeclined
+
+
+@dataclass(frozen=True)
+class Payload:
+    """A site's numbers before they are masked.
+
+    Args:
+        vector: integers in the order of the task's layout.
+        norms: net → norm of its change per unit weight, as it was; for the site's audit only.
+        clipped: nets whose change was scaled down to the task's bound.
+    """
+
+    vector: Ring
+    norms: Mapping[str, float]
+    clipped: tuple[str, ...]
+
+
+def prepare_payload(task: Task, sums: State) -> Payload:
+    """Clip every net's change to the task's bound, and pack all numbers as integers.
+
+    Raises:
+        TaskDeclined: a number is not finite, or too large for an exact sum of the session's sites.
+    """
+    if task.session is None:
+        raise ValueError("a masked answer needs a session, and this task brings none")
+    norms = {net: _measure_change(net, state, sums) for net, state in _split_changes(task, sums).items()}
+    bounds = {net: _find_bound(net, task, sums) for net in norms}
+    clipped = tuple(net for net in norms if norms[net] > bounds[net])
+    kept = dict(sums)
+    for net in clipped:
+        kept |= _scale_change(net, sums, bounds[net] / norms[net])
+    try:
+        vector = pack_integers(add_site_counts(kept, task, clipped), list_layout(task), len(task.session.sites))
+    except OverflowError:
+        raise TaskDeclined("error", "this site's numbers are not finite, or too large to be added") from None
+    return Payload(vector, norms, clipped)
+
+
+def _split_changes(task: Task, sums: State) -> Mapping[str, State]:
+    """Net → change, of the nets for which the task states a bound."""
+    changes = split_by_net({name: t for name, t in sums.items() if not name.startswith("#")})
+    return {net: state for net, state in changes.items() if f"{net}|{BOUND}" in task.inputs}
+
+
+def _measure_change(net: str, change: State, sums: State) -> float:
+    weight = float(sums[f"{net}|#weight"])
+    return norm(change) / weight if weight > 0 else 0.0
+
+
+def _find_bound(net: str, task: Task, sums: State) -> float:
+    """Raises TaskDeclined for a bound that is no bound."""
+    step, least = task.inputs[f"{net}|{BOUND}"].tolist()
+    if not (math.isfinite(step) and math.isfinite(least) and step >= 0 and least >= 0):
+        raise TaskDeclined("error", f"the bound on the change of {net} must be finite and at least 0")
+    steps = count_local_steps(float(sums[f"{net}|#weight"]), task.rule) if task.rule else 1
+    return float(max(step * steps, least))
+
+
+def _scale_change(net: str, sums: State, factor: float) -> dict[str, Tensor]:
+    """A net's change times `factor`; its weight and loss stay."""
+    names = [name for name in sums if name.startswith(f"{net}|") and not name.startswith(f"{net}|#")]
+    return scale({name: sums[name] for name in names}, factor)

@@ -1,0 +1,78 @@
+"""Screening of a total that nobody can look behind: every rule that holds for each site holds for their sum."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ceus_models.plan.secure_layout import BOUND
+from ceus_models.plan.train_stage import count_local_steps
+from ceus_models.protocol.messages import Task
+from ceus_models.protocol.state import State, norm, split_by_net
+from server.rounds.plausible_counts import LARGEST_LOSS, find_count_fault
+from server.rounds.screening import Gate, find_tally_fault
+
+_ROUNDING = 1.001
+"""Of norms that sites clip in float32."""
+
+
+def state_bounds(gate: Gate) -> Task:
+    """The gate's task with the bound on each net's change, to which the sites clip: `<net>|#bound`."""
+    task = gate.task
+    if task.kind != "train" or task.level != "sums":
+        return task
+    bounds = {f"{net}|{BOUND}": torch.tensor(gate.state_bound(net), dtype=torch.float64) for net in task.nets}
+    return replace(task, inputs={**task.inputs, **bounds})
+
+
+@dataclass(frozen=True)
+class TotalGate:
+    """Rules for a total over some sites. lesions: of each site by cohort, as declared in hello."""
+
+    task: Task
+    lesions: Mapping[str, Mapping[str, int]]
+
+    def find_fault(self, total: Mapping[str, Tensor], sites: tuple[str, ...]) -> str | None:
+        """The first broken rule, or None."""
+        held: Counter[str] = Counter()
+        for site in sites:
+            held.update(self.lesions.get(site, {}))
+        if self.task.kind == "tally":
+            return find_tally_fault(total, held)
+        if self.task.kind == "evaluate":
+            return find_count_fault(total, held, self.task, len(sites))
+        if self.task.level != "sums":
+            return None
+        faults = (self._find_change_fault(net, change, total, sites) for net, change in split_by_net(total).items())
+        return next((fault for fault in faults if fault), None)
+
+    def _find_change_fault(self, net: str, change: State, total: State, sites: tuple[str, ...]) -> str | None:
+        weight, loss = float(total[f"{net}|#weight"]), float(total[f"{net}|#loss"])
+        counts = [sum(self.lesions.get(site, {}).get(c, 0) for c in self.task.cohorts) for site in sites]
+        lesions, largest = sum(counts), max(counts, default=0)
+        if not 0 < weight <= lesions:
+            return f"weight of {net} must be above 0 and at most {lesions} (lesions in hello), found {weight:g}"
+        if not 0 <= loss <= LARGEST_LOSS * weight:
+            return f"loss of {net} must be 0 to {LARGEST_LOSS * weight:g} over {weight:g} lesions, found {loss:g}"
+        step, least = self.task.inputs[f"{net}|{BOUND}"].tolist()
+        steps = count_local_steps(largest, self.task.rule) if self.task.rule else 1
+        bound, moved = max(step * steps, least), norm(change) / weight
+        if moved > bound * _ROUNDING:
+            return f"change of {net} per unit weight must be at most {bound:.3g}, found {moved:.3g}"
+        return None
+
+
+def measure_steps(task: Task, total: State, sites: int) -> dict[str, float]:
+    """Per net of a training round, the norm of the mean change per local step, to which the next round compares."""
+    if task.kind != "train" or task.rule is None or task.level != "sums":
+        return {}
+    norms: dict[str, float] = {}
+    for net, change in split_by_net(total).items():
+        weight = float(total[f"{net}|#weight"])
+        norms[net] = norm(change) / weight / count_local_steps(math.ceil(weight / sites), task.rule)
+    return norms
