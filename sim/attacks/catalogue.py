@@ -27,6 +27,7 @@ class Attack:
         truth: the facts themselves.
         judge: from claims and truth to a score.
         levels: at which it can be tried.
+        greets: whether the study begins before the attack does.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Attack:
     truth: Facts
     judge: Callable[[Sequence[Fact], Sequence[Fact]], Score] = count_recovered
     levels: tuple[Level, ...] = LEVELS
+    greets: bool = True
 
 
 def _remember_sum(attacker: CuriousCoordinator) -> Sequence[Fact]:
@@ -95,6 +97,7 @@ ATTACKS: tuple[Attack, ...] = (
         "training_a",
         tallies.recover_new_patient,
         tallies.list_new_patient,
+        greets=False,
     ),
     Attack(
         "tally_remainder",
@@ -102,6 +105,7 @@ ATTACKS: tuple[Attack, ...] = (
         "training_a",
         tallies.recover_lone_lesion,
         tallies.list_lone_lesion,
+        greets=False,
     ),
     Attack(
         "subgroup_tables",
@@ -136,6 +140,14 @@ ATTACKS: tuple[Attack, ...] = (
         "the round again without one hospital, weights moved by 1e-9: its records",
         "training_b",
         traps.recover_near_repeat,
+        traps.list_first_site,
+        levels=SUMMED,
+    ),
+    Attack(
+        "two_openings",
+        "one secure sum opened for all hospitals, then without one: its records",
+        "training_b",
+        traps.recover_two_openings,
         traps.list_first_site,
         levels=SUMMED,
     ),

@@ -16,10 +16,11 @@ from ceus_models.plan.stages import Evaluate, Hello, Stage, Statistics
 from ceus_models.plan.train_stage import Train
 from ceus_models.plan.wire_nets import on_wire
 from ceus_models.protocol.messages import Kind, Level, Recipe, Refusal, RefusalCode, Task, Update
+from ceus_models.protocol.privacy.secure_session import SUMS_KEY
 from ceus_models.protocol.state import State, digest, split_by_net
-from ceus_models.protocol.sums import ExactSum
 from ceus_models.study.sample import Sample
 from client.worker.site.site import Site
+from sim.attacks.secure_asking import SitesLink, ask_sum
 
 SUMMED: tuple[Level, ...] = ("sums", "distributed")
 """Levels at which the coordinator sees the total over sites and no site's own answer."""
@@ -48,6 +49,7 @@ class CuriousCoordinator:
         recipe: of an honest statistics stage.
         level: of every answer.
         log: what became of every question, in order.
+        keys: the sites' channel keys of secure sums, from their greeting.
     """
 
     sites: Sequence[Site]
@@ -56,42 +58,49 @@ class CuriousCoordinator:
     recipe: Recipe
     level: Level = "none"
     log: list[str] = field(default_factory=list)
+    keys: dict[str, bytes] = field(default_factory=dict)
 
     @property
     def seen(self) -> Sequence[Site]:
         """The sites whose lesions are behind an answer."""
         return self.sites if self.level in SUMMED else self.sites[:1]
 
+    def greet(self) -> None:
+        """Begin the study as the plan says, so that the sites hold the plan. Raises Refused."""
+        stage = self.plan.stages[0]
+        for site in self.sites:
+            answer = self._take(self.ask_site(site, stage.task(Progress(), self.plan.study(self.seed))))
+            if SUMS_KEY in answer:
+                self.keys[site.name] = bytes(answer[SUMS_KEY].tolist())
+
     def ask(self, task: Task) -> dict[str, Tensor]:
-        """What the coordinator sees of the answers. Raises Refused where a site refuses."""
+        """What the coordinator sees of the answers to a task. Raises Refused where it gets none."""
         if self.level in SUMMED:
             return self.ask_sites(self.sites, task)
-        answer = self.ask_site(self.sites[0], task)
-        if isinstance(answer, Refusal):
-            raise Refused(answer.code, answer.reason)
-        return dict(answer.sums)
+        return self._take(self.ask_site(self.sites[0], self.set_level(task)))
 
     def ask_sites(self, sites: Sequence[Site], task: Task) -> dict[str, Tensor]:
-        """The total over these sites, without those that hold no such lesions.
-
-        Raises Refused where a site refuses for another reason, or no site is left.
-        """
-        total, idle = ExactSum(), 0
-        for site in sites:
-            answer = self.ask_site(site, task)
-            if isinstance(answer, Update):
-                total.add({name: tensor for name, tensor in answer.sums.items() if not name.endswith("|own")})
-            elif answer.code != "no_lesions" or idle + 1 == len(sites):
-                raise Refused(answer.code, answer.reason)
-            else:
-                idle += 1
-        return total.value()
+        """The total over these sites by a secure sum. Raises Refused where they do not open it."""
+        link = SitesLink(sites, self.log)
+        total = ask_sum(link, self.set_level(task), self.keys)
+        if total is None:
+            raise _explain(link)
+        return total
 
     def ask_site(self, site: Site, task: Task) -> Update | Refusal:
         """The answer of one site as it leaves it."""
-        answer = site.handle(replace(task, level=self.level))
+        answer = site.handle(task)
         self.log.append(answer.code if isinstance(answer, Refusal) else "answered")
         return answer
+
+    def set_level(self, task: Task) -> Task:
+        """The task at this level."""
+        return replace(task, level=self.level)
+
+    def _take(self, answer: Update | Refusal) -> dict[str, Tensor]:
+        if isinstance(answer, Refusal):
+            raise Refused(answer.code, answer.reason)
+        return dict(answer.sums)
 
     def build_task(self, kind: Kind, nets: tuple[str, ...] = (), **changes: Any) -> Task:
         """A task in the name of the plan's stage for such work; of training the second round: its weights are free."""
@@ -133,6 +142,13 @@ class CuriousCoordinator:
     def list_samples(self, cohort: str) -> list[Sample]:
         """The truth: all lesions of a cohort behind an answer, that have a type."""
         return [s for site in self.seen for s in site.samples if s.cohort == cohort and s.label is not None]
+
+
+def _explain(link: SitesLink) -> Refused:
+    """The refusal that ended a secure sum."""
+    if not link.refusals:
+        return Refused("session", "the sum was not opened")
+    return Refused(link.refusals[-1].code, link.refusals[-1].reason)
 
 
 def _list_nets(stage: Stage) -> set[str]:

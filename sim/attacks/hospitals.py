@@ -12,8 +12,10 @@ from pydantic import TypeAdapter
 
 from ceus_models.plan.plan import Plan
 from ceus_models.plan.recipe import RecipeRule, compute_recipe
-from ceus_models.plan.stages import Statistics
+from ceus_models.plan.stages import Evaluate, Statistics
+from ceus_models.plan.train_stage import Train
 from ceus_models.protocol.messages import Level, Recipe
+from ceus_models.protocol.privacy.secure_session import LEAST_SITES
 from ceus_models.protocol.state import add_prefix
 from ceus_models.protocol.sums import ExactSum
 from client.policy.policy import Policy
@@ -24,14 +26,17 @@ from sim.attacks.coordinator import CuriousCoordinator
 from sim.engine.sites import HospitalOpener
 from sim.hospital.prepare import HOSPITALS, PreparedHospital, format_site_name, parse_simulation, prepare_hospitals
 
-CENTERS: Mapping[str, tuple[int, ...]] = {"training_a": (4, 2, 21), "training_b": (46, 43, 45)}
-"""By the cohort that their lesions train; the first of each is the attacked one."""
-_SHARES: Mapping[str, Mapping[str, float]] = {
-    "training_a": {"training_a": 0.62, "validation": 0.17, "external_test_c": 0.21},
-    "training_b": {"training_b": 0.83, "external_test_c": 0.17},
+CENTERS: Mapping[str, Mapping[int, Mapping[str, int]]] = {
+    "training_a": {
+        4: {"training_a": 70, "validation": 20, "external_test_c": 24},
+        2: {"training_a": 22, "validation": 6, "external_test_c": 8},
+        21: {"training_a": 22, "validation": 6, "external_test_c": 8},
+    },
+    "training_b": {center: {"training_b": 40, "external_test_c": 8} for center in (46, 43, 45, 41)},
 }
-_REST = 0.32
-"""Lesions of every other hospital, as a share of the attacked one's."""
+"""Lesions of each center, by the cohort that it trains; the first of each is the attacked one."""
+_LESIONS = 114
+"""Of the first hospital above."""
 _POLICY = TypeAdapter(Policy)
 
 
@@ -44,18 +49,18 @@ class AttackedHospitals:
     seed: int
 
     def prepare(self, lesions: int, workers: int, tell: Callable[[PreparedHospital, int], None]) -> None:
-        """Write and index what is missing; `lesions` of the attacked hospital, a third of it in each other one."""
+        """Write and index what is missing, with `lesions` of the first hospital and the others in proportion."""
         simulation = parse_simulation(self.plan.simulation)
-        for cohort, centers in CENTERS.items():
-            for number, center in enumerate(centers):
-                size = lesions * (1.0 if number == 0 else _REST)
-                counts = {name: max(1, round(size * share)) for name, share in _SHARES[cohort].items()}
+        for centers in CENTERS.values():
+            for center, held in centers.items():
+                counts = {name: max(1, round(count * lesions / _LESIONS)) for name, count in held.items()}
                 own = replace(simulation, lesions=counts, centers=(center,), without=())
                 prepare_hospitals(own, self.plan.processing, self.seed, self.folder, workers, tell)
 
-    def open(self, cohort: str, plan: Plan, level: Level) -> CuriousCoordinator:
+    def open(self, cohort: str, level: Level) -> CuriousCoordinator:
         """The attacker before the hospitals of a cohort, under the policy that comes with a site, at this level."""
-        names = {c: format_site_name(c) for centers in CENTERS.values() for c in centers}
+        plan = protect_plan(self.plan, level)
+        names = {center: format_site_name(center) for centers in CENTERS.values() for center in centers}
         opener = HospitalOpener({n: self.folder / HOSPITALS / n for n in names.values()}, plan.processing)
         policy = build_policy(plan, level)
         sites = {center: replace(opener(name), policy=policy) for center, name in names.items()}
@@ -63,12 +68,18 @@ class AttackedHospitals:
         return CuriousCoordinator([sites[center] for center in CENTERS[cohort]], plan, self.seed, recipe, level)
 
 
+def protect_plan(plan: Plan, level: Level) -> Plan:
+    """The plan with every stage at this level."""
+    stages = tuple(replace(s, level=level) if isinstance(s, Statistics | Train | Evaluate) else s for s in plan.stages)
+    return replace(plan, stages=stages)
+
+
 def build_policy(plan: Plan, level: Level) -> Policy:
     """The policy that comes with a site, with this plan approved and this level as the least for every kind of task."""
     text = resources.files("client.cli").joinpath("policy.example.yaml").read_text(encoding="utf-8")
     values = yaml.safe_load(text)
     asked = {"training": level, "statistics": level, "evaluation": level}
-    values["privacy"] |= {**asked, "minimum_sites": len(CENTERS["training_a"]), "colluding": 0}
+    values["privacy"] |= {**asked, "minimum_sites": LEAST_SITES, "colluding": 0}
     values |= {"studies": {plan.name: plan.digest()}, "accept_risk": "Phantoms that are attacked on purpose."}
     return _POLICY.validate_python(values)
 

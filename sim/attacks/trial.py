@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ceus_models.plan.progress import Progress
-from ceus_models.plan.stages import Hello
 from client.worker.site.site import Site
 from sim.attacks.catalogue import Attack
 from sim.attacks.coordinator import CuriousCoordinator, Refused
@@ -52,11 +50,12 @@ def try_attack(attack: Attack, attacker: CuriousCoordinator) -> Outcome:
     """Run an attack against sites that have not been asked anything."""
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        fresh = replace(attacker, sites=_renew(attacker.sites, Path(folder)), log=[])
+        fresh = replace(attacker, sites=_renew(attacker.sites, Path(folder)), log=[], keys={})
         claimed: Sequence[Fact] = []
         code = ""
         try:
-            _greet(fresh)
+            if attack.greets:
+                fresh.greet()
             claimed = attack.recover(fresh)
         except Refused as no:
             code = no.code
@@ -81,9 +80,3 @@ def try_attack(attack: Attack, attacker: CuriousCoordinator) -> Outcome:
 def _renew(sites: Sequence[Site], folder: Path) -> list[Site]:
     """The sites without a memory of earlier questions."""
     return [replace(s, memory=folder / s.name, records=folder / s.name / "records") for s in sites]
-
-
-def _greet(attacker: CuriousCoordinator) -> None:
-    """The study begins as the plan says, so that the sites hold the plan."""
-    stage = next(stage for stage in attacker.plan.stages if isinstance(stage, Hello))
-    attacker.ask(stage.task(Progress(), attacker.plan.study(attacker.seed)))

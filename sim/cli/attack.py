@@ -56,7 +56,7 @@ def attack_command(
         outcomes: list[Outcome] = []
         for at in [one for one in LEVELS if level is None or one in level]:
             for attack in (one for one in chosen if at in one.levels):
-                outcomes.append(try_attack(attack, hospitals.open(attack.cohort, study, at)))
+                outcomes.append(try_attack(attack, hospitals.open(attack.cohort, at)))
                 console.print(f"{at} {attack.name}: {outcomes[-1].describe()}", soft_wrap=True)
         entry = publish_outcomes(folder, study.name, seed, outcomes)
     table = Table(*(column for column in entry.columns if column != "what is asked"), title=entry.title)

@@ -72,7 +72,7 @@ def build_camera(net: str, recipe: Recipe, frame: int, seed: int) -> TwoStream:
         raise ValueError(f"expected a two-stream net, found {net}")
     with torch.no_grad():
         nn.init.zeros_(module.spatial.backbone.conv1.weight)
-        nn.init.ones_(module.spatial.backbone.bn1.bias)
+        nn.init.ones_(module.spatial.backbone.get_parameter("bn1.bias"))
         set_clock(module.spatial.lstm, frame)
         module.spatial_head.weight.zero_()
         module.spatial_head.weight[:, recipe.architecture.hidden - 1] = 1.0

@@ -24,10 +24,10 @@ def recover_new_patient(attacker: CuriousCoordinator) -> list[Fact]:
     Asked again as it was, as a new attempt, and as a round of another name.
     """
     first = attacker.build_planned_tally()
-    before = attacker.ask_sites(_without_newest(attacker), first)
+    before = _begin(attacker, _without_newest(attacker)).ask(first)
     for again in _ask_again(first):
         try:
-            after = attacker.ask_sites(attacker.seen, again)
+            after = attacker.ask(again)
         except Refused:
             continue
         n, value, _ = (after[f"{COHORT}|clinical"] - before[f"{COHORT}|clinical"]).numpy().T
@@ -49,11 +49,18 @@ def _ask_again(task: Task) -> Iterator[Task]:
     yield replace(task, stage=f"{task.stage}-again")
 
 
+def _begin(attacker: CuriousCoordinator, sites: list[Site]) -> CuriousCoordinator:
+    """The attacker before these sites, who have begun the study; their keys hold for the attacker's own sites too."""
+    begun = replace(attacker, sites=sites)
+    begun.greet()
+    return begun
+
+
 def _without_newest(attacker: CuriousCoordinator) -> list[Site]:
     """The sites before the first lesion of the attacked one's cohort was there."""
     newest = next(s for s in attacker.sites[0].samples if s.cohort == COHORT and s.label is not None)
     older = replace(attacker.sites[0], samples=[s for s in attacker.sites[0].samples if s is not newest])
-    return [older, *attacker.seen[1:]]
+    return [older, *attacker.sites[1:]]
 
 
 def recover_lone_lesion(attacker: CuriousCoordinator) -> list[Fact]:
@@ -62,7 +69,7 @@ def recover_lone_lesion(attacker: CuriousCoordinator) -> list[Fact]:
     Raises Refused.
     """
     task = attacker.build_planned_tally()
-    answer = attacker.ask_sites(_keep_one_rare(attacker)[0], task)
+    answer = _begin(attacker, _keep_one_rare(attacker)[0]).ask(task)
     whole = answer[f"{COHORT}|clinical"].numpy()  # (17 [n, Σx, Σx²])
     shown = answer[f"{COHORT}|clinical_by_type"].numpy().sum(axis=1)  # (17 [n, Σx])
     alone = np.flatnonzero(whole[:, 0] - shown[:, 0] == 1)
@@ -85,6 +92,6 @@ def _keep_one_rare(attacker: CuriousCoordinator) -> tuple[list[Site], Sample]:
     common = {kind for kind, _ in held.most_common(2)}
     lone = next(s for s in attacker.sites[0].samples if s.cohort == COHORT and s.label and s.label not in common)
     kept = [
-        replace(site, samples=[s for s in site.samples if s.label in common or s is lone]) for site in attacker.seen
+        replace(site, samples=[s for s in site.samples if s.label in common or s is lone]) for site in attacker.sites
     ]
     return kept, lone

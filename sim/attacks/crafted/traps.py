@@ -25,6 +25,7 @@ from sim.attacks.crafted.fusion_net import (
     restore,
 )
 from sim.attacks.facts import Fact, describe_record, is_plausible
+from sim.attacks.secure_asking import SitesLink, open_twice, unpack
 
 COHORT = "training_b"
 NETS = ("fusion/DC", "fusion/DCB")
@@ -96,15 +97,26 @@ def recover_repeated_round(attacker: CuriousCoordinator) -> list[Fact]:
 
 
 def recover_near_repeat(attacker: CuriousCoordinator) -> list[Fact]:
-    """The attacked site's own sum: the total, minus the total without it of weights that differ by 1e-9.
+    """The attacked site's own sum: the total, minus the next round's without it, of weights that differ by 1e-9.
 
     Raises Refused.
     """
     nets, task = _build_task(attacker, 1)
     moved = {name: t + 1e-9 if name.endswith("hidden.bias") else t for name, t in task.inputs.items()}
     total = attacker.ask(task)
-    without = attacker.ask_sites(attacker.seen[1:], replace(task, inputs=moved, attempt=1))
+    without = attacker.ask_sites(attacker.sites[1:], replace(task, inputs=moved, round=task.round + 1))
     return _merge([fact for net in nets for fact in read_traps(net, subtract(total, without))])
+
+
+def recover_two_openings(attacker: CuriousCoordinator) -> list[Fact]:
+    """The attacked site's own sum, from two openings of one secure sum. Raises Refused."""
+    nets, task = _build_task(attacker, 1)
+    asked, link = attacker.set_level(task), SitesLink(attacker.sites, attacker.log)
+    whole, fewer = open_twice(link, asked, attacker.keys, attacker.sites[0].name)
+    if whole is None or fewer is None:
+        raise Refused("session", "the sum was not opened twice")
+    own = unpack(whole - fewer, asked)
+    return _merge([fact for net in nets for fact in read_traps(net, own)])
 
 
 def list_planned(attacker: CuriousCoordinator) -> list[Fact]:
