@@ -26,17 +26,17 @@ LOGIT_UNIT = 2.0
 
 
 class FusionMLP(nn.Module):
-    """One hidden layer; deterministic (no dropout): (b inputs) → logits (b 6)."""
+    """One hidden layer or none; deterministic (no dropout): (b inputs) → logits (b 6)."""
 
     def __init__(self, inputs: int, hidden: int) -> None:
-        """Build the layers: `inputs` from `count_inputs`, `hidden` units in the hidden layer."""
+        """Build the layers: `inputs` from `count_inputs`, `hidden` units in the hidden layer, 0 for a linear net."""
         super().__init__()
-        self.hidden = nn.Linear(inputs, hidden)
-        self.out = nn.Linear(hidden, len(LESION_TYPES))
+        self.hidden = nn.Linear(inputs, hidden) if hidden else None
+        self.out = nn.Linear(hidden or inputs, len(LESION_TYPES))
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits (b 6) in the order of LESION_TYPES from inputs (b inputs)."""
-        logits: Tensor = self.out(nnf.relu(self.hidden(x)))
+        logits: Tensor = self.out(x if self.hidden is None else nnf.relu(self.hidden(x)))
         return logits
 
 

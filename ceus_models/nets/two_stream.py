@@ -155,7 +155,10 @@ class TwoStream(nn.Module):
 
     def forward(self, frames: Tensor, flow: Tensor) -> Output:
         """Scores from frames (b t 1 h w) and flow (b n 2 h w), both from `prepare_inputs`."""
-        looks, motion = self.spatial(frames), self.temporal(flow)
+        return self.score_summaries(self.spatial(frames), self.temporal(flow))
+
+    def score_summaries(self, looks: Tensor, motion: Tensor) -> Output:
+        """Scores from the branches' summaries (b summary), by the heads alone."""
         spatial, temporal = self.spatial_head(looks), self.temporal_head(motion)
         gate = self.weighting(torch.cat([looks, motion], dim=1))  # (b 1)
         return Output(spatial, temporal, combine_logits(spatial, temporal, gate), torch.sigmoid(gate).squeeze(1))

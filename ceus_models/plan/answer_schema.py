@@ -13,7 +13,8 @@ import torch
 
 from ceus_models.metrics.ood import FIGURES, REQUEST_TENSOR
 from ceus_models.metrics.score_bins import CALIBRATION_BINS, COARSE_BINS, FINE_BINS
-from ceus_models.protocol.messages import Task
+from ceus_models.nets.trained_parameters import list_trained
+from ceus_models.protocol.messages import LocalRule, Task
 from ceus_models.protocol.privacy.masks import KEY_BYTES
 from ceus_models.protocol.privacy.secure_session import SECURE_LEVELS, SUMS_KEY
 from ceus_models.protocol.state import State, select_net
@@ -62,7 +63,7 @@ def groups_of(task: Task) -> Mapping[str, Group]:
         asked = {**_TALLY, REQUEST_TENSOR: _FIGURES} if REQUEST_TENSOR in task.inputs else _TALLY
         return {c: {f"{c}|{name}": spec for name, spec in asked.items()} for c in task.cohorts}
     if task.kind == "train":
-        return {net: _change(net, task.inputs) for net in task.nets}
+        return {net: _change(net, task) for net in task.nets}
     return {name: group for cohort in task.cohorts for name, group in _evaluation(cohort, task)}
 
 
@@ -82,9 +83,13 @@ def find_shape_fault(sums: State, groups: Mapping[str, Group]) -> str | None:
     return None
 
 
-def _change(net: str, inputs: State) -> Group:
-    parameters = {f"{net}|{name}": Spec(tuple(t.shape), torch.float32) for name, t in select_net(inputs, net).items()}
-    return {**parameters, f"{net}|#weight": _SUM, f"{net}|#loss": _SUM}
+def _change(net: str, task: Task) -> Group:
+    """The parameters that change; a private sum says neither its weight, which is public, nor its loss."""
+    start, rule = select_net(task.inputs, net), task.rule or LocalRule()
+    changed = {
+        f"{net}|{name}": Spec(tuple(start[name].shape), torch.float32) for name in list_trained(start, rule.trains)
+    }
+    return changed if rule.private else {**changed, f"{net}|#weight": _SUM, f"{net}|#loss": _SUM}
 
 
 def _evaluation(cohort: str, task: Task) -> Iterator[tuple[str, Group]]:

@@ -14,6 +14,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from ceus_models.plan.deadlines import Deadlines
+from ceus_models.plan.given_recipe import Given
 from ceus_models.plan.net_groups import expand_names, is_known_net, required_nets
 from ceus_models.plan.participation import Quorum
 from ceus_models.plan.settings import Screening, Study
@@ -36,6 +37,8 @@ class Plan:
 
     Args:
         late: whether a site that was absent from the first hello may join at the next round.
+        given: public constants in place of a statistics stage; a plan with private stages takes its recipe from them.
+        delta: of the (ε, δ) that private stages cost a patient.
         simulation: settings of ceus-sim, which the coordinator ignores.
     """
 
@@ -46,8 +49,10 @@ class Plan:
     late: Literal["next_round", "never"] = "next_round"
     processing: Processing = field(default_factory=Processing)
     architecture: Architecture = field(default_factory=Architecture)
-    fusion_hidden: Annotated[int, Field(ge=1)] = 32
+    fusion_hidden: Annotated[int, Field(ge=0)] = 32
     screening: Screening = field(default_factory=Screening)
+    given: Given | None = None
+    delta: Annotated[float, Field(gt=0, lt=1)] = 1e-5
     simulation: Mapping[str, Any] = field(default_factory=dict)
 
     def digest(self) -> str:
@@ -74,6 +79,7 @@ class Plan:
             screening=self.screening,
             secure=any(getattr(stage, "level", "none") in SECURE_LEVELS for stage in self.stages),
             plan=self.canonical(),
+            recipe=self.given.recipe(self.architecture, self.fusion_hidden) if self.given else None,
         )
 
     def current(self, stage: int) -> Stage | None:
@@ -109,7 +115,7 @@ def read_plan_file(path: Path, reason: str = "bad-plan-file") -> YamlWithLines:
 
 def parse_plan(values: Mapping[str, Any]) -> tuple[Plan | None, list[Fault]]:
     """Parse plain values: the plan, None if they have errors, and all errors."""
-    faults = list(_check_references(values.get("stages")))
+    faults = [*_check_references(values.get("stages")), *_check_recipe(values)]
     try:
         plan = _PLAN.validate_json(json.dumps(values, default=str), strict=True)  # what JSON has no form for: text
     except ValidationError as error:
@@ -122,7 +128,6 @@ def _check_references(stages: Any) -> Iterator[Fault]:
     if not isinstance(stages, list):
         return
     names: set[str] = set()
-    kinds: list[Any] = []
     trained: set[str] = set()
     for index, stage in enumerate(stages):
         if not isinstance(stage, dict):
@@ -138,20 +143,36 @@ def _check_references(stages: Any) -> Iterator[Fault]:
             )
         nets = _nets(stage)
         if kind == "train":
-            yield from _untrainable(index, nets, trained, kinds)
+            yield from _untrainable(index, nets, trained)
             trained.update(nets)
         if kind == "evaluate" and set(nets) - trained:
             missing = ", ".join(net for net in nets if net not in trained)
             yield make_fault_at(
                 ("stages", index, "nets"), f"a stage before this one trains {missing}", "none", "add it"
             )
-        kinds.append(kind)
 
 
-def _untrainable(index: int, nets: tuple[str, ...], trained: set[str], kinds: list[Any]) -> Iterator[Fault]:
+def _check_recipe(values: Mapping[str, Any]) -> Iterator[Fault]:
+    """Check that the nets' recipe comes from one place, which costs no privacy where training is private."""
+    stages = values.get("stages")
+    named = [stage for stage in stages if isinstance(stage, dict)] if isinstance(stages, list) else []
+    kinds = [stage.get("stage") for stage in named]
+    private = [stage for stage in named if isinstance(stage.get("rule"), dict) and stage["rule"].get("private")]
+    first = kinds.index("train") if "train" in kinds else len(kinds)
+    rule = "statistics before training, or given constants, and not both"
+    if values.get("given") is None and private:
+        yield make_fault_at((), "a plan with private stages has given constants", "none", "add `given` with constants")
+    elif values.get("given") is None and first < len(kinds) and "statistics" not in kinds[:first]:
+        yield make_fault_at(("stages", first, "stage"), rule, "neither", "add a statistics stage, or `given`")
+    elif values.get("given") is not None and "statistics" in kinds:
+        yield make_fault_at(("given",), rule, "both", "remove one of them")
+    shape = values.get("architecture")
+    if private and isinstance(shape, dict) and shape.get("norm", "group") != "group":
+        yield make_fault_at(("architecture", "norm"), "norm is group where training is private", str(shape["norm"]))
+
+
+def _untrainable(index: int, nets: tuple[str, ...], trained: set[str]) -> Iterator[Fault]:
     place = ("stages", index, "nets")
-    if "statistics" not in kinds:
-        yield make_fault_at(("stages", index, "stage"), "a statistics stage stands before training", "none", "add it")
     fusion = [net for net in nets if net in FUSION_NETS]
     if fusion and len(fusion) < len(nets):
         yield make_fault_at(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -32,8 +32,10 @@ class Progress:
     Args:
         frozen: digest of the sub-models that fusion nets use.
         counts: lesions by site and cohort, as declared in hello.
+        patients: the same of patients.
         nets: parameters by net.
-        memory: state within a stage: "moments|<net>" of the strategy, "best|<net>" and "best_loss|<net>" of validation.
+        memory: state within a stage: "moments|<net>" of the strategy, "best|<net>" and "best_loss|<net>" of validation,
+            "average|<net>" of private training.
         totals: sums by stage name.
         curves: points in order of rounds.
         keys: public channel keys of secure sums by site, as declared in hello, in hexadecimal digits.
@@ -44,6 +46,7 @@ class Progress:
     recipe: Recipe | None = None
     frozen: str = ""
     counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    patients: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     nets: Mapping[str, State] = field(default_factory=dict)
     memory: Mapping[str, State] = field(default_factory=dict)
     totals: Mapping[str, State] = field(default_factory=dict)
@@ -65,3 +68,7 @@ class Progress:
         """Lesions that `site` declared in these cohorts; 0 for a site that was not admitted."""
         held = self.counts.get(site, {})
         return sum(held.get(cohort, 0) for cohort in cohorts)
+
+    def count_patients(self, sites: Iterable[str], cohorts: tuple[str, ...]) -> int:
+        """Patients that these sites declared in these cohorts."""
+        return sum(self.patients.get(site, {}).get(cohort, 0) for site in sites for cohort in cohorts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ceus_models.protocol.messages import Architecture
+from ceus_models.protocol.messages import Architecture, Recipe
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class Study:
         processing: digest of the processing settings.
         secure: whether a stage's answers go into secure sums.
         plan: the plan itself, as canonical JSON with that digest; hello brings it to the sites.
+        recipe: of a plan with given constants, None where a statistics stage computes it.
     """
 
     digest: str
@@ -47,3 +48,4 @@ class Study:
     screening: Screening = field(default_factory=Screening)
     secure: bool = False
     plan: str = ""
+    recipe: Recipe | None = None

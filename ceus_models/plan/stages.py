@@ -112,15 +112,21 @@ class Hello:
 
     def absorb(self, progress: Progress, study: Study, total: State, record: RoundRecord) -> Progress:
         """Admit the sites that were counted, in addition to those admitted earlier."""
-        counts: dict[str, dict[str, int]] = {site: {} for site in record.counted}
+        held = {what: {site: dict[str, int]() for site in record.counted} for what in ("lesions", "patients")}
         keys = dict(progress.keys)
         for name, count in total.items():
             site, what = name.split("|", 1)
             if what == SUMS_KEY:
                 keys[site] = bytes(count.tolist()).hex()
-            elif what.endswith("|lesions") and int(count):
-                counts[site][what.partition("|")[0]] = int(count)
-        return replace(progress, counts={**progress.counts, **counts}, keys=keys)
+            elif int(count):
+                cohort, counted = what.split("|")
+                held[counted][site][cohort] = int(count)
+        return replace(
+            progress,
+            counts={**progress.counts, **held["lesions"]},
+            patients={**progress.patients, **held["patients"]},
+            keys=keys,
+        )
 
 
 @dataclass(frozen=True)

@@ -13,14 +13,17 @@ from pydantic import Field
 from torch import Tensor
 
 from ceus_models.nets.module_cache import build_initial_state
+from ceus_models.nets.trained_parameters import list_trained
 from ceus_models.plan.net_groups import expand_names
 from ceus_models.plan.participation import RoundRecord
 from ceus_models.plan.progress import CurvePoint, Progress
 from ceus_models.plan.settings import Study
 from ceus_models.plan.stages import Cohorts, Name, Nets, build_task, set_frozen_digest
-from ceus_models.plan.strategies import FedAvg, Strategy
+from ceus_models.plan.strategies import FedAvg, FedProx, Strategy
 from ceus_models.protocol.messages import Level, LocalRule, Task, Update
 from ceus_models.protocol.state import State, split_by_net
+from ceus_models.runtime.errors import ExpectedError
+from ceus_models.study.taxonomy import FUSION_NETS
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,8 @@ class Train:
 
     Args:
         share: of the sites with such lesions, how many train in a round; they are sampled anew for every round.
-        level: what protects the answers of training and validation rounds.
+        level: what protects the answers of all rounds. Under a private rule the nets are the mean of the later half of
+            the rounds, which costs no privacy, where choosing a round by its loss would.
     """
 
     stage: Literal["train"]
@@ -50,6 +54,16 @@ class Train:
     validate: Validation | None = None
     share: Annotated[float, Gt(0), Le(1)] = 1.0
     level: Level = "none"
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for what private training does not allow, or allows nothing else than."""
+        faults = list(list_private_faults(self.rule, self.level, self.nets)) if self.rule.private else []
+        if self.rule.private and (self.validate or self.share < 1 or isinstance(self.strategy, FedProx)):
+            faults.append("no validate, share 1 and a strategy without a proximal term under a private rule")
+        if self.level in ("distributed", "local") and not self.rule.private:
+            faults.append(f"a private rule at level {self.level}")
+        if faults:
+            raise ValueError(f"expected {'; '.join(faults)}; correct this stage")
 
     def sequence(self) -> tuple[tuple[Literal["train", "evaluate"], int], ...]:
         """The stage's steps: the kind of task, and its training round (from 1)."""
@@ -68,11 +82,13 @@ class Train:
         """Create initial nets, at the first step."""
         if progress.step:
             return progress
-        if progress.recipe is None:
+        recipe = progress.recipe or study.recipe
+        if recipe is None:
             raise ValueError(f"a statistics stage must come before the training stage {self.name}; add one")
         missing = [net for net in expand_names(self.nets) if net not in progress.nets]
-        new = {net: build_initial_state(net, progress.recipe, study.seed) for net in missing}
-        return set_frozen_digest(replace(progress, nets={**progress.nets, **new}), expand_names(self.nets))
+        new = {net: build_initial_state(net, recipe, study.seed) for net in missing}
+        begun = replace(progress, recipe=recipe, nets={**progress.nets, **new})
+        return set_frozen_digest(begun, expand_names(self.nets))
 
     def task(self, progress: Progress, study: Study) -> Task:
         """Local training under the strategy's rule, or evaluation of the nets as they are."""
@@ -91,8 +107,11 @@ class Train:
     def absorb(self, progress: Progress, study: Study, total: State, record: RoundRecord) -> Progress:
         """Update every trained net, or after validation store the nets with the lowest loss so far."""
         kind, number = self.sequence()[progress.step]
-        taken = self._absorb_training if kind == "train" else self._absorb_validation
-        after = taken(progress, total, number)
+        if self.rule.private:
+            after = self._absorb_private(progress, total, number, record)
+        else:
+            taken = self._absorb_training if kind == "train" else self._absorb_validation
+            after = taken(progress, total, number)
         return self._close_stage(after) if progress.step + 1 == self.steps() else after
 
     def _absorb_training(self, progress: Progress, total: State, number: int) -> Progress:
@@ -109,6 +128,28 @@ class Train:
             curves.append(CurvePoint(self.name, number, net, "training", float(total[f"{net}|#loss"]) / weight, weight))
         return replace(progress, nets=nets, memory=memory, curves=tuple(curves))
 
+    def _absorb_private(self, progress: Progress, total: State, number: int, record: RoundRecord) -> Progress:
+        """Step along the noised mean gradient over all patients that the counted sites declared."""
+        private = self.rule.private
+        if private and len(record.counted) < private.sites:
+            raise ExpectedError(
+                f"{self.name}, round {number}: the noise is made of {private.sites} sites' shares, and only "
+                f"{len(record.counted)} sites were counted; run the same command again when more are connected"
+            )
+        nets, memory, sums = dict(progress.nets), dict(progress.memory), split_by_net(total)
+        per_patient = -progress.count_patients(record.counted, self.cohorts) / self.rule.learning_rate
+        for net in expand_names(self.nets):
+            trained = {name: nets[net][name] for name in list_trained(nets[net], self.rule.trains)}
+            stepped, kept = self.strategy.step(trained, _Mean(sums[net], per_patient), memory.get(f"moments|{net}", {}))
+            nets[net] = {**nets[net], **stepped}
+            if kept:
+                memory[f"moments|{net}"] = kept
+            if number > self.rounds // 2:
+                before = memory.get(f"average|{net}", {})
+                share = self.rounds - self.rounds // 2
+                memory[f"average|{net}"] = {n: before.get(n, 0.0) + t.double() / share for n, t in stepped.items()}
+        return replace(progress, nets=nets, memory=memory)
+
     def _absorb_validation(self, progress: Progress, total: State, number: int) -> Progress:
         memory, curves = dict(progress.memory), list(progress.curves)
         for net in expand_names(self.nets):
@@ -123,11 +164,25 @@ class Train:
         return replace(progress, memory=memory, curves=tuple(curves))
 
     def _close_stage(self, progress: Progress) -> Progress:
-        """Take the best nets and clear the memory of the stage."""
-        best = {
-            net: progress.memory[f"best|{net}"] for net in expand_names(self.nets) if f"best|{net}" in progress.memory
-        }
-        return replace(progress, nets={**progress.nets, **best}, memory={})
+        """Take the best nets, or the averaged ones, and clear the memory of the stage."""
+        nets = dict(progress.nets)
+        for net in expand_names(self.nets):
+            nets[net] = progress.memory.get(f"best|{net}", nets[net])
+            average = progress.memory.get(f"average|{net}", {})
+            nets[net] = {**nets[net], **{name: t.to(nets[net][name].dtype) for name, t in average.items()}}
+        return replace(progress, nets=nets, memory={})
+
+
+def list_private_faults(rule: LocalRule, level: Level, nets: Nets) -> Iterator[str]:
+    """What a private rule needs that its level and nets do not give."""
+    if rule.private is None:
+        return
+    if level not in ("distributed", "local"):
+        yield f"level distributed or local under a private rule, found {level}"
+    if level == "local" and rule.private.sites != 1:
+        yield f"private.sites 1 at level local, found {rule.private.sites}"
+    if set(expand_names(nets)) & set(FUSION_NETS) and (rule.trains != "all" or rule.private.views != 1):
+        yield "trains all and private.views 1 for fusion nets, which see no images"
 
 
 def count_local_steps(weight: float, rule: LocalRule) -> int:

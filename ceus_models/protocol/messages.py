@@ -17,6 +17,16 @@ WIDTH_STEP = 8
 """A net's width is a multiple of it: maps of fewer channels make oneDNN write past its buffers (docs/decisions.md)."""
 
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
+_PRIVATE_STEP = {
+    "epochs": 1,
+    "optimizer": "sgd",
+    "momentum": 0.0,
+    "weight_decay": 0.0,
+    "proximal_mu": 0.0,
+    "clip": None,
+    "augment": False,
+}
+"""What a private rule says of local steps: there is one, and it is the coordinator's."""
 Precision = Literal["float32", "bfloat16"]
 Level = Literal["none", "sums", "distributed", "local"]
 """What a stage's answers are protected by: nothing, secure sums, noise shared by the sites inside a secure sum, or the
@@ -46,7 +56,8 @@ class LocalRule:
 
     `proximal_mu` is FedProx's μ (Li et al. 2020), `clip` the largest norm of a gradient; `augment` flips, shifts and
     changes the gain of training images at random (`ceus_models.nets.two_stream.augment_images`). `trains` names the
-    parameters that change; `private` replaces local steps by one noised sum of patients' gradients.
+    parameters that change; `private` replaces local steps by one noised sum of patients' gradients, and the coordinator
+    steps by `learning_rate`.
     """
 
     epochs: int = 1
@@ -72,6 +83,11 @@ class LocalRule:
                 raise ValueError(f"expected {name} of at least 0, found {getattr(self, name)}")
         if self.clip is not None and self.clip <= 0:
             raise ValueError(f"expected clip above 0 or no clip, found {self.clip}")
+        for name, value in _PRIVATE_STEP.items() if self.private else ():
+            if getattr(self, name) != value:
+                raise ValueError(f"expected {name} {value} in a private rule, found {getattr(self, name)}")
+        if self.trains == "heads" and not self.private:
+            raise ValueError("expected trains all in a rule that is not private, found heads")
 
 
 def _whole_steps(width: int) -> int:
@@ -117,7 +133,7 @@ class Recipe:
         normaliser: of their inputs.
         selected: the clinical variables of the fusion nets.
         class_weights: net → one weight a class (binary: negative, positive), from global counts.
-        fusion_hidden: hidden units of a fusion net.
+        fusion_hidden: hidden units of a fusion net, 0 for a linear one.
     """
 
     architecture: Architecture

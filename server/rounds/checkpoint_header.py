@@ -16,7 +16,7 @@ from ceus_models.plan.progress import CurvePoint
 from ceus_models.protocol.messages import Recipe
 from ceus_models.runtime.errors import ExpectedError
 
-VERSION = "1"
+VERSION = "2"
 _PATTERN = re.compile(r"progress-(\d{8})\.safetensors")
 
 
@@ -31,6 +31,7 @@ class Header:
     recipe: Recipe | None
     frozen: str
     counts: Mapping[str, Mapping[str, int]]
+    patients: Mapping[str, Mapping[str, int]]
     participation: tuple[RoundRecord, ...]
     curves: tuple[CurvePoint, ...]
     names: tuple[str, ...]

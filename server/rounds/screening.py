@@ -21,7 +21,7 @@ from ceus_models.plan.answer_schema import Group, find_shape_fault, groups_of
 from ceus_models.plan.progress import Progress
 from ceus_models.plan.settings import Screening
 from ceus_models.plan.train_stage import count_local_steps
-from ceus_models.protocol.messages import Task, Update
+from ceus_models.protocol.messages import PrivateRule, Task, Update
 from ceus_models.protocol.privacy.secure_session import SUMS_KEY
 from ceus_models.protocol.state import State, is_finite, norm, split_by_net
 from ceus_models.protocol.sums import EXACT_LIMIT, STEPS_PER_UNIT
@@ -88,7 +88,7 @@ class Gate:
         return Verdict(fault, {} if fault else self._per_step(update.sums, changes))
 
     def _per_step(self, sums: State, changes: Mapping[str, float]) -> dict[str, float]:
-        if self.task.rule is None:
+        if self.task.rule is None or self.task.rule.private:
             return {}
         weights = {net: float(sums[f"{net}|#weight"]) for net in changes}
         return {net: changes[net] / w / count_local_steps(w, self.task.rule) for net, w in weights.items()}
@@ -126,6 +126,11 @@ class Gate:
             return find_tally_fault(update.sums, held)
         if self.task.kind == "evaluate":
             return find_count_fault(update.sums, held, self.task)
+        if private := self.task.rule and self.task.rule.private:
+            groups = {net: sum(math.prod(spec.shape) for spec in group.values()) for net, group in self._groups.items()}
+            bounds = {net: _bound_private_norm(private, lesions, numbers) for net, numbers in groups.items()}
+            over = (net for net in self._groups if not changes.get(net, math.inf) <= bounds[net])
+            return next((f"{net} must be there with norm at most {bounds[net]:.3g}" for net in over), None)
         faults = (self._bad_change(net, change, update.sums, lesions) for net, change in changes.items())
         return next((fault for fault in faults if fault), None)
 
@@ -160,6 +165,12 @@ def compute_reference(progress: Progress, task: Task) -> dict[str, float]:
         if record.stage == task.stage and record.kind == "train":
             reference.update(record.norms)
     return {net: reference[net] for net in task.nets if net in reference} if task.kind == "train" else {}
+
+
+def _bound_private_norm(private: PrivateRule, patients: int, numbers: int) -> float:
+    """The norm of a noised sum of clipped gradients, which less than one honest site in 10^9 exceeds."""
+    noise = private.noise * private.clip / math.sqrt(private.sites)
+    return patients * private.clip + noise * (math.sqrt(numbers) + 7)
 
 
 def _bad_hello(sums: State) -> str | None:

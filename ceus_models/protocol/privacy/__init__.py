@@ -1,1 +1,1 @@
-"""What both sides of a private answer compute alike: integers of sums, masks, shares and noise."""
+"""What coordinator and site compute alike to protect a sum: whole numbers, masks, shares, noise and its price."""

@@ -1,4 +1,4 @@
-"""The site's long-term key of secure sums: 32 random bytes in its records, from which its channel key is derived."""
+"""Secret keys of a site: 32 random bytes each in its records, made where they are missing, and never sent."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ceus_models.protocol.privacy.masks import KEY_BYTES, derive_key, derive_pub
 from ceus_models.runtime.atomic_files import write_first
 from ceus_models.runtime.errors import ExpectedError
 
-KEY_FILE = "sums.key"
+SUMS, NOISE = "sums", "noise"
 
 
 @dataclass(frozen=True)
@@ -26,18 +26,25 @@ class ChannelKey:
         return derive_public_key(self.private)
 
 
-def load_channel_key(records: Path) -> ChannelKey:
-    """The channel key of a site; its file is made, readable by its owner alone, where there is none.
+def load_key(records: Path, name: str) -> bytes:
+    """The key in `<name>.key` of the records' folder, made with mode 0600 where it is missing.
 
-    Without the file the boxes of past sums are closed for good. Raises ExpectedError for a file that was changed.
+    Raises:
+        ExpectedError: the file has another length.
+        OSError: it cannot be read or written.
     """
-    path = records / KEY_FILE
+    path = records / f"{name}.key"
     if not path.exists():
         write_first(path, os.urandom(KEY_BYTES))
-    secret = path.read_bytes()
-    if len(secret) != KEY_BYTES:
+    key = path.read_bytes()
+    if len(key) != KEY_BYTES:
         raise ExpectedError(
-            f"{KEY_FILE} must hold {KEY_BYTES} bytes, found {len(secret)}; restore it from a backup, or delete it and "
+            f"{path.name} must hold {KEY_BYTES} bytes, found {len(key)}; restore it from a backup, or delete it and "
             "enrol the new key"
         )
-    return ChannelKey(derive_key(secret, "channel"))
+    return key
+
+
+def load_channel_key(records: Path) -> ChannelKey:
+    """The channel key of a site; without its file the boxes of past sums are closed for good."""
+    return ChannelKey(derive_key(load_key(records, SUMS), "channel"))

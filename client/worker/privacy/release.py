@@ -1,35 +1,139 @@
-"""The one way by which numbers leave a site: what is not finite becomes zeros, then noise, the ledger, and the mask."""
+"""The one way by which numbers leave a site: zeros for what is not finite, noise, the ledger, and the mask of a sum."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 
 import torch
+from torch import Tensor
 
+from ceus_models.plan.answer_schema import groups_of
+from ceus_models.plan.plan import Plan
 from ceus_models.protocol.message_ids import ReceivedTask
 from ceus_models.protocol.messages import Update
-from ceus_models.protocol.state import State, is_finite
+from ceus_models.protocol.privacy.masks import KEY_BYTES
+from ceus_models.protocol.privacy.secure_session import SECURE_LEVELS, SUMS_KEY, make_bytes_tensor
+from ceus_models.protocol.state import State, digest, is_finite
+from client.policy.policy import Policy, TaskDeclined
+from client.policy.privacy_levels import PrivacyLevels
+from client.worker.audit.recorder import AuditRecorder
+from client.worker.privacy.budget import BudgetLedger, Charge, find_cost
+from client.worker.privacy.noise import add_noise
+from client.worker.privacy.plan_binding import SESSION_KINDS
+from client.worker.privacy.sessions import SumRules, SumSessions
+
+NOISED_LEVELS = ("distributed", "local")
+Sums = tuple[dict[str, Tensor], float]
+"""Named sums, and the number of lesions that they are made of."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Release:
-    """How the sums of one site become an answer.
+    """How the sums of one site become an answer; nothing else leaves.
 
     Args:
         site: its name.
+        records: folder of its keys and logs, None for a site that can neither add noise nor mask.
+        ledger: what was spent of each patient's privacy.
+        trail: the audit, None where a simulation has none.
         log: told what the hospital should know, never a value.
     """
 
     site: str
+    records: Path | None
+    ledger: BudgetLedger
+    trail: AuditRecorder | None
     log: Callable[[str], None]
 
-    def make_answer(self, received: ReceivedTask, sums: State, weight: float) -> Update:
-        """Make the answer to a task from what the site computed; nothing else may leave."""
-        return Update(self.site, replace_not_finite(sums, self.log), weight, task=received.id)
+    @cached_property
+    def _sessions(self) -> SumSessions:
+        return SumSessions(self.site, self._need_records())
+
+    def admit_plan(self, plan: Plan, policy: Policy) -> None:
+        """Refuse a study before its first round where it would spend more than the hospital allows.
+
+        Raises:
+            TaskDeclined: with the sum.
+        """
+        self.ledger.check_plan(plan, policy.privacy)
+
+    def make_answer(self, received: ReceivedTask, policy: Policy, work: Callable[[], Sums]) -> Update:
+        """Make the answer to a task.
+
+        Args:
+            work: computes the sums; it is called once nothing but lesions can stop the answer.
+
+        Raises:
+            TaskDeclined: the level, the session or the budget does not allow it.
+            AuditError: a log was changed or cannot be written.
+        """
+        task = received.task
+        if task.kind in SESSION_KINDS:
+            rules = SumRules(policy.privacy.minimum_sites, policy.privacy.roster)
+            open_step = self._sessions.offer if task.kind == "offer" else self._sessions.unmask
+            return Update(self.site, open_step(task, rules), 0.0, task=received.id)
+        if (task.level in SECURE_LEVELS) != (task.session is not None):
+            raise TaskDeclined("session", f"expected a session at level {task.level}, or none, found the opposite")
+        if task.session is None:
+            sums, weight = self._protect(received, policy.privacy, work)
+            if SUMS_KEY in task.inputs:
+                sums[SUMS_KEY] = make_bytes_tensor(self._sessions.key.public, KEY_BYTES)
+            return Update(self.site, sums, weight, task=received.id, spent=self._find_spent(received, policy))
+        self._sessions.check(received)
+        sums, _ = self._protect(received, policy.privacy, lambda: self._work_for_sum(received, work))
+        masked, payload = self._sessions.mask(received, sums)
+        if self.trail:
+            self.trail.record_masked(received, payload.norms, payload.clipped)
+        return Update(self.site, masked, 0.0, task=received.id, spent=self._find_spent(received, policy))
+
+    def _protect(self, received: ReceivedTask, levels: PrivacyLevels, work: Callable[[], Sums]) -> Sums:
+        """What may be sent or masked: finite, and at a private task noised, charged and complete."""
+        cost = find_cost(received, levels.colluding)
+        if cost is None:
+            if received.task.level in NOISED_LEVELS:
+                raise TaskDeclined("plan", f"expected noise at level {received.task.level}, the task's rule has none")
+            sums, weight = work()
+            return replace_not_finite(sums, self.log), weight
+        self.ledger.check(cost, levels)
+        sums, _ = work()
+        noised = add_noise(received, self._complete(received, replace_not_finite(sums, self.log)), self._need_records())
+        self.ledger.charge(Charge(cost, _hash(noised)))
+        return noised, 0.0
+
+    def _work_for_sum(self, received: ReceivedTask, work: Callable[[], Sums]) -> Sums:
+        """The sums, once per question; those of a site without such lesions are zeros, as nobody need know."""
+        kept = self._sessions.recall(received)
+        if kept is not None:
+            return dict(kept), 0.0
+        try:
+            sums, weight = work()
+        except TaskDeclined as no:
+            if no.code != "no_lesions":
+                raise
+            sums, weight = {}, 0.0
+        self._sessions.keep(received, sums)
+        return sums, weight
+
+    def _complete(self, received: ReceivedTask, sums: State) -> dict[str, Tensor]:
+        """All tensors of the task's layout: a share of the noise is due from a site without lesions too."""
+        specs = {name: spec for group in groups_of(received.task).values() for name, spec in group.items()}
+        return {name: sums.get(name, torch.zeros(spec.shape, dtype=spec.dtype)) for name, spec in specs.items()}
+
+    def _find_spent(self, received: ReceivedTask, policy: Policy) -> float:
+        """ε of the study after this answer, 0 for a study without noise."""
+        return self.ledger.compute_spent(received.task.study, policy.privacy.delta)
+
+    def _need_records(self) -> Path:
+        if self.records is None:
+            raise TaskDeclined("session", "expected a site with a folder for its keys, found none; give it records")
+        return self.records
 
 
-def replace_not_finite(sums: State, log: Callable[[str], None]) -> dict[str, torch.Tensor]:
+def replace_not_finite(sums: State, log: Callable[[str], None]) -> dict[str, Tensor]:
     """Replace the whole group of a number that is not finite by zeros, so that the answer's form tells nothing.
 
     A group is what shares a name up to the last bar: a net, a cohort, or a net on a cohort.
@@ -38,3 +142,7 @@ def replace_not_finite(sums: State, log: Callable[[str], None]) -> dict[str, tor
     for group in sorted(bad):
         log(f"{group}: a number was not finite, so zeros are sent; look at this site's lesions of that group")
     return {n: torch.zeros_like(t) if n.rpartition("|")[0] in bad else t for n, t in sums.items()}
+
+
+def _hash(sums: State) -> str:
+    return hashlib.sha256(digest(sums).encode()).hexdigest()

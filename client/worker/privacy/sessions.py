@@ -91,6 +91,10 @@ class SumSessions:
             return self._answered[1]
         return None
 
+    def keep(self, received: ReceivedTask, sums: State) -> None:
+        """Keep the sums of a question for another session of it."""
+        self._answered = (received.question, sums)
+
     def mask(self, received: ReceivedTask, sums: State) -> tuple[State, Payload]:
         """The masked sums, and what they hide. The same task again gets the same bytes.
 
@@ -105,7 +109,6 @@ class SumSessions:
         if prepared.used not in (None, used):
             raise _decline_second_answer()
         prepared.used = used
-        self._answered = (question, sums)
         vector = payload.vector.copy()
         shared.add_self_mask(vector, prepared.seed, binding)
         for place, mask_key in mask_keys.items():

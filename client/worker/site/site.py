@@ -14,17 +14,14 @@ import torch
 from ceus_models.nets.factory import CPU
 from ceus_models.protocol.message_ids import ReceivedTask
 from ceus_models.protocol.messages import Refusal, Task, Update
-from ceus_models.protocol.privacy.masks import KEY_BYTES
-from ceus_models.protocol.privacy.secure_session import SECURE_LEVELS, SUMS_KEY, make_bytes_tensor
-from ceus_models.protocol.state import State
 from ceus_models.runtime.errors import list_calls
 from ceus_models.study.sample import Sample
 from client.policy.policy import Consent, Policy, TaskDeclined
 from client.worker.audit.log import AuditError
 from client.worker.audit.recorder import AuditRecorder
-from client.worker.privacy.plan_binding import SESSION_KINDS, PlanBinding
-from client.worker.privacy.release import Release, replace_not_finite
-from client.worker.privacy.sessions import SumRules, SumSessions
+from client.worker.privacy.budget import BudgetLedger
+from client.worker.privacy.plan_binding import PlanBinding
+from client.worker.privacy.release import Release
 from client.worker.privacy.study_facts import StudyFacts
 from client.worker.privacy.task_checks import check_recipe, check_tensors
 from client.worker.tasks.handlers import WORK, Sums
@@ -47,8 +44,8 @@ class Site:
     samples: all lesions of the site · processing: digest of the settings that made them · policy: who says yes or no,
     a fixed policy or the hospital's office · memory: a folder · on_fault: told where an unexpected error happened
     (type, files and lines; never a value) · trail: the audit, None where a simulation has none · keep_after_s: training
-    that took so long is kept on disk until another task comes · records: folder of what must outlast the process, None
-    where a simulation keeps it in memory.
+    that took so long is kept on disk until another task comes · records: folder of its keys and of what must outlast
+    the process · lasting: whether rounds and spending do; a simulation's count for its run only.
     """
 
     name: str
@@ -61,6 +58,7 @@ class Site:
     trail: AuditRecorder | None = None
     keep_after_s: float = math.inf
     records: Path | None = None
+    lasting: bool = False
 
     def handle(self, task: Task) -> Update | Refusal:
         """The answer to a task; never raises. The same task gets the same answer however often it is asked.
@@ -90,15 +88,6 @@ class Site:
             return Refusal(self.name, UNANSWERED, "error")
 
     @cached_property
-    def _sessions(self) -> SumSessions:
-        """Raises TaskDeclined for a site that keeps no key."""
-        if self.records is None:
-            raise TaskDeclined(
-                "session", "expected a site with a key of secure sums, found one without; give it records"
-            )
-        return SumSessions(self.name, self.records)
-
-    @cached_property
     def _memory(self) -> SiteMemory:
         return SiteMemory(self.memory)
 
@@ -108,7 +97,12 @@ class Site:
 
     @cached_property
     def _facts(self) -> StudyFacts:
-        return StudyFacts(self.records)
+        return StudyFacts(self.records if self.lasting else None)
+
+    @cached_property
+    def _release(self) -> Release:
+        ledger = BudgetLedger(self.records if self.lasting else None)
+        return Release(self.name, self.records, ledger, self.trail, self.on_fault)
 
     def _answer(self, received: ReceivedTask) -> Update:
         task, policy = received.task, self.policy.admit(received)
@@ -116,37 +110,14 @@ class Site:
         check_tensors(task)
         check_recipe(task)
         if policy.privacy.bound_to_plan:
-            self._binding.check(received)
+            plan = self._binding.check(received)
+            if task.kind == "hello":
+                self._release.admit_plan(plan, policy)
         if self.trail:
             self.trail.record_task(received)
-        release = Release(self.name, self.on_fault)
-        if task.kind in SESSION_KINDS:
-            rules = SumRules(policy.privacy.minimum_sites, policy.privacy.roster)
-            work = self._sessions.offer if task.kind == "offer" else self._sessions.unmask
-            update = release.make_answer(received, work(task, rules), 0.0)
-        elif (task.level in SECURE_LEVELS) != (task.session is not None):
-            raise TaskDeclined("session", f"expected a session at level {task.level}, or none, found the opposite")
-        elif task.session is None:
-            update = release.make_answer(received, *self._work(received, policy))
-        else:
-            update = release.make_answer(received, self._mask(received, policy), 0.0)
+        update = self._release.make_answer(received, policy, lambda: self._work(received, policy))
         self.policy.release(received)
         return update
-
-    def _mask(self, received: ReceivedTask, policy: Policy) -> State:
-        """The masked sums; those of a site without such lesions hide zeros, as nobody need know."""
-        self._sessions.check(received)
-        sums = self._sessions.recall(received)
-        try:
-            sums = self._work(received, policy)[0] if sums is None else sums
-        except TaskDeclined as no:
-            if no.code != "no_lesions":
-                raise
-            sums = {}
-        masked, payload = self._sessions.mask(received, replace_not_finite(sums, self.on_fault))
-        if self.trail:
-            self.trail.record_masked(received, payload.norms, payload.clipped)
-        return masked
 
     def _work(self, received: ReceivedTask, policy: Policy) -> Sums:
         task = received.task
@@ -154,10 +125,7 @@ class Site:
         kept.drop_others()
         limits = policy.minimum_lesions, policy.minimum_cell
         place = Place(self.name, self._memory, self.device, *limits, kept)
-        sums, weight = WORK[task.kind](task, self._chosen(task, policy.minimum_lesions), place)
-        if SUMS_KEY in task.inputs:
-            sums[SUMS_KEY] = make_bytes_tensor(self._sessions.key.public, KEY_BYTES)
-        return sums, weight
+        return WORK[task.kind](task, self._chosen(task, policy.minimum_lesions), place)
 
     def _record_answer(self, received: ReceivedTask | None, answer: Update | Refusal) -> Update | Refusal:
         if self.trail:

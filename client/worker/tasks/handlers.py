@@ -14,6 +14,7 @@ from ceus_models.study.sample import Sample
 from client.worker.tasks.evaluation import evaluate_cohorts
 from client.worker.tasks.inference import by_cohort
 from client.worker.tasks.place import Place
+from client.worker.tasks.private_training import sum_patients
 from client.worker.tasks.tally import patients_of, tally_of
 from client.worker.tasks.training import trainer_of
 
@@ -39,7 +40,12 @@ def tally(task: Task, samples: Sequence[Sample], place: Place) -> Sums:
 
 
 def train(task: Task, samples: Sequence[Sample], place: Place) -> Sums:
-    """Each net's change under `<net>|`; a net for which the site has too few labels is left out."""
+    """Each net's change under `<net>|`; a net for which the site has too few labels is left out.
+
+    Under a private rule, the sum of patients' gradients, which has no noise yet; what it is made of stays unsaid.
+    """
+    if task.rule and task.rule.private:
+        return sum_patients(task, samples, place), 0.0
     sums: dict[str, Tensor] = {}
     used: set[str] = set()
     trainer = trainer_of(task, place)

@@ -31,7 +31,8 @@ _RECIPE = TypeAdapter(Recipe)
 class TaskNets:
     """The nets of one task at one place.
 
-    inputs, frozen: as in `Task` · table_key: of the frozen sub-models' answers · states: the site's own, of BatchNorm.
+    inputs, frozen: as in `Task` · table_key: of the frozen sub-models' answers · states: the site's own, of BatchNorm ·
+    alone: whether each lesion is a batch of its own, so that no other one moves the last bit of what is said of it.
     """
 
     recipe: Recipe
@@ -40,6 +41,7 @@ class TaskNets:
     table_key: str
     states: LocalStates
     place: Place
+    alone: bool = False
 
     def start(self, net: str) -> dict[str, Tensor]:
         """The parameters that the task brings for a net."""
@@ -78,7 +80,7 @@ class TaskNets:
         in its batch, and a resumed study must repeat itself. Raises TaskDeclined as `probabilities`.
         """
         table = self.place.memory.table(self.table_key)
-        marks = {sample.key: _content_key(sample) for sample in samples}
+        marks = {sample.key: content_key(sample) for sample in samples}
         if any(mark not in table for mark in marks.values()):
             self._check_submodels()
             fresh: dict[str, npt.NDArray[np.float32]] = {}
@@ -94,6 +96,8 @@ class TaskNets:
         kept, fresh = self.load(net, self.start(net))
         if fresh:
             measure_statistics(kept.module, samples, self.recipe)
+        if self.alone:
+            return np.concatenate([predict_scores(kept.module, [sample], self.recipe) for sample in samples])
         return predict_scores(kept.module, samples, self.recipe)
 
     def _check_submodels(self) -> None:
@@ -119,7 +123,8 @@ def nets_of(task: Task, place: Place) -> TaskNets:
     if task.recipe is None:
         raise TaskDeclined("error", f"a {task.kind} task needs a recipe, and this one brings none")
     states = place.memory.local_states(task)
-    return TaskNets(task.recipe, task.inputs, task.frozen, _table_key(task, task.recipe), states, place)
+    alone = task.rule is not None and task.rule.private is not None
+    return TaskNets(task.recipe, task.inputs, task.frozen, _table_key(task, task.recipe, alone), states, place, alone)
 
 
 def by_cohort(samples: Sequence[Sample]) -> dict[str, list[Sample]]:
@@ -135,15 +140,15 @@ def submodels_in(inputs: State) -> State:
     return {name: tensor for name, tensor in inputs.items() if name.split("|", 1)[0] in SUBMODELS}
 
 
-def _table_key(task: Task, recipe: Recipe) -> str:
+def _table_key(task: Task, recipe: Recipe, alone: bool) -> str:
     """All that the sub-models' answers depend on, but the lesion."""
     settings: Mapping[str, object] = _RECIPE.dump_python(recipe, mode="json")
-    parts = [task.frozen, str(settings["architecture"]), str(settings["normaliser"])]
+    parts = [task.frozen, str(settings["architecture"]), str(settings["normaliser"]), *(["alone"] if alone else [])]
     if recipe.architecture.norm == "batch_local":
         parts += [task.study, str(task.seed)]  # the site's own state belongs to one study
     return hashlib.sha256("|".join(parts).encode()).hexdigest()
 
 
-def _content_key(sample: Sample) -> str:
+def content_key(sample: Sample) -> str:
     """A lesion and its content: a corrected outline makes another row."""
     return f"{sample.key}-{sample.content_digest[:16]}"

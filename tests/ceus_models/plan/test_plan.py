@@ -125,7 +125,7 @@ def test_all_faults_come_at_once_with_their_lines(tmp_path):
         (("  - stage: hello\n", ""), "5, stages[0].stage: hello is the first stage"),
         (
             ("  - stage: statistics\n    min_correlation: 1e-1\n", ""),
-            "a statistics stage stands before training, found none; add it",
+            "statistics before training, or given constants, and not both, found neither",
         ),
         (("    name: fusion\n", "    name: submodels\n"), "names of stages differ, found two 'submodels'; rename one"),
         (("nets: [submodels]", "nets: [disease]"), "fusion/D stands on, found none for biomarker/CK19, biomarker/CK7"),

@@ -54,7 +54,15 @@ HELLO, TALLY, TRAIN, VALIDATE, TEST = task_of(0), task_of(1), task_of(2), task_o
 
 
 def site(folder: Path, policy: Policy = BOUND) -> Site:
-    return Site("site-01", lesions(8), PLAN.processing.digest(), policy, folder / "memory", records=folder / "records")
+    return Site(
+        "site-01",
+        lesions(8),
+        PLAN.processing.digest(),
+        policy,
+        folder / "memory",
+        records=folder / "records",
+        lasting=True,
+    )
 
 
 def moved(task: Task, by: float) -> Task:
@@ -88,7 +96,7 @@ def test_the_plan_is_answered_from_hello_to_the_test(tmp_path: Path) -> None:
         (lambda t: replace(t, kind="evaluate", rule=None, cohorts=()), "plan's cohorts"),
         (lambda t: replace(t, cohorts=("training_a", "validation")), "plan's cohorts"),
         (lambda t: replace(t, rule=LocalRule(learning_rate=0.5)), "plan's rule"),
-        (lambda t: replace(t, rule=LocalRule(private=PrivateRule(1.0, 1e-9))), "plan's rule"),
+        (lambda t: replace(t, rule=LocalRule(momentum=0.0, private=PrivateRule(1.0, 1e-9))), "plan's rule"),
         (lambda t: replace(t, level="sums"), "plan's level"),
         (lambda t: replace(t, attempt=1), "attempt 0"),
         (lambda t: replace(t, frozen="f" * 64), "plan's frozen"),

@@ -283,7 +283,7 @@ def test_survivors_are_enough_and_present(tmp_path):
 
 
 def test_a_private_sum_needs_the_sites_whose_noise_it_counts_on(tmp_path):
-    private = replace(TASK, rule=LocalRule(private=PrivateRule(1.0, 2.0, sites=6)))
+    private = replace(TASK, rule=LocalRule(momentum=0.0, private=PrivateRule(1.0, 2.0, sites=6)))
     coordinator = begin(tmp_path)
     coordinator.offer()
     for site in coordinator.sites:
