@@ -28,6 +28,7 @@ class Attack:
         judge: from claims and truth to a score.
         levels: at which it can be tried.
         greets: whether the study begins before the attack does.
+        claim: ε that the plan promises of what an audit asks, None for no promise.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Attack:
     judge: Callable[[Sequence[Fact], Sequence[Fact]], Score] = count_recovered
     levels: tuple[Level, ...] = LEVELS
     greets: bool = True
+    claim: Callable[[CuriousCoordinator], float | None] | None = None
 
 
 def _remember_sum(attacker: CuriousCoordinator) -> Sequence[Fact]:
@@ -172,6 +174,7 @@ ATTACKS: tuple[Attack, ...] = (
         canaries.recover_canaries,
         canaries.list_coins,
         canaries.judge_canaries,
+        claim=canaries.state_claim,
     ),
     Attack(
         "membership",

@@ -60,10 +60,14 @@ class CuriousCoordinator:
     log: list[str] = field(default_factory=list)
     keys: dict[str, bytes] = field(default_factory=dict)
 
-    @property
-    def seen(self) -> Sequence[Site]:
+    def find_level(self, kind: Kind) -> Level:
+        """The plan's level of a kind of task; the attacker's own where the plan asks for none."""
+        stage = self._find_stage(kind, ())
+        return getattr(stage, "level", self.level)
+
+    def list_seen(self, kind: Kind) -> Sequence[Site]:
         """The sites whose lesions are behind an answer."""
-        return self.sites if self.level in SUMMED else self.sites[:1]
+        return self.sites if self.find_level(kind) in SUMMED else self.sites[:1]
 
     def greet(self) -> None:
         """Begin the study as the plan says, so that the sites hold the plan. Raises Refused."""
@@ -75,7 +79,7 @@ class CuriousCoordinator:
 
     def ask(self, task: Task) -> dict[str, Tensor]:
         """What the coordinator sees of the answers to a task. Raises Refused where it gets none."""
-        if self.level in SUMMED:
+        if self.find_level(task.kind) in SUMMED:
             return self.ask_sites(self.sites, task)
         return self._take(self.ask_site(self.sites[0], self.set_level(task)))
 
@@ -94,8 +98,8 @@ class CuriousCoordinator:
         return answer
 
     def set_level(self, task: Task) -> Task:
-        """The task at this level."""
-        return replace(task, level=self.level)
+        """The task at the level of its kind."""
+        return replace(task, level=self.find_level(task.kind))
 
     def _take(self, answer: Update | Refusal) -> dict[str, Tensor]:
         if isinstance(answer, Refusal):
@@ -139,9 +143,9 @@ class CuriousCoordinator:
         fitting = [s for s in self.plan.stages if isinstance(s, sort) and set(nets) <= _list_nets(s)]
         return fitting[0] if fitting else None
 
-    def list_samples(self, cohort: str) -> list[Sample]:
-        """The truth: all lesions of a cohort behind an answer, that have a type."""
-        return [s for site in self.seen for s in site.samples if s.cohort == cohort and s.label is not None]
+    def list_samples(self, cohort: str, kind: Kind = "train") -> list[Sample]:
+        """The truth: all lesions of a cohort behind an answer to such a task, that have a type."""
+        return [s for site in self.list_seen(kind) for s in site.samples if s.cohort == cohort and s.label is not None]
 
 
 def _explain(link: SitesLink) -> Refused:

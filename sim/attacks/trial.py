@@ -25,6 +25,7 @@ class Outcome:
         of: facts.
         note: what else was measured.
         bound: what an audit shows ε to be at least.
+        claim: what the plan promises ε to be at most.
         answers: how the sites answered, by code of refusal.
     """
 
@@ -35,15 +36,20 @@ class Outcome:
     of: int
     note: str
     bound: float | None
+    claim: float | None
     seconds: float
     answers: dict[str, int]
 
     def describe(self) -> str:
         """The outcome in a cell of a table."""
-        found = f"{self.recovered} of {self.of}"
-        return " · ".join(
-            [found, *([f"refused ({self.code})"] if self.code else []), *([self.note] if self.note else [])]
-        )
+        refused = f"refused ({self.code})" if self.code else ""
+        claim = f"claim {self.claim:.1f}" if self.claim is not None else ""
+        return " · ".join(part for part in (f"{self.recovered} of {self.of}", refused, self.note, claim) if part)
+
+    @property
+    def breaks_claim(self) -> bool:
+        """Whether an audit showed more than the plan promises."""
+        return self.bound is not None and self.claim is not None and self.bound > self.claim
 
 
 def try_attack(attack: Attack, attacker: CuriousCoordinator) -> Outcome:
@@ -64,19 +70,11 @@ def try_attack(attack: Attack, attacker: CuriousCoordinator) -> Outcome:
         except Refused:  # nothing here that it could look for
             score = attack.judge([], [])
     seconds = round(time.perf_counter() - began, 2)
-    return Outcome(
-        attack.name,
-        attacker.level,
-        code,
-        score.recovered,
-        score.of,
-        score.note,
-        score.bound,
-        seconds,
-        dict(Counter(fresh.log)),
-    )
+    claim = attack.claim(attacker) if attack.claim else None
+    found = score.recovered, score.of, score.note, score.bound, claim
+    return Outcome(attack.name, attacker.level, code, *found, seconds, dict(Counter(fresh.log)))
 
 
 def _renew(sites: Sequence[Site], folder: Path) -> list[Site]:
     """The sites without a memory of earlier questions."""
-    return [replace(s, memory=folder / s.name, records=folder / s.name / "records") for s in sites]
+    return [replace(s, memory=folder / s.name, records=folder / s.name / "records", lasting=True) for s in sites]

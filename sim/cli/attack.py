@@ -64,6 +64,9 @@ def attack_command(
         table.add_row(*(str(cell) for place, cell in enumerate(row) if place != 1))
     console.print(table)
     console.print(entry.finding, soft_wrap=True)
+    broken = [outcome for outcome in outcomes if outcome.breaks_claim]
+    if broken:
+        raise ExpectedError(f"expected ε of {broken[0].claim:.2f} at most, an audit shows {broken[0].describe()}")
     if out is not None:
         console.print(f"files: {out / ATTACK_FILE}", soft_wrap=True)
 

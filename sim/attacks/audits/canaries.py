@@ -17,7 +17,10 @@ from torch.nn import functional as nnf
 
 from ceus_models.nets.factory import CPU
 from ceus_models.nets.module_cache import build_initial_state, load_net
+from ceus_models.plan.net_groups import expand_names
+from ceus_models.plan.train_stage import Train
 from ceus_models.protocol.messages import LocalRule, Recipe, Task
+from ceus_models.protocol.privacy.accountant import compose, compute_epsilon
 from ceus_models.protocol.state import State, add_prefix, select_net
 from ceus_models.study.sample import Sample
 from ceus_models.study.taxonomy import CLINICAL_NAMES, LESION_TYPES
@@ -28,13 +31,13 @@ from sim.attacks.facts import Fact, Score
 
 NET = "fusion/DCB"
 _MOST = 700
-ROUNDS = 4
+ROUNDS = 10
 DELTA = 1e-5
 _SHARES = (50, 20, 10, 5, 2)
 _LEVEL = 0.05
 _LARGEST = 20.0
 _SPREAD = 2.0
-_RIDGE = 0.03
+_RIDGE, _NOISY_RIDGE = 0.03, 30.0
 _ONE_STEP = LocalRule(epochs=1, batch_size=256, learning_rate=1e-3, momentum=0.0)
 
 
@@ -52,11 +55,14 @@ def recover_canaries(attacker: CuriousCoordinator, rounds: int = ROUNDS) -> list
     audited = replace(attacker, sites=(with_canaries, *attacker.sites[1:]))
     directions = -compute_gradients(weights, planted, attacker.recipe)
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-    unmix = np.linalg.solve(directions @ directions.T + _RIDGE * np.eye(len(planted)), directions)
     models = build_constant_submodels(attacker.recipe)
     planned = audited.build_planned_task("train", add_prefix(weights, f"{NET}|"), models)
+    private = planned.rule is not None and planned.rule.private is not None
+    directions *= -1.0 if private else 1.0  # a private sum goes along the gradients
+    ridge = _NOISY_RIDGE if private else _RIDGE
+    unmix = np.linalg.solve(directions @ directions.T + ridge * np.eye(len(planted)), directions)
     scores = np.zeros(len(planted))
-    for number in range(1, rounds + 1):
+    for number in range(1, min(rounds, find_rounds(attacker)) + 1):
         total = _ask_round(audited, replace(planned, round=number))
         scores += unmix @ np.concatenate([total[name].double().reshape(-1).numpy() for name in sorted(weights)])
     scores -= np.median(scores)
@@ -68,6 +74,21 @@ def _ask_round(audited: CuriousCoordinator, planned: Task) -> State:
         with contextlib.suppress(Refused):
             return select_net(audited.ask(replace(planned, rule=_ONE_STEP)), NET)
     return select_net(audited.ask(planned), NET)
+
+
+def find_rounds(attacker: CuriousCoordinator) -> int:
+    """Rounds of the plan's training of the audited net, as many as are audited."""
+    stages = (stage for stage in attacker.plan.stages if isinstance(stage, Train) and NET in expand_names(stage.nets))
+    return min(ROUNDS, next((stage.rounds for stage in stages), 1))
+
+
+def state_claim(attacker: CuriousCoordinator) -> float | None:
+    """ε at δ that the plan promises for the audited rounds of this net, None for training without noise."""
+    for stage in attacker.plan.stages:
+        if isinstance(stage, Train) and NET in expand_names(stage.nets) and stage.rule.private:
+            rounds = find_rounds(attacker)
+            return compute_epsilon(compose([stage.rule.private.noise] * rounds), attacker.plan.delta)
+    return None
 
 
 def count_canaries(attacker: CuriousCoordinator) -> int:

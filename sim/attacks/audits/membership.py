@@ -14,7 +14,7 @@ from torch.nn import functional as nnf
 from ceus_models.nets.factory import CPU
 from ceus_models.nets.losses import build_class_weights
 from ceus_models.nets.module_cache import build_initial_state, load_net
-from ceus_models.protocol.messages import Recipe
+from ceus_models.protocol.messages import Recipe, Task
 from ceus_models.protocol.state import State, add_prefix, select_net
 from ceus_models.study.sample import Sample
 from ceus_models.study.taxonomy import LESION_TYPES
@@ -28,6 +28,8 @@ SHADOWS = 48
 ROUNDS = 10
 _STEPS = 120
 _RATE = 0.05
+_PATIENTS = 70.0
+"""About as many take part: the length of a private step depends on it."""
 _FALSE_ALARMS = 0.01
 _LEAST_SPREAD = 1e-3
 
@@ -122,9 +124,16 @@ def _train_federated(attacker: CuriousCoordinator, rounds: int) -> State:
     for number in range(1, rounds + 1):
         task = attacker.build_planned_task("train", add_prefix(state, f"{NET}|"), models)
         total = attacker.ask(replace(task, round=number))
-        weight = float(total[f"{NET}|#weight"])
-        state = {name: state[name] + change / weight for name, change in select_net(total, NET).items()}
+        state = _step(state, select_net(total, NET), total.get(f"{NET}|#weight"), task)
     return state
+
+
+def _step(state: State, change: State, weight: Tensor | None, task: Task) -> State:
+    """The mean change over lesions; under a private rule a step against the mean gradient over patients."""
+    if weight is not None:
+        return {name: tensor + change[name] / float(weight) for name, tensor in state.items()}
+    rate = task.rule.learning_rate if task.rule else 0.0
+    return {name: tensor - rate * change[name] / _PATIENTS for name, tensor in state.items()}
 
 
 def _compare(value: float, scores: Floats, inside: npt.NDArray[np.bool_]) -> float:

@@ -17,6 +17,7 @@ from ceus_models.protocol.messages import Recipe, Task
 from ceus_models.protocol.state import State, add_prefix, digest
 from ceus_models.study.sample import Sample
 from ceus_models.study.taxonomy import BIOMARKERS, CLINICAL_NAMES, DISEASE_TYPES, LESION_TYPES, SUBMODELS
+from sim.attacks.coordinator import Refused
 
 Floats = npt.NDArray[np.float64]
 TYPES = len(LESION_TYPES)
@@ -103,7 +104,9 @@ class CraftedFusion:
     """A fusion net (zeros at first) with disease inputs, and clinical ones for the recipe's selected variables."""
 
     def __init__(self, net: str, recipe: Recipe) -> None:
-        """Start with zeros. net: fusion/DC or fusion/DCB."""
+        """Start with zeros. net: fusion/DC or fusion/DCB. Raises Refused for a linear net, which has no units."""
+        if not recipe.fusion_hidden:
+            raise Refused("plan", "the plan's fusion nets are linear: there is no unit to write")
         self.net, self.recipe = net, recipe
         self.hidden = torch.zeros(recipe.fusion_hidden, count_inputs(net, recipe), dtype=torch.float64)
         self.out = torch.zeros(TYPES, recipe.fusion_hidden, dtype=torch.float64)

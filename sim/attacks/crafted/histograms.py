@@ -62,7 +62,7 @@ def describe_code(sample: Sample) -> Fact:
 
 def list_codes(attacker: CuriousCoordinator) -> list[Fact]:
     """The truth."""
-    return [describe_code(sample) for sample in attacker.list_samples(COHORT)]
+    return [describe_code(sample) for sample in attacker.list_samples(COHORT, "evaluate")]
 
 
 def _build_encoder(net: str, recipe: Recipe, first: int) -> CraftedFusion:
@@ -169,7 +169,7 @@ _VICTIMS = 8
 
 
 def _choose_tested(attacker: CuriousCoordinator) -> list[Victim]:
-    return choose_victims(attacker.list_samples(_TESTED), KNOWN, _VICTIMS)
+    return choose_victims(attacker.list_samples(_TESTED, "evaluate"), KNOWN, _VICTIMS)
 
 
 def _split_labs(recipe: Recipe) -> tuple[tuple[str, ...], tuple[str, ...]]:

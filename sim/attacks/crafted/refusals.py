@@ -57,7 +57,7 @@ def _ask(attacker: CuriousCoordinator, threshold: float, number: int) -> str:
     inputs[f"{NETS[1]}|out.bias"] = inputs[f"{NETS[1]}|out.bias"][:-1]
     task = attacker.build_task("evaluate", NETS, cohorts=(COHORT,), inputs=inputs)
     task = add_submodels(replace(task, round=task.round + number + 2), recipe)
-    answers = [attacker.ask_site(site, task) for site in attacker.seen]
+    answers = [attacker.ask_site(site, task) for site in attacker.list_seen("evaluate")]
     return "; ".join(f"{a.code}: {a.reason}" if isinstance(a, Refusal) else "answered" for a in answers)
 
 
@@ -67,7 +67,7 @@ def _choose_victim(attacker: CuriousCoordinator) -> tuple[Sample, Floats]:
     The attacker knows the patient; which patients a direction singles out is taken from the truth.
     """
     recipe = widen_recipe(attacker.recipe)
-    samples = [sample for sample in attacker.list_samples(COHORT) if sample.label == LESION_TYPES[0]]
+    samples = [sample for sample in attacker.list_samples(COHORT, "evaluate") if sample.label == LESION_TYPES[0]]
     known = np.stack([standardise(sample.clinical, recipe)[0] for sample in samples])
     known[:, _PLACE] = 0.0
     best: tuple[float, int] = (-1.0, 0)

@@ -56,7 +56,7 @@ def list_bins(attacker: CuriousCoordinator) -> list[Fact]:
     """The truth: the type, then the bin of each of the 17 values of every lesion."""
     recipe = widen_recipe(attacker.recipe)
     found = []
-    for sample in attacker.list_samples(COHORT):
+    for sample in attacker.list_samples(COHORT, "evaluate"):
         logits = np.array([question.ask(sample.clinical, recipe) for question in _ask_each_variable()])
         bins = ((logits.clip(-LOGIT_BOUND, LOGIT_BOUND) + LOGIT_BOUND) * COARSE_BINS / (2 * LOGIT_BOUND)).astype(int)
         found.append((describe_record(sample)[0], *map(float, bins.clip(0, COARSE_BINS - 1))))

@@ -54,7 +54,7 @@ def list_subgroups(attacker: CuriousCoordinator) -> list[Fact]:
 
 def _choose(attacker: CuriousCoordinator) -> list[Victim]:
     """Of the two commonest types, which no minimum cell leaves out."""
-    common = [s for s in attacker.list_samples(COHORT) if s.label in LESION_TYPES[:2]]
+    common = [s for s in attacker.list_samples(COHORT, "evaluate") if s.label in LESION_TYPES[:2]]
     return choose_victims(common, KNOWN, _VICTIMS)
 
 

@@ -38,7 +38,7 @@ def recover_new_patient(attacker: CuriousCoordinator) -> list[Fact]:
 
 def list_new_patient(attacker: CuriousCoordinator) -> list[Fact]:
     """The truth: (variable, value) of what is recorded of the newest lesion."""
-    clinical = attacker.list_samples(COHORT)[0].clinical
+    clinical = attacker.list_samples(COHORT, "tally")[0].clinical
     return [(float(place), float(value)) for place, value in enumerate(clinical) if not np.isnan(value)]
 
 
@@ -88,7 +88,7 @@ def list_lone_lesion(attacker: CuriousCoordinator) -> list[Fact]:
 
 def _keep_one_rare(attacker: CuriousCoordinator) -> tuple[list[Site], Sample]:
     """The sites with their two commonest types and, at the attacked one, a single lesion of another; that lesion."""
-    held = Counter(sample.label for sample in attacker.list_samples(COHORT))
+    held = Counter(sample.label for sample in attacker.list_samples(COHORT, "tally"))
     common = {kind for kind, _ in held.most_common(2)}
     lone = next(s for s in attacker.sites[0].samples if s.cohort == COHORT and s.label and s.label not in common)
     kept = [

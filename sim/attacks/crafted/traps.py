@@ -67,12 +67,13 @@ def read_traps(net: CraftedFusion, sums: State) -> list[Fact]:
     values, flags = net.copies(0)
     places = [CLINICAL_NAMES.index(name) for name in net.recipe.selected]
     binaries = [1 + i for i, place in enumerate(places) if CLINICAL[place].kind == "binary"]
+    along = 1.0 if f"{net.net}|#weight" in sums else -1.0  # a change goes against the gradient, a private sum along it
     found = []
     for unit in np.flatnonzero(np.abs(bias) > 1e-4 * np.abs(bias).max()):
         whole, missing = np.zeros(len(CLINICAL_NAMES)), np.zeros(len(CLINICAL_NAMES))
         whole[places], missing[places] = moved[unit, values] / bias[unit], moved[unit, flags] / bias[unit]
         record = restore(whole, missing, net.recipe)[places]
-        fact = (float(out[:, unit].argmax()), *map(float, record))
+        fact = (float((along * out[:, unit]).argmax()), *map(float, record))
         if is_plausible(fact, binaries):
             found.append(fact)
     return found
