@@ -32,6 +32,8 @@ _PATIENTS = 70.0
 """About as many take part: the length of a private step depends on it."""
 _FALSE_ALARMS = 0.01
 _LEAST_SPREAD = 1e-3
+_SURE = 1.64
+"""Standard deviations above chance, of 95 % on one side."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +99,10 @@ def list_members(attacker: CuriousCoordinator) -> list[Fact]:
 
 
 def judge_members(claimed: Sequence[Fact], true: Sequence[Fact]) -> Score:
-    """Members found where at most 1 % of the others are taken for one, and the area under the ROC curve."""
+    """Members found where at most 1 % of the others are taken for one, and the area under the ROC curve.
+
+    None where that area could be chance, by its standard deviation under no difference (Mann & Whitney 1947).
+    """
     took = np.array([value for _, value in true]) > 0
     if not claimed:
         return Score(0, int(took.sum()))
@@ -105,7 +110,10 @@ def judge_members(claimed: Sequence[Fact], true: Sequence[Fact]) -> Score:
     others = np.sort(ratios[~took])[::-1]
     bar = others[int(_FALSE_ALARMS * len(others))] if len(others) else -np.inf
     pairs = (ratios[took][:, None] > others) + 0.5 * (ratios[took][:, None] == others)
-    return Score(int((ratios[took] > bar).sum()), int(took.sum()), f"AUC {pairs.mean():.2f}")
+    area, members = float(pairs.mean()), int(took.sum())
+    spread = ((len(took) + 1) / (12 * members * max(1, len(others)))) ** 0.5
+    found = int((ratios[took] > bar).sum()) if area > 0.5 + _SURE * spread else 0
+    return Score(found, members, f"AUC {area:.2f}")
 
 
 def draw_members(seed: int, patients: int) -> npt.NDArray[np.bool_]:
