@@ -22,13 +22,13 @@ from ceus_models.protocol.state import State, add_prefix, concatenate, digest, s
 from client.worker.privacy.keys import NOISE, load_key
 
 
-def add_noise(received: ReceivedTask, sums: State, records: Path) -> dict[str, Tensor]:
+def add_noise(received: ReceivedTask, sums: State, keys: Path) -> dict[str, Tensor]:
     """Sums of patients' gradients with this site's share of the noise, multiples of the grid's step as before.
 
     Raises OSError where the key cannot be read or made.
     """
     rule, noised = _rule_of(received.task), dict[str, Tensor]()
-    secret, question = load_key(records, NOISE), _name_question(received, sums)
+    secret, question = load_key(keys, NOISE), _name_question(received, sums)
     for net, total in split_by_net(sums).items():
         count = sum(tensor.numel() for tensor in total.values())
         step = compute_grid_step(rule.clip, count)
