@@ -77,4 +77,4 @@ def try_attack(attack: Attack, attacker: CuriousCoordinator) -> Outcome:
 
 def _renew(sites: Sequence[Site], folder: Path) -> list[Site]:
     """The sites without a memory of earlier questions."""
-    return [replace(s, memory=folder / s.name, records=folder / s.name / "records", lasting=True) for s in sites]
+    return [replace(s, memory=folder / s.name, records=folder / s.name / "records") for s in sites]

@@ -111,7 +111,6 @@ class OpenSite:
     samples: Sequence[Sample]
     memory: Path
     records: Path | None = None
-    lasting: bool = False
 
     def handle(self, task: Task) -> Update | Refusal:
         place = Place(self.name, SiteMemory(self.memory))
