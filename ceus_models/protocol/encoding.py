@@ -23,6 +23,7 @@ from torch import Tensor
 
 from ceus_models.protocol.messages import (
     PROTOCOL,
+    CountNoise,
     Kind,
     Level,
     LocalRule,
@@ -112,7 +113,9 @@ class _TaskHeader:
     level: Level
     session: Session | None
     survivors: _Names
+    count_noise: CountNoise | None
     attempt: _Number
+    comparisons: bool
 
 
 @checked(frozen=True, config=_STRICT)

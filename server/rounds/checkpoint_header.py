@@ -17,6 +17,7 @@ from ceus_models.protocol.messages import Recipe
 from ceus_models.runtime.errors import ExpectedError
 
 VERSION = "2"
+"""1 held evaluations with bootstrap replicates of sites and two histograms of scores."""
 _PATTERN = re.compile(r"progress-(\d{8})\.safetensors")
 
 
