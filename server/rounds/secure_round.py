@@ -17,6 +17,7 @@ from ceus_models.protocol.privacy.secure_session import LEAST_SITES, compute_sub
 from ceus_models.protocol.state import State
 from ceus_models.protocol.task_id import compute_task_id
 from server.rounds.opening_file import OpeningFile
+from server.rounds.roster_file import find_roster_faults
 from server.rounds.round import Call, Link, build_record
 from server.rounds.sum_session import SumSession, begin_session, continue_session
 from server.rounds.total_screening import TotalGate, measure_steps, state_bounds
@@ -119,6 +120,7 @@ def gather_sums(link: Link, call: Call, keys: Mapping[str, str], file: OpeningFi
         file: of a total that is being opened; it is kept until the round is saved.
     """
     stated = replace(call, task=state_bounds(call.gate), tell=_tell_once(call))
+    strange = find_roster_faults(keys, call.roster)
     known = {site: bytes.fromhex(key) for site, key in keys.items()}
     taken = _SecureRound(link, stated, known, file, TotalGate(stated.task, call.gate.lesions))
     registered = tuple(sorted(link.sites()))
@@ -127,6 +129,8 @@ def gather_sums(link: Link, call: Call, keys: Mapping[str, str], file: OpeningFi
             taken.settle("lost", "not connected", site)
         elif site not in known:
             taken.settle("refused", "it declared no key of secure sums in hello", site)
+        elif site in strange:
+            taken.settle("refused", strange[site], site)
     sites = tuple(sorted(site for site in call.sites if site not in taken.fates))
     good = taken.sum_group(sites, whole=True)
     total = _add_sums(good, stated)

@@ -176,7 +176,8 @@ class SumSession:
         """A message before or after the task, which says as much of it as a site must know to decide."""
         asked = replace(self.call.task, kind=kind, recipe=None, frozen="", replicates=0, plan="")
         roster = make_bytes_tensor(self.roster, len(self.session.sites), KEY_BYTES)
-        return replace(asked, inputs={shared.ROSTER: roster, **inputs}, session=self.session, survivors=survivors)
+        given = {shared.ROSTER: roster, **inputs}
+        return replace(asked, inputs=given, session=self.session, survivors=survivors, roster=self.call.roster)
 
     def _unmask(self, masked: MaskedTotal, inputs: State | None = None) -> Task:
         subject = make_bytes_tensor(bytes.fromhex(shared.compute_subject(self.call.task)), KEY_BYTES)

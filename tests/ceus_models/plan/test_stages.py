@@ -72,6 +72,7 @@ def test_hello_keeps_the_counts_of_each_site():
     assert after.counts == {"a": {"training_a": 3}, "b": {"training_a": 2}, "c": {}}
     assert after.count_lesions("a", ("training_a", "validation")) == 3
     assert after.count_lesions("unknown", ("training_a",)) == 0
+    assert after.count_patients(("a", "b", "unknown"), ("training_a", "validation")) == 5
 
 
 def test_statistics_tally_the_cohorts_of_submodels_and_of_fusion():
@@ -194,7 +195,7 @@ def test_evaluation_keeps_its_counts_under_its_name():
     )
     assert task.replicates == 0, "the coordinator draws them"
     assert replace(stage, paired_replicates=20).task(READY, STUDY).replicates == 20
-    assert replace(stage, noise=1.5).noise_sd == pytest.approx(1.5 * 2 * 2**0.5)
+    assert replace(stage, noise=1.5, level="distributed").noise_sd == pytest.approx(1.5 * 2 * 2**0.5)
     total = {"x": torch.ones(1)}
     assert stage.absorb(READY, STUDY, total, record()).totals == {"test": total}
 
