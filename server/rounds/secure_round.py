@@ -62,12 +62,16 @@ class _SecureRound:
         fault = self._find_fault(opened)
         if fault is None:
             return [opened]
+        reason = f"{fault}, in the total over {', '.join(opened.sites)}: compare the audits of these sites"
         half = len(opened.sites) // 2
         if half < LEAST_SITES or self.call.task.level != "sums":  # with noise, each opening is charged
-            reason = f"{fault}, in the total over {', '.join(opened.sites)}: compare the audits of these sites"
             self.settle("excluded", reason, *opened.sites)
             return []
-        return [*self.sum_group(opened.sites[:half]), *self.sum_group(opened.sites[half:])]
+        parts = [*self.sum_group(opened.sites[:half]), *self.sum_group(opened.sites[half:])]
+        good = {site for part in parts for site in part.sites}
+        rest = [site for site in opened.sites if site not in good and self.fates[site][0] != "excluded"]
+        self.settle("excluded", reason, *rest)  # a group that its sites find too small to be opened
+        return parts
 
     def _open(self, sites: tuple[str, ...], whole: bool) -> _Sum | None:
         """The total over these sites, or those of them that answer. whole: whether these are all of the round."""
