@@ -46,7 +46,7 @@ def test_cohorts_are_other_patients_and_nets_rounds_and_stages_compose() -> None
 
 
 def test_the_demos_private_plan_promises_an_epsilon_of_three() -> None:
-    assert all(2.9 < cost.total <= 3.0 for cost in compute_costs(PLAN))
+    assert all(2.5 < cost.total <= 3.0 for cost in compute_costs(PLAN))  # 3 where two sites' noise does not count
 
 
 def test_a_plan_without_private_stages_costs_nothing_that_can_be_counted() -> None:

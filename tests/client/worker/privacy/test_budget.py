@@ -10,10 +10,12 @@ import pytest
 from made_charges import DELTA, LEVELS, NETS, RULE, charge, cost, plan_of
 from toy_lesions import task
 
+from ceus_models.plan.plan import load_plan
 from ceus_models.protocol.message_ids import ReceivedTask
 from ceus_models.protocol.messages import PrivateRule
 from ceus_models.protocol.privacy.accountant import compose, compute_epsilon, noise_for
 from client.policy.policy import TaskDeclined
+from client.policy.privacy_levels import LEVELS as LADDER
 from client.policy.privacy_levels import PrivacyLevels
 from client.worker.audit.log import AuditError
 from client.worker.privacy.budget import (
@@ -126,3 +128,12 @@ def test_a_torn_line_costs_nothing_and_hides_nothing(tmp_path: Path) -> None:
         with (tmp_path / "budget.jsonl").open("ab") as file:
             file.write(b'{"kind":"spent","n":'[: chance.randrange(1, 20)])
     assert len(BudgetLedger(tmp_path).charges()) == 20
+
+
+def test_the_policy_that_comes_with_a_site_admits_the_private_plan_and_no_more() -> None:
+    plan = load_plan(Path(__file__).parents[4] / "configs" / "plan.private.yaml")
+    BudgetLedger().check_plan(plan, LEVELS)
+    assert compute_worst(list_planned_costs(plan, LEVELS.colluding), DELTA)[1] > 2.9
+    for stage in plan.stages[1:]:
+        kind = {"train": "train", "evaluate": "evaluate"}[stage.stage]
+        assert LADDER.index(stage.level) >= LADDER.index(LEVELS.find_level(kind))
