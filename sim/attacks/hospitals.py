@@ -95,12 +95,20 @@ def protect_plan(plan: Plan, level: Level) -> Plan:
 def _set_plain(stage: AnyStage, level: Level) -> AnyStage:
     if isinstance(stage, Train):
         return replace(stage, level=level, rule=replace(stage.rule, private=None))
-    return replace(stage, level=level) if isinstance(stage, Statistics | Evaluate) else stage
+    if isinstance(stage, Evaluate):
+        return replace(stage, level=level, noise=0.0, paired_replicates=0)
+    return replace(stage, level=level) if isinstance(stage, Statistics) else stage
 
 
 def _set_private(stage: AnyStage, level: Level, sites: int, delta: float) -> AnyStage:
     if isinstance(stage, Evaluate):
-        return replace(stage, level="sums")
+        return replace(
+            stage,
+            level="distributed",
+            paired_replicates=0,
+            noise=noise_for(EPSILON / 2, delta),
+            noise_sites=LEAST_SITES,
+        )
     if not isinstance(stage, Train):
         return stage
     nets = expand_names(stage.nets)
@@ -115,8 +123,9 @@ def build_policy(plan: Plan, level: Level) -> Policy:
     """The policy that comes with a site, with this plan approved and this level as the least for every kind of task."""
     text = resources.files("client.cli").joinpath("policy.example.yaml").read_text(encoding="utf-8")
     values = yaml.safe_load(text)
-    shared: Level = "none" if level == "none" else "sums"
-    asked = {"training": level, "statistics": shared, "evaluation": shared}
+    tallied: Level = "none" if level == "none" else "sums"
+    tested: Level = "distributed" if level == "local" else level
+    asked = {"training": level, "statistics": tallied, "evaluation": tested}
     values["privacy"] |= {**asked, "minimum_sites": LEAST_SITES, "colluding": 0}
     values |= {"studies": {plan.name: plan.digest()}, "accept_risk": "Phantoms that are attacked on purpose."}
     return _POLICY.validate_python(values)
