@@ -11,19 +11,24 @@ from ceus_models.plan.stages import Evaluate, Stage
 from ceus_models.plan.train_stage import Train
 from ceus_models.protocol.privacy.accountant import compose, compute_epsilon
 
+COLLUDING = 2
+"""Sites that may tell their noise, as hospitals' policies count unless they say otherwise."""
+
 
 @dataclass(frozen=True)
 class CohortCost:
     """ε at δ of a patient of one cohort.
 
     Args:
-        total: of all that is released, with everybody's noise.
-        share: if all other sites' noise is known: what the site's own share promises alone.
+        total: of all that is released.
+        honest: to somebody who knows the noise of COLLUDING other sites.
+        own: to somebody who knows the noise of all other sites.
     """
 
     cohort: str
     total: float
-    share: float
+    honest: float
+    own: float
 
 
 def compute_costs(plan: Plan) -> list[CohortCost]:
@@ -52,6 +57,9 @@ def _list_releases(stage: Stage) -> Iterator[_Release]:
 
 
 def _cost_of(cohort: str, released: list[_Release], delta: float) -> CohortCost:
-    total = [one.noise for one in released for _ in range(one.count)]
-    share = [one.noise / one.sites**0.5 for one in released for _ in range(one.count)]
-    return CohortCost(cohort, compute_epsilon(compose(total), delta), compute_epsilon(compose(share), delta))
+    known: list[list[float]] = [[], [], []]
+    for one in released:
+        honest = (one.sites, max(1, one.sites - COLLUDING), 1)
+        for releases, sites in zip(known, honest, strict=True):
+            releases.extend([one.noise * (sites / one.sites) ** 0.5] * one.count)
+    return CohortCost(cohort, *(compute_epsilon(compose(releases), delta) for releases in known))

@@ -19,8 +19,8 @@ def summarize_privacy(plan: Plan) -> dict[str, Any]:
     costs = compute_costs(plan)
     return {
         "mechanism": "patient-level noise" if costs else "none",
-        "epsilon": max((cost.total for cost in costs), default=None),
+        "epsilon": max((cost.honest for cost in costs), default=None),
         "delta": plan.delta,
         "levels": {stage.name: getattr(stage, "level", "none") for stage in plan.stages[1:]},
-        "cohorts": {cost.cohort: {"epsilon": cost.total, "own_epsilon": cost.share} for cost in costs},
+        "cohorts": {cost.cohort: {"epsilon": cost.honest, "own_epsilon": cost.own} for cost in costs},
     }
