@@ -23,6 +23,7 @@ from torch import Tensor
 
 from ceus_models.protocol.messages import (
     PROTOCOL,
+    CountNoise,
     Kind,
     Level,
     LocalRule,
@@ -113,7 +114,9 @@ class _TaskHeader:
     level: Level
     session: Session | None
     survivors: _Names
+    count_noise: CountNoise | None
     attempt: _Number
+    comparisons: bool
     roster: Annotated[str, Field(max_length=MAX_ROSTER_BYTES)]
 
 

@@ -47,7 +47,9 @@ def collect_run_results(progress: Progress, plan: Plan, seed: int) -> dict[str, 
     about = {"fedceus": version("fedceus"), "seed": seed, "link": "federation", "simulated": False}
     look_at = list_silent_sites(progress.participation)
     return (
-        about | collect_results(progress, plan) | {"finished": plan.current(progress.stage) is None, "look_at": look_at}
+        about
+        | collect_results(progress, plan, seed)
+        | {"finished": plan.current(progress.stage) is None, "look_at": look_at}
     )
 
 

@@ -16,7 +16,8 @@ from ceus_models.plan.progress import CurvePoint
 from ceus_models.protocol.messages import Recipe
 from ceus_models.runtime.errors import ExpectedError
 
-VERSION = "2"
+VERSION = "3"
+"""Earlier ones held evaluations with bootstrap replicates of sites and two histograms of scores."""
 _PATTERN = re.compile(r"progress-(\d{8})\.safetensors")
 
 

@@ -21,7 +21,7 @@ from client.policy.policy import Policy, TaskDeclined
 from client.policy.privacy_levels import PrivacyLevels
 from client.worker.audit.recorder import AuditRecorder
 from client.worker.privacy.budget import BudgetLedger, Charge, find_cost
-from client.worker.privacy.noise import add_noise
+from client.worker.privacy.noise import add_count_noise, add_noise
 from client.worker.privacy.plan_binding import SESSION_KINDS
 from client.worker.privacy.sessions import SumRules, SumSessions
 
@@ -92,12 +92,13 @@ class Release:
         cost = find_cost(received, levels.colluding)
         if cost is None:
             if received.task.level in NOISED_LEVELS:
-                raise TaskDeclined("plan", f"expected noise at level {received.task.level}, the task's rule has none")
+                raise TaskDeclined("plan", f"expected noise at level {received.task.level}, the task has none")
             sums, weight = work()
             return replace_not_finite(sums, self.log), weight
         self.ledger.check(cost, levels)
         sums, _ = work()
-        noised = add_noise(received, self._complete(received, replace_not_finite(sums, self.log)), self.keys)
+        whole = self._complete(received, replace_not_finite(sums, self.log))
+        noised = (add_noise if received.task.rule else add_count_noise)(received, whole, self.keys)
         self.ledger.charge(Charge(cost, _hash(noised)))
         return noised, 0.0
 

@@ -23,7 +23,7 @@ def privacy(results: Results) -> dict[str, Any]:
 
 
 def _held_back(results: Results) -> int:
-    """Values of subgroups that sites left out, over all cohorts and models."""
+    """Tables of subgroups, a site and variable each, with values left out, over all cohorts."""
     held = 0
     for place, nets in section(results, "subgroups").items():
         if place.endswith("_tests"):

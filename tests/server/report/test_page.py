@@ -264,7 +264,7 @@ def test_the_numbers_of_the_results_are_in_the_text(results: dict[str, Any], pag
         assert digest in page.text
     for text in (
         "AFP",
-        "±0.005",
+        "±0.02",
         "the video cannot be decoded",
         "no answer within 60 s",
         "site-11",

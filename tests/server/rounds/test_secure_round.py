@@ -71,7 +71,7 @@ def sum_securely(task: Task, link: SecureLink, folder, sites: list[SecureSite] |
 TASKS = {
     "train": make_task("train"),
     "tally": make_task("tally", inputs={"figures": torch.tensor(1)}),
-    "evaluate": make_task("evaluate", nets=(NET, "disease/all"), inputs={}, replicates=5),
+    "evaluate": make_task("evaluate", nets=(NET, "disease/all"), inputs={}, comparisons=True, replicates=5),
     "validate": make_task("evaluate"),
 }
 
