@@ -44,7 +44,7 @@ def show_command(
         return
     out = Console(highlight=False)
     if not rows:
-    X
+        out.print("No study has asked this site for noised answers, so no privacy budget was spent.", soft_wrap=True)
         return
     table = Table(*_COLUMNS)
     for row in rows:
