@@ -67,10 +67,12 @@ class _SecureRound:
         if half < LEAST_SITES or self.call.task.level != "sums":  # with noise, each opening is charged
             self.settle("excluded", reason, *opened.sites)
             return []
-        parts = [*self.sum_group(opened.sites[:half]), *self.sum_group(opened.sites[half:])]
-        good = {site for part in parts for site in part.sites}
-        rest = [site for site in opened.sites if site not in good and self.fates[site][0] != "excluded"]
-        self.settle("excluded", reason, *rest)  # a group that its sites find too small to be opened
+        parts: list[_Sum] = []
+        for group in (opened.sites[:half], opened.sites[half:]):
+            found = self.sum_group(group)
+            if not found:  # bad, or too small for the policy of its sites
+                self.settle("excluded", reason, *(site for site in group if self.fates[site][0] != "excluded"))
+            parts += found
         return parts
 
     def _open(self, sites: tuple[str, ...], whole: bool) -> _Sum | None:
