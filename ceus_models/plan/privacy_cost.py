@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ceus_models.plan.net_groups import expand_names
 from ceus_models.plan.plan import Plan
 from ceus_models.plan.stages import Evaluate, Stage
+from ceus_models.plan.terms.net_groups import expand_names
 from ceus_models.plan.train_stage import Train
 from ceus_models.protocol.privacy.accountant import compose, compute_epsilon
 

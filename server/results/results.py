@@ -8,11 +8,11 @@ from dataclasses import asdict
 from itertools import product
 from typing import Any
 
-from ceus_models.plan.net_groups import expand_names
 from ceus_models.plan.plan import Plan
 from ceus_models.plan.progress import Progress
 from ceus_models.plan.recipe import correlations
 from ceus_models.plan.stages import Evaluate, Statistics
+from ceus_models.plan.terms.net_groups import expand_names
 from ceus_models.protocol.state import digest
 from ceus_models.study.taxonomy import (
     CLINICAL_NAMES,

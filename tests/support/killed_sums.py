@@ -21,7 +21,7 @@ from pathlib import Path
 import torch
 from secure_sites import SecureSite, at, secure_sites
 
-from ceus_models.plan.settings import Screening
+from ceus_models.plan.terms.settings import Screening
 from ceus_models.protocol.encoding import decode, to_bytes
 from ceus_models.protocol.messages import LocalRule, Refusal, Task, Update
 from ceus_models.protocol.state import digest

@@ -10,7 +10,7 @@ import torch
 from fake_sites import FakeLink
 from secure_sites import SecureLink, SecureSite, at, same_state, secure_sites
 
-from ceus_models.plan.settings import Screening
+from ceus_models.plan.terms.settings import Screening
 from ceus_models.protocol.messages import LocalRule, Task
 from ceus_models.protocol.state import State
 from ceus_models.study.taxonomy import SUBMODELS

@@ -8,7 +8,7 @@ import pytest
 import torch
 from secure_sites import SecureLink, secure_sites
 
-from ceus_models.plan.settings import Screening
+from ceus_models.plan.terms.settings import Screening
 from ceus_models.protocol.messages import LocalRule, Task, Update
 from server.rounds.round import Call
 from server.rounds.screening import Gate
