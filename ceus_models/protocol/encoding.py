@@ -83,7 +83,6 @@ _Reason = Annotated[str, AfterValidator(lambda text: clean_text(text, MAX_REASON
 _Names = Annotated[tuple[_Text, ...], Field(max_length=100)]
 _Number = Annotated[int, Field(ge=0, lt=1 << 31)]
 
-
 _TENSORS = {Task: "inputs", Update: "sums"}
 _TYPES: dict[str, type[Task | Update | Refusal]] = {"Task": Task, "Update": Update, "Refusal": Refusal}
 _DTYPES = {
