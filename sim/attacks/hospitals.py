@@ -42,8 +42,8 @@ CENTERS: Mapping[str, Mapping[int, Mapping[str, int]]] = {
 """Lesions of each center, by the cohort that it trains; the first of each is the attacked one."""
 _LESIONS = 114
 """Of the first hospital above."""
-EPSILON = 3.0
-"""Of the policy that comes with a site; training and what follows it have half of it each."""
+EPSILON = 2.99
+"""Just below the cap of the policy that comes with a site."""
 _SELECTED = (
     *("age", "sex", "viral_hepatitis", "malignancy_history", "cirrhosis", "tumor_size"),
     *("AFP", "CEA", "CA19-9", "WBC"),
@@ -88,7 +88,14 @@ def protect_plan(plan: Plan, level: Level) -> Plan:
     if level not in ("distributed", "local"):
         return replace(plan, stages=tuple(_set_plain(stage, level) for stage in plan.stages))
     sites = LEAST_SITES if level == "distributed" else 1
-    stages = [_set_private(s, level, sites, plan.delta) for s in plan.stages if not isinstance(s, Statistics)]
+    kept = [stage for stage in plan.stages if not isinstance(stage, Statistics)]
+    released = sum(isinstance(stage, Train | Evaluate) for stage in kept)
+
+    def find_noise(rounds: int, nets: int) -> float:
+        """As much that a patient who is in every stage stays within the cap."""
+        return noise_for(EPSILON, plan.delta, rounds * released, nets)
+
+    stages = [_set_private(stage, level, sites, find_noise) for stage in kept]
     return replace(plan, stages=tuple(stages), given=plan.given or Given(selected=_SELECTED))
 
 
@@ -100,7 +107,7 @@ def _set_plain(stage: AnyStage, level: Level) -> AnyStage:
     return replace(stage, level=level) if isinstance(stage, Statistics) else stage
 
 
-def _set_private(stage: AnyStage, level: Level, sites: int, delta: float) -> AnyStage:
+def _set_private(stage: AnyStage, level: Level, sites: int, find_noise: Callable[[int, int], float]) -> AnyStage:
     if isinstance(stage, Evaluate):
         return replace(
             stage,
@@ -112,7 +119,7 @@ def _set_private(stage: AnyStage, level: Level, sites: int, delta: float) -> Any
     if not isinstance(stage, Train):
         return stage
     nets = expand_names(stage.nets)
-    noise = noise_for(EPSILON / 2, delta, stage.rounds, len(nets))
+    noise = find_noise(stage.rounds, len(nets))
     private = PrivateRule(clip=1.0, noise=noise, sites=sites)
     heads = not set(nets) & set(FUSION_NETS)
     rule = LocalRule(learning_rate=0.3, momentum=0.0, trains="heads" if heads else "all", private=private)

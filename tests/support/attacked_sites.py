@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -171,9 +171,9 @@ def open_attacker(folder: Path) -> CuriousCoordinator:
     return CuriousCoordinator([site], plan, 1, learn_recipe(plan, [site]))
 
 
-def guarded_attacker(folder: Path, level: Level) -> CuriousCoordinator:
-    """The attacker before sites under the policy that comes with a site, at this level."""
-    plan = protect_plan(small_plan(), level)
+def guarded_attacker(folder: Path, level: Level, units: int = 32) -> CuriousCoordinator:
+    """The attacker before sites under the policy that comes with a site, at this level. units: of the fusion nets."""
+    plan = protect_plan(replace(small_plan(), fusion_hidden=units), level)
     policy, digest = build_policy(plan, level), plan.processing.digest()
     numbers = range(1, 5 if level in SUMMED else 2)
     sites = [Site(f"site-{n:02d}", made_hospital(n), digest, policy, folder / str(n)) for n in numbers]

@@ -171,7 +171,7 @@ def recover_labs(attacker: CuriousCoordinator) -> list[Fact]:
     nets. Every other lesion is given to the sixth type, so that the patient is alone beyond the first bin.
     """
     found: list[Fact] = []
-    for number, victim in enumerate(_choose_tested(attacker)):
+    for number, victim in enumerate(choose_tested(attacker)):
         parts = list(zip(NETS, _split_labs(attacker.recipe), strict=True))
         nets = [_build_lab_trap(net, attacker.recipe, victim, labs) for net, labs in parts]
         try:
@@ -189,7 +189,7 @@ def recover_labs(attacker: CuriousCoordinator) -> list[Fact]:
 def list_labs(attacker: CuriousCoordinator) -> list[Fact]:
     """The truth: (victim, variable, bin) of what is recorded of each victim and not beyond the range of the bins."""
     found: list[Fact] = []
-    for number, victim in enumerate(_choose_tested(attacker)):
+    for number, victim in enumerate(choose_tested(attacker)):
         values, missing = standardise(victim.sample.clinical, attacker.recipe)
         for labs in _split_labs(attacker.recipe):
             places = [CLINICAL_NAMES.index(lab) for lab in labs]
@@ -200,8 +200,10 @@ def list_labs(attacker: CuriousCoordinator) -> list[Fact]:
     return found
 
 
-def _choose_tested(attacker: CuriousCoordinator) -> list[Victim]:
-    return choose_victims(attacker.list_samples(TESTED, "evaluate"), KNOWN, _VICTIMS)
+def choose_tested(attacker: CuriousCoordinator) -> list[Victim]:
+    """Patients of the two commonest types, which no minimum cell leaves out."""
+    common = [s for s in attacker.list_samples(TESTED, "evaluate") if s.label in LESION_TYPES[:2]]
+    return choose_victims(common, KNOWN, _VICTIMS)
 
 
 def _split_labs(recipe: Recipe) -> tuple[tuple[str, ...], tuple[str, ...]]:

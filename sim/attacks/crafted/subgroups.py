@@ -13,10 +13,9 @@ from ceus_models.study.subgroups import CELLS, SUBGROUPS, build_slices, list_cel
 from ceus_models.study.taxonomy import LESION_TYPES
 from sim.attacks.coordinator import CuriousCoordinator, Refused
 from sim.attacks.crafted.fusion_net import TYPES, CraftedFusion
-from sim.attacks.crafted.histograms import KNOWN, NETS, TESTED, Victim, ask_planned, choose_victims, write_trap
+from sim.attacks.crafted.histograms import NETS, TESTED, Victim, ask_planned, choose_tested, write_trap
 from sim.attacks.facts import Fact
 
-_VICTIMS = 8
 _PAIRS = list(zip(range(0, TYPES, 2), range(1, TYPES, 2), strict=True))
 """Types that are asked together, one of each net."""
 _WANTED = ("etiology", "cirrhosis", "fatty_liver", "manufacturer", "pathology_confirmed", "malignancy_history")
@@ -30,7 +29,7 @@ def recover_subgroups(attacker: CuriousCoordinator) -> list[Fact]:
     A net for each type names it for the patient alone, and for all others a type that the cohort does not have.
     """
     found: list[Fact] = []
-    for number, (victim, kinds) in enumerate(product(enumerate(_choose(attacker)), _PAIRS)):
+    for number, (victim, kinds) in enumerate(product(enumerate(choose_tested(attacker)), _PAIRS)):
         named = list(zip(NETS, kinds, strict=True))
         nets = [_build_namer(net, attacker.recipe, victim[1], kind) for net, kind in named]
         try:
@@ -48,18 +47,12 @@ def recover_subgroups(attacker: CuriousCoordinator) -> list[Fact]:
 def list_subgroups(attacker: CuriousCoordinator) -> list[Fact]:
     """The truth: (victim, variable, value's place in CELLS), and (victim, number of the type, type)."""
     found: list[Fact] = []
-    for number, victim in enumerate(_choose(attacker)):
+    for number, victim in enumerate(choose_tested(attacker)):
         cells = dict(zip(SUBGROUPS, list_cells(victim.sample), strict=True))
         variables = list(SUBGROUPS)
         found += [(float(number), float(variables.index(name)), float(cells[name])) for name in _WANTED]
         found.append((float(number), _TYPE, float(LESION_TYPES.index(str(victim.sample.label)))))
     return found
-
-
-def _choose(attacker: CuriousCoordinator) -> list[Victim]:
-    """Of the two commonest types, which no minimum cell leaves out."""
-    common = [s for s in attacker.list_samples(TESTED, "evaluate") if s.label in LESION_TYPES[:2]]
-    return choose_victims(common, KNOWN, _VICTIMS)
 
 
 def _build_namer(net: str, recipe: Recipe, victim: Victim, kind: int) -> CraftedFusion:
