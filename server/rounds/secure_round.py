@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from ceus_models.plan.secure_layout import SecureTotal, list_layout, split_site_counts
+from ceus_models.plan.answers.secure_layout import SecureTotal, list_layout, split_site_counts
 from ceus_models.plan.terms.participation import Fate, RoundRecord
 from ceus_models.protocol.privacy.fixed_point import Ring, unpack_totals
 from ceus_models.protocol.privacy.secure_session import LEAST_SITES, compute_subject

@@ -12,7 +12,7 @@ from toy_lesions import lesions, recipe, task
 from ceus_models.nets.losses import build_class_weights, compute_lesion_losses
 from ceus_models.nets.module_cache import build_initial_state, load_net
 from ceus_models.nets.two_stream import prepare_inputs
-from ceus_models.plan.answer_schema import find_shape_fault, groups_of
+from ceus_models.plan.answers.answer_schema import find_shape_fault, groups_of
 from ceus_models.plan.progress import Progress
 from ceus_models.plan.strategies import FedAvg, FedAvgM
 from ceus_models.plan.terms.participation import RoundRecord

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ceus_models.plan.secure_layout import BOUND
+from ceus_models.plan.answers.secure_layout import BOUND
 from ceus_models.plan.terms.settings import Screening
 from ceus_models.protocol.messages import LocalRule, Task
 from ceus_models.protocol.state import State
