@@ -59,9 +59,7 @@ def open_toy_site(folder: Path, name: str, strict: bool) -> Site:
     policy = open_policy(**({"privacy": STRICT} if strict else {}))
     processing = make_plan("none").processing.digest()
     audit = AuditRecorder(Audit(folder / name))
-    return Site(
-        name, samples, processing, policy, folder / name / "memory", trail=audit, records=folder / name, lasting=True
-    )
+    return Site(name, samples, processing, policy, folder / name / "memory", trail=audit, records=folder / name)
 
 
 def study(folder: Path, level: Level) -> tuple[str, list[Event], dict[str, Site]]:
