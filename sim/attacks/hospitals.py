@@ -113,7 +113,7 @@ def _set_private(stage: AnyStage, level: Level, sites: int, find_noise: Callable
             stage,
             level="distributed",
             paired_replicates=0,
-            noise=noise_for(EPSILON / 2, delta),
+            noise=find_noise(1, 1),
             noise_sites=LEAST_SITES,
         )
     if not isinstance(stage, Train):
