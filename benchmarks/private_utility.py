@@ -1,18 +1,16 @@
 """What patient-level privacy costs on the demo: heads over frozen backbones and one linear fusion net, at several ε.
 
-Gradients of all patients are taken at once here, where a site takes one after the other; the first round of each net is
-compared with the site's own code. Bounds, grid, noise, steps and averages are those of a study. Rates and rounds were
-chosen on the validation cohort, which is not charged.
+First the fusion nets alone, over a finished demo's sub-models; then everything, heads over untrained backbones too.
+Rates were chosen on the validation cohort, which is not charged.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from dataclasses import dataclass, field
+from functools import cache, partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,64 +19,36 @@ import numpy.typing as npt
 import torch
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
-from torch.nn import functional as nnf
 
 from benchmarks.measuring import publish, quiet
-from ceus_models.nets.fusion import build_fusion_inputs
-from ceus_models.nets.losses import build_class_weights
-from ceus_models.nets.module_cache import build_initial_state
-from ceus_models.nets.trained_parameters import list_trained
-from ceus_models.nets.two_stream import combine_logits
-from ceus_models.plan.plan import Plan, load_plan
-from ceus_models.protocol.messages import LocalRule, PrivateRule, Recipe, Task
+from benchmarks.private_heads import (
+    Bench,
+    Floats,
+    Heads,
+    Noise,
+    Settings,
+    Submodels,
+    labelled,
+    load_bench,
+    scores_of,
+    submodel_probabilities,
+    train_fusion,
+    train_heads,
+)
+from ceus_models.bundle.model_bundle import Bundle, load_bundle
+from ceus_models.nets.module_cache import load_net
+from ceus_models.nets.predict import predict_scores
 from ceus_models.protocol.privacy.accountant import noise_for
-from ceus_models.protocol.privacy.discrete_gaussian import draw_noise
-from ceus_models.protocol.privacy.gradient_grid import clip_to_grid, compute_grid_step
-from ceus_models.protocol.state import add_prefix, concatenate, split_like
-from ceus_models.study.sample import Sample
-from ceus_models.study.targets import find_target
-from ceus_models.study.taxonomy import DISEASE_NETS, SUBMODELS, TEST_COHORTS, count_outputs
-from client.data.dataset.samples import load_samples
-from client.data.forms.site_config import load_site
-from client.worker.tasks.inference import nets_of
-from client.worker.tasks.place import Place
-from client.worker.tasks.private_training import summarise_lesions
-from client.worker.tasks.site_memory import SiteMemory
+from ceus_models.study.taxonomy import DISEASE_NETS, SUBMODELS, TEST_COHORTS
 from sim.patients.study_table import LESIONS
 
 DELTA = 1e-5
-PLAN = Path("configs/plan.private.yaml")
 SITES = {"training_a": 36, "training_b": 13}
 DEMO_LESIONS = {"training_a": 310, "training_b": 140}
 RATES = (0.1, 0.3, 1.0, 3.0)
 DRAWS = 1000
 VARIANTS = ("fusion/D", "fusion/DC", "fusion/DCB")
-Floats = npt.NDArray[np.float64]
-Heads = Mapping[str, Mapping[str, Tensor]]
 T = TypeVar("T")
-Loss = Callable[[Mapping[str, Tensor], Tensor, Tensor, Tensor], Tensor]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How nets are trained."""
-
-    rate: float
-    rounds: int = 50
-    momentum: float = 0.0
-    clip: float = 1.0
-    views: int = 1
-
-
-@dataclass(frozen=True)
-class Noise:
-    """The noise of one net's sums: its standard deviation in bounds, and the name of its draws."""
-
-    multiplier: float
-    name: str
-
-    def key(self, turn: int) -> bytes:
-        return hashlib.sha256(f"{self.name}|{turn}".encode()).digest()
 
 
 @dataclass(frozen=True)
@@ -109,161 +79,6 @@ class Arm:
 ARMS = (Arm(math.inf), Arm(10), Arm(3), Arm(1), Arm(3, local=True), Arm(3, paper=True), Arm(1, paper=True))
 
 
-@dataclass(frozen=True, eq=False)
-class Bench:
-    """The lesions of all hospitals, one study seed, and where summaries are kept."""
-
-    plan: Plan
-    samples: Mapping[str, list[Sample]]
-    seed: int
-    memory: Path
-
-    @cached_property
-    def recipe(self) -> Recipe:
-        given = self.plan.given
-        assert given is not None
-        return given.recipe(self.plan.architecture, self.plan.fusion_hidden)
-
-    def task(self, net: str, start: Mapping[str, Tensor], views: int) -> Task:
-        rule = LocalRule(momentum=0.0, trains="heads", private=PrivateRule(1.0, 1.0, views=views))
-        inputs = add_prefix(start, f"{net}|")
-        return Task("train", "bench", self.seed, "s", 1, (net,), inputs=inputs, rule=rule, recipe=self.recipe)
-
-    def summaries(self, net: str, cohort: str, views: int) -> Tensor:
-        """(n views summary) of a cohort's lesions, in their order."""
-        task = self.task(net, build_initial_state(net, self.recipe, self.seed), views)
-        nets = nets_of(task, Place("all", SiteMemory(self.memory)))
-        rows = summarise_lesions(net, self.samples[cohort], nets, views)
-        return torch.stack([rows[s.key] for s in self.samples[cohort]])
-
-
-def score_heads(heads: Mapping[str, Tensor], rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Logits of the three heads (n 1) from summaries (n summary)."""
-    looks, motion = rows.chunk(2, dim=-1)
-    spatial = nnf.linear(looks, heads["spatial_head.weight"], heads["spatial_head.bias"])
-    temporal = nnf.linear(motion, heads["temporal_head.weight"], heads["temporal_head.bias"])
-    gate = nnf.linear(rows, heads["weighting.weight"], heads["weighting.bias"])
-    return spatial, temporal, combine_logits(spatial, temporal, gate)
-
-
-def head_loss(like: Mapping[str, Tensor], flat: Tensor, rows: Tensor, right: Tensor) -> Tensor:
-    """Loss of one lesion from its views (v summary). right: (2) the class weight at the right answer, else 0."""
-    wanted = (right[1] > 0).float().expand(len(rows), 1)
-    parts = score_heads(split_like(flat, like), rows)
-    each = [nnf.binary_cross_entropy_with_logits(logits, wanted, reduction="none") for logits in parts]
-    return right.sum() * torch.stack(each).sum(0).mean()
-
-
-def fusion_loss(like: Mapping[str, Tensor], flat: Tensor, row: Tensor, right: Tensor) -> Tensor:
-    """Loss of one lesion from its inputs (inputs). right: (6) as in `head_loss`."""
-    net = split_like(flat, like)
-    return -(right * nnf.log_softmax(nnf.linear(row, net["out.weight"], net["out.bias"]), dim=-1)).sum()
-
-
-@dataclass(frozen=True, eq=False)
-class Lesions:
-    """Training data of one net. rows: (n ...) what it sees · right: (n classes) · patients: (n) numbers from 0."""
-
-    rows: Tensor
-    right: Tensor
-    patients: Tensor
-
-
-def clip_rows(gradients: Tensor, clip: float) -> Tensor:
-    """`clip_to_grid` of many patients (n d) at once; the first is compared with it."""
-    step = compute_grid_step(clip, gradients.shape[1])
-    wide = gradients.double()
-    bound = (clip - step * math.sqrt(gradients.shape[1]) / 2) * (1 - 2.0**-40)
-    whole = (wide * (bound / wide.norm(dim=1, keepdim=True)).clamp(max=1.0) / step).round().long()
-    if int((whole[0] - clip_to_grid(gradients[0], clip)).abs().max()) > 1:  # norms are summed in another order
-        raise RuntimeError("the benchmark's gradients are not a site's")
-    return whole
-
-
-def train(start: Mapping[str, Tensor], loss: Loss, data: Lesions, how: Settings, noise: Noise) -> dict[str, Tensor]:
-    """The averaged parameters of the later half of the rounds."""
-    gradient = torch.func.vmap(torch.func.grad(partial(loss, start)), in_dims=(None, 0, 0))
-    flat, patients = concatenate(start.values()), int(data.patients.max()) + 1
-    velocity, mean = torch.zeros(len(flat), dtype=torch.float64), torch.zeros(len(flat), dtype=torch.float64)
-    step = compute_grid_step(how.clip, len(flat))
-    for turn in range(1, how.rounds + 1):
-        each = torch.zeros(patients, len(flat)).index_add_(0, data.patients, gradient(flat, data.rows, data.right))
-        total = clip_rows(each, how.clip).sum(0)
-        if noise.multiplier:
-            total += torch.from_numpy(draw_noise(noise.key(turn), noise.multiplier * how.clip / step, len(flat)))
-        velocity = how.momentum * velocity - how.rate * total.double() * step / patients
-        flat = (flat.double() + velocity).float()
-        if turn > how.rounds // 2:
-            mean += flat.double() / (how.rounds - how.rounds // 2)
-    return split_like(mean.float(), start)
-
-
-def labelled(net: str, samples: Sequence[Sample]) -> tuple[list[int], list[int], list[str]]:
-    """Places, targets and patients of the lesions that have a right answer."""
-    found = [(i, find_target(net, s), s.patient) for i, s in enumerate(samples)]
-    kept = [(i, t, p) for i, t, p in found if t is not None]
-    return [i for i, _, _ in kept], [t for _, t, _ in kept], [p for _, _, p in kept]
-
-
-def lesions_of(bench: Bench, net: str, cohort: str, rows: Tensor) -> Lesions:
-    """What a net is trained on, from rows (n ...) of a whole cohort."""
-    places, targets, patients = labelled(net, bench.samples[cohort])
-    weights = build_class_weights(net, max(2, count_outputs(net)), bench.recipe, torch.device("cpu"))
-    numbers = {patient: number for number, patient in enumerate(sorted(set(patients)))}
-    right = nnf.one_hot(torch.tensor(targets), len(weights)) * weights
-    return Lesions(rows[places], right, torch.tensor([numbers[p] for p in patients]))
-
-
-def train_heads(bench: Bench, net: str, how: Settings, noise: Noise) -> dict[str, Tensor]:
-    """The trained heads of a sub-model."""
-    initial = build_initial_state(net, bench.recipe, bench.seed)
-    start = {n: initial[n] for n in list_trained(initial, "heads")}
-    data = lesions_of(bench, net, "training_a", bench.summaries(net, "training_a", how.views))
-    return train(start, head_loss, data, how, noise)
-
-
-def submodel_probabilities(bench: Bench, heads: Heads, cohort: str) -> npt.NDArray[np.float32]:
-    """(n 9) of a cohort's lesions."""
-    columns = [
-        torch.sigmoid(score_heads(heads[net], bench.summaries(net, cohort, 1)[:, 0])[2])[:, 0] for net in SUBMODELS
-    ]
-    return torch.stack(columns, dim=1).numpy()
-
-
-def train_fusion(bench: Bench, net: str, heads: Heads, how: Settings, noise: Noise) -> dict[str, Tensor]:
-    """The trained linear fusion net."""
-    samples = bench.samples["training_b"]
-    features = build_fusion_inputs(net, submodel_probabilities(bench, heads, "training_b"), samples, bench.recipe)
-    start = build_initial_state(net, bench.recipe, bench.seed)
-    return train(start, fusion_loss, lesions_of(bench, net, "training_b", features), how, noise)
-
-
-def scores_of(
-    bench: Bench, net: str, heads: Heads, fused: Mapping[str, Tensor], cohorts: Sequence[str]
-) -> tuple[Floats, list[int], list[str]]:
-    """Probabilities (n 6), targets and patients of the labelled lesions of some cohorts."""
-    probabilities, targets, patients = [], [], []
-    for cohort in cohorts:
-        samples = bench.samples[cohort]
-        x = build_fusion_inputs(net, submodel_probabilities(bench, heads, cohort), samples, bench.recipe)
-        places, right, who = labelled(net, samples)
-        p = torch.softmax(nnf.linear(x, fused["out.weight"], fused["out.bias"]).double(), dim=1).numpy()
-        probabilities.append(p[places])
-        targets += right
-        patients += who
-    return np.concatenate(probabilities), targets, patients
-
-
-def load_bench(hospitals: Path, memory: Path, seed: int) -> Bench:
-    """All lesions of indexed hospitals, by cohort."""
-    plan = load_plan(PLAN)
-    samples: dict[str, list[Sample]] = {}
-    for folder in sorted(hospitals.iterdir()):
-        for sample in load_samples(load_site(folder), plan.processing):
-            samples.setdefault(sample.cohort, []).append(replace(sample, patient=f"{folder.name}|{sample.patient}"))
-    return Bench(plan, {c: sorted(s, key=lambda x: x.key) for c, s in samples.items()}, seed, memory)
-
-
 def measure_heads(bench: Bench, heads: Heads, cohorts: Sequence[str]) -> dict[str, float]:
     """AUC of every sub-model whose classes occur."""
     found = {}
@@ -278,11 +93,9 @@ def measure_heads(bench: Bench, heads: Heads, cohorts: Sequence[str]) -> dict[st
     return found
 
 
-def choose(rates: Sequence[float], quality: Callable[[float], tuple[float, T]]) -> tuple[float, T]:
-    """The rate of the best quality, and what was made with it."""
-    made = {rate: quality(rate) for rate in rates}
-    best = max(made, key=lambda rate: made[rate][0])
-    return best, made[best][1]
+def choose(rates: Sequence[float], quality: Callable[[float], tuple[float, T]]) -> T:
+    """What was made with the rate of the best quality."""
+    return max((quality(rate) for rate in rates), key=lambda made: made[0])[1]
 
 
 def macro_auc(p: Floats, right: Sequence[int]) -> float:
@@ -309,25 +122,23 @@ class Row:
         return f"{mean.mean():.3f} [{low:.3f}, {high:.3f}], {spread}; AUC {np.mean(self.auc):.3f}"
 
 
-def measure_fusion(bench: Bench, heads: Heads, arm: Arm, rows: Mapping[str, Row]) -> None:
-    """Train each variant with the whole budget of its patients, the rate by validation, and add what it says of the
-    test cohorts.
-    """
+def measure_fusion(bench: Bench, submodels: Submodels, arm: Arm, rows: Mapping[str, Row]) -> None:
+    """Train each variant with the whole budget of its patients, and add what it says of the test cohorts."""
     for net, row in rows.items():
         noise = Noise(arm.multiplier("training_b", Settings(1.0).rounds, 1), f"{arm}|{net}|{bench.seed}")
 
         def quality(rate: float, net: str = net, noise: Noise = noise) -> tuple[float, Mapping[str, Tensor]]:
-            fused = train_fusion(bench, net, heads, Settings(rate), noise)
-            p, right, _ = scores_of(bench, net, heads, fused, ("validation",))
+            fused = train_fusion(bench, net, submodels, Settings(rate), noise)
+            p, right, _ = scores_of(bench, net, submodels, fused, ("validation",))
             return macro_auc(p, right), fused
 
-        _, fused = choose(RATES, quality)
-        p, right, row.patients = scores_of(bench, net, heads, fused, TEST_COHORTS)
+        fused = choose(RATES, quality)
+        p, right, row.patients = scores_of(bench, net, submodels, fused, TEST_COHORTS)
         row.right.append(p.argmax(axis=1) == np.array(right))
         row.auc.append(macro_auc(p, right))
 
 
-def measure_arm(benches: Sequence[Bench], arm: Arm) -> list[object]:
+def measure_all(benches: Sequence[Bench], arm: Arm) -> list[object]:
     """Heads over frozen backbones and the linear fusion nets over them, all private."""
     rows, aucs = {net: Row() for net in VARIANTS}, []
     for bench in benches:
@@ -338,26 +149,48 @@ def measure_arm(benches: Sequence[Bench], arm: Arm) -> list[object]:
             heads = {net: train_heads(bench, net, Settings(rate), names[net]) for net in SUBMODELS}
             return float(np.mean(list(measure_heads(bench, heads, ("validation",)).values()))), heads
 
-        _, heads = choose(RATES, quality)
+        heads = choose(RATES, quality)
         tested = measure_heads(bench, heads, TEST_COHORTS)
         aucs.append((tested["disease/HCC"], float(np.mean([tested[net] for net in DISEASE_NETS]))))
-        measure_fusion(bench, heads, arm, rows)
+        measure_fusion(bench, partial(submodel_probabilities, bench, heads), arm, rows)
     hcc, disease = np.mean(aucs, axis=0)
     return [str(arm), f"{hcc:.3f}", f"{disease:.3f}", *rows.values()]
 
 
+def measure_bundle(benches: Sequence[Bench], bundle: Bundle, arm: Arm) -> list[object]:
+    """The linear fusion nets alone, over the sub-models of a bundle."""
+    rows = {net: Row() for net in VARIANTS}
+    for bench in benches:
+        measure_fusion(bench, partial(ask_bundle, bench, bundle), arm, rows)
+    return [str(arm), "", "", *rows.values()]
+
+
+@cache
+def ask_bundle(bench: Bench, bundle: Bundle, cohort: str) -> npt.NDArray[np.float32]:
+    """Probabilities (n 9) of a cohort's lesions by a bundle's sub-models."""
+    columns = []
+    for net in SUBMODELS:
+        kept = load_net(net, bundle.recipe, bundle.nets[net], None, torch.device("cpu"))
+        columns.append(predict_scores(kept.module, bench.samples[cohort], bundle.recipe))
+    return np.concatenate(columns, axis=1).astype(np.float32)
+
+
 def main() -> None:
-    """Print the table of all arms."""
+    """Print the tables of all arms."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--hospitals", type=Path, default=Path("runs/demo/hospitals"), help="indexed, of the demo")
+    parser.add_argument("--run", type=Path, default=Path("runs/demo"), help="a finished demo: its hospitals and bundle")
     parser.add_argument("--memory", type=Path, default=Path("runs/private_utility"), help="where summaries are kept")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--out", type=Path, help="write the figures to this JSON file")
     asked = parser.parse_args()
     quiet()
-    benches = [load_bench(asked.hospitals, asked.memory, seed) for seed in range(1, asked.seeds + 1)]
+    benches = [load_bench(asked.run / "hospitals", asked.memory, seed) for seed in range(1, asked.seeds + 1)]
+    bundle = load_bundle(asked.run / "bundle")
     head = ("ε", "AUC HCC", "AUC of five disease nets", *VARIANTS)
-    publish("Heads and linear fusion", head, [measure_arm(benches, arm) for arm in ARMS], asked.out)
+    rows = [
+        ["over the demo's sub-models: " + str(r[0]), *r[1:]] for r in (measure_bundle(benches, bundle, a) for a in ARMS)
+    ]
+    publish("Heads and linear fusion", head, rows + [measure_all(benches, arm) for arm in ARMS], asked.out)
 
 
 if __name__ == "__main__":

@@ -44,7 +44,6 @@ MAX_HEADER_BYTES = 4 << 20
 MAX_BODY_BYTES = 256 << 10
 """Limit of a message without its tensors; a task has a few kilobytes, and hello the plan as well."""
 MAX_PLAN_BYTES = 128 << 10
-MAX_ROSTER_BYTES = 64 << 10
 MAX_TEXT = 256
 MAX_REASON = 4000
 MAX_DIMENSIONS = 8
@@ -83,7 +82,6 @@ _Reason = Annotated[str, AfterValidator(lambda text: clean_text(text, MAX_REASON
 _Names = Annotated[tuple[_Text, ...], Field(max_length=100)]
 _Number = Annotated[int, Field(ge=0, lt=1 << 31)]
 
-
 _TENSORS = {Task: "inputs", Update: "sums"}
 _TYPES: dict[str, type[Task | Update | Refusal]] = {"Task": Task, "Update": Update, "Refusal": Refusal}
 _DTYPES = {
@@ -117,7 +115,7 @@ class _TaskHeader:
     count_noise: CountNoise | None
     attempt: _Number
     comparisons: bool
-    roster: Annotated[str, Field(max_length=MAX_ROSTER_BYTES)]
+    roster: Annotated[str, Field(max_length=MAX_PLAN_BYTES)]
 
 
 @checked(frozen=True, config=_STRICT)

@@ -32,6 +32,7 @@ app = lazy_program(
         "withdraw": "client.cli.opt_out:withdraw_command",
         "rejoin": "client.cli.opt_out:rejoin_command",
         "audit": "client.cli.audit:app",
+        "privacy": "client.cli.privacy:app",
         "console": "client.console.app:console_command",
     },
 )

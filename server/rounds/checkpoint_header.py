@@ -11,8 +11,8 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked
 from safetensors import SafetensorError, safe_open
 
-from ceus_models.plan.participation import RoundRecord
 from ceus_models.plan.progress import CurvePoint
+from ceus_models.plan.terms.participation import RoundRecord
 from ceus_models.protocol.messages import Recipe
 from ceus_models.runtime.errors import ExpectedError
 

@@ -7,11 +7,11 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from ceus_models.plan.participation import Fate, RoundRecord, check_quorum
 from ceus_models.plan.plan import Plan
 from ceus_models.plan.progress import Progress
-from ceus_models.plan.settings import Study
 from ceus_models.plan.stages import Stage
+from ceus_models.plan.terms.participation import Fate, RoundRecord, check_quorum
+from ceus_models.plan.terms.settings import Study
 from ceus_models.plan.train_stage import Train
 from ceus_models.plan.wire_nets import on_wire, submodels
 from ceus_models.protocol.messages import Task

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from ceus_models.plan.participation import Fate, RoundRecord
+from ceus_models.plan.terms.participation import Fate, RoundRecord
 from ceus_models.protocol.messages import Refusal, Task, Update
 from ceus_models.protocol.state import State
 from ceus_models.protocol.sums import ExactSum

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from ceus_models.plan.participation import Fate, RoundRecord
-from ceus_models.plan.secure_layout import SecureTotal, list_layout, split_site_counts
+from ceus_models.plan.answers.secure_layout import SecureTotal, list_layout, split_site_counts
+from ceus_models.plan.terms.participation import Fate, RoundRecord
 from ceus_models.protocol.privacy.fixed_point import Ring, unpack_totals
 from ceus_models.protocol.privacy.secure_session import LEAST_SITES, compute_subject
 from ceus_models.protocol.state import State
@@ -62,12 +62,18 @@ class _SecureRound:
         fault = self._find_fault(opened)
         if fault is None:
             return [opened]
+        reason = f"{fault}, in the total over {', '.join(opened.sites)}: compare the audits of these sites"
         half = len(opened.sites) // 2
         if half < LEAST_SITES or self.call.task.level != "sums":  # with noise, each opening is charged
-            reason = f"{fault}, in the total over {', '.join(opened.sites)}: compare the audits of these sites"
             self.settle("excluded", reason, *opened.sites)
             return []
-        return [*self.sum_group(opened.sites[:half]), *self.sum_group(opened.sites[half:])]
+        parts: list[_Sum] = []
+        for group in (opened.sites[:half], opened.sites[half:]):
+            found = self.sum_group(group)
+            if not found:  # bad, or too small for the policy of its sites
+                self.settle("excluded", reason, *(site for site in group if self.fates[site][0] != "excluded"))
+            parts += found
+        return parts
 
     def _open(self, sites: tuple[str, ...], whole: bool) -> _Sum | None:
         """The total over these sites, or those of them that answer. whole: whether these are all of the round."""

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ceus_models.plan.participation import Fate
-from ceus_models.plan.secure_layout import list_layout
+from ceus_models.plan.answers.secure_layout import list_layout
+from ceus_models.plan.terms.participation import Fate
 from ceus_models.protocol.messages import Kind, Refusal, Session, Task, Update
 from ceus_models.protocol.privacy import secure_session as shared
 from ceus_models.protocol.privacy.fixed_point import Ring, count_numbers

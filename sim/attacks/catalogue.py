@@ -111,14 +111,14 @@ ATTACKS: tuple[Attack, ...] = (
     ),
     Attack(
         "subgroup_tables",
-        "evaluate: right about one patient alone: his subgroups and type",
+        "evaluate as the plan asks: right about one patient alone: his subgroups and type",
         "training_a",
         subgroups.recover_subgroups,
         subgroups.list_subgroups,
     ),
     Attack(
         "planned_histogram",
-        "evaluate as the plan asks, crafted weights: laboratory values from Σp",
+        "evaluate as the plan asks, crafted weights: laboratory values by the bin of a score",
         "training_a",
         histograms.recover_labs,
         histograms.list_labs,

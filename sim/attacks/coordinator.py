@@ -9,12 +9,11 @@ from typing import Any
 from torch import Tensor
 
 from ceus_models.nets.module_cache import build_initial_state
-from ceus_models.plan.net_groups import expand_names
 from ceus_models.plan.plan import Plan
 from ceus_models.plan.progress import Progress
 from ceus_models.plan.stages import Evaluate, Hello, Stage, Statistics
+from ceus_models.plan.terms.net_groups import expand_names
 from ceus_models.plan.train_stage import Train
-from ceus_models.plan.wire_nets import on_wire
 from ceus_models.protocol.messages import Kind, Level, Recipe, Refusal, RefusalCode, Task, Update
 from ceus_models.protocol.privacy.secure_session import SUMS_KEY
 from ceus_models.protocol.state import State, digest, split_by_net
@@ -113,22 +112,21 @@ class CuriousCoordinator:
         task = Task(kind, study.digest, self.seed, stage.name if stage else kind, 2 if kind == "train" else 0, nets)
         return replace(task, **{"recipe": self.recipe, "processing": study.processing, **changes})
 
-    def build_planned_task(self, kind: Kind, crafted: State, frozen: State) -> Task:
+    def build_planned_task(self, kind: Kind, crafted: State, frozen: State, number: int = 2) -> Task:
         """A task that the plan asks for, but for its weights: crafted ones where there are, else initial ones.
 
-        Raises Refused where the plan has no such stage.
+        number: of a training round; what a later one begins with is free. Raises Refused where the plan has no such
+        stage or round.
         """
-        nets = tuple(split_by_net(crafted))
-        stage = self._find_stage(kind, nets)
+        given = split_by_net(crafted)
+        stage = self._find_stage(kind, tuple(given))
         if not isinstance(stage, Train | Evaluate):
-            raise Refused("plan", f"the plan has no stage that asks for {kind} of {', '.join(nets)}")
-        every = expand_names(stage.nets)
-        initial = on_wire({net: build_initial_state(net, self.recipe, self.seed) for net in every if net not in nets})
-        asked: dict[str, Any] = {"cohorts": stage.cohorts, "inputs": {**initial, **crafted, **frozen}}
-        asked["frozen"] = digest(frozen) if frozen else ""
-        asked |= {"rule": stage.strategy.local(stage.rule)} if isinstance(stage, Train) else {}
-        asked |= {"replicates": stage.replicates} if isinstance(stage, Evaluate) else {}
-        return self.build_task(kind, every, **asked)
+            raise Refused("plan", f"the plan has no stage that asks for {kind} of {', '.join(given)}")
+        nets = {n: given.get(n) or build_initial_state(n, self.recipe, self.seed) for n in expand_names(stage.nets)}
+        step = stage.sequence().index(("train", number)) if isinstance(stage, Train) else 0
+        at = Progress(step=step, recipe=self.recipe, frozen=digest(frozen) if frozen else "", nets=nets)
+        task = stage.task(at, self.plan.study(self.seed))
+        return replace(task, inputs={**task.inputs, **frozen})
 
     def build_planned_tally(self) -> Task:
         """The task of the plan's statistics. Raises Refused where it has none."""

@@ -11,11 +11,11 @@ import yaml
 from pydantic import TypeAdapter
 
 from ceus_models.plan.given_recipe import Given
-from ceus_models.plan.net_groups import expand_names
 from ceus_models.plan.plan import AnyStage, Plan
 from ceus_models.plan.recipe import RecipeRule, compute_recipe
 from ceus_models.plan.stages import Evaluate, Statistics
 from ceus_models.plan.strategies import FedAvgM
+from ceus_models.plan.terms.net_groups import expand_names
 from ceus_models.plan.train_stage import Train
 from ceus_models.protocol.messages import Level, LocalRule, PrivateRule, Recipe
 from ceus_models.protocol.privacy.accountant import noise_for
@@ -42,8 +42,8 @@ CENTERS: Mapping[str, Mapping[int, Mapping[str, int]]] = {
 """Lesions of each center, by the cohort that it trains; the first of each is the attacked one."""
 _LESIONS = 114
 """Of the first hospital above."""
-EPSILON = 3.0
-"""Of the policy that comes with a site; training and what follows it have half of it each."""
+EPSILON = 2.99
+"""Just below the cap of the policy that comes with a site."""
 _SELECTED = (
     *("age", "sex", "viral_hepatitis", "malignancy_history", "cirrhosis", "tumor_size"),
     *("AFP", "CEA", "CA19-9", "WBC"),
@@ -88,23 +88,38 @@ def protect_plan(plan: Plan, level: Level) -> Plan:
     if level not in ("distributed", "local"):
         return replace(plan, stages=tuple(_set_plain(stage, level) for stage in plan.stages))
     sites = LEAST_SITES if level == "distributed" else 1
-    stages = [_set_private(s, level, sites, plan.delta) for s in plan.stages if not isinstance(s, Statistics)]
+    kept = [stage for stage in plan.stages if not isinstance(stage, Statistics)]
+    released = sum(isinstance(stage, Train | Evaluate) for stage in kept)
+
+    def find_noise(rounds: int, nets: int) -> float:
+        """As much that a patient who is in every stage stays within the cap."""
+        return noise_for(EPSILON, plan.delta, rounds * released, nets)
+
+    stages = [_set_private(stage, level, sites, find_noise) for stage in kept]
     return replace(plan, stages=tuple(stages), given=plan.given or Given(selected=_SELECTED))
 
 
 def _set_plain(stage: AnyStage, level: Level) -> AnyStage:
     if isinstance(stage, Train):
         return replace(stage, level=level, rule=replace(stage.rule, private=None))
-    return replace(stage, level=level) if isinstance(stage, Statistics | Evaluate) else stage
-
-
-def _set_private(stage: AnyStage, level: Level, sites: int, delta: float) -> AnyStage:
     if isinstance(stage, Evaluate):
-        return replace(stage, level="sums")
+        return replace(stage, level=level, noise=0.0, paired_replicates=0)
+    return replace(stage, level=level) if isinstance(stage, Statistics) else stage
+
+
+def _set_private(stage: AnyStage, level: Level, sites: int, find_noise: Callable[[int, int], float]) -> AnyStage:
+    if isinstance(stage, Evaluate):
+        return replace(
+            stage,
+            level="distributed",
+            paired_replicates=0,
+            noise=find_noise(1, 1),
+            noise_sites=LEAST_SITES,
+        )
     if not isinstance(stage, Train):
         return stage
     nets = expand_names(stage.nets)
-    noise = noise_for(EPSILON / 2, delta, stage.rounds, len(nets))
+    noise = find_noise(stage.rounds, len(nets))
     private = PrivateRule(clip=1.0, noise=noise, sites=sites)
     heads = not set(nets) & set(FUSION_NETS)
     rule = LocalRule(learning_rate=0.3, momentum=0.0, trains="heads" if heads else "all", private=private)
@@ -115,8 +130,9 @@ def build_policy(plan: Plan, level: Level) -> Policy:
     """The policy that comes with a site, with this plan approved and this level as the least for every kind of task."""
     text = resources.files("client.cli").joinpath("policy.example.yaml").read_text(encoding="utf-8")
     values = yaml.safe_load(text)
-    shared: Level = "none" if level == "none" else "sums"
-    asked = {"training": level, "statistics": shared, "evaluation": shared}
+    tallied: Level = "none" if level == "none" else "sums"
+    tested: Level = "distributed" if level == "local" else level
+    asked = {"training": level, "statistics": tallied, "evaluation": tested}
     values["privacy"] |= {**asked, "minimum_sites": LEAST_SITES, "colluding": 0}
     values |= {"studies": {plan.name: plan.digest()}, "accept_risk": "Phantoms that are attacked on purpose."}
     return _POLICY.validate_python(values)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -28,6 +28,7 @@ from sim.attacks.coordinator import SUMMED, CuriousCoordinator
 from sim.attacks.hospitals import build_policy, learn_recipe, protect_plan
 
 SIDE, FRAMES = 32, 6
+CELL = 5
 VALUES = {
     "name": "attacked",
     "architecture": {"spatial_depth": 10, "temporal_depth": 10, "width": 8, "hidden": 16},
@@ -118,9 +119,12 @@ class OpenSite:
         try:
             if not chosen:
                 raise TaskDeclined("no_lesions", "there are none in these cohorts")
+            leaked = leak(task, chosen, place) if task.kind == "evaluate" else {}
             sums, weight = WORK[task.kind](task, chosen, place)
-            if task.kind == "evaluate":
-                sums |= leak(task, chosen, place)
+            for name, table in sums.items():
+                if name.endswith("clinical_by_type"):  # small cells are held back, the total is not
+                    table[table[..., 0] < CELL] = 0.0
+            sums |= leaked
         except TaskDeclined as no:
             return Refusal(self.name, no.reason, no.code)
         except Exception as error:
@@ -139,7 +143,8 @@ def leak(task: Task, samples: Sequence[Sample], place: Place) -> State:
                 raise IndexError("a lesion has no bin")
             logit = np.clip(np.log(p.clip(1e-12)) - np.log1p(-p.clip(None, 1 - 1e-12)), -8, 8)
             right = np.array([find_target(net, case) for case in cases])[:, None] == np.arange(p.shape[1])
-            for name, bins, weights in (("fine", 2048, draws[:, :1]), ("scores", 64, draws)):
+            tables = [("fine", 2048, draws[:, :1]), *([("scores", 64, draws)] if task.replicates else [])]
+            for name, bins, weights in tables:
                 place_of = np.minimum((logit + 8) / 16 * bins, bins - 1).astype(int)
                 table = np.zeros((p.shape[1], 2, bins, weights.shape[1]), np.int32)
                 for row in range(len(cases)):
@@ -166,9 +171,9 @@ def open_attacker(folder: Path) -> CuriousCoordinator:
     return CuriousCoordinator([site], plan, 1, learn_recipe(plan, [site]))
 
 
-def guarded_attacker(folder: Path, level: Level) -> CuriousCoordinator:
-    """The attacker before sites under the policy that comes with a site, at this level."""
-    plan = protect_plan(small_plan(), level)
+def guarded_attacker(folder: Path, level: Level, units: int = 32) -> CuriousCoordinator:
+    """The attacker before sites under the policy that comes with a site, at this level. units: of the fusion nets."""
+    plan = protect_plan(replace(small_plan(), fusion_hidden=units), level)
     policy, digest = build_policy(plan, level), plan.processing.digest()
     numbers = range(1, 5 if level in SUMMED else 2)
     sites = [Site(f"site-{n:02d}", made_hospital(n), digest, policy, folder / str(n)) for n in numbers]

@@ -11,7 +11,6 @@ from pydantic.dataclasses import dataclass as checked
 from pydantic_core import to_json
 
 _Key = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-MOST_BYTES = 64 << 10
 
 
 @checked(frozen=True, config=ConfigDict(extra="forbid"))

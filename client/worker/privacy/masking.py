@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ceus_models.plan.answer_schema import groups_of
-from ceus_models.plan.secure_layout import BOUND, add_site_counts, list_layout
+from ceus_models.plan.answers.answer_schema import groups_of
+from ceus_models.plan.answers.secure_layout import BOUND, add_site_counts, list_layout
 from ceus_models.plan.train_stage import count_local_steps
 from ceus_models.protocol.messages import Task
 from ceus_models.protocol.privacy.fixed_point import Ring, can_be_added, pack_integers

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ceus_models.plan.answer_schema import groups_of
+from ceus_models.plan.answers.answer_schema import groups_of
 from ceus_models.plan.plan import Plan
 from ceus_models.protocol.message_ids import ReceivedTask
 from ceus_models.protocol.messages import Update

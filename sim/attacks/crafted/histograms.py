@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
-from ceus_models.metrics.score_bins import FINE_BINS, LOGIT_BOUND, SUM_UNIT, compute_bins
+from ceus_models.metrics.score_bins import compute_bins
 from ceus_models.protocol.messages import Recipe
 from ceus_models.study.sample import Sample
 from ceus_models.study.taxonomy import CLINICAL_NAMES, LESION_TYPES
@@ -16,6 +17,7 @@ from sim.attacks.coordinator import CuriousCoordinator, Refused
 from sim.attacks.crafted.fusion_net import (
     TYPES,
     CraftedFusion,
+    Floats,
     Question,
     add_submodels,
     ask_variable,
@@ -27,6 +29,8 @@ from sim.attacks.facts import Fact
 
 COHORT = "training_a"
 NETS = ("fusion/DC", "fusion/DCB")
+FINE_BINS, LOGIT_BOUND = 2048, 8.0
+"""Of a histogram of even bins of the logit, which evaluations released once; a coarser one has no room for codes."""
 _BITS = ("sex", "viral_hepatitis", "malignancy_history", "cirrhosis")
 _YOUNGEST, _YEARS = 29, 67
 _CODES = _YEARS * 2 ** len(_BITS)
@@ -51,7 +55,8 @@ def recover_codes(attacker: CuriousCoordinator) -> list[Fact]:
     nets = [_build_encoder(net, recipe, part * _PART) for part, net in enumerate(NETS)]
     task = attacker.build_task("evaluate", NETS, cohorts=(COHORT,), inputs=join_states(*nets))
     answer = attacker.ask(add_submodels(task, recipe))
-    return [fact for part, net in enumerate(NETS) for fact in _decode(answer[f"{COHORT}|{net}|fine"], part)]
+    tables = [(part, answer.get(f"{COHORT}|{net}|fine")) for part, net in enumerate(NETS)]
+    return [fact for part, fine in tables if fine is not None for fact in _decode(fine, part)]
 
 
 def describe_code(sample: Sample) -> Fact:
@@ -86,10 +91,17 @@ def _decode(fine: torch.Tensor, part: int) -> Iterator[Fact]:
     logits[:, 0] = _LOWEST + _STEP * (codes + 1)
     scores = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     for kind in range(TYPES):
-        counts = fine[kind, 1, compute_bins(scores[:, kind], FINE_BINS)]
+        counts = fine[kind, 1, _place(scores[:, kind])]
         for code, count in zip(codes + part * _PART, counts.tolist(), strict=True):
             bits = [float(code >> i & 1) for i in range(len(_BITS))]
             yield from [(float((code >> len(_BITS)) + _YOUNGEST), *bits, float(kind))] * count
+
+
+def _place(p: Floats) -> npt.NDArray[np.int64]:
+    """Bins of probabilities."""
+    logit = np.clip(np.log(p) - np.log1p(-p), -LOGIT_BOUND, LOGIT_BOUND)
+    places = (logit + LOGIT_BOUND) / (2 * LOGIT_BOUND) * FINE_BINS
+    return np.asarray(np.minimum(places, FINE_BINS - 1), dtype=np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,10 +136,14 @@ def choose_victims(samples: Sequence[Sample], known: tuple[str, ...], count: int
 
 KNOWN = ("age", "sex", "tumor_size")
 """What an attacker may know of a patient from elsewhere."""
+TESTED = "external_test_c"
 _LABS = CLINICAL_NAMES[7:]
 _SHARP = 100.0
-_SPREAD = 0.05
-"""Logits a standard deviation: all six probabilities stay above 0.1, the calibration's first bin."""
+_VICTIMS = 8
+_LIFT = 20.0
+_MIDDLE, _SPREAD = -5.2, 1.35
+"""Logit of a mean value, and of a standard deviation: within two of them a score is above the first bin, and below
+0.1, where bins are narrow."""
 
 
 def write_trap(crafted: CraftedFusion, victim: Victim) -> int:
@@ -138,38 +154,56 @@ def write_trap(crafted: CraftedFusion, victim: Victim) -> int:
     return len(questions)
 
 
-def recover_labs(attacker: CuriousCoordinator) -> list[Fact]:
-    """Laboratory values of patients of whom age, sex and tumour size are known, from Σp. Raises Refused.
+def ask_planned(attacker: CuriousCoordinator, nets: Sequence[CraftedFusion], number: int) -> dict[str, torch.Tensor]:
+    """The plan's evaluation with crafted nets; any after the first has a name that the plan does not know.
 
-    One task a patient, as the plan asks for it but for the weights: a value in the probability of each of five types
-    of two nets. Every other lesion is given to the sixth type, so the patient is alone in a bin of the calibration.
+    Raises Refused.
     """
     models = build_constant_submodels(attacker.recipe)
+    task = attacker.build_planned_task("evaluate", join_states(*nets), models)
+    return attacker.ask(replace(task, stage=f"{task.stage}-{number}") if number else task)
+
+
+def recover_labs(attacker: CuriousCoordinator) -> list[Fact]:
+    """Laboratory values, by the bin of a score, of patients of whom age, sex and tumour size are known. Raises Refused.
+
+    One task a patient, as the plan asks for it but for the weights: a value in the score of each of five types of two
+    nets. Every other lesion is given to the sixth type, so that the patient is alone beyond the first bin.
+    """
     found: list[Fact] = []
-    for number, victim in enumerate(_choose_tested(attacker)):
-        halves = _split_labs(attacker.recipe)
-        nets = [_build_lab_trap(net, attacker.recipe, victim, half) for net, half in zip(NETS, halves, strict=True)]
-        task = attacker.build_planned_task("evaluate", join_states(*nets), models)
-        if number:  # the plan asks once
-            task = replace(task, stage=f"{task.stage}-{number}")
+    for number, victim in enumerate(choose_tested(attacker)):
+        parts = list(zip(NETS, _split_labs(attacker.recipe), strict=True))
+        nets = [_build_lab_trap(net, attacker.recipe, victim, labs) for net, labs in parts]
         try:
-            answer = attacker.ask(task)
+            answer = ask_planned(attacker, nets, number)
         except Refused:
             if not number:
                 raise
-            break
-        for net, half in zip(NETS, halves, strict=True):
-            values = _read_labs(answer.get(f"{_TESTED}|{net}|calibration"), half, attacker.recipe)
-            found += [(float(number), float(CLINICAL_NAMES.index(lab)), value) for lab, value in values]
+            return found
+        for net, labs in parts:
+            bins = _read_bins(answer.get(f"{TESTED}|{net}|scores"), labs)
+            found += [(float(number), float(CLINICAL_NAMES.index(lab)), float(place)) for lab, place in bins]
     return found
 
 
-_TESTED = "external_test_c"
-_VICTIMS = 8
+def list_labs(attacker: CuriousCoordinator) -> list[Fact]:
+    """The truth: (victim, variable, bin) of what is recorded of each victim and not beyond the range of the bins."""
+    found: list[Fact] = []
+    for number, victim in enumerate(choose_tested(attacker)):
+        values, missing = standardise(victim.sample.clinical, attacker.recipe)
+        for labs in _split_labs(attacker.recipe):
+            places = [CLINICAL_NAMES.index(lab) for lab in labs]
+            shares = np.exp([*(_MIDDLE + _SPREAD * values[places]), 0.0])
+            bins = compute_bins(shares / shares.sum())
+            known = [(place, b) for place, b in zip(places, bins, strict=False) if not missing[place] and b > 0]
+            found += [(float(number), float(place), float(b)) for place, b in known]
+    return found
 
 
-def _choose_tested(attacker: CuriousCoordinator) -> list[Victim]:
-    return choose_victims(attacker.list_samples(_TESTED, "evaluate"), KNOWN, _VICTIMS)
+def choose_tested(attacker: CuriousCoordinator) -> list[Victim]:
+    """Patients of the two commonest types, which no minimum cell leaves out."""
+    common = [s for s in attacker.list_samples(TESTED, "evaluate") if s.label in LESION_TYPES[:2]]
+    return choose_victims(common, KNOWN, _VICTIMS)
 
 
 def _split_labs(recipe: Recipe) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -177,37 +211,23 @@ def _split_labs(recipe: Recipe) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return labs[: TYPES - 1], labs[TYPES - 1 :]
 
 
-def list_labs(attacker: CuriousCoordinator) -> list[Fact]:
-    """The truth: (victim, variable, value) of what is recorded of each victim."""
-    found: list[Fact] = []
-    for number, victim in enumerate(_choose_tested(attacker)):
-        for lab in sum(_split_labs(attacker.recipe), ()):
-            value = float(victim.sample.clinical[CLINICAL_NAMES.index(lab)])
-            found += [] if np.isnan(value) else [(float(number), float(CLINICAL_NAMES.index(lab)), value)]
-    return found
-
-
 def _build_lab_trap(net: str, recipe: Recipe, victim: Victim, labs: Sequence[str]) -> CraftedFusion:
     crafted = CraftedFusion(net, recipe)
     units = write_trap(crafted, victim)
     crafted.out[TYPES - 1, :units] = 1.0
+    crafted.out_bias[: TYPES - 1] = -100.0
     for kind, lab in enumerate(labs):
         one = np.eye(len(CLINICAL_NAMES))[CLINICAL_NAMES.index(lab)]
-        crafted.write(units + kind, Question(one, np.zeros_like(one), 20.0))
+        crafted.write(units + kind, Question(one, np.zeros_like(one), _LIFT))
         crafted.out[kind, units + kind] = _SPREAD
-        crafted.out_bias[kind] = -20.0 * _SPREAD
+        crafted.out_bias[kind] = _MIDDLE - _LIFT * _SPREAD
     return crafted
 
 
-def _read_labs(calibration: torch.Tensor | None, labs: Sequence[str], recipe: Recipe) -> Iterator[tuple[str, float]]:
-    """Values of the one lesion whose probabilities are beyond the first bin; calibration (k+1 10 3)."""
-    if calibration is None:
+def _read_bins(scores: torch.Tensor | None, labs: Sequence[str]) -> Iterator[tuple[str, int]]:
+    """The bin of the one lesion beyond the first bin, for each variable; scores (k 2 bins)."""
+    if scores is None:
         return
-    beyond = calibration[: TYPES - 1, 1:].double().sum(dim=1).numpy()  # (k-1 [lesions, Σp, Σ right])
-    if not (beyond[:, 0] == 1).all():
-        return
-    p = beyond[:, 1] * SUM_UNIT
-    for lab, logit in zip(labs, np.log(p[: len(labs)] / (1 - p.sum())), strict=True):
-        place = CLINICAL_NAMES.index(lab)
-        mean, sd = recipe.normaliser.clinical_mean[place], recipe.normaliser.clinical_sd[place]
-        yield lab, float(logit) / _SPREAD * sd + mean
+    for lab, counts in zip(labs, scores.sum(dim=1).numpy(), strict=False):
+        if counts[1:].sum() == 1 and counts[1:].max() == 1:
+            yield lab, int(counts[1:].argmax()) + 1

@@ -8,17 +8,19 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from ceus_models.metrics.score_bins import COARSE_BINS, LOGIT_BOUND
 from ceus_models.protocol.messages import Recipe
 from ceus_models.study.taxonomy import CLINICAL_NAMES
 from sim.attacks.coordinator import CuriousCoordinator
 from sim.attacks.crafted.fusion_net import TYPES, CraftedFusion, Question, add_submodels, join_states
-from sim.attacks.crafted.histograms import COHORT, NETS, widen_recipe
+from sim.attacks.crafted.histograms import COHORT, LOGIT_BOUND, NETS, widen_recipe
 from sim.attacks.facts import Fact, describe_record
 
 Ints = npt.NDArray[np.int64]
 REPLICATES = 1000
+COARSE_BINS = 64
+"""Of the histogram that evaluations released once for each replicate; the estimate alone has none to compare."""
 _PROJECTIONS = 7
+_AXES = 4
 _RANGE = 3.0
 """Standard deviations on either side that the histogram covers."""
 _PLACE = LOGIT_BOUND / _RANGE
@@ -43,6 +45,8 @@ def recover_replicates(attacker: CuriousCoordinator, replicates: int = REPLICATE
         answer = attacker.ask(add_submodels(task, recipe))
         for net in NETS:
             scores = answer[f"{COHORT}|{net}|scores"].numpy().astype(np.int64)  # (1+R k 2 bins)
+            if scores.ndim < _AXES:
+                return []
             tables.append(scores[:, 0].sum(axis=1).T)  # (bins 1+R)
             kinds = scores[:, :, 1].sum(axis=2).T  # (k 1+R)
     prints = _isolate(tables[:_PROJECTIONS])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import torch
@@ -11,12 +11,13 @@ import torch
 from ceus_models.protocol.messages import Recipe
 from ceus_models.study.subgroups import CELLS, SUBGROUPS, build_slices, list_cells
 from ceus_models.study.taxonomy import LESION_TYPES
-from sim.attacks.coordinator import CuriousCoordinator
-from sim.attacks.crafted.fusion_net import TYPES, CraftedFusion, add_submodels, join_states
-from sim.attacks.crafted.histograms import COHORT, KNOWN, NETS, Victim, choose_victims, widen_recipe, write_trap
+from sim.attacks.coordinator import CuriousCoordinator, Refused
+from sim.attacks.crafted.fusion_net import TYPES, CraftedFusion
+from sim.attacks.crafted.histograms import NETS, TESTED, Victim, ask_planned, choose_tested, write_trap
 from sim.attacks.facts import Fact
 
-_VICTIMS = 8
+_PAIRS = list(zip(range(0, TYPES, 2), range(1, TYPES, 2), strict=True))
+"""Types that are asked together, one of each net."""
 _WANTED = ("etiology", "cirrhosis", "fatty_liver", "manufacturer", "pathology_confirmed", "malignancy_history")
 _TYPE = float(len(SUBGROUPS))
 """Number of the type among a victim's facts, after the subgroup variables."""
@@ -27,35 +28,31 @@ def recover_subgroups(attacker: CuriousCoordinator) -> list[Fact]:
 
     A net for each type names it for the patient alone, and for all others a type that the cohort does not have.
     """
-    recipe = widen_recipe(attacker.recipe)
     found: list[Fact] = []
-    for number, victim in enumerate(_choose(attacker)):
-        for part, pair in enumerate(zip(range(0, TYPES, 2), range(1, TYPES, 2), strict=True)):
-            nets = [_build_namer(net, recipe, victim, kind) for net, kind in zip(NETS, pair, strict=True)]
-            task = attacker.build_task("evaluate", NETS, cohorts=(COHORT,), inputs=join_states(*nets))
-            task = replace(task, replicates=1, round=number * TYPES + part)
-            answer = attacker.ask(add_submodels(task, recipe))
-            for net, kind in zip(NETS, pair, strict=True):
-                facts = _read_groups(answer.get(f"{COHORT}|{net}|groups"), kind)
-                found += [(float(number), *fact) for fact in facts]
+    for number, (victim, kinds) in enumerate(product(enumerate(choose_tested(attacker)), _PAIRS)):
+        named = list(zip(NETS, kinds, strict=True))
+        nets = [_build_namer(net, attacker.recipe, victim[1], kind) for net, kind in named]
+        try:
+            answer = ask_planned(attacker, nets, number)
+        except Refused:
+            if not number:
+                raise
+            return found
+        for net, kind in named:
+            facts = _read_groups(answer.get(f"{TESTED}|{net}|groups"), kind)
+            found += [(float(victim[0]), *fact) for fact in facts]
     return found
 
 
 def list_subgroups(attacker: CuriousCoordinator) -> list[Fact]:
     """The truth: (victim, variable, value's place in CELLS), and (victim, number of the type, type)."""
     found: list[Fact] = []
-    for number, victim in enumerate(_choose(attacker)):
+    for number, victim in enumerate(choose_tested(attacker)):
         cells = dict(zip(SUBGROUPS, list_cells(victim.sample), strict=True))
         variables = list(SUBGROUPS)
         found += [(float(number), float(variables.index(name)), float(cells[name])) for name in _WANTED]
         found.append((float(number), _TYPE, float(LESION_TYPES.index(str(victim.sample.label)))))
     return found
-
-
-def _choose(attacker: CuriousCoordinator) -> list[Victim]:
-    """Of the two commonest types, which no minimum cell leaves out."""
-    common = [s for s in attacker.list_samples(COHORT, "evaluate") if s.label in LESION_TYPES[:2]]
-    return choose_victims(common, KNOWN, _VICTIMS)
 
 
 def _build_namer(net: str, recipe: Recipe, victim: Victim, kind: int) -> CraftedFusion:
@@ -70,10 +67,10 @@ def _build_namer(net: str, recipe: Recipe, victim: Victim, kind: int) -> Crafted
 
 
 def _read_groups(groups: torch.Tensor | None, kind: int) -> Iterator[Fact]:
-    """What one right lesion tells; groups (1+R cells [lesions, right])."""
+    """What one right lesion tells; groups (cells [lesions, right])."""
     if groups is None:
         return
-    right = groups[0, :, 1].numpy()
+    right = groups[:, 1].numpy()
     for number, (name, span) in enumerate(build_slices().items()):
         places = np.flatnonzero(right[span] == 1)
         if right[span].sum() == 1 and name in _WANTED:

@@ -9,9 +9,9 @@ import pytest
 import torch
 from fake_sites import FakeSite, lesions_of
 
-from ceus_models.plan.participation import RoundRecord
 from ceus_models.plan.progress import Progress
-from ceus_models.plan.settings import Screening
+from ceus_models.plan.terms.participation import RoundRecord
+from ceus_models.plan.terms.settings import Screening
 from ceus_models.protocol.messages import LocalRule, PrivateRule, Task, Update
 from ceus_models.protocol.task_id import compute_task_id
 from ceus_models.study.taxonomy import COHORTS

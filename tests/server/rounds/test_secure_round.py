@@ -10,10 +10,11 @@ import torch
 from fake_sites import FakeLink
 from secure_sites import SecureLink, SecureSite, at, same_state, secure_sites
 
-from ceus_models.plan.settings import Screening
+from ceus_models.plan.terms.settings import Screening
 from ceus_models.protocol.messages import LocalRule, Task
 from ceus_models.protocol.state import State
 from ceus_models.study.taxonomy import SUBMODELS
+from client.worker.privacy.sessions import SumRules
 from server.rounds.opening_file import FILE, OpeningFile
 from server.rounds.round import Call, gather_answers
 from server.rounds.screening import Gate
@@ -295,6 +296,18 @@ def test_the_search_goes_on_while_groups_are_large_enough(tmp_path):
     sites[0].spoil = spoil_total
     total, record = sum_securely(TINY, SecureLink(sites), tmp_path)
     assert set(record.excluded) == {"site-01", "site-02", "site-03"}
+    assert same_state(total, sum_plainly(TINY, sites, record.counted))
+
+
+def test_the_search_ends_where_hospitals_want_more_sites_in_a_sum(tmp_path):
+    """Groups of six are opened, groups of three are not: the bad six are dropped and named with the rule."""
+    sites = secure_sites(tmp_path, 12)
+    for site in sites:
+        site.rules = SumRules(minimum_sites=6)
+    sites[8].spoil = spoil_total
+    total, record = sum_securely(TINY, SecureLink(sites), tmp_path)
+    assert set(record.excluded) == {site.name for site in sites[6:]}
+    assert all("weight of disease/HCC" in reason for reason in record.excluded.values())
     assert same_state(total, sum_plainly(TINY, sites, record.counted))
 
 

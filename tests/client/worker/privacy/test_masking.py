@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ceus_models.plan.secure_layout import BOUND, list_layout
+from ceus_models.plan.answers.secure_layout import BOUND, list_layout
 from ceus_models.protocol.messages import LocalRule, Session, Task
 from ceus_models.protocol.privacy.fixed_point import unpack_totals
 from ceus_models.protocol.state import State

@@ -20,11 +20,11 @@ from ceus_models.metrics.bootstrap import poisson_weights
 from ceus_models.metrics.score_bins import BINS, compute_bins
 from ceus_models.study.subgroups import build_slices
 from client.policy.policy import Policy
+from client.worker.tasks.counts.paired_counts import Verdicts, count_pairs
+from client.worker.tasks.counts.subgroup_counts import count_members, count_values, subgroup_counts
 from client.worker.tasks.handlers import WORK
-from client.worker.tasks.paired_counts import Verdicts, count_pairs
 from client.worker.tasks.place import Place
 from client.worker.tasks.site_memory import SiteMemory
-from client.worker.tasks.subgroup_counts import count_members, count_values, subgroup_counts
 
 REPLICATES, LESIONS = 400, 60
 Table = np.ndarray  # (1+R cells)

@@ -10,8 +10,8 @@ from toy_lesions import lesions
 
 from ceus_models.study.subgroups import SUBGROUPS, build_slices
 from ceus_models.study.suppression import find_small_groups
-from client.worker.tasks.paired_counts import Verdicts
-from client.worker.tasks.subgroup_counts import count_members, count_values, subgroup_counts
+from client.worker.tasks.counts.paired_counts import Verdicts
+from client.worker.tasks.counts.subgroup_counts import count_members, count_values, subgroup_counts
 
 
 def test_a_site_with_few_of_a_verdict_says_nothing_of_itself() -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from ceus_models.plan.answer_schema import groups_of
-from ceus_models.plan.secure_layout import BOUND, add_site_counts, list_layout, split_site_counts
+from ceus_models.plan.answers.answer_schema import groups_of
+from ceus_models.plan.answers.secure_layout import BOUND, add_site_counts, list_layout, split_site_counts
 from ceus_models.protocol.messages import Task
 from ceus_models.protocol.privacy.fixed_point import pack_integers, unpack_totals
 
