@@ -145,7 +145,8 @@ def _describe_calibration(results: Mapping[str, Any]) -> Iterator[str]:
         return
     yield (
         "Brier's score: the mean squared error of the probabilities (of several types: summed over them; 0 is best). "
-        "ECE: how far probability and share of right answers lie apart, on average over ten even bins. Probabilities "
+        "ECE: how far probability and share of lesions lie apart, on average over ten even bins (of several types: all "
+        "of them together). Probabilities "
         "are given as the nets say them; nothing was recalibrated."
     )
     rows = [
@@ -162,7 +163,7 @@ def _describe_calibration(results: Mapping[str, Any]) -> Iterator[str]:
             *(_select_reliability(one)[k] for k in ("predicted", "observed", "n")), strict=True
         )
     ]
-    yield _render_table((f"{''.join(last)} on", "probability of its answer", "share that was right", "lesions"), bins)
+    yield _render_table((f"{''.join(last)} on", "probability of a type", "share of the type", "lesions × types"), bins)
 
 
 def _iterate_scores(results: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
@@ -174,10 +175,10 @@ def _iterate_scores(results: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapp
 
 
 def _select_reliability(found: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The reliability curve of a binary net, or of a classifier's most probable class; {} where there is none."""
+    """The reliability curve of a binary net, or of all classes of a classifier; {} where there is none."""
     calibration: Mapping[str, Any] = found.get("calibration", {})
-    answer: Mapping[str, Any] = calibration.get("answer", calibration)
-    return answer
+    whole: Mapping[str, Any] = calibration.get("all", calibration)
+    return whole
 
 
 def _describe_thresholds(about: Mapping[str, Any]) -> str:
@@ -204,7 +205,10 @@ def _describe_privacy(privacy: Mapping[str, Any]) -> str:
     known = [float(epsilon) for epsilon in (privacy.get("epsilon"), *by_site) if epsilon is not None]
     if not known:
         return "Only sums left the sites. No noise was added to them, so no bound on privacy (ε) is stated."
-    return f"Only sums left the sites, with noise: ε = {max(known):g} spent at most by a patient."
+    delta = f" at δ = {privacy['delta']:g}" if privacy.get("delta") else ""
+    levels = ", ".join(f"{stage} {level}" for stage, level in dict(privacy.get("levels") or {}).items())
+    told = f" Levels by stage: {levels}." if levels else ""
+    return f"Only sums left the sites, with noise: ε = {max(known):.3g}{delta} spent at most by a patient.{told}"
 
 
 def _describe_provenance(about: Mapping[str, Any]) -> Iterator[str]:

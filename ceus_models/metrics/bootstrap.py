@@ -1,7 +1,8 @@
 """The Poisson bootstrap (Chamandy et al., "Estimating uncertainty for massive data streams", 2012).
 
-In every replicate a lesion counts Poisson(1) times, independently of all other lesions. So replicates are sums: their
-total over sites equals that of pooled rows, and no row leaves a site.
+In every replicate a lesion counts Poisson(1) times, independently of all other lesions. The weights of a lesion are the
+same wherever it is counted: they pair the arms of a simulation, and they are a fingerprint of the lesion. A study draws
+its replicates from counts instead (`server.results.replicates`).
 """
 
 from __future__ import annotations

@@ -1,50 +1,40 @@
-"""Bins of a histogram of scores, from which the ROC curve, AUC and calibration are computed."""
+"""The bins of the one histogram of scores that a site releases, and what stands for a score within a bin.
+
+32 bins, few enough to be noised, with edges that a person can read. Deciles are edges, so reliability curves over ten
+even bins count lesions exactly; 0.5 is one, so is the threshold of a binary net. Bins are 0.05 wide between 0.1 and
+0.9, which bounds the error of a mean probability by 0.025, and shrink towards 0 and 1, where a trained net puts most
+lesions. Measured on 300 simulated lesions: AUC off by 0.001 to 0.003 on average, also for a net that is overconfident
+fourfold, where even bins of the arcsine or of a logit within ± 5.3 are off by 0.002 to 0.013 (docs/decisions.md).
+"""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
 
-COARSE_BINS = 64
-"""For every bootstrap replicate."""
-FINE_BINS = 2048
-"""For the estimate itself."""
-CALIBRATION_BINS = 10
-"""Equal width in the probability, as in a reliability curve."""
-LOGIT_BOUND = 8.0
-"""Bins have equal width in the logit, clipped to ± this: most probabilities are near 0 and 1, where bins of equal width
-in the probability would tie them."""
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
-SUM_UNIT = 2.0**-40
-"""Probabilities and squared errors are added as integer multiples of this, so that sums are exact; 100,000 lesions with
-weights of 20 stay below 2^63.
-"""
+_TAIL = (0.0003, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1)
+_MIDDLE = np.linspace(0, 1, 21)[3:18]
+EDGES: Floats = np.array([0.0, *_TAIL, *_MIDDLE, *(1.0 - edge for edge in reversed(_TAIL)), 1.0])
+"""(33) probabilities; bin i reaches from EDGES[i], without it, to EDGES[i + 1]; 0 belongs to the first."""
+BINS = len(EDGES) - 1
+CENTRES: Floats = (EDGES[1:] + EDGES[:-1]) / 2
+"""(32) the probability that stands for all scores of a bin."""
+DECILES = 10
+_FIRST_BINS: Ints = np.searchsorted(EDGES, np.linspace(0.0, 1.0, DECILES + 1)[:-1])
 
 
-def compute_bins(probability: npt.NDArray[np.float64], bins: int) -> npt.NDArray[np.int64]:
-    """Index 0 … bins-1 of each probability (any shape); monotone in the probability.
+def compute_bins(probability: Floats) -> Ints:
+    """Index 0 … 31 of each probability (any shape); one on an edge belongs to the lower bin, as in scikit-learn.
 
-    >>> compute_bins(np.array([0.1, 0.5, 0.9]), 64).tolist()
-    [23, 32, 40]
+    >>> compute_bins(np.array([0.0, 0.1, 0.11, 0.5, 0.9999])).tolist()
+    [0, 7, 8, 15, 31]
     """
-    p = np.clip(np.asarray(probability, dtype=np.float64), 1e-12, 1 - 1e-12)
-    logit = np.clip(np.log(p) - np.log1p(-p), -LOGIT_BOUND, LOGIT_BOUND)
-    place = ((logit + LOGIT_BOUND) / (2 * LOGIT_BOUND) * bins).astype(np.int64)
-    return np.asarray(np.minimum(place, bins - 1), dtype=np.int64)
+    return np.asarray(np.searchsorted(EDGES[1:-1], probability), dtype=np.int64)
 
 
-def compute_calibration_bins(probability: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
-    """Index 0 … 9 of each probability; a probability on an edge belongs to the lower bin, as in scikit-learn."""
-    edges = np.linspace(0.0, 1.0, CALIBRATION_BINS + 1)
-    return np.asarray(np.searchsorted(edges[1:-1], probability), dtype=np.int64)
-
-
-def round_to_units(values: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
-    """Round values from 0 to 2 (any shape) to integer multiples of UNIT."""
-    return np.asarray(np.rint(values / SUM_UNIT), dtype=np.int64)
-
-
-def compute_edge_probabilities(edge: npt.NDArray[np.float64], bins: int) -> npt.NDArray[np.float64]:
-    """Probabilities at bin edges (0 … bins), the thresholds of a ROC curve."""
-    logit = edge / bins * 2 * LOGIT_BOUND - LOGIT_BOUND
-    return np.asarray(1 / (1 + np.exp(-logit)))
+def sum_deciles(histogram: Floats) -> Floats:
+    """Sums (… 10) over the bins (… 32) of each tenth of the probability."""
+    return np.asarray(np.add.reduceat(histogram, _FIRST_BINS, axis=-1), dtype=np.float64)

@@ -14,14 +14,15 @@ import torch
 from annotated_types import Ge, Gt, Le, Lt, MinLen
 from pydantic import AfterValidator
 
+from ceus_models.metrics.evaluation_release import evaluation_sensitivity
 from ceus_models.metrics.ood import REQUEST_TENSOR
-from ceus_models.plan.net_groups import cohort, expand_names, net
-from ceus_models.plan.participation import RoundRecord
 from ceus_models.plan.progress import Progress
 from ceus_models.plan.recipe import RecipeRule, compute_recipe
-from ceus_models.plan.settings import Study
+from ceus_models.plan.terms.net_groups import cohort, expand_names, net
+from ceus_models.plan.terms.participation import RoundRecord
+from ceus_models.plan.terms.settings import Study
 from ceus_models.plan.wire_nets import frozen_digest, on_wire
-from ceus_models.protocol.messages import Kind, Level, Task, Update
+from ceus_models.protocol.messages import CountNoise, Kind, Level, Task, Update
 from ceus_models.protocol.privacy.secure_session import SUMS_KEY
 from ceus_models.protocol.state import State, add_prefix
 from ceus_models.study.taxonomy import COHORTS, FUSION_NETS
@@ -171,14 +172,38 @@ class Statistics:
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Counts of finished nets on some cohorts, with bootstrap replicates; no training."""
+    """Counts of finished nets on some cohorts; no training.
+
+    Args:
+        replicates: bootstrap replicates that the coordinator draws from the counts.
+        paired_replicates: replicates with weights of the lesions, which sites are asked for to pair the arms of a
+            simulation. They single out lesions, so a hospital's policy refuses them unless it says otherwise.
+        noise: standard deviation of the noise in the sum over sites, in multiples of
+            `ceus_models.metrics.evaluation_release.evaluation_sensitivity`; 0 for none.
+        noise_sites: whose shares make up the noise.
+    """
 
     stage: Literal["evaluate"]
     name: Name
     nets: Nets
     cohorts: Cohorts
     replicates: Annotated[int, Ge(0), Lt(10_000)] = 1000
+    paired_replicates: Annotated[int, Ge(0), Lt(10_000)] = 0
+    noise: Annotated[float, Ge(0)] = 0.0
+    noise_sites: Annotated[int, Ge(1)] = 1
     level: Level = "none"
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a level that the noise does not fit."""
+        if self.level == "local":
+            raise ValueError("expected level none, sums or distributed for an evaluation, found local; choose another")
+        if (self.noise > 0) != (self.level == "distributed"):
+            raise ValueError(f"expected noise above 0 at level distributed and at no other, found {self.noise:g}")
+
+    @property
+    def noise_sd(self) -> float:
+        """Standard deviation of the noise in a cell of the total, in lesions."""
+        return self.noise * evaluation_sensitivity(expand_names(self.nets))
 
     def steps(self) -> int:
         """One round."""
@@ -192,7 +217,8 @@ class Evaluate:
         """Evaluation of the nets as they are."""
         nets = expand_names(self.nets)
         task = build_task("evaluate", self.name, progress, study, cohorts=self.cohorts, nets=nets)
-        return replace(task, replicates=self.replicates, level=self.level)
+        noise = CountNoise(self.noise, self.noise_sites) if self.noise else None
+        return replace(task, comparisons=True, replicates=self.paired_replicates, level=self.level, count_noise=noise)
 
     def summand(self, update: Update) -> State:
         """The counts; those that a site allows to be shown separately carry its name."""

@@ -12,18 +12,21 @@ from annotated_types import Ge, Gt, Le
 from pydantic import Field
 from torch import Tensor
 
+from ceus_models.metrics.binned_loss import sum_log_loss
+from ceus_models.nets.factory import CPU
+from ceus_models.nets.losses import build_class_weights
 from ceus_models.nets.module_cache import build_initial_state
 from ceus_models.nets.trained_parameters import list_trained
-from ceus_models.plan.net_groups import expand_names
-from ceus_models.plan.participation import RoundRecord
 from ceus_models.plan.progress import CurvePoint, Progress
-from ceus_models.plan.settings import Study
 from ceus_models.plan.stages import Cohorts, Name, Nets, build_task, set_frozen_digest
 from ceus_models.plan.strategies import FedAvg, FedProx, Strategy
-from ceus_models.protocol.messages import Level, LocalRule, Task, Update
+from ceus_models.plan.terms.net_groups import expand_names
+from ceus_models.plan.terms.participation import RoundRecord
+from ceus_models.plan.terms.settings import Study
+from ceus_models.protocol.messages import Level, LocalRule, Recipe, Task, Update
 from ceus_models.protocol.state import State, split_by_net
 from ceus_models.runtime.errors import ExpectedError
-from ceus_models.study.taxonomy import FUSION_NETS
+from ceus_models.study.taxonomy import FUSION_NETS, count_outputs
 
 
 @dataclass(frozen=True)
@@ -152,8 +155,10 @@ class Train:
 
     def _absorb_validation(self, progress: Progress, total: State, number: int) -> Progress:
         memory, curves = dict(progress.memory), list(progress.curves)
+        if progress.recipe is None:
+            raise ValueError(f"a statistics stage must come before the training stage {self.name}; add one")
         for net in expand_names(self.nets):
-            loss, weight = _sum_losses(total, net)
+            loss, weight = _sum_losses(total, net, progress.recipe)
             if weight <= 0:
                 continue
             curves.append(CurvePoint(self.name, number, net, "validation", loss / weight, weight))
@@ -206,11 +211,13 @@ class _Mean(Mapping[str, Tensor]):
         return len(self._total)
 
 
-def _sum_losses(total: Mapping[str, Tensor], net: str) -> tuple[float, float]:
-    """Sum weight · loss and weight of a net over all cohorts in the total."""
-    sums = [pair.double() for name, pair in total.items() if name.split("|")[1:] == [net, "loss"]]
-    loss, weight = torch.stack(sums).sum(0).tolist() if sums else (0.0, 0.0)
-    return loss, weight
+def _sum_losses(total: Mapping[str, Tensor], net: str, recipe: Recipe) -> tuple[float, float]:
+    """Sum weight · log loss and weight of a net over all cohorts in the total, from its histograms of scores."""
+    found = [t.double() for name, t in total.items() if name.split("|")[1:] == [net, "scores"]]
+    if not found:
+        return 0.0, 0.0
+    weights = build_class_weights(net, max(2, count_outputs(net)), recipe, CPU).tolist()
+    return sum_log_loss(torch.stack(found).sum(0).numpy(), weights)
 
 
 def _note_best(loss: float, number: int) -> dict[str, Tensor]:

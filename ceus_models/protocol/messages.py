@@ -143,6 +143,19 @@ class Recipe:
     fusion_hidden: int = 32
 
 
+@checked(frozen=True, config=_STRICT)
+class CountNoise:
+    """Noise of an evaluation's tables.
+
+    Args:
+        noise: standard deviation in the sum over sites, in multiples of what one patient can change.
+        sites: whose shares make up the noise.
+    """
+
+    noise: Annotated[float, Field(gt=0)]
+    sites: Annotated[int, Field(ge=1)] = 1
+
+
 Kind = Literal["hello", "tally", "train", "evaluate", "offer", "unmask"]
 RefusalCode = Literal[
     "policy", "version", "processing", "needs_frozen", "no_lesions", "error", "plan", "session", "budget"
@@ -181,12 +194,15 @@ class Task:
         recipe: of the nets.
         processing: digest of the processing settings.
         frozen: digest of the sub-models below a fusion net, "" where there are none.
-        replicates: bootstrap replicates of an evaluation.
+        replicates: bootstrap replicates with weights of the lesions, which pair the arms of a simulation.
         plan: the study's plan as canonical JSON, whose SHA-256 is `study`; in hello only.
         level: what protects the answer.
         session: of the secure sum that the answer goes into.
         survivors: of "unmask": the sites whose masked answers are in the sum.
+        count_noise: of an evaluation's tables.
+        roster: of a secure sum's messages: the federation's list of sites and keys, "" where there is none.
         attempt: 0, and one more each time that a released sum was lost for good: new noise, charged anew.
+        comparisons: whether pairs, subgroups and readers are asked for beside each net's own counts.
     """
 
     kind: Kind
@@ -206,7 +222,10 @@ class Task:
     level: Level = "none"
     session: Session | None = None
     survivors: tuple[str, ...] = ()
+    count_noise: CountNoise | None = None
     attempt: int = 0
+    comparisons: bool = False
+    roster: str = ""
 
 
 @dataclass(frozen=True, eq=False)

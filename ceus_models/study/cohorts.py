@@ -14,6 +14,21 @@ of a patient are in one cohort and the site needs no information from others."""
 
 _SINGLE_CENTERS = {50: "internal_test", 51: "external_test_a", 52: "external_test_b"}
 
+CENTERS = range(1, 53)
+
+
+def can_hold(center: int, cohort: str) -> bool:
+    """Whether a center can have lesions of a cohort.
+
+    >>> [cohort for cohort in ("validation", "training_b", "external_test_c") if can_hold(40, cohort)]
+    ['training_b', 'external_test_c']
+    """
+    if cohort == "external_test_c":
+        return True
+    if center in _SINGLE_CENTERS:
+        return _SINGLE_CENTERS[center] == cohort
+    return cohort == "training_b" if center >= 37 else cohort in ("training_a", "validation")
+
 
 def compute_split_fraction(patient: str) -> float:
     """A number in [0, 1) that depends on the patient's id alone.

@@ -18,4 +18,4 @@ READERS: Mapping[str, str] = {
 }
 """Code in `reads.csv` → role. A reader of another name is counted by role only."""
 ENTRIES = (*READERS, *ROLES)
-"""Diagnoses are counted by reader, then by role over all its readers."""
+"""Diagnoses are counted by reader, then by role over its readers without a code: no count is part of another."""

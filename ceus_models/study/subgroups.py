@@ -7,9 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
-import numpy.typing as npt
-
 from ceus_models.study.sample import Sample
 from ceus_models.study.taxonomy import CLINICAL_NAMES
 
@@ -50,17 +47,3 @@ def list_cells(sample: Sample) -> tuple[int, ...]:
     return tuple(
         _PLACES.get((variable, values.get(variable, UNKNOWN)), _PLACES[variable, UNKNOWN]) for variable in SUBGROUPS
     )
-
-
-def find_small_cells(lesions: npt.NDArray[np.integer], cell: int) -> npt.NDArray[np.bool_]:
-    """Which values of a variable to suppress: those with fewer than `cell` lesions, and further ones, the smallest
-    first, until the suppressed lesions are at least `cell`, so that the total does not reveal them.
-
-    >>> find_small_cells(np.array([40, 2, 9, 0]), 5).tolist()
-    [False, True, True, False]
-    """
-    few = (lesions > 0) & (lesions < cell)
-    for place in np.argsort(lesions, kind="stable"):
-        if 0 < lesions[few].sum() < cell and lesions[place] > 0:
-            few[place] = True
-    return few

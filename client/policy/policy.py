@@ -124,7 +124,8 @@ class Policy:
         nets: Allowed nets, None for any.
         minimum_lesions: Cohorts and nets with fewer are left out of every answer.
         minimum_cell: Counts below it are left out too.
-        max_replicates: Bootstrap replicates that an evaluation may ask of this site.
+        max_replicates: Bootstrap replicates with weights of the lesions. They single out lesions, so 0, but in a
+            simulation; intervals of a study need none.
         rounds_per_day: Different tasks answered in one day, by `hours.zone` or UTC.
         privacy: What protects the patients.
         accept_risk: Why the hospital allows less than the safe settings, for whoever reads the audit.

@@ -31,7 +31,8 @@ def describe_policy(policy: Policy) -> Iterator[tuple[str, str]]:
     none = " (1: nothing is)" if least == cell == 1 else ""
     yield "Left out", f"cohorts and nets of fewer than {least} lesions, counts below {cell}{none}"
     yield "Bounds of training", _join_parts(_describe_caps(policy.caps))
-    yield "Bootstrap", f"at most {policy.max_replicates} replicates"
+    replicates = policy.max_replicates
+    yield "Bootstrap", f"at most {replicates} replicates with weights of the lesions" if replicates else "no replicates"
     rounds = policy.rounds_per_day
     yield "Rounds a day", "no bound" if rounds is None else f"at most {rounds}"
     yield "Hours", "always" if policy.hours is None else str(policy.hours)

@@ -28,7 +28,9 @@ def plan_command(plan: Annotated[Path, typer.Argument(help="The study's plan.", 
         table.add_row(stage.name, stage.stage, str(stage.steps()))
     Console().print(table)
     for cost in compute_costs(checked):
-        spent = f"ε = {cost.total:.2f} at δ = {checked.delta:g}; {cost.honest:.2f} if {COLLUDING} other sites tell their"
+        spent = (
+            f"ε = {cost.total:.2f} at δ = {checked.delta:g}; {cost.honest:.2f} if {COLLUDING} other sites tell their"
+        )
         Console().print(
             f"privacy: a patient of {cost.cohort} spends {spent} noise, {cost.own:.2f} if all do", soft_wrap=True
         )

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from server.report.values import SMALL_SUPPORT, Estimate
 
 DASH = "\N{EN DASH}"
-COARSE = 0.005
-"""From this bound on an AUC of a histogram has it below."""
+COARSE = 0.02
+"""From this bound on a metric of a histogram has it below."""
 
 
 @dataclass(frozen=True)

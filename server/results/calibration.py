@@ -1,6 +1,8 @@
-"""Calibration of probabilities from sums over ten equal bins: reliability curves, ECE and Brier score.
+"""Calibration of probabilities from the histogram of scores: reliability curves, ECE and Brier score.
 
-Expected calibration error (ECE): Naeini et al. 2015. Brier score: Brier 1950. Both are exact for these bins.
+Expected calibration error (ECE): Naeini et al. 2015; of a classifier over all its classes together, classwise: Kull et
+al. 2019. Brier score: Brier 1950. A lesion counts with the centre of its bin; lesions in each tenth of the probability,
+and those that are positive among them, are counted exactly.
 """
 
 from __future__ import annotations
@@ -10,43 +12,51 @@ from typing import Any
 
 import numpy as np
 
-from server.results.intervals import bootstrap_interval
-from server.results.metrics import Floats, Ints
+from ceus_models.metrics.binned_loss import bound_brier_error, sum_brier
+from ceus_models.metrics.score_bins import CENTRES, EDGES, sum_deciles
+from server.results.intervals import bootstrap_interval, round_count
+from server.results.metrics import Floats, ratio
 
 
-def summarize_calibration(
-    calibration: Floats | None, brier: Floats | None, lesions: Ints, classes: Sequence[str] = ()
-) -> dict[str, Any]:
-    """`calibration` and `brier` of a net; empty without the sums.
+def summarize_calibration(scores: Floats, classes: Sequence[str] = ()) -> dict[str, Any]:
+    """`calibration` and `brier` of a net; empty without lesions.
 
-    A binary net has one curve. A classifier has one for the probability of its `answer`, and one per class against the
-    rest.
+    A binary net has one curve. A classifier has one for each class against the rest, and one for `all` of them.
 
     Args:
-        calibration: (rows 10 3).
-        brier: (1+R) sums.
-        lesions: (1+R) counts.
+        scores: (1+R k 2 32) the histogram and its replicates.
+        classes: names of the outputs of a classifier.
     """
-    if calibration is None or brier is None or not lesions[0]:
+    lesions = scores[:, 0].sum((1, 2))
+    if lesions[0] <= 0:
         return {}
-    mean = np.divide(brier, lesions, out=np.full(brier.shape, np.nan), where=lesions > 0)
-    found: dict[str, Any] = {"brier": bootstrap_interval(mean, int(lesions[0]), most=2.0)}
+    bound = bound_brier_error(scores[0]) / float(lesions[0])
+    brier = bootstrap_interval(ratio(sum_brier(scores), lesions, np.nan), round_count(lesions[0]), 2.0, 0.0, bound)
     if not classes:
-        return found | {"calibration": reliability_curve(calibration[0])}
-    by_class = {name: reliability_curve(bins) for name, bins in zip(classes, calibration[:-1], strict=True)}
-    return found | {"calibration": {"answer": reliability_curve(calibration[-1]), "classes": by_class}}
+        return {"brier": brier, "calibration": reliability_curve(scores[0, 0])}
+    by_class = {name: reliability_curve(one) for name, one in zip(classes, scores[0], strict=True)}
+    return {"brier": brier, "calibration": {"all": reliability_curve(scores[0].sum(0)), "classes": by_class}}
 
 
-def reliability_curve(bins: Floats) -> dict[str, Any]:
-    """Reliability curve and expected calibration error of bins (10 3) [lesions, Σ p, Σ right]; empty bins are left out.
+def reliability_curve(scores: Floats) -> dict[str, Any]:
+    """Reliability curve and expected calibration error of a histogram (2 32); empty tenths are left out.
 
-    >>> reliability_curve(np.array([[4.0, 1.0, 2.0], [0.0, 0.0, 0.0]]))
-    {'predicted': [0.25], 'observed': [0.5], 'n': [4], 'ece': 0.25}
+    `resolution`: largest error of the ECE, and of a predicted mean probability, from the bins.
+
+    >>> histogram = np.zeros((2, 32)); histogram[:, 11] = (1, 3)
+    >>> curve = reliability_curve(histogram)
+    >>> curve["n"], curve["observed"], round(curve["ece"], 3)
+    ([4], [0.75], 0.475)
     """
-    n, p, right = bins[bins[:, 0] > 0].T
+    counts = np.maximum(scores, 0.0)
+    lesions, right = sum_deciles(counts.sum(0)), sum_deciles(counts[1])
+    there = lesions > 0
+    n, right, p = lesions[there], right[there], sum_deciles(counts.sum(0) * CENTRES)[there]
+    half_widths = (EDGES[1:] - EDGES[:-1]) / 2
     return {
         "predicted": (p / n).tolist(),
         "observed": (right / n).tolist(),
-        "n": n.astype(int).tolist(),
-        "ece": float(np.abs(right - p).sum() / n.sum()),
+        "n": [round_count(x) for x in n],
+        "ece": float(np.abs(right - p).sum() / n.sum()) if n.size else 0.0,
+        "resolution": float((counts.sum(0) * half_widths).sum() / n.sum()) if n.size else 0.0,
     }

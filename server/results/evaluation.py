@@ -1,30 +1,30 @@
 """Metrics with 95 % bootstrap intervals (Efron & Tibshirani 1993) from the sums of an evaluation, without single rows.
 
-Metrics of the confusion matrix are exact. An AUC comes from fine histograms, with its resolution stated; its bootstrap
-replicates come from coarse histograms and are shifted by the difference between the two estimates.
+Metrics of the confusion matrix are exact. Those of the scores come from one histogram of 32 bins
+(`ceus_models.metrics.score_bins`), each with its `resolution`: the largest error that the bins can make.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-from torch import Tensor
 
-from ceus_models.metrics.score_bins import SUM_UNIT
+from ceus_models.metrics.binned_loss import sum_log_loss
 from ceus_models.protocol.state import State
 from ceus_models.study.taxonomy import DISEASE_TYPES, LESION_TYPES, STRATEGY_A, STRATEGY_B, count_outputs
 from server.results import metrics
 from server.results.calibration import summarize_calibration
-from server.results.intervals import bootstrap_interval, finite_or_none
-from server.results.metrics import Floats, Ints
+from server.results.intervals import bootstrap_interval, round_count
+from server.results.metrics import Floats
+from server.results.replicates import Resampling
 
 SPECIFICITIES = {"0.90": 0.90, "0.95": 0.95}
 """Specificities at which sensitivities are reported."""
 MACROS = ("specificity", "recall", "precision", "npv", "f1")
+_Metric = Callable[[Floats], Floats]
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,29 +33,23 @@ class Counts:
 
     Args:
         confusion: (1+R k k) [true, predicted].
-        scores: (1+R s 2 coarse) histograms, with s = k, or 1 for a binary net.
-        fine: (s 2 fine) histograms.
-        loss: class-weighted mean over lesions; None without lesions.
-        calibration: (rows 10 3) [lesions, Σ p, Σ right], see client.worker.tasks.score_counts; None in older studies.
-        brier: (1+R) sums; None in older studies.
+        scores: (1+R s 2 32) histograms, with s = k, or 1 for a binary net.
+        loss: class-weighted mean log loss over lesions; None without lesions.
     """
 
-    confusion: Ints
-    scores: Ints
-    fine: Ints
+    confusion: Floats
+    scores: Floats
     loss: float | None
-    calibration: Floats | None = None
-    brier: Floats | None = None
 
     @property
     def lesions(self) -> int:
         """Lesions with a label for the net."""
-        return int(self.confusion[0].sum())
+        return round_count(self.confusion[0].sum())
 
     @property
-    def support(self) -> Ints:
-        """(k) lesions of each class."""
-        return np.asarray(self.confusion[0].sum(1), dtype=np.int64)
+    def support(self) -> list[int]:
+        """Lesions of each class."""
+        return [round_count(n) for n in self.confusion[0].sum(1)]
 
 
 def class_names(net: str) -> tuple[str, ...]:
@@ -65,16 +59,25 @@ def class_names(net: str) -> tuple[str, ...]:
     return LESION_TYPES if count_outputs(net) > 1 else ("negative", "positive")
 
 
-def read_counts(total: State, cohort: str, net: str) -> Counts | None:
-    """Read the counts of a net on a cohort from the total of an evaluation; None if no site had a lesion."""
+def read_counts(
+    total: State, place: tuple[str, str], resampling: Resampling, class_weights: Mapping[str, Sequence[float]]
+) -> Counts | None:
+    """Read the counts of a net on a cohort from the total of an evaluation; None if no site had a lesion.
+
+    Args:
+        total: of the evaluation.
+        place: the cohort and the net.
+        resampling: of the replicates.
+        class_weights: of the loss, by net; 1 where it has none.
+    """
+    cohort, net = place
     prefix = f"{cohort}|{net}|"
     if f"{prefix}confusion" not in total:
         return None
-    confusion, scores, fine = (_ints(total[prefix + name].numpy()) for name in ("confusion", "scores", "fine"))
-    summed, weight = total[f"{prefix}loss"].tolist()
-    units = {"calibration": np.array([1.0, SUM_UNIT, 1.0]), "brier": np.array(SUM_UNIT)}
-    extra = (_rescale(total.get(prefix + name), unit) for name, unit in units.items())
-    return Counts(confusion, scores, fine, summed / weight if weight > 0 else None, *extra)
+    confusion, scores = (resampling.read(total, prefix + name) for name in ("confusion", "scores"))
+    weights = class_weights.get(STRATEGY_A if net == STRATEGY_B else net, (1.0,) * confusion.shape[1])
+    summed, weight = sum_log_loss(scores[0], weights)
+    return Counts(confusion, scores, summed / weight if weight > 0 else None)
 
 
 def compute_multi_class(counts: Counts, classes: Sequence[str]) -> dict[str, Any]:
@@ -82,15 +85,12 @@ def compute_multi_class(counts: Counts, classes: Sequence[str]) -> dict[str, Any
 
     Macro averages are over the classes that have lesions.
     """
-    rows = metrics.per_class(counts.confusion)
-    fine, coarse = metrics.auc(counts.fine), metrics.auc(counts.scores)
-    support = counts.support.tolist()
-    resolution = metrics.auc_resolution(counts.fine)
-    bound = finite_or_none(float(metrics.macro(resolution)))
+    rows, support = metrics.per_class(counts.confusion), counts.support
+    areas, bounds = metrics.auc(counts.scores), metrics.auc_resolution(counts.scores[0])
+    bound = float(metrics.macro(bounds))
     result: dict[str, Any] = {
         "accuracy": bootstrap_interval(metrics.accuracy(counts.confusion), counts.lesions),
-        "macro_auc": bootstrap_interval(metrics.macro(coarse), counts.lesions, float(metrics.macro(fine)))
-        | {"resolution": bound},
+        "macro_auc": bootstrap_interval(metrics.macro(areas), counts.lesions, resolution=bound),
     }
     result |= {f"macro_{name}": bootstrap_interval(metrics.macro(rows[name]), counts.lesions) for name in MACROS}
     for name, values in rows.items():
@@ -98,21 +98,22 @@ def compute_multi_class(counts: Counts, classes: Sequence[str]) -> dict[str, Any
         result[key] = {
             c: bootstrap_interval(values[:, i], n) for i, (c, n) in enumerate(zip(classes, over, strict=True))
         }
-    result["auc"] = {
-        c: bootstrap_interval(coarse[:, i], n, float(fine[i])) | {"resolution": finite_or_none(float(resolution[i]))}
-        for i, (c, n) in enumerate(zip(classes, support, strict=True))
-    }
-    result |= _at_thresholds(counts, classes, support)
+    for path, (value, resolution) in _list_score_metrics().items():
+        found, bounds = value(counts.scores), resolution(counts.scores[0])
+        _place(result, path)[path[-1]] = {
+            c: bootstrap_interval(found[:, i], n, resolution=float(bounds[i]))
+            for i, (c, n) in enumerate(zip(classes, support, strict=True))
+        }
     return (
         result
-        | summarize_calibration(counts.calibration, counts.brier, counts.confusion.sum((1, 2)), classes)
+        | summarize_calibration(counts.scores, classes)
         | {
             "n": counts.lesions,
             "support": dict(zip(classes, support, strict=True)),
             "macro_over": [name for name, n in zip(classes, support, strict=True) if n],
             "loss": counts.loss,
-            "confusion": counts.confusion[0].tolist(),
-            "roc": _curves(counts.fine, classes),
+            "confusion": _round(counts.confusion[0]),
+            "roc": _curves(counts.scores[0], classes),
         }
     )
 
@@ -120,61 +121,54 @@ def compute_multi_class(counts: Counts, classes: Sequence[str]) -> dict[str, Any
 def compute_binary(counts: Counts) -> dict[str, Any]:
     """Compute the metrics of a binary net at the threshold 0.5, each as {value, low, high, n}."""
     rows = metrics.per_class(counts.confusion)
-    fine = metrics.auc(counts.fine[0])
-    bound = finite_or_none(float(metrics.auc_resolution(counts.fine[0])))
-    negatives, positives = counts.support.tolist()
+    negatives, positives = counts.support
     result: dict[str, Any] = {
-        "auc": bootstrap_interval(metrics.auc(counts.scores[:, 0]), counts.lesions, float(fine))
-        | {"resolution": bound},
         "accuracy": bootstrap_interval(metrics.accuracy(counts.confusion), counts.lesions),
         "sensitivity": bootstrap_interval(rows["recall"][:, 1], counts.lesions),
         "specificity": bootstrap_interval(rows["recall"][:, 0], counts.lesions),
     }
-    fine_ap, ap = metrics.average_precision(counts.fine[0]), metrics.average_precision(counts.scores[:, 0])
-    result["average_precision"] = bootstrap_interval(ap, counts.lesions, float(fine_ap))
-    result["sensitivity_at"] = {
-        name: bootstrap_interval(
-            metrics.sensitivity_at(counts.scores[:, 0], floor),
-            positives,
-            float(metrics.sensitivity_at(counts.fine[0], floor)),
-        )
-        for name, floor in SPECIFICITIES.items()
-    }
+    for path, (value, resolution) in _list_score_metrics().items():
+        n = positives if path[0] == "sensitivity_at" else counts.lesions
+        bound = float(resolution(counts.scores[0, 0]))
+        _place(result, path)[path[-1]] = bootstrap_interval(value(counts.scores[:, 0]), n, resolution=bound)
     return (
         result
-        | summarize_calibration(counts.calibration, counts.brier, counts.confusion.sum((1, 2)))
+        | summarize_calibration(counts.scores)
         | {
             "n": counts.lesions,
             "negatives": negatives,
             "positives": positives,
             "loss": counts.loss,
-            "confusion": counts.confusion[0].tolist(),
-            "roc": _points(*metrics.roc(counts.fine[0])),
+            "confusion": _round(counts.confusion[0]),
+            "roc": _points(*metrics.roc(counts.scores[0, 0])),
         }
     )
 
 
-def _at_thresholds(counts: Counts, classes: Sequence[str], support: Sequence[int]) -> dict[str, Any]:
-    """Average precision and sensitivity at fixed specificities of each class against the rest."""
-    fine, coarse = metrics.average_precision(counts.fine), metrics.average_precision(counts.scores)
-    found: dict[str, Any] = {
-        "average_precision": {
-            c: bootstrap_interval(coarse[:, i], n, float(fine[i]))
-            for i, (c, n) in enumerate(zip(classes, support, strict=True))
-        },
-        "sensitivity_at": {},
+def _list_score_metrics() -> dict[tuple[str, ...], tuple[_Metric, _Metric]]:
+    """Path in the results → (metric of a histogram, its resolution)."""
+
+    def sensitivity(floor: float) -> tuple[_Metric, _Metric]:
+        return (
+            lambda scores: metrics.sensitivity_at(scores, floor),
+            lambda scores: metrics.sensitivity_at_resolution(scores, floor),
+        )
+
+    return {
+        ("auc",): (metrics.auc, metrics.auc_resolution),
+        ("average_precision",): (metrics.average_precision, metrics.average_precision_resolution),
+        **{("sensitivity_at", name): sensitivity(floor) for name, floor in SPECIFICITIES.items()},
     }
-    for name, floor in SPECIFICITIES.items():
-        fine, coarse = metrics.sensitivity_at(counts.fine, floor), metrics.sensitivity_at(counts.scores, floor)
-        found["sensitivity_at"][name] = {
-            c: bootstrap_interval(coarse[:, i], n, float(fine[i]))
-            for i, (c, n) in enumerate(zip(classes, support, strict=True))
-        }
+
+
+def _place(result: dict[str, Any], path: tuple[str, ...]) -> dict[str, Any]:
+    """The dictionary that holds the last key of a path."""
+    found: dict[str, Any] = result if len(path) == 1 else result.setdefault(path[0], {})
     return found
 
 
-def _curves(fine: Ints, classes: Sequence[str]) -> dict[str, dict[str, list[float]]]:
-    curves = [metrics.roc(scores) for scores in fine]
+def _curves(scores: Floats, classes: Sequence[str]) -> dict[str, dict[str, list[float]]]:
+    curves = [metrics.roc(one) for one in scores]
     named = {name: _points(*curve) for name, curve in zip(classes, curves, strict=True)}
     return {**named, "macro": _points(*metrics.macro_roc(curves))}
 
@@ -183,12 +177,5 @@ def _points(false: Floats, true: Floats) -> dict[str, list[float]]:
     return {"fpr": [round(float(x), 6) for x in false], "tpr": [round(float(y), 6) for y in true]}
 
 
-def _rescale(sums: Tensor | None, unit: Floats) -> Floats | None:
-    """Convert sums in integer multiples of a unit; an earlier version stored floats."""
-    if sums is None:
-        return None
-    return np.asarray(sums.numpy() * (1.0 if sums.is_floating_point() else unit), dtype=np.float64)
-
-
-def _ints(values: npt.NDArray[Any]) -> Ints:
-    return np.asarray(values, dtype=np.int64)
+def _round(confusion: Floats) -> list[list[int]]:
+    return [[round_count(n) for n in row] for row in np.asarray(confusion)]

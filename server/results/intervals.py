@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from server.results.metrics import Floats, Ints, ratio
+from server.results.metrics import Counts, Floats, ratio
 
 INTERVAL = (2.5, 97.5)
 """Percentiles, as in the reference study."""
 
 
 def bootstrap_interval(
-    rows: Floats, n: int, value: float | None = None, most: float = 1.0, least: float = 0.0
+    rows: Floats, n: int, most: float = 1.0, least: float = 0.0, resolution: float | None = None
 ) -> dict[str, float | int | None]:
     """Percentile bootstrap interval of a metric as {value, low, high, n}.
 
@@ -21,19 +21,18 @@ def bootstrap_interval(
     Args:
         rows: (1+R), the estimate and its replicates.
         n: number of lesions.
-        value: a finer estimate than row 0; the replicates are shifted by the difference.
         most, least: range of the metric.
+        resolution: largest error of the estimate from binned scores, where it has one: added under this name.
 
     Returns:
         low and high are None without replicates; all but n are None if the metric is undefined.
     """
-    estimate = float(rows[0]) if value is None else value
-    replicates = rows[1:][~np.isnan(rows[1:])]
-    if np.isnan(estimate) or not len(replicates):
-        return {"value": finite_or_none(estimate), "low": None, "high": None, "n": n}
-    shifted = np.clip(replicates + (estimate - float(rows[0])), least, most)
-    low, high = np.percentile(shifted, INTERVAL)
-    return {"value": estimate, "low": float(low), "high": float(high), "n": n}
+    estimate, replicates = float(np.clip(rows[0], least, most)), rows[1:][~np.isnan(rows[1:])]
+    low, high = None, None
+    if not np.isnan(estimate) and len(replicates):
+        low, high = (float(end) for end in np.percentile(np.clip(replicates, least, most), INTERVAL))
+    found = {"value": finite_or_none(estimate), "low": low, "high": high, "n": n}
+    return found if resolution is None else found | {"resolution": finite_or_none(resolution)}
 
 
 def finite_or_none(value: float) -> float | None:
@@ -41,6 +40,11 @@ def finite_or_none(value: float) -> float | None:
     return value if np.isfinite(value) else None
 
 
-def estimate_share(counted: Ints, of: Ints) -> dict[str, float | int | None]:
+def round_count(value: float) -> int:
+    """A count as a whole number of at least 0; noise can make it another."""
+    return max(0, round(float(value)))
+
+
+def estimate_share(counted: Counts, of: Counts) -> dict[str, float | int | None]:
     """The share of (1+R) counts in (1+R) totals, as `bootstrap_interval`."""
-    return bootstrap_interval(ratio(counted, of, empty=np.nan), int(of[0]))
+    return bootstrap_interval(ratio(counted, of, empty=np.nan), round_count(of[0]))

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from server.results.metrics import Ints
+from server.results.metrics import Counts
 
 EXACT_BELOW = 25
 """With fewer discordant pairs the exact test is reported, else the corrected chi-square test: the usual rule."""
 
 
-def mcnemar_test(pairs: Ints) -> dict[str, Any]:
+def mcnemar_test(pairs: Counts, noise_sd: float = 0.0) -> dict[str, Any]:
     """McNemar's test on pairs (2 2) [first wrong or right, second wrong or right].
 
     >>> import numpy as np
@@ -19,14 +19,20 @@ def mcnemar_test(pairs: Ints) -> dict[str, Any]:
     >>> result["test"], round(result["p"], 4)
     ('exact', 0.1094)
 
+    Args:
+        pairs: the counts.
+        noise_sd: standard deviation of the noise in each of them; it widens the chi-square test, and the exact test,
+            which is of whole lesions, is not made.
+
     Returns:
         The counts, the name of the reported `test` ("exact" or "chi-square"), its `p`, and the p of both tests.
     """
-    (neither, second), (first, both) = pairs.tolist()
-    exact = first + second < EXACT_BELOW
-    p_exact, p_chi_square = exact_p(first, second), chi_square_p(first, second)
+    (neither, second), (first, both) = ([max(0, round(float(n))) for n in row] for row in pairs)
+    p_chi_square = chi_square_p(first, second, noise_sd)
+    exact = not noise_sd and first + second < EXACT_BELOW
+    p_exact = None if noise_sd else exact_p(first, second)
     return {
-        "n": int(pairs.sum()),
+        "n": neither + second + first + both,
         "both": both,
         "first_only": first,
         "second_only": second,
@@ -50,13 +56,16 @@ def exact_p(first: int, second: int) -> float:
     return min(1.0, float(2 * tail / 2**n))
 
 
-def chi_square_p(first: int, second: int) -> float:
+def chi_square_p(first: int, second: int, noise_sd: float = 0.0) -> float:
     """p of the chi-square test with continuity correction (Edwards 1948); 1 without discordant pairs.
+
+    The difference of two counts with independent noise has 2 · noise_sd² more variance.
 
     >>> round(chi_square_p(30, 10), 6)
     0.002663
     """
-    if first + second == 0:
+    variance = first + second + 2 * noise_sd**2
+    if variance == 0:
         return 1.0
-    statistic = max(0, abs(first - second) - 1) ** 2 / (first + second)
+    statistic = max(0, abs(first - second) - 1) ** 2 / variance
     return math.erfc(math.sqrt(statistic / 2))

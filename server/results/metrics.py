@@ -1,5 +1,8 @@
 """Metrics from counts. Every function accepts leading axes, so 1,000 bootstrap replicates are one call.
 
+Noised counts may be negative. Sums and products of counts take them as they are; what accumulates along a curve takes
+them as 0. `…_resolution` is the largest error that the binning of scores can make.
+
 A class without lesions in a replicate has NaN metrics there and is left out of the macro mean, as in the reference
 study. A precision or negative predictive value without any such prediction is 0, as in scikit-learn.
 """
@@ -13,9 +16,10 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Counts = npt.NDArray[np.int64] | npt.NDArray[np.float64]
 
 
-def accuracy(confusion: Ints) -> Floats:
+def accuracy(confusion: Counts) -> Floats:
     """Accuracy of confusion matrices: (… k k) [true, predicted] → (…).
 
     >>> float(accuracy(np.array([[8, 2], [1, 9]])))
@@ -25,7 +29,7 @@ def accuracy(confusion: Ints) -> Floats:
     return ratio(right, confusion.sum((-2, -1)), empty=np.nan)
 
 
-def per_class(confusion: Ints) -> Mapping[str, Floats]:
+def per_class(confusion: Counts) -> Mapping[str, Floats]:
     """One-vs-rest metrics of each class: (… k k) → (… k) by name; NaN for a class without lesions.
 
     >>> per_class(np.array([[8, 2], [1, 9]]))["recall"].tolist()
@@ -46,7 +50,7 @@ def per_class(confusion: Ints) -> Mapping[str, Floats]:
     return {name: np.where(actual > 0, value, np.nan) for name, value in metrics.items()}
 
 
-def auc(scores: Ints) -> Floats:
+def auc(scores: Counts) -> Floats:
     """Area under the ROC curve (Hanley & McNeil 1982) of histograms: (… 2 bins) [negative, positive] → (…).
 
     Ties count one half. NaN without a positive or without a negative lesion.
@@ -60,7 +64,7 @@ def auc(scores: Ints) -> Floats:
     return ratio(won, positive.sum(-1) * negative.sum(-1), empty=np.nan)
 
 
-def auc_resolution(scores: Ints) -> Floats:
+def auc_resolution(scores: Counts) -> Floats:
     """Largest possible error of `auc` from binning: half of the share of pairs that are in the same bin.
 
     >>> float(auc_resolution(np.array([[3, 1, 0], [0, 1, 3]])))
@@ -71,7 +75,7 @@ def auc_resolution(scores: Ints) -> Floats:
     return ratio(tied / 2, positive.sum(-1) * negative.sum(-1), empty=np.nan)
 
 
-def average_precision(scores: Ints) -> Floats:
+def average_precision(scores: Counts) -> Floats:
     """Average precision of histograms, (… 2 bins) → (…): Σ (increase of recall) · precision, one threshold per bin.
 
     As in scikit-learn. NaN without a positive lesion.
@@ -79,22 +83,73 @@ def average_precision(scores: Ints) -> Floats:
     >>> round(float(average_precision(np.array([[3, 1, 0], [0, 1, 3]]))), 6)
     0.95
     """
-    false, true = (np.cumsum(scores[..., side, ::-1], axis=-1) for side in (0, 1))
-    gained = scores[..., 1, ::-1] * ratio(true, false + true)
+    false, true = _accumulate(scores)
+    gained = np.diff(true, axis=-1) * ratio(true, false + true)[..., 1:]
     return ratio(gained.sum(-1), true[..., -1], empty=np.nan)
 
 
-def sensitivity_at(scores: Ints, specificity: float) -> Floats:
-    """The highest sensitivity of a threshold with at least this specificity, (… 2 bins) → (…); NaN as `auc`.
+def average_precision_resolution(scores: Counts) -> Floats:
+    """Largest possible error of `average_precision`: from the best and the worst order of lesions within their bins.
 
-    >>> float(sensitivity_at(np.array([[3, 1, 0], [0, 1, 3]]), 0.9))
-    0.75
+    >>> round(float(average_precision_resolution(np.array([[3, 1, 0], [0, 1, 3]]))), 6)
+    0.05
     """
-    false, true = (np.cumsum(scores[..., side, ::-1], axis=-1) for side in (0, 1))
-    allowed = false <= (1 - specificity) * false[..., -1:] + 1e-9
-    best = np.where(allowed, true, 0).max(-1)
+    false, true = (np.rint(part) for part in _accumulate(scores))
+    harmonic = np.concatenate([[0.0], np.cumsum(1 / np.arange(1, int((false + true).max(initial=1)) + 1))])
+
+    def total(before: Floats) -> Floats:
+        """With the i-th positive lesion of a bin preceded by `before` negative ones: Σ (t + i) / (t + i + before)."""
+        start, stop = (true[..., :-1] + before).astype(np.int64), (true[..., 1:] + before).astype(np.int64)
+        return np.asarray((np.diff(true, axis=-1) - before * (harmonic[stop] - harmonic[start])).sum(-1))
+
+    best, worst = (ratio(total(before), true[..., -1], np.nan) for before in (false[..., :-1], false[..., 1:]))
+    found = average_precision(scores)
+    return np.maximum(best - found, found - worst)
+
+
+def sensitivity_at(scores: Counts, specificity: float) -> Floats:
+    """The sensitivity at this specificity, on the ROC curve between the thresholds of the bins: (… 2 bins) → (…).
+
+    NaN as `auc`.
+
+    >>> round(float(sensitivity_at(np.array([[3, 1, 0], [0, 1, 3]]), 0.9)), 6)
+    0.85
+    """
+    low, high, share = _bracket(scores, specificity)
+    return low + (high - low) * share
+
+
+def sensitivity_at_resolution(scores: Counts, specificity: float) -> Floats:
+    """Largest possible error of `sensitivity_at`: the bin of the threshold may be ordered in any way.
+
+    >>> round(float(sensitivity_at_resolution(np.array([[3, 1, 0], [0, 1, 3]]), 0.9)), 6)
+    0.15
+    """
+    low, high, share = _bracket(scores, specificity)
+    return (high - low) * np.maximum(share, 1 - share)
+
+
+def _bracket(scores: Counts, specificity: float) -> tuple[Floats, Floats, Floats]:
+    """Sensitivities of the thresholds below and above a specificity, and where between them it lies (0 to 1)."""
+    false, true = _accumulate(scores)
+    allowed = (1 - specificity) * false[..., -1:]
+    below = (false <= allowed + 1e-9).sum(-1, keepdims=True) - 1
+    above = np.minimum(below + 1, false.shape[-1] - 1)
+
+    def take(values: Floats, place: Ints) -> Floats:
+        return np.asarray(np.take_along_axis(values, place, -1)[..., 0])
+
+    share = ratio(allowed[..., 0] - take(false, below), take(false, above) - take(false, below))
     defined = (false[..., -1] > 0) & (true[..., -1] > 0)
-    return np.where(defined, ratio(best, true[..., -1]), np.nan)
+    low, high = (np.where(defined, ratio(take(true, place), true[..., -1]), np.nan) for place in (below, above))
+    return low, high, np.asarray(np.clip(share, 0.0, 1.0))
+
+
+def _accumulate(scores: Counts) -> tuple[Floats, Floats]:
+    """False and true positives (… 1+bins) from the highest threshold, above all bins, to the lowest."""
+    counts = np.maximum(scores[..., ::-1], 0).astype(np.float64)
+    sums = np.concatenate([np.zeros((*counts.shape[:-1], 1)), np.cumsum(counts, axis=-1)], axis=-1)
+    return sums[..., 0, :], sums[..., 1, :]
 
 
 def macro(values: Floats) -> Floats:
@@ -107,7 +162,7 @@ def macro(values: Floats) -> Floats:
     return ratio(np.where(defined, values, 0.0).sum(-1), defined.sum(-1), empty=np.nan)
 
 
-def roc(scores: Ints) -> tuple[Floats, Floats]:
+def roc(scores: Counts) -> tuple[Floats, Floats]:
     """ROC curve of a histogram (2 bins): false and true positive rates at its corners, from (0, 0) to (1, 1).
 
     Empty if the curve is undefined.
@@ -115,10 +170,9 @@ def roc(scores: Ints) -> tuple[Floats, Floats]:
     >>> [rates.tolist() for rates in roc(np.array([[3, 1, 0], [0, 1, 3]]))]
     [[0.0, 0.0, 0.25, 1.0], [0.0, 0.75, 1.0, 1.0]]
     """
-    if not (scores.sum(-1) > 0).all():
+    if not (np.maximum(scores, 0).sum(-1) > 0).all():
         return np.zeros(0), np.zeros(0)
-    rates = np.cumsum(scores[:, ::-1], axis=-1) / scores.sum(-1, keepdims=True)
-    false, true = np.concatenate([np.zeros((2, 1)), rates], axis=1)
+    false, true = (np.asarray(part / part[-1]) for part in _accumulate(scores))
     step = np.diff(false) ** 2 + np.diff(true) ** 2 > 0
     kept = np.concatenate([[True], step])
     false, true = false[kept], true[kept]

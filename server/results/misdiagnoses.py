@@ -9,7 +9,8 @@ import numpy as np
 
 from ceus_models.protocol.state import State
 from ceus_models.study.taxonomy import LESION_TYPES, MALIGNANT_TYPES
-from server.results.intervals import estimate_share
+from server.results.intervals import estimate_share, round_count
+from server.results.replicates import Resampling
 
 _MOST = 8
 _BENIGN = ("HH", "HA")
@@ -22,21 +23,21 @@ COUNTED: Mapping[str, tuple[tuple[tuple[str, str], ...], tuple[str, ...]]] = {
 """As in the reference study: OT is neither malignant nor benign."""
 
 
-def count_misdiagnoses(total: State, cohort: str, net: str) -> dict[str, Any] | None:
+def count_misdiagnoses(total: State, cohort: str, net: str, resampling: Resampling) -> dict[str, Any] | None:
     """Each of COUNTED as {count, of, value, low, high, n}, and `frequent`: the most common confusions of two types."""
     name = f"{cohort}|{net}|confusion"
     if name not in total:
         return None
-    confusion = np.asarray(total[name].numpy())  # (1+R 6 6)
+    confusion = resampling.read(total, name)  # (1+R 6 6)
     place = {kind: i for i, kind in enumerate(LESION_TYPES)}
     found: dict[str, Any] = {}
     for key, (wrong, among) in COUNTED.items():
         counted = np.stack([confusion[:, place[true], place[said]] for true, said in wrong]).sum(0)
         of = confusion[:, [place[kind] for kind in among]].sum((1, 2))
-        found[key] = {"count": int(counted[0]), "of": int(of[0]), **estimate_share(counted, of)}
-    off = [(int(n), i, j) for (i, j), n in np.ndenumerate(confusion[0]) if i != j and n]
+        found[key] = {"count": round_count(counted[0]), "of": round_count(of[0]), **estimate_share(counted, of)}
+    off = [(round_count(n), i, j) for (i, j), n in np.ndenumerate(confusion[0]) if i != j and round_count(n)]
     found["frequent"] = [
-        {"true": LESION_TYPES[i], "said": LESION_TYPES[j], "count": n, "of": int(confusion[0, i].sum())}
+        {"true": LESION_TYPES[i], "said": LESION_TYPES[j], "count": n, "of": round_count(confusion[0, i].sum())}
         for n, i, j in sorted(off, key=lambda cell: (-cell[0], cell[1], cell[2]))[:_MOST]
     ]
     return found

@@ -21,7 +21,11 @@ def pool_cohorts(total: State) -> State:
     """
     found: dict[str, Tensor] = dict(total)
     for pool, cohorts in POOLS.items():
-        inside = [name for name in total if name.endswith(_POOLED) and name.partition("|")[0] in cohorts]
+        inside = [
+            name
+            for name in total
+            if name.endswith(_POOLED) and "|readers|" not in name and name.partition("|")[0] in cohorts
+        ]
         if len({name.partition("|")[0] for name in inside}) < 2:
             continue
         for name in inside:

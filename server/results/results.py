@@ -8,11 +8,11 @@ from dataclasses import asdict
 from itertools import product
 from typing import Any
 
-from ceus_models.plan.net_groups import expand_names
 from ceus_models.plan.plan import Plan
 from ceus_models.plan.progress import Progress
 from ceus_models.plan.recipe import correlations
 from ceus_models.plan.stages import Evaluate, Statistics
+from ceus_models.plan.terms.net_groups import expand_names
 from ceus_models.protocol.state import digest
 from ceus_models.study.taxonomy import (
     CLINICAL_NAMES,
@@ -24,44 +24,52 @@ from ceus_models.study.taxonomy import (
 )
 from server.results.detailed_results import collect_details
 from server.results.evaluation import class_names, compute_binary, compute_multi_class, read_counts
+from server.results.privacy_spent import summarize_privacy
+from server.results.replicates import Resampling
+
+_Score = tuple[str, str, dict[str, Any]]
 
 
-def collect_results(progress: Progress, plan: Plan) -> dict[str, Any]:
-    """Collect all numbers of the study, without NaN.
+def collect_results(progress: Progress, plan: Plan, seed: int) -> dict[str, Any]:
+    """Collect all numbers of the study, without NaN; `seed` is the study's, of bootstrap replicates.
 
     cohorts.<cohort>.models.<D|DC|DB|DCB>.<metric> and nets.<net>.<cohort>.<metric> are {value, low, high, n}.
     `peak_memory_mb` of the stages is null: the caller that runs the processes measures it.
     """
+    scores = list(_list_evaluations(progress, plan, seed))
     return {
         "plan": plan.name,
         "plan_digest": plan.digest(),
-        **collect_details(progress, plan),
-        "cohorts": _cohorts(progress, plan),
-        "nets": _nets(progress, plan),
+        **collect_details(progress, plan, seed),
+        "cohorts": _cohorts(progress, scores),
+        "nets": _nets(scores),
         "statistics": _statistics(progress, plan),
         "digests": {net: digest(state) for net, state in progress.nets.items()},
         "participation": [asdict(record) for record in progress.participation],
         "curves": _build_curves(progress),
         "stages": _stages(progress),
+        "privacy": summarize_privacy(plan),
     }
 
 
-def _list_evaluations(progress: Progress, plan: Plan) -> Iterator[tuple[str, str, dict[str, Any]]]:
+def _list_evaluations(progress: Progress, plan: Plan, seed: int) -> Iterator[_Score]:
     """Yield (cohort, net, metrics) of every evaluation in the order of the plan, so that the last one counts."""
+    weights = progress.recipe.class_weights if progress.recipe else {}
     for stage in plan.stages:
         if not isinstance(stage, Evaluate) or stage.name not in progress.totals:
             continue
         nets = expand_names(stage.nets)
+        resampling = Resampling(seed, stage.replicates, stage.noise_sd)
         for cohort, net in product(stage.cohorts, dict.fromkeys((*nets, *select_classifiers(nets)))):
-            counts = read_counts(progress.totals[stage.name], cohort, net)
+            counts = read_counts(progress.totals[stage.name], (cohort, net), resampling, weights)
             if counts is not None:
                 wide = count_outputs(net) > 1
                 yield cohort, net, compute_multi_class(counts, class_names(net)) if wide else compute_binary(counts)
 
 
-def _cohorts(progress: Progress, plan: Plan) -> dict[str, Any]:
+def _cohorts(progress: Progress, scores: list[_Score]) -> dict[str, Any]:
     cohorts: dict[str, Any] = defaultdict(lambda: {"models": {}})
-    for cohort, net, found in _list_evaluations(progress, plan):
+    for cohort, net, found in scores:
         if net in FUSION_NETS:
             cohorts[cohort]["models"][net.removeprefix("fusion/")] = found
     for cohort, entry in cohorts.items():
@@ -71,9 +79,9 @@ def _cohorts(progress: Progress, plan: Plan) -> dict[str, Any]:
     return dict(cohorts)
 
 
-def _nets(progress: Progress, plan: Plan) -> dict[str, Any]:
+def _nets(scores: list[_Score]) -> dict[str, Any]:
     nets: dict[str, Any] = defaultdict(dict)
-    for cohort, net, found in _list_evaluations(progress, plan):
+    for cohort, net, found in scores:
         if net not in FUSION_NETS:
             nets[net][cohort] = found
     return dict(nets)

@@ -2,55 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ceus_models.protocol.state import State
-from ceus_models.study.subgroups import SUBGROUPS, build_slices, find_small_cells
+from ceus_models.study.subgroups import SUBGROUPS, build_slices
+from ceus_models.study.suppression import find_small_cells
 from ceus_models.study.taxonomy import BIOMARKERS
 from server.results.intervals import estimate_share, finite_or_none
-from server.results.metrics import Ints
+from server.results.replicates import Resampling
 
 SMALLEST_CELL = 5
 """Smaller subgroups of the whole study are suppressed, whatever the sites' own minimum."""
 
 
-def summarize_subgroups(total: State, cohort: str, net: str) -> dict[str, Any] | None:
+def summarize_subgroups(total: State, cohort: str, net: str, resampling: Resampling) -> dict[str, Any] | None:
     """Summarize accuracy by subgroup; None if the net was not counted by subgroup on the cohort (or pool).
 
     Returns:
         `variables`: {variable: {value: estimate}}, a suppressed value with nulls and `suppressed`: true. `all`: the
-        estimate over all lesions. `suppressed`: number of such values. `withheld`: by variable, the number of values
-        that sites withheld.
+        estimate over all lesions. `suppressed`: number of such values. `withheld`: by variable, the number of sites
+        that withheld some of its values.
     """
     name = f"{cohort}|{net}|"
     if f"{name}groups" not in total:
         return None
-    groups = total[f"{name}groups"].numpy()  # (1+R cells 2)
+    lesions, right = total[f"{name}groups"].numpy().T  # (cells) each
+    # every value is drawn from two disjoint cells, its wrong and its right answers
+    drawn = resampling.draw(f"{name}groups", np.stack([lesions - right, right]))  # (1+R 2 cells)
     found: dict[str, Any] = {}
     suppressed = 0
     for variable, span in build_slices().items():
-        own = groups[:, span]
-        few = find_small_cells(own[0, :, 0], SMALLEST_CELL)
+        own = drawn[:, :, span]
+        few = find_small_cells(lesions[span], SMALLEST_CELL)
         suppressed += int(few.sum())
         found[variable] = {
-            value: _make_suppressed() if few[place] else estimate_share(own[:, place, 1], own[:, place, 0])
+            value: _make_suppressed() if few[place] else estimate_share(own[:, 1, place], own[:, :, place].sum(1))
             for place, value in enumerate(SUBGROUPS[variable])
-            if own[0, place, 0]
+            if lesions[span][place]
         }
     withheld = dict(zip(SUBGROUPS, total[f"{name}withheld"].tolist(), strict=True))
-    confusion = total[f"{name}confusion"].numpy()
+    confusion = resampling.read(total, f"{name}confusion")
     whole = estimate_share(np.trace(confusion, axis1=1, axis2=2), confusion.sum((1, 2)))
     return {"all": whole, "variables": found, "suppressed": suppressed, "withheld": withheld}
 
 
-def build_table_one(total: State, cohort: str, nets: Sequence[str]) -> dict[str, Any] | None:
-    """Count a cohort's lesions by each variable, from the tally or an evaluation; None without either."""
-    lesions = _lesions(total, cohort, nets)
-    if lesions is None:
+def build_table_one(total: State, cohort: str) -> dict[str, Any] | None:
+    """Count a cohort's lesions by each variable, from a tally or an evaluation; None without either."""
+    if f"{cohort}|groups" not in total:
         return None
+    lesions = total[f"{cohort}|groups"].numpy()
     rows = {
         variable: {value: int(n) for value, n in zip(SUBGROUPS[variable], lesions[span].tolist(), strict=True) if n}
         for variable, span in build_slices().items()
@@ -59,13 +61,6 @@ def build_table_one(total: State, cohort: str, nets: Sequence[str]) -> dict[str,
     if tested is not None:
         rows["biomarkers"] = dict(zip(BIOMARKERS, tested.sum(1).tolist(), strict=True))
     return rows
-
-
-def _lesions(total: State, cohort: str, nets: Sequence[str]) -> Ints | None:
-    if f"{cohort}|groups" in total:
-        return np.asarray(total[f"{cohort}|groups"].numpy())
-    counted = [total[name].numpy()[0, :, 0] for net in nets if (name := f"{cohort}|{net}|groups") in total]
-    return np.asarray(max(counted, key=lambda lesions: lesions.sum())) if counted else None
 
 
 def summarize_sites(total: State, cohort: str, net: str) -> dict[str, Any]:

@@ -18,6 +18,7 @@ app = lazy_program(
         "run": "sim.cli.commands:run_command",
         "compare": "sim.cli.commands:compare_command",
         "experiment": "sim.cli.commands:experiment_command",
+        "attack": "sim.cli.attack:attack_command",
         "report": "sim.cli.commands:report_command",
         "centers": "sim.cli.commands:centers_command",
     },

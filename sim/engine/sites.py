@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ceus_models.protocol.privacy.masks import derive_key
+from ceus_models.runtime.atomic_files import write_first
 from ceus_models.study.processing import Processing
 from ceus_models.study.sample import Sample
 from ceus_models.study.taxonomy import TEST_COHORTS
 from client.data.dataset.samples import load_samples
-from client.data.forms.site_config import load_site
+from client.data.forms.site_config import SiteConfig, load_site, read_secret
 from client.policy.policy_file import load_policy
+from client.worker.privacy.keys import NOISE
 from client.worker.site.open_site import open_site
 from client.worker.site.site import Site
 
@@ -29,7 +32,15 @@ class HospitalOpener:
 
     def __call__(self, site: str) -> Site:
         """The site, with its samples mapped into memory."""
+        seed_noise(load_site(self.folders[site]))
         return open_site(self.folders[site], self.processing, audited=self.audited)
+
+
+def seed_noise(hospital: SiteConfig) -> None:
+    """Derive a phantom hospital's noise from its secret, so that a private run repeats; a real site draws its key."""
+    key = hospital.work / "memory" / f"{NOISE}.key"
+    if not key.exists():
+        write_first(key, derive_key(read_secret(hospital), "noise of a phantom hospital"))
 
 
 @dataclass(frozen=True)

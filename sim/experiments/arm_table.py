@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from server.report.values import COHORT_TITLES
-from server.results.metrics import Floats, Ints
+from server.results.metrics import Counts, Floats
 from sim.experiments.arms import add_confusions
 from sim.experiments.entry import Cell, Entry, describe_best_claim
 from sim.experiments.experiment_file import Claim
@@ -25,12 +25,14 @@ class ArmScores:
         counts: cohort → confusion matrix (1+R k k) of each seed, None without a lesion.
         x: position on the figure's axis.
         p: cohort or ALL → p value of McNemar's test (McNemar 1947) against the first arm, for arms of one run.
+        differences: (label, cohort or ALL) → paired difference of the accuracy from another arm's, for arms of one run.
     """
 
     label: str
-    counts: Mapping[str, Sequence[Ints | None]]
+    counts: Mapping[str, Sequence[Counts | None]]
     x: float | None = None
     p: Mapping[str, float] = field(default_factory=dict)
+    differences: Mapping[tuple[str, str], Estimate] = field(default_factory=dict)
 
     def compute_rows(self, metric: str, cohort: str) -> list[Floats] | None:
         """The metric (1+R) of every seed on a cohort or on ALL; None if a seed has no lesion there."""
@@ -41,6 +43,16 @@ class ArmScores:
         )
         known = [confusion for confusion in seeds if confusion is not None]
         return [compute_metric_rows(metric, confusion) for confusion in known] if len(known) == len(seeds) else None
+
+    def subtract(self, other: ArmScores, metric: str, cohort: str) -> Estimate | None:
+        """The metric minus that of another arm; None if one of them has no lesion.
+
+        Without replicates that pair them, the two are resampled independently, which makes the interval too wide.
+        """
+        if metric == "accuracy" and (other.label, cohort) in self.differences:
+            return self.differences[other.label, cohort]
+        own, against = self.compute_rows(metric, cohort), other.compute_rows(metric, cohort)
+        return compute_difference(own, against) if own and against else None
 
     def count_lesions(self, cohort: str) -> int:
         """Number of scored lesions."""
@@ -66,13 +78,10 @@ def build_entry(arms: Sequence[ArmScores], shown: TableSettings) -> Entry:
     paired = any(arm.p for arm in arms)
     rows: list[list[Cell]] = []
     for place in places:
-        against = first.compute_rows(shown.metric, place)
         for arm in arms:
             found = arm.compute_rows(shown.metric, place)
             value = _format_cells(compute_estimate(found) if found else None)
-            beside = _format_cells(
-                compute_difference(found, against) if found and against and arm is not first else None
-            )
+            beside = _format_cells(None if arm is first else arm.subtract(first, shown.metric, place))
             tested = [arm.p.get(place)] if paired else []
             rows.append(
                 [COHORT_TITLES.get(place, place), arm.label, arm.count_lesions(place), *value, *beside, *tested]
@@ -87,17 +96,27 @@ def build_entry(arms: Sequence[ArmScores], shown: TableSettings) -> Entry:
         columns=columns,
         rows=rows,
         figure=_build_figure(arms, values, shown, name),
-        finding=describe_finding(values, {label: found for label, found in whole.items() if found}, shown),
+        finding=describe_finding(values, {arm.label: arm for arm in arms}, (places[-1], shown)),
     )
 
 
-def describe_finding(values: Mapping[str, Estimate], rows: Mapping[str, Sequence[Floats]], shown: TableSettings) -> str:
-    """The finding as text: the best arm, the arms that differ from it significantly, and the study's claim."""
+def describe_finding(
+    values: Mapping[str, Estimate], arms: Mapping[str, ArmScores], table: tuple[str, TableSettings]
+) -> str:
+    """The finding as text: the best arm, the arms that differ from it significantly, and the study's claim.
+
+    Args:
+        values: of the metric, by label of the arm.
+        arms: by label.
+        table: the cohort or ALL that the finding is about, and the table's settings.
+    """
+    place, shown = table
     if len(values) < 2:
         return "Too few arms have lesions to compare."
     order = sorted(values, key=lambda label: -values[label].value)
     best, second = order[0], order[1]
-    apart = [label for label in order[1:] if is_significant(compute_difference(rows[best], rows[label]))]
+    beside = {label: arms[best].subtract(arms[label], shown.metric, place) for label in order[1:]}
+    apart = [label for label, difference in beside.items() if difference and is_significant(difference)]
     text = f"Highest {shown.metric.replace('_', ' ')}: {best} ({values[best].value:.3f})"
     if len(apart) == len(order) - 1:
         text += f", above {'every other arm' if len(apart) > 1 else second} by more than the interval of the difference"

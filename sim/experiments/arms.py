@@ -16,7 +16,7 @@ from ceus_models.plan.plan import Plan, load_plan
 from ceus_models.runtime.atomic_files import PUBLIC, write_atomically
 from ceus_models.runtime.errors import ExpectedError
 from server.report.publish import RESULTS
-from server.results.metrics import Ints
+from server.results.metrics import Counts
 from server.rounds.checkpoints import Store
 from server.rounds.coordinator import run
 from server.rounds.events import Listener
@@ -69,7 +69,7 @@ class FinishedArm:
     plan: Plan
     out: Path
 
-    def read_confusion(self, shown: str, cohort: str) -> Ints | None:
+    def read_confusion(self, shown: str, cohort: str) -> Counts | None:
         """The confusion matrix (1+R k k) of a net on a cohort; None if no site has a lesion."""
         progress = Store(self.out).latest(self.plan.digest(), self.seed)
         if progress is None:
@@ -171,7 +171,7 @@ def _make_slug(label: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", label.lower()).strip("-") or "arm"
 
 
-def add_confusions(found: Sequence[Ints | None]) -> Ints | None:
+def add_confusions(found: Sequence[Counts | None]) -> Counts | None:
     """The sum of the confusion matrices of several cohorts."""
     known = [confusion for confusion in found if confusion is not None]
-    return np.sum(known, axis=0, dtype=np.int64) if known else None
+    return np.sum(known, axis=0) if known else None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.yaml_lines import YamlWithLines
-from server.results.metrics import Ints
+from server.results.metrics import Counts
 from sim.experiments.arm_table import ArmScores, TableSettings, build_entry
 from sim.experiments.arms import ExperimentRequest, FinishedArm, run_arms
 from sim.experiments.entry import Entry, experiment_folder, publish_entry
@@ -99,7 +99,7 @@ def _run_training(experiment: Training, file: YamlWithLines, folder: Path, reque
     return replace(build_entry(scored, shown), details=details)
 
 
-def _read_confusions(runs: Sequence[FinishedArm], shown: str, cohorts: Sequence[str]) -> dict[str, list[Ints | None]]:
+def _read_confusions(runs: Sequence[FinishedArm], shown: str, cohorts: Sequence[str]) -> dict[str, list[Counts | None]]:
     return {cohort: [run.read_confusion(shown, cohort) for run in runs] for cohort in cohorts}
 
 

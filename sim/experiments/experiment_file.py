@@ -13,9 +13,9 @@ from annotated_types import Ge, Gt, Le, MinLen
 from pydantic import ConfigDict, Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 
-from ceus_models.plan.net_groups import expand_names
 from ceus_models.plan.plan import Plan, parse_plan, read_plan_file
 from ceus_models.plan.stages import Cohorts, Evaluate
+from ceus_models.plan.terms.net_groups import expand_names
 from ceus_models.runtime.errors import ExpectedError, Fault, FaultList
 from ceus_models.runtime.yaml_lines import Key, YamlWithLines, make_fault_at, validate_document
 from ceus_models.study.taxonomy import TEST_COHORTS, select_classifiers
@@ -218,8 +218,12 @@ def _find_duplicates(experiment: Experiment) -> list[Fault]:
     return faults + [make_fault_at((compared, i), rule, f"two {named[i]!r}", "rename one") for i in twice]
 
 
-def build_variants(experiment: Training, file: YamlWithLines, base: Path, extra: Overrides) -> list[Variant]:
+def build_variants(
+    experiment: Training, file: YamlWithLines, base: Path, extra: Overrides, paired: bool = True
+) -> list[Variant]:
     """The checked plan of every arm, from the plan file `base` and, last, the command's settings `extra`.
+
+    Evaluations of `paired` arms ask sites for as many replicates as the coordinator draws.
 
     Raises FaultList with every fault of every arm.
     """
@@ -230,6 +234,7 @@ def build_variants(experiment: Training, file: YamlWithLines, base: Path, extra:
         try:
             sets = {**experiment.set, **arm.set, **extra}
             changed = apply_overrides(values, (*experiment.drop, *arm.drop), sets)
+            changed = pair_evaluations(changed) if paired else changed
         except OverrideError as error:
             faults.append(make_fault_at(_locate_setting(error.path, arm, index), f"{error.path}: {error}"))
             continue
@@ -242,6 +247,18 @@ def build_variants(experiment: Training, file: YamlWithLines, base: Path, extra:
     if faults:
         raise file.error(faults)
     return found
+
+
+def pair_evaluations(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a plan whose evaluations ask sites for as many replicates as they have, so that arms are paired."""
+
+    def pair(stage: Any) -> Any:
+        replicates = stage.get("replicates", 1000) if isinstance(stage, dict) else 0
+        is_evaluation = isinstance(stage, dict) and stage.get("stage") == "evaluate"
+        return {"paired_replicates": replicates, **stage} if is_evaluation else stage
+
+    stages = values.get("stages")
+    return {**values, "stages": [pair(stage) for stage in stages]} if isinstance(stages, list) else dict(values)
 
 
 def _find_conflicts(plan: Plan, shown: str, experiment: Training) -> Iterator[Fault]:

@@ -43,7 +43,8 @@ def run_leave_out(experiment: LeaveOut, file: YamlWithLines, folder: Path, reque
         cohorts=_read_test_cohorts(base),
         set=experiment.set,
     )
-    ran = run_arms(build_variants(training, file, base, request.sets), (request.seed,), folder, request)
+    variants = build_variants(training, file, base, request.sets, paired=False)
+    ran = run_arms(variants, (request.seed,), folder, request)
     whole, others = ran[0][0], [runs[0] for runs in ran[1:]]
     groups = load_groups(whole.out, whole.plan.processing, experiment.cohorts)
     return build_entry(

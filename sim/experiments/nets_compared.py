@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ceus_models.bundle.model_bundle import load_bundle
+from ceus_models.plan.plan import parse_plan
+from ceus_models.plan.stages import Evaluate
+from ceus_models.protocol.state import State
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.study.taxonomy import STRATEGY_A, STRATEGY_B
+from server.report.publish import BUNDLE
+from server.results.metrics import Floats
 from server.results.pooled_cohorts import POOLS
+from server.results.replicates import Resampling
 from server.rounds.checkpoints import Store
 from sim.experiments.arm_table import ALL_COHORTS, ArmScores, TableSettings, build_entry
 from sim.experiments.entry import Entry
 from sim.experiments.experiment_file import Models
-from sim.experiments.paired import find_confusion
+from sim.experiments.paired import Estimate
 from sim.runs.run import read_results
 
 _LABELS = {STRATEGY_A: "A, one net of five classes", STRATEGY_B: "B, five binary nets"}
@@ -26,31 +33,71 @@ def compare_nets(experiment: Models, run: Path) -> Entry:
     progress = Store(run).latest(str(results["plan_digest"]), int(results["seed"]))
     if progress is None:
         raise ExpectedError(f"expected a checkpoint in {run}, found none; copy the whole run, or finish it there")
+    draws = _Draws(progress.totals, _read_evaluations(run), int(results["seed"]))
+    compared = [_list_pairs(results, net, experiment) for net in experiment.nets]
     scored = [
         ArmScores(
-            _LABELS.get(net, net.removeprefix("fusion/")),
-            {cohort: [find_confusion(progress.totals, net, cohort)] for cohort in experiment.cohorts},
-            p=_read_p_values(results, net, experiment),
+            _label(net),
+            {cohort: [draws.find_confusion(net, cohort)] for cohort in experiment.cohorts},
+            p={place: float(pair["p"]) for place, pair, other in pairs if other == experiment.nets[0]},
+            differences={(_label(other), place): _read_difference(pair, net) for place, pair, other in pairs},
         )
-        for net in experiment.nets
+        for net, pairs in zip(experiment.nets, compared, strict=True)
     ]
     _check_evaluated(scored, run)
     shown = TableSettings(experiment.title, experiment.metric, "", 1, experiment.claim)
     return replace(build_entry(scored, shown), details={"cohorts": list(experiment.cohorts)})
 
 
-def _read_p_values(results: Mapping[str, Any], net: str, experiment: Models) -> dict[str, float]:
-    """p values of McNemar's test against the first net, by cohort and over all, if the run counted the pairs."""
-    wanted = {net, experiment.nets[0]}
+@dataclass(frozen=True)
+class _Draws:
+    """The bootstrap replicates of a finished run, as its results have them."""
+
+    totals: Mapping[str, State]
+    evaluations: Sequence[Evaluate]
+    seed: int
+
+    def find_confusion(self, net: str, cohort: str) -> Floats | None:
+        """The confusion matrix (1+R k k) of a net, from the last evaluation on the cohort; None without a lesion."""
+        name = f"{cohort}|{net}|confusion"
+        for stage in reversed(self.evaluations):
+            total = self.totals.get(stage.name, {})
+            if name in total:
+                return Resampling(self.seed, stage.replicates, stage.noise_sd).read(total, name)
+        return None
+
+
+def _read_evaluations(run: Path) -> list[Evaluate]:
+    plan, _ = parse_plan(load_bundle(run / BUNDLE).study["plan"])
+    if plan is None:
+        raise ExpectedError(f"expected a plan of this version in {run / BUNDLE}, found another; finish the run again")
+    return [stage for stage in plan.stages if isinstance(stage, Evaluate)]
+
+
+def _label(net: str) -> str:
+    return _LABELS.get(net, net.removeprefix("fusion/"))
+
+
+def _list_pairs(results: Mapping[str, Any], net: str, experiment: Models) -> list[tuple[str, Mapping[str, Any], str]]:
+    """(cohort or ALL, comparison, other net) of the comparisons of a net with the others, if the run counted them."""
     places = {cohort: cohort for cohort in experiment.cohorts}
     if set(experiment.cohorts) == set(POOLS["all_tests"]):
         places["all_tests"] = ALL_COHORTS
-    return {
-        shown: float(pair["p"])
+    return [
+        (shown, pair, pair["second"] if pair["first"] == net else pair["first"])
         for place, shown in places.items()
         for pair in results.get("pairs", {}).get(place, [])
-        if {pair["first"], pair["second"]} == wanted
-    }
+        if net in (pair["first"], pair["second"])
+    ]
+
+
+def _read_difference(pair: Mapping[str, Any], net: str) -> Estimate:
+    """The difference of accuracies, of `net` minus the other."""
+    found = pair["difference"]
+    value, low, high = (found[end] for end in ("value", "low", "high"))
+    if pair["first"] == net:
+        return Estimate(value, low, high)
+    return Estimate(-value, None if high is None else -high, None if low is None else -low)
 
 
 def _check_evaluated(scored: Sequence[ArmScores], run: Path) -> None:

@@ -1,7 +1,8 @@
 """Metrics with bootstrap intervals, and their paired differences, from the sums of evaluations.
 
-A lesion's bootstrap weights depend on (study seed, lesion) alone, so replicate r of two evaluations with one seed has
-the same weights: differences of replicates are a paired bootstrap (Efron and Tibshirani 1993) without rows of lesions.
+The arms of a simulation ask their sites for replicates (`Evaluate.paired_replicates`). A lesion's bootstrap weights
+depend on (study seed, lesion) alone, so replicate r of two evaluations with one seed has the same weights: differences
+of replicates are a paired bootstrap (Efron and Tibshirani 1993) without rows of lesions.
 """
 
 from __future__ import annotations
@@ -13,9 +14,8 @@ import numpy as np
 
 from ceus_models.protocol.state import State
 from server.results import metrics
-from server.results.evaluation import read_counts
 from server.results.intervals import INTERVAL
-from server.results.metrics import Floats, Ints
+from server.results.metrics import Counts, Floats, Ints
 
 
 @dataclass(frozen=True)
@@ -33,13 +33,19 @@ class Estimate:
 
 
 def find_confusion(totals: Mapping[str, State], net: str, cohort: str) -> Ints | None:
-    """The confusion matrix (1+R k k) of a net on a cohort, from the last evaluation there; None without a lesion."""
-    found = [read_counts(total, cohort, net) for total in totals.values()]
-    last = [counts for counts in found if counts is not None]
-    return last[-1].confusion if last else None
+    """The confusion matrix of a net on a cohort and its paired replicates (1+R k k), from the last evaluation there;
+    None without a lesion.
+    """
+    last = next((total for total in reversed(list(totals.values())) if f"{cohort}|{net}|confusion" in total), None)
+    if last is None:
+        return None
+    confusion = last[f"{cohort}|{net}|confusion"].numpy()
+    replicates = last.get(f"{cohort}|{net}|replicates")
+    drawn = np.zeros((0, *confusion.shape)) if replicates is None else replicates.numpy()
+    return np.concatenate([confusion[None], drawn]).astype(np.int64)
 
 
-def compute_metric_rows(metric: str, confusion: Ints) -> Floats:
+def compute_metric_rows(metric: str, confusion: Counts) -> Floats:
     """A metric (1+R), the estimate first: accuracy, or macro_<name> of `metrics.per_class`."""
     if metric == "accuracy":
         return metrics.accuracy(confusion)

@@ -83,7 +83,10 @@ def write_site_config(path: Path, center: int, cases: Sequence[Case], settings: 
 
 
 def write_policy(path: Path) -> None:
-    """Write `policy.yaml` of a phantom hospital: it answers every plan at every level, for it has no patient."""
+    """Write `policy.yaml` of a phantom hospital: it answers every plan at every level, for it has no patient.
+
+    So it also answers with the bootstrap replicates that pair the arms of an experiment.
+    """
     levels = {"training": "none", "statistics": "none", "evaluation": "none", "minimum_sites": 3}
     budget = {"epsilon": 1e6, "lifetime_epsilon": 1e6}
     document = {

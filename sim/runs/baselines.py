@@ -44,7 +44,7 @@ class Baseline:
         """Run or resume the plan in this process, and return the scores by cohort."""
         torch.set_num_threads(1)
         progress = run(self.plan, InlineLink([self.name], self.opener), Store(self.out), self.seed)
-        return select_scores(collect_results(progress, self.plan))
+        return select_scores(collect_results(progress, self.plan, self.seed))
 
 
 def compare_baselines(settings: RunSettings, watcher: RunObserver, tell: Callable[[str, int, int], None]) -> dict[str, Any]:

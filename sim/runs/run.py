@@ -155,4 +155,4 @@ def _build_results(progress: Progress, plan: Plan, settings: RunSettings) -> dic
         "simulated": True,
         "computed_with": computed_with(),
     }
-    return about | collect_results(progress, plan)
+    return about | collect_results(progress, plan, settings.seed)

@@ -10,7 +10,7 @@ import torch
 
 from ceus_models.metrics.bootstrap import poisson_weights
 from ceus_models.metrics.ood import FIGURES, REQUEST_TENSOR
-from ceus_models.metrics.score_bins import COARSE_BINS, FINE_BINS, compute_bins
+from ceus_models.metrics.score_bins import EDGES
 from ceus_models.protocol.messages import Refusal, Task, Update
 from ceus_models.protocol.state import add_prefix, select_net
 from ceus_models.protocol.task_id import compute_task_id
@@ -19,9 +19,9 @@ from ceus_models.study.reader_study import READERS
 from ceus_models.study.sample import Reading, Sample
 from ceus_models.study.subgroups import CELLS, SUBGROUPS, list_cells
 from ceus_models.study.taxonomy import BIOMARKERS, CLINICAL, LESION_TYPES, SUBMODELS, count_outputs, select_classifiers
-from client.worker.tasks.paired_counts import Verdicts, count_pairs
-from client.worker.tasks.reader_counts import reader_counts
-from client.worker.tasks.subgroup_counts import subgroup_counts
+from client.worker.tasks.counts.paired_counts import Verdicts, count_pairs
+from client.worker.tasks.counts.reader_counts import reader_counts
+from client.worker.tasks.counts.subgroup_counts import count_values, subgroup_counts
 from server.rounds.round import Answer
 
 
@@ -73,9 +73,9 @@ class FakeSite:
                 tally = tally_of(here) | (figures_of(here) if REQUEST_TENSOR in task.inputs else {})
                 sums |= {f"{cohort}|{name}": value for name, value in tally.items()}
             if here and task.kind == "evaluate":
-                nets = dict.fromkeys((*task.nets, *(select_classifiers(task.nets) if task.replicates else ())))
+                nets = dict.fromkeys((*task.nets, *(select_classifiers(task.nets) if task.comparisons else ())))
                 sums |= {name: t for net in nets for name, t in evaluation_of(here, cohort, net, task).items()}
-                sums |= comparisons_of(here, cohort, task) if task.replicates and select_classifiers(task.nets) else {}
+                sums |= comparisons_of(here, cohort, task) if task.comparisons and select_classifiers(task.nets) else {}
         if task.kind == "train":
             sums = {name: t for net in task.nets for name, t in self.trained(net, task).items()}
         asked = [lesion for lesion in self.lesions if lesion.cohort in task.cohorts]
@@ -176,17 +176,18 @@ def groups_of(lesions: Sequence[Lesion]) -> np.ndarray:
 def comparisons_of(lesions: Sequence[Lesion], cohort: str, task: Task) -> dict[str, torch.Tensor]:
     """By the site's own functions; their truth is tested where they are."""
     samples = [as_sample(lesion) for lesion in lesions]
-    draws = np.stack([poisson_weights(task.seed, lesion.key, task.replicates) for lesion in lesions])
+    classifiers = select_classifiers(task.nets)
     found, sums = {}, {}
-    for net in select_classifiers(task.nets):
+    for net in classifiers:
         rows = np.array([i for i, lesion in enumerate(lesions) if target_of(lesion, net) is not None], np.int64)
         if len(rows):
             right = [probability_of(lesions[i], net, task.round).argmax() == target_of(lesions[i], net) for i in rows]
             found[net] = Verdicts(rows, np.array(right))
-            sums |= add_prefix(subgroup_counts(samples, found[net], draws, 1), f"{cohort}|{net}|")
-    sums[f"{cohort}|pairs|right"] = count_pairs(select_classifiers(task.nets), found)
-    readers = reader_counts(samples, (select_classifiers(task.nets), found), draws, 1)
-    return sums | add_prefix(readers, f"{cohort}|readers|")
+            sums |= add_prefix(subgroup_counts(samples, found[net], 1), f"{cohort}|{net}|")
+    if len(classifiers) > 1:
+        sums[f"{cohort}|pairs|right"] = count_pairs(classifiers, found, 1)
+    sums[f"{cohort}|groups"] = count_values(samples, 1)
+    return sums | add_prefix(reader_counts(samples, (classifiers, found), 1), f"{cohort}|readers|")
 
 
 def evaluation_of(lesions: Sequence[Lesion], cohort: str, net: str, task: Task) -> dict[str, torch.Tensor]:
@@ -196,8 +197,14 @@ def evaluation_of(lesions: Sequence[Lesion], cohort: str, net: str, task: Task) 
         return {}
     targets = np.array([target_of(lesion, net) for lesion in labelled], dtype=np.int64)
     probabilities = np.stack([probability_of(lesion, net, task.round) for lesion in labelled])
-    weights = np.stack([poisson_weights(task.seed, lesion.key, task.replicates) for lesion in labelled], axis=1)
-    return {f"{cohort}|{net}|{name}": t for name, t in counted(targets, probabilities, weights).items()}
+    sums = counted(targets, probabilities)
+    if task.replicates:
+        draws = [poisson_weights(task.seed, lesion.key, task.replicates)[1:] for lesion in labelled]
+        weighed = np.zeros((task.replicates, *sums["confusion"].shape), np.int64)
+        for target, p, weights in zip(targets, probabilities, draws, strict=True):
+            weighed[:, target, p.argmax() if len(p) > 1 else int(p[0] >= 0.5)] += weights
+        sums["replicates"] = torch.from_numpy(weighed)
+    return {f"{cohort}|{net}|{name}": t for name, t in sums.items()}
 
 
 def probability_of(lesion: Lesion, net: str, number: int = 0) -> np.ndarray:
@@ -210,34 +217,19 @@ def probability_of(lesion: Lesion, net: str, number: int = 0) -> np.ndarray:
     return np.exp(logits) / np.exp(logits).sum() if k > 1 else 1 / (1 + np.exp(-logits))
 
 
-def counted(targets: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> dict[str, torch.Tensor]:
-    """The sums of an evaluation. targets (n) · probabilities (n k) · weights (1+R n)."""
+def counted(targets: np.ndarray, probabilities: np.ndarray) -> dict[str, torch.Tensor]:
+    """The sums of an evaluation. targets (n) · probabilities (n k)."""
     n, k = probabilities.shape
     sides = max(k, 2)
     predicted = probabilities.argmax(1) if k > 1 else (probabilities[:, 0] >= 0.5).astype(int)
-    rows = len(weights)
-    confusion = np.zeros((rows, sides, sides), np.int32)
-    scores = np.zeros((rows, k, 2, COARSE_BINS), np.int32)
-    fine = np.zeros((k, 2, FINE_BINS), np.int32)
-    coarse_at, fine_at = compute_bins(probabilities, COARSE_BINS), compute_bins(probabilities, FINE_BINS)
+    confusion = np.zeros((sides, sides), np.int64)
+    scores = np.zeros((k, 2, len(EDGES) - 1), np.int64)
     for i in range(n):
-        confusion[:, targets[i], predicted[i]] += weights[:, i]
+        confusion[targets[i], predicted[i]] += 1
         for c in range(k):
-            positive = int(targets[i] == (c if k > 1 else 1))
-            scores[:, c, positive, coarse_at[i, c]] += weights[:, i]
-            fine[c, positive, fine_at[i, c]] += 1
-    right = probabilities[np.arange(n), targets] if k > 1 else np.abs(1 - targets - probabilities[:, 0])
-    loss = torch.tensor([float(-np.log(np.clip(right, 1e-9, 1)).sum()), float(n)], dtype=torch.float64)
-    sure = [] if k == 1 else [(probabilities.max(1), predicted == targets)]
-    calibration = np.zeros((k + len(sure), 10, 3), np.int64)
-    pairs = [(probabilities[:, c], targets == (c if k > 1 else 1)) for c in range(k)] + sure
-    for row, (p, y) in enumerate(pairs):
-        for i in range(n):
-            calibration[row, max(0, int(np.ceil(p[i] * 10 - 1e-12)) - 1)] += (1, round(p[i] * 2**40), y[i])
-    missed = np.stack([(p - y) ** 2 for p, y in pairs[:k]]).sum(0)
-    arrays = {"confusion": confusion, "scores": scores, "fine": fine, "calibration": calibration}
-    arrays["brier"] = (weights * np.array([round(m * 2**40) for m in missed])).sum(1)
-    return {name: torch.from_numpy(value) for name, value in arrays.items()} | {"loss": loss}
+            place = max(0, sum(EDGES[1:-1] < probabilities[i, c]))
+            scores[c, int(targets[i] == (c if k > 1 else 1)), place] += 1
+    return {"confusion": torch.from_numpy(confusion), "scores": torch.from_numpy(scores)}
 
 
 @dataclass

@@ -8,16 +8,15 @@ import numpy as np
 from fake_sites import counted
 from toy_lesions import lesion
 
-from ceus_models.metrics.bootstrap import poisson_weights
 from ceus_models.protocol.state import add_prefix
 from ceus_models.protocol.sums import ExactSum
 from ceus_models.study.reader_study import READERS
 from ceus_models.study.sample import Reading, Sample
 from ceus_models.study.subgroups import SUBGROUPS
 from ceus_models.study.taxonomy import FUSION_NETS, LESION_TYPES
-from client.worker.tasks.paired_counts import Verdicts, count_pairs
-from client.worker.tasks.reader_counts import reader_counts
-from client.worker.tasks.subgroup_counts import subgroup_counts
+from client.worker.tasks.counts.paired_counts import Verdicts, count_pairs
+from client.worker.tasks.counts.reader_counts import reader_counts
+from client.worker.tasks.counts.subgroup_counts import count_values, subgroup_counts
 
 COHORT = "external_test_c"
 
@@ -57,22 +56,21 @@ def targets_of(samples: list[Sample]) -> np.ndarray:
     return np.array([LESION_TYPES.index(s.label) for s in samples])
 
 
-def total_of(samples: list[Sample], sites: int = 5, replicates: int = 1000, cell: int = 1) -> dict:
+def total_of(samples: list[Sample], sites: int = 5, cell: int = 1) -> dict:
     """The sum over sites of what each answers about its share of the lesions."""
     total, said = ExactSum(), answers(samples)
     for number in range(sites):
         rows = range(number, len(samples), sites)
-        total.add(answer_of([samples[i] for i in rows], {n: p[rows] for n, p in said.items()}, replicates, cell))
+        total.add(answer_of([samples[i] for i in rows], {n: p[rows] for n, p in said.items()}, cell))
     return total.take_float64()
 
 
-def answer_of(own: list[Sample], said: dict[str, np.ndarray], replicates: int, cell: int) -> dict:
-    draws = np.stack([poisson_weights(3, s.key, replicates) for s in own])
+def answer_of(own: list[Sample], said: dict[str, np.ndarray], cell: int) -> dict:
     targets, rows = targets_of(own), np.arange(len(own))
     verdicts = {net: Verdicts(rows, p.argmax(1) == targets) for net, p in said.items()}
-    sums = {"pairs|right": count_pairs(FUSION_NETS, verdicts)}
+    sums = {"pairs|right": count_pairs(FUSION_NETS, verdicts, cell), "groups": count_values(own, cell)}
     for net, p in said.items():
-        sums |= add_prefix(counted(targets, p, draws.T), f"{net}|")
-        sums |= add_prefix(subgroup_counts(own, verdicts[net], draws, cell), f"{net}|")
-    sums |= add_prefix(reader_counts(own, (FUSION_NETS, verdicts), draws, cell), "readers|")
+        sums |= add_prefix(counted(targets, p), f"{net}|")
+        sums |= add_prefix(subgroup_counts(own, verdicts[net], cell), f"{net}|")
+    sums |= add_prefix(reader_counts(own, (FUSION_NETS, verdicts), cell), "readers|")
     return add_prefix(sums, f"{COHORT}|")

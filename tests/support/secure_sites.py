@@ -16,6 +16,7 @@ from ceus_models.protocol.privacy.secure_session import SUMS_KEY, make_bytes_ten
 from ceus_models.protocol.state import State
 from ceus_models.protocol.task_id import compute_task_id
 from client.policy.policy import TaskDeclined
+from client.worker.privacy.openings import OpeningLog
 from client.worker.privacy.sessions import SumRules, SumSessions
 from server.rounds.round import Answer, Lost
 
@@ -40,7 +41,7 @@ class SecureSite:
         return self.plain.name
 
     def restart(self) -> None:
-        self.sessions = SumSessions(self.name, self.records)
+        self.sessions = SumSessions(self.name, self.records, OpeningLog(self.records))
 
     def answer(self, task: Task) -> Update | Refusal:
         try:

@@ -12,11 +12,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ceus_models.plan.net_groups import expand_names
 from ceus_models.plan.plan import Plan
+from ceus_models.plan.stages import Evaluate
+from ceus_models.plan.terms.net_groups import expand_names
 from ceus_models.plan.train_stage import Train
 from ceus_models.protocol.message_ids import ReceivedTask
-from ceus_models.protocol.messages import PrivateRule
+from ceus_models.protocol.messages import CountNoise, PrivateRule
 from ceus_models.protocol.privacy.accountant import compute_epsilon
 from ceus_models.study.taxonomy import COHORTS
 from client.policy.policy import TaskDeclined
@@ -126,16 +127,21 @@ def find_cost(received: ReceivedTask, colluding: int) -> Cost | None:
         TaskDeclined: so many sites may collude that no noise would be left.
     """
     task = received.task
-    private = task.rule.private if task.rule else None
+    private = task.rule.private if task.rule else task.count_noise
     if private is None:
         return None
-    rate, own = _find_rates(private, task.level, len(task.nets), colluding)
+    releases = len(task.nets) if task.rule else 1
+    rate, own = _find_rates(private, task.level, releases, colluding)
     return Cost(received.question, task.study, task.cohorts, task.stage, task.round, len(task.nets), rate, own)
 
 
 def list_planned_costs(plan: Plan, colluding: int) -> Iterator[Cost]:
     """What each round of a plan will cost. Raises TaskDeclined as `find_cost`."""
     for stage in plan.stages:
+        if isinstance(stage, Evaluate) and stage.noise:
+            rates = _find_rates(CountNoise(stage.noise, stage.noise_sites), stage.level, 1, colluding)
+            nets = len(expand_names(stage.nets))
+            yield Cost(stage.name, plan.digest(), stage.cohorts, stage.name, 0, nets, *rates)
         private = stage.rule.private if isinstance(stage, Train) else None
         if isinstance(stage, Train) and private:
             nets = len(expand_names(stage.nets))
@@ -156,14 +162,14 @@ def _sum_rates(costs: Iterable[Cost], cohorts: set[str]) -> float:
     return math.fsum(cost.rate for cost in costs if not cohorts.isdisjoint(cost.cohorts))
 
 
-def _find_rates(private: PrivateRule, level: str, nets: int, colluding: int) -> tuple[float, float]:
+def _find_rates(private: PrivateRule | CountNoise, level: str, releases: int, colluding: int) -> tuple[float, float]:
     """Σ 1/z² with the noise of honest sites, and with the site's own."""
     away = 0 if level == "local" else colluding
     if private.sites <= away:
         raise TaskDeclined(
             "budget", f"expected noise from more than the {away} sites that may collude, the rule has {private.sites}"
         )
-    own = nets * private.sites / private.noise**2
+    own = releases * private.sites / private.noise**2
     return own / (private.sites - away), own
 
 

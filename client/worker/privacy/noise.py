@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ceus_models.metrics.evaluation_release import evaluation_sensitivity
 from ceus_models.protocol.message_ids import ReceivedTask
 from ceus_models.protocol.messages import PrivateRule, Task
 from ceus_models.protocol.privacy.discrete_gaussian import draw_noise
@@ -22,13 +23,13 @@ from ceus_models.protocol.state import State, add_prefix, concatenate, digest, s
 from client.worker.privacy.keys import NOISE, load_key
 
 
-def add_noise(received: ReceivedTask, sums: State, records: Path) -> dict[str, Tensor]:
+def add_noise(received: ReceivedTask, sums: State, keys: Path) -> dict[str, Tensor]:
     """Sums of patients' gradients with this site's share of the noise, multiples of the grid's step as before.
 
     Raises OSError where the key cannot be read or made.
     """
     rule, noised = _rule_of(received.task), dict[str, Tensor]()
-    secret, question = load_key(records, NOISE), _name_question(received, sums)
+    secret, question = load_key(keys, NOISE), _name_question(received, sums)
     for net, total in split_by_net(sums).items():
         count = sum(tensor.numel() for tensor in total.values())
         step = compute_grid_step(rule.clip, count)
@@ -37,6 +38,22 @@ def add_noise(received: ReceivedTask, sums: State, records: Path) -> dict[str, T
         whole = (concatenate(total.values()).double() / step).round().long() + noise
         noised |= add_prefix(split_like((whole.clamp(-LARGEST, LARGEST) * step).float(), total), f"{net}|")
     return noised
+
+
+def add_count_noise(received: ReceivedTask, counts: State, keys: Path) -> dict[str, Tensor]:
+    """The tables of an evaluation with this site's share of the noise, in whole lesions.
+
+    Raises OSError where the key cannot be read or made, and ValueError for a task without noise.
+    """
+    task = received.task
+    if task.count_noise is None:
+        raise ValueError("expected a task with noise for its tables, found none")
+    sigma = task.count_noise.noise * evaluation_sensitivity(task.nets, comparisons=task.comparisons)
+    key = derive_key(load_key(keys, NOISE), json.dumps(["counts", *_name_question(received, counts)]))
+    total = sum(tensor.numel() for tensor in counts.values())
+    noise = torch.from_numpy(draw_noise(key, sigma / task.count_noise.sites**0.5, total))
+    flat = concatenate(tensor.long() for tensor in counts.values()) + noise
+    return {name: t.to(counts[name].dtype) for name, t in split_like(flat, counts).items()}
 
 
 def _name_question(received: ReceivedTask, sums: State) -> tuple[str, str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from client.policy.policy import TaskDeclined
@@ -23,9 +23,14 @@ class Opening:
 
 @dataclass(frozen=True)
 class OpeningLog:
-    """The openings of a site, chained like its audit; they hold over restarts."""
+    """The openings of a site.
 
-    records: Path
+    Args:
+        records: folder of the chained log, which holds over restarts; None keeps them in memory, for a simulation.
+    """
+
+    records: Path | None = None
+    _known: list[Opening] = field(default_factory=list)
 
     def check(self, asked: Opening, least: int, equal: bool) -> bool:
         """Whether this opening stands in the log already.
@@ -53,11 +58,17 @@ class OpeningLog:
 
     def record(self, opening: Opening) -> None:
         """Write a line, to the disk. Raises AuditError where that fails: nothing leaves then."""
+        if self.records is None:
+            self._known.append(opening)
+            return
         Audit(self.records, stem=STEM).append(
             "opened", session=opening.session, subject=opening.subject, survivors=list(opening.survivors)
         )
 
     def _read(self) -> Iterator[Opening]:
+        if self.records is None:
+            yield from self._known
+            return
         for entry in entries(self.records, STEM):
             if entry["kind"] == "opened":
                 yield Opening(entry["session"], entry["subject"], tuple(entry["survivors"]))

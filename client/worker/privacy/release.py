@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from ceus_models.plan.answer_schema import groups_of
+from ceus_models.plan.answers.answer_schema import groups_of
 from ceus_models.plan.plan import Plan
 from ceus_models.protocol.message_ids import ReceivedTask
 from ceus_models.protocol.messages import Update
@@ -22,7 +21,7 @@ from client.policy.policy import Policy, TaskDeclined
 from client.policy.privacy_levels import PrivacyLevels
 from client.worker.audit.recorder import AuditRecorder
 from client.worker.privacy.budget import BudgetLedger, Charge, find_cost
-from client.worker.privacy.noise import add_noise
+from client.worker.privacy.noise import add_count_noise, add_noise
 from client.worker.privacy.plan_binding import SESSION_KINDS
 from client.worker.privacy.sessions import SumRules, SumSessions
 
@@ -37,21 +36,19 @@ class Release:
 
     Args:
         site: its name.
-        records: folder of its keys and logs, None for a site that can neither add noise nor mask.
+        keys: folder of its secret keys.
+        sessions: its half of secure sums.
         ledger: what was spent of each patient's privacy.
         trail: the audit, None where a simulation has none.
         log: told what the hospital should know, never a value.
     """
 
     site: str
-    records: Path | None
+    keys: Path
+    sessions: SumSessions
     ledger: BudgetLedger
     trail: AuditRecorder | None
     log: Callable[[str], None]
-
-    @cached_property
-    def _sessions(self) -> SumSessions:
-        return SumSessions(self.site, self._need_records())
 
     def admit_plan(self, plan: Plan, policy: Policy) -> None:
         """Refuse a study before its first round where it would spend more than the hospital allows.
@@ -74,20 +71,20 @@ class Release:
         task = received.task
         if task.kind in SESSION_KINDS:
             rules = SumRules(policy.privacy.minimum_sites, policy.privacy.roster)
-            open_step = self._sessions.offer if task.kind == "offer" else self._sessions.unmask
+            open_step = self.sessions.offer if task.kind == "offer" else self.sessions.unmask
             return Update(self.site, open_step(task, rules), 0.0, task=received.id)
         if (task.level in SECURE_LEVELS) != (task.session is not None):
             raise TaskDeclined("session", f"expected a session at level {task.level}, or none, found the opposite")
         if task.session is None:
             sums, weight = self._protect(received, policy.privacy, work)
             if SUMS_KEY in task.inputs:
-                sums[SUMS_KEY] = make_bytes_tensor(self._sessions.key.public, KEY_BYTES)
+                sums[SUMS_KEY] = make_bytes_tensor(self.sessions.key.public, KEY_BYTES)
             return Update(self.site, sums, weight, task=received.id, spent=self._find_spent(received, policy))
-        self._sessions.check(received)
+        self.sessions.check(received)
         sums, _ = self._protect(received, policy.privacy, lambda: self._work_for_sum(received, work))
-        masked, payload = self._sessions.mask(received, sums)
+        masked, payload = self.sessions.mask(received, sums)
         if self.trail:
-            self.trail.record_masked(received, payload.norms, payload.clipped)
+            self.trail.record_masked(received, payload.norms, clipped=payload.clipped, dropped=payload.dropped)
         return Update(self.site, masked, 0.0, task=received.id, spent=self._find_spent(received, policy))
 
     def _protect(self, received: ReceivedTask, levels: PrivacyLevels, work: Callable[[], Sums]) -> Sums:
@@ -95,18 +92,19 @@ class Release:
         cost = find_cost(received, levels.colluding)
         if cost is None:
             if received.task.level in NOISED_LEVELS:
-                raise TaskDeclined("plan", f"expected noise at level {received.task.level}, the task's rule has none")
+                raise TaskDeclined("plan", f"expected noise at level {received.task.level}, the task has none")
             sums, weight = work()
             return replace_not_finite(sums, self.log), weight
         self.ledger.check(cost, levels)
         sums, _ = work()
-        noised = add_noise(received, self._complete(received, replace_not_finite(sums, self.log)), self._need_records())
+        whole = self._complete(received, replace_not_finite(sums, self.log))
+        noised = (add_noise if received.task.rule else add_count_noise)(received, whole, self.keys)
         self.ledger.charge(Charge(cost, _hash(noised)))
         return noised, 0.0
 
     def _work_for_sum(self, received: ReceivedTask, work: Callable[[], Sums]) -> Sums:
         """The sums, once per question; those of a site without such lesions are zeros, as nobody need know."""
-        kept = self._sessions.recall(received)
+        kept = self.sessions.recall(received)
         if kept is not None:
             return dict(kept), 0.0
         try:
@@ -115,7 +113,7 @@ class Release:
             if no.code != "no_lesions":
                 raise
             sums, weight = {}, 0.0
-        self._sessions.keep(received, sums)
+        self.sessions.keep(received, sums)
         return sums, weight
 
     def _complete(self, received: ReceivedTask, sums: State) -> dict[str, Tensor]:
@@ -126,11 +124,6 @@ class Release:
     def _find_spent(self, received: ReceivedTask, policy: Policy) -> float:
         """ε of the study after this answer, 0 for a study without noise."""
         return self.ledger.compute_spent(received.task.study, policy.privacy.delta)
-
-    def _need_records(self) -> Path:
-        if self.records is None:
-            raise TaskDeclined("session", "expected a site with a folder for its keys, found none; give it records")
-        return self.records
 
 
 def replace_not_finite(sums: State, log: Callable[[str], None]) -> dict[str, Tensor]:

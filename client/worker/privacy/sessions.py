@@ -24,7 +24,7 @@ from ceus_models.protocol.privacy.secure_session import BOX_BYTES, TAG_BYTES
 from ceus_models.protocol.privacy.shamir import SHARE_BYTES
 from ceus_models.protocol.state import State
 from client.policy.policy import TaskDeclined
-from client.worker.privacy.boxes import Members, read_boxes, read_input, read_roster
+from client.worker.privacy.boxes import Members, check_roster, read_boxes, read_input, read_roster
 from client.worker.privacy.keys import ChannelKey, load_channel_key
 from client.worker.privacy.masking import Payload, prepare_payload
 from client.worker.privacy.openings import Opening, OpeningLog
@@ -54,17 +54,18 @@ class _Prepared:
 
 @dataclass(eq=False)
 class SumSessions:
-    """All secure sums of a site. site: its name · records: the folder of its key and its log of openings."""
+    """All secure sums of a site. site: its name · folder: of its key · log: of what it helped to open."""
 
     site: str
-    records: Path
+    folder: Path
+    log: OpeningLog
     _prepared: dict[str, _Prepared] = field(default_factory=dict, repr=False)
     _answered: tuple[str, State] | None = field(default=None, repr=False)
 
     @cached_property
     def key(self) -> ChannelKey:
         """The site's long-term channel key."""
-        return load_channel_key(self.records)
+        return load_channel_key(self.folder)
 
     def offer(self, task: Task, rules: SumRules) -> State:
         """Boxes for every site of the session, and the public mask key. Raises TaskDeclined for what cannot be safe."""
@@ -130,8 +131,8 @@ class SumSessions:
         prepared = self._prepared.get(members.id)
         if prepared and (prepared.used is None or prepared.used[0] != binding):
             raise TaskDeclined("session", "this site has masked no answer, or another one, in this view of the session")
-        log, opening = OpeningLog(self.records), Opening(members.id, subject, task.survivors)
-        known = log.check(opening, rules.minimum_sites, task.level == "distributed")
+        opening = Opening(members.id, subject, task.survivors)
+        known = self.log.check(opening, rules.minimum_sites, task.level == "distributed")
         view = shared.compute_view(binding, task.survivors)
         if shared.TAGS not in task.inputs:
             return {shared.TAGS: shared.make_bytes_tensor(members.make_tags(view), sites, TAG_BYTES)}
@@ -145,7 +146,7 @@ class SumSessions:
             )
         shares = members.collect_shares(boxes, task.survivors)
         if not known:
-            log.record(opening)
+            self.log.record(opening)
         return {shared.SHARES: shared.make_bytes_tensor(shares, sites, SHARE_BYTES)}
 
     def _read_members(self, task: Task, rules: SumRules) -> Members:
@@ -164,6 +165,7 @@ class SumSessions:
         members = Members(session, read_roster(task, session), sites.index(self.site), self.key.private)
         if len(set(members.keys)) < len(sites) or members.keys[members.place] != self.key.public:
             raise TaskDeclined("session", "the roster must hold another key for each site, and this site's own")
+        check_roster(task, session, members.keys, rules.roster)
         known = self._prepared.get(members.id)
         return known.members if known else members
 

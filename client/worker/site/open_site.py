@@ -56,7 +56,7 @@ def open_own_site(folder: Path, name: str, log: Callable[[str], None]) -> Site:
     )
     office.policy()
     site = _make_site(config, read_index(config).processing, office, trail, log)
-    return replace(site, name=name or site.name, device=device, keep_after_s=_KEEP_AFTER_S, lasting=True)
+    return replace(site, name=name or site.name, device=device, keep_after_s=_KEEP_AFTER_S, records=config.records)
 
 
 def _make_site(
@@ -72,7 +72,6 @@ def _make_site(
         processing=processing.digest(),
         policy=policy,
         memory=config.work / "memory",
-        records=config.records,
         on_fault=on_fault,
         trail=trail,
     )

@@ -20,8 +20,10 @@ from client.policy.policy import Consent, Policy, TaskDeclined
 from client.worker.audit.log import AuditError
 from client.worker.audit.recorder import AuditRecorder
 from client.worker.privacy.budget import BudgetLedger
+from client.worker.privacy.openings import OpeningLog
 from client.worker.privacy.plan_binding import PlanBinding
 from client.worker.privacy.release import Release
+from client.worker.privacy.sessions import SumSessions
 from client.worker.privacy.study_facts import StudyFacts
 from client.worker.privacy.task_checks import check_recipe, check_tensors
 from client.worker.tasks.handlers import WORK, Sums
@@ -44,8 +46,8 @@ class Site:
     samples: all lesions of the site · processing: digest of the settings that made them · policy: who says yes or no,
     a fixed policy or the hospital's office · memory: a folder · on_fault: told where an unexpected error happened
     (type, files and lines; never a value) · trail: the audit, None where a simulation has none · keep_after_s: training
-    that took so long is kept on disk until another task comes · records: folder of its keys and of what must outlast
-    the process · lasting: whether rounds and spending do; a simulation's count for its run only.
+    that took so long is kept on disk until another task comes · records: folder of its keys, and of the rounds, sums
+    and spending that it must remember; None for a simulation, which remembers them for its run.
     """
 
     name: str
@@ -58,7 +60,6 @@ class Site:
     trail: AuditRecorder | None = None
     keep_after_s: float = math.inf
     records: Path | None = None
-    lasting: bool = False
 
     def handle(self, task: Task) -> Update | Refusal:
         """The answer to a task; never raises. The same task gets the same answer however often it is asked.
@@ -97,12 +98,13 @@ class Site:
 
     @cached_property
     def _facts(self) -> StudyFacts:
-        return StudyFacts(self.records if self.lasting else None)
+        return StudyFacts(self.records)
 
     @cached_property
     def _release(self) -> Release:
-        ledger = BudgetLedger(self.records if self.lasting else None)
-        return Release(self.name, self.records, ledger, self.trail, self.on_fault)
+        keys = self.records or self.memory
+        sessions = SumSessions(self.name, keys, OpeningLog(self.records))
+        return Release(self.name, keys, sessions, BudgetLedger(self.records), self.trail, self.on_fault)
 
     def _answer(self, received: ReceivedTask) -> Update:
         task, policy = received.task, self.policy.admit(received)

@@ -11,35 +11,40 @@ from torch import Tensor
 
 from ceus_models.metrics.ood import REQUEST_TENSOR, sum_figures
 from ceus_models.study.sample import Sample
-from ceus_models.study.subgroups import CELLS, list_cells
+from ceus_models.study.suppression import find_small_groups
 from ceus_models.study.taxonomy import CLINICAL, LESION_TYPES
+from client.worker.tasks.counts.population import select_population
+from client.worker.tasks.counts.subgroup_counts import count_values
 
 Floats = npt.NDArray[np.float64]
 _BINARY = np.array([variable.kind == "binary" for variable in CLINICAL])
 
 
 def tally_of(samples: Sequence[Sample], cell: int = 1, figures: bool = True) -> dict[str, Tensor]:
-    """Sums of the lesions of one cohort. Counts below `cell` are 0, and so are the sums that belong to them.
+    """Sums of the lesions of one cohort. Counts below `cell` are 0, and so are the sums that belong to them, with as
+    many others as it takes that nothing smaller is left between a total and what is shown of it.
 
     types i64 (6) · patients i64 () · biomarkers i64 (4 2) [negative, positive] · any_biomarker i64 () · clinical f64
     (17 3) [n, Σx, Σx²] · clinical_by_type f64 (17 6 2) [n, Σx] · levels f64 (3) [lesions, Σ mean, Σ mean square],
     levels in 0-1 · flow f64 (3) likewise, u and v in px · groups i64 (cells): lesions of each of `subgroups.CELLS` ·
-    figures f64 (k 3): see ceus_models.metrics.ood, where asked for.
+    figures f64 (k 3): see ceus_models.metrics.ood, where asked for. All but patients: of the lesions of shown types.
     """
-    member = np.zeros(len(CELLS), np.int64)
-    np.add.at(member, [place for sample in samples for place in list_cells(sample)], 1)
-    markers = np.stack([s.biomarkers for s in samples])  # (n 4)
-    types = np.array([[s.label == name for name in LESION_TYPES] for s in samples], dtype=np.float64)  # (n 6)
-    asked = {REQUEST_TENSOR: torch.from_numpy(sum_figures(samples, cell))} if figures else {}
+    shown = select_population(samples, cell)
+    if not shown:
+        return {name: torch.zeros_like(t) for name, t in tally_of(samples, 1, figures).items()} | {
+            "patients": patients_of(samples)
+        }
+    markers = np.stack([s.biomarkers for s in shown]).astype(np.float64)  # (n 4)
+    types = np.array([[s.label == name for name in LESION_TYPES] for s in shown], dtype=np.float64)  # (n 6)
+    asked = {REQUEST_TENSOR: torch.from_numpy(sum_figures(shown, cell))} if figures else {}
     return {
-        "types": torch.from_numpy(_cells(types.sum(axis=0).astype(np.int64), cell)),
+        "types": torch.from_numpy(types.sum(axis=0).astype(np.int64)),
         "patients": patients_of(samples),
-        "biomarkers": torch.from_numpy(_cells(np.stack([(markers == 0).sum(0), (markers == 1).sum(0)], axis=1), cell)),
-        "any_biomarker": torch.from_numpy(_cells((~np.isnan(markers)).any(axis=1).sum(), cell)),
-        **_clinical(np.stack([s.clinical for s in samples]).astype(np.float64), types, cell),
-        "levels": _moments([s.frames.astype(np.float64) / 255 for s in samples]),
-        "flow": _moments([s.flow.astype(np.float64) * s.flow_scale for s in samples]),
-        "groups": torch.from_numpy(_cells(member, cell)),
+        **_count_markers(markers, cell),
+        **_clinical(np.stack([s.clinical for s in shown]).astype(np.float64), types, cell),
+        "levels": _moments([s.frames.astype(np.float64) / 255 for s in shown]),
+        "flow": _moments([s.flow.astype(np.float64) * s.flow_scale for s in shown]),
+        "groups": count_values(shown, cell),
         **asked,
     }
 
@@ -49,9 +54,15 @@ def patients_of(samples: Sequence[Sample]) -> Tensor:
     return torch.tensor(len({sample.patient for sample in samples}))
 
 
-def _cells(counts: npt.NDArray[np.int64], cell: int) -> npt.NDArray[np.int64]:
-    """The counts without those below `cell`."""
-    return np.where(counts < cell, 0, counts)
+def _count_markers(markers: Floats, cell: int) -> dict[str, Tensor]:
+    """markers (n 4), NaN where not tested; a marker with few positive or few negative lesions is left out whole."""
+    counts = np.stack([(markers == 0).sum(0), (markers == 1).sum(0)], axis=1)
+    small = _are_any_few(counts, cell)
+    tested = int((~np.isnan(markers)).any(axis=1).sum())
+    return {
+        "biomarkers": torch.from_numpy(np.where(small[:, None], 0, counts)),
+        "any_biomarker": torch.tensor(tested if tested >= cell else 0),
+    }
 
 
 def _clinical(values: Floats, types: Floats, cell: int) -> dict[str, Tensor]:
@@ -60,20 +71,25 @@ def _clinical(values: Floats, types: Floats, cell: int) -> dict[str, Tensor]:
     x, there = np.where(known, values, 0.0), known.astype(np.float64)
     whole = np.stack([there.sum(0), x.sum(0), (x * x).sum(0)], axis=1)  # (17 3)
     by_type = np.stack([there.T @ types, x.T @ types], axis=2)  # (17 6 2)
+    # a number speaks of all lesions that have it; a yes or no of those that say yes, and of those that say no
+    whole_counts, counts = _count_answers(whole), _count_answers(by_type)
+    whole_small = _are_any_few(whole_counts, cell)
+    small = np.stack([find_small_groups(one, cell) for one in counts])
     return {
-        "clinical": torch.from_numpy(np.where(_small(whole, _BINARY, cell)[..., None], 0.0, whole)),
-        "clinical_by_type": torch.from_numpy(
-            np.where(_small(by_type, _BINARY[:, None], cell)[..., None], 0.0, by_type)
-        ),
+        "clinical": torch.from_numpy(np.where(whole_small[:, None], 0.0, whole)),
+        "clinical_by_type": torch.from_numpy(np.where(small[..., None], 0.0, by_type)),
     }
 
 
-def _small(moments: Floats, binary: npt.NDArray[np.bool_], cell: int) -> npt.NDArray[np.bool_]:
-    """Which of (… k), [n, Σx, …], speak of fewer lesions than `cell`: all of them, or those that answer yes, or no."""
-    lesions, yes = moments[..., 0], moments[..., 1]
-    few_yes, few_no = (yes > 0) & (yes < cell), (yes < lesions) & (lesions - yes < cell)
-    small: npt.NDArray[np.bool_] = (lesions < cell) | (binary & (few_yes | few_no))
-    return small
+def _are_any_few(counts: npt.NDArray[np.int64], cell: int) -> npt.NDArray[np.bool_]:
+    return np.asarray(((counts > 0) & (counts < cell)).any(axis=1))
+
+
+def _count_answers(moments: Floats) -> npt.NDArray[np.int64]:
+    """Lesions (17 … 2) that say yes and no of each variable (17 …), [n, Σx, …]; of a number, its lesions and none."""
+    binary = _BINARY.reshape(-1, *[1] * (moments.ndim - 2))
+    lesions, yes = moments[..., 0], np.where(binary, moments[..., 1], 0.0)
+    return np.asarray(np.stack([yes, lesions - yes], axis=-1), dtype=np.int64)
 
 
 def _moments(values: Sequence[Floats]) -> Tensor:

@@ -1,4 +1,4 @@
-"""Reliability curves: how often an answer is right where its probability is so high."""
+"""Reliability curves: how often a lesion is of a type where its probability is so high."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from server.report.values import COHORT_TITLES, Results, lookup, models_of, numb
 def reliability(results: Results, cohort: str) -> str | None:
     """The models' curves on one cohort, over the bins that hold lesions; None where none was calibrated."""
     curves = {
-        model: lookup(results, "cohorts", cohort, "models", model, "calibration", "answer")
+        model: lookup(results, "cohorts", cohort, "models", model, "calibration", "all")
         for model in models_of(results, cohort)
     }
     drawable = {model: curve for model, curve in curves.items() if _whole(curve)}
@@ -22,7 +22,7 @@ def reliability(results: Results, cohort: str) -> str | None:
 
     def draw(figure: Figure) -> None:
         title = COHORT_TITLES[cohort]
-        axes = add_unit_square(figure, title, "Mean probability of the answer", "Share of right answers")
+        axes = add_unit_square(figure, title, "Mean probability of a type", "Share of lesions of the type")
         for model, curve in drawable.items():
             style = MODEL_LOOKS[model]
             (line,) = axes.plot(curve["predicted"], curve["observed"], color=style.colour, linestyle=style.line)

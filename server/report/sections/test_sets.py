@@ -55,7 +55,7 @@ def _pair(results: Results, cohort: str, model: str) -> list[str | None]:
 
 def _metric_rows(results: Results, cohort: str) -> Iterator[Row]:
     for model in models_of(results, cohort):
-        ece = number(lookup(results, "cohorts", cohort, "models", model, "calibration", "answer", "ece"))
+        ece = number(lookup(results, "cohorts", cohort, "models", model, "calibration", "all", "ece"))
         found = [cells.format_value(metric(results, cohort, model, name)) for name in (*METRIC_TITLES, "brier")]
         yield [f"Model {model}", *found, cells.format_decimal(ece)]
     study = [study_metric(cohort, "DCB", name) for name in METRIC_TITLES]

@@ -23,7 +23,7 @@ ABOUT: dict[str, Any] = {
 ACCURACY = {"value": 0.8123, "low": 0.7, "high": 0.9, "n": 36}
 BRIER = {"value": 0.31, "low": 0.2, "high": 0.4, "n": 36}
 CURVE = {"predicted": [0.45, 0.91], "observed": [0.5, 0.8], "n": [16, 20], "ece": 0.0833}
-DCB: dict[str, Any] = {"accuracy": ACCURACY, "n": 36, "brier": BRIER, "calibration": {"answer": CURVE, "classes": {}}}
+DCB: dict[str, Any] = {"accuracy": ACCURACY, "n": 36, "brier": BRIER, "calibration": {"all": CURVE, "classes": {}}}
 HCC: dict[str, Any] = {
     "auc": {"value": 0.9, "low": 0.8, "high": 0.95},
     "n": 40,

@@ -1,4 +1,4 @@
-"""Bins, bootstrap weights and seeds."""
+"""Bootstrap weights and seeds."""
 
 from __future__ import annotations
 
@@ -6,24 +6,7 @@ import numpy as np
 import pytest
 
 from ceus_models.metrics.bootstrap import poisson_weights
-from ceus_models.metrics.score_bins import FINE_BINS, compute_bins, compute_edge_probabilities
 from ceus_models.runtime.seeds import derive_seed
-
-
-def test_bins_are_monotone_and_cover_everything() -> None:
-    p = np.concatenate([[0.0], np.sort(np.random.default_rng(0).random(1000)), [1.0]])
-    bins = compute_bins(p, 64)
-    assert (np.diff(bins) >= 0).all()
-    assert bins[0] == 0
-    assert bins[-1] == 63
-    assert compute_bins(np.array([0.5]), 64)[0] == 32
-
-
-def test_an_edge_is_where_its_bin_begins() -> None:
-    edges = np.arange(1, FINE_BINS, dtype=np.float64)
-    p = compute_edge_probabilities(edges, FINE_BINS)
-    assert (compute_bins(p * (1 + 1e-9), FINE_BINS) == edges).all()
-    assert (compute_bins(p * (1 - 1e-6), FINE_BINS) == edges - 1).all()
 
 
 def test_weights_are_poisson_and_belong_to_the_lesion() -> None:

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from ceus_models.plan.net_groups import expand_names
 from ceus_models.plan.plan import load_plan
 from ceus_models.plan.stages import Evaluate, Hello, Statistics
 from ceus_models.plan.strategies import FedAvg, FedProx
+from ceus_models.plan.terms.net_groups import expand_names
 from ceus_models.plan.train_stage import Train, Validation
 from ceus_models.protocol.messages import LocalRule, PrivateRule
 from ceus_models.runtime.errors import FaultList

@@ -1,15 +1,17 @@
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
 import torch
 
-from ceus_models.plan.participation import RoundRecord
+from ceus_models.metrics.score_bins import BINS, CENTRES
 from ceus_models.plan.progress import Progress
-from ceus_models.plan.settings import Study
 from ceus_models.plan.stages import Evaluate, Hello, Statistics
 from ceus_models.plan.strategies import FedAdam, FedProx
+from ceus_models.plan.terms.participation import RoundRecord
+from ceus_models.plan.terms.settings import Study
 from ceus_models.plan.train_stage import Train, Validation
 from ceus_models.plan.wire_nets import frozen_digest, on_wire, submodels
 from ceus_models.protocol.messages import Architecture, LocalRule, Normaliser, Recipe, Update
@@ -30,10 +32,22 @@ def record(stage="t", kind="train", number=1, counted=()):
     return RoundRecord(stage, kind, number, counted=tuple(counted))
 
 
-def validation_total(**losses):
-    """Σ w·loss and Σ w = 10 by net, over one cohort."""
+def scores_of(place, lesions=10):
+    """The histogram of a binary net with positive lesions in one bin."""
+    scores = torch.zeros(1, 2, BINS, dtype=torch.int64)
+    scores[0, 1, place] = lesions
+    return scores
+
+
+def loss_of(place):
+    """The loss of a positive lesion in a bin."""
+    return -math.log(CENTRES[place])
+
+
+def validation_total(**places):
+    """Ten positive lesions by net in one bin, over one cohort: the higher, the lower the loss."""
     names = dict(zip(("hcc", "hep"), NETS, strict=True))
-    return {f"validation|{names[k]}|loss": torch.tensor([10.0 * v, 10.0]).double() for k, v in losses.items()}
+    return {f"validation|{names[k]}|scores": scores_of(place) for k, place in places.items()}
 
 
 def train_total(net, change, weight, loss=0.0):
@@ -82,12 +96,12 @@ def test_tasks_carry_the_rule_of_the_strategy_and_the_nets():
     assert task.nets == NETS
     assert set(task.inputs) == {f"{net}|{name}" for net in NETS for name in ("w", "b")}
     check = stage.task(replace(READY, step=2), STUDY)
-    assert (check.kind, check.round, check.cohorts, check.rule, check.replicates) == (
+    assert (check.kind, check.round, check.cohorts, check.rule, check.comparisons) == (
         "evaluate",
         2,
         ("validation",),
         None,
-        0,
+        False,
     )
 
 
@@ -122,9 +136,9 @@ def test_a_strategy_remembers_from_round_to_round_and_forgets_after_the_stage():
 
 
 def test_the_round_of_least_validation_loss_is_kept_by_net():
-    """Losses by round: HCC 3, 1, 2 and Hep 2, 2, 2. So HCC ends as it was in the middle, Hep as it is at the end."""
+    """Bins by round: HCC 4, 20, 12 and Hep 12, 12, 12. So HCC ends as it was in the middle, Hep as it is at the end."""
     stage, progress = training(rounds=3, validate=Validation(every=1)), READY
-    for number, (hcc, hep) in enumerate(((3.0, 2.0), (1.0, 2.0), (2.0, 2.0)), start=1):
+    for number, (hcc, hep) in enumerate(((4, 12), (20, 12), (12, 12)), start=1):
         trained = train_total("disease/HCC", 1.0, 1.0) | train_total("biomarker/Hep", 1.0, 1.0)
         progress = stage.absorb(progress, STUDY, trained, record(number=number)).advance(stage.steps(), record())
         progress = stage.absorb(progress, STUDY, validation_total(hcc=hcc, hep=hep), record(kind="evaluate"))
@@ -133,26 +147,28 @@ def test_the_round_of_least_validation_loss_is_kept_by_net():
     assert float(progress.nets["biomarker/Hep"]["w"][0]) == 3.0
     assert progress.memory == {}
     assert (progress.stage, progress.step) == (1, 0)
-    assert [p.loss for p in progress.curves if p.curve == "validation" and p.net == "disease/HCC"] == [3.0, 1.0, 2.0]
+    losses = [p.loss for p in progress.curves if p.curve == "validation" and p.net == "disease/HCC"]
+    assert losses == pytest.approx([loss_of(4), loss_of(20), loss_of(12)])
 
 
 def test_a_net_that_no_lesion_validates_ends_as_it_is():
     stage = training(rounds=1, validate=Validation(every=1))
     trained = train_total("disease/HCC", 1.0, 1.0) | train_total("biomarker/Hep", 1.0, 1.0)
     progress = stage.absorb(READY, STUDY, trained, record()).advance(2, record())
-    progress = stage.absorb(progress, STUDY, validation_total(hcc=1.0), record(kind="evaluate"))
+    progress = stage.absorb(progress, STUDY, validation_total(hcc=20), record(kind="evaluate"))
     assert float(progress.nets["biomarker/Hep"]["w"][0]) == 1.0
 
 
 def test_validation_adds_over_cohorts():
     stage = training(nets=("disease/HCC",), validate=Validation(("validation", "internal_test"), 1))
     total = {
-        "validation|disease/HCC|loss": torch.tensor([6.0, 3.0]),
-        "internal_test|disease/HCC|loss": torch.tensor([1.0, 4.0]),
+        "validation|disease/HCC|scores": scores_of(4, 3),
+        "internal_test|disease/HCC|scores": scores_of(20, 4),
     }
-    after = stage.absorb(replace(READY, step=1), STUDY, total, record(kind="evaluate"))
-    assert after.curves[-1].loss == 1.0
-    assert after.curves[-1].weight == 7.0
+    weighed = replace(READY, recipe=replace(RECIPE, class_weights={"disease/HCC": (1.0, 2.0)}))
+    after = stage.absorb(replace(weighed, step=1), STUDY, total, record(kind="evaluate"))
+    assert after.curves[-1].loss == pytest.approx((3 * loss_of(4) + 4 * loss_of(20)) / 7)
+    assert after.curves[-1].weight == 14.0, "of a weight of 2 each"
 
 
 def test_fusion_tasks_name_the_submodels_by_digest_and_carry_only_the_fusion_net():
@@ -171,7 +187,15 @@ def test_fusion_tasks_name_the_submodels_by_digest_and_carry_only_the_fusion_net
 def test_evaluation_keeps_its_counts_under_its_name():
     stage = Evaluate("evaluate", "test", ("disease/HCC",), ("validation",), 30)
     task = stage.task(stage.prepare(READY, STUDY), STUDY)
-    assert (task.kind, task.replicates, task.nets, task.cohorts) == ("evaluate", 30, ("disease/HCC",), ("validation",))
+    assert (task.kind, task.comparisons, task.nets, task.cohorts) == (
+        "evaluate",
+        True,
+        ("disease/HCC",),
+        ("validation",),
+    )
+    assert task.replicates == 0, "the coordinator draws them"
+    assert replace(stage, paired_replicates=20).task(READY, STUDY).replicates == 20
+    assert replace(stage, noise=1.5, level="distributed").noise_sd == pytest.approx(1.5 * 2 * 2**0.5)
     total = {"x": torch.ones(1)}
     assert stage.absorb(READY, STUDY, total, record()).totals == {"test": total}
 

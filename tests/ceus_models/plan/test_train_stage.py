@@ -12,11 +12,11 @@ from toy_lesions import lesions, recipe, task
 from ceus_models.nets.losses import build_class_weights, compute_lesion_losses
 from ceus_models.nets.module_cache import build_initial_state, load_net
 from ceus_models.nets.two_stream import prepare_inputs
-from ceus_models.plan.answer_schema import find_shape_fault, groups_of
-from ceus_models.plan.participation import RoundRecord
+from ceus_models.plan.answers.answer_schema import find_shape_fault, groups_of
 from ceus_models.plan.progress import Progress
-from ceus_models.plan.settings import Study
 from ceus_models.plan.strategies import FedAvg, FedAvgM
+from ceus_models.plan.terms.participation import RoundRecord
+from ceus_models.plan.terms.settings import Study
 from ceus_models.plan.train_stage import Train
 from ceus_models.protocol.message_ids import ReceivedTask
 from ceus_models.protocol.messages import LocalRule, PrivateRule, Task, Update

@@ -85,6 +85,7 @@ COUNTS_SUMMED = open_policy(privacy=replace(OPEN_LEVELS, evaluation="sums"))
         (open_policy(), {"nets": ("disease/HCC", "disease/HCC")}, "nets stand once"),
         (open_policy(), {"cohorts": ("everyone",)}, "the task asks for everyone"),
         (open_policy(max_replicates=10), {"kind": "evaluate", "replicates": 11}, "max_replicates is 10"),
+        (open_policy(max_replicates=0), {"kind": "evaluate", "replicates": 1}, "max_replicates is 0"),
         (Policy({"ours": PLAN}), {"study": PLAN}, "level distributed or stronger for train, the task has level none"),
         (COUNTS_SUMMED, {"kind": "evaluate"}, "privacy wants level sums or stronger for evaluate"),
         (open_policy(hours=Hours("18:00", "07:00", "UTC")), {}, "hours are 18:00 to 07:00 UTC, every day"),
@@ -128,7 +129,7 @@ def test_our_own_plans_stay_within_the_policy_that_init_writes(name: str) -> Non
     plan = load_plan(Path(__file__).parents[3] / "configs" / f"plan.{name}.yaml")
     for stage in plan.stages:
         rule = stage.strategy.local(stage.rule) if isinstance(stage, Train) else None
-        asked = replace(task("train"), rule=rule, replicates=getattr(stage, "replicates", 0))
+        asked = replace(task("train"), rule=rule, replicates=getattr(stage, "paired_replicates", 0))
         assert open_policy().find_refusal(asked, NOON) is None
 
 

@@ -56,7 +56,7 @@ def tasks() -> dict[str, Task]:
         "hello": replace(asked, kind="hello", stage="hello", round=0, nets=(), inputs={}, recipe=None),
         "tally": replace(asked, kind="tally", stage="statistics", round=0, nets=(), inputs={}, recipe=None),
         "train": replace(asked, rule=LocalRule(batch_size=4, learning_rate=0.01)),
-        "evaluate": replace(asked, kind="evaluate", replicates=5),
+        "evaluate": replace(asked, kind="evaluate", comparisons=True),
     }
 
 

@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 from made_readings import COHORT, answers, cases, targets_of, total_of
 from sklearn import metrics as sk
 from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 
-from ceus_models.metrics.bootstrap import poisson_weights
-from ceus_models.protocol.state import add_prefix
-from ceus_models.protocol.sums import ExactSum
 from ceus_models.study.reader_study import READERS, ROLES
 from ceus_models.study.subgroups import SUBGROUPS
 from ceus_models.study.taxonomy import FUSION_NETS, LESION_TYPES
-from client.worker.tasks.paired_counts import Verdicts
-from client.worker.tasks.subgroup_counts import subgroup_counts
 from server.results.misdiagnoses import count_misdiagnoses
 from server.results.pairs import compare_pairs
 from server.results.pooled_cohorts import pool_cohorts
 from server.results.reader_results import summarize_readers
+from server.results.replicates import Resampling
 from server.results.subgroup_results import SMALLEST_CELL, build_table_one, summarize_sites, summarize_subgroups
 
 ROWS = cases(240)
@@ -29,6 +24,7 @@ SAID = {net: p.argmax(1) for net, p in answers(ROWS).items()}
 RIGHT = {net: said == TARGETS for net, said in SAID.items()}
 TOTAL = total_of(ROWS)
 DCB = "fusion/DCB"
+DRAWS = Resampling(3, 4000)
 
 
 def mcnemar(one, other):
@@ -46,7 +42,7 @@ def bootstrap(values, rng, draws=3000):
 
 
 def test_every_pair_of_models_is_compared_as_on_the_rows():
-    found = {(one["first"], one["second"]): one for one in compare_pairs(TOTAL, COHORT, FUSION_NETS)}
+    found = {(one["first"], one["second"]): one for one in compare_pairs(TOTAL, COHORT, FUSION_NETS, DRAWS)}
     assert len(found) == 6
     for (a, b), one in found.items():
         first, second, p = mcnemar(RIGHT[a], RIGHT[b])
@@ -60,7 +56,7 @@ def test_every_pair_of_models_is_compared_as_on_the_rows():
 
 
 def test_subgroups_are_those_of_the_rows():
-    found = summarize_subgroups(TOTAL, COHORT, DCB)
+    found = summarize_subgroups(TOTAL, COHORT, DCB, DRAWS)
     assert found["withheld"] == dict.fromkeys(SUBGROUPS, 0)
     seen = 0
     for variable in list(SUBGROUPS)[:-1]:
@@ -75,24 +71,13 @@ def test_subgroups_are_those_of_the_rows():
 
 
 def test_intervals_of_subgroups_are_those_of_the_rows():
-    """To the last bit under the same weights; under those of another bootstrap within 0.01, a lesion or more there."""
-    rows, total = cases(900), ExactSum()
+    """Within 0.01 of a bootstrap over rows, where a lesion is less than that."""
+    rows = cases(900)
     right = answers(rows)[DCB].argmax(1) == targets_of(rows)
-    draws = np.stack([poisson_weights(3, s.key, 1000) for s in rows])
-    for number in range(5):
-        mine = np.arange(number, 900, 5)
-        verdicts = Verdicts(np.arange(len(mine)), right[mine])
-        counted = subgroup_counts([rows[i] for i in mine], verdicts, draws[mine], 1)
-        confusion = np.zeros((1001, 6, 6), np.int64)
-        confusion[:, 0, 0], confusion[:, 0, 1] = right[mine] @ draws[mine], ~right[mine] @ draws[mine]
-        total.add(add_prefix(counted | {"confusion": torch.from_numpy(confusion)}, f"{COHORT}|{DCB}|"))
-    found, wide = summarize_subgroups(total.take_float64(), COHORT, DCB)["variables"], 0
+    found, wide = summarize_subgroups(total_of(rows), COHORT, DCB, Resampling(3, 6000))["variables"], 0
     for variable in list(SUBGROUPS)[:-1]:
         for value, one in found[variable].items():
             member = np.array([s.groups[variable] == value for s in rows])
-            weights = draws[member, 1:]
-            same = np.percentile((right[member] @ weights) / weights.sum(0), (2.5, 97.5))
-            assert [one["low"], one["high"]] == same.tolist()
             if member.sum() >= 150:
                 low, high = bootstrap(right[member], np.random.default_rng(2), 6000)
                 assert one["low"] == pytest.approx(low, abs=0.01), (variable, value)
@@ -102,14 +87,14 @@ def test_intervals_of_subgroups_are_those_of_the_rows():
 
 
 def test_table_one_counts_the_rows():
-    found = build_table_one(TOTAL, COHORT, FUSION_NETS)
+    found = build_table_one(TOTAL, COHORT)
     for variable in list(SUBGROUPS)[:-1]:
         values, counts = np.unique([s.groups[variable] for s in ROWS], return_counts=True)
         assert found[variable] == dict(zip(values.tolist(), counts.tolist(), strict=True))
 
 
 def test_readers_are_those_of_the_rows():
-    found = summarize_readers(TOTAL, COHORT, FUSION_NETS)
+    found = summarize_readers(TOTAL, COHORT, FUSION_NETS, DRAWS)
     assert set(found["readers"]) == set(READERS), "a reader of another name is counted by role only"
     for code, one in found["readers"].items():
         reads = [(i, r) for i, s in enumerate(ROWS) for r in s.readings if r.reader == code]
@@ -140,7 +125,7 @@ def test_readers_are_those_of_the_rows():
 
 
 def test_a_role_is_all_its_readers_with_intervals_over_lesions():
-    found = summarize_readers(TOTAL, COHORT, FUSION_NETS)["roles"]
+    found = summarize_readers(TOTAL, COHORT, FUSION_NETS, DRAWS)["roles"]
     for role in ROLES:
         right = [[r.diagnosis == s.label for r in s.readings if r.role == role and not r.assisted] for s in ROWS]
         n, hits = np.array([len(r) for r in right]), np.array([sum(r) for r in right])
@@ -153,7 +138,7 @@ def test_a_role_is_all_its_readers_with_intervals_over_lesions():
 
 
 def test_misdiagnoses_are_those_of_the_rows():
-    found = count_misdiagnoses(TOTAL, COHORT, DCB)
+    found = count_misdiagnoses(TOTAL, COHORT, DCB, DRAWS)
     true, said = np.array(LESION_TYPES)[TARGETS], np.array(LESION_TYPES)[SAID[DCB]]
     malignant = np.isin(true, ("HCC", "HM", "ICC"))
     wrong = malignant & np.isin(said, ("HH", "HA"))
@@ -176,23 +161,35 @@ def test_misdiagnoses_are_those_of_the_rows():
 def test_a_pool_is_the_sum_of_its_cohorts():
     both = TOTAL | {name.replace(COHORT, "external_test_a"): tensor for name, tensor in TOTAL.items()}
     found = pool_cohorts(both)
-    one, twice = count_misdiagnoses(both, COHORT, DCB), count_misdiagnoses(found, "external_tests", DCB)
+    one, twice = count_misdiagnoses(both, COHORT, DCB, DRAWS), count_misdiagnoses(found, "external_tests", DCB, DRAWS)
     assert twice["hm_ha_confusion"]["of"] == 2 * one["hm_ha_confusion"]["of"]
-    assert compare_pairs(found, "all_tests", FUSION_NETS)[0]["n"] == 480
+    assert compare_pairs(found, "all_tests", FUSION_NETS, DRAWS)[0]["n"] == 480
     assert not any(name.startswith(("external_tests", "all_tests")) for name in pool_cohorts(TOTAL)), "one is no pool"
 
 
 def test_small_subgroups_are_held_back_by_sites_and_by_the_results():
     few = ROWS[:40]
-    strict = summarize_subgroups(total_of(few, cell=4, replicates=20), COHORT, DCB)
-    free = summarize_subgroups(total_of(few, replicates=20), COHORT, DCB)
+    free = summarize_subgroups(total_of(few), COHORT, DCB, DRAWS)
+    strict = summarize_subgroups(total_of(ROWS, sites=2, cell=5), COHORT, DCB, DRAWS)
     assert sum(strict["withheld"].values()) > 0 == sum(free["withheld"].values())
+    assert max(strict["withheld"].values()) <= 2, "a site says it once a variable"
     assert free["suppressed"] > 0
     hidden = [v for values in free["variables"].values() for v in values.values() if v.get("suppressed")]
     assert len(hidden) == free["suppressed"]
     assert all(v["value"] is None and v["n"] is None for v in hidden)
-    for values in strict["variables"].values():
-        assert all(v.get("suppressed") or v["n"] >= SMALLEST_CELL for v in values.values())
+    shown = [v for values in strict["variables"].values() for v in values.values() if not v.get("suppressed")]
+    assert shown
+    assert all(v["n"] >= 10 and 0 < v["value"] < 1 for v in shown), "a cell of right and of wrong answers"
+
+
+def test_noise_widens_what_is_compared():
+    clean = compare_pairs(TOTAL, COHORT, FUSION_NETS, DRAWS)[0]
+    noised = compare_pairs(TOTAL, COHORT, FUSION_NETS, Resampling(3, 4000, noise_sd=10.0))[0]
+    assert noised["difference"]["high"] - noised["difference"]["low"] > 1.2 * (
+        clean["difference"]["high"] - clean["difference"]["low"]
+    )
+    assert (noised["test"], noised["p_exact"]) == ("chi-square", None)
+    assert noised["p"] > clean["p_chi_square"]
 
 
 def test_a_site_is_shown_as_far_as_it_lets():

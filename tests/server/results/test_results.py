@@ -45,7 +45,7 @@ def study(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("ceus_models.plan.train_stage.build_initial_state", tiny)
         progress = run(PLAN, link, Store(tmp_path_factory.mktemp("study")), 7)
-    return progress, link, collect_results(progress, PLAN)
+    return progress, link, collect_results(progress, PLAN, 7)
 
 
 def test_results_are_json_without_nan(study):
@@ -115,7 +115,7 @@ def test_what_goes_beyond_a_nets_own_metrics_is_there(study):
 
 
 def test_a_study_that_has_not_begun_has_results_too():
-    found = collect_results(Progress(), PLAN)
+    found = collect_results(Progress(), PLAN, 7)
     assert found["cohorts"] == found["nets"] == found["digests"] == found["statistics"] == {}
 
 

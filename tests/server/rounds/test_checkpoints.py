@@ -9,8 +9,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from ceus_models.plan.participation import RoundRecord
 from ceus_models.plan.progress import CurvePoint, Progress
+from ceus_models.plan.terms.participation import RoundRecord
 from ceus_models.protocol.messages import Architecture, Normaliser, Recipe
 from ceus_models.protocol.state import digest
 from ceus_models.runtime import atomic_files

@@ -9,9 +9,9 @@ import pytest
 import torch
 from fake_sites import FakeSite, lesions_of
 
-from ceus_models.plan.participation import RoundRecord
 from ceus_models.plan.progress import Progress
-from ceus_models.plan.settings import Screening
+from ceus_models.plan.terms.participation import RoundRecord
+from ceus_models.plan.terms.settings import Screening
 from ceus_models.protocol.messages import LocalRule, PrivateRule, Task, Update
 from ceus_models.protocol.task_id import compute_task_id
 from ceus_models.study.taxonomy import COHORTS
@@ -35,6 +35,7 @@ def task_of(kind, **changes):
         cohorts=cohorts[kind],
         inputs=inputs,
         rule=LocalRule(batch_size=4) if kind == "train" else None,
+        comparisons=kind == "evaluate",
         replicates=5 if kind == "evaluate" else 0,
     )
     return replace(task, **changes)
@@ -115,9 +116,9 @@ def test_an_answer_in_another_name_is_refused():
         ),
         ("evaluate", setting(f"validation|{NET}|confusion", -1), "negative"),
         ("evaluate", setting(f"validation|{NET}|confusion", 100), "at most 6 lesions"),
-        ("evaluate", setting(f"validation|{NET}|fine", 0), "other lesions in its scores"),
+        ("evaluate", setting(f"validation|{NET}|replicates", 200), "at most 6 lesions"),
+        ("evaluate", setting(f"validation|{NET}|replicates", -1), "negative"),
         ("evaluate", setting(f"validation|{NET}|scores", 0), "other lesions in its scores"),
-        ("evaluate", setting(f"validation|{NET}|loss", -1.0), "loss is"),
     ],
 )
 def test_bad_counts_are_named(kind, change, word):
@@ -131,7 +132,7 @@ READ = FakeSite("site-01", lesions_of("site-01", {SUITE: 9}))
 
 
 def judged_suite(change):
-    """The gate's word on two fusion nets' evaluation with replicates, subgroups, pairs and readers."""
+    """The gate's word on two fusion nets' evaluation with subgroups, pairs and readers."""
     nets = ("fusion/D", "fusion/DCB")
     task = task_of("evaluate", nets=nets, cohorts=(SUITE,), inputs={f"{net}|w": torch.ones(2) for net in nets})
     answer = READ.answer(task)
@@ -162,22 +163,16 @@ def test_an_honest_evaluation_with_readers_passes():
         (lambda s: {**s, "validation|pairs|right": torch.zeros(2, 2, 2, 2)}, "only tensors of the task"),
         (lambda s: {**s, f"{SUITE}|pairs|right": torch.zeros(2, 2, 2)}, "must be"),
         (lambda s: {**s, f"{SUITE}|readers|names": torch.zeros(3)}, "only tensors of the task"),
-        (at("fusion/D|calibration", (0, 3, 0), 11), "calibration does not count"),
-        (at("fusion/D|calibration", (6, 3, 1), 40 * 2**40), "calibration does not count"),
-        (at("fusion/D|calibration", (6, 3, 1), 2**62), "calibration does not count"),
-        (at("fusion/D|calibration", (6, 3, 1), -1), "calibration does not count"),
-        (lambda s: {**s, f"{SUITE}|fusion/D|calibration": torch.zeros(7, 10, 3)}, "must be"),
-        (at("fusion/D|brier", 0, 19 * 2**40), "brier reaches 19"),
-        (at("fusion/D|brier", 2, -1), "brier"),
-        (at("fusion/DCB|groups", (0, 0, 0), 10), "groups counts other lesions"),
-        (at("fusion/DCB|groups", (3, 5, 1), -1), "groups counts other lesions"),
-        (at("fusion/DCB|withheld", 0, 4), "withheld names more"),
+        (at("fusion/D|scores", (0, 0, 3), 11), "other lesions in its scores"),
+        (at("fusion/DCB|groups", (0, 0), 10), "groups counts other lesions"),
+        (at("fusion/DCB|groups", (5, 1), -1), "groups counts other lesions"),
+        (at("fusion/DCB|withheld", 0, 2), "withheld must be 0 to 1"),
         (at("fusion/DCB|own", 1, 30), "own is"),
-        (at("pairs|right", (0, 1, 0, 1), 9), "pairs.right does not compare"),
-        (at("pairs|right", (1, 1), 9), "pairs.right does not compare"),
-        (at("readers|right", (0, 0, 0, 0), 8), "right counts other reads"),
-        (at("readers|right", (2, 0, 0, 0), 500), "more reads than 9"),
-        (at("readers|confusion", (0, 0, 0, 0), -1), "right counts other reads"),
+        (at("groups", 0, 10), "at most 9 lesions"),
+        (at("pairs|right", (0, 0, 1), 9), "compares lesions that the confusion matrix"),
+        (at("pairs|right", (0, 1, 1), -1), "compares lesions that the confusion matrix"),
+        (at("readers|confusion", (0, 0, 0, 0), 10), "more reads than 9"),
+        (at("readers|confusion", (0, 0, 0, 0), -1), "more reads than 9"),
         (at("readers|assistance", (0, 0, 0), 30), "compares more lesions than were read"),
         (at("readers|model", (1, 7, 1), 1), "compares more lesions than were read"),
     ],

@@ -67,6 +67,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     for stage in values["stages"]:
         stage.update({"rounds": 1} if stage["stage"] == "train" else {})
         stage.update({"cohorts": ["internal_test"]} if stage.get("name") == "test" else {})
+        stage.update({"paired_replicates": 50} if stage["stage"] == "evaluate" else {})  # so that arms reuse the run
     folder = tmp_path_factory.mktemp("small")
     plan, run = folder / "plan.yaml", folder / "run"
     plan.write_text(yaml.safe_dump(values))

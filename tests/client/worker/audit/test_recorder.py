@@ -72,7 +72,7 @@ def test_an_answer_is_measured_net_by_net_and_its_names_and_shapes_are_kept_once
 def test_no_lesion_and_no_path_is_in_the_audit_whatever_is_asked(tmp_path: Path) -> None:
     here = site(tmp_path)
     for kind in WORK:
-        here.handle(with_submodels(task(kind, ("disease/HCC", "fusion/D"), replicates=3)))
+        here.handle(with_submodels(task(kind, ("disease/HCC", "fusion/D"), comparisons=True)))
     text = (tmp_path / "records" / "audit.jsonl").read_text(encoding="utf-8")
     assert len(audited(tmp_path, "answer")) == len(WORK)
     for sample in here.samples:

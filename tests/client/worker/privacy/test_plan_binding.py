@@ -54,15 +54,7 @@ HELLO, TALLY, TRAIN, VALIDATE, TEST = task_of(0), task_of(1), task_of(2), task_o
 
 
 def site(folder: Path, policy: Policy = BOUND) -> Site:
-    return Site(
-        "site-01",
-        lesions(8),
-        PLAN.processing.digest(),
-        policy,
-        folder / "memory",
-        records=folder / "records",
-        lasting=True,
-    )
+    return Site("site-01", lesions(8), PLAN.processing.digest(), policy, folder / "memory", records=folder / "records")
 
 
 def moved(task: Task, by: float) -> Task:

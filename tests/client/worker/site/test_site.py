@@ -37,7 +37,7 @@ def test_an_answer_is_the_sums_of_the_work(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", WORK)
 def test_asked_twice_answered_the_same(kind: str, tmp_path: Path) -> None:
-    asked = with_submodels(task(kind, ("disease/HCC", "fusion/DCB"), replicates=5))
+    asked = with_submodels(task(kind, ("disease/HCC", "fusion/DCB"), comparisons=True))
     first, again = (site(tmp_path).handle(asked) for _ in range(2))
     assert isinstance(first, Update)
     assert isinstance(again, Update)

@@ -21,6 +21,7 @@ from server.report.sections.subgroups import SHOWN
 from server.results.misdiagnoses import count_misdiagnoses
 from server.results.pairs import compare_pairs
 from server.results.reader_results import summarize_readers
+from server.results.replicates import Resampling
 from server.results.subgroup_results import build_table_one, summarize_subgroups
 from tests.server.report.test_page import parsed, synthetic
 
@@ -55,18 +56,18 @@ def drawn(anchor: str, results: dict) -> str:
 @pytest.fixture(scope="module")
 def found() -> dict:
     """What `server.results.detailed_results` gives, of made-up lesions, with experiments."""
-    total = total_of(cases(150), replicates=200)
+    total, draws = total_of(cases(150)), Resampling(3, 200)
     nets = {key: {COHORT: {}} for key in ("subgroups", "misdiagnoses")}
     for net in FUSION_NETS:
-        nets["subgroups"][COHORT][net] = summarize_subgroups(total, COHORT, net)
-        nets["misdiagnoses"][COHORT][net] = count_misdiagnoses(total, COHORT, net)
+        nets["subgroups"][COHORT][net] = summarize_subgroups(total, COHORT, net, draws)
+        nets["misdiagnoses"][COHORT][net] = count_misdiagnoses(total, COHORT, net, draws)
     return {
         **nets,
         "simulated": True,
         "cohorts": {COHORT: {"models": {"DCB": {"accuracy": nets["subgroups"][COHORT]["fusion/DCB"]["all"]}}}},
-        "table1": {COHORT: build_table_one(total, COHORT, FUSION_NETS)},
-        "pairs": {COHORT: compare_pairs(total, COHORT, FUSION_NETS)},
-        "readers": {COHORT: summarize_readers(total, COHORT, FUSION_NETS)},
+        "table1": {COHORT: build_table_one(total, COHORT)},
+        "pairs": {COHORT: compare_pairs(total, COHORT, FUSION_NETS, draws)},
+        "readers": {COHORT: summarize_readers(total, COHORT, FUSION_NETS, draws)},
         "sites": {COHORT: {"fusion/DCB": {"=cmd": {"n": 12, "right": 9, "value": 0.75}}}},
         "experiments": EXPERIMENTS,
         "participation": [{"stage": "hello"}],
@@ -122,10 +123,18 @@ def test_experiments_are_drawn_as_they_were_left(found):
     assert drawn("experiments", {}) == ""
 
 
+PRIVATE = {
+    "delta": 1e-5,
+    "levels": {"submodels": "distributed", "test": "sums"},
+    "cohorts": {"training_a": {"epsilon": 2.5, "own_epsilon": 23.0}},
+}
+
+
 def test_privacy_says_what_was_spent_or_that_nothing_was(found):
     assert "No noise was added" in drawn("privacy", found)
-    spent = drawn("privacy", {**found, "privacy": {"site-01": {"epsilon": 2.5}}})
-    assert "2.5" in spent
+    spent = drawn("privacy", {**found, "privacy": PRIVATE})
+    for text in ("2.5", "23", "δ = 1e-05", "noise that hides each patient", "totals over sites only"):
+        assert text in spent
     assert "No noise" not in spent
 
 

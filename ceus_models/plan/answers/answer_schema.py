@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import torch
 
+from ceus_models.metrics.evaluation_release import NOISED_LEVELS, list_tables
 from ceus_models.metrics.ood import FIGURES, REQUEST_TENSOR
-from ceus_models.metrics.score_bins import CALIBRATION_BINS, COARSE_BINS, FINE_BINS
 from ceus_models.nets.trained_parameters import list_trained
 from ceus_models.protocol.messages import LocalRule, Task
 from ceus_models.protocol.privacy.masks import KEY_BYTES
@@ -20,7 +20,7 @@ from ceus_models.protocol.privacy.secure_session import SECURE_LEVELS, SUMS_KEY
 from ceus_models.protocol.state import State, select_net
 from ceus_models.study.reader_study import ENTRIES, READERS
 from ceus_models.study.subgroups import CELLS, SUBGROUPS
-from ceus_models.study.taxonomy import BIOMARKERS, CLINICAL, LESION_TYPES, count_outputs, select_classifiers
+from ceus_models.study.taxonomy import BIOMARKERS, CLINICAL, LESION_TYPES, select_classifiers
 
 
 @dataclass(frozen=True)
@@ -93,50 +93,43 @@ def _change(net: str, task: Task) -> Group:
 
 
 def _evaluation(cohort: str, task: Task) -> Iterator[tuple[str, Group]]:
-    """Without replicates, as in a validation round, only the counts of each net are expected."""
-    classifiers = select_classifiers(task.nets) if task.replicates else ()
+    """Without comparisons, as in a validation round, only the counts of each net are expected."""
+    tables = list_tables(task.nets, task.comparisons)
+    classifiers = select_classifiers(task.nets) if task.comparisons else ()
+    noised = task.level in NOISED_LEVELS
     for net in dict.fromkeys((*task.nets, *classifiers)):
-        group = _counts(f"{cohort}|{net}", net, task.replicates)
-        if net in classifiers:
-            group = {**group, **_subgroups(f"{cohort}|{net}", task.replicates)}
+        prefix = f"{cohort}|{net}"
+        group = {f"{prefix}|{name}": _count(tables[f"{net}|{name}"]) for name in ("confusion", "scores")}
+        if task.replicates:
+            group[f"{prefix}|replicates"] = _count((task.replicates, *tables[f"{net}|confusion"]))
+        if net in classifiers and not noised:
+            group |= _subgroups(prefix)
         if task.level in SECURE_LEVELS:  # a secure sum shows no site alone
-            group = {name: spec for name, spec in group.items() if not name.endswith("|own")}
-        yield f"{cohort}|{net}", group
-    if classifiers:
-        yield f"{cohort}|pairs", _pairs(f"{cohort}|pairs", len(classifiers))
-        yield f"{cohort}|readers", _readers(f"{cohort}|readers", len(classifiers), task.replicates)
+            group.pop(f"{prefix}|own", None)
+        yield prefix, group
+    if len(classifiers) > 1:
+        yield f"{cohort}|pairs", {f"{cohort}|pairs|right": _count(tables["pairs|right"])}
+    if classifiers and not noised:
+        yield f"{cohort}|groups", {f"{cohort}|groups": _count((len(CELLS),))}
+        yield f"{cohort}|readers", _readers(f"{cohort}|readers", len(classifiers))
 
 
-def _subgroups(prefix: str, replicates: int) -> Group:
+def _subgroups(prefix: str) -> Group:
     return {
-        f"{prefix}|groups": Spec((1 + replicates, len(CELLS), 2), torch.int32),
-        f"{prefix}|withheld": Spec((len(SUBGROUPS),), torch.int64),
-        f"{prefix}|own": Spec((2,), torch.int64),
+        f"{prefix}|groups": _count((len(CELLS), 2)),
+        f"{prefix}|withheld": _count((len(SUBGROUPS),)),
+        f"{prefix}|own": _count((2,)),
     }
 
 
-def _pairs(prefix: str, classifiers: int) -> Group:
-    return {f"{prefix}|right": Spec((classifiers, classifiers, 2, 2), torch.int64)}
-
-
-def _readers(prefix: str, classifiers: int, replicates: int) -> Group:
+def _readers(prefix: str, classifiers: int) -> Group:
     types = len(LESION_TYPES)
     return {
-        f"{prefix}|right": Spec((1 + replicates, len(ENTRIES), 2, 2), torch.int32),
-        f"{prefix}|confusion": Spec((len(ENTRIES), 2, types, types), torch.int64),
-        f"{prefix}|assistance": Spec((len(READERS), 2, 2), torch.int64),
-        f"{prefix}|model": Spec((classifiers, len(READERS), 2, 2, 2), torch.int64),
+        f"{prefix}|confusion": _count((len(ENTRIES), 2, types, types)),
+        f"{prefix}|assistance": _count((len(READERS), 2, 2)),
+        f"{prefix}|model": _count((classifiers, len(READERS), 2, 2, 2)),
     }
 
 
-def _counts(prefix: str, net: str, replicates: int) -> Group:
-    rows, k = 1 + replicates, count_outputs(net)
-    sides = max(k, 2)  # a binary net has one score and two classes
-    return {
-        f"{prefix}|confusion": Spec((rows, sides, sides), torch.int32),
-        f"{prefix}|scores": Spec((rows, k, 2, COARSE_BINS), torch.int32),
-        f"{prefix}|fine": Spec((k, 2, FINE_BINS), torch.int32),
-        f"{prefix}|loss": Spec((2,), torch.float64),
-        f"{prefix}|calibration": Spec((1 if k == 1 else k + 1, CALIBRATION_BINS, 3), torch.int64),
-        f"{prefix}|brier": Spec((rows,), torch.int64),
-    }
+def _count(shape: tuple[int, ...]) -> Spec:
+    return Spec(shape, torch.int64)

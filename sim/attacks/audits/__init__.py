@@ -1,0 +1,1 @@
+"""Audits of honest tasks: what their answers prove, without a crafted weight."""
