@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import replace
+from itertools import product
 from statistics import NormalDist
 
 import numpy as np
@@ -98,15 +99,14 @@ def recover_lone_types(attacker: CuriousCoordinator) -> list[Fact]:
     Raises Refused where nothing is answered.
     """
     found: list[Fact] = []
-    for place, cohort in enumerate(_LONE_COHORTS):
-        for kind in range(TYPES):
-            try:
-                record = _ask_lone(attacker, cohort, kind, place * TYPES + kind)
-            except Refused:
-                if not (found or place or kind):
-                    raise
-                continue
-            found += [record] if record and is_plausible(record, _BINARIES) else []
+    for number, (cohort, kind) in enumerate(product(_LONE_COHORTS, range(TYPES))):
+        try:
+            record = _ask_lone(attacker, cohort, kind, number)
+        except Refused:
+            if not number:
+                raise
+            continue
+        found += [record] if record and is_plausible(record, _BINARIES) else []
     return found
 
 
