@@ -24,9 +24,9 @@ from flwr.supercore.task_identity import TaskIdentity
 
 from benchmarks.measuring import arguments, publish, quiet
 from ceus_models.nets.module_cache import build_initial_state
-from ceus_models.plan.participation import Quorum, RoundRecord
 from ceus_models.plan.plan import Plan, load_plan
 from ceus_models.plan.progress import Progress
+from ceus_models.plan.terms.participation import Quorum, RoundRecord
 from ceus_models.plan.train_stage import Train
 from ceus_models.protocol.encoding import encode
 from ceus_models.protocol.messages import Architecture, LocalRule, Task

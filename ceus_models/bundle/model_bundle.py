@@ -48,7 +48,7 @@ _PROCESSING = TypeAdapter(Processing)
 _TYPICAL = TypeAdapter(TrainingFigures)
 _THRESHOLDS = TypeAdapter(dict[str, Annotated[float, Gt(0), Lt(1)]])
 EVEN_THRESHOLDS: Mapping[str, float] = dict.fromkeys(SUBMODELS, 0.5)
-"""The threshold of a binary net in the study's evaluation is one half (client.worker.tasks.score_counts)."""
+"""The threshold of a binary net in the study's evaluation is one half (client.worker.tasks.counts.score_counts)."""
 TAXONOMY = {
     "lesion_types": list(LESION_TYPES),
     "biomarkers": list(BIOMARKERS),

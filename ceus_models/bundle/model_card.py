@@ -205,7 +205,10 @@ def _describe_privacy(privacy: Mapping[str, Any]) -> str:
     known = [float(epsilon) for epsilon in (privacy.get("epsilon"), *by_site) if epsilon is not None]
     if not known:
         return "Only sums left the sites. No noise was added to them, so no bound on privacy (ε) is stated."
-    return f"Only sums left the sites, with noise: ε = {max(known):g} spent at most by a patient."
+    delta = f" at δ = {privacy['delta']:g}" if privacy.get("delta") else ""
+    levels = ", ".join(f"{stage} {level}" for stage, level in dict(privacy.get("levels") or {}).items())
+    told = f" Levels by stage: {levels}." if levels else ""
+    return f"Only sums left the sites, with noise: ε = {max(known):.3g}{delta} spent at most by a patient.{told}"
 
 
 def _describe_provenance(about: Mapping[str, Any]) -> Iterator[str]:

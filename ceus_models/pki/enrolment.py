@@ -67,7 +67,10 @@ class Versions(_Content):
 
 
 class EnrolmentRequest(_Content):
-    """A site's request for enrolment: `nonce` is random and answered once, `previous` is the key that it replaces."""
+    """A site's request for enrolment: `nonce` is random and answered once, `previous` is the key that it replaces.
+
+    `sums_key` is the public channel key of its worker in secure sums.
+    """
 
     federation: FederationId
     site: Name
@@ -76,6 +79,7 @@ class EnrolmentRequest(_Content):
     made: AwareDatetime
     versions: Versions
     previous: str | None = Field(default=None, pattern=f"^{_FINGERPRINT}$")
+    sums_key: Hex | None = None
 
 
 class Kit(_Content):

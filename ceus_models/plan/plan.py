@@ -13,13 +13,13 @@ from annotated_types import MinLen
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from ceus_models.plan.deadlines import Deadlines
 from ceus_models.plan.given_recipe import Given
 from ceus_models.plan.level_rules import check_levels
-from ceus_models.plan.net_groups import expand_names, is_known_net, required_nets
-from ceus_models.plan.participation import Quorum
-from ceus_models.plan.settings import Screening, Study
 from ceus_models.plan.stages import Evaluate, Hello, Stage, Statistics
+from ceus_models.plan.terms.deadlines import Deadlines
+from ceus_models.plan.terms.net_groups import expand_names, is_known_net, required_nets
+from ceus_models.plan.terms.participation import Quorum
+from ceus_models.plan.terms.settings import Screening, Study
 from ceus_models.plan.train_stage import Train
 from ceus_models.protocol.messages import Architecture
 from ceus_models.protocol.privacy.secure_session import SECURE_LEVELS

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
-from ceus_models.plan.participation import RoundRecord
+from ceus_models.plan.terms.participation import RoundRecord
 from ceus_models.protocol.messages import Recipe
 
 if TYPE_CHECKING:  # `ceus-coordinator status` reads a study's progress without its nets, and without torch

@@ -5,15 +5,15 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 
-from ceus_models.plan.net_groups import expand_names
 from ceus_models.plan.plan import Plan
 from ceus_models.plan.progress import Progress
 from ceus_models.plan.stages import Stage
+from ceus_models.plan.terms.net_groups import expand_names
 from ceus_models.plan.train_stage import Train
 from ceus_models.protocol.messages import Kind, Task
 from ceus_models.protocol.state import State
 
-FREE_FIELDS = {"inputs", "session", "survivors", "attempt", "plan"}
+FREE_FIELDS = {"inputs", "session", "survivors", "attempt", "plan", "roster"}
 """Fields of a task that change from round to round and from try to try."""
 
 

@@ -16,11 +16,11 @@ from pydantic import AfterValidator
 
 from ceus_models.metrics.evaluation_release import evaluation_sensitivity
 from ceus_models.metrics.ood import REQUEST_TENSOR
-from ceus_models.plan.net_groups import cohort, expand_names, net
-from ceus_models.plan.participation import RoundRecord
 from ceus_models.plan.progress import Progress
 from ceus_models.plan.recipe import RecipeRule, compute_recipe
-from ceus_models.plan.settings import Study
+from ceus_models.plan.terms.net_groups import cohort, expand_names, net
+from ceus_models.plan.terms.participation import RoundRecord
+from ceus_models.plan.terms.settings import Study
 from ceus_models.plan.wire_nets import frozen_digest, on_wire
 from ceus_models.protocol.messages import CountNoise, Kind, Level, Task, Update
 from ceus_models.protocol.privacy.secure_session import SUMS_KEY

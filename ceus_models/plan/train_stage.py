@@ -17,12 +17,12 @@ from ceus_models.nets.factory import CPU
 from ceus_models.nets.losses import build_class_weights
 from ceus_models.nets.module_cache import build_initial_state
 from ceus_models.nets.trained_parameters import list_trained
-from ceus_models.plan.net_groups import expand_names
-from ceus_models.plan.participation import RoundRecord
 from ceus_models.plan.progress import CurvePoint, Progress
-from ceus_models.plan.settings import Study
 from ceus_models.plan.stages import Cohorts, Name, Nets, build_task, set_frozen_digest
 from ceus_models.plan.strategies import FedAvg, FedProx, Strategy
+from ceus_models.plan.terms.net_groups import expand_names
+from ceus_models.plan.terms.participation import RoundRecord
+from ceus_models.plan.terms.settings import Study
 from ceus_models.protocol.messages import Level, LocalRule, Recipe, Task, Update
 from ceus_models.protocol.state import State, split_by_net
 from ceus_models.runtime.errors import ExpectedError

@@ -82,7 +82,6 @@ _Reason = Annotated[str, AfterValidator(lambda text: clean_text(text, MAX_REASON
 _Names = Annotated[tuple[_Text, ...], Field(max_length=100)]
 _Number = Annotated[int, Field(ge=0, lt=1 << 31)]
 
-
 _TENSORS = {Task: "inputs", Update: "sums"}
 _TYPES: dict[str, type[Task | Update | Refusal]] = {"Task": Task, "Update": Update, "Refusal": Refusal}
 _DTYPES = {
@@ -116,6 +115,7 @@ class _TaskHeader:
     count_noise: CountNoise | None
     attempt: _Number
     comparisons: bool
+    roster: Annotated[str, Field(max_length=MAX_PLAN_BYTES)]
 
 
 @checked(frozen=True, config=_STRICT)

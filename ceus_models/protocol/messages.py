@@ -200,6 +200,7 @@ class Task:
         session: of the secure sum that the answer goes into.
         survivors: of "unmask": the sites whose masked answers are in the sum.
         count_noise: of an evaluation's tables.
+        roster: of a secure sum's messages: the federation's list of sites and keys, "" where there is none.
         attempt: 0, and one more each time that a released sum was lost for good: new noise, charged anew.
         comparisons: whether pairs, subgroups and readers are asked for beside each net's own counts.
     """
@@ -224,6 +225,7 @@ class Task:
     count_noise: CountNoise | None = None
     attempt: int = 0
     comparisons: bool = False
+    roster: str = ""
 
 
 @dataclass(frozen=True, eq=False)

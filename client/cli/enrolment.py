@@ -14,6 +14,7 @@ from ceus_models.pki.certificates import EXPIRY_WARNING
 from ceus_models.pki.enrolment import read_versions, utc_now
 from ceus_models.protocol.messages import PROTOCOL
 from ceus_models.runtime.account import read_account
+from ceus_models.runtime.atomic_files import PUBLIC, write_atomically
 from ceus_models.runtime.errors import ExpectedError
 from client.courier.approval import (
     approvals,
@@ -25,11 +26,12 @@ from client.courier.approval import (
     withdraw,
 )
 from client.courier.fab import PER_RUN, Contents, contents_of
-from client.courier.folder import courier_of
+from client.courier.folder import CourierFolder, courier_of
 from client.courier.keys import last_request, request_enrolment
 from client.courier.kit import install_kit, load_kit
-from client.data.forms.site_config import load_site
+from client.data.forms.site_config import SITE_FILE, load_site
 from client.worker.audit.log import Audit
+from client.worker.privacy.keys import load_channel_key
 
 Folder = Annotated[Path, typer.Argument(help="The site's folder.", show_default=False)]
 
@@ -47,6 +49,7 @@ def keys_command(
     if not identity:
         raise ExpectedError("give the federation's id with --federation: the line that its coordinator told you")
     name = site or (last.site if last else folder.resolve().name)
+    _publish_sums_key(folder, courier)
     made = request_enrolment(courier, name, identity, renew, read_versions(PROTOCOL), utc_now())
     out = _out()
     out.print(
@@ -55,6 +58,17 @@ def keys_command(
     )
     out.print(f"send this file to the coordinator: {escape(str(made.request))}", soft_wrap=True)
     out.print("and tell the fingerprint on another way, by telephone for instance")
+    if key := courier.read_sums_key():
+        out.print(f"key of secure sums {key}", soft_wrap=True)
+
+
+def _publish_sums_key(folder: Path, courier: CourierFolder) -> None:
+    """Put the worker's public key of secure sums where the request takes it from, if there is a site.yaml."""
+    if not (folder / SITE_FILE).exists():
+        return
+    public = load_channel_key(load_site(folder).records).public.hex()
+    courier.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write_atomically(courier.sums_key, public.encode(), PUBLIC)
 
 
 def join_command(

@@ -19,6 +19,7 @@ app = lazy_program(
         "approve": "client.cli.enrolment:approve_command",
         "disapprove": "client.cli.enrolment:disapprove_command",
         "reviewers": "client.cli.enrolment:reviewers_command",
+        "approve-roster": "client.cli.roster:approve_roster_command",
         "predict": "client.cli.predict:predict_command",
         "bundle": "client.cli.predict:bundle_command",
         "preflight": "client.service.preflight:preflight_command",
@@ -31,6 +32,7 @@ app = lazy_program(
         "withdraw": "client.cli.opt_out:withdraw_command",
         "rejoin": "client.cli.opt_out:rejoin_command",
         "audit": "client.cli.audit:app",
+        "privacy": "client.cli.privacy:app",
         "console": "client.console.app:console_command",
     },
 )

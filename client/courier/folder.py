@@ -29,6 +29,15 @@ class CourierFolder:
         return self.folder / "next.key"
 
     @property
+    def sums_key(self) -> Path:
+        """The worker's public channel key of secure sums, which `ceus-site keys` puts here."""
+        return self.folder / "sums.pub"
+
+    def read_sums_key(self) -> str | None:
+        """The public channel key in hexadecimal digits; None where there is none."""
+        return self.sums_key.read_text(encoding="ascii").strip() if self.sums_key.exists() else None
+
+    @property
     def request(self) -> Path:
         """What is sent to the coordinator."""
         return self.folder / "request.json"

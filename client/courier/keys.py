@@ -73,6 +73,7 @@ def request_enrolment(
         made=now,
         versions=versions,
         previous=fingerprint(previous.public_key()) if previous else None,
+        sums_key=courier.read_sums_key(),
     )
     roles = {SITE_ROLE: key, **({PREVIOUS_ROLE: previous} if previous else {})}
     write_atomically(
@@ -92,5 +93,7 @@ def last_request(courier: CourierFolder) -> EnrolmentRequest | None:
 def _same_nonce(request: EnrolmentRequest, courier: CourierFolder) -> EnrolmentRequest:
     """A request that is made again is the same request, so that the kit for the first one still answers it."""
     last = last_request(courier)
-    same = last and all(getattr(last, f) == getattr(request, f) for f in ("public_key", "federation", "site"))
+    same = last and all(
+        getattr(last, f) == getattr(request, f) for f in ("public_key", "federation", "site", "sums_key")
+    )
     return request.model_copy(update={"nonce": last.nonce}) if last and same else request

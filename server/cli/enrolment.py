@@ -29,7 +29,9 @@ from server.federation.enrolment import (
 from server.federation.federation_file import Federation, load_federation
 from server.federation.founding import renew_front, set_up_federation, write_example
 from server.federation.node_roster import is_up, open_control, synchronise
+from server.federation.roster import write_roster
 from server.federation.site_register import Register, change_register, read_register
+from server.rounds.roster_file import ROSTER_FILE
 from server.run_folder.paths import FEDERATION_FILE, Home
 
 PassphraseFile = Annotated[
@@ -154,3 +156,12 @@ def _update_superlink(home: Home, federation: Federation, moment: datetime) -> N
     with open_control(home, federation, moment) as control:
         for line in synchronise(control, read_register(home), moment):
             out.print(escape(line), soft_wrap=True)
+
+
+def roster_command(folder: Folder) -> None:
+    """Write the list of sites and their keys of secure sums, which the sites' people approve by its digest."""
+    home, out = Home(folder.resolve()), output()
+    made = write_roster(home.run, load_federation(home.federation).name, read_register(home))
+    out.print(f"roster {made.number} of {len(made.sites)} sites: {escape(str(home.run / ROSTER_FILE))}", soft_wrap=True)
+    out.print(f"digest {made.digest()}", soft_wrap=True)
+    out.print("send it to the sites, and tell its digest on another way, by telephone for instance")

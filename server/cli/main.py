@@ -16,6 +16,7 @@ app = lazy_program(
         "enrol": "server.cli.enrolment:enrol_command",
         "renew": "server.cli.enrolment:renew_command",
         "revoke": "server.cli.enrolment:revoke_command",
+        "roster": "server.cli.enrolment:roster_command",
         "up": "server.cli.running:up_command",
         "run": "server.cli.running:run_command",
         "stop": "server.cli.running:stop_command",

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ceus_models.plan.plan import load_plan
-from ceus_models.plan.privacy_cost import compute_costs
+from ceus_models.plan.privacy_cost import COLLUDING, compute_costs
 from ceus_models.runtime.errors import ExpectedError
 from server.federation.federation_file import load_federation
 from server.report.page import render_report
@@ -29,9 +29,11 @@ def plan_command(plan: Annotated[Path, typer.Argument(help="The study's plan.", 
     Console().print(table)
     for cost in compute_costs(checked):
         spent = (
-            f"ε = {cost.total:.2f} at δ = {checked.delta:g}, or {cost.share:.2f} if all other sites tell their noise"
+            f"ε = {cost.total:.2f} at δ = {checked.delta:g}; {cost.honest:.2f} if {COLLUDING} other sites tell their"
         )
-        Console().print(f"privacy: a patient of {cost.cohort} spends {spent}", soft_wrap=True)
+        Console().print(
+            f"privacy: a patient of {cost.cohort} spends {spent} noise, {cost.own:.2f} if all do", soft_wrap=True
+        )
 
 
 def report_command(

@@ -118,6 +118,7 @@ def enrol(asked: VerifiedRequest, office: EnrolmentService, register: Register) 
         site=request.site,
         public_key=request.public_key,
         fingerprint=asked.fingerprint,
+        sums_key=request.sums_key or "",
         nonce=request.nonce,
         enrolled=office.now,
         expires=office.now,

@@ -21,7 +21,9 @@ Standing = Literal["enrolled", "replaced", "revoked"]
 
 
 class SiteKey(BaseModel):
-    """One key of one site. nonce: of its request; kit: number of its newest kit.
+    """One key of one site.
+
+    nonce: of its request; kit: number of its newest kit; sums_key: its worker's key of secure sums, "" for none.
 
     A replaced key still works until the site has joined with the new one; a revoked key never works again.
     """
@@ -38,6 +40,7 @@ class SiteKey(BaseModel):
     standing: Standing = "enrolled"
     ended: AwareDatetime | None = None
     reason: str = ""
+    sums_key: str = ""
 
     def works(self, now: datetime) -> bool:
         """Whether the SuperLink should know this key."""

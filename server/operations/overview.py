@@ -7,9 +7,9 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ceus_models.plan.deadlines import Deadlines, ResponseTimes
-from ceus_models.plan.participation import RoundRecord, list_silent_sites
 from ceus_models.plan.progress import CurvePoint, Progress
+from ceus_models.plan.terms.deadlines import Deadlines, ResponseTimes
+from ceus_models.plan.terms.participation import RoundRecord, list_silent_sites
 from server.federation.expiry import Validity
 from server.operations.liveness import Observations, Trouble, coordinator_heartbeat, find_trouble
 from server.rounds.checkpoint_header import read_newest

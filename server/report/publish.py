@@ -10,11 +10,11 @@ from typing import Any
 
 from ceus_models.bundle.model_bundle import Bundle, save_bundle
 from ceus_models.metrics.ood import TrainingFigures
-from ceus_models.plan.participation import list_silent_sites
 from ceus_models.plan.plan import Plan
 from ceus_models.plan.progress import Progress
 from ceus_models.plan.recipe import compute_typical
 from ceus_models.plan.stages import Statistics
+from ceus_models.plan.terms.participation import list_silent_sites
 from ceus_models.runtime.atomic_files import PUBLIC, write_atomically
 from ceus_models.runtime.errors import ExpectedError
 from server.report.csv_tables import format_tables

@@ -6,10 +6,10 @@ import math
 from itertools import product
 from typing import Any
 
-from ceus_models.plan.net_groups import expand_names
 from ceus_models.plan.plan import Plan
 from ceus_models.plan.progress import Progress
 from ceus_models.plan.stages import Evaluate
+from ceus_models.plan.terms.net_groups import expand_names
 from ceus_models.study.taxonomy import COHORTS, FUSION_NETS, select_classifiers
 from server.results.misdiagnoses import count_misdiagnoses
 from server.results.pairs import compare_pairs

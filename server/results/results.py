@@ -8,11 +8,11 @@ from dataclasses import asdict
 from itertools import product
 from typing import Any
 
-from ceus_models.plan.net_groups import expand_names
 from ceus_models.plan.plan import Plan
 from ceus_models.plan.progress import Progress
 from ceus_models.plan.recipe import correlations
 from ceus_models.plan.stages import Evaluate, Statistics
+from ceus_models.plan.terms.net_groups import expand_names
 from ceus_models.protocol.state import digest
 from ceus_models.study.taxonomy import (
     CLINICAL_NAMES,
@@ -24,6 +24,7 @@ from ceus_models.study.taxonomy import (
 )
 from server.results.detailed_results import collect_details
 from server.results.evaluation import class_names, compute_binary, compute_multi_class, read_counts
+from server.results.privacy_spent import summarize_privacy
 from server.results.replicates import Resampling
 
 _Score = tuple[str, str, dict[str, Any]]
@@ -47,6 +48,7 @@ def collect_results(progress: Progress, plan: Plan, seed: int) -> dict[str, Any]
         "participation": [asdict(record) for record in progress.participation],
         "curves": _build_curves(progress),
         "stages": _stages(progress),
+        "privacy": summarize_privacy(plan),
     }
 
 

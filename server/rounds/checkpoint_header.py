@@ -11,13 +11,13 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked
 from safetensors import SafetensorError, safe_open
 
-from ceus_models.plan.participation import RoundRecord
 from ceus_models.plan.progress import CurvePoint
+from ceus_models.plan.terms.participation import RoundRecord
 from ceus_models.protocol.messages import Recipe
 from ceus_models.runtime.errors import ExpectedError
 
-VERSION = "2"
-"""1 held evaluations with bootstrap replicates of sites and two histograms of scores."""
+VERSION = "3"
+"""Earlier ones held evaluations with bootstrap replicates of sites and two histograms of scores."""
 _PATTERN = re.compile(r"progress-(\d{8})\.safetensors")
 
 

@@ -7,11 +7,11 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from ceus_models.plan.participation import Fate, RoundRecord, check_quorum
 from ceus_models.plan.plan import Plan
 from ceus_models.plan.progress import Progress
-from ceus_models.plan.settings import Study
 from ceus_models.plan.stages import Stage
+from ceus_models.plan.terms.participation import Fate, RoundRecord, check_quorum
+from ceus_models.plan.terms.settings import Study
 from ceus_models.plan.train_stage import Train
 from ceus_models.plan.wire_nets import on_wire, submodels
 from ceus_models.protocol.messages import Task
@@ -22,6 +22,7 @@ from ceus_models.runtime.seeds import derive_seed
 from server.rounds.checkpoints import Store
 from server.rounds.events import Answered, Event, Finished, Listener, Started
 from server.rounds.opening_file import OpeningFile
+from server.rounds.roster_file import read_roster
 from server.rounds.round import Call, Link, gather_answers
 from server.rounds.screening import Gate, compute_reference
 from server.rounds.secure_round import gather_sums
@@ -51,7 +52,7 @@ def run(
     """
     study = plan.study(seed)
     file = OpeningFile(store.folder)
-    desk = _RoundRunner(plan, study, link, on_event or _ignore_event, file)
+    desk = _RoundRunner(plan, study, link, on_event or _ignore_event, file, read_roster(store.folder))
     progress = store.latest(study.digest, seed) or Progress()
     while stage := plan.current(progress.stage):
         if stopping():
@@ -69,6 +70,7 @@ class _RoundRunner:
     link: Link
     tell: Listener
     file: OpeningFile
+    roster: str
 
     def run_round(self, stage: Stage, progress: Progress) -> Progress:
         """Run one round of `stage`; the progress after it."""
@@ -109,6 +111,7 @@ class _RoundRunner:
             summand=stage.summand,
             frozen=lambda: on_wire(submodels(before)),
             tell=_event_reporter(task, len(sites), self.tell),
+            roster=self.roster,
         )
         if task.level in SECURE_LEVELS:
             return gather_sums(self.link, call, before.keys, self.file)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ceus_models.plan.participation import Fate, RoundRecord
 from ceus_models.plan.progress import CurvePoint
+from ceus_models.plan.terms.participation import Fate, RoundRecord
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from ceus_models.plan.participation import Fate
+from ceus_models.plan.terms.participation import Fate
 from ceus_models.protocol.messages import Session
 from ceus_models.protocol.privacy.masks import KEY_BYTES
 from ceus_models.protocol.privacy.secure_session import make_bytes_tensor

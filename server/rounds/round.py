@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from ceus_models.plan.participation import Fate, RoundRecord
+from ceus_models.plan.terms.participation import Fate, RoundRecord
 from ceus_models.protocol.messages import Refusal, Task, Update
 from ceus_models.protocol.state import State
 from ceus_models.protocol.sums import ExactSum
@@ -41,6 +41,7 @@ class Call:
 
     Args:
         frozen: returns the frozen sub-models; called only if a site lacks them.
+        roster: text of the federation's roster, in the messages of a secure sum.
         tell: called after every answer with the site, its outcome and the reason, in order of arrival.
     """
 
@@ -50,6 +51,7 @@ class Call:
     summand: Callable[[Update], State]
     frozen: Callable[[], State]
     tell: Callable[[str, Fate, str], None]
+    roster: str = ""
 
 
 @dataclass

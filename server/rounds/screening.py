@@ -17,9 +17,9 @@ from typing import NamedTuple
 import torch
 
 from ceus_models.metrics.ood import REQUEST_TENSOR
-from ceus_models.plan.answer_schema import Group, find_shape_fault, groups_of
+from ceus_models.plan.answers.answer_schema import Group, find_shape_fault, groups_of
 from ceus_models.plan.progress import Progress
-from ceus_models.plan.settings import Screening
+from ceus_models.plan.terms.settings import Screening
 from ceus_models.plan.train_stage import count_local_steps
 from ceus_models.protocol.messages import PrivateRule, Task, Update
 from ceus_models.protocol.privacy.secure_session import SUMS_KEY

@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from ceus_models.plan.participation import Fate, RoundRecord
-from ceus_models.plan.secure_layout import SecureTotal, list_layout, split_site_counts
+from ceus_models.plan.answers.secure_layout import SecureTotal, list_layout, split_site_counts
+from ceus_models.plan.terms.participation import Fate, RoundRecord
 from ceus_models.protocol.privacy.fixed_point import Ring, unpack_totals
 from ceus_models.protocol.privacy.secure_session import LEAST_SITES, compute_subject
 from ceus_models.protocol.state import State
 from ceus_models.protocol.task_id import compute_task_id
 from server.rounds.opening_file import OpeningFile
+from server.rounds.roster_file import find_roster_faults
 from server.rounds.round import Call, Link, build_record
 from server.rounds.sum_session import SumSession, begin_session, continue_session
 from server.rounds.total_screening import TotalGate, measure_steps, state_bounds
@@ -61,12 +62,18 @@ class _SecureRound:
         fault = self._find_fault(opened)
         if fault is None:
             return [opened]
+        reason = f"{fault}, in the total over {', '.join(opened.sites)}: compare the audits of these sites"
         half = len(opened.sites) // 2
         if half < LEAST_SITES or self.call.task.level != "sums":  # with noise, each opening is charged
-            reason = f"{fault}, in the total over {', '.join(opened.sites)}: compare the audits of these sites"
             self.settle("excluded", reason, *opened.sites)
             return []
-        return [*self.sum_group(opened.sites[:half]), *self.sum_group(opened.sites[half:])]
+        parts: list[_Sum] = []
+        for group in (opened.sites[:half], opened.sites[half:]):
+            found = self.sum_group(group)
+            if not found:  # bad, or too small for the policy of its sites
+                self.settle("excluded", reason, *(site for site in group if self.fates[site][0] != "excluded"))
+            parts += found
+        return parts
 
     def _open(self, sites: tuple[str, ...], whole: bool) -> _Sum | None:
         """The total over these sites, or those of them that answer. whole: whether these are all of the round."""
@@ -119,6 +126,7 @@ def gather_sums(link: Link, call: Call, keys: Mapping[str, str], file: OpeningFi
         file: of a total that is being opened; it is kept until the round is saved.
     """
     stated = replace(call, task=state_bounds(call.gate), tell=_tell_once(call))
+    strange = find_roster_faults(keys, call.roster)
     known = {site: bytes.fromhex(key) for site, key in keys.items()}
     taken = _SecureRound(link, stated, known, file, TotalGate(stated.task, call.gate.lesions))
     registered = tuple(sorted(link.sites()))
@@ -127,6 +135,8 @@ def gather_sums(link: Link, call: Call, keys: Mapping[str, str], file: OpeningFi
             taken.settle("lost", "not connected", site)
         elif site not in known:
             taken.settle("refused", "it declared no key of secure sums in hello", site)
+        elif site in strange:
+            taken.settle("refused", strange[site], site)
     sites = tuple(sorted(site for site in call.sites if site not in taken.fates))
     good = taken.sum_group(sites, whole=True)
     total = _add_sums(good, stated)

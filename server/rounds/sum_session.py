@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ceus_models.plan.participation import Fate
-from ceus_models.plan.secure_layout import list_layout
+from ceus_models.plan.answers.secure_layout import list_layout
+from ceus_models.plan.terms.participation import Fate
 from ceus_models.protocol.messages import Kind, Refusal, Session, Task, Update
 from ceus_models.protocol.privacy import secure_session as shared
 from ceus_models.protocol.privacy.fixed_point import Ring, count_numbers
@@ -176,7 +176,8 @@ class SumSession:
         """A message before or after the task, which says as much of it as a site must know to decide."""
         asked = replace(self.call.task, kind=kind, recipe=None, frozen="", replicates=0, plan="")
         roster = make_bytes_tensor(self.roster, len(self.session.sites), KEY_BYTES)
-        return replace(asked, inputs={shared.ROSTER: roster, **inputs}, session=self.session, survivors=survivors)
+        given = {shared.ROSTER: roster, **inputs}
+        return replace(asked, inputs=given, session=self.session, survivors=survivors, roster=self.call.roster)
 
     def _unmask(self, masked: MaskedTotal, inputs: State | None = None) -> Task:
         subject = make_bytes_tensor(bytes.fromhex(shared.compute_subject(self.call.task)), KEY_BYTES)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ceus_models.plan.secure_layout import BOUND
+from ceus_models.plan.answers.secure_layout import BOUND
 from ceus_models.plan.train_stage import count_local_steps
 from ceus_models.protocol.messages import Task
 from ceus_models.protocol.state import State, norm, split_by_net

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from ceus_models.plan.deadlines import Deadlines, ResponseTimes
+from ceus_models.plan.terms.deadlines import Deadlines, ResponseTimes
 from ceus_models.protocol.encoding import WireError, decode, to_bytes
 from ceus_models.protocol.messages import Task
 from ceus_models.runtime.errors import ExpectedError

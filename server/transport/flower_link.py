@@ -14,7 +14,7 @@ from flwr.app import Message, RecordDict
 from flwr.common.constant import ErrorCode
 from flwr.serverapp import Grid
 
-from ceus_models.plan.deadlines import Deadlines
+from ceus_models.plan.terms.deadlines import Deadlines
 from ceus_models.protocol.flower_records import NAME_QUERY, TASK_QUERY, CourierError, from_record, to_record
 from ceus_models.runtime.errors import ExpectedError
 from server.transport.delivery import RETRY_SCHEDULE, RetryingLink, RetrySchedule

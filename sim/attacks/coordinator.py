@@ -9,10 +9,10 @@ from typing import Any
 from torch import Tensor
 
 from ceus_models.nets.module_cache import build_initial_state
-from ceus_models.plan.net_groups import expand_names
 from ceus_models.plan.plan import Plan
 from ceus_models.plan.progress import Progress
 from ceus_models.plan.stages import Evaluate, Hello, Stage, Statistics
+from ceus_models.plan.terms.net_groups import expand_names
 from ceus_models.plan.train_stage import Train
 from ceus_models.protocol.messages import Kind, Level, Recipe, Refusal, RefusalCode, Task, Update
 from ceus_models.protocol.privacy.secure_session import SUMS_KEY

@@ -11,11 +11,11 @@ import yaml
 from pydantic import TypeAdapter
 
 from ceus_models.plan.given_recipe import Given
-from ceus_models.plan.net_groups import expand_names
 from ceus_models.plan.plan import AnyStage, Plan
 from ceus_models.plan.recipe import RecipeRule, compute_recipe
 from ceus_models.plan.stages import Evaluate, Statistics
 from ceus_models.plan.strategies import FedAvgM
+from ceus_models.plan.terms.net_groups import expand_names
 from ceus_models.plan.train_stage import Train
 from ceus_models.protocol.messages import Level, LocalRule, PrivateRule, Recipe
 from ceus_models.protocol.privacy.accountant import noise_for

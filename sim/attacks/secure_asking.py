@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from torch import Tensor
 
-from ceus_models.plan.secure_layout import list_layout, split_site_counts
-from ceus_models.plan.settings import Screening
+from ceus_models.plan.answers.secure_layout import list_layout, split_site_counts
+from ceus_models.plan.terms.settings import Screening
 from ceus_models.protocol.messages import Refusal, Task
 from ceus_models.protocol.privacy.fixed_point import Ring, unpack_totals
 from ceus_models.protocol.privacy.secure_session import MASKED

@@ -13,9 +13,9 @@ from annotated_types import Ge, Gt, Le, MinLen
 from pydantic import ConfigDict, Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 
-from ceus_models.plan.net_groups import expand_names
 from ceus_models.plan.plan import Plan, parse_plan, read_plan_file
 from ceus_models.plan.stages import Cohorts, Evaluate
+from ceus_models.plan.terms.net_groups import expand_names
 from ceus_models.runtime.errors import ExpectedError, Fault, FaultList
 from ceus_models.runtime.yaml_lines import Key, YamlWithLines, make_fault_at, validate_document
 from ceus_models.study.taxonomy import TEST_COHORTS, select_classifiers

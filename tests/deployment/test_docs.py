@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from deployment_files import ROOT
 
-from ceus_models.plan.participation import Fate
+from ceus_models.plan.terms.participation import Fate
 
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 MODEL = (ROOT / "docs" / "threat-model.md").read_text(encoding="utf-8")

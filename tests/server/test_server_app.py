@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ceus_models.plan.participation import RoundRecord
+from ceus_models.plan.terms.participation import RoundRecord
 from ceus_models.runtime.errors import ExpectedError
 from server.rounds.events import Answered, Finished, Started
 from server.server_app import Settings, check_approved, describe_event, parse_settings

@@ -10,10 +10,10 @@ import pytest
 import torch
 from fake_sites import FakeSite, lesions_of
 
-from ceus_models.plan.deadlines import Deadlines
-from ceus_models.plan.participation import Quorum
 from ceus_models.plan.plan import Plan
 from ceus_models.plan.stages import Hello, Statistics
+from ceus_models.plan.terms.deadlines import Deadlines
+from ceus_models.plan.terms.participation import Quorum
 from ceus_models.plan.train_stage import Train
 from ceus_models.protocol.encoding import decode, to_bytes
 from ceus_models.protocol.messages import Architecture, LocalRule, Refusal, Task, Update

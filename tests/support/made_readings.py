@@ -14,9 +14,9 @@ from ceus_models.study.reader_study import READERS
 from ceus_models.study.sample import Reading, Sample
 from ceus_models.study.subgroups import SUBGROUPS
 from ceus_models.study.taxonomy import FUSION_NETS, LESION_TYPES
-from client.worker.tasks.paired_counts import Verdicts, count_pairs
-from client.worker.tasks.reader_counts import reader_counts
-from client.worker.tasks.subgroup_counts import count_values, subgroup_counts
+from client.worker.tasks.counts.paired_counts import Verdicts, count_pairs
+from client.worker.tasks.counts.reader_counts import reader_counts
+from client.worker.tasks.counts.subgroup_counts import count_values, subgroup_counts
 
 COHORT = "external_test_c"
 

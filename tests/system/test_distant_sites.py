@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.distant_sites import Walked, walk
-from ceus_models.plan.deadlines import Deadlines
+from ceus_models.plan.terms.deadlines import Deadlines
 from server.transport.delivery import RETRY_SCHEDULE
 from tests.support.distant_grid import BACK_S, PER_LESION_S, sites_of
 

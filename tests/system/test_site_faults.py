@@ -11,9 +11,9 @@ import pytest
 import torch
 from faulty_sites import BAD, CLOCK, FAST, NAMES, PLAN, ROUND, STAGE, TROUBLES, Post, link_of, made_up_time, silent
 
-from ceus_models.plan.participation import RoundRecord, list_silent_sites
 from ceus_models.plan.plan import Plan
 from ceus_models.plan.progress import Progress
+from ceus_models.plan.terms.participation import RoundRecord, list_silent_sites
 from ceus_models.protocol.state import digest
 from ceus_models.runtime.seeds import derive_seed
 from server.rounds.checkpoints import Store

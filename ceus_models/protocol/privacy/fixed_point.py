@@ -68,6 +68,13 @@ def pack_integers(state: State, layout: Layout, sites: int) -> Ring:
     return vector
 
 
+def can_be_added(tensor: Tensor, sites: int) -> bool:
+    """Whether `pack_integers` takes the numbers of a tensor: all finite, and below 2^52 / sites steps."""
+    flat = tensor.detach().reshape(-1)
+    steps = flat * STEPS_PER_UNIT[flat.dtype] if flat.is_floating_point() else flat.long()
+    return not flat.numel() or _is_below(steps.round() if flat.is_floating_point() else steps, _bound(sites))
+
+
 def unpack_totals(vector: Ring, layout: Layout) -> dict[str, Tensor]:
     """The totals as `ExactSum.take_float64` gives them: floats in float64, integers in int64.
 
@@ -88,11 +95,14 @@ def unpack_totals(vector: Ring, layout: Layout) -> dict[str, Tensor]:
 
 
 def _convert_to_integers(name: str, flat: Tensor, sites: int) -> Tensor:
-    bound = int(EXACT_LIMIT) // max(sites, 1)
     steps = (flat * STEPS_PER_UNIT[flat.dtype]).round_() if flat.is_floating_point() else flat.long()
-    if flat.numel() and not _is_below(steps, bound):
+    if flat.numel() and not _is_below(steps, _bound(sites)):
         raise OverflowError(f"expected finite numbers below 2^52/{sites} steps, {name} has another; use a larger unit")
     return steps.to(torch.int64)
+
+
+def _bound(sites: int) -> int:
+    return int(EXACT_LIMIT) // max(sites, 1)
 
 
 def _is_below(numbers: Tensor, bound: int) -> bool:

@@ -50,9 +50,12 @@ class AuditRecorder:
         message, size = received.content
         self.audit.append("task", **_of(received), **_describe_task(received.task), digest=message, bytes=size)
 
-    def record_masked(self, received: ReceivedTask, norms: Mapping[str, float], clipped: Sequence[str]) -> None:
-        """What a masked answer hides: the true norms of the nets' changes, and which of these were scaled down."""
-        self.audit.append("masked", **_of(received), norms=dict(norms), clipped=list(clipped))
+    def record_masked(self, received: ReceivedTask, norms: Mapping[str, float], **groups: Sequence[str]) -> None:
+        """What a masked answer hides: the true norms of changes, and the groups that were scaled down or dropped."""
+        found = {net: length if math.isfinite(length) else None for net, length in norms.items()}
+        self.audit.append(
+            "masked", **_of(received), norms=found, **{name: list(names) for name, names in groups.items()}
+        )
 
     def record_answer(self, received: ReceivedTask | None, answer: Update | Refusal) -> None:
         """An answer, before it leaves.

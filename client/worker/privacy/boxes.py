@@ -10,6 +10,7 @@ from functools import cached_property, partial
 from ceus_models.protocol.messages import Session, Task
 from ceus_models.protocol.privacy import secure_session as shared
 from ceus_models.protocol.privacy.masks import KEY_BYTES, agree_on_key, derive_public_key, open_box, seal_box
+from ceus_models.protocol.privacy.roster import parse_roster
 from ceus_models.protocol.privacy.secure_session import BOX_BYTES, TAG_BYTES, BoxContent
 from ceus_models.protocol.privacy.shamir import SHARE_BYTES, split_secret
 from client.policy.policy import TaskDeclined
@@ -111,6 +112,30 @@ def read_boxes(task: Task, session: Session) -> bytes:
 def read_roster(task: Task, session: Session) -> tuple[bytes, ...]:
     """The channel keys of the session's sites. Raises TaskDeclined as `read_input`."""
     return tuple(shared.split_bytes(read_input(task, shared.ROSTER, len(session.sites), KEY_BYTES), KEY_BYTES))
+
+
+def check_roster(task: Task, session: Session, keys: tuple[bytes, ...], wanted: str) -> None:
+    """Compare the keys of a session with the roster that the hospital's people approved.
+
+    Args:
+        wanted: the roster's digest, or "any".
+
+    Raises:
+        TaskDeclined: the task brings no roster, another one, or a site that is not in it.
+    """
+    if wanted == "any":
+        return
+    try:
+        roster = parse_roster(task.roster)
+    except ValueError:
+        raise TaskDeclined("session", "expected the approved roster in this task, found none; send it") from None
+    if roster.digest() != wanted:
+        raise TaskDeclined(
+            "session", f"expected the approved roster {wanted[:16]}, found {roster.digest()[:16]}; approve it first"
+        )
+    for site, key in zip(session.sites, keys, strict=True):
+        if roster.sites.get(site) != key.hex():
+            raise TaskDeclined("session", f"expected the roster's key of {site[:60]}, found another or none")
 
 
 def declining(work: Callable[[], bytes]) -> bytes:

@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ceus_models.plan.net_groups import expand_names
 from ceus_models.plan.plan import Plan
 from ceus_models.plan.stages import Evaluate
+from ceus_models.plan.terms.net_groups import expand_names
 from ceus_models.plan.train_stage import Train
 from ceus_models.protocol.message_ids import ReceivedTask
 from ceus_models.protocol.messages import CountNoise, PrivateRule

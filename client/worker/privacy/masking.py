@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
 
-from ceus_models.plan.secure_layout import BOUND, add_site_counts, list_layout
+from ceus_models.plan.answers.answer_schema import groups_of
+from ceus_models.plan.answers.secure_layout import BOUND, add_site_counts, list_layout
 from ceus_models.plan.train_stage import count_local_steps
 from ceus_models.protocol.messages import Task
-from ceus_models.protocol.privacy.fixed_point import Ring, pack_integers
+from ceus_models.protocol.privacy.fixed_point import Ring, can_be_added, pack_integers
 from ceus_models.protocol.state import State, norm, scale, split_by_net
 from client.policy.policy import TaskDeclined
 
@@ -24,18 +25,23 @@ class Payload:
         vector: integers in the order of the task's layout.
         norms: net → norm of its change per unit weight, as it was; for the site's audit only.
         clipped: nets whose change was scaled down to the task's bound.
+        dropped: groups of numbers that cannot be added, which are zeros.
     """
 
     vector: Ring
     norms: Mapping[str, float]
     clipped: tuple[str, ...]
+    dropped: tuple[str, ...]
 
 
 def prepare_payload(task: Task, sums: State) -> Payload:
     """Clip every net's change to the task's bound, and pack all numbers as integers.
 
+    A group with a number that is not finite, or too large for an exact sum, is zeros, as if the site had none: a
+    refusal would tell something of the lesions.
+
     Raises:
-        TaskDeclined: a number is not finite, or too large for an exact sum of the session's sites.
+        TaskDeclined: the task's bound is none.
     """
     if task.session is None:
         raise ValueError("a masked answer needs a session, and this task brings none")
@@ -45,11 +51,18 @@ def prepare_payload(task: Task, sums: State) -> Payload:
     kept = dict(sums)
     for net in clipped:
         kept |= _scale_change(net, sums, bounds[net] / norms[net])
-    try:
-        vector = pack_integers(add_site_counts(kept, task, clipped), list_layout(task), len(task.session.sites))
-    except OverflowError:
-        raise TaskDeclined("error", "this site's numbers are not finite, or too large to be added") from None
-    return Payload(vector, norms, clipped)
+    sites = len(task.session.sites)
+    dropped = tuple(_list_too_large(task, kept, sites))
+    for group in dropped:
+        kept = {name: tensor for name, tensor in kept.items() if name not in groups_of(task)[group]}
+    counted = add_site_counts(kept, task, tuple(net for net in clipped if net not in dropped))
+    return Payload(pack_integers(counted, list_layout(task), sites), norms, clipped, dropped)
+
+
+def _list_too_large(task: Task, sums: State, sites: int) -> Iterator[str]:
+    for group, specs in groups_of(task).items():
+        if not all(can_be_added(sums[name], sites) for name in specs if name in sums):
+            yield group
 
 
 def _split_changes(task: Task, sums: State) -> Mapping[str, State]:

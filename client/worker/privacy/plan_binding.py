@@ -85,6 +85,11 @@ class PlanBinding:
         except OSError:
             return None
 
+    def list_plans(self) -> list[Plan]:
+        """All plans that the site holds."""
+        held = (self.load(path.stem) for path in sorted(self.folder.glob("*.json")))
+        return [plan for plan in held if plan is not None]
+
     def _take_plan(self, task: Task) -> Plan:
         if task.kind == "hello" and task.plan:
             plan = _parse(task.plan, task.study)
@@ -171,6 +176,10 @@ def _check_recipe_of(plan: Plan, recipe: Recipe) -> None:
 
 
 def _list_recipe_faults(plan: Plan, recipe: Recipe) -> Iterator[str]:
+    if plan.given is not None:
+        if recipe != plan.given.recipe(plan.architecture, plan.fusion_hidden):
+            yield "the plan's given recipe"
+        return
     if recipe.architecture != plan.architecture:
         yield "the plan's architecture"
     if recipe.fusion_hidden != plan.fusion_hidden:

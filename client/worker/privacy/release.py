@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ceus_models.plan.answer_schema import groups_of
+from ceus_models.plan.answers.answer_schema import groups_of
 from ceus_models.plan.plan import Plan
 from ceus_models.protocol.message_ids import ReceivedTask
 from ceus_models.protocol.messages import Update
@@ -84,7 +84,7 @@ class Release:
         sums, _ = self._protect(received, policy.privacy, lambda: self._work_for_sum(received, work))
         masked, payload = self.sessions.mask(received, sums)
         if self.trail:
-            self.trail.record_masked(received, payload.norms, payload.clipped)
+            self.trail.record_masked(received, payload.norms, clipped=payload.clipped, dropped=payload.dropped)
         return Update(self.site, masked, 0.0, task=received.id, spent=self._find_spent(received, policy))
 
     def _protect(self, received: ReceivedTask, levels: PrivacyLevels, work: Callable[[], Sums]) -> Sums:

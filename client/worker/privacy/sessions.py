@@ -24,7 +24,7 @@ from ceus_models.protocol.privacy.secure_session import BOX_BYTES, TAG_BYTES
 from ceus_models.protocol.privacy.shamir import SHARE_BYTES
 from ceus_models.protocol.state import State
 from client.policy.policy import TaskDeclined
-from client.worker.privacy.boxes import Members, read_boxes, read_input, read_roster
+from client.worker.privacy.boxes import Members, check_roster, read_boxes, read_input, read_roster
 from client.worker.privacy.keys import ChannelKey, load_channel_key
 from client.worker.privacy.masking import Payload, prepare_payload
 from client.worker.privacy.openings import Opening, OpeningLog
@@ -165,6 +165,7 @@ class SumSessions:
         members = Members(session, read_roster(task, session), sites.index(self.site), self.key.private)
         if len(set(members.keys)) < len(sites) or members.keys[members.place] != self.key.public:
             raise TaskDeclined("session", "the roster must hold another key for each site, and this site's own")
+        check_roster(task, session, members.keys, rules.roster)
         known = self._prepared.get(members.id)
         return known.members if known else members
 

@@ -21,13 +21,13 @@ from ceus_models.protocol.state import add_prefix
 from ceus_models.study.sample import Sample
 from ceus_models.study.targets import find_target
 from ceus_models.study.taxonomy import DISEASE_NETS, STRATEGY_A, STRATEGY_B, select_classifiers
+from client.worker.tasks.counts.paired_counts import Verdicts, count_pairs
+from client.worker.tasks.counts.population import cap_patients, select_population
+from client.worker.tasks.counts.reader_counts import reader_counts
+from client.worker.tasks.counts.score_counts import count_confusion, count_scores
+from client.worker.tasks.counts.subgroup_counts import count_values, subgroup_counts
 from client.worker.tasks.inference import Probabilities, TaskNets, by_cohort, nets_of
-from client.worker.tasks.paired_counts import Verdicts, count_pairs
 from client.worker.tasks.place import Place
-from client.worker.tasks.population import cap_patients, select_population
-from client.worker.tasks.reader_counts import reader_counts
-from client.worker.tasks.score_counts import count_confusion, count_scores
-from client.worker.tasks.subgroup_counts import count_values, subgroup_counts
 
 
 def evaluate_cohorts(task: Task, samples: Sequence[Sample], place: Place) -> tuple[dict[str, Tensor], set[str]]:

@@ -13,8 +13,8 @@ from ceus_models.metrics.ood import REQUEST_TENSOR, sum_figures
 from ceus_models.study.sample import Sample
 from ceus_models.study.suppression import find_small_groups
 from ceus_models.study.taxonomy import CLINICAL, LESION_TYPES
-from client.worker.tasks.population import select_population
-from client.worker.tasks.subgroup_counts import count_values
+from client.worker.tasks.counts.population import select_population
+from client.worker.tasks.counts.subgroup_counts import count_values
 
 Floats = npt.NDArray[np.float64]
 _BINARY = np.array([variable.kind == "binary" for variable in CLINICAL])

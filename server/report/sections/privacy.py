@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from server.report import cells
 from server.report.values import Results, lookup, number, section
 
+LEVELS = {
+    "none": "each site's own sums",
+    "sums": "totals over sites only; a crafted question can still show a patient in one",
+    "distributed": "totals over sites, with noise that hides each patient",
+    "local": "each site's sums, with the whole noise of its own",
+}
+"""What the coordinator saw at each level."""
+
 
 def privacy(results: Results) -> dict[str, Any]:
-    """ε by site where training was private, else none; nothing for results without any site."""
+    """Levels by stage, and ε by cohort where there was noise; nothing for results without any site."""
     if not lookup(results, "participation"):
         return {}
-    spent = section(results, "privacy").items()
+    found = section(results, "privacy")
     rows = [
-        [site, cells.format_decimal(number(lookup(found, "epsilon")), ".3g")]
-        for site, found in spent
-        if isinstance(found, Mapping)
+        [cohort, *(cells.format_decimal(number(lookup(costs, name)), ".3g") for name in ("epsilon", "own_epsilon"))]
+        for cohort, costs in section(found, "cohorts").items()
     ]
-    return {"spent": rows, "held_back": _held_back(results)}
+    levels = [[stage, level, LEVELS[level]] for stage, level in section(found, "levels").items() if level in LEVELS]
+    return {"spent": rows, "delta": found.get("delta"), "levels": levels, "held_back": _held_back(results)}
 
 
 def _held_back(results: Results) -> int:

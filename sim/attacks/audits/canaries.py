@@ -17,7 +17,7 @@ from torch.nn import functional as nnf
 
 from ceus_models.nets.factory import CPU
 from ceus_models.nets.module_cache import build_initial_state, load_net
-from ceus_models.plan.net_groups import expand_names
+from ceus_models.plan.terms.net_groups import expand_names
 from ceus_models.plan.train_stage import Train
 from ceus_models.protocol.messages import LocalRule, Recipe, Task
 from ceus_models.protocol.privacy.accountant import compose, compute_epsilon

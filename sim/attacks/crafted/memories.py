@@ -103,7 +103,7 @@ def recover_lone_types(attacker: CuriousCoordinator) -> list[Fact]:
         try:
             record = _ask_lone(attacker, cohort, kind, number)
         except Refused:
-            if not number:
+            if number == 0:
                 raise
             continue
         found += [record] if record and is_plausible(record, _BINARIES) else []

@@ -7,7 +7,7 @@ import pytest
 from toy_lesions import task
 
 from ceus_models.metrics.evaluation_release import evaluation_sensitivity, list_pairs, list_tables
-from ceus_models.plan.answer_schema import groups_of
+from ceus_models.plan.answers.answer_schema import groups_of
 from ceus_models.study.taxonomy import DISEASE_NETS, FUSION_NETS, count_outputs, select_classifiers
 
 

@@ -20,7 +20,7 @@ from ceus_models.metrics.ood import (
 )
 from ceus_models.protocol.sums import ExactSum
 from ceus_models.study.sample import Sample
-from client.worker.tasks.population import select_population
+from client.worker.tasks.counts.population import select_population
 from client.worker.tasks.tally import tally_of
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -49,3 +51,11 @@ def test_deterministic_in_training_mode(net: str) -> None:
     module = build_net(net, recipe(), 1).train()
     x = torch.randn(3, count_inputs(net, recipe()))
     assert torch.equal(module(x), module(x))
+
+
+def test_without_hidden_units_the_net_is_linear() -> None:
+    given = dataclasses.replace(recipe(), fusion_hidden=0)
+    net = build_net("fusion/DC", given, 1)
+    x = torch.randn(3, count_inputs("fusion/DC", given))
+    assert dict(net.named_parameters()).keys() == {"out.weight", "out.bias"}
+    assert torch.allclose(net(x) - net(0 * x), x @ net.out.weight.T, atol=1e-6)

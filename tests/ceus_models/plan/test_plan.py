@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from ceus_models.plan.net_groups import expand_names
 from ceus_models.plan.plan import load_plan
 from ceus_models.plan.stages import Evaluate, Hello, Statistics
 from ceus_models.plan.strategies import FedAvg, FedProx
+from ceus_models.plan.terms.net_groups import expand_names
 from ceus_models.plan.train_stage import Train, Validation
-from ceus_models.protocol.messages import LocalRule
+from ceus_models.protocol.messages import LocalRule, PrivateRule
 from ceus_models.runtime.errors import FaultList
 from ceus_models.study.processing import load_processing
 from ceus_models.study.taxonomy import FUSION_NETS, SUBMODELS
@@ -193,3 +193,60 @@ def test_the_paper_plan_holds_the_numbers_of_the_study():
     assert plan.processing.size == 112
     assert (plan.architecture.spatial_depth, plan.architecture.temporal_depth, plan.architecture.width) == (34, 18, 64)
     assert plan.simulation["lesions"] == "paper"
+
+
+PRIVATE = """\
+name: private
+fusion_hidden: 0
+given: {selected: [AFP]}
+stages:
+  - stage: hello
+  - stage: train
+    name: heads
+    nets: [submodels]
+    cohorts: [training_a]
+    rounds: 5
+    level: distributed
+    strategy: {name: fedavgm}
+    rule: {momentum: 0.0, trains: heads, private: {clip: 1.0, noise: 20.0, sites: 4}}
+  - stage: train
+    name: fusion
+    nets: [fusion/DCB]
+    cohorts: [training_b]
+    rounds: 5
+    level: local
+    rule: {momentum: 0.0, private: {clip: 1.0, noise: 8.0}}
+"""
+
+
+def test_a_private_plan_is_read(tmp_path):
+    plan = plan_of(PRIVATE, tmp_path)
+    assert plan.study(1).recipe == plan.given.recipe(plan.architecture, 0)
+    assert [stage.level for stage in plan.stages[1:]] == ["distributed", "local"]
+    assert plan.stages[1].rule.private == PrivateRule(1.0, 20.0, 4)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        ("given: {selected: [AFP]}\n", "", "a plan with private stages has given constants, found none"),
+        ("  - stage: hello\n", "  - stage: hello\n  - stage: statistics\n", "and not both, found both"),
+        ("[AFP]", "[AFP, AFP]", "expected in selected each once of age"),
+        ("fusion_hidden: 0", "architecture: {norm: batch_local}", "norm is group where training is private"),
+        ("level: distributed", "validate: {every: 2}\n    level: distributed", "no validate, share 1"),
+        ("level: distributed", "share: 0.5\n    level: distributed", "no validate, share 1"),
+        ("{name: fedavgm}", "{name: fedprox, mu: 0.1}", "a strategy without a proximal term"),
+        ("    level: distributed\n", "", "level distributed or local under a private rule, found none"),
+        ("noise: 8.0", "noise: 8.0, sites: 3", "private.sites 1 at level local, found 3"),
+        ("noise: 8.0", "noise: 8.0, views: 3", "trains all and private.views 1 for fusion nets"),
+        ("{momentum: 0.0, private: {clip: 1.0, noise: 8.0}}", "{}", "a private rule at level local"),
+        ("trains: heads, private", "trains: heads, epochs: 2, private", "epochs 1 in a private rule, found 2"),
+        ("momentum: 0.0, trains", "trains", "momentum 0.0 in a private rule, found 0.9"),
+        ("momentum: 0.0, trains", "momentum: 0.0, augment: true, trains", "augment False in a private rule"),
+        (", private: {clip: 1.0, noise: 20.0, sites: 4}", "", "trains all in a rule that is not private"),
+        ("noise: 20.0", "noise: 0.0", "noise: Input should be greater than 0"),
+    ],
+)
+def test_private_stages_that_promise_nothing_are_refused(tmp_path, old, new, fault):
+    assert PRIVATE.count(old) == 1
+    assert fault in "\n".join(faults_of(PRIVATE.replace(old, new), tmp_path))

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from ceus_models.metrics.score_bins import BINS, CENTRES
-from ceus_models.plan.participation import RoundRecord
 from ceus_models.plan.progress import Progress
-from ceus_models.plan.settings import Study
 from ceus_models.plan.stages import Evaluate, Hello, Statistics
 from ceus_models.plan.strategies import FedAdam, FedProx
+from ceus_models.plan.terms.participation import RoundRecord
+from ceus_models.plan.terms.settings import Study
 from ceus_models.plan.train_stage import Train, Validation
 from ceus_models.plan.wire_nets import frozen_digest, on_wire, submodels
 from ceus_models.protocol.messages import Architecture, LocalRule, Normaliser, Recipe, Update
@@ -72,6 +72,7 @@ def test_hello_keeps_the_counts_of_each_site():
     assert after.counts == {"a": {"training_a": 3}, "b": {"training_a": 2}, "c": {}}
     assert after.count_lesions("a", ("training_a", "validation")) == 3
     assert after.count_lesions("unknown", ("training_a",)) == 0
+    assert after.count_patients(("a", "b", "unknown"), ("training_a", "validation")) == 5
 
 
 def test_statistics_tally_the_cohorts_of_submodels_and_of_fusion():

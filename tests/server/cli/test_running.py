@@ -14,7 +14,7 @@ from faulty_sites import PLAN, Post, link_of
 from killed_coordinator import tiny
 from made_federation import Lab, lab
 
-from ceus_models.plan.participation import RoundRecord
+from ceus_models.plan.terms.participation import RoundRecord
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.file_locks import hold_lock
 from server.operations.health import health_of, main

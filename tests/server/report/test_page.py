@@ -335,13 +335,13 @@ def test_a_hostile_name_of_a_site_is_escaped_wherever_it_stands(results: dict[st
         "participation": [entry],
         "skipped": {name: 1},
         "sites": {"external_test_c": {"fusion/DCB": {name: {"n": 12, "value": 0.75}}}},
-        "privacy": {name: {"epsilon": 2.5}},
+        "privacy": {"levels": {name: "sums"}, "cohorts": {name: {"epsilon": 2.5}}},
         "experiments": {name: trial},
         "digests": {name: name},
     }
     page = render_report(some)
     assert "<script" not in page
-    assert parsed(page).text.count(name) == 17
+    assert parsed(page).text.count(name) == 18
 
 
 def test_phantoms_are_called_phantoms_and_patients_are_not(results: dict[str, Any], page: Page) -> None:

@@ -14,7 +14,7 @@ from sklearn.calibration import calibration_curve
 from ceus_models.metrics.score_bins import compute_bins
 from ceus_models.protocol.sums import ExactSum
 from ceus_models.study.taxonomy import LESION_TYPES
-from client.worker.tasks.score_counts import count_scores
+from client.worker.tasks.counts.score_counts import count_scores
 from server.results import metrics
 from server.results.evaluation import class_names, compute_binary, compute_multi_class, read_counts
 from server.results.intervals import bootstrap_interval

@@ -9,8 +9,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from ceus_models.plan.participation import RoundRecord
 from ceus_models.plan.progress import CurvePoint, Progress
+from ceus_models.plan.terms.participation import RoundRecord
 from ceus_models.protocol.messages import Architecture, Normaliser, Recipe
 from ceus_models.protocol.state import digest
 from ceus_models.runtime import atomic_files
@@ -36,6 +36,7 @@ def full_progress():
         recipe=RECIPE,
         frozen="abc",
         counts={"site-01": {"training_a": 3}},
+        patients={"site-01": {"training_a": 2}},
         nets={"disease/HCC": net, "fusion/D": {"w": torch.zeros(())}},
         memory={"best|disease/HCC": net, "moments|disease/HCC": {"#steps": torch.tensor(4), "m|w": torch.ones(1)}},
         totals={"statistics": {"training_a|types": torch.arange(6), "training_a|flow": torch.ones(3).double()}},
@@ -53,7 +54,7 @@ def same(a, b):
         for key in one:
             assert list(one[key]) == list(two[key]), "the order of names is part of a state"
             assert digest(one[key]) == digest(two[key])
-    plain = ("stage", "step", "recipe", "frozen", "counts", "participation", "curves")
+    plain = ("stage", "step", "recipe", "frozen", "counts", "patients", "participation", "curves")
     return all(getattr(a, name) == getattr(b, name) for name in plain)
 
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 from fake_sites import federation
 
-from ceus_models.plan.participation import Quorum
 from ceus_models.plan.plan import Plan
 from ceus_models.plan.stages import Evaluate, Hello, Statistics
+from ceus_models.plan.terms.participation import Quorum
 from ceus_models.plan.train_stage import Train, Validation
 from ceus_models.protocol.messages import Architecture, LocalRule, Refusal, Update
 from ceus_models.protocol.state import digest

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import json
 
-from ceus_models.plan.participation import RoundRecord
 from ceus_models.plan.progress import CurvePoint
+from ceus_models.plan.terms.participation import RoundRecord
 from server.rounds.events import Answered, Finished
 from server.rounds.round_log import ROUNDS, RoundLog
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 from fake_sites import FakeSite, lesions_of
 
-from ceus_models.plan.participation import RoundRecord
 from ceus_models.plan.progress import Progress
-from ceus_models.plan.settings import Screening
-from ceus_models.protocol.messages import LocalRule, Task, Update
+from ceus_models.plan.terms.participation import RoundRecord
+from ceus_models.plan.terms.settings import Screening
+from ceus_models.protocol.messages import LocalRule, PrivateRule, Task, Update
 from ceus_models.protocol.task_id import compute_task_id
 from ceus_models.study.taxonomy import COHORTS
 from server.rounds.screening import Gate, compute_reference
@@ -237,3 +237,22 @@ def test_norms_are_per_unit_weight_and_local_step():
         "site-01", Update("site-01", sums, 10.0, task=compute_task_id(task))
     )
     assert verdict == (None, {NET: pytest.approx(1 / 3)})
+
+
+def private_fault(change: float, lesions: int = 10, answered: bool = True) -> str | None:
+    """The gate's word on a private sum of which every number is `change`."""
+    rule = LocalRule(momentum=0.0, private=PrivateRule(clip=1.0, noise=8.0, sites=4))
+    task = task_of("train", rule=rule)
+    sums = {f"{NET}|w": torch.full((3, 2), change), f"{NET}|bias": torch.full((2,), change)} if answered else {}
+    gate = Gate(task, Screening(), {"site-01": {"training_a": lesions}})
+    return gate.screen("site-01", Update("site-01", sums, 0.0, task=compute_task_id(task))).fault
+
+
+def test_a_private_sum_is_bounded_by_its_patients_and_its_noise() -> None:
+    bound = (10 * 1.0 + 8.0 / 2 * (8**0.5 + 7)) / 8**0.5  # of each of eight equal numbers
+    assert private_fault(0.0) is None
+    assert private_fault(0.99 * bound) is None
+    assert "norm at most" in str(private_fault(1.01 * bound))
+    assert "norm at most" in str(private_fault(0.99 * bound, lesions=9))
+    assert "must be finite" in str(private_fault(float("nan")))
+    assert "must be there" in str(private_fault(0.0, answered=False))

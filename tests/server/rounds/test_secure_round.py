@@ -10,10 +10,11 @@ import torch
 from fake_sites import FakeLink
 from secure_sites import SecureLink, SecureSite, at, same_state, secure_sites
 
-from ceus_models.plan.settings import Screening
+from ceus_models.plan.terms.settings import Screening
 from ceus_models.protocol.messages import LocalRule, Task
 from ceus_models.protocol.state import State
 from ceus_models.study.taxonomy import SUBMODELS
+from client.worker.privacy.sessions import SumRules
 from server.rounds.opening_file import FILE, OpeningFile
 from server.rounds.round import Call, gather_answers
 from server.rounds.screening import Gate
@@ -70,7 +71,7 @@ def sum_securely(task: Task, link: SecureLink, folder, sites: list[SecureSite] |
 TASKS = {
     "train": make_task("train"),
     "tally": make_task("tally", inputs={"figures": torch.tensor(1)}),
-    "evaluate": make_task("evaluate", nets=(NET, "disease/all"), inputs={}, replicates=5),
+    "evaluate": make_task("evaluate", nets=(NET, "disease/all"), inputs={}, comparisons=True, replicates=5),
     "validate": make_task("evaluate"),
 }
 
@@ -298,6 +299,18 @@ def test_the_search_goes_on_while_groups_are_large_enough(tmp_path):
     assert same_state(total, sum_plainly(TINY, sites, record.counted))
 
 
+def test_the_search_ends_where_hospitals_want_more_sites_in_a_sum(tmp_path):
+    """Groups of six are opened, groups of three are not: the bad six are dropped and named with the rule."""
+    sites = secure_sites(tmp_path, 12)
+    for site in sites:
+        site.rules = SumRules(minimum_sites=6)
+    sites[8].spoil = spoil_total
+    total, record = sum_securely(TINY, SecureLink(sites), tmp_path)
+    assert set(record.excluded) == {site.name for site in sites[6:]}
+    assert all("weight of disease/HCC" in reason for reason in record.excluded.values())
+    assert same_state(total, sum_plainly(TINY, sites, record.counted))
+
+
 def test_a_change_beyond_the_bound_is_scaled_down_at_the_site(tmp_path):
     sites = secure_sites(tmp_path, 4)
     sites[0].spoil = lambda task, sums: {**sums, f"{NET}|w": sums[f"{NET}|w"] * 1e6}
@@ -316,9 +329,8 @@ def test_not_finite_numbers_never_leave(tmp_path):
     sites[0].spoil = lambda task, sums: {**sums, f"{NET}|w": sums[f"{NET}|w"] * torch.nan}
     sites[1].spoil = lambda task, sums: {**sums, f"{NET}|#loss": torch.tensor(torch.inf, dtype=torch.float64)}
     total, record = sum_securely(TINY, SecureLink(sites), tmp_path)
-    assert not total
-    assert set(record.refused) == {"site-01", "site-02"}
-    assert set(record.lost) == {"site-03", "site-04", "site-05"}
+    assert record.counted == NAMES[:5]
+    assert same_state(total, sum_plainly(TINY, sites, NAMES[2:5]))
 
 
 def test_masked_bytes_are_uniform_and_tell_nothing(tmp_path):

@@ -8,8 +8,8 @@ import socket
 
 import pytest
 
-from ceus_models.plan.participation import RoundRecord
 from ceus_models.plan.progress import CurvePoint
+from ceus_models.plan.terms.participation import RoundRecord
 from ceus_models.runtime.errors import ExpectedError
 from server.rounds.events import Finished
 from server.rounds.round_log import RoundLog, build_line

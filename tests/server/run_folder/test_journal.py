@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ceus_models.plan.participation import RoundRecord
 from ceus_models.plan.progress import CurvePoint
+from ceus_models.plan.terms.participation import RoundRecord
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.file_locks import hold_lock
 from server.rounds.events import Answered, Event, Finished, Started

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 import torch
 
-from ceus_models.plan.deadlines import Deadlines
+from ceus_models.plan.terms.deadlines import Deadlines
 from ceus_models.protocol.encoding import decode, to_bytes
 from ceus_models.protocol.messages import Refusal, Task, Update
 from ceus_models.runtime.errors import ExpectedError

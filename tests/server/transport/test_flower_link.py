@@ -19,7 +19,7 @@ from flwr.supercore.task_identity import TaskIdentity
 
 import client.courier.client_app
 import client.worker.process
-from ceus_models.plan.deadlines import Deadlines
+from ceus_models.plan.terms.deadlines import Deadlines
 from ceus_models.protocol.messages import Refusal, Task, Update
 from ceus_models.runtime.errors import ExpectedError
 from server.rounds.round import Lost

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ceus_models.protocol.privacy.fixed_point import pack_integers, unpack_totals
+from ceus_models.protocol.privacy.fixed_point import can_be_added, pack_integers, unpack_totals
 from ceus_models.protocol.state import State, digest
 from ceus_models.protocol.sums import EXACT_LIMIT, STEPS_PER_UNIT, ExactSum
 
@@ -52,6 +52,7 @@ def test_every_dtype_up_to_its_bound(dtype: torch.dtype) -> None:
     if value.double() > most:  # float32 rounded up
         value = torch.nextafter(value, torch.zeros_like(value))
     edge = torch.stack([value, -value if dtype != torch.uint8 else value * 0])
+    assert can_be_added(edge, sites)
     vector = pack_integers({"x": edge}, {"x": edge}, sites)
     total = unpack_totals(vector + vector + vector, {"x": edge})["x"]
     assert torch.equal(total, 3 * (edge.double() if dtype.is_floating_point else edge.long()))
@@ -60,6 +61,7 @@ def test_every_dtype_up_to_its_bound(dtype: torch.dtype) -> None:
 @pytest.mark.parametrize("odd", [2.0**52 / 3 / 2**30, -(2.0**40), torch.nan, torch.inf, -torch.inf])
 def test_what_could_wrap_around_is_refused(odd: float) -> None:
     state = {"x": torch.tensor([0.0, odd])}
+    assert not can_be_added(state["x"], 3)
     with pytest.raises(OverflowError, match="x has another"):
         pack_integers(state, state, 3)
 

@@ -7,51 +7,24 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from made_charges import DELTA, LEVELS, NETS, RULE, charge, cost, plan_of
 from toy_lesions import task
 
-from ceus_models.plan.plan import Plan
-from ceus_models.plan.stages import Hello, Statistics
-from ceus_models.plan.train_stage import Train
+from ceus_models.plan.plan import load_plan
 from ceus_models.protocol.message_ids import ReceivedTask
-from ceus_models.protocol.messages import LocalRule, PrivateRule
+from ceus_models.protocol.messages import PrivateRule
 from ceus_models.protocol.privacy.accountant import compose, compute_epsilon, noise_for
 from client.policy.policy import TaskDeclined
+from client.policy.privacy_levels import LEVELS as LADDER
 from client.policy.privacy_levels import PrivacyLevels
 from client.worker.audit.log import AuditError
 from client.worker.privacy.budget import (
     BudgetLedger,
     Charge,
-    Cost,
     compute_worst,
     find_cost,
     list_planned_costs,
 )
-
-DELTA = 1e-5
-LEVELS = PrivacyLevels()
-NETS = ("disease/HCC", "disease/HM")
-RULE = LocalRule(momentum=0.0, private=PrivateRule(1.0, 20.0, sites=12))
-
-
-def cost(number: int, study: str = "a", cohort: str = "training_a", z: float = 20.0) -> Cost:
-    return Cost(f"{study}-{cohort}-{number}", study, (cohort,), "stage", number, 1, z**-2, 12 * z**-2)
-
-
-def charge(ledger: BudgetLedger, *costs: Cost) -> None:
-    for one in costs:
-        ledger.charge(Charge(one, f"payload of {one.event}"))
-
-
-def plan_of(rounds: int, z: float = 20.0, sites: int = 12) -> Plan:
-    rule = replace(RULE, private=PrivateRule(1.0, z, sites=sites))
-    stages = (
-        Hello("hello"),
-        Statistics("statistics"),
-        Train(
-            "train", "private", ("disease/HCC", "disease/HM"), ("training_a",), rounds, rule=rule, level="distributed"
-        ),
-    )
-    return Plan("private", stages)
 
 
 def test_epsilon_is_that_of_the_accountant_for_the_same_rounds() -> None:
@@ -155,3 +128,12 @@ def test_a_torn_line_costs_nothing_and_hides_nothing(tmp_path: Path) -> None:
         with (tmp_path / "budget.jsonl").open("ab") as file:
             file.write(b'{"kind":"spent","n":'[: chance.randrange(1, 20)])
     assert len(BudgetLedger(tmp_path).charges()) == 20
+
+
+def test_the_policy_that_comes_with_a_site_admits_the_private_plan_and_no_more() -> None:
+    plan = load_plan(Path(__file__).parents[4] / "configs" / "plan.private.yaml")
+    BudgetLedger().check_plan(plan, LEVELS)
+    assert compute_worst(list_planned_costs(plan, LEVELS.colluding), DELTA)[1] > 2.9
+    for stage in plan.stages[1:]:
+        kind = {"train": "train", "evaluate": "evaluate"}[stage.stage]
+        assert LADDER.index(stage.level) >= LADDER.index(LEVELS.find_level(kind))

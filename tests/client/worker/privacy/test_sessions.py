@@ -11,6 +11,7 @@ from secure_sites import SecureSite, secure_sites
 
 from ceus_models.protocol.messages import LocalRule, PrivateRule, Refusal, Session, Task, Update
 from ceus_models.protocol.privacy.masks import derive_public_key
+from ceus_models.protocol.privacy.roster import Roster
 from ceus_models.protocol.privacy.secure_session import (
     BOX_BYTES,
     BOXES,
@@ -456,3 +457,25 @@ def test_old_sessions_are_forgotten(tmp_path):
 def test_without_a_session_nothing_is_offered(tmp_path):
     site = secure_sites(tmp_path, 1)[0]
     refused(site.answer(replace(TASK, kind="offer")), "must bring its session")
+
+
+def make_roster(coordinator: Coordinator) -> Roster:
+    keys = {site.name: site.sessions.key.public.hex() for site in coordinator.sites}
+    return Roster("study", 1, {**keys, "site-99": "9" * 64})
+
+
+def test_an_approved_roster_binds_every_key_of_a_session(tmp_path):
+    """Of its sites any may take part, and nobody else: a coordinator cannot answer for a site that it made up."""
+    coordinator = begin(tmp_path, 4)
+    roster, site = make_roster(coordinator), coordinator.sites[0]
+    site.rules = SumRules(roster=roster.digest())
+    offer = coordinator.message("offer")
+    assert isinstance(site.answer(replace(offer, roster=roster.to_text())), Update)
+    refused(site.answer(offer), "found none")
+    other = Roster("study", 2, roster.sites)
+    refused(site.answer(replace(offer, roster=other.to_text())), "approve it first")
+    mine = derive_public_key(bytes(range(32)))
+    coordinator.roster = coordinator.roster[:-32] + mine
+    refused(site.answer(replace(coordinator.message("offer"), roster=roster.to_text())), "roster's key of site-04")
+    coordinator.session = replace(coordinator.session, sites=("site-01", "site-02", "site-03", "site-77"))
+    refused(site.answer(replace(coordinator.message("offer"), roster=roster.to_text())), "roster's key of site-77")

@@ -7,16 +7,21 @@ shows them, and least squares on another table says in which of its cells that l
 from __future__ import annotations
 
 import datetime
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from made_readings import cases as made_cases
 from toy_lesions import lesions, task, with_submodels
 
 from ceus_models.metrics.bootstrap import poisson_weights
 from ceus_models.metrics.score_bins import BINS, compute_bins
+from ceus_models.study.subgroups import build_slices
 from client.policy.policy import Policy
+from client.worker.tasks.counts.paired_counts import Verdicts, count_pairs
+from client.worker.tasks.counts.subgroup_counts import count_members, count_values, subgroup_counts
 from client.worker.tasks.handlers import WORK
 from client.worker.tasks.place import Place
 from client.worker.tasks.site_memory import SiteMemory
@@ -100,3 +105,50 @@ def test_no_difference_of_tables_speaks_of_fewer_lesions_than_the_cell(tmp_path:
         spoken += [int(t.sum()) for n, t in sums.items() if n.endswith("scores") and t.shape[0] == 1]
         spoken.append(70)  # hello
         assert all(a == b or abs(a - b) >= cell for a in spoken for b in spoken), spoken
+
+
+def test_no_combination_of_subgroups_tally_and_pairs_gives_a_small_verdict() -> None:
+    """How many lesions of one value a net has right, or wrong, never follows where it is fewer than the cell."""
+    cell, shown = 5, 0
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        cases = made_cases(80, seed)
+        nets = {net: Verdicts(np.arange(80), rng.random(80) < 0.75) for net in ("fusion/D", "fusion/DC")}
+        values = count_values(cases, cell).numpy()
+        groups = [subgroup_counts(cases, own, cell)["groups"].numpy() for own in nets.values()]
+        paired = bool(count_pairs(tuple(nets), nets, cell).any())
+        member = count_members(cases)
+        for span in build_slices().values():
+            lesions = member[:, span].sum(0)
+            tables = [table[span] for table in groups]
+            shown += sum(int((table[:, 0] > 0).sum()) for table in tables)
+            if np.count_nonzero(lesions) < 2:
+                continue  # everybody has one value
+            for value, net, answer in solve_verdicts(lesions, values[span], tables, paired):
+                right = list(nets.values())[net].right
+                assert (member[:, span][:, value].astype(bool) & (right == answer)).sum() >= cell
+    assert shown > 200
+
+
+def solve_verdicts(
+    lesions: np.ndarray, values: np.ndarray, tables: list[np.ndarray], paired: bool
+) -> list[tuple[int, int, bool]]:
+    """(value, net, right or wrong) of the counts of lesions that linear equations determine.
+
+    Unknown: lesions by value and by whether each of two nets is right. Known: all totals, what `values` and `tables`
+    show, the pair's table where it is shown, and, at worst, which values nobody has.
+    """
+    value, *nets = np.indices((len(lesions), 2, 2)).reshape(3, -1)
+    known = [np.ones(len(value)), *(net == 1 for net in nets)]
+    known += [(nets[0] == a) & (nets[1] == b) for a in (0, 1) for b in (0, 1) if paired]
+    known += [value == i for i in range(len(lesions)) if values[i] or not lesions[i]]
+    for net, table in zip(nets, tables, strict=True):
+        known += [(value == i) & (net == a) for i in range(len(lesions)) for a in (0, 1) if table[i, 0]]
+    _, sizes, vectors = np.linalg.svd(np.array(known, float))
+    basis = vectors[: int((sizes > 1e-9).sum())]
+    found = []
+    for i, place, answer in itertools.product(np.flatnonzero(lesions), (0, 1), (False, True)):
+        question = ((value == i) & (nets[place] == answer)).astype(float)
+        if np.linalg.norm(basis.T @ (basis @ question) - question) < 1e-6:
+            found.append((int(i), place, answer))
+    return found

@@ -11,13 +11,13 @@ from toy_lesions import lesion, lesions, recipe, task, with_submodels
 from ceus_models.metrics.bootstrap import poisson_weights
 from ceus_models.metrics.evaluation_release import list_tables
 from ceus_models.metrics.score_bins import BINS, compute_bins
-from ceus_models.plan.answer_schema import find_shape_fault, groups_of
+from ceus_models.plan.answers.answer_schema import find_shape_fault, groups_of
 from ceus_models.protocol.messages import Architecture, Task
 from ceus_models.study.taxonomy import DISEASE_NETS, FUSION_NETS, SUBMODELS
+from client.worker.tasks.counts.score_counts import count_confusion, count_scores
 from client.worker.tasks.handlers import WORK
 from client.worker.tasks.inference import nets_of
 from client.worker.tasks.place import Place
-from client.worker.tasks.score_counts import count_confusion, count_scores
 from client.worker.tasks.site_memory import SiteMemory
 from client.worker.tasks.tally import tally_of
 from client.worker.tasks.training import select_labelled

@@ -123,10 +123,18 @@ def test_experiments_are_drawn_as_they_were_left(found):
     assert drawn("experiments", {}) == ""
 
 
+PRIVATE = {
+    "delta": 1e-5,
+    "levels": {"submodels": "distributed", "test": "sums"},
+    "cohorts": {"training_a": {"epsilon": 2.5, "own_epsilon": 23.0}},
+}
+
+
 def test_privacy_says_what_was_spent_or_that_nothing_was(found):
     assert "No noise was added" in drawn("privacy", found)
-    spent = drawn("privacy", {**found, "privacy": {"site-01": {"epsilon": 2.5}}})
-    assert "2.5" in spent
+    spent = drawn("privacy", {**found, "privacy": PRIVATE})
+    for text in ("2.5", "23", "δ = 1e-05", "noise that hides each patient", "totals over sites only"):
+        assert text in spent
     assert "No noise" not in spent
 
 

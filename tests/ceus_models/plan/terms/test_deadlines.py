@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from ceus_models.plan.deadlines import Deadlines, ResponseTimes
-from ceus_models.plan.participation import FAULTS
+from ceus_models.plan.terms.deadlines import Deadlines, ResponseTimes
+from ceus_models.plan.terms.participation import FAULTS
 from ceus_models.protocol.messages import Task
 
 TASK = Task("train", "study", 1, "submodels", 1)

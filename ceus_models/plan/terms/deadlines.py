@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ceus_models.plan.participation import FAULTS
+from ceus_models.plan.terms.participation import FAULTS
 from ceus_models.protocol.messages import Task
 
 _REMEMBERED = 5

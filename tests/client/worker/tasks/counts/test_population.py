@@ -9,7 +9,7 @@ import pytest
 from toy_lesions import lesion, lesions
 
 from ceus_models.study.taxonomy import LESION_TYPES
-from client.worker.tasks.population import cap_patients, select_population
+from client.worker.tasks.counts.population import cap_patients, select_population
 
 
 def of_types(*counts: int) -> list:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from made_readings import cases
 from toy_lesions import lesions
 
 from ceus_models.study.subgroups import SUBGROUPS, build_slices
-from client.worker.tasks.paired_counts import Verdicts
-from client.worker.tasks.subgroup_counts import count_members, count_values, subgroup_counts
+from ceus_models.study.suppression import find_small_groups
+from client.worker.tasks.counts.paired_counts import Verdicts
+from client.worker.tasks.counts.subgroup_counts import count_members, count_values, subgroup_counts
 
 
 def test_a_site_with_few_of_a_verdict_says_nothing_of_itself() -> None:
@@ -37,13 +40,18 @@ def test_a_group_needs_a_cell_of_both_verdicts() -> None:
 
 
 def test_what_the_tally_holds_back_the_subgroups_hold_back_too() -> None:
-    rng = np.random.default_rng(1)
-    for seed in range(10):
-        own = cases(90, seed)
-        hidden = (count_members(own).sum(0) > 0) & (count_values(own, 5).numpy() == 0)
-        for _ in range(3):
-            verdicts = Verdicts(np.arange(90), rng.random(90) < 0.6)
-            assert not subgroup_counts(own, verdicts, 5)["groups"][hidden].any()
+    """Three of an age hide twenty of another in the tally. Of verdicts they would hide the thirty, and show the twenty:
+    with both tables the three would be what is left.
+    """
+    ages = ["<50"] * 3 + ["50-60"] * 20 + [">60"] * 30
+    own = [replace(s, groups={**s.groups, "age": age}) for s, age in zip(cases(53), ages, strict=True)]
+    wrong = np.isin(np.arange(53), [0, *range(3, 8), *range(23, 27)])
+    span = build_slices()["age"]
+    assert count_values(own, 5)[span].tolist() == [0, 0, 30, 0]
+    member = count_members(own)[:, span]
+    verdicts = np.stack([wrong @ member, ~wrong @ member], 1)
+    assert find_small_groups(verdicts, 5, verdicts=True).tolist() == [True, False, True, False]
+    assert not subgroup_counts(own, Verdicts(np.arange(53), ~wrong), 5)["groups"][span].any()
 
 
 def test_a_classifier_of_a_part_of_the_lesions_has_no_subgroups() -> None:

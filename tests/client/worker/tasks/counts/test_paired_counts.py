@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from client.worker.tasks.paired_counts import Verdicts, count_pairs
+from client.worker.tasks.counts.paired_counts import Verdicts, count_pairs
 
 NETS = ("fusion/D", "fusion/DC", "fusion/DB")
 ROWS = np.arange(60)

@@ -12,7 +12,7 @@ from torch import Tensor
 from ceus_models.study.sample import Sample
 from ceus_models.study.subgroups import CELLS, build_slices, list_cells
 from ceus_models.study.suppression import find_hidden_values, find_small_groups, is_enough
-from client.worker.tasks.paired_counts import Verdicts
+from client.worker.tasks.counts.paired_counts import Verdicts
 
 
 def count_members(cases: Sequence[Sample]) -> npt.NDArray[np.int64]:

@@ -12,8 +12,8 @@ from toy_lesions import lesions
 from ceus_models.study.reader_study import ENTRIES, READERS
 from ceus_models.study.sample import Reading, Sample
 from ceus_models.study.taxonomy import LESION_TYPES
-from client.worker.tasks.paired_counts import Verdicts
-from client.worker.tasks.reader_counts import reader_counts
+from client.worker.tasks.counts.paired_counts import Verdicts
+from client.worker.tasks.counts.reader_counts import reader_counts
 
 NAME = "external_test_c|readers|"
 

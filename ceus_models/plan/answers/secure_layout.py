@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ceus_models.plan.answer_schema import Spec, groups_of
+from ceus_models.plan.answers.answer_schema import Spec, groups_of
 from ceus_models.protocol.messages import Task
 from ceus_models.protocol.state import State
 

@@ -20,7 +20,7 @@ from ceus_models.study.reader_study import ENTRIES, READERS
 from ceus_models.study.sample import Sample
 from ceus_models.study.suppression import find_small_cells, is_enough
 from ceus_models.study.taxonomy import LESION_TYPES
-from client.worker.tasks.paired_counts import Verdicts, cross_tabulate
+from client.worker.tasks.counts.paired_counts import Verdicts, cross_tabulate
 
 Ints = npt.NDArray[np.int64]
 _TYPES = len(LESION_TYPES)

@@ -1,0 +1,1 @@
+"""Settings that the stages of a plan share: quorum, deadlines, screening, and the names of groups of nets."""
