@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
 from ceus_models.runtime.errors import ExpectedError
 from sim.attacks.catalogue import ATTACKS
