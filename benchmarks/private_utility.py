@@ -45,7 +45,7 @@ from sim.patients.study_table import LESIONS
 DELTA = 1e-5
 SITES = {"training_a": 36, "training_b": 13}
 DEMO_LESIONS = {"training_a": 310, "training_b": 140}
-RATES = (0.1, 0.3, 1.0, 3.0)
+RATES = (0.3, 1.0, 3.0)
 DRAWS = 1000
 VARIANTS = ("fusion/D", "fusion/DC", "fusion/DCB")
 T = TypeVar("T")
