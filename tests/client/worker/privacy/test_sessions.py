@@ -37,7 +37,7 @@ TASK = Task(
     round=1,
     nets=(NET,),
     cohorts=("training_a",),
-    inputs={f"{NET}|w": torch.ones(4, 3)},
+    inputs={f"{NET}|w": torch.ones(4, 3), f"{NET}|#bound": torch.tensor([1e6, 1e6], dtype=torch.float64)},
     rule=LocalRule(batch_size=8),
     level="sums",
 )
@@ -305,6 +305,13 @@ def test_a_sum_is_opened_under_the_terms_of_its_answers(tmp_path, noised):
     ):
         refused(coordinator.sites[0].answer(lie), "another one, in this view")
     assert isinstance(coordinator.sites[0].answer(coordinator.unmask(names, noised)), Update)
+
+
+def test_a_change_is_not_masked_without_a_bound_on_it(tmp_path):
+    coordinator = begin(tmp_path)
+    coordinator.offer()
+    bare = replace(TASK, inputs={name: t for name, t in TASK.inputs.items() if "#" not in name})
+    refused(coordinator.ask(coordinator.sites[0], bare), "state a bound")
 
 
 def test_a_private_sum_needs_the_sites_whose_noise_it_counts_on(tmp_path):
