@@ -166,6 +166,7 @@ class Policy:
                 yield f"privacy.{name}", "the coordinator sees this hospital's own counts"
         if not held.bound_to_plan:
             yield "privacy.bound_to_plan", "tasks that no plan asks are answered, and rounds again and again"
+        yield from held.list_risks()
         if self.minimum_lesions < SAFE_LESIONS:
             yield "minimum_lesions", f"groups of fewer than {SAFE_LESIONS} lesions are spoken of"
         if self.minimum_cell < SAFE_CELL:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal, get_args
 
 from pydantic import ConfigDict, Field
@@ -45,6 +45,23 @@ class PrivacyLevels:
     epsilon: Annotated[float, Field(gt=0)] = 3.0
     lifetime_epsilon: Annotated[float, Field(gt=0)] = 6.0
     delta: Annotated[float, Field(gt=0, lt=1e-2)] = 1e-5
+
+    def list_risks(self) -> Iterator[tuple[str, str]]:
+        """Each number looser than the safe one: its name, and what it gives up."""
+        safe = PrivacyLevels()
+        for name in ("epsilon", "lifetime_epsilon", "delta"):
+            if getattr(self, name) > getattr(safe, name):
+                yield (
+                    f"privacy.{name}",
+                    f"above {getattr(safe, name):g}, a patient can lose more than the noise should allow",
+                )
+        if self.colluding < safe.colluding:
+            yield (
+                "privacy.colluding",
+                f"fewer than {safe.colluding} other sites may tell their noise, or the bound is wrong",
+            )
+        if self.minimum_sites < safe.minimum_sites:
+            yield "privacy.minimum_sites", f"sums over fewer than {safe.minimum_sites} hospitals are opened"
 
     def find_level(self, kind: Kind) -> Level:
         """The least level of a kind of task."""

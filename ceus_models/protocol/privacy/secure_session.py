@@ -75,9 +75,15 @@ def compute_binding(session_id: str, boxes: bytes, subject: str) -> str:
     return _hash_json("binding", session_id, hashlib.sha256(boxes).hexdigest(), subject)
 
 
-def compute_view(binding: str, survivors: tuple[str, ...]) -> str:
-    """SHA-256 over what sites confirm to each other before they open a sum."""
-    return _hash_json("view", binding, survivors)
+def compute_view(binding: str, survivors: tuple[str, ...], terms: tuple[str, int] = ("sums", 0)) -> str:
+    """SHA-256 over what sites confirm to each other before they open a sum. terms: see `read_terms`."""
+    return _hash_json("view", binding, survivors, terms)
+
+
+def read_terms(task: Task) -> tuple[str, int]:
+    """What a sum may be opened under: its level, and the sites whose noise must be in it."""
+    private = task.rule.private if task.rule else task.count_noise
+    return task.level, private.sites if private else 0
 
 
 def derive_box_key(agreed: bytes, session_id: str, ends: tuple[int, int]) -> bytes:

@@ -75,7 +75,7 @@ class AuditRecorder:
             bytes=size,
             weight=answer.weight,
             spent=answer.spent,
-            privacy=NO_PRIVACY,
+            privacy=NO_PRIVACY if received is None else received.task.level,
             layout=layout,
             groups={name: _measure_group(sums) for name, sums in _group_sums(answer.sums).items()},
         )

@@ -132,7 +132,8 @@ def find_cost(received: ReceivedTask, colluding: int) -> Cost | None:
         return None
     releases = len(task.nets) if task.rule else 1
     rate, own = _find_rates(private, task.level, releases, colluding)
-    return Cost(received.question, task.study, task.cohorts, task.stage, task.round, len(task.nets), rate, own)
+    cohorts = task.cohorts or COHORTS  # none named: all lesions
+    return Cost(received.question, task.study, cohorts, task.stage, task.round, len(task.nets), rate, own)
 
 
 def list_planned_costs(plan: Plan, colluding: int) -> Iterator[Cost]:

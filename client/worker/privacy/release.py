@@ -19,13 +19,16 @@ from ceus_models.protocol.privacy.secure_session import SECURE_LEVELS, SUMS_KEY,
 from ceus_models.protocol.state import State, digest, is_finite
 from client.policy.policy import Policy, TaskDeclined
 from client.policy.privacy_levels import PrivacyLevels
+from client.worker.audit.log import AuditError
 from client.worker.audit.recorder import AuditRecorder
 from client.worker.privacy.budget import BudgetLedger, Charge, find_cost
 from client.worker.privacy.noise import add_count_noise, add_noise
 from client.worker.privacy.plan_binding import SESSION_KINDS
 from client.worker.privacy.sessions import SumRules, SumSessions
+from client.worker.privacy.study_facts import StudyFacts
 
 NOISED_LEVELS = ("distributed", "local")
+CHARGED = "charged"
 Sums = tuple[dict[str, Tensor], float]
 """Named sums, and the number of lesions that they are made of."""
 
@@ -39,6 +42,7 @@ class Release:
         keys: folder of its secret keys.
         sessions: its half of secure sums.
         ledger: what was spent of each patient's privacy.
+        facts: whether a study was charged before, so that a ledger that is gone is missed.
         trail: the audit, None where a simulation has none.
         log: told what the hospital should know, never a value.
     """
@@ -47,6 +51,7 @@ class Release:
     keys: Path
     sessions: SumSessions
     ledger: BudgetLedger
+    facts: StudyFacts
     trail: AuditRecorder | None
     log: Callable[[str], None]
 
@@ -95,11 +100,17 @@ class Release:
                 raise TaskDeclined("plan", f"expected noise at level {received.task.level}, the task has none")
             sums, weight = work()
             return replace_not_finite(sums, self.log), weight
+        if self.facts.find(cost.study, CHARGED) and not self.ledger.compute_spent(cost.study, levels.delta):
+            raise AuditError(
+                "expected a privacy ledger with this study's charges, found none: bring budget.jsonl and budget.head "
+                "back from the newest backup, then run `ceus-site privacy restored`"
+            )
         self.ledger.check(cost, levels)
         sums, _ = work()
         whole = self._complete(received, replace_not_finite(sums, self.log))
         noised = (add_noise if received.task.rule else add_count_noise)(received, whole, self.keys)
         self.ledger.charge(Charge(cost, _hash(noised)))
+        self.facts.settle(cost.study, CHARGED, "yes")
         return noised, 0.0
 
     def _work_for_sum(self, received: ReceivedTask, work: Callable[[], Sums]) -> Sums:

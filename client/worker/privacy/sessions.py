@@ -43,13 +43,16 @@ class SumRules:
 
 @dataclass
 class _Prepared:
-    """A session's secrets, and what they were used for: binding, question and payload of the one masked answer."""
+    """A session's secrets, what they were used for (binding, question and payload of the one masked answer), and the
+    terms under which that answer may be opened.
+    """
 
     members: Members
     mask_private: bytes = field(repr=False)
     seed: bytes = field(repr=False)
     boxes: bytes = field(repr=False)
     used: tuple[str, str, str] | None = None
+    terms: tuple[str, int] | None = None
 
 
 @dataclass(eq=False)
@@ -109,7 +112,7 @@ class SumSessions:
         used = (binding, question, hashlib.sha256(payload.vector.data).hexdigest())
         if prepared.used not in (None, used):
             raise _decline_second_answer()
-        prepared.used = used
+        prepared.used, prepared.terms = used, shared.read_terms(received.task)
         vector = payload.vector.copy()
         shared.add_self_mask(vector, prepared.seed, binding)
         for place, mask_key in mask_keys.items():
@@ -126,14 +129,15 @@ class SumSessions:
         members = self._read_members(task, rules)
         sites, session = len(members.keys), members.session
         boxes, subject = read_boxes(task, session), read_input(task, shared.SUBJECT, KEY_BYTES).hex()
-        _check_survivors(task, rules, session, shared.list_present(session, boxes))
+        terms = shared.read_terms(task)
+        _check_survivors(task, max(terms[1], rules.minimum_sites), session, shared.list_present(session, boxes))
         binding = shared.compute_binding(members.id, boxes, subject)
         prepared = self._prepared.get(members.id)
-        if prepared and (prepared.used is None or prepared.used[0] != binding):
+        if prepared and (prepared.used is None or (prepared.used[0], prepared.terms) != (binding, terms)):
             raise TaskDeclined("session", "this site has masked no answer, or another one, in this view of the session")
         opening = Opening(members.id, subject, task.survivors)
         known = self.log.check(opening, rules.minimum_sites, task.level == "distributed")
-        view = shared.compute_view(binding, task.survivors)
+        view = shared.compute_view(binding, task.survivors, terms)
         if shared.TAGS not in task.inputs:
             return {shared.TAGS: shared.make_bytes_tensor(members.make_tags(view), sites, TAG_BYTES)}
         tags = read_input(task, shared.TAGS, sites, sites, TAG_BYTES)
@@ -194,9 +198,9 @@ class SumSessions:
         return binding, question, members.read_mask_keys(boxes)
 
 
-def _check_survivors(task: Task, rules: SumRules, session: Session, present: tuple[str, ...]) -> None:
-    private = task.rule.private.sites if task.rule and task.rule.private else 0
-    least = max(session.threshold, rules.minimum_sites, private)
+def _check_survivors(task: Task, most: int, session: Session, present: tuple[str, ...]) -> None:
+    """Raise TaskDeclined for too few sites, or others than offered. most: the larger of policy and noise."""
+    least = max(session.threshold, most)
     if list(task.survivors) != sorted(set(task.survivors)) or not set(task.survivors) <= set(present):
         raise TaskDeclined("session", "survivors must be sites that offered boxes, once each and in order")
     if len(task.survivors) < least:

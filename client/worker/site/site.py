@@ -22,7 +22,7 @@ from client.worker.audit.recorder import AuditRecorder
 from client.worker.privacy.budget import BudgetLedger
 from client.worker.privacy.openings import OpeningLog
 from client.worker.privacy.plan_binding import PlanBinding
-from client.worker.privacy.release import Release
+from client.worker.privacy.release import NOISED_LEVELS, Release
 from client.worker.privacy.sessions import SumSessions
 from client.worker.privacy.study_facts import StudyFacts
 from client.worker.privacy.task_checks import check_recipe, check_tensors
@@ -104,7 +104,7 @@ class Site:
     def _release(self) -> Release:
         keys = self.records or self.memory
         sessions = SumSessions(self.name, keys, OpeningLog(self.records))
-        return Release(self.name, keys, sessions, BudgetLedger(self.records), self.trail, self.on_fault)
+        return Release(self.name, keys, sessions, BudgetLedger(self.records), self._facts, self.trail, self.on_fault)
 
     def _answer(self, received: ReceivedTask) -> Update:
         task, policy = received.task, self.policy.admit(received)
@@ -127,7 +127,8 @@ class Site:
         kept.drop_others()
         limits = policy.minimum_lesions, policy.minimum_cell
         place = Place(self.name, self._memory, self.device, *limits, kept)
-        return WORK[task.kind](task, self._chosen(task, policy.minimum_lesions), place)
+        noised = task.level in NOISED_LEVELS  # there a minimum would let one patient decide for others
+        return WORK[task.kind](task, self._chosen(task, 1 if noised else policy.minimum_lesions), place)
 
     def _record_answer(self, received: ReceivedTask | None, answer: Update | Refusal) -> Update | Refusal:
         if self.trail:

@@ -50,7 +50,7 @@ def sum_patients(task: Task, samples: Sequence[Sample], place: Place) -> dict[st
         start = nets.start(net)
         trained = {name: start[name] for name in list_trained(start, rule.trains)}
         total = torch.zeros(sum(t.numel() for t in trained.values()), dtype=torch.int64)
-        for gradient in compute_gradients(net, group_patients(net, samples, place.minimum), nets, rule, task.round):
+        for gradient in compute_gradients(net, group_patients(net, samples), nets, rule, task.round):
             total += clip_to_grid(gradient, rule.private.clip).cpu()
         step = compute_grid_step(rule.private.clip, len(total))
         whole = total.clamp(-LARGEST, LARGEST)  # which brings no two sums further apart
@@ -58,13 +58,13 @@ def sum_patients(task: Task, samples: Sequence[Sample], place: Place) -> dict[st
     return sums
 
 
-def group_patients(net: str, samples: Sequence[Sample], minimum: int = 1) -> list[Patient]:
-    """The patients with labelled lesions for a net, sorted; none where there are fewer lesions than `minimum`."""
+def group_patients(net: str, samples: Sequence[Sample]) -> list[Patient]:
+    """The patients with labelled lesions for a net, sorted; all: a minimum would let one decide for the others."""
     cases, answers = select_labelled(net, samples)
     patients: dict[str, Patient] = {}
     for sample, answer in zip(cases, answers, strict=True):
         patients.setdefault(sample.patient, []).append((sample, answer))
-    return [patients[name] for name in sorted(patients)] if len(cases) >= minimum else []
+    return [patients[name] for name in sorted(patients)]
 
 
 def compute_gradients(

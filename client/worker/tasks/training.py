@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -36,10 +37,15 @@ class TrainingResult:
     lesions: tuple[str, ...]
 
 
-def select_labelled(net: str, samples: Sequence[Sample]) -> tuple[list[Sample], list[int]]:
-    """The lesions that have a right answer for a net, in the order of their keys, and those answers."""
-    pairs = [(s, find_target(net, s)) for s in sorted(samples, key=lambda s: s.key)]
-    return [s for s, t in pairs if t is not None], [t for _, t in pairs if t is not None]
+def select_labelled(net: str, samples: Sequence[Sample], cell: int = 1) -> tuple[list[Sample], list[int]]:
+    """The lesions that have a right answer for a net, in the order of their keys, and those answers.
+
+    Classes of fewer than `cell` lesions are left out: a change would be that of nearly one lesion.
+    """
+    pairs = [(s, t) for s in sorted(samples, key=lambda s: s.key) if (t := find_target(net, s)) is not None]
+    held = Counter(t for _, t in pairs)
+    kept = [(s, t) for s, t in pairs if held[t] >= cell]
+    return [s for s, _ in kept], [t for _, t in kept]
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +66,7 @@ class Trainer:
         lesions, averaged over epochs, as seen while training.
         """
         place, recipe = self.nets.place, self.nets.recipe
-        cases, answers = select_labelled(net, samples)
+        cases, answers = select_labelled(net, samples, place.cell)
         if len(cases) < max(1, place.minimum):
             return None
         keys = tuple(s.key for s in cases)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from secure_sites import SecureSite, secure_sites
 
-from ceus_models.protocol.messages import LocalRule, PrivateRule, Refusal, Session, Task, Update
+from ceus_models.protocol.messages import CountNoise, LocalRule, PrivateRule, Refusal, Session, Task, Update
 from ceus_models.protocol.privacy.masks import derive_public_key
 from ceus_models.protocol.privacy.roster import Roster
 from ceus_models.protocol.privacy.secure_session import (
@@ -37,7 +37,7 @@ TASK = Task(
     round=1,
     nets=(NET,),
     cohorts=("training_a",),
-    inputs={f"{NET}|w": torch.ones(4, 3)},
+    inputs={f"{NET}|w": torch.ones(4, 3), f"{NET}|#bound": torch.tensor([1e6, 1e6], dtype=torch.float64)},
     rule=LocalRule(batch_size=8),
     level="sums",
 )
@@ -281,6 +281,37 @@ def test_survivors_are_enough_and_present(tmp_path):
     refused(site.answer(coordinator.unmask(names[:5][::-1])), "in order")
     refused(site.answer(coordinator.unmask((*names[:5], names[4]))), "once each")
     assert isinstance(site.answer(coordinator.unmask(names[:5])), Update)
+
+
+@pytest.mark.parametrize(
+    "noised",
+    [
+        replace(TASK, level="distributed", rule=LocalRule(momentum=0.0, private=PrivateRule(1.0, 2.0, sites=7))),
+        replace(TASK, kind="evaluate", rule=None, level="distributed", count_noise=CountNoise(1.0, 7)),
+    ],
+)
+def test_a_sum_is_opened_under_the_terms_of_its_answers(tmp_path, noised):
+    """A coordinator cannot leave the noise out of the message that opens: the masked answers named it."""
+    coordinator = begin(tmp_path)
+    coordinator.offer()
+    for site in coordinator.sites:
+        assert isinstance(coordinator.ask(site, noised), Update)
+    names = names_of(coordinator)
+    refused(coordinator.sites[0].answer(coordinator.unmask(names[:5], noised)), "7 sites at least")
+    honest = coordinator.unmask(names[:5], noised)
+    for lie in (
+        replace(honest, rule=None, count_noise=None),
+        replace(honest, rule=None, count_noise=None, level="sums"),
+    ):
+        refused(coordinator.sites[0].answer(lie), "another one, in this view")
+    assert isinstance(coordinator.sites[0].answer(coordinator.unmask(names, noised)), Update)
+
+
+def test_a_change_is_not_masked_without_a_bound_on_it(tmp_path):
+    coordinator = begin(tmp_path)
+    coordinator.offer()
+    bare = replace(TASK, inputs={name: t for name, t in TASK.inputs.items() if "#" not in name})
+    refused(coordinator.ask(coordinator.sites[0], bare), "state a bound")
 
 
 def test_a_private_sum_needs_the_sites_whose_noise_it_counts_on(tmp_path):

@@ -229,3 +229,13 @@ def test_bfloat16_only_where_it_is_native(monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_task_without_rule_is_declined(place: Place) -> None:
     with pytest.raises(TaskDeclined, match="rule"):
         trainer_of(task("train", ("disease/HCC",), rule=None), place).train("disease/HCC", lesions(2))
+
+
+def test_a_class_of_few_lesions_takes_no_part(place: Place) -> None:
+    """Class weights of one class alone would otherwise single out its lone lesion."""
+    cases = [*lesions(10), lesion(40, label="OT")]
+    lone = [s for s in cases if s.label == "OT"]
+    kept, answers = select_labelled("fusion/DCB", cases, cell=2)
+    assert len(lone) == 1
+    assert lone[0] not in kept
+    assert len(kept) == len(answers) == len(select_labelled("fusion/DCB", cases)[0]) - 1
