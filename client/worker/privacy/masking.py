@@ -45,9 +45,6 @@ def prepare_payload(task: Task, sums: State) -> Payload:
     """
     if task.session is None:
         raise ValueError("a masked answer needs a session, and this task brings none")
-    private = task.rule is not None and task.rule.private is not None
-    if task.kind == "train" and not private and not all(f"{net}|{BOUND}" in task.inputs for net in task.nets):
-        raise TaskDeclined("session", "a secure sum must state a bound for each net's change, this task lacks one")
     norms = {net: _measure_change(net, state, sums) for net, state in _split_changes(task, sums).items()}
     bounds = {net: _find_bound(net, task, sums) for net in norms}
     clipped = tuple(net for net in norms if norms[net] > bounds[net])
@@ -66,6 +63,13 @@ def _list_too_large(task: Task, sums: State, sites: int) -> Iterator[str]:
     for group, specs in groups_of(task).items():
         if not all(can_be_added(sums[name], sites) for name in specs if name in sums):
             yield group
+
+
+def check_bounds(task: Task) -> None:
+    """Raise TaskDeclined for training without noise that states no bound on a net's change."""
+    private = task.rule is not None and task.rule.private is not None
+    if task.kind == "train" and not private and not all(f"{net}|{BOUND}" in task.inputs for net in task.nets):
+        raise TaskDeclined("session", "a secure sum must state a bound for each net's change, this task lacks one")
 
 
 def _split_changes(task: Task, sums: State) -> Mapping[str, State]:

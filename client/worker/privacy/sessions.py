@@ -26,7 +26,7 @@ from ceus_models.protocol.state import State
 from client.policy.policy import TaskDeclined
 from client.worker.privacy.boxes import Members, check_roster, read_boxes, read_input, read_roster
 from client.worker.privacy.keys import ChannelKey, load_channel_key
-from client.worker.privacy.masking import Payload, prepare_payload
+from client.worker.privacy.masking import Payload, check_bounds, prepare_payload
 from client.worker.privacy.openings import Opening, OpeningLog
 
 KEPT_SESSIONS = 8
@@ -88,6 +88,7 @@ class SumSessions:
     def check(self, received: ReceivedTask) -> None:
         """Raise TaskDeclined before any work for a task whose answer could not be masked."""
         self._bind(self._find_prepared(received.task), received)
+        check_bounds(received.task)
 
     def recall(self, received: ReceivedTask) -> State | None:
         """The sums of the last question, where this is the same one, perhaps in a new session."""

@@ -14,6 +14,7 @@ from client.faults.catalogue import REASONS, SECTIONS, as_markdown
 SLUG = re.compile(r"[a-z]+(?:-[a-z0-9]+)+")
 NO_REASONS = {
     "ceus-site",
+    "approve-roster",
     "fedceus-runner",
     "flower-supernode",
     "content-type",

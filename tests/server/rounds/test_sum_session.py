@@ -22,7 +22,10 @@ TASK = Task(
     round=1,
     nets=("disease/HCC",),
     cohorts=("training_a",),
-    inputs={"disease/HCC|w": torch.ones(3, 2)},
+    inputs={
+        "disease/HCC|w": torch.ones(3, 2),
+        "disease/HCC|#bound": torch.tensor([1e6, 1e6], dtype=torch.float64),
+    },
     rule=LocalRule(batch_size=8),
     level="sums",
 )
