@@ -89,6 +89,7 @@ SHOWN = ("PE", "TTP", "RT", "mTT", "FT", "WiAUC", "WiR", "WiPI", "WoAUC", "WoR")
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # minutes of frames are rendered and followed
 @pytest.mark.parametrize(("method", "limit"), [(BMODE, 1.5), (CONTRAST, 4.0)])
 def test_errors_over_many_lesions(method: str, limit: float) -> None:
     rows = [
@@ -133,6 +134,7 @@ def moved_away(frames: npt.NDArray[np.uint8], how: str, number: int, truth: Trut
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # minutes of frames are rendered and followed
 @pytest.mark.parametrize("how", ["other", "roll", "slide"])
 @pytest.mark.parametrize("method", [BMODE, CONTRAST])
 def test_a_probe_that_is_moved_away_is_told(how: str, method: str) -> None:
@@ -174,6 +176,7 @@ def others(outline: F64) -> list[F64]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # minutes of frames are rendered and followed
 @pytest.mark.parametrize("bmode", [True, False])
 def test_curves_over_many_lesions(bmode: bool) -> None:
     late, off, moved = [], [], []
