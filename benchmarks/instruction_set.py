@@ -41,11 +41,11 @@ def main() -> None:
     rows = []
     for what, title in (("train", f"{given.steps} steps of a net"), ("lesions", f"{given.lesions} lesions")):
         count = given.steps if what == "train" else given.lesions
-        calls = {"own": partial(_asked, own, what, count), "pinned": partial(_asked, pinned, what, count)}
+        calls = {"own": partial(_ask, own, what, count), "pinned": partial(_ask, pinned, what, count)}
         in_turn(calls, 1)
         rows.append(_row(title, in_turn(calls, given.repetitions)))
     head = ("what", "the processor's own, s", "pinned, s", "ratio", "ratio of processor time")
-    publish(f"pinned instructions, {_asked(own, 'name', 0)} against {_asked(pinned, 'name', 0)}", head, rows, given.out)
+    publish(f"pinned instructions, {_ask(own, 'name', 0)} against {_ask(pinned, 'name', 0)}", head, rows, given.out)
 
 
 def _row(title: str, times: dict[str, Times]) -> tuple[object, ...]:
@@ -64,7 +64,7 @@ def _started(variables: dict[str, str]) -> Connection:
     return ours
 
 
-def _asked(process: Connection, what: str, count: int) -> object:
+def _ask(process: Connection, what: str, count: int) -> object:
     process.send((what, count))
     return process.recv()
 

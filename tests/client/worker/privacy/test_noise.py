@@ -24,7 +24,7 @@ NET = "disease/HCC"
 COUNT = 400
 
 
-def asked(sites: int = 1, z: float = 4.0, **changes: object) -> Task:
+def make_task(sites: int = 1, z: float = 4.0, **changes: object) -> Task:
     private = PrivateRule(clip=0.5, noise=z, sites=sites)
     return task("train", (NET,), rule=LocalRule(momentum=0.0, trains="heads", private=private), **changes)
 
@@ -39,17 +39,23 @@ def noised(site: Path, of: Task, sums: State | None = None) -> torch.Tensor:
 
 
 def test_the_same_question_and_data_get_the_same_noise_and_nothing_else_does(tmp_path: Path) -> None:
-    first = noised(tmp_path, asked())
+    first = noised(tmp_path, make_task())
     session = Session("0" * 32, ("a", "b"), 2)
-    extra = {**asked().inputs, "#boxes": torch.zeros(3)}
-    assert torch.equal(first, noised(tmp_path, asked()))
-    assert torch.equal(first, noised(tmp_path, asked(session=session, inputs=extra)))  # another try of the sum
+    extra = {**make_task().inputs, "#boxes": torch.zeros(3)}
+    assert torch.equal(first, noised(tmp_path, make_task()))
+    assert torch.equal(first, noised(tmp_path, make_task(session=session, inputs=extra)))  # another try of the sum
     step = compute_grid_step(0.5, COUNT)
     other_data = {name: tensor + step for name, tensor in zeros().items()}
-    for other in (asked(attempt=1), asked(round=2), asked(study="b"), asked(stage="b"), asked(z=4.1)):
+    for other in (
+        make_task(attempt=1),
+        make_task(round=2),
+        make_task(study="b"),
+        make_task(stage="b"),
+        make_task(z=4.1),
+    ):
         assert not torch.equal(first, noised(tmp_path, other))
-    assert not torch.equal(first, noised(tmp_path, asked(), other_data) - step)
-    assert not torch.equal(first, noised(tmp_path / "other site", asked()))
+    assert not torch.equal(first, noised(tmp_path, make_task(), other_data) - step)
+    assert not torch.equal(first, noised(tmp_path / "other site", make_task()))
 
 
 def test_two_nets_get_other_noise(tmp_path: Path) -> None:
@@ -65,7 +71,7 @@ def test_the_sum_over_sites_has_the_claimed_noise_and_stays_on_the_grid(tmp_path
     count, z, clip = 100_000, 4.0, 0.5
     total = ExactSum()
     for site in range(sites):
-        total.add(add_noise(ReceivedTask(asked(sites, z)), zeros(count), tmp_path / str(site)))
+        total.add(add_noise(ReceivedTask(make_task(sites, z)), zeros(count), tmp_path / str(site)))
     numbers = torch.cat([tensor.reshape(-1) for tensor in total.take_float64().values()])
     assert float(numbers.var()) == pytest.approx((z * clip) ** 2, rel=0.02)
     steps = numbers / compute_grid_step(clip, count)
@@ -76,7 +82,7 @@ def test_the_sum_over_sites_has_the_claimed_noise_and_stays_on_the_grid(tmp_path
 def test_noise_is_added_to_the_sum(tmp_path: Path) -> None:
     step = compute_grid_step(0.5, COUNT)
     sums = {name: torch.full_like(tensor, 300 * step) for name, tensor in zeros().items()}
-    quiet = dataclasses.replace(asked(), rule=dataclasses.replace(asked().rule, private=PrivateRule(0.5, 1e-6)))
+    quiet = dataclasses.replace(make_task(), rule=dataclasses.replace(make_task().rule, private=PrivateRule(0.5, 1e-6)))
     assert torch.equal(noised(tmp_path, quiet, sums), torch.full((COUNT,), 300 * step))
 
 

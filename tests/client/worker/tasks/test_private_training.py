@@ -37,7 +37,7 @@ def rule(clip: float = LOOSE, trains: str = "all", views: int = 1) -> LocalRule:
     return LocalRule(momentum=0.0, trains=trains, private=PrivateRule(clip, 1.0, views=views))
 
 
-def asked(net: str = NET, given: Recipe | None = None, **of_rule: object) -> Task:
+def make_task(net: str = NET, given: Recipe | None = None, **of_rule: object) -> Task:
     found = task("train", (net,), given, rule=rule(**of_rule))
     return with_submodels(found) if net.startswith("fusion/") else found
 
@@ -62,7 +62,7 @@ def pooled_gradient(of: Task, cases: list[Sample]) -> torch.Tensor:
 
 
 def test_without_a_bound_the_sum_is_the_gradient_of_pooled_training(tmp_path: Path) -> None:
-    cases, of = lesions(7), asked()
+    cases, of = lesions(7), make_task()
     found = flat(sum_patients(of, cases, place(tmp_path)))
     wanted = pooled_gradient(of, cases).double()
     step = compute_grid_step(LOOSE, len(wanted))
@@ -106,7 +106,7 @@ def per_patient_by_opacus(of: Task, cases: list[Sample]) -> list[torch.Tensor]:
 
 @pytest.mark.filterwarnings("ignore:Full backward hook")  # the LSTM starts from zeros, which have no gradient
 def test_each_patients_gradient_is_that_of_opacus_hooks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cases, of = lesions(5), asked()
+    cases, of = lesions(5), make_task()
     ours = list(compute_gradients(NET, group_patients(NET, cases), nets_of(of, place(tmp_path)), of.rule, 1))
     monkeypatch.setattr(Branch, "forward", forward_contiguous)
     theirs = per_patient_by_opacus(of, cases)
@@ -119,7 +119,7 @@ def test_each_patients_gradient_is_that_of_opacus_hooks(tmp_path: Path, monkeypa
 def test_the_bound_holds_for_a_patient_and_not_for_a_lesion_or_a_frame(tmp_path: Path, trains: str) -> None:
     """In closed form: three lesions of one patient give the gradient g of their sum, scaled to the bound once."""
     three = [dataclasses.replace(lesion(n, label="HM"), patient="p") for n in range(3)]
-    of = asked(clip=0.01, trains=trains)
+    of = make_task(clip=0.01, trains=trains)
     (g,) = compute_gradients(NET, group_patients(NET, three), nets_of(of, place(tmp_path)), of.rule, 1)
     step = compute_grid_step(0.01, len(g))
     bound = 0.01 - step * math.sqrt(len(g)) / 2
@@ -133,7 +133,7 @@ def test_the_bound_holds_for_a_patient_and_not_for_a_lesion_or_a_frame(tmp_path:
 
 @pytest.mark.parametrize(("net", "trains"), [(NET, "all"), (NET, "heads"), ("fusion/DCB", "all")])
 def test_adding_a_patient_moves_the_sum_by_at_most_the_bound(tmp_path: Path, net: str, trains: str) -> None:
-    of = asked(net, LINEAR, clip=0.05, trains=trains)
+    of = make_task(net, LINEAR, clip=0.05, trains=trains)
     others = [dataclasses.replace(s, patient=f"{i // 2}") for i, s in enumerate(lesions(9))]
     before = flat(sum_patients(of, others, place(tmp_path / "before")))
     for lesions_of_his in (1, 2, 4):
@@ -143,7 +143,7 @@ def test_adding_a_patient_moves_the_sum_by_at_most_the_bound(tmp_path: Path, net
 
 
 def test_the_sum_does_not_depend_on_the_order_and_adds_over_sites(tmp_path: Path) -> None:
-    cases, of = lesions(8), asked(clip=0.1)
+    cases, of = lesions(8), make_task(clip=0.1)
     whole = sum_patients(of, cases, place(tmp_path))
     turned = sum_patients(of, cases[::-1], place(tmp_path))
     parts = [sum_patients(of, part, place(tmp_path)) for part in (cases[:4], cases[4:])]
@@ -153,7 +153,7 @@ def test_the_sum_does_not_depend_on_the_order_and_adds_over_sites(tmp_path: Path
 
 def test_heads_alone_are_trained_and_get_the_gradient_they_get_in_the_whole_net(tmp_path: Path) -> None:
     cases = lesions(6)
-    whole, heads = asked(trains="all"), asked(trains="heads")
+    whole, heads = make_task(trains="all"), make_task(trains="heads")
     at = place(tmp_path)
     everything = sum(compute_gradients(NET, group_patients(NET, cases), nets_of(whole, at), whole.rule, 1))
     alone = sum(compute_gradients(NET, group_patients(NET, cases), nets_of(heads, at), heads.rule, 1))
@@ -169,7 +169,7 @@ def test_heads_alone_are_trained_and_get_the_gradient_they_get_in_the_whole_net(
 def test_summaries_are_computed_once_a_lesion_and_frozen_weights(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    at, of, calls = place(tmp_path), asked(clip=1.0, trains="heads", views=3), []
+    at, of, calls = place(tmp_path), make_task(clip=1.0, trains="heads", views=3), []
     monkeypatch.setattr(TwoStream, "forward", lambda *_: pytest.fail("the backbone is frozen"))
     plain = prepare_inputs
     monkeypatch.setattr(
@@ -192,19 +192,19 @@ def test_views_are_averaged_before_the_bound_and_drawn_anew_for_a_whole_net(tmp_
     at, cases = place(tmp_path), lesions(2)
     patients = group_patients(NET, cases)
     for trains, same in (("heads", True), ("all", False)):
-        of = asked(trains=trains, views=4)
+        of = make_task(trains=trains, views=4)
         (first,), (again,), (later,) = (
             list(compute_gradients(NET, patients, nets_of(of, at), of.rule, turn)) for turn in (1, 1, 2)
         )
         assert torch.equal(first, again)
         assert torch.equal(first, later) is same
-        (plain,) = compute_gradients(NET, patients, nets_of(asked(trains=trains), at), rule(trains=trains), 1)
+        (plain,) = compute_gradients(NET, patients, nets_of(make_task(trains=trains), at), rule(trains=trains), 1)
         assert 0.1 < float(first.norm() / plain.norm()) < 3  # a mean, not a sum of four
 
 
 def test_a_linear_fusion_net_is_softmax_regression(tmp_path: Path) -> None:
     """∂ loss / ∂ W = (p - y) xᵀ, summed over a patient's lesions."""
-    cases, of, at = lesions(6), asked("fusion/DCB", LINEAR), place(tmp_path)
+    cases, of, at = lesions(6), make_task("fusion/DCB", LINEAR), place(tmp_path)
     found = sum(compute_gradients("fusion/DCB", group_patients("fusion/DCB", cases), nets_of(of, at), of.rule, 1))
     x = nets_of(of, at).features("fusion/DCB", cases)
     start = select_net(of.inputs, "fusion/DCB")
@@ -215,7 +215,7 @@ def test_a_linear_fusion_net_is_softmax_regression(tmp_path: Path) -> None:
 
 
 def test_no_labels_give_zeros_of_the_layout_and_few_are_no_reason_to_leave_patients_out(tmp_path: Path) -> None:
-    of, few = asked(trains="heads"), dataclasses.replace(place(tmp_path), minimum=5)
+    of, few = make_task(trains="heads"), dataclasses.replace(place(tmp_path), minimum=5)
     sums = sum_patients(of, [lesion(1, label=None)], place(tmp_path))
     assert len(sums) == 6
     assert not flat(sums).any()
@@ -224,7 +224,7 @@ def test_no_labels_give_zeros_of_the_layout_and_few_are_no_reason_to_leave_patie
 
 def test_a_value_that_is_not_a_number_counts_as_nothing(tmp_path: Path) -> None:
     broken = dataclasses.replace(lesion(50), flow_scale=math.nan)
-    of = asked(clip=0.1)
+    of = make_task(clip=0.1)
     sums = [sum_patients(of, cases, place(tmp_path)) for cases in (lesions(4), [*lesions(4), broken])]
     assert torch.equal(flat(sums[0]), flat(sums[1]))
 
@@ -232,6 +232,6 @@ def test_a_value_that_is_not_a_number_counts_as_nothing(tmp_path: Path) -> None:
 def test_a_norm_that_mixes_lesions_and_a_rule_without_noise_are_declined(tmp_path: Path) -> None:
     mixing = recipe(dataclasses.replace(TINY, norm="batch_local"))
     with pytest.raises(TaskDeclined, match="norm group"):
-        sum_patients(dataclasses.replace(asked(), recipe=mixing), lesions(2), place(tmp_path))
+        sum_patients(dataclasses.replace(make_task(), recipe=mixing), lesions(2), place(tmp_path))
     with pytest.raises(TaskDeclined, match="private rule"):
         sum_patients(task("train", (NET,)), lesions(2), place(tmp_path))

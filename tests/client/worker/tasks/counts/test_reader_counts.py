@@ -34,10 +34,10 @@ def crossed(count: int, unread: int = 0) -> list[Sample]:
 
 
 def counted(own: list[Sample], cell: int) -> dict:
-    return reader_counts(own, (("fusion/D",), {"fusion/D": judged(own)}), cell)
+    return reader_counts(own, (("fusion/D",), {"fusion/D": make_verdicts(own)}), cell)
 
 
-def judged(own: list[Sample]) -> Verdicts:
+def make_verdicts(own: list[Sample]) -> Verdicts:
     return Verdicts(np.arange(len(own)), np.random.default_rng(5).random(len(own)) < 0.6)
 
 
