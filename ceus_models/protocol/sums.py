@@ -50,6 +50,22 @@ class ExactSum:
             for name, tensor in part.items():  # single tensors, or tensors that were grouped otherwise before
                 _accumulate(self._sums[name], tensor)
 
+    def merge(self, other: ExactSum) -> None:
+        """Add what another sum holds, in place. Raises ValueError if the shape or dtype of a name differs.
+
+        >>> part, total = ExactSum(), ExactSum()
+        >>> part.add({"w": torch.tensor([0.5])})
+        >>> total.merge(part)
+        >>> total.value()
+        {'w': tensor([0.5000])}
+        """
+        for name, tensor in other._sums.items():
+            dtype = other._types[name]
+            if name not in self._sums:
+                self._sums[name], self._types[name] = torch.zeros_like(tensor), dtype
+            self._check_like(name, tuple(tensor.shape), dtype)
+            self._sums[name].add_(tensor.to(self._sums[name].device))
+
     def value(self) -> dict[str, Tensor]:
         """The sum, floats in the dtype of the states and integers in int64.
 
@@ -74,13 +90,13 @@ class ExactSum:
     def _check(self, name: str, tensor: Tensor) -> None:
         if tensor.is_floating_point() and tensor.dtype not in STEPS_PER_UNIT:
             raise ValueError(f"expected float32, float64 or integers, {name} has {tensor.dtype}; convert it first")
-        if name not in self._sums:
-            return
-        if self._sums[name].shape != tensor.shape or self._types[name] != tensor.dtype:
-            raise ValueError(
-                f"{name}: expected {tuple(self._sums[name].shape)} {self._types[name]}, found {tuple(tensor.shape)} "
-                f"{tensor.dtype}"
-            )
+        if name in self._sums:
+            self._check_like(name, tuple(tensor.shape), tensor.dtype)
+
+    def _check_like(self, name: str, shape: tuple[int, ...], dtype: torch.dtype) -> None:
+        known = tuple(self._sums[name].shape)
+        if known != shape or self._types[name] != dtype:
+            raise ValueError(f"{name}: expected {known} {self._types[name]}, found {shape} {dtype}")
 
     def _add_zeros(self, fresh: State) -> None:
         """Add zeros for new tensors of one dtype, in one flat tensor."""

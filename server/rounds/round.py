@@ -1,11 +1,14 @@
-"""One round: send the task, screen every answer as it arrives, add it to the total, and record the outcome."""
+"""One round: send the task, screen every answer as it arrives, add it to the total, and record the outcome.
+
+A link may also screen and add the answers where they are made, and send the coordinator partial rounds.
+"""
 
 from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from ceus_models.plan.terms.participation import Fate, RoundRecord
 from ceus_models.protocol.messages import Refusal, Task, Update
@@ -54,37 +57,69 @@ class Call:
     roster: str = ""
 
 
-@dataclass
-class _Round:
-    """The answers so far. Each is added to the total at once: two answers are never in memory together."""
+@dataclass(frozen=True, eq=False)
+class Adder:
+    """How an answer is screened, and what it adds to the round's total. Picklable."""
 
-    call: Call
+    gate: Gate
+    summand: Callable[[Update], State]
+
+
+@dataclass(eq=False)
+class PartialRound:
+    """What some sites of a round gave. Answers are added at once: two are never in memory together.
+
+    Sums are whole numbers, so parts merge in any order and grouping with the same result. Picklable.
+
+    Args:
+        total: sum of the counted answers.
+        fates: outcome of each site, with the reason.
+        norms: of the counted changes, by net.
+        without_frozen: sites that lack the frozen sub-models and have no outcome yet.
+    """
+
     total: ExactSum = field(default_factory=ExactSum)
     fates: dict[str, tuple[Fate, str]] = field(default_factory=dict)
     norms: dict[str, list[float]] = field(default_factory=dict)
     without_frozen: list[str] = field(default_factory=list)
 
-    def take(self, site: str, answer: Answer) -> None:
-        if site not in self.call.sites or site in self.fates:
-            return  # only the first answer of a site counts
-        self.settle(
-            site, *(self._count_answer(site, answer) if isinstance(answer, Update) else _classify_failure(answer))
+    def take(self, site: str, answer: Answer, adder: Adder) -> None:
+        """Screen an answer and add it. Only the first answer of a site counts."""
+        if site in self.fates or site in self.without_frozen:
+            return
+        if isinstance(answer, Refusal) and answer.code == "needs_frozen":
+            self.without_frozen.append(site)
+            return
+        self.fates[site] = (
+            self._count_answer(site, answer, adder) if isinstance(answer, Update) else _classify_failure(answer)
         )
 
-    def settle(self, site: str, fate: Fate, reason: str = "") -> None:
-        self.fates[site] = (fate, reason)
-        self.call.tell(site, fate, reason)
+    def merge(self, part: PartialRound) -> None:
+        """Add a part of other sites."""
+        self.total.merge(part.total)
+        self.fates |= part.fates
+        for net, sizes in part.norms.items():
+            self.norms.setdefault(net, []).extend(sizes)
+        self.without_frozen.extend(part.without_frozen)
 
-    def _count_answer(self, site: str, answer: Update) -> tuple[Fate, str]:
-        fault, norms = self.call.gate.screen(site, answer)
+    def _count_answer(self, site: str, answer: Update, adder: Adder) -> tuple[Fate, str]:
+        fault, norms = adder.gate.screen(site, answer)
         if fault:
             return "excluded", fault
         if not answer.sums:
             return "idle", ""
         for net, size in norms.items():
             self.norms.setdefault(net, []).append(size)
-        self.total.add(self.call.summand(answer))
+        self.total.add(adder.summand(answer))
         return "counted", ""
+
+
+@runtime_checkable
+class AddingLink(Link, Protocol):
+    """A link that screens and adds answers where they are made, so that single answers need not travel."""
+
+    def gather(self, task: Task, sites: Sequence[str], adder: Adder) -> Iterator[PartialRound]:
+        """Yield what the sites gave, in parts of any size. A site is in one part at most, in none if it is lost."""
 
 
 def _classify_failure(answer: Refusal | Lost) -> tuple[Fate, str]:
@@ -99,31 +134,45 @@ def gather_answers(link: Link, call: Call) -> tuple[State, RoundRecord]:
     A site that lacks the frozen sub-models gets the task once more in the same round, with them included.
     """
     registered = tuple(sorted(link.sites()))
-    taken = _Round(call)
-    for site in call.sites:
-        if site not in registered:
-            taken.settle(site, "lost", "not connected")
-    _collect_answers(link, call.task, [site for site in call.sites if site in registered], taken)
-    again = sorted(taken.without_frozen)
+    taken = PartialRound()
+    _lose(taken, call, [site for site in call.sites if site not in registered], "not connected")
+    _collect_answers(link, call, call.task, [site for site in call.sites if site in registered], taken)
+    again, taken.without_frozen = sorted(taken.without_frozen), []
     if again:
         inputs = {**call.frozen(), **call.task.inputs}
-        _collect_answers(link, replace(call.task, inputs=inputs), again, taken, last=True)
-    for site in call.sites:
-        if site not in taken.fates:
-            taken.settle(site, "lost", "gave no answer")
+        _collect_answers(link, call, replace(call.task, inputs=inputs), again, taken)
+        for site in taken.without_frozen:
+            taken.fates[site] = "refused", "it lacks the frozen sub-models, which the task brought"
+            call.tell(site, *taken.fates[site])
+    _lose(taken, call, [site for site in call.sites if site not in taken.fates], "gave no answer")
     norms = {net: statistics.median(sizes) for net, sizes in sorted(taken.norms.items())}
     return taken.total.take_float64(), build_record(call, taken.fates, registered, norms)
 
 
-def _collect_answers(link: Link, task: Task, sites: Sequence[str], taken: _Round, last: bool = False) -> None:
+def _lose(taken: PartialRound, call: Call, sites: Sequence[str], reason: str) -> None:
+    for site in sites:
+        taken.fates[site] = "lost", reason
+        call.tell(site, "lost", reason)
+
+
+def _collect_answers(link: Link, call: Call, task: Task, sites: Sequence[str], taken: PartialRound) -> None:
+    """Add what the sites answer, and report each outcome."""
+    adder = Adder(call.gate, call.summand)
     if not sites:
         return
+    if isinstance(link, AddingLink):
+        for part in link.gather(task, sites, adder):
+            taken.merge(part)
+            for site, fate in part.fates.items():
+                call.tell(site, *fate)
+        return
+    asked = set(sites)
     for site, answer in link.ask(task, sites):
-        lacks = isinstance(answer, Refusal) and answer.code == "needs_frozen" and site in sites
-        if lacks and not last and site not in taken.without_frozen:
-            taken.without_frozen.append(site)
-        else:
-            taken.take(site, answer)
+        if site in asked:
+            asked.remove(site)
+            taken.take(site, answer, adder)
+            if site in taken.fates:
+                call.tell(site, *taken.fates[site])
 
 
 def build_record(
