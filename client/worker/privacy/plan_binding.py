@@ -12,11 +12,13 @@ from pathlib import Path
 
 import torch
 from pydantic import TypeAdapter
+from torch import Tensor
 
 from ceus_models.nets.module_cache import build_initial_state
 from ceus_models.plan.plan import Plan, parse_plan
 from ceus_models.plan.requests import find_expected_task, list_differences, list_new_nets
-from ceus_models.plan.stages import Statistics
+from ceus_models.plan.stages import Stage, Statistics
+from ceus_models.plan.train_stage import Train
 from ceus_models.protocol.message_ids import SESSION_MARK, ReceivedTask
 from ceus_models.protocol.messages import Recipe, Task
 from ceus_models.protocol.state import State, digest, select_net
@@ -24,12 +26,14 @@ from ceus_models.runtime.atomic_files import write_atomically
 from ceus_models.study.taxonomy import CLINICAL, count_outputs
 from client.policy.policy import TaskDeclined
 from client.worker.privacy.study_facts import StudyFacts
+from client.worker.privacy.task_checks import SESSION_KINDS
 
 _RECIPE = TypeAdapter(Recipe)
 CLOSE_RELATIVE, CLOSE_ABSOLUTE = 1e-4, 1e-6
 """Initial weights of one seed differ between processor models in their last digits only."""
+HALF_BFLOAT16 = 2.0**-8
+"""Relative error of rounding to bfloat16, which has 8 significant bits."""
 MOST_LEVEL_SD, MOST_FLOW_PX = 1.0, 100.0
-SESSION_KINDS = ("offer", "unmask")
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,7 @@ class PlanBinding:
         index, expected = found
         if other := list(list_differences(task, expected)):
             raise TaskDeclined("plan", f"expected the plan's {', '.join(other)} in this task, found others")
-        self._check_inputs(task, expected)
+        self._check_inputs(plan.stages[index], task, expected)
         if task.recipe is not None:
             _check_recipe_of(plan, task.recipe)
             text = json.dumps(_RECIPE.dump_python(task.recipe, mode="json"), sort_keys=True)
@@ -116,9 +120,15 @@ class PlanBinding:
         asked = (name.split("|") for name in self.facts.list_names(study))
         return max((int(parts[1]) for parts in asked if parts[0] == "asked"), default=0)
 
-    def _check_inputs(self, task: Task, expected: Task) -> None:
-        """Tensors that belong to no net are the plan's own, or of the session of a secure sum."""
-        for name in task.inputs:
+    def _check_inputs(self, stage: Stage, task: Task, expected: Task) -> None:
+        """Weights are of the plan's dtype; tensors of no net are the plan's own, or of the session of a secure sum."""
+        rounded = isinstance(stage, Train) and stage.weights == "bfloat16"
+        for name, tensor in task.inputs.items():
+            weights = "|#" not in name and name.partition("|")[0] in task.nets
+            if (tensor.dtype == torch.bfloat16) != (rounded and weights):
+                raise TaskDeclined(
+                    "plan", f"expected the plan's dtype, {name[:60]!r} has another; send weights in that"
+                )
             if "|" not in name and name not in expected.inputs and not (task.session and name.startswith(SESSION_MARK)):
                 raise TaskDeclined("plan", f"expected the plan's tensors, found {name[:60]!r} as well; leave it out")
 
@@ -128,9 +138,9 @@ class PlanBinding:
             return
         for net in list_new_nets(plan, task):
             sent = select_net(task.inputs, net)
-            if digest(sent) != _initial_digest(net, _RECIPE.dump_json(task.recipe), task.seed) and not _is_close(
-                sent, build_initial_state(net, task.recipe, task.seed)
-            ):
+            rounded = any(tensor.dtype == torch.bfloat16 for tensor in sent.values())
+            drawn = _initial_digest(net, _RECIPE.dump_json(task.recipe), task.seed, rounded)
+            if digest(sent) != drawn and not _is_close(sent, build_initial_state(net, task.recipe, task.seed)):
                 raise TaskDeclined("plan", f"expected the initial weights of {net} by the study's seed, found others")
 
     def _settle_round(self, received: ReceivedTask, index: int) -> None:
@@ -159,14 +169,20 @@ def _parse(text: str, study: str) -> Plan | None:
 
 
 @lru_cache(maxsize=64)
-def _initial_digest(net: str, recipe: bytes, seed: int) -> str:
-    return digest(build_initial_state(net, _RECIPE.validate_json(recipe), seed))
+def _initial_digest(net: str, recipe: bytes, seed: int, rounded: bool) -> str:
+    drawn = build_initial_state(net, _RECIPE.validate_json(recipe), seed)
+    return digest({name: t.bfloat16() for name, t in drawn.items()} if rounded else drawn)
 
 
 def _is_close(sent: State, drawn: State) -> bool:
+    """Whether weights are the drawn ones, but for last digits, and where they are bfloat16 but for its rounding."""
     return sent.keys() == drawn.keys() and all(
-        torch.allclose(sent[n], drawn[n], CLOSE_RELATIVE, CLOSE_ABSOLUTE) for n in sent
+        torch.allclose(t.float(), drawn[n], _find_tolerance(t), CLOSE_ABSOLUTE) for n, t in sent.items()
     )
+
+
+def _find_tolerance(sent: Tensor) -> float:
+    return CLOSE_RELATIVE + (HALF_BFLOAT16 if sent.dtype == torch.bfloat16 else 0.0)
 
 
 def _check_recipe_of(plan: Plan, recipe: Recipe) -> None:
