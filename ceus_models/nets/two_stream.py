@@ -129,7 +129,7 @@ class Output(NamedTuple):
         spatial: logits (b outputs) of the spatial branch.
         temporal: logits (b outputs) of the temporal branch.
         final: logits (b outputs) of the weighted probability.
-        branch_weight: (b) weight of the spatial branch, 0-1.
+        branch_weight: (b heads) weight of the spatial branch in each head, 0-1.
     """
 
     spatial: Tensor
@@ -137,21 +137,32 @@ class Output(NamedTuple):
     final: Tensor
     branch_weight: Tensor
 
+    @property
+    def independent(self) -> bool:
+        """Whether each output is a yes or no of its own, in place of a class among others."""
+        return self.branch_weight.shape[1] == self.final.shape[1]
+
 
 class TwoStream(nn.Module):
     """ResNet + LSTM over key frames and over flow maps, three heads (Ding et al., J Hepatol 2025;83:426).
 
-    A binary net has one output, a classifier one a class.
+    A binary net has one output, a classifier one a class, a trunk of several binary heads one a head.
     """
 
-    def __init__(self, architecture: Architecture, outputs: int) -> None:
-        """Build the branches and heads, with so many outputs a lesion."""
+    def __init__(self, architecture: Architecture, outputs: int, heads: int = 1) -> None:
+        """Build the branches and heads.
+
+        Args:
+            architecture: of the branches.
+            outputs: logits of a lesion.
+            heads: answers, each with a branch weight of its own: 1, or one an output.
+        """
         super().__init__()
         self.spatial = Branch(architecture.spatial_depth, 1, architecture)
         self.temporal = Branch(architecture.temporal_depth, 2, architecture)
         self.spatial_head = nn.Linear(self.spatial.summary, outputs)
         self.temporal_head = nn.Linear(self.temporal.summary, outputs)
-        self.weighting = nn.Linear(self.spatial.summary + self.temporal.summary, 1)
+        self.weighting = nn.Linear(self.spatial.summary + self.temporal.summary, heads)
 
     def forward(self, frames: Tensor, flow: Tensor) -> Output:
         """Scores from frames (b t 1 h w) and flow (b n 2 h w), both from `prepare_inputs`."""
@@ -160,20 +171,21 @@ class TwoStream(nn.Module):
     def score_summaries(self, looks: Tensor, motion: Tensor) -> Output:
         """Scores from the branches' summaries (b summary), by the heads alone."""
         spatial, temporal = self.spatial_head(looks), self.temporal_head(motion)
-        gate = self.weighting(torch.cat([looks, motion], dim=1))  # (b 1)
-        return Output(spatial, temporal, combine_logits(spatial, temporal, gate), torch.sigmoid(gate).squeeze(1))
+        gate = self.weighting(torch.cat([looks, motion], dim=1))  # (b heads)
+        return Output(spatial, temporal, combine_logits(spatial, temporal, gate), torch.sigmoid(gate))
 
 
 def combine_logits(spatial: Tensor, temporal: Tensor, gate: Tensor) -> Tensor:
-    """Logits of w·p(spatial) + (1-w)·p(temporal) with w = sigmoid(gate): (b k), (b k), (b 1) → (b k).
+    """Logits of w·p(spatial) + (1-w)·p(temporal) with w = sigmoid(gate): (b k), (b k), (b heads) → (b k).
 
-    Computed in logarithms, so that a confident branch does not underflow. For k > 1 they are log-probabilities.
+    Computed in logarithms, so that a confident branch does not underflow. With one gate for k > 1 the outputs are
+    classes, and the result is their log-probabilities; with a gate for each output they are independent.
 
     >>> combine_logits(torch.tensor([[2.0]]), torch.tensor([[2.0]]), torch.tensor([[0.0]]))
     tensor([[2.]])
     """
     to_spatial, to_temporal = nnf.logsigmoid(gate), nnf.logsigmoid(-gate)
-    if spatial.shape[1] > 1:
+    if spatial.shape[1] > gate.shape[1]:
         return torch.logaddexp(
             to_spatial + nnf.log_softmax(spatial, dim=1), to_temporal + nnf.log_softmax(temporal, dim=1)
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ceus_models.protocol.messages import Architecture, Recipe
+from ceus_models.protocol.messages import Architecture, Recipe, Sharing
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ class Study:
         secure: whether a stage's answers go into secure sums.
         plan: the plan itself, as canonical JSON with that digest; hello brings it to the sites.
         recipe: of a plan with given constants, None where a statistics stage computes it.
+        sharing: of the sub-models' layers.
     """
 
     digest: str
@@ -49,3 +50,4 @@ class Study:
     secure: bool = False
     plan: str = ""
     recipe: Recipe | None = None
+    sharing: Sharing = "separate"

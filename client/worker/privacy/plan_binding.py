@@ -177,13 +177,15 @@ def _check_recipe_of(plan: Plan, recipe: Recipe) -> None:
 
 def _list_recipe_faults(plan: Plan, recipe: Recipe) -> Iterator[str]:
     if plan.given is not None:
-        if recipe != plan.given.recipe(plan.architecture, plan.fusion_hidden):
+        if recipe != plan.given.recipe(plan.architecture, plan.fusion_hidden, plan.sharing):
             yield "the plan's given recipe"
         return
     if recipe.architecture != plan.architecture:
         yield "the plan's architecture"
     if recipe.fusion_hidden != plan.fusion_hidden:
         yield "the plan's fusion_hidden"
+    if recipe.sharing != plan.sharing:
+        yield "the plan's sharing"
     for stage in plan.stages:
         if isinstance(stage, Statistics):
             yield from _list_weight_faults(stage, recipe)

@@ -43,7 +43,7 @@ def test_shapes_and_adaptive_weight(outputs: int, norm: str) -> None:
     net = TwoStream(Architecture(18, 10, 8, 8, norm), outputs)
     out = net(*batch())
     assert out.spatial.shape == out.temporal.shape == out.final.shape == (3, outputs)
-    assert out.branch_weight.shape == (3,)
+    assert out.branch_weight.shape == (3, 1)
     assert bool(((out.branch_weight > 0) & (out.branch_weight < 1)).all())
 
 
