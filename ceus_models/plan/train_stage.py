@@ -90,6 +90,7 @@ class Train:
             raise ValueError(f"a statistics stage must come before the training stage {self.name}; add one")
         missing = [net for net in expand_names(self.nets) if net not in progress.nets]
         new = {net: build_initial_state(net, recipe, study.seed) for net in missing}
+        new = {n: state if n in FUSION_NETS else {**state, **study.pretrained} for n, state in new.items()}
         begun = replace(progress, recipe=recipe, nets={**progress.nets, **new})
         return set_frozen_digest(begun, expand_names(self.nets))
 
