@@ -19,6 +19,7 @@ from ceus_models.plan.stages import Evaluate, Hello, Stage, Statistics
 from ceus_models.plan.terms.deadlines import Deadlines
 from ceus_models.plan.terms.net_groups import expand_names, is_known_net, required_nets
 from ceus_models.plan.terms.participation import Quorum
+from ceus_models.plan.terms.pretrained import Pretrained
 from ceus_models.plan.terms.settings import Screening, Study
 from ceus_models.plan.train_stage import Train
 from ceus_models.protocol.messages import Architecture, Sharing
@@ -41,6 +42,7 @@ class Plan:
         late: whether a site that was absent from the first hello may join at the next round.
         given: public constants in place of a statistics stage; a plan with private stages takes its recipe from them.
         delta: of the (ε, δ) that private stages cost a patient.
+        pretrained: public weights of the backbones, by stream, in place of those of the seed.
         simulation: settings of ceus-sim, which the coordinator ignores.
     """
 
@@ -56,6 +58,7 @@ class Plan:
     screening: Screening = field(default_factory=Screening)
     given: Given | None = None
     delta: Annotated[float, Field(gt=0, lt=1)] = 1e-5
+    pretrained: Pretrained = field(default_factory=dict)
     simulation: Mapping[str, Any] = field(default_factory=dict)
 
     def digest(self) -> str:

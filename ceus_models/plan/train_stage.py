@@ -91,6 +91,7 @@ class Train:
         recipe = self._require_recipe(progress, study)
         missing = [net for net in self.list_trained_nets(recipe.sharing) if net not in progress.nets]
         new = {net: build_initial_state(net, recipe, study.seed) for net in missing}
+        new = {n: state if n in FUSION_NETS else {**state, **study.pretrained} for n, state in new.items()}
         begun = replace(progress, recipe=recipe, nets={**progress.nets, **new})
         return set_frozen_digest(begun, expand_names(self.nets))
 
