@@ -92,7 +92,8 @@ class Backbone(resnet.ResNet):  # type: ignore[misc]
 
     def feature_maps(self, x: Tensor) -> Tensor:
         """Feature maps (b features h/32 w/32) of the last layer before pooling, for images (b c h w)."""
-        x = nnf.max_pool2d(nnf.relu(self.bn1(self.conv1(x))), kernel_size=3, stride=2, padding=1)
+        # the maximum before the ReLU: the same numbers and gradients, of a quarter of the pixels
+        x = nnf.relu(nnf.max_pool2d(self.bn1(self.conv1(x)), kernel_size=3, stride=2, padding=1))
         out: Tensor = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         return out
 
@@ -221,46 +222,33 @@ def augment_images(frames: Tensor, flow: Tensor, draws: Tensor) -> tuple[Tensor,
         draws: (b DRAWS) uniform in 0-1: flip across and down (below 0.5), then shift across and down, gain and offset
             from - to + their limit.
     """
-    frames, flow = flip_images(frames, flow, draws[:, :2] < 0.5)
-    across, down, gain, offset = (2 * draws[:, 2:] - 1).unbind(1)
+    turned, (across, down, gain, offset) = draws[:, :2] < 0.5, (2 * draws[:, 2:] - 1).unbind(1)
     gain, offset = (t.reshape(-1, 1, 1, 1, 1) for t in ((gain * LARGEST_GAIN).exp(), offset * LARGEST_OFFSET))
-    return shift_maps(frames, across, down) * gain + offset, shift_maps(flow, across, down)
+    # a velocity changes its sign along the flipped axis
+    signs = 1 - 2 * turned.to(flow.dtype).reshape(-1, 1, 2, 1, 1)
+    return move_maps(frames, turned, across, down) * gain + offset, move_maps(flow, turned, across, down) * signs
 
 
-def shift_maps(maps: Tensor, across: Tensor, down: Tensor) -> Tensor:
-    """Shift maps (b n c h w) by whole pixels, repeating the edge.
+def move_maps(maps: Tensor, turned: Tensor, across: Tensor, down: Tensor) -> Tensor:
+    """Flip maps (b n c h w) and shift them by whole pixels, repeating the edge.
 
     Args:
         maps: (b n c h w).
+        turned: (b 2) bool, whether to flip across and down, before the shift.
         across: (b) -1 to 1, in units of LARGEST_SHIFT of the width.
         down: (b) the same of the height.
     """
-    lesions = torch.arange(len(maps), device=maps.device)
-    rows, columns = _compute_origins(down, maps.shape[-2]), _compute_origins(across, maps.shape[-1])
-    by_pixel = maps.permute(0, 3, 4, 1, 2)[lesions[:, None, None], rows[:, :, None], columns[:, None, :]]
-    return by_pixel.permute(0, 3, 4, 1, 2)
+    b, n, c, h, w = maps.shape
+    rows, columns = _compute_origins(down, turned[:, 1], h), _compute_origins(across, turned[:, 0], w)
+    pixels = (rows[:, :, None] * w + columns[:, None, :]).reshape(b, 1, h * w)
+    return maps.reshape(b, n * c, h * w).gather(2, pixels.expand(b, n * c, h * w)).reshape(maps.shape)
 
 
-def _compute_origins(parts: Tensor, side: int) -> Tensor:
-    """The source row or column (b side) of each one after a shift."""
+def _compute_origins(parts: Tensor, turned: Tensor, side: int) -> Tensor:
+    """The source row or column (b side) of each one after a flip, where `turned`, and a shift."""
     pixels = (parts * LARGEST_SHIFT * side).round().long()
-    return (torch.arange(side, device=parts.device) - pixels[:, None]).clamp(0, side - 1)
-
-
-def flip_images(frames: Tensor, flow: Tensor, turned: Tensor) -> tuple[Tensor, Tensor]:
-    """Flip frames (b t 1 h w) and flow (b n 2 h w) of each lesion; a velocity changes its sign along the flipped axis.
-
-    Args:
-        frames: (b t 1 h w).
-        flow: (b n 2 h w).
-        turned: (b 2) bool, whether to flip across and down.
-    """
-    for axis, (dim, signs) in enumerate(((-1, (-1.0, 1.0)), (-2, (1.0, -1.0)))):
-        chosen = turned[:, axis].reshape(-1, 1, 1, 1, 1)
-        sign = torch.tensor(signs, device=flow.device).reshape(1, 1, 2, 1, 1)
-        frames = torch.where(chosen, frames.flip(dim), frames)
-        flow = torch.where(chosen, flow.flip(dim) * sign, flow)
-    return frames, flow
+    shifted = (torch.arange(side, device=parts.device) - pixels[:, None]).clamp(0, side - 1)
+    return torch.where(turned[:, None], side - 1 - shifted, shifted)
 
 
 def load_imagenet(branch: Branch, path: Path) -> list[str]:
