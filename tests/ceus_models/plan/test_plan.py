@@ -178,7 +178,7 @@ def test_shorthands_stand_for_their_nets_in_the_order_of_the_taxonomy():
         expand_names(["diseases"])
 
 
-@pytest.mark.parametrize("name", ["smoke", "demo", "paper"])
+@pytest.mark.parametrize("name", ["smoke", "demo", "paper", "paper-trunk"])
 def test_the_plans_that_we_ship_load_and_train_what_the_study_trains(name):
     path = CONFIGS / f"plan.{name}.yaml"
     plan = load_plan(path)
