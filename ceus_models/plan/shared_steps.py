@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from ceus_models.plan.answers.change_grid import bound_steps
+from ceus_models.plan.answers.change_grid import ChangeGrid, bound_steps
 from ceus_models.protocol.quantisation import find_limit
 from ceus_models.protocol.state import State, norm
 
@@ -39,6 +40,33 @@ def compute_steps(start: State, sizes: Tensor | None, bits: int) -> Tensor:
     least, most = bound_steps(start)
     exact = torch.exp2(torch.log2(largest / find_limit(bits)).round())
     return exact.clamp(2 * least, most / 2)
+
+
+def encode_weights(state: State) -> dict[str, Tensor]:
+    """Weights in bfloat16, as sites train from them; whole numbers stay."""
+    return {name: t.bfloat16() if t.is_floating_point() else t for name, t in state.items()}
+
+
+class QuantisedMean(Mapping[str, Tensor]):
+    """A net's mean change in float64 from the sum of whole numbers (d), computed tensor by tensor on access."""
+
+    def __init__(self, total: Tensor, weight: float, grid: ChangeGrid) -> None:
+        """weight: the lesions of the sum."""
+        self._total, self._weight = grid.split(total), weight
+        self._steps = dict(zip(self._total, grid.steps.tolist(), strict=True))
+
+    def __getitem__(self, name: str) -> Tensor:
+        """The mean change of one tensor."""
+        mean: Tensor = self._total[name].double() * (self._steps[name] / self._weight)
+        return mean
+
+    def __iter__(self) -> Iterator[str]:
+        """Names of the net's tensors."""
+        return iter(self._total)
+
+    def __len__(self) -> int:
+        """Number of tensors."""
+        return len(self._total)
 
 
 def _average(sizes: Tensor, counts: Tensor) -> float:

@@ -13,6 +13,7 @@ import torch
 
 from ceus_models.metrics.evaluation_release import NOISED_LEVELS, list_tables
 from ceus_models.metrics.ood import FIGURES, REQUEST_TENSOR
+from ceus_models.nets.heads import list_outputs
 from ceus_models.nets.trained_parameters import list_trained
 from ceus_models.plan.answers.change_grid import CHANGE, SATURATED, SIZES, read_grid
 from ceus_models.protocol.messages import LocalRule, Task
@@ -93,13 +94,21 @@ def _change(net: str, task: Task) -> Group:
     changed = {
         f"{net}|{name}": Spec(tuple(start[name].shape), torch.float32) for name in list_trained(start, rule.trains)
     }
-    return changed if rule.private else {**changed, f"{net}|#weight": _SUM, f"{net}|#loss": _SUM}
+    return changed if rule.private else {**changed, **_list_notes(net)}
+
+
+def _list_notes(net: str) -> Group:
+    """What is said beside a change: its lesions, and their losses; of several heads each one's, and its lesions."""
+    heads, weight = len(list_outputs(net)), {f"{net}|#weight": _SUM}
+    if heads == 1:
+        return {**weight, f"{net}|#loss": _SUM}
+    return {**weight, f"{net}|#loss": Spec((heads,), torch.float64), f"{net}|#labelled": _count((heads,))}
 
 
 def _quantised_change(net: str, task: Task) -> Group:
     """Packed numbers; in a secure sum they are added as they are, with what a plain round works out of them."""
     grid = read_grid(task, net)
-    counted = {f"{net}|#weight": _SUM, f"{net}|#loss": _SUM}
+    counted = _list_notes(net)
     if task.level not in SECURE_LEVELS:
         packed = Spec((count_packed(grid.count, grid.bits),), get_packed_dtype(grid.bits))
         return {**counted, f"{net}|{CHANGE}": packed}

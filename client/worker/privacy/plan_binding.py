@@ -12,18 +12,18 @@ from pathlib import Path
 
 import torch
 from pydantic import TypeAdapter
-from torch import Tensor
 
 from ceus_models.nets.module_cache import build_initial_state
 from ceus_models.plan.plan import Plan, parse_plan
 from ceus_models.plan.requests import find_expected_task, list_differences, list_new_nets
 from ceus_models.plan.stages import Stage, Statistics
+from ceus_models.plan.terms.pretrained import Stream, remove_backbones, select_backbone
 from ceus_models.plan.train_stage import Train
 from ceus_models.protocol.message_ids import SESSION_MARK, ReceivedTask
 from ceus_models.protocol.messages import Recipe, Task
 from ceus_models.protocol.state import State, digest, select_net
 from ceus_models.runtime.atomic_files import write_atomically
-from ceus_models.study.taxonomy import CLINICAL, count_outputs
+from ceus_models.study.taxonomy import CLINICAL, FUSION_NETS, count_outputs
 from client.policy.policy import TaskDeclined
 from client.worker.privacy.study_facts import StudyFacts
 from client.worker.privacy.task_checks import SESSION_KINDS
@@ -31,8 +31,6 @@ from client.worker.privacy.task_checks import SESSION_KINDS
 _RECIPE = TypeAdapter(Recipe)
 CLOSE_RELATIVE, CLOSE_ABSOLUTE = 1e-4, 1e-6
 """Initial weights of one seed differ between processor models in their last digits only."""
-HALF_BFLOAT16 = 2.0**-8
-"""Relative error of rounding to bfloat16, which has 8 significant bits."""
 MOST_LEVEL_SD, MOST_FLOW_PX = 1.0, 100.0
 
 
@@ -70,7 +68,8 @@ class PlanBinding:
         index, expected = found
         if other := list(list_differences(task, expected)):
             raise TaskDeclined("plan", f"expected the plan's {', '.join(other)} in this task, found others")
-        self._check_inputs(plan.stages[index], task, expected)
+        self._check_inputs(task, expected)
+        _check_dtypes(plan, plan.stages[index], task)
         if task.recipe is not None:
             _check_recipe_of(plan, task.recipe)
             text = json.dumps(_RECIPE.dump_python(task.recipe, mode="json"), sort_keys=True)
@@ -120,15 +119,9 @@ class PlanBinding:
         asked = (name.split("|") for name in self.facts.list_names(study))
         return max((int(parts[1]) for parts in asked if parts[0] == "asked"), default=0)
 
-    def _check_inputs(self, stage: Stage, task: Task, expected: Task) -> None:
-        """Weights are of the plan's dtype; tensors of no net are the plan's own, or of the session of a secure sum."""
-        rounded = isinstance(stage, Train) and stage.weights == "bfloat16"
-        for name, tensor in task.inputs.items():
-            weights = "|#" not in name and name.partition("|")[0] in task.nets
-            if (tensor.dtype == torch.bfloat16) != (rounded and weights):
-                raise TaskDeclined(
-                    "plan", f"expected the plan's dtype, {name[:60]!r} has another; send weights in that"
-                )
+    def _check_inputs(self, task: Task, expected: Task) -> None:
+        """Tensors that belong to no net are the plan's own, or of the session of a secure sum."""
+        for name in task.inputs:
             if "|" not in name and name not in expected.inputs and not (task.session and name.startswith(SESSION_MARK)):
                 raise TaskDeclined("plan", f"expected the plan's tensors, found {name[:60]!r} as well; leave it out")
 
@@ -138,9 +131,13 @@ class PlanBinding:
             return
         for net in list_new_nets(plan, task):
             sent = select_net(task.inputs, net)
-            rounded = any(tensor.dtype == torch.bfloat16 for tensor in sent.values())
-            drawn = _initial_digest(net, _RECIPE.dump_json(task.recipe), task.seed, rounded)
-            if digest(sent) != drawn and not _is_close(sent, build_initial_state(net, task.recipe, task.seed)):
+            streams = () if net in FUSION_NETS else tuple(plan.pretrained)
+            for stream in streams:
+                if digest(select_backbone(sent, stream)) != plan.pretrained[stream].digest:
+                    raise TaskDeclined("plan", f"expected the plan's {stream} backbone in {net}, found another")
+            seeded = (net, _RECIPE.dump_json(task.recipe), task.seed, streams)
+            drawn = remove_backbones(sent, streams)
+            if digest(drawn) != _initial_digest(*seeded) and not _is_close(drawn, _initial_state(*seeded)):
                 raise TaskDeclined("plan", f"expected the initial weights of {net} by the study's seed, found others")
 
     def _settle_round(self, received: ReceivedTask, index: int) -> None:
@@ -169,20 +166,29 @@ def _parse(text: str, study: str) -> Plan | None:
 
 
 @lru_cache(maxsize=64)
-def _initial_digest(net: str, recipe: bytes, seed: int, rounded: bool) -> str:
-    drawn = build_initial_state(net, _RECIPE.validate_json(recipe), seed)
-    return digest({name: t.bfloat16() for name, t in drawn.items()} if rounded else drawn)
+def _initial_digest(net: str, recipe: bytes, seed: int, pretrained: tuple[Stream, ...]) -> str:
+    return digest(_initial_state(net, recipe, seed, pretrained))
+
+
+def _initial_state(net: str, recipe: bytes, seed: int, pretrained: tuple[Stream, ...]) -> State:
+    """The tensors that the seed gives: without the backbones that have public weights."""
+    return remove_backbones(build_initial_state(net, _RECIPE.validate_json(recipe), seed), pretrained)
 
 
 def _is_close(sent: State, drawn: State) -> bool:
-    """Whether weights are the drawn ones, but for last digits, and where they are bfloat16 but for its rounding."""
     return sent.keys() == drawn.keys() and all(
-        torch.allclose(t.float(), drawn[n], _find_tolerance(t), CLOSE_ABSOLUTE) for n, t in sent.items()
+        torch.allclose(sent[n], drawn[n], CLOSE_RELATIVE, CLOSE_ABSOLUTE) for n in sent
     )
 
 
-def _find_tolerance(sent: Tensor) -> float:
-    return CLOSE_RELATIVE + (HALF_BFLOAT16 if sent.dtype == torch.bfloat16 else 0.0)
+def _check_dtypes(plan: Plan, stage: Stage, task: Task) -> None:
+    """Check that weights are of the plan's dtype."""
+    rounded = isinstance(stage, Train) and stage.sends_rounded(task.kind, task.round)
+    nets = stage.list_trained_nets(plan.sharing) if isinstance(stage, Train) else ()
+    for name, tensor in task.inputs.items():
+        weights = "|#" not in name and name.partition("|")[0] in nets
+        if (tensor.dtype == torch.bfloat16) != (rounded and weights):
+            raise TaskDeclined("plan", f"expected the plan's dtype, {name[:60]!r} has another; send weights in that")
 
 
 def _check_recipe_of(plan: Plan, recipe: Recipe) -> None:
@@ -193,13 +199,15 @@ def _check_recipe_of(plan: Plan, recipe: Recipe) -> None:
 
 def _list_recipe_faults(plan: Plan, recipe: Recipe) -> Iterator[str]:
     if plan.given is not None:
-        if recipe != plan.given.recipe(plan.architecture, plan.fusion_hidden):
+        if recipe != plan.given.recipe(plan.architecture, plan.fusion_hidden, plan.sharing):
             yield "the plan's given recipe"
         return
     if recipe.architecture != plan.architecture:
         yield "the plan's architecture"
     if recipe.fusion_hidden != plan.fusion_hidden:
         yield "the plan's fusion_hidden"
+    if recipe.sharing != plan.sharing:
+        yield "the plan's sharing"
     for stage in plan.stages:
         if isinstance(stage, Statistics):
             yield from _list_weight_faults(stage, recipe)
