@@ -65,6 +65,7 @@ def test_a_secure_sum_is_the_plain_sum(plain, tmp_path: Path, bits: int) -> None
     assert all(len(record.counted) == 7 for record in rounds)
 
 
+@pytest.mark.slow
 def test_two_workers_give_the_same_study(plain, tmp_path: Path) -> None:
     costs = dict.fromkeys(NAMES, 1.0)
     with MemoryLink(costs, partial(open_toy_site, tmp_path, strict=False), 2) as link:

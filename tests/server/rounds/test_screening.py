@@ -12,7 +12,7 @@ from fake_sites import FakeSite, lesions_of
 from ceus_models.plan.progress import Progress
 from ceus_models.plan.terms.participation import RoundRecord
 from ceus_models.plan.terms.settings import Screening
-from ceus_models.protocol.messages import LocalRule, PrivateRule, Task, Update
+from ceus_models.protocol.messages import LocalRule, PrivateRule, Quantisation, Task, Update
 from ceus_models.protocol.task_id import compute_task_id
 from ceus_models.study.taxonomy import COHORTS
 from server.rounds.screening import Gate, compute_reference
@@ -256,3 +256,26 @@ def test_a_private_sum_is_bounded_by_its_patients_and_its_noise() -> None:
     assert "norm at most" in str(private_fault(0.99 * bound, lesions=9))
     assert "must be finite" in str(private_fault(float("nan")))
     assert "must be there" in str(private_fault(0.0, answered=False))
+
+
+def quantised_fault(change: torch.Tensor, weight: float = 10.0, bits: int = 8, step: float = 2.0**-10) -> str | None:
+    """The gate's word on eight packed numbers."""
+    task = task_of("train", changes=Quantisation(bits))  # type: ignore[arg-type]
+    steps = torch.tensor([step, step], dtype=torch.float64)
+    task = replace(task, inputs={**task.inputs, f"{NET}|#steps": steps})
+    notes = {"#weight": torch.tensor(weight).double(), "#loss": torch.tensor(1.0).double()}
+    sums = {**{f"{NET}|{name}": value for name, value in notes.items()}, f"{NET}|change": change}
+    gate = Gate(task, Screening(), {"site-01": HELD}, {NET: 1e-3})
+    return gate.screen("site-01", Update("site-01", sums, 10.0, task=compute_task_id(task))).fault
+
+
+def test_packed_changes_are_screened_as_what_they_stand_for() -> None:
+    fine = torch.full((8,), 100, dtype=torch.int8)
+    assert quantised_fault(fine) is None
+    assert "per unit weight must be at most" in str(quantised_fault(fine, step=1.0))
+    assert "must be -127 to 127, found -128" in str(quantised_fault(torch.full((8,), -128, dtype=torch.int8)))
+    assert "whole number of lesions" in str(quantised_fault(fine, weight=9.5))
+    for wrong in (fine[:7], fine.repeat(2), fine.short(), fine.float(), fine.view(2, 4)):
+        assert "must be (8,) int8" in str(quantised_fault(wrong))
+    assert "must be (12,) uint8" in str(quantised_fault(torch.zeros(11, dtype=torch.uint8), bits=12))
+    assert "found -2048" in str(quantised_fault(torch.tensor([0, 0, 128] * 4, dtype=torch.uint8), bits=12))

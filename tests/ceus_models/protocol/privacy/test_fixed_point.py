@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
-from ceus_models.protocol.privacy.fixed_point import can_be_added, pack_integers, unpack_totals
+from ceus_models.protocol.privacy.fixed_point import (
+    ROOM,
+    bound_narrow,
+    can_be_added,
+    count_word_bytes,
+    extend_sign,
+    from_words,
+    pack_integers,
+    to_words,
+    unpack_totals,
+)
 from ceus_models.protocol.state import State, digest
 from ceus_models.protocol.sums import EXACT_LIMIT, STEPS_PER_UNIT, ExactSum
 
@@ -98,3 +109,25 @@ def test_a_mask_that_remains_is_found() -> None:
     vector[2] = int(EXACT_LIMIT)
     with pytest.raises(OverflowError, match="void"):
         unpack_totals(vector, layout)
+
+
+@pytest.mark.parametrize("sites", [3, 52, 500])
+@pytest.mark.parametrize("largest", [127, 2047, 32767])
+def test_sums_in_narrow_words_do_not_wrap(largest: int, sites: int) -> None:
+    """Every site at the edge, masks of 64 bits that cancel: the lowest bytes alone give the signed total."""
+    size = count_word_bytes(largest, sites)
+    edge = bound_narrow(size, sites)
+    assert ROOM * largest <= edge
+    assert sites * edge < 2 ** (8 * size - 1)
+    values = np.array([edge, -edge, 1, -1, 0, ROOM * largest], np.int64)
+    generator = np.random.default_rng(sites)
+    masks = generator.integers(0, 2**64, (sites - 1, len(values)), np.uint64)
+    total = np.zeros(len(values), np.uint64)
+    for mask in (*masks, np.uint64(0) - masks.sum(0, dtype=np.uint64)):
+        total += from_words(to_words(values.view(np.uint64) + mask, size))
+    assert extend_sign(total, size).view(np.int64).tolist() == (values * sites).tolist()
+
+
+def test_words_are_as_narrow_as_the_sum_allows() -> None:
+    assert [count_word_bytes(127, sites) for sites in (3, 52, 64, 65)] == [3, 3, 3, 4]
+    assert to_words(np.zeros(5, np.uint64), 3).shape == (5, 3)
