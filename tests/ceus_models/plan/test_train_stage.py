@@ -139,55 +139,6 @@ def test_a_change_smaller_than_the_last_place_of_bfloat16_is_not_lost() -> None:
     first = of.task(dataclasses.replace(progress, step=0), STUDY)
     for sent, dtype in ((asked, torch.bfloat16), (first, torch.float32)):
         assert {t.dtype for n, t in sent.inputs.items() if "#" not in n} == {dtype}
-    start = progress.nets[NET]["weighting.bias"].clone()
-    totals = {n: torch.ones(s.shape, dtype=torch.float64) for n, s in groups_of(of.task(progress, STUDY))[NET].items()}
-    position, velocity, seen = 0.0, 0.0, []
-    for turn in range(5):
-        progress = of.absorb(progress, STUDY, totals, COUNTED)
-        velocity = 0.5 * velocity - 1.0
-        position += velocity
-        seen.append(position)
-        if turn < 4:
-            assert torch.allclose(progress.nets[NET]["weighting.bias"], start + position)
-            progress = dataclasses.replace(progress, step=turn + 1)
-    assert torch.allclose(progress.nets[NET]["weighting.bias"], start + sum(seen[2:]) / 3)
-    assert progress.memory == {}
-
-
-def test_too_few_sites_for_the_noise_stop_the_study() -> None:
-    of = stage()
-    before = of.prepare(Progress(patients=held(a=4, b=4)), STUDY)
-    with pytest.raises(ExpectedError, match="made of 2 sites' shares, and only 1 sites"):
-        of.absorb(before, STUDY, {}, dataclasses.replace(COUNTED, counted=("a",)))
-
-
-def test_an_answer_says_neither_its_loss_nor_its_weight() -> None:
-    of = stage()
-    asked: Task = of.task(of.prepare(Progress(patients=held(a=4)), STUDY), STUDY)
-    groups = groups_of(asked)
-    start = build_initial_state(NET, recipe(), 7)
-    assert set(groups[NET]) == {f"{NET}|{name}" for name in start}
-    honest = {name: torch.zeros(spec.shape) for name, spec in groups[NET].items()}
-    assert find_shape_fault(honest, groups) is None
-    assert "only tensors of the task" in str(find_shape_fault({**honest, f"{NET}|#loss": torch.zeros(())}, groups))
-    assert f"{NET}|#weight" in groups_of(task("train", (NET,)))[NET]
-    assert stage(strategy=FedAvg()).strategy == FedAvg()
-
-
-def test_changes_in_few_bits_are_refused_beside_a_private_rule() -> None:
-    with pytest.raises(ValueError, match="no changes under a private rule"):
-        stage(changes=Quantisation(8))
-
-
-def test_a_change_smaller_than_the_last_place_of_bfloat16_is_not_lost() -> None:
-    """The coordinator adds it to its own net in float32, from which each round's weights are rounded anew."""
-    of = Train("train", "t", (NET,), ("training_a",), 3, weights="bfloat16", changes=Quantisation(8))
-    progress = dataclasses.replace(of.prepare(Progress(), STUDY), step=1)
-    asked = of.task(progress, STUDY)
-    assert {t.dtype for n, t in asked.inputs.items() if "#" not in n} == {torch.bfloat16}
-    assert {
-        t.dtype for n, t in of.task(dataclasses.replace(progress, step=0), STUDY).inputs.items() if "#" not in n
-    } == {torch.float32}
     start = progress.nets[NET]
     numbers = sum(t.numel() for t in start.values())
     notes = {f"{NET}|#weight": torch.tensor(2.0).double(), f"{NET}|#loss": torch.tensor(1.0).double()}
