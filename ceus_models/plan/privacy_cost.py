@@ -66,7 +66,7 @@ def list_releases(plan: Plan) -> Iterator[Release]:
             nets, noise = len(expand_names(stage.nets)), CountNoise(stage.noise, stage.noise_sites)
             yield Release(stage.name, 0, stage.level, stage.cohorts, nets, 1, noise)
         if isinstance(stage, Train) and stage.rule.private:
-            nets = len(expand_names(stage.nets))
+            nets = len(stage.list_trained_nets(plan.sharing))
             for number in range(1, stage.rounds + 1):
                 yield Release(stage.name, number, stage.level, stage.cohorts, nets, nets, stage.rule.private)
 

@@ -48,6 +48,7 @@ class LinkChoice(StrEnum):
 
     memory = "memory"
     processes = "processes"
+    ray = "ray"
 
 
 PlanFile = Annotated[Path, typer.Argument(help="The study's plan.", show_default=False)]
@@ -55,7 +56,18 @@ Out = Annotated[Path, typer.Option(help="The run's folder; a run that was interr
 Seed = Annotated[int, typer.Option(min=0, help="Same seed, same numbers.")]
 Workers = Annotated[int, typer.Option(min=1, help="Worker processes; the numbers do not depend on it.")]
 Track = Annotated[TrackerName | None, typer.Option(help="Also bring the metrics of every round to this, if installed.")]
-Link = Annotated[LinkChoice, typer.Option(help="In memory, or through Flower's own processes on this machine.")]
+Link = Annotated[
+    LinkChoice, typer.Option(help="In memory, through Flower's own processes on this machine, or over Ray.")
+]
+RayAddress = Annotated[str | None, typer.Option(help="Of a Ray cluster: auto or HOST:PORT; without it, here alone.")]
+LinkWorkers = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Worker processes: 2, or with Ray all processors of each node; the numbers do not depend on it.",
+        show_default=False,
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, for a machine.")]
 
 
@@ -63,14 +75,16 @@ def run_command(
     plan: PlanFile,
     out: Out,
     seed: Seed = 1,
-    workers: Workers = 2,
+    workers: LinkWorkers = None,
     link: Link = LinkChoice.memory,
+    ray_address: RayAddress = None,
     track: Track = None,
 ) -> None:
     """Build the hospitals, federate the nets, and report who classified what how well."""
     console = Console()
     with open_tracker(track, out) as board, _show_run(console) as watcher:
-        found = run_study(RunSettings(plan, out, seed, workers, link.value), _add_tracker(watcher, board))
+        settings = RunSettings(plan, out, seed, workers or 2, link.value, ray_address, workers)
+        found = run_study(settings, _add_tracker(watcher, board))
     print_results(found, console)
     _print_paths(console, out)
 
@@ -183,7 +197,7 @@ def _show_run(console: Console) -> Iterator[RunObserver]:
                 done = f"{told.record.stage}: {told.record.kind} {told.step} of {told.steps}"
                 log(f"{done}, {len(told.record.counted)} sites counted, {told.record.seconds:.1f} s")
 
-        yield RunObserver(hospital, event)
+        yield RunObserver(hospital, event, console.print)
 
 
 def _add_tracker(watcher: RunObserver, board: TrackerSync | None) -> RunObserver:
@@ -195,7 +209,7 @@ def _add_tracker(watcher: RunObserver, board: TrackerSync | None) -> RunObserver
         watcher.event(told)
         board.catch_up()
 
-    return RunObserver(watcher.hospital, event)
+    return RunObserver(watcher.hospital, event, watcher.note)
 
 
 def _make_counter(console: Console) -> Callable[[str, int, int], None]:

@@ -18,7 +18,7 @@ from multiprocessing.process import BaseProcess
 
 from ceus_models.protocol.encoding import decode, encode
 from ceus_models.protocol.messages import Refusal, Task, Update
-from server.rounds.round import Answer, Link, Lost
+from server.rounds.round import Adder, AddingLink, Answer, Link, Lost, PartialRound
 from sim.engine.shared_memory import SharedBuffer, SharedView
 from sim.engine.worker import SLOTS, SiteOpener, TaskHandler, TaskReply, TaskRequest, run_worker
 
@@ -40,6 +40,22 @@ class PartialLink:
     def ask(self, task: Task, sites: Sequence[str]) -> Iterator[tuple[str, Answer]]:
         """The answers of connected sites."""
         return self.link.ask(task, sites)
+
+
+@dataclass(frozen=True)
+class AddingPartialLink(PartialLink):
+    """The same of a link that adds answers where they are made."""
+
+    link: AddingLink
+
+    def gather(self, task: Task, sites: Sequence[str], adder: Adder) -> Iterator[PartialRound]:
+        """What connected sites gave."""
+        return self.link.gather(task, sites, adder)
+
+
+def leave_out(link: Link, away: Collection[str]) -> Link:
+    """The link without the sites `away`, adding answers where they are made if it does."""
+    return AddingPartialLink(link, away) if isinstance(link, AddingLink) else PartialLink(link, away)
 
 
 class InlineLink:

@@ -94,7 +94,7 @@ def per_patient_by_opacus(of: Task, cases: list[Sample]) -> list[torch.Tensor]:
         hooked.zero_grad()
         frames, flow = prepare_inputs([s for s, _ in patient], of.recipe.normaliser, CPU)
         output = hooked(frames.requires_grad_(), flow.requires_grad_())
-        targets = torch.tensor([t for _, t in patient])
+        targets = torch.tensor([t for _, (t,) in patient])
         compute_lesion_losses(output, targets, torch.ones(2), of.recipe.architecture.loss_weights).sum().backward()
         parameters = dict(net.named_parameters())
         for part in ("spatial", "temporal"):  # DPLSTM itself knows its parameters by torch's names
