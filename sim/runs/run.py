@@ -33,7 +33,7 @@ from sim.runs.instruction_set import PINS, is_pinned, processor
 
 LinkName = Literal["memory", "processes", "ray"]
 COMPARISON_FILE = "comparison.json"
-PEAKS_FILE = "memory.json"
+PEAKS_FILE = "measured.json"
 _LIBRARIES = {"torch": "torch", "numpy": "numpy", "opencv": "opencv-python-headless"}
 
 
@@ -87,7 +87,7 @@ def run_study(settings: RunSettings, watcher: RunObserver) -> dict[str, Any]:
     found = _build_results(progress, plan, settings) | {"skipped": hospitals.skipped}
     for name, entry in meter.stages.items():
         known = found["stages"].setdefault(name, {"seconds": entry["seconds"]})
-        known["peak_memory_mb"] = entry["peak_memory_mb"]
+        known |= {key: entry[key] for key in ("peak_memory_mb", "processor_s")}
     save_bundle(build_bundle(progress, plan, settings.seed, found), settings.out / BUNDLE)
     return publish_results(found, settings.out)
 

@@ -13,7 +13,7 @@ from toy_lesions import TINY, lesions
 from ceus_models.plan.plan import Plan, load_plan
 from ceus_models.plan.stages import Evaluate, Hello, Statistics
 from ceus_models.plan.train_stage import Train, Validation
-from ceus_models.protocol.messages import Level, LocalRule, Refusal, Session, Task
+from ceus_models.protocol.messages import Level, LocalRule, Refusal, Session, Sharing, Task
 from ceus_models.protocol.privacy.secure_session import compute_threshold
 from ceus_models.study.taxonomy import CLINICAL
 from client.policy.privacy_levels import PrivacyLevels
@@ -33,16 +33,16 @@ NAMES = [f"site-{number:02d}" for number in range(1, 8)]
 STRICT = PrivacyLevels(training="sums", statistics="sums", evaluation="sums", minimum_sites=3)
 
 
-def make_plan(level: Level) -> Plan:
-    cohorts = ("training_a",)
+def make_plan(level: Level, sharing: Sharing = "separate") -> Plan:
+    cohorts, nets = ("training_a",), ("disease/HCC",) if sharing == "separate" else ("submodels",)
     rule = LocalRule(batch_size=4)
     stages = (
         Hello("hello"),
         Statistics("statistics", level=level),
-        Train("train", "one", ("disease/HCC",), cohorts, 2, rule=rule, validate=Validation(every=1), level=level),
-        Evaluate("evaluate", "test", ("disease/HCC",), ("validation",), 0, level=level),
+        Train("train", "one", nets, cohorts, 2, rule=rule, validate=Validation(every=1), level=level),
+        Evaluate("evaluate", "test", nets, ("validation",), 0, level=level),
     )
-    return Plan("study", stages, architecture=TINY, fusion_hidden=4)
+    return Plan("study", stages, architecture=TINY, fusion_hidden=4, sharing=sharing)
 
 
 def draw_clinical(key: str) -> np.ndarray:
@@ -62,10 +62,10 @@ def open_toy_site(folder: Path, name: str, strict: bool) -> Site:
     return Site(name, samples, processing, policy, folder / name / "memory", trail=audit, records=folder / name)
 
 
-def study(folder: Path, level: Level) -> tuple[str, list[Event], dict[str, Site]]:
+def study(folder: Path, level: Level, sharing: Sharing = "separate") -> tuple[str, list[Event], dict[str, Site]]:
     sites = {name: open_toy_site(folder, name, strict=level == "sums") for name in NAMES}
     events: list[Event] = []
-    progress = run(make_plan(level), InlineLink(NAMES, sites.__getitem__), Store(folder), 5, events.append)
+    progress = run(make_plan(level, sharing), InlineLink(NAMES, sites.__getitem__), Store(folder), 5, events.append)
     return fingerprint(progress), events, sites
 
 
@@ -77,6 +77,10 @@ def secure(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[Event], 
 def test_a_study_with_secure_sums_is_the_study_without(secure, tmp_path: Path) -> None:
     """Real sites, real nets: recipe, weights, curves, counts and records are the same to the last bit."""
     assert secure[0] == study(tmp_path, "none")[0]
+
+
+def test_a_trunk_is_summed_under_masks_as_any_net(tmp_path: Path) -> None:
+    assert study(tmp_path / "sums", "sums", "trunk")[0] == study(tmp_path / "none", "none", "trunk")[0]
 
 
 def test_all_sites_count_in_every_round(secure) -> None:
