@@ -44,8 +44,8 @@ LIMIT_S = 1800
 HELLO = Task("hello", study="", seed=0, stage="hello", round=0, cohorts=(COHORT,))
 AIMS: dict[Case, str] = {"link": "10; 1.5", "tiny": "10; 1.5", "large": "2; 1.5"}
 HEAD = (
-    "case", "memory, s", "bare, s", "ours over Ray, s", "Flower, s", "Flower / memory", "Flower / ours over Ray", "aims",
-    "memory / bare", "memory, MB", "ours over Ray, MB", "Flower, MB",
+    "case", "memory, s", "bare, s", "ours over Ray, s", "Flower, s", "Flower / memory", "Flower / ours over Ray",
+    "aims", "memory / bare", "memory, MB", "ours over Ray, MB", "Flower, MB",
 )  # fmt: skip
 
 
