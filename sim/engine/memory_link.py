@@ -18,7 +18,7 @@ from multiprocessing.process import BaseProcess
 
 from ceus_models.protocol.encoding import decode, encode
 from ceus_models.protocol.messages import Refusal, Task, Update
-from server.rounds.round import Answer, Link, Lost
+from server.rounds.round import Adder, AddingLink, Answer, Link, Lost, PartialRound
 from sim.engine.shared_memory import SharedBuffer, SharedView
 from sim.engine.worker import SLOTS, SiteOpener, TaskHandler, TaskReply, TaskRequest, run_worker
 
@@ -40,6 +40,17 @@ class PartialLink:
     def ask(self, task: Task, sites: Sequence[str]) -> Iterator[tuple[str, Answer]]:
         """The answers of connected sites."""
         return self.link.ask(task, sites)
+
+
+@dataclass(frozen=True)
+class PartialAddingLink(PartialLink):
+    """A link to all sites but `away` of a link that adds the answers itself."""
+
+    link: AddingLink
+
+    def gather(self, task: Task, sites: Sequence[str], adder: Adder) -> Iterator[PartialRound]:
+        """What connected sites gave."""
+        return self.link.gather(task, sites, adder)
 
 
 class InlineLink:

@@ -22,7 +22,9 @@ from ceus_models.plan.progress import Progress
 from server.report.publish import BUNDLE, RESULTS, build_bundle, publish_report
 from server.results.results import collect_results
 from server.rounds.round_log import RoundLog
-from sim.engine.memory_link import MemoryLink, PartialLink
+from sim.engine.device_link import DeviceLink
+from sim.engine.memory_link import MemoryLink, PartialAddingLink, PartialLink
+from sim.engine.open_devices import open_devices
 from sim.runs.meter import Meter
 from sim.hospital.prepare import Hospitals, PreparedHospital, prepare_hospitals, parse_simulation, format_site_name
 from sim.engine.flower_link import run_processes
@@ -37,21 +39,30 @@ _LIBRARIES = {"torch": "torch", "numpy": "numpy", "opencv": "opencv-python-headl
 
 @dataclass(frozen=True)
 class RunSettings:
-    """The options of a run."""
+    """The options of a run. devices: names as `cuda:0`, () for worker processes · compiled: nets on them."""
 
     plan: Path
     out: Path
     seed: int
     workers: int
     link: LinkName = "memory"
+    devices: tuple[str, ...] = ()
+    compiled: bool = False
 
 
 @dataclass(frozen=True)
 class RunObserver:
-    """Callbacks for progress: `hospital` gets each finished hospital and the number of lesions, `event` each event."""
+    """Callbacks for progress.
+
+    Args:
+        hospital: gets each finished hospital and the number of lesions.
+        event: gets each event.
+        say: gets what a person should know of the devices.
+    """
 
     hospital: Callable[[PreparedHospital, int], None]
     event: Listener
+    say: Callable[[str], None] = print
 
 
 def run_study(settings: RunSettings, watcher: RunObserver) -> dict[str, Any]:
@@ -130,7 +141,12 @@ def _run_plan(plan: Plan, hospitals: Hospitals, settings: RunSettings, meter: Me
             raise ExpectedError(f"expected a checkpoint in {settings.out}, found none; see its logs folder")
         return progress
     costs = {site: float(made.read) for site, made in hospitals.prepared.items()}
-    with MemoryLink(costs, HospitalOpener(hospitals.folders, plan.processing), settings.workers) as link:
+    opener = HospitalOpener(hospitals.folders, plan.processing)
+    if settings.devices:
+        devices = open_devices(settings.devices, watcher.say, settings.compiled)
+        with DeviceLink(costs, opener, devices, watcher.say) as added:
+            return run(plan, PartialAddingLink(added, away), store, settings.seed, on_event)
+    with MemoryLink(costs, opener, settings.workers) as link:
         return run(plan, PartialLink(link, away), store, settings.seed, on_event)
 
 
@@ -152,6 +168,7 @@ def _build_results(progress: Progress, plan: Plan, settings: RunSettings) -> dic
         "seed": settings.seed,
         "link": settings.link,
         "workers": settings.workers,
+        "devices": list(settings.devices),
         "simulated": True,
         "computed_with": computed_with(),
     }
