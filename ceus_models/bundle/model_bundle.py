@@ -27,6 +27,7 @@ from ceus_models.bundle.model_card import render_model_card
 from ceus_models.metrics.ood import TrainingFigures
 from ceus_models.nets.factory import CPU
 from ceus_models.nets.fusion import build_fusion_inputs
+from ceus_models.nets.heads import list_nets, locate_output
 from ceus_models.nets.module_cache import LoadedNet, load_net
 from ceus_models.nets.predict import BranchPredictions, compute_probabilities, measure_statistics, predict_two_stream
 from ceus_models.protocol.messages import Recipe
@@ -87,9 +88,8 @@ class Bundle:
 
     def predict_submodels(self, samples: Sequence[Sample]) -> npt.NDArray[np.float32]:
         """Probabilities (n 9) of the sub-models, in the order of SUBMODELS."""
-        return np.concatenate([self.predict_branches(net, samples).final for net in SUBMODELS], axis=1).astype(
-            np.float32
-        )
+        found = [said.final for said in self.predict_outputs(SUBMODELS, samples)]
+        return np.concatenate(found, axis=1).astype(np.float32)
 
     def predict(self, samples: Sequence[Sample], net: str = "fusion/DCB") -> npt.NDArray[np.float64]:
         """Probabilities (n k) of one net: six types for a fusion net, five for strategy A, one for a binary net.
@@ -101,9 +101,18 @@ class Bundle:
             return self.predict_branches(net, samples).final
         return self.predict_fusion(net, self.predict_submodels(samples), samples)
 
-    def predict_branches(self, net: str, samples: Sequence[Sample]) -> BranchPredictions:
-        """Probabilities of a two-stream net and of its two branches. Raises ExpectedError as `predict`."""
-        return predict_two_stream(self.load_two_stream_net(net, samples).module, samples, self.recipe)
+    def predict_branches(self, output: str, samples: Sequence[Sample]) -> BranchPredictions:
+        """Probabilities of a two-stream output and of its two branches. Raises ExpectedError as `predict`."""
+        return self.predict_outputs([output], samples)[0]
+
+    def predict_outputs(self, outputs: Sequence[str], samples: Sequence[Sample]) -> list[BranchPredictions]:
+        """The same of several outputs, in their order; each net is asked once. Raises ExpectedError as `predict`."""
+        found = {
+            net: predict_two_stream(self.load_two_stream_net(net, samples).module, samples, self.recipe)
+            for net in list_nets(outputs, self.recipe.sharing)
+        }
+        places = (locate_output(output, self.recipe.sharing) for output in outputs)
+        return [found[net].select(columns) for net, columns in places]
 
     def predict_fusion(
         self, net: str, probabilities_of_submodels: npt.NDArray[np.float32], samples: Sequence[Sample]

@@ -23,6 +23,8 @@ _SHOWN_METRICS = (
     "sensitivity",
     "specificity",
 )
+_SHARED = {"separate": "", "trunk": ", one of them a trunk with a head for each disease and biomarker"}
+"""What is said of the sub-models."""
 _LIMITS = (
     "The model knows six types of lesion; what is none of them gets one of the six names.",
     "It was trained on lesions that were sent for contrast-enhanced ultrasound, one outlined lesion at a time.",
@@ -71,9 +73,9 @@ def _render_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 def _describe_nets(about: Mapping[str, Any]) -> Iterator[str]:
     recipe, processing = about["recipe"], about["processing"]
-    shape = recipe["architecture"]
+    shape, shared = recipe["architecture"], _SHARED[recipe.get("sharing", "separate")]
     yield (
-        f"{len(about['nets'])} nets. Two streams a net: ResNet{shape['spatial_depth']} over "
+        f"{len(about['nets'])} nets{shared}. Two streams a net: ResNet{shape['spatial_depth']} over "
         f"{processing['frames_to_peak'] + processing['frames_after']} key frames of {processing['size']} px, "
         f"ResNet{shape['temporal_depth']} over {processing['flow_maps']} flow maps of {processing['flow_size']} px, "
         f"width {shape['width']}, norm {shape['norm']}, an LSTM over each, weighted adaptively. A fusion net turns the "

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from ceus_models.nets.fusion import FusionMLP, count_inputs
+from ceus_models.nets.heads import list_outputs
 from ceus_models.nets.two_stream import TwoStream
 from ceus_models.protocol.messages import Recipe
 from ceus_models.runtime.seeds import derive_seed
@@ -30,7 +31,7 @@ def build_on_meta(net: str, recipe: Recipe) -> nn.Module:
     with torch.device("meta"):
         if net in FUSION_NETS:
             return FusionMLP(count_inputs(net, recipe), recipe.fusion_hidden)
-        return TwoStream(recipe.architecture, count_outputs(net))
+        return TwoStream(recipe.architecture, count_outputs(net), len(list_outputs(net)))
 
 
 def build_empty(net: str, recipe: Recipe, device: torch.device) -> nn.Module:

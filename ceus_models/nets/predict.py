@@ -28,13 +28,17 @@ class BranchPredictions(NamedTuple):
         final: probabilities (n k) of the net, k = 1 for a binary net.
         spatial: probabilities (n k) of the spatial branch.
         temporal: probabilities (n k) of the temporal branch.
-        spatial_weight: (n) weight of the spatial branch in the final probability, 0-1.
+        spatial_weight: (n heads) weight of the spatial branch in the final probability of each head, 0-1.
     """
 
     final: npt.NDArray[np.float64]
     spatial: npt.NDArray[np.float64]
     temporal: npt.NDArray[np.float64]
     spatial_weight: npt.NDArray[np.float64]
+
+    def select(self, columns: slice) -> BranchPredictions:
+        """Those of some outputs, as `ceus_models.nets.heads.locate_output` finds them."""
+        return BranchPredictions(*(part[:, columns] for part in self))
 
 
 def predict_scores(
@@ -55,7 +59,8 @@ def predict_two_stream(
     batches = []
     with torch.inference_mode():
         for output in _run_in_batches(samples, lambda some: _run(module, some, recipe, device, stack)):
-            by_part = map(compute_probabilities, (output.final, output.spatial, output.temporal))
+            logits = (output.final, output.spatial, output.temporal)
+            by_part = (compute_probabilities(part, output.independent) for part in logits)
             batches.append((*by_part, output.branch_weight.to(CPU, torch.float64).numpy()))
     return BranchPredictions(*map(np.concatenate, zip(*batches, strict=True)))
 
@@ -102,11 +107,13 @@ def _run_in_batches(samples: Sequence[Sample], run: Callable[[Sequence[Sample]],
         yield output
 
 
-def compute_probabilities(logits: Tensor) -> npt.NDArray[np.float64]:
-    """Sigmoid of logits (n 1) or softmax of logits (n k), as float64 on the CPU.
+def compute_probabilities(logits: Tensor, independent: bool = False) -> npt.NDArray[np.float64]:
+    """Sigmoid of logits (n 1) or of independent ones (n k), softmax of those of classes (n k), as float64 on the CPU.
 
     >>> compute_probabilities(torch.tensor([[0.0], [2.0]])).round(3).tolist()
     [[0.5], [0.881]]
     """
     wide = logits.detach().to(CPU, torch.float64)
-    return np.asarray((torch.sigmoid(wide) if wide.shape[1] == 1 else torch.softmax(wide, dim=1)).numpy())
+    return np.asarray(
+        (torch.sigmoid(wide) if independent or wide.shape[1] == 1 else torch.softmax(wide, dim=1)).numpy()
+    )

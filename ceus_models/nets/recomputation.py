@@ -14,17 +14,17 @@ _BLOCKS = PlainBasicBlock | PlainBottleneck
 
 def can_recompute(module: nn.Module) -> bool:
     """Whether a net has blocks whose activations can be computed again: BatchNorm would count each batch twice."""
-    layers = list(module.modules())
-    return any(isinstance(layer, _BLOCKS) for layer in layers) and not any(
-        isinstance(layer, nn.BatchNorm2d) for layer in layers
-    )
+    return bool(list_blocks(module)) and not any(isinstance(layer, nn.BatchNorm2d) for layer in module.modules())
+
+
+def list_blocks(module: nn.Module) -> list[nn.Module]:
+    """The residual blocks of a net."""
+    return [layer for layer in module.modules() if isinstance(layer, _BLOCKS)]
 
 
 def recompute_activations(module: nn.Module, wanted: bool) -> None:
     """Keep only the inputs of a net's residual blocks in training, or all activations as usual; numbers stay."""
-    for block in module.modules():
-        if not isinstance(block, _BLOCKS):
-            continue
+    for block in list_blocks(module):
         recomputed = "forward" in vars(block)
         if wanted and not recomputed:
             # no draws happen within a block, so the random state need not be kept

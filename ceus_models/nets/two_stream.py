@@ -92,7 +92,8 @@ class Backbone(resnet.ResNet):  # type: ignore[misc]
 
     def feature_maps(self, x: Tensor) -> Tensor:
         """Feature maps (b features h/32 w/32) of the last layer before pooling, for images (b c h w)."""
-        x = nnf.max_pool2d(nnf.relu(self.bn1(self.conv1(x))), kernel_size=3, stride=2, padding=1)
+        # the maximum before the ReLU: the same numbers and gradients, of a quarter of the pixels
+        x = nnf.relu(nnf.max_pool2d(self.bn1(self.conv1(x)), kernel_size=3, stride=2, padding=1))
         out: Tensor = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         return out
 
@@ -129,7 +130,7 @@ class Output(NamedTuple):
         spatial: logits (b outputs) of the spatial branch.
         temporal: logits (b outputs) of the temporal branch.
         final: logits (b outputs) of the weighted probability.
-        branch_weight: (b) weight of the spatial branch, 0-1.
+        branch_weight: (b heads) weight of the spatial branch in each head, 0-1.
     """
 
     spatial: Tensor
@@ -137,21 +138,32 @@ class Output(NamedTuple):
     final: Tensor
     branch_weight: Tensor
 
+    @property
+    def independent(self) -> bool:
+        """Whether each output is a yes or no of its own, in place of a class among others."""
+        return self.branch_weight.shape[1] == self.final.shape[1]
+
 
 class TwoStream(nn.Module):
     """ResNet + LSTM over key frames and over flow maps, three heads (Ding et al., J Hepatol 2025;83:426).
 
-    A binary net has one output, a classifier one a class.
+    A binary net has one output, a classifier one a class, a trunk of several binary heads one a head.
     """
 
-    def __init__(self, architecture: Architecture, outputs: int) -> None:
-        """Build the branches and heads, with so many outputs a lesion."""
+    def __init__(self, architecture: Architecture, outputs: int, heads: int = 1) -> None:
+        """Build the branches and heads.
+
+        Args:
+            architecture: of the branches.
+            outputs: logits of a lesion.
+            heads: answers, each with a branch weight of its own: 1, or one an output.
+        """
         super().__init__()
         self.spatial = Branch(architecture.spatial_depth, 1, architecture)
         self.temporal = Branch(architecture.temporal_depth, 2, architecture)
         self.spatial_head = nn.Linear(self.spatial.summary, outputs)
         self.temporal_head = nn.Linear(self.temporal.summary, outputs)
-        self.weighting = nn.Linear(self.spatial.summary + self.temporal.summary, 1)
+        self.weighting = nn.Linear(self.spatial.summary + self.temporal.summary, heads)
 
     def forward(self, frames: Tensor, flow: Tensor) -> Output:
         """Scores from frames (b t 1 h w) and flow (b n 2 h w), both from `prepare_inputs`."""
@@ -160,20 +172,21 @@ class TwoStream(nn.Module):
     def score_summaries(self, looks: Tensor, motion: Tensor) -> Output:
         """Scores from the branches' summaries (b summary), by the heads alone."""
         spatial, temporal = self.spatial_head(looks), self.temporal_head(motion)
-        gate = self.weighting(torch.cat([looks, motion], dim=1))  # (b 1)
-        return Output(spatial, temporal, combine_logits(spatial, temporal, gate), torch.sigmoid(gate).squeeze(1))
+        gate = self.weighting(torch.cat([looks, motion], dim=1))  # (b heads)
+        return Output(spatial, temporal, combine_logits(spatial, temporal, gate), torch.sigmoid(gate))
 
 
 def combine_logits(spatial: Tensor, temporal: Tensor, gate: Tensor) -> Tensor:
-    """Logits of w·p(spatial) + (1-w)·p(temporal) with w = sigmoid(gate): (b k), (b k), (b 1) → (b k).
+    """Logits of w·p(spatial) + (1-w)·p(temporal) with w = sigmoid(gate): (b k), (b k), (b heads) → (b k).
 
-    Computed in logarithms, so that a confident branch does not underflow. For k > 1 they are log-probabilities.
+    Computed in logarithms, so that a confident branch does not underflow. With one gate for k > 1 the outputs are
+    classes, and the result is their log-probabilities; with a gate for each output they are independent.
 
     >>> combine_logits(torch.tensor([[2.0]]), torch.tensor([[2.0]]), torch.tensor([[0.0]]))
     tensor([[2.]])
     """
     to_spatial, to_temporal = nnf.logsigmoid(gate), nnf.logsigmoid(-gate)
-    if spatial.shape[1] > 1:
+    if spatial.shape[1] > gate.shape[1]:
         return torch.logaddexp(
             to_spatial + nnf.log_softmax(spatial, dim=1), to_temporal + nnf.log_softmax(temporal, dim=1)
         )
@@ -210,46 +223,33 @@ def augment_images(frames: Tensor, flow: Tensor, draws: Tensor) -> tuple[Tensor,
         draws: (b DRAWS) uniform in 0-1: flip across and down (below 0.5), then shift across and down, gain and offset
             from - to + their limit.
     """
-    frames, flow = flip_images(frames, flow, draws[:, :2] < 0.5)
-    across, down, gain, offset = (2 * draws[:, 2:] - 1).unbind(1)
+    turned, (across, down, gain, offset) = draws[:, :2] < 0.5, (2 * draws[:, 2:] - 1).unbind(1)
     gain, offset = (t.reshape(-1, 1, 1, 1, 1) for t in ((gain * LARGEST_GAIN).exp(), offset * LARGEST_OFFSET))
-    return shift_maps(frames, across, down) * gain + offset, shift_maps(flow, across, down)
+    # a velocity changes its sign along the flipped axis
+    signs = 1 - 2 * turned.to(flow.dtype).reshape(-1, 1, 2, 1, 1)
+    return move_maps(frames, turned, across, down) * gain + offset, move_maps(flow, turned, across, down) * signs
 
 
-def shift_maps(maps: Tensor, across: Tensor, down: Tensor) -> Tensor:
-    """Shift maps (b n c h w) by whole pixels, repeating the edge.
+def move_maps(maps: Tensor, turned: Tensor, across: Tensor, down: Tensor) -> Tensor:
+    """Flip maps (b n c h w) and shift them by whole pixels, repeating the edge.
 
     Args:
         maps: (b n c h w).
+        turned: (b 2) bool, whether to flip across and down, before the shift.
         across: (b) -1 to 1, in units of LARGEST_SHIFT of the width.
         down: (b) the same of the height.
     """
-    lesions = torch.arange(len(maps), device=maps.device)
-    rows, columns = _compute_origins(down, maps.shape[-2]), _compute_origins(across, maps.shape[-1])
-    by_pixel = maps.permute(0, 3, 4, 1, 2)[lesions[:, None, None], rows[:, :, None], columns[:, None, :]]
-    return by_pixel.permute(0, 3, 4, 1, 2)
+    b, n, c, h, w = maps.shape
+    rows, columns = _compute_origins(down, turned[:, 1], h), _compute_origins(across, turned[:, 0], w)
+    pixels = (rows[:, :, None] * w + columns[:, None, :]).reshape(b, 1, h * w)
+    return maps.reshape(b, n * c, h * w).gather(2, pixels.expand(b, n * c, h * w)).reshape(maps.shape)
 
 
-def _compute_origins(parts: Tensor, side: int) -> Tensor:
-    """The source row or column (b side) of each one after a shift."""
+def _compute_origins(parts: Tensor, turned: Tensor, side: int) -> Tensor:
+    """The source row or column (b side) of each one after a flip, where `turned`, and a shift."""
     pixels = (parts * LARGEST_SHIFT * side).round().long()
-    return (torch.arange(side, device=parts.device) - pixels[:, None]).clamp(0, side - 1)
-
-
-def flip_images(frames: Tensor, flow: Tensor, turned: Tensor) -> tuple[Tensor, Tensor]:
-    """Flip frames (b t 1 h w) and flow (b n 2 h w) of each lesion; a velocity changes its sign along the flipped axis.
-
-    Args:
-        frames: (b t 1 h w).
-        flow: (b n 2 h w).
-        turned: (b 2) bool, whether to flip across and down.
-    """
-    for axis, (dim, signs) in enumerate(((-1, (-1.0, 1.0)), (-2, (1.0, -1.0)))):
-        chosen = turned[:, axis].reshape(-1, 1, 1, 1, 1)
-        sign = torch.tensor(signs, device=flow.device).reshape(1, 1, 2, 1, 1)
-        frames = torch.where(chosen, frames.flip(dim), frames)
-        flow = torch.where(chosen, flow.flip(dim) * sign, flow)
-    return frames, flow
+    shifted = (torch.arange(side, device=parts.device) - pixels[:, None]).clamp(0, side - 1)
+    return torch.where(turned[:, None], side - 1 - shifted, shifted)
 
 
 def load_imagenet(branch: Branch, path: Path) -> list[str]:

@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from ceus_models.plan.recipe import balance_weights
-from ceus_models.protocol.messages import Architecture, Normaliser, Recipe
+from ceus_models.protocol.messages import Architecture, Normaliser, Recipe, Sharing
 from ceus_models.study.taxonomy import (
     BIOMARKER_NETS,
     BIOMARKERS,
@@ -66,7 +66,7 @@ class Given:
         if self.prevalence and len(self.prevalence) < len(LESION_TYPES):
             raise ValueError(f"expected in prevalence all of {', '.join(LESION_TYPES)}; add what is missing")
 
-    def recipe(self, architecture: Architecture, fusion_hidden: int) -> Recipe:
+    def recipe(self, architecture: Architecture, fusion_hidden: int, sharing: Sharing = "separate") -> Recipe:
         """The recipe that sites get."""
         moments = [self.clinical.get(variable.name, _span(variable)) for variable in CLINICAL]
         return Recipe(
@@ -81,6 +81,7 @@ class Given:
             selected=tuple(name for name in CLINICAL_NAMES if name in self.selected),
             class_weights=self._weigh_classes(),
             fusion_hidden=fusion_hidden,
+            sharing=sharing,
         )
 
     def _weigh_classes(self) -> Mapping[str, tuple[float, ...]]:

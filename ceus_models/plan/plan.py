@@ -19,14 +19,15 @@ from ceus_models.plan.stages import Evaluate, Hello, Stage, Statistics
 from ceus_models.plan.terms.deadlines import Deadlines
 from ceus_models.plan.terms.net_groups import expand_names, is_known_net, required_nets
 from ceus_models.plan.terms.participation import Quorum
+from ceus_models.plan.terms.pretrained import Pretrained
 from ceus_models.plan.terms.settings import Screening, Study
 from ceus_models.plan.train_stage import Train
-from ceus_models.protocol.messages import Architecture
+from ceus_models.protocol.messages import Architecture, Sharing
 from ceus_models.protocol.privacy.secure_session import SECURE_LEVELS
 from ceus_models.runtime.errors import Fault
 from ceus_models.runtime.yaml_lines import YamlWithLines, list_faults, make_fault_at, read_yaml_with_lines
 from ceus_models.study.processing import Processing
-from ceus_models.study.taxonomy import FUSION_NETS
+from ceus_models.study.taxonomy import FUSION_NETS, SUBMODELS
 
 AnyStage = Annotated[Hello | Statistics | Train | Evaluate, Field(discriminator="stage")]
 """All kinds of stage, distinguished by their key `stage`."""
@@ -37,9 +38,11 @@ class Plan:
     """The settings of a study.
 
     Args:
+        sharing: "separate" for a net of its own for each sub-model, "trunk" for one net with a head for each.
         late: whether a site that was absent from the first hello may join at the next round.
         given: public constants in place of a statistics stage; a plan with private stages takes its recipe from them.
         delta: of the (ε, δ) that private stages cost a patient.
+        pretrained: public weights of the backbones, by stream, in place of those of the seed.
         simulation: settings of ceus-sim, which the coordinator ignores.
     """
 
@@ -51,9 +54,11 @@ class Plan:
     processing: Processing = field(default_factory=Processing)
     architecture: Architecture = field(default_factory=Architecture)
     fusion_hidden: Annotated[int, Field(ge=0)] = 32
+    sharing: Sharing = "separate"
     screening: Screening = field(default_factory=Screening)
     given: Given | None = None
     delta: Annotated[float, Field(gt=0, lt=1)] = 1e-5
+    pretrained: Pretrained = field(default_factory=dict)
     simulation: Mapping[str, Any] = field(default_factory=dict)
 
     def digest(self) -> str:
@@ -80,7 +85,8 @@ class Plan:
             screening=self.screening,
             secure=any(getattr(stage, "level", "none") in SECURE_LEVELS for stage in self.stages),
             plan=self.canonical(),
-            recipe=self.given.recipe(self.architecture, self.fusion_hidden) if self.given else None,
+            recipe=self.given.recipe(self.architecture, self.fusion_hidden, self.sharing) if self.given else None,
+            sharing=self.sharing,
         )
 
     def current(self, stage: int) -> Stage | None:
@@ -116,7 +122,12 @@ def read_plan_file(path: Path, reason: str = "bad-plan-file") -> YamlWithLines:
 
 def parse_plan(values: Mapping[str, Any]) -> tuple[Plan | None, list[Fault]]:
     """Parse plain values: the plan, None if they have errors, and all errors."""
-    faults = [*_check_references(values.get("stages")), *_check_recipe(values), *check_levels(values)]
+    faults = [
+        *_check_references(values.get("stages")),
+        *_check_recipe(values),
+        *_check_sharing(values),
+        *check_levels(values),
+    ]
     try:
         plan = _PLAN.validate_json(json.dumps(values, default=str), strict=True)  # what JSON has no form for: text
     except ValidationError as error:
@@ -170,6 +181,19 @@ def _check_recipe(values: Mapping[str, Any]) -> Iterator[Fault]:
     shape = values.get("architecture")
     if private and isinstance(shape, dict) and shape.get("norm", "group") != "group":
         yield make_fault_at(("architecture", "norm"), "norm is group where training is private", str(shape["norm"]))
+
+
+def _check_sharing(values: Mapping[str, Any]) -> Iterator[Fault]:
+    """Check that no stage trains some of the heads of a trunk: its layers are everybody's."""
+    stages = values.get("stages")
+    for index, stage in enumerate(stages if isinstance(stages, list) else ()):
+        if values.get("sharing") != "trunk" or not isinstance(stage, dict) or stage.get("stage") != "train":
+            continue
+        heads = set(_nets(stage)) & set(SUBMODELS)
+        if heads and heads != set(SUBMODELS):
+            rule = "a stage trains all sub-models or none where they share a trunk"
+            found = f"{len(heads)} of {len(SUBMODELS)}"
+            yield make_fault_at(("stages", index, "nets"), rule, found, "write submodels, or set sharing: separate")
 
 
 def _untrainable(index: int, nets: tuple[str, ...], trained: set[str]) -> Iterator[Fault]:

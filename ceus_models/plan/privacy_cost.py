@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from ceus_models.plan.plan import Plan
 from ceus_models.plan.stages import Evaluate, Stage
-from ceus_models.plan.terms.net_groups import expand_names
 from ceus_models.plan.train_stage import Train
+from ceus_models.protocol.messages import Sharing
 from ceus_models.protocol.privacy.accountant import compose, compute_epsilon
 
 COLLUDING = 2
@@ -33,7 +33,7 @@ class CohortCost:
 
 def compute_costs(plan: Plan) -> list[CohortCost]:
     """The cost of each cohort of stages with noise, composed over stages, rounds and nets."""
-    released = [one for stage in plan.stages for one in _list_releases(stage)]
+    released = [one for stage in plan.stages for one in _list_releases(stage, plan.sharing)]
     cohorts = dict.fromkeys(cohort for one in released for cohort in one.cohorts)
     return [_cost_of(cohort, [one for one in released if cohort in one.cohorts], plan.delta) for cohort in cohorts]
 
@@ -48,10 +48,11 @@ class _Release:
     sites: int
 
 
-def _list_releases(stage: Stage) -> Iterator[_Release]:
+def _list_releases(stage: Stage, sharing: Sharing) -> Iterator[_Release]:
     if isinstance(stage, Train) and stage.rule.private:
         private = stage.rule.private
-        yield _Release(stage.cohorts, stage.rounds * len(expand_names(stage.nets)), private.noise, private.sites)
+        nets = len(stage.list_trained_nets(sharing))
+        yield _Release(stage.cohorts, stage.rounds * nets, private.noise, private.sites)
     if isinstance(stage, Evaluate) and stage.noise:
         yield _Release(stage.cohorts, 1, stage.noise, stage.noise_sites)
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ceus_models.metrics.ood import FIGURES, REQUEST_TENSOR, TrainingFigures
 from ceus_models.metrics.ood import compute_training_figures as finished
-from ceus_models.protocol.messages import Architecture, Normaliser, Recipe
+from ceus_models.protocol.messages import Architecture, Normaliser, Recipe, Sharing
 from ceus_models.protocol.state import State
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.study.taxonomy import (
@@ -48,7 +48,9 @@ class RecipeRule:
     class_balance: float = 1.0
 
 
-def compute_recipe(total: State, rule: RecipeRule, architecture: Architecture, fusion_hidden: int) -> Recipe:
+def compute_recipe(
+    total: State, rule: RecipeRule, architecture: Architecture, fusion_hidden: int, sharing: Sharing = "separate"
+) -> Recipe:
     """Compute what every site needs to build the nets and prepare their inputs.
 
     Args:
@@ -68,6 +70,7 @@ def compute_recipe(total: State, rule: RecipeRule, architecture: Architecture, f
         selected=select_variables(correlations(total, rule.cohorts), rule.min_correlation),
         class_weights=compute_class_weights(total, rule),
         fusion_hidden=fusion_hidden,
+        sharing=sharing,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 
+from ceus_models.nets.heads import list_nets
 from ceus_models.plan.plan import Plan
 from ceus_models.plan.progress import Progress
 from ceus_models.plan.stages import Stage
@@ -29,7 +30,8 @@ def find_expected_task(plan: Plan, task: Task) -> tuple[int, Task] | None:
     for index, stage in enumerate(plan.stages):
         step = _find_step(stage, task.kind, task.round) if stage.name == task.stage else None
         if step is not None:
-            nets: dict[str, State] = {net: {} for name in _nets_of(stage) for net in expand_names([name])}
+            asked = expand_names(getattr(stage, "nets", ()))
+            nets: dict[str, State] = {net: {} for net in list_nets(asked, plan.sharing)}
             at = Progress(stage=index, step=step, recipe=task.recipe, frozen=task.frozen, nets=nets)
             return index, stage.task(at, plan.study(task.seed))
     return None
@@ -50,7 +52,7 @@ def list_new_nets(plan: Plan, task: Task) -> tuple[str, ...]:
             first = isinstance(stage, Train) and (task.kind, task.round) == stage.sequence()[0]
             return tuple(net for net in task.nets if first and net not in trained)
         if isinstance(stage, Train):
-            trained.update(expand_names(stage.nets))
+            trained.update(stage.list_trained_nets(plan.sharing))
     return ()
 
 
@@ -59,7 +61,3 @@ def _find_step(stage: Stage, kind: Kind, number: int) -> int | None:
         sequence: tuple[tuple[str, int], ...] = stage.sequence()
         return sequence.index((kind, number)) if (kind, number) in sequence else None
     return 0 if number == 0 else None
-
-
-def _nets_of(stage: Stage) -> tuple[str, ...]:
-    return tuple(getattr(stage, "nets", ()))

@@ -16,6 +16,7 @@ from pydantic import AfterValidator
 
 from ceus_models.metrics.evaluation_release import evaluation_sensitivity
 from ceus_models.metrics.ood import REQUEST_TENSOR
+from ceus_models.nets.heads import list_nets
 from ceus_models.plan.progress import Progress
 from ceus_models.plan.recipe import RecipeRule, compute_recipe
 from ceus_models.plan.terms.net_groups import cohort, expand_names, net
@@ -40,7 +41,7 @@ def build_task(
     cohorts: tuple[str, ...],
     nets: tuple[str, ...] = (),
 ) -> Task:
-    """Build a task of `kind` with the current parameters of `nets` and the settings of the study."""
+    """Build a task of `kind` for some nets or outputs, with the current parameters and the settings of the study."""
     return Task(
         kind=kind,
         study=study.digest,
@@ -49,7 +50,7 @@ def build_task(
         round=progress.step,
         nets=nets,
         cohorts=cohorts,
-        inputs=on_wire({net: progress.nets[net] for net in nets}),
+        inputs=on_wire({net: progress.nets[net] for net in list_nets(nets, study.sharing)}),
         recipe=progress.recipe,
         processing=study.processing,
         frozen=progress.frozen if any(net in FUSION_NETS for net in nets) else "",
@@ -166,7 +167,7 @@ class Statistics:
         rule = RecipeRule(
             self.cohorts, self.fusion_cohorts, self.min_correlation, self.max_class_weight, self.class_balance
         )
-        recipe = compute_recipe(total, rule, study.architecture, study.fusion_hidden)
+        recipe = compute_recipe(total, rule, study.architecture, study.fusion_hidden, study.sharing)
         return replace(progress, recipe=recipe, totals={**progress.totals, self.name: total})
 
 

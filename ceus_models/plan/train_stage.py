@@ -12,21 +12,20 @@ from annotated_types import Ge, Gt, Le
 from pydantic import Field
 from torch import Tensor
 
-from ceus_models.metrics.binned_loss import sum_log_loss
-from ceus_models.nets.factory import CPU
-from ceus_models.nets.losses import build_class_weights
+from ceus_models.nets.heads import list_nets
 from ceus_models.nets.module_cache import build_initial_state
 from ceus_models.nets.trained_parameters import list_trained
-from ceus_models.plan.progress import CurvePoint, Progress
+from ceus_models.plan.learning_curves import list_points, sum_training_losses, sum_validation_losses
+from ceus_models.plan.progress import Progress
 from ceus_models.plan.stages import Cohorts, Name, Nets, build_task, set_frozen_digest
 from ceus_models.plan.strategies import FedAvg, FedProx, Strategy
 from ceus_models.plan.terms.net_groups import expand_names
 from ceus_models.plan.terms.participation import RoundRecord
 from ceus_models.plan.terms.settings import Study
-from ceus_models.protocol.messages import Level, LocalRule, Recipe, Task, Update
+from ceus_models.protocol.messages import Level, LocalRule, Recipe, Sharing, Task, Update
 from ceus_models.protocol.state import State, split_by_net
 from ceus_models.runtime.errors import ExpectedError
-from ceus_models.study.taxonomy import FUSION_NETS, count_outputs
+from ceus_models.study.taxonomy import FUSION_NETS
 
 
 @dataclass(frozen=True)
@@ -81,25 +80,29 @@ class Train:
         """Training and validation rounds together."""
         return len(self.sequence())
 
+    def list_trained_nets(self, sharing: Sharing) -> tuple[str, ...]:
+        """The nets that change."""
+        return list_nets(expand_names(self.nets), sharing)
+
     def prepare(self, progress: Progress, study: Study) -> Progress:
         """Create initial nets, at the first step."""
         if progress.step:
             return progress
-        recipe = progress.recipe or study.recipe
-        if recipe is None:
-            raise ValueError(f"a statistics stage must come before the training stage {self.name}; add one")
-        missing = [net for net in expand_names(self.nets) if net not in progress.nets]
+        recipe = self._require_recipe(progress, study)
+        missing = [net for net in self.list_trained_nets(recipe.sharing) if net not in progress.nets]
         new = {net: build_initial_state(net, recipe, study.seed) for net in missing}
+        new = {n: state if n in FUSION_NETS else {**state, **study.pretrained} for n, state in new.items()}
         begun = replace(progress, recipe=recipe, nets={**progress.nets, **new})
         return set_frozen_digest(begun, expand_names(self.nets))
 
     def task(self, progress: Progress, study: Study) -> Task:
         """Local training under the strategy's rule, or evaluation of the nets as they are."""
         kind, number = self.sequence()[progress.step]
-        nets = expand_names(self.nets)
         if kind == "evaluate" and self.validate:
-            asked = build_task(kind, self.name, progress, study, self.validate.cohorts, nets)
+            outputs = expand_names(self.nets)
+            asked = build_task(kind, self.name, progress, study, self.validate.cohorts, outputs)
             return replace(asked, round=number, level=self.level)
+        nets = self.list_trained_nets(study.sharing)
         task = build_task(kind, self.name, progress, study, self.cohorts, nets)
         return replace(task, round=number, rule=self.strategy.local(self.rule), level=self.level)
 
@@ -111,16 +114,22 @@ class Train:
         """Update every trained net, or after validation store the nets with the lowest loss so far."""
         kind, number = self.sequence()[progress.step]
         if self.rule.private:
-            after = self._absorb_private(progress, total, number, record)
+            after = self._absorb_private(progress, study, total, record)
         else:
             taken = self._absorb_training if kind == "train" else self._absorb_validation
-            after = taken(progress, total, number)
-        return self._close_stage(after) if progress.step + 1 == self.steps() else after
+            after = taken(progress, study, total, number)
+        return self._close_stage(after, study) if progress.step + 1 == self.steps() else after
 
-    def _absorb_training(self, progress: Progress, total: State, number: int) -> Progress:
+    def _require_recipe(self, progress: Progress, study: Study) -> Recipe:
+        recipe = progress.recipe or study.recipe
+        if recipe is None:
+            raise ValueError(f"a statistics stage must come before the training stage {self.name}; add one")
+        return recipe
+
+    def _absorb_training(self, progress: Progress, study: Study, total: State, number: int) -> Progress:
         nets, memory, curves = dict(progress.nets), dict(progress.memory), list(progress.curves)
         sums = split_by_net(total)
-        for net in expand_names(self.nets):
+        for net in self.list_trained_nets(study.sharing):
             weight = float(total.get(f"{net}|#weight", 0.0))
             if weight <= 0:
                 continue
@@ -128,12 +137,12 @@ class Train:
             nets[net], kept = self.strategy.step(nets[net], mean, memory.get(f"moments|{net}", {}))
             if kept:
                 memory[f"moments|{net}"] = kept
-            curves.append(CurvePoint(self.name, number, net, "training", float(total[f"{net}|#loss"]) / weight, weight))
+            curves.extend(list_points((self.name, number), net, "training", sum_training_losses(total, net)))
         return replace(progress, nets=nets, memory=memory, curves=tuple(curves))
 
-    def _absorb_private(self, progress: Progress, total: State, number: int, record: RoundRecord) -> Progress:
+    def _absorb_private(self, progress: Progress, study: Study, total: State, record: RoundRecord) -> Progress:
         """Step along the noised mean gradient over all patients that the counted sites declared."""
-        private = self.rule.private
+        private, (_, number) = self.rule.private, self.sequence()[progress.step]
         if private and len(record.counted) < private.sites:
             raise ExpectedError(
                 f"{self.name}, round {number}: the noise is made of {private.sites} sites' shares, and only "
@@ -141,7 +150,7 @@ class Train:
             )
         nets, memory, sums = dict(progress.nets), dict(progress.memory), split_by_net(total)
         per_patient = -progress.count_patients(record.counted, self.cohorts) / self.rule.learning_rate
-        for net in expand_names(self.nets):
+        for net in self.list_trained_nets(study.sharing):
             trained = {name: nets[net][name] for name in list_trained(nets[net], self.rule.trains)}
             stepped, kept = self.strategy.step(trained, _Mean(sums[net], per_patient), memory.get(f"moments|{net}", {}))
             nets[net] = {**nets[net], **stepped}
@@ -153,25 +162,25 @@ class Train:
                 memory[f"average|{net}"] = {n: before.get(n, 0.0) + t.double() / share for n, t in stepped.items()}
         return replace(progress, nets=nets, memory=memory)
 
-    def _absorb_validation(self, progress: Progress, total: State, number: int) -> Progress:
-        memory, curves = dict(progress.memory), list(progress.curves)
-        if progress.recipe is None:
-            raise ValueError(f"a statistics stage must come before the training stage {self.name}; add one")
-        for net in expand_names(self.nets):
-            loss, weight = _sum_losses(total, net, progress.recipe)
-            if weight <= 0:
+    def _absorb_validation(self, progress: Progress, study: Study, total: State, number: int) -> Progress:
+        memory, curves, recipe = dict(progress.memory), list(progress.curves), self._require_recipe(progress, study)
+        for net in self.list_trained_nets(study.sharing):
+            losses = sum_validation_losses(total, net, recipe)
+            points = list(list_points((self.name, number), net, "validation", losses))
+            if not points:
                 continue
-            curves.append(CurvePoint(self.name, number, net, "validation", loss / weight, weight))
+            curves.extend(points)
+            loss = points[-1].loss
             best = memory.get(f"best_loss|{net}", {"loss": torch.tensor(torch.inf)})
-            if loss / weight <= float(best["loss"]):  # of equal rounds the later: it has seen more
+            if loss <= float(best["loss"]):  # of equal rounds the later: it has seen more
                 memory[f"best|{net}"] = progress.nets[net]
-                memory[f"best_loss|{net}"] = _note_best(loss / weight, number)
+                memory[f"best_loss|{net}"] = _note_best(loss, number)
         return replace(progress, memory=memory, curves=tuple(curves))
 
-    def _close_stage(self, progress: Progress) -> Progress:
+    def _close_stage(self, progress: Progress, study: Study) -> Progress:
         """Take the best nets, or the averaged ones, and clear the memory of the stage."""
         nets = dict(progress.nets)
-        for net in expand_names(self.nets):
+        for net in self.list_trained_nets(study.sharing):
             nets[net] = progress.memory.get(f"best|{net}", nets[net])
             average = progress.memory.get(f"average|{net}", {})
             nets[net] = {**nets[net], **{name: t.to(nets[net][name].dtype) for name, t in average.items()}}
@@ -209,15 +218,6 @@ class _Mean(Mapping[str, Tensor]):
 
     def __len__(self) -> int:
         return len(self._total)
-
-
-def _sum_losses(total: Mapping[str, Tensor], net: str, recipe: Recipe) -> tuple[float, float]:
-    """Sum weight · log loss and weight of a net over all cohorts in the total, from its histograms of scores."""
-    found = [t.double() for name, t in total.items() if name.split("|")[1:] == [net, "scores"]]
-    if not found:
-        return 0.0, 0.0
-    weights = build_class_weights(net, max(2, count_outputs(net)), recipe, CPU).tolist()
-    return sum_log_loss(torch.stack(found).sum(0).numpy(), weights)
 
 
 def _note_best(loss: float, number: int) -> dict[str, Tensor]:

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 
 from ceus_models.plan.progress import Progress
 from ceus_models.protocol.state import State, add_prefix, digest
-from ceus_models.study.taxonomy import SUBMODELS
+from ceus_models.study.taxonomy import SUBMODELS, TRUNK
 
 
 def submodels(progress: Progress) -> dict[str, State]:
-    """The trained sub-models, which fusion nets use."""
-    return {net: progress.nets[net] for net in SUBMODELS if net in progress.nets}
+    """The trained sub-models, or the trunk that has them, which fusion nets use."""
+    return {net: progress.nets[net] for net in (*SUBMODELS, TRUNK) if net in progress.nets}
 
 
 def on_wire(nets: Mapping[str, State]) -> State:

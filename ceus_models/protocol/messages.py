@@ -28,6 +28,8 @@ _PRIVATE_STEP = {
 }
 """What a private rule says of local steps: there is one, and it is the coordinator's."""
 Precision = Literal["float32", "bfloat16"]
+Sharing = Literal["separate", "trunk"]
+"""Whether each sub-model is a net of its own, or a head of one trunk."""
 Level = Literal["none", "sums", "distributed", "local"]
 """What a stage's answers are protected by: nothing, secure sums, noise shared by the sites inside a secure sum, or the
 whole noise of each site (docs/privacy.md)."""
@@ -132,8 +134,9 @@ class Recipe:
         architecture: of the two-stream nets.
         normaliser: of their inputs.
         selected: the clinical variables of the fusion nets.
-        class_weights: net → one weight a class (binary: negative, positive), from global counts.
+        class_weights: output → one weight a class (binary: negative, positive), from global counts.
         fusion_hidden: hidden units of a fusion net, 0 for a linear one.
+        sharing: of the sub-models' layers.
     """
 
     architecture: Architecture
@@ -141,6 +144,7 @@ class Recipe:
     selected: tuple[str, ...]
     class_weights: Mapping[str, tuple[float, ...]]
     fusion_hidden: int = 32
+    sharing: Sharing = "separate"
 
 
 @checked(frozen=True, config=_STRICT)
@@ -187,7 +191,7 @@ class Task:
         seed: of the study.
         stage: name of the stage.
         round: number of the round within the stage.
-        nets: that are trained or evaluated.
+        nets: that are trained; of an evaluation, the outputs, each a net or a head of the trunk.
         cohorts: whose lesions are used.
         inputs: tensors, such as the global weights.
         rule: of local training.

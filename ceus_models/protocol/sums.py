@@ -9,6 +9,7 @@ can be added to the same integers. The absolute rounding error is 2^-31 a site, 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -36,6 +37,15 @@ class ExactSum:
         self._sums: dict[str, Tensor] = {}
         self._types: dict[str, torch.dtype] = {}
         self._flat: dict[tuple[str, ...], Tensor] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The sums as arrays, which pickle (PEP 574) passes on without a copy; torch would store a group many times."""
+        return {"sums": {name: total.cpu().numpy() for name, total in self._sums.items()}, "types": self._types}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Copy the arrays, which another process may own."""
+        self._sums = {name: torch.from_numpy(array.copy()) for name, array in state["sums"].items()}
+        self._types, self._flat = state["types"], {}
 
     def add(self, state: State) -> None:
         """Add one state, in place. Raises ValueError if the shape or dtype of a name has changed."""

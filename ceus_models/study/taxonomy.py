@@ -104,11 +104,16 @@ no net; a site computes it whenever all five are evaluated."""
 SUBMODELS = DISEASE_NETS + BIOMARKER_NETS
 FUSION_MODELS = ("D", "DC", "DB", "DCB")
 FUSION_NETS = tuple(f"fusion/{name}" for name in FUSION_MODELS)
-NETS = (*SUBMODELS, STRATEGY_A, *FUSION_NETS)
+OUTPUTS = (*SUBMODELS, STRATEGY_A, *FUSION_NETS)
+"""All that a study can train and evaluate. Each is a net of its own, but that nine heads of a trunk can be the
+sub-models (`ceus_models.nets.heads`)."""
+TRUNK = "trunk"
+"""The one net whose nine heads are the sub-models, where a plan shares it."""
+NETS = (*SUBMODELS, TRUNK, STRATEGY_A, *FUSION_NETS)
 
 
 def count_outputs(net: str) -> int:
-    """Number of outputs: 1 for a binary net, 5 for the strategies A and B, 6 for a fusion net.
+    """Number of outputs: 1 for a binary net, 9 for the trunk, 5 for the strategies A and B, 6 for a fusion net.
 
     Raises:
         KeyError: the name is neither in NETS nor STRATEGY_B.
@@ -118,6 +123,8 @@ def count_outputs(net: str) -> int:
     """
     if net not in (*NETS, STRATEGY_B):
         raise KeyError(f"unknown net {net!r}; the nets are {', '.join(NETS)}")
+    if net == TRUNK:
+        return len(SUBMODELS)
     if net in (STRATEGY_A, STRATEGY_B):
         return len(DISEASE_TYPES)
     return len(LESION_TYPES) if net.startswith("fusion/") else 1

@@ -11,6 +11,7 @@ import numpy as np
 from ceus_models.bundle.model_bundle import Bundle
 from ceus_models.nets.fusion import build_fusion_inputs
 from ceus_models.nets.gradcam import Cam, grad_cam
+from ceus_models.nets.heads import locate_output
 from ceus_models.nets.predict import BranchPredictions
 from ceus_models.nets.shapley import Contributions, compute_contributions
 from ceus_models.nets.two_stream import TwoStream
@@ -114,7 +115,7 @@ def predict(lesion: Lesion, bundle: Bundle) -> Prediction:
     """Raises ExpectedError for a bundle without fusion net, or without one of the nine nets below it."""
     samples = [lesion.sample]
     model = _select_model(bundle)
-    asked: list[BranchPredictions] = [bundle.predict_branches(net, samples) for net in SUBMODELS]
+    asked = bundle.predict_outputs(SUBMODELS, samples)
     table = np.concatenate([said.final for said in asked], axis=1).astype(np.float32)  # (1 9), as a site keeps it
     probabilities = bundle.predict_fusion(model, table, samples)[0]
     features = build_fusion_inputs(model, table, samples, bundle.recipe).to(bundle.device)
@@ -151,7 +152,8 @@ def _select_explained_net(by_type: Mapping[str, float], nets: Sequence[NetAnswer
 
 
 def _compute_maps(net: str, samples: Sequence[Sample], bundle: Bundle) -> tuple[Cam, Cam]:
-    module = bundle.load_two_stream_net(net, samples).module
+    place = locate_output(net, bundle.recipe.sharing)
+    module = bundle.load_two_stream_net(place.net, samples).module
     if not isinstance(module, TwoStream):
         raise TypeError(f"{net} is no two-stream net")
-    return grad_cam(module, samples[0], bundle.recipe.normaliser)
+    return grad_cam(module, samples[0], bundle.recipe.normaliser, place.columns.start or 0)

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from itertools import product
 from typing import Any
 
+from ceus_models.nets.heads import locate_output
 from ceus_models.plan.plan import Plan
 from ceus_models.plan.progress import Progress
 from ceus_models.plan.recipe import correlations
@@ -122,11 +123,14 @@ def _build_curves(progress: Progress) -> dict[str, dict[str, Any]]:
         else:
             curve.setdefault("validation_rounds", []).append(point.round)
             curve.setdefault("validation_loss", []).append(point.loss)
-    for curve in (curve for nets in curves.values() for curve in nets.values()):
-        losses = curve.get("validation_loss", [])
-        if losses:
-            last_best = max(i for i, loss in enumerate(losses) if loss == min(losses))
-            curve["best_round"] = curve["validation_rounds"][last_best]
+    sharing = progress.recipe.sharing if progress.recipe else "separate"
+    for nets in curves.values():
+        for output, curve in nets.items():
+            chosen = nets.get(locate_output(output, sharing).net, {})  # of a head, the round of its trunk
+            losses = chosen.get("validation_loss", [])
+            if losses:
+                last_best = max(i for i, loss in enumerate(losses) if loss == min(losses))
+                curve["best_round"] = chosen["validation_rounds"][last_best]
     return curves
 
 

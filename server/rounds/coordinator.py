@@ -11,6 +11,7 @@ from ceus_models.plan.plan import Plan
 from ceus_models.plan.progress import Progress
 from ceus_models.plan.stages import Stage
 from ceus_models.plan.terms.participation import Fate, RoundRecord, check_quorum
+from ceus_models.plan.terms.pretrained import read_pretrained
 from ceus_models.plan.terms.settings import Study
 from ceus_models.plan.train_stage import Train
 from ceus_models.plan.wire_nets import on_wire, submodels
@@ -50,7 +51,7 @@ def run(
         ExpectedError: if a round misses its quorum, or the store holds another study.
         StopRequested: if `stopping` returned True.
     """
-    study = plan.study(seed)
+    study = replace(plan.study(seed), pretrained=read_pretrained(plan.pretrained, plan.architecture))
     file = OpeningFile(store.folder)
     desk = _RoundRunner(plan, study, link, on_event or _ignore_event, file, read_roster(store.folder))
     progress = store.latest(study.digest, seed) or Progress()

@@ -21,6 +21,21 @@ LARGEST_LOSS = 1e4
 """Bound on the loss of one lesion in training, class weight included."""
 
 
+def find_note_fault(sums: State, net: str, lesions: int) -> str | None:
+    """Find the first implausible number beside a net's change. lesions: as declared in hello."""
+    weight, loss = float(sums[f"{net}|#weight"]), sums[f"{net}|#loss"]
+    labelled = sums.get(f"{net}|#labelled", torch.zeros(()))
+    if not 0 < weight <= lesions:
+        return f"weight of {net} must be above 0 and at most {lesions} (lesions in hello), found {weight:g}"
+    low, high = float(loss.min()), float(loss.max())
+    if not (low >= 0 and high <= LARGEST_LOSS * weight):
+        found = f"{low if low < 0 else high:g}"
+        return f"loss of {net} must be 0 to {LARGEST_LOSS * weight:g} over {weight:g} lesions, found {found}"
+    if float(labelled.min()) < 0 or float(labelled.max()) > weight:
+        return f"{net} must have 0 to {weight:g} lesions with a result in each head, found {labelled.tolist()}"
+    return None
+
+
 def find_count_fault(sums: State, held: Mapping[str, int], task: Task, sites: int = 1) -> str | None:
     """Find the first implausible count of an evaluation: the error as text, or None.
 

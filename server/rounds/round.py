@@ -81,14 +81,14 @@ class PartialRound:
     total: ExactSum = field(default_factory=ExactSum)
     fates: dict[str, tuple[Fate, str]] = field(default_factory=dict)
     norms: dict[str, list[float]] = field(default_factory=dict)
-    without_frozen: list[str] = field(default_factory=list)
+    without_frozen: set[str] = field(default_factory=set)
 
     def take(self, site: str, answer: Answer, adder: Adder) -> None:
         """Screen an answer and add it. Only the first answer of a site counts."""
         if site in self.fates or site in self.without_frozen:
             return
         if isinstance(answer, Refusal) and answer.code == "needs_frozen":
-            self.without_frozen.append(site)
+            self.without_frozen.add(site)
             return
         self.fates[site] = (
             self._count_answer(site, answer, adder) if isinstance(answer, Update) else _classify_failure(answer)
@@ -100,7 +100,7 @@ class PartialRound:
         self.fates |= part.fates
         for net, sizes in part.norms.items():
             self.norms.setdefault(net, []).extend(sizes)
-        self.without_frozen.extend(part.without_frozen)
+        self.without_frozen |= part.without_frozen
 
     def _count_answer(self, site: str, answer: Update, adder: Adder) -> tuple[Fate, str]:
         fault, norms = adder.gate.screen(site, answer)
@@ -134,14 +134,14 @@ def gather_answers(link: Link, call: Call) -> tuple[State, RoundRecord]:
     A site that lacks the frozen sub-models gets the task once more in the same round, with them included.
     """
     registered = tuple(sorted(link.sites()))
-    taken = PartialRound()
-    _lose(taken, call, [site for site in call.sites if site not in registered], "not connected")
-    _collect_answers(link, call, call.task, [site for site in call.sites if site in registered], taken)
-    again, taken.without_frozen = sorted(taken.without_frozen), []
+    connected, taken = set(registered), PartialRound()
+    _lose(taken, call, [site for site in call.sites if site not in connected], "not connected")
+    _collect_answers(link, call, call.task, [site for site in call.sites if site in connected], taken)
+    again, taken.without_frozen = sorted(taken.without_frozen), set()
     if again:
         inputs = {**call.frozen(), **call.task.inputs}
         _collect_answers(link, call, replace(call.task, inputs=inputs), again, taken)
-        for site in taken.without_frozen:
+        for site in sorted(taken.without_frozen):
             taken.fates[site] = "refused", "it lacks the frozen sub-models, which the task brought"
             call.tell(site, *taken.fates[site])
     _lose(taken, call, [site for site in call.sites if site not in taken.fates], "gave no answer")
@@ -179,10 +179,10 @@ def build_record(
     call: Call, fates: Mapping[str, tuple[Fate, str]], registered: tuple[str, ...], norms: Mapping[str, float]
 ) -> RoundRecord:
     """The record of a round. fates: of every site that was asked, with the reason."""
-    task = call.task
+    task, asked = call.task, tuple(sorted(call.sites))
 
     def named(fate: Fate) -> tuple[str, ...]:
-        return tuple(sorted(site for site, (what, _) in fates.items() if what == fate))
+        return tuple(site for site in asked if site in fates and fates[site][0] == fate)
 
     def reasons(fate: Fate) -> dict[str, str]:
         return {site: fates[site][1] for site in named(fate)}
@@ -192,8 +192,8 @@ def build_record(
         kind=task.kind,
         round=task.round,
         registered=registered,
-        asked=tuple(sorted(call.sites)),
-        answered=tuple(sorted(site for site, (what, _) in fates.items() if what != "lost")),
+        asked=asked,
+        answered=tuple(site for site in asked if site in fates and fates[site][0] != "lost"),
         counted=named("counted"),
         idle=named("idle"),
         refused=reasons("refused"),

@@ -27,7 +27,7 @@ from ceus_models.protocol.state import State, is_finite, norm, split_by_net
 from ceus_models.protocol.sums import EXACT_LIMIT, STEPS_PER_UNIT
 from ceus_models.protocol.task_id import compute_task_id
 from ceus_models.study.subgroups import build_slices
-from server.rounds.plausible_counts import LARGEST_LOSS, find_count_fault
+from server.rounds.plausible_counts import find_count_fault, find_note_fault
 
 LARGEST_PER_LESION = 2e4
 """Bound on any float sum of a tally, per lesion: above the square of every plausible clinical value."""
@@ -135,11 +135,9 @@ class Gate:
         return next((fault for fault in faults if fault), None)
 
     def _bad_change(self, net: str, change: float, sums: State, lesions: int) -> str | None:
-        weight, loss = float(sums[f"{net}|#weight"]), float(sums[f"{net}|#loss"])
-        if not 0 < weight <= lesions:
-            return f"weight of {net} must be above 0 and at most {lesions} (lesions in hello), found {weight:g}"
-        if not 0 <= loss <= LARGEST_LOSS * weight:
-            return f"loss of {net} must be 0 to {LARGEST_LOSS * weight:g} over {weight:g} lesions, found {loss:g}"
+        if fault := find_note_fault(sums, net, lesions):
+            return fault
+        weight = float(sums[f"{net}|#weight"])
         moved = change / weight
         bound = self._norm_bound(net, weight)
         if moved > bound:

@@ -14,7 +14,7 @@ from ceus_models.plan.answers.secure_layout import BOUND
 from ceus_models.plan.train_stage import count_local_steps
 from ceus_models.protocol.messages import Task
 from ceus_models.protocol.state import State, norm, split_by_net
-from server.rounds.plausible_counts import LARGEST_LOSS, find_count_fault
+from server.rounds.plausible_counts import find_count_fault, find_note_fault
 from server.rounds.screening import Gate, find_tally_fault
 
 _ROUNDING = 1.001
@@ -52,13 +52,11 @@ class TotalGate:
         return next((fault for fault in faults if fault), None)
 
     def _find_change_fault(self, net: str, change: State, total: State, sites: tuple[str, ...]) -> str | None:
-        weight, loss = float(total[f"{net}|#weight"]), float(total[f"{net}|#loss"])
         counts = [sum(self.lesions.get(site, {}).get(c, 0) for c in self.task.cohorts) for site in sites]
         lesions, largest = sum(counts), max(counts, default=0)
-        if not 0 < weight <= lesions:
-            return f"weight of {net} must be above 0 and at most {lesions} (lesions in hello), found {weight:g}"
-        if not 0 <= loss <= LARGEST_LOSS * weight:
-            return f"loss of {net} must be 0 to {LARGEST_LOSS * weight:g} over {weight:g} lesions, found {loss:g}"
+        if fault := find_note_fault(total, net, lesions):
+            return fault
+        weight = float(total[f"{net}|#weight"])
         step, least = self.task.inputs[f"{net}|{BOUND}"].tolist()
         steps = count_local_steps(largest, self.task.rule) if self.task.rule else 1
         bound, moved = max(step * steps, least), norm(change) / weight

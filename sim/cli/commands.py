@@ -51,6 +51,7 @@ class LinkChoice(StrEnum):
 
     memory = "memory"
     processes = "processes"
+    ray = "ray"
 
 
 PlanFile = Annotated[Path, typer.Argument(help="The study's plan.", show_default=False)]
@@ -58,12 +59,27 @@ Out = Annotated[Path, typer.Option(help="The run's folder; a run that was interr
 Seed = Annotated[int, typer.Option(min=0, help="Same seed, same numbers.")]
 Workers = Annotated[int, typer.Option(min=1, help="Worker processes; the numbers do not depend on it.")]
 Track = Annotated[TrackerName | None, typer.Option(help="Also bring the metrics of every round to this, if installed.")]
-Link = Annotated[LinkChoice, typer.Option(help="In memory, or through Flower's own processes on this machine.")]
+Link = Annotated[
+    LinkChoice, typer.Option(help="In memory, through Flower's own processes on this machine, or over Ray.")
+]
+RayAddress = Annotated[str | None, typer.Option(help="Of a Ray cluster: auto or HOST:PORT; without it, here alone.")]
+LinkWorkers = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Worker processes: 2, or with Ray all processors of each node; the numbers do not depend on it.",
+        show_default=False,
+    ),
+]
 Devices = Annotated[
     str | None,
-    typer.Option(help="Graphics cards, as cuda:0,cuda:1, or auto for all; cpu:0,cpu:1 runs the same on processors."),
+    typer.Option(
+        help="Graphics cards in place of worker processes: cuda:0,cuda:1, or auto for all; cpu:0,cpu:1 runs the same "
+        "on processors. What the plan needs of each is told before it starts.",
+        show_default=False,
+    ),
 ]
-Compile = Annotated[bool, typer.Option("--compile", help="Compile the nets; numbers then differ by rounding.")]
+Compile = Annotated[bool, typer.Option("--compile", help="Compile nets on the devices; numbers differ by rounding.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, for a machine.")]
 
 
@@ -71,8 +87,9 @@ def run_command(
     plan: PlanFile,
     out: Out,
     seed: Seed = 1,
-    workers: Workers = 2,
+    workers: LinkWorkers = None,
     link: Link = LinkChoice.memory,
+    ray_address: RayAddress = None,
     devices: Devices = None,
     compiled: Compile = False,
     track: Track = None,
@@ -83,8 +100,8 @@ def run_command(
     if (named or compiled) and link is not LinkChoice.memory:
         raise ExpectedError("expected --devices and --compile with the link in memory; leave --link out")
     if devices and not named:
-        console.print(f"torch sees no graphics card: {workers} worker processes train on the processor")
-    settings = RunSettings(plan, out, seed, workers, link.value, named, compiled)
+        console.print(f"torch sees no graphics card: {workers or 2} worker processes train on the processor")
+    settings = RunSettings(plan, out, seed, workers or 2, link.value, ray_address, workers, named, compiled)
     with open_tracker(track, out) as board, _show_run(console) as watcher:
         found = run_study(settings, _add_tracker(watcher, board))
     print_results(found, console)

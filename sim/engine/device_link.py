@@ -120,7 +120,7 @@ class DeviceLink:
             for worker, site, lost in self._run(task, left, lambda worker, site: self._add(worker, site, adder)):
                 fate: tuple[Fate, str] | None = ("lost", lost.reason) if lost else worker.part.fates.get(site)
                 if fate is None:
-                    yield PartialRound(without_frozen=[site])
+                    yield PartialRound(without_frozen={site})
                 elif told.get(site) != fate:  # a device that failed had its answers made again elsewhere
                     told[site] = fate
                     yield PartialRound(fates={site: fate})

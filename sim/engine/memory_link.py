@@ -12,7 +12,7 @@ import multiprocessing
 import os
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
@@ -43,14 +43,19 @@ class PartialLink:
 
 
 @dataclass(frozen=True)
-class PartialAddingLink(PartialLink):
-    """A link to all sites but `away` of a link that adds the answers itself."""
+class AddingPartialLink(PartialLink):
+    """The same of a link that adds answers where they are made."""
 
     link: AddingLink
 
     def gather(self, task: Task, sites: Sequence[str], adder: Adder) -> Iterator[PartialRound]:
         """What connected sites gave."""
         return self.link.gather(task, sites, adder)
+
+
+def leave_out(link: Link, away: Collection[str]) -> Link:
+    """The link without the sites `away`, adding answers where they are made if it does."""
+    return AddingPartialLink(link, away) if isinstance(link, AddingLink) else PartialLink(link, away)
 
 
 class InlineLink:
@@ -82,6 +87,35 @@ class _Worker:
     pipe: Connection
     windows: dict[str, SharedView] = field(default_factory=dict)
     asked: deque[str] = field(default_factory=deque)
+
+
+class _SiteQueue:
+    """Sites to ask, in order, in a line for each worker that has them open: finding the next takes no search."""
+
+    def __init__(self, sites: Sequence[str], homes: Mapping[str, _Worker]) -> None:
+        self._homes = homes
+        self._lines: dict[_Worker | None, deque[tuple[int, str]]] = {}
+        self._count = self._left = 0
+        for site in sites:
+            self.append(site)
+
+    def __len__(self) -> int:
+        return self._left
+
+    def append(self, site: str) -> None:
+        """Put a site last."""
+        self._lines.setdefault(self._homes.get(site), deque()).append((self._count, site))
+        self._count += 1
+        self._left += 1
+
+    def take(self, worker: _Worker, pinned: bool) -> str | None:
+        """The first site that the worker or nobody has open; without one the first of all, if it is not pinned."""
+        own = [line for home in (worker, None) if (line := self._lines.get(home))]
+        lines = own or [line for line in self._lines.values() if line and not pinned]
+        if not lines:
+            return None
+        self._left -= 1
+        return min(lines, key=lambda line: line[0]).popleft()[1]
 
 
 class MemoryLink:
@@ -119,18 +153,18 @@ class MemoryLink:
         if task.kind == "offer":
             self._spread(sites)
         pinned = task.session is not None  # a site's secrets of a session are in one process
-        queue = deque(sorted(sites, key=lambda site: (-self._costs.get(site, 0.0), site)))
+        queue = _SiteQueue(sorted(sites, key=lambda site: (-self._costs.get(site, 0.0), site)), self._homes)
         again: set[str] = set()
         length = self._arena.write(encode(task))
         try:
             slots = SLOTS if length <= LARGE_BYTES else 1
-            asks = {site: TaskRequest(site, self._arena.path, length, self._round, slots) for site in queue}
+            ask = TaskRequest("", self._arena.path, length, self._round, slots)
             for worker in self._workers:
-                self._feed(worker, queue, asks, pinned)
+                self._feed(worker, queue, ask, pinned)
             while any(worker.asked for worker in self._workers):
                 for worker in self._wait_ready():
                     yield from self._receive(worker, queue, again)
-                    self._feed(worker, queue, asks, pinned)
+                    self._feed(worker, queue, ask, pinned)
         finally:
             self._drain()
             if length > LARGE_BYTES:
@@ -164,21 +198,20 @@ class MemoryLink:
             loads[least] += self._costs.get(site, 0.0)
             self._homes[site] = self._workers[least]
 
-    def _feed(self, worker: _Worker, queue: deque[str], asks: Mapping[str, TaskRequest], pinned: bool) -> None:
+    def _feed(self, worker: _Worker, queue: _SiteQueue, ask: TaskRequest, pinned: bool) -> None:
         """Queue one more site at a worker, unless too few are left for the other workers.
 
         pinned: whether a site is asked at its own worker only.
         """
         plenty = len(queue) > SLOTS * len(self._workers)
-        while queue and len(worker.asked) < (asks[queue[0]].slots if plenty else 1):
-            site = next((s for s in queue if self._homes.get(s, worker) is worker), None if pinned else queue[0])
+        while queue and len(worker.asked) < (ask.slots if plenty else 1):
+            site = queue.take(worker, pinned)
             if site is None:
                 return
-            queue.remove(site)
             self._homes[site] = worker
             worker.asked.append(site)
             try:
-                worker.pipe.send(asks[site])
+                worker.pipe.send(replace(ask, site=site))
             except OSError:  # it has died, which reading from it will show
                 return
 
@@ -186,7 +219,7 @@ class MemoryLink:
         busy = {worker.pipe: worker for worker in self._workers if worker.asked}
         return [busy[pipe] for pipe in wait(list(busy)) if isinstance(pipe, Connection)]
 
-    def _receive(self, worker: _Worker, queue: deque[str], again: set[str]) -> Iterator[tuple[str, Answer]]:
+    def _receive(self, worker: _Worker, queue: _SiteQueue, again: set[str]) -> Iterator[tuple[str, Answer]]:
         try:
             answered: TaskReply = worker.pipe.recv()
         except (EOFError, OSError):
@@ -198,7 +231,7 @@ class MemoryLink:
         answer = decode(window.view(answered.path, answered.length))
         yield answered.site, answer if isinstance(answer, Update | Refusal) else Lost(answered.site, "not an answer")
 
-    def _restart(self, worker: _Worker, queue: deque[str], again: set[str]) -> Iterator[tuple[str, Answer]]:
+    def _restart(self, worker: _Worker, queue: _SiteQueue, again: set[str]) -> Iterator[tuple[str, Answer]]:
         worker.process.join()
         code, unanswered = worker.process.exitcode, list(worker.asked)
         fresh = self._start()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ceus_models.protocol.privacy.masks import derive_key
@@ -29,6 +29,10 @@ class HospitalOpener:
     folders: Mapping[str, Path]
     processing: Processing
     audited: bool = False
+
+    def moved_to(self, folder: Path) -> HospitalOpener:
+        """The same hospitals, each in a folder of its name below `folder`."""
+        return replace(self, folders={name: folder / name for name in self.folders})
 
     def __call__(self, site: str) -> Site:
         """The site, with its samples mapped into memory."""

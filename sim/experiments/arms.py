@@ -13,6 +13,7 @@ import torch
 import yaml
 
 from ceus_models.plan.plan import Plan, load_plan
+from ceus_models.plan.progress import Progress
 from ceus_models.runtime.atomic_files import PUBLIC, write_atomically
 from ceus_models.runtime.errors import ExpectedError
 from server.report.publish import RESULTS
@@ -69,12 +70,16 @@ class FinishedArm:
     plan: Plan
     out: Path
 
-    def read_confusion(self, shown: str, cohort: str) -> Counts | None:
-        """The confusion matrix (1+R k k) of a net on a cohort; None if no site has a lesion."""
+    def load_progress(self) -> Progress:
+        """The finished study. Raises ExpectedError where its checkpoint is gone."""
         progress = Store(self.out).latest(self.plan.digest(), self.seed)
         if progress is None:
             raise ExpectedError(f"expected a checkpoint in {self.out}, found none; start the same command again")
-        return find_confusion(progress.totals, shown, cohort)
+        return progress
+
+    def read_confusion(self, shown: str, cohort: str) -> Counts | None:
+        """The confusion matrix (1+R k k) of a net on a cohort; None if no site has a lesion."""
+        return find_confusion(self.load_progress().totals, shown, cohort)
 
 
 def run_arms(

@@ -9,6 +9,7 @@ from pathlib import Path
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.yaml_lines import YamlWithLines
 from server.results.metrics import Counts
+from sim.experiments.arm_measures import add_measures, combine_entries
 from sim.experiments.arm_table import ArmScores, TableSettings, build_entry
 from sim.experiments.arms import ExperimentRequest, FinishedArm, run_arms
 from sim.experiments.entry import Entry, experiment_folder, publish_entry
@@ -20,6 +21,7 @@ from sim.experiments.experiment_file import (
     Outline,
     Prevalence,
     Training,
+    Variant,
     build_variants,
     find_experiment_file,
     load_experiment,
@@ -77,15 +79,14 @@ def _run_training(experiment: Training, file: YamlWithLines, folder: Path, reque
     planned = build_variants(experiment, file, base, request.sets)
     seeds = experiment.seeds or (request.seed,)
     ran = run_arms(planned, seeds, folder, request)
-    scored = [
-        ArmScores(
-            variant.arm.label,
-            _read_confusions(runs, variant.arm.net or experiment.net, experiment.cohorts),
-            variant.arm.x,
-        )
-        for variant, runs in zip(planned, ran, strict=True)
-    ]
-    shown = TableSettings(experiment.title, experiment.metric, experiment.axis, len(seeds), experiment.claim)
+    arms = {variant.arm.label: runs for variant, runs in zip(planned, ran, strict=True)}
+    entries = {
+        f"{experiment.metric.replace('_', ' ')} of {net}": _compare_arms(experiment, planned, ran, net)
+        for net in (experiment.net, *experiment.beside)
+    }
+    entry = next(iter(entries.values()))
+    if experiment.beside or experiment.submodel_auc or experiment.costs:
+        entry = add_measures(combine_entries(entries), experiment, arms)
     details = {
         "plan": str(base),
         "net": experiment.net,
@@ -96,7 +97,21 @@ def _run_training(experiment: Training, file: YamlWithLines, folder: Path, reque
             for r in runs
         ],
     }
-    return replace(build_entry(scored, shown), details=details)
+    return replace(entry, details=details)
+
+
+def _compare_arms(
+    experiment: Training, planned: Sequence[Variant], ran: Sequence[Sequence[FinishedArm]], net: str
+) -> Entry:
+    """The comparison of one net, which an arm's own replaces where the experiment's is meant."""
+    scored = []
+    for variant, runs in zip(planned, ran, strict=True):
+        own = variant.arm.net if variant.arm.net and net == experiment.net else net
+        scored.append(ArmScores(variant.arm.label, _read_confusions(runs, own, experiment.cohorts), variant.arm.x))
+    seeds = len(experiment.seeds) or 1
+    return build_entry(
+        scored, TableSettings(experiment.title, experiment.metric, experiment.axis, seeds, experiment.claim)
+    )
 
 
 def _read_confusions(runs: Sequence[FinishedArm], shown: str, cohorts: Sequence[str]) -> dict[str, list[Counts | None]]:

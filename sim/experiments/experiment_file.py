@@ -61,6 +61,8 @@ class Training:
     """One run for each arm and seed, on the same hospitals; the first arm is the reference.
 
     `seeds` are of training, () = the run's own; `axis` is the name of the arms' x; `set` and `drop` are for all arms.
+    `beside` are further nets whose metric is compared, `submodel_auc` adds the AUC of the sub-models on all lesions of
+    the cohorts together, `costs` the bytes that a site exchanges and the processor time of an arm.
     """
 
     kind: Literal["training"]
@@ -72,6 +74,9 @@ class Training:
     cohorts: Cohorts = TEST_COHORTS
     metric: Metric = "accuracy"
     axis: str = ""
+    beside: tuple[ShownNet, ...] = ()
+    submodel_auc: bool = False
+    costs: bool = False
     set: Overrides = field(default_factory=dict)
     drop: tuple[str, ...] = ()
     claim: Claim | None = None
@@ -242,7 +247,8 @@ def build_variants(
         faults += [_locate_fault(fault, changed, arm, index) for fault in wrong]
         if plan is not None:
             found.append(Variant(arm, changed, plan))
-            unfit = _find_conflicts(plan, arm.net or experiment.net, experiment)
+            shown = (arm.net or experiment.net, *experiment.beside)
+            unfit = [fault for net in shown for fault in _find_conflicts(plan, net, experiment)]
             faults += [replace(fault, file="", key=("arms", index)) for fault in unfit]
     if faults:
         raise file.error(faults)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -22,30 +22,43 @@ from ceus_models.plan.progress import Progress
 from server.report.publish import BUNDLE, RESULTS, build_bundle, publish_report
 from server.results.results import collect_results
 from server.rounds.round_log import RoundLog
+from sim.engine.cluster.ray_cluster import RayCluster
+from sim.engine.cluster.ray_link import RayLink
 from sim.engine.device_link import DeviceLink
-from sim.engine.memory_link import MemoryLink, PartialAddingLink, PartialLink
+from sim.engine.memory_link import MemoryLink, leave_out
 from sim.engine.open_devices import open_devices
+from sim.runs.device_memory import prepare_devices
 from sim.runs.meter import Meter
 from sim.hospital.prepare import Hospitals, PreparedHospital, prepare_hospitals, parse_simulation, format_site_name
 from sim.engine.flower_link import run_processes
 from sim.engine.sites import HospitalOpener
-from sim.runs.instruction_set import is_pinned, processor
+from sim.runs.instruction_set import PINS, is_pinned, processor
 
-LinkName = Literal["memory", "processes"]
+LinkName = Literal["memory", "processes", "ray"]
 COMPARISON_FILE = "comparison.json"
-PEAKS_FILE = "memory.json"
+PEAKS_FILE = "measured.json"
 _LIBRARIES = {"torch": "torch", "numpy": "numpy", "opencv": "opencv-python-headless"}
 
 
 @dataclass(frozen=True)
 class RunSettings:
-    """The options of a run. devices: names as `cuda:0`, () for worker processes · compiled: nets on them."""
+    """The options of a run.
+
+    Args:
+        workers: processes that write hospitals, and that answer in the memory link.
+        ray_address: of the Ray cluster that answers, None for one on this machine.
+        node_workers: processes on each node of it at most, None for all its processors.
+        devices: that answer in place of worker processes, as `cuda:0`; () for none.
+        compiled: whether nets on devices are compiled.
+    """
 
     plan: Path
     out: Path
     seed: int
     workers: int
     link: LinkName = "memory"
+    ray_address: str | None = None
+    node_workers: int | None = None
     devices: tuple[str, ...] = ()
     compiled: bool = False
 
@@ -55,14 +68,14 @@ class RunObserver:
     """Callbacks for progress.
 
     Args:
-        hospital: gets each finished hospital and the number of lesions.
-        event: gets each event.
-        say: gets what a person should know of the devices.
+        hospital: called with each finished hospital and the number of lesions.
+        event: called with each event.
+        note: called with a sentence about the machines that answer.
     """
 
     hospital: Callable[[PreparedHospital, int], None]
     event: Listener
-    say: Callable[[str], None] = print
+    note: Callable[[str], None] = lambda sentence: None
 
 
 def run_study(settings: RunSettings, watcher: RunObserver) -> dict[str, Any]:
@@ -81,7 +94,7 @@ def run_study(settings: RunSettings, watcher: RunObserver) -> dict[str, Any]:
     found = _build_results(progress, plan, settings) | {"skipped": hospitals.skipped}
     for name, entry in meter.stages.items():
         known = found["stages"].setdefault(name, {"seconds": entry["seconds"]})
-        known["peak_memory_mb"] = entry["peak_memory_mb"]
+        known |= {key: entry[key] for key in ("peak_memory_mb", "processor_s")}
     save_bundle(build_bundle(progress, plan, settings.seed, found), settings.out / BUNDLE)
     return publish_results(found, settings.out)
 
@@ -134,20 +147,29 @@ def _run_plan(plan: Plan, hospitals: Hospitals, settings: RunSettings, meter: Me
     away = {format_site_name(center) for center in simulation.without}
     if settings.link == "processes":
         if away:
-            raise ExpectedError("expected the link in memory for simulation.without, found processes; leave --link out")
+            raise ExpectedError("expected a link in memory or by Ray for simulation.without, found processes; leave --link out")
         run_processes(settings.plan, settings.out, settings.seed, hospitals.folders, on_event)
         progress = store.latest(plan.digest(), settings.seed)
         if progress is None:
             raise ExpectedError(f"expected a checkpoint in {settings.out}, found none; see its logs folder")
         return progress
     costs = {site: float(made.read) for site, made in hospitals.prepared.items()}
-    opener = HospitalOpener(hospitals.folders, plan.processing)
+    folders = {site: folder.resolve() for site, folder in hospitals.folders.items()}
+    with _open_link(plan, settings, costs, HospitalOpener(folders, plan.processing), watcher) as link:
+        return run(plan, leave_out(link, away), store, settings.seed, on_event)
+
+
+def _open_link(
+    plan: Plan, settings: RunSettings, costs: Mapping[str, float], opener: HospitalOpener, watcher: RunObserver
+) -> MemoryLink | RayLink | DeviceLink:
     if settings.devices:
-        devices = open_devices(settings.devices, watcher.say, settings.compiled)
-        with DeviceLink(costs, opener, devices, watcher.say) as added:
-            return run(plan, PartialAddingLink(added, away), store, settings.seed, on_event)
-    with MemoryLink(costs, opener, settings.workers) as link:
-        return run(plan, PartialLink(link, away), store, settings.seed, on_event)
+        devices = open_devices(settings.devices, watcher.note, settings.compiled)
+        prepare_devices(plan, devices, int(sum(costs.values())), watcher.note)
+        return DeviceLink(costs, opener, devices, watcher.note)
+    if settings.link != "ray":
+        return MemoryLink(costs, opener, settings.workers)
+    pinned = {name: os.environ[name] for name in PINS if name in os.environ} | {"OMP_NUM_THREADS": "1"}
+    return RayLink(costs, opener, RayCluster(settings.ray_address, settings.node_workers, pinned), watcher.note)
 
 
 def computed_with() -> dict[str, Any]:

@@ -20,7 +20,7 @@ from connect_proxy import PASSWORD, USER
 from benchmarks.faults import SEED
 from ceus_models.plan.plan import load_plan
 from ceus_models.runtime.process_tree import ProcessGroup
-from ceus_models.study.taxonomy import NETS
+from ceus_models.study.taxonomy import OUTPUTS
 from tests.support.lossy_network import Line, Network, network, possible
 from tests.support.made_sites import digests_in_memory, digests_of_run, held_by, made_site
 from tests.support.real_federation import COORDINATOR, ENVIRONMENT, NGINX, ROOT, Federation, command, here, wait
@@ -98,7 +98,7 @@ def ran(away: Away) -> None:
     made.serve_all()
     assert "done; report:" in command("ceus-coordinator", "run", made.study)
     assert digests_of_run(load_plan(PLAN), made.study / "run", SEED) == away.digests
-    assert set(away.digests) == set(NETS)
+    assert set(away.digests) == set(OUTPUTS)
     found = made.status()
     assert {site["name"]: site["connected"] for site in found["sites"]} == dict.fromkeys(NAMES, True)
     rounds = found["run"]["rounds"]

@@ -13,6 +13,7 @@ import torch
 
 from ceus_models.metrics.evaluation_release import NOISED_LEVELS, list_tables
 from ceus_models.metrics.ood import FIGURES, REQUEST_TENSOR
+from ceus_models.nets.heads import list_outputs
 from ceus_models.nets.trained_parameters import list_trained
 from ceus_models.protocol.messages import LocalRule, Task
 from ceus_models.protocol.privacy.masks import KEY_BYTES
@@ -89,7 +90,15 @@ def _change(net: str, task: Task) -> Group:
     changed = {
         f"{net}|{name}": Spec(tuple(start[name].shape), torch.float32) for name in list_trained(start, rule.trains)
     }
-    return changed if rule.private else {**changed, f"{net}|#weight": _SUM, f"{net}|#loss": _SUM}
+    return changed if rule.private else {**changed, **_list_notes(net)}
+
+
+def _list_notes(net: str) -> Group:
+    """What is said beside a change: its lesions, and their losses; of several heads each one's, and its lesions."""
+    heads, weight = len(list_outputs(net)), {f"{net}|#weight": _SUM}
+    if heads == 1:
+        return {**weight, f"{net}|#loss": _SUM}
+    return {**weight, f"{net}|#loss": Spec((heads,), torch.float64), f"{net}|#labelled": _count((heads,))}
 
 
 def _evaluation(cohort: str, task: Task) -> Iterator[tuple[str, Group]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ceus_models.study.taxonomy import BIOMARKER_NETS, COHORTS, DISEASE_NETS, FUSION_NETS, NETS, SUBMODELS
+from ceus_models.study.taxonomy import BIOMARKER_NETS, COHORTS, DISEASE_NETS, FUSION_NETS, OUTPUTS, SUBMODELS
 
 GROUPS = {
     "submodels": SUBMODELS,
@@ -16,13 +16,13 @@ GROUPS = {
 
 def is_known_net(name: str) -> bool:
     """Whether `name` is a net or a group of nets."""
-    return name in NETS or name in GROUPS
+    return name in OUTPUTS or name in GROUPS
 
 
 def net(name: str) -> str:
     """The name of a net or a shorthand. Raises ValueError for another one."""
     if not is_known_net(name):
-        raise ValueError(f"a net is one of {', '.join((*NETS, *GROUPS))}, found {name!r}; correct its spelling")
+        raise ValueError(f"a net is one of {', '.join((*OUTPUTS, *GROUPS))}, found {name!r}; correct its spelling")
     return name
 
 
@@ -43,7 +43,7 @@ def expand_names(names: Sequence[str]) -> tuple[str, ...]:
         ValueError: for a name that is neither a net nor a group.
     """
     members = {member for name in names for member in GROUPS.get(net(name), (name,))}
-    return tuple(member for member in NETS if member in members)
+    return tuple(member for member in OUTPUTS if member in members)
 
 
 def required_nets(net: str) -> tuple[str, ...]:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from ceus_models.protocol.messages import Architecture, Recipe
+from ceus_models.protocol.messages import Architecture, Recipe, Sharing
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,8 @@ class Study:
         secure: whether a stage's answers go into secure sums.
         plan: the plan itself, as canonical JSON with that digest; hello brings it to the sites.
         recipe: of a plan with given constants, None where a statistics stage computes it.
+        sharing: of the sub-models' layers.
+        pretrained: public weights of the backbones, by name in a two-stream net; the coordinator has read them.
     """
 
     digest: str
@@ -49,3 +56,5 @@ class Study:
     secure: bool = False
     plan: str = ""
     recipe: Recipe | None = None
+    sharing: Sharing = "separate"
+    pretrained: Mapping[str, Tensor] = field(default_factory=dict)

@@ -145,7 +145,7 @@ def list_planned_costs(plan: Plan, colluding: int) -> Iterator[Cost]:
             yield Cost(stage.name, plan.digest(), stage.cohorts, stage.name, 0, nets, *rates)
         private = stage.rule.private if isinstance(stage, Train) else None
         if isinstance(stage, Train) and private:
-            nets = len(expand_names(stage.nets))
+            nets = len(stage.list_trained_nets(plan.sharing))
             rates = _find_rates(private, stage.level, nets, colluding)
             for number in range(1, stage.rounds + 1):
                 yield Cost(f"{stage.name} {number}", plan.digest(), stage.cohorts, stage.name, number, nets, *rates)

@@ -17,11 +17,12 @@ from ceus_models.nets.module_cache import build_initial_state
 from ceus_models.plan.plan import Plan, parse_plan
 from ceus_models.plan.requests import find_expected_task, list_differences, list_new_nets
 from ceus_models.plan.stages import Statistics
+from ceus_models.plan.terms.pretrained import Stream, remove_backbones, select_backbone
 from ceus_models.protocol.message_ids import SESSION_MARK, ReceivedTask
 from ceus_models.protocol.messages import Recipe, Task
 from ceus_models.protocol.state import State, digest, select_net
 from ceus_models.runtime.atomic_files import write_atomically
-from ceus_models.study.taxonomy import CLINICAL, count_outputs
+from ceus_models.study.taxonomy import CLINICAL, FUSION_NETS, count_outputs
 from client.policy.policy import TaskDeclined
 from client.worker.privacy.study_facts import StudyFacts
 
@@ -128,9 +129,13 @@ class PlanBinding:
             return
         for net in list_new_nets(plan, task):
             sent = select_net(task.inputs, net)
-            if digest(sent) != _initial_digest(net, _RECIPE.dump_json(task.recipe), task.seed) and not _is_close(
-                sent, build_initial_state(net, task.recipe, task.seed)
-            ):
+            streams = () if net in FUSION_NETS else tuple(plan.pretrained)
+            for stream in streams:
+                if digest(select_backbone(sent, stream)) != plan.pretrained[stream].digest:
+                    raise TaskDeclined("plan", f"expected the plan's {stream} backbone in {net}, found another")
+            seeded = (net, _RECIPE.dump_json(task.recipe), task.seed, streams)
+            drawn = remove_backbones(sent, streams)
+            if digest(drawn) != _initial_digest(*seeded) and not _is_close(drawn, _initial_state(*seeded)):
                 raise TaskDeclined("plan", f"expected the initial weights of {net} by the study's seed, found others")
 
     def _settle_round(self, received: ReceivedTask, index: int) -> None:
@@ -159,8 +164,13 @@ def _parse(text: str, study: str) -> Plan | None:
 
 
 @lru_cache(maxsize=64)
-def _initial_digest(net: str, recipe: bytes, seed: int) -> str:
-    return digest(build_initial_state(net, _RECIPE.validate_json(recipe), seed))
+def _initial_digest(net: str, recipe: bytes, seed: int, pretrained: tuple[Stream, ...]) -> str:
+    return digest(_initial_state(net, recipe, seed, pretrained))
+
+
+def _initial_state(net: str, recipe: bytes, seed: int, pretrained: tuple[Stream, ...]) -> State:
+    """The tensors that the seed gives: without the backbones that have public weights."""
+    return remove_backbones(build_initial_state(net, _RECIPE.validate_json(recipe), seed), pretrained)
 
 
 def _is_close(sent: State, drawn: State) -> bool:
@@ -177,13 +187,15 @@ def _check_recipe_of(plan: Plan, recipe: Recipe) -> None:
 
 def _list_recipe_faults(plan: Plan, recipe: Recipe) -> Iterator[str]:
     if plan.given is not None:
-        if recipe != plan.given.recipe(plan.architecture, plan.fusion_hidden):
+        if recipe != plan.given.recipe(plan.architecture, plan.fusion_hidden, plan.sharing):
             yield "the plan's given recipe"
         return
     if recipe.architecture != plan.architecture:
         yield "the plan's architecture"
     if recipe.fusion_hidden != plan.fusion_hidden:
         yield "the plan's fusion_hidden"
+    if recipe.sharing != plan.sharing:
+        yield "the plan's sharing"
     for stage in plan.stages:
         if isinstance(stage, Statistics):
             yield from _list_weight_faults(stage, recipe)

@@ -6,6 +6,7 @@ import torch
 
 from ceus_models.metrics.ood import REQUEST_TENSOR
 from ceus_models.nets.factory import CPU
+from ceus_models.nets.heads import list_nets
 from ceus_models.nets.module_cache import check_fit
 from ceus_models.protocol.message_ids import SESSION_MARK
 from ceus_models.protocol.messages import Task
@@ -23,8 +24,9 @@ def check_tensors(task: Task, device: torch.device = CPU) -> None:
     Raises:
         TaskDeclined: a tensor belongs to no net of the task, a net does not fit its recipe, or a number is not finite.
     """
-    frozen = SUBMODELS if task.frozen else ()
-    known = {*task.nets, *frozen}
+    sharing = task.recipe.sharing if task.recipe else "separate"
+    asked, frozen = list_nets(task.nets, sharing), list_nets(SUBMODELS if task.frozen else (), sharing)
+    known = {*asked, *frozen}
     for name, tensor in task.inputs.items():
         net = name.partition("|")[0]
         if name != REQUEST_TENSOR and not name.startswith(SESSION_MARK) and net not in known:
@@ -34,7 +36,7 @@ def check_tensors(task: Task, device: torch.device = CPU) -> None:
     if task.recipe is None:
         return
     sent = {name.partition("|")[0] for name in task.inputs}
-    for net in (*task.nets, *(net for net in frozen if net in sent and net not in task.nets)):
+    for net in (*asked, *(net for net in frozen if net in sent and net not in asked)):
         try:
             check_fit(net, task.recipe, select_net(task.inputs, net), device)
         except (KeyError, ValueError):

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ceus_models.metrics.bootstrap import poisson_weights
 from ceus_models.metrics.evaluation_release import LESIONS_PER_PATIENT, NOISED_LEVELS
+from ceus_models.nets.heads import locate_output
 from ceus_models.protocol.messages import Task
 from ceus_models.protocol.state import add_prefix
 from ceus_models.study.sample import Sample
@@ -108,6 +109,7 @@ class _Cohort:
         """Of the whole cohort, so that the frozen sub-models see it once and as one."""
         if net == STRATEGY_B:
             return np.concatenate([self._probabilities(one) for one in DISEASE_NETS], axis=1)
-        if net not in self._asked:
-            self._asked[net] = self._nets.probabilities(net, self._cases)
-        return self._asked[net]
+        place = locate_output(net, self._nets.recipe.sharing)
+        if place.net not in self._asked:
+            self._asked[place.net] = self._nets.probabilities(place.net, self._cases)
+        return self._asked[place.net][:, place.columns]

@@ -13,12 +13,13 @@ from pydantic import TypeAdapter
 from torch import Tensor
 
 from ceus_models.nets.fusion import build_fusion_inputs
+from ceus_models.nets.heads import list_nets, list_outputs
 from ceus_models.nets.module_cache import LoadedNet, load_net
 from ceus_models.nets.predict import compute_probabilities, measure_statistics, predict_scores
 from ceus_models.protocol.messages import Recipe, Task
 from ceus_models.protocol.state import State, digest, select_net
 from ceus_models.study.sample import Sample
-from ceus_models.study.taxonomy import FUSION_NETS, SUBMODELS
+from ceus_models.study.taxonomy import FUSION_NETS, SUBMODELS, TRUNK
 from client.policy.policy import TaskDeclined
 from client.worker.tasks.place import Place
 from client.worker.tasks.site_memory import LocalStates
@@ -64,9 +65,10 @@ class TaskNets:
             kept, _ = self.load(net, self.start(net))
             with torch.inference_mode():
                 return compute_probabilities(kept.module(features))
-        if net in SUBMODELS and self.frozen:
-            column = SUBMODELS.index(net)
-            return self.frozen_probabilities(samples)[:, column : column + 1].astype(np.float64)
+        heads = list_outputs(net)
+        if self.frozen and set(heads) <= set(SUBMODELS):
+            columns = [SUBMODELS.index(head) for head in heads]
+            return self.frozen_probabilities(samples)[:, columns].astype(np.float64)
         return self._ask(net, samples)
 
     def features(self, net: str, samples: Sequence[Sample]) -> Tensor:
@@ -85,11 +87,16 @@ class TaskNets:
             self._check_submodels()
             fresh: dict[str, npt.NDArray[np.float32]] = {}
             for cases in by_cohort(samples).values():
-                rows = np.concatenate([self._ask(net, cases) for net in SUBMODELS], axis=1).astype(np.float32)
+                rows = np.concatenate([self._ask(net, cases) for net in self._below], axis=1).astype(np.float32)
                 fresh.update(zip((marks[s.key] for s in cases), rows, strict=True))
             table = {**table, **{mark: torch.from_numpy(row.copy()) for mark, row in fresh.items()}}
             self.place.memory.keep_table(self.table_key, table)
         return np.stack([table[marks[sample.key]].numpy() for sample in samples])
+
+    @property
+    def _below(self) -> tuple[str, ...]:
+        """The nets that fusion nets stand on; their outputs together are SUBMODELS, in order."""
+        return list_nets(SUBMODELS, self.recipe.sharing)
 
     def _ask(self, net: str, samples: Sequence[Sample]) -> Probabilities:
         """A two-stream net; where the site never trained it, with statistics of one pass over these lesions."""
@@ -106,13 +113,13 @@ class TaskNets:
         models = submodels_in(self.inputs)
         held = {name.split("|", 1)[0] for name in models}
         if digest(models) == self.frozen:
-            lacking = [net for net in SUBMODELS if net not in held]
+            lacking = [net for net in self._below if net not in held]
             if lacking:
-                sent = f"send all of {', '.join(SUBMODELS)}"
+                sent = f"send all of {', '.join(self._below)}"
                 raise TaskDeclined("error", f"the frozen sub-models lack {lacking[0]}; {sent}")
             return
         # some sub-models among the inputs may be there to be evaluated, as any other net
-        if held != set(SUBMODELS):
+        if held != set(self._below):
             raise TaskDeclined(
                 "needs_frozen", "this site has not seen the frozen sub-models yet; send them with the task"
             )
@@ -138,7 +145,7 @@ def by_cohort(samples: Sequence[Sample]) -> dict[str, list[Sample]]:
 
 def submodels_in(inputs: State) -> State:
     """The sub-models' tensors among a task's inputs, under their full names; `digest` of them is `Task.frozen`."""
-    return {name: tensor for name, tensor in inputs.items() if name.split("|", 1)[0] in SUBMODELS}
+    return {name: tensor for name, tensor in inputs.items() if name.split("|", 1)[0] in (*SUBMODELS, TRUNK)}
 
 
 def _table_key(task: Task, recipe: Recipe, alone: bool) -> str:

@@ -92,7 +92,7 @@ class Checkpoints:
     received: ReceivedTask
     every_s: float
 
-    def open(self, net: str, site: str, answered: Sequence[tuple[str, int]]) -> LocalCheckpoint | None:
+    def open(self, net: str, site: str, answered: Sequence[tuple[str, Sequence[int]]]) -> LocalCheckpoint | None:
         """The training of a net at a site; None where no work is kept. answered: keys of its lesions, and its answers.
 
         The file is of the task with all that it brings: the same round, asked with other weights, is another piece of

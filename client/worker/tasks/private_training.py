@@ -1,8 +1,8 @@
 """Training with differential privacy: one clipped gradient a patient, added as whole numbers (Abadi et al. 2016).
 
-A patient is the unit: his gradient is that of the sum of his lesions' losses, by a backward pass of its own, so that no
-other patient's presence moves its last bit. Every patient takes part in every round. What comes out is the exact sum;
-`client.worker.privacy.noise` adds the noise before it leaves.
+A patient is the unit: his gradient is that of the sum of his lesions' losses in all heads of a net, by a backward pass
+of its own, so that no other patient's presence moves its last bit. Every patient takes part in every round. What comes
+out is the exact sum; `client.worker.privacy.noise` adds the noise before it leaves.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from ceus_models.nets.losses import build_class_weights, compute_lesion_losses
+from ceus_models.nets.losses import build_head_weights, compute_head_losses
 from ceus_models.nets.trained_parameters import list_trained
 from ceus_models.nets.two_stream import AUGMENT_DRAWS, Output, TwoStream, augment_images, prepare_inputs
 from ceus_models.protocol.messages import LocalRule, Task
@@ -22,14 +22,14 @@ from ceus_models.protocol.privacy.gradient_grid import LARGEST, clip_to_grid, co
 from ceus_models.protocol.state import State, add_prefix, concatenate, digest, split_like
 from ceus_models.runtime.seeds import derive_seed
 from ceus_models.study.sample import Sample
-from ceus_models.study.taxonomy import FUSION_NETS, count_outputs
+from ceus_models.study.taxonomy import FUSION_NETS
 from client.policy.policy import TaskDeclined
 from client.worker.tasks.inference import TaskNets, content_key, nets_of
 from client.worker.tasks.place import Place
-from client.worker.tasks.training import autocast, select_labelled
+from client.worker.tasks.training import autocast, collect_targets
 
-Patient = list[tuple[Sample, int]]
-"""A patient's lesions with their right answers."""
+Patient = list[tuple[Sample, tuple[int, ...]]]
+"""A patient's lesions with their right answers for each head of a net."""
 Predict = Callable[[Sequence[Sample]], Output | Tensor]
 """Lesions (b) → scores (b · views)."""
 
@@ -60,7 +60,7 @@ def sum_patients(task: Task, samples: Sequence[Sample], place: Place) -> dict[st
 
 def group_patients(net: str, samples: Sequence[Sample]) -> list[Patient]:
     """The patients with labelled lesions for a net, sorted; all: a minimum would let one decide for the others."""
-    cases, answers = select_labelled(net, samples)
+    cases, answers = collect_targets(net, samples)
     patients: dict[str, Patient] = {}
     for sample, answer in zip(cases, answers, strict=True):
         patients.setdefault(sample.patient, []).append((sample, answer))
@@ -75,13 +75,13 @@ def compute_gradients(
         return
     device = nets.place.device
     predict, parameters = _ready(net, patients, nets, rule, turn)
-    weights = build_class_weights(net, max(2, count_outputs(net)), nets.recipe, device)
+    weights = build_head_weights(net, nets.recipe, device)
     for patient in patients:
         with autocast(device, rule.precision):
             scores = predict([sample for sample, _ in patient])
         views = len(scores if isinstance(scores, Tensor) else scores.final) // len(patient)
-        targets = torch.tensor([answer for _, answer in patient], device=device).repeat_interleave(views)
-        losses = compute_lesion_losses(scores, targets, weights, nets.recipe.architecture.loss_weights)
+        targets = torch.tensor([answer for _, answer in patient], device=device).repeat_interleave(views, dim=0)
+        losses = compute_head_losses(scores, targets, weights, nets.recipe.architecture.loss_weights)
         yield concatenate(torch.autograd.grad(losses.sum() / views, parameters))
 
 

@@ -11,7 +11,8 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from ceus_models.nets.losses import build_class_weights, compute_lesion_losses
+from ceus_models.nets.heads import list_outputs
+from ceus_models.nets.losses import NO_RESULT, build_head_weights, compute_head_losses
 from ceus_models.nets.module_cache import LoadedNet
 from ceus_models.nets.two_stream import AUGMENT_DRAWS, Output, augment_images, prepare_inputs
 from ceus_models.protocol.messages import LocalRule, Precision, Task
@@ -19,7 +20,7 @@ from ceus_models.protocol.state import SMALL_TENSOR, State, concatenate, split_l
 from ceus_models.runtime.seeds import derive_seed
 from ceus_models.study.sample import Sample
 from ceus_models.study.targets import find_target
-from ceus_models.study.taxonomy import FUSION_NETS, count_outputs
+from ceus_models.study.taxonomy import FUSION_NETS
 from client.policy.policy import TaskDeclined
 from client.worker.tasks.devices.micro_batches import MicroBatches
 from client.worker.tasks.inference import TaskNets, nets_of
@@ -32,7 +33,9 @@ Learn = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """sums: `<parameter>` = lesions · (local - global), `#weight`, `#loss` · lesions: that had a label."""
+    """sums: `<parameter>` = lesions · (local - global), `#weight`, `#loss`, `#labelled` (see the schema of an answer) ·
+    lesions: that had a label.
+    """
 
     sums: dict[str, Tensor]
     lesions: tuple[str, ...]
@@ -47,6 +50,23 @@ def select_labelled(net: str, samples: Sequence[Sample], cell: int = 1) -> tuple
     held = Counter(t for _, t in pairs)
     kept = [(s, t) for s, t in pairs if held[t] >= cell]
     return [s for s, _ in kept], [t for _, t in kept]
+
+
+def collect_targets(
+    net: str, samples: Sequence[Sample], cell: int = 1, minimum: int = 1
+) -> tuple[list[Sample], list[tuple[int, ...]]]:
+    """The lesions with a right answer for a head of a net, in the order of their keys, and the answers for all heads.
+
+    An answer is NO_RESULT where there is none; a head with fewer lesions than `minimum` has none at all.
+    """
+    found: dict[str, dict[int, int]] = {}
+    heads = list_outputs(net)
+    for column, output in enumerate(heads):
+        cases, answers = select_labelled(output, samples, cell)
+        for sample, answer in zip(cases, answers, strict=True) if len(cases) >= minimum else ():
+            found.setdefault(sample.key, {})[column] = answer
+    kept = sorted((s for s in samples if s.key in found), key=lambda s: s.key)
+    return kept, [tuple(found[s.key].get(column, NO_RESULT) for column in range(len(heads))) for s in kept]
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,8 +87,8 @@ class Trainer:
         lesions, averaged over epochs, as seen while training.
         """
         place, recipe = self.nets.place, self.nets.recipe
-        cases, answers = select_labelled(net, samples, place.cell)
-        if len(cases) < max(1, place.minimum):
+        cases, answers = collect_targets(net, samples, place.cell, max(1, place.minimum))
+        if not cases:
             return None
         keys = tuple(s.key for s in cases)
         answered = list(zip(keys, answers, strict=True))
@@ -78,13 +98,13 @@ class Trainer:
         start = self.nets.start(net)
         draws = torch.Generator().manual_seed(self.seed_of(net, "augment"))
         predict, kept = self._ready(net, start, cases, draws)
-        targets = torch.tensor(answers, device=place.device)
-        weights = build_class_weights(net, max(2, count_outputs(net)), recipe, place.device)
+        targets = torch.tensor(answers, device=place.device)  # (lesions heads)
+        weights = build_head_weights(net, recipe, place.device)
 
         def losses(batch: Tensor) -> Tensor:
             with autocast(place.device, self.rule.precision):
                 output = predict(batch)
-            return compute_lesion_losses(
+            return compute_head_losses(
                 output, targets[batch.to(place.device)], weights, recipe.architecture.loss_weights
             )
 
@@ -99,6 +119,10 @@ class Trainer:
         sums = _difference(kept, start, len(cases), place.compute.answers)
         sums["#weight"] = torch.tensor(float(len(cases)), dtype=torch.float64)
         sums["#loss"] = total.cpu()
+        if len(total) > 1:
+            sums["#labelled"] = (targets != NO_RESULT).sum(dim=0).cpu()
+        else:
+            sums["#loss"] = sums["#loss"][0]
         if underway:
             underway.finish(sums)
         return TrainingResult(sums, keys)
@@ -143,12 +167,12 @@ def run_epochs(
     generator: torch.Generator,
     underway: LocalCheckpoint | None = None,
 ) -> Tensor:
-    """Train `module` in place; the sum of the lesions' losses, averaged over epochs (float64 scalar).
+    """Train `module` in place; the sum of the lesions' losses in each head, averaged over epochs (float64).
 
-    learn: lesion indices (b) → loss of each (b), whose mean's gradient it adds, as `MicroBatches` does · underway: what
-    an earlier process did of it, and where this one keeps what it does. Each step minimises their mean, plus
-    μ/2 |w - w_start|² (FedProx, Li et al. 2020, eq. 2). Batches of one epoch have sizes that differ by one at most, so
-    that no lesion of a last, short batch counts more than others.
+    learn: lesion indices (b) → loss of each (b heads), whose gradient it adds, as `MicroBatches` does · underway: what
+    an earlier process did of it, and where this one keeps what it does. Each step minimises their sum over heads,
+    averaged over lesions, plus μ/2 |w - w_start|² (FedProx, Li et al. 2020, eq. 2). Batches of one epoch have sizes
+    that differ by one at most, so that no lesion of a last, short batch counts more than others.
     """
     parameters = [p for p in module.parameters() if p.requires_grad]
     anchors = [p.detach().clone() for p in parameters] if rule.proximal_mu else []
@@ -161,7 +185,7 @@ def run_epochs(
             each = learn(batch)
             _amend(parameters, anchors, rule)
             optimizer.step()
-            seen = each.double().sum()
+            seen = each.double().sum(dim=0)
             total = seen if total is None else total + seen
         if underway and total is not None and epoch + 1 < rule.epochs:
             underway.save_epoch(epoch + 1, total, module, optimizer)

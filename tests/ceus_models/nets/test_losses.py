@@ -6,8 +6,16 @@ from torch.nn import functional as nnf
 from toy_lesions import lesions, recipe
 
 from ceus_models.nets.factory import build_net
-from ceus_models.nets.losses import build_class_weights, compute_cross_entropy, compute_lesion_losses, compute_mean_loss
-from ceus_models.nets.two_stream import prepare_inputs
+from ceus_models.nets.losses import (
+    NO_RESULT,
+    build_class_weights,
+    build_head_weights,
+    compute_cross_entropy,
+    compute_head_losses,
+    compute_lesion_losses,
+    compute_mean_loss,
+)
+from ceus_models.nets.two_stream import Output, prepare_inputs
 
 CPU = torch.device("cpu")
 
@@ -60,6 +68,35 @@ def test_binary_and_two_class_agree() -> None:
     targets = torch.tensor([0, 1, 0, 1, 1])
     pair = torch.cat([torch.zeros_like(logit), logit], dim=1)
     torch.testing.assert_close(compute_cross_entropy(logit, targets), compute_cross_entropy(pair, targets))
+
+
+def test_the_gradient_of_the_heads_is_that_of_their_labelled_lesions_alone() -> None:
+    """∂ Σ loss / ∂ bias of a spatial head = Σ over its labelled lesions of weight · (p - y); a mask adds nothing."""
+    net = build_net("trunk", recipe(disease_HM=(0.5, 3.0), biomarker_CK19=(2.0, 0.25)), 1)
+    weights = build_head_weights("trunk", recipe(disease_HM=(0.5, 3.0), biomarker_CK19=(2.0, 0.25)), CPU)
+    assert weights[[0, 1, 8]].tolist() == [[1, 1], [0.5, 3.0], [2.0, 0.25]]
+    targets = torch.randint(-1, 2, (6, 9), generator=torch.Generator().manual_seed(2))
+    targets[:, 3] = NO_RESULT
+    out = net(*prepare_inputs(lesions(6), recipe().normaliser, CPU))
+    losses = compute_head_losses(out, targets, weights, (1.0, 0.0, 0.0))
+    assert losses.shape == (6, 9)
+    assert not losses[targets == NO_RESULT].any()
+    losses.sum().backward()
+    p, y, known = torch.sigmoid(out.spatial), targets.clamp(min=0), (targets != NO_RESULT).float()
+    expected = (known * weights[torch.arange(9), y] * (p - y)).sum(0)
+    torch.testing.assert_close(net.spatial_head.bias.grad, expected.detach(), atol=1e-6, rtol=1e-5)
+    assert float(net.spatial_head.bias.grad[3]) == 0
+
+
+def test_each_head_has_the_loss_of_a_net_of_its_own() -> None:
+    given = recipe(disease_HCC=(0.5, 3.0))
+    out = build_net("trunk", given, 1)(*prepare_inputs(lesions(4), given.normaliser, CPU))
+    targets = torch.tensor([[1], [0], [1], [0]]).repeat(1, 9)
+    found = compute_head_losses(out, targets, build_head_weights("trunk", given, CPU), (0.2, 0.7, 1.5))
+    for head, weights in ((0, [0.5, 3.0]), (5, [1.0, 1.0])):
+        one = Output(*(part[:, head : head + 1] for part in out))
+        alone = compute_lesion_losses(one, targets[:, head], torch.tensor(weights), (0.2, 0.7, 1.5))
+        torch.testing.assert_close(found[:, head], alone)
 
 
 def test_class_weights_come_from_the_recipe() -> None:

@@ -21,11 +21,10 @@ from ceus_models.nets.two_stream import (
     TwoStream,
     augment_images,
     combine_logits,
-    flip_images,
     list_local_names,
     load_imagenet,
+    move_maps,
     prepare_inputs,
-    shift_maps,
 )
 from ceus_models.protocol.messages import Architecture
 from ceus_models.runtime.errors import ExpectedError
@@ -43,7 +42,7 @@ def test_shapes_and_adaptive_weight(outputs: int, norm: str) -> None:
     net = TwoStream(Architecture(18, 10, 8, 8, norm), outputs)
     out = net(*batch())
     assert out.spatial.shape == out.temporal.shape == out.final.shape == (3, outputs)
-    assert out.branch_weight.shape == (3,)
+    assert out.branch_weight.shape == (3, 1)
     assert bool(((out.branch_weight > 0) & (out.branch_weight < 1)).all())
 
 
@@ -149,7 +148,7 @@ def test_flipping_turns_velocities_with_the_pictures() -> None:
     frames[:, 0, 0, 0, 0] = 7.0
     flow[:, 0, :, 0, 0] = torch.tensor([2.0, 5.0])
     turned = torch.tensor([[False, False], [True, False], [False, True], [True, True]])
-    seen, moved = flip_images(frames, flow, turned)
+    seen, moved = augment_images(frames, flow, torch.cat([torch.where(turned, 0.1, 0.9), torch.full((4, 4), 0.5)], 1))
     expected = [(0, 0, [2, 5]), (0, 3, [-2, 5]), (2, 0, [2, -5]), (2, 3, [-2, -5])]
     for case, (row, column, velocity) in enumerate(expected):
         assert seen[case, 0, 0, row, column] == 7.0
@@ -177,5 +176,7 @@ def test_augmented_pictures_are_turned_moved_and_scaled_as_drawn() -> None:
 
 def test_what_a_move_brings_in_repeats_the_edge() -> None:
     rows = torch.arange(32.0).reshape(1, 1, 1, 32, 1).expand(1, 1, 1, 32, 16)
-    down = shift_maps(rows, torch.zeros(1), torch.ones(1))[0, 0, 0, :, 0]
-    assert down.tolist() == [0.0, 0.0, *range(30)]
+    still, upside_down = (torch.tensor([[False, turned]]) for turned in (False, True))
+    down = [move_maps(rows, turned, torch.zeros(1), torch.ones(1))[0, 0, 0, :, 0] for turned in (still, upside_down)]
+    assert down[0].tolist() == [0.0, 0.0, *range(30)]
+    assert down[1].tolist() == [31.0, 31.0, *range(31, 1, -1)]

@@ -8,7 +8,7 @@ import pytest
 
 from ceus_models.plan.given_recipe import Given
 from ceus_models.protocol.messages import Architecture
-from ceus_models.study.taxonomy import CLINICAL, CLINICAL_NAMES, NETS
+from ceus_models.study.taxonomy import CLINICAL, CLINICAL_NAMES, OUTPUTS
 
 SHARES = {"HCC": 0.5, "HM": 0.2, "ICC": 0.1, "HH": 0.1, "HA": 0.05, "OT": 0.05}
 
@@ -16,7 +16,7 @@ SHARES = {"HCC": 0.5, "HM": 0.2, "ICC": 0.1, "HH": 0.1, "HA": 0.05, "OT": 0.05}
 def test_class_weights_are_those_of_the_published_prevalence() -> None:
     given = Given(("AFP",), SHARES, {"Hep": 0.8}, class_balance=1.0)
     weights = given.recipe(Architecture(), 0).class_weights
-    assert set(weights) == set(NETS)
+    assert set(weights) == set(OUTPUTS)
     assert weights["disease/HCC"] == pytest.approx((0.95 / 2 / 0.45, 0.95 / 2 / 0.5))  # training A has no OT
     assert weights["biomarker/Hep"] == pytest.approx((0.5 / 0.2, 0.5 / 0.8))
     assert weights["biomarker/CK7"] == (1.0, 1.0)

@@ -3,8 +3,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 from ceus_models.plan.plan import load_plan
+from ceus_models.plan.progress import Progress
 from ceus_models.plan.stages import Evaluate, Hello, Statistics
 from ceus_models.plan.strategies import FedAvg, FedProx
 from ceus_models.plan.terms.net_groups import expand_names
@@ -176,7 +178,7 @@ def test_shorthands_stand_for_their_nets_in_the_order_of_the_taxonomy():
         expand_names(["diseases"])
 
 
-@pytest.mark.parametrize("name", ["smoke", "demo", "paper"])
+@pytest.mark.parametrize("name", ["smoke", "demo", "paper", "paper-trunk"])
 def test_the_plans_that_we_ship_load_and_train_what_the_study_trains(name):
     path = CONFIGS / f"plan.{name}.yaml"
     plan = load_plan(path)
@@ -195,6 +197,39 @@ def test_the_paper_plan_holds_the_numbers_of_the_study():
     assert plan.simulation["lesions"] == "paper"
 
 
+def test_a_trunk_is_trained_as_a_whole_and_evaluated_by_output(tmp_path):
+    text = SHARED
+    plan = plan_of(text, tmp_path)
+    train, test = plan.stages[2], plan.stages[3]
+    assert train.list_trained_nets(plan.sharing) == ("trunk",)
+    assert train.list_trained_nets("separate") == SUBMODELS
+    progress = Progress(stage=3, nets={"trunk": {"w": torch.ones(2)}}, recipe=None)
+    asked = test.task(progress, plan.study(1))
+    assert asked.nets == ("disease/HM", "biomarker/Hep")
+    assert set(asked.inputs) == {"trunk|w"}  # once, whichever heads are asked
+    assert plan.digest() != plan_of(text.replace("sharing: trunk\n", ""), tmp_path).digest()
+    for nets in ("[disease]", "[disease/HCC]", "[submodels, trunk]"):
+        found = "\n".join(faults_of(text.replace("nets: [submodels]", f"nets: {nets}"), tmp_path))
+        assert ("found 'trunk'" if "trunk" in nets else "trains all sub-models or none") in found
+    assert "sharing" in "\n".join(faults_of(text.replace("sharing: trunk", "sharing: some"), tmp_path))
+
+
+SHARED = """\
+name: shared
+sharing: trunk
+stages:
+  - stage: hello
+  - stage: statistics
+  - stage: train
+    name: submodels
+    nets: [submodels]
+    cohorts: [training_a]
+    rounds: 2
+  - stage: evaluate
+    name: test
+    nets: [disease/HM, biomarker/Hep]
+    cohorts: [validation]
+"""
 PRIVATE = """\
 name: private
 fusion_hidden: 0

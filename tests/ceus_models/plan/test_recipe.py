@@ -20,7 +20,7 @@ from ceus_models.plan.recipe import (
 from ceus_models.protocol.messages import Architecture
 from ceus_models.protocol.sums import ExactSum
 from ceus_models.runtime.errors import ExpectedError
-from ceus_models.study.taxonomy import BIOMARKERS, CLINICAL_NAMES, LESION_TYPES, NETS, count_outputs
+from ceus_models.study.taxonomy import BIOMARKERS, CLINICAL_NAMES, LESION_TYPES, OUTPUTS, count_outputs
 
 SITES = {"site-01": 40, "site-02": 25, "site-03": 7}
 ROWS = [lesion for site, n in SITES.items() for lesion in lesions_of(site, {"training_a": n})]
@@ -103,7 +103,7 @@ def test_balanced_weights_give_every_class_the_same_sum():
 
 def test_class_weights_come_from_the_cohort_of_the_net():
     weights = compute_class_weights(TOTAL, RecipeRule(max_class_weight=1e9))
-    assert set(weights) == set(NETS)
+    assert set(weights) == set(OUTPUTS)
     assert all(len(w) == max(2, count_outputs(net)) for net, w in weights.items())
     hcc = (LABELS == 0).sum()
     assert weights["disease/HCC"] == pytest.approx((len(ROWS) / 2 / (len(ROWS) - hcc), len(ROWS) / 2 / hcc))

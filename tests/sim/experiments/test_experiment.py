@@ -12,11 +12,14 @@ from typing import Any
 
 import pytest
 import yaml
+from sklearn.metrics import roc_auc_score
 
 from ceus_models.bundle.model_bundle import load_bundle
 from ceus_models.plan.plan import load_plan
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.exit_codes import run_app
+from ceus_models.study.targets import find_target
+from ceus_models.study.taxonomy import SUBMODELS
 from client.data.analysis.pipeline import open_row, sample_from_clips, trace_outline
 from client.data.dataset.index_file import read_index
 from client.data.dataset.samples import load_samples
@@ -121,6 +124,34 @@ def test_arms_share_the_hospitals_and_are_trained_once(small: tuple[Path, Path],
     assert checkpoints
     assert run_experiment(name, request(run, plan)).rows == entry.rows
     assert {path: path.stat().st_mtime_ns for path in trained.glob("progress-*")} == checkpoints
+
+
+def test_separate_nets_and_a_trunk_are_compared_by_output_and_cost(small: tuple[Path, Path], tmp_path: Path) -> None:
+    plan, run = small
+    arms = [{"label": "separate"}, {"label": "trunk", "set": {"sharing": "trunk"}}]
+    more = {"beside": ["fusion/D"], "submodel_auc": True, "costs": True}
+    name = file_of(tmp_path, "shared", kind="training", arms=arms, **more)
+    entry = run_experiment(name, request(run, plan))
+    is_published(run, "shared", entry)
+    (trained,) = (run / "experiments" / "shared" / "arms").iterdir()
+    measures = list(dict.fromkeys(row[0] for row in entry.rows))
+    assert measures[:2] == ["accuracy of fusion/DCB", "accuracy of fusion/D"]
+    assert measures[2:] == [*(f"AUC of {net}" for net in SUBMODELS), "MB of a site", "processor minutes"]
+    assert all([row[2] for row in entry.rows if row[0] == name] == ["separate", "trunk"] for name in measures)
+    for label, place in (("separate", run), ("trunk", trained)):
+        bundle, known = load_bundle(place / "bundle"), []
+        for folder in sorted((place / "hospitals").glob("site-*")):
+            site = load_site(folder)
+            known += [s for s in load_samples(site, read_index(site).processing) if s.cohort == "internal_test"]
+        right = [find_target("disease/HCC", sample) for sample in known]
+        scores = [p for p, t in zip(bundle.predict(known, "disease/HCC")[:, 0], right, strict=True) if t is not None]
+        expected = roc_auc_score([t for t in right if t is not None], scores)
+        (row,) = (row for row in entry.rows if row[0] == "AUC of disease/HCC" and row[2] == label)
+        assert row[4] == pytest.approx(expected, abs=5e-5)
+    separate, trunk = ([row[4] for row in entry.rows if row[2] == label][-2:] for label in ("separate", "trunk"))
+    assert 0 < trunk[0] < separate[0] / 2  # strategy A and the fusion nets stay
+    assert trunk[1] > 0
+    assert "MB of a site: separate" in entry.finding
 
 
 def test_hospitals_of_another_plan_are_refused_and_kept(small: tuple[Path, Path], tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ def per_patient_by_opacus(of: Task, cases: list[Sample]) -> list[torch.Tensor]:
         hooked.zero_grad()
         frames, flow = prepare_inputs([s for s, _ in patient], of.recipe.normaliser, CPU)
         output = hooked(frames.requires_grad_(), flow.requires_grad_())
-        targets = torch.tensor([t for _, t in patient])
+        targets = torch.tensor([t for _, (t,) in patient])
         compute_lesion_losses(output, targets, torch.ones(2), of.recipe.architecture.loss_weights).sum().backward()
         parameters = dict(net.named_parameters())
         for part in ("spatial", "temporal"):  # DPLSTM itself knows its parameters by torch's names
@@ -115,12 +115,13 @@ def test_each_patients_gradient_is_that_of_opacus_hooks(tmp_path: Path, monkeypa
         assert float((own - other).norm() / other.norm()) <= 2e-6
 
 
+@pytest.mark.parametrize("net", [NET, "trunk"])
 @pytest.mark.parametrize("trains", ["all", "heads"])
-def test_the_bound_holds_for_a_patient_and_not_for_a_lesion_or_a_frame(tmp_path: Path, trains: str) -> None:
+def test_the_bound_holds_for_a_patient_and_not_for_a_lesion_or_a_head(tmp_path: Path, trains: str, net: str) -> None:
     """In closed form: three lesions of one patient give the gradient g of their sum, scaled to the bound once."""
     three = [dataclasses.replace(lesion(n, label="HM"), patient="p") for n in range(3)]
-    of = make_task(clip=0.01, trains=trains)
-    (g,) = compute_gradients(NET, group_patients(NET, three), nets_of(of, place(tmp_path)), of.rule, 1)
+    of = make_task(net, clip=0.01, trains=trains)
+    (g,) = compute_gradients(net, group_patients(net, three), nets_of(of, place(tmp_path)), of.rule, 1)
     step = compute_grid_step(0.01, len(g))
     bound = 0.01 - step * math.sqrt(len(g)) / 2
     assert float(g.norm()) > 0.02
@@ -131,7 +132,9 @@ def test_the_bound_holds_for_a_patient_and_not_for_a_lesion_or_a_frame(tmp_path:
     assert float(flat(sum_patients(of, apart, place(tmp_path))).norm()) > 0.015  # three patients, three bounds
 
 
-@pytest.mark.parametrize(("net", "trains"), [(NET, "all"), (NET, "heads"), ("fusion/DCB", "all")])
+@pytest.mark.parametrize(
+    ("net", "trains"), [(NET, "all"), (NET, "heads"), ("fusion/DCB", "all"), ("trunk", "all"), ("trunk", "heads")]
+)
 def test_adding_a_patient_moves_the_sum_by_at_most_the_bound(tmp_path: Path, net: str, trains: str) -> None:
     of = make_task(net, LINEAR, clip=0.05, trains=trains)
     others = [dataclasses.replace(s, patient=f"{i // 2}") for i, s in enumerate(lesions(9))]
@@ -186,6 +189,21 @@ def test_summaries_are_computed_once_a_lesion_and_frozen_weights(
     assert calls == [1] * 9
     (row, *_) = summarise_lesions(NET, lesions(4), nets_of(of, at), 3).values()
     assert row.shape == (3, 4 * TINY.hidden)
+
+
+def test_a_patients_gradient_in_a_trunk_is_the_sum_of_his_in_every_head(tmp_path: Path) -> None:
+    """With nothing clipped, the nine heads of one trunk give what each labelled output gives alone, added."""
+    cases, of, at = lesions(4), make_task("trunk", trains="heads"), place(tmp_path)
+    whole = list(compute_gradients("trunk", group_patients("trunk", cases), nets_of(of, at), of.rule, 1))
+    apart = []
+    for head in range(9):
+        of_one = [
+            [(s, tuple(t if place == head else -1 for place, t in enumerate(answers))) for s, answers in patient]
+            for patient in group_patients("trunk", cases)
+        ]
+        apart.append(list(compute_gradients("trunk", of_one, nets_of(of, at), of.rule, 1)))
+    for patient, gradient in enumerate(whole):
+        torch.testing.assert_close(gradient, sum(parts[patient] for parts in apart), atol=1e-5, rtol=1e-5)
 
 
 def test_views_are_averaged_before_the_bound_and_drawn_anew_for_a_whole_net(tmp_path: Path) -> None:

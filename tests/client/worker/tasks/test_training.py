@@ -61,6 +61,45 @@ def test_one_federated_step_is_one_pooled_step(net: str, tmp_path) -> None:
     assert moved > 1e-3  # the agreement is not that of zeros
 
 
+TRUNK_RECIPE = recipe(disease_HCC=(0.3, 4.0), biomarker_GPC3=(2.0, 0.5))
+
+
+def test_one_federated_step_of_a_trunk_is_one_pooled_step(tmp_path) -> None:
+    """Lesions without a result for a head count in the divisor, so sites with few results do not count more."""
+    asked = task("train", ("trunk",), replace(TRUNK_RECIPE, sharing="trunk"), rule=FULL_STEP)
+    bare = [replace(s, label="OT", biomarkers=np.full(4, np.nan, np.float32)) for s in lesions(2, first=30)]
+    sites = [[replace(s, biomarkers=np.full(4, np.nan, np.float32)) for s in lesions(2)], lesions(7, first=2) + bare]
+    answers = [
+        trained("trunk", asked, cases, Place(f"site-{i}", SiteMemory(tmp_path / str(i)))).sums
+        for i, cases in enumerate(sites)
+    ]
+    pooled = trained("trunk", asked, [*sites[0], *sites[1]], Place("all", SiteMemory(tmp_path / "all"))).sums
+    assert [float(a["#weight"]) for a in answers] == [2, 7]  # lesions without any result take no part
+    assert answers[0]["#labelled"].tolist() == [2] * 5 + [0] * 4
+    assert answers[1]["#labelled"].tolist() == [7] * 7 + [0, 7]
+    for name in pooled:
+        whole = sum(a[name] for a in answers)
+        scale = float(pooled["#weight"]) if not name.startswith("#") else 1.0
+        torch.testing.assert_close(whole / scale, pooled[name] / scale, atol=1e-6, rtol=1e-6)
+    assert max(float(t.abs().max()) for n, t in pooled.items() if not n.startswith("#")) > 1e-2
+
+
+def test_results_for_one_head_move_that_head_and_the_trunk(place: Place) -> None:
+    """Few results for another head are too few to speak of, and a class of few lesions takes no part."""
+    cases = [replace(s, label=None, biomarkers=np.array([np.nan, i % 2, 1 if i < 2 else np.nan, np.nan], np.float32))
+             for i, s in enumerate(lesions(8))]  # fmt: skip
+    asked = task("train", ("trunk",), replace(recipe(), sharing="trunk"), rule=FULL_STEP)
+    for held_back in (replace(place, minimum=3), replace(place, cell=3)):
+        found = trained("trunk", asked, cases, held_back).sums
+        assert found["#labelled"].tolist() == [0] * 6 + [8, 0, 0]
+        assert found["#loss"].tolist() == [0] * 6 + [float(found["#loss"][6]), 0, 0]
+        for name in ("spatial_head.weight", "temporal_head.bias", "weighting.weight"):
+            moved = found[name].reshape(9, -1).abs().sum(1)
+            assert (moved > 0).tolist() == [place == 6 for place in range(9)]
+        assert all(found[f"{part}.backbone.conv1.weight"].any() for part in ("spatial", "temporal"))
+    assert trainer_of(asked, replace(place, minimum=9)).train("trunk", cases) is None
+
+
 def quadratic(points: torch.Tensor) -> tuple[nn.Module, Losses]:
     """½ (w - xᵢ)² of each lesion, from w = 0."""
     module = nn.Linear(1, 1, bias=False)
