@@ -171,7 +171,10 @@ class CountNoise:
     sites: Annotated[int, Field(ge=1)] = 1
 
 
-Kind = Literal["hello", "tally", "train", "evaluate", "offer", "unmask"]
+Question = Literal["hello", "tally", "train", "evaluate"]
+"""What is asked about lesions."""
+Kind = Literal[Question, "offer", "unmask"]
+"""A question, or a step of the secure sum of one."""
 RefusalCode = Literal[
     "policy", "version", "processing", "needs_frozen", "no_lesions", "error", "plan", "session", "budget"
 ]

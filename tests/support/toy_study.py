@@ -11,7 +11,7 @@ from toy_lesions import TINY, lesions
 from ceus_models.plan.plan import Plan
 from ceus_models.plan.stages import Evaluate, Hello, Statistics
 from ceus_models.plan.train_stage import Train, Validation
-from ceus_models.protocol.messages import Level, LocalRule
+from ceus_models.protocol.messages import Level, LocalRule, Sharing
 from ceus_models.study.taxonomy import CLINICAL
 from client.policy.privacy_levels import PrivacyLevels
 from client.worker.audit.log import Audit
@@ -23,16 +23,16 @@ NAMES = [f"site-{number:02d}" for number in range(1, 8)]
 STRICT = PrivacyLevels(training="sums", statistics="sums", evaluation="sums", minimum_sites=3)
 
 
-def make_plan(level: Level) -> Plan:
-    cohorts = ("training_a",)
+def make_plan(level: Level, sharing: Sharing = "separate") -> Plan:
+    cohorts, nets = ("training_a",), ("disease/HCC",) if sharing == "separate" else ("submodels",)
     rule = LocalRule(batch_size=4)
     stages = (
         Hello("hello"),
         Statistics("statistics", level=level),
-        Train("train", "one", ("disease/HCC",), cohorts, 2, rule=rule, validate=Validation(every=1), level=level),
-        Evaluate("evaluate", "test", ("disease/HCC",), ("validation",), 0, level=level),
+        Train("train", "one", nets, cohorts, 2, rule=rule, validate=Validation(every=1), level=level),
+        Evaluate("evaluate", "test", nets, ("validation",), 0, level=level),
     )
-    return Plan("study", stages, architecture=TINY, fusion_hidden=4)
+    return Plan("study", stages, architecture=TINY, fusion_hidden=4, sharing=sharing)
 
 
 def draw_clinical(key: str) -> np.ndarray:

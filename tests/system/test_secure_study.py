@@ -10,7 +10,7 @@ from secure_plan import fingerprint, write_secure_plan
 from toy_study import NAMES, make_plan, open_toy_site
 
 from ceus_models.plan.plan import load_plan
-from ceus_models.protocol.messages import Level, Refusal, Session, Task
+from ceus_models.protocol.messages import Level, Refusal, Session, Sharing, Task
 from ceus_models.protocol.privacy.secure_session import compute_threshold
 from client.worker.audit.log import entries
 from client.worker.site.site import Site
@@ -23,10 +23,10 @@ from sim.engine.sites import HospitalOpener
 from sim.hospital.prepare import Hospitals, parse_simulation, prepare_hospitals
 
 
-def study(folder: Path, level: Level) -> tuple[str, list[Event], dict[str, Site]]:
+def study(folder: Path, level: Level, sharing: Sharing = "separate") -> tuple[str, list[Event], dict[str, Site]]:
     sites = {name: open_toy_site(folder, name, strict=level == "sums") for name in NAMES}
     events: list[Event] = []
-    progress = run(make_plan(level), InlineLink(NAMES, sites.__getitem__), Store(folder), 5, events.append)
+    progress = run(make_plan(level, sharing), InlineLink(NAMES, sites.__getitem__), Store(folder), 5, events.append)
     return fingerprint(progress), events, sites
 
 
@@ -38,6 +38,10 @@ def secure(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[Event], 
 def test_a_study_with_secure_sums_is_the_study_without(secure, tmp_path: Path) -> None:
     """Real sites, real nets: recipe, weights, curves, counts and records are the same to the last bit."""
     assert secure[0] == study(tmp_path, "none")[0]
+
+
+def test_a_trunk_is_summed_under_masks_as_any_net(tmp_path: Path) -> None:
+    assert study(tmp_path / "sums", "sums", "trunk")[0] == study(tmp_path / "none", "none", "trunk")[0]
 
 
 def test_all_sites_count_in_every_round(secure) -> None:

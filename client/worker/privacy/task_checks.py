@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import torch
+
 from ceus_models.metrics.ood import REQUEST_TENSOR
 from ceus_models.nets.factory import CPU
 from ceus_models.nets.heads import list_nets
@@ -17,8 +19,11 @@ SESSION_KINDS = ("offer", "unmask")
 """Messages of the secure sum of a round, before and after its task."""
 
 
-def check_tensors(task: Task) -> None:
+def check_tensors(task: Task, device: torch.device = CPU) -> None:
     """Check names, shapes and values of a task's tensors.
+
+    Args:
+        device: of the nets, where one that is there already shows its shapes.
 
     Raises:
         TaskDeclined: a tensor belongs to no net of the task, a net does not fit its recipe, or a number is not finite.
@@ -37,7 +42,7 @@ def check_tensors(task: Task) -> None:
     sent = {name.partition("|")[0] for name in task.inputs}
     for net in (*asked, *(net for net in frozen if net in sent and net not in asked)):
         try:
-            check_fit(net, task.recipe, select_net(task.inputs, net), CPU)
+            check_fit(net, task.recipe, select_net(task.inputs, net), device)
         except (KeyError, ValueError):
             raise TaskDeclined(
                 "plan", f"expected the tensors of {net} by the task's recipe, found others; send the plan's net"

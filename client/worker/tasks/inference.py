@@ -102,11 +102,12 @@ class TaskNets:
     def _ask(self, net: str, samples: Sequence[Sample]) -> Probabilities:
         """A two-stream net; where the site never trained it, with statistics of one pass over these lesions."""
         kept, fresh = self.load(net, self.start(net))
+        stack = self.place.compute.stack
         if fresh:
-            measure_statistics(kept.module, samples, self.recipe)
+            measure_statistics(kept.module, samples, self.recipe, stack)
         if self.alone:
-            return np.concatenate([predict_scores(kept.module, [sample], self.recipe) for sample in samples])
-        return predict_scores(kept.module, samples, self.recipe)
+            return np.concatenate([predict_scores(kept.module, [sample], self.recipe, stack) for sample in samples])
+        return predict_scores(kept.module, samples, self.recipe, stack)
 
     def _check_submodels(self) -> None:
         """Raises TaskDeclined where the task's inputs do not hold the sub-models that it names by digest."""
