@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ceus_models.nets.factory import CPU
+from ceus_models.nets.image_stacks import Stack, stack_images
 from ceus_models.nets.two_stream import Output, prepare_inputs
 from ceus_models.protocol.messages import Recipe
 from ceus_models.study.sample import Sample
@@ -40,12 +41,16 @@ class BranchPredictions(NamedTuple):
         return BranchPredictions(*(part[:, columns] for part in self))
 
 
-def predict_scores(module: nn.Module, samples: Sequence[Sample], recipe: Recipe) -> npt.NDArray[np.float64]:
+def predict_scores(
+    module: nn.Module, samples: Sequence[Sample], recipe: Recipe, stack: Stack = stack_images
+) -> npt.NDArray[np.float64]:
     """Probabilities (n k) of a two-stream net, k = 1 for a binary net. Raises ValueError as `predict_two_stream`."""
-    return predict_two_stream(module, samples, recipe).final
+    return predict_two_stream(module, samples, recipe, stack).final
 
 
-def predict_two_stream(module: nn.Module, samples: Sequence[Sample], recipe: Recipe) -> BranchPredictions:
+def predict_two_stream(
+    module: nn.Module, samples: Sequence[Sample], recipe: Recipe, stack: Stack = stack_images
+) -> BranchPredictions:
     """Predict some lesions with a two-stream net and both its branches. Raises ValueError where `samples` is empty."""
     if not samples:
         raise ValueError("expected at least one lesion, found none")
@@ -53,16 +58,16 @@ def predict_two_stream(module: nn.Module, samples: Sequence[Sample], recipe: Rec
     module.eval()
     batches = []
     with torch.inference_mode():
-        for start in range(0, len(samples), PREDICT_BATCH):
-            frames, flow = prepare_inputs(samples[start : start + PREDICT_BATCH], recipe.normaliser, device)
-            output: Output = module(frames, flow)
+        for output in _run_in_batches(samples, lambda some: _run(module, some, recipe, device, stack)):
             logits = (output.final, output.spatial, output.temporal)
             by_part = (compute_probabilities(part, output.independent) for part in logits)
             batches.append((*by_part, output.branch_weight.to(CPU, torch.float64).numpy()))
     return BranchPredictions(*map(np.concatenate, zip(*batches, strict=True)))
 
 
-def measure_statistics(module: nn.Module, samples: Sequence[Sample], recipe: Recipe) -> None:
+def measure_statistics(
+    module: nn.Module, samples: Sequence[Sample], recipe: Recipe, stack: Stack = stack_images
+) -> None:
     """Set the BatchNorm statistics to their averages over one pass through `samples`, in place.
 
     A site that never trained the net, or a new hospital, gets the statistics of its own scanners this way (AdaBN, Li
@@ -75,11 +80,31 @@ def measure_statistics(module: nn.Module, samples: Sequence[Sample], recipe: Rec
         layer.reset_running_stats()
         layer.momentum = None  # the average over batches in place of the decaying one
     with torch.no_grad():
-        for start in range(0, len(samples), PREDICT_BATCH):
-            module(*prepare_inputs(samples[start : start + PREDICT_BATCH], recipe.normaliser, device))
+        for _ in _run_in_batches(samples, lambda some: _run(module, some, recipe, device, stack)):
+            pass
     for layer in layers:
         layer.momentum = BATCH_NORM_MOMENTUM
     module.eval()
+
+
+def _run(module: nn.Module, samples: Sequence[Sample], recipe: Recipe, device: torch.device, stack: Stack) -> Output:
+    output: Output = module(*prepare_inputs(samples, recipe.normaliser, device, stack))
+    return output
+
+
+def _run_in_batches(samples: Sequence[Sample], run: Callable[[Sequence[Sample]], Output]) -> Iterator[Output]:
+    """Run over the lesions in order; once a batch does not fit the device's memory, in halves of it."""
+    start, size = 0, PREDICT_BATCH
+    while start < len(samples):
+        try:
+            output = run(samples[start : start + size])
+        except torch.OutOfMemoryError:
+            if size == 1:
+                raise
+            size //= 2
+            continue
+        start += size
+        yield output
 
 
 def compute_probabilities(logits: Tensor, independent: bool = False) -> npt.NDArray[np.float64]:

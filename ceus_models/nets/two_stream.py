@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import torch
 import torch.nn.functional as nnf
 from safetensors import SafetensorError
@@ -19,6 +18,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torchvision.models import resnet
 
+from ceus_models.nets.image_stacks import Stack, stack_images
 from ceus_models.protocol.messages import Architecture, Normaliser
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.study.sample import Sample
@@ -195,12 +195,13 @@ def combine_logits(spatial: Tensor, temporal: Tensor, gate: Tensor) -> Tensor:
     return yes - no
 
 
-def prepare_inputs(samples: Sequence[Sample], normaliser: Normaliser, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Inputs of TwoStream: frames (b t 1 h w) and flow (b n 2 h w), of about unit variance."""
-    frames = torch.from_numpy(np.stack([s.frames for s in samples])).to(device).unsqueeze(2)
-    flow = torch.from_numpy(np.stack([s.flow for s in samples])).to(device)
+def prepare_inputs(
+    samples: Sequence[Sample], normaliser: Normaliser, device: torch.device, stack: Stack = stack_images
+) -> tuple[Tensor, Tensor]:
+    """Inputs of TwoStream: frames (b t 1 h w) and flow (b n 2 h w), of about unit variance. stack: of their images."""
+    frames, flow = stack(samples, device)
     px = torch.tensor([s.flow_scale for s in samples], dtype=torch.float32, device=device)
-    level = (frames.to(torch.float32) / 255 - normaliser.level_mean) / normaliser.level_sd
+    level = (frames.unsqueeze(2).to(torch.float32) / 255 - normaliser.level_mean) / normaliser.level_sd
     return level, flow.to(torch.float32) * (px / normaliser.flow_sd).reshape(-1, 1, 1, 1, 1)
 
 

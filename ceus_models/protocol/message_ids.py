@@ -6,6 +6,8 @@ import hashlib
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+import torch
+
 from ceus_models.protocol.encoding import encode
 from ceus_models.protocol.messages import Message, Task
 from ceus_models.protocol.task_id import compute_task_id
@@ -34,6 +36,13 @@ class ReceivedTask:
     def question(self) -> str:
         """See `compute_question_id`."""
         return compute_question_id(self.task)
+
+    def copy_to(self, device: torch.device) -> ReceivedTask:
+        """The same task with its tensors on a device; the question's id is worked out once for all devices."""
+        inputs = {name: tensor.to(device) for name, tensor in self.task.inputs.items()}
+        copied = ReceivedTask(replace(self.task, inputs=inputs))
+        copied.__dict__["question"] = self.question
+        return copied
 
 
 def compute_content_id(message: Message) -> tuple[str, int]:

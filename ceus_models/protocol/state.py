@@ -50,14 +50,17 @@ def zeros_like(a: State) -> dict[str, Tensor]:
 def iterate_pieces(tensors: Iterable[Tensor]) -> Iterator[Tensor]:
     """The same numbers in flat tensors of similar size: small ones of one dtype are joined, large ones split.
 
-    A piece fits the processor's cache; a norm in float64 over a whole large tensor takes nine times as long.
+    A piece fits the processor's cache; a norm in float64 over a whole large tensor takes nine times as long. On other
+    devices large tensors stay whole, as every call has its price there.
     """
-    small: dict[torch.dtype, list[Tensor]] = {}
+    small: dict[tuple[torch.dtype, torch.device], list[Tensor]] = {}
     for tensor in tensors:
         if tensor.numel() <= SMALL_TENSOR:
-            small.setdefault(tensor.dtype, []).append(tensor)
-        else:
+            small.setdefault((tensor.dtype, tensor.device), []).append(tensor)
+        elif tensor.device.type == "cpu":
             yield from torch.split(tensor.reshape(-1), SMALL_TENSOR)
+        else:
+            yield tensor.reshape(-1)
     yield from map(concatenate, small.values())
 
 
@@ -79,7 +82,10 @@ def norm(a: State) -> float:
     5.0
     """
     floats = iterate_pieces(t for t in a.values() if t.is_floating_point())
-    return math.hypot(*(float(torch.linalg.vector_norm(t, dtype=torch.float64)) for t in floats))
+    norms = [torch.linalg.vector_norm(t, dtype=torch.float64) for t in floats]
+    if any(found.device.type != "cpu" for found in norms):  # one wait for the device, not one a tensor
+        norms = list(torch.stack([found.to(norms[0].device) for found in norms]).cpu())
+    return math.hypot(*map(float, norms))
 
 
 def is_finite(a: State) -> bool:

@@ -76,6 +76,13 @@ class ExactSum:
             self._check_like(name, tuple(tensor.shape), dtype)
             self._sums[name].add_(tensor.to(self._sums[name].device))
 
+    def to(self, device: torch.device) -> ExactSum:
+        """The same sum on another device; further states may be added to it."""
+        moved = ExactSum()
+        moved._sums = {name: total.to(device) for name, total in self._sums.items()}
+        moved._types = dict(self._types)
+        return moved
+
     def value(self) -> dict[str, Tensor]:
         """The sum, floats in the dtype of the states and integers in int64.
 

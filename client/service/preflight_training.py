@@ -27,6 +27,7 @@ from client.data.table.manifest import read_manifest
 from client.policy.machine import Machine
 from client.policy.policy_file import load_policy
 from client.worker.tasks.device import device_of
+from client.worker.tasks.devices.compute_device import ComputeDevice
 from client.worker.tasks.handlers import WORK
 from client.worker.tasks.place import Place
 from client.worker.tasks.site_memory import SiteMemory
@@ -77,7 +78,7 @@ class Training:
         task = Task("train", "", 1, "preflight", 1, (net,), (), inputs, LocalRule(batch_size=1), _RECIPE)
         with tempfile.TemporaryDirectory(prefix="ceus-preflight-") as scratch:
             begun = time.monotonic()
-            WORK["train"](task, [sample], Place("preflight", SiteMemory(Path(scratch)), device))
+            WORK["train"](task, [sample], Place("preflight", SiteMemory(Path(scratch)), ComputeDevice(device)))
             seconds = time.monotonic() - begun
         minutes = seconds * len(self._samples) / 60
         said = f"{seconds:.1f} s a lesion and net of the paper's size ({device.type}), {minutes:.0f} min an epoch"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from statistics import fmean
@@ -24,12 +25,14 @@ from rich.progress import (
 from rich.table import Table
 
 from ceus_models.plan.plan import load_plan
+from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.progress_bar import show_progress
 from ceus_models.study.taxonomy import LESION_TYPES
 from server.report.publish import BUNDLE, REPORT, RESULTS
 from server.report.terminal_table import print_results
 from server.rounds.events import Answered, Event, Finished, Started
 from server.rounds.trackers import TrackerName, TrackerSync, open_tracker
+from sim.engine.open_devices import parse_devices
 from sim.experiments.arms import ExperimentRequest
 from sim.experiments.entry import experiment_folder
 from sim.experiments.experiment import run_experiment
@@ -68,6 +71,15 @@ LinkWorkers = Annotated[
         show_default=False,
     ),
 ]
+Devices = Annotated[
+    str | None,
+    typer.Option(
+        help="Graphics cards in place of worker processes: cuda:0,cuda:1, or auto for all; cpu:0,cpu:1 runs the same "
+        "on processors. What the plan needs of each is told before it starts.",
+        show_default=False,
+    ),
+]
+Compile = Annotated[bool, typer.Option("--compile", help="Compile nets on the devices; numbers differ by rounding.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, for a machine.")]
 
 
@@ -78,12 +90,19 @@ def run_command(
     workers: LinkWorkers = None,
     link: Link = LinkChoice.memory,
     ray_address: RayAddress = None,
+    devices: Devices = None,
+    compiled: Compile = False,
     track: Track = None,
 ) -> None:
     """Build the hospitals, federate the nets, and report who classified what how well."""
     console = Console()
+    named = parse_devices(devices) if devices else ()
+    if (named or compiled) and link is not LinkChoice.memory:
+        raise ExpectedError("expected --devices and --compile with the link in memory; leave --link out")
+    if devices and not named:
+        console.print(f"torch sees no graphics card: {workers or 2} worker processes train on the processor")
+    settings = RunSettings(plan, out, seed, workers or 2, link.value, ray_address, workers, named, compiled)
     with open_tracker(track, out) as board, _show_run(console) as watcher:
-        settings = RunSettings(plan, out, seed, workers or 2, link.value, ray_address, workers)
         found = run_study(settings, _add_tracker(watcher, board))
     print_results(found, console)
     _print_paths(console, out)
@@ -197,7 +216,7 @@ def _show_run(console: Console) -> Iterator[RunObserver]:
                 done = f"{told.record.stage}: {told.record.kind} {told.step} of {told.steps}"
                 log(f"{done}, {len(told.record.counted)} sites counted, {told.record.seconds:.1f} s")
 
-        yield RunObserver(hospital, event, console.print)
+        yield RunObserver(hospital, event, lambda text: console.print(text, soft_wrap=True))
 
 
 def _add_tracker(watcher: RunObserver, board: TrackerSync | None) -> RunObserver:
@@ -209,7 +228,7 @@ def _add_tracker(watcher: RunObserver, board: TrackerSync | None) -> RunObserver
         watcher.event(told)
         board.catch_up()
 
-    return RunObserver(watcher.hospital, event, watcher.note)
+    return replace(watcher, event=event)
 
 
 def _make_counter(console: Console) -> Callable[[str, int, int], None]:

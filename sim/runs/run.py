@@ -24,7 +24,10 @@ from server.results.results import collect_results
 from server.rounds.round_log import RoundLog
 from sim.engine.cluster.ray_cluster import RayCluster
 from sim.engine.cluster.ray_link import RayLink
+from sim.engine.device_link import DeviceLink
 from sim.engine.memory_link import MemoryLink, leave_out
+from sim.engine.open_devices import open_devices
+from sim.runs.device_memory import prepare_devices
 from sim.runs.meter import Meter
 from sim.hospital.prepare import Hospitals, PreparedHospital, prepare_hospitals, parse_simulation, format_site_name
 from sim.engine.flower_link import run_processes
@@ -45,6 +48,8 @@ class RunSettings:
         workers: processes that write hospitals, and that answer in the memory link.
         ray_address: of the Ray cluster that answers, None for one on this machine.
         node_workers: processes on each node of it at most, None for all its processors.
+        devices: that answer in place of worker processes, as `cuda:0`; () for none.
+        compiled: whether nets on devices are compiled.
     """
 
     plan: Path
@@ -54,6 +59,8 @@ class RunSettings:
     link: LinkName = "memory"
     ray_address: str | None = None
     node_workers: int | None = None
+    devices: tuple[str, ...] = ()
+    compiled: bool = False
 
 
 @dataclass(frozen=True)
@@ -148,13 +155,17 @@ def _run_plan(plan: Plan, hospitals: Hospitals, settings: RunSettings, meter: Me
         return progress
     costs = {site: float(made.read) for site, made in hospitals.prepared.items()}
     folders = {site: folder.resolve() for site, folder in hospitals.folders.items()}
-    with _open_link(settings, costs, HospitalOpener(folders, plan.processing), watcher) as link:
+    with _open_link(plan, settings, costs, HospitalOpener(folders, plan.processing), watcher) as link:
         return run(plan, leave_out(link, away), store, settings.seed, on_event)
 
 
 def _open_link(
-    settings: RunSettings, costs: Mapping[str, float], opener: HospitalOpener, watcher: RunObserver
-) -> MemoryLink | RayLink:
+    plan: Plan, settings: RunSettings, costs: Mapping[str, float], opener: HospitalOpener, watcher: RunObserver
+) -> MemoryLink | RayLink | DeviceLink:
+    if settings.devices:
+        devices = open_devices(settings.devices, watcher.note, settings.compiled)
+        prepare_devices(plan, devices, int(sum(costs.values())), watcher.note)
+        return DeviceLink(costs, opener, devices, watcher.note)
     if settings.link != "ray":
         return MemoryLink(costs, opener, settings.workers)
     pinned = {name: os.environ[name] for name in PINS if name in os.environ} | {"OMP_NUM_THREADS": "1"}
@@ -179,6 +190,7 @@ def _build_results(progress: Progress, plan: Plan, settings: RunSettings) -> dic
         "seed": settings.seed,
         "link": settings.link,
         "workers": settings.workers,
+        "devices": list(settings.devices),
         "simulated": True,
         "computed_with": computed_with(),
     }

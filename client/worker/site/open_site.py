@@ -16,7 +16,7 @@ from client.worker.audit.log import Audit
 from client.worker.audit.recorder import AuditRecorder, open_recorder
 from client.worker.site.consent import SiteConsent
 from client.worker.site.site import Site, silent
-from client.worker.tasks.device import bound, device_of
+from client.worker.tasks.device import bound, device_of, open_device
 from client.worker.tasks.site_memory import SiteMemory
 
 _KEEP_AFTER_S = 60.0
@@ -56,7 +56,8 @@ def open_own_site(folder: Path, name: str, log: Callable[[str], None]) -> Site:
     )
     office.policy()
     site = _make_site(config, read_index(config).processing, office, trail, log)
-    return replace(site, name=name or site.name, device=device, keep_after_s=_KEEP_AFTER_S, records=config.records)
+    compute = open_device(device, log)
+    return replace(site, name=name or site.name, compute=compute, keep_after_s=_KEEP_AFTER_S, records=config.records)
 
 
 def _make_site(

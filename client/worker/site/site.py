@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 import torch
 
-from ceus_models.nets.factory import CPU
 from ceus_models.protocol.message_ids import ReceivedTask
 from ceus_models.protocol.messages import Refusal, Task, Update
 from ceus_models.runtime.errors import list_calls
@@ -20,12 +19,14 @@ from client.policy.policy import Consent, Policy, TaskDeclined
 from client.worker.audit.log import AuditError
 from client.worker.audit.recorder import AuditRecorder
 from client.worker.privacy.budget import BudgetLedger
+from client.worker.privacy.error_feedback import Quantiser
 from client.worker.privacy.openings import OpeningLog
 from client.worker.privacy.plan_binding import PlanBinding
 from client.worker.privacy.release import NOISED_LEVELS, Release
 from client.worker.privacy.sessions import SumSessions
 from client.worker.privacy.study_facts import StudyFacts
-from client.worker.privacy.task_checks import check_recipe, check_tensors
+from client.worker.privacy.task_checks import check_recipe, check_steps, check_tensors
+from client.worker.tasks.devices.compute_device import ComputeDevice, DeviceError
 from client.worker.tasks.handlers import WORK, Sums
 from client.worker.tasks.local_checkpoint import Checkpoints
 from client.worker.tasks.place import Place
@@ -55,7 +56,7 @@ class Site:
     processing: str
     policy: Consent
     memory: Path
-    device: torch.device = CPU
+    compute: ComputeDevice = field(default_factory=ComputeDevice)
     on_fault: Callable[[str], None] = silent
     trail: AuditRecorder | None = None
     keep_after_s: float = math.inf
@@ -66,16 +67,23 @@ class Site:
 
         Where there is an audit, the answer is in it before it leaves, and none leaves that cannot be written down.
         """
-        received = ReceivedTask(task)
-        answer = self._guard(lambda: self._answer(received))
-        return self._guard(lambda: self._record_answer(received, answer))
+        try:
+            return self.handle_at(ReceivedTask(task), self.compute)
+        except DeviceError as error:
+            self.on_fault("\n".join([str(error), *list_calls(error.__cause__ or error)]))
+            return Refusal(self.name, UNANSWERED, "error")
+
+    def handle_at(self, received: ReceivedTask, compute: ComputeDevice) -> Update | Refusal:
+        """The answer, worked out on this device. Raises DeviceError where not the site but the device failed."""
+        answer = self._guard(lambda: self._answer(received, compute), compute)
+        return self._guard(lambda: self._record_answer(received, answer), compute)
 
     def record_refusal(self, refusal: Refusal) -> None:
         """Write down a refusal of what was no task. Never raises: nothing of the site leaves with it."""
-        self._guard(lambda: self._record_answer(None, refusal))
+        self._guard(lambda: self._record_answer(None, refusal), self.compute)
 
-    def _guard(self, work: Callable[[], Update | Refusal]) -> Update | Refusal:
-        """What the work gives, or a refusal for whatever it raises."""
+    def _guard(self, work: Callable[[], Update | Refusal], compute: ComputeDevice) -> Update | Refusal:
+        """What the work gives, or a refusal for whatever it raises but a failure of the device."""
         try:
             return work()
         except TaskDeclined as no:
@@ -85,6 +93,8 @@ class Site:
             return Refusal(self.name, "this site cannot write its audit, so nothing leaves; its log says why", "error")
         except Exception as error:
             # an exception's text may quote a file or a value, and its type may depend on one, so both stay here
+            if isinstance(error, torch.OutOfMemoryError) or not compute.responds():
+                raise DeviceError(f"{compute.name}: {type(error).__name__}") from error
             self.on_fault("\n".join([type(error).__name__, *list_calls(error)]))
             return Refusal(self.name, UNANSWERED, "error")
 
@@ -104,12 +114,15 @@ class Site:
     def _release(self) -> Release:
         keys = self.records or self.memory
         sessions = SumSessions(self.name, keys, OpeningLog(self.records))
-        return Release(self.name, keys, sessions, BudgetLedger(self.records), self._facts, self.trail, self.on_fault)
+        quantiser = Quantiser(self.name, self._memory)
+        ledger = BudgetLedger(self.records)
+        return Release(self.name, keys, sessions, ledger, self._facts, self.trail, self.on_fault, quantiser)
 
-    def _answer(self, received: ReceivedTask) -> Update:
+    def _answer(self, received: ReceivedTask, compute: ComputeDevice) -> Update:
         task, policy = received.task, self.policy.admit(received)
         self._check(task)
-        check_tensors(task)
+        check_tensors(task, compute.device)
+        check_steps(task)
         check_recipe(task)
         if policy.privacy.bound_to_plan:
             plan = self._binding.check(received)
@@ -117,16 +130,18 @@ class Site:
                 self._release.admit_plan(plan, policy)
         if self.trail:
             self.trail.record_task(received)
-        update = self._release.make_answer(received, policy, lambda: self._work(received, policy))
+        update = self._release.make_answer(received, policy, lambda: self._work(received, policy, compute))
         self.policy.release(received)
         return update
 
-    def _work(self, received: ReceivedTask, policy: Policy) -> Sums:
+    def _work(self, received: ReceivedTask, policy: Policy, compute: ComputeDevice) -> Sums:
         task = received.task
         kept = Checkpoints(self._memory, received, self.keep_after_s)
         kept.drop_others()
+        if task.kind in ("train", "evaluate"):
+            self._memory.forget_residues(task)
         limits = policy.minimum_lesions, policy.minimum_cell
-        place = Place(self.name, self._memory, self.device, *limits, kept)
+        place = Place(self.name, self._memory, compute, *limits, kept)
         noised = task.level in NOISED_LEVELS  # there a minimum would let one patient decide for others
         return WORK[task.kind](task, self._chosen(task, 1 if noised else policy.minimum_lesions), place)
 

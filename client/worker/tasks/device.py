@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import os
 import resource
+from collections.abc import Callable
 
 import torch
 
 from ceus_models.nets.factory import CPU
 from ceus_models.runtime.errors import ExpectedError
 from client.policy.machine import Machine, read_memory_bytes
+from client.worker.tasks.devices.compute_device import ComputeDevice
+from client.worker.tasks.devices.micro_batches import BatchLimits
+from client.worker.tasks.devices.resident_lesions import ResidentLesions
+
+_SHARE_OF_IMAGES = 0.25
+"""Of a card's memory; nets and their activations take the rest."""
 
 
 def device_of(machine: Machine) -> torch.device:
@@ -26,6 +33,15 @@ def device_of(machine: Machine) -> torch.device:
             f"{torch.cuda.device_count()} of them; correct machine.gpus (an empty list is the processor), or the driver"
         )
     return torch.device("cuda:0")
+
+
+def open_device(device: torch.device, say: Callable[[str], None]) -> ComputeDevice:
+    """The device of a worker, which tells the hospital's log what it learns of the memory."""
+    limits = BatchLimits(say)
+    if device.type == "cpu":
+        return ComputeDevice(device, str(device), limits=limits)
+    budget = _SHARE_OF_IMAGES * torch.cuda.get_device_properties(device).total_memory
+    return ComputeDevice(device, str(device), ResidentLesions(device, say, budget), limits)
 
 
 def bound(machine: Machine, device: torch.device = CPU) -> None:

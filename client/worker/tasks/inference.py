@@ -45,8 +45,9 @@ class TaskNets:
     alone: bool = False
 
     def start(self, net: str) -> dict[str, Tensor]:
-        """The parameters that the task brings for a net."""
-        return select_net(self.inputs, net)
+        """The parameters that the task brings for a net, in float32 if they travelled in fewer bits."""
+        sent = select_net(self.inputs, net)
+        return {name: t.float() if t.dtype == torch.bfloat16 else t for name, t in sent.items()}
 
     def load(self, net: str, state: State) -> tuple[LoadedNet, bool]:
         """The net with these parameters and this site's own BatchNorm state; whether that is fresh, as initialised."""
@@ -101,11 +102,12 @@ class TaskNets:
     def _ask(self, net: str, samples: Sequence[Sample]) -> Probabilities:
         """A two-stream net; where the site never trained it, with statistics of one pass over these lesions."""
         kept, fresh = self.load(net, self.start(net))
+        stack = self.place.compute.stack
         if fresh:
-            measure_statistics(kept.module, samples, self.recipe)
+            measure_statistics(kept.module, samples, self.recipe, stack)
         if self.alone:
-            return np.concatenate([predict_scores(kept.module, [sample], self.recipe) for sample in samples])
-        return predict_scores(kept.module, samples, self.recipe)
+            return np.concatenate([predict_scores(kept.module, [sample], self.recipe, stack) for sample in samples])
+        return predict_scores(kept.module, samples, self.recipe, stack)
 
     def _check_submodels(self) -> None:
         """Raises TaskDeclined where the task's inputs do not hold the sub-models that it names by digest."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
-from ceus_models.nets.factory import CPU
+from client.worker.tasks.devices.compute_device import ComputeDevice
 from client.worker.tasks.local_checkpoint import Checkpoints
 from client.worker.tasks.site_memory import SiteMemory
 
@@ -21,7 +21,12 @@ class Place:
 
     site: str
     memory: SiteMemory
-    device: torch.device = CPU
+    compute: ComputeDevice = field(default_factory=ComputeDevice)
     minimum: int = 1
     cell: int = 1
     checkpoints: Checkpoints | None = None
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the nets."""
+        return self.compute.device

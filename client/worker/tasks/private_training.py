@@ -137,7 +137,8 @@ def _summarise(module: TwoStream, frames: Tensor, flow: Tensor) -> Tensor:
 
 def _view_lesions(lesions: Sequence[Sample], nets: TaskNets, views: int, turn: int) -> tuple[Tensor, Tensor]:
     """Inputs of the lesions (b · views …); one view is the lesion as it is, more are augmented by public draws."""
-    frames, flow = prepare_inputs(lesions, nets.recipe.normaliser, nets.place.device)
+    place = nets.place
+    frames, flow = prepare_inputs(lesions, nets.recipe.normaliser, place.device, place.compute.stack)
     if views == 1:
         return frames, flow
     draws = [torch.Generator().manual_seed(derive_seed("views", s.key, turn)) for s in lesions]

@@ -22,12 +22,13 @@ from ceus_models.study.sample import Sample
 from ceus_models.study.targets import find_target
 from ceus_models.study.taxonomy import FUSION_NETS
 from client.policy.policy import TaskDeclined
+from client.worker.tasks.devices.micro_batches import MicroBatches
 from client.worker.tasks.inference import TaskNets, nets_of
 from client.worker.tasks.local_checkpoint import LocalCheckpoint
 from client.worker.tasks.place import Place
 
 Predict = Callable[[Tensor], Output | Tensor]
-Losses = Callable[[Tensor], Tensor]
+Learn = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -111,10 +112,11 @@ class Trainer:
         if underway:
             underway.generators = (generator, draws)
         kept.module.train()
-        total = run_epochs(kept.module, losses, len(cases), self.rule, generator, underway)
+        learn = MicroBatches(kept.module, losses, (draws,), net.partition("/")[0], place.compute.limits)
+        total = run_epochs(kept.module, learn, len(cases), self.rule, generator, underway)
         if kept.local:
             self.nets.states.keep(net, {name: kept.tensors[name] for name in kept.local})
-        sums = _difference(kept, start, len(cases))
+        sums = _difference(kept, start, len(cases), place.compute.answers)
         sums["#weight"] = torch.tensor(float(len(cases)), dtype=torch.float64)
         sums["#loss"] = total.cpu()
         if len(total) > 1:
@@ -136,10 +138,12 @@ class Trainer:
             fused, _ = self.nets.load(net, start)
             return lambda batch: fused.module(features[batch.to(device)]), fused
         kept, _ = self.nets.load(net, start)
+        self.nets.place.compute.prepare(kept.module)
+        stack = self.nets.place.compute.stack
 
         def predict(batch: Tensor) -> Output:
             chosen = [cases[i] for i in batch.tolist()]
-            seen = prepare_inputs(chosen, self.nets.recipe.normaliser, device)
+            seen = prepare_inputs(chosen, self.nets.recipe.normaliser, device, stack)
             if self.rule.augment:
                 seen = augment_images(*seen, torch.rand(len(chosen), AUGMENT_DRAWS, generator=draws).to(device))
             output: Output = kept.module(*seen)
@@ -157,7 +161,7 @@ def trainer_of(task: Task, place: Place) -> Trainer:
 
 def run_epochs(
     module: nn.Module,
-    losses: Losses,
+    learn: Learn,
     lesions: int,
     rule: LocalRule,
     generator: torch.Generator,
@@ -165,10 +169,10 @@ def run_epochs(
 ) -> Tensor:
     """Train `module` in place; the sum of the lesions' losses in each head, averaged over epochs (float64).
 
-    losses: lesion indices (b) → loss of each (b heads) · underway: what an earlier process did of it, and where this
-    one keeps what it does. Each step minimises their sum over heads, averaged over lesions, plus μ/2 |w - w_start|²
-    (FedProx, Li et al. 2020, eq. 2). Batches of one epoch have sizes that differ by one at most, so that no lesion of a
-    last, short batch counts more than others.
+    learn: lesion indices (b) → loss of each (b heads), whose gradient it adds, as `MicroBatches` does · underway: what
+    an earlier process did of it, and where this one keeps what it does. Each step minimises their sum over heads,
+    averaged over lesions, plus μ/2 |w - w_start|² (FedProx, Li et al. 2020, eq. 2). Batches of one epoch have sizes
+    that differ by one at most, so that no lesion of a last, short batch counts more than others.
     """
     parameters = [p for p in module.parameters() if p.requires_grad]
     anchors = [p.detach().clone() for p in parameters] if rule.proximal_mu else []
@@ -178,11 +182,10 @@ def run_epochs(
         order = torch.randperm(lesions, generator=generator)
         for batch in torch.tensor_split(order, -(-lesions // rule.batch_size)):
             optimizer.zero_grad(set_to_none=True)
-            each = losses(batch)
-            (each.sum() / len(each)).backward()  # type: ignore[no-untyped-call]
+            each = learn(batch)
             _amend(parameters, anchors, rule)
             optimizer.step()
-            seen = each.detach().double().sum(dim=0)
+            seen = each.double().sum(dim=0)
             total = seen if total is None else total + seen
         if underway and total is not None and epoch + 1 < rule.epochs:
             underway.save_epoch(epoch + 1, total, module, optimizer)
@@ -202,14 +205,14 @@ def autocast(device: torch.device, precision: Precision) -> contextlib.AbstractC
     return torch.autocast(device.type, dtype=torch.bfloat16)
 
 
-def _difference(kept: LoadedNet, start: State, lesions: int) -> dict[str, Tensor]:
-    """lesions · (local - global), contiguous and on the CPU, small tensors by one operation for all."""
+def _difference(kept: LoadedNet, start: State, lesions: int, place: torch.device) -> dict[str, Tensor]:
+    """lesions · (local - global), contiguous and at `place`, small tensors by one operation for all."""
     small = {name: tensor for name, tensor in start.items() if tensor.numel() <= SMALL_TENSOR}
     with torch.no_grad():
-        local = concatenate(kept.tensors[name] for name in small).cpu()
-        changes = split_like(local.sub_(concatenate(small.values())).mul_(lesions), small)
+        local = concatenate(kept.tensors[name] for name in small).to(place)
+        changes = split_like(local.sub_(concatenate(small.values()).to(place)).mul_(lesions), small)
         for name in start.keys() - changes.keys():
-            changes[name] = (kept.tensors[name].cpu() - start[name]).mul_(lesions).contiguous()
+            changes[name] = (kept.tensors[name].to(place) - start[name].to(place)).mul_(lesions).contiguous()
     return {name: changes[name] for name in start}
 
 

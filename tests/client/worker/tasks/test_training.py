@@ -11,6 +11,7 @@ from toy_lesions import lesion, lesions, recipe, task, with_submodels
 from ceus_models.protocol.messages import Architecture, LocalRule, Task
 from ceus_models.study.sample import Sample
 from client.policy.policy import TaskDeclined
+from client.worker.tasks.devices.micro_batches import Losses, MicroBatches
 from client.worker.tasks.inference import nets_of
 from client.worker.tasks.place import Place
 from client.worker.tasks.site_memory import SiteMemory
@@ -99,7 +100,7 @@ def test_results_for_one_head_move_that_head_and_the_trunk(place: Place) -> None
     assert trainer_of(asked, replace(place, minimum=9)).train("trunk", cases) is None
 
 
-def quadratic(points: torch.Tensor) -> tuple[nn.Module, object]:
+def quadratic(points: torch.Tensor) -> tuple[nn.Module, Losses]:
     """½ (w - xᵢ)² of each lesion, from w = 0."""
     module = nn.Linear(1, 1, bias=False)
     nn.init.zeros_(module.weight)
@@ -112,7 +113,7 @@ def test_fedprox_pull_in_closed_form(mu: float) -> None:
     points = torch.tensor([1.0, 2.0, 6.0])
     module, losses = quadratic(points)
     rule = LocalRule(epochs=7, batch_size=3, learning_rate=0.2, momentum=0.0, proximal_mu=mu)
-    run_epochs(module, losses, 3, rule, torch.Generator().manual_seed(0))
+    run_epochs(module, MicroBatches(module, losses), 3, rule, torch.Generator().manual_seed(0))
     expected = 3.0 / (1 + mu) * (1 - (1 - 0.2 * (1 + mu)) ** 7)
     assert module.weight.item() == pytest.approx(expected, rel=1e-5)
 
@@ -121,7 +122,7 @@ def test_momentum_clip_and_loss_in_closed_form() -> None:
     points = torch.tensor([4.0])
     module, losses = quadratic(points)
     rule = LocalRule(epochs=2, batch_size=1, learning_rate=0.1, momentum=0.5, clip=1.0)
-    total = run_epochs(module, losses, 1, rule, torch.Generator())
+    total = run_epochs(module, MicroBatches(module, losses), 1, rule, torch.Generator())
     # gradients -4 and -3.9 are clipped to -1: steps 0.1 and 0.1 · (1 + 0.5)
     assert module.weight.item() == pytest.approx(0.25)
     assert float(total) == pytest.approx((8 + 0.5 * 3.9**2) / 2)
@@ -130,7 +131,7 @@ def test_momentum_clip_and_loss_in_closed_form() -> None:
 def test_adamw_moves_by_the_learning_rate_at_first() -> None:
     module, losses = quadratic(torch.tensor([4.0]))
     rule = LocalRule(batch_size=1, learning_rate=0.01, optimizer="adamw")
-    run_epochs(module, losses, 1, rule, torch.Generator())
+    run_epochs(module, MicroBatches(module, losses), 1, rule, torch.Generator())
     assert module.weight.item() == pytest.approx(0.01, rel=1e-4)
 
 
@@ -143,7 +144,7 @@ def test_batches_are_even_and_shuffled_by_their_own_generator() -> None:
         return losses(batch)
 
     rule = LocalRule(epochs=2, batch_size=4, learning_rate=0.01)
-    run_epochs(module, noted, 9, rule, torch.Generator().manual_seed(5))
+    run_epochs(module, MicroBatches(module, noted), 9, rule, torch.Generator().manual_seed(5))
     assert [len(b) for b in seen] == [3, 3, 3] * 2
     assert sorted(i for b in seen[:3] for i in b) == sorted(i for b in seen[3:] for i in b) == list(range(9))
     assert seen[:3] != seen[3:]
