@@ -23,8 +23,8 @@ _QUIET = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # Ray 2.55 warns of this change otherwise
 }
 _CONNECT_S = 10.0
-_START_S = 300.0
-"""For an actor to be placed and to import torch from a network's file system."""
+_START_S = 900.0
+"""For an actor to be placed and to import torch, from a network's file system or on a busy machine."""
 
 
 @dataclass(frozen=True, eq=False)

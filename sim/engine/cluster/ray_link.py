@@ -162,7 +162,7 @@ class RayLink:
                 waiting = [site for site in again if deaths[site] < _MOST_DEATHS]
                 dead.add(batch.node)
                 self._sent = {(node, site) for node, site in self._sent if node != batch.node}
-                self._tell(f"a node is lost, its {len(again)} sites move ({found.reason})")
+                self._tell(f"a node is lost; {len(again)} of its sites are asked elsewhere ({found.reason})")
                 continue
             if batch.later:
                 following = _Batch(batch.node, batch.later[0], batch.later[1:])
