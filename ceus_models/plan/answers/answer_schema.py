@@ -15,9 +15,11 @@ from ceus_models.metrics.evaluation_release import NOISED_LEVELS, list_tables
 from ceus_models.metrics.ood import FIGURES, REQUEST_TENSOR
 from ceus_models.nets.heads import list_outputs
 from ceus_models.nets.trained_parameters import list_trained
+from ceus_models.plan.answers.change_grid import CHANGE, SATURATED, SIZES, read_grid
 from ceus_models.protocol.messages import Kind, LocalRule, Task
 from ceus_models.protocol.privacy.masks import KEY_BYTES
 from ceus_models.protocol.privacy.secure_session import SECURE_LEVELS, SUMS_KEY
+from ceus_models.protocol.quantisation import count_packed, get_packed_dtype
 from ceus_models.protocol.state import State, select_net
 from ceus_models.study.reader_study import ENTRIES, READERS
 from ceus_models.study.subgroups import CELLS, SUBGROUPS
@@ -78,6 +80,8 @@ def find_shape_fault(sums: State, groups: Mapping[str, Group]) -> str | None:
 
 def _change(net: str, task: Task) -> Group:
     """The parameters that change; a private sum says neither its weight, which is public, nor its loss."""
+    if task.changes:
+        return _quantised_change(net, task)
     start, rule = select_net(task.inputs, net), task.rule or LocalRule()
     changed = {
         f"{net}|{name}": Spec(tuple(start[name].shape), torch.float32) for name in list_trained(start, rule.trains)
@@ -91,6 +95,18 @@ def _list_notes(net: str) -> Group:
     if heads == 1:
         return {**weight, f"{net}|#loss": _SUM}
     return {**weight, f"{net}|#loss": Spec((heads,), torch.float64), f"{net}|#labelled": _count((heads,))}
+
+
+def _quantised_change(net: str, task: Task) -> Group:
+    """Packed numbers; in a secure sum they are added as they are, with what a plain round works out of them."""
+    grid = read_grid(task, net)
+    counted = _list_notes(net)
+    if task.level not in SECURE_LEVELS:
+        packed = Spec((count_packed(grid.count, grid.bits),), get_packed_dtype(grid.bits))
+        return {**counted, f"{net}|{CHANGE}": packed}
+    sizes = Spec((len(grid.shapes),), torch.float64)
+    numbers = Spec((grid.count,), torch.int64)
+    return {**counted, f"{net}|{SIZES}": sizes, f"{net}|{SATURATED}": _COUNT, f"{net}|{CHANGE}": numbers}
 
 
 def _evaluation(cohort: str, task: Task) -> Iterator[tuple[str, Group]]:
