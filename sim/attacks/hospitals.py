@@ -83,8 +83,10 @@ class AttackedHospitals:
 def protect_plan(plan: Plan, level: Level) -> Plan:
     """The plan with its stages at this level: without noise, or with as much as ε of the policy that comes with a site.
 
-    A private plan has constants in place of statistics, and no validation.
+    A private plan has constants in place of statistics, and no validation. Sub-models have nets of their own, whatever
+    the plan shares: the attacks craft single ones, and no protection depends on it.
     """
+    plan = replace(plan, sharing="separate")
     if level not in ("distributed", "local"):
         return replace(plan, stages=tuple(_set_plain(stage, level) for stage in plan.stages))
     sites = LEAST_SITES if level == "distributed" else 1
