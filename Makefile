@@ -57,6 +57,7 @@ bench: setup
 	$(BIN)/python -m benchmarks.processing
 	$(BIN)/python -m benchmarks.indexing
 	$(BIN)/python -m benchmarks.round
+	$(BIN)/python -m benchmarks.step
 	$(BIN)/python -m benchmarks.links
 	$(BIN)/python -m benchmarks.instruction_set
 

@@ -1,4 +1,4 @@
-"""What every benchmark needs: repetitions taken in turn, the memory of a family of processes, and a report."""
+"""What benchmarks share: repetitions taken in turn, the memory of a family of processes, other revisions, a report."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ import json
 import os
 import platform
 import statistics
+import subprocess
+import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +23,8 @@ import psutil
 import torch
 
 from sim.runs.meter import measure_memory_mb
+
+ROOT = Path(__file__).parent.parent
 
 
 @dataclass
@@ -97,6 +102,18 @@ class Peak:
     def _watch(self) -> None:
         while not self._done.wait(self._interval_s):
             self.most = max(self.most, measure_memory_mb())
+
+
+@contextmanager
+def check_out(revision: str) -> Iterator[Path]:
+    """A revision of this repository in a folder of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        git = ["git", "-C", str(ROOT), "worktree"]
+        subprocess.run([*git, "add", "--detach", "--quiet", folder, revision], check=True)
+        try:
+            yield Path(folder)
+        finally:
+            subprocess.run([*git, "remove", "--force", folder], check=True)
 
 
 def quiet() -> None:

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -27,7 +27,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmarks.measuring import Times, busy_ratio, in_turn, publish, quiet
+from benchmarks.measuring import ROOT, Times, busy_ratio, check_out, in_turn, publish, quiet
 from ceus_models.nets.factory import CPU
 from ceus_models.nets.module_cache import build_initial_state, load_net
 from ceus_models.nets.two_stream import prepare_inputs
@@ -42,7 +42,6 @@ from sim.runs.instruction_set import unset_pins
 from tests.support.clients import lesion
 from tests.support.federation import SEED, recipe_for
 
-ROOT = Path(__file__).parent.parent
 NET = "disease/HCC"
 
 
@@ -157,18 +156,6 @@ def serve(width: str) -> None:
         for line in sys.stdin:
             sums = calls[line.strip()]()
             print(digest(sums) if sums else "done", flush=True)
-
-
-@contextmanager
-def check_out(revision: str) -> Iterator[Path]:
-    """A revision of this repository in a folder of its own."""
-    with tempfile.TemporaryDirectory() as folder:
-        git = ["git", "-C", str(ROOT), "worktree"]
-        subprocess.run([*git, "add", "--detach", "--quiet", folder, revision], check=True)
-        try:
-            yield Path(folder)
-        finally:
-            subprocess.run([*git, "remove", "--force", folder], check=True)
 
 
 def main() -> None:

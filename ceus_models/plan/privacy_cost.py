@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ceus_models.plan.plan import Plan
-from ceus_models.plan.stages import Evaluate, Stage
+from ceus_models.plan.stages import Evaluate
+from ceus_models.plan.terms.net_groups import expand_names
 from ceus_models.plan.train_stage import Train
-from ceus_models.protocol.messages import Sharing
+from ceus_models.protocol.messages import CountNoise, Level, PrivateRule
 from ceus_models.protocol.privacy.accountant import compose, compute_epsilon
 
 COLLUDING = 2
@@ -33,34 +34,48 @@ class CohortCost:
 
 def compute_costs(plan: Plan) -> list[CohortCost]:
     """The cost of each cohort of stages with noise, composed over stages, rounds and nets."""
-    released = [one for stage in plan.stages for one in _list_releases(stage, plan.sharing)]
+    released = list(list_releases(plan))
     cohorts = dict.fromkeys(cohort for one in released for cohort in one.cohorts)
     return [_cost_of(cohort, [one for one in released if cohort in one.cohorts], plan.delta) for cohort in cohorts]
 
 
 @dataclass(frozen=True)
-class _Release:
-    """So many Gaussian releases of one noise multiplier, made of the shares of some sites."""
+class Release:
+    """What one round of a stage releases: so many Gaussian releases of one noise multiplier.
 
+    Args:
+        round: 0 for the one round of an evaluation.
+        nets: that are trained or evaluated.
+        count: of releases.
+        noise: made of the shares of its sites.
+    """
+
+    stage: str
+    round: int
+    level: Level
     cohorts: tuple[str, ...]
+    nets: int
     count: int
-    noise: float
-    sites: int
+    noise: PrivateRule | CountNoise
 
 
-def _list_releases(stage: Stage, sharing: Sharing) -> Iterator[_Release]:
-    if isinstance(stage, Train) and stage.rule.private:
-        private = stage.rule.private
-        nets = len(stage.list_trained_nets(sharing))
-        yield _Release(stage.cohorts, stage.rounds * nets, private.noise, private.sites)
-    if isinstance(stage, Evaluate) and stage.noise:
-        yield _Release(stage.cohorts, 1, stage.noise, stage.noise_sites)
+def list_releases(plan: Plan) -> Iterator[Release]:
+    """All rounds of a plan that release noised numbers, in order."""
+    for stage in plan.stages:
+        if isinstance(stage, Evaluate) and stage.noise:
+            nets, noise = len(expand_names(stage.nets)), CountNoise(stage.noise, stage.noise_sites)
+            yield Release(stage.name, 0, stage.level, stage.cohorts, nets, 1, noise)
+        if isinstance(stage, Train) and stage.rule.private:
+            nets = len(stage.list_trained_nets(plan.sharing))
+            for number in range(1, stage.rounds + 1):
+                yield Release(stage.name, number, stage.level, stage.cohorts, nets, nets, stage.rule.private)
 
 
-def _cost_of(cohort: str, released: list[_Release], delta: float) -> CohortCost:
+def _cost_of(cohort: str, released: list[Release], delta: float) -> CohortCost:
     known: list[list[float]] = [[], [], []]
     for one in released:
-        honest = (one.sites, max(1, one.sites - COLLUDING), 1)
+        noise, shares = one.noise.noise, one.noise.sites
+        honest = (shares, max(1, shares - COLLUDING), 1)
         for releases, sites in zip(known, honest, strict=True):
-            releases.extend([one.noise * (sites / one.sites) ** 0.5] * one.count)
+            releases.extend([noise * (sites / shares) ** 0.5] * one.count)
     return CohortCost(cohort, *(compute_epsilon(compose(releases), delta) for releases in known))

@@ -78,7 +78,7 @@ class Stage(Protocol):
     def task(self, progress: Progress, study: Study) -> Task:
         """The task for every site in the round `progress.step`."""
 
-    def summand(self, update: Update) -> State:
+    def summand(self, task: Task, update: Update) -> State:
         """What a screened answer adds to the round's total."""
 
     def absorb(self, progress: Progress, study: Study, total: State, record: RoundRecord) -> Progress:
@@ -108,7 +108,7 @@ class Hello:
         task = replace(build_task("hello", self.name, progress, study, cohorts=COHORTS), plan=study.plan)
         return replace(task, inputs={SUMS_KEY: torch.tensor(1)}) if study.secure else task
 
-    def summand(self, update: Update) -> State:
+    def summand(self, task: Task, update: Update) -> State:
         """The counts with the site's name: screening compares later answers with them."""
         return add_prefix(update.sums, f"{update.site}|")
 
@@ -158,7 +158,7 @@ class Statistics:
         task = build_task("tally", self.name, progress, study, cohorts=tuple(c for c in COHORTS if c in asked))
         return replace(task, inputs={REQUEST_TENSOR: torch.tensor(1)}, level=self.level)
 
-    def summand(self, update: Update) -> State:
+    def summand(self, task: Task, update: Update) -> State:
         """The tally itself."""
         return update.sums
 
@@ -221,7 +221,7 @@ class Evaluate:
         noise = CountNoise(self.noise, self.noise_sites) if self.noise else None
         return replace(task, comparisons=True, replicates=self.paired_replicates, level=self.level, count_noise=noise)
 
-    def summand(self, update: Update) -> State:
+    def summand(self, task: Task, update: Update) -> State:
         """The counts; those that a site allows to be shown separately carry its name."""
         return {f"{update.site}|{n}" if n.endswith("|own") else n: tensor for n, tensor in update.sums.items()}
 

@@ -15,14 +15,16 @@ from torch import Tensor
 from ceus_models.nets.heads import list_nets
 from ceus_models.nets.module_cache import build_initial_state
 from ceus_models.nets.trained_parameters import list_trained
+from ceus_models.plan.answers.change_grid import CHANGE, SIZES, STEPS, ChangeGrid, expand_changes
 from ceus_models.plan.learning_curves import list_points, sum_training_losses, sum_validation_losses
 from ceus_models.plan.progress import Progress
+from ceus_models.plan.shared_steps import FIRST_BITS, QuantisedMean, compute_steps, encode_weights
 from ceus_models.plan.stages import Cohorts, Name, Nets, build_task, set_frozen_digest
 from ceus_models.plan.strategies import FedAvg, FedProx, Strategy
 from ceus_models.plan.terms.net_groups import expand_names
 from ceus_models.plan.terms.participation import RoundRecord
 from ceus_models.plan.terms.settings import Study
-from ceus_models.protocol.messages import Level, LocalRule, Recipe, Sharing, Task, Update
+from ceus_models.protocol.messages import Level, LocalRule, Quantisation, Recipe, Sharing, Task, Update
 from ceus_models.protocol.state import State, split_by_net
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.study.taxonomy import FUSION_NETS
@@ -42,6 +44,9 @@ class Train:
 
     Args:
         share: of the sites with such lesions, how many train in a round; they are sampled anew for every round.
+        changes: whole numbers of few bits in which the nets' changes travel; as float32 without it.
+        weights: dtype in which the nets travel to the sites, which train from these weights; the coordinator adds the
+            changes to its own in float32, so that rounding does not accumulate.
         level: what protects the answers of all rounds. Under a private rule the nets are the mean of the later half of
             the rounds, which costs no privacy, where choosing a round by its loss would.
     """
@@ -56,12 +61,16 @@ class Train:
     validate: Validation | None = None
     share: Annotated[float, Gt(0), Le(1)] = 1.0
     level: Level = "none"
+    changes: Quantisation | None = None
+    weights: Literal["float32", "bfloat16"] = "float32"
 
     def __post_init__(self) -> None:
         """Raise ValueError for what private training does not allow, or allows nothing else than."""
         faults = list(list_private_faults(self.rule, self.level, self.nets)) if self.rule.private else []
         if self.rule.private and (self.validate or self.share < 1 or isinstance(self.strategy, FedProx)):
             faults.append("no validate, share 1 and a strategy without a proximal term under a private rule")
+        if self.rule.private and self.changes:
+            faults.append("no changes under a private rule, whose noise is of whole numbers on a grid of its own")
         if self.level in ("distributed", "local") and not self.rule.private:
             faults.append(f"a private rule at level {self.level}")
         if faults:
@@ -101,14 +110,36 @@ class Train:
         if kind == "evaluate" and self.validate:
             outputs = expand_names(self.nets)
             asked = build_task(kind, self.name, progress, study, self.validate.cohorts, outputs)
-            return replace(asked, round=number, level=self.level)
+            return replace(asked, round=number, level=self.level, inputs=self._encode(asked.inputs, kind, number))
         nets = self.list_trained_nets(study.sharing)
         task = build_task(kind, self.name, progress, study, self.cohorts, nets)
-        return replace(task, round=number, rule=self.strategy.local(self.rule), level=self.level)
+        task = replace(task, round=number, rule=self.strategy.local(self.rule), level=self.level)
+        inputs = self._encode(task.inputs, kind, number)
+        if self.changes is None:
+            return replace(task, inputs=inputs)
+        grids = {net: self._read_grid(progress, net, number) for net in nets if progress.nets[net]}
+        steps = {f"{net}|{STEPS}": grid.steps for net, grid in grids.items()}
+        return replace(task, inputs={**steps, **inputs}, changes=replace(self.changes, bits=self._count_bits(number)))
 
-    def summand(self, update: Update) -> State:
-        """The sums themselves."""
-        return update.sums
+    def summand(self, task: Task, update: Update) -> State:
+        """The sums themselves; of quantised changes the whole numbers times the site's lesions."""
+        return expand_changes(update.sums, task) if task.changes else update.sums
+
+    def sends_rounded(self, kind: str, number: int) -> bool:
+        """Whether weights travel in bfloat16; not those of the first round, which a site compares with its plan's."""
+        return self.weights == "bfloat16" and (kind, number) != ("train", 1)
+
+    def _encode(self, state: State, kind: str, number: int) -> State:
+        return encode_weights(state) if self.sends_rounded(kind, number) else state
+
+    def _count_bits(self, number: int) -> Literal[8, 12, 16]:
+        return FIRST_BITS if number == 1 or self.changes is None else self.changes.bits
+
+    def _read_grid(self, progress: Progress, net: str, number: int) -> ChangeGrid:
+        """The grid of a net's changes in a round."""
+        sent, bits = self._encode(progress.nets[net], "train", number), self._count_bits(number)
+        steps = compute_steps(sent, progress.memory.get(f"sizes|{net}", {}).get("rms"), bits)
+        return ChangeGrid(bits, {name: tensor.shape for name, tensor in sent.items()}, steps)
 
     def absorb(self, progress: Progress, study: Study, total: State, record: RoundRecord) -> Progress:
         """Update every trained net, or after validation store the nets with the lowest loss so far."""
@@ -133,7 +164,11 @@ class Train:
             weight = float(total.get(f"{net}|#weight", 0.0))
             if weight <= 0:
                 continue
-            mean = _Mean(sums[net], weight)
+            mean: State = _Mean(sums[net], weight)
+            if self.changes:
+                grid = self._read_grid(progress, net, number)
+                mean = QuantisedMean(total[f"{net}|{CHANGE}"], weight, grid)
+                memory[f"sizes|{net}"] = {"rms": total[f"{net}|{SIZES}"] / weight * grid.steps}
             nets[net], kept = self.strategy.step(nets[net], mean, memory.get(f"moments|{net}", {}))
             if kept:
                 memory[f"moments|{net}"] = kept

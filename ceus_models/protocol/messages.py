@@ -12,7 +12,7 @@ from pydantic.dataclasses import dataclass as checked
 if TYPE_CHECKING:  # commands that know messages by their names alone, such as `ceus-site check`, do without torch
     from ceus_models.protocol.state import State
 
-PROTOCOL = 2
+PROTOCOL = 3
 WIDTH_STEP = 8
 """A net's width is a multiple of it: maps of fewer channels make oneDNN write past its buffers (docs/decisions.md)."""
 
@@ -33,6 +33,17 @@ Sharing = Literal["separate", "trunk"]
 Level = Literal["none", "sums", "distributed", "local"]
 """What a stage's answers are protected by: nothing, secure sums, noise shared by the sites inside a secure sum, or the
 whole noise of each site (docs/privacy.md)."""
+
+
+@checked(frozen=True, config=_STRICT)
+class Quantisation:
+    """Changes as whole numbers on a step per tensor that all sites share, with error feedback (docs/decisions.md).
+
+    Args:
+        bits: of each number.
+    """
+
+    bits: Literal[8, 12, 16]
 
 
 @checked(frozen=True, config=_STRICT)
@@ -160,7 +171,10 @@ class CountNoise:
     sites: Annotated[int, Field(ge=1)] = 1
 
 
-Kind = Literal["hello", "tally", "train", "evaluate", "offer", "unmask"]
+Question = Literal["hello", "tally", "train", "evaluate"]
+"""What is asked about lesions."""
+Kind = Literal[Question, "offer", "unmask"]
+"""A question, or a step of the secure sum of one."""
 RefusalCode = Literal[
     "policy", "version", "processing", "needs_frozen", "no_lesions", "error", "plan", "session", "budget"
 ]
@@ -205,6 +219,7 @@ class Task:
         survivors: of "unmask": the sites whose masked answers are in the sum.
         count_noise: of an evaluation's tables.
         roster: of a secure sum's messages: the federation's list of sites and keys, "" where there is none.
+        changes: how a net's change travels; None as float32.
         attempt: 0, and one more each time that a released sum was lost for good: new noise, charged anew.
         comparisons: whether pairs, subgroups and readers are asked for beside each net's own counts.
     """
@@ -230,6 +245,7 @@ class Task:
     attempt: int = 0
     comparisons: bool = False
     roster: str = ""
+    changes: Quantisation | None = None
 
 
 @dataclass(frozen=True, eq=False)

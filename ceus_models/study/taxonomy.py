@@ -39,6 +39,8 @@ class Variable:
 
     Args:
         name: as in tables.
+        meaning: what the tables' description says of it.
+        example: a cell of the tables.
         unit: the canonical unit.
         low: lowest plausible value in `unit`.
         high: highest plausible value in `unit`.
@@ -48,6 +50,8 @@ class Variable:
     """
 
     name: str
+    meaning: str
+    example: str
     unit: str
     low: float
     high: float
@@ -62,7 +66,7 @@ class Variable:
     def apply_transform(self, value: float) -> float:
         """The value as the nets see it: the natural logarithm of skewed laboratory values, else the value.
 
-        >>> round(Variable("AFP", "ng/mL", 0.1, 2e6, "log").apply_transform(20.0), 3)
+        >>> round(Variable("AFP", "alpha-fetoprotein", "35.2", "ng/mL", 0.1, 2e6, "log").apply_transform(20.0), 3)
         2.996
         """
         return math.log(max(value, self.low)) if self.transform == "log" else float(value)
@@ -72,25 +76,31 @@ class Variable:
         return math.exp(value) if self.transform == "log" else value
 
 
+_MASSES = {"ug/L": 1.0, "µg/L": 1.0}
+_ACTIVITIES = {"IU/L": 1.0, "ukat/L": 60.0, "µkat/L": 60.0}
+_CELLS = {"K/uL": 1.0, "K/µL": 1.0, "10^3/uL": 1.0}
+
 # Plausible ranges and units: reference ranges of the laboratories widened to what liver patients show.
 CLINICAL: tuple[Variable, ...] = (
-    Variable("age", "years", 0, 110),
-    Variable("sex", "", 0, 1, kind="binary"),
-    Variable("viral_hepatitis", "", 0, 1, kind="binary"),
-    Variable("malignancy_history", "", 0, 1, kind="binary"),
-    Variable("cirrhosis", "", 0, 1, kind="binary"),
-    Variable("fatty_liver", "", 0, 1, kind="binary"),
-    Variable("tumor_size", "cm", 0.2, 40, "log", units={"mm": 0.1}),
-    Variable("AFP", "ng/mL", 0.1, 2e6, "log", units={"ug/L": 1.0, "µg/L": 1.0, "IU/mL": 1.21, "kIU/L": 1.21}),
-    Variable("CEA", "ng/mL", 0.05, 1e5, "log", units={"ug/L": 1.0, "µg/L": 1.0}),
-    Variable("CA19-9", "U/mL", 0.1, 1e6, "log", units={"kU/L": 1.0}),
-    Variable("CA125", "U/mL", 0.5, 1e5, "log", units={"kU/L": 1.0}),
-    Variable("ALT", "U/L", 1, 20000, "log", units={"IU/L": 1.0, "ukat/L": 60.0, "µkat/L": 60.0}),
-    Variable("AST", "U/L", 1, 20000, "log", units={"IU/L": 1.0, "ukat/L": 60.0, "µkat/L": 60.0}),
-    Variable("ALB", "g/L", 10, 70, units={"g/dL": 10.0}),
-    Variable("TP", "g/L", 30, 120, units={"g/dL": 10.0}),
-    Variable("PLT", "10^9/L", 2, 2000, "log", units={"K/uL": 1.0, "K/µL": 1.0, "10^3/uL": 1.0}),
-    Variable("WBC", "10^9/L", 0.1, 200, "log", units={"K/uL": 1.0, "K/µL": 1.0, "10^3/uL": 1.0}),
+    Variable("age", "age at the examination", "61", "years", 0, 110),
+    Variable("sex", "sex", "male", "", 0, 1, kind="binary"),
+    Variable("viral_hepatitis", "viral hepatitis, now or before", "1", "", 0, 1, kind="binary"),
+    Variable("malignancy_history", "a malignant tumour before this one", "0", "", 0, 1, kind="binary"),
+    Variable("cirrhosis", "cirrhosis of the liver", "1", "", 0, 1, kind="binary"),
+    Variable("fatty_liver", "fatty liver", "0", "", 0, 1, kind="binary"),
+    Variable("tumor_size", "largest diameter of the lesion", "3.4", "cm", 0.2, 40, "log", units={"mm": 0.1}),
+    Variable(
+        "AFP", "alpha-fetoprotein", "35.2", "ng/mL", 0.1, 2e6, "log", units={**_MASSES, "IU/mL": 1.21, "kIU/L": 1.21}
+    ),
+    Variable("CEA", "carcinoembryonic antigen", "2.1", "ng/mL", 0.05, 1e5, "log", units=_MASSES),
+    Variable("CA19-9", "carbohydrate antigen 19-9", "14", "U/mL", 0.1, 1e6, "log", units={"kU/L": 1.0}),
+    Variable("CA125", "carbohydrate antigen 125", "11", "U/mL", 0.5, 1e5, "log", units={"kU/L": 1.0}),
+    Variable("ALT", "alanine aminotransferase", "38", "U/L", 1, 20000, "log", units=_ACTIVITIES),
+    Variable("AST", "aspartate aminotransferase", "41", "U/L", 1, 20000, "log", units=_ACTIVITIES),
+    Variable("ALB", "albumin", "39.5", "g/L", 10, 70, units={"g/dL": 10.0}),
+    Variable("TP", "total protein", "70.1", "g/L", 30, 120, units={"g/dL": 10.0}),
+    Variable("PLT", "platelets", "142", "10^9/L", 2, 2000, "log", units=_CELLS),
+    Variable("WBC", "white blood cells", "5.3", "10^9/L", 0.1, 200, "log", units=_CELLS),
 )
 CLINICAL_NAMES = tuple(variable.name for variable in CLINICAL)
 

@@ -40,7 +40,6 @@ from client.worker.audit.log import HEAD_FILE, LOG_FILE, Entry, entries
 from client.worker.audit.verify import Verdict, verify
 from client.worker.site.opt_out import Change, Participation, change_participation, read_participation
 
-_TABS = (("/", "Now"), ("/approval", "Approval"), ("/audit", "Audit"), ("/left", "What left"), ("/index", "Index"))
 _AGAIN_S = 30
 _ON_A_PAGE = 50
 _LONGEST_FORM = 4096
@@ -77,7 +76,7 @@ def console(site: SiteConfig, socket: Path, session: Session, told: EventLog) ->
     """The whole application."""
     made = _Console(site, socket, session)
     routes = [
-        *(Route(path, getattr(made, name), methods=["GET"]) for path, name in _PAGES),
+        *(Route(path, getattr(made, name), methods=["GET"]) for path, name, _ in PAGES),
         Route("/pause", _change_participation(made, "pause"), methods=["POST"]),
         Route("/resume", _change_participation(made, "resume"), methods=["POST"]),
         Route(STYLE, style, methods=["GET"]),
@@ -85,14 +84,15 @@ def console(site: SiteConfig, socket: Path, session: Session, told: EventLog) ->
     return Guard(Router(routes, redirect_slashes=False), LOOPBACK, session, told)
 
 
-_PAGES = (
-    ("/", "now"),
-    ("/approval", "approval"),
-    ("/audit", "audit"),
-    ("/audit/{number:int}", "entry"),
-    ("/left", "list_left"),
-    ("/index", "index"),
+PAGES = (
+    ("/", "now", "Now"),
+    ("/approval", "approval", "Approval"),
+    ("/audit", "audit", "Audit"),
+    ("/audit/{number:int}", "entry", ""),
+    ("/left", "list_left", "What left"),
+    ("/index", "index", "Index"),
 )
+"""Path, method of `_Console`, and name among the tabs, "" for none."""
 
 
 def _change_participation(made: _Console, kind: Change) -> Callable[[Request], Any]:
@@ -198,7 +198,7 @@ class _Console:
     def _page(self, request: Request, name: str, title: str, **known: Any) -> Response:
         everywhere = {
             "whose": f"{self.site.name}: site's console · {self.session.account}",
-            "tabs": _TABS,
+            "tabs": [(path, tab) for path, _, tab in PAGES if tab],
             "here": request.url.path,
             "again": 0,
             "in_words": summary.in_words,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, get_args
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-from ceus_models.protocol.messages import LocalRule, Precision, RefusalCode, Task
+from ceus_models.protocol.messages import LocalRule, Precision, Question, RefusalCode, Task
 from ceus_models.study.taxonomy import COHORTS, NETS
 from client.policy.hours import Hours
 from client.policy.machine import Machine
@@ -19,7 +19,6 @@ from client.policy.privacy_levels import LEVELS, PrivacyLevels
 if TYPE_CHECKING:  # commands that read a policy do without torch
     from ceus_models.protocol.message_ids import ReceivedTask
 
-Question = Literal["hello", "tally", "train", "evaluate"]
 KINDS: tuple[Question, ...] = get_args(Question)
 """What a policy can allow; "offer" and "unmask" belong to the secure sum of one of them."""
 SAFE_LESIONS, SAFE_CELL, MIN_REASON = 10, 5, 20

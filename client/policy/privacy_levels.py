@@ -15,7 +15,10 @@ _Digest = Annotated[str, Field(strict=True, pattern="^[0-9a-f]{64}$")]
 
 
 LEVELS: tuple[Level, ...] = get_args(Level)
-_LEVEL_OF: Mapping[str, str] = {"tally": "statistics", "train": "training", "evaluate": "evaluation"}
+LEVEL_OF: Mapping[Kind, str] = {"tally": "statistics", "train": "training", "evaluate": "evaluation"}
+"""Kind of task → the field with its least level."""
+WITHOUT_LEVEL: tuple[Kind, ...] = ("hello", "offer", "unmask")
+"""Numbers of lesions to begin with, and steps of a secure sum, whose own task has the level."""
 
 
 @dataclass(frozen=True, config=_CONFIG)
@@ -65,5 +68,5 @@ class PrivacyLevels:
 
     def find_level(self, kind: Kind) -> Level:
         """The least level of a kind of task."""
-        level: Level = getattr(self, _LEVEL_OF[kind]) if kind in _LEVEL_OF else "none"
+        level: Level = "none" if kind in WITHOUT_LEVEL else getattr(self, LEVEL_OF[kind])
         return level

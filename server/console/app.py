@@ -39,13 +39,6 @@ from server.transport.message_log import read_page
 _COORDINATOR: tuple[Role, ...] = ("coordinator",)
 _READERS: tuple[Role, ...] = ("coordinator", "researcher")
 _MACHINES: tuple[Role, ...] = ("coordinator", "monitor")
-_TABS = (
-    ("/", "Overview", _READERS),
-    ("/rounds", "Rounds", _READERS),
-    ("/sites", "Sites", _COORDINATOR),
-    ("/record", "Record", _COORDINATOR),
-    ("/report", "Report", _READERS),
-)
 _AGAIN_S = 30
 _LAST_ROUNDS, _ON_A_PAGE = 12, 100
 # the report's figures bear their colours in the file; scripts stay forbidden
@@ -53,21 +46,34 @@ _REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; 
 _EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
 
 
+@dataclass(frozen=True)
+class Page:
+    """A page of the console. answer: a method of `_Console` · roles: who sees it · tab: its name among the tabs."""
+
+    path: str
+    answer: str
+    roles: tuple[Role, ...]
+    tab: str = ""
+
+
+PAGES = (
+    Page("/", "overview", _READERS, "Overview"),
+    Page("/rounds", "rounds", _READERS, "Rounds"),
+    Page("/sites", "sites", _COORDINATOR, "Sites"),
+    Page("/record", "record", _COORDINATOR, "Record"),
+    Page("/record/{number:int}", "message", _COORDINATOR),
+    Page("/report", "report", _READERS, "Report"),
+    Page("/status.json", "status", _READERS),
+    Page("/metrics", "metrics", _MACHINES),
+    Page("/healthz", "health", _MACHINES),
+)
+
+
 def build_console(home: Home, federation: Federation, told: EventLog, gate: BasicAuth | None = None) -> ASGIApp:
     """The whole application. It answers to loopback names and to those of federation.yaml."""
     made = _Console(home)
-    routes = [
-        _route("/", made.overview, _READERS),
-        _route("/rounds", made.rounds, _READERS),
-        _route("/sites", made.sites, _COORDINATOR),
-        _route("/record", made.record, _COORDINATOR),
-        _route("/record/{number:int}", made.message, _COORDINATOR),
-        _route("/report", made.report, _READERS),
-        _route("/status.json", made.status, _READERS),
-        _route("/metrics", made.metrics, _MACHINES),
-        _route("/healthz", made.health, _MACHINES),
-        _route(STYLE, style, _READERS),
-    ]
+    routes = [_route(one.path, getattr(made, one.answer), one.roles) for one in PAGES]
+    routes.append(_route(STYLE, style, _READERS))
     router = Router(routes, redirect_slashes=False)
     return Guard(router, (*LOOPBACK, *list_hosts(federation)), gate or BasicAuth(home, told), told)
 
@@ -177,7 +183,7 @@ class _Console:
         person = get_person(request)
         place: dict[str, Any] = {
             "here": request.url.path,
-            "tabs": [(path, tab) for path, tab, roles in _TABS if person.role in roles],
+            "tabs": [(one.path, one.tab) for one in PAGES if one.tab and person.role in one.roles],
             "again": 0,
             "missing": view.missing,
             "whose": f"{load_federation(self.home.federation).name}: coordinator's console · {person}, {person.role}",

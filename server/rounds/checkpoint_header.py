@@ -12,12 +12,12 @@ from pydantic.dataclasses import dataclass as checked
 from safetensors import SafetensorError, safe_open
 
 from ceus_models.plan.progress import CurvePoint
-from ceus_models.plan.terms.participation import RoundRecord
 from ceus_models.protocol.messages import Recipe
 from ceus_models.runtime.errors import ExpectedError
+from server.rounds.participation_table import Participation
 
-VERSION = "3"
-"""Earlier ones held evaluations with bootstrap replicates of sites and two histograms of scores."""
+VERSION = "4"
+"""Version 3 repeated the sites' names in every round."""
 _PATTERN = re.compile(r"progress-(\d{8})\.safetensors")
 
 
@@ -33,7 +33,7 @@ class Header:
     frozen: str
     counts: Mapping[str, Mapping[str, int]]
     patients: Mapping[str, Mapping[str, int]]
-    participation: tuple[RoundRecord, ...]
+    participation: Participation
     curves: tuple[CurvePoint, ...]
     names: tuple[str, ...]
     keys: Mapping[str, str] = field(default_factory=dict)

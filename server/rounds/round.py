@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol, runtime_checkable
 
 from ceus_models.plan.terms.participation import Fate, RoundRecord
+from ceus_models.protocol.encoding import count_bytes
 from ceus_models.protocol.messages import Refusal, Task, Update
 from ceus_models.protocol.state import State
 from ceus_models.protocol.sums import ExactSum
@@ -76,17 +77,20 @@ class PartialRound:
         fates: outcome of each site, with the reason.
         norms: of the counted changes, by net.
         without_frozen: sites that lack the frozen sub-models and have no outcome yet.
+        received: bytes of all answers, as they are encoded.
     """
 
     total: ExactSum = field(default_factory=ExactSum)
     fates: dict[str, tuple[Fate, str]] = field(default_factory=dict)
     norms: dict[str, list[float]] = field(default_factory=dict)
     without_frozen: set[str] = field(default_factory=set)
+    received: int = 0
 
     def take(self, site: str, answer: Answer, adder: Adder) -> None:
         """Screen an answer and add it. Only the first answer of a site counts."""
         if site in self.fates or site in self.without_frozen:
             return
+        self.received += 0 if isinstance(answer, Lost) else count_bytes(answer)
         if isinstance(answer, Refusal) and answer.code == "needs_frozen":
             self.without_frozen.add(site)
             return
@@ -101,6 +105,7 @@ class PartialRound:
         for net, sizes in part.norms.items():
             self.norms.setdefault(net, []).extend(sizes)
         self.without_frozen |= part.without_frozen
+        self.received += part.received
 
     def _count_answer(self, site: str, answer: Update, adder: Adder) -> tuple[Fate, str]:
         fault, norms = adder.gate.screen(site, answer)
@@ -136,17 +141,21 @@ def gather_answers(link: Link, call: Call) -> tuple[State, RoundRecord]:
     registered = tuple(sorted(link.sites()))
     connected, taken = set(registered), PartialRound()
     _lose(taken, call, [site for site in call.sites if site not in connected], "not connected")
-    _collect_answers(link, call, call.task, [site for site in call.sites if site in connected], taken)
+    present = [site for site in call.sites if site in connected]
+    sent = count_bytes(call.task) * len(present)
+    _collect_answers(link, call, call.task, present, taken)
     again, taken.without_frozen = sorted(taken.without_frozen), set()
     if again:
-        inputs = {**call.frozen(), **call.task.inputs}
-        _collect_answers(link, call, replace(call.task, inputs=inputs), again, taken)
+        whole = replace(call.task, inputs={**call.frozen(), **call.task.inputs})
+        sent += count_bytes(whole) * len(again)
+        _collect_answers(link, call, whole, again, taken)
         for site in sorted(taken.without_frozen):
             taken.fates[site] = "refused", "it lacks the frozen sub-models, which the task brought"
             call.tell(site, *taken.fates[site])
     _lose(taken, call, [site for site in call.sites if site not in taken.fates], "gave no answer")
     norms = {net: statistics.median(sizes) for net, sizes in sorted(taken.norms.items())}
-    return taken.total.take_float64(), build_record(call, taken.fates, registered, norms)
+    record = replace(build_record(call, taken.fates, registered, norms), sent=sent, received=taken.received)
+    return taken.total.take_float64(), record
 
 
 def _lose(taken: PartialRound, call: Call, sites: Sequence[str], reason: str) -> None:

@@ -44,7 +44,7 @@ class RoundLog:
 
 
 def build_line(event: Finished) -> dict[str, Any]:
-    """Build the line of a round: position, numbers of sites by outcome, seconds, mean loss and lesions by net."""
+    """Build the line of a round: position, sites by outcome, seconds, bytes, mean loss and lesions by net."""
     record = event.record
     return {
         "stage": record.stage,
@@ -58,6 +58,8 @@ def build_line(event: Finished) -> dict[str, Any]:
         "excluded": len(record.excluded),
         "lost": len(record.lost),
         "seconds": round(record.seconds, 3),
+        "sent": record.sent,
+        "received": record.received,
         "loss": {point.net: point.loss for point in event.points},
         "lesions": {point.net: point.weight for point in event.points},
     }

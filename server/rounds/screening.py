@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -18,6 +18,7 @@ import torch
 
 from ceus_models.metrics.ood import REQUEST_TENSOR
 from ceus_models.plan.answers.answer_schema import Group, find_shape_fault, groups_of
+from ceus_models.plan.answers.change_grid import find_numbers_fault, read_grid, restore_changes
 from ceus_models.plan.progress import Progress
 from ceus_models.plan.terms.settings import Screening
 from ceus_models.plan.train_stage import count_local_steps
@@ -77,6 +78,10 @@ class Gate:
             return Verdict("the answer must be to this round's task, but is to an earlier round or another study", {})
         if fault := find_shape_fault(update.sums, self._groups):
             return Verdict(fault, {})
+        if self.task.changes:
+            if fault := find_numbers_fault(update.sums, self.task):
+                return Verdict(fault, {})
+            update = replace(update, sums=restore_changes(update.sums, self.task))
         changes = {net: norm(state) for net, state in self._states(update.sums).items()}
         others = {name: t for name, t in update.sums.items() if not changes or "|#" in name}
         overall = math.hypot(*changes.values(), norm(others))
@@ -146,7 +151,8 @@ class Gate:
 
     def _norm_bound(self, net: str, weight: float) -> float:
         step, least = self.state_bound(net)
-        return max(step * count_local_steps(weight, self.task.rule), least) if self.task.rule else least
+        rounding = read_grid(self.task, net).rounding if self.task.changes else 0.0
+        return rounding + (max(step * count_local_steps(weight, self.task.rule), least) if self.task.rule else least)
 
     def state_bound(self, net: str) -> tuple[float, float]:
         """The largest norm of a change per unit weight: that of each local step, and what is always accepted."""

@@ -43,6 +43,7 @@ class _SecureRound:
     file: OpeningFile
     gate: TotalGate
     fates: dict[str, tuple[Fate, str]] = field(default_factory=dict)
+    sessions: list[SumSession] = field(default_factory=list)
 
     @property
     def question(self) -> str:
@@ -80,6 +81,7 @@ class _SecureRound:
         pending = self.file.load(self.question) if whole else None
         if pending:
             session = continue_session(self.link, self.call, pending)
+            self.sessions.append(session)
             opened = self._open_masked(session, pending.masked)
             if opened:
                 return opened
@@ -88,6 +90,7 @@ class _SecureRound:
             return None
         for number in range(1, TRIES + 1):
             session = begin_session(self.link, self.call, {site: self.keys[site] for site in sites})
+            self.sessions.append(session)
             masked = session.gather()
             if session.restarted and number < TRIES:
                 continue
@@ -144,7 +147,8 @@ def gather_sums(link: Link, call: Call, keys: Mapping[str, str], file: OpeningFi
         taken.fates.setdefault(site, ("lost", "not in the sum that was being opened"))
     counted = sum(len(one.sites) for one in good)
     record = build_record(stated, taken.fates, registered, measure_steps(stated.task, total.sums, counted))
-    return total.sums, replace(record, clipped=total.clipped)
+    sent, received = (sum(getattr(session, way) for session in taken.sessions) for way in ("sent", "received"))
+    return total.sums, replace(record, clipped=total.clipped, sent=sent, received=received)
 
 
 def _add_sums(sums: list[_Sum], call: Call) -> SecureTotal:

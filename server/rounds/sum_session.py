@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ceus_models.plan.answers.secure_layout import list_layout
+from ceus_models.plan.answers.secure_layout import Words, find_words
 from ceus_models.plan.terms.participation import Fate
+from ceus_models.protocol.encoding import count_bytes
 from ceus_models.protocol.messages import Kind, Refusal, Session, Task, Update
 from ceus_models.protocol.privacy import secure_session as shared
-from ceus_models.protocol.privacy.fixed_point import Ring, count_numbers
+from ceus_models.protocol.privacy.fixed_point import Ring, extend_sign, from_words
 from ceus_models.protocol.privacy.masks import KEY_BYTES
 from ceus_models.protocol.privacy.secure_session import BOX_BYTES, TAG_BYTES, make_bytes_tensor
 from ceus_models.protocol.privacy.shamir import SHARE_BYTES
@@ -37,6 +38,7 @@ class SumSession:
         restarted: whether a site has forgotten the session, so that a new one would bring it back.
         declined: why a site did not confirm or open the sum.
         trouble: why no total came of it.
+        sent, received: bytes of all messages.
     """
 
     link: Link
@@ -48,6 +50,8 @@ class SumSession:
     restarted: bool = False
     declined: dict[str, str] = field(default_factory=dict)
     trouble: str = ""
+    sent: int = 0
+    received: int = 0
 
     @property
     def least(self) -> int:
@@ -61,12 +65,15 @@ class SumSession:
             self._fail(f"{self.least} sites must offer boxes", len(mask_keys))
             return None
         task = self.call.task
-        vector = np.zeros(count_numbers(list_layout(task)), np.uint64)
+        words = find_words(task, len(self.session.sites))
+        vector = np.zeros(words.wide + words.narrow, np.uint64)
         inputs = {**task.inputs, shared.BOXES: self._boxes_tensor()}
         survivors: list[str] = []
         asked = replace(task, session=self.session, inputs=inputs)
-        for site, masked in self._collect_masked(asked, tuple(mask_keys), len(vector)):
-            vector += masked[shared.MASKED].contiguous().numpy().view(np.uint64)
+        for site, masked in self._collect_masked(asked, tuple(mask_keys), words):
+            vector[: words.wide] += masked[shared.MASKED].contiguous().numpy().view(np.uint64)
+            if words.narrow:
+                vector[words.wide :] += from_words(masked[shared.NARROW])
             survivors.append(site)
             self.call.tell(site, "counted", "")
         if len(survivors) < self.least:
@@ -108,10 +115,13 @@ class SumSession:
 
     def _unmask_total(self, masked: MaskedTotal, shares: Mapping[str, bytes]) -> Ring | None:
         try:
-            return masked.unmask(shares)
+            vector = masked.unmask(shares)
         except ValueError as error:
             self.trouble = str(error)
             return None
+        words = find_words(self.call.task, len(self.session.sites))
+        vector[words.wide :] = extend_sign(vector[words.wide :], words.word_bytes)
+        return vector
 
     def _collect_boxes(self) -> dict[str, bytes]:
         """The public mask key of every site that offered boxes."""
@@ -128,9 +138,11 @@ class SumSession:
         self.boxes = b"".join(rows.values())
         return {site: keys[site] for site in self.session.sites if site in keys}
 
-    def _collect_masked(self, task: Task, sites: Sequence[str], numbers: int) -> Iterator[tuple[str, State]]:
+    def _collect_masked(self, task: Task, sites: Sequence[str], words: Words) -> Iterator[tuple[str, State]]:
         """Masked answers as they arrive; a site that lacks the frozen sub-models is asked once more with them."""
-        shapes: Shapes = {shared.MASKED: ((numbers,), torch.int64)}
+        shapes: Shapes = {shared.MASKED: ((words.wide,), torch.int64)}
+        if words.narrow:
+            shapes = {**shapes, shared.NARROW: ((words.narrow, words.word_bytes), torch.uint8)}
         without: list[str] = []
         yield from self._ask(task, sites, shapes, without)
         if without:
@@ -142,10 +154,12 @@ class SumSession:
     ) -> Iterator[tuple[str, State]]:
         """The sums of every good answer, as they arrive; the fate of the others is noted."""
         waiting = set(sites)
+        self.sent += count_bytes(task) * len(waiting)
         for site, answer in self.link.ask(task, sites):
             if site not in waiting:
                 continue  # only the first answer of a site counts
             waiting.discard(site)
+            self.received += 0 if isinstance(answer, Lost) else count_bytes(answer)
             if without_frozen is not None and isinstance(answer, Refusal) and answer.code == "needs_frozen":
                 without_frozen.append(site)
             elif isinstance(answer, Update) and (fault := _find_fault(task, site, answer, shapes)) is None:

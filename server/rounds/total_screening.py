@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from ceus_models.plan.answers.change_grid import SIZES, ChangeGrid, read_grid, restore_total
 from ceus_models.plan.answers.secure_layout import BOUND
 from ceus_models.plan.train_stage import count_local_steps
 from ceus_models.protocol.messages import Task
@@ -48,7 +49,8 @@ class TotalGate:
             return find_count_fault(total, held, self.task, len(sites))
         if self.task.level != "sums":
             return None
-        faults = (self._find_change_fault(net, change, total, sites) for net, change in split_by_net(total).items())
+        seen = restore_total(total, self.task)
+        faults = (self._find_change_fault(net, change, seen, sites) for net, change in split_by_net(seen).items())
         return next((fault for fault in faults if fault), None)
 
     def _find_change_fault(self, net: str, change: State, total: State, sites: tuple[str, ...]) -> str | None:
@@ -60,9 +62,22 @@ class TotalGate:
         step, least = self.task.inputs[f"{net}|{BOUND}"].tolist()
         steps = count_local_steps(largest, self.task.rule) if self.task.rule else 1
         bound, moved = max(step * steps, least), norm(change) / weight
+        if self.task.changes:
+            grid = read_grid(self.task, net)
+            if fault := _find_size_fault(net, total, grid, weight):
+                return fault
+            bound += grid.rounding
         if moved > bound * _ROUNDING:
             return f"change of {net} per unit weight must be at most {bound:.3g}, found {moved:.3g}"
         return None
+
+
+def _find_size_fault(net: str, total: State, grid: ChangeGrid, weight: float) -> str | None:
+    """What is wrong with the sizes of whole numbers, which no other figure of a secure sum gives."""
+    sizes, most = total[f"{net}|{SIZES}"], grid.limit * weight * _ROUNDING
+    if bool(((sizes < 0) | (sizes > most)).any()):
+        return f"sizes of {net} must be 0 to {most:g}, found {float(sizes.min()):g} to {float(sizes.max()):g}"
+    return None
 
 
 def measure_steps(task: Task, total: State, sites: int) -> dict[str, float]:
@@ -70,7 +85,7 @@ def measure_steps(task: Task, total: State, sites: int) -> dict[str, float]:
     if task.kind != "train" or task.rule is None or task.level != "sums":
         return {}
     norms: dict[str, float] = {}
-    for net, change in split_by_net(total).items():
+    for net, change in split_by_net(restore_total(total, task)).items():
         weight = float(total[f"{net}|#weight"])
         norms[net] = norm(change) / weight / count_local_steps(math.ceil(weight / sites), task.rule)
     return norms

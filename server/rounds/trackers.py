@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from ceus_models.runtime.errors import ExpectedError
 from server.rounds.round_log import RoundLog, round_key
 
-_COUNTS = ("asked", "counted", "refused", "excluded", "lost", "seconds")
+_COUNTS = ("asked", "counted", "refused", "excluded", "lost", "seconds", "sent", "received")
 
 
 class TrackerName(StrEnum):
@@ -82,7 +82,7 @@ def extract_metrics(line: Mapping[str, Any]) -> dict[str, float]:
     """Extract the numbers of a line of `rounds.jsonl`, by stage/kind/name: `submodels/train/loss/disease/HCC`."""
     place = f"{line['stage']}/{line['kind']}"
     losses = {f"{place}/loss/{net}": float(loss) for net, loss in line["loss"].items() if loss is not None}
-    return losses | {f"{place}/{name}": float(line[name]) for name in _COUNTS}
+    return losses | {f"{place}/{name}": float(line[name]) for name in _COUNTS if name in line}
 
 
 class TensorBoard:

@@ -11,7 +11,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from ceus_models.protocol.encoding import Buffer
+from ceus_models.protocol.tensor_buffers import Buffer
 
 
 class SharedBuffer:

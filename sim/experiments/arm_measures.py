@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from statistics import fmean
+from typing import NamedTuple
 
 import numpy as np
 
@@ -62,18 +63,27 @@ def _compare_submodels(experiment: Training, arms: Arms) -> tuple[list[list[Cell
     apart: dict[str, list[str]] = {label: [] for label in arms if label != first}
     for output in SUBMODELS:
         for label, seeds in found.items():
-            own, against = ([rows_of[output] for rows_of in of] for of in (seeds, found[first]))
-            beside = None if label == first else compute_difference([r for r, _ in own], [r for r, _ in against])
-            value = compute_estimate([r for r, _ in own])
-            rows.append([f"AUC of {output}", ALL_COHORTS, label, own[0][1], *value.as_cells, *_format(beside)])
+            own, against = ([of_seed[output].rows for of_seed in of] for of in (seeds, found[first]))
+            known = not any(np.isnan(one[0]) for one in own)
+            value = compute_estimate(own) if known else None
+            beside = compute_difference(own, against) if known and label != first else None
+            lesions = seeds[0][output].lesions
+            rows.append([f"AUC of {output}", ALL_COHORTS, label, lesions, *_format(value), *_format(beside)])
             if beside and is_significant(beside):
                 apart[label].append(f"{output} ({beside.value:+.3f})")
     parts = [f"{label} against {first}: {', '.join(names) or 'none'}" for label, names in apart.items()]
     return rows, f"AUC of a sub-model that differs by more than the interval of the difference, {'; '.join(parts)}."
 
 
-def compute_auc_rows(run: FinishedArm, cohorts: Sequence[str]) -> dict[str, tuple[Floats, int]]:
-    """AUC (1+R) of each sub-model over all lesions of some cohorts, and their number.
+class AucRows(NamedTuple):
+    """AUC (1+R) of a sub-model, NaN without a positive or a negative lesion, and the number of lesions."""
+
+    rows: Floats
+    lesions: int
+
+
+def compute_auc_rows(run: FinishedArm, cohorts: Sequence[str]) -> dict[str, AucRows]:
+    """AUC of each sub-model over all lesions of some cohorts together.
 
     Replicates have the sites' bootstrap weights of the seed, so the arms of a seed are paired.
     """
@@ -85,14 +95,14 @@ def compute_auc_rows(run: FinishedArm, cohorts: Sequence[str]) -> dict[str, tupl
     keys = [sample.key for group in groups for sample in group.samples]
     said = np.concatenate([bundle.predict_submodels(group.samples) for group in groups])  # (n 9)
     draws = np.stack([poisson_weights(run.seed, key, REPLICATES) for key in keys]).astype(np.float64)  # (n 1+R)
-    found: dict[str, tuple[Floats, int]] = {}
+    found: dict[str, AucRows] = {}
     for column, output in enumerate(SUBMODELS):
         target = list_targets(groups, output)
         known = target >= 0
         values, places = np.unique(said[known, column], return_inverse=True)
         cells = np.zeros((2, len(values), draws.shape[1]))
         np.add.at(cells, (target[known], places), draws[known])
-        found[output] = metrics.auc(np.moveaxis(cells, 2, 0)), int(known.sum())
+        found[output] = AucRows(metrics.auc(np.moveaxis(cells, 2, 0)), int(known.sum()))
     return found
 
 

@@ -14,15 +14,11 @@ from sim.patients.priors import (
     AFP_SIZE_LINK,
     CEA_OF_COLORECTAL,
     CIRRHOSIS_EFFECT,
-    LAB_MISSING,
-    LAB_PRIORS,
     LABS,
-    NORMAL_LABS,
     TYPES,
 )
 
 _BOUNDS = {variable.name: (variable.low, variable.high) for variable in CLINICAL}
-_DIGITS = {"AFP": 2, "CEA": 2, "CA19-9": 2, "CA125": 1, "ALT": 0, "AST": 0, "ALB": 1, "TP": 1, "PLT": 0, "WBC": 2}
 
 
 def draw_labs(person: Person, cirrhosis: bool, seed: int) -> dict[str, float | None]:
@@ -38,22 +34,22 @@ def _correlate_normals(person: Person) -> list[float]:
     z = person.labs_z.copy()
     if person.slot.fll_type == "HCC":
         own = math.sqrt(1 - AFP_GRADE_LINK**2 - AFP_SIZE_LINK**2)
-        afp = LABS.index("AFP")
+        afp = list(LABS).index("AFP")
         z[afp] = AFP_GRADE_LINK * person.grade_z + AFP_SIZE_LINK * person.size_z + own * z[afp]
     return [float(value) for value in z]
 
 
 def _compute_value(person: Person, name: str, z: float, cirrhosis: bool) -> float:
-    center, spread = LAB_PRIORS[name][person.slot.fll_type]
+    lab = LABS[name]
+    center, spread = lab.of_type[person.slot.fll_type]
     if name == "CEA" and person.subtype == "CRC":
         center, spread = CEA_OF_COLORECTAL
-    log = name not in NORMAL_LABS
-    mean, sd = (math.log(center), math.log(spread)) if log else (center, spread)
+    mean, sd = (center, spread) if lab.normal else (math.log(center), math.log(spread))
     if name in CIRRHOSIS_EFFECT:
         mean, sd = _adjust_moments(person, name, (mean, sd), cirrhosis)
-    value = math.exp(mean + sd * z) if log else mean + sd * z
+    value = mean + sd * z if lab.normal else math.exp(mean + sd * z)
     low, high = _BOUNDS[name]
-    return min(max(round(value, _DIGITS[name]), low), high)
+    return min(max(round(value, lab.digits), low), high)
 
 
 def _adjust_moments(person: Person, name: str, moments: tuple[float, float], cirrhosis: bool) -> tuple[float, float]:
@@ -71,4 +67,4 @@ def _draw_missing(person: Person, seed: int) -> list[bool]:
     # Hospitals order different tests: each center's missing share is 0.5 to 2 times the prior.
     rng = np.random.default_rng(derive_seed(seed, "laboratory", person.slot.center))
     habits = 2.0 ** rng.uniform(-1.0, 1.0, len(LABS))
-    return [bool(u < LAB_MISSING[name] * habit) for name, u, habit in zip(LABS, person.labs_u, habits, strict=True)]
+    return [bool(u < lab.missing * habit) for lab, u, habit in zip(LABS.values(), person.labs_u, habits, strict=True)]

@@ -139,8 +139,8 @@ def _draw_patient_id(slot: Slot, exam_date: datetime.date, rng: np.random.Genera
 @cache
 def _compute_lab_factor() -> Floats:
     """Cholesky factor (10, 10) of LAB_CORRELATIONS."""
-    correlation = np.eye(len(LABS))
+    correlation, order = np.eye(len(LABS)), list(LABS)
     for (one, other), rho in LAB_CORRELATIONS.items():
-        i, j = LABS.index(one), LABS.index(other)
+        i, j = order.index(one), order.index(other)
         correlation[i, j] = correlation[j, i] = rho
     return np.asarray(np.linalg.cholesky(correlation), dtype=np.float64)

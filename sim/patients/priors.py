@@ -1,7 +1,6 @@
 """Clinical and immunohistochemical priors of each lesion type, as tables.
 
-From published values (the comments name sources) and, where there are none, from domain knowledge. Laboratory values
-are median and geometric standard deviation; those of ALB and TP are mean and standard deviation.
+From published values (the comments name sources) and, where there are none, from domain knowledge.
 """
 
 from __future__ import annotations
@@ -11,31 +10,44 @@ from dataclasses import dataclass
 
 from ceus_models.study.taxonomy import LESION_TYPES
 
-LABS = ("AFP", "CEA", "CA19-9", "CA125", "ALT", "AST", "ALB", "TP", "PLT", "WBC")
-NORMAL_LABS = ("ALB", "TP")
-"""Laboratory values drawn from a normal distribution; the others are lognormal."""
+
+@dataclass(frozen=True)
+class Lab:
+    """Priors of one laboratory value.
+
+    Args:
+        of_type: lesion type → median and geometric standard deviation, or mean and standard deviation where `normal`.
+        missing: share of patients without the value: tumor markers are ordered less often than a blood count.
+        digits: decimal places of a laboratory's report.
+        normal: drawn from a normal distribution; the others are lognormal.
+    """
+
+    of_type: Mapping[str, tuple[float, float]]
+    missing: float
+    digits: int
+    normal: bool = False
 
 
 def _by_type(*rows: tuple[float, float]) -> dict[str, tuple[float, float]]:
     return dict(zip(LESION_TYPES, rows, strict=True))
 
 
-LAB_PRIORS: Mapping[str, Mapping[str, tuple[float, float]]] = {
-    #                   HCC          HM           ICC         HH           HA           OT
-    "AFP": _by_type((40, 15), (2.8, 1.7), (4, 2.8), (2.6, 1.6), (2.4, 1.6), (2.8, 1.8)),
-    "CEA": _by_type((2.4, 1.7), (5, 3.5), (3.6, 2.6), (1.8, 1.6), (2, 1.6), (2, 1.7)),
-    "CA19-9": _by_type((18, 2.4), (22, 4), (60, 7), (9, 2), (14, 2.3), (12, 2.2)),
-    "CA125": _by_type((16, 2.2), (18, 2.6), (28, 2.8), (12, 1.6), (26, 2.2), (14, 2)),
-    "ALT": _by_type((38, 1.9), (24, 1.8), (32, 2.1), (20, 1.6), (48, 2.2), (25, 1.8)),
-    "AST": _by_type((42, 1.9), (26, 1.8), (34, 2), (20, 1.4), (42, 2.2), (26, 1.8)),
-    "ALB": _by_type((38.5, 5.5), (40, 4.5), (39, 5), (43.5, 3.5), (32, 6), (41.5, 5)),
-    "TP": _by_type((68, 7), (69, 6.5), (69, 6.5), (72, 5.5), (65, 7.5), (70, 6.5)),
-    "PLT": _by_type((140, 1.6), (215, 1.4), (195, 1.45), (225, 1.3), (270, 1.65), (215, 1.4)),
-    "WBC": _by_type((5.2, 1.4), (5.9, 1.35), (6.3, 1.4), (5.7, 1.3), (12.5, 1.5), (6, 1.4)),
+LABS: Mapping[str, Lab] = {
+    #                       HCC          HM           ICC         HH           HA           OT
+    "AFP": Lab(_by_type((40, 15), (2.8, 1.7), (4, 2.8), (2.6, 1.6), (2.4, 1.6), (2.8, 1.8)), 0.06, 2),
+    "CEA": Lab(_by_type((2.4, 1.7), (5, 3.5), (3.6, 2.6), (1.8, 1.6), (2, 1.6), (2, 1.7)), 0.10, 2),
+    "CA19-9": Lab(_by_type((18, 2.4), (22, 4), (60, 7), (9, 2), (14, 2.3), (12, 2.2)), 0.12, 2),
+    "CA125": Lab(_by_type((16, 2.2), (18, 2.6), (28, 2.8), (12, 1.6), (26, 2.2), (14, 2)), 0.20, 1),
+    "ALT": Lab(_by_type((38, 1.9), (24, 1.8), (32, 2.1), (20, 1.6), (48, 2.2), (25, 1.8)), 0.05, 0),
+    "AST": Lab(_by_type((42, 1.9), (26, 1.8), (34, 2), (20, 1.4), (42, 2.2), (26, 1.8)), 0.06, 0),
+    "ALB": Lab(_by_type((38.5, 5.5), (40, 4.5), (39, 5), (43.5, 3.5), (32, 6), (41.5, 5)), 0.07, 1, normal=True),
+    "TP": Lab(_by_type((68, 7), (69, 6.5), (69, 6.5), (72, 5.5), (65, 7.5), (70, 6.5)), 0.09, 1, normal=True),
+    "PLT": Lab(_by_type((140, 1.6), (215, 1.4), (195, 1.45), (225, 1.3), (270, 1.65), (215, 1.4)), 0.06, 0),
+    "WBC": Lab(_by_type((5.2, 1.4), (5.9, 1.35), (6.3, 1.4), (5.7, 1.3), (12.5, 1.5), (6, 1.4)), 0.05, 2),
 }
 CEA_OF_COLORECTAL = (18.0, 5.0)
 CIRRHOSIS_EFFECT: Mapping[str, tuple[str, float]] = {"PLT": ("x", 0.6), "AST": ("x", 1.3), "ALB": ("+", -4.0)}
-"""Effect of cirrhosis on a value; mean and spread of the type stay as in LAB_PRIORS."""
+"""Effect of cirrhosis on a value; mean and spread of the type stay as in LABS."""
 
 # Correlation of laboratory values within a patient of one type [domain knowledge].
 LAB_CORRELATIONS: Mapping[tuple[str, str], float] = {
@@ -46,11 +58,6 @@ LAB_CORRELATIONS: Mapping[tuple[str, str], float] = {
     ("CEA", "CA19-9"): 0.3,
     ("CA19-9", "CA125"): 0.3,
 }
-LAB_MISSING: Mapping[str, float] = {
-    "AFP": 0.06, "CEA": 0.10, "CA19-9": 0.12, "CA125": 0.20, "ALT": 0.05,
-    "AST": 0.06, "ALB": 0.07, "TP": 0.09, "PLT": 0.06, "WBC": 0.05,
-}  # fmt: skip
-"""Share of patients without the value: tumor markers are ordered less often than a blood count."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ video needs few maps, and the ground truth of any region is exact.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from sim.phantom import kinetics
 from sim.phantom.kinetics import Kinetics, Liver, Seconds
-from sim.phantom.patterns import Pattern
+from sim.phantom.patterns import Kind, Pattern
 from sim.phantom.random_fields import F32, distance_to_path, draw_smooth_field, soft_step
 from sim.phantom.shapes import Grid, Plane
 
@@ -90,7 +90,7 @@ def build_lesion_parts(
     weight = (tissue.inside * texture).astype(np.float32)
     if pattern.necrosis > 0:
         weight = weight * _draw_holes(pattern.necrosis, tissue, radius_px, rng)
-    parts = _BUILDERS[pattern.kind](pattern, tissue, liver, leading, (weight, rng))
+    parts = BUILDERS[pattern.kind](pattern, tissue, liver, leading, (weight, rng))
     return parts + _build_extras(pattern, tissue, liver, rng)
 
 
@@ -208,7 +208,7 @@ def _build_mosaic(p: Pattern, g: Grid, liver: Liver, leading: Kinetics, field: F
     return parts
 
 
-_BUILDERS: dict[str, Layout] = {
+BUILDERS: Mapping[Kind, Layout] = {
     "diffuse": _build_diffuse,
     "patchy": _build_diffuse,
     "rim": _build_rim,

@@ -148,8 +148,12 @@ def _compress_to_levels(power: F32, level_at_one: float, dynamic_range_db: float
     """v = 255 clip((10 log10 I + offset) / DR), with power 1 shown at `level_at_one` on average."""
     slope = np.float32(255 / dynamic_range_db)
     offset = np.float32(level_at_one + (gain_db + LOG_BIAS_DB) * 255 / dynamic_range_db)
-    level = 10 * slope * np.log10(np.maximum(power, np.float32(1e-9))) + offset
-    return np.asarray(np.rint(np.clip(level, 0, 255)), dtype=np.uint8)
+    level = np.maximum(power, np.float32(1e-9))  # the rest in place: new arrays take as long as the logarithm
+    np.log10(level, out=level)
+    level *= 10 * slope
+    level += offset
+    np.clip(level, 0, 255, out=level)
+    return np.rint(level, out=level).astype(np.uint8)
 
 
 def compute_truth(draw: LesionDraw, scene: Scene, left: F64) -> Truth:

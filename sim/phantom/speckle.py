@@ -68,9 +68,7 @@ def compute_bubble_power(power: F32, places: F32, per_pixel: float) -> F32:
     """
     mean = power * np.float32(per_pixel)
     crowded = np.clip(mean - 1, 0, 2) * np.float32(0.5)
-    number = np.zeros_like(mean)
-    for place in places:
-        number += mean > place
+    number = (mean > places).sum(axis=0, dtype=np.float32)
     mixed: F32 = (number + crowded * (mean - number)) / np.float32(per_pixel)
     return mixed
 

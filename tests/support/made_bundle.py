@@ -8,8 +8,9 @@ import torch
 
 from ceus_models.bundle.model_bundle import Bundle
 from ceus_models.metrics.ood import FIGURES, Moments, TrainingFigures
+from ceus_models.nets.heads import list_nets
 from ceus_models.nets.module_cache import build_initial_state
-from ceus_models.protocol.messages import Architecture, Normaliser, Recipe
+from ceus_models.protocol.messages import Architecture, Normaliser, Recipe, Sharing
 from ceus_models.study.processing import Processing
 from ceus_models.study.taxonomy import CLINICAL, FUSION_NETS, SUBMODELS
 
@@ -38,9 +39,11 @@ CEUS = TrainingFigures(231, {name: Moments(231, MEANS[name], SPREADS[name]) for 
 """Of 231 training lesions of the demo, rounded."""
 
 
-def made_bundle(typical: TrainingFigures | None = WIDE, **changes: object) -> Bundle:
-    nets = {net: scattered(build_initial_state(net, RECIPE, 1)) for net in (*SUBMODELS, *FUSION_NETS)}
-    made = Bundle(nets, RECIPE, PROCESSING, "ab" * 32, {"plan": "made"}, typical=typical)
+def made_bundle(typical: TrainingFigures | None = WIDE, sharing: Sharing = "separate", **changes: object) -> Bundle:
+    recipe = dataclasses.replace(RECIPE, sharing=sharing)
+    names = (*list_nets(SUBMODELS, sharing), *FUSION_NETS)
+    nets = {net: scattered(build_initial_state(net, recipe, 1)) for net in names}
+    made = Bundle(nets, recipe, PROCESSING, "ab" * 32, {"plan": "made"}, typical=typical)
     return dataclasses.replace(made, **changes)  # type: ignore[arg-type]
 
 

@@ -36,7 +36,7 @@ def write_secure_plan(path: Path, level: Level) -> Path:
 
 
 def fingerprint(progress: Progress) -> str:
-    """SHA-256 over all of a study's results but how long it took, and what only single answers tell.
+    """SHA-256 over all of a study's results but how long it took, how many bytes, and what only single answers tell.
 
     Left out are norms of single changes, the sites that a hospital shows alone, and keys of secure sums.
     """
@@ -49,7 +49,7 @@ def fingerprint(progress: Progress) -> str:
         key: digest({name: t for name, t in state.items() if not name.endswith("|own")})
         for key, state in states.items()
     }
-    records = [asdict(replace(record, seconds=0.0, norms={})) for record in progress.participation]
+    records = [asdict(replace(record, seconds=0.0, norms={}, sent=0, received=0)) for record in progress.participation]
     rest = [asdict(curve) for curve in progress.curves], {site: dict(held) for site, held in progress.counts.items()}
     recipe = None if progress.recipe is None else asdict(progress.recipe)
     parts = [progress.stage, progress.step, recipe, progress.frozen, digests, records, rest]

@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from ceus_models.study.taxonomy import CLINICAL
 from client.data.table.table import COLUMNS
 from tests.support.open_policy import open_text
 
@@ -22,8 +23,7 @@ screens:
   - {manufacturer: "*", rows: 96, columns: 160, contrast: [0, 16, 80, 96], bmode: [80, 16, 160, 96]}
 """
 POLICY = open_text()
-UNITS = {"tumor_size": "cm", "AFP": "ng/mL", "ALB": "g/L", "TP": "g/L", "PLT": "10^9/L", "WBC": "10^9/L"}
-UNITS |= {"CEA": "ng/mL", "CA19-9": "U/mL", "CA125": "U/mL", "ALT": "U/L", "AST": "U/L", "age": "years"}
+UNITS = {variable.name: variable.unit for variable in CLINICAL if variable.unit}
 HEADER = [f"{name} ({UNITS[name]})" if name in UNITS else name for name in COLUMNS]
 
 

@@ -5,20 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 from secure_plan import fingerprint, write_secure_plan
-from toy_lesions import TINY, lesions
+from toy_study import NAMES, make_plan, open_toy_site
 
-from ceus_models.plan.plan import Plan, load_plan
-from ceus_models.plan.stages import Evaluate, Hello, Statistics
-from ceus_models.plan.train_stage import Train, Validation
-from ceus_models.protocol.messages import Level, LocalRule, Refusal, Session, Task
+from ceus_models.plan.plan import load_plan
+from ceus_models.protocol.messages import Level, Refusal, Session, Sharing, Task
 from ceus_models.protocol.privacy.secure_session import compute_threshold
-from ceus_models.study.taxonomy import CLINICAL
-from client.policy.privacy_levels import PrivacyLevels
-from client.worker.audit.log import Audit, entries
-from client.worker.audit.recorder import AuditRecorder
+from client.worker.audit.log import entries
 from client.worker.site.site import Site
 from server.rounds.checkpoints import Store
 from server.rounds.coordinator import run
@@ -27,45 +21,12 @@ from sim.engine.flower_link import run_processes
 from sim.engine.memory_link import InlineLink, MemoryLink
 from sim.engine.sites import HospitalOpener
 from sim.hospital.prepare import Hospitals, parse_simulation, prepare_hospitals
-from tests.support.open_policy import open_policy
-
-NAMES = [f"site-{number:02d}" for number in range(1, 8)]
-STRICT = PrivacyLevels(training="sums", statistics="sums", evaluation="sums", minimum_sites=3)
 
 
-def make_plan(level: Level) -> Plan:
-    cohorts = ("training_a",)
-    rule = LocalRule(batch_size=4)
-    stages = (
-        Hello("hello"),
-        Statistics("statistics", level=level),
-        Train("train", "one", ("disease/HCC",), cohorts, 2, rule=rule, validate=Validation(every=1), level=level),
-        Evaluate("evaluate", "test", ("disease/HCC",), ("validation",), 0, level=level),
-    )
-    return Plan("study", stages, architecture=TINY, fusion_hidden=4)
-
-
-def draw_clinical(key: str) -> np.ndarray:
-    """Plausible values: a site compares the recipe with the ranges of the taxonomy."""
-    shares = np.random.default_rng(int(key, 16)).random(len(CLINICAL))
-    ends = [(v.apply_transform(v.low), v.apply_transform(v.high)) for v in CLINICAL]
-    return np.array([low + share * (high - low) for (low, high), share in zip(ends, shares, strict=True)], np.float32)
-
-
-def open_toy_site(folder: Path, name: str, strict: bool) -> Site:
-    number = int(name[-2:])
-    made = [*lesions(4 + number % 3, "training_a", 100 * number), *lesions(3, "validation", 100 * number + 50)]
-    samples = [replace(sample, clinical=draw_clinical(sample.key)) for sample in made]
-    policy = open_policy(**({"privacy": STRICT} if strict else {}))
-    processing = make_plan("none").processing.digest()
-    audit = AuditRecorder(Audit(folder / name))
-    return Site(name, samples, processing, policy, folder / name / "memory", trail=audit, records=folder / name)
-
-
-def study(folder: Path, level: Level) -> tuple[str, list[Event], dict[str, Site]]:
+def study(folder: Path, level: Level, sharing: Sharing = "separate") -> tuple[str, list[Event], dict[str, Site]]:
     sites = {name: open_toy_site(folder, name, strict=level == "sums") for name in NAMES}
     events: list[Event] = []
-    progress = run(make_plan(level), InlineLink(NAMES, sites.__getitem__), Store(folder), 5, events.append)
+    progress = run(make_plan(level, sharing), InlineLink(NAMES, sites.__getitem__), Store(folder), 5, events.append)
     return fingerprint(progress), events, sites
 
 
@@ -77,6 +38,10 @@ def secure(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[Event], 
 def test_a_study_with_secure_sums_is_the_study_without(secure, tmp_path: Path) -> None:
     """Real sites, real nets: recipe, weights, curves, counts and records are the same to the last bit."""
     assert secure[0] == study(tmp_path, "none")[0]
+
+
+def test_a_trunk_is_summed_under_masks_as_any_net(tmp_path: Path) -> None:
+    assert study(tmp_path / "sums", "sums", "trunk")[0] == study(tmp_path / "none", "none", "trunk")[0]
 
 
 def test_all_sites_count_in_every_round(secure) -> None:

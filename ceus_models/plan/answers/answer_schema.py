@@ -6,7 +6,7 @@ for it leaves it out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -15,9 +15,11 @@ from ceus_models.metrics.evaluation_release import NOISED_LEVELS, list_tables
 from ceus_models.metrics.ood import FIGURES, REQUEST_TENSOR
 from ceus_models.nets.heads import list_outputs
 from ceus_models.nets.trained_parameters import list_trained
-from ceus_models.protocol.messages import LocalRule, Task
+from ceus_models.plan.answers.change_grid import CHANGE, SATURATED, SIZES, read_grid
+from ceus_models.protocol.messages import Kind, LocalRule, Task
 from ceus_models.protocol.privacy.masks import KEY_BYTES
 from ceus_models.protocol.privacy.secure_session import SECURE_LEVELS, SUMS_KEY
+from ceus_models.protocol.quantisation import count_packed, get_packed_dtype
 from ceus_models.protocol.state import State, select_net
 from ceus_models.study.reader_study import ENTRIES, READERS
 from ceus_models.study.subgroups import CELLS, SUBGROUPS
@@ -57,15 +59,7 @@ _FIGURES = Spec((len(FIGURES), 3), torch.float64)
 
 def groups_of(task: Task) -> Mapping[str, Group]:
     """List the groups that an answer to `task` may hold: group → name of tensor → spec."""
-    if task.kind == "hello":
-        counts = {c: {f"{c}|lesions": _COUNT, f"{c}|patients": _COUNT} for c in task.cohorts}
-        return {**counts, SUMS_KEY: {SUMS_KEY: _KEY}} if SUMS_KEY in task.inputs else counts
-    if task.kind == "tally":
-        asked = {**_TALLY, REQUEST_TENSOR: _FIGURES} if REQUEST_TENSOR in task.inputs else _TALLY
-        return {c: {f"{c}|{name}": spec for name, spec in asked.items()} for c in task.cohorts}
-    if task.kind == "train":
-        return {net: _change(net, task) for net in task.nets}
-    return {name: group for cohort in task.cohorts for name, group in _evaluation(cohort, task)}
+    return GROUPS[task.kind](task)
 
 
 def find_shape_fault(sums: State, groups: Mapping[str, Group]) -> str | None:
@@ -86,6 +80,8 @@ def find_shape_fault(sums: State, groups: Mapping[str, Group]) -> str | None:
 
 def _change(net: str, task: Task) -> Group:
     """The parameters that change; a private sum says neither its weight, which is public, nor its loss."""
+    if task.changes:
+        return _quantised_change(net, task)
     start, rule = select_net(task.inputs, net), task.rule or LocalRule()
     changed = {
         f"{net}|{name}": Spec(tuple(start[name].shape), torch.float32) for name in list_trained(start, rule.trains)
@@ -99,6 +95,18 @@ def _list_notes(net: str) -> Group:
     if heads == 1:
         return {**weight, f"{net}|#loss": _SUM}
     return {**weight, f"{net}|#loss": Spec((heads,), torch.float64), f"{net}|#labelled": _count((heads,))}
+
+
+def _quantised_change(net: str, task: Task) -> Group:
+    """Packed numbers; in a secure sum they are added as they are, with what a plain round works out of them."""
+    grid = read_grid(task, net)
+    counted = _list_notes(net)
+    if task.level not in SECURE_LEVELS:
+        packed = Spec((count_packed(grid.count, grid.bits),), get_packed_dtype(grid.bits))
+        return {**counted, f"{net}|{CHANGE}": packed}
+    sizes = Spec((len(grid.shapes),), torch.float64)
+    numbers = Spec((grid.count,), torch.int64)
+    return {**counted, f"{net}|{SIZES}": sizes, f"{net}|{SATURATED}": _COUNT, f"{net}|{CHANGE}": numbers}
 
 
 def _evaluation(cohort: str, task: Task) -> Iterator[tuple[str, Group]]:
@@ -142,3 +150,30 @@ def _readers(prefix: str, classifiers: int) -> Group:
 
 def _count(shape: tuple[int, ...]) -> Spec:
     return Spec(shape, torch.int64)
+
+
+def _list_hello(task: Task) -> Mapping[str, Group]:
+    counts = {c: {f"{c}|lesions": _COUNT, f"{c}|patients": _COUNT} for c in task.cohorts}
+    return {**counts, SUMS_KEY: {SUMS_KEY: _KEY}} if SUMS_KEY in task.inputs else counts
+
+
+def _list_tally(task: Task) -> Mapping[str, Group]:
+    asked = {**_TALLY, REQUEST_TENSOR: _FIGURES} if REQUEST_TENSOR in task.inputs else _TALLY
+    return {c: {f"{c}|{name}": spec for name, spec in asked.items()} for c in task.cohorts}
+
+
+def _list_train(task: Task) -> Mapping[str, Group]:
+    return {net: _change(net, task) for net in task.nets}
+
+
+def _list_evaluate(task: Task) -> Mapping[str, Group]:
+    return {name: group for cohort in task.cohorts for name, group in _evaluation(cohort, task)}
+
+
+GROUPS: Mapping[Kind, Callable[[Task], Mapping[str, Group]]] = {
+    "hello": _list_hello,
+    "tally": _list_tally,
+    "train": _list_train,
+    "evaluate": _list_evaluate,
+}
+"""Kind of task → the groups of its answer, for every question."""

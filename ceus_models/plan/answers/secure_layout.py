@@ -9,7 +9,10 @@ import torch
 from torch import Tensor
 
 from ceus_models.plan.answers.answer_schema import Spec, groups_of
+from ceus_models.plan.answers.change_grid import CHANGE
 from ceus_models.protocol.messages import Task
+from ceus_models.protocol.privacy.fixed_point import count_numbers, count_word_bytes
+from ceus_models.protocol.quantisation import find_limit
 from ceus_models.protocol.state import State
 
 BOUND = "#bound"
@@ -38,7 +41,36 @@ def list_layout(task: Task) -> dict[str, Spec]:
     if task.level == "sums":  # with noise, every number is charged: a private task has none but its own
         layout |= {f"{_PRESENT}{group}": _COUNT for group in groups}
         layout |= {f"{_CLIPPED}{net}": _COUNT for net in task.nets if f"{net}|{BOUND}" in task.inputs}
-    return layout
+    narrow = _list_narrow(layout, task)
+    return {name: spec for name, spec in layout.items() if name not in narrow} | narrow
+
+
+@dataclass(frozen=True)
+class Words:
+    """How the vector of a secure sum travels: wide numbers of 64 bits, then narrow ones of fewer bytes.
+
+    Args:
+        wide, narrow: numbers of each.
+        word_bytes: of a narrow number.
+    """
+
+    wide: int
+    narrow: int
+    word_bytes: int
+
+
+def find_words(task: Task, sites: int) -> Words:
+    """The form in which a sum over so many sites travels."""
+    layout = list_layout(task)
+    narrow = count_numbers(_list_narrow(layout, task))
+    word_bytes = count_word_bytes(find_limit(task.changes.bits), sites) if task.changes else 8
+    return Words(count_numbers(layout) - narrow, narrow, word_bytes)
+
+
+def _list_narrow(layout: Mapping[str, Spec], task: Task) -> dict[str, Spec]:
+    """The numbers of quantised changes."""
+    names = [f"{net}|{CHANGE}" for net in task.nets] if task.changes else []
+    return {name: layout[name] for name in names if name in layout}
 
 
 def add_site_counts(sums: State, task: Task, clipped: tuple[str, ...]) -> dict[str, Tensor]:

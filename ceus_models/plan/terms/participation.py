@@ -43,6 +43,8 @@ class RoundRecord:
             the mean change); the next round's screening compares with it.
         clipped: of a secure sum: net → sites that scaled their change down to the bound.
         seconds: from sending the task to the updated net.
+        sent, received: bytes of all encoded messages to and from the asked sites, each counted once however often the
+            transport sent it.
     """
 
     stage: str
@@ -59,6 +61,8 @@ class RoundRecord:
     seconds: float = 0.0
     norms: Mapping[str, float] = field(default_factory=dict)
     clipped: Mapping[str, int] = field(default_factory=dict)
+    sent: int = 0
+    received: int = 0
 
 
 def check_quorum(record: RoundRecord, quorum: Quorum) -> None:

@@ -2,6 +2,10 @@
 
 Sums of masked vectors are taken modulo 2^64 (Bonawitz et al. 2017). Each of n sites stays below 2^52/n, so a total
 never wraps around, and equals the plain total bit for bit.
+
+Quantised changes need less: of each of their numbers only the lowest w bytes travel, which are a sum modulo 2^(8 w),
+and a uniform mask modulo 2^64 is uniform there too. Each of n sites stays below 2^(8 w - 1)/n, so the total lies in
+-2^(8 w - 1) … 2^(8 w - 1) - 1, and the bytes are that number in two's complement.
 """
 
 from __future__ import annotations
@@ -36,6 +40,41 @@ class Shaped(Protocol):
 
 Layout = Mapping[str, Shaped]
 """Names in the order of the vector."""
+ROOM = 1024
+"""Lesions a site for which narrow words have room; the numbers of a larger site are cut off earlier."""
+
+
+def count_word_bytes(largest: int, sites: int) -> int:
+    """Bytes of the narrowest words for sums over sites of lesions · numbers up to `largest`.
+
+    >>> count_word_bytes(127, 52), count_word_bytes(32767, 52)
+    (3, 4)
+    """
+    return -(-((sites * ROOM * largest).bit_length() + 1) // 8)
+
+
+def bound_narrow(word_bytes: int, sites: int) -> int:
+    """The largest magnitude of one of so many sites' numbers."""
+    return ((1 << (8 * word_bytes - 1)) - 1) // max(sites, 1)
+
+
+def to_words(numbers: Ring, word_bytes: int) -> Tensor:
+    """The lowest bytes of numbers (m) as u8 (m w), little-endian."""
+    parts = numbers.astype("<u8").view(np.uint8).reshape(-1, 8)[:, :word_bytes]
+    return torch.from_numpy(np.ascontiguousarray(parts))
+
+
+def from_words(words: Tensor) -> Ring:
+    """Numbers (m) whose lowest bytes are u8 (m w); the others are zeros."""
+    numbers = np.zeros((len(words), 8), np.uint8)
+    numbers[:, : words.shape[1]] = words.numpy()
+    return numbers.reshape(-1).view("<u8").astype(np.uint64)
+
+
+def extend_sign(numbers: Ring, word_bytes: int) -> Ring:
+    """Sums modulo 2^(8 w) as the signed numbers that they are modulo 2^64."""
+    shift = np.uint64(64 - 8 * word_bytes)
+    return ((numbers << shift).view(np.int64) >> shift.view(np.int64)).view(np.uint64)
 
 
 def count_numbers(layout: Layout) -> int:

@@ -23,8 +23,8 @@ LEAST_SITES = 3
 
 ROSTER, BOXES, SUBJECT, TAGS = "#roster", "#boxes", "#subject", "#tags"
 """Inputs of a task: channel keys u8 (n 32) · boxes u8 (n n 192), row = sender · subject u8 (32) · tags u8 (n n 16)."""
-MASK_KEY, SHARES, MASKED = "#mask_key", "#shares", "#masked"
-"""Sums of an answer: u8 (32) · u8 (n 66) · i64 (numbers)."""
+MASK_KEY, SHARES, MASKED, NARROW = "#mask_key", "#shares", "#masked", "#narrow"
+"""Sums of an answer: u8 (32) · u8 (n 66) · i64 (wide numbers) · u8 (narrow numbers, bytes of each)."""
 SUMS_KEY = "#sums_key"
 """A site's public channel key u8 (32), in hello: asked for, and answered."""
 BOX_BYTES = KEY_BYTES + 2 * SHARE_BYTES + BOX_OVERHEAD

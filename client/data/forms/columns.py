@@ -90,29 +90,10 @@ _LAST = (
         True,
     ),
 )
-_MEANINGS: Mapping[str, tuple[str, str]] = {
-    "age": ("age at the examination", "61"),
-    "sex": ("sex", "male"),
-    "viral_hepatitis": ("viral hepatitis, now or before", "1"),
-    "malignancy_history": ("a malignant tumour before this one", "0"),
-    "cirrhosis": ("cirrhosis of the liver", "1"),
-    "fatty_liver": ("fatty liver", "0"),
-    "tumor_size": ("largest diameter of the lesion", "3.4"),
-    "AFP": ("alpha-fetoprotein", "35.2"),
-    "CEA": ("carcinoembryonic antigen", "2.1"),
-    "CA19-9": ("carbohydrate antigen 19-9", "14"),
-    "CA125": ("carbohydrate antigen 125", "11"),
-    "ALT": ("alanine aminotransferase", "38"),
-    "AST": ("aspartate aminotransferase", "41"),
-    "ALB": ("albumin", "39.5"),
-    "TP": ("total protein", "70.1"),
-    "PLT": ("platelets", "142"),
-    "WBC": ("white blood cells", "5.3"),
-}
 
 
 def _clinical(variable: Variable) -> Column:
-    meaning, example = _MEANINGS[variable.name]
+    meaning, example = variable.meaning, variable.example
     if variable.kind == "binary":
         return Column(variable.name, meaning, example, SEX_WORDS if variable.name == "sex" else YES_NO_WORDS)
     units = ", ".join(unit for unit in variable.list_units() if unit != variable.unit)

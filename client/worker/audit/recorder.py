@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ceus_models.plan.answers.change_grid import restore_changes
 from ceus_models.protocol.message_ids import ReceivedTask, compute_content_id
 from ceus_models.protocol.messages import Refusal, Task, Update
 from ceus_models.protocol.state import State, digest, norm
@@ -77,7 +78,7 @@ class AuditRecorder:
             spent=answer.spent,
             privacy=NO_PRIVACY if received is None else received.task.level,
             layout=layout,
-            groups={name: _measure_group(sums) for name, sums in _group_sums(answer.sums).items()},
+            groups=_measure_groups(received, answer.sums),
         )
 
     def _layout(self, sums: State) -> str:
@@ -145,9 +146,16 @@ def _group_sums(sums: State) -> Mapping[str, State]:
     return groups
 
 
-def _measure_group(sums: State) -> dict[str, Any]:
+def _measure_groups(received: ReceivedTask | None, sums: State) -> dict[str, dict[str, Any]]:
+    """The figures of each group; the norm of a change in few bits is that of the numbers that it stands for."""
+    task = received.task if received else None
+    seen = _group_sums(restore_changes(sums, task) if task and task.session is None else sums)
+    return {name: _measure_group(group, seen[name]) for name, group in _group_sums(sums).items()}
+
+
+def _measure_group(sums: State, seen: State) -> dict[str, Any]:
     """The size and SHA-256 of a group, and the Euclidean norm of its floating sums but for weight and loss (#…)."""
-    length = norm({name: tensor for name, tensor in sums.items() if not name.startswith("#")})
+    length = norm({name: tensor for name, tensor in seen.items() if not name.startswith("#")})
     return {
         "tensors": len(sums),
         "bytes": sum(tensor.numel() * tensor.element_size() for tensor in sums.values()),

@@ -13,9 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ceus_models.plan.plan import Plan
-from ceus_models.plan.stages import Evaluate
-from ceus_models.plan.terms.net_groups import expand_names
-from ceus_models.plan.train_stage import Train
+from ceus_models.plan.privacy_cost import list_releases
 from ceus_models.protocol.message_ids import ReceivedTask
 from ceus_models.protocol.messages import CountNoise, PrivateRule
 from ceus_models.protocol.privacy.accountant import compute_epsilon
@@ -138,17 +136,10 @@ def find_cost(received: ReceivedTask, colluding: int) -> Cost | None:
 
 def list_planned_costs(plan: Plan, colluding: int) -> Iterator[Cost]:
     """What each round of a plan will cost. Raises TaskDeclined as `find_cost`."""
-    for stage in plan.stages:
-        if isinstance(stage, Evaluate) and stage.noise:
-            rates = _find_rates(CountNoise(stage.noise, stage.noise_sites), stage.level, 1, colluding)
-            nets = len(expand_names(stage.nets))
-            yield Cost(stage.name, plan.digest(), stage.cohorts, stage.name, 0, nets, *rates)
-        private = stage.rule.private if isinstance(stage, Train) else None
-        if isinstance(stage, Train) and private:
-            nets = len(stage.list_trained_nets(plan.sharing))
-            rates = _find_rates(private, stage.level, nets, colluding)
-            for number in range(1, stage.rounds + 1):
-                yield Cost(f"{stage.name} {number}", plan.digest(), stage.cohorts, stage.name, number, nets, *rates)
+    study = plan.digest()
+    for one in list_releases(plan):
+        rates = _find_rates(one.noise, one.level, one.count, colluding)
+        yield Cost(f"{one.stage} {one.round}", study, one.cohorts, one.stage, one.round, one.nets, *rates)
 
 
 def compute_worst(costs: Iterable[Cost], delta: float) -> tuple[str, float]:

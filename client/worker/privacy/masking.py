@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from ceus_models.plan.answers.answer_schema import groups_of
+from ceus_models.plan.answers.change_grid import CHANGE, expand_changes
 from ceus_models.plan.answers.secure_layout import BOUND, add_site_counts, list_layout
 from ceus_models.plan.train_stage import count_local_steps
 from ceus_models.protocol.messages import Task
 from ceus_models.protocol.privacy.fixed_point import Ring, can_be_added, pack_integers
 from ceus_models.protocol.state import State, norm, scale, split_by_net
 from client.policy.policy import TaskDeclined
+from client.worker.privacy.error_feedback import Quantiser
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,8 @@ class Payload:
     dropped: tuple[str, ...]
 
 
-def prepare_payload(task: Task, sums: State) -> Payload:
-    """Clip every net's change to the task's bound, and pack all numbers as integers.
+def prepare_payload(task: Task, sums: State, quantiser: Quantiser | None = None) -> Payload:
+    """Clip every net's change to the task's bound, round it to few bits if asked, and pack all numbers as integers.
 
     A group with a number that is not finite, or too large for an exact sum, is zeros, as if the site had none: a
     refusal would tell something of the lesions.
@@ -45,6 +47,8 @@ def prepare_payload(task: Task, sums: State) -> Payload:
     """
     if task.session is None:
         raise ValueError("a masked answer needs a session, and this task brings none")
+    if task.changes and quantiser:
+        sums = quantiser.add_residues(task, sums)
     norms = {net: _measure_change(net, state, sums) for net, state in _split_changes(task, sums).items()}
     bounds = {net: _find_bound(net, task, sums) for net in norms}
     clipped = tuple(net for net in norms if norms[net] > bounds[net])
@@ -55,6 +59,8 @@ def prepare_payload(task: Task, sums: State) -> Payload:
     dropped = tuple(_list_too_large(task, kept, sites))
     for group in dropped:
         kept = {name: tensor for name, tensor in kept.items() if name not in groups_of(task)[group]}
+    if task.changes and quantiser:
+        kept = expand_changes(quantiser.round_changes(task, kept), task)
     counted = add_site_counts(kept, task, tuple(net for net in clipped if net not in dropped))
     return Payload(pack_integers(counted, list_layout(task), sites), norms, clipped, dropped)
 
@@ -79,8 +85,9 @@ def _split_changes(task: Task, sums: State) -> Mapping[str, State]:
 
 
 def _measure_change(net: str, change: State, sums: State) -> float:
+    """The norm per lesion; a change that is to be quantised is per lesion already."""
     weight = float(sums[f"{net}|#weight"])
-    return norm(change) / weight if weight > 0 else 0.0
+    return norm(change) / (1.0 if CHANGE in change else weight) if weight > 0 else 0.0
 
 
 def _find_bound(net: str, task: Task, sums: State) -> float:

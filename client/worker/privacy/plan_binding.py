@@ -16,8 +16,9 @@ from pydantic import TypeAdapter
 from ceus_models.nets.module_cache import build_initial_state
 from ceus_models.plan.plan import Plan, parse_plan
 from ceus_models.plan.requests import find_expected_task, list_differences, list_new_nets
-from ceus_models.plan.stages import Statistics
+from ceus_models.plan.stages import Stage, Statistics
 from ceus_models.plan.terms.pretrained import Stream, remove_backbones, select_backbone
+from ceus_models.plan.train_stage import Train
 from ceus_models.protocol.message_ids import SESSION_MARK, ReceivedTask
 from ceus_models.protocol.messages import Recipe, Task
 from ceus_models.protocol.state import State, digest, select_net
@@ -25,12 +26,12 @@ from ceus_models.runtime.atomic_files import write_atomically
 from ceus_models.study.taxonomy import CLINICAL, FUSION_NETS, count_outputs
 from client.policy.policy import TaskDeclined
 from client.worker.privacy.study_facts import StudyFacts
+from client.worker.privacy.task_checks import SESSION_KINDS
 
 _RECIPE = TypeAdapter(Recipe)
 CLOSE_RELATIVE, CLOSE_ABSOLUTE = 1e-4, 1e-6
 """Initial weights of one seed differ between processor models in their last digits only."""
 MOST_LEVEL_SD, MOST_FLOW_PX = 1.0, 100.0
-SESSION_KINDS = ("offer", "unmask")
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,7 @@ class PlanBinding:
         if other := list(list_differences(task, expected)):
             raise TaskDeclined("plan", f"expected the plan's {', '.join(other)} in this task, found others")
         self._check_inputs(task, expected)
+        _check_dtypes(plan, plan.stages[index], task)
         if task.recipe is not None:
             _check_recipe_of(plan, task.recipe)
             text = json.dumps(_RECIPE.dump_python(task.recipe, mode="json"), sort_keys=True)
@@ -177,6 +179,16 @@ def _is_close(sent: State, drawn: State) -> bool:
     return sent.keys() == drawn.keys() and all(
         torch.allclose(sent[n], drawn[n], CLOSE_RELATIVE, CLOSE_ABSOLUTE) for n in sent
     )
+
+
+def _check_dtypes(plan: Plan, stage: Stage, task: Task) -> None:
+    """Check that weights are of the plan's dtype."""
+    rounded = isinstance(stage, Train) and stage.sends_rounded(task.kind, task.round)
+    nets = stage.list_trained_nets(plan.sharing) if isinstance(stage, Train) else ()
+    for name, tensor in task.inputs.items():
+        weights = "|#" not in name and name.partition("|")[0] in nets
+        if (tensor.dtype == torch.bfloat16) != (rounded and weights):
+            raise TaskDeclined("plan", f"expected the plan's dtype, {name[:60]!r} has another; send weights in that")
 
 
 def _check_recipe_of(plan: Plan, recipe: Recipe) -> None:

@@ -22,10 +22,11 @@ from client.policy.privacy_levels import PrivacyLevels
 from client.worker.audit.log import AuditError
 from client.worker.audit.recorder import AuditRecorder
 from client.worker.privacy.budget import BudgetLedger, Charge, find_cost
+from client.worker.privacy.error_feedback import Quantiser
 from client.worker.privacy.noise import add_count_noise, add_noise
-from client.worker.privacy.plan_binding import SESSION_KINDS
 from client.worker.privacy.sessions import SumRules, SumSessions
 from client.worker.privacy.study_facts import StudyFacts
+from client.worker.privacy.task_checks import SESSION_KINDS
 
 NOISED_LEVELS = ("distributed", "local")
 CHARGED = "charged"
@@ -45,6 +46,7 @@ class Release:
         facts: whether a study was charged before, so that a ledger that is gone is missed.
         trail: the audit, None where a simulation has none.
         log: told what the hospital should know, never a value.
+        quantiser: rounds changes that travel in few bits.
     """
 
     site: str
@@ -54,6 +56,7 @@ class Release:
     facts: StudyFacts
     trail: AuditRecorder | None
     log: Callable[[str], None]
+    quantiser: Quantiser
 
     def admit_plan(self, plan: Plan, policy: Policy) -> None:
         """Refuse a study before its first round where it would spend more than the hospital allows.
@@ -82,12 +85,14 @@ class Release:
             raise TaskDeclined("session", f"expected a session at level {task.level}, or none, found the opposite")
         if task.session is None:
             sums, weight = self._protect(received, policy.privacy, work)
+            if task.changes:
+                sums = self.quantiser.round_changes(task, self.quantiser.add_residues(task, sums))
             if SUMS_KEY in task.inputs:
                 sums[SUMS_KEY] = make_bytes_tensor(self.sessions.key.public, KEY_BYTES)
             return Update(self.site, sums, weight, task=received.id, spent=self._find_spent(received, policy))
         self.sessions.check(received)
         sums, _ = self._protect(received, policy.privacy, lambda: self._work_for_sum(received, work))
-        masked, payload = self.sessions.mask(received, sums)
+        masked, payload = self.sessions.mask(received, sums, self.quantiser)
         if self.trail:
             self.trail.record_masked(received, payload.norms, clipped=payload.clipped, dropped=payload.dropped)
         return Update(self.site, masked, 0.0, task=received.id, spent=self._find_spent(received, policy))

@@ -16,15 +16,18 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ceus_models.plan.answers.secure_layout import find_words
 from ceus_models.protocol.message_ids import ReceivedTask
 from ceus_models.protocol.messages import Session, Task
 from ceus_models.protocol.privacy import secure_session as shared
+from ceus_models.protocol.privacy.fixed_point import to_words
 from ceus_models.protocol.privacy.masks import KEY_BYTES, agree_on_key, derive_public_key
 from ceus_models.protocol.privacy.secure_session import BOX_BYTES, TAG_BYTES
 from ceus_models.protocol.privacy.shamir import SHARE_BYTES
 from ceus_models.protocol.state import State
 from client.policy.policy import TaskDeclined
 from client.worker.privacy.boxes import Members, check_roster, read_boxes, read_input, read_roster
+from client.worker.privacy.error_feedback import Quantiser
 from client.worker.privacy.keys import ChannelKey, load_channel_key
 from client.worker.privacy.masking import Payload, check_bounds, prepare_payload
 from client.worker.privacy.openings import Opening, OpeningLog
@@ -100,8 +103,11 @@ class SumSessions:
         """Keep the sums of a question for another session of it."""
         self._answered = (received.question, sums)
 
-    def mask(self, received: ReceivedTask, sums: State) -> tuple[State, Payload]:
+    def mask(self, received: ReceivedTask, sums: State, quantiser: Quantiser | None = None) -> tuple[State, Payload]:
         """The masked sums, and what they hide. The same task again gets the same bytes.
+
+        Args:
+            quantiser: rounds the clipped changes of a task that asks for few bits.
 
         Raises:
             TaskDeclined: the session has masked something else, or the numbers cannot be added.
@@ -109,7 +115,7 @@ class SumSessions:
         prepared = self._find_prepared(received.task)
         members = prepared.members
         binding, question, mask_keys = self._bind(prepared, received)
-        payload = prepare_payload(received.task, sums)
+        payload = prepare_payload(received.task, sums, quantiser)
         used = (binding, question, hashlib.sha256(payload.vector.data).hexdigest())
         if prepared.used not in (None, used):
             raise _decline_second_answer()
@@ -119,7 +125,11 @@ class SumSessions:
         for place, mask_key in mask_keys.items():
             secret = agree_on_key(prepared.mask_private, mask_key)
             shared.add_pair_mask(vector, secret, binding, (members.place, place))
-        return {shared.MASKED: torch.from_numpy(vector.view(np.int64))}, payload
+        words = find_words(received.task, len(members.keys))
+        sent = {shared.MASKED: torch.from_numpy(vector[: words.wide].view(np.int64))}
+        if words.narrow:
+            sent[shared.NARROW] = to_words(vector[words.wide :], words.word_bytes)
+        return sent, payload
 
     def unmask(self, task: Task, rules: SumRules) -> State:
         """Confirm a view to the other sites, or, once enough of them confirmed it, give the shares that open it.

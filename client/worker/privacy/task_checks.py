@@ -8,11 +8,15 @@ from ceus_models.metrics.ood import REQUEST_TENSOR
 from ceus_models.nets.factory import CPU
 from ceus_models.nets.heads import list_nets
 from ceus_models.nets.module_cache import check_fit
+from ceus_models.plan.answers.change_grid import find_steps_fault
 from ceus_models.protocol.message_ids import SESSION_MARK
 from ceus_models.protocol.messages import Task
 from ceus_models.protocol.state import is_finite, select_net
 from ceus_models.study.taxonomy import CLINICAL_NAMES, FUSION_NETS, STRATEGY_A, SUBMODELS, count_outputs
 from client.policy.policy import TaskDeclined
+
+SESSION_KINDS = ("offer", "unmask")
+"""Messages of the secure sum of a round, before and after its task."""
 
 
 def check_tensors(task: Task, device: torch.device = CPU) -> None:
@@ -43,6 +47,20 @@ def check_tensors(task: Task, device: torch.device = CPU) -> None:
             raise TaskDeclined(
                 "plan", f"expected the tensors of {net} by the task's recipe, found others; send the plan's net"
             ) from None
+
+
+def check_steps(task: Task) -> None:
+    """Check the steps of quantised changes against the weights that the task brings.
+
+    Raises:
+        TaskDeclined: a step is missing, no power of two, or out of bounds; or the task trains nothing.
+    """
+    if task.changes is None:
+        return
+    if task.kind not in ("train", *SESSION_KINDS) or (task.rule and task.rule.private):
+        raise TaskDeclined("plan", "expected quantised changes of training without noise, found another task")
+    if task.kind == "train" and (fault := find_steps_fault(task)):
+        raise TaskDeclined("plan", f"expected {fault}, found others; send the steps of the plan's round")
 
 
 def check_recipe(task: Task) -> None:

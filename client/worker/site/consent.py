@@ -12,7 +12,7 @@ from ceus_models.runtime.errors import ExpectedError
 from client.policy.policy import Policy, TaskDeclined
 from client.policy.policy_file import PolicyFile, PolicyVersion
 from client.worker.audit.recorder import AuditRecorder
-from client.worker.privacy.plan_binding import SESSION_KINDS
+from client.worker.privacy.task_checks import SESSION_KINDS
 from client.worker.site.opt_out import read_participation
 from client.worker.site.round_quota import RoundQuota, day_of
 from client.worker.tasks.memory_layout import forget

@@ -19,12 +19,13 @@ from client.policy.policy import Consent, Policy, TaskDeclined
 from client.worker.audit.log import AuditError
 from client.worker.audit.recorder import AuditRecorder
 from client.worker.privacy.budget import BudgetLedger
+from client.worker.privacy.error_feedback import Quantiser
 from client.worker.privacy.openings import OpeningLog
 from client.worker.privacy.plan_binding import PlanBinding
 from client.worker.privacy.release import NOISED_LEVELS, Release
 from client.worker.privacy.sessions import SumSessions
 from client.worker.privacy.study_facts import StudyFacts
-from client.worker.privacy.task_checks import check_recipe, check_tensors
+from client.worker.privacy.task_checks import check_recipe, check_steps, check_tensors
 from client.worker.tasks.devices.compute_device import ComputeDevice, DeviceError
 from client.worker.tasks.handlers import WORK, Sums
 from client.worker.tasks.local_checkpoint import Checkpoints
@@ -113,12 +114,15 @@ class Site:
     def _release(self) -> Release:
         keys = self.records or self.memory
         sessions = SumSessions(self.name, keys, OpeningLog(self.records))
-        return Release(self.name, keys, sessions, BudgetLedger(self.records), self._facts, self.trail, self.on_fault)
+        quantiser = Quantiser(self.name, self._memory)
+        ledger = BudgetLedger(self.records)
+        return Release(self.name, keys, sessions, ledger, self._facts, self.trail, self.on_fault, quantiser)
 
     def _answer(self, received: ReceivedTask, compute: ComputeDevice) -> Update:
         task, policy = received.task, self.policy.admit(received)
         self._check(task)
         check_tensors(task, compute.device)
+        check_steps(task)
         check_recipe(task)
         if policy.privacy.bound_to_plan:
             plan = self._binding.check(received)
@@ -134,6 +138,8 @@ class Site:
         task = received.task
         kept = Checkpoints(self._memory, received, self.keep_after_s)
         kept.drop_others()
+        if task.kind in ("train", "evaluate"):
+            self._memory.forget_residues(task)
         limits = policy.minimum_lesions, policy.minimum_cell
         place = Place(self.name, self._memory, compute, *limits, kept)
         noised = task.level in NOISED_LEVELS  # there a minimum would let one patient decide for others

@@ -45,8 +45,9 @@ class TaskNets:
     alone: bool = False
 
     def start(self, net: str) -> dict[str, Tensor]:
-        """The parameters that the task brings for a net."""
-        return select_net(self.inputs, net)
+        """The parameters that the task brings for a net, in float32 if they travelled in fewer bits."""
+        sent = select_net(self.inputs, net)
+        return {name: t.float() if t.dtype == torch.bfloat16 else t for name, t in sent.items()}
 
     def load(self, net: str, state: State) -> tuple[LoadedNet, bool]:
         """The net with these parameters and this site's own BatchNorm state; whether that is fresh, as initialised."""

@@ -6,8 +6,9 @@ import hashlib
 import shutil
 from pathlib import Path
 
-FROZEN, LOCAL, UNDERWAY = "frozen", "local", "underway"
-"""Answers of frozen sub-models · the site's own BatchNorm states · the training under way (local_checkpoint)."""
+FROZEN, LOCAL, UNDERWAY, RESIDUES = "frozen", "local", "underway", "residues"
+"""Answers of frozen sub-models · the site's own BatchNorm states · the training under way (local_checkpoint) · what
+rounding left of changes (error feedback)."""
 
 
 def short(text: str) -> str:
@@ -16,13 +17,13 @@ def short(text: str) -> str:
 
 
 def forget(folder: Path, study: str) -> None:
-    """Delete what belongs to a study ("" for all): its BatchNorm states, its training under way, and all answers of
-    frozen sub-models.
+    """Delete what belongs to a study ("" for all): its BatchNorm states, its residues, its training under way, and all
+    answers of frozen sub-models.
 
     Those answers are kept by the sub-models' digest, not by study; another study's site asks for its own again.
     """
     shutil.rmtree(folder / UNDERWAY / (short(study) if study else ""), ignore_errors=True)
-    local = folder / LOCAL
-    for path in (*local.glob(f"{short(study)}-*/**/*" if study else "**/*"), *folder.glob(f"{FROZEN}/*")):
+    own = f"{short(study)}-*/**/*" if study else "**/*"
+    for path in (*folder.glob(f"{LOCAL}/{own}"), *folder.glob(f"{RESIDUES}/{own}"), *folder.glob(f"{FROZEN}/*")):
         if path.is_file():
             path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""What a site remembers between tasks, on disk: answers of the frozen sub-models, and its own BatchNorm states."""
+"""What a site remembers between tasks, on disk: answers of the frozen sub-models, BatchNorm states, and residues."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from ceus_models.protocol.messages import Task
 from ceus_models.protocol.state import State
 from ceus_models.runtime.atomic_files import replace_file
-from client.worker.tasks.memory_layout import FROZEN, LOCAL, short
+from client.worker.tasks.memory_layout import FROZEN, LOCAL, RESIDUES, short
 
 KEPT_ROUNDS = 2
 """The round before the newest stays, so that a round that is asked again starts where it started before."""
@@ -48,6 +48,19 @@ class SiteMemory:
         folder = self.folder / LOCAL / f"{short(task.study)}-{task.seed}"
         return LocalStates(folder, short(task.stage), task.round, task.kind == "train")
 
+    def residues(self, task: Task) -> LocalStates:
+        """What rounding left of this site's changes in the task's stage, as seen from its round."""
+        return LocalStates(self._residue_folder(task), short(task.stage), task.round, True)
+
+    def forget_residues(self, task: Task) -> None:
+        """Delete the residues of other stages than the task's: these are over."""
+        for path in self._residue_folder(task).glob("*/*.safetensors"):
+            if path.stem.rsplit("-", 1)[0] != short(task.stage):
+                path.unlink(missing_ok=True)
+
+    def _residue_folder(self, task: Task) -> Path:
+        return self.folder / RESIDUES / f"{short(task.study)}-{task.seed}"
+
     def read(self, path: Path) -> dict[str, Tensor] | None:
         """The tensors of a file in this memory; None if it cannot be read."""
         return _read(path)
@@ -59,7 +72,7 @@ class SiteMemory:
 
 @dataclass(frozen=True)
 class LocalStates:
-    """The site's own BatchNorm states of the nets of one study, seen from a round.
+    """The site's own tensors of the nets of one study, such as BatchNorm states, seen from a round.
 
     folder: of the study · stage: as a part of a file's name · training: whether the round trains.
     """

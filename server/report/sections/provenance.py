@@ -43,7 +43,17 @@ def _stage_rows(entries: list[Mapping[str, Any]]) -> Iterator[Row]:
         counts = [[count_items(entry[key]) for entry in rounds if entry.get(key) is not None] for key in _COUNTS]
         means = [f"{fmean(row):.1f}".removesuffix(".0") if row else cells.DASH for row in counts]
         seconds = [found for entry in rounds if (found := number(entry.get("seconds"))) is not None]
-        yield [stage, str(len(rounds)), *means, cells.format_decimal(sum(seconds) if seconds else None, ".1f")]
+        total = cells.format_decimal(sum(seconds) if seconds else None, ".1f")
+        yield [stage, str(len(rounds)), *means, total, *_format_traffic(rounds)]
+
+
+def _format_traffic(rounds: list[Mapping[str, Any]]) -> Iterator[str]:
+    """MB to and from a site in a round, on average over the training rounds, or all where there are none."""
+    chosen = [entry for entry in rounds if entry.get("kind") == "train"] or rounds
+    asked = sum(count_items(entry["asked"]) for entry in chosen if entry.get("asked") is not None)
+    for way in ("sent", "received"):
+        sizes = [found for entry in chosen if (found := number(entry.get(way))) is not None]
+        yield cells.format_decimal(sum(sizes) / asked / 1e6 if sizes and asked else None, ",.3f")
 
 
 def _list_turned_away(entries: list[Mapping[str, Any]]) -> list[Row]:

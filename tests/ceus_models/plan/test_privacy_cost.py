@@ -46,6 +46,14 @@ def test_cohorts_are_other_patients_and_nets_rounds_and_stages_compose() -> None
     assert together[0].total == pytest.approx(by_opacus([(z, 9 * heads.rounds), (own, fusion.rounds)]), rel=1e-9)
 
 
+def test_a_trunk_is_one_net_of_nine_heads() -> None:
+    shared = replace(PLAN, sharing="trunk")
+    heads = PLAN.stages[1]
+    cost, _ = compute_costs(shared)
+    assert cost.total == pytest.approx(by_opacus([(heads.rule.private.noise, heads.rounds)]), rel=1e-9)
+    assert cost.total < compute_costs(PLAN)[0].total / 2
+
+
 def test_the_demos_private_plan_promises_an_epsilon_of_three() -> None:
     assert all(cost.total < cost.honest < cost.own for cost in compute_costs(PLAN))
     assert all(2.9 < cost.honest <= 3.0 for cost in compute_costs(PLAN))

@@ -67,7 +67,7 @@ def test_hello_keeps_the_counts_of_each_site():
     total = {}
     for site, held in (("a", {"training_a": 3, "validation": 0}), ("b", {"training_a": 2})):
         sums = {f"{c}|{what}": torch.tensor(n) for c, n in held.items() for what in ("lesions", "patients")}
-        total |= stage.summand(Update(site, sums, 0.0))
+        total |= stage.summand(task, Update(site, sums, 0.0))
     after = stage.absorb(Progress(), STUDY, total, record("hello", "hello", counted=("a", "b", "c")))
     assert after.counts == {"a": {"training_a": 3}, "b": {"training_a": 2}, "c": {}}
     assert after.count_lesions("a", ("training_a", "validation")) == 3

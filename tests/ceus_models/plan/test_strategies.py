@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import numpy as np
 import pytest
 import torch
@@ -12,12 +14,13 @@ from flwr.serverapp.strategy import FedAvgM as FlowerFedAvgM
 from flwr.serverapp.strategy import FedProx as FlowerFedProx
 from flwr.supercore.task_identity import TaskIdentity
 
-from ceus_models.plan.strategies import FedAdam, FedAvg, FedAvgM, FedProx
+from ceus_models.plan.strategies import FedAdam, FedAvg, FedAvgM, FedProx, Strategy
 from ceus_models.protocol.messages import LocalRule
 from ceus_models.protocol.sums import ExactSum
 
 SHAPES = {"conv": (4, 3, 3), "bias": (4,), "scalar": ()}
-STRATEGIES = [FedAvg(), FedProx(mu=0.1), FedAvgM(), FedAdam()]
+NEEDED = {FedProx: {"mu": 0.1}}
+STRATEGIES = [strategy(**NEEDED.get(strategy, {})) for strategy in get_args(Strategy)]
 
 
 @pytest.fixture(autouse=True)

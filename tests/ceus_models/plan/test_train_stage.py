@@ -61,7 +61,7 @@ def test_one_round_at_one_site_is_the_step_of_pooled_training(tmp_path: Path) ->
     asked = of.task(before, STUDY)
     sums = sum_patients(asked, cases, Place("a", SiteMemory(tmp_path / "memory")))
     total = ExactSum()
-    total.add(of.summand(Update("a", add_noise(ReceivedTask(asked), sums, tmp_path / "records"), 0.0)))
+    total.add(of.summand(asked, Update("a", add_noise(ReceivedTask(asked), sums, tmp_path / "records"), 0.0)))
     after = of.absorb(before, STUDY, total.take_float64(), dataclasses.replace(COUNTED, counted=("a",)))
     kept = load_net(NET, recipe(), before.nets[NET], None, torch.device("cpu"))
     output = kept.module(*prepare_inputs(cases, recipe().normaliser, torch.device("cpu")))

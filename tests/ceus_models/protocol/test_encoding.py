@@ -6,14 +6,24 @@ import json
 import random
 import time
 import tracemalloc
+from dataclasses import replace
 
 import pytest
 import safetensors.torch
 import torch
 from pydantic import ValidationError
 
-from ceus_models.protocol.encoding import WireError, decode, encode, to_bytes
-from ceus_models.protocol.messages import Architecture, LocalRule, Normaliser, Recipe, Refusal, Task, Update
+from ceus_models.protocol.encoding import WireError, count_bytes, decode, encode, to_bytes
+from ceus_models.protocol.messages import (
+    Architecture,
+    LocalRule,
+    Normaliser,
+    Quantisation,
+    Recipe,
+    Refusal,
+    Task,
+    Update,
+)
 from ceus_models.protocol.state import SMALL_TENSOR, digest
 
 RECIPE = Recipe(
@@ -97,8 +107,23 @@ def test_large_tensors_are_not_copied_when_encoding() -> None:
 
 
 def test_a_dtype_that_does_not_travel_is_named() -> None:
-    with pytest.raises(WireError, match="a has torch.bfloat16"):
-        encode(Update("s", {"a": torch.zeros(1, dtype=torch.bfloat16)}, 1.0))
+    with pytest.raises(WireError, match="a has torch.float16"):
+        encode(Update("s", {"a": torch.zeros(1, dtype=torch.float16)}, 1.0))
+
+
+def test_narrow_tensors_come_back_and_every_byte_is_counted() -> None:
+    sums = {
+        "a|change": torch.tensor([-127, 0, 127], dtype=torch.int8),
+        "b|change": torch.tensor([-32767, 5], dtype=torch.int16),
+        "c|w": torch.tensor([1.0, -0.125], dtype=torch.bfloat16),
+        "c|#weight": torch.tensor(3.0, dtype=torch.float64),  # at an odd place among the bytes
+    }
+    update = Update("site-01", sums, 12.0)
+    found = decode(to_bytes(update))
+    assert isinstance(found, Update)
+    assert digest(found.sums) == digest(sums)
+    for message in (update, replace(TASK, changes=Quantisation(12)), Refusal("site-01", "no lesions")):
+        assert count_bytes(message) == len(to_bytes(message))
 
 
 def forged(change: dict[str, object], tail: bytes = b"") -> bytes:
@@ -109,7 +134,7 @@ def forged(change: dict[str, object], tail: bytes = b"") -> bytes:
     return len(head).to_bytes(8, "little") + head + raw[8 + size :] + tail
 
 
-BODY = {"type": "Update", "protocol": "2"}
+BODY = {"type": "Update", "protocol": "3"}
 
 
 @pytest.mark.parametrize(
@@ -129,7 +154,7 @@ BODY = {"type": "Update", "protocol": "2"}
         (forged({"a": {"dtype": "F32", "shape": [5], "data_offsets": [0, 16]}}), "do not match"),
         (forged({"a": {"dtype": "F32", "shape": [-4], "data_offsets": [0, 16]}}), "not of this protocol"),
         (forged({"a": {"dtype": "F32", "shape": [2**40, 2**40], "data_offsets": [0, 16]}}), "do not match"),
-        (forged({"a": {"dtype": "BF16", "shape": [8], "data_offsets": [0, 16]}}), "not of this protocol"),
+        (forged({"a": {"dtype": "F16", "shape": [8], "data_offsets": [0, 16]}}), "not of this protocol"),
         (forged({"b": {"dtype": "F32", "shape": [4], "data_offsets": [0, 16]}}), "do not match"),
         (forged({}, b"extra"), "5 bytes belong to none"),
         (forged({"__metadata__": {**BODY, "type": ["Update"]}}), "found another type"),
@@ -211,8 +236,8 @@ def test_a_reason_is_cleaned_on_its_way() -> None:
         b'{"a":' * 500_000,
         b"1" * (3 << 20),
         b'{"a": {"dtype": "F32", "shape": [' + b"9" * 4000 + b'], "data_offsets": [0, 16]}}',
-        b'{"__metadata__": {"type": "Task", "protocol": "2", "body": "[' + b"1," * 20_000 + b'1]"}}',
-        b'{"__metadata__": {"type": "Task", "protocol": "2", "body": "' + b"[" * 60_000 + b'"}}',
+        b'{"__metadata__": {"type": "Task", "protocol": "3", "body": "[' + b"1," * 20_000 + b'1]"}}',
+        b'{"__metadata__": {"type": "Task", "protocol": "3", "body": "' + b"[" * 60_000 + b'"}}',
     ],
     ids=["deep", "wide", "many keys", "deep tables", "long number", "long size", "long body", "deep body"],
 )
@@ -234,7 +259,7 @@ def test_a_body_of_many_faults_is_not_listed_in_full() -> None:
     tracemalloc.start()
     try:
         with pytest.raises(WireError, match="Task"):
-            decode(forged({"__metadata__": {"type": "Task", "protocol": "2", "body": body}}))
+            decode(forged({"__metadata__": {"type": "Task", "protocol": "3", "body": body}}))
         assert tracemalloc.get_traced_memory()[1] < 32 << 20
     finally:
         tracemalloc.stop()

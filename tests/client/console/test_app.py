@@ -14,6 +14,7 @@ import pytest
 from made_site_console import LESIONS, PAGES, SiteDesk, hospital
 from safetensors import safe_open
 
+import client.console.app
 from ceus_models.runtime.exit_codes import run_app
 from ceus_models.web.guard import HEADERS
 from client.cli.main import app
@@ -53,6 +54,10 @@ def there(folder: Path) -> SiteDesk:
     made.sign_in()
     made.said.clear()
     return made
+
+
+def test_every_page_is_asked_for_here() -> None:
+    assert {path.replace("{number:int}", "7") for path, _, _ in client.console.app.PAGES} == set(PAGES)
 
 
 def test_the_url_works_once_and_becomes_a_cookie_of_one_browser(folder: Path) -> None:

@@ -14,6 +14,7 @@ from small_hospital import SmallHospital
 
 from ceus_models.bundle.model_bundle import Bundle
 from ceus_models.bundle.model_card import RESEARCH_ONLY
+from ceus_models.nets.gradcam import grad_cam
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.study.taxonomy import CLINICAL_NAMES, FUSION_NETS, LESION_TYPES, SUBMODELS
 from client.data.analysis.pipeline import build_doubtful_sample, build_sample
@@ -63,6 +64,24 @@ def test_the_numbers_are_the_bundles(prediction: Prediction, lesion: Lesion, bun
         mixed = net.spatial_weight * net.spatial + (1 - net.spatial_weight) * net.temporal
         assert net.probability == pytest.approx(mixed, abs=1e-5)
     assert len({round(net.spatial_weight, 3) for net in prediction.nets}) > 1
+
+
+def test_the_heads_of_a_trunk_are_asked_and_explained_as_nets_of_their_own(lesion: Lesion) -> None:
+    bundle = made_bundle(sharing="trunk")
+    assert set(bundle.nets) == {"trunk", *FUSION_NETS}
+    found = predict(lesion, bundle)
+    assert list(found.probabilities.values()) == bundle.predict([lesion.sample])[0].tolist()
+    assert [net.net for net in found.nets] == list(SUBMODELS)
+    for net in found.nets:
+        mixed = net.spatial_weight * net.spatial + (1 - net.spatial_weight) * net.temporal
+        assert net.probability == pytest.approx(mixed, abs=1e-5)
+        assert net.probability == pytest.approx(bundle.predict([lesion.sample], net.net)[0, 0], abs=1e-7)
+    assert len({round(net.spatial_weight, 3) for net in found.nets}) > 5
+    module = bundle.load_two_stream_net("trunk", [lesion.sample]).module
+    maps = [grad_cam(module, lesion.sample, bundle.recipe.normaliser, head)[0].maps for head in range(9)]
+    assert np.array_equal(found.spatial.maps, maps[SUBMODELS.index(found.looked)])
+    assert sum(np.array_equal(found.spatial.maps, one) for one in maps) == 1
+    assert len(draw_pictures(found)) == 4
 
 
 def test_it_is_the_sample_that_training_sees(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from made_console import PATHS, ROLES, Desk, desk
 from made_federation import lab
 from starlette.requests import Request
 
+import server.console.app
 import server.console.users
 from ceus_models.runtime.findings import make_ok
 from ceus_models.web.guard import HEADERS
@@ -48,6 +49,10 @@ def there(shared: Desk, monkeypatch: pytest.MonkeyPatch) -> Desk:
     monkeypatch.setattr("server.console.app.load_plan", lambda path: PLAN)
     shared.said.clear()
     return shared
+
+
+def test_every_page_is_asked_for_here() -> None:
+    assert {page.path.replace("{number:int}", "1") for page in server.console.app.PAGES} == {*PATHS} - {"/style.css"}
 
 
 @pytest.mark.parametrize("role", ROLES)

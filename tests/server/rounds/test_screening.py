@@ -54,6 +54,33 @@ def setting(name, value):
     return lambda sums: {**sums, name: value if isinstance(value, torch.Tensor) else sums[name] * 0 + value}
 
 
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({}, None),
+        ({"trunk|#loss": torch.tensor(3.0).double()}, r"#loss must be \(9,\) float64"),
+        ({"trunk|#labelled": torch.ones(8, dtype=torch.int64)}, r"#labelled must be \(9,\) int64"),
+        ({"trunk|#loss": torch.tensor([1.0] * 8 + [-1.0]).double()}, "loss of trunk must be 0 to .* found -1"),
+        ({"trunk|#loss": torch.tensor([1.0] * 8 + [1e6]).double()}, "loss of trunk must be 0 to .* found 1e.06"),
+        ({"trunk|#labelled": torch.tensor([8] * 8 + [9])}, "trunk must have 0 to 8 lesions with a result in each head"),
+        ({"trunk|#labelled": torch.tensor([8] * 8 + [-1])}, "trunk must have 0 to 8 lesions"),
+        ({"trunk|spatial_head.weight": torch.zeros(5, 4)}, r"must be \(9, 4\) float32, found \(5, 4\)"),
+        ({"disease/HCC|spatial_head.weight": torch.zeros(1, 4)}, "found disease/HCC"),
+    ],
+)
+def test_what_a_site_says_of_the_heads_of_a_trunk(change, word):
+    task = task_of("train", nets=("trunk",), inputs={"trunk|spatial_head.weight": torch.ones(9, 4)})
+    sums = {
+        "trunk|spatial_head.weight": torch.full((9, 4), 0.1),
+        "trunk|#weight": torch.tensor(8.0).double(),
+        "trunk|#loss": torch.ones(9).double(),
+        "trunk|#labelled": torch.tensor([8] * 5 + [3, 0, 2, 8]),
+    }
+    answer = Update("site-01", {**sums, **change}, 8.0, task=compute_task_id(task))
+    fault = Gate(task, Screening(), {"site-01": HELD}).screen("site-01", answer).fault
+    assert fault is None if word is None else re.search(word, str(fault))
+
+
 @pytest.mark.parametrize("kind", ["hello", "tally", "train", "evaluate"])
 def test_an_honest_answer_passes(kind):
     assert fault_of(kind, lambda sums: sums) is None

@@ -113,5 +113,7 @@ def test_a_line_without_a_loss_has_its_counts():
             "excluded": 0.0,
             "lost": 0.0,
             "seconds": 1.0,
+            "sent": 0.0,
+            "received": 0.0,
         }.items()
     }

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import numpy as np
 import pytest
 
 from sim.phantom import kinetics, perfusion, shapes
 from sim.phantom.kinetics import Kinetics, Liver
-from sim.phantom.patterns import Pattern
+from sim.phantom.patterns import Kind, Pattern
 from sim.phantom.random_fields import distance_to_path, draw_smooth_field
 
 SECONDS = np.arange(0.0, 240.0, 1.0)
@@ -19,6 +21,10 @@ TISSUE = Kinetics(blood=1.2, delay_s=0.0, early=1.0, late=1.0, washout_s=120)
 def tissue() -> shapes.Grid:
     plane = shapes.draw_plane((120, 120), 12.0, "HCC", 5.0, np.random.default_rng(1))
     return shapes.make_grid(plane, 4)
+
+
+def test_every_kind_of_pattern_has_its_picture() -> None:
+    assert set(perfusion.BUILDERS) == set(get_args(Kind))
 
 
 def _power(pattern: Pattern, tissue: shapes.Grid) -> np.ndarray:

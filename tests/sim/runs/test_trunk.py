@@ -14,11 +14,14 @@ import torch
 from toy_lesions import TINY, lesions
 
 from ceus_models.bundle.model_bundle import Bundle, load_bundle, save_bundle
+from ceus_models.nets.module_cache import build_initial_state
+from ceus_models.plan.given_recipe import Given
 from ceus_models.plan.plan import Plan
 from ceus_models.plan.progress import Progress
 from ceus_models.plan.stages import Evaluate, Hello, Statistics
 from ceus_models.plan.train_stage import Train, Validation
-from ceus_models.protocol.messages import LocalRule, Refusal, Task, Update
+from ceus_models.protocol.messages import LocalRule, PrivateRule, Refusal, Task, Update
+from ceus_models.protocol.privacy.accountant import compose, compute_epsilon
 from ceus_models.protocol.state import digest
 from ceus_models.study.sample import Sample
 from ceus_models.study.targets import find_target
@@ -62,6 +65,27 @@ def plausible(sample: Sample) -> Sample:
     ends = [[variable.apply_transform(end) for end in (variable.low, variable.high)] for variable in CLINICAL]
     drawn = np.random.default_rng(int(sample.key, 16)).uniform(*np.array(ends).T)
     return dataclasses.replace(sample, clinical=drawn.astype(np.float32))
+
+
+PRIVATE = Plan(
+    "private",
+    (
+        Hello("hello"),
+        Train(
+            "train",
+            "submodels",
+            ("submodels",),
+            COHORTS[:1],
+            2,
+            rule=LocalRule(momentum=0.0, trains="heads", private=PrivateRule(clip=1.0, noise=20.0)),
+            level="local",
+        ),
+    ),
+    given=Given(("AFP",)),
+    architecture=TINY,
+    fusion_hidden=0,
+    sharing="trunk",
+)
 
 
 @dataclass(frozen=True)
@@ -160,6 +184,19 @@ def test_the_best_round_is_that_of_all_heads_together(study: tuple[Progress, Not
     groups = curve_groups(results)
     assert ("submodels", TRUNK) in groups
     assert all(curve_figure(results, *group) for group in groups)
+
+
+def test_private_heads_of_a_trunk_are_charged_as_one_net(tmp_path: Path) -> None:
+    link = Noted(tmp_path / "sites")
+    progress = run(PRIVATE, link, Store(tmp_path), 7)
+    start = build_initial_state(TRUNK, PRIVATE.study(7).recipe, 7)
+    moved = {name for name, tensor in progress.nets[TRUNK].items() if not torch.equal(tensor, start[name])}
+    assert {name.partition(".")[0] for name in moved} == {"spatial_head", "temporal_head", "weighting"}
+    answers = [(t, a) for t, a in link.seen if t.kind == "train" and isinstance(a, Update)]
+    assert len(answers) == 6
+    assert all(name.startswith("trunk|") and "#" not in name for _, a in answers for name in a.sums)
+    spent = compute_epsilon(compose([20.0, 20.0]), 1e-5)
+    assert [a.spent for t, a in answers if t.round == 2] == pytest.approx([spent] * 3)
 
 
 @pytest.mark.parametrize(

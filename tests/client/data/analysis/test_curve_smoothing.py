@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pytest
+from scipy.interpolate import make_smoothing_spline
 
-from client.data.analysis.curve_smoothing import fit_course
+from client.data.analysis.curve_smoothing import fit_course, fit_spline
 
 F64 = npt.NDArray[np.float64]
 SECONDS = np.arange(0, 120, 0.2)
@@ -25,6 +26,20 @@ def speckled(clean: F64, seed: int, sd: float = 0.15) -> F64:
     for index in range(1, len(noise)):
         noise[index] = 0.7 * noise[index - 1] + np.sqrt(1 - 0.7**2) * noise[index]
     return np.asarray(clean * np.exp(sd * noise))
+
+
+@pytest.mark.parametrize(
+    ("frames", "per_second", "penalty"), [(3, 1.0, 1.0), (5, 1.0, 1e-3), (100, 1.5, 40.0), (900, 10, 5)]
+)
+def test_the_spline_is_the_one_that_scipy_finds(frames: int, per_second: float, penalty: float) -> None:
+    draw = np.random.default_rng(frames)
+    x = 5 * np.log1p((np.arange(frames) + draw.uniform(0, 0.2, frames)) / per_second / 5)
+    y, weights = draw.normal(1, 0.2, frames), draw.random(frames) ** 3 + 1e-3
+    found = fit_spline(x, y, weights, penalty)
+    assert float((weights * (found - y)).sum()) == pytest.approx(0.0, abs=1e-6)
+    assert float((weights * (found - y) * x).sum()) == pytest.approx(0.0, abs=1e-5)  # neither level nor slope is bent
+    if frames >= 5:  # scipy's least
+        np.testing.assert_allclose(found, make_smoothing_spline(x, y, w=weights, lam=penalty)(x), atol=1e-5)
 
 
 def test_a_clean_curve_stays_what_it_is() -> None:

@@ -13,7 +13,7 @@ import pytest
 from ceus_models.runtime.errors import Fault
 from ceus_models.study.cohorts import assign_cohort
 from ceus_models.study.subgroups import SUBGROUPS
-from ceus_models.study.taxonomy import CLINICAL_NAMES
+from ceus_models.study.taxonomy import CLINICAL, CLINICAL_NAMES
 from client.data.forms.site_config import SiteConfig, load_site
 from client.data.imaging.manufacturers import normalize_manufacturer
 from client.data.table.manifest import read_manifest
@@ -23,20 +23,7 @@ from client.data.table.table import COLUMNS
 from client.data.table.units import normalize_unit, split_header
 from client.faults.fault import mask_characters
 
-UNITS = {
-    "age": "years",
-    "tumor_size": "cm",
-    "AFP": "ng/mL",
-    "CEA": "ng/mL",
-    "CA19-9": "U/mL",
-    "CA125": "U/mL",
-    "ALT": "U/L",
-    "AST": "U/L",
-    "ALB": "g/L",
-    "TP": "g/L",
-    "PLT": "10^9/L",
-    "WBC": "10^9/L",
-}
+UNITS = {variable.name: variable.unit for variable in CLINICAL if variable.unit}
 VALUES = {
     "exam_date": "2021-05-06",
     "fll_type": "HCC",

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -11,9 +12,11 @@ from toy_lesions import lesion, lesions, recipe, task, with_submodels
 from ceus_models.metrics.bootstrap import poisson_weights
 from ceus_models.metrics.evaluation_release import list_tables
 from ceus_models.metrics.score_bins import BINS, compute_bins
-from ceus_models.plan.answers.answer_schema import find_shape_fault, groups_of
-from ceus_models.protocol.messages import Architecture, Task
+from ceus_models.plan.answers.answer_schema import GROUPS, find_shape_fault, groups_of
+from ceus_models.protocol.messages import Architecture, Kind, Task
 from ceus_models.study.taxonomy import DISEASE_NETS, FUSION_NETS, SUBMODELS
+from client.policy.policy import KINDS
+from client.policy.privacy_levels import LEVEL_OF, WITHOUT_LEVEL, PrivacyLevels
 from client.worker.tasks.counts.score_counts import count_confusion, count_scores
 from client.worker.tasks.handlers import WORK
 from client.worker.tasks.inference import nets_of
@@ -42,6 +45,13 @@ def tasks() -> dict[str, Task]:
         "train": task("train", ("disease/HCC", "biomarker/Hep", "biomarker/CK7"), cohorts=COHORTS),
         "evaluate": with_submodels(task("evaluate", mixed, cohorts=COHORTS, comparisons=True)),
     }
+
+
+def test_every_question_has_work_a_schema_of_its_answer_and_a_level() -> None:
+    assert set(WORK) == set(GROUPS) == set(KINDS)
+    assert {*LEVEL_OF, "hello"} == set(KINDS)
+    assert {*LEVEL_OF, *WITHOUT_LEVEL} == set(get_args(Kind))
+    assert set(LEVEL_OF.values()) <= {field.name for field in fields(PrivacyLevels)}
 
 
 @pytest.mark.parametrize("kind", WORK)

@@ -80,18 +80,20 @@ def equal(a: TrainingResult, b: TrainingResult) -> bool:
     )
 
 
-@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize(("name", "net"), [*((name, NET) for name in RULES), ("momentum", "trunk")])
 @pytest.mark.parametrize("epochs", [1, 2])
-def test_it_goes_on_from_its_last_whole_epoch_to_the_same_bits(name: str, epochs: int, tmp_path: Path) -> None:
-    work = asked(RULES[name])
-    undisturbed = trained(work, place_of(tmp_path / "undisturbed", work, keep_after_s=1e9))
+def test_it_goes_on_from_its_last_whole_epoch_to_the_same_bits(
+    name: str, net: str, epochs: int, tmp_path: Path
+) -> None:
+    work = asked(RULES[name], net)
+    undisturbed = trained(work, place_of(tmp_path / "undisturbed", work, keep_after_s=1e9), net)
     with pytest.MonkeyPatch.context() as patch:
         killed_after(epochs, patch)
         with pytest.raises(Killed):
-            trained(work, place_of(tmp_path / "killed", work))
+            trained(work, place_of(tmp_path / "killed", work), net)
     with pytest.MonkeyPatch.context() as patch:
         walked = epochs_of(patch)
-        again = trained(work, place_of(tmp_path / "killed", work))
+        again = trained(work, place_of(tmp_path / "killed", work), net)
     assert walked == list(range(epochs + 1, 3)), "no epoch is walked twice"
     assert equal(again, undisturbed)
 

@@ -96,7 +96,7 @@ def test_three_nodes_give_the_numbers_of_one_process_and_of_two_also_when_one_is
             found[name] = _walk(plan, link, tmp_path / name)
     for name in ("calm", "killed"):
         opener, costs = _make_study(plan, tmp_path / name)
-        kill = _killer(list(three_nodes.list_all_nodes)[-1]) if name == "killed" else None
+        kill = _killer(next(iter(three_nodes.worker_nodes))) if name == "killed" else None
         with RayLink(costs, opener, RayCluster(three_nodes.address, None, ENVIRONMENT), notes.append) as nodes:
             found[name] = _walk(plan, nodes, tmp_path / name, kill)
         assert len(notes) == (name == "killed"), notes
