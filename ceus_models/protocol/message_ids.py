@@ -38,8 +38,11 @@ class ReceivedTask:
         return compute_question_id(self.task)
 
     def copy_to(self, device: torch.device) -> ReceivedTask:
-        """The same task with its tensors on a device; the question's id is worked out once for all devices."""
-        inputs = {name: tensor.to(device) for name, tensor in self.task.inputs.items()}
+        """The same task with its nets on a device; the question's id is worked out once for all devices.
+
+        What is no parameter (`<net>|#...`) stays where it is.
+        """
+        inputs = {name: t if "|#" in name else t.to(device) for name, t in self.task.inputs.items()}
         copied = ReceivedTask(replace(self.task, inputs=inputs))
         copied.__dict__["question"] = self.question
         return copied

@@ -146,7 +146,8 @@ class DeviceLink:
                 self._open[site] = self._opener(site)
             except ExpectedError as error:
                 return Lost(site, str(error))
-        worker.compute.keeps_answers = stays
+        few_bytes = worker.received.task.changes is not None  # rounded and packed on the processor
+        worker.compute.keeps_answers = stays and not few_bytes
         return self._open[site].handle_at(worker.received, worker.compute)
 
     def _add(self, worker: _Worker, site: str, adder: Adder) -> None:

@@ -70,6 +70,7 @@ def test_threads_of_devices_give_the_total_of_one_process(tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_a_study_is_the_same_over_the_memory_link_and_over_devices(tmp_path: Path) -> None:
     plan = load_plan(PLAN)
     costs = {f"site-{center:02d}": 4.0 + center % 3 for center in (1, 2, 37, 38, 50, 51, 52)}
