@@ -28,11 +28,11 @@ from ceus_models.protocol.messages import Task
 from ceus_models.study.taxonomy import COHORTS
 from server.report.publish import REPORT, RESULTS, publish_report
 from server.results.results import collect_results
-from server.rounds.checkpoint_header import checkpoint_files
-from server.rounds.checkpoints import Store
 from server.rounds.coordinator import run
 from server.rounds.events import Event, Finished
 from server.rounds.round_log import RoundLog
+from server.rounds.saving.checkpoint_header import checkpoint_files
+from server.rounds.saving.checkpoints import Store
 from sim.engine.cluster.ray_cluster import RayCluster
 from sim.engine.cluster.ray_link import RayLink
 from sim.engine.memory_link import MemoryLink

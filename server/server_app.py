@@ -11,10 +11,10 @@ from flwr.serverapp import Grid, ServerApp
 
 from ceus_models.plan.plan import load_plan
 from ceus_models.runtime.errors import ExpectedError, list_calls
-from server.rounds.checkpoints import Store
 from server.rounds.coordinator import run
 from server.rounds.events import Answered, Event, Finished
 from server.rounds.round_log import RoundLog
+from server.rounds.saving.checkpoints import Store
 from server.run_folder.heartbeat import COORDINATOR, Heartbeat
 from server.run_folder.journal import Journal
 from server.transport.flower_link import SuperLinkLost, flower_link

@@ -32,7 +32,7 @@ from server.operations.snapshot import SnapshotCache
 from server.operations.status_text import format_trouble
 from server.report.page import render_report
 from server.report.publish import REPORT, collect_run_results
-from server.rounds.checkpoints import Store
+from server.rounds.saving.checkpoints import Store
 from server.run_folder.paths import Home
 from server.transport.message_log import read_page
 

@@ -19,7 +19,7 @@ from ceus_models.runtime.supervisor import EventLog
 from server.federation.federation_file import Federation
 from server.federation.site_register import read_register
 from server.operations.liveness import coordinator_heartbeat, is_silent
-from server.rounds.checkpoints import Store
+from server.rounds.saving.checkpoints import Store
 from server.run_folder.journal import Journal
 from server.run_folder.orders import FINAL_PHASES, Order, Phase, read_order, read_state, write_state
 from server.run_folder.paths import Home

@@ -12,7 +12,7 @@ from ceus_models.plan.terms.deadlines import Deadlines, ResponseTimes
 from ceus_models.plan.terms.participation import RoundRecord, list_silent_sites
 from server.federation.expiry import Validity
 from server.operations.liveness import Observations, Trouble, coordinator_heartbeat, find_trouble
-from server.rounds.checkpoint_header import read_newest
+from server.rounds.saving.checkpoint_header import read_newest
 from server.run_folder.journal import Journal
 from server.run_folder.orders import State, read_state
 from server.run_folder.paths import Home

@@ -20,7 +20,7 @@ from ceus_models.runtime.errors import ExpectedError
 from server.report.csv_tables import format_tables
 from server.report.page import render_report
 from server.results.results import collect_results
-from server.rounds.checkpoints import Store
+from server.rounds.saving.checkpoints import Store
 
 RESULTS, REPORT, BUNDLE, TABLES = "results.json", "report.html", "bundle", "tables"
 NO_PRIVACY: Mapping[str, Any] = {"mechanism": "none", "epsilon": None}

@@ -21,11 +21,11 @@ from ceus_models.protocol.privacy.secure_session import LEAST_SITES, SECURE_LEVE
 from ceus_models.protocol.state import State
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.seeds import derive_seed
-from server.rounds.checkpoints import Store
 from server.rounds.events import Answered, Event, Finished, Listener, Started
 from server.rounds.opening_file import OpeningFile
 from server.rounds.roster_file import read_roster
 from server.rounds.round import Call, Link, gather_answers
+from server.rounds.saving.checkpoints import Store
 from server.rounds.screening import Gate, compute_reference
 from server.rounds.secure_round import gather_sums
 

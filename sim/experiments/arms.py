@@ -18,9 +18,9 @@ from ceus_models.runtime.atomic_files import PUBLIC, write_atomically
 from ceus_models.runtime.errors import ExpectedError
 from server.report.publish import RESULTS
 from server.results.metrics import Counts
-from server.rounds.checkpoints import Store
 from server.rounds.coordinator import run
 from server.rounds.events import Listener
+from server.rounds.saving.checkpoints import Store
 from sim.engine.memory_link import InlineLink
 from sim.engine.sites import PooledOpener
 from sim.experiments.experiment_file import Overrides, Variant

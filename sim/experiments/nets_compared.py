@@ -17,7 +17,7 @@ from server.report.publish import BUNDLE
 from server.results.metrics import Floats
 from server.results.pooled_cohorts import POOLS
 from server.results.replicates import Resampling
-from server.rounds.checkpoints import Store
+from server.rounds.saving.checkpoints import Store
 from sim.experiments.arm_table import ALL_COHORTS, ArmScores, TableSettings, build_entry
 from sim.experiments.entry import Entry
 from sim.experiments.experiment_file import Models

@@ -20,8 +20,8 @@ from ceus_models.study.taxonomy import TEST_COHORTS
 from client.data.dataset.worker_pool import map_trusted
 from server.report.publish import BUNDLE, RESULTS
 from server.report.values import COHORT_TITLES
-from server.rounds.checkpoint_header import read_newest
-from server.rounds.checkpoints import Store
+from server.rounds.saving.checkpoint_header import read_newest
+from server.rounds.saving.checkpoints import Store
 from sim.experiments.arms import PLAN_FILE
 from sim.experiments.entry import Cell, Entry
 from sim.experiments.experiment_file import Matrix

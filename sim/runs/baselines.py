@@ -13,7 +13,7 @@ import torch
 from ceus_models.study.taxonomy import FUSION_NETS, TEST_COHORTS
 from ceus_models.runtime.atomic_files import PUBLIC, write_atomically
 from client.data.dataset.worker_pool import map_trusted
-from server.rounds.checkpoints import Store
+from server.rounds.saving.checkpoints import Store
 from server.rounds.coordinator import run
 from ceus_models.plan.plan import AnyStage, Plan, load_plan
 from server.results.results import collect_results

@@ -14,7 +14,7 @@ import torch
 
 from ceus_models.bundle.model_bundle import save_bundle
 from ceus_models.runtime.errors import ExpectedError
-from server.rounds.checkpoints import Store
+from server.rounds.saving.checkpoints import Store
 from server.rounds.coordinator import run
 from server.rounds.events import Event, Listener, Started
 from ceus_models.plan.plan import Plan, load_plan

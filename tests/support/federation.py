@@ -10,10 +10,10 @@ from ceus_models.plan.plan import Plan
 from ceus_models.plan.progress import Progress
 from ceus_models.protocol.messages import Normaliser, Recipe
 from ceus_models.protocol.state import State
-from server.rounds.checkpoints import Store
 from server.rounds.coordinator import run
 from server.rounds.events import Event, Finished
 from server.rounds.round import Link
+from server.rounds.saving.checkpoints import Store
 
 COHORT = "training_a"
 SEED = 1

@@ -15,14 +15,14 @@ from unittest.mock import patch
 import torch
 from faulty_sites import PLAN, Post, link_of
 
-import server.rounds.checkpoints
+import server.rounds.saving.checkpoints
 from ceus_models.plan.strategies import FedAvg
 from ceus_models.protocol.sums import ExactSum
 from ceus_models.runtime import atomic_files
 from ceus_models.runtime.seeds import derive_seed
-from server.rounds.checkpoints import Store
 from server.rounds.coordinator import run
 from server.rounds.events import Answered, Event, Finished, Started
+from server.rounds.saving.checkpoints import Store
 from server.transport.message_log import MessageLog
 
 SEED = 7
@@ -65,7 +65,7 @@ def walk(folder: Path, point: str) -> None:
             path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
             die()
 
-    write, sync = server.rounds.checkpoints._write, atomic_files._sync
+    write, sync = server.rounds.saving.checkpoints._write, atomic_files._sync
 
     def synced(path: Path) -> None:
         sync(path)
@@ -75,7 +75,7 @@ def walk(folder: Path, point: str) -> None:
     with (
         patch.object(ExactSum, "add", before(ExactSum.add, "adding")),
         patch.object(FedAvg, "step", before(FedAvg.step, "stepping")),
-        patch("server.rounds.checkpoints._write", half),
+        patch("server.rounds.saving.checkpoints._write", half),
         patch("ceus_models.runtime.atomic_files._sync", synced),
         patch("ceus_models.plan.train_stage.build_initial_state", tiny),
     ):

@@ -17,8 +17,8 @@ from server.console.app import build_console
 from server.console.basic_auth import BasicAuth
 from server.console.users import Role, add_person
 from server.federation.federation_file import load_federation
-from server.rounds.checkpoints import Store
 from server.rounds.coordinator import run
+from server.rounds.saving.checkpoints import Store
 from server.run_folder.journal import Journal
 from server.transport.message_log import MessageLog
 

@@ -20,9 +20,9 @@ from client.data.dataset.index_file import write_index
 from client.data.forms.site_config import load_site
 from client.worker.site.open_site import open_site
 from client.worker.site.site import Site
-from server.rounds.checkpoints import Store
 from server.rounds.coordinator import run
 from server.rounds.round import Answer
+from server.rounds.saving.checkpoints import Store
 from tests.support.clients import lesion
 from tests.support.open_policy import open_text
 

@@ -17,8 +17,8 @@ from killed_coordinator import POINTS, SEED, tiny
 from ceus_models.plan.progress import Progress
 from ceus_models.protocol.state import digest
 from ceus_models.runtime.errors import ExpectedError
-from server.rounds.checkpoints import Store
 from server.rounds.coordinator import StopRequested, run
+from server.rounds.saving.checkpoints import Store
 from server.transport.message_log import MessageLog
 
 HERE = Path(__file__).parents[1] / "support"
@@ -85,7 +85,7 @@ def test_a_full_disk_ends_the_run_with_the_remedy_and_costs_the_round_at_most(
     def save(store: Store, progress: Progress, plan: str, seed: int) -> None:
         rounds.append(progress.step)
         if len(rounds) == 4:
-            monkeypatch.setattr("server.rounds.checkpoints.save_file", _to(full))
+            monkeypatch.setattr("server.rounds.saving.checkpoints.save_file", _to(full))
         saved(store, progress, plan, seed)
 
     with monkeypatch.context() as patch:

@@ -16,9 +16,9 @@ from ceus_models.plan.progress import Progress
 from ceus_models.plan.train_stage import Train
 from ceus_models.protocol.messages import Level, Quantisation, Refusal, Task, Update
 from client.worker.audit.log import Audit, entries
-from server.rounds.checkpoints import Store
 from server.rounds.coordinator import StopRequested, run
 from server.rounds.events import Event, Finished
+from server.rounds.saving.checkpoints import Store
 from sim.engine.memory_link import InlineLink, MemoryLink
 from tests.support.open_policy import OPEN_LEVELS, open_policy
 

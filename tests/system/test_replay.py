@@ -28,7 +28,7 @@ from client.data.table.manifest import read_manifest
 from client.worker.tasks.inference import by_cohort, nets_of
 from client.worker.tasks.place import Place
 from client.worker.tasks.site_memory import SiteMemory
-from server.rounds.checkpoints import Store
+from server.rounds.saving.checkpoints import Store
 from sim.hospital.prepare import HOSPITALS
 
 PLAN = Path(__file__).parents[2] / "configs" / "plan.smoke.yaml"

@@ -14,9 +14,9 @@ from ceus_models.protocol.messages import Level, Refusal, Session, Sharing, Task
 from ceus_models.protocol.privacy.secure_session import compute_threshold
 from client.worker.audit.log import entries
 from client.worker.site.site import Site
-from server.rounds.checkpoints import Store
 from server.rounds.coordinator import run
 from server.rounds.events import Event, Finished
+from server.rounds.saving.checkpoints import Store
 from sim.engine.flower_link import run_processes
 from sim.engine.memory_link import InlineLink, MemoryLink
 from sim.engine.sites import HospitalOpener

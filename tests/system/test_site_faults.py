@@ -16,9 +16,9 @@ from ceus_models.plan.progress import Progress
 from ceus_models.plan.terms.participation import RoundRecord, list_silent_sites
 from ceus_models.protocol.state import digest
 from ceus_models.runtime.seeds import derive_seed
-from server.rounds.checkpoints import Store
 from server.rounds.coordinator import run
 from server.rounds.events import Answered, Event, Started
+from server.rounds.saving.checkpoints import Store
 from server.transport.message_log import MessageLog
 
 SHORT = {"crash before training", "crash during training", "hang", "garbage", "NaN", "answer to another round"}

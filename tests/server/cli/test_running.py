@@ -18,10 +18,10 @@ from ceus_models.plan.terms.participation import RoundRecord
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.file_locks import hold_lock
 from server.operations.health import health_of, main
-from server.rounds.checkpoints import Store
 from server.rounds.coordinator import run
 from server.rounds.events import Event, Finished
 from server.rounds.round_log import RoundLog
+from server.rounds.saving.checkpoints import Store
 from server.run_folder.journal import Journal
 from server.run_folder.orders import State, read_order, write_state
 from server.run_folder.paths import Home

@@ -20,7 +20,7 @@ from ceus_models.plan.progress import Progress
 from ceus_models.runtime.errors import ExpectedError
 from server.federation.federation_file import load_federation
 from server.operations.launcher import Launcher, Timing, check_runnable
-from server.rounds.checkpoints import Store
+from server.rounds.saving.checkpoints import Store
 from server.run_folder.journal import Journal
 from server.run_folder.orders import order_run, order_stop, read_state
 from server.transport.superlink_control import RunState

@@ -20,9 +20,9 @@ from server.federation.site_register import read_register
 from server.operations.liveness import Trouble
 from server.operations.overview import Overview, SiteStatus, build_overview
 from server.operations.status_text import print_status, render_status
-from server.rounds.checkpoints import Store
 from server.rounds.coordinator import run
 from server.rounds.events import Started
+from server.rounds.saving.checkpoints import Store
 from server.run_folder.journal import Journal
 from server.run_folder.paths import Home
 from server.transport.message_log import MessageLog

@@ -17,8 +17,8 @@ from ceus_models.study.reader_study import READERS
 from ceus_models.study.taxonomy import CLINICAL_NAMES, FUSION_NETS, LESION_TYPES, STRATEGY_B, SUBMODELS
 from server.report.page import render_report
 from server.results.results import collect_results
-from server.rounds.checkpoints import Store
 from server.rounds.coordinator import run
+from server.rounds.saving.checkpoints import Store
 
 PLAN = Plan(
     name="small",

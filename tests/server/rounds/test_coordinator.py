@@ -15,10 +15,10 @@ from ceus_models.protocol.state import digest
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.seeds import derive_seed
 from ceus_models.study.taxonomy import FUSION_NETS, NETS, SUBMODELS
-from server.rounds.checkpoints import Store
 from server.rounds.coordinator import run
 from server.rounds.events import Answered, Finished, Started
 from server.rounds.round import Lost
+from server.rounds.saving.checkpoints import Store
 
 RULE = LocalRule(batch_size=8)
 

@@ -15,9 +15,9 @@ from fake_worker import HELD, site
 from ceus_models.plan.plan import load_plan
 from ceus_models.protocol.state import digest
 from ceus_models.runtime.errors import ExpectedError
-from server.rounds.checkpoints import Store
 from server.rounds.coordinator import run
 from server.rounds.events import Answered, Event
+from server.rounds.saving.checkpoints import Store
 from sim.engine.flower_link import ProcessSetup, run_processes
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]

@@ -14,9 +14,9 @@ from ceus_models.plan.terms.settings import Screening
 from ceus_models.protocol.messages import LocalRule, Update
 from ceus_models.protocol.state import State, digest
 from client.worker.site.site import Site
-from server.rounds.checkpoints import Store
 from server.rounds.coordinator import run
 from server.rounds.round import Call, Link, gather_answers
+from server.rounds.saving.checkpoints import Store
 from server.rounds.screening import Gate
 from sim.engine.device_link import DeviceLink
 from sim.engine.memory_link import InlineLink, MemoryLink

@@ -26,7 +26,7 @@ from client.data.dataset.samples import load_samples
 from client.data.forms.site_config import load_site, make_pseudonym
 from client.data.table.manifest import read_manifest
 from server.report.values import COHORT_TITLES
-from server.rounds.checkpoint_header import read_newest
+from server.rounds.saving.checkpoint_header import read_newest
 from sim.cli.main import app
 from sim.experiments.arms import ExperimentRequest
 from sim.experiments.entry import Entry

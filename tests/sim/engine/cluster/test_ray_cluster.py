@@ -17,9 +17,9 @@ import pytest
 from ceus_models.plan.plan import Plan, load_plan
 from ceus_models.protocol.state import digest
 from ceus_models.runtime.errors import ExpectedError
-from server.rounds.checkpoints import Store
 from server.rounds.coordinator import run
 from server.rounds.events import Event, Started
+from server.rounds.saving.checkpoints import Store
 from sim.engine.cluster.ray_cluster import RayCluster
 from sim.engine.cluster.ray_link import RayLink
 from sim.engine.memory_link import MemoryLink

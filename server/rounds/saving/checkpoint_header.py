@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from ceus_models.plan.progress import CurvePoint
 from ceus_models.protocol.messages import Recipe
 from ceus_models.runtime.errors import ExpectedError
-from server.rounds.participation_table import Participation
+from server.rounds.saving.participation_table import Participation
 
 VERSION = "4"
 """Version 3 repeated the sites' names in every round."""

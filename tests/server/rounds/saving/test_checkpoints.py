@@ -16,7 +16,7 @@ from ceus_models.protocol.state import digest
 from ceus_models.runtime import atomic_files
 from ceus_models.runtime.errors import ExpectedError
 from server.rounds import checkpoints
-from server.rounds.checkpoints import Store
+from server.rounds.saving.checkpoints import Store
 
 RECIPE = Recipe(
     Architecture(width=8), Normaliser(0.1, 0.2, 3.0, (0.5,) * 17, (1.0,) * 17), ("age",), {"disease/HCC": (0.6, 3.0)}

@@ -14,7 +14,7 @@ from ceus_models.plan.progress import Progress
 from ceus_models.protocol.state import State, digest
 from ceus_models.runtime.atomic_files import PUBLIC, remove_drafts, replace_file
 from ceus_models.runtime.errors import ExpectedError
-from server.rounds.checkpoint_header import HEADER, VERSION, Header, checkpoint_files, number_of, read_header
+from server.rounds.saving.checkpoint_header import HEADER, VERSION, Header, checkpoint_files, number_of, read_header
 
 KEPT = 2
 _SECTIONS = ("nets", "memory", "totals")

@@ -8,7 +8,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from ceus_models.plan.terms.participation import RoundRecord
-from server.rounds.participation_table import Participation
+from server.rounds.saving.participation_table import Participation
 
 TABLE = TypeAdapter(Participation)
 SITES = tuple(f"site-{number:04d}" for number in range(1000))
