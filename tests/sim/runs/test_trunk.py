@@ -30,7 +30,7 @@ from client.worker.site.site import Site
 from server.report.figures.training import curve_figure, curve_groups
 from server.report.publish import build_bundle
 from server.results.results import collect_results
-from server.rounds.checkpoints import Store
+from server.rounds.saving.checkpoints import Store
 from server.rounds.coordinator import run
 from sim.engine.memory_link import InlineLink, MemoryLink
 from tests.support.open_policy import OPEN_LEVELS, open_policy
