@@ -10,20 +10,20 @@ from typing import Any
 
 import torch
 
-from ceus_models.study.taxonomy import FUSION_NETS, TEST_COHORTS
-from ceus_models.runtime.atomic_files import PUBLIC, write_atomically
-from client.data.dataset.worker_pool import map_trusted
-from server.rounds.saving.checkpoints import Store
-from server.rounds.coordinator import run
 from ceus_models.plan.plan import AnyStage, Plan, load_plan
-from server.results.results import collect_results
 from ceus_models.plan.stages import Evaluate, Statistics
 from ceus_models.plan.strategies import FedAvg
 from ceus_models.plan.train_stage import Train
+from ceus_models.runtime.atomic_files import PUBLIC, write_atomically
+from ceus_models.study.taxonomy import FUSION_NETS, TEST_COHORTS
+from client.data.dataset.worker_pool import map_trusted
+from server.results.results import collect_results
+from server.rounds.coordinator import run
+from server.rounds.saving.checkpoints import Store
 from sim.engine.memory_link import InlineLink
-from sim.runs.run import COMPARISON_FILE, RunSettings, RunObserver, publish_results, run_study
-from sim.hospital.prepare import HOSPITALS
 from sim.engine.sites import PooledOpener
+from sim.hospital.prepare import HOSPITALS
+from sim.runs.run import COMPARISON_FILE, RunObserver, RunSettings, publish_results, run_study
 
 POOLED = "pooled"
 BASELINES = "compare"
@@ -47,7 +47,9 @@ class Baseline:
         return select_scores(collect_results(progress, self.plan, self.seed))
 
 
-def compare_baselines(settings: RunSettings, watcher: RunObserver, tell: Callable[[str, int, int], None]) -> dict[str, Any]:
+def compare_baselines(
+    settings: RunSettings, watcher: RunObserver, tell: Callable[[str, int, int], None]
+) -> dict[str, Any]:
     """Train the federated study and its baselines, with as many passes over each lesion.
 
     Args:
@@ -64,7 +66,11 @@ def compare_baselines(settings: RunSettings, watcher: RunObserver, tell: Callabl
     for arm, scored in map_trusted(Baseline.train, arms, settings.workers):
         found[arm.name] = scored
         tell(arm.name, len(found), len(arms))
-    comparison = {"federated": select_scores(federated), POOLED: found.pop(POOLED), "alone": dict(sorted(found.items()))}
+    comparison = {
+        "federated": select_scores(federated),
+        POOLED: found.pop(POOLED),
+        "alone": dict(sorted(found.items())),
+    }
     write_atomically(settings.out / COMPARISON_FILE, json.dumps(comparison, indent=1, allow_nan=False).encode(), PUBLIC)
     return publish_results(federated, settings.out)
 
@@ -77,7 +83,9 @@ def list_baselines(plan: Plan, settings: RunSettings) -> Iterator[Baseline]:
         place = settings.out / BASELINES / name
         opener = PooledOpener(folders, plan.processing, learns_from, place / "memory")
         if name == POOLED or _can_train(opener, plan):
-            yield Baseline(name, centralise_plan(plan if name == POOLED else localise_plan(plan)), opener, place, settings.seed)
+            yield Baseline(
+                name, centralise_plan(plan if name == POOLED else localise_plan(plan)), opener, place, settings.seed
+            )
 
 
 def centralise_plan(plan: Plan) -> Plan:
@@ -85,7 +93,9 @@ def centralise_plan(plan: Plan) -> Plan:
 
     The site takes part in every round, so it needs fewer rounds; without averaging the strategy is plain FedAvg.
     """
-    return replace(plan, stages=tuple(_centralise_stage(stage) if isinstance(stage, Train) else stage for stage in plan.stages))
+    return replace(
+        plan, stages=tuple(_centralise_stage(stage) if isinstance(stage, Train) else stage for stage in plan.stages)
+    )
 
 
 def _centralise_stage(stage: Train) -> Train:

@@ -15,8 +15,8 @@ from ceus_models.runtime.errors import ExpectedError
 from ceus_models.study.taxonomy import CLINICAL, CLINICAL_NAMES, FUSION_NETS
 from client.policy.machine import read_memory_bytes
 from client.worker.tasks.devices.compute_device import ComputeDevice
-from client.worker.tasks.devices.micro_batches import BatchLimit
 from client.worker.tasks.devices.memory_needs import LesionMemory, RoundMemory, count_round, measure_lesion
+from client.worker.tasks.devices.micro_batches import BatchLimit
 
 _SHARE = 0.92
 """Of a card's memory that is planned with; the rest is lost between blocks of the allocator."""
@@ -35,9 +35,7 @@ class StageNeed:
     memory: RoundMemory
 
 
-def prepare_devices(
-    plan: Plan, devices: Sequence[ComputeDevice], lesions: int, say: Callable[[str], None]
-) -> None:
+def prepare_devices(plan: Plan, devices: Sequence[ComputeDevice], lesions: int, say: Callable[[str], None]) -> None:
     """Say what a plan needs of each device; set the limits of batches and the room for images.
 
     Args:
@@ -91,7 +89,9 @@ def list_needs(plan: Plan, device: torch.device) -> Iterator[StageNeed]:
         nets, rule = stage.list_trained_nets(plan.sharing), stage.strategy.local(stage.rule)
         sizes = [sum(p.numel() for p in build_on_meta(net, recipe).parameters()) for net in nets]
         small = set(nets) <= set(FUSION_NETS)
-        lesion = _NO_IMAGES if small else measure_lesion(plan.architecture, plan.processing, device, _is_half(rule, device))
+        lesion = (
+            _NO_IMAGES if small else measure_lesion(plan.architecture, plan.processing, device, _is_half(rule, device))
+        )
         batch = rule.private.views if rule.private else rule.batch_size
         families = tuple(dict.fromkeys(net.partition("/")[0] for net in nets))
         yield StageNeed(stage.name, families, batch, count_round(sizes, rule, lesion, overhead))
@@ -118,8 +118,8 @@ def _describe(need: StageNeed, lesions: int, recomputed: bool) -> str:
     step = f"{lesions} of {need.batch} lesions at once" + (" with activations computed again" if recomputed else "")
     return (
         f"stage {need.stage} needs {memory.count(lesions, recomputed) / gb:.1f} GB: nets of a round "
-        f"{memory.nets / gb:.1f}, answers {memory.total / gb:.1f}, the net in training {memory.trained / gb:.1f}, {step} "
-        f"{memory.lesion.count(lesions, recomputed) / gb:.1f}, the device itself {memory.overhead / gb:.1f}"
+        f"{memory.nets / gb:.1f}, answers {memory.total / gb:.1f}, the net in training {memory.trained / gb:.1f}, "
+        f"{step} {memory.lesion.count(lesions, recomputed) / gb:.1f}, the device itself {memory.overhead / gb:.1f}"
     )
 
 

@@ -13,26 +13,26 @@ from typing import Any, Literal
 import torch
 
 from ceus_models.bundle.model_bundle import save_bundle
-from ceus_models.runtime.errors import ExpectedError
-from server.rounds.saving.checkpoints import Store
-from server.rounds.coordinator import run
-from server.rounds.events import Event, Listener, Started
 from ceus_models.plan.plan import Plan, load_plan
 from ceus_models.plan.progress import Progress
+from ceus_models.runtime.errors import ExpectedError
 from server.report.publish import BUNDLE, RESULTS, build_bundle, publish_report
 from server.results.results import collect_results
+from server.rounds.coordinator import run
+from server.rounds.events import Event, Listener, Started
 from server.rounds.round_log import RoundLog
+from server.rounds.saving.checkpoints import Store
 from sim.engine.cluster.ray_cluster import RayCluster
 from sim.engine.cluster.ray_link import RayLink
 from sim.engine.device_link import DeviceLink
+from sim.engine.flower_link import run_processes
 from sim.engine.memory_link import MemoryLink, leave_out
 from sim.engine.open_devices import open_devices
-from sim.runs.device_memory import prepare_devices
-from sim.runs.meter import Meter
-from sim.hospital.prepare import Hospitals, PreparedHospital, prepare_hospitals, parse_simulation, format_site_name
-from sim.engine.flower_link import run_processes
 from sim.engine.sites import HospitalOpener
+from sim.hospital.prepare import Hospitals, PreparedHospital, format_site_name, parse_simulation, prepare_hospitals
+from sim.runs.device_memory import prepare_devices
 from sim.runs.instruction_set import PINS, is_pinned, processor
+from sim.runs.meter import Meter
 
 LinkName = Literal["memory", "processes", "ray"]
 COMPARISON_FILE = "comparison.json"
@@ -129,7 +129,9 @@ def read_results(out: Path) -> dict[str, Any]:
 def _prepare_hospitals(plan: Plan, settings: RunSettings, meter: Meter, watcher: RunObserver) -> Hospitals:
     meter.begin_stage("hospitals")
     simulation = parse_simulation(plan.simulation)
-    return prepare_hospitals(simulation, plan.processing, settings.seed, settings.out, settings.workers, watcher.hospital)
+    return prepare_hospitals(
+        simulation, plan.processing, settings.seed, settings.out, settings.workers, watcher.hospital
+    )
 
 
 def _run_plan(plan: Plan, hospitals: Hospitals, settings: RunSettings, meter: Meter, watcher: RunObserver) -> Progress:
@@ -147,7 +149,9 @@ def _run_plan(plan: Plan, hospitals: Hospitals, settings: RunSettings, meter: Me
     away = {format_site_name(center) for center in simulation.without}
     if settings.link == "processes":
         if away:
-            raise ExpectedError("expected a link in memory or by Ray for simulation.without, found processes; leave --link out")
+            raise ExpectedError(
+                "expected a link in memory or by Ray for simulation.without, found processes; leave --link out"
+            )
         run_processes(settings.plan, settings.out, settings.seed, hospitals.folders, on_event)
         progress = store.latest(plan.digest(), settings.seed)
         if progress is None:

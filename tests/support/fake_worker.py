@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 
 import torch
-from fake_sites import FakeSite, lesions_of
 
 from ceus_models.protocol.messages import Refusal, Task, Update
 from client.worker.process import serve
+from tests.support.fake_sites import FakeSite, lesions_of
 
 HELD = {
     "site-01": {"training_a": 12, "validation": 6, "external_test_c": 5},

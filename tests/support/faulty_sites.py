@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 import torch
-from fake_sites import FakeSite, lesions_of
 
 from ceus_models.plan.plan import Plan
 from ceus_models.plan.stages import Hello, Statistics
@@ -22,6 +21,7 @@ from server.transport.delivery import RetryingLink, RetrySchedule
 from server.transport.message_log import MessageLog
 from server.transport.node_registry import NodeAddress, Reply
 from tests.support.distant_grid import Clock
+from tests.support.fake_sites import FakeSite, lesions_of
 
 NET = "disease/HCC"
 STAGE, ROUND = "submodels", 2

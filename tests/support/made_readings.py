@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from fake_sites import counted
 from toy_lesions import lesion
 
 from ceus_models.protocol.state import add_prefix
@@ -17,6 +16,7 @@ from ceus_models.study.taxonomy import FUSION_NETS, LESION_TYPES
 from client.worker.tasks.counts.paired_counts import Verdicts, count_pairs
 from client.worker.tasks.counts.reader_counts import reader_counts
 from client.worker.tasks.counts.subgroup_counts import count_values, subgroup_counts
+from tests.support.fake_sites import counted
 
 COHORT = "external_test_c"
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
-from fake_sites import FakeSite, lesions_of
 
 from ceus_models.protocol.encoding import decode, to_bytes
 from ceus_models.protocol.message_ids import ReceivedTask
@@ -19,6 +18,7 @@ from client.policy.policy import TaskDeclined
 from client.worker.privacy.openings import OpeningLog
 from client.worker.privacy.sessions import SumRules, SumSessions
 from server.rounds.round import Answer, Lost
+from tests.support.fake_sites import FakeSite, lesions_of
 
 
 @dataclass

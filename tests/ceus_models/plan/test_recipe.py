@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from fake_sites import lesions_of, tally_of
 from scipy.stats import pearsonr
 
 from ceus_models.plan.recipe import (
@@ -21,6 +20,7 @@ from ceus_models.protocol.messages import Architecture
 from ceus_models.protocol.sums import ExactSum
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.study.taxonomy import BIOMARKERS, CLINICAL_NAMES, LESION_TYPES, OUTPUTS, count_outputs
+from tests.support.fake_sites import lesions_of, tally_of
 
 SITES = {"site-01": 40, "site-02": 25, "site-03": 7}
 ROWS = [lesion for site, n in SITES.items() for lesion in lesions_of(site, {"training_a": n})]

@@ -4,7 +4,6 @@ import json
 
 import pytest
 import torch
-from fake_sites import federation, probability_of
 
 from ceus_models.plan.plan import Plan
 from ceus_models.plan.progress import Progress
@@ -19,6 +18,7 @@ from server.report.page import render_report
 from server.results.results import collect_results
 from server.rounds.coordinator import run
 from server.rounds.saving.checkpoints import Store
+from tests.support.fake_sites import federation, probability_of
 
 PLAN = Plan(
     name="small",

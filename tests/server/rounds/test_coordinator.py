@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from fake_sites import federation
 
 from ceus_models.plan.plan import Plan
 from ceus_models.plan.stages import Evaluate, Hello, Statistics
@@ -19,6 +18,7 @@ from server.rounds.coordinator import run
 from server.rounds.events import Answered, Finished, Started
 from server.rounds.round import Lost
 from server.rounds.saving.checkpoints import Store
+from tests.support.fake_sites import federation
 
 RULE = LocalRule(batch_size=8)
 

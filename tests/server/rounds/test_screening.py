@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from fake_sites import FakeSite, lesions_of
 
 from ceus_models.plan.progress import Progress
 from ceus_models.plan.terms.participation import RoundRecord
@@ -16,6 +15,7 @@ from ceus_models.protocol.messages import LocalRule, PrivateRule, Quantisation, 
 from ceus_models.protocol.task_id import compute_task_id
 from ceus_models.study.taxonomy import COHORTS
 from server.rounds.screening import Gate, compute_reference
+from tests.support.fake_sites import FakeSite, lesions_of
 
 NET = "disease/HCC"
 HELD = {"training_a": 10, "validation": 6}

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from fake_sites import FakeLink
 from secure_sites import SecureLink, SecureSite, at, same_state, secure_sites
 
 from ceus_models.plan.terms.settings import Screening
@@ -19,6 +18,7 @@ from server.rounds.opening_file import FILE, OpeningFile
 from server.rounds.round import Call, gather_answers
 from server.rounds.screening import Gate
 from server.rounds.secure_round import gather_sums
+from tests.support.fake_sites import FakeLink
 
 NET = "disease/HCC"
 COHORTS = ("training_a",)

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import psutil
 import pytest
-from fake_sites import FakeLink
 from fake_worker import HELD, site
 
 from ceus_models.plan.plan import load_plan
@@ -19,6 +18,7 @@ from server.rounds.coordinator import run
 from server.rounds.events import Answered, Event
 from server.rounds.saving.checkpoints import Store
 from sim.engine.flower_link import ProcessSetup, run_processes
+from tests.support.fake_sites import FakeLink
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

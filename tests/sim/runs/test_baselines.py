@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from ceus_models.study.taxonomy import TEST_COHORTS
 from ceus_models.plan.plan import load_plan
 from ceus_models.plan.stages import Evaluate, Statistics
 from ceus_models.plan.strategies import FedAvg, FedProx
 from ceus_models.plan.train_stage import Train, Validation
-from sim.runs.baselines import localise_plan, centralise_plan, select_scores
+from ceus_models.study.taxonomy import TEST_COHORTS
+from sim.runs.baselines import centralise_plan, localise_plan, select_scores
 
 PLAN = load_plan(Path(__file__).parents[3] / "configs" / "plan.smoke.yaml")
 

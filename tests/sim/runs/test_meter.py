@@ -9,7 +9,6 @@ import sys
 import time
 from pathlib import Path
 
-
 from sim.runs.meter import Meter, measure_memory_mb
 
 

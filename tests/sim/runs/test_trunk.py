@@ -30,8 +30,8 @@ from client.worker.site.site import Site
 from server.report.figures.training import curve_figure, curve_groups
 from server.report.publish import build_bundle
 from server.results.results import collect_results
-from server.rounds.saving.checkpoints import Store
 from server.rounds.coordinator import run
+from server.rounds.saving.checkpoints import Store
 from sim.engine.memory_link import InlineLink, MemoryLink
 from tests.support.open_policy import OPEN_LEVELS, open_policy
 
@@ -204,7 +204,10 @@ def test_private_heads_of_a_trunk_are_charged_as_one_net(tmp_path: Path) -> None
     [
         (lambda t: dataclasses.replace(t, recipe=dataclasses.replace(t.recipe, sharing="separate")), "sharing"),
         (lambda t: dataclasses.replace(t, nets=SUBMODELS), "plan's nets"),
-        (lambda t: dataclasses.replace(t, inputs={n: x + 0.01 for n, x in t.inputs.items()}), "initial weights of trunk"),
+        (
+            lambda t: dataclasses.replace(t, inputs={n: x + 0.01 for n, x in t.inputs.items()}),
+            "initial weights of trunk",
+        ),
         (
             lambda t: dataclasses.replace(t, inputs={**t.inputs, "disease/HCC|weighting.bias": torch.ones(1)}),
             "tensors of the task's nets",

@@ -15,7 +15,7 @@ from ceus_models.protocol.messages import Architecture, Normaliser, Recipe
 from ceus_models.protocol.state import digest
 from ceus_models.runtime import atomic_files
 from ceus_models.runtime.errors import ExpectedError
-from server.rounds import checkpoints
+from server.rounds.saving import checkpoints
 from server.rounds.saving.checkpoints import Store
 
 RECIPE = Recipe(
