@@ -39,10 +39,10 @@ from client.worker.tasks.place import Place
 from client.worker.tasks.site_memory import SiteMemory
 from client.worker.tasks.training import autocast, trainer_of
 from sim.engine.device_link import DeviceLink
+from sim.engine.device_memory import list_needs
 from sim.engine.open_devices import open_devices
 from sim.patients.centers import build_split
 from sim.patients.patients import draw_cases
-from sim.runs.device_memory import list_needs
 from tests.support.federation import SEED, recipe_for, rounds
 
 CONFIGS = Path(__file__).parent.parent / "configs"

@@ -32,7 +32,7 @@ from server.report.publish import BUNDLE, REPORT, RESULTS
 from server.report.terminal_table import print_results
 from server.rounds.events import Answered, Event, Finished, Started
 from server.rounds.trackers import TrackerName, TrackerSync, open_tracker
-from sim.engine.open_devices import parse_devices
+from sim.engine.open_devices import AUTO, parse_devices, parse_node_devices
 from sim.experiments.arms import ExperimentRequest
 from sim.experiments.entry import experiment_folder
 from sim.experiments.experiment import run_experiment
@@ -75,7 +75,7 @@ Devices = Annotated[
     str | None,
     typer.Option(
         help="Graphics cards in place of worker processes: cuda:0,cuda:1, or auto for all; cpu:0,cpu:1 runs the same "
-        "on processors. What the plan needs of each is told before it starts.",
+        "on processors. With Ray, auto means its nodes' cards. What the plan needs of each is told before it starts.",
         show_default=False,
     ),
 ]
@@ -96,9 +96,12 @@ def run_command(
 ) -> None:
     """Build the hospitals, federate the nets, and report who classified what how well."""
     console = Console()
-    named = parse_devices(devices) if devices else ()
-    if (named or compiled) and link is not LinkChoice.memory:
-        raise ExpectedError("expected --devices and --compile with the link in memory; leave --link out")
+    if (devices or compiled) and link is LinkChoice.processes:
+        raise ExpectedError("expected --devices and --compile with the link in memory or by Ray; leave --link out")
+    if devices and link is LinkChoice.ray:
+        named = parse_node_devices(devices) or (AUTO,)
+    else:
+        named = parse_devices(devices) if devices else ()
     if devices and not named:
         console.print(f"torch sees no graphics card: {workers or 2} worker processes train on the processor")
     settings = RunSettings(plan, out, seed, workers or 2, link.value, ray_address, workers, named, compiled)

@@ -130,7 +130,7 @@ class DeviceLink:
                 if total is None:
                     left += worker.list_counted()
                 else:
-                    yield PartialRound(total, norms=worker.part.norms)
+                    yield PartialRound(total, norms=worker.part.norms, received=worker.part.received)
 
     def close(self) -> None:
         """End the threads, after the sites that they work on."""

@@ -41,6 +41,19 @@ def parse_devices(text: str) -> tuple[str, ...]:
     return names
 
 
+def parse_node_devices(text: str) -> tuple[str, ...]:
+    """The names of each node's devices in a cluster; () for `auto`, the cards that the cluster knows of.
+
+    Raises:
+        ExpectedError: a name is no processor's, stands twice, or is a card's: cards are the cluster's to give.
+    """
+    if text.strip() == AUTO:
+        return ()
+    if "cuda" in text:
+        raise ExpectedError(f"expected --devices auto with --link ray, found {text}: Ray gives each node its cards")
+    return parse_devices(text)
+
+
 def open_devices(names: Sequence[str], say: Callable[[str], None], compiled: bool = False) -> list[ComputeDevice]:
     """The devices of these names, whose images have all the memory that is not needed otherwise.
 

@@ -24,13 +24,14 @@ from server.rounds.round_log import RoundLog
 from server.rounds.saving.checkpoints import Store
 from sim.engine.cluster.ray_cluster import RayCluster
 from sim.engine.cluster.ray_link import RayLink
+from sim.engine.cluster.site_node import DeviceUse
 from sim.engine.device_link import DeviceLink
+from sim.engine.device_memory import prepare_devices
 from sim.engine.flower_link import run_processes
 from sim.engine.memory_link import MemoryLink, leave_out
-from sim.engine.open_devices import open_devices
+from sim.engine.open_devices import open_devices, parse_node_devices
 from sim.engine.sites import HospitalOpener
 from sim.hospital.prepare import Hospitals, PreparedHospital, format_site_name, parse_simulation, prepare_hospitals
-from sim.runs.device_memory import prepare_devices
 from sim.runs.instruction_set import PINS, is_pinned, processor
 from sim.runs.meter import Meter
 
@@ -48,7 +49,7 @@ class RunSettings:
         workers: processes that write hospitals, and that answer in the memory link.
         ray_address: of the Ray cluster that answers, None for one on this machine.
         node_workers: processes on each node of it at most, None for all its processors.
-        devices: that answer in place of worker processes, as `cuda:0`; () for none.
+        devices: that answer in place of worker processes, as `cuda:0`, or `auto` for those of Ray's nodes; () for none.
         compiled: whether nets on devices are compiled.
     """
 
@@ -166,14 +167,16 @@ def _run_plan(plan: Plan, hospitals: Hospitals, settings: RunSettings, meter: Me
 def _open_link(
     plan: Plan, settings: RunSettings, costs: Mapping[str, float], opener: HospitalOpener, watcher: RunObserver
 ) -> MemoryLink | RayLink | DeviceLink:
-    if settings.devices:
+    if settings.devices and settings.link != "ray":
         devices = open_devices(settings.devices, watcher.note, settings.compiled)
         prepare_devices(plan, devices, int(sum(costs.values())), watcher.note)
         return DeviceLink(costs, opener, devices, watcher.note)
     if settings.link != "ray":
         return MemoryLink(costs, opener, settings.workers)
     pinned = {name: os.environ[name] for name in PINS if name in os.environ} | {"OMP_NUM_THREADS": "1"}
-    return RayLink(costs, opener, RayCluster(settings.ray_address, settings.node_workers, pinned), watcher.note)
+    names = parse_node_devices(",".join(settings.devices)) if settings.devices else ()
+    use = DeviceUse(plan, names, settings.compiled) if settings.devices else None
+    return RayLink(costs, opener, RayCluster(settings.ray_address, settings.node_workers, pinned), watcher.note, use)
 
 
 def computed_with() -> dict[str, Any]:

@@ -38,7 +38,9 @@ class FakeCluster:
         if not self.sees_folders:
             group = replace(group, marks=tuple(mark.with_name("nowhere") for mark in group.marks))
         for name in self.slots.keys() - self._nodes.keys():
-            self._nodes[name] = SiteNode(group, self.slots[name])
+            self._nodes[name] = SiteNode(
+                group, self.slots[name], group.devices.names if group.devices else (), len(self.slots)
+            )
         return {name: self._nodes[name].describe() for name in sorted(self.slots)}
 
     def share(self, value: Any) -> Any:

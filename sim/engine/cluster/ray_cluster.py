@@ -1,4 +1,4 @@
-"""A Ray cluster as the nodes of a simulation: one actor a node, which takes the node's processors.
+"""A Ray cluster as the nodes of a simulation: one actor a node, which takes the node's processors or its cards.
 
 The cluster is an existing one, which this machine belongs to, or is started on this machine alone and ends with the
 run. Ray's usage statistics and dashboard stay off.
@@ -25,6 +25,14 @@ _QUIET = {
 _CONNECT_S = 10.0
 _START_S = 900.0
 """For an actor to be placed and to import torch, from a network's file system or on a busy machine."""
+
+
+@dataclass(frozen=True)
+class _Room:
+    """What Ray knows of a node."""
+
+    processors: int
+    cards: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,14 +76,24 @@ class RayCluster:
             ) from None
 
     def nodes(self, group: SiteGroup) -> Mapping[str, NodeFacts]:
-        """The nodes that live and have processors; an actor that died on one of them is started again."""
+        """The nodes that live and have processors; an actor that died on one of them is started again.
+
+        Raises:
+            ExpectedError: a node does not start, or cards are wanted and no living node has one.
+        """
         alive = self._alive()
+        if group.devices and not group.devices.names:
+            alive = {node: room for node, room in alive.items() if room.cards}
+            if not alive:
+                raise ExpectedError(
+                    "expected a node with a graphics card in the Ray cluster, found none; start Ray there with "
+                    "--num-gpus, or leave --devices out to train on processors"
+                )
         for lost in self._actors.keys() - alive.keys():
             self._forget(lost)
         begun = {}
         for node in alive.keys() - self._actors.keys():
-            slots = min(alive[node], self._workers or alive[node])
-            self._actors[node] = self._start(node, group, slots)
+            self._actors[node] = self._start(node, group, alive[node], len(alive))
             begun[node] = self.call(node, "describe")
         self._wait_until_ready(begun)
         return {node: self._facts[node] for node in sorted(self._facts)}
@@ -109,17 +127,30 @@ class RayCluster:
             self._forget(node)
         self._ray.shutdown()
 
-    def _alive(self) -> dict[str, int]:
-        """The nodes that live, with their processors."""
-        found = {node["NodeID"]: int(node["Resources"].get("CPU", 0)) for node in self._ray.nodes() if node["Alive"]}
-        return {node: processors for node, processors in found.items() if processors}
+    def _alive(self) -> dict[str, _Room]:
+        """The nodes that live and have processors."""
+        alive = {node["NodeID"]: node["Resources"] for node in self._ray.nodes() if node["Alive"]}
+        rooms = {node: _Room(int(has.get("CPU", 0)), int(has.get("GPU", 0))) for node, has in alive.items()}
+        return {node: room for node, room in rooms.items() if room.processors}
 
-    def _start(self, node: str, group: SiteGroup, slots: int) -> Any:
+    def _start(self, node: str, group: SiteGroup, room: _Room, nodes: int) -> Any:
+        """The node's actor, which takes its cards where devices are wanted by Ray, and its processors otherwise.
+
+        Ray lets an actor see the cards that it gave, numbered from 0.
+        """
+        slots, cards, devices = min(room.processors, self._workers or room.processors), 0, tuple[str, ...]()
+        if group.devices:
+            cards = 0 if group.devices.names else room.cards
+            devices = group.devices.names or tuple(f"cuda:{number}" for number in range(cards))
+            slots = len(devices)
         here = self._ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node, soft=False)
         actor = self._ray.remote(SiteNode).options(
-            num_cpus=slots, scheduling_strategy=here, runtime_env={"env_vars": self._variables}
+            num_cpus=min(slots, room.processors),
+            num_gpus=cards,
+            scheduling_strategy=here,
+            runtime_env={"env_vars": self._variables},
         )
-        return actor.remote(group, slots)
+        return actor.remote(group, slots, devices, nodes)
 
     def _wait_until_ready(self, begun: Mapping[str, Any]) -> None:
         """Note what new nodes say of themselves. Raises ExpectedError where one is not ready in time."""
@@ -142,8 +173,8 @@ class RayCluster:
         node = self._nodes_of.pop(done, "")
         try:
             return self._ray.get(done)
-        except self._ray.exceptions.RayTaskError:
-            raise  # an error in our own code
+        except self._ray.exceptions.RayTaskError as error:
+            raise error.cause if isinstance(error.cause, ExpectedError) else error from None
         except self._ray.exceptions.RayError as error:
             name = self._name(node)
             self._forget(node)

@@ -19,7 +19,7 @@ from ceus_models.runtime.errors import ExpectedError
 from server.rounds.round import Adder, Answer, Lost, PartialRound
 from sim.engine.cluster.placement import place_sites
 from sim.engine.cluster.site_archive import FolderMark, pack_site
-from sim.engine.cluster.site_node import NodeFacts, SiteGroup, list_versions, pack_bytes
+from sim.engine.cluster.site_node import DeviceUse, NodeFacts, NodeReply, SiteGroup, list_versions, pack_bytes
 from sim.engine.sites import HospitalOpener
 from sim.engine.worker import SiteOpener
 
@@ -70,21 +70,24 @@ class RayLink:
         opener: SiteOpener,
         cluster: Cluster,
         tell: Callable[[str], None] = lambda _: None,
+        devices: DeviceUse | None = None,
     ) -> None:
         """Start the nodes.
 
         Args:
             costs: lesions of every site.
             opener: opens a site; importable on every node.
-            tell: called with a sentence when hospitals are sent to a node, or a node is lost.
+            tell: called with a sentence when hospitals are sent to a node, a node is lost, or about its devices.
+            devices: that answer on the nodes in place of worker processes, if any.
         """
         hospitals = opener.folders if isinstance(opener, HospitalOpener) else {}
         self._mark = FolderMark(hospitals, f".seen-{uuid.uuid4().hex}")
         self._hospitals, self._costs = hospitals, dict(costs)
-        self._group = SiteGroup(self._costs, opener, self._mark.paths)
+        self._group = SiteGroup(self._costs, opener, self._mark.paths, devices)
         self._cluster, self._tell = cluster, tell
         self._homes: dict[str, str] = {}
         self._sent: set[tuple[str, str]] = set()
+        self._nodes: Mapping[str, NodeFacts] = {}
         try:
             self._nodes = self._find_nodes()
         except BaseException:
@@ -167,7 +170,10 @@ class RayLink:
             if batch.later:
                 following = _Batch(batch.node, batch.later[0], batch.later[1:])
                 calls[begin(following)] = following
-            yield found
+            reply: NodeReply = found
+            for note in reply.notes:
+                self._tell(note)
+            yield reply.found
 
     def _place(self, sites: Sequence[str], task: Task, dead: set[str], at_once: int | None) -> Iterator[_Batch]:
         """The sites of each node that lives, which has their hospitals then. dead: lost in this round."""
@@ -198,6 +204,8 @@ class RayLink:
                     f"expected on every node the versions of this machine ({here}), found {dict(facts.versions)}; "
                     "install the same there"
                 )
+        for note in (note for node in nodes.keys() - self._nodes.keys() for note in nodes[node].notes):
+            self._tell(note)
         return nodes
 
     def _send_hospitals(self, node: str, sites: Sequence[str]) -> None:

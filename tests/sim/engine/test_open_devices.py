@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ceus_models.runtime.errors import ExpectedError
-from sim.engine.open_devices import open_devices, parse_devices
+from sim.engine.open_devices import open_devices, parse_devices, parse_node_devices
 
 
 def test_auto_is_every_card_that_torch_sees(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -23,6 +23,13 @@ def test_devices_that_are_none_are_an_error(text: str, rule: str, monkeypatch: p
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
     with pytest.raises(ExpectedError, match=rule):
         parse_devices(text)
+
+
+def test_cards_of_a_cluster_are_the_clusters_to_give() -> None:
+    assert parse_node_devices("auto") == ()
+    assert parse_node_devices("cpu:0,cpu:1") == ("cpu:0", "cpu:1")
+    with pytest.raises(ExpectedError, match="expected --devices auto with --link ray, found cuda:0"):
+        parse_node_devices("cuda:0")
 
 
 def test_processors_are_one_device_to_torch_with_a_memory_of_what_fits_each() -> None:

@@ -18,10 +18,13 @@ from server.rounds.coordinator import run
 from server.rounds.round import Call, Link, gather_answers
 from server.rounds.saving.checkpoints import Store
 from server.rounds.screening import Gate
+from sim.engine.cluster.ray_link import RayLink
+from sim.engine.cluster.site_node import DeviceUse
 from sim.engine.device_link import DeviceLink
 from sim.engine.memory_link import InlineLink, MemoryLink
 from sim.engine.open_devices import open_devices
 from sim.engine.sites import HospitalOpener
+from tests.support.fake_cluster import FakeCluster
 from tests.support.made_sites import held_by, made_site
 from tests.support.open_policy import open_policy
 
@@ -51,6 +54,7 @@ def _ask(link: Link) -> State:
     call = Call(asked, gate, tuple(SITES), _summand, dict, lambda site, fate, reason: None)
     total, record = gather_answers(link, call)
     assert record.counted == tuple(sorted(SITES))
+    assert record.received > 1000, "bytes of what stays on a device are counted too"
     return total
 
 
@@ -67,6 +71,17 @@ def test_threads_of_devices_give_the_total_of_one_process(tmp_path: Path) -> Non
             total = _ask(link)
         assert total.keys() == expected.keys()
         assert all(torch.equal(total[name], expected[name]) for name in total)
+
+
+def test_nodes_with_devices_give_the_total_of_one_process_and_say_what_they_need(tmp_path: Path) -> None:
+    expected, notes = _ask(InlineLink(list(SITES), ToySites(tmp_path / "inline"))), list[str]()
+    use = DeviceUse(load_plan(PLAN), ("cpu:0", "cpu:1"))
+    opener = ToySites(tmp_path / "nodes")
+    with RayLink(SITES, opener, FakeCluster({"a": 2, "b": 2}), notes.append, use) as link:
+        totals = [_ask(link) for _ in range(2)]
+    assert all(torch.equal(total[name], expected[name]) for total in totals for name in expected)
+    assert [note.split(" has ")[0] for note in notes] == ["cpu:0", "cpu:1"] * 2, "each device once"
+    assert "Images of 3 lesions" in notes[0], "half of the sites' lesions, on two devices"
 
 
 @pytest.mark.slow

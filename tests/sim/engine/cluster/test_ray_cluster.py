@@ -8,7 +8,9 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -22,6 +24,7 @@ from server.rounds.events import Event, Started
 from server.rounds.saving.checkpoints import Store
 from sim.engine.cluster.ray_cluster import RayCluster
 from sim.engine.cluster.ray_link import RayLink
+from sim.engine.cluster.site_node import DeviceUse, NodeFacts, SiteGroup
 from sim.engine.memory_link import MemoryLink
 from sim.engine.sites import HospitalOpener
 from tests.support.made_sites import held_by, made_site
@@ -48,6 +51,90 @@ def test_a_machine_without_ray_says_what_to_install(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("importlib.import_module", missing)
     with pytest.raises(ExpectedError, match=r"pip install 'fedceus\[ray\]'"):
         RayCluster(None)
+
+
+class _Actor:
+    """An actor that describes itself at once."""
+
+    def __init__(self, node: str, options: Mapping[str, Any], arguments: tuple[Any, ...]) -> None:
+        self.node, self.options, self.arguments = node, options, arguments
+        self.describe = self.close = SimpleNamespace(remote=lambda: self)
+
+
+class _Ray:
+    """As much of Ray as starts actors, on nodes with these resources."""
+
+    def __init__(self, nodes: Mapping[str, Mapping[str, float]]) -> None:
+        self.held, self.actors = nodes, dict[str, _Actor]()
+        self.util = SimpleNamespace(
+            scheduling_strategies=SimpleNamespace(NodeAffinitySchedulingStrategy=lambda node, soft: node)
+        )
+        self.exceptions = SimpleNamespace(RayTaskError=KeyError, RayError=OSError)
+
+    def init(self, **_: Any) -> None:
+        pass
+
+    def nodes(self) -> list[dict[str, Any]]:
+        return [
+            {"NodeID": name, "Alive": True, "Resources": has, "NodeManagerHostname": name}
+            for name, has in self.held.items()
+        ]
+
+    def remote(self, _: type) -> Any:
+        def options(**given: Any) -> Any:
+            def start(*arguments: Any) -> _Actor:
+                node = given["scheduling_strategy"]
+                self.actors[node] = _Actor(node, given, arguments)
+                return self.actors[node]
+
+            return SimpleNamespace(remote=start)
+
+        return SimpleNamespace(options=options)
+
+    def wait(self, calls: list[_Actor], **_: Any) -> tuple[list[_Actor], list[_Actor]]:
+        return calls, []
+
+    def get(self, actor: _Actor) -> NodeFacts:
+        return NodeFacts(actor.arguments[1], True, {})
+
+    def kill(self, _: _Actor) -> None:
+        pass
+
+    def shutdown(self) -> None:
+        pass
+
+
+def _start_nodes(
+    monkeypatch: pytest.MonkeyPatch, nodes: Mapping[str, Mapping[str, float]], use: DeviceUse | None
+) -> tuple[_Ray, Mapping[str, NodeFacts]]:
+    ray = _Ray(nodes)
+    monkeypatch.setattr("sim.engine.cluster.ray_cluster._import_ray", lambda: ray)
+    cluster = RayCluster("auto")
+    found = cluster.nodes(SiteGroup({}, pytest.fail, devices=use))
+    cluster.close()
+    return ray, found
+
+
+def test_cards_are_taken_of_ray_where_it_knows_of_some(monkeypatch: pytest.MonkeyPatch) -> None:
+    nodes = {"head": {"CPU": 8.0}, "box": {"CPU": 16.0, "GPU": 2.0}}
+    use = DeviceUse(load_plan(PLAN))
+    ray, found = _start_nodes(monkeypatch, nodes, use)
+    assert {name: facts.slots for name, facts in found.items()} == {"box": 2}, "a node without a card waits"
+    assert (ray.actors["box"].options["num_gpus"], ray.actors["box"].options["num_cpus"]) == (2, 2)
+    assert ray.actors["box"].arguments[1:] == (2, ("cuda:0", "cuda:1"), 1)
+
+    ray, found = _start_nodes(monkeypatch, nodes, None)
+    assert {name: facts.slots for name, facts in found.items()} == {"head": 8, "box": 16}
+    assert all(actor.options["num_gpus"] == 0 for actor in ray.actors.values()), "cards stay free for others"
+
+    ray, found = _start_nodes(monkeypatch, nodes, replace(use, names=("cpu:0", "cpu:1")))
+    assert {name: facts.slots for name, facts in found.items()} == {"head": 2, "box": 2}
+    assert ray.actors["head"].arguments[1:] == (2, ("cpu:0", "cpu:1"), 2)
+
+
+def test_a_cluster_without_cards_is_an_error_where_they_are_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ExpectedError, match="expected a node with a graphics card.*--num-gpus, or leave --devices out"):
+        _start_nodes(monkeypatch, {"head": {"CPU": 8.0}}, DeviceUse(load_plan(PLAN)))
 
 
 @pytest.fixture
@@ -89,17 +176,19 @@ def _walk(plan: Plan, link: Any, folder: Path, on_event: Callable[[Event], None]
 def test_three_nodes_give_the_numbers_of_one_process_and_of_two_also_when_one_is_killed(
     tmp_path: Path, three_nodes: Any
 ) -> None:
-    plan, found, notes = load_plan(PLAN), dict[str, Mapping[str, str]](), list[str]()
+    plan, found = load_plan(PLAN), dict[str, Mapping[str, str]]()
     for name, workers in (("one", 1), ("two", 2)):
         opener, costs = _make_study(plan, tmp_path / name)
         with MemoryLink(costs, opener, workers) as link:
             found[name] = _walk(plan, link, tmp_path / name)
-    for name in ("calm", "killed"):
+    for name in ("calm", "devices", "killed"):
         opener, costs = _make_study(plan, tmp_path / name)
         kill = _killer(next(iter(three_nodes.worker_nodes))) if name == "killed" else None
-        with RayLink(costs, opener, RayCluster(three_nodes.address, None, ENVIRONMENT), notes.append) as nodes:
+        use = DeviceUse(plan, ("cpu:0", "cpu:1")) if name == "devices" else None
+        cluster, notes = RayCluster(three_nodes.address, None, ENVIRONMENT), list[str]()
+        with RayLink(costs, opener, cluster, notes.append, use) as nodes:
             found[name] = _walk(plan, nodes, tmp_path / name, kill)
-        assert len(notes) == (name == "killed"), notes
+        assert len(notes) == {"calm": 0, "devices": 6, "killed": 1}[name], notes
     assert found["one"]
     assert found == dict.fromkeys(found, found["one"])
 

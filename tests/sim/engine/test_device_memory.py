@@ -11,7 +11,7 @@ from ceus_models.runtime.errors import ExpectedError
 from client.worker.tasks.devices.compute_device import ComputeDevice
 from client.worker.tasks.devices.micro_batches import BatchLimit
 from client.worker.tasks.devices.resident_lesions import ResidentLesions
-from sim.runs.device_memory import fit_device, prepare_devices
+from sim.engine.device_memory import fit_device, prepare_devices
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 PAPER = load_plan(CONFIGS / "plan.paper.yaml")
