@@ -88,8 +88,8 @@ def test_what_is_started_is_a_command_of_the_simulation(path: Any) -> None:
     app.command("run")(run_command)
     found = re.search(r"ceus-sim run (.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
     assert found
-    words = [word.replace("${out}", "/out") for word in shlex.split(found.group(1))]
-    context = typer.main.get_command(app).make_context("run", words)
+    given = found.group(1).replace('"$@"', "--devices auto").replace("${out}", "/out")
+    context = typer.main.get_command(app).make_context("run", shlex.split(given))
     assert context.params["link"] == "ray"
     assert context.params["ray_address"] == "auto"
 
