@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from statistics import fmean
 from typing import NamedTuple
 
@@ -12,9 +11,6 @@ import numpy as np
 
 from ceus_models.bundle.model_bundle import Bundle
 from ceus_models.metrics.bootstrap import poisson_weights
-from ceus_models.plan.answers.answer_schema import groups_of
-from ceus_models.plan.stages import Stage
-from ceus_models.plan.train_stage import Train
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.study.taxonomy import SUBMODELS
 from server.report.publish import RESULTS
@@ -107,7 +103,7 @@ def compute_auc_rows(run: FinishedArm, cohorts: Sequence[str]) -> dict[str, AucR
 
 
 def _compare_costs(arms: Arms) -> tuple[list[list[Cell]], str]:
-    measures = {"MB of a site": partial(count_megabytes), "processor minutes": partial(count_processor_minutes)}
+    measures = {"MB of a site": count_megabytes, "processor minutes": count_processor_minutes}
     rows: list[list[Cell]] = []
     told: list[str] = []
     for name, measure in measures.items():
@@ -122,29 +118,9 @@ def _compare_costs(arms: Arms) -> tuple[list[list[Cell]], str]:
 
 
 def count_megabytes(run: FinishedArm) -> float:
-    """MB of tensors in the tasks and answers of all rounds, of a site on average.
-
-    The frozen sub-models, which a site asks for once more where it has not seen them, are not in it.
-    """
-    progress, study = run.load_progress(), run.plan.study(run.seed)
-    stages = {stage.name: (index, stage) for index, stage in enumerate(run.plan.stages)}
-    sizes: dict[tuple[str, str], int] = {}
-    total = 0
-    for record in progress.participation:
-        index, stage = stages[record.stage]
-        key = (record.stage, record.kind)
-        if key not in sizes:
-            task = stage.task(replace(progress, stage=index, step=_find_step(stage, record.kind, record.round)), study)
-            specs = [spec for group in groups_of(task).values() for spec in group.values()]
-            sizes[key] = sum(tensor.nbytes for tensor in task.inputs.values())
-            sizes[key] += sum(int(np.prod(spec.shape)) * spec.dtype.itemsize for spec in specs)
-        total += sizes[key] * len(record.asked)
-    return total / len(progress.counts) / MEGABYTE
-
-
-def _find_step(stage: Stage, kind: str, number: int) -> int:
-    sequence: Sequence[tuple[str, int]] = stage.sequence() if isinstance(stage, Train) else [(kind, number)]
-    return list(sequence).index((kind, number))
+    """MB of the encoded tasks and answers of all rounds, of a site on average."""
+    progress = run.load_progress()
+    return sum(record.sent + record.received for record in progress.participation) / len(progress.counts) / MEGABYTE
 
 
 def count_processor_minutes(run: FinishedArm) -> float:
