@@ -15,7 +15,7 @@ from ceus_models.metrics.evaluation_release import NOISED_LEVELS, list_tables
 from ceus_models.metrics.ood import FIGURES, REQUEST_TENSOR
 from ceus_models.nets.heads import list_outputs
 from ceus_models.nets.trained_parameters import list_trained
-from ceus_models.plan.answers.change_grid import CHANGE, SATURATED, SIZES, read_grid
+from ceus_models.plan.answers.change_grid import CHANGE, SIZES, read_grid
 from ceus_models.protocol.messages import Kind, LocalRule, Task
 from ceus_models.protocol.privacy.masks import KEY_BYTES
 from ceus_models.protocol.privacy.secure_session import SECURE_LEVELS, SUMS_KEY
@@ -106,7 +106,7 @@ def _quantised_change(net: str, task: Task) -> Group:
         return {**counted, f"{net}|{CHANGE}": packed}
     sizes = Spec((len(grid.shapes),), torch.float64)
     numbers = Spec((grid.count,), torch.int64)
-    return {**counted, f"{net}|{SIZES}": sizes, f"{net}|{SATURATED}": _COUNT, f"{net}|{CHANGE}": numbers}
+    return {**counted, f"{net}|{SIZES}": sizes, f"{net}|{CHANGE}": numbers}
 
 
 def _evaluation(cohort: str, task: Task) -> Iterator[tuple[str, Group]]:

@@ -19,9 +19,9 @@ from ceus_models.protocol.state import State, norm, select_net
 
 STEPS = "#steps"
 """Input `<net>|#steps` f64 (tensors): the step of each of a net's tensors, in their order."""
-CHANGE, SIZES, SATURATED = "change", "#sizes", "#saturated"
-"""Of an answer: `<net>|change`, the packed numbers (d). Of a total: their sum (d) i64, the sum of lesions · root mean
-square of each tensor's numbers (tensors) f64, and how many were at the limit i64."""
+CHANGE, SIZES = "change", "#sizes"
+"""Of an answer: `<net>|change`, the packed numbers (d). Of a total: their sum (d) i64, and the sum of lesions · root
+mean square of each tensor's numbers (tensors) f64."""
 STEP_RANGE = 2.0**-48
 """The smallest step of a net, in multiples of the largest."""
 LARGEST_WEIGHT = 1 << 31
@@ -116,7 +116,6 @@ def expand_changes(sums: State, task: Task) -> dict[str, Tensor]:
     for net, grid in _iterate_grids(sums, task):
         whole, weight = _unpack(sums, net, grid), int(sums[f"{net}|#weight"])
         total[f"{net}|{SIZES}"] = grid.measure_sizes(whole) * weight
-        total[f"{net}|{SATURATED}"] = (whole.abs() == grid.limit).sum()
         total[f"{net}|{CHANGE}"] = whole.long() * weight
     return total
 

@@ -69,11 +69,13 @@ def test_what_was_sent_is_what_was_changed_less_what_is_left(tmp_path: Path, bit
     assert float((sent - true).abs().max()) > 2.0**-25  # rounding did lose something that the residue holds
 
 
-def test_saturated_numbers_are_counted_and_sent_later(tmp_path: Path) -> None:
+def test_what_the_limit_cut_off_widens_the_next_range_and_is_sent_then(tmp_path: Path) -> None:
     site, of = Quantiser("site-01", SiteMemory(tmp_path)), asked(1, size=1e-4)
     grid, sums = read_grid(of, NET), change(1, size=0.01)
-    total = expand_changes(quantise(site, of, sums), of)
-    assert int(total[f"{NET}|#saturated"]) > 0.5 * grid.count  # steps are for changes a hundred times smaller
+    sizes = expand_changes(quantise(site, of, sums), of)[f"{NET}|#sizes"] / WEIGHT
+    assert float(sizes.mean()) > 0.7 * grid.limit  # steps are for changes a hundred times smaller
+    wider = compute_steps(select_net(of.inputs, NET), sizes * grid.steps, 8)
+    assert float((wider / grid.steps).mean()) > 4
     assert float(residue(site, 1).abs().max()) > 0.005
     nothing = {n: torch.zeros_like(t) if "|#" not in n else t for n, t in sums.items()}
     sent = restore_changes(quantise(site, asked(2, size=0.01), nothing), asked(2))[f"{NET}|{CHANGE}"] / WEIGHT
