@@ -44,7 +44,7 @@ def main() -> None:
     given = arguments(__doc__, sites=8, lesions=10, repetitions=5)
     quiet()
     plan = load_plan(DEMO)
-    plan = replace(plan, stages=(_training(plan),))
+    plan = replace(plan, stages=(_training(plan),), sharing="separate")
     names = [f"site-{number:02d}" for number in range(1, given.sites + 1)]
     with tempfile.TemporaryDirectory() as folder:
         opener = Opener(given.lesions, plan.processing, Path(folder))
