@@ -73,7 +73,9 @@ def main() -> None:
     given = arguments(__doc__, sites=9, lesions=10, repetitions=3, millions=8)
     quiet()
     with tempfile.TemporaryDirectory() as folder:
-        rows = measure_rounds(replace(load_plan(DEMO), sharing="separate"), given.sites, given.lesions, given.repetitions, Path(folder))
+        rows = measure_rounds(
+            replace(load_plan(DEMO), sharing="separate"), given.sites, given.lesions, given.repetitions, Path(folder)
+        )
     publish(
         f"a round of {given.sites} sites with {given.lesions} lesions, {len(SUBMODELS)} demo nets; aims: bytes at most "
         "2 times, a site's processor at most 1.3 times",

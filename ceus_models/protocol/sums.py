@@ -72,7 +72,8 @@ class ExactSum:
         for name, tensor in other._sums.items():
             dtype = other._types[name]
             if name not in self._sums:
-                self._sums[name], self._types[name] = torch.zeros_like(tensor), dtype
+                self._sums[name], self._types[name] = tensor.clone(), dtype
+                continue
             self._check_like(name, tuple(tensor.shape), dtype)
             self._sums[name].add_(tensor.to(self._sums[name].device))
 

@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 from ceus_models.plan.plan import Plan
 from ceus_models.plan.progress import Progress
@@ -110,7 +109,7 @@ class _RoundRunner:
             task=task,
             gate=Gate(task, self.study.screening, before.counts, compute_reference(before, task), len(sites)),
             sites=sites,
-            summand=partial(stage.summand, task),
+            summand=stage.summand,
             frozen=lambda: on_wire(submodels(before)),
             tell=_event_reporter(task, len(sites), self.tell),
             roster=self.roster,

@@ -27,6 +27,8 @@ class Lost:
 
 
 Answer = Update | Refusal | Lost
+Summand = Callable[[Task, Update], State]
+"""What an answer to a task adds to a round's total."""
 
 
 class Link(Protocol):
@@ -52,7 +54,7 @@ class Call:
     task: Task
     gate: Gate
     sites: tuple[str, ...]
-    summand: Callable[[Update], State]
+    summand: Summand
     frozen: Callable[[], State]
     tell: Callable[[str, Fate, str], None]
     roster: str = ""
@@ -63,7 +65,7 @@ class Adder:
     """How an answer is screened, and what it adds to the round's total. Picklable."""
 
     gate: Gate
-    summand: Callable[[Update], State]
+    summand: Summand
 
 
 @dataclass(eq=False)
@@ -115,7 +117,7 @@ class PartialRound:
             return "idle", ""
         for net, size in norms.items():
             self.norms.setdefault(net, []).append(size)
-        self.total.add(adder.summand(answer))
+        self.total.add(adder.summand(adder.gate.task, answer))
         return "counted", ""
 
 

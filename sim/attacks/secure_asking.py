@@ -60,7 +60,7 @@ def begin(link: SitesLink, task: Task, keys: Mapping[str, bytes]) -> SumSession:
         task=task,
         gate=Gate(task, Screening()),
         sites=tuple(link.sites()),
-        summand=lambda update: update.sums,
+        summand=lambda task, update: update.sums,
         frozen=dict,
         tell=lambda site, fate, reason: None,
     )

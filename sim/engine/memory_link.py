@@ -1,6 +1,7 @@
 """The in-memory link: worker processes on this machine answer the coordinator's tasks through shared memory.
 
-A task is written once a round to memory that all workers read, every answer once to memory that the coordinator reads.
+A task is written once a round to memory that all workers read. Each worker screens and adds the answers of its sites,
+and gives one total; of a secure sum, which only the coordinator can open, the answers go through memory that it reads.
 The largest site is first; the others go to a free worker, if possible one that has the site open from an earlier round.
 Results do not depend on the worker.
 """
@@ -11,51 +12,31 @@ import contextlib
 import multiprocessing
 import os
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
+from ceus_models.plan.terms.participation import Fate
 from ceus_models.protocol.encoding import decode, encode
 from ceus_models.protocol.messages import Refusal, Task, Update
-from server.rounds.round import Adder, AddingLink, Answer, Link, Lost, PartialRound
+from server.rounds.round import Adder, Answer, Lost, PartialRound
 from sim.engine.shared_memory import SharedBuffer, SharedView
-from sim.engine.worker import SLOTS, SiteOpener, TaskHandler, TaskReply, TaskRequest, run_worker
+from sim.engine.site_queue import SiteQueue
+from sim.engine.worker import (
+    SLOTS,
+    SiteOpener,
+    TaskHandler,
+    TaskReply,
+    TaskRequest,
+    TotalReply,
+    TotalRequest,
+    load_total,
+    run_worker,
+)
 
 LARGE_BYTES = 32 << 20
 """Workers do not prepare answers to a larger task ahead: waiting for the reader takes little time beside the work."""
-
-
-@dataclass(frozen=True)
-class PartialLink:
-    """A link to all sites of another link except `away`, for centers that do not take part."""
-
-    link: Link
-    away: Collection[str]
-
-    def sites(self) -> Sequence[str]:
-        """The sites that are connected."""
-        return [site for site in self.link.sites() if site not in self.away]
-
-    def ask(self, task: Task, sites: Sequence[str]) -> Iterator[tuple[str, Answer]]:
-        """The answers of connected sites."""
-        return self.link.ask(task, sites)
-
-
-@dataclass(frozen=True)
-class AddingPartialLink(PartialLink):
-    """The same of a link that adds answers where they are made."""
-
-    link: AddingLink
-
-    def gather(self, task: Task, sites: Sequence[str], adder: Adder) -> Iterator[PartialRound]:
-        """What connected sites gave."""
-        return self.link.gather(task, sites, adder)
-
-
-def leave_out(link: Link, away: Collection[str]) -> Link:
-    """The link without the sites `away`, adding answers where they are made if it does."""
-    return AddingPartialLink(link, away) if isinstance(link, AddingLink) else PartialLink(link, away)
 
 
 class InlineLink:
@@ -87,35 +68,8 @@ class _Worker:
     pipe: Connection
     windows: dict[str, SharedView] = field(default_factory=dict)
     asked: deque[str] = field(default_factory=deque)
-
-
-class _SiteQueue:
-    """Sites to ask, in order, in a line for each worker that has them open: finding the next takes no search."""
-
-    def __init__(self, sites: Sequence[str], homes: Mapping[str, _Worker]) -> None:
-        self._homes = homes
-        self._lines: dict[_Worker | None, deque[tuple[int, str]]] = {}
-        self._count = self._left = 0
-        for site in sites:
-            self.append(site)
-
-    def __len__(self) -> int:
-        return self._left
-
-    def append(self, site: str) -> None:
-        """Put a site last."""
-        self._lines.setdefault(self._homes.get(site), deque()).append((self._count, site))
-        self._count += 1
-        self._left += 1
-
-    def take(self, worker: _Worker, pinned: bool) -> str | None:
-        """The first site that the worker or nobody has open; without one the first of all, if it is not pinned."""
-        own = [line for home in (worker, None) if (line := self._lines.get(home))]
-        lines = own or [line for line in self._lines.values() if line and not pinned]
-        if not lines:
-            return None
-        self._left -= 1
-        return min(lines, key=lambda line: line[0]).popleft()[1]
+    added: list[str] = field(default_factory=list)
+    round: int = -1
 
 
 class MemoryLink:
@@ -149,16 +103,60 @@ class MemoryLink:
         An answer's tensors are in the worker's memory: use them before taking the next answer. A worker that dies is
         restarted and its sites get the task again; a site whose worker dies twice is lost in this round.
         """
+        for site, found in self._run(task, sites, None):
+            if isinstance(found, PartialRound):
+                raise TypeError("expected answers, found a partial round")
+            yield site, found
+
+    def gather(self, task: Task, sites: Sequence[str], adder: Adder) -> Iterator[PartialRound]:
+        """Yield the outcome of each site as it comes, then the total of each worker.
+
+        What a worker had added is lost when it dies, so its sites are asked again, as in `ask`.
+        """
+        if adder.gate.task is not task:  # with frozen nets, for few sites
+            for site, answer in self.ask(task, sites):
+                part = PartialRound()
+                part.take(site, answer, adder)
+                yield part
+            return
+        light = replace(adder, gate=replace(adder.gate, task=replace(task, inputs={})))
+        told: dict[str, tuple[Fate, str]] = {}
+        left = list(sites)
+        while left:
+            for site, found in self._run(task, left, light):
+                part = found if isinstance(found, PartialRound) else PartialRound()
+                if not isinstance(found, PartialRound):
+                    part.take(site, found, adder)
+                fate = part.fates.get(site)
+                if fate is None or told.get(site) != fate:  # a worker that died had its answers made again
+                    told |= part.fates
+                    yield part
+            left = []
+            for worker in self._workers:
+                total = self._fetch_total(worker)
+                if total is None:
+                    left += worker.added
+                    self._replace(worker)
+                else:
+                    yield total
+                worker.added = []
+
+    def _run(
+        self, task: Task, sites: Sequence[str], adder: Adder | None
+    ) -> Iterator[tuple[str, Answer | PartialRound]]:
+        """Let the sites answer; yield each one's answer, or with an adder what it came to in its worker."""
         self._round += 1
+        for worker in self._workers:
+            worker.added = []  # of a round that was left early
         if task.kind == "offer":
             self._spread(sites)
         pinned = task.session is not None  # a site's secrets of a session are in one process
-        queue = _SiteQueue(sorted(sites, key=lambda site: (-self._costs.get(site, 0.0), site)), self._homes)
+        queue = SiteQueue(sorted(sites, key=lambda site: (-self._costs.get(site, 0.0), site)), self._homes)
         again: set[str] = set()
         length = self._arena.write(encode(task))
         try:
             slots = SLOTS if length <= LARGE_BYTES else 1
-            ask = TaskRequest("", self._arena.path, length, self._round, slots)
+            ask = TaskRequest("", self._arena.path, length, self._round, slots, adder is not None, adder)
             for worker in self._workers:
                 self._feed(worker, queue, ask, pinned)
             while any(worker.asked for worker in self._workers):
@@ -169,6 +167,18 @@ class MemoryLink:
             self._drain()
             if length > LARGE_BYTES:
                 self._arena.release_pages()
+
+    def _fetch_total(self, worker: _Worker) -> PartialRound | None:
+        """What a worker has added, read from its memory; None if it has died."""
+        if not worker.added:
+            return PartialRound()
+        try:
+            worker.pipe.send(TotalRequest())
+            reply: TotalReply = worker.pipe.recv()
+        except (EOFError, OSError):
+            return None
+        window = worker.windows.setdefault(reply.path, SharedView())
+        return load_total(reply, window.view(reply.path, sum(reply.lengths)))
 
     def close(self) -> None:
         """End the workers, and kill those that are busy."""
@@ -198,7 +208,7 @@ class MemoryLink:
             loads[least] += self._costs.get(site, 0.0)
             self._homes[site] = self._workers[least]
 
-    def _feed(self, worker: _Worker, queue: _SiteQueue, ask: TaskRequest, pinned: bool) -> None:
+    def _feed(self, worker: _Worker, queue: SiteQueue, ask: TaskRequest, pinned: bool) -> None:
         """Queue one more site at a worker, unless too few are left for the other workers.
 
         pinned: whether a site is asked at its own worker only.
@@ -210,8 +220,10 @@ class MemoryLink:
                 return
             self._homes[site] = worker
             worker.asked.append(site)
+            adder = ask.adder if worker.round != ask.round else None
+            worker.round = ask.round
             try:
-                worker.pipe.send(replace(ask, site=site))
+                worker.pipe.send(replace(ask, site=site, adder=adder))
             except OSError:  # it has died, which reading from it will show
                 return
 
@@ -219,7 +231,9 @@ class MemoryLink:
         busy = {worker.pipe: worker for worker in self._workers if worker.asked}
         return [busy[pipe] for pipe in wait(list(busy)) if isinstance(pipe, Connection)]
 
-    def _receive(self, worker: _Worker, queue: _SiteQueue, again: set[str]) -> Iterator[tuple[str, Answer]]:
+    def _receive(
+        self, worker: _Worker, queue: SiteQueue, again: set[str]
+    ) -> Iterator[tuple[str, Answer | PartialRound]]:
         try:
             answered: TaskReply = worker.pipe.recv()
         except (EOFError, OSError):
@@ -227,22 +241,35 @@ class MemoryLink:
             return
         worker.asked.popleft()
         self.peak_worker_mb = max(self.peak_worker_mb, answered.peak_mb)
+        if answered.part is not None:
+            worker.added.append(answered.site)
+            yield answered.site, answered.part
+            return
         window = worker.windows.setdefault(answered.path, SharedView())
         answer = decode(window.view(answered.path, answered.length))
         yield answered.site, answer if isinstance(answer, Update | Refusal) else Lost(answered.site, "not an answer")
 
-    def _restart(self, worker: _Worker, queue: _SiteQueue, again: set[str]) -> Iterator[tuple[str, Answer]]:
-        worker.process.join()
-        code, unanswered = worker.process.exitcode, list(worker.asked)
-        fresh = self._start()
-        worker.process, worker.pipe, worker.windows = fresh.process, fresh.pipe, {}
-        worker.asked.clear()
+    def _restart(self, worker: _Worker, queue: SiteQueue, again: set[str]) -> Iterator[tuple[str, Answer]]:
+        unanswered, added = list(worker.asked), list(worker.added)
+        code = self._replace(worker)
         for place, site in enumerate(unanswered):
             if place == 0 and site in again:  # the worker had begun only with the first
                 yield site, Lost(site, f"its worker process died twice (exit code {code}); check the free memory")
                 continue
             again |= {site} if place == 0 else set()
             queue.append(site)
+        for site in added:
+            queue.append(site)
+
+    def _replace(self, worker: _Worker) -> int | None:
+        """Start a process in place of one that has died; the exit code of that."""
+        worker.process.join()
+        code = worker.process.exitcode
+        fresh = self._start()
+        worker.process, worker.pipe, worker.windows = fresh.process, fresh.pipe, {}
+        worker.asked.clear()
+        worker.added, worker.round = [], -1
+        return code
 
     def _drain(self) -> None:
         """Receive the answers of a round that was left early, so that the next round gets none of them."""

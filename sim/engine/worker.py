@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import pickle
 import resource
 import signal
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from typing import Protocol
 
@@ -15,6 +16,7 @@ import torch
 from ceus_models.protocol.encoding import decode, encode
 from ceus_models.protocol.messages import Refusal, Task, Update
 from ceus_models.runtime.child_processes import die_with_parent
+from server.rounds.round import Adder, PartialRound
 from sim.engine.shared_memory import SharedBuffer, SharedView
 
 SLOTS = 2
@@ -43,6 +45,8 @@ class TaskRequest:
         length: of the task in bytes.
         round: number of the round.
         slots: buffers of answers in use; with one, an answer is read before the next request.
+        adds: whether the answer is added here, instead of being sent.
+        adder: adds the round's answers, without the task's tensors; in a worker's first request of a round.
     """
 
     site: str
@@ -50,16 +54,33 @@ class TaskRequest:
     length: int
     round: int
     slots: int
+    adds: bool = False
+    adder: Adder | None = None
+
+
+@dataclass(frozen=True)
+class TotalRequest:
+    """A request for what the worker has added in this round."""
 
 
 @dataclass(frozen=True)
 class TaskReply:
-    """A reply: the answer is in the worker's shared memory at `path`."""
+    """A reply: the answer is in the worker's shared memory at `path`, or `part` says what it came to."""
 
     site: str
     path: str
     length: int
     peak_mb: float
+    part: PartialRound | None = None
+
+
+@dataclass(frozen=True)
+class TotalReply:
+    """A partial round, pickled but for its arrays, which are in the worker's shared memory at `path`."""
+
+    pickled: bytes
+    path: str
+    lengths: tuple[int, ...]
 
 
 def run_worker(pipe: Connection, opener: SiteOpener, parent: int) -> None:
@@ -67,30 +88,90 @@ def run_worker(pipe: Connection, opener: SiteOpener, parent: int) -> None:
     die_with_parent(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)  # the same numbers for any number of workers, and no competition for cores
-    sites: dict[str, TaskHandler] = {}
-    slots = [SharedBuffer(f"ceus-answer-{n}") for n in range(SLOTS)]
-    window, seen, task, turn = SharedView(), -1, None, 0
+    worker = _Worker(opener)
     while True:
         try:
-            ask: TaskRequest | None = pipe.recv()
+            ask: TaskRequest | TotalRequest | None = pipe.recv()
         except EOFError:
             return
         if ask is None:
             return
-        if task is None or ask.round != seen:
-            task, seen = decode(window.view(ask.path, ask.length)), ask.round
+        pipe.send(worker.give_total() if isinstance(ask, TotalRequest) else worker.answer(ask))
+
+
+@dataclass(eq=False)
+class _Worker:
+    """The open sites, the round's task, and what was added of its answers."""
+
+    opener: SiteOpener
+    sites: dict[str, TaskHandler] = field(default_factory=dict)
+    slots: list[SharedBuffer] = field(default_factory=lambda: [SharedBuffer(f"ceus-answer-{n}") for n in range(SLOTS)])
+    total: SharedBuffer = field(default_factory=lambda: SharedBuffer("ceus-total"))
+    window: SharedView = field(default_factory=SharedView)
+    task: Task | None = None
+    adder: Adder | None = None
+    part: PartialRound = field(default_factory=PartialRound)
+    round: int = -1
+    turn: int = 0
+
+    def answer(self, ask: TaskRequest) -> TaskReply:
+        """Let a site answer, and add or write the answer."""
+        if ask.round != self.round:
+            self._begin_round(ask)
         if ask.slots == 1:
-            _release_memory(slots)
-        if ask.site not in sites:
-            sites[ask.site] = opener(ask.site)
-        answer = sites[ask.site].handle(task) if isinstance(task, Task) else Refusal(ask.site, "not a task", "error")
+            _release_memory(self.slots)
+        if ask.site not in self.sites:
+            self.sites[ask.site] = self.opener(ask.site)
+        answer = self.sites[ask.site].handle(self.task) if self.task else Refusal(ask.site, "not a task", "error")
         if ask.slots == 1:
             _release_memory([])
-        turn = (turn + 1) % ask.slots
-        length = slots[turn].write(encode(answer))
-        del answer  # free it before the next answer is computed
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        pipe.send(TaskReply(ask.site, slots[turn].path, length, peak))
+        if ask.adds:
+            return TaskReply(ask.site, "", 0, _read_peak_mb(), self._add(ask.site, answer))
+        self.turn = (self.turn + 1) % ask.slots
+        slot = self.slots[self.turn]
+        length = slot.write(encode(answer))
+        return TaskReply(ask.site, slot.path, length, _read_peak_mb())
+
+    def give_total(self) -> TotalReply:
+        """Write what was added, and forget it; the outcomes were given with each answer."""
+        added = PartialRound(self.part.total, norms=self.part.norms, received=self.part.received)
+        buffers: list[pickle.PickleBuffer] = []
+        pickled = pickle.dumps(added, protocol=5, buffer_callback=buffers.append)
+        arrays = [buffer.raw() for buffer in buffers]
+        self.total.write(arrays)
+        self.part = PartialRound()
+        return TotalReply(pickled, self.total.path, tuple(len(array) for array in arrays))
+
+    def _begin_round(self, ask: TaskRequest) -> None:
+        message = decode(self.window.view(ask.path, ask.length))
+        self.task, self.round = message if isinstance(message, Task) else None, ask.round
+        self.adder, self.part = None, PartialRound()
+        self.total.release_pages()
+        if ask.adder and self.task:
+            self.adder = replace(ask.adder, gate=replace(ask.adder.gate, task=self.task))
+
+    def _add(self, site: str, answer: Update | Refusal) -> PartialRound:
+        """Add an answer; what is known of its site now. Raises RuntimeError in a round that began without an adder."""
+        if self.adder is None:
+            raise RuntimeError("expected an adder in the round's first request, found none")
+        self.part.take(site, answer, self.adder)
+        if site in self.part.without_frozen:
+            return PartialRound(without_frozen={site})
+        return PartialRound(fates={site: self.part.fates[site]})
+
+
+def load_total(reply: TotalReply, content: memoryview) -> PartialRound:
+    """The partial round of a reply. content: of its shared memory."""
+    arrays, place = [], 0
+    for length in reply.lengths:
+        arrays.append(content[place : place + length])
+        place += length
+    part: PartialRound = pickle.loads(reply.pickled, buffers=arrays)
+    return part
+
+
+def _read_peak_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def _release_memory(slots: Sequence[SharedBuffer]) -> None:

@@ -22,13 +22,14 @@ from server.rounds.coordinator import run
 from server.rounds.events import Event, Listener, Started
 from server.rounds.round_log import RoundLog
 from server.rounds.saving.checkpoints import Store
+from sim.engine.absent_sites import leave_out
 from sim.engine.cluster.ray_cluster import RayCluster
 from sim.engine.cluster.ray_link import RayLink
 from sim.engine.cluster.site_node import DeviceUse
 from sim.engine.device_link import DeviceLink
 from sim.engine.device_memory import prepare_devices
 from sim.engine.flower_link import run_processes
-from sim.engine.memory_link import MemoryLink, leave_out
+from sim.engine.memory_link import MemoryLink
 from sim.engine.open_devices import open_devices, parse_node_devices
 from sim.engine.sites import HospitalOpener
 from sim.hospital.prepare import Hospitals, PreparedHospital, format_site_name, parse_simulation, prepare_hospitals

@@ -146,12 +146,8 @@ class SiteNode:
         asked = _read_task(task)
         whole = replace(adder, gate=replace(adder.gate, task=asked if screened is None else _read_task(screened)))
         part = PartialRound()
-        if isinstance(self._link, DeviceLink):
-            for added in self._link.gather(asked, sites, whole):
-                part.merge(added)
-        else:
-            for site, answer in self._link.ask(asked, sites):
-                part.take(site, answer, whole)
+        for added in self._link.gather(asked, sites, whole):
+            part.merge(added)
         return NodeReply(part, self._take_notes())
 
     def ask(self, task: Bytes, sites: Sequence[str]) -> NodeReply:

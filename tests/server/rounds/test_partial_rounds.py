@@ -26,7 +26,7 @@ TASK = Task(
 )  # fmt: skip
 
 
-def _summand(update: Update) -> State:
+def _summand(task: Task, update: Update) -> State:
     return update.sums
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from ceus_models.protocol.messages import Task, Update
 from server.rounds.coordinator import sample_sites
 from server.rounds.round import Answer
-from sim.engine.memory_link import PartialLink
+from sim.engine.absent_sites import PartialLink
 
 SITES = [f"site-{n:02d}" for n in range(1, 21)]
 TASK = Task(kind="train", study="s", seed=1, stage="submodels", round=1)

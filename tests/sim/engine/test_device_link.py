@@ -78,7 +78,7 @@ def devices(count: int, **odd: object) -> list[FakeDevice]:
     ]
 
 
-def _summand(update: Update) -> State:
+def _summand(task: Task, update: Update) -> State:
     return update.sums
 
 

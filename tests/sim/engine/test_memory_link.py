@@ -6,15 +6,26 @@ import os
 import signal
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from ceus_models.protocol.messages import Refusal, Task, Update
+from ceus_models.plan.terms.participation import RoundRecord
+from ceus_models.plan.terms.settings import Screening
+from ceus_models.protocol.messages import LocalRule, Refusal, Task, Update
+from ceus_models.protocol.state import State
 from ceus_models.protocol.sums import ExactSum
-from server.rounds.round import Lost
+from ceus_models.protocol.task_id import compute_task_id
+from server.rounds.round import Adder, AddingLink, Call, Lost, PartialRound, gather_answers
+from server.rounds.screening import Gate
 from sim.engine.memory_link import InlineLink, MemoryLink
 
+NET = "disease/HCC"
+TRAIN = Task(
+    "train", "study", 1, "submodels", 0, nets=(NET,), cohorts=("training_a",), inputs={f"{NET}|w": torch.ones(500)},
+    rule=LocalRule(),
+)  # fmt: skip
 TASK = Task("train", "plan", 1, "stage", 1, inputs={"w": torch.arange(5000.0)})
 SITES = {f"site-{n:02d}": float(n) for n in range(1, 8)}
 
@@ -29,13 +40,16 @@ class Doubling:
     def handle(self, task: Task) -> Update | Refusal:
         if self.name == "site-03":
             return Refusal(self.name, "closed on Mondays", "policy")
+        self.spring_trap()
+        number = float(self.name[-2:])
+        return Update(self.name, {"w": task.inputs["w"] * 2 + number, "who": torch.tensor([os.getpid()])}, number)
+
+    def spring_trap(self) -> None:
         if self.trap and self.name == "site-05":
             once = not self.trap.exists()
             self.trap.write_text("sprung")
             if once or self.trap.name == "always":
                 os.kill(os.getpid(), signal.SIGKILL)
-        number = float(self.name[-2:])
-        return Update(self.name, {"w": task.inputs["w"] * 2 + number, "who": torch.tensor([os.getpid()])}, number)
 
 
 @dataclass(frozen=True)
@@ -98,6 +112,110 @@ def test_a_round_that_is_left_early_does_not_answer_in_the_next() -> None:
         answers, total, _ = gather(link, changed)
     assert len(answers) == 7
     assert float(total.value()["w"].max()) == 1 + 2 + 4 + 5 + 6 + 7
+
+
+@dataclass
+class Training(Doubling):
+    """A site whose answer passes the gate; site-04 wants the frozen nets first, site-06 sends what is not finite."""
+
+    def handle(self, task: Task) -> Update | Refusal:
+        if self.name == "site-04" and "frozen|w" not in task.inputs:
+            return Refusal(self.name, "no frozen nets", "needs_frozen")
+        if self.name == "site-03":
+            return Refusal(self.name, "closed on Mondays", "policy")
+        self.spring_trap()
+        number = torch.nan if self.name == "site-06" else float(self.name[-2:])
+        one = torch.ones((), dtype=torch.float64)
+        sums = {f"{NET}|w": task.inputs[f"{NET}|w"] * number * 1e-3, f"{NET}|#weight": one, f"{NET}|#loss": one}
+        return Update(self.name, sums, 1.0, task=compute_task_id(task))
+
+
+@dataclass(frozen=True)
+class TrainingOpener(Opener):
+    def __call__(self, site: str) -> Training:
+        return Training(site, self.trap)
+
+
+def _summand(task: Task, update: Update) -> State:
+    assert task.inputs, "a worker adds with the whole task"
+    return update.sums
+
+
+def collect(link: MemoryLink | InlineLink) -> tuple[State, RoundRecord, list[tuple[str, str]]]:
+    """A round of training, and what was told of each site."""
+    told: list[tuple[str, str]] = []
+    gate = Gate(TRAIN, Screening(), {site: {"training_a": 9} for site in SITES}, {}, len(SITES))
+    frozen = {"frozen|w": torch.ones(3)}
+    call = Call(TRAIN, gate, tuple(SITES), _summand, lambda: frozen, lambda site, fate, _: told.append((site, fate)))
+    total, record = gather_answers(link, call)
+    return total, record, sorted(told)
+
+
+def is_same(one: State, other: State) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_workers_that_add_give_the_round_of_one_process(workers: int) -> None:
+    expected, record, told = collect(InlineLink(list(SITES), TrainingOpener()))
+    assert sorted(fate for _, fate in told) == [*["counted"] * 5, "excluded", "refused"]
+    with MemoryLink(SITES, TrainingOpener(), workers) as link:
+        assert isinstance(link, AddingLink)
+        for _ in range(2):
+            total, own, own_told = collect(link)
+            assert is_same(total, expected)
+            assert (own, own_told) == (record, told)
+
+
+def test_what_a_worker_had_added_when_it_dies_is_made_again(tmp_path: Path) -> None:
+    expected, record, told = collect(InlineLink(list(SITES), TrainingOpener()))
+    costs = {site: float(site != "site-05") for site in SITES}  # the one that kills is asked last
+    with MemoryLink(costs, TrainingOpener(tmp_path / "once"), 1) as link:
+        total, own, own_told = collect(link)
+    assert (tmp_path / "once").exists()
+    assert is_same(total, expected)
+    assert own == record
+    assert own_told == told, "nobody is told twice"
+
+
+def test_a_worker_that_dies_after_its_last_answer_is_asked_again() -> None:
+    expected, record, told = collect(InlineLink(list(SITES), TrainingOpener()))
+    with MemoryLink(SITES, TrainingOpener(), 2) as link:
+        fetch, killed = link._fetch_total, list[int]()
+
+        def kill_first(worker: Any) -> PartialRound | None:
+            if not killed:
+                killed.append(worker.process.pid)
+                os.kill(worker.process.pid, signal.SIGKILL)
+            return fetch(worker)
+
+        link._fetch_total = kill_first  # type: ignore[method-assign]
+        total, own, own_told = collect(link)
+    assert killed
+    assert is_same(total, expected)
+    assert (own, own_told) == (record, told)
+
+
+def test_a_site_that_kills_its_worker_twice_is_lost_and_the_others_are_added_once(tmp_path: Path) -> None:
+    _, record, _ = collect(InlineLink(list(SITES), TrainingOpener()))
+    expected, _, _ = collect(InlineLink([site for site in SITES if site != "site-05"], TrainingOpener()))
+    with MemoryLink(SITES, TrainingOpener(tmp_path / "always"), 2) as link:
+        total, own, _ = collect(link)
+    assert list(own.lost) == ["site-05"]
+    assert set(own.counted) == set(record.counted) - {"site-05"}
+    assert is_same(total, expected)
+
+
+def test_a_round_of_sums_that_is_left_early_leaves_nothing_for_the_next() -> None:
+    expected, record, _ = collect(InlineLink(list(SITES), TrainingOpener()))
+    with MemoryLink(SITES, TrainingOpener(), 2) as link:
+        gate = Gate(TRAIN, Screening(), {site: {"training_a": 9} for site in SITES}, {}, len(SITES))
+        parts = link.gather(TRAIN, list(SITES), Adder(gate, _summand))
+        next(parts)
+        parts.close()  # type: ignore[attr-defined]
+        total, own, _ = collect(link)
+    assert is_same(total, expected)
+    assert own == record
 
 
 def test_workers_end_with_the_link() -> None:

@@ -11,7 +11,7 @@ from toy_lesions import lesions, recipe, task
 
 from ceus_models.plan.plan import load_plan
 from ceus_models.plan.terms.settings import Screening
-from ceus_models.protocol.messages import LocalRule, Update
+from ceus_models.protocol.messages import LocalRule, Task, Update
 from ceus_models.protocol.state import State, digest
 from client.worker.site.site import Site
 from server.rounds.coordinator import run
@@ -42,7 +42,7 @@ class ToySites:
         return Site(site, held, "p1", open_policy(), self.folder / site)
 
 
-def _summand(update: Update) -> State:
+def _summand(task: Task, update: Update) -> State:
     return update.sums
 
 

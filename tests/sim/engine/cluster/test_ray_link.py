@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from ceus_models.protocol.state import State
 from ceus_models.protocol.task_id import compute_task_id
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.study.processing import Processing
-from server.rounds.round import AddingLink, Call, Lost, gather_answers
+from server.rounds.round import Adder, AddingLink, Call, Lost, PartialRound, gather_answers
 from server.rounds.screening import Gate
 from sim.engine.cluster.ray_link import RayLink
 from sim.engine.memory_link import InlineLink
@@ -51,16 +51,26 @@ class Numbered:
         return Update(self.name, sums, 1.0, task=compute_task_id(task))
 
 
+class AddingInlineLink(InlineLink):
+    """The sites answer in this process, and are added there."""
+
+    def gather(self, task: Task, sites: Sequence[str], adder: Adder) -> Iterator[PartialRound]:
+        part = PartialRound()
+        for site, answer in self.ask(task, sites):
+            part.take(site, answer, adder)
+        yield part
+
+
 @pytest.fixture(autouse=True)
 def _sites_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    def link(costs: dict[str, float], opener: SiteOpener, workers: int) -> InlineLink:
+    def link(costs: dict[str, float], opener: SiteOpener, workers: int) -> AddingInlineLink:
         assert workers
-        return InlineLink(list(costs), opener)
+        return AddingInlineLink(list(costs), opener)
 
     monkeypatch.setattr("sim.engine.cluster.site_node.MemoryLink", link)
 
 
-def _summand(update: Update) -> State:
+def _summand(task: Task, update: Update) -> State:
     return update.sums
 
 
