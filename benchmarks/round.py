@@ -31,7 +31,8 @@ from ceus_models.study.processing import Processing
 from ceus_models.study.taxonomy import SUBMODELS
 from client.worker.site.site import Site
 from client.worker.tasks.training import select_labelled
-from sim.engine.memory_link import InlineLink, MemoryLink
+from sim.engine.inline_link import InlineLink
+from sim.engine.memory_link import MemoryLink
 from tests.support.clients import lesion
 from tests.support.federation import SEED, recipe_for, rounds
 from tests.support.open_policy import open_policy

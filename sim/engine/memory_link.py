@@ -20,13 +20,13 @@ from multiprocessing.process import BaseProcess
 from ceus_models.plan.terms.participation import Fate
 from ceus_models.protocol.encoding import decode, encode
 from ceus_models.protocol.messages import Refusal, Task, Update
+from ceus_models.runtime.errors import ExpectedError
 from server.rounds.round import Adder, Answer, Lost, PartialRound
 from sim.engine.shared_memory import SharedBuffer, SharedView
 from sim.engine.site_queue import SiteQueue
 from sim.engine.worker import (
     SLOTS,
     SiteOpener,
-    TaskHandler,
     TaskReply,
     TaskRequest,
     TotalReply,
@@ -35,31 +35,10 @@ from sim.engine.worker import (
     run_worker,
 )
 
+_MOST_TURNS = 3
+"""A round is begun again so often, less once, for workers that die with what they had added."""
 LARGE_BYTES = 32 << 20
 """Workers do not prepare answers to a larger task ahead: waiting for the reader takes little time beside the work."""
-
-
-class InlineLink:
-    """The simplest link: the sites answer one after the other in this process."""
-
-    def __init__(self, sites: Sequence[str], opener: SiteOpener) -> None:
-        """Keep the opener; a site is opened with its first task."""
-        self._names, self._opener = list(sites), opener
-        self._open: dict[str, TaskHandler] = {}
-
-    def sites(self) -> list[str]:
-        """All sites, in order."""
-        return list(self._names)
-
-    def ask(self, task: Task, sites: Sequence[str]) -> Iterator[tuple[str, Answer]]:
-        """The answers, in the order of `sites`."""
-        for site in sites:
-            if site not in self._open:
-                self._open[site] = self._opener(site)
-            yield site, self._open[site].handle(task)
-
-    def close(self) -> None:
-        """Do nothing: there are no processes."""
 
 
 @dataclass(eq=False)
@@ -121,8 +100,14 @@ class MemoryLink:
             return
         light = replace(adder, gate=replace(adder.gate, task=replace(task, inputs={})))
         told: dict[str, tuple[Fate, str]] = {}
-        left = list(sites)
+        left, turns = list(sites), 0
         while left:
+            turns += 1
+            if turns > _MOST_TURNS:
+                raise ExpectedError(
+                    f"expected the sums of {len(left)} sites, the workers that held them died {_MOST_TURNS} times; "
+                    "check the free memory, or take fewer with --workers, and run the same command again"
+                )
             for site, found in self._run(task, left, light):
                 part = found if isinstance(found, PartialRound) else PartialRound()
                 if not isinstance(found, PartialRound):
@@ -139,7 +124,6 @@ class MemoryLink:
                     self._replace(worker)
                 else:
                     yield total
-                worker.added = []
 
     def _run(
         self, task: Task, sites: Sequence[str], adder: Adder | None
@@ -178,7 +162,9 @@ class MemoryLink:
         except (EOFError, OSError):
             return None
         window = worker.windows.setdefault(reply.path, SharedView())
-        return load_total(reply, window.view(reply.path, sum(reply.lengths)))
+        part = load_total(reply, window.view(reply.path, sum(reply.lengths)))
+        window.release_pages()
+        return part
 
     def close(self) -> None:
         """End the workers, and kill those that are busy."""

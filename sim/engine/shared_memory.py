@@ -60,3 +60,8 @@ class SharedView:
             with Path(path).open("r+b") as file:
                 self._map = mmap.mmap(file.fileno(), 0)
         return memoryview(self._map)[:length]
+
+    def release_pages(self) -> None:
+        """Free the memory until the writer writes anew."""
+        if self._map is not None:
+            self._map.madvise(mmap.MADV_REMOVE)

@@ -146,7 +146,6 @@ class _Worker:
         message = decode(self.window.view(ask.path, ask.length))
         self.task, self.round = message if isinstance(message, Task) else None, ask.round
         self.adder, self.part = None, PartialRound()
-        self.total.release_pages()
         if ask.adder and self.task:
             self.adder = replace(ask.adder, gate=replace(ask.adder.gate, task=self.task))
 

@@ -21,7 +21,7 @@ from server.results.metrics import Counts
 from server.rounds.coordinator import run
 from server.rounds.events import Listener
 from server.rounds.saving.checkpoints import Store
-from sim.engine.memory_link import InlineLink
+from sim.engine.inline_link import InlineLink
 from sim.engine.sites import PooledOpener
 from sim.experiments.experiment_file import Overrides, Variant
 from sim.experiments.overrides import apply_overrides

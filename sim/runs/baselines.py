@@ -20,7 +20,7 @@ from client.data.dataset.worker_pool import map_trusted
 from server.results.results import collect_results
 from server.rounds.coordinator import run
 from server.rounds.saving.checkpoints import Store
-from sim.engine.memory_link import InlineLink
+from sim.engine.inline_link import InlineLink
 from sim.engine.sites import PooledOpener
 from sim.hospital.prepare import HOSPITALS
 from sim.runs.run import COMPARISON_FILE, RunObserver, RunSettings, publish_results, run_study

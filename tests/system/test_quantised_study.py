@@ -19,7 +19,8 @@ from client.worker.audit.log import Audit, entries
 from server.rounds.coordinator import StopRequested, run
 from server.rounds.events import Event, Finished
 from server.rounds.saving.checkpoints import Store
-from sim.engine.memory_link import InlineLink, MemoryLink
+from sim.engine.inline_link import InlineLink
+from sim.engine.memory_link import MemoryLink
 from tests.support.open_policy import OPEN_LEVELS, open_policy
 
 BITS = (8, 12, 16)

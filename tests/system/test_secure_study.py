@@ -18,7 +18,8 @@ from server.rounds.coordinator import run
 from server.rounds.events import Event, Finished
 from server.rounds.saving.checkpoints import Store
 from sim.engine.flower_link import run_processes
-from sim.engine.memory_link import InlineLink, MemoryLink
+from sim.engine.inline_link import InlineLink
+from sim.engine.memory_link import MemoryLink
 from sim.engine.sites import HospitalOpener
 from sim.hospital.prepare import Hospitals, parse_simulation, prepare_hospitals
 

@@ -17,9 +17,11 @@ from ceus_models.protocol.messages import LocalRule, Refusal, Task, Update
 from ceus_models.protocol.state import State
 from ceus_models.protocol.sums import ExactSum
 from ceus_models.protocol.task_id import compute_task_id
+from ceus_models.runtime.errors import ExpectedError
 from server.rounds.round import Adder, AddingLink, Call, Lost, PartialRound, gather_answers
 from server.rounds.screening import Gate
-from sim.engine.memory_link import InlineLink, MemoryLink
+from sim.engine.inline_link import InlineLink
+from sim.engine.memory_link import MemoryLink
 
 NET = "disease/HCC"
 TRAIN = Task(
@@ -194,6 +196,17 @@ def test_a_worker_that_dies_after_its_last_answer_is_asked_again() -> None:
     assert killed
     assert is_same(total, expected)
     assert (own, own_told) == (record, told)
+
+
+def test_workers_that_always_die_with_their_sums_end_the_run() -> None:
+    with MemoryLink(SITES, TrainingOpener(), 1) as link:
+
+        def kill(worker: Any) -> None:
+            os.kill(worker.process.pid, signal.SIGKILL)
+
+        link._fetch_total = kill  # type: ignore[assignment, method-assign]
+        with pytest.raises(ExpectedError, match="died 3 times.*fewer with --workers"):
+            collect(link)
 
 
 def test_a_site_that_kills_its_worker_twice_is_lost_and_the_others_are_added_once(tmp_path: Path) -> None:

@@ -21,7 +21,8 @@ from server.rounds.screening import Gate
 from sim.engine.cluster.ray_link import RayLink
 from sim.engine.cluster.site_node import DeviceUse
 from sim.engine.device_link import DeviceLink
-from sim.engine.memory_link import InlineLink, MemoryLink
+from sim.engine.inline_link import InlineLink
+from sim.engine.memory_link import MemoryLink
 from sim.engine.open_devices import open_devices
 from sim.engine.sites import HospitalOpener
 from tests.support.fake_cluster import FakeCluster

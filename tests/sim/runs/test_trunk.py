@@ -32,7 +32,8 @@ from server.report.publish import build_bundle
 from server.results.results import collect_results
 from server.rounds.coordinator import run
 from server.rounds.saving.checkpoints import Store
-from sim.engine.memory_link import InlineLink, MemoryLink
+from sim.engine.inline_link import InlineLink
+from sim.engine.memory_link import MemoryLink
 from tests.support.open_policy import OPEN_LEVELS, open_policy
 
 RULE = LocalRule(batch_size=4, learning_rate=0.02)

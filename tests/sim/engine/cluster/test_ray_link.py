@@ -18,7 +18,7 @@ from ceus_models.study.processing import Processing
 from server.rounds.round import Adder, AddingLink, Call, Lost, PartialRound, gather_answers
 from server.rounds.screening import Gate
 from sim.engine.cluster.ray_link import RayLink
-from sim.engine.memory_link import InlineLink
+from sim.engine.inline_link import InlineLink
 from sim.engine.sites import HospitalOpener
 from sim.engine.worker import SiteOpener
 from tests.support.clients import SMALL
