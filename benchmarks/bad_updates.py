@@ -90,7 +90,7 @@ def ours(case: Case) -> str:
     )
     sites = ("site-01", "site-02", BAD)
     gate = Gate(task, Screening(), dict.fromkeys(sites, HELD), {NET: STEP}, len(sites))
-    call = Call(task, gate, sites, lambda update: update.sums, dict, lambda site, fate, reason: None)
+    call = Call(task, gate, sites, lambda task, update: update.sums, dict, lambda site, fate, reason: None)
     total, record = gather_answers(_Link(case), call)
     net = float(total[f"{NET}|w"].flatten()[0] / total[f"{NET}|#weight"]) + 1.0
     out = "; ".join(f"{site} excluded: {reason}" for site, reason in record.excluded.items()) or "nobody excluded"

@@ -119,7 +119,7 @@ def coordinate(folder: Path, keys: dict[str, str], lesions: dict[str, dict[str, 
     """One round; its result becomes a file."""
     names = tuple(sorted(keys))
     gate = Gate(TASK, Screening(), lesions, {}, len(names))
-    call = Call(TASK, gate, names, lambda update: update.sums, dict, lambda *what: None)
+    call = Call(TASK, gate, names, lambda task, update: update.sums, dict, lambda *what: None)
     total, record = gather_sums(SocketLink(folder), call, keys, OpeningFile(folder))
     (folder / "result").write_text(json.dumps({"digest": digest(total), "counted": list(record.counted)}))
 

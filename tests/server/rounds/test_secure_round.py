@@ -52,7 +52,7 @@ def make_call(task: Task, sites: list[SecureSite], told: list | None = None) -> 
     names = tuple(site.name for site in sites)
     gate = Gate(task, Screening(), lesions(sites), {}, len(names))
     tell = (lambda *what: told.append(what)) if told is not None else (lambda *what: None)
-    return Call(task, gate, names, lambda update: update.sums, dict, tell)
+    return Call(task, gate, names, lambda _, update: update.sums, dict, tell)
 
 
 def sum_plainly(task: Task, sites: list[SecureSite], names: tuple[str, ...] | None = None) -> State:

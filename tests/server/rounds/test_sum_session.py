@@ -44,7 +44,7 @@ def start(link):
     names = tuple(site.name for site in link.members)
     told = []
     gate = Gate(TASK, Screening(), {}, {}, len(names))
-    call = Call(TASK, gate, names, lambda update: update.sums, dict, lambda *what: told.append(what))
+    call = Call(TASK, gate, names, lambda task, update: update.sums, dict, lambda *what: told.append(what))
     keys = {site.name: site.sessions.key.public for site in link.members}
     return begin_session(link, call, keys), told
 
