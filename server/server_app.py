@@ -11,12 +11,12 @@ from flwr.serverapp import Grid, ServerApp
 
 from ceus_models.plan.plan import load_plan
 from ceus_models.runtime.errors import ExpectedError, list_calls
+from ceus_models.runtime.liveness.heartbeat import Heartbeat
 from server.rounds.coordinator import run
 from server.rounds.events import Answered, Event, Finished
 from server.rounds.round_log import RoundLog
 from server.rounds.saving.checkpoints import Store
-from server.run_folder.heartbeat import COORDINATOR, Heartbeat
-from server.run_folder.journal import Journal
+from server.run_folder.journal import COORDINATOR, Journal
 from server.transport.flower_link import SuperLinkLost, flower_link
 from server.transport.message_log import MessageLog
 

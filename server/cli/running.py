@@ -14,6 +14,7 @@ from ceus_models.pki.enrolment import utc_now
 from ceus_models.plan.plan import load_plan
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.findings import print_findings
+from ceus_models.runtime.liveness.moment import read_clock
 from ceus_models.runtime.supervisor import log_event
 from server.cli.status import AsJson, Folder, opened, output
 from server.operations.daemon import check_complete, find_front_fault, find_nginx, run_daemon
@@ -111,7 +112,7 @@ def _follow_run(home: Home, look: Callable[[], None]) -> State:
         if state.phase in FINAL_PHASES:
             return state
         require_up(home)
-        trouble = find_trouble(home, state, Observations(True, None, time.time()))
+        trouble = find_trouble(home, state, Observations(True, None, read_clock()))
         if trouble and trouble.said != told:
             output().print(escape(f"  {format_trouble(trouble)}"), soft_wrap=True)
         told = trouble.said if trouble else ""

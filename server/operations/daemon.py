@@ -11,6 +11,7 @@ from pathlib import Path
 from ceus_models.pki.enrolment import utc_now
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.file_locks import hold_lock
+from ceus_models.runtime.liveness.heartbeat import Heartbeat
 from ceus_models.runtime.process_tree import ProcessGroup
 from ceus_models.runtime.supervisor import EventLog, StopRequested, Supervisor
 from server.federation.federation_file import Federation
@@ -19,7 +20,6 @@ from server.federation.site_register import read_register
 from server.operations.health import is_superlink_healthy
 from server.operations.launcher import Launcher
 from server.operations.services import SUPEREXEC, SUPERLINK, build_services
-from server.run_folder.heartbeat import Heartbeat
 from server.run_folder.paths import Home
 from server.transport.superlink_control import Control
 

@@ -9,16 +9,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import psutil
 
 from ceus_models.pki.enrolment import utc_now
 from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.liveness.heartbeat import HeartbeatRecord, is_silent
+from ceus_models.runtime.liveness.moment import read_clock
+from ceus_models.runtime.process_tree import read_start
 from ceus_models.runtime.supervisor import EventLog
 from server.federation.federation_file import Federation
 from server.federation.site_register import read_register
-from server.operations.liveness import coordinator_heartbeat, is_silent
+from server.operations.liveness import coordinator_heartbeat
 from server.rounds.saving.checkpoints import Store
 from server.run_folder.journal import Journal
 from server.run_folder.orders import FINAL_PHASES, Order, Phase, read_order, read_state, write_state
@@ -98,15 +101,17 @@ class Launcher:
 
     def _end_leftover(self) -> None:
         """One that hangs would keep the run's folder for ever."""
-        beat = coordinator_heartbeat(self._home).last()
-        if beat is None or time.time() - self._state.at < self._timing.leaving_s:
+        beat = self._last_beat()
+        if beat is None or not is_silent(None, self._state.moment, read_clock(), self._timing.leaving_s):
             return
         with suppress(psutil.NoSuchProcess):
-            leftover = psutil.Process(beat.pid)
-            if leftover.create_time() > beat.since:
+            if beat.since.boot != read_clock().boot or read_start(beat.pid) > beat.since.running:
                 return  # another process, which got the number later
-            leftover.kill()
+            psutil.Process(beat.pid).kill()
             self._told({"event": "killed", "pid": beat.pid, "reason": "it kept the run's folder, and did not end"})
+
+    def _last_beat(self) -> HeartbeatRecord | None:
+        return coordinator_heartbeat(self._home).last()
 
     def _settings(self) -> dict[str, str | int | float]:
         enrolled = {entry.site for entry in read_register(self._home).entries if entry.works(utc_now())}
@@ -134,7 +139,7 @@ class Launcher:
             self._record_end(order, seen, control)
         elif self._state.phase == "starting":
             self._wait_for_start(seen, moment - self._since, control)
-        elif is_silent(coordinator_heartbeat(self._home).last(), self._state.at, time.time(), self._timing.hung_s):
+        elif is_silent(self._last_beat(), self._state.moment, read_clock(), self._timing.hung_s):
             self._relaunch(control, f"it gave no sign of life for {self._timing.hung_s:.0f} s")
         elif order.wanted == "stop" and self._state.phase == "running":
             self._journal.request_stop()
@@ -176,7 +181,7 @@ class Launcher:
             self._write_state("waiting", f"started again: {cause}")
 
     def _write_state(self, phase: Phase, cause: str = "", **changes: object) -> None:
-        new = self._state.model_copy(update={"phase": phase, "cause": cause, "at": round(time.time(), 3), **changes})
+        new = self._state.model_copy(update={"phase": phase, "cause": cause, **asdict(read_clock()), **changes})
         if (new.phase, new.cause, new.run) == (self._state.phase, self._state.cause, self._state.run):
             return
         write_state(self._home, new)  # first: where the disk is full, it is said again

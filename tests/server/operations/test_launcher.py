@@ -219,7 +219,8 @@ import sys, time
 from pathlib import Path
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.file_locks import hold_lock
-from server.run_folder.heartbeat import COORDINATOR, Heartbeat
+from ceus_models.runtime.liveness.heartbeat import Heartbeat
+from server.run_folder.journal import COORDINATOR
 folder = Path(sys.argv[1])
 with hold_lock(folder / ".coordinator.lock", ExpectedError("taken")):  # as Journal.held, without what it imports
     Heartbeat(folder / COORDINATOR).beat("saving round 3 of submodels")
