@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from ceus_models.pki.enrolment import utc_now
-from ceus_models.plan.plan import load_plan
+from ceus_models.plan.plan import format_least, load_plan
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.findings import print_findings
 from ceus_models.runtime.liveness.moment import read_clock
@@ -19,7 +19,7 @@ from ceus_models.runtime.supervisor import log_event
 from server.cli.status import AsJson, Folder, opened, output
 from server.operations.daemon import check_complete, find_front_fault, find_nginx, run_daemon
 from server.operations.health import require_up
-from server.operations.launcher import check_runnable
+from server.operations.launcher import check_bundle, count_enrolled
 from server.operations.liveness import Observations, find_trouble
 from server.operations.preflight import run_preflight
 from server.operations.status_text import format_trouble
@@ -59,15 +59,19 @@ def run_command(
             "--track follows the run, --detach does not: leave one out; a later `run --track` catches up"
         )
     plan = load_plan(home.folder / federation.plan)
-    check_runnable(home, plan.digest())
+    check_bundle(home, plan)
     require_up(home)
+    plan.check_joinable(count_enrolled(home), "enrolled")
     events = Journal(home.run).follow(from_now=True)
     with open_tracker(track, home.run) as board:
         order = order_run(home)
         if detach:
             return
         out = output()
-        out.print(f"study {escape(plan.name)}, {len(plan.stages)} stages; checkpoints in {home.run}", soft_wrap=True)
+        out.print(
+            f"study {escape(plan.name)}, {len(plan.stages)} stages of {format_least(plan)}; checkpoints in {home.run}",
+            soft_wrap=True,
+        )
         _wait_for_order(home, order.id)
         state = _follow_run(home, lambda: _print_new(events, out, board))
     if state.phase != "done":

@@ -21,7 +21,7 @@ from ceus_models.pki.certificates import (
     parse_certificate,
 )
 from ceus_models.pki.keys import generate_key
-from ceus_models.plan.plan import load_plan
+from ceus_models.plan.plan import Plan, load_plan
 from ceus_models.runtime.atomic_files import PUBLIC, write_atomically
 from ceus_models.runtime.errors import ExpectedError, Fault, FaultList
 from server.federation.certificate_authority import (
@@ -71,7 +71,7 @@ def set_up_federation(folder: Path, passphrase: bytes | None, now: datetime) -> 
     Raises FaultList with all faults of federation.yaml and of the plan, AuthorityError or OSError.
     """
     home = Home(folder.resolve())
-    federation, digest = _settings(home)
+    federation, plan = _settings(home)
     steps: list[str] = []
     opened: Callable[[], Authority]
     if _is_new(home):
@@ -85,8 +85,12 @@ def set_up_federation(folder: Path, passphrase: bytes | None, now: datetime) -> 
     identity = compute_federation_id(federation.name, certificate)
     steps += _issue_certificates(home, federation, certificate, opened, now)
     steps += _secret(home)
-    steps += _bundle(home, build_fab(federation=identity, plan_digest=digest))
+    steps += _bundle(home, _build(identity, plan))
     steps += _front(home, federation)
+    try:
+        plan.check_joinable(len(federation.sites), f"in {FEDERATION_FILE}")
+    except ExpectedError as error:
+        steps.append(f"before the run: {error}")
     return SetupResult(identity, tuple(steps))
 
 
@@ -95,10 +99,10 @@ def renew_front(home: Home, federation: Federation, passphrase: bytes | None, no
     return _issue_front(home, federation, open_authority(home, passphrase, now), now)
 
 
-def _settings(home: Home) -> tuple[Federation, str]:
-    """The federation and the digest of its plan; the faults of both files come together."""
+def _settings(home: Home) -> tuple[Federation, Plan]:
+    """The federation and its plan; the faults of both files come together."""
     faults: list[Fault] = []
-    digest, federation = "", None
+    made, federation = None, None
     try:
         federation = load_federation(home.federation)
     except FaultList as error:
@@ -106,12 +110,16 @@ def _settings(home: Home) -> tuple[Federation, str]:
     plan = home.folder / (federation.plan if federation else "plan.yaml")
     try:
         if federation or plan.exists():
-            digest = load_plan(plan).digest()
+            made = load_plan(plan)
     except FaultList as error:
         faults += error.faults
-    if faults or federation is None:
+    if faults or federation is None or made is None:
         raise FaultList(faults)
-    return federation, digest
+    return federation, made
+
+
+def _build(identity: str, plan: Plan) -> bytes:
+    return build_fab(federation=identity, plan_digest=plan.digest(), least_sites=min(plan.least_sites().values()))
 
 
 def _is_new(home: Home) -> bool:

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 import psutil
 
 from ceus_models.pki.enrolment import utc_now
+from ceus_models.plan.plan import Plan
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.liveness.heartbeat import HeartbeatRecord, is_silent
 from ceus_models.runtime.liveness.moment import read_clock
@@ -114,13 +115,12 @@ class Launcher:
         return coordinator_heartbeat(self._home).last()
 
     def _settings(self) -> dict[str, str | int | float]:
-        enrolled = {entry.site for entry in read_register(self._home).entries if entry.works(utc_now())}
         plan = self._home.folder / self._federation.plan
         return {
             "plan": str(plan),
             "out": str(self._home.run),
             "seed": self._federation.seed,
-            "sites": max(len(enrolled), 1),
+            "sites": max(count_enrolled(self._home), 1),
         }
 
     def _watch(self, order: Order, control: Control) -> None:
@@ -189,9 +189,14 @@ class Launcher:
         self._told({"event": "run", "phase": phase, "cause": cause, "run": str(new.run), "launches": new.launches})
 
 
-def check_runnable(home: Home, plan_digest: str) -> None:
+def count_enrolled(home: Home) -> int:
+    """How many sites have a key that works now. Raises ExpectedError for a damaged register."""
+    return len({entry.site for entry in read_register(home).entries if entry.works(utc_now())})
+
+
+def check_bundle(home: Home, plan: Plan) -> None:
     """Raises ExpectedError where the bundle that the sites approved is of another plan."""
-    if not home.bundle.exists() or plan_digest.encode() not in home.bundle.read_bytes():
+    if not home.bundle.exists() or plan.digest().encode() not in home.bundle.read_bytes():
         raise ExpectedError(
             "the plan is not the one in the bundle: run `ceus-coordinator init`, and let the sites approve the new one"
         )

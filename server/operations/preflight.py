@@ -17,7 +17,7 @@ from importlib.metadata import version
 
 import psutil
 
-from ceus_models.plan.plan import load_plan
+from ceus_models.plan.plan import format_least, load_plan
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.findings import Finding, make_fault, make_note, make_ok, run_checks
 from server.federation.certificate_authority import read_ca
@@ -29,7 +29,7 @@ from server.federation.node_roster import is_up
 from server.federation.site_register import read_register
 from server.operations.daemon import check_complete, find_front_fault, find_nginx
 from server.operations.health import is_superlink_healthy
-from server.operations.launcher import check_runnable
+from server.operations.launcher import check_bundle, count_enrolled
 from server.run_folder.paths import Home
 
 _UNSYNCHRONISED = 5  # TIME_ERROR of ntp_gettime(3)
@@ -77,12 +77,18 @@ def _folder(subject: Subject) -> Iterator[Finding]:
 
 def _plan(subject: Subject) -> Iterator[Finding]:
     plan = load_plan(subject.home.folder / subject.federation.plan)
-    check_runnable(subject.home, plan.digest())
+    check_bundle(subject.home, plan)
+    plan.check_joinable(len(subject.federation.sites), "in federation.yaml")
     missing = sorted(set(plan.quorum.required) - set(subject.federation.sites))
     if missing:
         said = f"the plan requires {', '.join(missing)}, which federation.yaml does not name"
         yield make_fault("plan", said, "mend quorum.required in the plan, or sites in federation.yaml")
-    yield make_ok("plan", f"{plan.name}, {len(plan.stages)} stages, and the bundle is of this plan")
+    enrolled, least = count_enrolled(subject.home), max(plan.least_sites().values())
+    said = f"{plan.name}, {len(plan.stages)} stages of {format_least(plan)}, and the bundle is of this plan"
+    if enrolled < least:
+        yield make_note("plan", f"{said}; {enrolled} enrolled", f"`run` begins when {least} sites are enrolled")
+    else:
+        yield make_ok("plan", said)
 
 
 def _flower(subject: Subject) -> Iterator[Finding]:

@@ -30,7 +30,9 @@ from server.transport.message_log import MessageLog
 
 @pytest.fixture
 def made(tmp_path: Path) -> Lab:
-    return lab(tmp_path / "co")
+    found = lab(tmp_path / "co")
+    found.joined(tmp_path / "site")
+    return found
 
 
 def test_without_the_daemon_every_command_says_how_to_start_it(made: Lab, capfd: pytest.CaptureFixture[str]) -> None:
@@ -55,6 +57,14 @@ def test_a_changed_plan_is_refused_before_anything_is_ordered(made: Lab, capfd: 
     (made.home.folder / "plan.yaml").write_text("name: other\nstages:\n  - {stage: hello}\n")
     assert "not the one in the bundle" in told(capfd, "run", made.home.folder, code=1)
     assert read_order(made.home) is None
+
+
+def test_a_run_with_too_few_sites_is_not_ordered(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    home = lab(tmp_path / "co").home
+    with hold_lock(home.up_lock, ExpectedError("taken")):
+        said = told(capfd, "run", home.folder, code=1)
+    assert "at least 1 sites in hello, found 0 enrolled" in said
+    assert read_order(home) is None
 
 
 class Daemon(threading.Thread):

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from ceus_models.plan.plan import load_plan
 from ceus_models.plan.progress import Progress
 from ceus_models.runtime.errors import ExpectedError
 from server.federation.federation_file import load_federation
-from server.operations.launcher import Launcher, Timing, check_runnable
+from server.operations.launcher import Launcher, Timing, check_bundle
 from server.rounds.saving.checkpoints import Store
 from server.run_folder.journal import Journal
 from server.run_folder.orders import order_run, order_stop, read_state
@@ -310,6 +310,6 @@ def test_a_coordinator_that_lives_on_is_waited_for_and_not_joined_by_a_second(de
 
 def test_a_plan_that_is_not_in_the_bundle_is_not_run(desk: Desk) -> None:
     plan = load_plan(desk.lab.home.folder / "plan.yaml")
-    check_runnable(desk.lab.home, plan.digest())
+    check_bundle(desk.lab.home, plan)
     with pytest.raises(ExpectedError, match="not the one in the bundle"):
-        check_runnable(desk.lab.home, "ab" * 32)
+        check_bundle(desk.lab.home, replace(plan, name="other"))
