@@ -59,7 +59,7 @@ def console_command(
     site = load_site(folder)
     check_owner(site)
     with listening(LOOPBACK[0], port) as opened:
-        session = Session(read_account(), opened.getsockname()[1], log_event)
+        session = Session(read_account(), opened[0].getsockname()[1], log_event)
         typer.echo(f"open {url_of(opened, secure=False)}?token={session.token}")
         typer.echo("it works once, in a browser of this machine (or by ssh -L); Ctrl-C ends the console")
         serve(console(site, socket or socket_of(folder), session, log_event), opened)

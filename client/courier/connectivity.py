@@ -60,7 +60,7 @@ def probe_upload(address: str, ca: Path, size: int, timeout: float = 60.0) -> in
 
 def proxy_for(address: str) -> str:
     """The proxy that stands between, as host:port without a password; "" for none."""
-    host = address.rpartition(":")[0]
+    host = address.rpartition(":")[0].strip("[]")
     url = urllib.request.getproxies().get("https", "")
     if not url or urllib.request.proxy_bypass(host):
         return ""

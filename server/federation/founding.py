@@ -35,7 +35,7 @@ from server.federation.certificate_authority import (
     write_key,
 )
 from server.federation.federation_file import Federation, load_federation
-from server.federation.nginx_conf import render_nginx
+from server.federation.nginx_conf import has_ipv6, render_nginx
 from server.run_folder.paths import FEDERATION_FILE, Home
 from server.transport.fab import build_fab
 
@@ -211,7 +211,8 @@ def _bundle(home: Home, content: bytes) -> Iterator[str]:
 def _front(home: Home, federation: Federation) -> Iterator[str]:
     home.front_run.mkdir(parents=True, exist_ok=True)
     write_atomically(home.nginx, render_nginx(home, federation).encode(), PUBLIC)
-    yield f"made the front door's configuration: {home.nginx}"
+    families = "IPv4 and IPv6" if has_ipv6() else "IPv4 alone: this machine's kernel has no IPv6"
+    yield f"made the front door's configuration: {home.nginx}; it listens on {families}"
 
 
 def _write_certificate(path: Path, certificate: Certificate) -> None:

@@ -7,6 +7,8 @@ authentication needs TLS at the SuperLink itself.
 
 from __future__ import annotations
 
+import socket
+
 from server.federation.federation_file import Federation
 from server.run_folder.paths import Home
 
@@ -46,7 +48,7 @@ http {{
   upstream superlink {{ server 127.0.0.1:{superlink_port}; keepalive 64; }}
 
   server {{
-    listen {port} ssl;
+    listen {port} ssl;{listen_ipv6}
     ssl_certificate {front};
     ssl_certificate_key {front_key};
     ssl_protocols TLSv1.2 TLSv1.3;
@@ -85,12 +87,22 @@ http {{
 """
 
 
+def has_ipv6() -> bool:
+    """Whether this machine's kernel has IPv6; without it nginx could not open the port."""
+    try:
+        socket.socket(socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
+
+
 def render_nginx(home: Home, federation: Federation) -> str:
     """Render the complete configuration of a separate nginx, which needs no root for a port above 1023."""
     return _NGINX.format(
         conf=home.nginx,
         run=home.front_run,
         port=federation.port,
+        listen_ipv6=f"\n    listen [::]:{federation.port} ssl ipv6only=on;" if has_ipv6() else "",
         superlink_port=federation.superlink_port,
         front=home.front,
         front_key=home.front_key,

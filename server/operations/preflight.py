@@ -203,7 +203,20 @@ def _front_door(subject: Subject) -> Iterator[Finding]:
     elif through == http.HTTPStatus.NOT_FOUND:
         yield make_fault("front door", "it does not pass /v1/fleet/", f"use {subject.home.nginx} as it is")
     else:
-        yield make_ok("front door", "passes /v1/fleet/ alone, as seen from this machine")
+        yield from _addresses(subject.federation)
+
+
+def _addresses(federation: Federation) -> Iterator[Finding]:
+    """Whether the front door answers at every address of its name: a site takes any of them."""
+    found = socket.getaddrinfo(federation.host, federation.port, type=socket.SOCK_STREAM)
+    addresses = sorted({str(place[0]) for *_, place in found})
+    shut = [address for address in addresses if not _connects(address, federation.port)]
+    if shut:
+        said = f"it passes /v1/fleet/ alone; nothing answers at {', '.join(shut)}, which {federation.host} is too"
+        yield make_note("front door", said, "open that address for the sites, or take it out of the DNS")
+    else:
+        said = f"passes /v1/fleet/ alone, as seen from this machine at {', '.join(addresses)}"
+        yield make_ok("front door", said)
 
 
 def _status(subject: Subject, path: str) -> int:
