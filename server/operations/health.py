@@ -18,6 +18,7 @@ from ceus_models.runtime.humanize import format_age
 from ceus_models.runtime.liveness.heartbeat import Heartbeat, is_silent
 from ceus_models.runtime.liveness.moment import compute_age, read_clock
 from server.federation.federation_file import Federation, load_federation
+from server.operations.disk_room import find_shortage
 from server.run_folder.orders import read_state
 from server.run_folder.paths import Home
 
@@ -33,6 +34,8 @@ def health_of(home: Home, federation: Callable[[], Federation]) -> Finding:
 def _answering(home: Home, federation: Federation) -> Finding:
     """Raises ExpectedError with the reason and the remedy."""
     require_up(home)
+    if shortage := find_shortage(home):
+        raise ExpectedError(shortage)
     beat = Heartbeat(home.up_heartbeat).last()
     now = read_clock()
     if beat and is_silent(beat, beat.at, now):
@@ -43,6 +46,8 @@ def _answering(home: Home, federation: Federation) -> Finding:
             f"the SuperLink does not answer on port {federation.superlink_port}; `up` starts it again, and its log is "
             f"{home.logs / 'superlink.log'}"
         )
+    if beat and beat.doing:
+        raise ExpectedError(f"`up` cannot go on: {beat.doing}")
     return make_ok("coordinator", f"up; run: {read_state(home).phase}")
 
 

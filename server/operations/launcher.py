@@ -22,6 +22,7 @@ from ceus_models.runtime.process_tree import read_start
 from ceus_models.runtime.supervisor import EventLog
 from server.federation.federation_file import Federation
 from server.federation.site_register import read_register
+from server.operations.disk_room import LEAST_BYTES, free_bytes
 from server.operations.liveness import coordinator_heartbeat
 from server.rounds.saving.checkpoints import Store
 from server.run_folder.journal import Journal
@@ -67,15 +68,19 @@ class Launcher:
         self._journal, self._store = Journal(home.run), Store(home.run)
         self._state = read_state(home)
         self._alive = self._since = time.monotonic()
-        self._deaths, self._round = 0, -1
+        self._deaths, self._round, self._died = 0, -1, 0
+        self._room = 0
 
     def step(self, control: Control) -> None:
-        """Check the run once and act. Raises ExpectedError if the SuperLink does not answer."""
+        """Check the run once and act. Raises ExpectedError if the SuperLink does not answer.
+
+        A step that fails half-way is made again: what counts or restarts something comes after what can fail.
+        """
         order = read_order(self._home)
         if order is None:
             return
         if order.id != self._state.order:
-            self._deaths = 0
+            self._deaths = self._room = 0
             self._write_state("waiting", order=order.id, run=0, launches=0)
         if self._state.phase in FINAL_PHASES:
             return
@@ -88,6 +93,8 @@ class Launcher:
         if order.wanted != "run":
             self._write_state("stopped", "as asked")
             return
+        if free_bytes(self._home.run) < self._room:
+            return  # the state says so
         for run in control.list_unfinished():
             control.stop(run)
         if self._journal.is_held():
@@ -148,8 +155,8 @@ class Launcher:
     def _wait_for_start(self, seen: RunState, waited_s: float, control: Control) -> None:
         """A run that is submitted and not at work yet."""
         if waited_s > self._start_timeout(seen):
-            self._unwedge()
             self._relaunch(control, f"it was not at work within {self._start_timeout(seen):.0f} s")
+            self._unwedge()
         elif waited_s > self._timing.slow_s:
             what = "its process was started and is not at work" if seen.started else "the SuperExec has not taken it"
             self._write_state("starting", f"{what} yet; it is started anew after {self._start_timeout(seen):.0f} s")
@@ -161,17 +168,18 @@ class Launcher:
         said = self._journal.read_failure()
         if order.wanted != "run":
             self._write_state("stopped", said or "as asked")
+        elif said and self._journal.needs_room():
+            self._room = free_bytes(self._home.run) + LEAST_BYTES
+            self._write_state("waiting", f"{said}. It goes on by itself when there is more room")
         elif said and not self._journal.is_transient():
             self._write_state("failed", said)
         else:
             self._relaunch(control, said or seen.details.strip() or KILLED)
 
     def _relaunch(self, control: Control, cause: str) -> None:
-        newest = self._store.newest()
-        self._deaths = 1 if newest != self._round else self._deaths + 1
-        self._round = newest
         if self._state.run in control.list_unfinished():
             control.stop(self._state.run)
+        self._count_death()
         if self._deaths >= self._timing.deaths:
             log = self._home.logs / "superexec.log"
             self._write_state(
@@ -179,6 +187,14 @@ class Launcher:
             )
         else:
             self._write_state("waiting", f"started again: {cause}")
+
+    def _count_death(self) -> None:
+        """Count the end of a run once, however often this step is made."""
+        if self._died == self._state.run:
+            return
+        newest = self._store.newest()
+        self._deaths = 1 if newest != self._round else self._deaths + 1
+        self._round, self._died = newest, self._state.run
 
     def _write_state(self, phase: Phase, cause: str = "", **changes: object) -> None:
         new = self._state.model_copy(update={"phase": phase, "cause": cause, **asdict(read_clock()), **changes})

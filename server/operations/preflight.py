@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import http.client
 import os
-import shutil
 import socket
 import sqlite3
 import ssl
@@ -28,6 +27,7 @@ from server.federation.nginx_conf import CALLS
 from server.federation.node_roster import is_up
 from server.federation.site_register import read_register
 from server.operations.daemon import check_complete, find_front_fault, find_nginx
+from server.operations.disk_room import find_shortage, free_bytes
 from server.operations.health import is_superlink_healthy
 from server.operations.launcher import check_bundle, count_enrolled
 from server.run_folder.paths import Home
@@ -136,7 +136,12 @@ def _disk(subject: Subject) -> Iterator[Finding]:
     except OSError as error:
         yield make_fault("disk", f"{home.folder} cannot be written ({error.strerror})", "give it to this user")
         return
-    free = shutil.disk_usage(home.folder).free
+    if shortage := find_shortage(home, probe=True):
+        words, _, fix = shortage.partition("; ")
+        yield make_fault("disk", words, fix)
+        return
+    places = [place for place in (home.folder, home.run, home.database.parent) if place.exists()]
+    free = min(map(free_bytes, places))
     said = f"{free / (1 << 30):.1f} GB free for checkpoints, the SuperLink's database and logs"
     remedy = "make room: a round of the paper's plan keeps some 10 GB for a while"
     if free >= _BETTER_FREE:
@@ -159,7 +164,11 @@ def _database(subject: Subject) -> Iterator[Finding]:
     except sqlite3.Error as error:
         sound = str(error)
     remedy = f"stop `up`, move {path} away and start `up` again: sites connect anew, and the run goes on"
-    if sound == "ok":
+    if sound == "ok" and find_shortage(subject.home, probe=True):
+        yield make_note(
+            "database", "sound, but it may not be written: its disk, or another, is full", "make room first"
+        )
+    elif sound == "ok":
         yield make_ok("database", "can be written, and is sound")
     else:
         yield make_fault("database", f"{path}: {sound}", remedy)

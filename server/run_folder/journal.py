@@ -92,13 +92,15 @@ class Journal:
             found = [event] if event.get("event") == Started.__name__ else [*found, event]
         return found
 
-    def write_failure(self, reason: str, passing: bool = False) -> None:
+    def write_failure(self, reason: str, passing: bool = False, room: bool = False) -> None:
         """Write why the run stopped, in one sentence, atomically.
 
         Args:
             passing: the cause is temporary and outside the study; the run may be restarted unchanged.
+            room: a disk was full; the run may be restarted when it has more room.
         """
-        write_atomically(self.folder / _FAILURE, json.dumps({"reason": reason, "passing": passing}).encode(), PUBLIC)
+        said = {"reason": reason, "passing": passing or room, "room": room}
+        write_atomically(self.folder / _FAILURE, json.dumps(said).encode(), PUBLIC)
 
     def read_failure(self) -> str | None:
         """Read why the run stopped; None if unknown."""
@@ -109,6 +111,11 @@ class Journal:
         """Whether the run stopped for a temporary cause."""
         said = self._read_stop()
         return bool(said and said.get("passing"))
+
+    def needs_room(self) -> bool:
+        """Whether the run stopped because a disk was full."""
+        said = self._read_stop()
+        return bool(said and said.get("room"))
 
     def _read_stop(self) -> dict[str, Any] | None:
         try:

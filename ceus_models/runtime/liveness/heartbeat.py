@@ -18,7 +18,7 @@ from ceus_models.runtime.liveness.moment import Moment, compute_age, read_clock
 SILENT_S = 45.0
 """A process without a heartbeat for this long is reported as dead."""
 _EVERY_S = 1.0
-_SIZE = 1024
+_SIZE = 4096
 
 
 @dataclass(frozen=True)

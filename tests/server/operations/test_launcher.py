@@ -139,6 +139,60 @@ def test_one_that_dies_in_the_same_round_again_and_again_is_given_up(desk: Desk)
     assert "ended 3 times in the same round" in read_state(desk.lab.home).cause
 
 
+def test_a_superlink_that_fails_on_every_call_makes_no_more_deaths_of_one(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: int) -> None:
+        raise ExpectedError("the SuperLink failed on a request (HTTPStatusError)")
+
+    order_run(desk.lab.home)
+    desk.step()
+    with desk.coordinator():
+        pass
+    with monkeypatch.context() as patch:
+        patch.setattr(desk.control, "stop", fail)
+        for _ in range(43):
+            with pytest.raises(ExpectedError, match="failed on a request"):
+                desk.step()
+    assert desk.step() == "waiting", "one death, whatever came after it"
+    assert desk.step() == "starting"
+
+
+def test_a_state_that_cannot_be_written_makes_no_more_deaths_of_one(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    order_run(desk.lab.home)
+    desk.step()
+    with desk.coordinator():
+        pass
+    with monkeypatch.context() as patch:
+        patch.setattr("server.operations.launcher.write_state", full)
+        for _ in range(43):
+            with pytest.raises(OSError, match="No space left"):
+                desk.step()
+    assert desk.step() == "waiting"
+
+
+def test_a_run_whose_disk_was_full_goes_on_when_there_is_more_room(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    room = [10 << 20]
+    monkeypatch.setattr("server.operations.launcher.free_bytes", lambda _: room[0])
+    order_run(desk.lab.home)
+    for _ in range(4):  # more often than a run may die in one round
+        assert desk.step() == "starting"
+        with desk.coordinator():
+            desk.journal.write_failure("the checkpoint cannot be written (No space left on device)", room=True)
+        desk.control.end()
+        assert desk.step() == "waiting"
+        launches = len(desk.control.submitted)
+        assert "goes on by itself when there is more room" in read_state(desk.lab.home).cause
+        assert [desk.step() for _ in range(5)] == ["waiting"] * 5
+        assert len(desk.control.submitted) == launches
+        room[0] += 65 << 20
+
+
 def test_one_that_gets_on_between_its_deaths_is_not_given_up(desk: Desk) -> None:
     order_run(desk.lab.home)
     for _ in range(5):
