@@ -30,6 +30,14 @@ _DAY_S = 86_400.0
 Told = Callable[[Mapping[str, object]], None]
 
 
+Probe = Callable[[Kit, CourierFolder], ProbeResult]
+
+
+def probe_kit(kit: Kit, courier: CourierFolder) -> ProbeResult:
+    """Ask the coordinator's front door once."""
+    return probe_coordinator(kit.address, courier.ca, utc_now())
+
+
 class Keeper(Protocol):
     """What a watch may do to a process."""
 
@@ -90,9 +98,7 @@ class LineWatch:
 
     courier: CourierFolder
     told: Told
-    probe: Callable[[Kit, CourierFolder], ProbeResult] = lambda kit, courier: probe_coordinator(
-        kit.address, courier.ca, utc_now()
-    )
+    probe: Probe = probe_kit
     clock: Callable[[], Moment] = read_clock
     is_well: bool = field(default=False, init=False)
     _began: Moment = field(init=False)
@@ -140,11 +146,12 @@ class LineWatch:
 
 @dataclass
 class KitWatch:
-    """Starts the SuperNode anew with a new key or address, and tells of a certificate that ends soon."""
+    """Starts the SuperNode anew with a new key or address, and tells of a certificate or an address that ends soon."""
 
     courier: CourierFolder
     told: Told
     clock: Callable[[], float] = time.monotonic
+    probe: Probe = probe_kit
     is_well: bool = field(default=True, init=False)
     _seen: object = field(default=None, init=False)
     _due: float = field(default=0.0, init=False)
@@ -167,6 +174,8 @@ class KitWatch:
         self._seen, self._due, self._joined = stamp, self.clock() + _DAY_S, joined
         if kit.expires - utc_now() <= EXPIRY_WARNING:
             self._say_daily(f"the site's certificate ends on {kit.expires:%Y-%m-%d}; ask the coordinator for a new kit")
+        elif moved := self.probe(kit, self.courier).moved:
+            self._say_daily(f"{moved}; ask the coordinator for the new kit, and join with it")
 
     def _say_daily(self, what: str) -> None:
         said, at = self._said

@@ -39,12 +39,12 @@ class Federation(BaseModel):
     @property
     def host(self) -> str:
         """The name or IP address that sites dial, without brackets."""
-        return self.address.rpartition(":")[0].strip("[]")
+        return split_address(self.address)[0]
 
     @property
     def port(self) -> int:
         """The front door's port."""
-        return int(self.address.rpartition(":")[2])
+        return split_address(self.address)[1]
 
     @field_validator("address")
     @classmethod
@@ -74,6 +74,16 @@ class Federation(BaseModel):
         if twice:
             raise ValueError(f"a site stands once, found {', '.join(twice)} twice; delete one")
         return sites
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """Host, without brackets, and port.
+
+    >>> split_address("[2001:db8::7]:443")
+    ('2001:db8::7', 443)
+    """
+    host, _, port = address.rpartition(":")
+    return host.strip("[]"), int(port)
 
 
 def is_address(host: str) -> bool:

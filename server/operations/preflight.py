@@ -19,6 +19,7 @@ import psutil
 from ceus_models.plan.plan import format_least, load_plan
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.findings import Finding, make_fault, make_note, make_ok, run_checks
+from server.federation.addresses import read_former
 from server.federation.certificate_authority import read_ca
 from server.federation.expiry import summarize_validity
 from server.federation.federation_file import Federation
@@ -101,7 +102,8 @@ def _flower(subject: Subject) -> Iterator[Finding]:
 
 def _certificates(subject: Subject) -> Iterator[Finding]:
     home, ca = subject.home, read_ca(subject.home, subject.now)
-    servers = (("front door", home.front, home.front_key, list_hosts(subject.federation), "renew"),)
+    hosts = list_hosts(subject.federation, read_former(home, subject.federation, subject.now))
+    servers = (("front door", home.front, home.front_key, hosts, "renew"),)
     for name, path, key, hosts, command in (
         *servers,
         ("SuperLink", home.superlink, home.superlink_key, LOOPBACK, "init"),
