@@ -10,13 +10,13 @@ from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
 from ceus_models.plan.plan import load_plan
-from ceus_models.runtime.errors import ExpectedError, list_calls
+from ceus_models.runtime.errors import DiskFullError, ExpectedError, is_disk_full, list_calls
+from ceus_models.runtime.liveness.heartbeat import Heartbeat
 from server.rounds.coordinator import run
 from server.rounds.events import Answered, Event, Finished
 from server.rounds.round_log import RoundLog
 from server.rounds.saving.checkpoints import Store
-from server.run_folder.heartbeat import COORDINATOR, Heartbeat
-from server.run_folder.journal import Journal
+from server.run_folder.journal import COORDINATOR, Journal
 from server.transport.flower_link import SuperLinkLost, flower_link
 from server.transport.message_log import MessageLog
 
@@ -80,12 +80,13 @@ def main(grid: Grid, context: Context) -> None:
             link = flower_link(grid, settings.sites, plan.deadlines, MessageLog(settings.out), alive=pulse.beat)
             run(plan, link, Store(settings.out), settings.seed, tell, journal.is_stop_requested)
     except ExpectedError as error:
-        journal.write_failure(str(error), passing=isinstance(error, SuperLinkLost))
+        journal.write_failure(str(error), isinstance(error, SuperLinkLost), isinstance(error, DiskFullError))
         raise
     except OSError as error:
         journal.write_failure(
             f"{error.filename or 'a file of the run'}: {error.strerror or type(error).__name__}; make room, "
-            "or repair the disk, then start the same command again"
+            "or repair the disk, then start the same command again",
+            room=is_disk_full(error),
         )
         raise
     except MemoryError:

@@ -23,6 +23,8 @@ SITE_ROLE, PREVIOUS_ROLE, COORDINATOR_ROLE = "site", "previous key", "coordinato
 CLOCK_TOLERANCE = timedelta(minutes=5)
 """Flower's node authentication allows no larger difference of clocks."""
 REQUEST_LIFE = timedelta(days=30)
+ADDRESS_HEADER = "x-ceus-address"
+"""Header of the front door's answers: its present address, and until when a former one holds, if there is one."""
 
 _NAME = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _FINGERPRINT = r"[0-9a-f]{4}(?:-[0-9a-f]{4}){7}"

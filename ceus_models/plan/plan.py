@@ -14,7 +14,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from ceus_models.plan.given_recipe import Given
-from ceus_models.plan.level_rules import check_levels
+from ceus_models.plan.site_rules import check_sites
 from ceus_models.plan.stages import Evaluate, Hello, Stage, Statistics
 from ceus_models.plan.terms.deadlines import Deadlines
 from ceus_models.plan.terms.net_groups import expand_names, is_known_net, required_nets
@@ -23,8 +23,8 @@ from ceus_models.plan.terms.pretrained import Pretrained
 from ceus_models.plan.terms.settings import Screening, Study
 from ceus_models.plan.train_stage import Train
 from ceus_models.protocol.messages import Architecture, Sharing
-from ceus_models.protocol.privacy.secure_session import SECURE_LEVELS
-from ceus_models.runtime.errors import Fault
+from ceus_models.protocol.privacy.secure_session import LEAST_SITES, SECURE_LEVELS
+from ceus_models.runtime.errors import ExpectedError, Fault
 from ceus_models.runtime.yaml_lines import YamlWithLines, list_faults, make_fault_at, read_yaml_with_lines
 from ceus_models.study.processing import Processing
 from ceus_models.study.taxonomy import FUSION_NETS, SUBMODELS
@@ -72,7 +72,27 @@ class Plan:
     def plain(self) -> dict[str, Any]:
         """All settings as JSON values."""
         found: dict[str, Any] = _PLAN.dump_python(self, mode="json")
+        for key in _NEWER_QUORUM:
+            if getattr(self.quorum, key) == getattr(Quorum(), key):
+                del found["quorum"][key]
         return found
+
+    def least_sites(self) -> dict[str, int]:
+        """Stage → how many sites must be counted at least in each of its rounds."""
+        secure = [stage.name for stage in self.stages if getattr(stage, "level", "none") in SECURE_LEVELS]
+        return {
+            stage.name: max(self.quorum.least(stage.name), LEAST_SITES if stage.name in secure else 1)
+            for stage in self.stages
+        }
+
+    def check_joinable(self, sites: int, whose: str) -> None:
+        """Raise ExpectedError if `sites` are too few for a stage. whose: what they are, as `enrolled`."""
+        short = {stage: least for stage, least in self.least_sites().items() if least > sites}
+        if short:
+            raise ExpectedError(
+                f"the plan needs at least {max(short.values())} sites in {', '.join(short)}, found {sites} {whose}; "
+                "add sites, or state a smaller quorum.sites in the plan, which every site then approves anew"
+            )
 
     def study(self, seed: int) -> Study:
         """The settings that the stages need."""
@@ -95,6 +115,16 @@ class Plan:
 
 
 _PLAN = TypeAdapter(Plan)
+_NEWER_QUORUM = ("sites", "stages")
+"""Left out of the digest where they are the usual ones, so that plans from before keep theirs."""
+
+
+def format_least(plan: Plan) -> str:
+    """How many sites must be counted at least, for a person."""
+    counts = plan.least_sites()
+    others = {name: least for name, least in counts.items() if least != plan.quorum.sites}
+    but = "".join(f", {name} {least}" for name, least in others.items())
+    return f"at least {plan.quorum.sites} sites each{but}"
 
 
 def load_plan(path: Path) -> Plan:
@@ -126,7 +156,7 @@ def parse_plan(values: Mapping[str, Any]) -> tuple[Plan | None, list[Fault]]:
         *_check_references(values.get("stages")),
         *_check_recipe(values),
         *_check_sharing(values),
-        *check_levels(values),
+        *check_sites(values),
     ]
     try:
         plan = _PLAN.validate_json(json.dumps(values, default=str), strict=True)  # what JSON has no form for: text

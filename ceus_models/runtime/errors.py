@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,6 +11,20 @@ from pathlib import Path
 
 class ExpectedError(Exception):
     """A failure that its reader can fix: the text says what was expected, what was found, and the fix."""
+
+
+class DiskFullError(ExpectedError):
+    """A file could not be written for want of room; with more of it the same work succeeds."""
+
+
+def is_disk_full(error: Exception) -> bool:
+    """Whether a disk or a quota was full.
+
+    >>> is_disk_full(OSError(errno.ENOSPC, "No space left on device")), is_disk_full(OSError(errno.EACCES, "denied"))
+    (True, False)
+    """
+    codes = (errno.ENOSPC, errno.EDQUOT)
+    return getattr(error, "errno", None) in codes or any(f"(os error {code})" in str(error) for code in codes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,8 @@
-"""Sizes and durations as text."""
+"""Sizes, durations and ages as text."""
 
 from __future__ import annotations
+
+from ceus_models.runtime.liveness.moment import DOUBTED
 
 _UNITS = ((1 << 30, "GB"), (1 << 20, "MB"), (1 << 10, "kB"))
 
@@ -23,3 +25,12 @@ def format_duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def format_age(seconds: float | None) -> str:
+    """An age, of `compute_age`.
+
+    >>> format_age(75)
+    '75 s ago'
+    """
+    return f"at an unknown time: {DOUBTED}" if seconds is None else f"{format_duration(seconds)} ago"

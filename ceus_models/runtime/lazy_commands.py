@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import click
 import typer
@@ -14,23 +15,28 @@ from typer.core import TyperGroup
 
 from ceus_models.runtime.errors import ExpectedError
 
+NextStep = Callable[[str, Path | None], str]
+"""(command, its folder) → what follows it, "" for nothing."""
+_FOR_MACHINES = ("as_machine", "as_gauges")
+"""Options under which a command says nothing but what a machine reads."""
 _FIRST_PARTY = ("ceus_models", "client", "server", "sim")
 
 
 class LazyCommand(click.Command):
     """A command, or a group of commands, that is known by the place of its code."""
 
-    def __init__(self, name: str, place: str, extra: str) -> None:
+    def __init__(self, name: str, place: str, extra: str, next_step: str = "") -> None:
         """Import nothing.
 
         Args:
             name: of the command.
             place: "module:name" of a function with typer's options, or of a typer application.
             extra: what `pip install 'fedceus[extra]'` installs the command's libraries with.
+            next_step: "module:name" of a `NextStep`, "" for none.
         """
         super().__init__(name)
         self._module, _, self._attribute = place.partition(":")
-        self._extra = extra
+        self._extra, self._next_step = extra, next_step
 
     def load(self) -> click.Command:
         """The command itself.
@@ -53,7 +59,40 @@ class LazyCommand(click.Command):
             app.add_typer(found, name=self.name)
         else:
             app.command(self.name)(found)
-        return typer.main.get_group(app).commands[str(self.name)]
+        command = typer.main.get_group(app).commands[str(self.name)]
+        if self._next_step:
+            self._end_with_next(command)
+        return command
+
+    def _end_with_next(self, command: click.Command) -> None:
+        """Have a command, or each of a group, end with the next one, unless a machine reads it."""
+        if isinstance(command, click.Group):
+            for one in command.commands.values():
+                self._end_with_next(one)
+            return
+        call = command.callback
+        assert call is not None
+
+        def call_and_tell(*arguments: Any, **options: Any) -> Any:
+            try:
+                result = call(*arguments, **options)
+            except click.exceptions.Exit as stop:
+                if not stop.exit_code:
+                    self._tell_next(options)
+                raise
+            self._tell_next(options)
+            return result
+
+        command.callback = call_and_tell
+
+    def _tell_next(self, options: Mapping[str, Any]) -> None:
+        if any(options.get(name) for name in _FOR_MACHINES):
+            return
+        module, _, attribute = self._next_step.partition(":")
+        describe: NextStep = getattr(import_module(module), attribute)
+        folders = [Path(found) for context in _list_contexts() if (found := context.params.get("folder"))]
+        if said := describe(str(self.name), folders[0] if folders else None):
+            click.echo(f"next: {said}", err=True)
 
     def summary(self) -> str:
         """The function's docstring, or the application's help, read from the source without running it."""
@@ -68,6 +107,13 @@ class LazyCommand(click.Command):
                 if ast.unparse(node.targets[0]) == self._attribute:
                     return str(ast.literal_eval(words["help"]))
         raise LookupError(f"{self._module} has no {self._attribute}")
+
+
+def _list_contexts() -> Iterator[click.Context]:
+    context = click.get_current_context(silent=True)
+    while context is not None:
+        yield context
+        context = context.parent
 
 
 class LazyGroup(TyperGroup):
@@ -88,7 +134,7 @@ class LazyGroup(TyperGroup):
         return name, command.load() if isinstance(command, LazyCommand) else command, rest
 
 
-def lazy_program(name: str, summary: str, extra: str, places: Mapping[str, str]) -> LazyGroup:
+def lazy_program(name: str, summary: str, extra: str, places: Mapping[str, str], next_step: str = "") -> LazyGroup:
     """A program whose commands stand at these places.
 
     Args:
@@ -96,6 +142,9 @@ def lazy_program(name: str, summary: str, extra: str, places: Mapping[str, str])
         summary: what its help says first.
         extra: of pyproject.toml, with the libraries of all its commands.
         places: command → "module:name" (`LazyCommand`).
+        next_step: "module:name" of the `NextStep` that every command ends with.
     """
-    commands: dict[str, click.Command] = {key: LazyCommand(key, place, extra) for key, place in places.items()}
+    commands: dict[str, click.Command] = {
+        key: LazyCommand(key, place, extra, next_step) for key, place in places.items()
+    }
     return LazyGroup(name=name, help=summary, commands=commands, no_args_is_help=True)

@@ -20,6 +20,7 @@ import psutil
 from ceus_models.runtime.errors import ExpectedError
 
 _GRACE_S = 6.0
+_START_FIELD = 19  # of proc(5)'s stat, behind the name
 
 
 class ProcessGroup:
@@ -107,6 +108,18 @@ def read_last_line(log: Path) -> str:
     """The last line of a log that is not empty."""
     lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines()]
     return next((line for line in reversed(lines) if line), "its log is empty")
+
+
+def read_start(pid: int) -> float:
+    """When a process was started, in seconds since the machine's start.
+
+    Raises psutil.NoSuchProcess if there is none.
+    """
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+    except OSError:
+        raise psutil.NoSuchProcess(pid) from None
+    return int(fields[_START_FIELD]) / os.sysconf("SC_CLK_TCK")
 
 
 def stop_processes(processes: Sequence[psutil.Process], grace_s: float) -> None:

@@ -10,7 +10,7 @@ from importlib.resources import files
 import jinja2
 from markupsafe import Markup, escape
 
-from ceus_models.runtime.humanize import format_duration, format_size
+from ceus_models.runtime.humanize import format_age, format_duration, format_size
 
 _SHARED, _PAGES = "ceus_models.web", "pages"
 _CODE = re.compile(r"`([^`]+)`")
@@ -44,7 +44,7 @@ def _environment(package: str) -> jinja2.Environment:
     made = jinja2.Environment(
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    made.filters.update(size=format_size, span=format_duration, clock=_clock, mark_code=_mark_code)
+    made.filters.update(size=format_size, span=format_duration, age=format_age, clock=_clock, mark_code=_mark_code)
     made.globals.update(stylesheet=lambda: Markup(stylesheet()))
     return made
 

@@ -147,6 +147,10 @@ def _show(contents: Contents) -> None:
     for name, digest in contents.files.items():
         table.add_row(escape(name), f"SHA-256 {digest[:16]}…")
     out.print(table)
+    if contents.shortage:
+        out.print(f"[red]{escape(contents.shortage)}[/]", soft_wrap=True)
+    else:
+        out.print(f"every round counts with the sums of at least {contents.least_sites} sites")
 
 
 def _read(bundle: Path) -> bytes:

@@ -35,6 +35,7 @@ app = lazy_program(
         "privacy": "client.cli.privacy:app",
         "console": "client.console.app:console_command",
     },
+    "client.cli.next_step:describe_next",
 )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,13 +23,15 @@ from starlette.types import ASGIApp
 from ceus_models.runtime.account import read_account
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.findings import Finding
+from ceus_models.runtime.liveness.moment import Moment, compute_age, read_clock
 from ceus_models.runtime.supervisor import EventLog, log_event
 from ceus_models.web.guard import LOOPBACK, Guard
 from ceus_models.web.responses import STYLE, find_page, page, style
 from ceus_models.web.serve import listening, serve, url_of
 from client.console.approval_view import is_ours, kit_of, read_approval_state
 from client.console.session import Session
-from client.courier.folder import courier_of, socket_of
+from client.courier.folder import courier_of, socket_of, state_socket
+from client.courier.ipc import WorkerUnreachableError, read_status
 from client.data.dataset.index_file import read_index_counts
 from client.data.forms.site_config import SiteConfig, load_site
 from client.faults.catalogue import REASONS
@@ -56,7 +59,7 @@ def console_command(
     site = load_site(folder)
     check_owner(site)
     with listening(LOOPBACK[0], port) as opened:
-        session = Session(read_account(), opened.getsockname()[1], log_event)
+        session = Session(read_account(), opened[0].getsockname()[1], log_event)
         typer.echo(f"open {url_of(opened, secure=False)}?token={session.token}")
         typer.echo("it works once, in a browser of this machine (or by ssh -L); Ctrl-C ends the console")
         serve(console(site, socket or socket_of(folder), session, log_event), opened)
@@ -122,17 +125,27 @@ class _Console:
         standing, fault = self._read_participation()
         edition = PolicyFile(self.site.folder).load_current()
         kit = kit_of(courier_of(self.site.folder))
+        under_way = summary.under_way(self._entries())
         known = {
             "standing": standing,
             "standing_fault": fault,
             "health": self._health(),
-            "under_way": summary.under_way(self._entries()),
+            "under_way": under_way,
+            "worked_s": self._work_age(under_way) if under_way else None,
             "policy": tuple(policy_text.describe_policy(edition.policy)) if edition.policy else (),
             "policy_digest": edition.digest,
             "kit": kit,
             "form": self.session.form,
         }
         return self._page(request, "now", "Now", **known, again=_AGAIN_S)
+
+    def _work_age(self, under_way: summary.UnderWay) -> float | None:
+        """Seconds since the task was begun, by the worker's clock, or else by the audit's times; None if unknown."""
+        with suppress(WorkerUnreachableError):
+            status = read_status(state_socket(self.socket))
+            if status["doing"] == "working":
+                return float(status["for_s"])
+        return compute_age(Moment(under_way.since), read_clock())
 
     def approval(self, request: Request) -> Response:
         found, fault = None, ""

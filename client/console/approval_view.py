@@ -21,13 +21,16 @@ _LARGEST = 1 << 16
 @dataclass(frozen=True)
 class Waiting:
     """The kit's bundle, which does not run yet. missing: how many must still approve it · changes: against the last
-    that was approved; None where the bundle does not lie here · fault: what is wrong with it.
+    that was approved; None where the bundle does not lie here · fault: what is wrong with it · shortage: why its
+    rounds have too few sites · least_sites: that are counted in every round.
     """
 
     sha256: str
     missing: int
     changes: tuple[str, ...] | None = None
     fault: str = ""
+    shortage: str = ""
+    least_sites: int = 0
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,9 @@ def _waiting(folder: Path, kit: Kit, known: tuple[Approval, ...], wanted: int) -
     if bundle is None:
         return Waiting(kit.bundle, missing)
     try:
-        return Waiting(kit.bundle, missing, tuple(changes(known[-1] if known else None, contents_of(bundle))))
+        found = contents_of(bundle)
+        changed = tuple(changes(known[-1] if known else None, found))
+        return Waiting(kit.bundle, missing, changed, shortage=found.shortage, least_sites=found.least_sites)
     except ExpectedError as error:
         return Waiting(kit.bundle, missing, fault=str(error))
 

@@ -5,33 +5,38 @@ Flower's client is httpx, which takes the proxy from HTTPS_PROXY and the excepti
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 import urllib.parse
 import urllib.request
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 import httpx
 
-from ceus_models.pki.enrolment import CLOCK_TOLERANCE
+from ceus_models.pki.enrolment import ADDRESS_HEADER, CLOCK_TOLERANCE
 
 _CALL, _UPLOAD = "/v1/fleet/pull-messages", "/v1/fleet/push-object"
 _KIND = {"content-type": "application/protobuf", "accept": "application/protobuf"}
 _UNSIGNED = {400, 401, 403, 422}  # what a SuperLink says to a call without a key
+_ADDRESS = re.compile(r"([A-Za-z0-9.:\[\]-]{3,262})(?: (\d{4}-\d{2}-\d{2}))?")
 _NTP = "set it by NTP (`timedatectl set-ntp true`)"
 _EXPIRED, _NOT_YET, _WRONG_NAME = 10, 9, 62  # OpenSSL's numbers of verification errors
 
 
 @dataclass(frozen=True)
 class ProbeResult:
-    """fault: the cause, "" where all is well · remedy: what to do · ahead_s: of this machine's clock to the other."""
+    """fault: the cause, "" where all is well · remedy: what to do · ahead_s: of this machine's clock to the other ·
+    moved: the coordinator's new address and until when this one holds, "" where the kit has the present one.
+    """
 
     fault: str = ""
     remedy: str = ""
     ahead_s: float | None = None
+    moved: str = ""
 
     def __str__(self) -> str:
         """One line."""
@@ -46,7 +51,8 @@ def probe_coordinator(address: str, ca: Path, now: datetime, timeout: float = 10
             answer = client.post(f"https://{address}{_CALL}", content=b"", headers=_KIND)
     except (OSError, httpx.HTTPError, httpx.InvalidURL) as error:
         return _explain_unreachable(error, address)
-    return _interpret_status(answer.status_code, _ahead(answer.headers.get("date", ""), now), address)
+    found = _interpret_status(answer.status_code, _ahead(answer.headers.get("date", ""), now), address)
+    return replace(found, moved=_describe_move(answer.headers.get(ADDRESS_HEADER, ""), address))
 
 
 def probe_upload(address: str, ca: Path, size: int, timeout: float = 60.0) -> int:
@@ -60,12 +66,21 @@ def probe_upload(address: str, ca: Path, size: int, timeout: float = 60.0) -> in
 
 def proxy_for(address: str) -> str:
     """The proxy that stands between, as host:port without a password; "" for none."""
-    host = address.rpartition(":")[0]
+    host = address.rpartition(":")[0].strip("[]")
     url = urllib.request.getproxies().get("https", "")
     if not url or urllib.request.proxy_bypass(host):
         return ""
     parts = urllib.parse.urlsplit(url if "//" in url else f"//{url}")
     return f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
+
+
+def _describe_move(told: str, address: str) -> str:
+    """What the front door says of its address, of which nothing is taken over: the next kit brings it."""
+    match = _ADDRESS.fullmatch(told)
+    if not match or match[1] == address:
+        return ""
+    until = f", and {address} holds until {match[2]}" if match[2] else ""
+    return f"the coordinator's address is {match[1]} now{until}"
 
 
 def _ahead(date: str, now: datetime) -> float | None:

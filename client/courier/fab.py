@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from ceus_models.plan.terms.participation import USUAL_SITES
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.yaml_lines import format_key
 
@@ -82,6 +83,24 @@ class Contents:
     def federation(self) -> str:
         """The id of the federation that it is for; "" if it says none."""
         return str(self.settings.get("federation", ""))
+
+    @property
+    def least_sites(self) -> int:
+        """How many sites must be counted in every round; 0 if it does not say."""
+        found = self.settings.get("least-sites", 0)
+        return found if type(found) is int else 0
+
+    @property
+    def shortage(self) -> str:
+        """Why fewer sites than usual are a risk to each; "" if no round has fewer."""
+        if self.least_sites >= USUAL_SITES:
+            return ""
+        if not self.least_sites:
+            return "the bundle does not say how many sites a round needs: ask the coordinator"
+        return (
+            f"a round counts with the sums of {self.least_sites} site{'s' * (self.least_sites > 1)}, "
+            f"{USUAL_SITES} are usual: with fewer, the others can work out what this hospital gave"
+        )
 
 
 def contents_of(bundle: bytes) -> Contents:

@@ -74,7 +74,7 @@ class CourierFolder:
 
     @property
     def contact(self) -> Path:
-        """An empty file, touched whenever the coordinator has answered the SuperNode."""
+        """The heartbeat of the coordinator's answers to the SuperNode."""
         return self.state / "contact"
 
 

@@ -24,6 +24,7 @@ from flwr.supernode.fleet_http_client import FleetHttpClient
 from ceus_models.pki.enrolment import utc_now
 from ceus_models.runtime.exit_codes import run_cli
 from ceus_models.runtime.json_logs import log_as_json
+from ceus_models.runtime.liveness.heartbeat import Heartbeat
 from ceus_models.runtime.supervisor import log_event
 from client.courier.folder import CourierFolder
 from client.courier.kit import load_kit
@@ -73,7 +74,8 @@ class RunOver(Exception):
 
 
 def record_contact(contact: Path) -> type[FleetHttpClient]:
-    """Flower's client of the coordinator, which touches the file whenever it was answered."""
+    """Flower's client of the coordinator, whose file has a heartbeat whenever it was answered."""
+    heard = Heartbeat(contact)
 
     class Heard(FleetHttpClient):
         def _unary_unary(self, **call: Any) -> Any:
@@ -83,7 +85,7 @@ def record_contact(contact: Path) -> type[FleetHttpClient]:
                 if error.response.status_code == httpx.codes.FORBIDDEN and call["path"] in _PIECES:
                     raise RunOver from error
                 raise
-            contact.touch()
+            heard.beat()
             return answer
 
     return Heard

@@ -6,7 +6,6 @@ nor a codec.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -16,9 +15,12 @@ import typer
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.exit_codes import run_cli
 from ceus_models.runtime.findings import Finding, make_fault, make_ok, print_findings, run_checks
+from ceus_models.runtime.humanize import format_age
+from ceus_models.runtime.liveness.heartbeat import Heartbeat
+from ceus_models.runtime.liveness.moment import Moment, compute_age, read_clock
 from client.courier.folder import CourierFolder, courier_of, socket_of, state_socket
 from client.courier.ipc import read_status
-from client.service.watchdogs import ABANDONED_S, CONTACT_S, last_contact
+from client.service.watchdogs import ABANDONED_S, CONTACT_S
 
 Part = Literal["worker", "courier"]
 PARTS: tuple[Part, ...] = ("worker", "courier")
@@ -44,7 +46,7 @@ def health_command(
 
 
 def health_of(
-    folder: Path, socket: Path, parts: Sequence[Part], clock: Callable[[], float] = time.time
+    folder: Path, socket: Path, parts: Sequence[Part], clock: Callable[[], Moment] = read_clock
 ) -> list[Finding]:
     """What each part does that is asked for, or why it cannot answer and what to do."""
     checks: dict[Part, Callable[[], Finding]] = {
@@ -64,15 +66,18 @@ def _worker(socket: Path) -> Finding:
     return make_ok("worker", f"{said}; {status['chosen']}" if status["chosen"] else said)
 
 
-def _courier(courier: CourierFolder, at: float) -> Finding:
-    last = last_contact(courier)
-    if not last:
+def _courier(courier: CourierFolder, now: Moment) -> Finding:
+    last = Heartbeat(courier.contact).last()
+    if last is None:
         return make_fault("courier", "the coordinator has not been reached yet", "`ceus-site preflight` tells why")
-    quiet = at - last
-    if quiet > CONTACT_S:
+    age = compute_age(last.at, now)
+    if age is None:
+        said = f"the coordinator answered {format_age(age)}"
+        return make_fault("courier", said, "set the clock by NTP; every answer from now on has a known time")
+    if age > CONTACT_S:
         remedy = "the courier's log, or `ceus-site preflight`, tells why"
-        return make_fault("courier", f"the coordinator has not been heard for {quiet:.0f} s", remedy)
-    return make_ok("courier", f"the coordinator answered {max(quiet, 0):.0f} s ago")
+        return make_fault("courier", f"the coordinator has not been heard for {age:.0f} s", remedy)
+    return make_ok("courier", f"the coordinator answered {age:.0f} s ago")
 
 
 if __name__ == "__main__":

@@ -89,6 +89,10 @@ class Line:
         found = self._front()
         if found.fault and (found.ahead_s is None or "clock" not in found.fault):
             return make_fault("TLS", found.fault, found.remedy)
+        if found.moved:
+            return make_note(
+                "TLS", found.moved, "ask the coordinator for the new kit, and join with it before that day"
+            )
         return make_ok("TLS", "the coordinator's front door answers, with a certificate of this federation")
 
     def clock(self) -> Finding:

@@ -22,6 +22,7 @@ import typer
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.exit_codes import run_cli
 from ceus_models.runtime.file_locks import hold_lock
+from ceus_models.runtime.liveness.heartbeat import Heartbeat
 from ceus_models.runtime.process_tree import ProcessGroup
 from ceus_models.runtime.supervisor import Service, StopRequested, Supervisor, log_event
 from client.courier.folder import CourierFolder, courier_of, state_socket
@@ -112,7 +113,7 @@ def _worker_kept(folder: Path, socket_path: Path, site: str, logs: Path, stack: 
 
 def _courier_kept(courier: CourierFolder, socket_path: Path, stack: ExitStack) -> _Kept:
     fleet = _fleet(courier.logs, "courier", stack)
-    courier.contact.touch()
+    Heartbeat(courier.contact).clear()  # contact before the start does not count
     told = _teller(fleet.log_path("service"))
     supervisor = Supervisor(fleet, _courier(courier, socket_path), told)
     return _Kept(fleet, supervisor, [LineWatch(courier, told), KitWatch(courier, told)])

@@ -11,6 +11,8 @@ from typing import Any, Protocol
 from ceus_models.pki.certificates import EXPIRY_WARNING
 from ceus_models.pki.enrolment import Kit, utc_now
 from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.liveness.heartbeat import Heartbeat
+from ceus_models.runtime.liveness.moment import Moment, compute_age, read_clock
 from client.courier.connectivity import ProbeResult, probe_coordinator
 from client.courier.folder import CourierFolder
 from client.courier.ipc import WorkerUnreachableError, read_status
@@ -26,6 +28,14 @@ _PROBE_PAUSE_S = 60.0
 _DAY_S = 86_400.0
 
 Told = Callable[[Mapping[str, object]], None]
+
+
+Probe = Callable[[Kit, CourierFolder], ProbeResult]
+
+
+def probe_kit(kit: Kit, courier: CourierFolder) -> ProbeResult:
+    """Ask the coordinator's front door once."""
+    return probe_coordinator(kit.address, courier.ca, utc_now())
 
 
 class Keeper(Protocol):
@@ -88,13 +98,11 @@ class LineWatch:
 
     courier: CourierFolder
     told: Told
-    probe: Callable[[Kit, CourierFolder], ProbeResult] = lambda kit, courier: probe_coordinator(
-        kit.address, courier.ca, utc_now()
-    )
-    clock: Callable[[], float] = time.time
+    probe: Probe = probe_kit
+    clock: Callable[[], Moment] = read_clock
     is_well: bool = field(default=False, init=False)
-    _began: float = field(init=False)
-    _probed: float = field(default=0.0, init=False)
+    _began: Moment = field(init=False)
+    _probed: Moment | None = field(default=None, init=False)
     _said: str = field(default="", init=False)
 
     def __post_init__(self) -> None:
@@ -102,15 +110,21 @@ class LineWatch:
         self._began = self.clock()
 
     def look(self, keeper: Keeper) -> None:
-        """Compare the time of the last contact with the clock."""
-        at = last_contact(self.courier)
-        quiet = self.clock() - max(at, self._began)
-        self.is_well = at > self._began and quiet < CONTACT_S
+        """Look how old the last contact is."""
+        now = self.clock()
+        contact = Heartbeat(self.courier.contact).last()
+        up_s = compute_age(self._began, now) or 0.0
+        age = compute_age(contact.at, now) if contact else None
+        heard_s = up_s if age is None or age >= up_s else age
+        self.is_well = heard_s < up_s and heard_s < CONTACT_S
         if self.is_well:
             self._tell("the coordinator answers")
-        elif (quiet > CONTACT_S or not keeper.is_running("node")) and self.clock() > self._probed + _PROBE_PAUSE_S:
-            self._probed = self.clock()
+        elif (heard_s > CONTACT_S or not keeper.is_running("node")) and self._may_probe(now):
+            self._probed = now
             self._tell(self._cause())
+
+    def _may_probe(self, now: Moment) -> bool:
+        return self._probed is None or (compute_age(self._probed, now) or 0.0) > _PROBE_PAUSE_S
 
     def _cause(self) -> str:
         try:
@@ -132,11 +146,12 @@ class LineWatch:
 
 @dataclass
 class KitWatch:
-    """Starts the SuperNode anew with a new key or address, and tells of a certificate that ends soon."""
+    """Starts the SuperNode anew with a new key or address, and tells of a certificate or an address that ends soon."""
 
     courier: CourierFolder
     told: Told
-    clock: Callable[[], float] = time.time
+    clock: Callable[[], float] = time.monotonic
+    probe: Probe = probe_kit
     is_well: bool = field(default=True, init=False)
     _seen: object = field(default=None, init=False)
     _due: float = field(default=0.0, init=False)
@@ -159,17 +174,11 @@ class KitWatch:
         self._seen, self._due, self._joined = stamp, self.clock() + _DAY_S, joined
         if kit.expires - utc_now() <= EXPIRY_WARNING:
             self._say_daily(f"the site's certificate ends on {kit.expires:%Y-%m-%d}; ask the coordinator for a new kit")
+        elif moved := self.probe(kit, self.courier).moved:
+            self._say_daily(f"{moved}; ask the coordinator for the new kit, and join with it")
 
     def _say_daily(self, what: str) -> None:
         said, at = self._said
         if what != said or self.clock() >= at + _DAY_S:
             self._said = (what, self.clock())
             self.told({"event": "kit", "said": what})
-
-
-def last_contact(courier: CourierFolder) -> float:
-    """When the coordinator last answered, in seconds since 1970; 0 for never."""
-    try:
-        return courier.contact.stat().st_mtime
-    except OSError:
-        return 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -15,6 +16,7 @@ from ceus_models.pki.enrolment import read_versions, utc_now
 from ceus_models.protocol.messages import PROTOCOL
 from ceus_models.runtime.errors import ExpectedError
 from server.cli.status import Folder, output
+from server.federation.addresses import find_stale_kits
 from server.federation.certificate_authority import is_encrypted, open_authority
 from server.federation.enrolment import (
     EnrolmentService,
@@ -84,7 +86,8 @@ def enrol_command(
 def renew_command(
     folder: Folder,
     sites: Annotated[
-        list[str] | None, typer.Argument(help="Sites whose kits are made anew [default: those that expire in 30 days].")
+        list[str] | None,
+        typer.Argument(help="Whose kits are made anew [default: that expire in 30 days, or have an old address]."),
     ] = None,
     passphrase_file: PassphraseFile = None,
 ) -> None:
@@ -95,10 +98,13 @@ def renew_command(
         out.print(f"front door: valid to {front.not_valid_after_utc:%Y-%m-%d}; let it read its files again:")
         out.print(f"  nginx -c {escape(str(office.home.nginx))} -s reload", soft_wrap=True)
     with change_register(office.home) as register:
-        for name in sites or _due(register, office.now):
+        stale = find_stale_kits(office.home, office.federation, register, office.now)
+        for name in sites or list(dict.fromkeys([*_due(register, office.now), *_renewable(register, stale)])):
             kit = renew_site(name, office, register)
             path = write_kit(kit, office)
-            out.print(f"{name}: valid to {kit.expires:%Y-%m-%d}; send it {escape(str(path))}", soft_wrap=True)
+            moved = f", with the address {kit.address} in place of {stale[name]}" if name in stale else ""
+            said = f"{name}: valid to {kit.expires:%Y-%m-%d}{moved}; send it {escape(str(path))}"
+            out.print(said, soft_wrap=True)
 
 
 def revoke_command(
@@ -146,6 +152,10 @@ def _confirm_fingerprint(asked: list[VerifiedRequest]) -> bool:
 def _due(register: Register, moment: datetime) -> list[str]:
     alive = (entry for entry in register.entries if entry.standing == "enrolled" and entry.expires > moment)
     return [entry.site for entry in alive if entry.expires - EXPIRY_WARNING <= moment]
+
+
+def _renewable(register: Register, sites: Iterable[str]) -> Iterator[str]:
+    return (name for name in sites if register.current(name))
 
 
 def _update_superlink(home: Home, federation: Federation, moment: datetime) -> None:

@@ -26,6 +26,7 @@ app = lazy_program(
         "console": "server.cli.console:console_command",
         "people": "server.cli.console:people_app",
     },
+    "server.cli.next_step:describe_next",
 )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,19 +13,22 @@ from rich.console import Console
 from rich.markup import escape
 
 from ceus_models.pki.enrolment import utc_now
-from ceus_models.plan.plan import load_plan
+from ceus_models.plan.plan import Plan, format_least, load_plan
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.findings import print_findings
+from ceus_models.runtime.liveness.moment import read_clock
 from ceus_models.runtime.supervisor import log_event
 from server.cli.status import AsJson, Folder, opened, output
 from server.operations.daemon import check_complete, find_front_fault, find_nginx, run_daemon
+from server.operations.estimate import Estimate, estimate_run
 from server.operations.health import require_up
-from server.operations.launcher import check_runnable
+from server.operations.launcher import check_bundle, count_enrolled
 from server.operations.liveness import Observations, find_trouble
 from server.operations.preflight import run_preflight
 from server.operations.status_text import format_trouble
 from server.report.publish import publish_run
 from server.rounds.events import Answered, Event, Finished, Started
+from server.rounds.round_log import RoundLog, build_line, round_key
 from server.rounds.trackers import TrackerName, TrackerSync, open_tracker
 from server.run_folder.journal import Journal
 from server.run_folder.orders import FINAL_PHASES, State, order_run, order_stop, read_state
@@ -58,17 +63,21 @@ def run_command(
             "--track follows the run, --detach does not: leave one out; a later `run --track` catches up"
         )
     plan = load_plan(home.folder / federation.plan)
-    check_runnable(home, plan.digest())
+    check_bundle(home, plan)
     require_up(home)
+    plan.check_joinable(count_enrolled(home), "enrolled")
     events = Journal(home.run).follow(from_now=True)
     with open_tracker(track, home.run) as board:
         order = order_run(home)
         if detach:
             return
         out = output()
-        out.print(f"study {escape(plan.name)}, {len(plan.stages)} stages; checkpoints in {home.run}", soft_wrap=True)
+        out.print(
+            f"study {escape(plan.name)}, {len(plan.stages)} stages of {format_least(plan)}; checkpoints in {home.run}",
+            soft_wrap=True,
+        )
         _wait_for_order(home, order.id)
-        state = _follow_run(home, lambda: _print_new(events, out, board))
+        state = _follow_run(home, lambda: _print_new(events, out, board, partial(_estimate, plan, home.run)))
     if state.phase != "done":
         raise ExpectedError(f"the run {state.phase}: {state.cause}. `ceus-coordinator run` goes on from the last round")
     page = publish_run(home.run, plan, federation.seed)
@@ -111,14 +120,22 @@ def _follow_run(home: Home, look: Callable[[], None]) -> State:
         if state.phase in FINAL_PHASES:
             return state
         require_up(home)
-        trouble = find_trouble(home, state, Observations(True, None, time.time()))
+        trouble = find_trouble(home, state, Observations(True, None, read_clock()))
         if trouble and trouble.said != told:
             output().print(escape(f"  {format_trouble(trouble)}"), soft_wrap=True)
         told = trouble.said if trouble else ""
         time.sleep(_LOOK_S)
 
 
-def _print_new(events: Iterator[Event | None], out: Console, board: TrackerSync | None) -> None:
+def _estimate(plan: Plan, run: Path, event: Finished) -> Estimate:
+    """From the rounds so far, of which the last may not be written yet."""
+    lines = {round_key(line): line for line in (*RoundLog(run).read(), build_line(event))}
+    return estimate_run(plan, lines.values())
+
+
+def _print_new(
+    events: Iterator[Event | None], out: Console, board: TrackerSync | None, estimate: Callable[[Finished], Estimate]
+) -> None:
     if board is not None:
         board.catch_up()
     while event := next(events):
@@ -128,4 +145,4 @@ def _print_new(events: Iterator[Event | None], out: Console, board: TrackerSync 
         elif isinstance(event, Answered) and event.fate in ("refused", "excluded", "lost"):
             out.print(escape(f"  {event.site} {event.fate}: {event.reason}"), soft_wrap=True)
         elif isinstance(event, Finished):
-            out.print(f"  {len(event.record.counted)} sites counted, {event.record.seconds:.1f} s")
+            out.print(f"  {len(event.record.counted)} sites counted, {event.record.seconds:.1f} s; {estimate(event)}")

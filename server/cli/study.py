@@ -23,9 +23,11 @@ from server.run_folder.paths import Home
 def plan_command(plan: Annotated[Path, typer.Argument(help="The study's plan.", show_default=False)]) -> None:
     """Check a plan and show its stages; all faults come at once, with their lines."""
     checked = load_plan(plan)
-    table = Table("stage", "kind", "rounds", title=f"Plan {checked.name}, digest {checked.digest()[:12]}")
+    table = Table(
+        "stage", "kind", "rounds", "sites, at least", title=f"Plan {checked.name}, digest {checked.digest()[:12]}"
+    )
     for stage in checked.stages:
-        table.add_row(stage.name, stage.stage, str(stage.steps()))
+        table.add_row(stage.name, stage.stage, str(stage.steps()), str(checked.least_sites()[stage.name]))
     Console().print(table)
     for cost in compute_costs(checked):
         spent = (

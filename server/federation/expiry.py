@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 from ceus_models.pki.certificates import EXPIRY_WARNING, parse_certificate
+from server.federation.addresses import find_stale_kits, read_former
 from server.federation.certificate_authority import compute_federation_id, read_ca
 from server.federation.federation_file import Federation
 from server.federation.site_register import Register, SiteKey
@@ -16,7 +17,9 @@ from server.run_folder.paths import Home
 
 @dataclass(frozen=True)
 class Line:
-    """One certificate or site. standing: ok, soon (expires within 30 days), expired, revoked, unlisted or absent."""
+    """One certificate or site. standing: ok, soon (expires within 30 days), expired, moved (its kit
+    has a former address), revoked, unlisted or absent.
+    """
 
     name: str
     standing: str
@@ -62,7 +65,7 @@ def summarize_validity(home: Home, federation: Federation, register: Register, n
     ):
         servers.append(_server(name, path, remedy, now))
     return Validity(
-        compute_federation_id(federation.name, ca), tuple(servers), tuple(_sites(federation, register, now))
+        compute_federation_id(federation.name, ca), tuple(servers), tuple(_sites(home, federation, register, now))
     )
 
 
@@ -73,10 +76,19 @@ def _server(name: str, path: Path, remedy: str, now: datetime) -> Line:
     return _line(name, "", certificate.not_valid_after_utc, now, remedy)
 
 
-def _sites(federation: Federation, register: Register, now: datetime) -> Iterator[Line]:
+def _sites(home: Home, federation: Federation, register: Register, now: datetime) -> Iterator[Line]:
+    stale = find_stale_kits(home, federation, register, now)
+    until = {one.address: f"until {one.until:%Y-%m-%d}" for one in read_former(home, federation, now)}
     for name in sorted({*federation.sites, *(entry.site for entry in register.entries)}):
         entry = register.current(name)
-        yield _site(entry, federation, now) if entry else _without(name, register)
+        line = _site(entry, federation, now) if entry else _without(name, register)
+        if line.standing == "ok" and name in stale:
+            held = until.get(stale[name], "no longer")
+            remedy = (
+                f"its kit has {stale[name]}, which holds {held}; run `ceus-coordinator renew FOLDER` and send the kit"
+            )
+            line = replace(line, standing="moved", remedy=remedy)
+        yield line
 
 
 def _site(entry: SiteKey, federation: Federation, now: datetime) -> Line:

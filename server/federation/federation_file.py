@@ -39,19 +39,24 @@ class Federation(BaseModel):
     @property
     def host(self) -> str:
         """The name or IP address that sites dial, without brackets."""
-        return self.address.rpartition(":")[0].strip("[]")
+        return split_address(self.address)[0]
 
     @property
     def port(self) -> int:
         """The front door's port."""
-        return int(self.address.rpartition(":")[2])
+        return split_address(self.address)[1]
 
     @field_validator("address")
     @classmethod
     def _check_address(cls, address: str) -> str:
         host, _, port = address.rpartition(":")
-        if not port.isdecimal() or not 1 <= int(port) <= 65535 or not _is_host(host.strip("[]")):
-            raise ValueError(f"address must be host:port, such as fl.example.org:443 or 192.0.2.7:443, not {address!r}")
+        bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+        fits = (":" in bare) == (bare != host)  # brackets stand around IPv6 addresses, and around nothing else
+        if not port.isdecimal() or not 1 <= int(port) <= 65535 or not fits or not _is_host(bare):
+            raise ValueError(
+                f"address must be host:port, such as fl.example.org:443, 192.0.2.7:443 or [2001:db8::7]:443, not "
+                f"{address!r}"
+            )
         return address
 
     @field_validator("names")
@@ -69,6 +74,16 @@ class Federation(BaseModel):
         if twice:
             raise ValueError(f"a site stands once, found {', '.join(twice)} twice; delete one")
         return sites
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """Host, without brackets, and port.
+
+    >>> split_address("[2001:db8::7]:443")
+    ('2001:db8::7', 443)
+    """
+    host, _, port = address.rpartition(":")
+    return host.strip("[]"), int(port)
 
 
 def is_address(host: str) -> bool:
@@ -96,4 +111,4 @@ def _of_values(values: Any) -> Federation:
 
 def _is_host(host: str) -> bool:
     numeric = re.fullmatch(r"[\d.]+", host)
-    return is_address(host) or (not numeric and len(host) <= 253 and bool(_HOST.fullmatch(host)))
+    return (is_address(host) and "%" not in host) or (not numeric and len(host) <= 253 and bool(_HOST.fullmatch(host)))

@@ -21,9 +21,10 @@ from ceus_models.pki.certificates import (
     parse_certificate,
 )
 from ceus_models.pki.keys import generate_key
-from ceus_models.plan.plan import load_plan
+from ceus_models.plan.plan import Plan, load_plan
 from ceus_models.runtime.atomic_files import PUBLIC, write_atomically
 from ceus_models.runtime.errors import ExpectedError, Fault, FaultList
+from server.federation.addresses import FormerAddress, describe_move, note_address
 from server.federation.certificate_authority import (
     Authority,
     AuthorityError,
@@ -35,7 +36,8 @@ from server.federation.certificate_authority import (
     write_key,
 )
 from server.federation.federation_file import Federation, load_federation
-from server.federation.nginx_conf import render_nginx
+from server.federation.nginx_conf import has_ipv6, render_nginx
+from server.federation.site_register import read_register
 from server.run_folder.paths import FEDERATION_FILE, Home
 from server.transport.fab import build_fab
 
@@ -50,6 +52,18 @@ class SetupResult:
 
     identity: str
     told: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Door:
+    """The reverse proxy: what the federation says of it, and the former addresses at which it still answers."""
+
+    federation: Federation
+    former: tuple[FormerAddress, ...]
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        return list_hosts(self.federation, self.former)
 
 
 def write_example(folder: Path) -> bool:
@@ -71,7 +85,7 @@ def set_up_federation(folder: Path, passphrase: bytes | None, now: datetime) -> 
     Raises FaultList with all faults of federation.yaml and of the plan, AuthorityError or OSError.
     """
     home = Home(folder.resolve())
-    federation, digest = _settings(home)
+    federation, plan = _settings(home)
     steps: list[str] = []
     opened: Callable[[], Authority]
     if _is_new(home):
@@ -83,22 +97,33 @@ def set_up_federation(folder: Path, passphrase: bytes | None, now: datetime) -> 
         steps.append(f"kept the CA: {home.ca}")
     _check_name(certificate, federation)
     identity = compute_federation_id(federation.name, certificate)
-    steps += _issue_certificates(home, federation, certificate, opened, now)
+    register = read_register(home)
+    former = note_address(home, federation, register, now)
+    door = _Door(federation, former)
+    steps += _issue_certificates(home, door, certificate, opened, now)
     steps += _secret(home)
-    steps += _bundle(home, build_fab(federation=identity, plan_digest=digest))
-    steps += _front(home, federation)
+    steps += _bundle(home, _build(identity, plan))
+    steps += _front(home, door)
+    steps += [f"kept the former address {one.address} open until {one.until:%Y-%m-%d}" for one in former]
+    steps += describe_move(home, federation, register, now)
+    try:
+        plan.check_joinable(len(federation.sites), f"in {FEDERATION_FILE}")
+    except ExpectedError as error:
+        steps.append(f"before the run: {error}")
     return SetupResult(identity, tuple(steps))
 
 
 def renew_front(home: Home, federation: Federation, passphrase: bytes | None, now: datetime) -> Certificate:
     """Create a new key and certificate for the reverse proxy, which can reload them without closing connections."""
-    return _issue_front(home, federation, open_authority(home, passphrase, now), now)
+    door = _Door(federation, note_address(home, federation, read_register(home), now))
+    write_atomically(home.nginx, render_nginx(home, federation, door.former).encode(), PUBLIC)
+    return _issue_front(home, door, open_authority(home, passphrase, now), now)
 
 
-def _settings(home: Home) -> tuple[Federation, str]:
-    """The federation and the digest of its plan; the faults of both files come together."""
+def _settings(home: Home) -> tuple[Federation, Plan]:
+    """The federation and its plan; the faults of both files come together."""
     faults: list[Fault] = []
-    digest, federation = "", None
+    made, federation = None, None
     try:
         federation = load_federation(home.federation)
     except FaultList as error:
@@ -106,12 +131,16 @@ def _settings(home: Home) -> tuple[Federation, str]:
     plan = home.folder / (federation.plan if federation else "plan.yaml")
     try:
         if federation or plan.exists():
-            digest = load_plan(plan).digest()
+            made = load_plan(plan)
     except FaultList as error:
         faults += error.faults
-    if faults or federation is None:
+    if faults or federation is None or made is None:
         raise FaultList(faults)
-    return federation, digest
+    return federation, made
+
+
+def _build(identity: str, plan: Plan) -> bytes:
+    return build_fab(federation=identity, plan_digest=plan.digest(), least_sites=min(plan.least_sites().values()))
 
 
 def _is_new(home: Home) -> bool:
@@ -134,13 +163,13 @@ def _check_name(ca: Certificate, federation: Federation) -> None:
 
 
 def _issue_certificates(
-    home: Home, federation: Federation, ca: Certificate, opened: Callable[[], Authority], now: datetime
+    home: Home, door: _Door, ca: Certificate, opened: Callable[[], Authority], now: datetime
 ) -> Iterator[str]:
     for folder in (home.ca.parent, home.front.parent, home.superexec_secret.parent):
         folder.mkdir(mode=_PRIVATE_FOLDER, parents=True, exist_ok=True)
         folder.chmod(_PRIVATE_FOLDER)
-    if why := find_certificate_fault(home.front, home.front_key, ca, list_hosts(federation), now):
-        certificate = _issue_front(home, federation, opened(), now)
+    if why := find_certificate_fault(home.front, home.front_key, ca, door.hosts, now):
+        certificate = _issue_front(home, door, opened(), now)
         yield f"made the front door's certificate ({why}): valid to {certificate.not_valid_after_utc:%Y-%m-%d}"
     else:
         yield "kept the front door's certificate"
@@ -152,18 +181,18 @@ def _issue_certificates(
         yield f"made the SuperLink's certificate ({why}), for this machine only"
 
 
-def _issue_front(home: Home, federation: Federation, authority: Authority, now: datetime) -> Certificate:
+def _issue_front(home: Home, door: _Door, authority: Authority, now: datetime) -> Certificate:
     key = generate_key()
-    life = timedelta(days=federation.server_days)
-    certificate = authority.server(key.public_key(), list_hosts(federation), now, life)
+    life = timedelta(days=door.federation.server_days)
+    certificate = authority.server(key.public_key(), door.hosts, now, life)
     write_key(home.front_key, key)
     _write_certificate(home.front, certificate)
     return certificate
 
 
-def list_hosts(federation: Federation) -> tuple[str, ...]:
+def list_hosts(federation: Federation, former: Sequence[FormerAddress] = ()) -> tuple[str, ...]:
     """The names and addresses under which sites reach the reverse proxy."""
-    return tuple(dict.fromkeys((federation.host, *federation.names)))
+    return tuple(dict.fromkeys((federation.host, *federation.names, *(one.host for one in former))))
 
 
 def find_certificate_fault(path: Path, key: Path, ca: Certificate, hosts: Sequence[str], now: datetime) -> str | None:
@@ -200,10 +229,11 @@ def _bundle(home: Home, content: bytes) -> Iterator[str]:
     yield f"made the bundle: {home.bundle}, SHA-256 {sha}{after}"
 
 
-def _front(home: Home, federation: Federation) -> Iterator[str]:
+def _front(home: Home, door: _Door) -> Iterator[str]:
     home.front_run.mkdir(parents=True, exist_ok=True)
-    write_atomically(home.nginx, render_nginx(home, federation).encode(), PUBLIC)
-    yield f"made the front door's configuration: {home.nginx}"
+    write_atomically(home.nginx, render_nginx(home, door.federation, door.former).encode(), PUBLIC)
+    families = "IPv4 and IPv6" if has_ipv6() else "IPv4 alone: this machine's kernel has no IPv6"
+    yield f"made the front door's configuration: {home.nginx}; it listens on {families}"
 
 
 def _write_certificate(path: Path, certificate: Certificate) -> None:

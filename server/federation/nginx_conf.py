@@ -7,6 +7,11 @@ authentication needs TLS at the SuperLink itself.
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Iterator, Sequence
+
+from ceus_models.pki.enrolment import ADDRESS_HEADER
+from server.federation.addresses import FormerAddress
 from server.federation.federation_file import Federation
 from server.run_folder.paths import Home
 
@@ -46,7 +51,8 @@ http {{
   upstream superlink {{ server 127.0.0.1:{superlink_port}; keepalive 64; }}
 
   server {{
-    listen {port} ssl;
+    {listen}
+    add_header {header} "{told}" always;
     ssl_certificate {front};
     ssl_certificate_key {front_key};
     ssl_protocols TLSv1.2 TLSv1.3;
@@ -85,12 +91,38 @@ http {{
 """
 
 
-def render_nginx(home: Home, federation: Federation) -> str:
-    """Render the complete configuration of a separate nginx, which needs no root for a port above 1023."""
+def _list_listeners(federation: Federation, former: Sequence[FormerAddress]) -> Iterator[str]:
+    for port in dict.fromkeys((federation.port, *(one.port for one in former))):
+        yield f"listen {port} ssl;"
+        if has_ipv6():
+            yield f"listen [::]:{port} ssl ipv6only=on;"
+
+
+def _tell_address(federation: Federation, former: Sequence[FormerAddress]) -> str:
+    until = min((one.until for one in former), default=None)
+    return f"{federation.address} {until:%Y-%m-%d}" if until else federation.address
+
+
+def has_ipv6() -> bool:
+    """Whether this machine's kernel has IPv6; without it nginx could not open the port."""
+    try:
+        socket.socket(socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
+
+
+def render_nginx(home: Home, federation: Federation, former: Sequence[FormerAddress] = ()) -> str:
+    """Render the complete configuration of a separate nginx, which needs no root for a port above 1023.
+
+    former: addresses that sites still dial. Every answer says the present one, so that they learn of it before.
+    """
     return _NGINX.format(
         conf=home.nginx,
         run=home.front_run,
-        port=federation.port,
+        listen="\n    ".join(_list_listeners(federation, former)),
+        header=ADDRESS_HEADER,
+        told=_tell_address(federation, former),
         superlink_port=federation.superlink_port,
         front=home.front,
         front_key=home.front_key,

@@ -11,15 +11,16 @@ from pathlib import Path
 from ceus_models.pki.enrolment import utc_now
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.file_locks import hold_lock
+from ceus_models.runtime.liveness.heartbeat import Heartbeat
 from ceus_models.runtime.process_tree import ProcessGroup
 from ceus_models.runtime.supervisor import EventLog, StopRequested, Supervisor
 from server.federation.federation_file import Federation
 from server.federation.node_roster import is_up, open_control, synchronise
 from server.federation.site_register import read_register
+from server.operations.disk_room import find_shortage
 from server.operations.health import is_superlink_healthy
 from server.operations.launcher import Launcher
 from server.operations.services import SUPEREXEC, SUPERLINK, build_services
-from server.run_folder.heartbeat import Heartbeat
 from server.run_folder.paths import Home
 from server.transport.superlink_control import Control
 
@@ -51,7 +52,8 @@ def run_daemon(home: Home, federation: Federation, told: EventLog) -> None:
         loop = _Loop(home, federation, Supervisor(fleet, build_services(home, federation), told), told)
         while not stop.wait(_LOOK_S):
             loop.step()
-            fleet.rotate_logs()
+            if not loop.shortage:
+                fleet.rotate_logs()
         told({"event": "stopping"})
 
 
@@ -64,6 +66,7 @@ class _Loop:
         self._ready = False
         self._roster_due = self._complain_at = 0.0
         self._answered = time.monotonic()
+        self.shortage = ""
 
     def step(self) -> None:
         """Check everything once. A SuperLink that does not answer, or a full disk, is reported and tried again."""
@@ -72,6 +75,10 @@ class _Loop:
 
     def _find_trouble(self) -> str:
         """What hinders the run on this side; "" if nothing does."""
+        self.shortage = find_shortage(self._home)
+        if self.shortage:  # a SuperLink that cannot write is not hung, and nothing that it refuses is a death
+            self._answered = time.monotonic()
+            return self._report_trouble(self.shortage)
         trouble = ""
         if not is_up(self._federation):
             self._ready = False
@@ -82,7 +89,7 @@ class _Loop:
                     self._serve_run(control)
                 self._answered = time.monotonic()
             except ExpectedError as error:
-                trouble = self._report_trouble(str(error))
+                trouble = self._report_trouble(find_shortage(self._home, probe=True) or str(error))
             except OSError as error:
                 what = error.filename or "a file"
                 trouble = self._report_trouble(

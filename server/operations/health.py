@@ -8,16 +8,17 @@ from __future__ import annotations
 import http.client
 import ssl
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.file_locks import is_held
 from ceus_models.runtime.findings import Finding, make_ok, print_findings, run_checks
+from ceus_models.runtime.humanize import format_age
+from ceus_models.runtime.liveness.heartbeat import Heartbeat, is_silent
+from ceus_models.runtime.liveness.moment import compute_age, read_clock
 from server.federation.federation_file import Federation, load_federation
-from server.operations.liveness import is_silent
-from server.run_folder.heartbeat import Heartbeat
+from server.operations.disk_room import find_shortage
 from server.run_folder.orders import read_state
 from server.run_folder.paths import Home
 
@@ -33,14 +34,20 @@ def health_of(home: Home, federation: Callable[[], Federation]) -> Finding:
 def _answering(home: Home, federation: Federation) -> Finding:
     """Raises ExpectedError with the reason and the remedy."""
     require_up(home)
+    if shortage := find_shortage(home):
+        raise ExpectedError(shortage)
     beat = Heartbeat(home.up_heartbeat).last()
-    if beat and is_silent(beat, 0.0, time.time()):
-        raise ExpectedError(f"`up` lives and gives no sign of life for {time.time() - beat.at:.0f} s; end it, start it")
+    now = read_clock()
+    if beat and is_silent(beat, beat.at, now):
+        last = format_age(compute_age(beat.at, now))
+        raise ExpectedError(f"`up` lives, and gave its last sign of life {last}; end it, and start it again")
     if not is_superlink_healthy(home, federation):
         raise ExpectedError(
             f"the SuperLink does not answer on port {federation.superlink_port}; `up` starts it again, and its log is "
             f"{home.logs / 'superlink.log'}"
         )
+    if beat and beat.doing:
+        raise ExpectedError(f"`up` cannot go on: {beat.doing}")
     return make_ok("coordinator", f"up; run: {read_state(home).phase}")
 
 

@@ -9,16 +9,21 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import psutil
 
 from ceus_models.pki.enrolment import utc_now
+from ceus_models.plan.plan import Plan
 from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.liveness.heartbeat import HeartbeatRecord, is_silent
+from ceus_models.runtime.liveness.moment import read_clock
+from ceus_models.runtime.process_tree import read_start
 from ceus_models.runtime.supervisor import EventLog
 from server.federation.federation_file import Federation
 from server.federation.site_register import read_register
-from server.operations.liveness import coordinator_heartbeat, is_silent
+from server.operations.disk_room import LEAST_BYTES, free_bytes
+from server.operations.liveness import coordinator_heartbeat
 from server.rounds.saving.checkpoints import Store
 from server.run_folder.journal import Journal
 from server.run_folder.orders import FINAL_PHASES, Order, Phase, read_order, read_state, write_state
@@ -63,15 +68,19 @@ class Launcher:
         self._journal, self._store = Journal(home.run), Store(home.run)
         self._state = read_state(home)
         self._alive = self._since = time.monotonic()
-        self._deaths, self._round = 0, -1
+        self._deaths, self._round, self._died = 0, -1, 0
+        self._room = 0
 
     def step(self, control: Control) -> None:
-        """Check the run once and act. Raises ExpectedError if the SuperLink does not answer."""
+        """Check the run once and act. Raises ExpectedError if the SuperLink does not answer.
+
+        A step that fails half-way is made again: what counts or restarts something comes after what can fail.
+        """
         order = read_order(self._home)
         if order is None:
             return
         if order.id != self._state.order:
-            self._deaths = 0
+            self._deaths = self._room = 0
             self._write_state("waiting", order=order.id, run=0, launches=0)
         if self._state.phase in FINAL_PHASES:
             return
@@ -84,6 +93,8 @@ class Launcher:
         if order.wanted != "run":
             self._write_state("stopped", "as asked")
             return
+        if free_bytes(self._home.run) < self._room:
+            return  # the state says so
         for run in control.list_unfinished():
             control.stop(run)
         if self._journal.is_held():
@@ -98,24 +109,25 @@ class Launcher:
 
     def _end_leftover(self) -> None:
         """One that hangs would keep the run's folder for ever."""
-        beat = coordinator_heartbeat(self._home).last()
-        if beat is None or time.time() - self._state.at < self._timing.leaving_s:
+        beat = self._last_beat()
+        if beat is None or not is_silent(None, self._state.moment, read_clock(), self._timing.leaving_s):
             return
         with suppress(psutil.NoSuchProcess):
-            leftover = psutil.Process(beat.pid)
-            if leftover.create_time() > beat.since:
+            if beat.since.boot != read_clock().boot or read_start(beat.pid) > beat.since.running:
                 return  # another process, which got the number later
-            leftover.kill()
+            psutil.Process(beat.pid).kill()
             self._told({"event": "killed", "pid": beat.pid, "reason": "it kept the run's folder, and did not end"})
 
+    def _last_beat(self) -> HeartbeatRecord | None:
+        return coordinator_heartbeat(self._home).last()
+
     def _settings(self) -> dict[str, str | int | float]:
-        enrolled = {entry.site for entry in read_register(self._home).entries if entry.works(utc_now())}
         plan = self._home.folder / self._federation.plan
         return {
             "plan": str(plan),
             "out": str(self._home.run),
             "seed": self._federation.seed,
-            "sites": max(len(enrolled), 1),
+            "sites": max(count_enrolled(self._home), 1),
         }
 
     def _watch(self, order: Order, control: Control) -> None:
@@ -134,7 +146,7 @@ class Launcher:
             self._record_end(order, seen, control)
         elif self._state.phase == "starting":
             self._wait_for_start(seen, moment - self._since, control)
-        elif is_silent(coordinator_heartbeat(self._home).last(), self._state.at, time.time(), self._timing.hung_s):
+        elif is_silent(self._last_beat(), self._state.moment, read_clock(), self._timing.hung_s):
             self._relaunch(control, f"it gave no sign of life for {self._timing.hung_s:.0f} s")
         elif order.wanted == "stop" and self._state.phase == "running":
             self._journal.request_stop()
@@ -143,8 +155,8 @@ class Launcher:
     def _wait_for_start(self, seen: RunState, waited_s: float, control: Control) -> None:
         """A run that is submitted and not at work yet."""
         if waited_s > self._start_timeout(seen):
-            self._unwedge()
             self._relaunch(control, f"it was not at work within {self._start_timeout(seen):.0f} s")
+            self._unwedge()
         elif waited_s > self._timing.slow_s:
             what = "its process was started and is not at work" if seen.started else "the SuperExec has not taken it"
             self._write_state("starting", f"{what} yet; it is started anew after {self._start_timeout(seen):.0f} s")
@@ -156,17 +168,18 @@ class Launcher:
         said = self._journal.read_failure()
         if order.wanted != "run":
             self._write_state("stopped", said or "as asked")
+        elif said and self._journal.needs_room():
+            self._room = free_bytes(self._home.run) + LEAST_BYTES
+            self._write_state("waiting", f"{said}. It goes on by itself when there is more room")
         elif said and not self._journal.is_transient():
             self._write_state("failed", said)
         else:
             self._relaunch(control, said or seen.details.strip() or KILLED)
 
     def _relaunch(self, control: Control, cause: str) -> None:
-        newest = self._store.newest()
-        self._deaths = 1 if newest != self._round else self._deaths + 1
-        self._round = newest
         if self._state.run in control.list_unfinished():
             control.stop(self._state.run)
+        self._count_death()
         if self._deaths >= self._timing.deaths:
             log = self._home.logs / "superexec.log"
             self._write_state(
@@ -175,8 +188,16 @@ class Launcher:
         else:
             self._write_state("waiting", f"started again: {cause}")
 
+    def _count_death(self) -> None:
+        """Count the end of a run once, however often this step is made."""
+        if self._died == self._state.run:
+            return
+        newest = self._store.newest()
+        self._deaths = 1 if newest != self._round else self._deaths + 1
+        self._round, self._died = newest, self._state.run
+
     def _write_state(self, phase: Phase, cause: str = "", **changes: object) -> None:
-        new = self._state.model_copy(update={"phase": phase, "cause": cause, "at": round(time.time(), 3), **changes})
+        new = self._state.model_copy(update={"phase": phase, "cause": cause, **asdict(read_clock()), **changes})
         if (new.phase, new.cause, new.run) == (self._state.phase, self._state.cause, self._state.run):
             return
         write_state(self._home, new)  # first: where the disk is full, it is said again
@@ -184,9 +205,14 @@ class Launcher:
         self._told({"event": "run", "phase": phase, "cause": cause, "run": str(new.run), "launches": new.launches})
 
 
-def check_runnable(home: Home, plan_digest: str) -> None:
+def count_enrolled(home: Home) -> int:
+    """How many sites have a key that works now. Raises ExpectedError for a damaged register."""
+    return len({entry.site for entry in read_register(home).entries if entry.works(utc_now())})
+
+
+def check_bundle(home: Home, plan: Plan) -> None:
     """Raises ExpectedError where the bundle that the sites approved is of another plan."""
-    if not home.bundle.exists() or plan_digest.encode() not in home.bundle.read_bytes():
+    if not home.bundle.exists() or plan.digest().encode() not in home.bundle.read_bytes():
         raise ExpectedError(
             "the plan is not the one in the bundle: run `ceus-coordinator init`, and let the sites approve the new one"
         )

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from server.run_folder.heartbeat import COORDINATOR, SILENT_S, Heartbeat, HeartbeatRecord
+from ceus_models.runtime.liveness.heartbeat import Heartbeat, HeartbeatRecord, is_silent
+from ceus_models.runtime.liveness.moment import Moment, compute_age
+from server.run_folder.journal import COORDINATOR
 from server.run_folder.orders import FINAL_PHASES, State
 from server.run_folder.paths import Home
 
@@ -18,10 +20,16 @@ _MOVING = ("running", "stopping")
 
 @dataclass(frozen=True)
 class Trouble:
-    """A problem. since: in seconds since 1970, the last heartbeat if heartbeats are missing."""
+    """A problem.
+
+    Args:
+        since: in seconds since 1970, the last heartbeat if heartbeats are missing.
+        for_s: seconds since then; None if unknown.
+    """
 
     said: str
     since: float
+    for_s: float | None
 
 
 @dataclass(frozen=True)
@@ -31,12 +39,11 @@ class Observations:
     Args:
         up: whether `up` holds its lock.
         online: the connected sites; None if the SuperLink cannot be asked.
-        moment: in seconds since 1970.
     """
 
     up: bool
     online: Collection[str] | None
-    moment: float
+    moment: Moment
 
 
 def coordinator_heartbeat(home: Home) -> Heartbeat:
@@ -52,38 +59,36 @@ def find_trouble(home: Home, state: State, seen: Observations) -> Trouble | None
     return _of_daemon(daemon, state, seen) or _of_start(state, seen) or _of_coordinator(home, state, seen)
 
 
-def is_silent(beat: HeartbeatRecord | None, since: float, moment: float, silent_s: float = SILENT_S) -> bool:
-    """Whether heartbeats of a process that should run since `since` are missing for too long.
-
-    >>> is_silent(None, since=100.0, moment=160.0, silent_s=45.0)
-    True
-    """
-    return moment - max(beat.at if beat else 0.0, since) > silent_s
-
-
 def _of_daemon(beat: HeartbeatRecord | None, state: State, seen: Observations) -> Trouble | None:
-    at = beat.at if beat else state.at
+    at = beat.at if beat else state.moment
     if not seen.up:
-        return Trouble("`ceus-coordinator up` has ended, and nothing runs without it: start it again", at)
-    if beat and is_silent(beat, 0.0, seen.moment):
-        return Trouble("`ceus-coordinator up` gives no sign of life: end it and start it again", at)
-    return Trouble(beat.doing, beat.since) if beat and beat.doing else None
+        return _trouble("`ceus-coordinator up` has ended, and nothing runs without it: start it again", at, seen)
+    if beat and is_silent(beat, beat.at, seen.moment):
+        return _trouble("`ceus-coordinator up` gives no sign of life: end it and start it again", at, seen)
+    return _trouble(beat.doing, beat.since, seen) if beat and beat.doing else None
 
 
 def _of_start(state: State, seen: Observations) -> Trouble | None:
-    if state.phase in _MOVING or not (state.cause or seen.moment - state.at > SILENT_S):
+    if state.phase in _MOVING or not (state.cause or is_silent(None, state.moment, seen.moment)):
         return None
-    return Trouble(state.cause or "nothing has begun to work on it", state.at)
+    return _trouble(state.cause or "nothing has begun to work on it", state.moment, seen)
 
 
 def _of_coordinator(home: Home, state: State, seen: Observations) -> Trouble | None:
     if state.phase not in _MOVING:
         return None
     beat = coordinator_heartbeat(home).last()
-    if is_silent(beat, state.at, seen.moment):
+    if is_silent(beat, state.moment, seen.moment):
         doing = f", which last was at: {beat.doing}" if beat and beat.doing else ""
-        at = beat.at if beat else state.at
-        return Trouble(f"no sign of life of the coordinator's process{doing}; `up` starts it again in the end", at)
+        at = beat.at if beat else state.moment
+        return _trouble(
+            f"no sign of life of the coordinator's process{doing}; `up` starts it again in the end", at, seen
+        )
     if seen.online is not None and not seen.online:
-        return Trouble("no site is connected: is the front door open, and do the sites' services run?", seen.moment)
+        said = "no site is connected: is the front door open, and do the sites' services run?"
+        return _trouble(said, seen.moment, seen)
     return None
+
+
+def _trouble(said: str, since: Moment, seen: Observations) -> Trouble:
+    return Trouble(said, since.at, compute_age(since, seen.moment))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from ceus_models.plan.progress import CurvePoint, Progress
 from ceus_models.plan.terms.deadlines import Deadlines, ResponseTimes
 from ceus_models.plan.terms.participation import RoundRecord, list_silent_sites
+from ceus_models.runtime.liveness.moment import Moment, compute_age, read_clock
 from server.federation.expiry import Validity
 from server.operations.liveness import Observations, Trouble, coordinator_heartbeat, find_trouble
 from server.rounds.saving.checkpoint_header import read_newest
@@ -86,7 +86,7 @@ def build_overview(home: Home, up: bool, online: Collection[str] | None, names: 
     told = tuple(_summarize_round(record, saved.curves) for record in saved.participation)
     state, beat = read_state(home), coordinator_heartbeat(home).last()
     doing = beat.doing if beat and state.phase in ("running", "stopping") else ""
-    trouble = find_trouble(home, state, Observations(up, online, time.time()))
+    trouble = find_trouble(home, state, Observations(up, online, read_clock()))
     return Overview(up, state, latest, sites, told, trouble, doing)
 
 
@@ -105,16 +105,27 @@ def _summarize_events(events: list[dict[str, Any]], sites: dict[str, SiteStatus]
     if not events:
         return {}
     begun, over = events[0], any(event["event"] == "Finished" for event in events)
+    start = _moment(begun)
+    age_s = compute_age(start, read_clock())
     for name in begun["sites"]:
         site = sites.setdefault(name, SiteStatus())
-        site.doing, site.seconds = ("" if over else "asked"), None if over else round(time.time() - begun["at"], 1)
+        site.doing, site.seconds = ("" if over else "asked"), None if over else age_s
     for event in events[1:]:
         if event["event"] == "Answered":
             site = sites.setdefault(event["site"], SiteStatus())
-            site.doing, site.seconds = event["fate"], round(event["at"] - begun["at"], 1)
+            site.doing, site.seconds = event["fate"], compute_age(start, _moment(event))
             site.reason = event["reason"] or site.reason
     names = ("stage", "kind", "round", "step", "steps")
-    return {name: begun[name] for name in names} | {"asked": list(begun["sites"]), "over": over, "begun": begun["at"]}
+    return {name: begun[name] for name in names} | {
+        "asked": list(begun["sites"]),
+        "over": over,
+        "begun": begun["at"],
+        "age_s": age_s,
+    }
+
+
+def _moment(event: Mapping[str, Any]) -> Moment:
+    return Moment(event["at"], event.get("running", 0.0), event.get("boot", ""))
 
 
 def _count_messages(found: Iterable[LoggedMessage], latest: Mapping[str, Any], sites: dict[str, SiteStatus]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import http.client
 import os
-import shutil
 import socket
 import sqlite3
 import ssl
@@ -17,9 +16,10 @@ from importlib.metadata import version
 
 import psutil
 
-from ceus_models.plan.plan import load_plan
+from ceus_models.plan.plan import format_least, load_plan
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.findings import Finding, make_fault, make_note, make_ok, run_checks
+from server.federation.addresses import read_former
 from server.federation.certificate_authority import read_ca
 from server.federation.expiry import summarize_validity
 from server.federation.federation_file import Federation
@@ -28,8 +28,9 @@ from server.federation.nginx_conf import CALLS
 from server.federation.node_roster import is_up
 from server.federation.site_register import read_register
 from server.operations.daemon import check_complete, find_front_fault, find_nginx
+from server.operations.disk_room import find_shortage, free_bytes
 from server.operations.health import is_superlink_healthy
-from server.operations.launcher import check_runnable
+from server.operations.launcher import check_bundle, count_enrolled
 from server.run_folder.paths import Home
 
 _UNSYNCHRONISED = 5  # TIME_ERROR of ntp_gettime(3)
@@ -77,12 +78,18 @@ def _folder(subject: Subject) -> Iterator[Finding]:
 
 def _plan(subject: Subject) -> Iterator[Finding]:
     plan = load_plan(subject.home.folder / subject.federation.plan)
-    check_runnable(subject.home, plan.digest())
+    check_bundle(subject.home, plan)
+    plan.check_joinable(len(subject.federation.sites), "in federation.yaml")
     missing = sorted(set(plan.quorum.required) - set(subject.federation.sites))
     if missing:
         said = f"the plan requires {', '.join(missing)}, which federation.yaml does not name"
         yield make_fault("plan", said, "mend quorum.required in the plan, or sites in federation.yaml")
-    yield make_ok("plan", f"{plan.name}, {len(plan.stages)} stages, and the bundle is of this plan")
+    enrolled, least = count_enrolled(subject.home), max(plan.least_sites().values())
+    said = f"{plan.name}, {len(plan.stages)} stages of {format_least(plan)}, and the bundle is of this plan"
+    if enrolled < least:
+        yield make_note("plan", f"{said}; {enrolled} enrolled", f"`run` begins when {least} sites are enrolled")
+    else:
+        yield make_ok("plan", said)
 
 
 def _flower(subject: Subject) -> Iterator[Finding]:
@@ -95,7 +102,8 @@ def _flower(subject: Subject) -> Iterator[Finding]:
 
 def _certificates(subject: Subject) -> Iterator[Finding]:
     home, ca = subject.home, read_ca(subject.home, subject.now)
-    servers = (("front door", home.front, home.front_key, list_hosts(subject.federation), "renew"),)
+    hosts = list_hosts(subject.federation, read_former(home, subject.federation, subject.now))
+    servers = (("front door", home.front, home.front_key, hosts, "renew"),)
     for name, path, key, hosts, command in (
         *servers,
         ("SuperLink", home.superlink, home.superlink_key, LOOPBACK, "init"),
@@ -130,7 +138,12 @@ def _disk(subject: Subject) -> Iterator[Finding]:
     except OSError as error:
         yield make_fault("disk", f"{home.folder} cannot be written ({error.strerror})", "give it to this user")
         return
-    free = shutil.disk_usage(home.folder).free
+    if shortage := find_shortage(home, probe=True):
+        words, _, fix = shortage.partition("; ")
+        yield make_fault("disk", words, fix)
+        return
+    places = [place for place in (home.folder, home.run, home.database.parent) if place.exists()]
+    free = min(map(free_bytes, places))
     said = f"{free / (1 << 30):.1f} GB free for checkpoints, the SuperLink's database and logs"
     remedy = "make room: a round of the paper's plan keeps some 10 GB for a while"
     if free >= _BETTER_FREE:
@@ -153,7 +166,11 @@ def _database(subject: Subject) -> Iterator[Finding]:
     except sqlite3.Error as error:
         sound = str(error)
     remedy = f"stop `up`, move {path} away and start `up` again: sites connect anew, and the run goes on"
-    if sound == "ok":
+    if sound == "ok" and find_shortage(subject.home, probe=True):
+        yield make_note(
+            "database", "sound, but it may not be written: its disk, or another, is full", "make room first"
+        )
+    elif sound == "ok":
         yield make_ok("database", "can be written, and is sound")
     else:
         yield make_fault("database", f"{path}: {sound}", remedy)
@@ -197,7 +214,20 @@ def _front_door(subject: Subject) -> Iterator[Finding]:
     elif through == http.HTTPStatus.NOT_FOUND:
         yield make_fault("front door", "it does not pass /v1/fleet/", f"use {subject.home.nginx} as it is")
     else:
-        yield make_ok("front door", "passes /v1/fleet/ alone, as seen from this machine")
+        yield from _addresses(subject.federation)
+
+
+def _addresses(federation: Federation) -> Iterator[Finding]:
+    """Whether the front door answers at every address of its name: a site takes any of them."""
+    found = socket.getaddrinfo(federation.host, federation.port, type=socket.SOCK_STREAM)
+    addresses = sorted({str(place[0]) for *_, place in found})
+    shut = [address for address in addresses if not _connects(address, federation.port)]
+    if shut:
+        said = f"it passes /v1/fleet/ alone; nothing answers at {', '.join(shut)}, which {federation.host} is too"
+        yield make_note("front door", said, "open that address for the sites, or take it out of the DNS")
+    else:
+        said = f"passes /v1/fleet/ alone, as seen from this machine at {', '.join(addresses)}"
+        yield make_ok("front door", said)
 
 
 def _status(subject: Subject, path: str) -> int:

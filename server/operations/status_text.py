@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
-from ceus_models.runtime.humanize import format_size
+from ceus_models.runtime.humanize import format_age, format_size
+from ceus_models.runtime.liveness.moment import DOUBTED
 from ceus_models.web.templates import render
 from server.federation.expiry import Line, Validity
 from server.operations.liveness import Trouble
@@ -54,7 +55,8 @@ def render_status(seen: Overview, valid: Validity, again_s: int) -> str:
 def format_trouble(trouble: Trouble) -> str:
     """One line of what is wrong, and since when."""
     since = time.strftime("%H:%M:%S", time.localtime(trouble.since))
-    return f"not getting on, since {since} ({max(time.time() - trouble.since, 0.0):.0f} s): {trouble.said}"
+    age = DOUBTED if trouble.for_s is None else f"{trouble.for_s:.0f} s"
+    return f"not getting on, since {since} ({age}): {trouble.said}"
 
 
 def _state(seen: Overview, valid: Validity) -> list[str]:
@@ -113,8 +115,8 @@ def _doing(site: SiteStatus) -> str:
     if site.doing != "asked":
         return site.doing
     if site.share is None:
-        return f"asked {site.seconds or 0:.0f} s ago"
-    return f"asked {site.seconds or 0:.0f} s ago, {site.share:.0%} of its usual {site.usual_s:.0f} s"
+        return f"asked {format_age(site.seconds)}"
+    return f"asked {format_age(site.seconds)}, {site.share:.0%} of its usual {site.usual_s:.0f} s"
 
 
 def _round_row(record: Mapping[str, Any]) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from ceus_models.plan.terms.settings import Study
 from ceus_models.plan.train_stage import Train
 from ceus_models.plan.wire_nets import on_wire, submodels
 from ceus_models.protocol.messages import Task
-from ceus_models.protocol.privacy.secure_session import LEAST_SITES, SECURE_LEVELS
+from ceus_models.protocol.privacy.secure_session import SECURE_LEVELS
 from ceus_models.protocol.state import State
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.seeds import derive_seed
@@ -75,12 +75,14 @@ class _RoundRunner:
 
     def run_round(self, stage: Stage, progress: Progress) -> Progress:
         """Run one round of `stage`; the progress after it."""
+        if progress.stage:
+            check_reachable(self.plan, progress)
         begun = time.monotonic()
         before = stage.prepare(progress, self.study)
         task = stage.task(before, self.study)
         sites = eligible_sites(task, before, self.link)
         if isinstance(stage, Train) and task.kind == "train":
-            least = LEAST_SITES if task.level in SECURE_LEVELS else 1
+            least = self.plan.least_sites()[stage.name]
             sites = sample_sites(task, sites, stage.share, self.plan.quorum.required, least)
         total, record = self._ask(stage, before, task, sites)
         check_quorum(record, self.plan.quorum)
@@ -131,6 +133,24 @@ def newcomers(progress: Progress, connected: Sequence[str]) -> tuple[str, ...]:
         return ()  # the first hello asks everyone
     known = set() if progress.step == 0 else set(progress.participation[-1].registered)
     return tuple(sorted(set(connected) - progress.counts.keys() - known))
+
+
+def check_reachable(plan: Plan, progress: Progress) -> None:
+    """Raise ExpectedError if a stage that is still to come has too few admitted sites with lesions of its cohorts."""
+    short = []
+    for stage in plan.stages[progress.stage :]:
+        asked = tuple({*getattr(stage, "cohorts", ()), *getattr(stage, "fusion_cohorts", ())})
+        able = sorted(site for site in progress.counts if progress.count_lesions(site, asked))
+        least = plan.least_sites()[stage.name]
+        if len(able) < least:
+            short.append(
+                f"{stage.name} needs at least {least} sites, {len(able)} can answer ({', '.join(able) or 'none'})"
+            )
+    if short:
+        raise ExpectedError(
+            f"too few sites hold lesions for the plan: {'; '.join(short)}. Let more sites join, then run the same "
+            "command again; or state a smaller quorum.sites in the plan, which every site then approves anew"
+        )
 
 
 def eligible_sites(task: Task, progress: Progress, link: Link) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from ceus_models.protocol.messages import Session
 from ceus_models.protocol.privacy.masks import KEY_BYTES
 from ceus_models.protocol.privacy.secure_session import make_bytes_tensor
 from ceus_models.runtime.atomic_files import replace_file
-from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.errors import DiskFullError, ExpectedError, is_disk_full
 from server.rounds.unmasking import MaskedTotal
 
 FILE = "open-round.safetensors"
@@ -84,7 +84,8 @@ class OpeningFile:
             with replace_file(self.folder / FILE) as draft:
                 save_file(tensors, draft, {"header": json.dumps(asdict(header))})
         except (OSError, SafetensorError) as error:
-            raise ExpectedError(
+            kind = DiskFullError if is_disk_full(error) else ExpectedError
+            raise kind(
                 f"the masked total cannot be written to {self.folder} ({getattr(error, 'strerror', None) or error}): "
                 "make room and start the same command again; it continues from the last saved round"
             ) from None

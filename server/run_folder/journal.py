@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +14,15 @@ from pydantic import TypeAdapter, ValidationError
 from ceus_models.runtime.atomic_files import PUBLIC, end_last_line, write_atomically
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.file_locks import hold_lock, is_held
+from ceus_models.runtime.liveness.moment import read_clock
 from server.rounds.events import Answered, Event, Finished, Started
-from server.run_folder.heartbeat import COORDINATOR
 
 _EVENTS = "events.jsonl"
 _FAILURE = "failure.json"
 _STOP = "stop"
 _LOCK = ".coordinator.lock"
+COORDINATOR = ".coordinator.pulse"
+"""The heartbeat of the coordinator's process."""
 _TYPES: dict[str, TypeAdapter[Event]] = {cls.__name__: TypeAdapter(cls) for cls in (Started, Answered, Finished)}
 
 
@@ -67,7 +68,7 @@ class Journal:
         name = type(event).__name__
         body = _TYPES[name].dump_python(event, mode="json")
         with (self.folder / _EVENTS).open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"event": name, "at": round(time.time(), 3), **body}) + "\n")
+            file.write(json.dumps({"event": name, **asdict(read_clock()), **body}) + "\n")
 
     def follow(self, from_now: bool = False) -> Iterator[Event | None]:
         """Yield events in order, None while there is no new one. from_now: skip existing events."""
@@ -78,7 +79,7 @@ class Journal:
             yield event
 
     def read_current_round(self) -> list[dict[str, Any]]:
-        """Read the events of the latest round, each with `event` and `at` (seconds since 1970)."""
+        """Read the events of the latest round, each with `event` and the fields of its moment."""
         path = self.folder / _EVENTS
         if not path.exists():
             return []
@@ -91,13 +92,15 @@ class Journal:
             found = [event] if event.get("event") == Started.__name__ else [*found, event]
         return found
 
-    def write_failure(self, reason: str, passing: bool = False) -> None:
+    def write_failure(self, reason: str, passing: bool = False, room: bool = False) -> None:
         """Write why the run stopped, in one sentence, atomically.
 
         Args:
             passing: the cause is temporary and outside the study; the run may be restarted unchanged.
+            room: a disk was full; the run may be restarted when it has more room.
         """
-        write_atomically(self.folder / _FAILURE, json.dumps({"reason": reason, "passing": passing}).encode(), PUBLIC)
+        said = {"reason": reason, "passing": passing or room, "room": room}
+        write_atomically(self.folder / _FAILURE, json.dumps(said).encode(), PUBLIC)
 
     def read_failure(self) -> str | None:
         """Read why the run stopped; None if unknown."""
@@ -108,6 +111,11 @@ class Journal:
         """Whether the run stopped for a temporary cause."""
         said = self._read_stop()
         return bool(said and said.get("passing"))
+
+    def needs_room(self) -> bool:
+        """Whether the run stopped because a disk was full."""
+        said = self._read_stop()
+        return bool(said and said.get("room"))
 
     def _read_stop(self) -> dict[str, Any] | None:
         try:

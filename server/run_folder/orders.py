@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ceus_models.runtime.atomic_files import PUBLIC, write_atomically
 from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.liveness.moment import Moment
 from server.run_folder.paths import Home
 
 Phase = Literal["none", "waiting", "starting", "running", "stopping", "stopped", "failed", "done"]
@@ -36,7 +37,7 @@ class State(BaseModel):
     Args:
         cause: why it waits or failed.
         launches: how often it was started.
-        at: time of the last change, in seconds since 1970.
+        at, running, boot: the moment of the last change.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -47,6 +48,13 @@ class State(BaseModel):
     run: int = 0
     launches: int = 0
     at: float = 0.0
+    running: float = 0.0
+    boot: str = ""
+
+    @property
+    def moment(self) -> Moment:
+        """When it changed last."""
+        return Moment(self.at, self.running, self.boot)
 
 
 M = TypeVar("M", bound=BaseModel)

@@ -70,6 +70,11 @@ class Home:
         return self.folder / "sites.json"
 
     @property
+    def addresses(self) -> Path:
+        """The front door's present and former addresses."""
+        return self.folder / "front" / "addresses.json"
+
+    @property
     def nginx(self) -> Path:
         """The front door's configuration."""
         return self.folder / "front" / "nginx.conf"

@@ -27,16 +27,19 @@ seed = 0
 sites = 0
 federation = "{federation}"
 plan-digest = "{plan_digest}"
+least-sites = {least_sites}
 """
 
 
-def build_fab(server_app: str = SERVER_APP, federation: str = "", plan_digest: str = "") -> bytes:
+def build_fab(server_app: str = SERVER_APP, federation: str = "", plan_digest: str = "", least_sites: int = 0) -> bytes:
     """Build the Flower app bundle: settings and no code.
 
     The bytes are the same on every machine, so that a site's IT approves one digest for this federation and plan. The
-    settings of a run are sent separately.
+    settings of a run are sent separately. least_sites: that must be counted in every round; 0 for an unknown plan.
     """
-    settings = _PYPROJECT.format(server_app=server_app, federation=federation, plan_digest=plan_digest).encode()
+    settings = _PYPROJECT.format(
+        server_app=server_app, federation=federation, plan_digest=plan_digest, least_sites=least_sites
+    ).encode()
     listing = f"pyproject.toml,{hashlib.sha256(settings).hexdigest()},{len(settings) * 8}".encode()
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as file:

@@ -93,9 +93,8 @@ def centralise_plan(plan: Plan) -> Plan:
 
     The site takes part in every round, so it needs fewer rounds; without averaging the strategy is plain FedAvg.
     """
-    return replace(
-        plan, stages=tuple(_centralise_stage(stage) if isinstance(stage, Train) else stage for stage in plan.stages)
-    )
+    stages = tuple(_centralise_stage(stage) if isinstance(stage, Train) else stage for stage in plan.stages)
+    return replace(plan, stages=stages, quorum=replace(plan.quorum, required=(), sites=1, stages={}))
 
 
 def _centralise_stage(stage: Train) -> Train:

@@ -31,7 +31,7 @@ pytestmark = [
     pytest.mark.skipif(not can_contain(), reason="needs root and namespaces of its own"),
 ]
 FEDERATION = "schema: 1\nname: lab\naddress: localhost:{port}\nsites: [site-01]\nsuperlink_port: {superlink}\n"
-PLAN = "name: tiny\nquorum: {share: 1.0}\nstages:\n  - {stage: hello}\n"
+PLAN = "name: tiny\nquorum: {share: 1.0, sites: 1}\nstages:\n  - {stage: hello}\n"
 RELOAD = ("nginx", "-e", "stderr", "-c", "/study/front/nginx.conf", "-s", "reload")
 
 

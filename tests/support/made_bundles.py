@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from server.transport.fab import build_fab
 
 FEDERATION = "lab:" + "-".join(["0123"] * 8)
-OURS = build_fab(federation=FEDERATION, plan_digest="ab" * 32)
+OURS = build_fab(federation=FEDERATION, plan_digest="ab" * 32, least_sites=3)
 
 
 def files_of(content: bytes) -> dict[str, bytes]:

@@ -29,7 +29,7 @@ plan: plan.yaml
 sites: [site-01, site-02]
 """
 PLAN = """name: tiny
-quorum: {share: 1.0}
+quorum: {share: 1.0, sites: 1}
 stages:
   - {stage: hello}
 """

@@ -42,10 +42,10 @@ class RealCoordinator:
             return list(synchronise(control, read_register(self.lab.home), utc_now()))
 
 
-def founded(scratch: Path) -> tuple[Lab, int, int]:
-    """A federation of site-01, and the ports of its front door and its SuperLink."""
+def founded(scratch: Path, host: str = "localhost") -> tuple[Lab, int, int]:
+    """A federation of site-01, and the ports of its front door and its SuperLink. host: that the site dials."""
     front, superlink = ports(2)
-    text = f"schema: 1\nname: lab\naddress: localhost:{front}\nsites: [site-01]\nsuperlink_port: {superlink}\n"
+    text = f"schema: 1\nname: lab\naddress: '{host}:{front}'\nsites: [site-01]\nsuperlink_port: {superlink}\n"
     made = lab(scratch / "co", text)
     return (made.at(utc_now()) if utc_now() > NOW else made), front, superlink
 

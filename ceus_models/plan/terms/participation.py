@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
+
+from annotated_types import Ge
 
 from ceus_models.runtime.errors import ExpectedError
 
@@ -12,6 +14,8 @@ Fate = Literal["counted", "idle", "refused", "excluded", "lost"]
 """Outcome of a site in a round: its sums were added; it has no data for the task; it refused the task; screening
 rejected its answer; no answer arrived."""
 
+USUAL_SITES = 3
+"""Of fewer hospitals' sums, one hospital can work out the other's."""
 FAULTS = 3
 """A site without a counted answer in this many consecutive rounds needs attention."""
 
@@ -23,15 +27,27 @@ class Quorum:
     Args:
         share: of the sites that have data for the task, how many must be counted (0-1).
         required: sites that must be counted in every round.
+        sites: how many must be counted at least.
+        stages: stage → how many must be counted at least, where that differs from `sites`.
     """
 
     share: float = 0.8
     required: tuple[str, ...] = ()
+    sites: Annotated[int, Ge(1)] = USUAL_SITES
+    stages: Mapping[str, Annotated[int, Ge(1)]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Raise ValueError for a share outside 0-1."""
         if not 0.0 <= self.share <= 1.0:
             raise ValueError(f"share must be between 0 and 1, not {self.share}")
+
+    def least(self, stage: str) -> int:
+        """How many sites must be counted at least in each round of a stage.
+
+        >>> Quorum(stages={"fusion": 1}).least("fusion"), Quorum().least("fusion")
+        (1, 3)
+        """
+        return self.stages.get(stage, self.sites)
 
 
 @dataclass(frozen=True)
@@ -75,15 +91,16 @@ def check_quorum(record: RoundRecord, quorum: Quorum) -> None:
     if record.kind == "hello":
         missing |= {site: "not registered" for site in quorum.required if site not in record.registered}
     absent = [site for site in quorum.required if site in missing]
-    enough = len(record.counted) >= quorum.share * expected and (expected > 0 or record.kind != "hello")
-    if enough and not absent:
+    counted, least = len(record.counted), quorum.least(record.stage)
+    if counted >= max(least, quorum.share * expected) and not absent:
         return
-    names = "; ".join(f"{site}: {reason}" for site, reason in sorted(missing.items())) or "no site is registered"
-    rule = (
-        f"{', '.join(absent)} must take part"
-        if absent
-        else f"at least {quorum.share:.0%} of {expected} sites must be counted, {len(record.counted)} were"
-    )
+    names = "; ".join(f"{site}: {reason}" for site, reason in sorted(missing.items())) or "no other has data"
+    if absent:
+        rule = f"{', '.join(absent)} must take part"
+    elif counted < least:
+        rule = f"at least {least} sites must be counted, {counted} were"
+    else:
+        rule = f"at least {quorum.share:.0%} of {expected} sites must be counted, {counted} were"
     raise ExpectedError(
         f"{record.stage}, {record.kind} round {record.round}: {rule} ({names}). "
         "Repair these sites, then run the same command again: it continues from the last saved round."

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from ceus_models.plan.progress import Progress
 from ceus_models.protocol.state import State, digest
 from ceus_models.runtime.atomic_files import PUBLIC, remove_drafts, replace_file
-from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.errors import DiskFullError, ExpectedError, is_disk_full
 from server.rounds.saving.checkpoint_header import HEADER, VERSION, Header, checkpoint_files, number_of, read_header
 
 KEPT = 2
@@ -50,7 +50,8 @@ class Store:
                 _write(draft, progress, plan, seed)
         except (OSError, SafetensorError) as error:
             cause = getattr(error, "strerror", None) or error
-            raise ExpectedError(
+            kind = DiskFullError if is_disk_full(error) else ExpectedError
+            raise kind(
                 f"the checkpoint cannot be written to {self.folder} ({cause}): make room and start the same command "
                 "again; it continues from the last saved round"
             ) from None

@@ -20,7 +20,7 @@ CONFIGS = Path(__file__).parents[3] / "configs"
 
 GOOD = """\
 name: test
-quorum: {share: 0.7, required: [site-50]}
+quorum: {share: 0.7, required: [site-50], stages: {test: 1}}
 processing: {size: 32}
 stages:
   - stage: hello

@@ -60,6 +60,7 @@ def test_from_nothing_to_an_enrolled_site(coordinator: Run, site: Run, tmp_path:
     said = site("approve", hospital, co / "study" / "bundle.fab", "--yes")
     assert "It carries no code" in said
     assert "nothing was approved before" in said
+    assert "a round counts with the sums of 1 site, 3 are usual" in said
     said = site("approve", hospital, co / "study" / "bundle.fab", "--yes")
     assert "nothing changed since the last approval" in said
     (bundle,) = {entry["bundle"] for entry in entries(hospital / "records")}

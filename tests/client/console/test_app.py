@@ -289,7 +289,7 @@ def test_the_command_prints_the_url_and_serves_on_loopback(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     places = []
-    monkeypatch.setattr("client.console.app.serve", lambda app, opened: places.append(opened.getsockname()))
+    monkeypatch.setattr("client.console.app.serve", lambda app, opened: places.append(opened[0].getsockname()))
     assert run_app(app, ["console", str(folder), "--port", "0"]) == 0
     ((host, port),) = places
     assert host == "127.0.0.1"

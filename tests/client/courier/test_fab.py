@@ -10,6 +10,7 @@ import pytest
 from made_bundles import FEDERATION, OURS, files_of, packed, with_files, with_settings
 
 from client.courier.fab import BundleFault, contents_of
+from server.transport.fab import build_fab
 
 
 def test_ours_is_settings_and_nothing_else() -> None:
@@ -23,7 +24,15 @@ def test_ours_is_settings_and_nothing_else() -> None:
         "sites": 0,
         "federation": FEDERATION,
         "plan-digest": "ab" * 32,
+        "least-sites": 3,
     }
+
+
+def test_rounds_of_fewer_sites_than_usual_are_said() -> None:
+    assert contents_of(OURS).shortage == ""
+    fewer = contents_of(build_fab(federation=FEDERATION, least_sites=2))
+    assert "the sums of 2 sites, 3 are usual" in fewer.shortage
+    assert "does not say" in contents_of(build_fab(federation=FEDERATION)).shortage
 
 
 @pytest.mark.parametrize(

@@ -1,18 +1,18 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from ceus_models.runtime.exit_codes import run_app
+from ceus_models.runtime.liveness.heartbeat import Heartbeat
+from ceus_models.runtime.liveness.moment import Moment, read_clock
 from client.courier.folder import courier_of, socket_of, state_socket
 from client.service.health import app, health_of
 from client.service.watchdogs import CONTACT_S
@@ -28,10 +28,13 @@ def folder() -> Iterator[Path]:
     shutil.rmtree(path)
 
 
-def heard(folder: Path, seconds_ago: float) -> None:
-    courier_of(folder).contact.touch()
-    at = time.time() - seconds_ago
-    os.utime(courier_of(folder).contact, (at, at))
+def heard(folder: Path, seconds_ago: float, ahead_s: float = 0.0, boot: str = "") -> None:
+    """A contact so long ago, when the wall clock was ahead of today's; boot: of another start of the machine."""
+    now = read_clock()
+    then = Moment(now.at - seconds_ago + ahead_s, now.running - seconds_ago, boot or now.boot)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ceus_models.runtime.liveness.heartbeat.read_clock", lambda: then)
+        Heartbeat(courier_of(folder).contact).beat()
 
 
 def test_both_halves_must_be_able_to_answer(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -71,3 +74,18 @@ def test_a_containers_check_loads_neither_torch_nor_flower(folder: Path) -> None
     code += "print([m for m in ('torch', 'flwr', 'cv2') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_clock_that_was_ahead_hides_no_silence(folder: Path) -> None:
+    heard(folder, CONTACT_S + 5, ahead_s=7200)
+    (found,) = health_of(folder, socket_of(folder), ["courier"])
+    assert (found.state, "has not been heard for 95 s" in found.found) == ("fault", True)
+    heard(folder, 3, ahead_s=-7200)
+    (found,) = health_of(folder, socket_of(folder), ["courier"])
+    assert (found.state, found.found) == ("ok", "the coordinator answered 3 s ago")
+
+
+def test_an_age_that_cannot_be_known_is_doubted(folder: Path) -> None:
+    heard(folder, 3, ahead_s=7200, boot="another")
+    (found,) = health_of(folder, socket_of(folder), ["courier"])
+    assert (found.state, "at an unknown time: the clock was set back" in found.found) == ("fault", True)

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -11,6 +10,8 @@ from made_federation import Lab, lab
 
 import client.service.watchdogs
 from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.liveness.heartbeat import Heartbeat
+from ceus_models.runtime.liveness.moment import Moment
 from client.courier.connectivity import ProbeResult
 from client.courier.folder import CourierFolder
 from client.courier.ipc import WorkerUnreachableError
@@ -105,14 +106,23 @@ def courier(federation: Lab, tmp_path: Path) -> CourierFolder:
     return federation.joined(tmp_path / "s")
 
 
+class Moments(Clock):
+    """The wall clock jumps at every look, back and forth."""
+
+    def __call__(self) -> Moment:  # type: ignore[override]
+        self.jump = -getattr(self, "jump", 7200.0)
+        return Moment(1.8e9 + self.jump, self.at, "a")
+
+
 def heard(courier: CourierFolder, at: float) -> None:
-    courier.contact.touch()
-    os.utime(courier.contact, (at, at))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ceus_models.runtime.liveness.heartbeat.read_clock", lambda: Moment(1.8e9, at, "a"))
+        Heartbeat(courier.contact).beat()
 
 
 def test_a_cut_line_is_told_once_with_its_cause_and_once_when_it_is_mended(courier: CourierFolder) -> None:
     said: list[Any] = []
-    clock, faults = Clock(), iter([ProbeResult("no way", "mend it")] * 2 + [ProbeResult()] * 9)
+    clock, faults = Moments(), iter([ProbeResult("no way", "mend it")] * 2 + [ProbeResult()] * 9)
     watch = LineWatch(courier, lambda event: said.append(event["said"]), lambda *_: next(faults), clock)
     heard(courier, clock.at - 5)  # before it began
     watch.look(Keeper())
@@ -134,7 +144,7 @@ def test_a_cut_line_is_told_once_with_its_cause_and_once_when_it_is_mended(couri
 
 
 def test_a_node_that_does_not_run_is_asked_about_at_once_but_not_all_the_time(courier: CourierFolder) -> None:
-    clock, probes = Clock(), []
+    clock, probes = Moments(), []
     watch = LineWatch(courier, print, lambda *_: probes.append(1) or ProbeResult("x", "y"), clock)  # type: ignore[func-returns-value]
     for _ in range(30):
         clock.at += 1
@@ -176,5 +186,5 @@ def test_an_expired_kit_is_the_cause_that_is_told(courier: CourierFolder, monkey
         raise ExpectedError("the site's certificate expired")
 
     monkeypatch.setattr(client.service.watchdogs, "load_kit", ended)
-    LineWatch(courier, lambda event: said.append(event["said"]), clock=Clock()).look(Keeper(running=False))
+    LineWatch(courier, lambda event: said.append(event["said"]), clock=Moments()).look(Keeper(running=False))
     assert said == ["the site's certificate expired"]

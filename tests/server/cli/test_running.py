@@ -30,7 +30,9 @@ from server.transport.message_log import MessageLog
 
 @pytest.fixture
 def made(tmp_path: Path) -> Lab:
-    return lab(tmp_path / "co")
+    found = lab(tmp_path / "co")
+    found.joined(tmp_path / "site")
+    return found
 
 
 def test_without_the_daemon_every_command_says_how_to_start_it(made: Lab, capfd: pytest.CaptureFixture[str]) -> None:
@@ -42,7 +44,7 @@ def test_without_the_daemon_every_command_says_how_to_start_it(made: Lab, capfd:
 
 def test_status_is_written_as_a_page(made: Lab, capfd: pytest.CaptureFixture[str]) -> None:
     page = made.home.folder / "status.html"
-    assert told(capfd, "status", made.home.folder, "--html", page) == ""
+    assert told(capfd, "status", made.home.folder, "--html", page).startswith("next: ")
     assert "up: no" in page.read_text()
 
 
@@ -55,6 +57,14 @@ def test_a_changed_plan_is_refused_before_anything_is_ordered(made: Lab, capfd: 
     (made.home.folder / "plan.yaml").write_text("name: other\nstages:\n  - {stage: hello}\n")
     assert "not the one in the bundle" in told(capfd, "run", made.home.folder, code=1)
     assert read_order(made.home) is None
+
+
+def test_a_run_with_too_few_sites_is_not_ordered(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    home = lab(tmp_path / "co").home
+    with hold_lock(home.up_lock, ExpectedError("taken")):
+        said = told(capfd, "run", home.folder, code=1)
+    assert "at least 1 sites in hello, found 0 enrolled" in said
+    assert read_order(home) is None
 
 
 class Daemon(threading.Thread):
@@ -79,7 +89,7 @@ def test_run_follows_to_the_cause_of_a_failure(made: Lab, capfd: pytest.CaptureF
     with hold_lock(made.home.up_lock, ExpectedError("taken")):
         Daemon(made.home, State(phase="failed", cause="site-01 must take part")).start()
         said = told(capfd, "run", made.home.folder, "--track", "tensorboard", code=1)
-        assert "1 sites counted, 1.0 s" in said
+        assert "1 sites counted, 1.0 s; round 1 of 1, about 0 s left of 1 s" in said
         assert len(list((made.home.run / "tensorboard").glob("events.out.tfevents.*"))) == 1
         assert "the run failed: site-01 must take part" in said
         assert "no run is under way" in told(capfd, "stop", made.home.folder, code=1)
@@ -89,7 +99,7 @@ def test_a_daemon_that_dies_does_not_leave_the_follower_waiting(made: Lab, capfd
     with hold_lock(made.home.up_lock, ExpectedError("taken")):
         Daemon(made.home, State(phase="running")).start()
         assert "--track follows" in told(capfd, "run", made.home.folder, "--detach", "--track", "mlflow", code=1)
-        assert told(capfd, "run", made.home.folder, "--detach") == ""
+        assert told(capfd, "run", made.home.folder, "--detach").startswith("next: ")
     assert "nothing runs for" in told(capfd, "stop", made.home.folder, code=1)
     assert "nothing runs for" in told(capfd, "run", made.home.folder, code=1)
 

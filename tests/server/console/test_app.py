@@ -156,7 +156,7 @@ def test_a_hostile_name_of_a_site_is_escaped(there: Desk, monkeypatch: pytest.Mo
     seen, valid = SnapshotCache(there.made.home).get()
     record = {**seen.rounds[0], "refused": {hostile: hostile}}
     sites = {hostile: SiteStatus(reason=hostile, doing="asked", seconds=3.0)}
-    found = dataclasses.replace(seen, rounds=(record,), sites=sites, trouble=Trouble(hostile, 0.0))
+    found = dataclasses.replace(seen, rounds=(record,), sites=sites, trouble=Trouble(hostile, 0.0, 5.0))
     monkeypatch.setattr("server.console.app.SnapshotCache.get", lambda self: (found, valid))
     for path in ("/", "/rounds", "/sites"):
         text = there.get(path).text
@@ -179,7 +179,7 @@ def test_the_site_that_the_round_waits_for_stands_first(there: Desk) -> None:
     try:
         Journal(there.made.home.run).append(Started("submodels", "train", 4, 3, 9, ("disease/HCC",), ("site-01", BAD)))
         last = json.loads(events.read_text().splitlines()[-1])
-        events.write_text(before + json.dumps({**last, "at": last["at"] - 500}) + "\n")
+        events.write_text(before + json.dumps({**last, "running": last["running"] - 500}) + "\n")
         other = Desk(there.made, there.tokens)
         assert "Round under way" in other.get("/").text
         assert re.search(r'site-01</th>.*?<progress max="100" value="100">.*?slow', other.get("/").text, re.S)

@@ -31,7 +31,19 @@ def test_addresses_are_names_or_numbers_with_a_port(tmp_path: Path, address: str
 
 
 @pytest.mark.parametrize(
-    "address", ["fl.example.org", "https://fl.example.org:443", "a b:1", "x:0", "x:70000", "300.1.1.1:443"]
+    "address",
+    [
+        "fl.example.org",
+        "https://fl.example.org:443",
+        "a b:1",
+        "x:0",
+        "x:70000",
+        "300.1.1.1:443",
+        "::1:443",
+        "[fl.example.org]:443",
+        "[fe80::1%eth0]:443",
+        "[::1:443",
+    ],
 )
 def test_other_addresses_are_refused(tmp_path: Path, address: str) -> None:
     with pytest.raises(FaultList, match=r"yaml line 3, address: address must be host:port"):

@@ -16,9 +16,13 @@ from pathlib import Path
 import pytest
 from flwr.supernode import fleet_http_client
 from made_federation import FEDERATION, lab
-from real_coordinator import answers, founded, wait
+from real_coordinator import answers, founded, ports, wait
 
-from server.federation.nginx_conf import CALLS
+from ceus_models.pki.enrolment import utc_now
+from client.courier.connectivity import probe_coordinator
+from server.federation.federation_file import Federation, load_federation
+from server.federation.nginx_conf import CALLS, has_ipv6
+from server.operations.preflight import _addresses
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 
@@ -105,3 +109,44 @@ def read_slowly(port: int, ca: str) -> int:
             except (http.client.HTTPException, OSError):
                 pass
             return found
+
+
+@pytest.mark.skipif(NGINX is None or not has_ipv6(), reason="needs nginx (Debian: nginx-light) and IPv6")
+def test_the_door_is_open_on_both_families(tmp_path: Path) -> None:
+    (front,) = ports(1)
+    text = FEDERATION.replace("localhost:18443", f'"[::1]:{front}"')
+    home = lab(tmp_path / "co", text).home
+    nginx = subprocess.Popen([str(NGINX), "-c", str(home.nginx), "-g", "daemon off;"], stderr=subprocess.PIPE)
+    try:
+        wait(lambda: answers(front), 20, "nginx")
+        trusted = ssl.create_default_context(cafile=str(home.ca))
+        for address in ("::1", "127.0.0.1"):
+            line = http.client.HTTPSConnection(address, front, timeout=20, context=trusted)
+            line.request("POST", "/v1/control/start-run", b"")
+            assert line.getresponse().status == http.HTTPStatus.NOT_FOUND
+            line.close()
+        for address in ("[::1]", "127.0.0.1"):
+            found = probe_coordinator(f"{address}:{front}", home.ca, utc_now())
+            assert "the coordinator behind it does not run" in found.fault, "the door itself was reached"
+        (note,) = _addresses(load_federation(home.federation))
+        assert (note.state, "::1" in note.found) == ("ok", True)
+    finally:
+        nginx.terminate()
+        nginx.communicate(timeout=20)
+
+
+def test_a_kernel_without_ipv6_gets_a_door_that_nginx_can_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("server.federation.nginx_conf.has_ipv6", lambda: False)
+    assert "[::]" not in lab(tmp_path).home.nginx.read_text()
+    monkeypatch.setattr("server.federation.nginx_conf.has_ipv6", lambda: True)
+    assert "listen [::]:18443 ssl ipv6only=on;" in lab(tmp_path).home.nginx.read_text()
+
+
+def test_an_address_of_the_name_that_is_shut_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    both = [(socket.AF_INET, 1, 6, "", ("127.0.0.1", 1)), (socket.AF_INET6, 1, 6, "", ("::1", 1, 0, 0))]
+    monkeypatch.setattr("server.operations.preflight.socket.getaddrinfo", lambda *_, **__: both)
+    monkeypatch.setattr("server.operations.preflight._connects", lambda address, port: address == "127.0.0.1")
+    federation = Federation.model_validate({"schema": 1, "name": "lab", "address": "fl.example.org:443"})
+    (note,) = _addresses(federation)
+    assert note.state == "note"
+    assert "nothing answers at ::1, which fl.example.org is too" in note.found

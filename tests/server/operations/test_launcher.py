@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from ceus_models.plan.plan import load_plan
 from ceus_models.plan.progress import Progress
 from ceus_models.runtime.errors import ExpectedError
 from server.federation.federation_file import load_federation
-from server.operations.launcher import Launcher, Timing, check_runnable
+from server.operations.launcher import Launcher, Timing, check_bundle
 from server.rounds.saving.checkpoints import Store
 from server.run_folder.journal import Journal
 from server.run_folder.orders import order_run, order_stop, read_state
@@ -139,6 +139,60 @@ def test_one_that_dies_in_the_same_round_again_and_again_is_given_up(desk: Desk)
     assert "ended 3 times in the same round" in read_state(desk.lab.home).cause
 
 
+def test_a_superlink_that_fails_on_every_call_makes_no_more_deaths_of_one(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: int) -> None:
+        raise ExpectedError("the SuperLink failed on a request (HTTPStatusError)")
+
+    order_run(desk.lab.home)
+    desk.step()
+    with desk.coordinator():
+        pass
+    with monkeypatch.context() as patch:
+        patch.setattr(desk.control, "stop", fail)
+        for _ in range(43):
+            with pytest.raises(ExpectedError, match="failed on a request"):
+                desk.step()
+    assert desk.step() == "waiting", "one death, whatever came after it"
+    assert desk.step() == "starting"
+
+
+def test_a_state_that_cannot_be_written_makes_no_more_deaths_of_one(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    order_run(desk.lab.home)
+    desk.step()
+    with desk.coordinator():
+        pass
+    with monkeypatch.context() as patch:
+        patch.setattr("server.operations.launcher.write_state", full)
+        for _ in range(43):
+            with pytest.raises(OSError, match="No space left"):
+                desk.step()
+    assert desk.step() == "waiting"
+
+
+def test_a_run_whose_disk_was_full_goes_on_when_there_is_more_room(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    room = [10 << 20]
+    monkeypatch.setattr("server.operations.launcher.free_bytes", lambda _: room[0])
+    order_run(desk.lab.home)
+    for _ in range(4):  # more often than a run may die in one round
+        assert desk.step() == "starting"
+        with desk.coordinator():
+            desk.journal.write_failure("the checkpoint cannot be written (No space left on device)", room=True)
+        desk.control.end()
+        assert desk.step() == "waiting"
+        launches = len(desk.control.submitted)
+        assert "goes on by itself when there is more room" in read_state(desk.lab.home).cause
+        assert [desk.step() for _ in range(5)] == ["waiting"] * 5
+        assert len(desk.control.submitted) == launches
+        room[0] += 65 << 20
+
+
 def test_one_that_gets_on_between_its_deaths_is_not_given_up(desk: Desk) -> None:
     order_run(desk.lab.home)
     for _ in range(5):
@@ -219,7 +273,8 @@ import sys, time
 from pathlib import Path
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.file_locks import hold_lock
-from server.run_folder.heartbeat import COORDINATOR, Heartbeat
+from ceus_models.runtime.liveness.heartbeat import Heartbeat
+from server.run_folder.journal import COORDINATOR
 folder = Path(sys.argv[1])
 with hold_lock(folder / ".coordinator.lock", ExpectedError("taken")):  # as Journal.held, without what it imports
     Heartbeat(folder / COORDINATOR).beat("saving round 3 of submodels")
@@ -309,6 +364,6 @@ def test_a_coordinator_that_lives_on_is_waited_for_and_not_joined_by_a_second(de
 
 def test_a_plan_that_is_not_in_the_bundle_is_not_run(desk: Desk) -> None:
     plan = load_plan(desk.lab.home.folder / "plan.yaml")
-    check_runnable(desk.lab.home, plan.digest())
+    check_bundle(desk.lab.home, plan)
     with pytest.raises(ExpectedError, match="not the one in the bundle"):
-        check_runnable(desk.lab.home, "ab" * 32)
+        check_bundle(desk.lab.home, replace(plan, name="other"))

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import io
-import os
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 from made_federation import NOW, lab
 from rich.console import Console
 
+from ceus_models.runtime.liveness.heartbeat import SILENT_S, Heartbeat
+from ceus_models.runtime.liveness.moment import Moment, compute_age
 from server.federation.expiry import summarize_validity
 from server.federation.federation_file import load_federation
 from server.federation.site_register import read_register
 from server.operations.liveness import Observations, Trouble, coordinator_heartbeat, find_trouble
 from server.operations.overview import build_overview
-from server.operations.status_text import print_status
-from server.run_folder.heartbeat import COORDINATOR, SILENT_S, Heartbeat
+from server.operations.status_text import format_trouble, print_status
 from server.run_folder.orders import FINAL_PHASES, State, order_run, write_state
 from server.run_folder.paths import Home
 
 NOON = 1.8e9
-RUNNING = State(order="x", phase="running", run=1, at=NOON)
+RUNNING = State(order="x", phase="running", run=1, at=NOON + 7200, running=1000.0, boot="a")
 SITES = frozenset({"site-01"})
 
 
@@ -31,22 +32,28 @@ def home(tmp_path: Path) -> Home:
     return lab(tmp_path / "co").home
 
 
+def moment(at: float) -> Moment:
+    """By the machine's clock; the wall clock was two hours ahead until noon."""
+    return Moment(at + 7200 if at <= NOON else at, at - NOON + 1000.0, "a")
+
+
 def beats(home: Home, up_at: float | None, coordinator_at: float | None, doing: str = "", trouble: str = "") -> None:
     """Signs of life at these moments."""
-    for pulse, path, at, said in (
-        (Heartbeat(home.up_heartbeat), home.up_heartbeat, up_at, trouble),
-        (coordinator_heartbeat(home), home.run / COORDINATOR, coordinator_at, doing),
+    for pulse, at, said in (
+        (Heartbeat(home.up_heartbeat), up_at, trouble),
+        (coordinator_heartbeat(home), coordinator_at, doing),
     ):
         if at is not None:
-            pulse.beat(said)
-            os.utime(path, (at, at))
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr("ceus_models.runtime.liveness.heartbeat.read_clock", partial(moment, at))
+                pulse.beat(said)
 
 
-WELL = Observations(True, SITES, NOON)
+WELL = Observations(True, SITES, moment(NOON))
 
 
 def said(home: Home, state: State, later_s: float, seen: Observations = WELL) -> str:
-    trouble = find_trouble(home, state, replace(seen, moment=NOON + later_s))
+    trouble = find_trouble(home, state, replace(seen, moment=moment(NOON + later_s)))
     return trouble.said if trouble else ""
 
 
@@ -57,13 +64,13 @@ def test_a_run_that_gets_on_has_no_trouble(home: Home) -> None:
 
 @pytest.mark.parametrize("phase", [*FINAL_PHASES, "none"])
 def test_one_that_is_over_or_was_never_ordered_has_none(home: Home, phase: str) -> None:
-    assert said(home, RUNNING.model_copy(update={"phase": phase}), 1e6, Observations(False, None, NOON)) == ""
+    assert said(home, RUNNING.model_copy(update={"phase": phase}), 1e6, Observations(False, None, moment(NOON))) == ""
 
 
 def test_up_that_ended_is_said_at_once_whatever_the_state_says(home: Home) -> None:
     for phase in ("waiting", "starting", "running", "stopping"):
         state = RUNNING.model_copy(update={"phase": phase})
-        assert "up` has ended" in said(home, state, 1, Observations(False, None, NOON))
+        assert "up` has ended" in said(home, state, 1, Observations(False, None, moment(NOON)))
 
 
 def test_up_that_hangs_is_said_within_a_minute(home: Home) -> None:
@@ -90,18 +97,32 @@ def test_one_that_hangs_before_its_first_sign_is_said_too(home: Home) -> None:
 
 
 def test_a_run_that_nobody_takes_or_that_does_not_begin_is_said(home: Home) -> None:
-    beats(home, NOON + 59, None)
+    beats(home, NOON + 40, None)
     starting = RUNNING.model_copy(update={"phase": "starting"})
     assert said(home, starting, SILENT_S - 1) == ""
     assert said(home, starting, 60) == "nothing has begun to work on it"
     cause = {"phase": "waiting", "cause": "started again: its process was killed, or ran out of memory"}
-    assert "its process was killed" in said(home, RUNNING.model_copy(update=cause), 1)
+    assert "its process was killed" in said(home, RUNNING.model_copy(update=cause), 41)
 
 
 def test_a_run_without_any_site_is_said(home: Home) -> None:
     beats(home, NOON + 59, NOON + 59)
-    assert "no site is connected" in said(home, RUNNING, 60, Observations(True, frozenset(), NOON))
-    assert said(home, RUNNING, 60, Observations(True, None, NOON)) == ""
+    assert "no site is connected" in said(home, RUNNING, 60, Observations(True, frozenset(), moment(NOON)))
+    assert said(home, RUNNING, 60, Observations(True, None, moment(NOON))) == ""
+
+
+def test_a_time_that_was_ahead_is_no_sign_of_life(home: Home) -> None:
+    beats(home, NOON, NOON)
+    assert "up` gives no sign of life" in said(home, RUNNING, 60)
+    trouble = find_trouble(home, RUNNING, replace(WELL, moment=moment(NOON + 60)))
+    assert trouble is not None
+    assert trouble.for_s == 60.0
+    assert "(60 s)" in format_trouble(trouble)
+    other = Moment(NOON, 5.0, "b")  # another machine, or another start
+    trouble = find_trouble(home, RUNNING, replace(WELL, moment=other))
+    assert trouble is not None
+    assert compute_age(moment(NOON), other) is None
+    assert "the clock was set back since" in format_trouble(trouble)
 
 
 def test_status_shows_it_on_the_page_and_to_machines(home: Home) -> None:

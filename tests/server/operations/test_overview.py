@@ -84,7 +84,7 @@ def test_a_round_under_way_shows_who_is_at_it_and_how_far_by_its_own_history(hom
     journal = Journal(other.run)
     journal.append(Started(STAGE, "train", 4, 3, 4, ("disease/HCC",), NAMES))
     event = json.loads((other.run / "events.jsonl").read_text())
-    (other.run / "events.jsonl").write_text(json.dumps({**event, "at": event["at"] - 5.0}) + "\n")
+    (other.run / "events.jsonl").write_text(json.dumps({**event, "running": event["running"] - 5.0}) + "\n")
     found = seen(other)
     assert found.round["asked"] == list(NAMES)
     assert not found.round["over"]
@@ -133,7 +133,7 @@ def test_hostile_names_and_reasons_are_escaped_on_the_page(home: Home) -> None:
     hostile = "<script>alert('site')</script>"
     found = seen(home, set(NAMES))
     site = SiteStatus(reason=hostile, look_at=hostile)
-    trouble = Trouble(hostile, 0.0)
+    trouble = Trouble(hostile, 0.0, 5.0)
     page = render_status(dataclasses.replace(found, sites={hostile: site}, trouble=trouble), valid(home), 30)
     assert "<script" not in page
     assert page.count("&lt;script&gt;") == 5

@@ -8,6 +8,7 @@ import torch
 from ceus_models.plan.plan import Plan
 from ceus_models.plan.progress import Progress
 from ceus_models.plan.stages import Evaluate, Hello, Statistics
+from ceus_models.plan.terms.participation import Quorum
 from ceus_models.plan.train_stage import Train
 from ceus_models.protocol.messages import Architecture
 from ceus_models.protocol.state import digest
@@ -30,6 +31,7 @@ PLAN = Plan(
         Evaluate("evaluate", "modules", ("submodels",), ("training_a", "validation"), 20),
         Evaluate("evaluate", "test", ("fusion",), ("internal_test", "external_test_a", "external_test_c"), 20),
     ),
+    quorum=Quorum(sites=1),
     architecture=Architecture(10, 10, 8, 8),
 )
 

@@ -24,6 +24,7 @@ RULE = LocalRule(batch_size=8)
 
 
 def small_plan(**changes) -> Plan:
+    changes["quorum"] = replace(changes.get("quorum", Quorum()), sites=1)
     stages = (
         Hello("hello"),
         Statistics("statistics"),
@@ -236,3 +237,35 @@ def test_a_site_that_went_away_is_recorded_as_lost(tmp_path):
     trained = next(r for r in progress.participation if r.kind == "train")
     assert trained.lost == {"site-02": "not connected"}
     assert trained.counted == ("site-01",)
+
+
+def test_a_stage_that_too_few_sites_can_answer_stops_the_study_before_a_lesion_is_looked_at(tmp_path):
+    """Two sites hold training A, two training B."""
+    plan, link = replace(small_plan(), quorum=Quorum(stages={"submodels": 2})), federation()
+    with pytest.raises(
+        ExpectedError, match=r"fusion needs at least 3 sites, 2 can answer \(site-37, site-38\)"
+    ) as error:
+        run(plan, link, Store(tmp_path), 7)
+    assert "test needs" not in str(error.value)
+    assert {task.kind for task, _ in link.asked} == {"hello"}
+
+
+def test_a_round_that_fewer_sites_answer_than_the_stage_needs_does_not_count(tmp_path):
+    def refuse(task, answer):
+        return Refusal("site-02", "not today", "policy") if task.kind == "tally" else answer
+
+    plan = replace(small_plan(), quorum=Quorum(0.1, sites=2, stages={"statistics": 4}))
+    link = federation(spoil={"site-02": refuse})
+    with pytest.raises(ExpectedError, match=r"at least 4 sites must be counted, 3 were \(site-02: not today"):
+        run(plan, link, Store(tmp_path), 7)
+
+
+def test_a_share_takes_as_many_sites_as_the_stage_needs(tmp_path):
+    def sampled(least):
+        stages = tuple(replace(s, share=0.01) if isinstance(s, Train) else s for s in small_plan().stages)
+        plan = replace(small_plan(), stages=stages, quorum=Quorum(sites=least))
+        link = federation()
+        run(plan, link, Store(tmp_path / str(least)), 7)
+        return {len(sites) for task, sites in link.asked if task.kind == "train"}
+
+    assert (sampled(1), sampled(2)) == ({1}, {2})

@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 PLAN = """
 name: processes
-quorum: {share: 1.0}
+quorum: {share: 1.0, sites: 1}
 architecture: {spatial_depth: 10, temporal_depth: 10, width: 8, hidden: 8}
 stages:
   - {stage: hello}

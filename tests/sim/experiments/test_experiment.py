@@ -66,6 +66,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A plan of three centers and one round, and its finished run."""
     values = yaml.safe_load((ROOT / "configs" / "plan.smoke.yaml").read_text())
     values["simulation"]["centers"] = [1, 37, 50]
+    values["quorum"]["sites"] = 1
     values["simulation"]["lesions"] = {"training_a": 10, "validation": 4, "training_b": 8, "internal_test": 6}
     for stage in values["stages"]:
         stage.update({"rounds": 1} if stage["stage"] == "train" else {})

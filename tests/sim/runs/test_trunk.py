@@ -19,6 +19,7 @@ from ceus_models.plan.given_recipe import Given
 from ceus_models.plan.plan import Plan
 from ceus_models.plan.progress import Progress
 from ceus_models.plan.stages import Evaluate, Hello, Statistics
+from ceus_models.plan.terms.participation import Quorum
 from ceus_models.plan.train_stage import Train, Validation
 from ceus_models.protocol.messages import LocalRule, PrivateRule, Refusal, Task, Update
 from ceus_models.protocol.privacy.accountant import compose, compute_epsilon
@@ -49,6 +50,7 @@ PLAN = Plan(
         Evaluate("evaluate", "modules", ("submodels", STRATEGY_A), ("validation",), 0),
         Evaluate("evaluate", "test", ("fusion",), ("internal_test",), 0),
     ),
+    quorum=Quorum(stages={"test": 1}),  # of the study's centers one alone has that cohort
     architecture=TINY,
     fusion_hidden=8,
     sharing="trunk",

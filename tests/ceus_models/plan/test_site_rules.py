@@ -1,4 +1,4 @@
-"""A plan asks for secure sums only where enough sites can be in them."""
+"""A plan asks only what enough sites can answer, and more of them in secure sums."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ import pytest
 import yaml
 from secure_plan import SMOKE, write_secure_plan
 
-from ceus_models.plan.level_rules import check_levels
 from ceus_models.plan.plan import load_plan, parse_plan
+from ceus_models.plan.site_rules import check_sites
 from ceus_models.runtime.errors import FaultList
+
+DIGEST = "435b020699ed3fcd643fb9863bfda3683dfdd7ed5b5dfded961ec2b522a00c20"
+PLAIN = "name: plain\nquorum: {share: 0.9}\nstages: [{stage: hello}]\n"
 
 
 def texts(**values: object) -> list[str]:
-    return [str(fault) for fault in check_levels(values)]
+    return [str(fault) for fault in check_sites(values)]
 
 
 def test_a_cohort_of_one_hospital_cannot_be_hidden():
@@ -22,7 +25,12 @@ def test_a_cohort_of_one_hospital_cannot_be_hidden():
     assert "secure sum has 3 sites at least" in found[0]
     assert "only 50" in found[0]
     assert not texts(stages=[{**stage, "cohorts": ["internal_test", "external_test_c"]}])
-    assert not texts(stages=[{**stage, "level": "none"}])
+    plain = texts(stages=[{**stage, "level": "none"}])
+    assert len(plain) == 1
+    assert "a round of this stage has 3 sites at least" in plain[0]
+    assert "state quorum.stages: {evaluate: 1}" in plain[0]
+    assert not texts(stages=[{**stage, "level": "none"}], quorum={"stages": {"evaluate": 1}})
+    assert texts(stages=[stage], quorum={"sites": 1}), "a secure sum of one site hides nothing"
     assert texts(stages=[{**stage, "level": "distributed"}])
 
 
@@ -58,3 +66,22 @@ def test_the_smoke_plan_has_too_few_centers_and_its_variant_enough(tmp_path):
         load_plan(path)
     assert load_plan(write_secure_plan(tmp_path / "variant.yaml", "sums")).study(1).secure
     assert not load_plan(write_secure_plan(tmp_path / "plain.yaml", "none")).study(1).secure
+
+
+def test_a_stage_that_is_none_of_the_plan_is_a_fault():
+    found = texts(stages=[{"stage": "hello"}], quorum={"stages": {"fusoin": 1}})
+    assert len(found) == 1
+    assert "hello" in found[0]
+
+
+def test_a_plan_that_states_nothing_keeps_its_digest(tmp_path):
+    """The digest of a plan from before the rule, taken then."""
+    path = tmp_path / "plan.yaml"
+    path.write_text(PLAIN)
+    assert load_plan(path).digest() == DIGEST
+    assert load_plan(path).least_sites() == {"hello": 3}
+    path.write_text(PLAIN.replace("{share: 0.9}", "{share: 0.9, sites: 3}"))
+    assert load_plan(path).digest() == DIGEST
+    path.write_text(PLAIN.replace("{share: 0.9}", "{share: 0.9, sites: 2}"))
+    assert load_plan(path).digest() != DIGEST
+    assert load_plan(path).least_sites() == {"hello": 2}

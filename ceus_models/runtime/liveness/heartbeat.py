@@ -9,23 +9,25 @@ import json
 import os
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
+
+from ceus_models.runtime.liveness.moment import Moment, compute_age, read_clock
 
 SILENT_S = 45.0
 """A process without a heartbeat for this long is reported as dead."""
-COORDINATOR = ".coordinator.pulse"
 _EVERY_S = 1.0
-_SIZE = 1024
+_SIZE = 4096
 
 
 @dataclass(frozen=True)
 class HeartbeatRecord:
-    """One heartbeat. at: its time; since: the beginning of the activity (both in seconds since 1970)."""
+    """One heartbeat. at: its time; since: the beginning of the activity."""
 
-    at: float
+    at: Moment
     doing: str
-    since: float
+    since: Moment
     pid: int
 
 
@@ -36,6 +38,7 @@ class Heartbeat:
         """Nothing is written yet."""
         self._path = path
         self._doing: str | None = None
+        self._since = Moment(0.0)
         self._due = 0.0
 
     def beat(self, doing: str | None = None) -> None:
@@ -48,20 +51,18 @@ class Heartbeat:
         if not changed and time.monotonic() < self._due:
             return
         self._due = time.monotonic() + _EVERY_S
+        now = read_clock()
+        if changed or self._doing is None:
+            self._doing, self._since = doing or "", now
+        said = {"doing": self._doing[: _SIZE // 8], "since": asdict(self._since), "at": asdict(now), "pid": os.getpid()}
         with suppress(OSError):
-            if changed or self._doing is None:
-                self._doing = doing or ""
-                self._write({"doing": self._doing[: _SIZE // 8], "since": round(time.time(), 1), "pid": os.getpid()})
-            else:
-                os.utime(self._path)
+            self._write(said)
 
     def last(self) -> HeartbeatRecord | None:
         """Read the last heartbeat; None without one."""
         try:
             said = json.loads(self._path.read_bytes())
-            return HeartbeatRecord(
-                self._path.stat().st_mtime, str(said["doing"]), float(said["since"]), int(said["pid"])
-            )
+            return HeartbeatRecord(_read(said["at"]), str(said["doing"]), _read(said["since"]), int(said["pid"]))
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
@@ -76,3 +77,17 @@ class Heartbeat:
             os.pwrite(file, json.dumps(said).encode().ljust(_SIZE), 0)
         finally:
             os.close(file)
+
+
+def is_silent(beat: HeartbeatRecord | None, since: Moment, now: Moment, silent_s: float = SILENT_S) -> bool:
+    """Whether heartbeats of a process that should run since `since` are missing for too long; unknown ages are.
+
+    >>> is_silent(None, Moment(100.0), Moment(160.0), silent_s=45.0)
+    True
+    """
+    ages = [compute_age(then, now) for then in (beat.at if beat else since, since)]
+    return all(age is None or age > silent_s for age in ages)
+
+
+def _read(said: Any) -> Moment:
+    return Moment(float(said["at"]), float(said["running"]), str(said["boot"]))
