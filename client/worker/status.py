@@ -19,7 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from ceus_models.runtime.errors import ExpectedError
+from client.data.dataset.index_file import read_index
 from client.data.forms.site_config import SiteConfig
+from client.data.forms.withdrawals import read_withdrawals
 from client.policy.policy_file import PolicyFile
 from client.worker.site.opt_out import read_participation
 from client.worker.unix_socket import listen
@@ -92,6 +94,8 @@ def watch_obstacles(site: SiteConfig) -> Obstacles:
             return f"less than {LEAST_FREE_BYTES >> 20} MB are free on the disk of the site's folder", ""
         try:
             standing = read_participation(site.records)
+            read_index(site)
+            read_withdrawals(site.records)
         except ExpectedError as error:
             return str(error), ""
         return "", standing.refuses("") or ("withdrawn from a study" if standing.withdrawn else "")

@@ -28,7 +28,7 @@ AUDIT = "audit"
 """Stem of the audit's files; the site's other chained records have their own, in the same folder."""
 Kind = Literal[
     "start", "stop", "policy", "approval", "task", "layout", "answer", "refusal",
-    "pause", "resume", "withdraw", "rejoin", "repair", "opened", "spent", "settled", "masked",
+    "pause", "resume", "withdraw", "rejoin", "forget", "repair", "opened", "spent", "settled", "masked",
 ]  # fmt: skip
 Entry = dict[str, Any]
 

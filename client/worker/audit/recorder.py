@@ -58,10 +58,11 @@ class AuditRecorder:
             "masked", **_of(received), norms=found, **{name: list(names) for name, names in groups.items()}
         )
 
-    def record_answer(self, received: ReceivedTask | None, answer: Update | Refusal) -> None:
+    def record_answer(self, received: ReceivedTask | None, answer: Update | Refusal, index: str = "") -> None:
         """An answer, before it leaves.
 
-        received: None for a refusal of what was no task: bytes that cannot be read, a bundle that is not approved.
+        received: None for a refusal of what was no task: bytes that cannot be read, a bundle that is not approved ·
+        index: digest of the index that it is made from, "" where lesions are not looked at, or never change.
         """
         asked = {} if received is None else _of(received)
         if isinstance(answer, Refusal):
@@ -79,6 +80,7 @@ class AuditRecorder:
             privacy=NO_PRIVACY if received is None else received.task.level,
             layout=layout,
             groups=_measure_groups(received, answer.sums),
+            **({"index": index} if index else {}),
         )
 
     def _layout(self, sums: State) -> str:

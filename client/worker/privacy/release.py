@@ -66,11 +66,12 @@ class Release:
         """
         self.ledger.check_plan(plan, policy.privacy)
 
-    def make_answer(self, received: ReceivedTask, policy: Policy, work: Callable[[], Sums]) -> Update:
+    def make_answer(self, received: ReceivedTask, policy: Policy, work: Callable[[], Sums], index: str = "") -> Update:
         """Make the answer to a task.
 
         Args:
             work: computes the sums; it is called once nothing but lesions can stop the answer.
+            index: digest of the index that they are made from.
 
         Raises:
             TaskDeclined: the level, the session or the budget does not allow it.
@@ -91,7 +92,7 @@ class Release:
                 sums[SUMS_KEY] = make_bytes_tensor(self.sessions.key.public, KEY_BYTES)
             return Update(self.site, sums, weight, task=received.id, spent=self._find_spent(received, policy))
         self.sessions.check(received)
-        sums, _ = self._protect(received, policy.privacy, lambda: self._work_for_sum(received, work))
+        sums, _ = self._protect(received, policy.privacy, lambda: self._work_for_sum(received, work, index))
         masked, payload = self.sessions.mask(received, sums, self.quantiser)
         if self.trail:
             self.trail.record_masked(received, payload.norms, clipped=payload.clipped, dropped=payload.dropped)
@@ -118,9 +119,9 @@ class Release:
         self.facts.settle(cost.study, CHARGED, "yes")
         return noised, 0.0
 
-    def _work_for_sum(self, received: ReceivedTask, work: Callable[[], Sums]) -> Sums:
+    def _work_for_sum(self, received: ReceivedTask, work: Callable[[], Sums], index: str) -> Sums:
         """The sums, once per question; those of a site without such lesions are zeros, as nobody need know."""
-        kept = self.sessions.recall(received)
+        kept = self.sessions.recall(received, index)
         if kept is not None:
             return dict(kept), 0.0
         try:
@@ -129,7 +130,7 @@ class Release:
             if no.code != "no_lesions":
                 raise
             sums, weight = {}, 0.0
-        self.sessions.keep(received, sums)
+        self.sessions.keep(received, sums, index)
         return sums, weight
 
     def _complete(self, received: ReceivedTask, sums: State) -> dict[str, Tensor]:
