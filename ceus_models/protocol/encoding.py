@@ -19,7 +19,9 @@ from pydantic_core import to_json
 
 from ceus_models.protocol.messages import (
     PROTOCOL,
+    AuditMark,
     CountNoise,
+    EntryHash,
     Kind,
     Level,
     LocalRule,
@@ -43,6 +45,7 @@ MAX_BODY_BYTES = 256 << 10
 """Limit of a message without its tensors; a task has a few kilobytes, and hello the plan as well."""
 MAX_PLAN_BYTES = 128 << 10
 MAX_REASON = 4000
+MAX_SITES = 1000
 
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
@@ -103,6 +106,7 @@ class _TaskHeader:
     comparisons: bool
     roster: Annotated[str, Field(max_length=MAX_PLAN_BYTES)]
     changes: Quantisation | None
+    audits: Annotated[dict[_Text, EntryHash], Field(max_length=MAX_SITES)]
 
 
 @checked(frozen=True, config=_STRICT)
@@ -111,6 +115,8 @@ class _UpdateHeader:
     weight: float
     spent: float
     task: _Text = ""
+    audit: AuditMark | None = None
+    withdrawn: _Number = 0
 
 
 @checked(frozen=True, config=_STRICT)
@@ -118,6 +124,7 @@ class _RefusalHeader:
     site: _Text
     reason: _Reason
     code: RefusalCode
+    audit: AuditMark | None = None
 
 
 _HEADERS: dict[str, TypeAdapter[Any]] = {
@@ -172,7 +179,7 @@ def decode(buffer: Buffer) -> Message:
         WireError: the bytes are no message of this protocol.
 
     >>> decode(to_bytes(Refusal("site-01", "no lesions", "no_lesions")))
-    Refusal(site='site-01', reason='no lesions', code='no_lesions')
+    Refusal(site='site-01', reason='no lesions', code='no_lesions', audit=None)
     """
     view = memoryview(buffer).cast("B")
     header, data = _parse_header(view)

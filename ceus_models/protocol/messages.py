@@ -12,7 +12,7 @@ from pydantic.dataclasses import dataclass as checked
 if TYPE_CHECKING:  # commands that know messages by their names alone, such as `ceus-site check`, do without torch
     from ceus_models.protocol.state import State
 
-PROTOCOL = 3
+PROTOCOL = 4
 WIDTH_STEP = 8
 """A net's width is a multiple of it: maps of fewer channels make oneDNN write past its buffers (docs/decisions.md)."""
 
@@ -176,8 +176,10 @@ Question = Literal["hello", "tally", "train", "evaluate"]
 Kind = Literal[Question, "offer", "unmask"]
 """A question, or a step of the secure sum of one."""
 RefusalCode = Literal[
-    "policy", "version", "processing", "needs_frozen", "no_lesions", "error", "plan", "session", "budget"
+    "policy", "version", "processing", "needs_frozen", "no_lesions", "error", "plan", "session", "budget", "audit"
 ]
+EntryHash = Annotated[str, Field(pattern="^([0-9a-f]{64})?$")]
+"""The hash of an entry of a site's audit, "" for none."""
 
 
 @checked(frozen=True, config=_STRICT)
@@ -193,6 +195,21 @@ class Session:
     id: Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
     sites: tuple[str, ...]
     threshold: Annotated[int, Field(ge=1)]
+
+
+@checked(frozen=True, config=_STRICT)
+class AuditMark:
+    """Where a site's audit stood when it made an answer, so that an older copy of it is noticed.
+
+    Args:
+        number: of the last entry.
+        head: hash of it, which stands on all entries before.
+        restored: hash of the last entry in which the hospital said that its records came back from a copy.
+    """
+
+    number: Annotated[int, Field(ge=0, lt=1 << 53)]
+    head: EntryHash
+    restored: EntryHash = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -222,6 +239,7 @@ class Task:
         changes: how a net's change travels; None as float32.
         attempt: 0, and one more each time that a released sum was lost for good: new noise, charged anew.
         comparisons: whether pairs, subgroups and readers are asked for beside each net's own counts.
+        audits: site → head of its audit in the last answer that was received of it.
     """
 
     kind: Kind
@@ -246,6 +264,7 @@ class Task:
     comparisons: bool = False
     roster: str = ""
     changes: Quantisation | None = None
+    audits: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -258,6 +277,8 @@ class Update:
         weight: number of lesions behind the sums.
         spent: privacy spent (ε).
         task: id of the task (`ceus_models.protocol.message_ids.compute_task_id`).
+        audit: where the site's audit stood; None where it keeps none.
+        withdrawn: patients of the study who have withdrawn here, as far as this message may say it.
     """
 
     site: str
@@ -265,15 +286,25 @@ class Update:
     weight: float
     spent: float = 0.0
     task: str = ""
+    audit: AuditMark | None = None
+    withdrawn: int = 0
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """A site's refusal of a task: `code` for the program, `reason` for a person."""
+    """A site's refusal of a task.
+
+    Args:
+        site: its name.
+        reason: for a person.
+        code: for the program.
+        audit: as in `Update`.
+    """
 
     site: str
     reason: str
     code: RefusalCode = "error"
+    audit: AuditMark | None = None
 
 
 Message = Task | Update | Refusal

@@ -66,7 +66,12 @@ def _state(seen: Overview, valid: Validity) -> list[str]:
 def _list_warnings(seen: Overview, valid: Validity) -> tuple[list[str], list[str]]:
     """Why the run does not get on, and what somebody must look at."""
     look_at = [f"{name} must be looked at: {site.look_at}" for name, site in sorted(seen.sites.items()) if site.look_at]
-    return [format_trouble(seen.trouble)] if seen.trouble else [], [*valid.warnings, *look_at]
+    gone = [
+        f"{name}: {site.withdrawn} patients of the study have withdrawn; earlier answers hold their part"
+        for name, site in sorted(seen.sites.items())
+        if site.withdrawn
+    ]
+    return [format_trouble(seen.trouble)] if seen.trouble else [], [*valid.warnings, *look_at, *gone]
 
 
 def _tables(seen: Overview, valid: Validity) -> Iterator[tuple[str, tuple[str, ...], list[tuple[str, ...]]]]:

@@ -12,10 +12,10 @@ from typing import Any
 
 from ceus_models.plan.answers.change_grid import restore_changes
 from ceus_models.protocol.message_ids import ReceivedTask, compute_content_id
-from ceus_models.protocol.messages import Refusal, Task, Update
+from ceus_models.protocol.messages import AuditMark, Refusal, Task, Update
 from ceus_models.protocol.state import State, digest, norm
 from client.policy.policy_file import PolicyVersion, policy_values
-from client.worker.audit.log import Audit, AuditError, Entry, entries
+from client.worker.audit.log import Audit, AuditError, Entry, Head, entries, read_head
 from client.worker.audit.verify import verify
 
 NO_PRIVACY = "none"
@@ -57,6 +57,11 @@ class AuditRecorder:
         self.audit.append(
             "masked", **_of(received), norms=found, **{name: list(names) for name, names in groups.items()}
         )
+
+    def mark(self, restored: str) -> AuditMark:
+        """Where the audit stands. restored: hash of the entry in which the hospital said last that it came back."""
+        head = read_head(self.audit.folder) or Head()
+        return AuditMark(head.number, head.hash, restored)
 
     def record_answer(self, received: ReceivedTask | None, answer: Update | Refusal, index: str = "") -> None:
         """An answer, before it leaves.
@@ -105,7 +110,8 @@ def open_recorder(audit: Audit) -> AuditRecorder:
     if not verdict.ok:
         raise AuditError(
             f"the audit was changed: {verdict.findings[0]}. `ceus-site audit verify` tells all of it; keep the files "
-            "as evidence under other names, then start the worker again: it begins a new audit"
+            "as evidence under other names, then start the worker again: it begins a new audit, and `ceus-site "
+            "restored` says so"
         )
     trail = AuditRecorder(audit)
     for entry in entries(audit.folder):

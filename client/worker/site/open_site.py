@@ -13,6 +13,7 @@ from client.policy.policy_file import PolicyFile, load_policy
 from client.worker.audit.log import Audit
 from client.worker.audit.recorder import open_recorder
 from client.worker.site.consent import SiteConsent
+from client.worker.site.restored_records import RestorationGuard
 from client.worker.site.site import Site, silent
 from client.worker.site.site_lesions import SiteLesions
 from client.worker.tasks.device import bound, device_of, open_device
@@ -77,4 +78,5 @@ def open_own_site(folder: Path, name: str, log: Callable[[str], None]) -> Site:
         keep_after_s=_KEEP_AFTER_S,
         records=config.records,
         lesions=SiteLesions(current, config.records, memory, compute, log),
+        restoration=RestorationGuard(config.records, log),
     )

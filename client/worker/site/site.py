@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TypeVar
@@ -28,6 +28,7 @@ from client.worker.privacy.release import NOISED_LEVELS, Release
 from client.worker.privacy.sessions import SumSessions
 from client.worker.privacy.study_facts import StudyFacts
 from client.worker.privacy.task_checks import SESSION_KINDS, check_recipe, check_steps, check_tensors
+from client.worker.site.restored_records import RestorationGuard
 from client.worker.site.site_lesions import Holding, SiteLesions
 from client.worker.tasks.devices.compute_device import ComputeDevice, DeviceError
 from client.worker.tasks.handlers import WORK, Sums
@@ -54,7 +55,8 @@ class Site:
     a folder · on_fault: told where an unexpected error happened
     (type, files and lines; never a value) · trail: the audit, None where a simulation has none · keep_after_s: training
     that took so long is kept on disk until another task comes · records: folder of its keys, and of the rounds, sums
-    and spending that it must remember; None for a simulation, which remembers them for its run.
+    and spending that it must remember; None for a simulation, which remembers them for its run · restoration: whether
+    these records are older than an answer, at a hospital.
     """
 
     name: str
@@ -68,6 +70,7 @@ class Site:
     keep_after_s: float = math.inf
     records: Path | None = None
     lesions: SiteLesions | None = None
+    restoration: RestorationGuard | None = None
 
     def handle(self, task: Task) -> Update | Refusal:
         """The answer to a task; never raises. The same task gets the same answer however often it is asked.
@@ -124,11 +127,20 @@ class Site:
         sessions = SumSessions(self.name, keys, OpeningLog(self.records))
         quantiser = Quantiser(self.name, self._memory)
         ledger = BudgetLedger(self.records)
-        return Release(self.name, keys, sessions, ledger, self._facts, self.trail, self.on_fault, quantiser)
+        facts, count = self._facts, self._count_withdrawn
+        return Release(self.name, keys, sessions, ledger, facts, self.trail, self.on_fault, quantiser, count)
+
+    def _count_withdrawn(self, study: str) -> int:
+        """Of the patients with whom the study began here."""
+        held = self._facts.find(study, "lesions")
+        return self.lesions.count_withdrawn(held.split()) if self.lesions and held else 0
 
     def _answer(self, received: ReceivedTask, compute: ComputeDevice) -> tuple[Update, str]:
         """The answer, and the digest of the index that it is made from."""
-        task, policy = received.task, self.policy.admit(received)
+        task = received.task
+        if self.restoration:
+            self.restoration.check(task.audits.get(self.name, ""))
+        policy = self.policy.admit(received)
         holding = None if task.kind in SESSION_KINDS else self._load_lesions()
         if holding:
             _check_processing(task, holding.lesions.processing)
@@ -184,7 +196,10 @@ class Site:
         return WORK[task.kind](task, _require(used, 1 if noised else policy.minimum_lesions), place)
 
     def _record_answer(self, received: ReceivedTask | None, answer: Answer, index: str = "") -> Answer:
+        """The answer with the audit's mark, written down."""
         if self.trail:
+            restored = self.restoration.close() if self.restoration else ""
+            answer = replace(answer, audit=self.trail.mark(restored))
             self.trail.record_answer(received, answer, index)
         return answer
 

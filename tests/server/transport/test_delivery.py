@@ -12,6 +12,7 @@ from ceus_models.protocol.encoding import decode, to_bytes
 from ceus_models.protocol.messages import Refusal, Task, Update
 from ceus_models.runtime.errors import ExpectedError
 from server.rounds.round import Answer, Lost
+from server.transport.audit_watch import AnswerNote
 from server.transport.delivery import RetryingLink, RetrySchedule
 from server.transport.message_log import compute_digest
 from server.transport.node_registry import NodeAddress, Reply
@@ -89,8 +90,8 @@ class Heard:
     def on_sent(self, task: Task, site: str, digest: str, size: int) -> None:
         self.said.append(("sent", site, digest))
 
-    def on_answer(self, task: Task, site: str, data: bytes, seconds: float, fault: str = "") -> None:
-        self.said.append(("came", site, fault or compute_digest(data)))
+    def on_answer(self, task: Task, site: str, data: bytes, seconds: float, note: AnswerNote) -> None:
+        self.said.append(("came", site, note.fault or compute_digest(data)))
 
     def on_late(self, task: Task, site: str, data: bytes, fault: str = "") -> None:
         self.said.append(("late", site, fault or compute_digest(data)))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from indexed_hospital import IndexedHospital, hello_task, train_task
 
-from ceus_models.protocol.messages import Refusal, Task, Update
+from ceus_models.protocol.messages import LocalRule, PrivateRule, Refusal, Task, Update
 from ceus_models.study.sample import Sample
 from client.data.forms.withdrawals import Withdrawal, add_withdrawal
 from client.worker.audit.log import entries
@@ -149,3 +150,45 @@ def test_a_withdrawal_list_that_cannot_be_read_stops_every_answer(hospital: Inde
     site = hospital.open()
     (hospital.folder / "records" / "withdrawn.json").write_text("no JSON")
     assert "ceus-site index" in reason(site, train_task(1))
+
+
+def test_the_coordinator_is_told_how_many_patients_of_the_study_withdrew(hospital: IndexedHospital) -> None:
+    site = hospital.open()
+
+    def told(task: Task) -> int:
+        answer = site.handle(task)
+        assert isinstance(answer, Update), answer
+        return answer.withdrawn
+
+    def withdraw(number: int, *more: str) -> None:
+        patient, lesion = hospital.pseudonym("patient", number), hospital.pseudonym("lesion", number)
+        add_withdrawal(hospital.folder / "records", Withdrawal(patient, "now", (lesion, *more)))
+
+    assert told(hello_task()) == told(train_task(1)) == 0
+    withdraw(2, "another lesion of the same patient")
+    assert told(train_task(2)) == told(hello_task()) == 1
+    withdraw(9)
+    assert told(train_task(3)) == 1, "who was not in the study has left none"
+    withdraw(3)
+    assert told(train_task(4)) == 2
+
+
+def test_within_a_protected_stage_the_number_stays_as_it_was_at_its_first_answer(hospital: IndexedHospital) -> None:
+    site = hospital.open()
+    noised = LocalRule(momentum=0.0, trains="heads", private=PrivateRule(1.0, 50.0))
+
+    def told(stage: str, number: int) -> int:
+        answer = site.handle(replace(train_task(number), stage=stage, rule=noised, level="local"))
+        assert isinstance(answer, Update), answer
+        return answer.withdrawn
+
+    assert told("one", 1) == 0
+    lesion = hospital.pseudonym("lesion", 2)
+    add_withdrawal(hospital.folder / "records", Withdrawal(hospital.pseudonym("patient", 2), "now", (lesion,)))
+    assert told("one", 2) == 0, "else two totals around the withdrawal would be those around one patient"
+    site = hospital.open()
+    assert told("one", 3) == 0, "also after a restart"
+    assert told("two", 1) == 1
+    answer = site.handle(hello_task())
+    assert isinstance(answer, Update)
+    assert answer.withdrawn == 1
