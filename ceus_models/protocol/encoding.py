@@ -17,11 +17,10 @@ from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationE
 from pydantic.dataclasses import dataclass as checked
 from pydantic_core import to_json
 
+from ceus_models.protocol.audit_mark import AuditMark, EntryHash
 from ceus_models.protocol.messages import (
     PROTOCOL,
-    AuditMark,
     CountNoise,
-    EntryHash,
     Kind,
     Level,
     LocalRule,

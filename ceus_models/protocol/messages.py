@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import AfterValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass as checked
 
+from ceus_models.protocol.audit_mark import AuditMark
+
 if TYPE_CHECKING:  # commands that know messages by their names alone, such as `ceus-site check`, do without torch
     from ceus_models.protocol.state import State
 
@@ -178,8 +180,6 @@ Kind = Literal[Question, "offer", "unmask"]
 RefusalCode = Literal[
     "policy", "version", "processing", "needs_frozen", "no_lesions", "error", "plan", "session", "budget", "audit"
 ]
-EntryHash = Annotated[str, Field(pattern="^([0-9a-f]{64})?$")]
-"""The hash of an entry of a site's audit, "" for none."""
 
 
 @checked(frozen=True, config=_STRICT)
@@ -195,21 +195,6 @@ class Session:
     id: Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
     sites: tuple[str, ...]
     threshold: Annotated[int, Field(ge=1)]
-
-
-@checked(frozen=True, config=_STRICT)
-class AuditMark:
-    """Where a site's audit stood when it made an answer, so that an older copy of it is noticed.
-
-    Args:
-        number: of the last entry.
-        head: hash of it, which stands on all entries before.
-        restored: hash of the last entry in which the hospital said that its records came back from a copy.
-    """
-
-    number: Annotated[int, Field(ge=0, lt=1 << 53)]
-    head: EntryHash
-    restored: EntryHash = ""
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,8 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from ceus_models.protocol.messages import AuditMark, Refusal, Update
+from ceus_models.protocol.audit_mark import AuditMark
+from ceus_models.protocol.messages import Refusal, Update
 
 _MARK = TypeAdapter(AuditMark)
 _REMEDY = (

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ceus_models.plan.answers.change_grid import restore_changes
+from ceus_models.protocol.audit_mark import AuditMark
 from ceus_models.protocol.message_ids import ReceivedTask, compute_content_id
-from ceus_models.protocol.messages import AuditMark, Refusal, Task, Update
+from ceus_models.protocol.messages import Refusal, Task, Update
 from ceus_models.protocol.state import State, digest, norm
 from client.policy.policy_file import PolicyVersion, policy_values
 from client.worker.audit.log import Audit, AuditError, Entry, Head, entries, read_head

@@ -15,7 +15,8 @@ from killed_coordinator import tiny
 from made_federation import NOW, lab
 from rich.console import Console
 
-from ceus_models.protocol.messages import AuditMark, Task
+from ceus_models.protocol.audit_mark import AuditMark
+from ceus_models.protocol.messages import Task
 from server.federation.expiry import Validity, summarize_validity
 from server.federation.federation_file import load_federation
 from server.federation.site_register import read_register

@@ -8,8 +8,9 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from ceus_models.protocol.audit_mark import AuditMark
 from ceus_models.protocol.encoding import WireError, decode, to_bytes
-from ceus_models.protocol.messages import AuditMark, Refusal, Task, Update
+from ceus_models.protocol.messages import Refusal, Task, Update
 from server.transport.audit_watch import AnswerNote, AuditWatch
 
 

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from ceus_models.plan.terms.deadlines import Deadlines
+from ceus_models.protocol.audit_mark import AuditMark
 from ceus_models.protocol.encoding import decode, to_bytes
-from ceus_models.protocol.messages import AuditMark, Refusal, Task, Update
+from ceus_models.protocol.messages import Refusal, Task, Update
 from ceus_models.runtime.errors import ExpectedError
 from server.rounds.round import Answer, Lost
 from server.transport.audit_watch import AnswerNote

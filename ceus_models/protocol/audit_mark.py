@@ -1,0 +1,26 @@
+"""Where a site's audit stands, as its answers say it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass as checked
+
+EntryHash = Annotated[str, Field(pattern="^([0-9a-f]{64})?$")]
+"""The hash of an entry of an audit, "" for none."""
+
+
+@checked(frozen=True, config=ConfigDict(extra="forbid"))
+class AuditMark:
+    """Where a site's audit stood when it made an answer, so that an older copy of it is noticed.
+
+    Args:
+        number: of the last entry.
+        head: hash of it, which stands on all entries before.
+        restored: hash of the last entry in which the hospital said that its records came back from a copy.
+    """
+
+    number: Annotated[int, Field(ge=0, lt=1 << 53)]
+    head: EntryHash
+    restored: EntryHash = ""
