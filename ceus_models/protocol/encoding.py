@@ -17,7 +17,7 @@ from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationE
 from pydantic.dataclasses import dataclass as checked
 from pydantic_core import to_json
 
-from ceus_models.protocol.audit_mark import AuditMark, EntryHash
+from ceus_models.protocol.audit_mark import AuditMark, LastAnswer
 from ceus_models.protocol.messages import (
     PROTOCOL,
     CountNoise,
@@ -33,6 +33,7 @@ from ceus_models.protocol.messages import (
     Task,
     Update,
 )
+from ceus_models.protocol.software import Software
 from ceus_models.protocol.state import State
 from ceus_models.protocol.tensor_buffers import MAX_TEXT, Buffer, describe_tensors, iterate_buffers, parse_tensors
 from ceus_models.runtime.errors import ExpectedError
@@ -105,7 +106,7 @@ class _TaskHeader:
     comparisons: bool
     roster: Annotated[str, Field(max_length=MAX_PLAN_BYTES)]
     changes: Quantisation | None
-    audits: Annotated[dict[_Text, EntryHash], Field(max_length=MAX_SITES)]
+    answers: Annotated[dict[_Text, LastAnswer], Field(max_length=MAX_SITES)]
 
 
 @checked(frozen=True, config=_STRICT)
@@ -116,6 +117,7 @@ class _UpdateHeader:
     task: _Text = ""
     audit: AuditMark | None = None
     withdrawn: _Number = 0
+    software: Software | None = None
 
 
 @checked(frozen=True, config=_STRICT)

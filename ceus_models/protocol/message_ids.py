@@ -66,6 +66,6 @@ def compute_question_id(task: Task) -> str:
         for name, tensor in task.inputs.items()
         if not name.startswith(SESSION_MARK) and ("|" not in name or name.partition("|")[0] in task.nets)
     }
-    return compute_content_id(replace(task, inputs=inputs, session=None, survivors=(), plan="", roster="", audits={}))[
+    return compute_content_id(replace(task, inputs=inputs, session=None, survivors=(), plan="", roster="", answers={}))[
         0
     ]

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import AfterValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass as checked
 
-from ceus_models.protocol.audit_mark import AuditMark
+from ceus_models.protocol.audit_mark import AuditMark, LastAnswer
+from ceus_models.protocol.software import Software
 
 if TYPE_CHECKING:  # commands that know messages by their names alone, such as `ceus-site check`, do without torch
     from ceus_models.protocol.state import State
@@ -224,7 +225,7 @@ class Task:
         changes: how a net's change travels; None as float32.
         attempt: 0, and one more each time that a released sum was lost for good: new noise, charged anew.
         comparisons: whether pairs, subgroups and readers are asked for beside each net's own counts.
-        audits: site → head of its audit in the last answer that was received of it.
+        answers: site → what the coordinator has of its last answer.
     """
 
     kind: Kind
@@ -249,7 +250,7 @@ class Task:
     comparisons: bool = False
     roster: str = ""
     changes: Quantisation | None = None
-    audits: Mapping[str, str] = field(default_factory=dict)
+    answers: Mapping[str, LastAnswer] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -264,6 +265,7 @@ class Update:
         task: id of the task (`ceus_models.protocol.message_ids.compute_task_id`).
         audit: where the site's audit stood; None where it keeps none.
         withdrawn: patients of the study who have withdrawn here, as far as this message may say it.
+        software: that made the answer; None in a simulation.
     """
 
     site: str
@@ -273,6 +275,7 @@ class Update:
     task: str = ""
     audit: AuditMark | None = None
     withdrawn: int = 0
+    software: Software | None = None
 
 
 @dataclass(frozen=True)

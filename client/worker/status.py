@@ -24,7 +24,7 @@ from client.data.forms.site_config import SiteConfig
 from client.data.forms.withdrawals import read_withdrawals
 from client.policy.policy_file import PolicyFile
 from client.worker.site.opt_out import read_participation
-from client.worker.site.restored_records import REFUSED, read_restoration
+from client.worker.site.restored_records import read_restoration
 from client.worker.unix_socket import listen
 
 LEAST_FREE_BYTES = 100 << 20
@@ -100,9 +100,9 @@ def watch_obstacles(site: SiteConfig) -> Obstacles:
             restoration = read_restoration(site.records)
         except ExpectedError as error:
             return str(error), ""
-        if restoration.lacking:
-            return f"{REFUSED} (since {restoration.since})", ""
-        return "", standing.refuses("") or ("withdrawn from a study" if standing.withdrawn else "")
+        wrong, known = restoration.describe()
+        chosen = standing.refuses("") or ("withdrawn from a study" if standing.withdrawn else "")
+        return wrong, "" if wrong else "; ".join(filter(None, (chosen, known)))
 
     return read
 

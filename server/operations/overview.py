@@ -25,7 +25,7 @@ class SiteStatus:
     """A site in the run. connected: None where the SuperLink is not running · doing: what it does in the round under
     way (asked, or its fate) · share: of the time that it took lately, 0-1, None without a history · rounds: how often
     it was counted, idle, refused, excluded or lost · sent, received: bytes to and from it, of the round and of all ·
-    withdrawn: patients of the study who have withdrawn there.
+    withdrawn: patients of the study who have withdrawn there · software: versions and the package's digest.
     """
 
     connected: bool | None = None
@@ -41,6 +41,7 @@ class SiteStatus:
     received: dict[str, int] = field(default_factory=lambda: {"round": 0, "all": 0})
     late: int = 0
     withdrawn: int = 0
+    software: str = ""
     look_at: str = ""
 
 
@@ -86,7 +87,7 @@ def build_overview(home: Home, up: bool, online: Collection[str] | None, names: 
         site.connected = None if online is None else name in online
     for name, reason in list_silent_sites(saved.participation).items():
         sites[name].look_at = reason
-    for name, alarm in audits.alarms.items():
+    for name, alarm in {**audits.moved, **audits.alarms}.items():
         sites[name].look_at = alarm
     told = tuple(_summarize_round(record, saved.curves) for record in saved.participation)
     state, beat = read_state(home), coordinator_heartbeat(home).last()
@@ -139,6 +140,7 @@ def _count_messages(
     for site_name, site in sites.items():
         usual = histories.estimate(site_name, latest.get("stage", ""), latest.get("kind", ""))
         site.usual_s, site.withdrawn = usual, audits.withdrawn.get(site_name, 0)
+        site.software = audits.software.get(site_name, "")
         if usual and site.doing == "asked" and site.seconds is not None:
             site.share = min(site.seconds / usual, 1.0)
     return audits

@@ -25,7 +25,7 @@ _FILE = "mirror.jsonl"
 
 LoggedMessage = Mapping[str, Any]
 """event (sent, came, late, lost), at, site, task, study, stage, round, kind; digest and bytes, seconds, fault;
-audit, alarm, withdrawn."""
+audit, alarm, withdrawn, software."""
 
 
 def compute_digest(data: bytes) -> str:

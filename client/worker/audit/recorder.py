@@ -59,10 +59,13 @@ class AuditRecorder:
             "masked", **_of(received), norms=found, **{name: list(names) for name, names in groups.items()}
         )
 
-    def mark(self, restored: str) -> AuditMark:
-        """Where the audit stands. restored: hash of the entry in which the hospital said last that it came back."""
+    def mark(self, restored: str = "", machine: str = "") -> AuditMark:
+        """Where the audit stands.
+
+        restored: hash of the entry in which the hospital said last that it came back · machine: id of this one.
+        """
         head = read_head(self.audit.folder) or Head()
-        return AuditMark(head.number, head.hash, restored)
+        return AuditMark(head.number, head.hash, restored, machine)
 
     def record_answer(self, received: ReceivedTask | None, answer: Update | Refusal, index: str = "") -> None:
         """An answer, before it leaves.

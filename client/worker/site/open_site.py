@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from ceus_models.protocol.software import read_software
 from ceus_models.study.processing import Processing
 from client.data.dataset.current_samples import CurrentSamples
 from client.data.dataset.samples import load_samples
@@ -13,6 +14,7 @@ from client.policy.policy_file import PolicyFile, load_policy
 from client.worker.audit.log import Audit
 from client.worker.audit.recorder import open_recorder
 from client.worker.site.consent import SiteConsent
+from client.worker.site.machine_id import read_machine_id
 from client.worker.site.restored_records import RestorationGuard
 from client.worker.site.site import Site, silent
 from client.worker.site.site_lesions import SiteLesions
@@ -78,5 +80,6 @@ def open_own_site(folder: Path, name: str, log: Callable[[str], None]) -> Site:
         keep_after_s=_KEEP_AFTER_S,
         records=config.records,
         lesions=SiteLesions(current, config.records, memory, compute, log),
-        restoration=RestorationGuard(config.records, log),
+        restoration=RestorationGuard(config.records, read_machine_id(name or config.folder.name), log),
+        software=read_software(),
     )

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from ceus_models.protocol.audit_mark import LastAnswer
 from ceus_models.runtime.atomic_files import write_atomically
 from ceus_models.runtime.errors import ExpectedError
 from client.policy.policy import TaskDeclined
@@ -25,6 +26,15 @@ REFUSED = (
     "machine answers with its kit; its hospital looks and then runs `ceus-site restored`"
 )
 
+REFUSED_OTHER = (
+    "another machine has answered with this site's kit, and this site's audit lacks its answer; its hospital ends one "
+    "of the two and then runs `ceus-site restored`"
+)
+OTHER_MACHINE = (
+    "the last answer came from another machine: where the site was moved, say so by `ceus-site restored`, else two "
+    "machines have its kit, and one must be ended"
+)
+
 
 @dataclass(frozen=True)
 class Restoration:
@@ -32,10 +42,11 @@ class Restoration:
 
     Args:
         lacking: head that the audit lacks, "" where it lacks none.
-        since: when that was found.
+        since: when that, or another machine, was found.
         entry: hash of the entry in which the hospital said last that the records came back.
         covers: head that may be lacking, as that was said.
         is_open: whether it was said before any head was found to be lacking, and nothing was answered since.
+        other: id of another machine that made the last answer, "" for none.
     """
 
     lacking: str = ""
@@ -43,6 +54,13 @@ class Restoration:
     entry: str = ""
     covers: str = ""
     is_open: bool = False
+    other: str = ""
+
+    def describe(self) -> tuple[str, str]:
+        """Why nothing is answered, and what else the hospital must know; "" for nothing."""
+        if self.lacking:
+            return f"{REFUSED_OTHER if self.other else REFUSED} (since {self.since})", ""
+        return "", f"{OTHER_MACHINE} (since {self.since})" if self.other else ""
 
 
 def read_restoration(records: Path) -> Restoration:
@@ -83,34 +101,44 @@ class RestorationGuard:
 
     Args:
         records: folder of the audit.
+        machine: this one's id.
         log: told what the hospital should know.
     """
 
     records: Path
+    machine: str
     log: Callable[[str], None]
 
-    def check(self, head: str) -> None:
-        """Check that the audit holds an entry.
+    def check(self, last: LastAnswer | None) -> None:
+        """Check that the audit holds the entry that the last answer named, and whether this machine made it.
 
         Args:
-            head: hash of it, "" where the coordinator has no answer of this site.
+            last: answer that the coordinator has, None where it has none.
 
         Raises:
-            TaskDeclined: it does not, and the hospital has not said why.
+            TaskDeclined: the audit lacks it, and the hospital has not said why.
         """
         try:
             found = read_restoration(self.records)
         except ExpectedError as error:
             self.log(str(error))
             raise TaskDeclined("audit", REFUSED) from None
-        if head and head != found.covers and not self._holds(head):
-            if found.is_open:
-                found = replace(found, covers=head, is_open=False)
-            else:
-                found = replace(found, lacking=head, since=found.since if found.lacking else _now())
-            _write(self.records, found)
-        if found.lacking:
-            raise TaskDeclined("audit", REFUSED)
+        after = self._compare(found, last) if last and last.head != found.covers else found
+        if after != found:
+            _write(self.records, after)
+            for line in filter(None, after.describe()):
+                self.log(line)
+        if after.lacking:
+            raise TaskDeclined("audit", REFUSED_OTHER if after.other else REFUSED)
+
+    def _compare(self, found: Restoration, last: LastAnswer) -> Restoration:
+        """What is known with the last answer."""
+        if found.is_open:
+            return replace(found, covers=last.head, is_open=False)
+        since = found.since or _now()
+        if self.machine and last.machine not in ("", self.machine):
+            found = replace(found, other=last.machine, since=since)
+        return found if self._holds(last.head) else replace(found, lacking=last.head, since=since)
 
     def close(self) -> str:
         """Something is answered, so what was said before any head was lacking covers no later one.

@@ -14,6 +14,7 @@ import torch
 
 from ceus_models.protocol.message_ids import ReceivedTask
 from ceus_models.protocol.messages import Refusal, Task, Update
+from ceus_models.protocol.software import Software
 from ceus_models.runtime.errors import list_calls
 from ceus_models.study.sample import Sample
 from client.data.dataset.current_samples import SampleSet
@@ -56,7 +57,7 @@ class Site:
     (type, files and lines; never a value) · trail: the audit, None where a simulation has none · keep_after_s: training
     that took so long is kept on disk until another task comes · records: folder of its keys, and of the rounds, sums
     and spending that it must remember; None for a simulation, which remembers them for its run · restoration: whether
-    these records are older than an answer, at a hospital.
+    these records are older than an answer, at a hospital · software: that is installed there.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Site:
     records: Path | None = None
     lesions: SiteLesions | None = None
     restoration: RestorationGuard | None = None
+    software: Software | None = None
 
     def handle(self, task: Task) -> Update | Refusal:
         """The answer to a task; never raises. The same task gets the same answer however often it is asked.
@@ -139,7 +141,7 @@ class Site:
         """The answer, and the digest of the index that it is made from."""
         task = received.task
         if self.restoration:
-            self.restoration.check(task.audits.get(self.name, ""))
+            self.restoration.check(task.answers.get(self.name))
         policy = self.policy.admit(received)
         holding = None if task.kind in SESSION_KINDS else self._load_lesions()
         if holding:
@@ -149,6 +151,8 @@ class Site:
         check_recipe(task)
         if policy.privacy.bound_to_plan:
             plan = self._binding.check(received)
+            if self.software and (why := plan.software.find_mismatch(self.software)):
+                raise TaskDeclined("version", why)
             if task.kind == "hello":
                 self._release.admit_plan(plan, policy)
         used = self._select(task, holding.lesions.samples) if holding else []
@@ -163,7 +167,7 @@ class Site:
             self.lesions.check(used, holding)
             if mark:
                 self._facts.settle(task.study, f"lesions|{received.question}", mark)
-        return update, index
+        return replace(update, software=self.software), index
 
     def _load_lesions(self) -> Holding:
         return self.lesions.load() if self.lesions else Holding(SampleSet(self.samples, self.processing))
@@ -198,8 +202,8 @@ class Site:
     def _record_answer(self, received: ReceivedTask | None, answer: Answer, index: str = "") -> Answer:
         """The answer with the audit's mark, written down."""
         if self.trail:
-            restored = self.restoration.close() if self.restoration else ""
-            answer = replace(answer, audit=self.trail.mark(restored))
+            said = (self.restoration.close(), self.restoration.machine) if self.restoration else ()
+            answer = replace(answer, audit=self.trail.mark(*said))
             self.trail.record_answer(received, answer, index)
         return answer
 

@@ -17,6 +17,7 @@ from rich.console import Console
 
 from ceus_models.protocol.audit_mark import AuditMark
 from ceus_models.protocol.messages import Task
+from ceus_models.protocol.software import Software
 from server.federation.expiry import Validity, summarize_validity
 from server.federation.federation_file import load_federation
 from server.federation.site_register import read_register
@@ -75,11 +76,15 @@ def test_a_site_with_older_records_and_patients_who_withdrew_are_told(home: Home
     log, task = MessageLog(Home(tmp_path / "co").run), Task("train", "s", 7, "one", 4)
     log.on_answer(task, "site-02", b"x", 1.0, AnswerNote(audit=AuditMark(9, "ab" * 32), withdrawn=2))
     log.on_answer(task, "site-02", b"x", 1.0, AnswerNote("its audit went back", alarm=True))
+    known = Software("0.2.0", "ab" * 32, "3.11.9", "2.9.0").describe()
+    log.on_answer(task, "site-03", b"x", 1.0, AnswerNote(software=known))
     found = seen(Home(tmp_path / "co"))
+    assert found.sites["site-03"].software == known
     assert (found.sites["site-02"].look_at, found.sites["site-02"].withdrawn) == ("its audit went back", 2)
     assert found.as_json(valid(home))["sites"][1]["withdrawn"] == 2
     text = render_status(found, valid(home), 0)
     assert "site-02 must be looked at: its audit went back" in text
+    assert f"{known}: site-03" in text
     assert "site-02: 2 patients of the study have withdrawn" in text
     log.on_answer(task, "site-02", b"x", 1.0, AnswerNote(audit=AuditMark(3, "cd" * 32, "ef" * 32)))
     assert seen(Home(tmp_path / "co")).sites["site-02"].look_at == ""

@@ -8,8 +8,8 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from ceus_models.protocol.audit_mark import AuditMark
-from ceus_models.protocol.encoding import WireError, decode, to_bytes
+from ceus_models.protocol.audit_mark import AuditMark, LastAnswer
+from ceus_models.protocol.encoding import decode, to_bytes
 from ceus_models.protocol.messages import Refusal, Task, Update
 from server.transport.audit_watch import AnswerNote, AuditWatch
 
@@ -26,11 +26,11 @@ def update(number: int, restored: str = "", withdrawn: int = 0, chain: int = 0) 
 def test_marks_must_grow() -> None:
     watch = AuditWatch()
     assert watch.judge("a", update(5)).fault == ""
-    assert watch.list_heads(["a", "b"]) == {"a": head(5)}
+    assert watch.list_answers(["a", "b"]) == {"a": LastAnswer(head(5))}
     assert "back from entry 5 to 5" in watch.judge("a", update(5)).fault
     assert "back from entry 5 to 3" in watch.judge("a", update(3)).fault
     assert watch.alarms.keys() == {"a"}
-    assert watch.list_heads(["a"]) == {"a": head(5)}, "what was refused is not remembered"
+    assert watch.list_answers(["a"]) == {"a": LastAnswer(head(5))}, "what was refused is not remembered"
     assert watch.judge("a", update(6)).fault == ""
     assert not watch.alarms
 
@@ -48,7 +48,7 @@ def test_a_site_that_lacks_its_own_answer_is_told_of_whatever_number_it_names() 
     watch.judge("a", update(9))
     note = watch.judge("a", Refusal("a", "lacks", "audit", AuditMark(50, head(50))))
     assert "lacks an answer" in note.fault
-    assert watch.list_heads(["a"]) == {"a": head(9)}
+    assert watch.list_answers(["a"]) == {"a": LastAnswer(head(9))}
     assert watch.judge("a", Refusal("a", "paused", "policy", AuditMark(51, head(51)))).fault == ""
 
 
@@ -71,7 +71,11 @@ def test_the_message_log_brings_all_of_it_back() -> None:
         {"event": "came", "site": "b", "fault": "", "audit": {"n": 1}},
     ]:
         again.load_line(line)
-    assert (again.alarms, again.list_heads(["a"]), again.withdrawn["a"]) == (first.alarms, {"a": head(5)}, 2)
+    assert (again.alarms, again.list_answers(["a"]), again.withdrawn["a"]) == (
+        first.alarms,
+        {"a": LastAnswer(head(5))},
+        2,
+    )
     assert AnswerNote().as_json() == {"fault": ""}
 
 
@@ -87,10 +91,28 @@ def test_marks_travel_and_are_checked() -> None:
         found = decode(to_bytes(answer))
         assert isinstance(found, Update | Refusal)
         assert found.audit == answer.audit
-    task = decode(to_bytes(Task("hello", "s", 1, "hello", 0, audits={"a": head(3)})))
+    task = decode(to_bytes(Task("hello", "s", 1, "hello", 0, answers={"a": LastAnswer(head(3), "ab" * 8)})))
     assert isinstance(task, Task)
-    assert task.audits == {"a": head(3)}
+    assert task.answers == {"a": LastAnswer(head(3), "ab" * 8)}
     with pytest.raises(ValidationError):
         AuditMark(1, "no hash")
-    with pytest.raises((WireError, ValidationError)):
-        to_bytes(Task("hello", "s", 1, "hello", 0, audits={"a": "no hash"}))
+    with pytest.raises(ValidationError):
+        LastAnswer(head(1), "a machine's name")
+
+
+def test_a_site_that_answers_from_another_machine_is_told_of_until_its_hospital_says_so() -> None:
+    watch, other = AuditWatch(), "cd" * 8
+
+    def answer(number: int, machine: str, restored: str = "") -> AnswerNote:
+        return watch.judge("a", Update("a", {}, 1.0, audit=AuditMark(number, head(number), restored, machine)))
+
+    assert answer(1, "").fault == answer(2, "ab" * 8).fault == ""
+    assert not watch.moved, "an id that was not known before is no other one"
+    assert answer(3, other).fault == "", "it may have been moved"
+    assert other in watch.moved["a"]
+    assert answer(4, other).fault == ""
+    assert "a" in watch.moved, "nobody has said anything"
+    answer(5, other, head(77))
+    assert not watch.moved
+    answer(6, "ab" * 8, head(77))
+    assert "a" in watch.moved

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from ceus_models.plan.terms.deadlines import Deadlines
-from ceus_models.protocol.audit_mark import AuditMark
+from ceus_models.protocol.audit_mark import AuditMark, LastAnswer
 from ceus_models.protocol.encoding import decode, to_bytes
 from ceus_models.protocol.messages import Refusal, Task, Update
 from ceus_models.runtime.errors import ExpectedError
@@ -321,8 +321,6 @@ def test_a_site_whose_audit_went_back_is_refused_and_is_told_where_it_stood() ->
     assert "back from entry 8 to 6" in got[2].reason
     assert ("came", "a", got[2].reason) in heard.said
     sent = [decode(data) for node, data, _ in post.asked if node == 7]
-    assert [task.audits.get("a") for task in sent if isinstance(task, Task)] == [
-        None,
-        *(f"{place:064x}" for place in (5, 8, 8)),
-    ]
-    assert all(isinstance(task, Task) and "b" not in task.audits for task in sent)
+    told = [task.answers.get("a") for task in sent if isinstance(task, Task)]
+    assert told == [None, *(LastAnswer(f"{place:064x}") for place in (5, 8, 8))]
+    assert all(isinstance(task, Task) and "b" not in task.answers for task in sent)

@@ -14,6 +14,7 @@ from ceus_models.runtime.exit_codes import run_app
 from client.cli.main import app
 from client.worker.audit.log import entries
 from client.worker.audit.verify import verify
+from client.worker.site.machine_id import read_machine_id
 from client.worker.site.restored_records import read_restoration
 from client.worker.status import watch_obstacles
 from server.transport.audit_watch import AuditWatch
@@ -27,10 +28,13 @@ class Coordinator:
     def __init__(self) -> None:
         self.watch, self.round = AuditWatch(), 0
 
-    def ask(self, hospital: IndexedHospital) -> Update | Refusal:
+    def ask(self, hospital: IndexedHospital, *, machine: str = "") -> Update | Refusal:
         self.round += 1
-        task = replace(train_task(self.round), audits=self.watch.list_heads(["site-01"]))
-        answer = hospital.open().handle(task)
+        task = replace(train_task(self.round), answers=self.watch.list_answers(["site-01"]))
+        site = hospital.open()
+        if machine:
+            site = replace(site, restoration=replace(site.restoration, machine=machine))
+        answer = site.handle(task)
         note = self.watch.judge("site-01", answer)
         return Refusal("site-01", note.fault, "audit") if note.alarm else answer
 
@@ -144,3 +148,49 @@ def test_a_spoilt_file_stops_every_answer_and_is_written_anew(hospital: IndexedH
     assert say_restored(hospital) == 0
     assert read_restoration(hospital.folder / "records").entry
     assert isinstance(coordinator.ask(hospital), Update)
+
+
+ONE, TWO = "ab" * 8, "cd" * 8
+
+
+def test_a_kit_on_two_machines_is_told_to_both(hospital: IndexedHospital, tmp_path: Path) -> None:
+    coordinator = Coordinator()
+    assert isinstance(coordinator.ask(hospital, machine=ONE), Update)
+    shutil.copytree(hospital.folder, tmp_path / "copy")
+    copy = IndexedHospital.__new__(IndexedHospital)
+    copy.folder = tmp_path / "copy"
+    assert isinstance(coordinator.ask(copy, machine=TWO), Update), "it may have been moved"
+    assert TWO in coordinator.watch.moved["site-01"]
+    wrong, known = watch_obstacles(copy.config)()
+    assert wrong == ""
+    assert "another machine" in known
+    answer = coordinator.ask(hospital, machine=ONE)
+    assert refused(answer)
+    assert "another machine has answered with this site's kit" in watch_obstacles(hospital.config)()[0]
+    assert say_restored(copy) == 0
+    assert watch_obstacles(copy.config)() == ("", "")
+    assert isinstance(coordinator.ask(copy, machine=TWO), Update)
+    assert not coordinator.watch.moved
+    assert not coordinator.watch.alarms
+    assert isinstance(coordinator.ask(copy, machine=TWO), Update)
+    assert watch_obstacles(copy.config)() == ("", "")
+    assert refused(coordinator.ask(hospital, machine=ONE)), "the one that was given up"
+
+
+def test_a_second_machine_with_a_folder_of_its_own_is_refused(hospital: IndexedHospital, tmp_path: Path) -> None:
+    coordinator, other = Coordinator(), IndexedHospital(tmp_path / "other", [0, 1])
+    assert isinstance(coordinator.ask(hospital, machine=ONE), Update)
+    answer = coordinator.ask(other, machine=TWO)
+    assert refused(answer)
+    assert "another machine" in watch_obstacles(other.config)()[0]
+    assert isinstance(coordinator.ask(hospital, machine=ONE), Update)
+
+
+def test_a_machines_id_is_its_own_and_tells_nothing_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "machine-id"
+    monkeypatch.setattr("client.worker.site.machine_id._FILES", (tmp_path / "none", file))
+    assert read_machine_id("site-01") == ""
+    file.write_text("0123456789abcdef0123456789abcdef\n")
+    found = {read_machine_id(name) for name in ("site-01", "site-01", "site-02")}
+    assert len(found) == 2
+    assert all(len(one) == 16 and one not in file.read_text() for one in found)

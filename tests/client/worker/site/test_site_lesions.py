@@ -10,7 +10,11 @@ import pytest
 import torch
 from indexed_hospital import IndexedHospital, hello_task, train_task
 
+from ceus_models.plan.plan import Plan
+from ceus_models.plan.progress import Progress
+from ceus_models.plan.stages import Hello
 from ceus_models.protocol.messages import LocalRule, PrivateRule, Refusal, Task, Update
+from ceus_models.protocol.software import RequiredSoftware, read_software
 from ceus_models.study.sample import Sample
 from client.data.forms.withdrawals import Withdrawal, add_withdrawal
 from client.worker.audit.log import entries
@@ -18,6 +22,8 @@ from client.worker.site.site import Site
 from client.worker.tasks.handlers import WORK, train
 from client.worker.tasks.place import Place
 from client.worker.tasks.site_memory import SiteMemory
+from tests.support.clients import SMALL
+from tests.support.open_policy import open_text
 
 
 @pytest.fixture
@@ -192,3 +198,21 @@ def test_within_a_protected_stage_the_number_stays_as_it_was_at_its_first_answer
     answer = site.handle(hello_task())
     assert isinstance(answer, Update)
     assert answer.withdrawn == 1
+
+
+@pytest.mark.parametrize(("required", "fits"), [("", True), ("0.0.1", False)])
+def test_a_site_answers_with_the_software_that_the_plan_requires(
+    hospital: IndexedHospital, required: str, fits: bool
+) -> None:
+    levels = {"training": "none", "statistics": "none", "evaluation": "none", "minimum_sites": 3}
+    (hospital.folder / "policy.yaml").write_text(open_text(privacy=levels))
+    software = RequiredSoftware(required or read_software().fedceus, None if required else read_software().package)
+    plan = Plan("small", (Hello("hello"),), processing=SMALL, software=software)
+    answer = hospital.open().handle(plan.stages[0].task(Progress(), plan.study(1)))
+    if fits:
+        assert isinstance(answer, Update), answer
+        assert answer.software == read_software()
+    else:
+        assert isinstance(answer, Refusal)
+        assert answer.code == "version"
+        assert "requires fedceus 0.0.1" in answer.reason
