@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass as checked
 
-from ceus_models.runtime.installed_package import compute_package_digest
+from ceus_models.protocol.installed_package import compute_package_digest
 
 _STRICT = ConfigDict(extra="forbid")
 _Version = Annotated[str, Field(pattern=r"^[0-9A-Za-z.+!_-]{1,40}$")]

@@ -3,7 +3,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from ceus_models.runtime.installed_package import compute_package_digest
+from ceus_models.protocol.installed_package import compute_package_digest
 
 
 def installation(folder: Path) -> Path:
