@@ -24,6 +24,7 @@ from ceus_models.plan.terms.settings import Screening, Study
 from ceus_models.plan.train_stage import Train
 from ceus_models.protocol.messages import Architecture, Sharing
 from ceus_models.protocol.privacy.secure_session import LEAST_SITES, SECURE_LEVELS
+from ceus_models.protocol.software import RequiredSoftware
 from ceus_models.runtime.errors import ExpectedError, Fault
 from ceus_models.runtime.yaml_lines import YamlWithLines, list_faults, make_fault_at, read_yaml_with_lines
 from ceus_models.study.processing import Processing
@@ -43,6 +44,7 @@ class Plan:
         given: public constants in place of a statistics stage; a plan with private stages takes its recipe from them.
         delta: of the (ε, δ) that private stages cost a patient.
         pretrained: public weights of the backbones, by stream, in place of those of the seed.
+        software: that every site must run, beside the same protocol.
         simulation: settings of ceus-sim, which the coordinator ignores.
     """
 
@@ -59,6 +61,7 @@ class Plan:
     given: Given | None = None
     delta: Annotated[float, Field(gt=0, lt=1)] = 1e-5
     pretrained: Pretrained = field(default_factory=dict)
+    software: RequiredSoftware = field(default_factory=RequiredSoftware)
     simulation: Mapping[str, Any] = field(default_factory=dict)
 
     def digest(self) -> str:

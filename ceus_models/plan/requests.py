@@ -14,7 +14,7 @@ from ceus_models.plan.train_stage import Train
 from ceus_models.protocol.messages import Kind, Task
 from ceus_models.protocol.state import State
 
-FREE_FIELDS = {"inputs", "session", "survivors", "attempt", "plan", "roster"}
+FREE_FIELDS = {"inputs", "session", "survivors", "attempt", "plan", "roster", "answers"}
 """Fields of a task that change from round to round and from try to try."""
 
 

@@ -17,6 +17,7 @@ from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationE
 from pydantic.dataclasses import dataclass as checked
 from pydantic_core import to_json
 
+from ceus_models.protocol.audit_mark import AuditMark, LastAnswer
 from ceus_models.protocol.messages import (
     PROTOCOL,
     CountNoise,
@@ -32,6 +33,7 @@ from ceus_models.protocol.messages import (
     Task,
     Update,
 )
+from ceus_models.protocol.software import Software
 from ceus_models.protocol.state import State
 from ceus_models.protocol.tensor_buffers import MAX_TEXT, Buffer, describe_tensors, iterate_buffers, parse_tensors
 from ceus_models.runtime.errors import ExpectedError
@@ -43,6 +45,7 @@ MAX_BODY_BYTES = 256 << 10
 """Limit of a message without its tensors; a task has a few kilobytes, and hello the plan as well."""
 MAX_PLAN_BYTES = 128 << 10
 MAX_REASON = 4000
+MAX_SITES = 1000
 
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
@@ -103,6 +106,7 @@ class _TaskHeader:
     comparisons: bool
     roster: Annotated[str, Field(max_length=MAX_PLAN_BYTES)]
     changes: Quantisation | None
+    answers: Annotated[dict[_Text, LastAnswer], Field(max_length=MAX_SITES)]
 
 
 @checked(frozen=True, config=_STRICT)
@@ -111,6 +115,9 @@ class _UpdateHeader:
     weight: float
     spent: float
     task: _Text = ""
+    audit: AuditMark | None = None
+    withdrawn: _Number = 0
+    software: Software | None = None
 
 
 @checked(frozen=True, config=_STRICT)
@@ -118,6 +125,7 @@ class _RefusalHeader:
     site: _Text
     reason: _Reason
     code: RefusalCode
+    audit: AuditMark | None = None
 
 
 _HEADERS: dict[str, TypeAdapter[Any]] = {
@@ -172,7 +180,7 @@ def decode(buffer: Buffer) -> Message:
         WireError: the bytes are no message of this protocol.
 
     >>> decode(to_bytes(Refusal("site-01", "no lesions", "no_lesions")))
-    Refusal(site='site-01', reason='no lesions', code='no_lesions')
+    Refusal(site='site-01', reason='no lesions', code='no_lesions', audit=None)
     """
     view = memoryview(buffer).cast("B")
     header, data = _parse_header(view)

@@ -58,10 +58,14 @@ def compute_content_id(message: Message) -> tuple[str, int]:
 
 
 def compute_question_id(task: Task) -> str:
-    """SHA-256 over what a task asks: all of it but its session, and the frozen sub-models that a digest stands for."""
+    """SHA-256 over what a task asks: all of it but its session, what the coordinator has heard of sites, and the frozen
+    sub-models that a digest stands for.
+    """
     inputs = {
         name: tensor
         for name, tensor in task.inputs.items()
         if not name.startswith(SESSION_MARK) and ("|" not in name or name.partition("|")[0] in task.nets)
     }
-    return compute_content_id(replace(task, inputs=inputs, session=None, survivors=(), plan="", roster=""))[0]
+    return compute_content_id(replace(task, inputs=inputs, session=None, survivors=(), plan="", roster="", answers={}))[
+        0
+    ]

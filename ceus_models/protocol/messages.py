@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import AfterValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass as checked
 
+from ceus_models.protocol.audit_mark import AuditMark, LastAnswer
+from ceus_models.protocol.software import Software
+
 if TYPE_CHECKING:  # commands that know messages by their names alone, such as `ceus-site check`, do without torch
     from ceus_models.protocol.state import State
 
-PROTOCOL = 3
+PROTOCOL = 4
 WIDTH_STEP = 8
 """A net's width is a multiple of it: maps of fewer channels make oneDNN write past its buffers (docs/decisions.md)."""
 
@@ -176,7 +179,7 @@ Question = Literal["hello", "tally", "train", "evaluate"]
 Kind = Literal[Question, "offer", "unmask"]
 """A question, or a step of the secure sum of one."""
 RefusalCode = Literal[
-    "policy", "version", "processing", "needs_frozen", "no_lesions", "error", "plan", "session", "budget"
+    "policy", "version", "processing", "needs_frozen", "no_lesions", "error", "plan", "session", "budget", "audit"
 ]
 
 
@@ -222,6 +225,7 @@ class Task:
         changes: how a net's change travels; None as float32.
         attempt: 0, and one more each time that a released sum was lost for good: new noise, charged anew.
         comparisons: whether pairs, subgroups and readers are asked for beside each net's own counts.
+        answers: site → what the coordinator has of its last answer.
     """
 
     kind: Kind
@@ -246,6 +250,7 @@ class Task:
     comparisons: bool = False
     roster: str = ""
     changes: Quantisation | None = None
+    answers: Mapping[str, LastAnswer] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -258,6 +263,9 @@ class Update:
         weight: number of lesions behind the sums.
         spent: privacy spent (ε).
         task: id of the task (`ceus_models.protocol.message_ids.compute_task_id`).
+        audit: where the site's audit stood; None where it keeps none.
+        withdrawn: patients of the study who have withdrawn here, as far as this message may say it.
+        software: that made the answer; None in a simulation.
     """
 
     site: str
@@ -265,15 +273,26 @@ class Update:
     weight: float
     spent: float = 0.0
     task: str = ""
+    audit: AuditMark | None = None
+    withdrawn: int = 0
+    software: Software | None = None
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """A site's refusal of a task: `code` for the program, `reason` for a person."""
+    """A site's refusal of a task.
+
+    Args:
+        site: its name.
+        reason: for a person.
+        code: for the program.
+        audit: as in `Update`.
+    """
 
     site: str
     reason: str
     code: RefusalCode = "error"
+    audit: AuditMark | None = None
 
 
 Message = Task | Update | Refusal

@@ -104,6 +104,7 @@ def _print_check(report: CheckReport) -> None:
     out.print(f"usable lesions: {report.usable} ({_counts(report.cohorts)}; {_counts(report.types)})", soft_wrap=True)
     if report.reads:
         out.print(f"usable diagnoses: {report.reads}")
+    _print_withdrawn(report.withdrawn)
     if report.faults:
         out.print(f"[red]faults: {len(report.faults)}[/] ({escape(_counts(report.reasons))})", soft_wrap=True)
     if report.suggestions:
@@ -116,11 +117,17 @@ def _print_index(report: IndexReport) -> None:
     out.print(f"lesions read: {report.read} (newly made {report.made}), skipped: {skipped}", soft_wrap=True)
     if report.skipped:
         out.print(f"[red]skipped[/]: {escape(_counts(report.skipped))}", soft_wrap=True)
+    _print_withdrawn(report.withdrawn)
     if report.look:
         out.print(f"[yellow]to be looked at[/]: {len(report.look)}, not used until then", soft_wrap=True)
         for look in report.look:
             out.print(f"  row {look.row}, lesion {look.lesion}: {escape(look.found)}", soft_wrap=True)
         out.print("`ceus-site show` draws their sheets; write yes in track_checked where the box stays on the lesion")
+
+
+def _print_withdrawn(lesions: int) -> None:
+    if lesions:
+        output().print(f"of patients who withdrew, and left out: {lesions}")
 
 
 def _counts(counts: Mapping[str, int]) -> str:
@@ -133,6 +140,7 @@ def _check_json(report: CheckReport) -> dict[str, object]:
         "cohorts": dict(report.cohorts),
         "types": dict(report.types),
         "reads": report.reads,
+        "withdrawn": report.withdrawn,
         "suggestions": len(report.suggestions),
         "reasons": dict(count_reasons(report.faults)),
         "faults": [as_json(fault) for fault in report.faults],
@@ -144,6 +152,7 @@ def _index_json(report: IndexReport) -> dict[str, object]:
         "read": report.read,
         "made": report.made,
         "skipped": dict(report.skipped),
+        "withdrawn": report.withdrawn,
         "look": [look_json(look) for look in report.look],
         "faults": [as_json(fault) for fault in report.faults],
     }

@@ -31,6 +31,8 @@ app = lazy_program(
         "resume": "client.cli.opt_out:resume_command",
         "withdraw": "client.cli.opt_out:withdraw_command",
         "rejoin": "client.cli.opt_out:rejoin_command",
+        "forget": "client.cli.forget:forget_command",
+        "restored": "client.cli.restored:restored_command",
         "audit": "client.cli.audit:app",
         "privacy": "client.cli.privacy:app",
         "console": "client.console.app:console_command",

@@ -1,4 +1,4 @@
-"""`ceus-site privacy show | verify | restored`: what was spent of each patient's privacy, in words and as a picture."""
+"""`ceus-site privacy show | verify`: what was spent of each patient's privacy, in words and as a picture."""
 
 from __future__ import annotations
 
@@ -18,8 +18,7 @@ from client.data.forms.site_config import load_site
 from client.policy.policy_file import load_policy
 from client.worker.audit.verify import verify
 from client.worker.privacy.budget import BUDGET, BudgetLedger
-from client.worker.privacy.plan_binding import PlanBinding
-from client.worker.privacy.spending import StudySpending, charge_restored, describe_certainty, summarize_spending
+from client.worker.privacy.spending import StudySpending, describe_certainty, summarize_spending
 from client.worker.privacy.spending_picture import draw_spending
 
 app = typer.Typer(name="privacy", help="What was spent of each patient's privacy.", no_args_is_help=True)
@@ -70,22 +69,6 @@ def verify_command(folder: Folder) -> None:
         typer.echo(str(finding))
     typer.echo(f"{verdict.entries} entries: {'as they were written' if verdict.ok else 'changed'}")
     raise typer.Exit(0 if verdict.ok else 1)
-
-
-@app.command("restored")
-def restored_command(
-    folder: Folder,
-    rounds: Annotated[int | None, typer.Option(min=0, help="Rounds answered by now, as the coordinator says.")] = None,
-) -> None:
-    """After records/ came back from a backup: charge the rounds that may have been answered since it was made."""
-    site = load_site(folder)
-    levels, ledger = load_policy(folder).privacy, BudgetLedger(site.records)
-    plans = PlanBinding(site.records / "plans").list_plans()
-    charged = sum(charge_restored(ledger, plan, levels, rounds) for plan in plans)
-    if charged:
-        typer.echo(f"{charged} rounds were charged as if they had been answered; `ceus-site privacy show` has the sum.")
-    else:
-        typer.echo("Nothing was charged: the ledger holds all rounds that a private plan of this site can have had.")
 
 
 def _draw(path: Path, rows: list[StudySpending], names: dict[str, str], lifetime: float, cap: float) -> None:

@@ -7,8 +7,6 @@ one: whatever arrives, it gives back an update or a refusal in words of ours, an
 from __future__ import annotations
 
 import errno
-import importlib.metadata
-import platform
 import signal
 import socket
 import time
@@ -19,11 +17,11 @@ from pathlib import Path
 from types import FrameType
 from typing import Annotated, Protocol
 
-import torch
 import typer
 
 from ceus_models.protocol.encoding import MAX_REASON, WireError, clean_text, decode, encode
 from ceus_models.protocol.messages import PROTOCOL, Refusal, Task, Update
+from ceus_models.protocol.software import read_software
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.exit_codes import run_cli
 from ceus_models.runtime.supervisor import log_event
@@ -140,13 +138,16 @@ def _audit_start_and_stop(site: Site) -> Iterator[None]:
 
     signal.signal(signal.SIGTERM, stop)
     if site.trail:
+        installed = read_software()
         site.trail.record_start(
-            fedceus=importlib.metadata.version("fedceus"),
+            fedceus=installed.fedceus,
+            package=installed.package,
             protocol=str(PROTOCOL),
+            machine=site.restoration.machine if site.restoration else "",
             framing=str(FRAMING),
             processing=site.processing,
-            python=platform.python_version(),
-            torch=torch.__version__,
+            python=installed.python,
+            torch=installed.torch,
         )
     try:
         yield

@@ -19,9 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from ceus_models.runtime.errors import ExpectedError
+from client.data.dataset.index_file import read_index
 from client.data.forms.site_config import SiteConfig
+from client.data.forms.withdrawals import read_withdrawals
 from client.policy.policy_file import PolicyFile
 from client.worker.site.opt_out import read_participation
+from client.worker.site.restored_records import read_restoration
 from client.worker.unix_socket import listen
 
 LEAST_FREE_BYTES = 100 << 20
@@ -92,9 +95,14 @@ def watch_obstacles(site: SiteConfig) -> Obstacles:
             return f"less than {LEAST_FREE_BYTES >> 20} MB are free on the disk of the site's folder", ""
         try:
             standing = read_participation(site.records)
+            read_index(site)
+            read_withdrawals(site.records)
+            restoration = read_restoration(site.records)
         except ExpectedError as error:
             return str(error), ""
-        return "", standing.refuses("") or ("withdrawn from a study" if standing.withdrawn else "")
+        wrong, known = restoration.describe()
+        chosen = standing.refuses("") or ("withdrawn from a study" if standing.withdrawn else "")
+        return wrong, "" if wrong else "; ".join(filter(None, (chosen, known)))
 
     return read
 

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from ceus_models.plan.plan import load_plan
 from ceus_models.plan.privacy_cost import COLLUDING, compute_costs
+from ceus_models.protocol.software import read_software
 from ceus_models.runtime.errors import ExpectedError
 from server.federation.federation_file import load_federation
 from server.report.page import render_report
@@ -29,6 +30,8 @@ def plan_command(plan: Annotated[Path, typer.Argument(help="The study's plan.", 
     for stage in checked.stages:
         table.add_row(stage.name, stage.stage, str(stage.steps()), str(checked.least_sites()[stage.name]))
     Console().print(table)
+    installed = read_software()
+    Console().print(f"installed here: fedceus {installed.fedceus}, package {installed.package}", soft_wrap=True)
     for cost in compute_costs(checked):
         spent = (
             f"ε = {cost.total:.2f} at δ = {checked.delta:g}; {cost.honest:.2f} if {COLLUDING} other sites tell their"

@@ -16,6 +16,7 @@ from server.rounds.saving.checkpoint_header import read_newest
 from server.run_folder.journal import Journal
 from server.run_folder.orders import State, read_state
 from server.run_folder.paths import Home
+from server.transport.audit_watch import AuditWatch
 from server.transport.message_log import LoggedMessage, read_messages
 
 
@@ -23,7 +24,8 @@ from server.transport.message_log import LoggedMessage, read_messages
 class SiteStatus:
     """A site in the run. connected: None where the SuperLink is not running · doing: what it does in the round under
     way (asked, or its fate) · share: of the time that it took lately, 0-1, None without a history · rounds: how often
-    it was counted, idle, refused, excluded or lost · sent, received: bytes to and from it, of the round and of all.
+    it was counted, idle, refused, excluded or lost · sent, received: bytes to and from it, of the round and of all ·
+    withdrawn: patients of the study who have withdrawn there · software: versions and the package's digest.
     """
 
     connected: bool | None = None
@@ -38,6 +40,8 @@ class SiteStatus:
     sent: dict[str, int] = field(default_factory=lambda: {"round": 0, "all": 0})
     received: dict[str, int] = field(default_factory=lambda: {"round": 0, "all": 0})
     late: int = 0
+    withdrawn: int = 0
+    software: str = ""
     look_at: str = ""
 
 
@@ -77,12 +81,14 @@ def build_overview(home: Home, up: bool, online: Collection[str] | None, names: 
     sites = {name: SiteStatus(admitted=True, lesions=sum(held.values())) for name, held in saved.counts.items()}
     _count_rounds(saved.participation, sites)
     latest = _summarize_events(events, sites)
-    _count_messages(read_messages(home.run), latest, sites)
+    audits = _count_messages(read_messages(home.run), latest, sites)
     for name in sorted({*sites, *names, *(online or ())}):
         site = sites.setdefault(name, SiteStatus())
         site.connected = None if online is None else name in online
     for name, reason in list_silent_sites(saved.participation).items():
         sites[name].look_at = reason
+    for name, alarm in {**audits.moved, **audits.alarms}.items():
+        sites[name].look_at = alarm
     told = tuple(_summarize_round(record, saved.curves) for record in saved.participation)
     state, beat = read_state(home), coordinator_heartbeat(home).last()
     doing = beat.doing if beat and state.phase in ("running", "stopping") else ""
@@ -128,10 +134,14 @@ def _moment(event: Mapping[str, Any]) -> Moment:
     return Moment(event["at"], event.get("running", 0.0), event.get("boot", ""))
 
 
-def _count_messages(found: Iterable[LoggedMessage], latest: Mapping[str, Any], sites: dict[str, SiteStatus]) -> None:
-    histories = ResponseTimes(Deadlines())
+def _count_messages(
+    found: Iterable[LoggedMessage], latest: Mapping[str, Any], sites: dict[str, SiteStatus]
+) -> AuditWatch:
+    """Take over bytes, times and withdrawals; what is known of the sites' audits."""
+    histories, audits = ResponseTimes(Deadlines()), AuditWatch()
     for line in found:
         histories.load_line(line)
+        audits.load_line(line)
         site = sites.setdefault(line["site"], SiteStatus())
         here = all(line[name] == latest.get(name) for name in ("stage", "kind", "round"))
         way = {"sent": site.sent, "came": site.received, "late": site.received}.get(line["event"], {})
@@ -140,9 +150,11 @@ def _count_messages(found: Iterable[LoggedMessage], latest: Mapping[str, Any], s
         site.late += line["event"] == "late"
     for site_name, site in sites.items():
         usual = histories.estimate(site_name, latest.get("stage", ""), latest.get("kind", ""))
-        site.usual_s = usual
+        site.usual_s, site.withdrawn = usual, audits.withdrawn.get(site_name, 0)
+        site.software = audits.software.get(site_name, "")
         if usual and site.doing == "asked" and site.seconds is not None:
             site.share = min(site.seconds / usual, 1.0)
+    return audits
 
 
 def _summarize_round(record: RoundRecord, curves: tuple[CurvePoint, ...]) -> dict[str, Any]:

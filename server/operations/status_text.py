@@ -62,13 +62,27 @@ def format_trouble(trouble: Trouble) -> str:
 def _state(seen: Overview, valid: Validity) -> list[str]:
     cause = seen.state.cause or seen.doing
     up = "yes" if seen.up else "no"
-    return [f"federation {valid.identity}; up: {up}", f"run: {seen.state.phase}{f' ({cause})' if cause else ''}"]
+    run = f"run: {seen.state.phase}{f' ({cause})' if cause else ''}"
+    return [f"federation {valid.identity}; up: {up}", run, *_list_software(seen)]
 
 
 def _list_warnings(seen: Overview, valid: Validity) -> tuple[list[str], list[str]]:
     """Why the run does not get on, and what somebody must look at."""
     look_at = [f"{name} must be looked at: {site.look_at}" for name, site in sorted(seen.sites.items()) if site.look_at]
-    return [format_trouble(seen.trouble)] if seen.trouble else [], [*valid.warnings, *look_at]
+    gone = [
+        f"{name}: {site.withdrawn} patients of the study have withdrawn; earlier answers hold their part"
+        for name, site in sorted(seen.sites.items())
+        if site.withdrawn
+    ]
+    return [format_trouble(seen.trouble)] if seen.trouble else [], [*valid.warnings, *look_at, *gone]
+
+
+def _list_software(seen: Overview) -> list[str]:
+    """What the sites run, the same software once."""
+    runs: dict[str, list[str]] = {}
+    for name, site in sorted(seen.sites.items()):
+        runs.setdefault(site.software, []).append(name)
+    return [f"{software}: {', '.join(names)}" for software, names in runs.items() if software]
 
 
 def _tables(seen: Overview, valid: Validity) -> Iterator[tuple[str, tuple[str, ...], list[tuple[str, ...]]]]:

@@ -107,9 +107,10 @@ class _RoundRunner:
 
     def _ask(self, stage: Stage, before: Progress, task: Task, sites: tuple[str, ...]) -> tuple[State, RoundRecord]:
         self.tell(Started(stage.name, task.kind, task.round, before.step, stage.steps(), task.nets, sites))
+        reference, required = compute_reference(before, task), self.plan.software
         call = Call(
             task=task,
-            gate=Gate(task, self.study.screening, before.counts, compute_reference(before, task), len(sites)),
+            gate=Gate(task, self.study.screening, before.counts, reference, len(sites), required),
             sites=sites,
             summand=stage.summand,
             frozen=lambda: on_wire(submodels(before)),

@@ -80,6 +80,7 @@ class PartialRound:
         norms: of the counted changes, by net.
         without_frozen: sites that lack the frozen sub-models and have no outcome yet.
         received: bytes of all answers, as they are encoded.
+        software: of the sites that stated it, in hello.
     """
 
     total: ExactSum = field(default_factory=ExactSum)
@@ -87,6 +88,7 @@ class PartialRound:
     norms: dict[str, list[float]] = field(default_factory=dict)
     without_frozen: set[str] = field(default_factory=set)
     received: int = 0
+    software: dict[str, str] = field(default_factory=dict)
 
     def take(self, site: str, answer: Answer, adder: Adder) -> None:
         """Screen an answer and add it. Only the first answer of a site counts."""
@@ -108,11 +110,14 @@ class PartialRound:
             self.norms.setdefault(net, []).extend(sizes)
         self.without_frozen |= part.without_frozen
         self.received += part.received
+        self.software |= part.software
 
     def _count_answer(self, site: str, answer: Update, adder: Adder) -> tuple[Fate, str]:
         fault, norms = adder.gate.screen(site, answer)
         if fault:
             return "excluded", fault
+        if answer.software and adder.gate.task.kind == "hello":
+            self.software[site] = answer.software.describe()
         if not answer.sums:
             return "idle", ""
         for net, size in norms.items():
@@ -156,7 +161,8 @@ def gather_answers(link: Link, call: Call) -> tuple[State, RoundRecord]:
             call.tell(site, *taken.fates[site])
     _lose(taken, call, [site for site in call.sites if site not in taken.fates], "gave no answer")
     norms = {net: statistics.median(sizes) for net, sizes in sorted(taken.norms.items())}
-    record = replace(build_record(call, taken.fates, registered, norms), sent=sent, received=taken.received)
+    record = build_record(call, taken.fates, registered, norms)
+    record = replace(record, sent=sent, received=taken.received, software=taken.software)
     return taken.total.take_float64(), record
 
 

@@ -24,6 +24,7 @@ from ceus_models.plan.terms.settings import Screening
 from ceus_models.plan.train_stage import count_local_steps
 from ceus_models.protocol.messages import PrivateRule, Task, Update
 from ceus_models.protocol.privacy.secure_session import SUMS_KEY
+from ceus_models.protocol.software import RequiredSoftware
 from ceus_models.protocol.state import State, is_finite, norm, split_by_net
 from ceus_models.protocol.sums import EXACT_LIMIT, STEPS_PER_UNIT
 from ceus_models.protocol.task_id import compute_task_id
@@ -54,6 +55,7 @@ class Gate:
         lesions: by site and cohort, as declared in hello.
         reference: per net, the previous round's median norm of change per local step; empty in the first round.
         asked: number of sites in the round.
+        software: that the plan requires.
     """
 
     task: Task
@@ -61,6 +63,7 @@ class Gate:
     lesions: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     reference: Mapping[str, float] = field(default_factory=dict)
     asked: int = 1
+    software: RequiredSoftware = field(default_factory=RequiredSoftware)
 
     @cached_property
     def _groups(self) -> Mapping[str, Group]:
@@ -121,7 +124,8 @@ class Gate:
 
     def _implausible(self, site: str, update: Update, changes: Mapping[str, float]) -> str | None:
         if self.task.kind == "hello":
-            return _bad_hello(update.sums)
+            other = self.software.find_mismatch(update.software) if update.software else None
+            return other or _bad_hello(update.sums)
         held = self.lesions.get(site, {})
         lesions = sum(held.get(cohort, 0) for cohort in self.task.cohorts)
         most = lesions * max(1, len(self.task.nets))

@@ -9,14 +9,15 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from ceus_models.plan.terms.deadlines import Deadlines, ResponseTimes
 from ceus_models.protocol.encoding import WireError, decode, to_bytes
-from ceus_models.protocol.messages import Task
+from ceus_models.protocol.messages import Refusal, Task
 from ceus_models.runtime.errors import ExpectedError
 from server.rounds.round import Answer, Lost
+from server.transport.audit_watch import AnswerNote, AuditWatch
 from server.transport.message_log import compute_digest
 from server.transport.node_registry import NodeAddress, NodeRegistry, NodeTransport, Reply
 
@@ -49,7 +50,7 @@ class DeliveryObserver(Protocol):
         """A task was sent."""
         ...
 
-    def on_answer(self, task: Task, site: str, data: bytes, seconds: float, fault: str = "") -> None:
+    def on_answer(self, task: Task, site: str, data: bytes, seconds: float, note: AnswerNote) -> None:
         """An answer came, this many seconds after the task."""
         ...
 
@@ -121,6 +122,7 @@ class RetryingLink:
         self._post, self._expected, self._deadlines, self._rhythm = post, expected, deadlines, rhythm
         self._witness = witness
         self.histories = ResponseTimes(deadlines)
+        self.audits = AuditWatch()
         self._registry = NodeRegistry(post, rhythm.look_s)
         self._gathered_by = time.monotonic() + deadlines.gather_s
         self._late: dict[str, _LateMessage] = {}
@@ -162,7 +164,7 @@ class RetryingLink:
                 time.sleep(self._rhythm.poll_s)
 
     def _begun(self, task: Task, sites: Sequence[str]) -> _Request:
-        now, data = time.monotonic(), to_bytes(task)
+        now, data = time.monotonic(), to_bytes(replace(task, answers=self.audits.list_answers(sites)))
         return _Request(
             task=task,
             data=data,
@@ -229,9 +231,10 @@ class RetryingLink:
             asking.requeue(site, self._rhythm.pause_s)
             return
         answer = Lost(site, reply.fault) if reply.fault else _decode_answer(site, reply.data)
-        self._witness.on_answer(
-            asking.task, site, reply.data, seconds, answer.reason if isinstance(answer, Lost) else ""
-        )
+        note = AnswerNote(answer.reason) if isinstance(answer, Lost) else self.audits.judge(site, answer)
+        self._witness.on_answer(asking.task, site, reply.data, seconds, note)
+        if note.alarm:
+            answer = Refusal(site, note.fault, "audit")
         if isinstance(answer, Lost):
             self.histories.record_miss(site)
         else:

@@ -65,12 +65,13 @@ def flower_link(
 
     Args:
         expected: number of sites to wait for.
-        mirror: the message log, which also holds the sites' earlier response times.
+        mirror: the message log, which also holds the sites' earlier response times and the marks of their audits.
         alive: called before every call of the SuperLink.
     """
     link = RetryingLink(FlowerTransport(grid, rhythm.poll_s, alive), expected, deadlines, mirror, rhythm)
     for line in mirror.read_lines():
         link.histories.load_line(line)
+        link.audits.load_line(line)
     return link
 
 

@@ -19,11 +19,13 @@ from typing import Any
 from ceus_models.protocol.messages import Task
 from ceus_models.protocol.task_id import compute_task_id
 from ceus_models.runtime.atomic_files import end_last_line
+from server.transport.audit_watch import AnswerNote
 
 _FILE = "mirror.jsonl"
 
 LoggedMessage = Mapping[str, Any]
-"""event (sent, came, late, lost), at, site, task, study, stage, round, kind; digest and bytes, seconds, fault."""
+"""event (sent, came, late, lost), at, site, task, study, stage, round, kind; digest and bytes, seconds, fault;
+audit, alarm, withdrawn, software."""
 
 
 def compute_digest(data: bytes) -> str:
@@ -49,9 +51,9 @@ class MessageLog:
         """Log a task that was sent, once per attempt."""
         self._append("sent", task, site, digest=digest, bytes=size)
 
-    def on_answer(self, task: Task, site: str, data: bytes, seconds: float, fault: str = "") -> None:
-        """Log an answer and its response time. fault: why it does not count."""
-        self._append("came", task, site, **_content(data), seconds=round(seconds, 3), fault=fault)
+    def on_answer(self, task: Task, site: str, data: bytes, seconds: float, note: AnswerNote) -> None:
+        """Log an answer and its response time."""
+        self._append("came", task, site, **_content(data), seconds=round(seconds, 3), **note.as_json())
 
     def on_late(self, task: Task, site: str, data: bytes, fault: str = "") -> None:
         """Log an answer that came after its round and does not count."""

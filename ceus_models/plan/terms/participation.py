@@ -61,6 +61,7 @@ class RoundRecord:
         seconds: from sending the task to the updated net.
         sent, received: bytes of all encoded messages to and from the asked sites, each counted once however often the
             transport sent it.
+        software: of the sites that stated it in hello.
     """
 
     stage: str
@@ -79,6 +80,7 @@ class RoundRecord:
     clipped: Mapping[str, int] = field(default_factory=dict)
     sent: int = 0
     received: int = 0
+    software: Mapping[str, str] = field(default_factory=dict)
 
 
 def check_quorum(record: RoundRecord, quorum: Quorum) -> None:

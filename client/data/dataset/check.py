@@ -40,6 +40,7 @@ class CheckReport:
         faults: All faults, in the order of the files.
         cohorts, types: Usable lesions by cohort and by lesion type ("blank" where none is recorded).
         reads: Usable diagnoses of reads.csv.
+        withdrawn: Lesions of patients who withdrew, which are not looked at.
         suggestions: Corrected cells. They hold the table's content, so they go to a local file only.
     """
 
@@ -49,6 +50,7 @@ class CheckReport:
     types: Mapping[str, int]
     reads: int = 0
     suggestions: tuple[Suggestion, ...] = field(default=(), repr=False)
+    withdrawn: int = 0
 
     @property
     def reasons(self) -> Mapping[str, int]:
@@ -86,6 +88,7 @@ def check_site(folder: Path, on_progress: OnProgress | None = None, workers: int
         types=dict(Counter(row.label or "blank" for row in usable)),
         reads=len(reads),
         suggestions=manifest.suggestions,
+        withdrawn=manifest.withdrawn,
     )
 
 

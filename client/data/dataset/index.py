@@ -18,7 +18,7 @@ from client.data.dataset.row_faults import make_lost_fault
 from client.data.dataset.sample_maker import Outcome, SampleMaker
 from client.data.dataset.worker_pool import LIMITS, Limits, LostItem, map_items
 from client.data.forms.site_config import SiteConfig, make_pseudonym
-from client.data.table.manifest import read_manifest
+from client.data.table.manifest import read_manifest, select_willing
 from client.data.table.rows import Row
 
 Progress = Callable[[int, int], None]
@@ -49,13 +49,15 @@ def build_index(
                 outcomes = _collect(finished, len(manifest.rows), progress)
         finally:
             ledger.save(site)
-        report = build_report(site, outcomes, manifest.faults)
+        rows = select_willing(site, manifest.rows)  # a patient may have withdrawn meanwhile
+        outcomes = [outcome for outcome in outcomes if outcome.line in {row.line for row in rows}]
+        report = build_report(site, outcomes, manifest.faults, manifest.withdrawn + len(manifest.rows) - len(rows))
         write_review_list(site, report.look)
         check_share(report, site.max_skipped)
         lesions = [(outcome.line, outcome.file) for outcome in outcomes if outcome.is_sample]
         write_index(site, processing, table, lesions, dict(report.skipped))
         remove_samples(cache_folder(site), {outcome.file for outcome in outcomes})
-        remove_sheets(sheets_folder(site), {make_pseudonym(site, "lesion", row.lesion_id) for row in manifest.rows})
+        remove_sheets(sheets_folder(site), {make_pseudonym(site, "lesion", row.lesion_id) for row in rows})
         return report
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import TypeAdapter, ValidationError
@@ -53,6 +53,23 @@ def write_index(
         "skipped": skipped,
     }
     write_atomically(site.work / INDEX_FILE, json.dumps(document, indent=1, sort_keys=True).encode())
+
+
+def list_index_files(site: SiteConfig) -> list[str]:
+    """Names of the samples that the index has, whatever state of the table it is of; none where it cannot be read."""
+    try:
+        document = json.loads((site.work / INDEX_FILE).read_bytes())
+        return [str(lesion["file"]) for lesion in document["lesions"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
+def drop_from_index(site: SiteConfig, names: Collection[str]) -> None:
+    """Take samples that it has out of the index. Raises OSError where it cannot be written."""
+    if set(names) & set(list_index_files(site)):
+        document = json.loads((site.work / INDEX_FILE).read_bytes())
+        document["lesions"] = [lesion for lesion in document["lesions"] if lesion["file"] not in names]
+        write_atomically(site.work / INDEX_FILE, json.dumps(document, indent=1, sort_keys=True).encode())
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ class IndexReport:
         look: Lesions that a person must check first, not counted as skipped.
         faults: Faults of the skipped lesions and of the table.
         path: The summary that was written.
+        withdrawn: Lesions of patients who withdrew, which are left out.
     """
 
     read: int
@@ -33,6 +34,7 @@ class IndexReport:
     look: tuple[ReviewItem, ...]
     faults: tuple[Fault, ...]
     path: Path
+    withdrawn: int = 0
 
 
 class TooManySkippedError(ExpectedError):
@@ -44,12 +46,15 @@ class TooManySkippedError(ExpectedError):
         self.report = report
 
 
-def build_report(site: SiteConfig, outcomes: Sequence[Outcome], faults: Sequence[Fault]) -> IndexReport:
+def build_report(
+    site: SiteConfig, outcomes: Sequence[Outcome], faults: Sequence[Fault], withdrawn: int = 0
+) -> IndexReport:
     """Build the report of an index run.
 
     Args:
         outcomes: Outcomes of all rows, in the order of the table.
         faults: Faults of the table.
+        withdrawn: Lesions of patients who withdrew.
     """
     ordered = sorted([*faults, *(one.fault for one in outcomes if one.fault)], key=lambda fault: fault.row or 0)
     samples = [one for one in outcomes if one.is_sample]
@@ -60,6 +65,7 @@ def build_report(site: SiteConfig, outcomes: Sequence[Outcome], faults: Sequence
         look=tuple(one.look for one in outcomes if one.look),
         faults=tuple(ordered),
         path=site.work / INDEX_FILE,
+        withdrawn=withdrawn,
     )
 
 

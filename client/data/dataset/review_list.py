@@ -6,12 +6,13 @@ The list names a lesion by the row of the table and by its pseudonym, which is a
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ceus_models.runtime.atomic_files import write_atomically
 from client.data.analysis.track_quality import UntrustedTrack
+from client.data.dataset.cache import cache_folder
 from client.data.forms.site_config import SiteConfig, make_pseudonym
 from client.data.table.rows import Row
 
@@ -59,6 +60,21 @@ def read_review_item(cache: Path, digest: str, line: int) -> ReviewItem | None:
 def write_review_list(site: SiteConfig, looks: Sequence[ReviewItem]) -> None:
     """The site's list, `look.json` in its work folder."""
     write_atomically(site.work / LOOK_FILE, json.dumps([as_json(look) for look in looks], indent=1).encode())
+
+
+def drop_review_items(site: SiteConfig, lesions: Collection[str]) -> list[str]:
+    """Take lesions off the site's list, and name the files of the cache with their findings. Raises OSError."""
+    path = site.work / LOOK_FILE
+    try:
+        listed = [one for one in json.loads(path.read_bytes()) if isinstance(one, dict)]
+    except (OSError, ValueError, TypeError):
+        listed = []
+    kept = [one for one in listed if one.get("lesion") not in lesions]
+    if len(kept) < len(listed):
+        write_atomically(path, json.dumps(kept, indent=1).encode())
+    cache = cache_folder(site)
+    found = (read_review_item(cache, file.name.removesuffix(_SUFFIX), 0) for file in cache.glob(f"*{_SUFFIX}"))
+    return [look.file for look in found if look and look.lesion in lesions]
 
 
 def as_json(look: ReviewItem) -> dict[str, str | int]:

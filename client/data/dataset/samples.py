@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ from ceus_models.runtime.errors import ExpectedError
 from ceus_models.study.processing import Processing
 from ceus_models.study.sample import Reading, Sample
 from client.data.dataset.cache import cache_folder
-from client.data.dataset.index_file import read_index
+from client.data.dataset.index_file import IndexFile, read_index
 from client.data.forms.site_config import SiteConfig, make_pseudonym
+from client.data.forms.withdrawals import read_withdrawals
 from client.data.table.manifest import read_manifest
 from client.data.table.reads import read_reads
 
@@ -40,9 +42,29 @@ def load_samples(site: SiteConfig, processing: Processing) -> list[Sample]:
     indexed = read_index(site)
     if indexed.digest != processing.digest():
         raise ExpectedError("the index was made with other processing settings; run `ceus-site index` again")
-    readings = _group_reads(site)
-    samples = [read_sample(cache_folder(site) / Path(file).name) for file in indexed.files]
-    return [dataclasses.replace(s, readings=readings[s.key]) if s.key in readings else s for s in samples]
+    return list(read_indexed_samples(site, indexed).values())
+
+
+def read_indexed_samples(
+    site: SiteConfig, indexed: IndexFile, known: Mapping[str, Sample] | None = None
+) -> dict[str, Sample]:
+    """The samples of an index by the names of their files, without patients who withdrew.
+
+    Args:
+        known: samples that are open already; what did not change stays the same object.
+
+    Raises:
+        ExpectedError: a file cannot be used, or the list of withdrawals cannot be read.
+    """
+    readings, gone = _group_reads(site), read_withdrawals(site.records)
+    found: dict[str, Sample] = {}
+    for name in indexed.files:
+        sample = (known or {}).get(name) or read_sample(cache_folder(site) / Path(name).name)
+        if sample.patient in gone:
+            continue
+        said = readings.get(sample.key, ())
+        found[name] = sample if sample.readings == said else dataclasses.replace(sample, readings=said)
+    return found
 
 
 def _group_reads(site: SiteConfig) -> dict[str, tuple[Reading, ...]]:

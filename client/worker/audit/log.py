@@ -28,7 +28,7 @@ AUDIT = "audit"
 """Stem of the audit's files; the site's other chained records have their own, in the same folder."""
 Kind = Literal[
     "start", "stop", "policy", "approval", "task", "layout", "answer", "refusal",
-    "pause", "resume", "withdraw", "rejoin", "repair", "opened", "spent", "settled", "masked",
+    "pause", "resume", "withdraw", "rejoin", "forget", "restored", "repair", "opened", "spent", "settled", "masked",
 ]  # fmt: skip
 Entry = dict[str, Any]
 
@@ -105,15 +105,16 @@ class Audit:
     clock: Callable[[], datetime.datetime] = _now
     stem: str = AUDIT
 
-    def append(self, kind: Kind, **fields: Any) -> None:
-        """Write one entry, to the disk. fields: JSON values of ours; never a lesion's key, a path or a name.
+    def append(self, kind: Kind, **fields: Any) -> Head:
+        """Write one entry, to the disk; the head after it. fields: JSON values of ours; never a lesion's key, a path or
+        a name.
 
         Raises AuditError where it cannot be written, or where the files are not what was written last.
         """
         try:
             with held(self.folder, stem=self.stem) as handle:
                 head = self._settle(handle)
-                self._write(handle, head, kind, fields)
+                return self._write(handle, head, kind, fields)
         except OSError as error:
             raise AuditError(
                 f"{self.stem}.jsonl cannot be written ({error.strerror}); free disk space, or let the worker's user "
@@ -184,5 +185,5 @@ def _changed_error(stem: str) -> AuditError:
     return AuditError(
         f"{stem}.jsonl is not what was written last: `ceus-site {stem if stem == AUDIT else 'privacy'} verify` tells "
         f"where. Keep {stem}.jsonl and {stem}.head as evidence; bring both back from the newest backup"
-        + (", or let a new audit begin without them" if stem == AUDIT else "")
+        + (", or let a new audit begin without them and run `ceus-site restored`" if stem == AUDIT else "")
     )

@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ceus_models.plan.answers.change_grid import restore_changes
+from ceus_models.protocol.audit_mark import AuditMark
 from ceus_models.protocol.message_ids import ReceivedTask, compute_content_id
 from ceus_models.protocol.messages import Refusal, Task, Update
 from ceus_models.protocol.state import State, digest, norm
 from client.policy.policy_file import PolicyVersion, policy_values
-from client.worker.audit.log import Audit, AuditError, Entry, entries
+from client.worker.audit.log import Audit, AuditError, Entry, Head, entries, read_head
 from client.worker.audit.verify import verify
 
 NO_PRIVACY = "none"
@@ -58,10 +59,19 @@ class AuditRecorder:
             "masked", **_of(received), norms=found, **{name: list(names) for name, names in groups.items()}
         )
 
-    def record_answer(self, received: ReceivedTask | None, answer: Update | Refusal) -> None:
+    def mark(self, restored: str = "", machine: str = "") -> AuditMark:
+        """Where the audit stands.
+
+        restored: hash of the entry in which the hospital said last that it came back · machine: id of this one.
+        """
+        head = read_head(self.audit.folder) or Head()
+        return AuditMark(head.number, head.hash, restored, machine)
+
+    def record_answer(self, received: ReceivedTask | None, answer: Update | Refusal, index: str = "") -> None:
         """An answer, before it leaves.
 
-        received: None for a refusal of what was no task: bytes that cannot be read, a bundle that is not approved.
+        received: None for a refusal of what was no task: bytes that cannot be read, a bundle that is not approved ·
+        index: digest of the index that it is made from, "" where lesions are not looked at, or never change.
         """
         asked = {} if received is None else _of(received)
         if isinstance(answer, Refusal):
@@ -79,6 +89,7 @@ class AuditRecorder:
             privacy=NO_PRIVACY if received is None else received.task.level,
             layout=layout,
             groups=_measure_groups(received, answer.sums),
+            **({"index": index} if index else {}),
         )
 
     def _layout(self, sums: State) -> str:
@@ -103,7 +114,8 @@ def open_recorder(audit: Audit) -> AuditRecorder:
     if not verdict.ok:
         raise AuditError(
             f"the audit was changed: {verdict.findings[0]}. `ceus-site audit verify` tells all of it; keep the files "
-            "as evidence under other names, then start the worker again: it begins a new audit"
+            "as evidence under other names, then start the worker again: it begins a new audit, and `ceus-site "
+            "restored` says so"
         )
     trail = AuditRecorder(audit)
     for entry in entries(audit.folder):

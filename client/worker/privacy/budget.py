@@ -20,7 +20,7 @@ from ceus_models.protocol.privacy.accountant import compute_epsilon
 from ceus_models.study.taxonomy import COHORTS
 from client.policy.policy import TaskDeclined
 from client.policy.privacy_levels import PrivacyLevels
-from client.worker.audit.log import Audit, AuditError, entries
+from client.worker.audit.log import Audit, AuditError, Head, entries, read_head
 from client.worker.audit.verify import verify
 
 BUDGET = "budget"
@@ -66,6 +66,7 @@ class BudgetLedger:
 
     records: Path | None = None
     _charges: dict[str, Charge] | None = field(default=None, init=False)
+    _seen: Head | None = field(default=None, init=False)
 
     def charges(self) -> tuple[Charge, ...]:
         """All charges, in order. Raises AuditError where the ledger was changed."""
@@ -103,9 +104,11 @@ class BudgetLedger:
                 "expected the numbers that were released for this round, computed others; ask for a new attempt",
             )
         if known is None:
+            held = self._read()
             if self.records is not None:
-                Audit(self.records, stem=BUDGET).append("spent", **asdict(charge.cost), payload=charge.payload)
-            self._read()[charge.cost.event] = charge
+                fields = asdict(charge.cost)
+                self._seen = Audit(self.records, stem=BUDGET).append("spent", **fields, payload=charge.payload)
+            held[charge.cost.event] = charge
 
     def compute_spent(self, study: str, delta: float) -> float:
         """ε of the worst cohort in one study so far."""
@@ -113,8 +116,11 @@ class BudgetLedger:
         return compute_worst(found, delta)[1]
 
     def _read(self) -> dict[str, Charge]:
-        if self._charges is None:
+        """All charges; read again where another process has written, as `ceus-site restored`."""
+        head = read_head(self.records, BUDGET) if self.records is not None else None
+        if self._charges is None or head != self._seen:
             self._charges = {} if self.records is None else dict(_read_ledger(self.records))
+            self._seen = head
         return self._charges
 
 
@@ -183,7 +189,7 @@ def _read_ledger(records: Path) -> Iterator[tuple[str, Charge]]:
     if not verdict.ok:
         raise AuditError(
             f"expected the privacy ledger as it was written, found a change: {verdict.findings[0]}; bring budget.jsonl "
-            "and budget.head back from the newest backup, then run `ceus-site privacy restored`"
+            "and budget.head back from the newest backup, then run `ceus-site restored`"
         )
     for entry in entries(records, BUDGET):
         if entry["kind"] == "spent":

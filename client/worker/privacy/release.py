@@ -13,7 +13,7 @@ from torch import Tensor
 from ceus_models.plan.answers.answer_schema import groups_of
 from ceus_models.plan.plan import Plan
 from ceus_models.protocol.message_ids import ReceivedTask
-from ceus_models.protocol.messages import Update
+from ceus_models.protocol.messages import Task, Update
 from ceus_models.protocol.privacy.masks import KEY_BYTES
 from ceus_models.protocol.privacy.secure_session import SECURE_LEVELS, SUMS_KEY, make_bytes_tensor
 from ceus_models.protocol.state import State, digest, is_finite
@@ -47,6 +47,7 @@ class Release:
         trail: the audit, None where a simulation has none.
         log: told what the hospital should know, never a value.
         quantiser: rounds changes that travel in few bits.
+        count_withdrawn: of the patients with whom a study began here, those who withdrew since.
     """
 
     site: str
@@ -57,6 +58,7 @@ class Release:
     trail: AuditRecorder | None
     log: Callable[[str], None]
     quantiser: Quantiser
+    count_withdrawn: Callable[[str], int] = lambda study: 0
 
     def admit_plan(self, plan: Plan, policy: Policy) -> None:
         """Refuse a study before its first round where it would spend more than the hospital allows.
@@ -66,11 +68,12 @@ class Release:
         """
         self.ledger.check_plan(plan, policy.privacy)
 
-    def make_answer(self, received: ReceivedTask, policy: Policy, work: Callable[[], Sums]) -> Update:
+    def make_answer(self, received: ReceivedTask, policy: Policy, work: Callable[[], Sums], index: str = "") -> Update:
         """Make the answer to a task.
 
         Args:
             work: computes the sums; it is called once nothing but lesions can stop the answer.
+            index: digest of the index that they are made from.
 
         Raises:
             TaskDeclined: the level, the session or the budget does not allow it.
@@ -89,13 +92,13 @@ class Release:
                 sums = self.quantiser.round_changes(task, self.quantiser.add_residues(task, sums))
             if SUMS_KEY in task.inputs:
                 sums[SUMS_KEY] = make_bytes_tensor(self.sessions.key.public, KEY_BYTES)
-            return Update(self.site, sums, weight, task=received.id, spent=self._find_spent(received, policy))
+            return self._state(received, policy, sums, weight)
         self.sessions.check(received)
-        sums, _ = self._protect(received, policy.privacy, lambda: self._work_for_sum(received, work))
+        sums, _ = self._protect(received, policy.privacy, lambda: self._work_for_sum(received, work, index))
         masked, payload = self.sessions.mask(received, sums, self.quantiser)
         if self.trail:
             self.trail.record_masked(received, payload.norms, clipped=payload.clipped, dropped=payload.dropped)
-        return Update(self.site, masked, 0.0, task=received.id, spent=self._find_spent(received, policy))
+        return self._state(received, policy, masked, 0.0)
 
     def _protect(self, received: ReceivedTask, levels: PrivacyLevels, work: Callable[[], Sums]) -> Sums:
         """What may be sent or masked: finite, and at a private task noised, charged and complete."""
@@ -108,7 +111,7 @@ class Release:
         if self.facts.find(cost.study, CHARGED) and not self.ledger.compute_spent(cost.study, levels.delta):
             raise AuditError(
                 "expected a privacy ledger with this study's charges, found none: bring budget.jsonl and budget.head "
-                "back from the newest backup, then run `ceus-site privacy restored`"
+                "back from the newest backup, then run `ceus-site restored`"
             )
         self.ledger.check(cost, levels)
         sums, _ = work()
@@ -118,9 +121,9 @@ class Release:
         self.facts.settle(cost.study, CHARGED, "yes")
         return noised, 0.0
 
-    def _work_for_sum(self, received: ReceivedTask, work: Callable[[], Sums]) -> Sums:
+    def _work_for_sum(self, received: ReceivedTask, work: Callable[[], Sums], index: str) -> Sums:
         """The sums, once per question; those of a site without such lesions are zeros, as nobody need know."""
-        kept = self.sessions.recall(received)
+        kept = self.sessions.recall(received, index)
         if kept is not None:
             return dict(kept), 0.0
         try:
@@ -129,7 +132,7 @@ class Release:
             if no.code != "no_lesions":
                 raise
             sums, weight = {}, 0.0
-        self.sessions.keep(received, sums)
+        self.sessions.keep(received, sums, index)
         return sums, weight
 
     def _complete(self, received: ReceivedTask, sums: State) -> dict[str, Tensor]:
@@ -137,9 +140,24 @@ class Release:
         specs = {name: spec for group in groups_of(received.task).values() for name, spec in group.items()}
         return {name: sums.get(name, torch.zeros(spec.shape, dtype=spec.dtype)) for name, spec in specs.items()}
 
-    def _find_spent(self, received: ReceivedTask, policy: Policy) -> float:
-        """ε of the study after this answer, 0 for a study without noise."""
-        return self.ledger.compute_spent(received.task.study, policy.privacy.delta)
+    def _state(self, received: ReceivedTask, policy: Policy, sums: State, weight: float) -> Update:
+        """The answer, with what is said beside the sums: the ε of the study after it, and who withdrew."""
+        spent = self.ledger.compute_spent(received.task.study, policy.privacy.delta)
+        withdrawn = self._find_withdrawn(received.task)
+        return Update(self.site, sums, weight, spent, received.id, withdrawn=withdrawn)
+
+    def _find_withdrawn(self, task: Task) -> int:
+        """How many patients withdrew, as far as this answer may say it.
+
+        Hello and answers of level none show counts of this site anyway. Within a protected stage the number stays as it
+        was at its first answer: else two totals around a withdrawal would be those around one patient of this site.
+        """
+        count = self.count_withdrawn(task.study)
+        if task.kind == "hello" or task.level == "none":
+            return count
+        name = f"withdrawn|{task.stage}"
+        self.facts.settle(task.study, name, str(count))
+        return int(self.facts.find(task.study, name) or 0)
 
 
 def replace_not_finite(sums: State, log: Callable[[str], None]) -> dict[str, Tensor]:

@@ -66,7 +66,7 @@ class SumSessions:
     folder: Path
     log: OpeningLog
     _prepared: dict[str, _Prepared] = field(default_factory=dict, repr=False)
-    _answered: tuple[str, State] | None = field(default=None, repr=False)
+    _answered: tuple[tuple[str, str], State] | None = field(default=None, repr=False)
 
     @cached_property
     def key(self) -> ChannelKey:
@@ -93,15 +93,19 @@ class SumSessions:
         self._bind(self._find_prepared(received.task), received)
         check_bounds(received.task)
 
-    def recall(self, received: ReceivedTask) -> State | None:
-        """The sums of the last question, where this is the same one, perhaps in a new session."""
-        if self._answered and self._answered[0] == received.question:
-            return self._answered[1]
-        return None
+    def recall(self, received: ReceivedTask, index: str = "") -> State | None:
+        """The sums of the last question, where this is the same one, perhaps in a new session; else they are dropped.
 
-    def keep(self, received: ReceivedTask, sums: State) -> None:
+        Args:
+            index: digest of the index that they would be made from.
+        """
+        if self._answered and self._answered[0] != (received.question, index):
+            self._answered = None
+        return self._answered[1] if self._answered else None
+
+    def keep(self, received: ReceivedTask, sums: State, index: str = "") -> None:
         """Keep the sums of a question for another session of it."""
-        self._answered = (received.question, sums)
+        self._answered = ((received.question, index), sums)
 
     def mask(self, received: ReceivedTask, sums: State, quantiser: Quantiser | None = None) -> tuple[State, Payload]:
         """The masked sums, and what they hide. The same task again gets the same bytes.

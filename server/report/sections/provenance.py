@@ -108,6 +108,9 @@ def provenance(results: Results) -> dict[str, Any]:
     computed = section(results, "computed_with")
     facts = [(label, lookup(results, key)) for key, label in _FACTS.items()]
     facts += [(label, lookup(computed, key)) for key, label in _COMPUTED_WITH.items()]
+    facts += [
+        ("Software of a site", f"{software}: {_format_sites(names)}") for software, names in _list_software(results)
+    ]
     total = sum(number(lookup(stage, "seconds")) or 0.0 for stage in stages.values())
     return {
         "facts": [[label, str(value)] for label, value in facts if value is not None],
@@ -115,6 +118,15 @@ def provenance(results: Results) -> dict[str, Any]:
         "total": f"{total:.1f}",
         "digests": [[net, str(digest)] for net, digest in section(results, "digests").items()],
     }
+
+
+def _list_software(results: Results) -> Iterator[tuple[str, list[str]]]:
+    """What the sites stated in hello, the same software once."""
+    runs: dict[str, list[str]] = {}
+    for entry in lookup(results, "participation") or []:
+        for site, software in section(entry, "software").items() if isinstance(entry, Mapping) else ():
+            runs.setdefault(str(software), []).append(str(site))
+    yield from runs.items()
 
 
 _COMPUTED_WITH: Mapping[str, str] = {

@@ -55,10 +55,3 @@ def test_a_changed_ledger_is_found(hospital: Path, capsys: pytest.CaptureFixture
     assert run_app(app, ["privacy", "verify", str(hospital)]) == 1
     assert "budget.jsonl line 1" in capsys.readouterr().out
     assert run_app(app, ["privacy", "show", str(hospital)]) == 1
-
-
-def test_a_restored_site_without_private_plans_has_nothing_to_charge(
-    hospital: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run_app(app, ["privacy", "restored", str(hospital)]) == 0
-    assert "Nothing was charged" in capsys.readouterr().out

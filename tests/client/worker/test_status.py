@@ -10,9 +10,13 @@ from pathlib import Path
 import pytest
 
 from client.courier.ipc import WorkerUnreachableError, read_status
+from client.data.dataset.file_digests import compute_file_digest
+from client.data.dataset.index_file import write_index
 from client.data.forms.site_config import SiteConfig, load_site
+from client.data.forms.withdrawals import Withdrawal, add_withdrawal
 from client.worker.site.opt_out import Participation, write_participation
 from client.worker.status import WorkerStatus, serve_status, watch_obstacles
+from tests.support.clients import SMALL
 from tests.support.open_policy import open_text
 
 
@@ -35,6 +39,7 @@ class Clock:
 def site(tmp_path: Path) -> SiteConfig:
     (tmp_path / "site.yaml").write_text("schema: 1\ncenter: 5\nname: H\n")
     (tmp_path / "policy.yaml").write_text(open_text())
+    (tmp_path / "lesions.csv").write_text("the table")
     return load_site(tmp_path)
 
 
@@ -76,8 +81,18 @@ def test_who_asks_cannot_hold_it_up_and_a_dead_worker_is_told_as_such(path: Path
 
 def test_why_tasks_are_refused_is_part_of_it(site: SiteConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     found = watch_obstacles(site)
+    assert "found no index" in found()[0]
+    write_index(site, SMALL, compute_file_digest(site.table), [], {})
     assert found() == ("", "")
-    site.records.mkdir()
+    site.table.write_text("another table")
+    assert "made with another table" in found()[0]
+    site.table.write_text("the table")
+    site.records.mkdir(exist_ok=True)
+    add_withdrawal(site.records, Withdrawal("p", "now", ()))
+    assert found() == ("", "")
+    (site.records / "withdrawn.json").write_text("no JSON")
+    assert "withdrawn.json cannot be read" in found()[0]
+    (site.records / "withdrawn.json").unlink()
     write_participation(site.records, Participation().pause())
     assert found()[0] == ""
     assert "is paused since" in found()[1]

@@ -31,7 +31,7 @@ from tests.support.federation import COHORT, recipe_for
 
 HERE = Path(__file__).parents[2] / "support"
 NET, COUNT = "disease/HCC", 6
-OWN_FILES = ("policy.yaml", "standing.json", "audit.", "head", "records", "memory")
+OWN_FILES = ("policy.yaml", "standing.json", "index.json", ".csv", "audit.", "head", "records", "memory")
 """What a task may open: what the hospital may have changed, and what is written down."""
 
 

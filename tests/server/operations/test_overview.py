@@ -6,6 +6,7 @@ import dataclasses
 import io
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,9 @@ from killed_coordinator import tiny
 from made_federation import NOW, lab
 from rich.console import Console
 
+from ceus_models.protocol.audit_mark import AuditMark
+from ceus_models.protocol.messages import Task
+from ceus_models.protocol.software import Software
 from server.federation.expiry import Validity, summarize_validity
 from server.federation.federation_file import load_federation
 from server.federation.site_register import read_register
@@ -25,6 +29,7 @@ from server.rounds.events import Started
 from server.rounds.saving.checkpoints import Store
 from server.run_folder.journal import Journal
 from server.run_folder.paths import Home
+from server.transport.audit_watch import AnswerNote
 from server.transport.message_log import MessageLog
 
 HELD = {f"site-0{n}" for n in range(1, 7)}
@@ -64,6 +69,25 @@ def test_every_site_has_its_rounds_bytes_and_reason(home: Home) -> None:
     assert found.sites["site-77"].connected is False
     assert not found.sites["site-77"].admitted
     assert seen(home).sites["site-01"].connected is None
+
+
+def test_a_site_with_older_records_and_patients_who_withdrew_are_told(home: Home, tmp_path: Path) -> None:
+    shutil.copytree(home.folder, tmp_path / "co")
+    log, task = MessageLog(Home(tmp_path / "co").run), Task("train", "s", 7, "one", 4)
+    log.on_answer(task, "site-02", b"x", 1.0, AnswerNote(audit=AuditMark(9, "ab" * 32), withdrawn=2))
+    log.on_answer(task, "site-02", b"x", 1.0, AnswerNote("its audit went back", alarm=True))
+    known = Software("0.2.0", "ab" * 32, "3.11.9", "2.9.0").describe()
+    log.on_answer(task, "site-03", b"x", 1.0, AnswerNote(software=known))
+    found = seen(Home(tmp_path / "co"))
+    assert found.sites["site-03"].software == known
+    assert (found.sites["site-02"].look_at, found.sites["site-02"].withdrawn) == ("its audit went back", 2)
+    assert found.as_json(valid(home))["sites"][1]["withdrawn"] == 2
+    text = render_status(found, valid(home), 0)
+    assert "site-02 must be looked at: its audit went back" in text
+    assert f"{known}: site-03" in text
+    assert "site-02: 2 patients of the study have withdrawn" in text
+    log.on_answer(task, "site-02", b"x", 1.0, AnswerNote(audit=AuditMark(3, "cd" * 32, "ef" * 32)))
+    assert seen(Home(tmp_path / "co")).sites["site-02"].look_at == ""
 
 
 def test_every_round_has_who_counted_and_its_curves(home: Home) -> None:

@@ -12,8 +12,10 @@ from ceus_models.plan.progress import Progress
 from ceus_models.plan.terms.participation import RoundRecord
 from ceus_models.plan.terms.settings import Screening
 from ceus_models.protocol.messages import LocalRule, PrivateRule, Quantisation, Task, Update
+from ceus_models.protocol.software import RequiredSoftware, Software
 from ceus_models.protocol.task_id import compute_task_id
 from ceus_models.study.taxonomy import COHORTS
+from server.rounds.round import Adder, PartialRound
 from server.rounds.screening import Gate, compute_reference
 from tests.support.fake_sites import FakeSite, lesions_of
 
@@ -306,3 +308,25 @@ def test_packed_changes_are_screened_as_what_they_stand_for() -> None:
         assert "must be (8,) int8" in str(quantised_fault(wrong))
     assert "must be (12,) uint8" in str(quantised_fault(torch.zeros(11, dtype=torch.uint8), bits=12))
     assert "found -2048" in str(quantised_fault(torch.tensor([0, 0, 128] * 4, dtype=torch.uint8), bits=12))
+
+
+@pytest.mark.parametrize(
+    ("required", "stated", "word"),
+    [
+        (RequiredSoftware(), "0.2.0", None),
+        (RequiredSoftware("0.2.0"), "0.2.0", None),
+        (RequiredSoftware("0.2.0"), "0.1.0", "requires fedceus 0.2.0, found 0.1.0"),
+        (RequiredSoftware("0.2.0"), None, None),
+    ],
+)
+def test_a_site_of_other_software_than_the_plans_is_excluded_at_hello(required, stated, word):
+    task = task_of("hello")
+    answer = SITE.answer(task)
+    assert isinstance(answer, Update)
+    software = Software(stated, "ab" * 32, "3.11.9", "2.9.0") if stated else None
+    part, gate = PartialRound(), Gate(task, Screening(), software=required)
+    part.take("site-01", replace(answer, software=software), Adder(gate, lambda update: update.sums))
+    fate, reason = part.fates["site-01"]
+    assert fate == ("excluded" if word else "counted")
+    assert (word or "") in reason
+    assert part.software == ({"site-01": software.describe()} if software and not word else {})

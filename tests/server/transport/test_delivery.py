@@ -8,10 +8,12 @@ import pytest
 import torch
 
 from ceus_models.plan.terms.deadlines import Deadlines
+from ceus_models.protocol.audit_mark import AuditMark, LastAnswer
 from ceus_models.protocol.encoding import decode, to_bytes
 from ceus_models.protocol.messages import Refusal, Task, Update
 from ceus_models.runtime.errors import ExpectedError
 from server.rounds.round import Answer, Lost
+from server.transport.audit_watch import AnswerNote
 from server.transport.delivery import RetryingLink, RetrySchedule
 from server.transport.message_log import compute_digest
 from server.transport.node_registry import NodeAddress, Reply
@@ -89,8 +91,8 @@ class Heard:
     def on_sent(self, task: Task, site: str, digest: str, size: int) -> None:
         self.said.append(("sent", site, digest))
 
-    def on_answer(self, task: Task, site: str, data: bytes, seconds: float, fault: str = "") -> None:
-        self.said.append(("came", site, fault or compute_digest(data)))
+    def on_answer(self, task: Task, site: str, data: bytes, seconds: float, note: AnswerNote) -> None:
+        self.said.append(("came", site, note.fault or compute_digest(data)))
 
     def on_late(self, task: Task, site: str, data: bytes, fault: str = "") -> None:
         self.said.append(("late", site, fault or compute_digest(data)))
@@ -302,3 +304,23 @@ def test_a_node_is_the_site_that_its_key_was_enrolled_for_whatever_it_says() -> 
     assert isinstance(got["a"], Update)
     assert isinstance(got["b"], Lost)
     assert "or of another site" in got["b"].reason
+
+
+def test_a_site_whose_audit_went_back_is_refused_and_is_told_where_it_stood() -> None:
+    places = [5, 8, 6, 9]
+
+    def answer(turn: int) -> bytes:
+        mark = AuditMark(places[turn - 1], f"{places[turn - 1]:064x}")
+        return to_bytes(Update("a", {"x": torch.ones(2)}, 1.0, audit=mark))
+
+    post, heard = FakePost({7: ("a", answer), 8: good("b")}), Heard()
+    link = link_of(post, heard)
+    got = [answers(link, "a", "b")["a"] for _ in places]
+    assert [isinstance(one, Update) for one in got] == [True, True, False, True]
+    assert isinstance(got[2], Refusal)
+    assert "back from entry 8 to 6" in got[2].reason
+    assert ("came", "a", got[2].reason) in heard.said
+    sent = [decode(data) for node, data, _ in post.asked if node == 7]
+    told = [task.answers.get("a") for task in sent if isinstance(task, Task)]
+    assert told == [None, *(LastAnswer(f"{place:064x}") for place in (5, 8, 8))]
+    assert all(isinstance(task, Task) and "b" not in task.answers for task in sent)

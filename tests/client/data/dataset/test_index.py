@@ -22,11 +22,13 @@ from client.data.analysis.pipeline import build_sample
 from client.data.analysis.track_quality import UntrustedTrack
 from client.data.dataset import sample_maker
 from client.data.dataset.cache import lock_cache
+from client.data.dataset.check import check_site
 from client.data.dataset.file_digests import compute_file_digest
 from client.data.dataset.index import build_index
 from client.data.dataset.index_report import IndexReport, TooManySkippedError
 from client.data.dataset.samples import load_samples, read_sample
 from client.data.forms.site_config import load_site, make_pseudonym
+from client.data.forms.withdrawals import Withdrawal, add_withdrawal
 from client.data.table.manifest import read_manifest
 from client.data.table.rows import Row
 
@@ -175,6 +177,24 @@ def test_lesions_that_left_the_table_leave_the_cache(hospital: SmallHospital) ->
     assert len(files(hospital)) == 4
     hospital.rows.insert(2, gone)
     assert indexed(hospital).made == 1
+
+
+def test_patients_who_withdrew_are_left_out_also_those_who_do_so_meanwhile(hospital: SmallHospital) -> None:
+    indexed(hospital)
+    site = load_site(hospital.folder)
+
+    def withdraw(number: int) -> None:
+        lesion = make_pseudonym(site, "lesion", f"L{number}")
+        add_withdrawal(site.records, Withdrawal(make_pseudonym(site, "patient", f"P{number}"), "now", (lesion,)))
+
+    withdraw(0)
+    assert len(loaded(hospital)) == 4, "before the next index, too"
+    report = build_index(site, SMALL, lambda done, _: withdraw(1) if done == 4 else None)
+    assert (report.read, report.withdrawn, report.skipped) == (3, 2, {})
+    assert len(files(hospital)) == len(loaded(hospital)) == 3
+    checked = check_site(hospital.folder)
+    assert (checked.usable, checked.withdrawn, checked.faults) == (3, 2, ())
+    assert len(read_manifest(site, unseen=True).rows) == 5, "a model may be asked about them"
 
 
 def test_workers_give_the_same_files(hospital: SmallHospital, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -147,12 +148,25 @@ def test_too_little_memory_is_told_as_any_failure_of_the_work(tmp_path: Path, mo
         monkeypatch.setattr("client.worker.site.site.WORK", {**WORK, "hello": short})
         answer = site(tmp_path).handle(task("hello"))
         assert isinstance(answer, Refusal)
-        assert answer == Refusal("site-01", UNANSWERED, "error")
+        assert (answer.reason, answer.code) == (UNANSWERED, "error")
+
+
+def test_an_answer_names_the_entry_before_its_own(tmp_path: Path) -> None:
+    first, second = site(tmp_path).handle(task("hello")), site(tmp_path).handle(task("hello"))
+    found = {entry["n"]: entry for entry in audited(tmp_path)}
+    for answer in (first, second):
+        assert answer.audit
+        assert found[answer.audit.number]["hash"] == answer.audit.head
+    assert first.audit
+    assert second.audit
+    assert [found[n]["kind"] for n in (first.audit.number, second.audit.number)] == ["task", "task"]
+    assert found[first.audit.number + 2]["digest"] == compute_content_id(first)[0], "behind the layout"
 
 
 def test_a_site_without_an_audit_answers_the_same(tmp_path: Path) -> None:
     asked = task("train", ("disease/HCC",))
     plain, written = site(tmp_path / "a", trail=None).handle(asked), site(tmp_path / "b").handle(asked)
-    assert compute_content_id(plain) == compute_content_id(written)
+    assert isinstance(written, Update)
+    assert compute_content_id(plain) == compute_content_id(replace(written, audit=None))
     assert not (tmp_path / "a" / "records" / "audit.jsonl").exists()
     assert verify(tmp_path / "b" / "records").entries == 3

@@ -62,6 +62,11 @@ class Running:
     def ask(self, task: Task) -> Message:
         return decode(ask(self.path, to_bytes(task), 20.0))
 
+    def told(self) -> float:
+        answer = self.ask(HELLO)
+        assert isinstance(answer, Update), answer
+        return answer.weight
+
     def command(self, *words: str) -> int:
         return run_app(app, [words[0], str(self.folder), *words[1:]])
 
@@ -132,6 +137,25 @@ def test_the_audit_of_a_hospital_holds_no_lesion_no_path_and_no_name(worker: Run
     assert len(keys) == 3
     assert not any(word in text for word in (*keys, str(worker.folder), "L0", "P0", "Hospital"))
     assert json.loads(text.splitlines()[0])["kind"] == "policy"
+
+
+def test_a_lesion_that_left_the_table_or_whose_patient_withdrew_is_out_of_the_running_worker(
+    worker: Running, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = worker.folder / "lesions.csv"
+    lines = table.read_text(encoding="utf-8").splitlines(keepends=True)
+    table.write_text("".join(lines[:-1]), encoding="utf-8")
+    answer = worker.ask(HELLO)
+    assert isinstance(answer, Refusal)
+    assert "`ceus-site index`" in answer.reason
+    assert worker.command("index", "--plan", str(worker.plan), "--workers", "1") == 0
+    assert worker.told() == 2
+    assert worker.command("forget", "P0", "--yes") == 0
+    assert worker.told() == 1
+    assert worker.command("index", "--plan", str(worker.plan), "--workers", "1") == 0
+    assert "of patients who withdrew, and left out: 1" in capsys.readouterr().out
+    assert worker.told() == 1, "though the row is in the table still"
+    assert [entry["lesions"] for entry in worker.audited("forget")] == [1]
 
 
 def test_its_audit_begins_with_its_versions_and_ends_as_it_was_told_to(worker: Running) -> None:

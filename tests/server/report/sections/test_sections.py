@@ -17,6 +17,7 @@ from ceus_models.study.taxonomy import FUSION_NETS
 from server.report import csv_tables
 from server.report.page import SECTIONS, render_report, render_section
 from server.report.sections.mcnemar_tables import p_cell
+from server.report.sections.provenance import provenance
 from server.report.sections.subgroups import SHOWN
 from server.results.misdiagnoses import count_misdiagnoses
 from server.results.pairs import compare_pairs
@@ -160,6 +161,19 @@ def test_the_sections_stand_in_the_studys_order(found):
     page = parsed(render_report({"cohorts": {}, "plan": "x", "statistics": {"types": {COHORT: {"HCC": 150}}}, **some}))
     shown = [name for name in page.ids if name in ORDER]
     assert shown == ["cohorts", "experiments", "misdiagnoses", "participation", "privacy", "provenance"]
+
+
+def test_what_the_sites_ran_is_said_with_what_made_the_numbers():
+    records = [
+        {"stage": "hello", "software": {"site-02": "fedceus 0.2.0 (ab)", "site-01": "fedceus 0.2.0 (ab)"}},
+        {"stage": "hello", "software": {"site-03": "fedceus 0.1.9 (cd)"}},
+        {"stage": "statistics"},
+    ]
+    facts = provenance({"participation": records})["facts"]
+    assert facts == [
+        ["Software of a site", "fedceus 0.2.0 (ab): site-01, site-02"],
+        ["Software of a site", "fedceus 0.1.9 (cd): site-03"],
+    ]
 
 
 ORDER = ["cohorts", "modules", "models", "test-sets", "subgroups", "readers", "experiments", "misdiagnoses"]
