@@ -78,6 +78,8 @@ class Plan:
         for key in _NEWER_QUORUM:
             if getattr(self.quorum, key) == getattr(Quorum(), key):
                 del found["quorum"][key]
+        if self.software == RequiredSoftware():
+            del found["software"]
         return found
 
     def least_sites(self) -> dict[str, int]:

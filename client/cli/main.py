@@ -32,7 +32,7 @@ app = lazy_program(
         "withdraw": "client.cli.opt_out:withdraw_command",
         "rejoin": "client.cli.opt_out:rejoin_command",
         "forget": "client.cli.forget:forget_command",
-        "restored": "client.cli.restored:restored_command",
+        "restored": "client.cli.privacy:restored_command",
         "audit": "client.cli.audit:app",
         "privacy": "client.cli.privacy:app",
         "console": "client.console.app:console_command",

@@ -1,4 +1,4 @@
-"""`ceus-site privacy show | verify`: what was spent of each patient's privacy, in words and as a picture."""
+"""`ceus-site privacy` and `restored`: what was spent of each patient's privacy, also where records came from a copy."""
 
 from __future__ import annotations
 
@@ -12,17 +12,23 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ceus_models.runtime.account import read_account
 from ceus_models.runtime.atomic_files import write_atomically
 from ceus_models.runtime.errors import ExpectedError
-from client.data.forms.site_config import load_site
+from client.data.forms.site_config import SiteConfig, load_site
+from client.data.forms.withdrawals import read_withdrawals
 from client.policy.policy_file import load_policy
 from client.worker.audit.verify import verify
 from client.worker.privacy.budget import BUDGET, BudgetLedger
-from client.worker.privacy.spending import StudySpending, describe_certainty, summarize_spending
+from client.worker.privacy.plan_binding import PlanBinding
+from client.worker.privacy.spending import StudySpending, charge_restored, describe_certainty, summarize_spending
 from client.worker.privacy.spending_picture import draw_spending
+from client.worker.site.opt_out import read_participation
+from client.worker.site.restored_records import declare_restored
 
 app = typer.Typer(name="privacy", help="What was spent of each patient's privacy.", no_args_is_help=True)
 Folder = Annotated[Path, typer.Argument(help="The site's folder, with site.yaml in it.", show_default=False)]
+_LEAST_WORDS = 20  # characters
 _COLUMNS = ("study", "patients of", "rounds", "ε spent", "cap", "ε alone", "rounds left")
 
 
@@ -78,3 +84,40 @@ def _draw(path: Path, rows: list[StudySpending], names: dict[str, str], lifetime
         write_atomically(path, draw_spending(rows, names, lifetime, cap))
     except OSError as error:
         raise ExpectedError(f"the picture cannot be written ({error.strerror}); choose another place") from None
+
+
+def restored_command(
+    folder: Folder,
+    because: Annotated[str, typer.Option(help="What happened, and who decided; it stands in the audit.")],
+    rounds: Annotated[
+        int | None,
+        typer.Option(min=0, help="Rounds of each plan answered by now, as the coordinator says [default: all]."),
+    ] = None,
+) -> None:
+    """After records/ came back from a copy: charge what the ledger may have lost, say so in the audit, answer again."""
+    site = load_site(folder)
+    if len(because.strip()) < _LEAST_WORDS:
+        raise ExpectedError(
+            f"--because needs {_LEAST_WORDS} characters or more that say what happened and who decided, found "
+            f"{len(because.strip())}"
+        )
+    _charge(site, rounds)
+    declare_restored(site.records, read_account(), because.strip())
+    typer.echo("written down: this site answers again, and the coordinator is told that its records came back")
+    standing, withdrawn = read_participation(site.records), len(read_withdrawals(site.records))
+    paused = f"paused since {standing.paused}" if standing.paused else "not paused"
+    left = f"withdrawn from {len(standing.withdrawn)} studies" if standing.withdrawn else "withdrawn from no study"
+    typer.echo(
+        f"by these records the site is {paused} and {left}, and {withdrawn} patients were forgotten. What was said "
+        "since the copy was made is lost: say it again (`pause`, `withdraw`, `forget`)"
+    )
+
+
+def _charge(site: SiteConfig, rounds: int | None) -> None:
+    levels, ledger = load_policy(site.folder).privacy, BudgetLedger(site.records)
+    plans = PlanBinding(site.records / "plans").list_plans()
+    charged = sum(charge_restored(ledger, plan, levels, rounds) for plan in plans)
+    if charged:
+        typer.echo(f"{charged} rounds were charged as if they had been answered; `ceus-site privacy show` has the sum.")
+    else:
+        typer.echo("Nothing was charged: the ledger holds all rounds that a private plan of this site can have had.")
