@@ -112,6 +112,10 @@ class PartialRound:
         self.received += part.received
         self.software |= part.software
 
+    def drop_outcomes(self) -> PartialRound:
+        """The same without the outcomes of its sites, for a link that gave them one by one."""
+        return replace(self, fates={}, without_frozen=set())
+
     def _count_answer(self, site: str, answer: Update, adder: Adder) -> tuple[Fate, str]:
         fault, norms = adder.gate.screen(site, answer)
         if fault:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
 import torch
@@ -130,7 +130,7 @@ class DeviceLink:
                 if total is None:
                     left += worker.list_counted()
                 else:
-                    yield PartialRound(total, norms=worker.part.norms, received=worker.part.received)
+                    yield replace(worker.part.drop_outcomes(), total=total)
 
     def close(self) -> None:
         """End the threads, after the sites that they work on."""

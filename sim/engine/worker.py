@@ -134,9 +134,8 @@ class _Worker:
 
     def give_total(self) -> TotalReply:
         """Write what was added, and forget it; the outcomes were given with each answer."""
-        added = PartialRound(self.part.total, norms=self.part.norms, received=self.part.received)
         buffers: list[pickle.PickleBuffer] = []
-        pickled = pickle.dumps(added, protocol=5, buffer_callback=buffers.append)
+        pickled = pickle.dumps(self.part.drop_outcomes(), protocol=5, buffer_callback=buffers.append)
         arrays = [buffer.raw() for buffer in buffers]
         self.total.write(arrays)
         self.part = PartialRound()
