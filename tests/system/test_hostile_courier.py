@@ -345,9 +345,16 @@ def test_a_courier_that_leaves_before_its_answer(worker: Worker) -> None:
 def test_a_handler_that_is_asked_in_any_order_answers_each_alike(worker: Worker) -> None:
     """Rounds of the past and of the future, before any hello: the same task, the same answer."""
     chance, asked = random.Random(13), [replace(HELLO, round=number) for number in (9, 0, 5, 5, 1)]
-    first = [to_bytes(worker.asked(message)) for message in asked]
+
+    def answer(message: Task) -> bytes:
+        """All of it but the mark of the audit, which grows."""
+        given = worker.asked(message)
+        assert isinstance(given, Update)
+        return to_bytes(replace(given, audit=None))
+
+    first = [answer(message) for message in asked]
     order = list(range(len(asked)))
     chance.shuffle(order)
-    assert [to_bytes(worker.asked(asked[place])) for place in order] == [first[place] for place in order]
+    assert [answer(asked[place]) for place in order] == [first[place] for place in order]
     with pytest.raises(ExpectedError):
         ask(worker.folder / "no.sock", b"", 1.0)
