@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +19,7 @@ from server.federation.node_roster import open_control
 from server.run_folder.paths import Home
 from server.transport.fab import build_fab
 from tests.support.made_sites import digests_in_memory, digests_of_run
-from tests.support.real_federation import BIN, NGINX, Federation, here, wait
+from tests.support.real_federation import NGINX, Federation, command, here, wait
 from tests.support.small_disk import fill, small_disk
 
 pytestmark = [
@@ -47,13 +46,6 @@ def said(federation: Federation) -> str:
 def shown(federation: Federation, words: str, since: float) -> None:
     wait(lambda: words in said(federation), PATIENCE_S, f"status says: {words}")
     print(f"{words}: shown after {time.time() - since:.0f} s")
-
-
-def fails(*words: object) -> str:
-    """What a command says that ends with exit code 1."""
-    done = subprocess.run([str(BIN / str(words[0])), *map(str, words[1:])], capture_output=True, text=True, check=False)
-    assert done.returncode == 1, done.stdout + done.stderr
-    return done.stdout + done.stderr
 
 
 def gets_on(federation: Federation) -> None:
@@ -114,8 +106,8 @@ def test_a_superlink_whose_disk_is_full(federation: Federation) -> None:
         ballast = fill(superlink)
         killed("ServerApp")(federation)
         shown(federation, "the disk is full: 0 MB free for the SuperLink's database", begun)
-        assert "the disk is full" in fails("ceus-coordinator", "health", federation.study)
-        assert "the disk is full" in fails("ceus-coordinator", "preflight", federation.study)
+        assert "the disk is full" in command("ceus-coordinator", "health", federation.study, code=1)
+        assert "the disk is full" in command("ceus-coordinator", "preflight", federation.study, code=1)
         time.sleep(60)  # many ticks in which nothing can be written
         assert federation.state()["phase"] != "failed"
         ballast.unlink()
