@@ -13,6 +13,7 @@ from client.faults.catalogue import REASONS, SECTIONS, as_markdown
 
 SLUG = re.compile(r"[a-z]+(?:-[a-z0-9]+)+")
 NO_REASONS = {
+    "least-sites",  # of the approved bundle
     "ceus-site",
     "approve-roster",
     "fedceus-runner",
