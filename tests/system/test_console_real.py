@@ -29,7 +29,7 @@ ROUNDS = 30
 def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
     scratch = tmp_path_factory.mktemp("consoles")
     plan = tiny_plan(scratch / "plan.yaml", ROUNDS)
-    plan.write_text(yaml.safe_dump({**yaml.safe_load(plan.read_text()), "quorum": {"share": 0.3}}))
+    plan.write_text(yaml.safe_dump({**yaml.safe_load(plan.read_text()), "quorum": {"share": 0.3, "sites": 1}}))
     with tiny_federation(scratch, plan, (1, 2)) as made:
         yield made
 
