@@ -62,7 +62,7 @@ class Running:
     def ask(self, task: Task) -> Message:
         return decode(ask(self.path, to_bytes(task), 20.0))
 
-    def told(self) -> float:
+    def count_lesions(self) -> float:
         answer = self.ask(HELLO)
         assert isinstance(answer, Update), answer
         return answer.weight
@@ -149,12 +149,12 @@ def test_a_lesion_that_left_the_table_or_whose_patient_withdrew_is_out_of_the_ru
     assert isinstance(answer, Refusal)
     assert "`ceus-site index`" in answer.reason
     assert worker.command("index", "--plan", str(worker.plan), "--workers", "1") == 0
-    assert worker.told() == 2
+    assert worker.count_lesions() == 2
     assert worker.command("forget", "P0", "--yes") == 0
-    assert worker.told() == 1
+    assert worker.count_lesions() == 1
     assert worker.command("index", "--plan", str(worker.plan), "--workers", "1") == 0
     assert "of patients who withdrew, and left out: 1" in capsys.readouterr().out
-    assert worker.told() == 1, "though the row is in the table still"
+    assert worker.count_lesions() == 1, "though the row is in the table still"
     assert [entry["lesions"] for entry in worker.audited("forget")] == [1]
 
 

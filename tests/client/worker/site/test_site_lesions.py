@@ -161,7 +161,7 @@ def test_a_withdrawal_list_that_cannot_be_read_stops_every_answer(hospital: Inde
 def test_the_coordinator_is_told_how_many_patients_of_the_study_withdrew(hospital: IndexedHospital) -> None:
     site = hospital.open()
 
-    def told(task: Task) -> int:
+    def count_withdrawn(task: Task) -> int:
         answer = site.handle(task)
         assert isinstance(answer, Update), answer
         return answer.withdrawn
@@ -170,31 +170,31 @@ def test_the_coordinator_is_told_how_many_patients_of_the_study_withdrew(hospita
         patient, lesion = hospital.pseudonym("patient", number), hospital.pseudonym("lesion", number)
         add_withdrawal(hospital.folder / "records", Withdrawal(patient, "now", (lesion, *more)))
 
-    assert told(hello_task()) == told(train_task(1)) == 0
+    assert count_withdrawn(hello_task()) == count_withdrawn(train_task(1)) == 0
     withdraw(2, "another lesion of the same patient")
-    assert told(train_task(2)) == told(hello_task()) == 1
+    assert count_withdrawn(train_task(2)) == count_withdrawn(hello_task()) == 1
     withdraw(9)
-    assert told(train_task(3)) == 1, "who was not in the study has left none"
+    assert count_withdrawn(train_task(3)) == 1, "who was not in the study has left none"
     withdraw(3)
-    assert told(train_task(4)) == 2
+    assert count_withdrawn(train_task(4)) == 2
 
 
 def test_within_a_protected_stage_the_number_stays_as_it_was_at_its_first_answer(hospital: IndexedHospital) -> None:
     site = hospital.open()
     noised = LocalRule(momentum=0.0, trains="heads", private=PrivateRule(1.0, 50.0))
 
-    def told(stage: str, number: int) -> int:
+    def count_withdrawn(stage: str, number: int) -> int:
         answer = site.handle(replace(train_task(number), stage=stage, rule=noised, level="local"))
         assert isinstance(answer, Update), answer
         return answer.withdrawn
 
-    assert told("one", 1) == 0
+    assert count_withdrawn("one", 1) == 0
     lesion = hospital.pseudonym("lesion", 2)
     add_withdrawal(hospital.folder / "records", Withdrawal(hospital.pseudonym("patient", 2), "now", (lesion,)))
-    assert told("one", 2) == 0, "else two totals around the withdrawal would be those around one patient"
+    assert count_withdrawn("one", 2) == 0, "else two totals around the withdrawal would be those around one patient"
     site = hospital.open()
-    assert told("one", 3) == 0, "also after a restart"
-    assert told("two", 1) == 1
+    assert count_withdrawn("one", 3) == 0, "also after a restart"
+    assert count_withdrawn("two", 1) == 1
     answer = site.handle(hello_task())
     assert isinstance(answer, Update)
     assert answer.withdrawn == 1
