@@ -11,7 +11,7 @@ from ceus_models.pki.enrolment import KIT
 from ceus_models.pki.signed_documents import DocumentError, read_document
 from ceus_models.runtime.atomic_files import PUBLIC, write_atomically
 from ceus_models.runtime.errors import ExpectedError
-from server.federation.federation_file import Federation, split_address
+from server.federation.federation_file import Addressed, Federation
 from server.federation.site_register import Register
 from server.run_folder.paths import Home
 
@@ -19,23 +19,12 @@ OVERLAP = timedelta(days=90)
 """A former address stays open so long after the change, and after every kit that replaces one with it."""
 
 
-class FormerAddress(BaseModel):
+class FormerAddress(Addressed):
     """An address that was replaced. until: when it is given up."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    address: str
     until: AwareDatetime
-
-    @property
-    def host(self) -> str:
-        """The name or IP address, without brackets."""
-        return split_address(self.address)[0]
-
-    @property
-    def port(self) -> int:
-        """The port."""
-        return split_address(self.address)[1]
 
 
 class _File(BaseModel):

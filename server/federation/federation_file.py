@@ -19,14 +19,29 @@ _Port = Annotated[int, Field(ge=1, le=65535)]
 _Days = Annotated[int, Field(ge=2, le=3650)]
 
 
-class Federation(BaseModel):
+class Addressed(BaseModel):
+    """What sites dial. address: host:port."""
+
+    address: str
+
+    @property
+    def host(self) -> str:
+        """The name or IP address, without brackets."""
+        return split_address(self.address)[0]
+
+    @property
+    def port(self) -> int:
+        """The front door's port."""
+        return split_address(self.address)[1]
+
+
+class Federation(Addressed):
     """The file's content. address: host:port for the sites; names: further names and addresses of the same machine."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     version: Annotated[Literal[1], Field(alias="schema")]
     name: Name
-    address: str
     names: tuple[str, ...] = ()
     plan: Annotated[str, Field(min_length=1)] = "plan.yaml"
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 1
@@ -35,16 +50,6 @@ class Federation(BaseModel):
     site_days: _Days = 365
     superlink_port: _Port = 8000
     largest_piece_mb: Annotated[int, Field(ge=8, le=4096)] = 64
-
-    @property
-    def host(self) -> str:
-        """The name or IP address that sites dial, without brackets."""
-        return split_address(self.address)[0]
-
-    @property
-    def port(self) -> int:
-        """The front door's port."""
-        return split_address(self.address)[1]
 
     @field_validator("address")
     @classmethod
