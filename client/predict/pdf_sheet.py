@@ -80,7 +80,7 @@ def _draw_types(axes: Axes, heading: str, rows: Sequence[TypeRow]) -> None:
 
 
 def _draw_nets(axes: Axes, rows: Sequence[NetRow]) -> None:
-    heading = "The nine nets: probability, threshold (line), what each\nbranch says, weight of frames : flow"
+    heading = "The nine sub-models: probability, threshold (line), what each\nbranch says, weight of frames : flow"
     texts = [f"{row.text}  (frames {row.frames}, flow {row.flow}; {row.weights})" for row in rows]
     _draw_bars(axes, heading, [(row.name, row.share, text) for row, text in zip(rows, texts, strict=True)])
     for place, row in enumerate(rows):

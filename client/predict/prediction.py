@@ -112,7 +112,7 @@ class Prediction:
 
 
 def predict(lesion: Lesion, bundle: Bundle) -> Prediction:
-    """Raises ExpectedError for a bundle without fusion net, or without one of the nine nets below it."""
+    """Raises ExpectedError for a bundle without fusion net, or without one of the nine sub-models below it."""
     samples = [lesion.sample]
     model = _select_model(bundle)
     asked = bundle.predict_outputs(SUBMODELS, samples)
