@@ -68,6 +68,7 @@ def test_the_worker_has_no_network_and_writes_to_work_and_records_alone() -> Non
     written = {place for place, mount in found.items() if mount["type"] == "bind" and not mount.get("read_only")}
     assert written == {f"{HOME}/.ceus", f"{HOME}/records"}
     assert found[f"{HOME}/courier"]["type"] == "tmpfs"  # the node's keys are hidden from it
+    assert found["/etc/machine-id"]["read_only"] is True  # one kit at two machines is noticed by it
 
 
 def test_courier_and_worker_are_two_users_that_share_a_group_and_a_socket() -> None:

@@ -12,7 +12,7 @@ _DIGITS = 16
 def read_machine_id(site: str) -> str:
     """SHA-256 over the machine's id and the site's name, so that it tells nothing elsewhere; "" where there is none.
 
-    Containers have none unless the host's file is mounted.
+    A container has the host's, where its file is mounted as in docker/compose.site.yaml.
     """
     for path in _FILES:
         try:
