@@ -16,6 +16,7 @@ from pathlib import Path
 
 from benchmarks.measuring import arguments, publish, quiet
 from ceus_models.plan.plan import load_plan
+from ceus_models.study.taxonomy import NETS
 from client.policy.policy import Policy
 from sim.attacks.catalogue import ATTACKS
 from sim.attacks.coordinator import CuriousCoordinator
@@ -51,7 +52,7 @@ def _unbind(attacker: CuriousCoordinator) -> CuriousCoordinator:
     policy = attacker.sites[0].policy
     if not isinstance(policy, Policy):
         raise TypeError(f"expected a fixed policy, found {type(policy).__name__}")
-    loose = replace(policy, privacy=replace(policy.privacy, bound_to_plan=False))
+    loose = replace(policy, nets=NETS, privacy=replace(policy.privacy, bound_to_plan=False))
     return replace(attacker, sites=[replace(site, policy=loose) for site in attacker.sites])
 
 

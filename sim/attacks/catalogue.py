@@ -174,6 +174,7 @@ ATTACKS: tuple[Attack, ...] = (
         canaries.recover_canaries,
         canaries.list_coins,
         canaries.judge_canaries,
+        greets=False,
         claim=canaries.state_claim,
     ),
     Attack(

@@ -45,7 +45,8 @@ def recover_canaries(attacker: CuriousCoordinator, rounds: int = ROUNDS) -> list
     """(canary, guess), the surest guess first, from the totals of some rounds as the plan asks for them.
 
     A canary's score is its share in the totals, by ridge regression on the canaries' own gradients. Where the plan's
-    rule is not private, one small step in place of it is tried first, in which shares are exact. Raises Refused.
+    rule is not private, one small step in place of it is tried first, in which shares are exact. The study begins with
+    the canaries there: a site answers from the lesions that it had when the study began. Raises Refused.
     """
     weights = build_initial_state(NET, attacker.recipe, attacker.seed)
     planted = build_canaries(attacker, count_canaries(attacker))
@@ -53,6 +54,7 @@ def recover_canaries(attacker: CuriousCoordinator, rounds: int = ROUNDS) -> list
     there = [sample for sample, took_part in zip(planted, coins, strict=True) if took_part]
     with_canaries = replace(attacker.sites[0], samples=[*attacker.sites[0].samples, *there])
     audited = replace(attacker, sites=(with_canaries, *attacker.sites[1:]))
+    audited.greet()
     directions = -compute_gradients(weights, planted, attacker.recipe)
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     models = build_constant_submodels(attacker.recipe)
