@@ -114,8 +114,8 @@ def test_any_command_moves_it(former: Path, capfd: pytest.CaptureFixture[str]) -
     check_moved(former)
 
 
-def test_a_plan_with_faults_stops_it_before_anything_moves(former: Path) -> None:
-    (former / "plan.yaml").write_text(PLAN.replace("quorum", "quorm"))
-    with pytest.raises(ExpectedError, match="unknown key"):
+def test_a_plan_without_a_name_stops_it_before_anything_moves(former: Path) -> None:
+    (former / "plan.yaml").write_text(PLAN.replace("name: tiny", "other: tiny"))
+    with pytest.raises(ExpectedError, match="a plan has a name"):
         open_home(former)
     assert (former / "run").exists()
