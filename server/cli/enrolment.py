@@ -54,7 +54,7 @@ def init_command(
         out.print(f"made {escape(str(folder / FEDERATION_FILE))}; fill it, put plan.yaml beside it, and run this again")
         return
     home = open_home(folder)
-    secret = _passphrase(passphrase_file, ask=is_encrypted(home) or (encrypt and not home.ca_key.exists()))
+    secret = read_passphrase(passphrase_file, ask=is_encrypted(home) or (encrypt and not home.ca_key.exists()))
     made = set_up_federation(folder, secret, utc_now())
     for line in made.told:
         out.print(escape(line), soft_wrap=True)
@@ -96,7 +96,7 @@ def renew_command(
     """Renew certificates without stopping a run: those of the sites named, or the front door's and all that are due."""
     office, out = _open_enrolment(folder, passphrase_file), output()
     if not sites:
-        front = renew_front(office.home, office.federation, _passphrase(passphrase_file, ask=False), office.now)
+        front = renew_front(office.home, office.federation, read_passphrase(passphrase_file, ask=False), office.now)
         out.print(f"front door: valid to {front.not_valid_after_utc:%Y-%m-%d}; let it read its files again:")
         out.print(f"  nginx -c {escape(str(office.home.nginx))} -s reload", soft_wrap=True)
     with change_register(office.home) as register:
@@ -125,11 +125,12 @@ def revoke_command(
 def _open_enrolment(folder: Path, passphrase_file: Path | None) -> EnrolmentService:
     home, moment = open_home(folder), utc_now()
     federation = load_federation(home.federation)
-    secret = _passphrase(passphrase_file, ask=is_encrypted(home))
+    secret = read_passphrase(passphrase_file, ask=is_encrypted(home))
     return EnrolmentService(home, federation, open_authority(home, secret, moment), read_versions(PROTOCOL), moment)
 
 
-def _passphrase(file: Path | None, ask: bool) -> bytes | None:
+def read_passphrase(file: Path | None, ask: bool) -> bytes | None:
+    """The passphrase of the CA's key: from a file, or typed if `ask` and a terminal is there."""
     if file is not None:
         try:
             return file.read_bytes().rstrip(b"\r\n")

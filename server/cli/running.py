@@ -31,7 +31,7 @@ from server.rounds.events import Answered, Event, Finished, Started
 from server.rounds.round_log import RoundLog, build_line, round_key
 from server.rounds.trackers import TrackerName, TrackerSync, open_tracker
 from server.run_folder.journal import Journal
-from server.run_folder.orders import FINAL_PHASES, State, order_run, order_stop, read_state
+from server.run_folder.orders import FINAL_PHASES, State, find_predecessor, order_run, order_stop, read_state
 from server.run_folder.paths import StudyFolder
 from server.run_folder.studies import find_plan, find_study, list_studies, read_settings
 
@@ -53,6 +53,9 @@ def up_command(folder: Folder) -> None:
 def run_command(
     folder: Folder,
     study: StudyName = None,
+    after: Annotated[
+        str | None, typer.Option("--after", help="Begin when this study is over.", show_default=False)
+    ] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Do not follow it.")] = False,
     track: Annotated[
         TrackerName | None, typer.Option(help="Also bring the metrics of every round to this, if installed.")
@@ -71,7 +74,7 @@ def run_command(
     plan.check_joinable(count_enrolled(home), "enrolled")
     events = Journal(chosen.run).follow(from_now=True)
     with open_tracker(track, chosen.run) as board:
-        order = order_run(chosen)
+        order = order_run(chosen, find_study(home, after).name if after else "")
         if detach:
             return
         out = output()
@@ -80,6 +83,8 @@ def run_command(
             f"checkpoints in {chosen.run}",
             soft_wrap=True,
         )
+        if before := find_predecessor(chosen):
+            out.print(f"it begins when {before.name} is over (Ctrl-C does not take the order back)")
         _wait_for_order(chosen, order.id)
         state = _follow_run(chosen, lambda: _print_new(events, out, board, partial(_estimate, plan, chosen.run)))
     if state.phase != "done":

@@ -113,6 +113,7 @@ class _Loop:
                 self._told({"event": "site", "said": line})
             self._roster_due = time.monotonic() + _ROSTER_S
         if not self._ready:
+            self._stop_strays(control)
             self._told({"event": "ready", "port": self._federation.superlink_port})
             self._ready = True
         faults: list[Exception] = []
@@ -123,6 +124,13 @@ class _Loop:
                 faults.append(error)
         if faults:
             raise faults[0]
+
+    def _stop_strays(self, control: Control) -> None:
+        """Stop runs that were left in the database by a study that is gone, or by the folder's former layout."""
+        folders = {str(study.run) for study in list_studies(self._home)}
+        for run, folder in control.list_unfinished().items():
+            if folder not in folders:
+                control.stop(run)
 
     def _open_launchers(self) -> Iterable[Launcher]:
         """A launcher for each study, also of one that was added since."""

@@ -61,6 +61,18 @@ def find_study(home: Home, name: str | None = None) -> StudyFolder:
     return chosen[0]
 
 
+def find_home(run: Path) -> Home | None:
+    """The coordinator's folder of a run; None for a run of its own, as in a simulation."""
+    home = Home(run.parent.parent.parent)
+    return home if StudyFolder(home, run.parent.name).run == run and home.federation.exists() else None
+
+
+def list_runs(home: Home) -> list[Path]:
+    """The folders of all runs, of studies that were removed too."""
+    asides = ("*/run", "*-run-*")
+    return [*(study.run for study in list_studies(home)), *(run for one in asides for run in home.removed.glob(one))]
+
+
 def read_settings(study: StudyFolder) -> StudySettings:
     """Which plan and seed a study has. Raises FaultList with all faults of its file."""
     return validate_document(read_yaml_with_lines(study.settings, "bad-study-file"), _of_values)
