@@ -116,6 +116,10 @@ class _Loop:
             self._stop_strays(control)
             self._told({"event": "ready", "port": self._federation.superlink_port})
             self._ready = True
+        self._step_launchers(control)
+
+    def _step_launchers(self, control: Control) -> None:
+        """Look after each study. Raises the first error, when all had their turn."""
         faults: list[Exception] = []
         for launcher in self._open_launchers():
             try:

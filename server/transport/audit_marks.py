@@ -42,7 +42,8 @@ class AuditMarks:
         place = place if place <= size else 0
         with path.open("rb") as file:
             file.seek(place)
-            whole = file.read().rpartition(b"\n")[0] + b"\n"  # what follows is being written
+            found = file.read()
+        whole = found[: found.rfind(b"\n") + 1]  # what follows is being written
         self._places[path] = place + len(whole)
         for line in whole.splitlines():
             with suppress(ValueError):

@@ -98,7 +98,7 @@ def test_audits_facts_and_logs_keep_them_apart(federation: Federation, plans: di
         assert {line["study"] for line in log} == {digests[name]}
         assert not [line for line in log if line.get("alarm") or line.get("fault")], "the audit's jumps are no alarm"
     for site, folder in federation.sites.items():
-        federation.call("ceus-site", "audit", folder, "verify")
+        federation.call("ceus-site", "audit", "verify", folder)
         audit = [json.loads(line) for line in (folder / "records" / "audit.jsonl").read_text().splitlines()]
         answered = {(e["task"], e["digest"]) for e in audit if e["kind"] == "answer"}
         came = {
