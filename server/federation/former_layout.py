@@ -52,8 +52,8 @@ def name_study(plan: str) -> str:
 
 
 def _is_former(home: Home) -> bool:
-    """Whether there is something to move; the bundle goes last."""
-    return _bundle(home).exists() or (home.studies / _MOVING).exists()
+    """Whether there is something to move."""
+    return any(path.exists() for path in (_bundle(home), home.folder / "run", home.studies / _MOVING))
 
 
 def _bundle(home: Home) -> Path:
@@ -78,16 +78,20 @@ def _move(home: Home) -> None:
             f"{home.folder} is of an earlier version, and a coordinator's process still runs in {run}: it ends within "
             "a minute after `up`, else end it; then run this again"
         )
-    moving.folder.mkdir(parents=True, exist_ok=True)
     roster = run / home.roster.name
     if roster.exists():
         roster.replace(home.roster)
+    known = StudyFolder(home, name)
+    if known.settings.exists() and not moving.folder.exists():  # a cluster brings settings and bundle by itself
+        run.replace(known.run)
+        return
+    moving.folder.mkdir(parents=True, exist_ok=True)
     if run.exists():
         run.replace(moving.run)
     if not moving.settings.exists():
         write_settings(moving, federation.plan, federation.seed)
     if _bundle(home).exists():
         _bundle(home).replace(moving.bundle)
-    moving.folder.replace(StudyFolder(home, name).folder)
+    moving.folder.replace(known.folder)
     with suppress(OSError):
         _bundle(home).parent.rmdir()

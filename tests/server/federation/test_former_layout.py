@@ -21,7 +21,7 @@ from server.rounds.saving.checkpoints import Store
 from server.run_folder.journal import Journal
 from server.run_folder.orders import State, order_run, read_state, write_state
 from server.run_folder.paths import Home, StudyFolder
-from server.run_folder.studies import list_studies, read_settings
+from server.run_folder.studies import list_studies, read_settings, write_settings
 
 DIES = """
 import os, sys
@@ -97,6 +97,16 @@ def test_a_run_that_never_began_moves_too(former: Path) -> None:
     shutil.rmtree(former / "run")
     (study,) = list_studies(open_home(former))
     assert (read_state(study).phase, study.bundle.exists()) == ("none", True)
+
+
+def test_a_run_alone_moves_into_the_study_that_is_there(former: Path) -> None:
+    """As on a cluster, where settings and bundle come from config maps, and the claim has the run."""
+    study = StudyFolder(Home(former), "tiny")
+    write_settings(study, "plan.yaml", 1)
+    (former / "study" / "bundle.fab").replace(study.bundle)
+    (former / "study").rmdir()
+    open_home(former)
+    check_moved(former)
 
 
 def test_while_up_or_a_run_is_alive_nothing_moves(former: Path, monkeypatch: pytest.MonkeyPatch) -> None:
