@@ -66,7 +66,8 @@ def add_command(
     out = output()
     for line in (*steps, *(one for one in made.told if f" of {study.name}:" in one)):
         out.print(escape(line), soft_wrap=True)
-    out.print(f"send {escape(str(study.bundle))} to the sites; each runs `ceus-site approve FOLDER bundle.fab`")
+    what = f"send {study.bundle} to the sites; each runs `ceus-site approve FOLDER bundle.fab`"
+    out.print(escape(what), soft_wrap=True)
 
 
 @study_app.command("list")
@@ -99,7 +100,7 @@ def remove_command(
     aside = remove_study(study, utc_now())
     out = output()
     out.print(f"removed {escape(name)}; its plan, bundle and results lie in {escape(str(aside))}", soft_wrap=True)
-    out.print("each site may take its approval back: ceus-site disapprove FOLDER SHA-256")
+    out.print("each site may take its approval back: ceus-site disapprove FOLDER SHA-256", soft_wrap=True)
 
 
 def _describe(study: StudyFolder) -> StudyLine:
