@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -37,9 +37,8 @@ from server.operations.status_text import format_trouble
 from server.report.page import render_report
 from server.report.publish import REPORT, collect_run_results
 from server.rounds.saving.checkpoints import Store
-from server.run_folder.orders import is_under_way
 from server.run_folder.paths import Home, StudyFolder
-from server.run_folder.studies import find_plan, list_studies, read_settings
+from server.run_folder.studies import find_plan, list_by_urgency, list_studies, read_settings
 from server.transport.message_log import read_page
 
 _COORDINATOR: tuple[Role, ...] = ("coordinator",)
@@ -119,13 +118,12 @@ class _Console:
         return partial(self._answer_of_study, answer) if page.of_study else answer
 
     def _answer_of_study(self, answer: Callable[[Request, StudyFolder], Response], request: Request) -> Response:
-        studies = {study.name: study for study in list_studies(self.home)}
+        studies = list_by_urgency(self.home)
         if not studies:
             return self._page(request, "message", "No study", message="There is no study yet.")
-        asked = request.query_params.get("study") or _choose(list(studies.values()))
-        if asked not in studies:
-            return PlainTextResponse("there is no such study", 404)
-        return answer(request, studies[asked])
+        asked = request.query_params.get("study", studies[0].name)
+        chosen = next((study for study in studies if study.name == asked), None)
+        return answer(request, chosen) if chosen else PlainTextResponse("there is no such study", 404)
 
     def _look(self, study: StudyFolder) -> tuple[Overview, Validity]:
         found = self.looks.get()
@@ -230,11 +228,6 @@ class _Console:
             "whose": f"{load_federation(self.home.federation).name}: coordinator's console · {person}, {person.role}",
         }
         return page("server.console", f"{name}.html", title=title, **(place | known))
-
-
-def _choose(studies: Sequence[StudyFolder]) -> str:
-    """Of which study a page is that names none: one that is under way, else the first."""
-    return next((study.name for study in studies if is_under_way(study)), studies[0].name)
 
 
 def _choice(name: str) -> str:

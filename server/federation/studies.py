@@ -74,7 +74,7 @@ def add_study(
         steps.append(f"its rounds so far are of the former plan or seed, and lie in {aside}")
     write_atomically(study.plan, plan_file.read_bytes(), PUBLIC)
     write_settings(study, str(study.plan.relative_to(home.folder)), wanted)
-    return study, tuple(steps)
+    return study, (*steps, *filter(None, [describe_processing(study, plan)]))
 
 
 def remove_study(study: StudyFolder, now: datetime) -> Path:
@@ -109,6 +109,19 @@ def check_distinct(study: StudyFolder, plan: Plan) -> None:
                 f"the plan of a study must differ from all others, but {other.name} has the same one (digest "
                 f"{plan.digest()[:16]}), and the sites could not tell the two apart; give the plan a name of its own"
             )
+
+
+def describe_processing(study: StudyFolder, plan: Plan) -> str:
+    """What it means that other studies have another processing; "" where none has."""
+    digest = plan.processing.digest()
+    others = [one for one in list_studies(study.home) if one != study]
+    names = [one.name for one in others if load_plan(find_plan(one)).processing.digest() != digest]
+    if not names:
+        return ""
+    return (
+        f"its processing differs from that of {', '.join(names)}, and a site's index is of one: a site refuses one of "
+        "them as long as its index is of the other, so run them one after the other, and let the sites index between"
+    )
 
 
 def write_bundle(study: StudyFolder, content: bytes) -> Iterator[str]:

@@ -18,6 +18,8 @@ from ceus_models.runtime.liveness.moment import Moment
 from server.run_folder.paths import StudyFolder
 
 Phase = Literal["none", "waiting", "starting", "running", "stopping", "stopped", "failed", "done"]
+MOVING_PHASES: tuple[Phase, ...] = ("running", "stopping", "starting", "waiting")
+"""Phases of a run that is under way."""
 FINAL_PHASES: tuple[Phase, ...] = ("stopped", "failed", "done")
 """Final phases: only a new order changes them."""
 

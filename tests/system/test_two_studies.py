@@ -11,7 +11,11 @@ import pytest
 import yaml
 
 from benchmarks.faults import SEED, tiny_federation, tiny_plan
+from ceus_models.pki.enrolment import utc_now
 from ceus_models.plan.plan import load_plan
+from server.federation.federation_file import load_federation
+from server.federation.node_roster import open_control
+from server.run_folder.paths import Home
 from tests.support.made_sites import digests_in_memory, digests_of_run
 from tests.support.real_federation import NGINX, Federation, wait
 
@@ -81,6 +85,10 @@ def test_one_is_added_changed_stopped_and_resumed_while_the_other_trains(
     assert (federation.of_study(SECOND) / "bundle.fab").read_bytes() != early
     federation.order(SECOND)
     wait(lambda: len(begun(federation, SECOND)) >= 1, PATIENCE_S, "the first round of the second study")
+    home = Home(federation.study)
+    with open_control(home, load_federation(home.federation), utc_now()) as control:
+        found = {run: Path(folder) for run, folder in control.list_unfinished().items()}
+    assert found == {federation.state(n)["run"]: federation.of_study(n) / "run" for n in plans}, "each knows its own"
     federation.call("ceus-coordinator", "stop", federation.study, "--study", SECOND)
     assert federation.state(SECOND)["phase"] == "stopped"
     assert federation.state(FIRST)["phase"] == "running", "side by side, and not stopped with the other"

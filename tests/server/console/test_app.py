@@ -31,7 +31,7 @@ from server.operations.prometheus import HELP
 from server.operations.snapshot import SnapshotCache
 from server.rounds.events import Started
 from server.run_folder.journal import Journal
-from server.run_folder.orders import order_run
+from server.run_folder.orders import State, write_state
 from server.run_folder.paths import StudyFolder
 
 SEEN = {
@@ -367,9 +367,10 @@ def test_a_page_is_of_the_study_that_is_asked_for_and_leads_to_the_others(two: D
     assert len({found[1] for found in bundles if found}) == 2
 
 
-def test_without_a_name_it_is_the_one_under_way(two: Desk) -> None:
+def test_without_a_name_it_is_the_one_at_work(two: Desk) -> None:
     assert 'aria-current="true">second</a>' in two.get("/").text, "the first by name"
-    order_run(StudyFolder(two.made.home, "tiny"))
+    write_state(StudyFolder(two.made.home, "second"), State(phase="waiting"))
+    write_state(StudyFolder(two.made.home, "tiny"), State(phase="running"))
     assert 'aria-current="true">tiny</a>' in two.get("/").text
 
 

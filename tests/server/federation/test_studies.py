@@ -13,6 +13,7 @@ from ceus_models.runtime.errors import ExpectedError, FaultList
 from server.federation.federation_file import load_federation
 from server.federation.founding import set_up_federation
 from server.federation.studies import add_study, ensure_first_study, remove_study
+from server.operations.preflight import Subject, _plans
 from server.rounds.saving.checkpoints import Store
 from server.run_folder.journal import Journal
 from server.run_folder.orders import order_run
@@ -142,3 +143,13 @@ def test_faults_of_all_plans_come_together(made: Lab, tmp_path: Path) -> None:
     (made.home.folder / "plan.yaml").write_text(PLAN.replace("stages", "stagse"))
     with pytest.raises(FaultList, match=r"(?s)(stagse.*quorm|quorm.*stagse)"):
         set_up_federation(made.home.folder, None, NOW)
+
+
+def test_another_processing_is_said_as_a_site_has_one_index(made: Lab, tmp_path: Path) -> None:
+    plan = second_plan(tmp_path)
+    plan.write_text(plan.read_text() + "processing: {size: 96}\n")
+    study, steps = add_study(made.home, plan, None, None, NOW)
+    assert "differs from that of tiny, and a site's index is of one" in steps[-1]
+    set_up_federation(made.home.folder, None, NOW)
+    subject = Subject(made.home, load_federation(made.home.federation), NOW, (study,))
+    assert [found.state for found in _plans(subject)] == ["note", "note"], "and too few sites"

@@ -13,6 +13,7 @@ from server.run_folder.studies import (
     find_home,
     find_plan,
     find_study,
+    list_by_urgency,
     list_runs,
     list_studies,
     read_settings,
@@ -88,3 +89,12 @@ def test_runs_that_were_put_aside_are_listed_too(home: Home) -> None:
     for folder in aside:
         folder.mkdir(parents=True)
     assert list_runs(home) == [study.run, *aside]
+
+
+def test_what_is_at_work_comes_first_and_what_is_over_last(home: Home) -> None:
+    phases = ("done", "none", "waiting", "failed", "running")
+    for number, phase in enumerate(phases):
+        (study,) = made(home, f"s{number}")
+        write_state(study, State(phase=phase))  # type: ignore[arg-type]
+    found = [phases[int(study.name[1:])] for study in list_by_urgency(home)]
+    assert found == ["running", "waiting", "none", "failed", "done"]
