@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import subprocess
 import time
-from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -119,11 +118,15 @@ class _Loop:
         self._step_launchers(control)
 
     def _step_launchers(self, control: Control) -> None:
-        """Look after each study. Raises the first error, when all had their turn."""
+        """Look after each study, also one that was added since. Raises the first error, when all had their turn."""
+        studies = {study.name: study for study in list_studies(self._home)}
+        self._launchers = {name: one for name, one in self._launchers.items() if name in studies}
         faults: list[Exception] = []
-        for launcher in self._open_launchers():
+        for name, study in studies.items():
             try:
-                launcher.step(control)
+                if name not in self._launchers:
+                    self._launchers[name] = Launcher(study, self._told, self._unwedge)
+                self._launchers[name].step(control)
             except (ExpectedError, OSError) as error:  # the other studies go on
                 faults.append(error)
         if faults:
@@ -135,15 +138,6 @@ class _Loop:
         for run, folder in control.list_unfinished().items():
             if folder not in folders:
                 control.stop(run)
-
-    def _open_launchers(self) -> Iterable[Launcher]:
-        """A launcher for each study, also of one that was added since."""
-        known = self._launchers
-        self._launchers = {
-            study.name: known.get(study.name) or Launcher(study, self._told, self._unwedge)
-            for study in list_studies(self._home)
-        }
-        return self._launchers.values()
 
     def _unwedge(self) -> None:
         self._supervisor.restart(SUPEREXEC, "it took no run")

@@ -451,12 +451,19 @@ def test_up_looks_after_every_study_and_a_broken_one_hinders_no_other(desk: Desk
     loop = _Loop(desk.lab.home, load_federation(desk.lab.home.federation), None, desk.told.append)  # type: ignore[arg-type]
     control = cast(Control, desk.control)
     loop._step_launchers(control)
+    fresh = _Loop(desk.lab.home, load_federation(desk.lab.home.federation), None, desk.told.append)  # type: ignore[arg-type]
     order_run(desk.study)
     order_run(second.study)
     desk.study.order.write_text("{")
     with pytest.raises(ExpectedError, match="is damaged"):
         loop._step_launchers(control)
     assert read_state(second.study).phase == "starting"
+    second.study.state.unlink()
+    desk.study.state.write_text("{")
+    with pytest.raises(ExpectedError, match="is damaged"):
+        fresh._step_launchers(control)
+    assert read_state(second.study).phase == "starting"
+    desk.study.state.unlink()
     shutil.rmtree(second.study.folder)
     desk.study.order.unlink()
     loop._step_launchers(control)
