@@ -52,8 +52,10 @@ def name_study(plan: str) -> str:
 
 
 def _is_former(home: Home) -> bool:
-    """Whether there is something to move."""
-    return any(path.exists() for path in (_bundle(home), home.folder / "run", home.studies / _MOVING))
+    """Whether there is something to move. A cluster's claim has the run alone."""
+    run = home.folder / "run"
+    there = (_bundle(home), home.studies / _MOVING, run / "order.json", *run.glob("progress-*"))
+    return any(path.exists() for path in there)
 
 
 def _bundle(home: Home) -> Path:

@@ -23,7 +23,7 @@ def ensure_first_study(home: Home, federation: Federation, plan: Plan) -> StudyF
     """The study of the plan beside federation.yaml, made if there is none. Raises ExpectedError as `check_distinct`."""
     known = [study for study in list_studies(home) if read_settings(study).plan == federation.plan]
     study = known[0] if known else StudyFolder(home, name_study(plan.name))
-    if not known and study.folder.exists():
+    if not known and study.settings.exists():
         raise ExpectedError(
             f"the plan {federation.plan} is named {plan.name}, and there is another study of that name; give the plan "
             f"another name, or delete {federation.plan} if it is the plan of that study"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -138,3 +139,31 @@ def test_one_after_the_other_gives_the_same(
     ends = [e["at"] for e in federation.told(FIRST) if e["event"] == "Finished"]
     starts = [e["at"] for e in federation.told(SECOND) if e["event"] == "Started"]
     assert max(ends) < min(starts)
+
+
+def test_a_run_of_an_earlier_version_moves_over_and_goes_on(
+    federation: Federation, plans: dict[str, Path], alone: dict[str, Any]
+) -> None:
+    home = Home(federation.study)
+    for name in plans:
+        federation.call("ceus-coordinator", "study", "remove", federation.study, name, "--yes")
+    shutil.copyfile(plans[FIRST], federation.study / "plan.yaml")
+    federation.call("ceus-coordinator", "init", federation.study)
+    for site in federation.sites:
+        federation.approve(site)
+    federation.order()
+    wait(lambda: len(begun(federation, FIRST)) >= 2, PATIENCE_S, "the second round")
+    federation.call("ceus-coordinator", "stop", federation.study)
+    federation.stop("up")
+    study = federation.of_study(FIRST)
+    (study / "run").replace(home.folder / "run")
+    (home.folder / "study").mkdir()
+    (study / "bundle.fab").replace(home.folder / "study" / "bundle.fab")
+    shutil.rmtree(study)
+    federation.up()
+    rounds = len(begun(federation, FIRST))
+    assert 2 <= rounds < 14
+    federation.order()
+    assert federation.wait_over(PATIENCE_S) == "done"
+    assert digests_of_run(load_plan(plans[FIRST]), study / "run", SEED) == alone[FIRST]
+    assert len(begun(federation, FIRST)) == 14, "no round was asked twice"

@@ -109,6 +109,14 @@ def test_a_run_alone_moves_into_the_study_that_is_there(former: Path) -> None:
     check_moved(former)
 
 
+def test_a_folder_of_somebody_else_that_is_called_run_stays(former: Path) -> None:
+    open_home(former)
+    (former / "run").mkdir()
+    (former / "run" / "notes.txt").write_text("mine")
+    open_home(former)
+    assert (former / "run" / "notes.txt").exists()
+
+
 def test_while_up_or_a_run_is_alive_nothing_moves(former: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("server.federation.former_layout.hold_lock", lambda path, busy: hold_lock(path, busy, 0.1))
     with hold_lock(Home(former).up_lock, ExpectedError("taken")), pytest.raises(ExpectedError, match="stop `ceus-coo"):

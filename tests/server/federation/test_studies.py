@@ -145,6 +145,12 @@ def test_faults_of_all_plans_come_together(made: Lab, tmp_path: Path) -> None:
         set_up_federation(made.home.folder, None, NOW)
 
 
+def test_a_plan_that_is_gone_is_a_fault_before_anything_is_made(made: Lab) -> None:
+    (made.home.folder / "plan.yaml").unlink()
+    with pytest.raises(FaultList, match="plan.yaml: the file exists and can be read"):
+        set_up_federation(made.home.folder, None, NOW)
+
+
 def test_another_processing_is_said_as_a_site_has_one_index(made: Lab, tmp_path: Path) -> None:
     plan = second_plan(tmp_path)
     plan.write_text(plan.read_text() + "processing: {size: 96}\n")
