@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from faulty_sites import BAD, PLAN
 from made_console import PATHS, ROLES, Desk, desk
+from made_federation import PLAN as TINY
 from made_federation import lab
 from starlette.requests import Request
 
@@ -22,12 +23,16 @@ from ceus_models.runtime.findings import make_ok
 from ceus_models.web.guard import HEADERS
 from server.console.basic_auth import BasicAuth
 from server.console.users import add_person, remove_person
+from server.federation.founding import set_up_federation
+from server.federation.studies import add_study, remove_study
 from server.operations.liveness import Trouble
 from server.operations.overview import SiteStatus
 from server.operations.prometheus import HELP
 from server.operations.snapshot import SnapshotCache
 from server.rounds.events import Started
 from server.run_folder.journal import Journal
+from server.run_folder.orders import State, write_state
+from server.run_folder.paths import StudyFolder
 
 SEEN = {
     "researcher": {"/", "/rounds", "/report", "/status.json", "/style.css"},
@@ -153,11 +158,14 @@ def test_pages_ask_for_nothing_from_elsewhere_and_bear_no_script_or_style(there:
 
 def test_a_hostile_name_of_a_site_is_escaped(there: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     hostile = "<script>alert('site')</script>"
-    seen, valid = SnapshotCache(there.made.home).get()
+    before = SnapshotCache(there.made.home).get()
+    seen = before.studies["tiny"]
     record = {**seen.rounds[0], "refused": {hostile: hostile}}
     sites = {hostile: SiteStatus(reason=hostile, doing="asked", seconds=3.0)}
     found = dataclasses.replace(seen, rounds=(record,), sites=sites, trouble=Trouble(hostile, 0.0, 5.0))
-    monkeypatch.setattr("server.console.app.SnapshotCache.get", lambda self: (found, valid))
+    monkeypatch.setattr(
+        "server.console.app.SnapshotCache.get", lambda self: dataclasses.replace(before, studies={"tiny": found})
+    )
     for path in ("/", "/rounds", "/sites"):
         text = there.get(path).text
         assert "<script" not in text, path
@@ -174,10 +182,10 @@ def test_the_overview_has_trouble_rounds_and_curves(there: Desk) -> None:
 
 
 def test_the_site_that_the_round_waits_for_stands_first(there: Desk) -> None:
-    events = there.made.home.run / "events.jsonl"
+    events = there.made.study.run / "events.jsonl"
     before = events.read_text()
     try:
-        Journal(there.made.home.run).append(Started("submodels", "train", 4, 3, 9, ("disease/HCC",), ("site-01", BAD)))
+        Journal(there.made.study.run).append(Started("submodels", "train", 4, 3, 9, ("disease/HCC",), ("site-01", BAD)))
         last = json.loads(events.read_text().splitlines()[-1])
         events.write_text(before + json.dumps({**last, "running": last["running"] - 500}) + "\n")
         other = Desk(there.made, there.tokens)
@@ -202,14 +210,14 @@ def test_a_researcher_gets_no_fingerprint_and_no_inner_fault(there: Desk) -> Non
         assert not FINGERPRINT.search(there.get(path, "researcher").text), path
     document = there.get("/status.json", "researcher").json()
     assert document["federation"] == "lab"
-    assert set(document) == {"federation", "up", "sites", "run"}
+    assert set(document) == {"federation", "up", "study", "sites", "run"}
     kept = set().union(*document["sites"])
     assert not kept & {"fingerprint", "expires", "days_left", "standing", "remedy", "reason", "look_at", "lesions"}
     assert {"fingerprint", "reason", "look_at"} <= set(there.get("/status.json").json()["sites"][0])
 
 
 def test_the_record_has_every_letter_with_its_fate(there: Desk) -> None:
-    letters = (there.made.home.run / "mirror.jsonl").read_text().splitlines()
+    letters = (there.made.study.run / "mirror.jsonl").read_text().splitlines()
     text = there.get("/record").text
     assert text.count("<tr><th scope") == len(letters)
     first = json.loads(letters[0])
@@ -223,12 +231,12 @@ def test_the_record_has_every_letter_with_its_fate(there: Desk) -> None:
 def test_the_report_is_of_the_newest_round_and_nothing_is_written_for_it(there: Desk) -> None:
     text = there.get("/report", "researcher").text
     assert "fedceus report: faults" in text
-    assert not (there.made.home.run / "report.html").exists()
-    (there.made.home.run / "report.html").write_text("<p>as published</p>")
+    assert not (there.made.study.run / "report.html").exists()
+    (there.made.study.run / "report.html").write_text("<p>as published</p>")
     try:
         assert there.get("/report").text == "<p>as published</p>"
     finally:
-        (there.made.home.run / "report.html").unlink()
+        (there.made.study.run / "report.html").unlink()
 
 
 def test_gauges_are_those_that_status_prints(there: Desk) -> None:
@@ -325,3 +333,68 @@ def test_wrong_tokens_do_not_hold_every_connection(there: Desk) -> None:
         return early, len([answer for answer in await asyncio.gather(*tries) if answer is not None])
 
     assert asyncio.run(tried()) == (4, 20)
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> Desk:
+    """A second study beside the one that was walked."""
+    there = desk(tmp_path)
+    plan = tmp_path / "second.yaml"
+    plan.write_text(TINY.replace("tiny", "second"))
+    add_study(there.made.home, plan, None, 1, there.made.now)
+    set_up_federation(there.made.home.folder, None, there.made.now)
+    return Desk(there.made, there.tokens)
+
+
+def test_with_one_study_no_page_speaks_of_a_choice(there: Desk) -> None:
+    for path in ("/", "/rounds", "/sites", "/record", "/record/1"):
+        assert "study=" not in there.get(path).text, path
+
+
+def test_a_page_is_of_the_study_that_is_asked_for_and_leads_to_the_others(two: Desk) -> None:
+    for path in ("/", "/rounds", "/sites", "/record"):
+        page = two.get(f"{path}?study=tiny").text
+        assert f'<a href="{path}?study=tiny" aria-current="true">tiny</a>' in page, path
+        assert f'<a href="{path}?study=second">second</a>' in page, path
+        assert '<a href="/record?study=tiny"' in page, "the tabs stay with the study"
+    assert f"{BAD}: lost: " in two.get("/rounds?study=tiny").text
+    assert "No round is finished yet" in two.get("/rounds?study=second").text
+    assert "No letter was sent yet" in two.get("/record?study=second").text
+    assert two.get("/record/1?study=tiny").status == 200
+    assert two.get("/record/1?study=second").status == 404
+    assert '<a href="/record?page=1&amp;study=tiny">' in two.get("/record/1?study=tiny").text
+    bundles = [re.search(r"<code>([0-9a-f]{64})</code>", two.get(f"/sites?study={n}").text) for n in ("tiny", "second")]
+    assert len({found[1] for found in bundles if found}) == 2
+
+
+def test_without_a_name_it_is_the_one_at_work(two: Desk) -> None:
+    assert 'aria-current="true">second</a>' in two.get("/").text, "the first by name"
+    write_state(StudyFolder(two.made.home, "second"), State(phase="waiting"))
+    write_state(StudyFolder(two.made.home, "tiny"), State(phase="running"))
+    assert 'aria-current="true">tiny</a>' in two.get("/").text
+
+
+@pytest.mark.parametrize("name", ["third", "../tiny", ".", "tiny/../second", "%00"])
+def test_a_study_that_is_none_is_told_so(two: Desk, name: str) -> None:
+    for path in ("/", "/rounds", "/sites", "/record", "/record/1", "/report", "/status.json"):
+        assert two.get(f"{path}?study={name}").status == 404, path
+
+
+def test_machines_get_all_studies_or_the_one_they_name(two: Desk) -> None:
+    document = two.get("/status.json").json()
+    assert [one["study"] for one in document["studies"]] == ["second", "tiny"]
+    assert two.get("/status.json?study=tiny").json()["study"] == "tiny"
+    shown = two.get("/status.json", "researcher").json()
+    assert set(shown) == {"federation", "up", "studies"}
+    assert set(shown["studies"][0]) == {"study", "sites", "run"}
+    assert not FINGERPRINT.search(two.get("/status.json", "researcher").text)
+    assert 'ceus_run{study="tiny",phase="none"} 1' in two.get("/metrics", "monitor").text
+
+
+def test_a_federation_without_a_study_says_so(tmp_path: Path) -> None:
+    there = desk(tmp_path)
+    remove_study(there.made.study, there.made.now)
+    for path in ("/", "/rounds", "/report"):
+        assert "There is no study yet" in there.get(path).text
+    assert there.get("/status.json").json()["studies"] == []
+    assert there.get("/metrics").status == 200
