@@ -18,6 +18,7 @@ from ceus_models.runtime.errors import ExpectedError
 from client.data.forms.site_config import SiteConfig, load_site
 from client.data.forms.withdrawals import read_withdrawals
 from client.policy.policy_file import load_policy
+from client.service.studies import list_names
 from client.worker.audit.verify import verify
 from client.worker.privacy.budget import BUDGET, BudgetLedger
 from client.worker.privacy.plan_binding import PlanBinding
@@ -40,7 +41,7 @@ def show_command(
 ) -> None:
     """What each study has spent, the hospital's cap, what remains, and what that means for one patient."""
     site, policy = load_site(folder), load_policy(folder)
-    names = {digest: name for name, digest in (policy.studies or {}).items()}
+    names = list_names(site, policy)
     rows, lifetime = summarize_spending(BudgetLedger(site.records).charges(), policy.privacy)
     if picture is not None:
         _draw(picture, rows, names, lifetime, policy.privacy.lifetime_epsilon)

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ceus_models.plan.plan import load_plan
-from ceus_models.plan.privacy_cost import COLLUDING, compute_costs
+from ceus_models.plan.words.privacy_cost import COLLUDING, compute_costs
 from ceus_models.protocol.software import read_software
 from ceus_models.runtime.errors import ExpectedError
 from server.federation.federation_file import load_federation

@@ -17,10 +17,12 @@ from ceus_models.pki.certificates import (
     Certificate,
     CertificateError,
     check_issued,
+    extract_key,
     format_pem,
     parse_certificate,
 )
 from ceus_models.pki.keys import generate_key
+from ceus_models.pki.offered_study import OfferedStudy
 from ceus_models.plan.plan import Plan, load_plan
 from ceus_models.runtime.atomic_files import PUBLIC, write_atomically
 from ceus_models.runtime.errors import ExpectedError, Fault, FaultList
@@ -39,7 +41,7 @@ from server.federation.federation_file import Federation, load_federation
 from server.federation.nginx_conf import has_ipv6, render_nginx
 from server.federation.site_register import read_register
 from server.run_folder.paths import FEDERATION_FILE, Home
-from server.transport.fab import build_fab
+from server.transport.fab import build_study_fab, is_bundle_of, offer_study
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _PRIVATE_FOLDER = 0o700
@@ -102,7 +104,7 @@ def set_up_federation(folder: Path, passphrase: bytes | None, now: datetime) -> 
     door = _Door(federation, former)
     steps += _issue_certificates(home, door, certificate, opened, now)
     steps += _secret(home)
-    steps += _bundle(home, _build(identity, plan))
+    steps += _bundle(home, _build(home, plan, offer_study(plan, plan.name, identity, now), certificate, opened))
     steps += _front(home, door)
     steps += [f"kept the former address {one.address} open until {one.until:%Y-%m-%d}" for one in former]
     steps += describe_move(home, federation, register, now)
@@ -139,8 +141,11 @@ def _settings(home: Home) -> tuple[Federation, Plan]:
     return federation, made
 
 
-def _build(identity: str, plan: Plan) -> bytes:
-    return build_fab(federation=identity, plan_digest=plan.digest(), least_sites=min(plan.least_sites().values()))
+def _build(home: Home, plan: Plan, study: OfferedStudy, ca: Certificate, opened: Callable[[], Authority]) -> bytes:
+    """The signed bundle; the one that lies there where it offers the same, so that no site must approve it anew."""
+    old = home.bundle.read_bytes() if home.bundle.exists() else b""
+    ca_key = extract_key(ca, home.ca.name)
+    return old if is_bundle_of(old, study, ca_key) else build_study_fab(plan, study, opened().key)
 
 
 def _is_new(home: Home) -> bool:
