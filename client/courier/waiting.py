@@ -133,7 +133,6 @@ def count_missing(courier: CourierFolder, sha256: str, wanted: int) -> int:
 def _list_files(courier: CourierFolder, beside: Path) -> Iterator[tuple[str, bytes]]:
     """Name and content of each bundle's file; one that is too large is cut, and so refused."""
     for folder in (courier.waiting, courier.folder, beside):
-        for path in sorted(folder.glob(_PATTERN))[:_MOST_FILES]:
-            if path.is_file():
-                with path.open("rb") as file:
-                    yield path.name, file.read(LARGEST + 1)
+        for path in (one for one in sorted(folder.glob(_PATTERN))[:_MOST_FILES] if one.is_file()):
+            with path.open("rb") as file:
+                yield path.name, file.read(LARGEST + 1)

@@ -1,4 +1,4 @@
-"""The site's console: one browser gets in, it shows counts and ids and no patient, and it pauses and resumes only."""
+"""The site's console: one browser gets in, it shows counts and ids and no patient, and its buttons are guarded."""
 
 from __future__ import annotations
 
@@ -18,11 +18,13 @@ import client.console.app
 from ceus_models.runtime.exit_codes import run_app
 from ceus_models.web.guard import HEADERS
 from client.cli.main import app
+from client.console.actions import Actions
 from client.data.dataset.index_file import read_index_counts
 from client.data.forms.site_config import load_site
 from client.worker.audit.log import LOG_FILE, entries
 from client.worker.site.opt_out import read_participation
 
+ACTIONS = tuple(route.path for route in Actions(None, None, None).routes())  # type: ignore[arg-type]
 EVERYWHERE = (*PAGES, "/style.css", "/nothing")
 LOADED = """
 import sys
@@ -137,7 +139,8 @@ def test_now_shows_standing_health_work_and_policy(there: SiteDesk) -> None:
     assert "train, round 3, disease/HM" in text
     assert "whether the worker is still at it" in text
     assert "none or stronger: the coordinator sees this hospital" in text
-    assert "as site-01; study tiny" in text
+    assert "as site-01" in text
+    assert "<span>liver</span>" in text
 
 
 def test_pause_and_resume_are_buttons_with_an_entry_that_says_who(there: SiteDesk) -> None:
@@ -168,7 +171,7 @@ def test_a_form_of_another_page_orders_nothing(
     there: SiteDesk, form: dict[str, str] | None, headers: dict[str, str], status: int
 ) -> None:
     before = (there.folder / "records" / LOG_FILE).read_bytes()
-    for path in ("/pause", "/resume"):
+    for path in ACTIONS:
         assert there.post(path, form, **headers).status == status
     assert (there.folder / "records" / LOG_FILE).read_bytes() == before
 
@@ -179,25 +182,24 @@ def test_nothing_else_can_be_ordered(there: SiteDesk) -> None:
         for method in ("POST", "PUT", "DELETE", "PATCH", "OPTIONS"):
             assert there.get(path, method).status == 405
         there.get(path, "HEAD")
-    for path in ("/withdraw", "/approve", "/rejoin", "/policy"):
-        assert there.post(path).status == 404
-    for path in ("/pause", "/resume"):
+    for path in ("/policy", "/reviewers", "/left"):
+        assert there.post(path).status in (404, 405)
+    for path in ACTIONS:
         assert there.get(path).status == there.get(path, "HEAD").status == 405
     assert before == {path: path.read_bytes() for path in there.folder.rglob("*") if path.is_file()}
 
 
-def test_approval_shows_what_the_kits_bundle_would_change(there: SiteDesk) -> None:
+def test_approval_shows_the_plan_in_words_and_what_changed(there: SiteDesk) -> None:
     text = there.get("/approval").text
-    assert "A bundle waits for approval" in text
-    assert "setting plan-digest" in text
-    assert "Approved: " in text
+    assert "Study liver waits for approval" in text
+    assert "submodels: rounds 2 → 30" in text
+    assert "submodels: training, 30 rounds" in text
+    assert "Approved: liver" in text
     assert "action approve" in text
-    waiting = there.folder / "bundle.fab"
-    assert run_app(app, ["approve", str(there.folder), str(waiting), "--yes"]) == 0
+    assert run_app(app, ["reviewers", str(there.folder), "2"]) == 0
     try:
-        assert "waits for approval" not in there.get("/approval").text
-        assert run_app(app, ["reviewers", str(there.folder), "2"]) == 0
-        assert "1 more must approve it" in there.get("/approval").text
+        assert "2 more must approve it" in there.get("/approval").text
+        assert "Approved by too few" in there.get("/approval").text
     finally:
         run_app(app, ["reviewers", str(there.folder), "1"])
 
@@ -205,7 +207,7 @@ def test_approval_shows_what_the_kits_bundle_would_change(there: SiteDesk) -> No
 def test_a_couriers_folder_of_another_account_is_said_to_be_one(
     there: SiteDesk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("client.console.approval_view.os.access", lambda path, how: False)
+    monkeypatch.setattr("client.courier.kit.os.access", lambda path, how: False)
     text = there.get("/approval").text
     assert "another account" in text
     assert "action approve" in text
@@ -274,7 +276,7 @@ def test_a_site_that_has_not_begun_is_shown_too(tmp_path: Path) -> None:
     (tmp_path / "records").mkdir()
     (tmp_path / "records" / "standing.json").write_text("{")
     assert "answers nothing" in made.get("/").text
-    assert made.post("/resume").status == 503
+    assert made.post("/resume").status == 409
 
 
 def test_only_the_folders_own_account_starts_it(
