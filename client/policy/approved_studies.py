@@ -54,7 +54,7 @@ class ApprovedStudies(BaseModel):
     def find_last(self, name: str) -> str | None:
         """The digest of the plan of a study that was approved last; None before the first."""
         held = [one for one in self.studies if one.study == name and len(one.reviewers) >= self.reviewers]
-        return max(held, key=lambda one: one.approved).plan_digest if held else None
+        return held[-1].plan_digest if held else None
 
     def with_study(self, study: ApprovedStudy) -> ApprovedStudies:
         """With a bundle, or its further reviewer."""
