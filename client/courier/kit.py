@@ -33,7 +33,8 @@ from client.courier.folder import CourierFolder
 from client.courier.keys import last_request
 
 _RENEWAL = (
-    "ask the coordinator for a new kit (`ceus-coordinator renew`), or make a new request with `ceus-site keys --renew`"
+    "ask the coordinator for a new kit (`ceus-coordinator renew`), or make a new request: "
+    "`ceus-site keys FOLDER --renew`"
 )
 _SECRET_BYTES = 32
 

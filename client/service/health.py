@@ -76,13 +76,15 @@ def _worker(socket: Path) -> Finding:
 def _courier(courier: CourierFolder, now: Moment) -> Finding:
     last = Heartbeat(courier.contact).last()
     if last is None:
-        return make_fault("courier", "the coordinator has not been reached yet", "`ceus-site preflight` tells why")
+        return make_fault(
+            "courier", "the coordinator has not been reached yet", "`ceus-site preflight FOLDER` tells why"
+        )
     age = compute_age(last.at, now)
     if age is None:
         said = f"the coordinator answered {format_age(age)}"
         return make_fault("courier", said, "set the clock by NTP; every answer from now on has a known time")
     if age > CONTACT_S:
-        remedy = "the courier's log, or `ceus-site preflight`, tells why"
+        remedy = "the courier's log tells why, or `ceus-site preflight FOLDER`"
         return make_fault("courier", f"the coordinator has not been heard for {age:.0f} s", remedy)
     return make_ok("courier", f"the coordinator answered {age:.0f} s ago")
 

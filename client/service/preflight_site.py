@@ -53,8 +53,8 @@ class SiteFolder:
         verdict = verify(load_site(self.folder).records)
         if not verdict.ok:
             remedy = (
-                "`ceus-site audit verify` tells all of it; keep the files as evidence under other names, then start "
-                "again: a new audit begins, and `ceus-site restored` says so"
+                "`ceus-site audit verify FOLDER` tells all of it; keep the files as evidence under other names, then "
+                "start again: a new audit begins, and `ceus-site restored FOLDER --because WORDS` says so"
             )
             return make_fault("audit", f"the audit was changed: {verdict.findings[0]}", remedy)
         return make_ok("audit", f"{verdict.entries} entries, unchanged")

@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
-from made_bundles import signed_bundle
+from made_bundles import NOW, signed_bundle
 from made_site_console import LESIONS, SiteDesk, hospital
 
 from ceus_models.pki.keys import generate_key
@@ -19,8 +19,6 @@ from client.data.forms.site_config import load_site
 from client.policy.approved_studies import read_approved
 from client.worker.audit.log import entries
 from client.worker.site.opt_out import EVERY_STUDY, read_participation
-
-PATIENT = "P0"
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +105,7 @@ def test_an_approval_is_taken_back_from_the_next_task_on(there: SiteDesk) -> Non
 
 def test_a_bundle_from_elsewhere_is_a_red_alarm_and_has_no_button(there: SiteDesk) -> None:
     (there.folder / "bundle.fab").write_bytes(signed_bundle(key=generate_key()))
-    note_alarm(courier_of(there.folder), b"x", "it was signed by somebody else", there_now())
+    note_alarm(courier_of(there.folder), b"x", "it was signed by somebody else", NOW)
     text = there.get("/approval").text
     assert text.count("ALARM") == 2
     assert 'action="/approve"' not in text
@@ -115,12 +113,6 @@ def test_a_bundle_from_elsewhere_is_a_red_alarm_and_has_no_button(there: SiteDes
     assert press(there, "/seen")[0] == 303
     assert read_alarm(courier_of(there.folder)) is None
     assert approvals_written(there) == [("alarm seen", "ada")]
-
-
-def there_now():  # type: ignore[no-untyped-def]
-    from ceus_models.pki.enrolment import utc_now
-
-    return utc_now()
 
 
 def test_a_study_is_left_after_a_second_page_and_joined_again(there: SiteDesk) -> None:

@@ -103,6 +103,17 @@ def test_every_page_is_there_and_asks_for_nothing_from_elsewhere(there: SiteDesk
     assert there.get("/nothing").status == there.get("/audit/999").status == there.get("/audit/0").status == 404
 
 
+def test_on_a_narrow_screen_every_cell_says_its_columns_name(there: SiteDesk) -> None:
+    for path in PAGES:
+        text = there.get(path).text
+        for table in re.findall(r"<table>.*?</table>", text, re.S):
+            assert f'<div class="table stacked" tabindex="0">{table}' in text, "no column is hidden"
+            heads = re.findall(r"<th[^>]*>([^<]*)</th>", table.partition("</thead>")[0])
+            for row in re.findall(r"<tr><th scope=.row.*?</tr>", table, re.S):
+                labels = re.findall(r"<td( data-label=\"([^\"]*)\")?", row)
+                assert [label for _, label in labels] == heads[1:], path
+
+
 def test_a_hostile_name_of_the_site_is_escaped(there: SiteDesk, monkeypatch: pytest.MonkeyPatch) -> None:
     hostile = "<script>alert('site')</script>"
     monkeypatch.setattr("made_site_console.load_site", lambda path: dataclasses.replace(load_site(path), name=hostile))
@@ -220,7 +231,7 @@ def test_the_audit_is_verified_and_an_answer_opens_to_its_tensors(there: SiteDes
     assert "&lt;b&gt;not&lt;/b&gt; approved here" in text
     number = next(entry["n"] for entry in entries(there.folder / "records") if entry["kind"] == "answer")
     opened = there.get(f"/audit/{number}").text
-    assert re.search(r"float32\[2, 3\]</code></td><td class=\"n\">24<", opened)
+    assert re.search(r"float32\[2, 3\]</code></td><td data-label=\"bytes\" class=\"n\">24<", opened)
     assert "Sums over 9 lesions; privacy: none" in opened
 
 
@@ -241,7 +252,7 @@ def test_what_left_is_summed_by_stage(there: SiteDesk) -> None:
     answers = [entry for entry in entries(there.folder / "records") if entry["kind"] == "answer"]
     row = re.search(r"<tr><th scope=\"row\">stage</th>(.*?)</tr>", text, re.S)
     assert row is not None
-    assert re.findall(r"<td class=\"n\">([^<]*)</td>", row[1]) == [
+    assert re.findall(r"<td [^>]*class=\"n\">([^<]*)</td>", row[1]) == [
         "2",
         "",
         f"{sum(e['bytes'] for e in answers)} B",
