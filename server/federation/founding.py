@@ -104,7 +104,8 @@ def set_up_federation(folder: Path, passphrase: bytes | None, now: datetime) -> 
     door = _Door(federation, former)
     steps += _issue_certificates(home, door, certificate, opened, now)
     steps += _secret(home)
-    steps += _bundle(home, _build(home, plan, offer_study(plan, plan.name, identity, now), certificate, opened))
+    offered = offer_study(plan, plan.name, identity, now)
+    steps += _bundle(home, _build(home.bundle, plan, offered, certificate, opened))
     steps += _front(home, door)
     steps += [f"kept the former address {one.address} open until {one.until:%Y-%m-%d}" for one in former]
     steps += describe_move(home, federation, register, now)
@@ -141,10 +142,10 @@ def _settings(home: Home) -> tuple[Federation, Plan]:
     return federation, made
 
 
-def _build(home: Home, plan: Plan, study: OfferedStudy, ca: Certificate, opened: Callable[[], Authority]) -> bytes:
-    """The signed bundle; the one that lies there where it offers the same, so that no site must approve it anew."""
-    old = home.bundle.read_bytes() if home.bundle.exists() else b""
-    ca_key = extract_key(ca, home.ca.name)
+def _build(path: Path, plan: Plan, study: OfferedStudy, ca: Certificate, opened: Callable[[], Authority]) -> bytes:
+    """The signed bundle; the one at `path` where it offers the same, so that no site must approve it anew."""
+    old = path.read_bytes() if path.exists() else b""
+    ca_key = extract_key(ca, "the CA's certificate")
     return old if is_bundle_of(old, study, ca_key) else build_study_fab(plan, study, opened().key)
 
 
