@@ -5,7 +5,6 @@ One SuperLink, one SuperExec, one SuperNode and the runner, started by the docum
 
 from __future__ import annotations
 
-import hashlib
 import http.client
 import json
 import socket
@@ -163,7 +162,10 @@ def test_one_changed_byte_a_shadowing_module_and_changed_settings_are_refused(ru
             "refused",
         ]  # no worker runs here
         assert not canary.exists()
-    assert hashlib.sha256(again).hexdigest() in {path.stem for path in running.courier.waiting.iterdir()}
+    (waits,) = running.courier.waiting.iterdir()
+    assert waits.read_bytes() == again
+    approve(running.courier, contents_of(again, find_trust(load_kit(running.courier, utc_now()))), "it", utc_now())
+    assert running.asked(again) == [{"name": "site-01"}]  # without a restart
     assert not list(running.scratch.glob("flwr-node/apps*")) + list(running.scratch.glob("flwr-runner/apps*"))
     subprocess.run([sys.executable, "-c", code.decode()], check=True)
     assert canary.exists()  # the canary does sing when it is imported
