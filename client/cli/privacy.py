@@ -17,6 +17,7 @@ from ceus_models.runtime.atomic_files import write_atomically
 from ceus_models.runtime.errors import ExpectedError
 from client.data.forms.site_config import SiteConfig, load_site
 from client.data.forms.withdrawals import read_withdrawals
+from client.policy.approved_studies import read_approved
 from client.policy.policy_file import load_policy
 from client.service.studies import list_names
 from client.worker.audit.verify import verify
@@ -109,8 +110,9 @@ def restored_command(
     paused = f"paused since {standing.paused}" if standing.paused else "not paused"
     left = f"withdrawn from {len(standing.withdrawn)} studies" if standing.withdrawn else "withdrawn from no study"
     typer.echo(
-        f"by these records the site is {paused} and {left}, and {withdrawn} patients were forgotten. What was said "
-        "since the copy was made is lost: say it again (`pause`, `withdraw`, `forget`)"
+        f"by these records the site is {paused} and {left}, and {withdrawn} patients were forgotten; approved are "
+        f"{', '.join(dict.fromkeys(read_approved(site.records).in_force().values())) or 'no studies'}. What was said "
+        "since the copy was made is lost: say it again (`pause`, `withdraw`, `forget`, `disapprove`)"
     )
 
 

@@ -26,7 +26,7 @@ from client.courier.kit import load_kit
 from client.courier.waiting import find_bundles
 from client.data.forms.site_config import SiteConfig
 from client.service.approving import acknowledge_alarm, approve_bundle, refuse_bundle, take_back
-from client.service.studies import find_digests, join_studies, leave_studies
+from client.service.studies import find_digests, find_names, join_studies, leave_studies
 from client.worker.site.forgetting import PatientFiles, find_patient, forget_patient
 from client.worker.site.opt_out import EVERY_STUDY, change_participation
 
@@ -151,4 +151,4 @@ class Actions:
         if files is None:
             raise ExpectedError("expected the page that asked for a confirmation, found another; type the id again")
         done = forget_patient(self.site, files, self.session.account)
-        return self.show("forgotten", "Forgotten", done=done, lesions=len(files.lesions))
+        return self.show("forgotten", "Forgotten", done=done, lesions=len(files.lesions), names=find_names(self.site))

@@ -36,10 +36,9 @@ from client.data.forms.site_config import SiteConfig, load_site
 from client.faults.catalogue import REASONS
 from client.policy import policy_text
 from client.policy.approved_studies import read_approved
-from client.policy.policy import Policy
 from client.policy.policy_file import PolicyFile
 from client.service.health import Part, health_of
-from client.service.studies import list_names
+from client.service.studies import find_names
 from client.worker.audit import summary
 from client.worker.audit.log import HEAD_FILE, LOG_FILE, Entry, entries
 from client.worker.audit.verify import Verdict, verify
@@ -109,7 +108,7 @@ class _Console:
     def now(self, request: Request) -> Response:
         standing, fault = self._read_participation()
         edition = PolicyFile(self.site.folder).load_current()
-        kit, names = kit_of(courier_of(self.site.folder)), self._list_names(edition.policy)
+        kit, names = kit_of(courier_of(self.site.folder)), find_names(self.site)
         under_way = summary.under_way(self._entries())
         known = {
             "standing": standing,
@@ -164,9 +163,8 @@ class _Console:
         return self._page(request, "entry", f"Entry {number}", entry=entry, tensors=tensors, page=place)
 
     def list_left(self, request: Request) -> Response:
-        return self._page(
-            request, "left", "What left", left=summary.list_left(self._entries()), verdict=self._verify_audit()
-        )
+        left, names = summary.list_left(self._entries()), find_names(self.site)
+        return self._page(request, "left", "What left", left=left, names=names, verdict=self._verify_audit())
 
     def index(self, request: Request) -> Response:
         try:
@@ -176,12 +174,6 @@ class _Console:
 
     def patient(self, request: Request) -> Response:
         return self._page(request, "patient", "Forget a patient")
-
-    def _list_names(self, policy: Policy | None) -> dict[str, str]:
-        try:
-            return list_names(self.site, policy)
-        except ExpectedError:
-            return {}  # `health` says why
 
     def _list_approved(self) -> dict[str, str]:
         try:

@@ -6,7 +6,7 @@ from ceus_models.runtime.errors import ExpectedError, FaultList
 from client.data.forms.site_config import SiteConfig
 from client.policy.approved_studies import read_approved
 from client.policy.policy import APPROVED, Policy
-from client.policy.policy_file import load_policy
+from client.policy.policy_file import PolicyFile, load_policy
 from client.worker.site.opt_out import EVERY_STUDY, Participation, change_participation, read_participation
 from client.worker.tasks.memory_layout import forget
 
@@ -15,6 +15,14 @@ def list_names(site: SiteConfig, policy: Policy | None) -> dict[str, str]:
     """Digest → name of every plan that was approved here or that the policy names. Raises ExpectedError."""
     named = {} if policy is None or policy.studies is None or policy.studies == APPROVED else policy.studies
     return {**read_approved(site.records).names(), **{digest: name for name, digest in named.items()}}
+
+
+def find_names(site: SiteConfig) -> dict[str, str]:
+    """Digest → name, as far as the site's files can be read: to show, not to decide."""
+    try:
+        return list_names(site, PolicyFile(site.folder).load_current().policy)
+    except ExpectedError:
+        return {}
 
 
 def find_digests(site: SiteConfig, study: str | None) -> tuple[str, ...]:
