@@ -1,4 +1,4 @@
-"""`ceus-site` approve · disapprove · reviewers · approve-roster: a person reads what is asked, and allows it."""
+"""`ceus-site` approve · disapprove · reviewers: a person reads what a study asks, and lets it run or not."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from ceus_models.pki.enrolment import utc_now
 from ceus_models.plan.words.plan_lines import format_plan
-from ceus_models.protocol.privacy.roster import Roster, parse_roster
 from ceus_models.runtime.account import read_account
 from ceus_models.runtime.errors import ExpectedError
 from client.courier.approval import list_refused, list_reviewers, reviewers_wanted
@@ -31,8 +29,6 @@ from client.service.approving import (
     take_back,
     take_back_study,
 )
-from client.worker.audit.log import Audit
-from client.worker.privacy.keys import load_channel_key
 
 Folder = Annotated[Path, typer.Argument(help="The site's folder.", show_default=False)]
 
@@ -103,30 +99,6 @@ def reviewers_command(
     if count is not None and count != reviewers_wanted(courier):
         change_reviewers(courier, load_site(folder).records, count, read_account())
     _out().print(f"{reviewers_wanted(courier)} must approve a bundle before it runs here")
-
-
-def approve_roster_command(
-    folder: Folder,
-    roster: Annotated[Path, typer.Argument(help="The file that the coordinator sent.", show_default=False)],
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-) -> None:
-    """Show who may be in a secure sum with this site, and write down who approved it; policy.yaml names its digest."""
-    out, found = _out(), _read_roster(roster)
-    records = load_site(folder).records
-    own = load_channel_key(records).public.hex()
-    table = Table("site", "key of secure sums", title=f"roster {found.number} of {escape(found.federation)}")
-    for site, key in sorted(found.sites.items()):
-        table.add_row(escape(site), f"{key[:16]}…" + (" (this site)" if key == own else ""))
-    out.print(table)
-    if own not in found.sites.values():
-        raise ExpectedError("this site's own key is not in the roster; ask the coordinator why before you approve it")
-    digest = found.digest()
-    out.print(f"digest {digest}: compare it with the other sites by telephone", soft_wrap=True)
-    if not yes and not typer.confirm("Are these the hospitals of the study?"):
-        raise ExpectedError("the roster was not approved; nothing has changed")
-    Audit(records).append("approval", action="roster", roster=digest, by=read_account())
-    out.print("now write into policy.yaml, under privacy:")
-    out.print(f"  roster: {digest}", soft_wrap=True)
 
 
 def _choose(courier: CourierFolder, folder: Path, given: str | None, trust: Trust) -> Contents:
@@ -207,13 +179,6 @@ def _read(bundle: Path) -> bytes:
         return bundle.read_bytes()
     except OSError as error:
         raise ExpectedError(f"the bundle cannot be read ({error.strerror}): {bundle}") from None
-
-
-def _read_roster(path: Path) -> Roster:
-    try:
-        return parse_roster(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ExpectedError(f"expected a roster, {path} cannot be read ({error}); ask for the file again") from None
 
 
 def _out() -> Console:

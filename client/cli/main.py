@@ -19,7 +19,7 @@ app = lazy_program(
         "approve": "client.cli.approval:approve_command",
         "disapprove": "client.cli.approval:disapprove_command",
         "reviewers": "client.cli.approval:reviewers_command",
-        "approve-roster": "client.cli.approval:approve_roster_command",
+        "approve-roster": "client.cli.enrolment:approve_roster_command",
         "predict": "client.cli.predict:predict_command",
         "bundle": "client.cli.predict:bundle_command",
         "preflight": "client.service.preflight:preflight_command",

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from loaded_modules import loaded
 from made_bundles import files_of, packed, signed_bundle
 from made_federation import DAY, Lab, lab
 from small_hospital import SmallHospital
@@ -217,3 +218,10 @@ def test_index_and_show_take_the_settings_of_the_studies(
     assert "found 'bone'; known are liver, lung" in run("index", "--study", "bone", code=1)
     run("index", "--study", "liver", "--workers", 1)
     assert json.loads((folder / ".ceus/index.json").read_text())["settings"]["size"] == 40
+
+
+def test_a_private_plan_is_shown_with_its_privacy_and_without_torch(co: Lab, folder: Path) -> None:
+    plan = (Path(__file__).parents[3] / "configs" / "plan.private.yaml").read_text()
+    arrive(folder, co.bundle(plan))
+    assert loaded("client", "approve", folder, "--yes") == "code 0, loaded []"
+    assert list(read_approved(folder / "records").in_force().values()) == ["private"]
