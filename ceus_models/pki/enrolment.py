@@ -46,11 +46,13 @@ _Line = Annotated[str, Field(min_length=1, max_length=1000)]
 _Pem = Annotated[str, Field(max_length=10_000)]
 
 
-class _Content(BaseModel):
+class SignedContent(BaseModel):
+    """What a document says."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Versions(_Content):
+class Versions(SignedContent):
     """Installed versions: both sides need the same protocol and the same minor version of Flower."""
 
     fedceus: _Line
@@ -68,7 +70,7 @@ class Versions(_Content):
         return None
 
 
-class EnrolmentRequest(_Content):
+class EnrolmentRequest(SignedContent):
     """A site's request for enrolment: `nonce` is random and answered once, `previous` is the key that it replaces.
 
     `sums_key` is the public channel key of its worker in secure sums.
@@ -84,8 +86,12 @@ class EnrolmentRequest(_Content):
     sums_key: Hex | None = None
 
 
-class Kit(_Content):
-    """The coordinator's answer; `number` increases with every kit of a site, so that an old one is recognised."""
+class Kit(SignedContent):
+    """The coordinator's answer; `number` increases with every kit of a site, so that an old one is recognised.
+
+    `plan`, `plan_digest` and `bundle` stand in kits of older versions only: a kit is of the federation, and a bundle
+    brings its own study.
+    """
 
     federation: FederationId
     site: Name
@@ -97,14 +103,14 @@ class Kit(_Content):
     address: _Line
     ca_certificate: _Pem
     site_certificate: _Pem
-    plan: Name
-    plan_digest: Hex
-    bundle: Hex
     versions: Versions
     instructions: Annotated[tuple[_Line, ...], Field(max_length=20)]
+    plan: Name | None = None
+    plan_digest: Hex | None = None
+    bundle: Hex | None = None
 
 
-ContentT = TypeVar("ContentT", EnrolmentRequest, Kit)
+ContentT = TypeVar("ContentT", bound=SignedContent)
 
 
 def parse_content(document: Document, form: type[ContentT], name: str) -> ContentT:
@@ -119,9 +125,9 @@ def parse_content(document: Document, form: type[ContentT], name: str) -> Conten
         ) from None
 
 
-def format_content(made: EnrolmentRequest | Kit) -> dict[str, Any]:
+def format_content(made: SignedContent) -> dict[str, Any]:
     """The content to be signed, as JSON values."""
-    return made.model_dump(mode="json")
+    return made.model_dump(mode="json", exclude_none=True)
 
 
 def format_federation_id(name: str, ca_key: PublicKey) -> str:

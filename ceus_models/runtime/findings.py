@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 import typer
@@ -27,6 +30,23 @@ class Finding:
     def __str__(self) -> str:
         """The finding and the fix."""
         return f"{self.found}; {self.remedy}" if self.remedy else self.found
+
+
+def name_folder(finding: Finding, folder: Path) -> Finding:
+    """The finding with this folder in place of FOLDER, so that its commands can be copied."""
+    named = re.sub(r"\bFOLDER\b", lambda _: shlex.quote(str(folder)), finding.remedy)
+    return replace(finding, remedy=named)
+
+
+def split_commands(remedy: str) -> list[tuple[str, bool]]:
+    """The parts of a remedy, and whether each is a command, which stands in `backticks` and has an argument.
+
+    >>> split_commands("run `ceus-site index /data` again; see `policy.yaml`")
+    [('run', False), ('ceus-site index /data', True), ('again; see policy.yaml', False)]
+    """
+    pieces = re.split(r"`(\S+ [^`]+)`", remedy)
+    parts = [(piece.replace("`", "").strip(" ,;:"), number % 2 == 1) for number, piece in enumerate(pieces)]
+    return [part for part in parts if part[0]]
 
 
 Check = tuple[str, Callable[[], Finding | Iterable[Finding]]]
@@ -101,7 +121,7 @@ def print_findings(findings: Iterable[Finding], as_machine: bool = False, err: b
         found.append(finding)
         if not as_machine:
             mark, colour = _MARKS[finding.state]
-            remedy = f"\n      → {finding.remedy}" if finding.remedy else ""
+            remedy = "".join(map(_format_part, split_commands(finding.remedy)))
             typer.echo(f"{typer.style(mark, fg=colour)} {finding.name}: {finding.found}{remedy}", err=err)
     well = all(finding.state != "fault" for finding in found)
     if as_machine:
@@ -109,3 +129,8 @@ def print_findings(findings: Iterable[Finding], as_machine: bool = False, err: b
             json.dumps({"ok": well, "findings": list(map(asdict, found))}, indent=2, ensure_ascii=False), err=err
         )
     return 0 if well else 1
+
+
+def _format_part(part: tuple[str, bool]) -> str:
+    text, is_command = part
+    return f"\n{text}" if is_command else f"\n      → {text}"

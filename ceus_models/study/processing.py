@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
+from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.yaml_lines import list_faults, read_yaml_with_lines
 
 _SECTION = "processing"
@@ -57,6 +59,17 @@ class Processing:
         """SHA-256 over the settings and the version of the processing code."""
         text = json.dumps({"version": VERSION, **dataclasses.asdict(self)}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+def parse_processing(plan: Mapping[str, Any]) -> Processing:
+    """The processing settings among a plan's values. Raises ExpectedError where they are not of this version."""
+    try:
+        return TypeAdapter(Processing).validate_python(plan.get(_SECTION, {}))
+    except ValidationError:
+        raise ExpectedError(
+            "expected processing settings of this version of fedceus in the plan, found others; install the same "
+            "version as the coordinator"
+        ) from None
 
 
 def load_processing(plan: Path) -> Processing:

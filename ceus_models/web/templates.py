@@ -10,6 +10,7 @@ from importlib.resources import files
 import jinja2
 from markupsafe import Markup, escape
 
+from ceus_models.runtime.findings import split_commands
 from ceus_models.runtime.humanize import format_age, format_duration, format_size
 
 _SHARED, _PAGES = "ceus_models.web", "pages"
@@ -44,7 +45,8 @@ def _environment(package: str) -> jinja2.Environment:
     made = jinja2.Environment(
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    made.filters.update(size=format_size, span=format_duration, age=format_age, clock=_clock, mark_code=_mark_code)
+    made.filters.update(size=format_size, span=format_duration, age=format_age, clock=_clock)
+    made.filters.update(mark_code=_mark_code, mark_commands=_mark_commands)
     made.globals.update(stylesheet=lambda: Markup(stylesheet()), which="", choices=())
     return made
 
@@ -57,3 +59,12 @@ def _clock(at: float) -> str:
 def _mark_code(text: str) -> Markup:
     """A sentence of ours, with what stands in `backticks` as code; the rest of it may come from elsewhere."""
     return Markup(_CODE.sub(r"<code>\1</code>", str(escape(text))))
+
+
+def _mark_commands(remedy: str) -> Markup:
+    """A remedy, with each command on a line of its own, to be copied."""
+    parts = split_commands(remedy)
+    return Markup("").join(
+        Markup('<code class="command">{}</code>' if is_command else '<span class="remedy">{}</span>').format(text)
+        for text, is_command in parts
+    )

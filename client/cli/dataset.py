@@ -14,7 +14,6 @@ from rich.markup import escape
 
 from ceus_models.runtime.findings import convert_fault, print_findings
 from ceus_models.runtime.progress_bar import show_progress
-from ceus_models.study.processing import Processing, load_processing
 from client.cli.check_page import write_page
 from client.cli.init import start_site
 from client.data.dataset.check import CheckReport, check_site
@@ -24,11 +23,13 @@ from client.data.dataset.review_list import as_json as look_json
 from client.data.forms.site_config import load_site
 from client.data.table.suggestions import write_suggestions
 from client.faults.fault import as_json, count_reasons
+from client.service.sample_settings import find_processing
 
 Folder = Annotated[Path, typer.Argument(help="The site's folder, with site.yaml in it.", show_default=False)]
 Plan = Annotated[
-    Path | None, typer.Option(help="The study's plan, for its processing settings [default: the paper's settings].")
+    Path | None, typer.Option(help="A plan's file, for its processing settings [default: the approved study's].")
 ]
+Study = Annotated[str | None, typer.Option(help="Whose processing settings, where approved studies differ.")]
 Workers = Annotated[int, typer.Option(min=1, help="Lesions read at once.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, for a machine.")]
 
@@ -68,12 +69,14 @@ def check_command(
     raise typer.Exit(1 if report.faults else 0)
 
 
-def index_command(folder: Folder, plan: Plan = None, workers: Workers = CORES, as_machine: AsJson = False) -> None:
+def index_command(
+    folder: Folder, plan: Plan = None, study: Study = None, workers: Workers = CORES, as_machine: AsJson = False
+) -> None:
     """Turn every usable lesion into a sample in the cache; what is cached already is not made again.
 
     It can be stopped at any time: the same command goes on from there.
     """
-    site, processing = load_site(folder), processing_of(plan)
+    site, processing = load_site(folder), find_processing(folder, plan, study)
     too_many: TooManySkippedError | None = None
     with show_progress("indexing", quiet=as_machine) as on_progress:
         try:
@@ -87,11 +90,6 @@ def index_command(folder: Folder, plan: Plan = None, workers: Workers = CORES, a
         _print_index(report)
     if too_many is not None:
         raise too_many
-
-
-def processing_of(plan: Path | None) -> Processing:
-    """The processing settings of a plan; without one, the paper's."""
-    return Processing() if plan is None else load_processing(plan)
 
 
 def output() -> Console:

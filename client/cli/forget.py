@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +12,7 @@ import typer
 from ceus_models.runtime.account import read_account
 from ceus_models.runtime.errors import ExpectedError
 from client.data.forms.site_config import load_site
+from client.service.studies import find_names
 from client.worker.site.forgetting import find_patient, forget_patient
 from client.worker.site.patient_rounds import Participation
 
@@ -42,17 +44,18 @@ def forget_command(
         typer.echo(
             "`ceus-site index` is at work here and deletes the samples at its end; if it is stopped, run it again"
         )
-    _print_part(done.part)
+    _print_part(done.part, find_names(site))
     typer.echo(
         f"the coordinator is told how many patients of a study withdrew, and nothing else; here {done.withdrawn} did. "
         "The tables and exports of the hospital are left as they are. Sums that left before cannot be taken back"
     )
 
 
-def _print_part(part: Participation) -> None:
+def _print_part(part: Participation, names: Mapping[str, str]) -> None:
     for stage in part.stages:
         rounds = _shorten(stage.rounds)
-        typer.echo(f"took part: study {stage.study[:12]}, {stage.stage}, {stage.asked}: rounds {rounds}")
+        study = names.get(stage.study, stage.study[:12])
+        typer.echo(f"took part: study {study}, {stage.stage}, {stage.asked}: rounds {rounds}")
     if not part.stages:
         typer.echo("took part in no answered round that the audit knows")
     if part.unknown:

@@ -17,7 +17,9 @@ from ceus_models.runtime.atomic_files import write_atomically
 from ceus_models.runtime.errors import ExpectedError
 from client.data.forms.site_config import SiteConfig, load_site
 from client.data.forms.withdrawals import read_withdrawals
+from client.policy.approved_studies import read_approved
 from client.policy.policy_file import load_policy
+from client.service.studies import list_names
 from client.worker.audit.verify import verify
 from client.worker.privacy.budget import BUDGET, BudgetLedger
 from client.worker.privacy.plan_binding import PlanBinding
@@ -40,7 +42,7 @@ def show_command(
 ) -> None:
     """What each study has spent, the hospital's cap, what remains, and what that means for one patient."""
     site, policy = load_site(folder), load_policy(folder)
-    names = {digest: name for name, digest in (policy.studies or {}).items()}
+    names = list_names(site, policy)
     rows, lifetime = summarize_spending(BudgetLedger(site.records).charges(), policy.privacy)
     if picture is not None:
         _draw(picture, rows, names, lifetime, policy.privacy.lifetime_epsilon)
@@ -108,8 +110,9 @@ def restored_command(
     paused = f"paused since {standing.paused}" if standing.paused else "not paused"
     left = f"withdrawn from {len(standing.withdrawn)} studies" if standing.withdrawn else "withdrawn from no study"
     typer.echo(
-        f"by these records the site is {paused} and {left}, and {withdrawn} patients were forgotten. What was said "
-        "since the copy was made is lost: say it again (`pause`, `withdraw`, `forget`)"
+        f"by these records the site is {paused} and {left}, and {withdrawn} patients were forgotten; approved are "
+        f"{', '.join(dict.fromkeys(read_approved(site.records).in_force().values())) or 'no studies'}. What was said "
+        "since the copy was made is lost: say it again (`pause`, `withdraw`, `forget`, `disapprove`)"
     )
 
 

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from ceus_models.pki.enrolment import utc_now
-from ceus_models.runtime.findings import Check, print_findings, run_checks
+from ceus_models.runtime.findings import Check, name_folder, print_findings, run_checks
 from client.courier.folder import courier_of, socket_of
 from client.courier.kit import load_kit, site_name
 from client.data.forms.site_config import load_site
@@ -27,7 +27,7 @@ Socket = Annotated[Path | None, typer.Option(help="Where the worker listens [def
 def serve_command(folder: Folder, socket: Socket = None) -> None:
     """Take part in the study: keep worker and courier running, until stopped. Connections go out only, to one port."""
     courier = courier_of(folder)
-    _require([*Line(courier).quick_checks(), *SiteFolder(folder).quick_checks()])
+    _require(folder, [*Line(courier).quick_checks(), *SiteFolder(folder).quick_checks()])
     site, logs = load_kit(courier, utc_now()).site, load_site(folder).work / LOGS
     _become(command(folder.resolve(), _socket(folder, socket), site, logs, courier=True))
 
@@ -39,7 +39,7 @@ def worker_command(
 ) -> None:
     """Keep the worker alone running: the half with the data, which needs no network."""
     name = site or site_name(courier_of(folder))
-    _require(SiteFolder(folder).quick_checks())
+    _require(folder, SiteFolder(folder).quick_checks())
     logs = load_site(folder).work / LOGS
     _become(command(folder.resolve(), _socket(folder, socket), name, logs, courier=False))
 
@@ -47,7 +47,7 @@ def worker_command(
 def courier_command(folder: Folder, socket: Socket = None) -> None:
     """Keep the courier alone running: the half with the network, which needs FOLDER/courier and the worker's socket."""
     courier = courier_of(folder)
-    _require(Line(courier).quick_checks())
+    _require(folder, Line(courier).quick_checks())
     site = load_kit(courier, utc_now()).site
     _become(command(folder.resolve(), _socket(folder, socket), site, None, courier=True))
 
@@ -56,9 +56,10 @@ def _socket(folder: Path, given: Path | None) -> Path:
     return (given or socket_of(folder)).absolute()
 
 
-def _require(checks: list[Check]) -> None:
+def _require(folder: Path, checks: list[Check]) -> None:
     """Ends the command where something keeps a site from being started, after all of it was told."""
-    if print_findings((finding for finding in run_checks(checks) if finding.state == "fault"), err=True):
+    faults = (name_folder(finding, folder) for finding in run_checks(checks) if finding.state == "fault")
+    if print_findings(faults, err=True):
         raise typer.Exit(1)
 
 

@@ -12,12 +12,13 @@ from rich.markup import escape
 from ceus_models.runtime.errors import ExpectedError, FaultList
 from ceus_models.runtime.findings import convert_fault, print_findings
 from ceus_models.runtime.progress_bar import show_progress
-from client.cli.dataset import CORES, Folder, Plan, Workers, output, processing_of
+from client.cli.dataset import CORES, Folder, Plan, Study, Workers, output
 from client.data.dataset.cache import sheets_folder
 from client.data.forms.site_config import SiteConfig, load_site
 from client.data.sheets.site_sheets import SheetJob, draw_sheets
 from client.data.table.manifest import read_manifest
 from client.data.table.rows import Row
+from client.service.sample_settings import find_processing
 
 
 def show_command(
@@ -25,13 +26,14 @@ def show_command(
     out: Annotated[Path | None, typer.Option(help="Where the pictures go [default: WORK/sheets].")] = None,
     lesion: Annotated[int | None, typer.Option(min=2, help="Only the lesion in this row of the table.")] = None,
     plan: Plan = None,
+    study: Study = None,
     workers: Workers = CORES,
 ) -> None:
     """Draw a quality sheet per lesion, named by its pseudonym, and contact sheets of the site.
 
     Lesions that must be looked at before they are used come first on the contact sheets, in red.
     """
-    site, processing = load_site(folder), processing_of(plan)
+    site, processing = load_site(folder), find_processing(folder, plan, study)
     target = sheets_folder(site) if out is None else out
     with show_progress("drawing") as on_progress:
         job = SheetJob(site, processing, target, contact=lesion is None)

@@ -1,22 +1,19 @@
 """`ceus-site console`: what this site does, approved and sent, in a browser of the hospital's IT; on loopback alone.
 
-Counts, ids and words of ours: no picture, no lesion, no path. It pauses and resumes; everything else is a command.
+Counts, ids and words of ours: no picture, no lesion, no path. What its buttons do is in client.console.actions.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import parse_qsl
 
 import typer
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp
 
@@ -28,24 +25,27 @@ from ceus_models.runtime.supervisor import EventLog, log_event
 from ceus_models.web.guard import LOOPBACK, Guard
 from ceus_models.web.responses import STYLE, find_page, page, style
 from ceus_models.web.serve import listening, serve, url_of
-from client.console.approval_view import is_ours, kit_of, read_approval_state
+from client.console.actions import Actions
+from client.console.approval_view import read_approval_state
 from client.console.session import Session
 from client.courier.folder import courier_of, socket_of, state_socket
 from client.courier.ipc import WorkerUnreachableError, read_status
+from client.courier.kit import is_ours, kit_of
 from client.data.dataset.index_file import read_index_counts
 from client.data.forms.site_config import SiteConfig, load_site
 from client.faults.catalogue import REASONS
 from client.policy import policy_text
+from client.policy.approved_studies import read_approved
 from client.policy.policy_file import PolicyFile
 from client.service.health import Part, health_of
+from client.service.studies import find_names
 from client.worker.audit import summary
 from client.worker.audit.log import HEAD_FILE, LOG_FILE, Entry, entries
 from client.worker.audit.verify import Verdict, verify
-from client.worker.site.opt_out import Change, Participation, change_participation, read_participation
+from client.worker.site.opt_out import EVERY_STUDY, Participation, read_participation
 
 _AGAIN_S = 30
 _ON_A_PAGE = 50
-_LONGEST_FORM = 4096
 
 
 def console_command(
@@ -55,7 +55,7 @@ def console_command(
         Path | None, typer.Option(help="Where the worker listens [default: FOLDER/run/worker.sock].")
     ] = None,
 ) -> None:
-    """Show in a browser of this machine what the site does, approved and sent; pause and resume it. Until Ctrl-C."""
+    """Show in a browser of this machine what the site does, approved and sent; decide by its buttons. Until Ctrl-C."""
     site = load_site(folder)
     check_owner(site)
     with listening(LOOPBACK[0], port) as opened:
@@ -80,8 +80,7 @@ def console(site: SiteConfig, socket: Path, session: Session, told: EventLog) ->
     made = _Console(site, socket, session)
     routes = [
         *(Route(path, getattr(made, name), methods=["GET"]) for path, name, _ in PAGES),
-        Route("/pause", _change_participation(made, "pause"), methods=["POST"]),
-        Route("/resume", _change_participation(made, "resume"), methods=["POST"]),
+        *Actions(site, session, made.show).routes(),
         Route(STYLE, style, methods=["GET"]),
     ]
     return Guard(Router(routes, redirect_slashes=False), LOOPBACK, session, told)
@@ -94,24 +93,9 @@ PAGES = (
     ("/audit/{number:int}", "entry", ""),
     ("/left", "list_left", "What left"),
     ("/index", "index", "Index"),
+    ("/patient", "patient", "Forget a patient"),
 )
 """Path, method of `_Console`, and name among the tabs, "" for none."""
-
-
-def _change_participation(made: _Console, kind: Change) -> Callable[[Request], Any]:
-    async def endpoint(request: Request) -> Response:
-        body = b""
-        async for piece in request.stream():
-            body += piece
-            if len(body) > _LONGEST_FORM:
-                return PlainTextResponse("a form of ours is shorter", 413)
-        form = dict(parse_qsl(body.decode("ascii", "replace")))
-        if not made.session.is_asked_here(request, form.get("form", "")):
-            return PlainTextResponse("this was not asked by a page of this console: load the page again", 403)
-        await run_in_threadpool(change_participation, made.site.records, kind, made.session.account)
-        return RedirectResponse("/", 303)
-
-    return endpoint
 
 
 @dataclass
@@ -124,7 +108,7 @@ class _Console:
     def now(self, request: Request) -> Response:
         standing, fault = self._read_participation()
         edition = PolicyFile(self.site.folder).load_current()
-        kit = kit_of(courier_of(self.site.folder))
+        kit, names = kit_of(courier_of(self.site.folder)), find_names(self.site)
         under_way = summary.under_way(self._entries())
         known = {
             "standing": standing,
@@ -132,10 +116,16 @@ class _Console:
             "health": self._health(),
             "under_way": under_way,
             "worked_s": self._work_age(under_way) if under_way else None,
-            "policy": tuple(policy_text.describe_policy(edition.policy)) if edition.policy else (),
+            "policy": tuple(policy_text.describe_policy(edition.policy, self._list_approved()))
+            if edition.policy
+            else (),
+            "names": names,
+            "studies": tuple(dict.fromkeys(names.values())),
+            "every": EVERY_STUDY,
+            "is_left": lambda name: standing is not None and _has_left(standing, names, name),
+            "has_courier": is_ours(courier_of(self.site.folder)),
             "policy_digest": edition.digest,
             "kit": kit,
-            "form": self.session.form,
         }
         return self._page(request, "now", "Now", **known, again=_AGAIN_S)
 
@@ -150,7 +140,7 @@ class _Console:
     def approval(self, request: Request) -> Response:
         found, fault = None, ""
         try:
-            found = read_approval_state(self.site.folder)
+            found = read_approval_state(self.site.folder, self.site.records)
         except ExpectedError as error:
             fault = str(error)
         history = [entry for entry in self._entries() if entry["kind"] == "approval"][::-1]
@@ -173,15 +163,23 @@ class _Console:
         return self._page(request, "entry", f"Entry {number}", entry=entry, tensors=tensors, page=place)
 
     def list_left(self, request: Request) -> Response:
-        return self._page(
-            request, "left", "What left", left=summary.list_left(self._entries()), verdict=self._verify_audit()
-        )
+        left, names = summary.list_left(self._entries()), find_names(self.site)
+        return self._page(request, "left", "What left", left=left, names=names, verdict=self._verify_audit())
 
     def index(self, request: Request) -> Response:
         try:
             return self._page(request, "index", "Index", counts=read_index_counts(self.site), reasons=REASONS)
         except ExpectedError as error:
             return self._page(request, "message", "Index", message=str(error))
+
+    def patient(self, request: Request) -> Response:
+        return self._page(request, "patient", "Forget a patient")
+
+    def _list_approved(self) -> dict[str, str]:
+        try:
+            return read_approved(self.site.records).in_force()
+        except ExpectedError:
+            return {}
 
     def _read_participation(self) -> tuple[Participation | None, str]:
         try:
@@ -209,11 +207,21 @@ class _Console:
         return self._verdict[1]
 
     def _page(self, request: Request, name: str, title: str, **known: Any) -> Response:
+        return self.show(name, title, here=request.url.path, **known)
+
+    def show(self, name: str, title: str, **known: Any) -> Response:
+        """A page of this console."""
         everywhere = {
             "whose": f"{self.site.name}: site's console · {self.session.account}",
             "tabs": [(path, tab) for path, _, tab in PAGES if tab],
-            "here": request.url.path,
+            "here": "",
             "again": 0,
+            "form": self.session.form,
             "in_words": summary.in_words,
         }
         return page("client.console", f"{name}.html", title=title, **(everywhere | known))
+
+
+def _has_left(standing: Participation, names: dict[str, str], study: str) -> bool:
+    """Whether every plan of a study was withdrawn from."""
+    return all(digest in standing.withdrawn for digest, name in names.items() if name == study)

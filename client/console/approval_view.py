@@ -1,94 +1,99 @@
-"""What may run here, for a person: approved bundles, and what a bundle that waits for approval would change."""
+"""What may run here, for a person: approved studies, what a bundle that waits asks and changes, and alarms."""
 
 from __future__ import annotations
 
-import hashlib
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from ceus_models.pki.enrolment import KIT, Kit, parse_content
-from ceus_models.pki.signed_documents import read_document
+from ceus_models.pki.enrolment import Kit
+from ceus_models.plan.words.outline import read_outline
+from ceus_models.plan.words.plan_text import PlanText, describe_plan
 from ceus_models.runtime.errors import ExpectedError
-from client.courier.approval import Approval, approvals, changes, in_force, reviewers_wanted
-from client.courier.fab import contents_of
+from client.courier.approval import Approval, approvals, in_force, reviewers_wanted
+from client.courier.fab import Contents, find_trust
 from client.courier.folder import CourierFolder, courier_of
-
-_BUNDLES = "*.fab"
-_LARGEST = 1 << 16
+from client.courier.kit import is_ours, kit_of
+from client.courier.waiting import Alarm, Found, count_missing, find_bundles, read_alarm
+from client.policy.approved_studies import read_plan_values
+from client.service.approving import Review, review_bundle
 
 
 @dataclass(frozen=True)
 class Waiting:
-    """The kit's bundle, which does not run yet. missing: how many must still approve it · changes: against the last
-    that was approved; None where the bundle does not lie here · fault: what is wrong with it · shortage: why its
-    rounds have too few sites · least_sites: that are counted in every round.
+    """A bundle of the coordinator that does not run yet.
+
+    Args:
+        missing: how many must still approve it.
+        review: its plan in words; None where this version cannot read it, for the reason in `fault`.
     """
 
-    sha256: str
+    contents: Contents
+    refused: bool
     missing: int
-    changes: tuple[str, ...] | None = None
+    review: Review | None
     fault: str = ""
-    shortage: str = ""
-    least_sites: int = 0
 
 
 @dataclass(frozen=True)
 class ApprovalState:
-    """running: the SHA-256 of those that run · kit: the installed one, as it was verified when it was installed."""
+    """All of it.
+
+    Args:
+        wanted: how many people must approve a bundle.
+        running: the SHA-256 of those that run.
+        kit: the installed one, as it was verified when it was installed.
+        texts: SHA-256 → plan in words of an approved bundle, where it is kept.
+        alarm: that nobody has seen.
+        foreign: of files that lie here and came from elsewhere.
+    """
 
     wanted: int
     approvals: tuple[Approval, ...]
     running: frozenset[str]
     kit: Kit | None
-    waiting: Waiting | None
+    texts: dict[str, PlanText]
+    bundles: tuple[Waiting, ...]
+    alarm: Alarm | None
+    foreign: tuple[str, ...]
+    faults: tuple[str, ...]
 
 
-def read_approval_state(folder: Path) -> ApprovalState:
-    """All of it. Raises ExpectedError where the courier's files cannot be read."""
+def read_approval_state(folder: Path, records: Path) -> ApprovalState:
+    """Read it. Raises ExpectedError where the courier's files cannot be read."""
+    courier = open_courier(folder)
+    known, running = approvals(courier), frozenset(one.sha256 for one in in_force(courier))
+    kit, wanted = kit_of(courier), reviewers_wanted(courier)
+    found = find_bundles(courier, folder, find_trust(kit)) if kit else Found((), (), ())
+    bundles = tuple(
+        _review(courier, records, one.contents, one.refused, count_missing(courier, one.contents.sha256, wanted))
+        for one in found.bundles
+    )
+    texts = {one.sha256: text for one in known if (text := _describe(records, one))}
+    alarm = read_alarm(courier)
+    return ApprovalState(wanted, known, running, kit, texts, bundles, alarm, found.alarms, found.faults)
+
+
+def open_courier(folder: Path) -> CourierFolder:
+    """The courier's folder. Raises ExpectedError where it is another account's."""
     courier = courier_of(folder)
     if not is_ours(courier):
         raise ExpectedError(
             "the courier's folder is another account's, and this one may not look into it: "
             "its own copy of what was approved is below, in the audit's words"
         )
-    known, running = approvals(courier), frozenset(one.sha256 for one in in_force(courier))
-    kit, wanted = kit_of(courier), reviewers_wanted(courier)
-    waits = kit is not None and kit.bundle not in running
-    return ApprovalState(wanted, known, running, kit, _waiting(folder, kit, known, wanted) if kit and waits else None)
+    return courier
 
 
-def is_ours(courier: CourierFolder) -> bool:
-    """Whether this account may look into the courier's folder, or there is none."""
-    return not courier.folder.exists() or os.access(courier.folder, os.R_OK | os.X_OK)
-
-
-def kit_of(courier: CourierFolder) -> Kit | None:
-    """The installed kit; None before the site has joined, or where it is not this account's to read."""
-    if not is_ours(courier) or not courier.kit.exists():
-        return None
-    return parse_content(read_document(courier.kit, KIT), Kit, "the installed kit")
-
-
-def _waiting(folder: Path, kit: Kit, known: tuple[Approval, ...], wanted: int) -> Waiting:
-    before = next((one for one in known if one.sha256 == kit.bundle), None)
-    missing = wanted - (len(before.reviewers) if before else 0)
-    bundle = _find_bundle(folder, kit.bundle)
-    if bundle is None:
-        return Waiting(kit.bundle, missing)
+def _review(courier: CourierFolder, records: Path, contents: Contents, refused: bool, missing: int) -> Waiting:
     try:
-        found = contents_of(bundle)
-        changed = tuple(changes(known[-1] if known else None, found))
-        return Waiting(kit.bundle, missing, changed, shortage=found.shortage, least_sites=found.least_sites)
+        return Waiting(contents, refused, missing, review_bundle(courier, records, contents))
     except ExpectedError as error:
-        return Waiting(kit.bundle, missing, fault=str(error))
+        return Waiting(contents, refused, missing, None, str(error))
 
 
-def _find_bundle(folder: Path, sha256: str) -> bytes | None:
-    """The bundle of that hash, where it was laid beside site.yaml or among the courier's files."""
-    for path in (*sorted(folder.glob(_BUNDLES)), *sorted(courier_of(folder).folder.glob(_BUNDLES))):
-        if path.is_file() and path.stat().st_size <= _LARGEST:
-            content = path.read_bytes()
-            if hashlib.sha256(content).hexdigest() == sha256:
-                return content
-    return None
+def _describe(records: Path, approval: Approval) -> PlanText | None:
+    values = read_plan_values(records, str(approval.settings.get("plan-digest", "")))
+    try:
+        return describe_plan(read_outline(values)) if values else None
+    except ExpectedError:
+        return None

@@ -16,10 +16,11 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from ceus_models.runtime.atomic_files import PUBLIC, write_atomically
 from ceus_models.runtime.errors import ExpectedError
-from client.courier.fab import PER_RUN, BundleFault, Contents, Setting
+from client.courier.fab import PER_RUN, Contents, Setting
 from client.courier.folder import CourierFolder
 
 _LONGEST_TEXT = 4096
+_MOST_REFUSED = 100
 
 
 class ApprovalFault(ExpectedError):
@@ -27,8 +28,13 @@ class ApprovalFault(ExpectedError):
 
 
 class Approval(BaseModel):
-    """One bundle that may run. free: the settings that a run may set itself; all others stay as they are here · by,
-    seconded: the accounts of those who approved it.
+    """One bundle that may run.
+
+    Args:
+        study: its name, "" in approvals of older versions.
+        made: when the coordinator made it.
+        free: the settings that a run may set itself; all others stay as they are here.
+        by, seconded: the accounts of those who approved it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -41,6 +47,8 @@ class Approval(BaseModel):
     approved: AwareDatetime
     by: str
     seconded: tuple[str, ...] = ()
+    study: str = ""
+    made: AwareDatetime | None = None
 
     @property
     def reviewers(self) -> tuple[str, ...]:
@@ -54,6 +62,7 @@ class _File(BaseModel):
     version: Literal[1] = 1
     reviewers: int = Field(1, ge=1, le=9)
     approvals: tuple[Approval, ...] = ()
+    refused: tuple[str, ...] = ()
 
 
 def approvals(courier: CourierFolder) -> tuple[Approval, ...]:
@@ -98,39 +107,40 @@ def _read(courier: CourierFolder) -> _File:
         ) from None
 
 
-def approve(courier: CourierFolder, contents: Contents, federation: str, by: str, now: datetime) -> Approval:
+def approve(courier: CourierFolder, contents: Contents, by: str, now: datetime) -> Approval:
     """Allow a bundle from now on, or as a further reviewer of one that somebody approved.
 
-    Raises BundleFault for one of another federation, ApprovalFault where `by` approved it already and others are
-    missing, OSError.
+    Raises ApprovalFault where `by` approved it already and others are missing, OSError.
     """
-    if contents.federation != federation:
-        said = contents.federation or "no federation"
-        raise BundleFault(f"the bundle is of {said}, this site joined {federation}; ask its coordinator for the bundle")
     file = _read(courier)
-    before = next((one for one in file.approvals if one.sha256 == contents.sha256), None)
-    everyone = _with(file, before, by)
+    everyone = _with(file, contents.sha256, by)
     made = Approval(
         sha256=contents.sha256,
-        federation=federation,
+        federation=contents.study.federation,
         files=contents.files,
         settings=contents.settings,
         approved=now,
         by=everyone[0],
         seconded=everyone[1:],
+        study=contents.study.study,
+        made=contents.study.made,
     )
     others = tuple(one for one in file.approvals if one.sha256 != contents.sha256)
-    _write(courier, file.model_copy(update={"approvals": (*others, made)}))
+    refused = tuple(one for one in file.refused if one != contents.sha256)
+    _write(courier, file.model_copy(update={"approvals": (*others, made), "refused": refused}))
     return made
 
 
-def check_reviewer(courier: CourierFolder, sha256: str, by: str) -> None:
-    """Raises ApprovalFault where `by` approved the bundle already, and somebody else must."""
-    file = _read(courier)
-    _with(file, next((one for one in file.approvals if one.sha256 == sha256), None), by)
+def list_reviewers(courier: CourierFolder, sha256: str, by: str) -> tuple[str, ...]:
+    """All who will have approved a bundle once `by` does.
+
+    Raises ApprovalFault where `by` approved it already, and somebody else must.
+    """
+    return _with(_read(courier), sha256, by)
 
 
-def _with(file: _File, before: Approval | None, by: str) -> tuple[str, ...]:
+def _with(file: _File, sha256: str, by: str) -> tuple[str, ...]:
+    before = next((one for one in file.approvals if one.sha256 == sha256), None)
     known = before.reviewers if before else ()
     if by in known and len(known) < file.reviewers:
         raise ApprovalFault(f"{by} approved this bundle already, and {file.reviewers} people must: let another do it")
@@ -140,21 +150,34 @@ def _with(file: _File, before: Approval | None, by: str) -> tuple[str, ...]:
 def withdraw(courier: CourierFolder, sha256: str) -> Approval:
     """Allow a bundle no longer, by the first digits of its SHA-256. Raises ApprovalFault if no one bundle has them."""
     file = _read(courier)
-    known = file.approvals
-    found = [one for one in known if sha256 and one.sha256.startswith(sha256)]
+    found = [one for one in file.approvals if sha256 and one.sha256.startswith(sha256)]
     if len(found) != 1:
         raise ApprovalFault(
-            f"{len(found)} approved bundles begin with {sha256[:64]!r}; approved are: {_join_names(known)}"
+            f"{len(found)} approved bundles begin with {sha256[:64]!r}; approved are: {_join_names(file.approvals)}"
         )
-    _write(courier, file.model_copy(update={"approvals": tuple(one for one in known if one is not found[0])}))
+    kept = tuple(one for one in file.approvals if one is not found[0])
+    _write(courier, _refuse(file, found[0].sha256).model_copy(update={"approvals": kept}))
     return found[0]
 
 
-def changes(old: Approval | None, new: Contents) -> list[str]:
-    """What a bundle changes against an approved one, a line each; empty where nothing does."""
-    if old is None:
-        return ["nothing was approved before"]
-    return [*_list_changes("file", old.files, new.files), *_list_changes("setting", old.settings, new.settings)]
+def refuse(courier: CourierFolder, sha256: str) -> None:
+    """Remember that somebody looked at a bundle and did not want it; it can be approved later all the same."""
+    _write(courier, _refuse(_read(courier), sha256))
+
+
+def list_refused(courier: CourierFolder) -> tuple[str, ...]:
+    """The SHA-256 of what was refused or taken back. Raises as `approvals`."""
+    return _read(courier).refused
+
+
+def _refuse(file: _File, sha256: str) -> _File:
+    others = tuple(one for one in file.refused if one != sha256)
+    return file.model_copy(update={"refused": (*others, sha256)[-_MOST_REFUSED:]})
+
+
+def list_setting_changes(old: Approval, new: Contents) -> list[str]:
+    """Which run settings a bundle changes against an approved one, a line each, but for its plan's digest."""
+    return list(_list_changes(old.settings, new.settings))
 
 
 def refusal_reason(
@@ -186,14 +209,14 @@ def _beyond(found: Approval, settings: Mapping[str, Setting]) -> Iterator[str]:
             yield f"{name!r} is longer than {_LONGEST_TEXT} characters"
 
 
-def _list_changes(kind: str, old: Mapping[str, Setting], new: Mapping[str, Setting]) -> Iterator[str]:
-    for name in sorted({*old, *new}):
+def _list_changes(old: Mapping[str, Setting], new: Mapping[str, Setting]) -> Iterator[str]:
+    for name in sorted({*old, *new} - {"plan-digest", "least-sites"}):  # the plan's own words tell both
         if name not in new:
-            yield f"{kind} {name}: gone (was {old[name]!r})"
+            yield f"setting {name}: gone (was {old[name]!r})"
         elif name not in old:
-            yield f"{kind} {name}: new, {new[name]!r}"
+            yield f"setting {name}: new, {new[name]!r}"
         elif old[name] != new[name]:
-            yield f"{kind} {name}: {old[name]!r} → {new[name]!r}"
+            yield f"setting {name}: {old[name]!r} → {new[name]!r}"
 
 
 def _join_names(known: tuple[Approval, ...]) -> str:

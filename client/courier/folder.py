@@ -73,6 +73,16 @@ class CourierFolder:
         return self.state / "logs"
 
     @property
+    def waiting(self) -> Path:
+        """Bundles that came by a message and are not approved, a file each, named by its SHA-256."""
+        return self.state / "waiting"
+
+    @property
+    def alarm(self) -> Path:
+        """The last bundle that came from elsewhere, until somebody has seen it."""
+        return self.state / "alarm.json"
+
+    @property
     def contact(self) -> Path:
         """The heartbeat of the coordinator's answers to the SuperNode."""
         return self.state / "contact"

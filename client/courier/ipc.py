@@ -82,7 +82,7 @@ def read_status(socket_path: Path, timeout: float = 5.0) -> dict[str, Any]:
         return status
     except (OSError, ValueError):
         raise WorkerUnreachableError(
-            "the worker reports no status; start it (`ceus-site serve` or `worker`), or read its log"
+            "the worker reports no status; start it with `ceus-site serve FOLDER`, or read its log"
         ) from None
 
 

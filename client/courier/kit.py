@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from datetime import datetime
 from pathlib import Path
@@ -32,7 +33,8 @@ from client.courier.folder import CourierFolder
 from client.courier.keys import last_request
 
 _RENEWAL = (
-    "ask the coordinator for a new kit (`ceus-coordinator renew`), or make a new request with `ceus-site keys --renew`"
+    "ask the coordinator for a new kit (`ceus-coordinator renew`), or make a new request: "
+    "`ceus-site keys FOLDER --renew`"
 )
 _SECRET_BYTES = 32
 
@@ -83,6 +85,18 @@ def load_kit(courier: CourierFolder, now: datetime) -> Kit:
             "a new request with `ceus-site keys`"
         )
     return kit
+
+
+def is_ours(courier: CourierFolder) -> bool:
+    """Whether this account may look into the courier's folder, or there is none."""
+    return not courier.folder.exists() or os.access(courier.folder, os.R_OK | os.X_OK)
+
+
+def kit_of(courier: CourierFolder) -> Kit | None:
+    """The installed kit, as it was verified; None before the site has joined, or where it is not this account's."""
+    if not is_ours(courier) or not courier.kit.exists():
+        return None
+    return parse_content(read_document(courier.kit, KIT), Kit, "the installed kit")
 
 
 def _own_request(courier: CourierFolder) -> EnrolmentRequest:

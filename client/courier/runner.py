@@ -7,8 +7,10 @@ the SuperNode gets a reply, because it waits for one without limit, and no text 
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -38,10 +40,12 @@ from ceus_models.runtime.json_logs import log_as_json
 from ceus_models.runtime.supervisor import log_event
 from client.courier.approval import ApprovalFault, in_force, refusal_reason
 from client.courier.client_app import app as courier_app
+from client.courier.fab import ForeignBundleError, Trust, find_trust
 from client.courier.folder import CourierFolder
 from client.courier.forked_task import Child, ChildFault, Reply, run_in_child
 from client.courier.ipc import notify
 from client.courier.kit import load_kit
+from client.courier.waiting import keep_waiting, note_alarm
 
 _NOTICE_S = 5.0
 _ACQUIRE = "/flwr.proto.Runtime/AcquireTask"
@@ -52,17 +56,17 @@ _CAUSES = {
 _BROKEN = (ErrorCode.CLIENT_APP_RAISED_EXCEPTION, "the site's runner failed; the site's log says where")
 
 Told = Callable[[Mapping[str, object]], None]
-"""Is told of every task: event (ran, refused or failed), run, bundle (SHA-256), reason, at."""
+"""Is told of every task: event (ran, refused, failed, alarm), run, bundle (SHA-256), reason, at."""
 App = Callable[[Message, Context], Message]
 
 
 @dataclass(frozen=True)
 class Settings:
-    """api: host:port of the SuperNode's Runtime · federation: that the site joined · longest_s: of a message."""
+    """api: host:port of the SuperNode's Runtime · trust: whose bundles wait · longest_s: of a message."""
 
     api: str
     courier: CourierFolder
-    federation: str
+    trust: Trust
     longest_s: float = 6 * 3600.0
     poll_s: float = 0.2
     told: Told = field(default=log_event)
@@ -82,7 +86,7 @@ def main(
     log_as_json("flwr")
     folder = CourierFolder(courier.resolve())
     kit = load_kit(folder, utc_now())
-    serve(Settings(api, folder, kit.federation, longest_s))
+    serve(Settings(api, folder, find_trust(kit), longest_s))
 
 
 def serve(settings: Settings) -> None:
@@ -129,6 +133,7 @@ def _run_task(client: RuntimeHttpClient, kind: str, settings: Settings) -> None:
         else:
             reply, details = _answer(client, message, context, settings)
         if reason:
+            _look_at(fab.content, settings)
             _write_down(reason, context, settings)
         outcome = "refused" if reason else "failed" if details else "ran"
         settings.told(
@@ -136,6 +141,24 @@ def _run_task(client: RuntimeHttpClient, kind: str, settings: Settings) -> None:
         )
     finally:
         _deliver(client, reply, context, details)
+
+
+def _look_at(bundle: bytes, settings: Settings) -> None:
+    """Keep what the coordinator signed until somebody decides, and alarm the site of what it did not."""
+    at = utc_now()
+    with suppress(ApprovalFault):  # the log has it
+        if hashlib.sha256(bundle).hexdigest() in {one.sha256 for one in in_force(settings.courier)}:
+            return
+    try:
+        keep_waiting(settings.courier, bundle, settings.trust)
+    except ForeignBundleError as error:
+        settings.told({"event": "alarm", "reason": str(error), "at": at.timestamp()})
+        with suppress(OSError):
+            note_alarm(settings.courier, bundle, str(error), at)
+    except (ExpectedError, OSError) as error:
+        settings.told(
+            {"event": "waiting", "reason": f"not kept ({type(error).__name__}: {error})", "at": at.timestamp()}
+        )
 
 
 def _write_down(reason: str, context: Context, settings: Settings) -> None:
@@ -165,7 +188,7 @@ def _verdict(kind: str, run: Run, fab: Fab, context: Context, settings: Settings
     except ApprovalFault as error:
         settings.told({"event": "approvals", "reason": str(error), "at": time.time()})
         return "this site's approvals cannot be used; its log says why"
-    return refusal_reason(known, fab.content, settings.federation, {**context.run_config, **run.override_config})
+    return refusal_reason(known, fab.content, settings.trust.federation, {**context.run_config, **run.override_config})
 
 
 def _answer(client: RuntimeHttpClient, message: Message, context: Context, settings: Settings) -> tuple[Message, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import field
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, get_args
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:  # commands that read a policy do without torch
 KINDS: tuple[Question, ...] = get_args(Question)
 """What a policy can allow; "offer" and "unmask" belong to the secure sum of one of them."""
 SAFE_LESIONS, SAFE_CELL, MIN_REASON = 10, 5, 20
+APPROVED: Literal["approved"] = "approved"
+"""Word of `studies`: whatever this site's people approved."""
 Optimizer = Literal["sgd", "adamw"]
 
 
@@ -59,6 +61,13 @@ def _parse_any(value: Any) -> Any:
     return None if value == "any" else value
 
 
+def _parse_studies(value: Any) -> Any:
+    """Parse `studies`: a word, or digests by name."""
+    if value is None or (isinstance(value, str) and value not in (APPROVED, "any")) or isinstance(value, list):
+        raise ValueError("it must be the word approved, or any, or list digests of plans by your own names")
+    return None if value == "any" else value
+
+
 def _check_known(net: str) -> str:
     if net not in NETS:
         raise ValueError(f"a net must be one of {', '.join(NETS)}")
@@ -70,7 +79,7 @@ _Count = Annotated[int, Field(strict=True, ge=1)]
 _Size = Annotated[float, Field(strict=True, ge=0)]
 _Word = Annotated[str, Field(strict=True, min_length=1, max_length=100)]
 _Digest = Annotated[str, Field(strict=True, pattern="^[0-9a-f]{64}$")]
-_Studies = Annotated[dict[_Word, _Digest] | None, BeforeValidator(_parse_any)]
+_Studies = Annotated[Literal["approved"] | dict[_Word, _Digest] | None, BeforeValidator(_parse_studies)]
 _Nets = Annotated[tuple[Annotated[str, AfterValidator(_check_known)], ...] | None, BeforeValidator(_parse_any)]
 
 
@@ -119,7 +128,8 @@ class Policy:
     """One version of policy.yaml. What it leaves out is as safe as it comes; less needs the words of `accept_risk`.
 
     Attributes:
-        studies: Digests of allowed plans by the hospital's own names, {} for none yet, None for any.
+        studies: Whose tasks are answered: of plans that were approved here ("approved"), of those whose digests stand
+            here under the hospital's own names, of any (None).
         nets: Allowed nets, None for any.
         minimum_lesions: Cohorts and nets with fewer are left out of every answer.
         minimum_cell: Counts below it are left out too.
@@ -173,9 +183,19 @@ class Policy:
         if self.max_replicates:
             yield "max_replicates", "replicates are row-level data: a lesion can be followed through all tables"
 
-    def find_refusal(self, task: Task, at: datetime.datetime | None) -> str | None:
-        """Why this site does not answer the task at that time (None: any): all reasons at once, or None."""
-        found = [*self._check_request(task), *self._check_amounts(task), *self._check_hours(at)]
+    def find_refusal(self, task: Task, at: datetime.datetime | None, approved: Collection[str] = ()) -> str | None:
+        """Find why this site does not answer a task.
+
+        Args:
+            task: that is asked.
+            at: when; None for any time.
+            approved: digests of the plans that are approved here.
+
+        Returns:
+            All reasons at once, or None.
+        """
+        found = [*self._check_study(task.study, approved), *self._check_request(task)]
+        found += [*self._check_amounts(task), *self._check_hours(at)]
         return f"the site's policy refuses: {'; '.join(found)}" if found else None
 
     def admit(self, received: ReceivedTask) -> Policy:
@@ -187,10 +207,15 @@ class Policy:
     def release(self, received: ReceivedTask) -> None:
         """Nothing has changed meanwhile."""
 
+    def _check_study(self, study: str, approved: Collection[str]) -> Iterator[str]:
+        if self.studies == APPROVED:
+            if study not in approved:
+                yield f"the plan {study[:16]}… is not approved here; the site's IT runs `ceus-site approve`"
+        elif self.studies is not None and study not in self.studies.values():
+            yield f"studies does not name the plan {study[:16]}…; the site's IT adds its digest to allow it"
+
     def _check_request(self, task: Task) -> Iterator[str]:
         """What this site does not do at all."""
-        if self.studies is not None and task.study not in self.studies.values():
-            yield f"studies does not name the plan {task.study[:16]}…; the site's IT adds its digest to allow it"
         if task.kind not in (*self.kinds, "offer", "unmask"):
             yield f"kinds are {_join_names(self.kinds)}, not {task.kind}"
         least = self.privacy.find_level(task.kind)
@@ -209,14 +234,6 @@ class Policy:
     def _check_hours(self, at: datetime.datetime | None) -> Iterator[str]:
         if at is not None and self.hours is not None and not self.hours.contain(at):
             yield f"hours are {self.hours}"
-
-
-def find_study(studies: Mapping[str, str] | None, name: str) -> str | None:
-    """The digest of a study that the policy names, or of one given by its digest; None where it is neither."""
-    if studies and name in studies:
-        return studies[name]
-    is_digest = len(name) == 64 and not set(name) - set("0123456789abcdef")
-    return name if is_digest else None
 
 
 def _list_disallowed(what: str, asked: tuple[str, ...], allowed: tuple[str, ...]) -> Iterator[str]:

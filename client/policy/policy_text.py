@@ -4,26 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from ceus_models.protocol.messages import Level
-from client.policy.policy import KINDS, Caps, Policy
+from ceus_models.plan.words.plan_text import LEVEL_WORDS
+from client.policy.policy import APPROVED, KINDS, Caps, Policy
 from client.policy.privacy_levels import PrivacyLevels
 
-_LEVELS: Mapping[Level, str] = {
-    "none": "the coordinator sees this hospital's own sums",
-    "sums": "the coordinator sees sums over hospitals only",
-    "distributed": "sums over hospitals, with noise that hides each patient",
-    "local": "every number of this hospital carries the whole noise",
-}
 
-
-def describe_policy(policy: Policy) -> Iterator[tuple[str, str]]:
-    """(what, what holds), a line each."""
-    yield (
-        "Studies",
-        "any"
-        if policy.studies is None
-        else _join_parts(f"{n} ({d[:12]}…)" for n, d in policy.studies.items()) or "none yet: every task is refused",
-    )
+def describe_policy(policy: Policy, approved: Mapping[str, str] | None = None) -> Iterator[tuple[str, str]]:
+    """(what, what holds), a line each. approved: digest → name of the plans that are approved here."""
+    yield "Studies", _describe_studies(policy, approved or {})
     all_kinds = set(policy.kinds) == set(KINDS)
     yield "Kinds of task", "all: " * all_kinds + ", ".join(policy.kinds)
     yield "Nets", "all" if policy.nets is None else ", ".join(policy.nets) or "none"
@@ -45,9 +33,18 @@ def describe_policy(policy: Policy) -> Iterator[tuple[str, str]]:
     yield "Machine", f"{machine.threads} thread{'s' * (machine.threads > 1)}, {cards}, {share}"
 
 
+def _describe_studies(policy: Policy, approved: Mapping[str, str]) -> str:
+    if policy.studies is None:
+        return "any"
+    named = approved if policy.studies == APPROVED else {digest: name for name, digest in policy.studies.items()}
+    listed = _join_parts(f"{name} ({digest[:12]}…)" for digest, name in named.items())
+    none = "none yet: every task is refused"
+    return f"those approved here: {listed or none}" if policy.studies == APPROVED else listed or none
+
+
 def _describe_privacy(held: PrivacyLevels) -> Iterator[tuple[str, str]]:
     for name in ("training", "statistics", "evaluation"):
-        yield f"Privacy of {name}", f"{getattr(held, name)} or stronger: {_LEVELS[getattr(held, name)]}"
+        yield f"Privacy of {name}", f"{getattr(held, name)} or stronger: {LEVEL_WORDS[getattr(held, name)]}"
     yield "Tasks", "what the approved plan asks, each round once" if held.bound_to_plan else "also what no plan asks"
     roster = "any list of sites" if held.roster == "any" else f"the list of sites {held.roster[:12]}…"
     yield "Secure sums", f"over at least {held.minimum_sites} sites, {roster}"

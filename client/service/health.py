@@ -14,12 +14,13 @@ import typer
 
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.exit_codes import run_cli
-from ceus_models.runtime.findings import Finding, make_fault, make_ok, print_findings, run_checks
+from ceus_models.runtime.findings import Check, Finding, make_fault, make_ok, name_folder, print_findings, run_checks
 from ceus_models.runtime.humanize import format_age
 from ceus_models.runtime.liveness.heartbeat import Heartbeat
 from ceus_models.runtime.liveness.moment import Moment, compute_age, read_clock
 from client.courier.folder import CourierFolder, courier_of, socket_of, state_socket
 from client.courier.ipc import read_status
+from client.service.bundle_findings import list_alarms, list_waiting
 from client.service.watchdogs import ABANDONED_S, CONTACT_S
 
 Part = Literal["worker", "courier"]
@@ -42,18 +43,24 @@ def health_command(
     if part and part not in PARTS:
         raise ExpectedError(f"a part is {' or '.join(PARTS)}, not {part!r}")
     parts = [one for one in PARTS if part in ("", one)]
-    raise typer.Exit(print_findings(health_of(folder, socket or socket_of(folder), parts), as_machine))
+    found = health_of(folder, socket or socket_of(folder), parts)
+    raise typer.Exit(print_findings((name_folder(one, folder) for one in found), as_machine))
 
 
 def health_of(
     folder: Path, socket: Path, parts: Sequence[Part], clock: Callable[[], Moment] = read_clock
 ) -> list[Finding]:
     """What each part does that is asked for, or why it cannot answer and what to do."""
-    checks: dict[Part, Callable[[], Finding]] = {
-        "worker": lambda: _worker(socket),
-        "courier": lambda: _courier(courier_of(folder), clock()),
+    courier = courier_of(folder)
+    checks: dict[Part, list[Check]] = {
+        "worker": [("worker", lambda: _worker(socket))],
+        "courier": [
+            ("courier", lambda: _courier(courier, clock())),
+            ("ALARM", lambda: list_alarms(courier)),
+            ("approval", lambda: list_waiting(courier)),
+        ],
     }
-    return list(run_checks((part, checks[part]) for part in parts))
+    return list(run_checks(check for part in parts for check in checks[part]))
 
 
 def _worker(socket: Path) -> Finding:
@@ -69,13 +76,15 @@ def _worker(socket: Path) -> Finding:
 def _courier(courier: CourierFolder, now: Moment) -> Finding:
     last = Heartbeat(courier.contact).last()
     if last is None:
-        return make_fault("courier", "the coordinator has not been reached yet", "`ceus-site preflight` tells why")
+        return make_fault(
+            "courier", "the coordinator has not been reached yet", "`ceus-site preflight FOLDER` tells why"
+        )
     age = compute_age(last.at, now)
     if age is None:
         said = f"the coordinator answered {format_age(age)}"
         return make_fault("courier", said, "set the clock by NTP; every answer from now on has a known time")
     if age > CONTACT_S:
-        remedy = "the courier's log, or `ceus-site preflight`, tells why"
+        remedy = "the courier's log tells why, or `ceus-site preflight FOLDER`"
         return make_fault("courier", f"the coordinator has not been heard for {age:.0f} s", remedy)
     return make_ok("courier", f"the coordinator answered {age:.0f} s ago")
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ceus_models.runtime.findings import Check, print_findings, run_checks
+from ceus_models.runtime.findings import Check, name_folder, print_findings, run_checks
 from client.courier.folder import courier_of
 from client.data.forms.site_config import load_site
 from client.service.preflight_machine import cgroup, disk, memory, open_files, shared_memory, writable
@@ -28,7 +28,7 @@ def preflight_command(
     But for one unsigned call, and 5 MB of zeros that the coordinator refuses, to measure the line. Exit code 1 for any
     fault.
     """
-    code = print_findings(run_checks(checks(folder)), as_machine)
+    code = print_findings((name_folder(found, folder) for found in run_checks(checks(folder))), as_machine)
     if not as_machine:
         typer.echo("mend the faults from the top" if code else "this site can take part: `ceus-site serve FOLDER`")
     raise typer.Exit(code)

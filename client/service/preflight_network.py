@@ -5,15 +5,16 @@ from __future__ import annotations
 import socket
 import tempfile
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from ceus_models.pki.certificates import EXPIRY_WARNING
 from ceus_models.pki.enrolment import Kit, utc_now
 from ceus_models.runtime.findings import Check, Finding, make_fault, make_note, make_ok
-from client.courier.approval import in_force
 from client.courier.connectivity import ProbeResult, probe_coordinator, probe_upload, proxy_for
 from client.courier.folder import CourierFolder
 from client.courier.kit import load_kit
+from client.service.bundle_findings import check_approval, list_alarms
 
 _NET_MB = 134
 _SLOW_MB_S = 0.5
@@ -34,6 +35,7 @@ class Line:
     def slow_checks(self) -> list[Check]:
         """What asks the network, in the order in which a person would mend it."""
         return [
+            ("ALARM", lambda: list_alarms(self.courier)),
             ("proxy", self.proxy),
             ("TLS", self.tls),
             ("clock", self.clock),
@@ -51,19 +53,10 @@ class Line:
             )
         return make_ok("kit", said)
 
-    def approval(self) -> Finding:
-        """The study's bundle may run. Raises ExpectedError for a file that cannot be used."""
-        kit = self._kit()
-        known = [one for one in in_force(self.courier) if one.federation == kit.federation]
-        if not known:
-            said = "no bundle of this federation is approved, so every message would be refused"
-            return make_fault("approval", said, "run `ceus-site approve FOLDER bundle.fab` with the bundle of the kit")
-        if all(one.sha256 != kit.bundle for one in known):
-            said = f"bundle {known[-1].sha256[:16]} is approved, the kit names {kit.bundle[:16]}"
-            return make_note(
-                "approval", said, "look at the kit's bundle and approve it, or ask the coordinator for a new kit"
-            )
-        return make_ok("approval", f"the kit's bundle {kit.bundle[:16]} is approved")
+    def approval(self) -> Iterable[Finding]:
+        """Some study may run. Raises ExpectedError for a file that cannot be used."""
+        self._kit()
+        return check_approval(self.courier)
 
     def writable(self) -> Finding:
         """The folder of its state and logs. Raises ExpectedError where it is not enrolled."""

@@ -9,6 +9,7 @@ from ceus_models.runtime.findings import Check, Finding, make_fault, make_note, 
 from client.data.dataset.check import check_site
 from client.data.dataset.index_file import read_index
 from client.data.forms.site_config import load_site
+from client.policy.approved_studies import list_processings
 from client.policy.policy_file import load_policy
 from client.worker.audit.verify import verify
 
@@ -31,14 +32,20 @@ class SiteFolder:
     def policy(self) -> Finding:
         """What it allows. Raises FaultList."""
         policy = load_policy(self.folder)
-        studies = "any study" if policy.studies is None else "named studies"
+        studies = "any study" if policy.studies is None else "approved studies"
+        if isinstance(policy.studies, dict):
+            studies = "studies named by digest"
         return make_ok("policy", f"answers {', '.join(policy.kinds)}; {studies}")
 
     def index(self) -> Finding:
         """The samples that the worker would hold. Raises ExpectedError."""
         indexed = read_index(load_site(self.folder))
         if not indexed.files:
-            return make_fault("index", "it holds no lesion", "mend the table and run `ceus-site index` again")
+            return make_fault("index", "it holds no lesion", "mend the table and run `ceus-site index FOLDER` again")
+        wanted = list_processings(load_site(self.folder).records)
+        if other := [name for name, processing in wanted.items() if processing.digest() != indexed.digest]:
+            said = f"made with other settings than the study {', '.join(other)} wants, so its tasks are refused"
+            return make_fault("index", said, "run `ceus-site index FOLDER`")
         return make_ok("index", f"{len(indexed.files)} lesions, processing {indexed.digest[:12]}")
 
     def audit(self) -> Finding:
@@ -46,8 +53,8 @@ class SiteFolder:
         verdict = verify(load_site(self.folder).records)
         if not verdict.ok:
             remedy = (
-                "`ceus-site audit verify` tells all of it; keep the files as evidence under other names, then start "
-                "again: a new audit begins, and `ceus-site restored` says so"
+                "`ceus-site audit verify FOLDER` tells all of it; keep the files as evidence under other names, then "
+                "start again: a new audit begins, and `ceus-site restored FOLDER --because WORDS` says so"
             )
             return make_fault("audit", f"the audit was changed: {verdict.findings[0]}", remedy)
         return make_ok("audit", f"{verdict.entries} entries, unchanged")

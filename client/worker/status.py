@@ -22,6 +22,8 @@ from ceus_models.runtime.errors import ExpectedError
 from client.data.dataset.index_file import read_index
 from client.data.forms.site_config import SiteConfig
 from client.data.forms.withdrawals import read_withdrawals
+from client.policy.approved_studies import read_approved
+from client.policy.policy import APPROVED
 from client.policy.policy_file import PolicyFile
 from client.worker.site.opt_out import read_participation
 from client.worker.site.restored_records import read_restoration
@@ -89,7 +91,8 @@ def watch_obstacles(site: SiteConfig) -> Obstacles:
     policy = PolicyFile(site.folder)
 
     def read() -> tuple[str, str]:
-        if policy.load_current().faults is not None:
+        edition = policy.load_current()
+        if edition.faults is not None:
             return "policy.yaml has a fault, every task is refused: `ceus-site check` tells which", ""
         if shutil.disk_usage(site.work if site.work.exists() else site.folder).free < LEAST_FREE_BYTES:
             return f"less than {LEAST_FREE_BYTES >> 20} MB are free on the disk of the site's folder", ""
@@ -98,9 +101,12 @@ def watch_obstacles(site: SiteConfig) -> Obstacles:
             read_index(site)
             read_withdrawals(site.records)
             restoration = read_restoration(site.records)
+            approved = read_approved(site.records).in_force()
         except ExpectedError as error:
             return str(error), ""
         wrong, known = restoration.describe()
+        none = edition.policy is not None and edition.policy.studies == APPROVED and not approved
+        known = "; ".join(filter(None, (known, "no study is approved here yet" if none else "")))
         chosen = standing.refuses("") or ("withdrawn from a study" if standing.withdrawn else "")
         return wrong, "" if wrong else "; ".join(filter(None, (chosen, known)))
 

@@ -8,10 +8,12 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.markup import escape
 
 from ceus_models.plan.plan import load_plan
-from ceus_models.plan.privacy_cost import COLLUDING, compute_costs
+from ceus_models.plan.words.outline import read_outline
+from ceus_models.plan.words.plan_lines import format_plan
+from ceus_models.plan.words.plan_text import describe_plan
 from ceus_models.protocol.software import read_software
 from ceus_models.runtime.errors import ExpectedError
 from server.cli.status import StudyName, opened
@@ -22,23 +24,17 @@ from server.run_folder.studies import find_plan, find_study, read_settings
 
 
 def plan_command(plan: Annotated[Path, typer.Argument(help="The study's plan.", show_default=False)]) -> None:
-    """Check a plan and show its stages; all faults come at once, with their lines."""
-    checked = load_plan(plan)
-    table = Table(
-        "stage", "kind", "rounds", "sites, at least", title=f"Plan {checked.name}, digest {checked.digest()[:12]}"
-    )
-    for stage in checked.stages:
-        table.add_row(stage.name, stage.stage, str(stage.steps()), str(checked.least_sites()[stage.name]))
-    Console().print(table)
+    """Check a plan and say in words what it asks, as sites read it; all faults come at once, with lines."""
+    checked, out = load_plan(plan), Console(highlight=False)
+    text = describe_plan(read_outline(checked.plain()))
+    for line in format_plan(text):
+        out.print(escape(line), soft_wrap=True)
+    out.print()
+    if text.shortage:
+        out.print(f"[red]{escape(text.shortage)}[/]", soft_wrap=True)
+    out.print(f"digest {checked.digest()}", soft_wrap=True)
     installed = read_software()
-    Console().print(f"installed here: fedceus {installed.fedceus}, package {installed.package}", soft_wrap=True)
-    for cost in compute_costs(checked):
-        spent = (
-            f"ε = {cost.total:.2f} at δ = {checked.delta:g}; {cost.honest:.2f} if {COLLUDING} other sites tell their"
-        )
-        Console().print(
-            f"privacy: a patient of {cost.cohort} spends {spent} noise, {cost.own:.2f} if all do", soft_wrap=True
-        )
+    out.print(f"installed here: fedceus {installed.fedceus}, package {installed.package}", soft_wrap=True)
 
 
 def report_command(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -24,14 +23,12 @@ from ceus_models.pki.enrolment import (
 )
 from ceus_models.pki.keys import PublicKey, fingerprint, parse_public_key
 from ceus_models.pki.signed_documents import Document, read_document, sign_document
-from ceus_models.plan.plan import load_plan
 from ceus_models.runtime.atomic_files import PUBLIC, write_atomically
 from ceus_models.runtime.errors import ExpectedError
 from server.federation.certificate_authority import Authority, compute_federation_id
 from server.federation.federation_file import Federation
 from server.federation.site_register import Register, SiteKey
 from server.run_folder.paths import FEDERATION_FILE, Home
-from server.run_folder.studies import find_plan, list_studies
 
 _KEY_OVERLAP = timedelta(days=14)
 """A replaced key remains valid for this time, so that the site can change keys between two rounds."""
@@ -206,9 +203,6 @@ def _kit(entry: SiteKey, office: EnrolmentService, register: Register) -> Kit:
     certificate = office.authority.site(key, entry.site, now, timedelta(days=federation.site_days))
     number, expires = entry.kit + 1, certificate.not_valid_after_utc
     register.change(entry.fingerprint, kit=number, expires=expires)
-    study = list_studies(office.home)[0]
-    bundle = hashlib.sha256(_content(study.bundle)).hexdigest()
-    plan = load_plan(find_plan(study))
     return Kit(
         federation=office.identity,
         site=entry.site,
@@ -220,27 +214,17 @@ def _kit(entry: SiteKey, office: EnrolmentService, register: Register) -> Kit:
         address=federation.address,
         ca_certificate=format_pem(office.authority.certificate).decode(),
         site_certificate=format_pem(certificate).decode(),
-        plan=plan.name,
-        plan_digest=plan.digest(),
-        bundle=bundle,
         versions=office.versions,
-        instructions=_instructions(entry.site, federation, bundle, expires),
+        instructions=_instructions(entry.site, federation, expires),
     )
 
 
-def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError:
-        raise EnrolmentError(f"there is no bundle yet; run `ceus-coordinator init` first: {path}") from None
-
-
-def _instructions(site: str, federation: Federation, bundle: str, expires: datetime) -> tuple[str, ...]:
+def _instructions(site: str, federation: Federation, expires: datetime) -> tuple[str, ...]:
     return (
         f"This is the kit of {site}. It holds no secret; the private key is on your machine alone.",
         f"1. Put it beside the site's folder and run: ceus-site join FOLDER {site}.kit.json",
-        "2. Run: ceus-site approve FOLDER bundle.fab (the file that came with this kit). It shows what is in it, which "
-        f"is settings and no code. Its SHA-256 is {bundle}",
+        "2. Run: ceus-site approve FOLDER bundle.fab (the file that came with this kit). It shows in words what the "
+        "study asks, and that the coordinator signed it. Later studies come by themselves: ceus-site approve FOLDER",
         f"3. Let the machine reach {federation.address} (TCP, outbound only). No port of yours is opened.",
         "4. Run: ceus-site serve FOLDER",
         f"The kit holds until {expires:%Y-%m-%d}; a new one comes before that. Joining again stops nothing.",

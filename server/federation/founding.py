@@ -16,10 +16,12 @@ from ceus_models.pki.certificates import (
     Certificate,
     CertificateError,
     check_issued,
+    extract_key,
     format_pem,
     parse_certificate,
 )
 from ceus_models.pki.keys import generate_key
+from ceus_models.pki.offered_study import OfferedStudy
 from ceus_models.plan.plan import Plan, load_plan
 from ceus_models.runtime.atomic_files import PUBLIC, write_atomically
 from ceus_models.runtime.errors import ExpectedError, Fault, FaultList
@@ -40,7 +42,7 @@ from server.federation.site_register import read_register
 from server.federation.studies import ensure_first_study, write_bundle
 from server.run_folder.paths import FEDERATION_FILE, Home
 from server.run_folder.studies import find_plan, list_studies
-from server.transport.fab import build_fab
+from server.transport.fab import build_study_fab, is_bundle_of, offer_study
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _PRIVATE_FOLDER = 0o700
@@ -107,7 +109,8 @@ def set_up_federation(folder: Path, passphrase: bytes | None, now: datetime) -> 
         ensure_first_study(home, federation, first)
     plans = {study: load_plan(find_plan(study)) for study in list_studies(home)}
     for study, plan in plans.items():
-        steps += write_bundle(study, _build(identity, plan))
+        offered = offer_study(plan, study.name, identity, now)
+        steps += write_bundle(study, _build(study.bundle, plan, offered, certificate, opened))
     steps += _front(home, door)
     steps += [f"kept the former address {one.address} open until {one.until:%Y-%m-%d}" for one in former]
     steps += describe_move(home, federation, register, now)
@@ -150,8 +153,11 @@ def _settings(home: Home) -> tuple[Federation, Plan | None]:
     return federation, first
 
 
-def _build(identity: str, plan: Plan) -> bytes:
-    return build_fab(federation=identity, plan_digest=plan.digest(), least_sites=min(plan.least_sites().values()))
+def _build(path: Path, plan: Plan, study: OfferedStudy, ca: Certificate, opened: Callable[[], Authority]) -> bytes:
+    """The signed bundle; the one at `path` where it offers the same, so that no site must approve it anew."""
+    old = path.read_bytes() if path.exists() else b""
+    ca_key = extract_key(ca, "the CA's certificate")
+    return old if is_bundle_of(old, study, ca_key) else build_study_fab(plan, study, opened().key)
 
 
 def _is_new(home: Home) -> bool:

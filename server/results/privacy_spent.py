@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ceus_models.plan.plan import Plan
-from ceus_models.plan.privacy_cost import compute_costs
+from ceus_models.plan.words.privacy_cost import compute_costs
 
 
 def summarize_privacy(plan: Plan) -> dict[str, Any]:

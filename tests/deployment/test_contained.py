@@ -20,7 +20,6 @@ from small_hospital import SmallHospital
 
 from ceus_models.runtime.exit_codes import run_app
 from client.cli.main import app
-from server.transport.fab import build_fab
 
 pytestmark = [
     pytest.mark.slow,
@@ -31,6 +30,7 @@ pytestmark = [
     ),
 ]
 PLAN = "processing: {frames_to_peak: 8, frames_after: 4, size: 32, flow_maps: 3, flow_size: 32, margin_px: 6}\n"
+STUDY = f"name: tiny\n{PLAN}stages: [{{stage: hello}}]\n"
 HOME, SOCKET = "/sites/site-01", "/run/ceus/worker.sock"
 ASK = "import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); print('connected')"
 DIAL = "import socket; socket.create_connection(('127.0.0.1', {port}), 5); print('connected')"
@@ -68,7 +68,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder.mkdir()
     SmallHospital(folder, 3).write()
     plan.write_text(PLAN)
-    approved.write_bytes(content := build_fab("watching_app:app", made.identity, "ab" * 32))
+    approved.write_bytes(content := made.bundle(STUDY, "watching_app:app"))
     assert run_app(app, ["index", str(folder), "--plan", str(plan), "--workers", "1"]) == 0
     made.joined(folder)
     assert run_app(app, ["approve", str(folder), str(approved), "--yes"]) == 0

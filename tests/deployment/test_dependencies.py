@@ -86,7 +86,7 @@ def test_the_coordinator_starts_without_the_sites_libraries() -> None:
         for path in (ROOT / package).rglob("*.py")
         if path.name != "__init__.py"
     )
-    brought = {"httpx", "PIL", "scipy"}  # by Flower, torchvision and opacus
+    brought = {"httpx", "PIL"}  # by Flower and torchvision
     program = (
         "import importlib, sys\n"
         f"sys.modules.update(dict.fromkeys({sorted(absent - brought)!r}))\n"  # None makes an import fail

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from made_bundles import signed_bundle
+
 from ceus_models.pki.enrolment import Kit, Versions, utc_now
 from client.courier.folder import CourierFolder, courier_of
 from client.courier.keys import request_enrolment
@@ -18,6 +20,7 @@ from server.federation.founding import set_up_federation
 from server.federation.site_register import change_register
 from server.run_folder.paths import Home, StudyFolder
 from server.run_folder.studies import list_studies
+from server.transport.fab import SERVER_APP
 
 NOW = utc_now()
 DAY = timedelta(days=1)
@@ -64,6 +67,11 @@ class Lab:
         asked, office = read_request(request), self.office()
         with change_register(self.home) as register:
             return write_kit(enrol(asked, office, register), office)
+
+    def bundle(self, plan: str = PLAN, server_app: str = SERVER_APP, made: datetime | None = None) -> bytes:
+        """A bundle of a plan in YAML, signed by this coordinator."""
+        key = self.office().authority.key
+        return signed_bundle(plan, key, self.identity, made or self.now, server_app)
 
     def site(self, folder: Path, name: str = "site-01", renew: bool = False) -> CourierFolder:
         """A site that has made its request."""

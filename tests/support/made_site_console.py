@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 import torch
 from asked_app import Answer, asked
-from made_federation import lab
+from made_federation import DAY, lab
 from small_hospital import SmallHospital
 from toy_lesions import task
 
@@ -24,10 +24,15 @@ from client.data.forms.site_config import load_site
 from client.policy.policy_file import PolicyFile
 from client.worker.audit.log import Audit
 from client.worker.audit.recorder import open_recorder
-from server.transport.fab import build_fab
 
 PLAN = "processing: {frames_to_peak: 8, frames_after: 4, size: 32, flow_maps: 3, flow_size: 32, margin_px: 6}\n"
-PAGES = ("/", "/approval", "/audit", "/audit/7", "/left", "/index")
+STUDY = f"""name: liver
+{PLAN}stages:
+  - {{stage: hello}}
+  - {{stage: statistics}}
+  - {{stage: train, name: submodels, nets: [submodels], cohorts: [training_a], rounds: 2, validate: {{every: 1}}}}
+"""
+PAGES = ("/", "/approval", "/audit", "/audit/7", "/left", "/index", "/patient")
 LESIONS = [f"LESION-77{number}" for number in range(3)]
 
 
@@ -68,7 +73,7 @@ class SiteDesk:
 
 
 def hospital(scratch: Path) -> Path:
-    """Its folder: three lesions, one without its clip; an older bundle is approved, the kit's waits."""
+    """Its folder: three lesions, one without its clip; a study is approved, its next version waits."""
     folder, plan = scratch / "hospital-in-a-folder", scratch / "plan.yaml"
     folder.mkdir()
     made = SmallHospital(folder, 3)
@@ -82,9 +87,9 @@ def hospital(scratch: Path) -> Path:
     co = lab(scratch / "co")
     co.joined(folder)
     old = scratch / "old.fab"
-    old.write_bytes(build_fab("server.server_app:app", co.identity, "ab" * 32))
+    old.write_bytes(co.bundle(STUDY))
     assert run_app(app, ["approve", str(folder), str(old), "--yes"]) == 0
-    (folder / "bundle.fab").write_bytes(co.study.bundle.read_bytes())
+    (folder / "bundle.fab").write_bytes(co.bundle(STUDY.replace("rounds: 2", "rounds: 30"), made=co.now + DAY))
     _answered(folder)
     return folder
 

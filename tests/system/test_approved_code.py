@@ -36,23 +36,23 @@ from flwr.proto.runtime_pb2 import AcquireTaskRequest
 from flwr.supercore.constant import FLEET_HTTP_PUBLIC_KEY_HEADER, FLEET_HTTP_SIGNATURE_HEADER
 from flwr.supercore.protobuf.constants import PROTOBUF_MEDIA_TYPE
 from flwr.supercore.protobuf.translation import PROTOBUF_REQUEST_TYPES as REQUEST_TYPES
-from made_bundles import files_of, packed, with_settings
-from made_federation import Lab
+from made_bundles import OTHER_FEDERATION, files_of, packed, signed_bundle, with_settings
+from made_federation import DAY, Lab
 from real_coordinator import NGINX, answers, founded, ports, program, start, started, wait
 
 from ceus_models.pki.enrolment import utc_now
 from ceus_models.pki.keys import PrivateKey, format_public_pem, generate_key, read_private_key
 from ceus_models.runtime.process_tree import ProcessGroup
 from client.courier.approval import approve
-from client.courier.fab import contents_of
+from client.courier.fab import contents_of, find_trust
 from client.courier.folder import CourierFolder
+from client.courier.kit import load_kit
 from server.federation.enrolment import revoke
 from server.federation.federation_file import load_federation
 from server.federation.founding import renew_front
 from server.federation.nginx_conf import CALLS
 from server.federation.node_roster import synchronise
 from server.federation.site_register import change_register, read_register
-from server.transport.fab import build_fab
 from server.transport.superlink_control import Control
 
 pytestmark = [
@@ -113,8 +113,9 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     scratch = tmp_path_factory.mktemp("real")
     made, front, superlink = founded(scratch)
     courier = made.joined(scratch / "s")
-    content = build_fab("asking_app:app", made.identity, "ab" * 32)
-    approve(courier, contents_of(content), made.identity, "it", made.now)
+    content = made.bundle(server_app="asking_app:app")
+    trust = find_trust(load_kit(courier, made.now))
+    approve(courier, contents_of(content, trust), "it", made.now)
     with started(made, front, superlink, scratch) as coordinator:
         fleet, (runtime,) = coordinator.fleet, ports(1)
         own = ["--courier", str(courier.folder)]
@@ -142,19 +143,29 @@ def test_one_changed_byte_a_shadowing_module_and_changed_settings_are_refused(ru
     code = CANARY.format(path=str(canary)).encode()
     shadowing = packed({**files_of(running.content), "client/__init__.py": code, "client/courier/client_app.py": code})
     changed = with_settings("settings of a", "settings of b", running.content)
-    other = build_fab("asking_app:app", "other:" + "-".join(["0123"] * 8), "ab" * 32)
-    for content, settings, said in (
-        (changed, {}, "is not approved at this site"),
-        (shadowing, {}, "is not approved at this site"),
-        (other, {}, "is not approved at this site"),
-        (running.content, {"plan-digest": "cd" * 32}, "'plan-digest' differs from the approved one"),
+    other = signed_bundle(server_app="asking_app:app", federation=OTHER_FEDERATION)
+    again = running.lab.bundle(server_app="asking_app:app", made=running.lab.now + DAY)
+    for content, settings, said, more in (
+        (changed, {}, "is not approved at this site", ["alarm"]),
+        (shadowing, {}, "is not approved at this site", ["alarm"]),
+        (other, {}, "is not approved at this site", ["alarm"]),
+        (again, {}, "is not approved at this site", []),
+        (running.content, {"plan-digest": "cd" * 32}, "'plan-digest' differs from the approved one", []),
     ):
         before = len(running.events())
         found = running.asked(content, **settings)
         assert [answer["code"] for answer in found] == [7], found
         assert said in found[0]["reason"]
-        assert [event["event"] for event in running.events()[before:]] == ["notice", "refused"]  # no worker runs here
+        assert [event["event"] for event in running.events()[before:]] == [
+            *more,
+            "notice",
+            "refused",
+        ]  # no worker runs here
         assert not canary.exists()
+    (waits,) = running.courier.waiting.iterdir()
+    assert waits.read_bytes() == again
+    approve(running.courier, contents_of(again, find_trust(load_kit(running.courier, utc_now()))), "it", utc_now())
+    assert running.asked(again) == [{"name": "site-01"}]  # without a restart
     assert not list(running.scratch.glob("flwr-node/apps*")) + list(running.scratch.glob("flwr-runner/apps*"))
     subprocess.run([sys.executable, "-c", code.decode()], check=True)
     assert canary.exists()  # the canary does sing when it is imported

@@ -14,6 +14,7 @@ from ceus_models.pki.enrolment import utc_now
 from client.worker.audit.log import entries
 from server.console.users import add_person
 from server.run_folder.paths import Home
+from tests.support.open_policy import open_text
 from tests.support.real_federation import BIN, ENVIRONMENT, NGINX, Federation, ports, wait
 
 pytestmark = [
@@ -31,6 +32,8 @@ def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]
     plan = tiny_plan(scratch / "plan.yaml", ROUNDS)
     plan.write_text(yaml.safe_dump({**yaml.safe_load(plan.read_text()), "quorum": {"share": 0.3, "sites": 1}}))
     with tiny_federation(scratch, plan, (1, 2)) as made:
+        for folder in made.sites.values():
+            (folder / "policy.yaml").write_text(open_text(studies="approved"))
         yield made
 
 
@@ -75,6 +78,8 @@ def test_a_run_is_followed_and_a_site_is_paused_and_resumed(
     page = site.get("/").text
     assert "worker</dt><dd>yes" in page
     assert "courier</dt><dd>yes" in page
+    assert "those approved here: tiny" in page
+    assert "one: training, 30 rounds" in site.get("/approval").text
     federation.order()
     wait(lambda: "Losses" in coordinator.get("/").text, PATIENCE_S, "a round of training")
     assert site.post("/pause", data=form_of(site.get("/").text)).status_code == 200

@@ -25,6 +25,8 @@ from benchmarks.faults import (
     tiny_plan,
 )
 from ceus_models.plan.plan import load_plan
+from ceus_models.plan.words.outline import read_outline
+from ceus_models.plan.words.traffic import estimate_traffic
 from ceus_models.runtime.process_tree import ProcessGroup
 from tests.support.made_sites import digests_in_memory, digests_of_run
 from tests.support.real_federation import NGINX, Federation, command
@@ -79,6 +81,10 @@ def test_four_sites_run_the_smoke_plan_to_the_numbers_of_the_run_in_memory(
     assert {site["name"]: site["connected"] for site in found["sites"]} == dict.fromkeys(federation.sites, True)
     assert all(site["sent"]["all"] > 0 and site["received"]["all"] > 0 for site in found["sites"])
     assert all(record["counted"] and not record["lost"] for record in found["run"]["rounds"])
+    expected = estimate_traffic(read_outline(load_plan(in_memory / "plan.yaml").plain())).values()
+    whole = next(site for site in found["sites"] if site["name"] == "site-01")  # it has lesions of every cohort
+    assert whole["sent"]["all"] == pytest.approx(sum(stage.down for stage in expected), rel=0.1)
+    assert whole["received"]["all"] == pytest.approx(sum(stage.up for stage in expected), rel=0.1)
     print({site["name"]: (site["sent"]["all"], site["received"]["all"]) for site in found["sites"]})
 
 

@@ -28,7 +28,6 @@ from client.cli.main import app
 from client.courier.folder import courier_of
 from client.worker.audit.log import entries
 from client.worker.audit.verify import verify
-from server.transport.fab import build_fab
 
 pytestmark = [
     pytest.mark.slow,
@@ -36,6 +35,7 @@ pytestmark = [
     pytest.mark.skipif(NGINX is None, reason="needs nginx (Debian: nginx-light)"),
 ]
 PLAN = "processing: {frames_to_peak: 8, frames_after: 4, size: 32, flow_maps: 3, flow_size: 32, margin_px: 6}\n"
+STUDY = f"name: tiny\n{PLAN}stages: [{{stage: hello}}]\n"
 PATIENCE_S = 200.0
 
 
@@ -101,7 +101,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     SmallHospital(folder, 3).write()
     plan, approved = scratch / "plan.yaml", scratch / "bundle.fab"
     plan.write_text(PLAN)
-    content = build_fab("watching_app:app", made.identity, "ab" * 32)
+    content = made.bundle(STUDY, "watching_app:app")
     approved.write_bytes(content)
     assert run_app(app, ["index", str(folder), "--plan", str(plan), "--workers", "1"]) == 0
     made.joined(folder)

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from ceus_models.runtime.atomic_files import remove_drafts, write_atomically
@@ -33,6 +34,16 @@ def cache_folder(site: SiteConfig) -> Path:
 def sheets_folder(site: SiteConfig) -> Path:
     """The folder of the quality sheets, each named by a lesion's pseudonym, and of the contact sheets."""
     return site.work / "sheets"
+
+
+def read_owner(path: Path) -> tuple[str, str]:
+    """The pseudonyms of a sample's lesion and patient, without its pictures. Raises ExpectedError."""
+    try:
+        with safe_open(path, framework="np") as file:
+            facts = json.loads(file.metadata()["sample"])
+        return str(facts["key"]), str(facts["patient"])
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError):
+        raise ExpectedError(f"a file of the cache cannot be used ({path.name[:12]}…); run ceus-site index") from None
 
 
 def write_sample(sample: Sample, path: Path) -> None:

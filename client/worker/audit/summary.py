@@ -92,6 +92,20 @@ class UnderWay:
 
 def under_way(found: Iterable[Entry]) -> UnderWay | None:
     """What the worker does, if it was not ended meanwhile; None where it waits."""
+    begun, took = _follow_tasks(found)
+    if begun is None:
+        return None
+    times = took.get((begun["stage"], begun["asked"]))
+    return UnderWay(begun, moment(begun), statistics.median(times[-5:]) if times else None)
+
+
+def measure_tasks(found: Iterable[Entry]) -> dict[tuple[str, str], float]:
+    """(stage, what was asked) → seconds that the last five such tasks took, their median; of any study."""
+    return {place: statistics.median(times[-5:]) for place, times in _follow_tasks(found)[1].items()}
+
+
+def _follow_tasks(found: Iterable[Entry]) -> tuple[Entry | None, dict[tuple[str, str], list[float]]]:
+    """The task that was begun and not answered, and how long the answered ones took, by stage and question."""
     begun: Entry | None = None
     took: dict[tuple[str, str], list[float]] = {}
     for entry in found:
@@ -103,10 +117,7 @@ def under_way(found: Iterable[Entry]) -> UnderWay | None:
             if entry["kind"] == "answer":
                 took.setdefault((entry["stage"], entry["asked"]), []).append(moment(entry) - moment(begun))
             begun = None
-    if begun is None:
-        return None
-    times = took.get((begun["stage"], begun["asked"]))
-    return UnderWay(begun, moment(begun), statistics.median(times[-5:]) if times else None)
+    return begun, took
 
 
 @dataclass(frozen=True)

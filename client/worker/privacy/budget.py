@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ceus_models.plan.plan import Plan
-from ceus_models.plan.privacy_cost import list_releases
+from ceus_models.plan.words.privacy_cost import list_releases
 from ceus_models.protocol.message_ids import ReceivedTask
 from ceus_models.protocol.messages import CountNoise, PrivateRule
 from ceus_models.protocol.privacy.accountant import compute_epsilon

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ceus_models.protocol.message_ids import ReceivedTask
 from ceus_models.runtime.errors import ExpectedError
-from client.policy.policy import Policy, TaskDeclined
+from client.policy.approved_studies import read_approved
+from client.policy.policy import APPROVED, Policy, TaskDeclined
 from client.policy.policy_file import PolicyFile, PolicyVersion
 from client.worker.audit.recorder import AuditRecorder
 from client.worker.privacy.task_checks import SESSION_KINDS
@@ -63,7 +64,7 @@ class SiteConsent:
         policy = self.policy()
         self._stand(received.task.study)
         at = self.clock()
-        if reason := policy.find_refusal(received.task, at):
+        if reason := policy.find_refusal(received.task, at, self._list_approved(policy)):
             raise TaskDeclined("policy", reason)
         if policy.rounds_per_day is not None and received.task.kind not in SESSION_KINDS:
             today = day_of(at, _zone(policy))
@@ -81,8 +82,18 @@ class SiteConsent:
         """Raises TaskDeclined where the site was paused or withdrawn, or its policy changed, while it worked."""
         policy = self.policy()
         self._stand(received.task.study)
-        if reason := policy.find_refusal(received.task, None):
+        if reason := policy.find_refusal(received.task, None, self._list_approved(policy)):
             raise TaskDeclined("policy", reason)
+
+    def _list_approved(self, policy: Policy) -> Collection[str]:
+        """The plans that are approved at this moment. Raises TaskDeclined where that cannot be told."""
+        if policy.studies != APPROVED:
+            return ()
+        try:
+            return read_approved(self.records).in_force()
+        except ExpectedError as error:
+            self.log(str(error))
+            raise TaskDeclined("policy", "this site cannot tell what is approved, so nothing is answered") from None
 
     def _stand(self, study: str) -> None:
         try:

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ceus_models.runtime.errors import ExpectedError
-from client.data.dataset.cache import cache_folder, lock_cache, sheets_folder
+from client.data.dataset.cache import cache_folder, lock_cache, read_owner, sheets_folder
 from client.data.dataset.cache_cleanup import remove_contact_sheets
 from client.data.dataset.index_file import drop_from_index, list_index_files
 from client.data.dataset.review_list import drop_review_items
-from client.data.dataset.samples import read_sample
 from client.data.forms.site_config import SiteConfig, make_pseudonym
 from client.data.forms.withdrawals import Withdrawal, add_withdrawal, read_withdrawals
 from client.data.table.manifest import read_manifest
@@ -66,12 +65,12 @@ def find_patient(site: SiteConfig, patient_id: str) -> PatientFiles:
     samples: list[str] = []
     for name in list_index_files(site):
         try:
-            sample = read_sample(cache_folder(site) / Path(name).name)
+            lesion, owner = read_owner(cache_folder(site) / Path(name).name)
         except ExpectedError:
             continue  # it is deleted already
-        if sample.patient == patient or sample.key in lesions:
+        if owner == patient or lesion in lesions:
             samples.append(name)
-            lesions.add(sample.key)
+            lesions.add(lesion)
     return PatientFiles(patient, tuple(sorted(lesions)), tuple(samples))
 
 

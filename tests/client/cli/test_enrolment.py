@@ -59,10 +59,10 @@ def test_from_nothing_to_an_enrolled_site(coordinator: Run, site: Run, tmp_path:
     site("init", hospital)
     said = site("approve", hospital, co / "studies" / "tiny" / "bundle.fab", "--yes")
     assert "It carries no code" in said
-    assert "nothing was approved before" in said
+    assert "first plan of this study" in said
     assert "a round counts with the sums of 1 site, 3 are usual" in said
     said = site("approve", hospital, co / "studies" / "tiny" / "bundle.fab", "--yes")
-    assert "nothing changed since the last approval" in said
+    assert "Nothing changed since the last approval" in said
     (bundle,) = {entry["bundle"] for entry in entries(hospital / "records")}
     site("disapprove", hospital, bundle[:8])
     written = [(entry["kind"], entry["action"]) for entry in entries(hospital / "records")]
@@ -84,7 +84,7 @@ def test_two_people_approve_where_the_hospital_wants_two(
     site("init", hospital)
     bundle = co / "studies" / "tiny" / "bundle.fab"
     accounts = iter(["root", "root", "root", "daemon"])
-    monkeypatch.setattr("client.cli.enrolment.read_account", lambda: next(accounts))
+    monkeypatch.setattr("client.cli.approval.read_account", lambda: next(accounts))
     assert "2 must approve a bundle" in site("reviewers", hospital, 2)
     assert "1 more must approve it" in site("approve", hospital, bundle, "--yes")
     assert "root approved this bundle already" in site("approve", hospital, bundle, "--yes", code=1)
@@ -107,6 +107,7 @@ def test_nobody_is_enrolled_and_nothing_approved_without_a_yes(
     assert not (co / "sites.json").exists()
     coordinator("enrol", co, hospital / "courier" / "request.json", "--yes")
     site("join", hospital, co / "kits" / "site-01.kit.json")
+    site("init", hospital)
     site("approve", hospital, co / "studies" / "tiny" / "bundle.fab", code=code)
     assert not (hospital / "courier" / "approved.json").exists()
 
@@ -144,5 +145,5 @@ def test_what_is_missing_is_said_before_anything_is_made(coordinator: Run, site:
     assert "give the federation's id with --federation" in site("keys", tmp_path / "s", code=1)
     assert "has not joined a federation" in site("approve", tmp_path / "s", tmp_path / "b", code=1)
     assert "federation.yaml: the file exists and can be read" in coordinator("status", tmp_path, code=1)
-    assert "0 approved bundles begin with" in site("disapprove", tmp_path / "s", "abc", code=1)
+    assert "site.yaml" in site("disapprove", tmp_path / "s", "abcd", code=1)
     assert not (tmp_path / "s").exists()

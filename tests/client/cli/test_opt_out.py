@@ -86,7 +86,7 @@ def test_leaving_every_study_forgets_everything(folder: Path, capsys: pytest.Cap
 
 def test_a_study_that_nobody_knows_is_an_expected_error(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(folder, "withdraw", "--study", "oars", "--yes") == 1
-    assert "policy.yaml names ours, theirs" in capsys.readouterr().err
+    assert "known are ours, theirs" in capsys.readouterr().err
 
 
 def test_a_faulty_policy_does_not_keep_a_site_from_leaving(folder: Path) -> None:

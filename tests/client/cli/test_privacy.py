@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from small_hospital import SmallHospital
 
 from ceus_models.runtime.exit_codes import run_app
 from client.cli.main import app
+from client.policy.approved_studies import ApprovedStudy, change_approved
 from client.worker.privacy.budget import BudgetLedger, Charge, Cost
 
 
@@ -39,6 +41,10 @@ def test_what_was_spent_is_told_in_words_json_and_a_picture(hospital: Path, caps
     assert run_app(app, ["privacy", "show", str(hospital), "--picture", str(picture)]) == 0
     text = capsys.readouterr().out
     assert "abababababab" in text
+    one = ApprovedStudy(study="liver", plan_digest="ab" * 32, bundle="b", reviewers=("it",), approved=datetime.now(UTC))
+    change_approved(hospital / "records", lambda known: known.with_study(one))
+    assert run_app(app, ["privacy", "show", str(hospital)]) == 0
+    assert "liver" in capsys.readouterr().out, "the name of the approval"
     assert "% sure after all answers" in text
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert run_app(app, ["privacy", "show", str(hospital), "--json"]) == 0

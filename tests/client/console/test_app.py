@@ -1,4 +1,4 @@
-"""The site's console: one browser gets in, it shows counts and ids and no patient, and it pauses and resumes only."""
+"""The site's console: one browser gets in, it shows counts and ids and no patient, and its buttons are guarded."""
 
 from __future__ import annotations
 
@@ -18,11 +18,13 @@ import client.console.app
 from ceus_models.runtime.exit_codes import run_app
 from ceus_models.web.guard import HEADERS
 from client.cli.main import app
+from client.console.actions import Actions
 from client.data.dataset.index_file import read_index_counts
 from client.data.forms.site_config import load_site
 from client.worker.audit.log import LOG_FILE, entries
 from client.worker.site.opt_out import read_participation
 
+ACTIONS = tuple(route.path for route in Actions(None, None, None).routes())  # type: ignore[arg-type]
 EVERYWHERE = (*PAGES, "/style.css", "/nothing")
 LOADED = """
 import sys
@@ -101,6 +103,17 @@ def test_every_page_is_there_and_asks_for_nothing_from_elsewhere(there: SiteDesk
     assert there.get("/nothing").status == there.get("/audit/999").status == there.get("/audit/0").status == 404
 
 
+def test_on_a_narrow_screen_every_cell_says_its_columns_name(there: SiteDesk) -> None:
+    for path in PAGES:
+        text = there.get(path).text
+        for table in re.findall(r"<table>.*?</table>", text, re.S):
+            assert f'<div class="table stacked" tabindex="0">{table}' in text, "no column is hidden"
+            heads = re.findall(r"<th[^>]*>([^<]*)</th>", table.partition("</thead>")[0])
+            for row in re.findall(r"<tr><th scope=.row.*?</tr>", table, re.S):
+                labels = re.findall(r"<td( data-label=\"([^\"]*)\")?", row)
+                assert [label for _, label in labels] == heads[1:], path
+
+
 def test_a_hostile_name_of_the_site_is_escaped(there: SiteDesk, monkeypatch: pytest.MonkeyPatch) -> None:
     hostile = "<script>alert('site')</script>"
     monkeypatch.setattr("made_site_console.load_site", lambda path: dataclasses.replace(load_site(path), name=hostile))
@@ -137,7 +150,8 @@ def test_now_shows_standing_health_work_and_policy(there: SiteDesk) -> None:
     assert "train, round 3, disease/HM" in text
     assert "whether the worker is still at it" in text
     assert "none or stronger: the coordinator sees this hospital" in text
-    assert "as site-01; study tiny" in text
+    assert "as site-01" in text
+    assert "<span>liver</span>" in text
 
 
 def test_pause_and_resume_are_buttons_with_an_entry_that_says_who(there: SiteDesk) -> None:
@@ -168,7 +182,7 @@ def test_a_form_of_another_page_orders_nothing(
     there: SiteDesk, form: dict[str, str] | None, headers: dict[str, str], status: int
 ) -> None:
     before = (there.folder / "records" / LOG_FILE).read_bytes()
-    for path in ("/pause", "/resume"):
+    for path in ACTIONS:
         assert there.post(path, form, **headers).status == status
     assert (there.folder / "records" / LOG_FILE).read_bytes() == before
 
@@ -179,25 +193,24 @@ def test_nothing_else_can_be_ordered(there: SiteDesk) -> None:
         for method in ("POST", "PUT", "DELETE", "PATCH", "OPTIONS"):
             assert there.get(path, method).status == 405
         there.get(path, "HEAD")
-    for path in ("/withdraw", "/approve", "/rejoin", "/policy"):
-        assert there.post(path).status == 404
-    for path in ("/pause", "/resume"):
+    for path in ("/policy", "/reviewers", "/left"):
+        assert there.post(path).status in (404, 405)
+    for path in ACTIONS:
         assert there.get(path).status == there.get(path, "HEAD").status == 405
     assert before == {path: path.read_bytes() for path in there.folder.rglob("*") if path.is_file()}
 
 
-def test_approval_shows_what_the_kits_bundle_would_change(there: SiteDesk) -> None:
+def test_approval_shows_the_plan_in_words_and_what_changed(there: SiteDesk) -> None:
     text = there.get("/approval").text
-    assert "A bundle waits for approval" in text
-    assert "setting plan-digest" in text
-    assert "Approved: " in text
+    assert "Study liver waits for approval" in text
+    assert "submodels: rounds 2 → 30" in text
+    assert "submodels: training, 30 rounds" in text
+    assert "Approved: liver" in text
     assert "action approve" in text
-    waiting = there.folder / "bundle.fab"
-    assert run_app(app, ["approve", str(there.folder), str(waiting), "--yes"]) == 0
+    assert run_app(app, ["reviewers", str(there.folder), "2"]) == 0
     try:
-        assert "waits for approval" not in there.get("/approval").text
-        assert run_app(app, ["reviewers", str(there.folder), "2"]) == 0
-        assert "1 more must approve it" in there.get("/approval").text
+        assert "2 more must approve it" in there.get("/approval").text
+        assert "Approved by too few" in there.get("/approval").text
     finally:
         run_app(app, ["reviewers", str(there.folder), "1"])
 
@@ -205,7 +218,7 @@ def test_approval_shows_what_the_kits_bundle_would_change(there: SiteDesk) -> No
 def test_a_couriers_folder_of_another_account_is_said_to_be_one(
     there: SiteDesk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("client.console.approval_view.os.access", lambda path, how: False)
+    monkeypatch.setattr("client.courier.kit.os.access", lambda path, how: False)
     text = there.get("/approval").text
     assert "another account" in text
     assert "action approve" in text
@@ -218,7 +231,7 @@ def test_the_audit_is_verified_and_an_answer_opens_to_its_tensors(there: SiteDes
     assert "&lt;b&gt;not&lt;/b&gt; approved here" in text
     number = next(entry["n"] for entry in entries(there.folder / "records") if entry["kind"] == "answer")
     opened = there.get(f"/audit/{number}").text
-    assert re.search(r"float32\[2, 3\]</code></td><td class=\"n\">24<", opened)
+    assert re.search(r"float32\[2, 3\]</code></td><td data-label=\"bytes\" class=\"n\">24<", opened)
     assert "Sums over 9 lesions; privacy: none" in opened
 
 
@@ -239,7 +252,7 @@ def test_what_left_is_summed_by_stage(there: SiteDesk) -> None:
     answers = [entry for entry in entries(there.folder / "records") if entry["kind"] == "answer"]
     row = re.search(r"<tr><th scope=\"row\">stage</th>(.*?)</tr>", text, re.S)
     assert row is not None
-    assert re.findall(r"<td class=\"n\">([^<]*)</td>", row[1]) == [
+    assert re.findall(r"<td [^>]*class=\"n\">([^<]*)</td>", row[1]) == [
         "2",
         "",
         f"{sum(e['bytes'] for e in answers)} B",
@@ -274,7 +287,7 @@ def test_a_site_that_has_not_begun_is_shown_too(tmp_path: Path) -> None:
     (tmp_path / "records").mkdir()
     (tmp_path / "records" / "standing.json").write_text("{")
     assert "answers nothing" in made.get("/").text
-    assert made.post("/resume").status == 503
+    assert made.post("/resume").status == 409
 
 
 def test_only_the_folders_own_account_starts_it(

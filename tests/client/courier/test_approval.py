@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from made_bundles import FEDERATION, OURS, with_settings
+from made_bundles import FEDERATION, OURS, TRUST, signed_bundle
 from made_federation import NOW
 
 from client.courier.approval import (
     ApprovalFault,
     approvals,
     approve,
-    changes,
-    check_reviewer,
     in_force,
+    list_refused,
+    list_reviewers,
+    list_setting_changes,
     refusal_reason,
+    refuse,
     want_reviewers,
     withdraw,
 )
-from client.courier.fab import BundleFault, contents_of
+from client.courier.fab import Contents
+from client.courier.fab import contents_of as contents_by
 from client.courier.folder import CourierFolder
-from server.transport.fab import build_fab
 
+
+def contents_of(bundle: bytes) -> Contents:
+    return contents_by(bundle, TRUST)
+
+
+OTHER_PLAN = "{name: tiny, quorum: {share: 0.5}, stages: [{stage: hello}]}"
 RUN = {"plan": "/srv/plan.yaml", "out": "/srv/out", "seed": 7, "sites": 12}
 SETTINGS = {**contents_of(OURS).settings, **RUN}
 
@@ -31,7 +40,7 @@ SETTINGS = {**contents_of(OURS).settings, **RUN}
 @pytest.fixture
 def courier(tmp_path: Path) -> CourierFolder:
     folder = CourierFolder(tmp_path / "courier")
-    approve(folder, contents_of(OURS), FEDERATION, "it", NOW)
+    approve(folder, contents_of(OURS), "it", NOW)
     return folder
 
 
@@ -85,33 +94,38 @@ def test_it_may_fix_a_setting_that_runs_set_themselves(courier: CourierFolder) -
     assert "'seed' differs from the approved one" in (verdict(courier, OURS) or "")
 
 
-def test_a_bundle_of_another_federation_is_not_approved_and_does_not_run(courier: CourierFolder) -> None:
-    other = build_fab(federation="other:" + "-".join(["0123"] * 8))
-    for content, said in ((other, "the bundle is of other:0123"), (build_fab(), "the bundle is of no federation")):
-        with pytest.raises(BundleFault, match=said):
-            approve(courier, contents_of(content), FEDERATION, "it", NOW)
-    moved = refusal_reason(approvals(courier), OURS, "other:0", SETTINGS)  # the site has joined another one since
+def test_a_bundle_does_not_run_where_the_site_has_joined_another_federation_since(courier: CourierFolder) -> None:
+    moved = refusal_reason(approvals(courier), OURS, "other:0", SETTINGS)
     assert "approved for another federation" in (moved or "")
 
 
-def test_what_changed_is_told(courier: CourierFolder) -> None:
-    new = with_settings("seed = 0", "seed = 5\nepochs = 2")
-    told = changes(approvals(courier)[-1], contents_of(new))
-    assert "setting seed: 0 → 5" in told
-    assert "setting epochs: new, 2" in told
-    assert any(line.startswith("file pyproject.toml: ") for line in told)
-    assert changes(approvals(courier)[-1], contents_of(OURS)) == []
-    assert changes(None, contents_of(OURS)) == ["nothing was approved before"]
-    assert (
-        "setting plan-digest: gone"
-        in changes(approvals(courier)[-1], contents_of(with_settings('plan-digest = "', '# "')))[-1]
-    )
+def test_changed_run_settings_are_told_but_for_those_that_the_plan_tells(courier: CourierFolder) -> None:
+    before = approvals(courier)[-1]
+    new = contents_of(signed_bundle(OTHER_PLAN))
+    assert list_setting_changes(before, new) == []
+    settings = {**new.settings, "seed": 5, "epochs": 2}
+    del settings["out"]
+    assert list_setting_changes(before, replace(new, settings=settings)) == [
+        "setting epochs: new, 2",
+        "setting out: gone (was '')",
+        "setting seed: 0 → 5",
+    ]
+
+
+def test_what_was_refused_or_taken_back_is_remembered_until_it_is_approved(courier: CourierFolder) -> None:
+    sha = contents_of(OURS).sha256
+    withdraw(courier, sha)
+    refuse(courier, "ab" * 32)
+    refuse(courier, sha)
+    assert list_refused(courier) == ("ab" * 32, sha)
+    approve(courier, contents_of(OURS), "it", NOW)
+    assert list_refused(courier) == ("ab" * 32,)
 
 
 def test_two_bundles_may_be_approved_and_one_taken_back(courier: CourierFolder) -> None:
-    new = with_settings("seed = 0", "seed = 5")
-    approve(courier, contents_of(new), FEDERATION, "it", NOW)
-    approve(courier, contents_of(new), FEDERATION, "it", NOW)  # again is once
+    new = signed_bundle(OTHER_PLAN)
+    approve(courier, contents_of(new), "it", NOW)
+    approve(courier, contents_of(new), "it", NOW)  # again is once
     assert len(approvals(courier)) == 2
     assert verdict(courier, OURS) is None
     gone = withdraw(courier, contents_of(OURS).sha256[:12])
@@ -140,13 +154,13 @@ def test_where_two_must_approve_one_alone_does_not_open_the_site(courier: Courie
     assert "is not approved at this site" in (verdict(courier, OURS) or ""), "from the next message on"
     sha = contents_of(OURS).sha256
     with pytest.raises(ApprovalFault, match="it approved this bundle already, and 2 people must"):
-        check_reviewer(courier, sha, "it")
+        list_reviewers(courier, sha, "it")
     with pytest.raises(ApprovalFault, match="let another do it"):
-        approve(courier, contents_of(OURS), FEDERATION, "it", NOW)
-    approve(courier, contents_of(OURS), FEDERATION, "privacy officer", NOW)
+        approve(courier, contents_of(OURS), "it", NOW)
+    approve(courier, contents_of(OURS), "privacy officer", NOW)
     assert verdict(courier, OURS) is None
     assert approvals(courier)[0].reviewers == ("it", "privacy officer")
-    approve(courier, contents_of(OURS), FEDERATION, "it", NOW)
+    approve(courier, contents_of(OURS), "it", NOW)
     assert approvals(courier)[0].reviewers == ("it", "privacy officer"), "approved again, and nobody is lost"
     want_reviewers(courier, 3)
     assert in_force(courier) == ()

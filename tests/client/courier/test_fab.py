@@ -7,32 +7,42 @@ import sys
 from pathlib import Path
 
 import pytest
-from made_bundles import FEDERATION, OURS, files_of, packed, with_files, with_settings
+from made_bundles import (
+    CA,
+    FEDERATION,
+    OTHER_FEDERATION,
+    OURS,
+    TRUST,
+    files_of,
+    packed,
+    signed_bundle,
+    with_files,
+    with_settings,
+)
 
-from client.courier.fab import BundleFault, contents_of
-from server.transport.fab import build_fab
+from ceus_models.pki.keys import generate_key
+from ceus_models.pki.offered_study import STUDY_FILE, sign_study
+from client.courier.fab import BundleFault, Contents, ForeignBundleError
+from client.courier.fab import contents_of as contents_by
+
+
+def contents_of(bundle: bytes) -> Contents:
+    return contents_by(bundle, TRUST)
 
 
 def test_ours_is_settings_and_nothing_else() -> None:
     found = contents_of(OURS)
-    assert sorted(found.files) == [".info/CONTENT", "pyproject.toml"]
-    assert found.federation == FEDERATION
+    assert sorted(found.files) == [".info/CONTENT", "pyproject.toml", STUDY_FILE]
+    assert (found.study.federation, found.study.study) == (FEDERATION, "tiny")
     assert found.settings == {
         "plan": "",
         "out": "",
         "seed": 0,
         "sites": 0,
         "federation": FEDERATION,
-        "plan-digest": "ab" * 32,
+        "plan-digest": found.study.plan_digest,
         "least-sites": 3,
     }
-
-
-def test_rounds_of_fewer_sites_than_usual_are_said() -> None:
-    assert contents_of(OURS).shortage == ""
-    fewer = contents_of(build_fab(federation=FEDERATION, least_sites=2))
-    assert "the sums of 2 sites, 3 are usual" in fewer.shortage
-    assert "does not say" in contents_of(build_fab(federation=FEDERATION)).shortage
 
 
 @pytest.mark.parametrize(
@@ -47,10 +57,13 @@ def test_rounds_of_fewer_sites_than_usual_are_said() -> None:
         (packed({**files_of(OURS), "ceus_models/data.yaml": b""}), "holds ceus_models, which would run"),
         (packed({**files_of(OURS), "./server/x.py": b""}), "holds server, which would run"),
         (packed({**files_of(OURS), "run.pth": b""}), "holds code"),
-        (packed({**files_of(OURS), "notes.md": b""}), r"must hold pyproject\.toml and \.info/CONTENT once"),
+        (
+            packed({**files_of(OURS), "notes.md": b""}),
+            "must hold pyproject.toml, study.json and .info",
+        ),
         (packed({**files_of(OURS), "../../etc/cron.d/x": b""}), "must hold"),
         (packed({"a.md": b""}), "must hold"),
-        (packed({"pyproject.toml": b"[project"}), "is no TOML"),
+        (packed({**files_of(OURS), "pyproject.toml": b"[project"}), "is no TOML"),
         (
             with_settings('"client.courier.client_app:app"', '"other.app:app"'),
             "not in our form at 'tool.flwr.app.components.clientapp'",
@@ -64,13 +77,64 @@ def test_rounds_of_fewer_sites_than_usual_are_said() -> None:
         (packed({**files_of(OURS), ".info/CONTENT": b"pyproject.toml,00,0"}, listed=False), "listing does not fit"),
         (OURS[:-30], "no whole zip archive"),
         (b"", "no whole zip archive"),
-        (b"x" * 70_000, "settings only has fewer"),
+        (b"x" * 140_000, "one of ours has fewer"),
+        (packed({**files_of(OURS), "study.json": b" " * 140_000}), "unfolds to more than"),
+        (
+            packed({name: data for name, data in files_of(OURS).items() if name != STUDY_FILE}),
+            r"`ceus-coordinator init`",
+        ),
         (packed({**files_of(OURS), "pyproject.toml": b"#" * 1_000_000}), "unfolds to more than"),
     ],
 )
 def test_all_else_is_refused_by_name(bundle: bytes, said: str) -> None:
     with pytest.raises(BundleFault, match=said):
         contents_of(bundle)
+
+
+def resigned(**changed: str) -> bytes:
+    """The coordinator's own bundle whose study says something else, signed all the same."""
+    files = files_of(OURS)
+    study = contents_of(OURS).study.model_copy(update=changed)
+    return packed({**files, STUDY_FILE: sign_study(study, CA)})
+
+
+@pytest.mark.parametrize(
+    ("bundle", "said"),
+    [
+        (signed_bundle(key=generate_key()), "signed by somebody else or changed afterwards"),
+        (signed_bundle(federation=OTHER_FEDERATION), "is of other:0123"),
+        (packed({**files_of(OURS), STUDY_FILE: files_of(OURS)[STUDY_FILE].replace(b"tiny", b"tinx")}), "changed after"),
+        (with_settings("seed = 0", "seed = 1"), "expected the run settings that the coordinator signed"),
+        (with_files(helper=b""), "holds code"),
+        (packed({**files_of(OURS), "notes.md": b""}), "must hold"),
+    ],
+)
+def test_what_did_not_come_from_the_coordinator_is_an_alarm(bundle: bytes, said: str) -> None:
+    with pytest.raises(ForeignBundleError, match=said):
+        contents_of(bundle)
+
+
+@pytest.mark.parametrize(
+    ("bundle", "said"),
+    [
+        (resigned(plan_digest="ab" * 32), "expected the plan of digest abab"),
+        (resigned(plan='{"name": "other"}'), "has another; do not use it"),
+        (packed({**files_of(OURS), STUDY_FILE: b"{}"}), "expected a study"),
+        (packed({**files_of(OURS), STUDY_FILE: b" " * 70_000}), "at most 65536 bytes"),
+    ],
+)
+def test_a_study_that_contradicts_itself_is_refused_and_no_alarm(bundle: bytes, said: str) -> None:
+    with pytest.raises(BundleFault, match=said) as caught:
+        contents_of(bundle)
+    assert not isinstance(caught.value, ForeignBundleError)
+
+
+def test_the_settings_and_the_study_are_of_one_plan() -> None:
+    other = contents_of(signed_bundle("{name: tiny, quorum: {share: 0.5}, stages: [{stage: hello}]}")).study
+    settings = contents_of(OURS).study.settings
+    mixed = packed({**files_of(OURS), STUDY_FILE: sign_study(other.model_copy(update={"settings": settings}), CA)})
+    with pytest.raises(BundleFault, match="settings name another plan or federation than its study"):
+        contents_of(mixed)
 
 
 def test_looking_imports_and_unpacks_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

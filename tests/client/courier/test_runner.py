@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import sys
@@ -16,18 +17,21 @@ from flwr.app import Context, Error, Message, RecordDict
 from flwr.supercore.fab import Fab
 from flwr.supercore.run import Run
 from flwr.supercore.task_identity import TaskIdentity
-from made_bundles import FEDERATION, OURS, with_files, with_settings
-from made_federation import NOW
+from made_bundles import FEDERATION, OTHER_FEDERATION, OURS, TRUST, signed_bundle, with_files, with_settings
+from made_federation import DAY, NOW
 
 import client.courier.runner
+from ceus_models.pki.keys import generate_key
 from ceus_models.protocol.flower_records import NAME_QUERY, from_record, to_record
 from ceus_models.runtime.errors import ExpectedError
 from client.courier.approval import approve
 from client.courier.fab import contents_of
 from client.courier.folder import CourierFolder
 from client.courier.runner import App, Settings
+from client.courier.waiting import read_alarm
 
 CLIENT_APP = "flwr-clientapp"
+DIGEST = contents_of(OURS, TRUST).study.plan_digest
 
 
 @dataclass
@@ -47,7 +51,7 @@ class Runtime:
     def pull(self, _: object) -> tuple[Message, Context, Run, Fab]:
         message = Message(RecordDict(), 5, NAME_QUERY, ttl=self.ttl)
         message.metadata.__dict__["_message_id"] = "m"
-        config = {"plan": "", "out": "", "seed": 0, "sites": 0, "federation": FEDERATION, "plan-digest": "ab" * 32}
+        config = {"plan": "", "out": "", "seed": 0, "sites": 0, "federation": FEDERATION, "plan-digest": DIGEST}
         run = Run.create_empty(1)
         run.override_config = self.overrides
         fab = Fab("of-the-supernode", self.bundle, {})
@@ -71,7 +75,7 @@ class Runtime:
 @pytest.fixture
 def courier(tmp_path: Path) -> CourierFolder:
     folder = CourierFolder(tmp_path / "courier")
-    approve(folder, contents_of(OURS), FEDERATION, "it", NOW)
+    approve(folder, contents_of(OURS, TRUST), "it", NOW)
     return folder
 
 
@@ -88,9 +92,9 @@ def run(runtime: Runtime, courier: CourierFolder, monkeypatch: pytest.MonkeyPatc
         lambda *_: SimpleNamespace(close=list, SendTaskHeartbeat=runtime.SendTaskHeartbeat),
     )
     told = lambda event: runtime.events.append(dict(event))  # noqa: E731
-    settings = Settings("none", courier, FEDERATION, told=told)
+    settings = Settings("none", courier, TRUST, told=told)
     if app:
-        settings = Settings("none", courier, FEDERATION, told=told, app=app)
+        settings = Settings("none", courier, TRUST, told=told, app=app)
     client.courier.runner._serve_task("token", runtime.kind, settings)
     return runtime
 
@@ -129,11 +133,51 @@ def test_all_else_is_refused_with_code_7_and_nothing_is_started(
     assert said in str(runtime.reply.error.reason)
     assert runtime.outcome
     assert runtime.outcome[0] == "failed"
-    assert [event["event"] for event in runtime.events] == ["refused"]
-    assert said in runtime.events[0]["reason"]
+    assert runtime.events[-1]["event"] == "refused"
+    assert said in runtime.events[-1]["reason"]
     assert runtime.notices == [runtime.reply.error.reason]  # for the site's audit
     assert sys.path == paths
     assert not {name for name in set(sys.modules) - before if name.startswith(("client", "server"))}
+
+
+def test_what_the_coordinator_signed_waits_and_runs_no_sooner(
+    courier: CourierFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new = signed_bundle("{name: tiny, quorum: {share: 0.5}, stages: [{stage: hello}]}", made=NOW + DAY)
+    for _ in range(2):
+        runtime = run(Runtime(new), courier, monkeypatch)
+        assert [event["event"] for event in runtime.events] == ["refused"]
+    assert [path.read_bytes() for path in courier.waiting.iterdir()] == [new]
+    assert not courier.alarm.exists()
+    approve(courier, contents_of(new, TRUST), "it", NOW)
+    settings = {"plan-digest": contents_of(new, TRUST).study.plan_digest}
+    runtime = run(Runtime(new, settings), courier, monkeypatch)
+    assert [event["event"] for event in runtime.events] == ["ran"]
+
+
+@pytest.mark.parametrize(
+    "bundle", [signed_bundle(key=generate_key()), signed_bundle(federation=OTHER_FEDERATION), with_files(client=b"")]
+)
+def test_what_came_from_elsewhere_is_an_alarm_and_is_not_kept(
+    bundle: bytes, courier: CourierFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for count in (1, 2):
+        runtime = run(Runtime(bundle), courier, monkeypatch)
+        assert runtime.reply
+        assert runtime.reply.error.code == 7
+        assert [event["event"] for event in runtime.events] == ["alarm", "refused"]
+        assert "alarm" not in str(runtime.reply.error.reason), "the coordinator is told as always"
+        alarm = read_alarm(courier)
+        assert alarm
+        assert (alarm.count, alarm.sha256) == (count, hashlib.sha256(bundle).hexdigest())
+    assert not courier.waiting.exists()
+
+
+def test_a_damaged_bundle_is_neither(courier: CourierFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    runtime = run(Runtime(OURS[:-40]), courier, monkeypatch)
+    assert [event["event"] for event in runtime.events] == ["waiting", "refused"]
+    assert not courier.waiting.exists()
+    assert not courier.alarm.exists()
 
 
 def test_approvals_that_cannot_be_trusted_refuse_everything(
@@ -150,7 +194,7 @@ def test_approvals_that_cannot_be_trusted_refuse_everything(
 def test_a_notice_that_cannot_be_delivered_is_in_the_log(courier: CourierFolder) -> None:
     told: list[Any] = []
     context = Context(1, 5, {"site": "site-01", "socket": "/none"}, RecordDict(), {})
-    client.courier.runner._write_down("a reason", context, Settings("none", courier, FEDERATION, told=told.append))
+    client.courier.runner._write_down("a reason", context, Settings("none", courier, TRUST, told=told.append))
     assert [event["reason"] for event in told] == ["not in the audit (WorkerUnreachableError)"]
 
 
@@ -238,7 +282,7 @@ def test_flowers_own_failure_is_one_task_lost(courier: CourierFolder, monkeypatc
 
 def test_a_runner_without_its_secret_says_what_makes_one(courier: CourierFolder) -> None:
     with pytest.raises(ExpectedError, match="secret cannot be read.*ceus-site join"):
-        client.courier.runner.serve(Settings("127.0.0.1:9", courier, FEDERATION))
+        client.courier.runner.serve(Settings("127.0.0.1:9", courier, TRUST))
     courier.superexec_secret.write_bytes(b"short")
     with pytest.raises(ExpectedError, match="too short"):
-        client.courier.runner.serve(Settings("127.0.0.1:9", courier, FEDERATION))
+        client.courier.runner.serve(Settings("127.0.0.1:9", courier, TRUST))

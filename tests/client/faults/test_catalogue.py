@@ -16,6 +16,7 @@ NO_REASONS = {
     "least-sites",  # of the approved bundle
     "ceus-site",
     "approve-roster",
+    "plan-digest",
     "fedceus-runner",
     "flower-supernode",
     "content-type",

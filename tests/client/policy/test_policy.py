@@ -16,7 +16,7 @@ from ceus_models.plan.train_stage import Train
 from ceus_models.protocol.message_ids import ReceivedTask
 from ceus_models.protocol.messages import LocalRule
 from client.policy.hours import Hours
-from client.policy.policy import Caps, Policy, TaskDeclined, find_study
+from client.policy.policy import Caps, Policy, TaskDeclined
 from client.policy.privacy_levels import PrivacyLevels
 from tests.support.open_policy import OPEN_LEVELS, open_policy
 
@@ -112,16 +112,10 @@ def test_a_study_of_the_policy_is_answered_at_the_level_that_it_wants() -> None:
         open_policy(kinds=("tally",)).admit(ReceivedTask(task("hello")))
 
 
-@pytest.mark.parametrize("studies", [None, {"x": "abc"}, "all", [PLAN]])
+@pytest.mark.parametrize("studies", [None, {"x": "abc"}, "all", [PLAN], 3])
 def test_what_is_allowed_is_always_said(studies: Any) -> None:
     with pytest.raises(ValidationError):
         Policy(studies)
-
-
-def test_a_study_is_known_by_name_or_digest() -> None:
-    assert find_study({"ours": PLAN}, "ours") == PLAN
-    assert find_study(None, PLAN) == PLAN
-    assert find_study({"ours": PLAN}, "theirs") is None
 
 
 @pytest.mark.parametrize("name", ["smoke", "demo", "paper"])
@@ -159,6 +153,15 @@ def test_less_than_the_safe_settings_needs_a_reason_in_words(changes: dict[str, 
             Policy(**{**safe, **changes, "accept_risk": reason})
     loose = Policy(**{**safe, **changes, "accept_risk": "The data protection officer decided so."})
     assert [name for name, _ in loose.list_risks()] == [named]
+
+
+def test_what_is_approved_here_is_answered_and_nothing_else() -> None:
+    policy = Policy("approved")
+    asked = replace(task("tally", ("disease/HCC",)), study=PLAN, level="sums")
+    assert "is not approved here" in (policy.find_refusal(asked, NOON) or "")
+    assert "is not approved here" in (policy.find_refusal(asked, NOON, ["b" * 64]) or "")
+    assert policy.find_refusal(asked, NOON, ["b" * 64, PLAN]) is None
+    assert list(policy.list_risks()) == []
 
 
 def test_a_list_of_no_studies_answers_nothing() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ceus_models.runtime.errors import FaultList
-from client.policy.policy import Policy
+from client.policy.policy import APPROVED, Policy
 from client.policy.policy_file import PolicyFile, load_policy, policy_values
 from tests.support.open_policy import open_policy, open_text
 
@@ -21,8 +21,8 @@ def written(folder: Path, text: str) -> Path:
 
 
 def test_the_example_is_the_default_policy_and_names_every_setting(tmp_path: Path) -> None:
-    assert load_policy(written(tmp_path, EXAMPLE)) == Policy({})
-    assert not list(Policy({}).list_risks())
+    assert load_policy(written(tmp_path, EXAMPLE)) == Policy(APPROVED)
+    assert not list(Policy(APPROVED).list_risks())
     values = policy_values(open_policy())
     for section in (values, values["caps"], values["privacy"], values["machine"]):
         assert all(f"{name}:" in EXAMPLE for name in section)
@@ -30,12 +30,10 @@ def test_the_example_is_the_default_policy_and_names_every_setting(tmp_path: Pat
 
 def test_what_the_example_shows_in_comments_is_a_policy_too(tmp_path: Path) -> None:
     """The lines that are switched off are as good as those that are on."""
-    lines = EXAMPLE.replace("studies: {}\n", "studies:\n").replace("#  liver", "  liver").splitlines()
+    lines = EXAMPLE.splitlines()
     starts = ("# rounds_per_day:", "# accept_risk:", "# hours:", "  # memory_share:", "  # max_clip:")
     on = [line.replace("# ", "", 1) if line.startswith(starts) else line for line in lines]
     policy = load_policy(written(tmp_path, "\n".join(on)))
-    assert policy.studies is not None
-    assert list(policy.studies) == ["liver-2026"]
     assert policy.rounds_per_day == 200
     assert str(policy.hours) == "18:00 to 07:00 Asia/Shanghai, on mon, tue, wed, thu, fri"
     assert (policy.machine.memory_share, policy.caps.max_clip) == (0.5, 10.0)

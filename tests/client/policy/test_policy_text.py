@@ -15,6 +15,7 @@ from tests.support.open_policy import OPEN_LEVELS, open_policy
 
 CHANGES: list[dict[str, Any]] = [
     {"studies": {"ours": "a" * 64}},
+    {"studies": "approved"},
     {"kinds": ("hello",)},
     {"nets": ("disease/HCC",)},
     {"minimum_lesions": 7},

@@ -43,7 +43,7 @@ def test_each_failure_comes_with_its_remedy_and_the_rest_is_looked_at_all_the_sa
     assert states["dry run"] == states["throughput"] == states["data contract"] == "ok"
     assert run_app(app, ["preflight", str(tmp_path / "nothing")]) == 1
     said = " ".join(capfd.readouterr().out.split())
-    assert "FAULT kit: this site has not joined a federation → run `ceus-site join" in said
+    assert "FAULT kit: this site has not joined a federation → run ceus-site join" in said
     assert "mend the faults from the top" in said
     assert not (tmp_path / "nothing").exists()
 

@@ -18,13 +18,12 @@ from ceus_models.runtime.exit_codes import run_app
 from ceus_models.runtime.findings import Check, run_checks
 from client.cli.main import app
 from client.courier.approval import approve
-from client.courier.fab import contents_of
+from client.courier.fab import contents_of, find_trust
 from client.courier.folder import CourierFolder, courier_of
-from client.courier.kit import site_name
+from client.courier.kit import kit_of, site_name
 from client.service.preflight_network import Line
 from client.service.preflight_site import SiteFolder
 from client.worker.audit.log import Audit
-from server.transport.fab import build_fab
 from tests.support.open_policy import open_text
 
 PLAN = "processing: {frames_to_peak: 8, frames_after: 4, size: 32, flow_maps: 3, flow_size: 32, margin_px: 6}\n"
@@ -40,8 +39,9 @@ def faults(checks: list[Check]) -> str:
 
 
 def approved(federation: Lab, courier: CourierFolder) -> None:
-    contents = contents_of(build_fab(federation=federation.identity, plan_digest="ab" * 32))
-    approve(courier, contents, federation.identity, "it", federation.now)
+    kit = kit_of(courier)
+    assert kit
+    approve(courier, contents_of(federation.bundle(), find_trust(kit)), "it", federation.now)
 
 
 def test_a_courier_starts_from_its_own_folder_alone(

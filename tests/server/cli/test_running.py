@@ -37,7 +37,7 @@ def made(tmp_path: Path) -> Lab:
 
 def test_without_the_daemon_every_command_says_how_to_start_it(made: Lab, capfd: pytest.CaptureFixture[str]) -> None:
     for command in ("run", "stop", "health"):
-        assert "start `ceus-coordinator up" in told(capfd, command, made.home.folder, code=1)
+        assert "start ceus-coordinator up" in told(capfd, command, made.home.folder, code=1).replace("`", "")
     assert "up: no" in told(capfd, "status", made.home.folder)
     assert "no round is finished yet" in told(capfd, "report", made.home.folder, code=1)
 

@@ -6,16 +6,17 @@ import ssl
 from pathlib import Path
 
 import pytest
+from made_bundles import signed_bundle
 from made_federation import DAY, FEDERATION, NOW, PLAN, Lab, digest, lab
 
 from ceus_models.pki.certificates import parse_certificate
 from ceus_models.plan.plan import load_plan
-from ceus_models.runtime.errors import FaultList
+from ceus_models.runtime.errors import ExpectedError, FaultList
 from server.federation.certificate_authority import AuthorityError, open_authority
 from server.federation.federation_file import load_federation
 from server.federation.founding import renew_front, set_up_federation, write_example
 from server.run_folder.paths import Home
-from server.transport.fab import build_fab
+from server.transport.fab import is_bundle_of, offer_study
 
 
 def test_the_first_time_it_writes_the_form(tmp_path: Path) -> None:
@@ -162,11 +163,29 @@ def test_the_faults_of_both_files_come_together(tmp_path: Path) -> None:
 def test_the_bundle_is_of_this_federation_and_this_plan(tmp_path: Path) -> None:
     made = lab(tmp_path)
     plan = tmp_path / "plan.yaml"
-    expected = build_fab(federation=made.identity, plan_digest=load_plan(plan).digest(), least_sites=1)
-    assert made.study.bundle.read_bytes() == expected
-    plan.write_text(PLAN.replace("tiny", "other"))
-    assert any("every site must approve this one" in line for line in set_up_federation(tmp_path, None, NOW).told)
-    assert made.study.bundle.read_bytes() != expected
+    first, ca = made.study.bundle.read_bytes(), made.office().authority
+    offered = offer_study(load_plan(plan), "tiny", made.identity, NOW)
+    assert is_bundle_of(first, offered, ca.key.public_key())
+    assert any("kept the bundle" in line for line in set_up_federation(tmp_path, None, NOW + DAY).told)
+    assert made.study.bundle.read_bytes() == first, "the same study at another time is the same bundle"
+    for change in ("share: 0.5", "share: 1.0"):
+        plan.write_text(PLAN.replace("share: 1.0", change))
+        before = made.study.bundle.read_bytes()
+        told = set_up_federation(tmp_path, None, NOW + DAY).told
+        assert any("every site must approve this one" in line for line in told)
+        assert made.study.bundle.read_bytes() != before
+    made.study.bundle.write_bytes(signed_bundle(PLAN, federation=made.identity))
+    set_up_federation(tmp_path, None, NOW + DAY)
+    assert is_bundle_of(made.study.bundle.read_bytes(), offered, ca.key.public_key()), "another's signature is replaced"
+
+
+def test_a_plan_whose_name_is_no_name_makes_a_study_that_sites_can_name(tmp_path: Path) -> None:
+    (tmp_path / "federation.yaml").write_text(FEDERATION)
+    (tmp_path / "plan.yaml").write_text(PLAN.replace("tiny", "two words"))
+    made = set_up_federation(tmp_path, None, NOW)
+    bundle = tmp_path / "studies" / "two-words" / "bundle.fab"
+    ca_key = read_ca(Home(tmp_path), NOW).public_key()
+    assert is_bundle_of(bundle.read_bytes(), offer_study(load_plan(tmp_path / "plan.yaml"), "two-words", made.identity, NOW), ca_key)
 
 
 def test_too_few_sites_for_the_plan_are_said_before_anybody_is_asked(tmp_path: Path) -> None:

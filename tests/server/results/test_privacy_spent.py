@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ceus_models.plan.plan import load_plan
-from ceus_models.plan.privacy_cost import compute_costs
+from ceus_models.plan.words.privacy_cost import compute_costs
 from server.results.privacy_spent import summarize_privacy
 
 CONFIGS = Path(__file__).parents[3] / "configs"

@@ -11,6 +11,7 @@ from toy_lesions import task
 
 from ceus_models.protocol.message_ids import ReceivedTask
 from ceus_models.runtime.errors import ExpectedError
+from client.policy.approved_studies import APPROVED_FILE, ApprovedStudy, change_approved
 from client.policy.policy import Policy, TaskDeclined
 from client.policy.policy_file import PolicyFile
 from client.worker.audit.log import Audit, entries
@@ -165,3 +166,32 @@ def test_an_audit_that_was_changed_stops_the_site_from_starting(folder: Folder) 
         open_recorder(Audit(folder.records))
     with pytest.raises(ExpectedError):
         folder.office()
+
+
+def test_an_approval_opens_from_the_next_task_on_and_its_end_closes(folder: Folder) -> None:
+    folder.policy(open_text(studies="approved"))
+    office, asked = folder.office(), ReceivedTask(task("hello", study="a" * 64))
+    assert "is not approved here" in declined(office, asked)
+    one = ApprovedStudy(study="liver", plan_digest="a" * 64, bundle="b", reviewers=("it",), approved=folder.now)
+    change_approved(folder.records, lambda known: known.with_study(one))
+    office.admit(asked)
+    office.release(asked)
+    change_approved(folder.records, lambda known: known.without("b", folder.now))
+    assert "is not approved here" in declined(office, asked)
+    with pytest.raises(TaskDeclined, match="is not approved here"):
+        office.release(asked)
+
+
+def test_approvals_that_cannot_be_read_open_nothing(folder: Folder) -> None:
+    folder.policy(open_text(studies="approved"))
+    office = folder.office()
+    folder.records.mkdir(exist_ok=True)
+    (folder.records / APPROVED_FILE).write_text("{")
+    assert declined(office) == "this site cannot tell what is approved, so nothing is answered"
+    assert any("restore it from a backup" in line for line in folder.log)
+
+
+def declined(office: SiteConsent, asked: ReceivedTask = HELLO) -> str:
+    with pytest.raises(TaskDeclined) as caught:
+        office.admit(asked)
+    return caught.value.reason

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from ceus_models.plan.plan import Plan
-from ceus_models.plan.stages import Evaluate
 from ceus_models.plan.terms.net_groups import expand_names
-from ceus_models.plan.train_stage import Train
+from ceus_models.plan.words.outline import PlanOutline, read_outline
 from ceus_models.protocol.messages import CountNoise, Level, PrivateRule
 from ceus_models.protocol.privacy.accountant import compose, compute_epsilon
+
+if TYPE_CHECKING:  # it loads torch
+    from ceus_models.plan.plan import Plan
 
 COLLUDING = 2
 """Sites that may tell their noise, as hospitals' policies count unless they say otherwise."""
@@ -32,7 +34,7 @@ class CohortCost:
     own: float
 
 
-def compute_costs(plan: Plan) -> list[CohortCost]:
+def compute_costs(plan: Plan | PlanOutline) -> list[CohortCost]:
     """The cost of each cohort of stages with noise, composed over stages, rounds and nets."""
     released = list(list_releases(plan))
     cohorts = dict.fromkeys(cohort for one in released for cohort in one.cohorts)
@@ -59,14 +61,15 @@ class Release:
     noise: PrivateRule | CountNoise
 
 
-def list_releases(plan: Plan) -> Iterator[Release]:
+def list_releases(plan: Plan | PlanOutline) -> Iterator[Release]:
     """All rounds of a plan that release noised numbers, in order."""
-    for stage in plan.stages:
-        if isinstance(stage, Evaluate) and stage.noise:
+    outline = plan if isinstance(plan, PlanOutline) else read_outline(plan.plain())
+    for stage in outline.stages:
+        if stage.stage == "evaluate" and stage.noise:
             nets, noise = len(expand_names(stage.nets)), CountNoise(stage.noise, stage.noise_sites)
             yield Release(stage.name, 0, stage.level, stage.cohorts, nets, 1, noise)
-        if isinstance(stage, Train) and stage.rule.private:
-            nets = len(stage.list_trained_nets(plan.sharing))
+        if stage.stage == "train" and stage.rule and stage.rule.private:
+            nets = len(stage.list_trained_nets(outline.sharing))
             for number in range(1, stage.rounds + 1):
                 yield Release(stage.name, number, stage.level, stage.cohorts, nets, nets, stage.rule.private)
 

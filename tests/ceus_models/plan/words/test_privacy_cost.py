@@ -10,10 +10,10 @@ import pytest
 from opacus.accountants import RDPAccountant
 
 from ceus_models.plan.plan import Plan, load_plan
-from ceus_models.plan.privacy_cost import compute_costs
+from ceus_models.plan.words.privacy_cost import compute_costs
 from ceus_models.protocol.privacy.accountant import ORDERS
 
-PLAN = load_plan(Path(__file__).parents[3] / "configs" / "plan.private.yaml")
+PLAN = load_plan(Path(__file__).parents[4] / "configs" / "plan.private.yaml")
 
 
 def by_opacus(steps: list[tuple[float, int]]) -> float:
@@ -60,4 +60,4 @@ def test_the_demos_private_plan_promises_an_epsilon_of_three() -> None:
 
 
 def test_a_plan_without_private_stages_costs_nothing_that_can_be_counted() -> None:
-    assert compute_costs(load_plan(Path(__file__).parents[3] / "configs" / "plan.demo.yaml")) == []
+    assert compute_costs(load_plan(Path(__file__).parents[4] / "configs" / "plan.demo.yaml")) == []
