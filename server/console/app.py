@@ -1,6 +1,6 @@
-"""`ceus-coordinator console`: how the federation stands, in a browser. It reads files and orders nothing.
+"""`ceus-coordinator console`: how the federation stands, in a browser.
 
-Whoever signs in sees what his role may see (docs/coordinator.md); nobody can change anything here.
+Whoever signs in sees what his role may see (docs/coordinator.md).
 """
 
 from __future__ import annotations
@@ -21,9 +21,11 @@ from ceus_models.runtime.supervisor import EventLog
 from ceus_models.web.guard import LOOPBACK, Guard
 from ceus_models.web.responses import STYLE, as_json, find_page, page, style
 from server.console import view
-from server.console.basic_auth import BasicAuth, get_person
 from server.console.loss_chart import build_charts
-from server.console.users import Role
+from server.console.sign_in.gate import ConsoleGate, make_gate
+from server.console.sign_in.pages import SignInPages
+from server.console.sign_in.sessions import get_form_word, get_visitor
+from server.console.sign_in.users import Role
 from server.federation.federation_file import Federation, load_federation
 from server.federation.founding import list_hosts
 from server.operations.health import health_of
@@ -39,6 +41,7 @@ from server.transport.message_log import read_page
 _COORDINATOR: tuple[Role, ...] = ("coordinator",)
 _READERS: tuple[Role, ...] = ("coordinator", "researcher")
 _MACHINES: tuple[Role, ...] = ("coordinator", "monitor")
+_ALL: tuple[Role, ...] = ("coordinator", "researcher", "monitor")
 _AGAIN_S = 30
 _LAST_ROUNDS, _ON_A_PAGE = 12, 100
 # the report's figures bear their colours in the file; scripts stay forbidden
@@ -63,24 +66,31 @@ PAGES = (
     Page("/record", "record", _COORDINATOR, "Record"),
     Page("/record/{number:int}", "message", _COORDINATOR),
     Page("/report", "report", _READERS, "Report"),
-    Page("/status.json", "status", _READERS),
+    Page("/status.json", "status", _ALL),
     Page("/metrics", "metrics", _MACHINES),
     Page("/healthz", "health", _MACHINES),
 )
 
 
-def build_console(home: Home, federation: Federation, told: EventLog, gate: BasicAuth | None = None) -> ASGIApp:
-    """The whole application. It answers to loopback names and to those of federation.yaml."""
+def build_console(home: Home, federation: Federation, told: EventLog, gate: ConsoleGate | None = None) -> ASGIApp:
+    """The whole application. It answers to loopback names, to those of federation.yaml and to that of console.yaml."""
+    gate = gate or make_gate(home, told)
     made = _Console(home)
     routes = [_route(one.path, getattr(made, one.answer), one.roles) for one in PAGES]
-    routes.append(_route(STYLE, style, _READERS))
+    routes += SignInPages(gate, lambda: describe_console(home)).list_routes()
+    routes.append(Route(STYLE, style, methods=["GET"]))
     router = Router(routes, redirect_slashes=False)
-    return Guard(router, (*LOOPBACK, *list_hosts(federation)), gate or BasicAuth(home, told), told)
+    return Guard(router, (*LOOPBACK, *list_hosts(federation), *gate.settings.host), gate, told)
+
+
+def describe_console(home: Home) -> str:
+    """Whose console this is."""
+    return f"{load_federation(home.federation).name}: coordinator's console"
 
 
 def _route(path: str, answer: Callable[[Request], Response], roles: tuple[Role, ...]) -> Route:
     def endpoint(request: Request) -> Response:
-        role = get_person(request).role
+        role = get_visitor(request).role
         if role not in roles:
             return PlainTextResponse(f"this page is not for the role {role}", 403)
         return answer(request)
@@ -180,16 +190,17 @@ class _Console:
             return self._report[1]
 
     def _page(self, request: Request, name: str, title: str, **known: Any) -> Response:
-        person = get_person(request)
+        visitor = get_visitor(request)
         place: dict[str, Any] = {
             "here": request.url.path,
-            "tabs": [(one.path, one.tab) for one in PAGES if one.tab and person.role in one.roles],
+            "tabs": [(one.path, one.tab) for one in PAGES if one.tab and visitor.role in one.roles],
             "again": 0,
             "missing": view.missing,
-            "whose": f"{load_federation(self.home.federation).name}: coordinator's console · {person}, {person.role}",
+            "whose": f"{describe_console(self.home)} · {visitor}, {visitor.role}",
+            "form": get_form_word(request),
         }
         return page("server.console", f"{name}.html", title=title, **(place | known))
 
 
 def _may_see_all(request: Request) -> bool:
-    return get_person(request).role == "coordinator"
+    return get_visitor(request).role == "coordinator"

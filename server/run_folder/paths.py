@@ -60,6 +60,16 @@ class Home:
         return self.folder / "secrets" / "people.json"
 
     @property
+    def second_factors(self) -> Path:
+        """The secrets of second factors for signing in to the console."""
+        return self.folder / "secrets" / "second_factors.json"
+
+    @property
+    def console_settings(self) -> Path:
+        """How people sign in to the console, and who may download what."""
+        return self.folder / "console.yaml"
+
+    @property
     def bundle(self) -> Path:
         """The Flower app bundle that is submitted and that the sites approved."""
         return self.folder / "study" / "bundle.fab"
