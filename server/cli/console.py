@@ -16,7 +16,7 @@ from server.console.app import build_console
 from server.console.sign_in.gate import make_gate
 from server.console.sign_in.users import read_people
 from server.federation.federation_file import load_federation
-from server.run_folder.paths import Home
+from server.federation.former_layout import open_home
 
 
 def console_command(
@@ -27,7 +27,7 @@ def console_command(
     key: Annotated[Path | None, typer.Option(help="Its key, PEM.")] = None,
 ) -> None:
     """Show the federation in a browser to the people who may sign in. One JSON line a page that is read."""
-    home = Home(folder.resolve())
+    home = open_home(folder)
     federation = load_federation(home.federation)
     if (certificate is None) != (key is None):
         raise ExpectedError("--certificate and --key go together: give both, or none on loopback")

@@ -16,6 +16,7 @@ from server.cli.status import Folder
 from server.console.sign_in.second_factor import format_uri, has_factor, make_secret, remove_factor, set_factor
 from server.console.sign_in.users import Role, add_person, read_people, remove_person
 from server.federation.federation_file import load_federation
+from server.federation.former_layout import open_home
 from server.run_folder.paths import Home
 
 people_app = typer.Typer(name="people", help="Who may sign in to the console, and as what.", no_args_is_help=True)
@@ -25,7 +26,7 @@ Name = Annotated[str, typer.Argument(help="Letters, digits and hyphens.", show_d
 @people_app.callback()
 def people_of(context: typer.Context, folder: Folder) -> None:
     """Who may sign in to the console, and as what."""
-    home = Home(folder.resolve())
+    home = open_home(folder)
     load_federation(home.federation)
     context.obj = home
 

@@ -49,7 +49,7 @@ def test_a_machine_s_token_opens_no_session(there: Desk) -> None:
     assert there.sign_in("monitor", there.tokens["monitor"]).status == 401
     assert there.get("/metrics", "monitor").status == 200
     document = there.get("/status.json", "monitor").json()
-    assert set(document) == {"federation", "up", "sites", "run"}
+    assert set(document) == {"federation", "up", "study", "sites", "run"}
 
 
 def test_a_session_ends_after_its_longest_time_and_when_unused(there: Desk) -> None:
