@@ -17,6 +17,7 @@ from server.console.sign_in.second_factor import format_uri, has_factor, make_se
 from server.console.sign_in.users import Role, add_person, read_people, remove_person
 from server.federation.federation_file import load_federation
 from server.federation.former_layout import open_home
+from server.run_folder.action_log import log_action, read_actor
 from server.run_folder.paths import Home
 
 people_app = typer.Typer(name="people", help="Who may sign in to the console, and as what.", no_args_is_help=True)
@@ -44,14 +45,16 @@ def add_command(
     ],
 ) -> None:
     """Make a token, which is told now and never again; only a salted hash of it is kept."""
-    token = add_person(context.obj, name, role, utc_now())
+    with log_action(context.obj, read_actor(), "add person", name[:63], role):
+        token = add_person(context.obj, name, role, utc_now())
     typer.echo(f"{name}, {role}; token, told once: {token}")
 
 
 @people_app.command("remove")
 def remove_command(context: typer.Context, name: Name) -> None:
     """Let somebody in no longer, from the next page on."""
-    remove_person(context.obj, name)
+    with log_action(context.obj, read_actor(), "remove person", name[:63]):
+        remove_person(context.obj, name)
     typer.echo(f"{name} is let in no longer")
 
 
@@ -77,7 +80,8 @@ def totp_command(
     if person is None or person.role == "monitor":
         raise ExpectedError(f"a second factor is for a coordinator or researcher of `people list`, not for {name[:63]}")
     if off:
-        said = "needs no code any more" if remove_factor(home, name) else "had no second factor"
+        with log_action(home, read_actor(), "end second factor", name):
+            said = "needs no code any more" if remove_factor(home, name) else "had no second factor"
         typer.echo(f"{name} {said}")
         return
     secret = make_secret()
@@ -85,5 +89,6 @@ def totp_command(
     segno.make(uri).terminal(compact=True)
     typer.echo(f"{uri}\nRead it with an authenticator, or type the secret {secret} into one.")
     code = typer.prompt("The code that it shows now")
-    set_factor(home, name, secret, code, time.time())
+    with log_action(home, read_actor(), "second factor", name):
+        set_factor(home, name, secret, code, time.time())
     typer.echo(f"{name} signs in with the token and a code from now on")

@@ -73,6 +73,11 @@ class Home:
         return self.folder / "console.yaml"
 
     @property
+    def actions(self) -> Path:
+        """What was done to the federation, by whom."""
+        return self.folder / "actions.jsonl"
+
+    @property
     def sites(self) -> Path:
         """The register of sites."""
         return self.folder / "sites.json"
