@@ -93,7 +93,7 @@ class ActionPages:
             return PlainTextResponse("there is no such site", 404)
         kit = self.home.kit(name)
         known: dict[str, Any] = {
-            "name": name,
+            "site": name,
             "line": line,
             "kit": kit.stat().st_mtime if kit.exists() else 0,
             "enrolled": register.current(name) is not None,
