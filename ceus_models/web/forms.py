@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 
-from starlette.datastructures import FormData
+from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.types import Message
 
@@ -15,8 +15,8 @@ class FormError(ExpectedError):
     """A form that no page of ours sends."""
 
 
-async def read_form(request: Request, longest: int) -> FormData:
-    """Read a form of at most `longest` bytes. Raises FormError."""
+async def read_form(request: Request, longest: int) -> dict[str, str | bytes]:
+    """Read a form of at most `longest` bytes: its texts, and the contents of its files. Raises FormError."""
     body = b""
     async for piece in request.stream():
         body += piece
@@ -26,7 +26,9 @@ async def read_form(request: Request, longest: int) -> FormData:
     async def receive() -> Message:
         return {"type": "http.request", "body": body, "more_body": False}
 
-    return await Request(request.scope, receive).form(max_files=1, max_fields=50, max_part_size=longest)
+    whole = Request(request.scope, receive)
+    async with whole.form(max_files=1, max_fields=50, max_part_size=longest) as form:
+        return {name: await part.read() if isinstance(part, UploadFile) else part for name, part in form.items()}
 
 
 def is_from_here(request: Request) -> bool:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
@@ -169,7 +168,7 @@ class ActionPages:
             if get_visitor(request).role != "coordinator":
                 return _refuse_role()
             try:
-                form = await _read_fields(await read_form(request, _LONGEST_FORM))
+                form = _as_text(await read_form(request, _LONGEST_FORM))
                 if not is_asked_here(request, form.get("form", ""), get_form_word(request)):
                     return PlainTextResponse("this was not asked by a page of this console: load the page again", 403)
                 return await run_in_threadpool(action, request, form)
@@ -192,15 +191,9 @@ def _refuse_role() -> Response:
     return PlainTextResponse("this page is for coordinators alone", 403)
 
 
-async def _read_fields(form: FormData) -> dict[str, str]:
-    """A file as base64, so that a later form can bear it."""
-    found = {}
-    for name, value in form.items():
-        if isinstance(value, UploadFile):
-            found[name] = base64.b64encode(await value.read()).decode()
-        else:
-            found[name] = value
-    return found
+def _as_text(form: Mapping[str, str | bytes]) -> Form:
+    """A file becomes base64, so that a later form can bear it."""
+    return {name: part if isinstance(part, str) else base64.b64encode(part).decode() for name, part in form.items()}
 
 
 def _read_request(form: Form) -> VerifiedRequest:

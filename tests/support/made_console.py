@@ -74,8 +74,10 @@ class Desk:
 
     def send(self, path: str, fields: dict[str, str], **headers: str) -> Answer:
         """A form with these fields."""
-        named = {"content-type": FORM, **headers}
-        return asked(self.app, path, "POST", named, urlencode(fields).encode())
+        return self.send_bytes(path, urlencode(fields).encode(), **headers)
+
+    def send_bytes(self, path: str, body: bytes, **headers: str) -> Answer:
+        return asked(self.app, path, "POST", {"content-type": FORM, **headers}, body)
 
     def press(self, path: str, who: str = "coordinator", **fields: str) -> Answer:
         """A button on a page of the one who has that role."""
