@@ -29,7 +29,7 @@ from server.actions.sites import (
     tell_superlink,
 )
 from server.console.sign_in.sessions import get_form_word, get_visitor
-from server.federation.certificate_authority import is_encrypted
+from server.federation.certificate_authority import has_key, is_encrypted
 from server.federation.enrolment import VerifiedRequest, parse_request
 from server.federation.expiry import summarize_validity
 from server.federation.federation_file import load_federation
@@ -81,7 +81,7 @@ class ActionPages:
         identity = summarize_validity(
             self.home, load_federation(self.home.federation), read_register(self.home), utc_now()
         ).identity
-        return self.render(request, "enrol", "Enrol a site", identity=identity)
+        return self.render(request, "enrol", "Enrol a site", identity=identity, has_key=has_key(self.home))
 
     def show_site(self, request: Request) -> Response:
         """One site, with what can be done to it."""
@@ -96,6 +96,7 @@ class ActionPages:
             "line": line,
             "kit": kit.stat().st_mtime if kit.exists() else 0,
             "enrolled": register.current(name) is not None,
+            "has_key": has_key(self.home),
             "encrypted": is_encrypted(self.home),
         }
         return self.render(request, "site", name, **known)

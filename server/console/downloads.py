@@ -107,12 +107,18 @@ def stream_zip(folder: Path) -> Iterator[bytes]:
     sink = _Sink()
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED) as archive:
         for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-            about = zipfile.ZipInfo.from_file(path, f"{folder.name}/{path.relative_to(folder)}")
-            with path.open("rb") as file, archive.open(about, "w", force_zip64=True) as entry:
-                while piece := file.read(_PIECE):
-                    entry.write(piece)
-                    yield sink.take()
+            for _ in _add_file(archive, path, f"{folder.name}/{path.relative_to(folder)}"):
+                yield sink.take()
     yield sink.take()
+
+
+def _add_file(archive: zipfile.ZipFile, path: Path, name: str) -> Iterator[None]:
+    """Pauses after each piece."""
+    about = zipfile.ZipInfo.from_file(path, name)
+    with path.open("rb") as file, archive.open(about, "w", force_zip64=True) as entry:
+        while piece := file.read(_PIECE):
+            entry.write(piece)
+            yield
 
 
 class _Sink(io.RawIOBase):
