@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from flwr.app import Context
@@ -18,6 +19,8 @@ from server.rounds.events import Answered, Event, Finished
 from server.rounds.round_log import RoundLog
 from server.rounds.saving.checkpoints import Store
 from server.run_folder.journal import COORDINATOR, Journal
+from server.run_folder.studies import find_home, list_runs
+from server.transport.audit_marks import AuditMarks
 from server.transport.flower_link import SuperLinkLost, flower_link
 from server.transport.message_log import MessageLog
 
@@ -82,6 +85,8 @@ def main(grid: Grid, context: Context) -> None:
         with journal.hold():
             pulse.beat(f"waiting for {settings.sites} sites to connect")
             link = flower_link(grid, settings.sites, plan.deadlines, MessageLog(settings.out), alive=pulse.beat)
+            if home := find_home(settings.out):
+                link.audits.others = AuditMarks(partial(list_runs, home)).read
             progress = run(plan, link, Store(settings.out), settings.seed, tell, journal.is_stop_requested)
             with pulse.keep_beating("making results, report and bundle"):
                 publish_progress(progress, settings.out, plan, settings.seed)

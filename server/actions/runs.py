@@ -20,11 +20,11 @@ def check_startable(study: StudyFolder) -> Plan:
     return plan
 
 
-def start_run(study: StudyFolder, actor: Actor) -> Order:
-    """Order the run, or that it goes on. Raises as `check_startable`."""
-    with log_action(study.home, actor, "start", study.name):
+def start_run(study: StudyFolder, actor: Actor, after: str = "") -> Order:
+    """Order the run, or that it goes on; after: the study whose end it waits for. Raises as `check_startable`."""
+    with log_action(study.home, actor, "start", study.name, f"after {after}" if after else ""):
         check_startable(study)
-        return order_run(study)
+        return order_run(study, after)
 
 
 def stop_run(study: StudyFolder, at_once: bool, actor: Actor) -> Order:

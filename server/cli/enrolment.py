@@ -47,7 +47,7 @@ def init_command(
         out.print(f"made {escape(str(folder / FEDERATION_FILE))}; fill it, put plan.yaml beside it, and run this again")
         return
     home = open_home(folder)
-    secret = _passphrase(passphrase_file, ask=is_encrypted(home) or (encrypt and not home.ca_key.exists()))
+    secret = read_passphrase(passphrase_file, ask=is_encrypted(home) or (encrypt and not home.ca_key.exists()))
     with log_action(home, read_actor(), "init"):
         made = set_up_federation(folder, secret, utc_now())
     for line in made.told:
@@ -64,7 +64,7 @@ def enrol_command(
 ) -> None:
     """Check the sites' requests, register their keys, and write a kit for each."""
     home, out = open_home(folder), output()
-    office = open_enrolment(home, _passphrase(passphrase_file, ask=is_encrypted(home)))
+    office = open_enrolment(home, read_passphrase(passphrase_file, ask=is_encrypted(home)))
     asked = [read_request(path) for path in requests]
     check_requests(office, asked)
     if not yes and not _confirm_fingerprint(asked):
@@ -86,7 +86,7 @@ def renew_command(
 ) -> None:
     """Renew certificates without stopping a run: those of the sites named, or the front door's and all that are due."""
     home, out, actor = open_home(folder), output(), read_actor()
-    secret = _passphrase(passphrase_file, ask=is_encrypted(home))
+    secret = read_passphrase(passphrase_file, ask=is_encrypted(home))
     office = open_enrolment(home, secret)
     if not sites:
         expires = renew_front_door(office, secret, actor)
@@ -111,7 +111,8 @@ def revoke_command(
     _update_superlink(home)
 
 
-def _passphrase(file: Path | None, ask: bool) -> bytes | None:
+def read_passphrase(file: Path | None, ask: bool) -> bytes | None:
+    """The passphrase of the CA's key: from a file, or typed if `ask` and a terminal is there."""
     if file is not None:
         try:
             return file.read_bytes().rstrip(b"\r\n")

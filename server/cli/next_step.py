@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from ceus_models.pki.enrolment import utc_now
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.file_locks import is_held
 from server.federation.site_register import read_register
-from server.run_folder.orders import read_state
+from server.run_folder.orders import MOVING_PHASES, read_state
 from server.run_folder.paths import FEDERATION_FILE, Home, StudyFolder
-from server.run_folder.studies import list_studies
+from server.run_folder.studies import list_by_urgency, list_studies
 
 _STAY = ("up", "console", "people")
 """Commands that run until they are ended, or stand beside the way to a result."""
-
-_MOVING = ("running", "stopping", "starting", "waiting")
 
 
 def describe_next(command: str, folder: Path | None) -> str:
@@ -43,20 +40,14 @@ def _of_folder(command: str, home: Home, folder: Path) -> str:
         return f"when a site has sent its request: ceus-coordinator enrol {folder} REQUEST"
     if not is_held(home.up_lock):
         return f"open the front door (nginx -c {home.nginx}), then ceus-coordinator up {folder}"
-    return next(_of_study(command, study, folder, len(studies) > 1) for study in _sort_by_urgency(studies))
-
-
-def _sort_by_urgency(studies: Sequence[StudyFolder]) -> list[StudyFolder]:
-    """Those under way first, then those that never ran; what is over comes last."""
-    order = (*_MOVING, "none", "stopped", "failed", "done")
-    return sorted(studies, key=lambda study: order.index(read_state(study).phase))
+    return _of_study(command, list_by_urgency(home)[0], folder, len(studies) > 1)
 
 
 def _of_study(command: str, study: StudyFolder, folder: Path, is_one_of_many: bool) -> str:
     phase, which = read_state(study).phase, f" --study {study.name}" if is_one_of_many else ""
     if phase == "done":
         return f"read {study.run / 'report.html'}; ceus-coordinator report {folder}{which} makes it anew"
-    if phase in _MOVING:
+    if phase in MOVING_PHASES:
         return f"ceus-coordinator {'run' if command == 'status' else 'status'} {folder}{which} follows the run"
     if command != "preflight":
         return f"ceus-coordinator preflight {folder}{which}, and when all is well ceus-coordinator run {folder}{which}"

@@ -32,7 +32,7 @@ from server.rounds.round_log import RoundLog, build_line, round_key
 from server.rounds.trackers import TrackerName, TrackerSync, open_tracker
 from server.run_folder.action_log import read_actor
 from server.run_folder.journal import Journal
-from server.run_folder.orders import FINAL_PHASES, State, read_state
+from server.run_folder.orders import FINAL_PHASES, State, find_predecessor, read_state
 from server.run_folder.paths import StudyFolder
 from server.run_folder.studies import find_study, list_studies
 
@@ -54,6 +54,9 @@ def up_command(folder: Folder) -> None:
 def run_command(
     folder: Folder,
     study: StudyName = None,
+    after: Annotated[
+        str | None, typer.Option("--after", help="Begin when this study is over.", show_default=False)
+    ] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Do not follow it.")] = False,
     track: Annotated[
         TrackerName | None, typer.Option(help="Also bring the metrics of every round to this, if installed.")
@@ -69,7 +72,7 @@ def run_command(
     plan = check_startable(chosen)
     events = Journal(chosen.run).follow(from_now=True)
     with open_tracker(track, chosen.run) as board:
-        order = start_run(chosen, read_actor())
+        order = start_run(chosen, read_actor(), find_study(home, after).name if after else "")
         if detach:
             return
         out = output()
@@ -78,6 +81,8 @@ def run_command(
             f"checkpoints in {chosen.run}",
             soft_wrap=True,
         )
+        if before := find_predecessor(chosen):
+            out.print(f"it begins when {before.name} is over (Ctrl-C does not take the order back)")
         _wait_for_order(chosen, order.id)
         state = _follow_run(chosen, lambda: _print_new(events, out, board, partial(_estimate, plan, chosen.run)))
     if state.phase != "done":

@@ -44,7 +44,7 @@ from server.report.publish import REPORT, collect_run_results
 from server.rounds.saving.checkpoints import Store
 from server.run_folder.orders import is_under_way
 from server.run_folder.paths import Home, StudyFolder
-from server.run_folder.studies import find_plan, list_studies, read_settings
+from server.run_folder.studies import find_plan, list_by_urgency, list_studies, read_settings
 from server.transport.message_log import read_page
 
 _COORDINATOR: tuple[Role, ...] = ("coordinator",)
@@ -135,7 +135,7 @@ class _Console:
         return partial(self._answer_of_study, answer) if page.of_study else answer
 
     def _answer_of_study(self, answer: Callable[[Request, StudyFolder], Response], request: Request) -> Response:
-        studies = {study.name: study for study in list_studies(self.home)}
+        studies = list_by_urgency(self.home)
         if not studies:
             return self.render(request, "message", "No study", message="There is no study yet.")
         study = choose_study(studies, request.query_params.get("study"))

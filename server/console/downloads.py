@@ -18,7 +18,7 @@ from server.console.sign_in.sessions import get_visitor
 from server.report.publish import BUNDLE, REPORT, RESULTS, TABLES
 from server.run_folder.action_log import Actor, log_action
 from server.run_folder.paths import Home, StudyFolder
-from server.run_folder.studies import list_studies
+from server.run_folder.studies import list_by_urgency
 
 _PIECE = 1 << 20
 PUBLISHED = {"report.html": REPORT, "results.json": RESULTS, "tables.zip": TABLES, "model.zip": BUNDLE}
@@ -81,8 +81,7 @@ class Downloads:
         return _attach(study.bundle, study.bundle.name) if study and study.bundle.exists() else _absent()
 
     def _find_study(self, request: Request) -> StudyFolder | None:
-        studies = {study.name: study for study in list_studies(self.home)}
-        return choose_study(studies, request.query_params.get("study"))
+        return choose_study(list_by_urgency(self.home), request.query_params.get("study"))
 
     def _give(
         self, answer: Callable[[Request], Response], roles: Collection[str] = ("coordinator",)

@@ -10,9 +10,9 @@ import re
 from contextlib import suppress
 from pathlib import Path
 
-from ceus_models.plan.plan import Plan, load_plan
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.file_locks import hold_lock
+from ceus_models.runtime.yaml_lines import make_fault_at, read_yaml_with_lines
 from server.federation.federation_file import load_federation
 from server.run_folder.journal import Journal
 from server.run_folder.paths import Home, StudyFolder
@@ -46,39 +46,54 @@ def open_home(folder: Path) -> Home:
     return home
 
 
-def name_study(plan: Plan) -> str:
+def name_study(plan: str) -> str:
     """The name of a study's folder, from the plan's name."""
-    return re.sub(r"[^A-Za-z0-9]+", "-", plan.name)[:63].strip("-") or "study"
+    return re.sub(r"[^A-Za-z0-9]+", "-", plan)[:63].strip("-") or "study"
 
 
 def _is_former(home: Home) -> bool:
-    """Whether there is something to move; the bundle goes last."""
-    return _bundle(home).exists() or (home.studies / _MOVING).exists()
+    """Whether there is something to move. A cluster's claim has the run alone."""
+    run = home.folder / "run"
+    there = (_bundle(home), home.studies / _MOVING, run / "order.json", *run.glob("progress-*"))
+    return any(path.exists() for path in there)
 
 
 def _bundle(home: Home) -> Path:
     return home.folder / "study" / "bundle.fab"
 
 
+def _read_name(plan: Path) -> str:
+    """The name in a plan, without what a whole plan imports. Raises FaultList where it cannot be read."""
+    document = read_yaml_with_lines(plan, "bad-plan-file")
+    name = document.values.get("name") if isinstance(document.values, dict) else None
+    if not isinstance(name, str):
+        raise document.error([make_fault_at((), "a plan has a name", "none", "write it")])
+    return name
+
+
 def _move(home: Home) -> None:
     federation = load_federation(home.federation)
-    name = name_study(load_plan(home.folder / federation.plan))
+    name = name_study(_read_name(home.folder / federation.plan))
     run, moving = home.folder / "run", StudyFolder(home, _MOVING)
     if Journal(run).is_held():
         raise ExpectedError(
             f"{home.folder} is of an earlier version, and a coordinator's process still runs in {run}: it ends within "
             "a minute after `up`, else end it; then run this again"
         )
-    moving.folder.mkdir(parents=True, exist_ok=True)
     roster = run / home.roster.name
     if roster.exists():
         roster.replace(home.roster)
+    known = StudyFolder(home, name)
+    if known.settings.exists() and not moving.folder.exists():  # a cluster brings settings and bundle by itself
+        run.replace(known.run)
+        return
+    moving.folder.mkdir(parents=True, exist_ok=True)
     if run.exists():
         run.replace(moving.run)
     if not moving.settings.exists():
         write_settings(moving, federation.plan, federation.seed)
     if _bundle(home).exists():
         _bundle(home).replace(moving.bundle)
-    moving.folder.replace(StudyFolder(home, name).folder)
+    moving.folder.replace(known.folder)
     with suppress(OSError):
         _bundle(home).parent.rmdir()

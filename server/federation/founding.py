@@ -135,9 +135,12 @@ def _settings(home: Home) -> tuple[Federation, Plan | None]:
     except FaultList as error:
         faults += error.faults
     beside = home.folder / (federation.plan if federation else "plan.yaml")
-    for path in dict.fromkeys([beside, *map(find_plan, list_studies(home))]):
+    needed = [find_plan(study) for study in list_studies(home)]
+    if federation and not home.studies.exists():
+        needed.append(beside)
+    for path in dict.fromkeys([beside, *needed]):
         try:
-            if path.exists() or (path == beside and federation and not home.studies.exists()):
+            if path in needed or path.exists():
                 plan = load_plan(path)
                 first = plan if path == beside else first
         except FaultList as error:

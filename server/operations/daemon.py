@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import subprocess
 import time
-from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -113,25 +112,32 @@ class _Loop:
                 self._told({"event": "site", "said": line})
             self._roster_due = time.monotonic() + _ROSTER_S
         if not self._ready:
+            self._stop_strays(control)
             self._told({"event": "ready", "port": self._federation.superlink_port})
             self._ready = True
+        self._step_launchers(control)
+
+    def _step_launchers(self, control: Control) -> None:
+        """Look after each study, also one that was added since. Raises the first error, when all had their turn."""
+        studies = {study.name: study for study in list_studies(self._home)}
+        self._launchers = {name: one for name, one in self._launchers.items() if name in studies}
         faults: list[Exception] = []
-        for launcher in self._open_launchers():
+        for name, study in studies.items():
             try:
-                launcher.step(control)
+                if name not in self._launchers:
+                    self._launchers[name] = Launcher(study, self._told, self._unwedge)
+                self._launchers[name].step(control)
             except (ExpectedError, OSError) as error:  # the other studies go on
                 faults.append(error)
         if faults:
             raise faults[0]
 
-    def _open_launchers(self) -> Iterable[Launcher]:
-        """A launcher for each study, also of one that was added since."""
-        known = self._launchers
-        self._launchers = {
-            study.name: known.get(study.name) or Launcher(study, self._told, self._unwedge)
-            for study in list_studies(self._home)
-        }
-        return self._launchers.values()
+    def _stop_strays(self, control: Control) -> None:
+        """Stop runs that were left in the database by a study that is gone, or by the folder's former layout."""
+        folders = {str(study.run) for study in list_studies(self._home)}
+        for run, folder in control.list_unfinished().items():
+            if folder not in folders:
+                control.stop(run)
 
     def _unwedge(self) -> None:
         self._supervisor.restart(SUPEREXEC, "it took no run")

@@ -27,7 +27,7 @@ from server.operations.liveness import coordinator_heartbeat
 from server.rounds.roster_file import ROSTER_FILE
 from server.rounds.saving.checkpoints import Store
 from server.run_folder.journal import Journal
-from server.run_folder.orders import FINAL_PHASES, Order, Phase, read_order, read_state, write_state
+from server.run_folder.orders import FINAL_PHASES, Order, Phase, find_predecessor, read_order, read_state, write_state
 from server.run_folder.paths import Home, StudyFolder
 from server.run_folder.studies import find_plan, read_settings
 from server.transport.superlink_control import Control, RunState
@@ -93,6 +93,9 @@ class Launcher:
     def _launch(self, order: Order, control: Control) -> None:
         if order.wanted != "run":
             self._write_state("stopped", "as asked")
+            return
+        if before := find_predecessor(self._study):
+            self._write_state("waiting", f"after {before.name}, which is {read_state(before).phase}")
             return
         if free_bytes(self._study.run) < self._room:
             return  # the state says so

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from ceus_models.runtime.liveness.heartbeat import Heartbeat, HeartbeatRecord, is_silent
 from ceus_models.runtime.liveness.moment import Moment, compute_age
 from server.run_folder.journal import COORDINATOR
-from server.run_folder.orders import FINAL_PHASES, State
+from server.run_folder.orders import FINAL_PHASES, State, find_predecessor
 from server.run_folder.paths import StudyFolder
 
 _MOVING = ("running", "stopping")
@@ -56,7 +56,11 @@ def find_trouble(study: StudyFolder, state: State, seen: Observations) -> Troubl
     if state.phase in FINAL_PHASES or state.phase == "none":
         return None
     daemon = Heartbeat(study.home.up_heartbeat).last()
-    return _of_daemon(daemon, state, seen) or _of_start(state, seen) or _of_coordinator(study, state, seen)
+    if trouble := _of_daemon(daemon, state, seen):
+        return trouble
+    if state.phase == "waiting" and find_predecessor(study):  # as it was ordered
+        return None
+    return _of_start(state, seen) or _of_coordinator(study, state, seen)
 
 
 def _of_daemon(beat: HeartbeatRecord | None, state: State, seen: Observations) -> Trouble | None:

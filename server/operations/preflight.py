@@ -27,6 +27,7 @@ from server.federation.founding import LOOPBACK, find_certificate_fault, list_ho
 from server.federation.nginx_conf import CALLS
 from server.federation.node_roster import is_up
 from server.federation.site_register import read_register
+from server.federation.studies import describe_processing
 from server.operations.daemon import check_complete, find_front_fault, find_nginx
 from server.operations.disk_room import find_shortage, free_bytes
 from server.operations.health import is_superlink_healthy
@@ -92,6 +93,8 @@ def _plan(subject: Subject, study: StudyFolder) -> Iterator[Finding]:
     if missing:
         said = f"the plan requires {', '.join(missing)}, which federation.yaml does not name"
         yield make_fault(name, said, "mend quorum.required in the plan, or sites in federation.yaml")
+    if said := describe_processing(study, plan):
+        yield make_note(name, said, "`ceus-coordinator run --after OTHER`, or give both plans the same processing")
     enrolled, least = count_enrolled(subject.home), max(plan.least_sites().values())
     said = f"{plan.name}, {len(plan.stages)} stages of {format_least(plan)}, and the bundle is of this plan"
     if enrolled < least:

@@ -18,17 +18,26 @@ from ceus_models.runtime.liveness.moment import Moment
 from server.run_folder.paths import StudyFolder
 
 Phase = Literal["none", "waiting", "starting", "running", "stopping", "stopped", "failed", "done"]
+MOVING_PHASES: tuple[Phase, ...] = ("running", "stopping", "starting", "waiting")
+"""Phases of a run that is under way."""
 FINAL_PHASES: tuple[Phase, ...] = ("stopped", "failed", "done")
 """Final phases: only a new order changes them."""
 
 
 class Order(BaseModel):
-    """An order. wanted: run the plan, stop after the current round, or stop at once; id: of the order to run."""
+    """An order.
+
+    Args:
+        id: of the order to run.
+        wanted: run the plan, stop after the current round, or stop at once.
+        after: name of a study that must be over before, "" for none.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     id: str
     wanted: Literal["run", "stop", "halt"]
+    after: str = ""
 
 
 class State(BaseModel):
@@ -75,13 +84,39 @@ def write_state(study: StudyFolder, state: State) -> None:
     write_atomically(study.state, state.model_dump_json().encode(), PUBLIC)
 
 
-def order_run(study: StudyFolder) -> Order:
-    """Order a run. A run that is ordered already and not over keeps its order."""
+def order_run(study: StudyFolder, after: str = "") -> Order:
+    """Order a run. A run that is ordered already and not over keeps its order.
+
+    Args:
+        after: name of a study that must be over before; it stands until the run begins.
+
+    Raises:
+        ExpectedError: that study waits for this one.
+    """
+    _check_no_circle(study, after)
     old = read_order(study)
-    order = (
-        old if old and old.wanted == "run" and not _is_over(study, old) else Order(id=uuid.uuid4().hex, wanted="run")
-    )
-    return _write_order(study, order)
+    if old and old.wanted == "run" and not _is_over(study, old):
+        return _write_order(study, old.model_copy(update={"after": after or old.after}))
+    return _write_order(study, Order(id=uuid.uuid4().hex, wanted="run", after=after))
+
+
+def find_predecessor(study: StudyFolder) -> StudyFolder | None:
+    """The study that this one waits for, as long as that is under way."""
+    order = read_order(study)
+    if order is None or not order.after:
+        return None
+    before = StudyFolder(study.home, order.after)
+    return before if is_under_way(before) else None
+
+
+def _check_no_circle(study: StudyFolder, after: str) -> None:
+    before = StudyFolder(study.home, after) if after else None
+    while before is not None:
+        if before == study:
+            raise ExpectedError(
+                f"{study.name} cannot wait for {after}, which waits for {study.name} or is the same; leave --after out"
+            )
+        before = find_predecessor(before)
 
 
 def order_stop(study: StudyFolder, at_once: bool) -> Order:

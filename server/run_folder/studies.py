@@ -11,8 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from ceus_models.runtime.atomic_files import PUBLIC, write_atomically
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.yaml_lines import read_yaml_with_lines, validate_document
-from server.run_folder.orders import is_under_way
+from server.run_folder.orders import MOVING_PHASES, Phase, is_under_way, read_state
 from server.run_folder.paths import Home, StudyFolder
+
+_URGENCY: tuple[Phase, ...] = (*MOVING_PHASES, "none", "stopped", "failed", "done")
 
 
 class StudySettings(BaseModel):
@@ -59,6 +61,23 @@ def find_study(home: Home, name: str | None = None) -> StudyFolder:
             f"--study NAME, one of: {names}"
         )
     return chosen[0]
+
+
+def list_by_urgency(home: Home) -> tuple[StudyFolder, ...]:
+    """All studies: those at work first, then those that never ran; what is over comes last."""
+    return tuple(sorted(list_studies(home), key=lambda study: _URGENCY.index(read_state(study).phase)))
+
+
+def find_home(run: Path) -> Home | None:
+    """The coordinator's folder of a run; None for a run of its own, as in a simulation."""
+    home = Home(run.parent.parent.parent)
+    return home if StudyFolder(home, run.parent.name).run == run and home.federation.exists() else None
+
+
+def list_runs(home: Home) -> list[Path]:
+    """The folders of all runs, of studies that were removed too."""
+    asides = ("*/run", "*-run-*")
+    return [*(study.run for study in list_studies(home)), *(run for one in asides for run in home.removed.glob(one))]
 
 
 def read_settings(study: StudyFolder) -> StudySettings:

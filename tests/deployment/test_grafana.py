@@ -9,7 +9,11 @@ from typing import Any
 
 from deployment_files import DOCKER, ROOT
 
-from server.operations.prometheus import HELP
+from server.federation.expiry import Validity
+from server.operations.overview import Overview, SiteStatus
+from server.operations.prometheus import HELP, render_metrics
+from server.operations.snapshot import Snapshot
+from server.run_folder.orders import State
 
 BOARD: dict[str, Any] = json.loads((DOCKER / "grafana" / "fedceus.json").read_text(encoding="utf-8"))
 ASKED = [target["expr"] for panel in BOARD["panels"] for target in panel["targets"]]
@@ -23,7 +27,18 @@ def test_it_asks_for_every_gauge_that_there_is_and_no_other() -> None:
 def test_every_question_is_of_the_chosen_job_and_source() -> None:
     assert all('job="$job"' in expr for expr in ASKED)
     assert {panel["datasource"]["uid"] for panel in BOARD["panels"]} == {"${datasource}"}
-    assert {variable["name"] for variable in BOARD["templating"]["list"]} == {"datasource", "job"}
+    assert {variable["name"] for variable in BOARD["templating"]["list"]} == {"datasource", "job", "study"}
+
+
+def test_a_gauge_of_a_study_is_asked_for_one_study() -> None:
+    seen = Snapshot(
+        Validity("x", (), ()), True, {"a": Overview(True, State(), {}, {"s": SiteStatus(True, rounds={"lost": 1})}, ())}
+    )
+    of_study = {line.partition("{")[0] for line in render_metrics(seen).splitlines() if 'study="a"' in line}
+    of_study |= {"ceus_loss", "ceus_round_seconds", "ceus_round_missing"}  # as soon as there is a round
+    for expr in ASKED:
+        (name,) = re.findall(r"\bceus_\w+", expr)
+        assert ('study="$study"' in expr) == (name in of_study)
 
 
 def test_panels_lie_beside_each_other() -> None:

@@ -82,11 +82,27 @@ def test_secrets_are_mounted_to_read_and_the_key_of_the_ca_is_not_there(pod: dic
     volumes = {volume["name"]: volume for volume in pod["volumes"]}
     assert volumes["ca"]["secret"]["items"] == [{"key": "ca.pem", "path": "ca.pem"}]
     coordinator, front = (places(container) for container in pod["containers"])
-    for place in ("/study/tls", "/study/ca", "/study/secrets", "/study/study", "/config"):
+    for place in ("/study/tls", "/study/ca", "/study/secrets", "/config"):
         assert coordinator[place]["readOnly"] is True
     assert not front.keys() & {"/study", "/study/secrets"}
     text = "".join(path.read_text(encoding="utf-8") for path in sorted(CHART.rglob("*.*")))
     assert "kind: Secret" not in text  # no key passes through values
+
+
+def test_each_study_has_a_config_map_and_a_folder() -> None:
+    pod = rendered({"studies": {"Liver-2": "ceus-study-liver", "tiny": "ceus-study-tiny"}})["Deployment"]["spec"]
+    spec = pod["template"]["spec"]
+    maps = {
+        volume["name"]: volume["configMap"]["name"] for volume in spec["volumes"] if "ceus-study-" in volume["name"]
+    }
+    assert maps == {"ceus-study-liver": "ceus-study-liver", "ceus-study-tiny": "ceus-study-tiny"}
+    for container in (spec["initContainers"][0], spec["containers"][0]):
+        assert places(container)["/config-studies/Liver-2"] == {
+            "name": "ceus-study-liver",
+            "mountPath": "/config-studies/Liver-2",
+            "readOnly": True,
+        }
+    assert spec["initContainers"][0]["command"][-2:] == ["Liver-2", "tiny"]
 
 
 def test_the_network_lets_in_the_front_door_and_nothing_out(objects: dict[str, dict[str, Any]]) -> None:
@@ -122,6 +138,7 @@ def test_values_take_effect() -> None:
         {"front": {"port": 0}},
         {"replicas": 2},
         {"existing": {"tls": "Not A Name"}},
+        {"studies": {"../run": "ceus-study-x"}},
         {"service": {"type": "ExternalName"}},
         {"resources": {"limits": {"cpu": 4, "memory": "1Gi"}}},
     ],

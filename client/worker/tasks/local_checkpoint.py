@@ -86,7 +86,7 @@ class LocalCheckpoint:
 
 @dataclass(frozen=True, eq=False)
 class Checkpoints:
-    """Where the work on one task is kept until another one comes. every_s: work that took so long is kept."""
+    """Where the work on a task is kept until the next one of its study. every_s: work that took so long is kept."""
 
     memory: SiteMemory
     received: ReceivedTask
@@ -105,9 +105,10 @@ class Checkpoints:
         return LocalCheckpoint(self.memory, self._folder() / f"{name}.safetensors", self.every_s)
 
     def drop_others(self) -> None:
-        """Whoever asks for this task has the answers to all others, or wants them no more."""
-        for path in (self.memory.folder / UNDERWAY).glob("*/*"):
-            if path != self._folder():
+        """Whoever asks for this task has the answers to all others of its study, or wants them no more."""
+        own = self._folder()
+        for path in own.parent.glob("*"):
+            if path != own:
                 shutil.rmtree(path, ignore_errors=True)
 
     def _folder(self) -> Path:

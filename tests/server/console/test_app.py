@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from faulty_sites import BAD, PLAN
 from made_console import PATHS, ROLES, Desk, desk
+from made_federation import PLAN as TINY
 from made_federation import lab
 
 import server.console.app
@@ -19,12 +20,16 @@ import server.console.sign_in.users
 from ceus_models.runtime.findings import make_ok
 from ceus_models.web.guard import HEADERS
 from server.console.sign_in.users import add_person
+from server.federation.founding import set_up_federation
+from server.federation.studies import add_study, remove_study
 from server.operations.liveness import Trouble
 from server.operations.overview import SiteStatus
 from server.operations.prometheus import HELP
 from server.operations.snapshot import SnapshotCache
 from server.rounds.events import Started
 from server.run_folder.journal import Journal
+from server.run_folder.orders import State, write_state
+from server.run_folder.paths import StudyFolder
 
 SEEN = {
     "researcher": {"/", "/rounds", "/report", "/status.json", "/style.css"},
@@ -292,3 +297,68 @@ def test_a_study_that_has_not_begun_is_shown_too(tmp_path: Path) -> None:
         assert there.get(path).status == 200, path
     assert "No round has begun" in there.get("/").text
     assert "No round is finished yet" in there.get("/report").text
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> Desk:
+    """A second study beside the one that was walked."""
+    there = desk(tmp_path)
+    plan = tmp_path / "second.yaml"
+    plan.write_text(TINY.replace("tiny", "second"))
+    add_study(there.made.home, plan, None, 1, there.made.now)
+    set_up_federation(there.made.home.folder, None, there.made.now)
+    return Desk(there.made, there.tokens)
+
+
+def test_with_one_study_no_page_speaks_of_a_choice(there: Desk) -> None:
+    for path in ("/", "/rounds", "/sites", "/record", "/record/1"):
+        assert "study=" not in there.get(path).text, path
+
+
+def test_a_page_is_of_the_study_that_is_asked_for_and_leads_to_the_others(two: Desk) -> None:
+    for path in ("/", "/rounds", "/sites", "/record"):
+        page = two.get(f"{path}?study=tiny").text
+        assert f'<a href="{path}?study=tiny" aria-current="true">tiny</a>' in page, path
+        assert f'<a href="{path}?study=second">second</a>' in page, path
+        assert '<a href="/record?study=tiny"' in page, "the tabs stay with the study"
+    assert f"{BAD}: lost: " in two.get("/rounds?study=tiny").text
+    assert "No round is finished yet" in two.get("/rounds?study=second").text
+    assert "No letter was sent yet" in two.get("/record?study=second").text
+    assert two.get("/record/1?study=tiny").status == 200
+    assert two.get("/record/1?study=second").status == 404
+    assert '<a href="/record?page=1&amp;study=tiny">' in two.get("/record/1?study=tiny").text
+    bundles = [re.search(r"<code>([0-9a-f]{64})</code>", two.get(f"/sites?study={n}").text) for n in ("tiny", "second")]
+    assert len({found[1] for found in bundles if found}) == 2
+
+
+def test_without_a_name_it_is_the_one_at_work(two: Desk) -> None:
+    assert 'aria-current="true">second</a>' in two.get("/").text, "the first by name"
+    write_state(StudyFolder(two.made.home, "second"), State(phase="waiting"))
+    write_state(StudyFolder(two.made.home, "tiny"), State(phase="running"))
+    assert 'aria-current="true">tiny</a>' in two.get("/").text
+
+
+@pytest.mark.parametrize("name", ["third", "../tiny", ".", "tiny/../second", "%00"])
+def test_a_study_that_is_none_is_told_so(two: Desk, name: str) -> None:
+    for path in ("/", "/rounds", "/sites", "/record", "/record/1", "/report", "/status.json"):
+        assert two.get(f"{path}?study={name}").status == 404, path
+
+
+def test_machines_get_all_studies_or_the_one_they_name(two: Desk) -> None:
+    document = two.get("/status.json").json()
+    assert [one["study"] for one in document["studies"]] == ["second", "tiny"]
+    assert two.get("/status.json?study=tiny").json()["study"] == "tiny"
+    shown = two.get("/status.json", "researcher").json()
+    assert set(shown) == {"federation", "up", "studies"}
+    assert set(shown["studies"][0]) == {"study", "sites", "run"}
+    assert not FINGERPRINT.search(two.get("/status.json", "researcher").text)
+    assert 'ceus_run{study="tiny",phase="none"} 1' in two.get("/metrics", "monitor").text
+
+
+def test_a_federation_without_a_study_says_so(tmp_path: Path) -> None:
+    there = desk(tmp_path)
+    remove_study(there.made.study, there.made.now)
+    for path in ("/", "/rounds", "/report"):
+        assert "There is no study yet" in there.get(path).text
+    assert there.get("/status.json").json()["studies"] == []
+    assert there.get("/metrics").status == 200

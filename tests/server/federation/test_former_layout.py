@@ -21,7 +21,7 @@ from server.rounds.saving.checkpoints import Store
 from server.run_folder.journal import Journal
 from server.run_folder.orders import State, order_run, read_state, write_state
 from server.run_folder.paths import Home, StudyFolder
-from server.run_folder.studies import list_studies, read_settings
+from server.run_folder.studies import list_studies, read_settings, write_settings
 
 DIES = """
 import os, sys
@@ -99,6 +99,24 @@ def test_a_run_that_never_began_moves_too(former: Path) -> None:
     assert (read_state(study).phase, study.bundle.exists()) == ("none", True)
 
 
+def test_a_run_alone_moves_into_the_study_that_is_there(former: Path) -> None:
+    """As on a cluster, where settings and bundle come from config maps, and the claim has the run."""
+    study = StudyFolder(Home(former), "tiny")
+    write_settings(study, "plan.yaml", 1)
+    (former / "study" / "bundle.fab").replace(study.bundle)
+    (former / "study").rmdir()
+    open_home(former)
+    check_moved(former)
+
+
+def test_a_folder_of_somebody_else_that_is_called_run_stays(former: Path) -> None:
+    open_home(former)
+    (former / "run").mkdir()
+    (former / "run" / "notes.txt").write_text("mine")
+    open_home(former)
+    assert (former / "run" / "notes.txt").exists()
+
+
 def test_while_up_or_a_run_is_alive_nothing_moves(former: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("server.federation.former_layout.hold_lock", lambda path, busy: hold_lock(path, busy, 0.1))
     with hold_lock(Home(former).up_lock, ExpectedError("taken")), pytest.raises(ExpectedError, match="stop `ceus-coo"):
@@ -114,8 +132,8 @@ def test_any_command_moves_it(former: Path, capfd: pytest.CaptureFixture[str]) -
     check_moved(former)
 
 
-def test_a_plan_with_faults_stops_it_before_anything_moves(former: Path) -> None:
-    (former / "plan.yaml").write_text(PLAN.replace("quorum", "quorm"))
-    with pytest.raises(ExpectedError, match="unknown key"):
+def test_a_plan_without_a_name_stops_it_before_anything_moves(former: Path) -> None:
+    (former / "plan.yaml").write_text(PLAN.replace("name: tiny", "other: tiny"))
+    with pytest.raises(ExpectedError, match="a plan has a name"):
         open_home(former)
     assert (former / "run").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,19 +11,25 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
-from made_federation import Lab, lab
+from made_federation import NOW, PLAN, Lab, lab
 
 from ceus_models.plan.plan import load_plan
 from ceus_models.plan.progress import Progress
 from ceus_models.runtime.errors import ExpectedError
+from server.federation.federation_file import load_federation
+from server.federation.founding import set_up_federation
+from server.federation.studies import add_study
+from server.operations.daemon import _Loop
 from server.operations.launcher import Launcher, Timing, check_bundle
+from server.operations.liveness import Observations, find_trouble
 from server.rounds.saving.checkpoints import Store
 from server.run_folder.journal import Journal
 from server.run_folder.orders import order_run, order_stop, read_state
-from server.transport.superlink_control import RunState
+from server.run_folder.paths import StudyFolder
+from server.transport.superlink_control import Control, RunState
 
 QUICK = Timing(dead_s=0.0, pending_s=60.0, deaths=3)
 
@@ -63,14 +70,15 @@ class Desk:
     told: list[Any]
     unwedged: list[bool]
     launcher: Launcher
+    study: StudyFolder
 
     def step(self) -> str:
         self.launcher.step(self.control)  # type: ignore[arg-type]
-        return read_state(self.lab.study).phase
+        return read_state(self.study).phase
 
     @property
     def journal(self) -> Journal:
-        return Journal(self.lab.study.run)
+        return Journal(self.study.run)
 
     @contextmanager
     def coordinator(self) -> Iterator[None]:
@@ -84,7 +92,7 @@ def desk_of(made: Lab, timing: Timing = QUICK) -> Desk:
     told: list[Any] = []
     unwedged: list[bool] = []
     launcher = Launcher(made.study, told.append, lambda: unwedged.append(True), timing)
-    return Desk(made, FakeControl(), told, unwedged, launcher)
+    return Desk(made, FakeControl(), told, unwedged, launcher, made.study)
 
 
 @pytest.fixture
@@ -100,34 +108,34 @@ def test_nothing_is_done_without_an_order(desk: Desk) -> None:
 
 
 def test_an_ordered_run_is_submitted_with_the_approved_bytes_and_followed_to_its_end(desk: Desk) -> None:
-    order = order_run(desk.lab.study)
+    order = order_run(desk.study)
     assert [desk.step(), desk.step()] == ["starting", "starting"]
     (submitted,) = desk.control.submitted
-    assert submitted["fab"] == desk.lab.study.bundle.read_bytes()
-    assert (submitted["sites"], submitted["seed"], submitted["out"]) == (1, 1, str(desk.lab.study.run))
+    assert submitted["fab"] == desk.study.bundle.read_bytes()
+    assert (submitted["sites"], submitted["seed"], submitted["out"]) == (1, 1, str(desk.study.run))
     with desk.coordinator():
-        assert order_run(desk.lab.study) == order, "who asks again only looks on"
+        assert order_run(desk.study) == order, "who asks again only looks on"
     desk.control.end(completed=True)
     assert [desk.step(), desk.step()] == ["done", "done"]
     assert len(desk.control.submitted) == 1
-    assert order_run(desk.lab.study) != order
+    assert order_run(desk.study) != order
     assert [e["phase"] for e in desk.told] == ["waiting", "starting", "running", "done"]
 
 
 def test_a_coordinator_that_was_killed_is_started_again_at_once(desk: Desk) -> None:
-    order_run(desk.lab.study)
+    order_run(desk.study)
     desk.step()
     with desk.coordinator():
         pass
     assert desk.step() == "waiting"
-    assert "was killed, or ran out of memory" in read_state(desk.lab.study).cause
+    assert "was killed, or ran out of memory" in read_state(desk.study).cause
     assert desk.control.stopped == [1], "Flower would take a minute to notice"
     assert desk.step() == "starting"
-    assert read_state(desk.lab.study).launches == 2
+    assert read_state(desk.study).launches == 2
 
 
 def test_one_that_dies_in_the_same_round_again_and_again_is_given_up(desk: Desk) -> None:
-    order_run(desk.lab.study)
+    order_run(desk.study)
     phases = []
     for _ in range(3):
         desk.step()
@@ -135,7 +143,7 @@ def test_one_that_dies_in_the_same_round_again_and_again_is_given_up(desk: Desk)
             pass
         phases.append(desk.step())
     assert phases == ["waiting", "waiting", "failed"]
-    assert "ended 3 times in the same round" in read_state(desk.lab.study).cause
+    assert "ended 3 times in the same round" in read_state(desk.study).cause
 
 
 def test_a_superlink_that_fails_on_every_call_makes_no_more_deaths_of_one(
@@ -144,7 +152,7 @@ def test_a_superlink_that_fails_on_every_call_makes_no_more_deaths_of_one(
     def fail(_: int) -> None:
         raise ExpectedError("the SuperLink failed on a request (HTTPStatusError)")
 
-    order_run(desk.lab.study)
+    order_run(desk.study)
     desk.step()
     with desk.coordinator():
         pass
@@ -163,7 +171,7 @@ def test_a_state_that_cannot_be_written_makes_no_more_deaths_of_one(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    order_run(desk.lab.study)
+    order_run(desk.study)
     desk.step()
     with desk.coordinator():
         pass
@@ -178,7 +186,7 @@ def test_a_state_that_cannot_be_written_makes_no_more_deaths_of_one(
 def test_a_run_whose_disk_was_full_goes_on_when_there_is_more_room(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     room = [10 << 20]
     monkeypatch.setattr("server.operations.launcher.free_bytes", lambda _: room[0])
-    order_run(desk.lab.study)
+    order_run(desk.study)
     for _ in range(4):  # more often than a run may die in one round
         assert desk.step() == "starting"
         with desk.coordinator():
@@ -186,35 +194,35 @@ def test_a_run_whose_disk_was_full_goes_on_when_there_is_more_room(desk: Desk, m
         desk.control.end()
         assert desk.step() == "waiting"
         launches = len(desk.control.submitted)
-        assert "goes on by itself when there is more room" in read_state(desk.lab.study).cause
+        assert "goes on by itself when there is more room" in read_state(desk.study).cause
         assert [desk.step() for _ in range(5)] == ["waiting"] * 5
         assert len(desk.control.submitted) == launches
         room[0] += 65 << 20
 
 
 def test_one_that_gets_on_between_its_deaths_is_not_given_up(desk: Desk) -> None:
-    order_run(desk.lab.study)
+    order_run(desk.study)
     for _ in range(5):
         desk.step()
         with desk.coordinator():
-            Store(desk.lab.study.run).save(Progress(), "plan", 1)
+            Store(desk.study.run).save(Progress(), "plan", 1)
         assert desk.step() == "waiting"
 
 
 def test_what_the_coordinator_says_is_the_cause_and_final(desk: Desk) -> None:
-    order_run(desk.lab.study)
+    order_run(desk.study)
     desk.step()
     with desk.coordinator():
         desk.journal.write_failure("site-01 must take part")
     desk.control.end(details="exception in the ServerApp")
     assert desk.step() == "failed"
-    assert read_state(desk.lab.study).cause == "site-01 must take part"
-    order_run(desk.lab.study)
+    assert read_state(desk.study).cause == "site-01 must take part"
+    order_run(desk.study)
     assert [desk.step(), desk.journal.read_failure()] == ["starting", None]
 
 
 def test_a_superlink_that_was_lost_is_no_reason_to_give_up(desk: Desk) -> None:
-    order_run(desk.lab.study)
+    order_run(desk.study)
     desk.step()
     with desk.coordinator():
         desk.journal.write_failure("the SuperLink failed 8 times in a row", passing=True)
@@ -224,7 +232,7 @@ def test_a_superlink_that_was_lost_is_no_reason_to_give_up(desk: Desk) -> None:
 
 def test_a_run_that_nobody_takes_is_taken_back_and_the_superexec_started_again(desk: Desk) -> None:
     desk = desk_of(desk.lab, Timing(pending_s=0.0, deaths=3))
-    order_run(desk.lab.study)
+    order_run(desk.study)
     assert desk.step() == "starting"
     desk.control.runs[1] = RunState(False, False, False, "")
     assert desk.step() == "waiting"
@@ -235,7 +243,7 @@ def test_a_run_that_nobody_takes_is_taken_back_and_the_superexec_started_again(d
 def test_a_run_that_is_slow_to_start_is_left_alone(desk: Desk) -> None:
     """Taken by the SuperExec, and still loading: on a busy machine minutes, and starting it anew would never end."""
     desk = desk_of(desk.lab, Timing(pending_s=0.0, deaths=3))
-    order_run(desk.lab.study)
+    order_run(desk.study)
     assert [desk.step(), desk.step(), desk.step()] == ["starting"] * 3
     assert desk.unwedged == []
     with desk.coordinator():
@@ -244,27 +252,27 @@ def test_a_run_that_is_slow_to_start_is_left_alone(desk: Desk) -> None:
 
 def test_a_run_that_does_not_begin_says_what_it_waits_for(desk: Desk) -> None:
     desk = desk_of(desk.lab, Timing(slow_s=0.0, deaths=3))
-    order_run(desk.lab.study)
+    order_run(desk.study)
     desk.step()
     desk.control.runs[1] = RunState(False, False, False, "")
     assert desk.step() == "starting"
-    assert "the SuperExec has not taken it yet" in read_state(desk.lab.study).cause
+    assert "the SuperExec has not taken it yet" in read_state(desk.study).cause
     desk.control.runs[1] = RunState(True, False, False, "")
     assert desk.step() == "starting"
-    assert "its process was started and is not at work yet" in read_state(desk.lab.study).cause
+    assert "its process was started and is not at work yet" in read_state(desk.study).cause
     with desk.coordinator():
-        assert read_state(desk.lab.study).cause == ""
+        assert read_state(desk.study).cause == ""
 
 
 def test_a_run_that_nobody_ever_takes_comes_to_an_end(desk: Desk) -> None:
     desk = desk_of(desk.lab, Timing(pending_s=0.0, deaths=3))
-    order_run(desk.lab.study)
+    order_run(desk.study)
     for number in (1, 2, 3):
         assert desk.step() == "starting"
         desk.control.runs[number] = RunState(False, False, False, "")
         desk.step()
-    assert read_state(desk.lab.study).phase == "failed"
-    assert "it was not at work within 0 s" in read_state(desk.lab.study).cause
+    assert read_state(desk.study).phase == "failed"
+    assert "it was not at work within 0 s" in read_state(desk.study).cause
 
 
 HANGS = """
@@ -284,16 +292,16 @@ with hold_lock(folder / ".coordinator.lock", ExpectedError("taken")):  # as Jour
 
 def test_a_coordinator_that_hangs_is_given_up_and_ended_before_another_is_started(desk: Desk) -> None:
     desk = desk_of(desk.lab, Timing(hung_s=0.5, leaving_s=0.0, deaths=3))
-    order_run(desk.lab.study)
+    order_run(desk.study)
     desk.step()
-    child = subprocess.Popen([sys.executable, "-c", HANGS, str(desk.lab.study.run)], stdout=subprocess.PIPE)
+    child = subprocess.Popen([sys.executable, "-c", HANGS, str(desk.study.run)], stdout=subprocess.PIPE)
     try:
         assert child.stdout is not None
         assert child.stdout.readline() == b"here\n"
         assert desk.step() == "running"
         time.sleep(1.0)
         assert desk.step() == "waiting"
-        assert "gave no sign of life" in read_state(desk.lab.study).cause
+        assert "gave no sign of life" in read_state(desk.study).cause
         assert desk.control.stopped == [1]
         assert desk.step() == "waiting"
         assert child.wait(30) == -signal.SIGKILL
@@ -310,17 +318,17 @@ def test_a_state_that_could_not_be_written_is_written_when_there_is_room(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    order_run(desk.lab.study)
+    order_run(desk.study)
     with monkeypatch.context() as patch:
         patch.setattr("server.operations.launcher.write_state", full)
         with pytest.raises(OSError, match="No space left"):
             desk.step()
     assert desk.step() == "starting"
-    assert read_state(desk.lab.study).phase == "starting"
+    assert read_state(desk.study).phase == "starting"
 
 
 def test_a_stop_waits_for_the_round_and_a_halt_does_not(desk: Desk) -> None:
-    home = desk.lab.study
+    home = desk.study
     with pytest.raises(ExpectedError, match="no run is under way"):
         order_stop(home, at_once=False)
     order_run(home)
@@ -341,7 +349,7 @@ def test_a_stop_waits_for_the_round_and_a_halt_does_not(desk: Desk) -> None:
 
 
 def test_a_new_daemon_takes_over_the_run_of_one_that_was_killed(desk: Desk) -> None:
-    order_run(desk.lab.study)
+    order_run(desk.study)
     desk.step()
     with ExitStack() as alive:
         alive.enter_context(desk.coordinator())
@@ -353,16 +361,118 @@ def test_a_new_daemon_takes_over_the_run_of_one_that_was_killed(desk: Desk) -> N
 
 
 def test_a_coordinator_that_lives_on_is_waited_for_and_not_joined_by_a_second(desk: Desk) -> None:
-    order_run(desk.lab.study)
+    order_run(desk.study)
     with desk.journal.hold():
         assert desk.step() == "waiting"
-        assert "has not ended yet" in read_state(desk.lab.study).cause
+        assert "has not ended yet" in read_state(desk.study).cause
         assert desk.control.submitted == []
     assert desk.step() == "starting"
 
 
 def test_a_plan_that_is_not_in_the_bundle_is_not_run(desk: Desk) -> None:
     plan = load_plan(desk.lab.home.folder / "plan.yaml")
-    check_bundle(desk.lab.study, plan)
+    check_bundle(desk.study, plan)
     with pytest.raises(ExpectedError, match="not the one in the bundle"):
-        check_bundle(desk.lab.study, replace(plan, name="other"))
+        check_bundle(desk.study, replace(plan, name="other"))
+
+
+@pytest.fixture
+def second(desk: Desk, tmp_path: Path) -> Desk:
+    """Another study of the same federation, under the same SuperLink."""
+    plan = tmp_path / "second.yaml"
+    plan.write_text(PLAN.replace("tiny", "second"))
+    study, _ = add_study(desk.lab.home, plan, None, 5, NOW)
+    set_up_federation(desk.lab.home.folder, None, NOW)
+    launcher = Launcher(study, desk.told.append, lambda: None, QUICK)
+    return Desk(desk.lab, desk.control, desk.told, [], launcher, study)
+
+
+def test_two_studies_run_side_by_side_each_with_its_own_bundle_and_seed(desk: Desk, second: Desk) -> None:
+    order_run(desk.study)
+    order_run(second.study)
+    assert [desk.step(), second.step()] == ["starting", "starting"]
+    one, other = desk.control.submitted
+    assert (one["seed"], other["seed"]) == (1, 5)
+    assert (one["fab"], other["fab"]) == (desk.study.bundle.read_bytes(), second.study.bundle.read_bytes())
+    assert (other["out"], other["plan"]) == (str(second.study.run), str(second.study.plan))
+    with desk.coordinator(), second.coordinator():
+        assert [desk.step(), second.step()] == ["running", "running"]
+    assert {e["study"] for e in desk.told} == {"tiny", "second"}
+
+
+def test_a_study_stops_what_was_left_of_it_and_nothing_of_the_other(desk: Desk, second: Desk) -> None:
+    order_run(desk.study)
+    desk.step()
+    order_run(second.study)
+    second.step()
+    second.study.state.unlink()  # as after a kill between the submission and its state
+    again = Desk(second.lab, second.control, [], [], Launcher(second.study, print, lambda: None, QUICK), second.study)
+    assert again.step() == "starting"
+    assert desk.control.stopped == [2], "the run of the other study goes on"
+    with desk.coordinator():
+        pass
+    assert desk.step() == "waiting"
+    assert desk.control.stopped == [2, 1]
+    assert again.step() == "starting"
+
+
+def test_a_study_waits_for_the_one_that_it_is_ordered_after(desk: Desk, second: Desk) -> None:
+    order_run(desk.study)
+    order_run(second.study, after="tiny")
+    assert [second.step(), desk.step(), second.step()] == ["waiting", "starting", "waiting"]
+    state = read_state(second.study)
+    assert state.cause == "after tiny, which is starting"
+    seen = Observations(True, None, state.moment)
+    later = replace(seen, moment=replace(state.moment, at=state.at + 3600, running=state.running + 3600))
+    assert find_trouble(second.study, state, later) is None, "it waits as it was told to"
+    with desk.coordinator():
+        desk.journal.write_failure("site-01 must take part")
+    desk.control.end()
+    assert [desk.step(), second.step()] == ["failed", "starting"]
+
+
+def test_a_study_that_waits_can_be_stopped(desk: Desk, second: Desk) -> None:
+    order_run(desk.study)
+    order_run(second.study, after="tiny")
+    assert second.step() == "waiting"
+    order_stop(second.study, at_once=False)
+    assert second.step() == "stopped"
+    assert not desk.control.submitted
+
+
+def test_a_run_takes_the_federations_roster_with_it(desk: Desk) -> None:
+    desk.lab.home.roster.write_text("the roster")
+    order_run(desk.study)
+    desk.step()
+    assert (desk.study.run / "roster.json").read_text() == "the roster"
+
+
+def test_up_looks_after_every_study_and_a_broken_one_hinders_no_other(desk: Desk, second: Desk) -> None:
+    loop = _Loop(desk.lab.home, load_federation(desk.lab.home.federation), None, desk.told.append)  # type: ignore[arg-type]
+    control = cast(Control, desk.control)
+    loop._step_launchers(control)
+    fresh = _Loop(desk.lab.home, load_federation(desk.lab.home.federation), None, desk.told.append)  # type: ignore[arg-type]
+    order_run(desk.study)
+    order_run(second.study)
+    desk.study.order.write_text("{")
+    with pytest.raises(ExpectedError, match="is damaged"):
+        loop._step_launchers(control)
+    assert read_state(second.study).phase == "starting"
+    second.study.state.unlink()
+    desk.study.state.write_text("{")
+    with pytest.raises(ExpectedError, match="is damaged"):
+        fresh._step_launchers(control)
+    assert read_state(second.study).phase == "starting"
+    desk.study.state.unlink()
+    shutil.rmtree(second.study.folder)
+    desk.study.order.unlink()
+    loop._step_launchers(control)
+    assert not second.study.folder.exists(), "a study that is gone is left alone"
+
+
+def test_up_ends_runs_that_are_of_no_study(desk: Desk) -> None:
+    loop = _Loop(desk.lab.home, load_federation(desk.lab.home.federation), None, desk.told.append)  # type: ignore[arg-type]
+    desk.control.submit({"out": str(desk.lab.home.folder / "run")}, b"")  # of the folder's former layout
+    desk.control.submit({"out": str(desk.study.run)}, b"")
+    loop._stop_strays(cast(Control, desk.control))
+    assert desk.control.stopped == [1]

@@ -159,6 +159,8 @@ def test_it_is_dropped_with_the_next_task_and_forgotten_with_the_study(tmp_path:
     trained(work, place)
     Checkpoints(place.memory, ReceivedTask(work), 0.0).drop_others()
     assert list(tmp_path.rglob("*.safetensors"))
+    Checkpoints(place.memory, ReceivedTask(replace(work, study="another study")), 0.0).drop_others()
+    assert list(tmp_path.rglob("*.safetensors")), "a task of another study comes between"
     Checkpoints(place.memory, ReceivedTask(replace(work, round=work.round + 1)), 0.0).drop_others()
     assert not list(tmp_path.rglob("*.safetensors"))
     trained(work, place)
