@@ -36,8 +36,6 @@ class ConsoleGate:
 
     async def __call__(self, request: Request) -> Response | None:
         """Lets in machines by their token, people by their session, and everybody to the pages for signing in."""
-        if "authorization" in request.headers:
-            return await self._let_machine_in(request)
         found = self.find_session(request)
         if found and not self._is_current(found):
             self.sessions.end(self.read_cookie(request))
@@ -47,12 +45,11 @@ class ConsoleGate:
             return None
         if request.url.path in _OPEN:
             return None
+        if "authorization" in request.headers:
+            return await self._let_machine_in(request)
         if request.url.path in MACHINE_PAGES and not found:
             return challenge()
-        if request.method not in ("GET", "HEAD"):
-            return PlainTextResponse("you are not signed in any more: sign in, and do this again", 401)
-        where = START if found else SIGN_IN
-        return RedirectResponse(f"{where}?to={quote(_path_of(request), safe='')}", 303)
+        return _send_to_sign_in(request, START if found else SIGN_IN)
 
     def find_session(self, request: Request) -> Session | None:
         """The session of the browser that asks, also one whose provider must be asked again."""
@@ -114,8 +111,8 @@ class ConsoleGate:
         person = await self.tokens.find(*given) if given else None
         if person is None:
             return challenge()
-        if person.role != "monitor":
-            return PlainTextResponse(f"people sign in at {SIGN_IN}; a token alone is for the role monitor", 401)
+        if person.role != "monitor":  # a browser may remember the token of a person
+            return challenge() if request.url.path in MACHINE_PAGES else _send_to_sign_in(request, SIGN_IN)
         self.tokens.clear(person.name)
         request.scope["who"] = Visitor(person.name, person.role, "token", person.hash)
         return None
@@ -134,6 +131,9 @@ def challenge() -> Response:
     return PlainTextResponse("give the name and the token that `ceus-coordinator people` told for a monitor", 401, ask)
 
 
-def _path_of(request: Request) -> str:
-    query = request.url.query
-    return f"{request.url.path}?{query}" if query else request.url.path
+def _send_to_sign_in(request: Request, where: str) -> Response:
+    """To the page `where`, and from there back to the page that was asked for."""
+    if request.method not in ("GET", "HEAD"):
+        return PlainTextResponse("you are not signed in any more: sign in, and do this again", 401)
+    query = f"?{request.url.query}" if request.url.query else ""
+    return RedirectResponse(f"{where}?to={quote(request.url.path + query, safe='')}", 303)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 
 import pytest
@@ -117,3 +118,13 @@ def test_a_form_that_is_too_long_is_not_read(there: Desk) -> None:
     answer = there.send("/sign-in", {"name": "x" * 5000, "token": "x"})
     assert answer.status == 503
     assert there.said[-1]["event"] == "trouble"
+
+
+def test_a_browser_that_remembers_a_token_of_before_can_sign_in(there: Desk) -> None:
+    """Names and tokens were asked for by HTTP Basic once, and a browser sends them until it is closed."""
+    code = base64.b64encode(f"coordinator:{there.tokens['coordinator']}".encode()).decode()
+    remembered = {"authorization": f"Basic {code}"}
+    assert there.bare("/", **remembered).headers["location"] == "/sign-in?to=%2F"
+    assert there.bare("/sign-in", **remembered).status == 200
+    assert there.sign_in("coordinator", there.tokens["coordinator"], **remembered).status == 303
+    assert there.get("/", **remembered).status == 200
