@@ -134,7 +134,8 @@ def test_what_is_removed_is_kept_aside_and_does_not_come_back(made: Lab, tmp_pat
     assert [one.name for one in list_studies(made.home)] == ["second"]
     (made.home.folder / "plan.yaml").write_bytes(plan)
     set_up_federation(made.home.folder, None, NOW + DAY)
-    assert StudyFolder(made.home, "tiny").bundle.read_bytes() == bundle
+    digest = load_plan(made.home.folder / "plan.yaml").digest()
+    assert digest.encode() in StudyFolder(made.home, "tiny").bundle.read_bytes()
 
 
 def test_faults_of_all_plans_come_together(made: Lab, tmp_path: Path) -> None:
