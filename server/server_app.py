@@ -13,6 +13,7 @@ from flwr.serverapp import Grid, ServerApp
 from ceus_models.plan.plan import load_plan
 from ceus_models.runtime.errors import DiskFullError, ExpectedError, is_disk_full, list_calls
 from ceus_models.runtime.liveness.heartbeat import Heartbeat
+from server.report.publish import publish_progress
 from server.rounds.coordinator import run
 from server.rounds.events import Answered, Event, Finished
 from server.rounds.round_log import RoundLog
@@ -66,7 +67,10 @@ def describe_event(event: Event) -> str:
 
 @app.main()
 def main(grid: Grid, context: Context) -> None:
-    """Run the whole study; its checkpoints and its journal are in the run's folder."""
+    """Run the whole study; its checkpoints, its journal and in the end its results are in the run's folder.
+
+    A run that is killed before they are there is not done: it is started again, and makes them.
+    """
     settings = parse_settings(context.run_config)
     journal, rounds, pulse = Journal(settings.out), RoundLog(settings.out), Heartbeat(settings.out / COORDINATOR)
 
@@ -83,7 +87,9 @@ def main(grid: Grid, context: Context) -> None:
             link = flower_link(grid, settings.sites, plan.deadlines, MessageLog(settings.out), alive=pulse.beat)
             if home := find_home(settings.out):
                 link.audits.others = AuditMarks(partial(list_runs, home)).read
-            run(plan, link, Store(settings.out), settings.seed, tell, journal.is_stop_requested)
+            progress = run(plan, link, Store(settings.out), settings.seed, tell, journal.is_stop_requested)
+            with pulse.keep_beating("making results, report and bundle"):
+                publish_progress(progress, settings.out, plan, settings.seed)
     except ExpectedError as error:
         journal.write_failure(str(error), isinstance(error, SuperLinkLost), isinstance(error, DiskFullError))
         raise

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
 from ceus_models.runtime.supervisor import EventLog
+from ceus_models.web.forms import is_asked_here, is_same
 
 _BYTES = 32
 _PAUSE_S = 0.5
@@ -42,11 +42,11 @@ class Session:
 
     async def __call__(self, request: Request) -> Response | None:
         """Lets in who has the cookie; who has the token gets it."""
-        if _same(request.cookies.get(self.name, ""), self._cookie):
+        if is_same(request.cookies.get(self.name, ""), self._cookie):
             request.scope["who"] = self.account
             return None
         given = request.query_params.get("token", "")
-        if request.method == "GET" and request.url.path == "/" and self.token and _same(given, self.token):
+        if request.method == "GET" and request.url.path == "/" and self.token and is_same(given, self.token):
             self.token = ""
             self.told({"event": "signed in", "who": self.account})
             response = RedirectResponse("/", 303)
@@ -63,10 +63,4 @@ class Session:
 
     def is_asked_here(self, request: Request, form: str) -> bool:
         """Whether a form was sent by a page of ours: its hidden word is this session's, and the browser says so too."""
-        # there is no Origin to look at: with the policy `no-referrer` browsers send "null" with a form
-        fetched = request.headers.get("sec-fetch-site", "same-origin")
-        return _same(form, self.form) and fetched == "same-origin"
-
-
-def _same(given: str, ours: str) -> bool:
-    return hmac.compare_digest(given.encode(), ours.encode())
+        return is_asked_here(request, form, self.form)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -11,29 +9,24 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from ceus_models.pki.certificates import EXPIRY_WARNING
-from ceus_models.pki.enrolment import read_versions, utc_now
-from ceus_models.protocol.messages import PROTOCOL
+from ceus_models.pki.enrolment import utc_now
 from ceus_models.runtime.errors import ExpectedError
-from server.cli.status import Folder, output
-from server.federation.addresses import find_stale_kits
-from server.federation.certificate_authority import is_encrypted, open_authority
-from server.federation.enrolment import (
-    EnrolmentService,
-    VerifiedRequest,
-    check_request,
-    enrol,
-    read_request,
-    renew_site,
-    revoke,
-    write_kit,
+from server.actions.sites import (
+    check_requests,
+    enrol_sites,
+    make_roster,
+    open_enrolment,
+    renew_front_door,
+    renew_kits,
+    revoke_site,
+    tell_superlink,
 )
-from server.federation.federation_file import Federation, load_federation
+from server.cli.status import Folder, output
+from server.federation.certificate_authority import is_encrypted
+from server.federation.enrolment import VerifiedRequest, read_request
 from server.federation.former_layout import open_home
-from server.federation.founding import renew_front, set_up_federation, write_example
-from server.federation.node_roster import is_up, open_control, synchronise
-from server.federation.roster import write_roster
-from server.federation.site_register import Register, change_register, read_register
+from server.federation.founding import set_up_federation, write_example
+from server.run_folder.action_log import log_action, read_actor
 from server.run_folder.paths import FEDERATION_FILE, Home
 from server.run_folder.studies import list_studies
 
@@ -55,7 +48,8 @@ def init_command(
         return
     home = open_home(folder)
     secret = read_passphrase(passphrase_file, ask=is_encrypted(home) or (encrypt and not home.ca_key.exists()))
-    made = set_up_federation(folder, secret, utc_now())
+    with log_action(home, read_actor(), "init"):
+        made = set_up_federation(folder, secret, utc_now())
     for line in made.told:
         out.print(escape(line), soft_wrap=True)
     out.print(f"federation: {escape(made.identity)}", soft_wrap=True)
@@ -69,20 +63,17 @@ def enrol_command(
     yes: Yes = False,
 ) -> None:
     """Check the sites' requests, register their keys, and write a kit for each."""
-    office, out = _open_enrolment(folder, passphrase_file), output()
+    home, out = open_home(folder), output()
+    office = open_enrolment(home, read_passphrase(passphrase_file, ask=is_encrypted(home)))
     asked = [read_request(path) for path in requests]
-    register = read_register(office.home)
-    for one in asked:
-        check_request(one, office, register)
+    check_requests(office, asked)
     if not yes and not _confirm_fingerprint(asked):
         raise ExpectedError("nobody was enrolled; ask the sites for the fingerprints that `ceus-site keys` showed them")
-    with change_register(office.home) as register:
-        kits = [enrol(one, office, register) for one in asked]
-        for kit in kits:
-            out.print(f"enrolled {kit.site}: send it {escape(str(write_kit(kit, office)))}", soft_wrap=True)
-    for study in list_studies(office.home):
+    for made in enrol_sites(office, asked, read_actor()):
+        out.print(f"enrolled {made.kit.site}: send it {escape(str(made.path))}", soft_wrap=True)
+    for study in list_studies(home):
         out.print(f"send the bundle of {study.name} with the kits: {escape(str(study.bundle))}", soft_wrap=True)
-    _update_superlink(office.home, office.federation, office.now)
+    _update_superlink(home)
 
 
 def renew_command(
@@ -94,19 +85,18 @@ def renew_command(
     passphrase_file: PassphraseFile = None,
 ) -> None:
     """Renew certificates without stopping a run: those of the sites named, or the front door's and all that are due."""
-    office, out = _open_enrolment(folder, passphrase_file), output()
+    home, out, actor = open_home(folder), output(), read_actor()
+    secret = read_passphrase(passphrase_file, ask=is_encrypted(home))
+    office = open_enrolment(home, secret)
     if not sites:
-        front = renew_front(office.home, office.federation, read_passphrase(passphrase_file, ask=False), office.now)
-        out.print(f"front door: valid to {front.not_valid_after_utc:%Y-%m-%d}; let it read its files again:")
-        out.print(f"  nginx -c {escape(str(office.home.nginx))} -s reload", soft_wrap=True)
-    with change_register(office.home) as register:
-        stale = find_stale_kits(office.home, office.federation, register, office.now)
-        for name in sites or list(dict.fromkeys([*_due(register, office.now), *_renewable(register, stale)])):
-            kit = renew_site(name, office, register)
-            path = write_kit(kit, office)
-            moved = f", with the address {kit.address} in place of {stale[name]}" if name in stale else ""
-            said = f"{name}: valid to {kit.expires:%Y-%m-%d}{moved}; send it {escape(str(path))}"
-            out.print(said, soft_wrap=True)
+        expires = renew_front_door(office, secret, actor)
+        out.print(f"front door: valid to {expires:%Y-%m-%d}; let it read its files again:")
+        out.print(f"  nginx -c {escape(str(home.nginx))} -s reload", soft_wrap=True)
+    for made in renew_kits(office, sites or (), actor):
+        kit = made.kit
+        moved = f", with the address {kit.address} in place of {made.former}" if made.former else ""
+        said = f"{kit.site}: valid to {kit.expires:%Y-%m-%d}{moved}; send it {escape(str(made.path))}"
+        out.print(said, soft_wrap=True)
 
 
 def revoke_command(
@@ -115,18 +105,10 @@ def revoke_command(
     reason: Annotated[str, typer.Option(help="Kept in the register.")] = "",
 ) -> None:
     """Shut a site out for good: none of its keys works again. It can be enrolled anew with a new key."""
-    home, moment = open_home(folder), utc_now()
-    with change_register(home) as register:
-        count = revoke(site, reason, register, moment)
+    home = open_home(folder)
+    count = revoke_site(home, site, reason, read_actor())
     output().print(f"revoked {count} key{'s' * (count > 1)} of {site}")
-    _update_superlink(home, load_federation(home.federation), moment)
-
-
-def _open_enrolment(folder: Path, passphrase_file: Path | None) -> EnrolmentService:
-    home, moment = open_home(folder), utc_now()
-    federation = load_federation(home.federation)
-    secret = read_passphrase(passphrase_file, ask=is_encrypted(home))
-    return EnrolmentService(home, federation, open_authority(home, secret, moment), read_versions(PROTOCOL), moment)
+    _update_superlink(home)
 
 
 def read_passphrase(file: Path | None, ask: bool) -> bytes | None:
@@ -152,29 +134,16 @@ def _confirm_fingerprint(asked: list[VerifiedRequest]) -> bool:
     return typer.confirm("Are they the same?")
 
 
-def _due(register: Register, moment: datetime) -> list[str]:
-    alive = (entry for entry in register.entries if entry.standing == "enrolled" and entry.expires > moment)
-    return [entry.site for entry in alive if entry.expires - EXPIRY_WARNING <= moment]
-
-
-def _renewable(register: Register, sites: Iterable[str]) -> Iterator[str]:
-    return (name for name in sites if register.current(name))
-
-
-def _update_superlink(home: Home, federation: Federation, moment: datetime) -> None:
+def _update_superlink(home: Home) -> None:
     out = output()
-    if not is_up(federation):
-        out.print("the SuperLink is not running; it learns of this when it is started")
-        return
-    with open_control(home, federation, moment) as control:
-        for line in synchronise(control, read_register(home), moment):
-            out.print(escape(line), soft_wrap=True)
+    for line in tell_superlink(home):
+        out.print(escape(line), soft_wrap=True)
 
 
 def roster_command(folder: Folder) -> None:
     """Write the list of sites and their keys of secure sums, which the sites' people approve by its digest."""
     home, out = open_home(folder), output()
-    made = write_roster(home.folder, load_federation(home.federation).name, read_register(home))
+    made = make_roster(home, read_actor())
     out.print(f"roster {made.number} of {len(made.sites)} sites: {escape(str(home.roster))}", soft_wrap=True)
     out.print(f"digest {made.digest()}", soft_wrap=True)
     out.print("send it to the sites, and tell its digest on another way, by telephone for instance")

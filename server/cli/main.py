@@ -25,7 +25,7 @@ app = lazy_program(
         "health": "server.cli.status:health_command",
         "preflight": "server.cli.running:preflight_command",
         "console": "server.cli.console:console_command",
-        "people": "server.cli.console:people_app",
+        "people": "server.cli.people:people_app",
     },
     "server.cli.next_step:describe_next",
 )

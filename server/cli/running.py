@@ -13,27 +13,28 @@ from rich.console import Console
 from rich.markup import escape
 
 from ceus_models.pki.enrolment import utc_now
-from ceus_models.plan.plan import Plan, format_least, load_plan
+from ceus_models.plan.plan import Plan, format_least
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.findings import print_findings
 from ceus_models.runtime.liveness.moment import read_clock
 from ceus_models.runtime.supervisor import log_event
+from server.actions.runs import check_startable, start_run, stop_run
 from server.cli.status import AsJson, Folder, StudyName, opened, output
 from server.operations.daemon import check_complete, find_front_fault, find_nginx, run_daemon
 from server.operations.estimate import Estimate, estimate_run
 from server.operations.health import require_up
-from server.operations.launcher import check_bundle, count_enrolled
 from server.operations.liveness import Observations, find_trouble
 from server.operations.preflight import Subject, run_preflight
 from server.operations.status_text import format_trouble
-from server.report.publish import publish_run
+from server.report.publish import REPORT
 from server.rounds.events import Answered, Event, Finished, Started
 from server.rounds.round_log import RoundLog, build_line, round_key
 from server.rounds.trackers import TrackerName, TrackerSync, open_tracker
+from server.run_folder.action_log import read_actor
 from server.run_folder.journal import Journal
-from server.run_folder.orders import FINAL_PHASES, State, find_predecessor, order_run, order_stop, read_state
+from server.run_folder.orders import FINAL_PHASES, State, find_predecessor, read_state
 from server.run_folder.paths import StudyFolder
-from server.run_folder.studies import find_plan, find_study, list_studies, read_settings
+from server.run_folder.studies import find_study, list_studies
 
 _LOOK_S = 0.5
 _TAKEN_S = 30.0  # so long may `up` take to see an order
@@ -68,13 +69,10 @@ def run_command(
         raise ExpectedError(
             "--track follows the run, --detach does not: leave one out; a later `run --track` catches up"
         )
-    plan, seed = load_plan(find_plan(chosen)), read_settings(chosen).seed
-    check_bundle(chosen, plan)
-    require_up(home)
-    plan.check_joinable(count_enrolled(home), "enrolled")
+    plan = check_startable(chosen)
     events = Journal(chosen.run).follow(from_now=True)
     with open_tracker(track, chosen.run) as board:
-        order = order_run(chosen, find_study(home, after).name if after else "")
+        order = start_run(chosen, read_actor(), find_study(home, after).name if after else "")
         if detach:
             return
         out = output()
@@ -89,8 +87,7 @@ def run_command(
         state = _follow_run(chosen, lambda: _print_new(events, out, board, partial(_estimate, plan, chosen.run)))
     if state.phase != "done":
         raise ExpectedError(f"the run {state.phase}: {state.cause}. `ceus-coordinator run` goes on from the last round")
-    page = publish_run(chosen.run, plan, seed)
-    out.print(f"done; report: {escape(str(page))}", soft_wrap=True)
+    out.print(f"done; report: {escape(str(chosen.run / REPORT))}", soft_wrap=True)
 
 
 def stop_command(
@@ -100,9 +97,8 @@ def stop_command(
 ) -> None:
     """End the run after the round under way; `run` goes on from there. SuperLink and sites stay up."""
     home, _ = opened(folder)
-    require_up(home)
     chosen = find_study(home, study)
-    order_stop(chosen, at_once)
+    stop_run(chosen, at_once, read_actor())
     output().print("the round under way is the last; waiting for its end (Ctrl-C does not take the order back)")
     state = _follow_run(chosen, lambda: None)
     output().print(f"{state.phase}: {escape(state.cause)}" if state.cause else state.phase, soft_wrap=True)

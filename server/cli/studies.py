@@ -21,6 +21,7 @@ from server.federation.certificate_authority import is_encrypted
 from server.federation.founding import set_up_federation
 from server.federation.studies import add_study, remove_study
 from server.operations.launcher import count_enrolled
+from server.run_folder.action_log import log_action, read_actor
 from server.run_folder.orders import read_state
 from server.run_folder.paths import StudyFolder
 from server.run_folder.studies import find_plan, find_study, list_studies, read_settings
@@ -61,8 +62,9 @@ def add_command(
     """Add a study with a plan, a bundle and a run of its own, or change the plan of one that was added."""
     home, _ = opened(folder)
     secret = read_passphrase(passphrase_file, ask=is_encrypted(home))
-    study, steps = add_study(home, plan, name, seed, utc_now())
-    made = set_up_federation(home.folder, secret, utc_now())
+    with log_action(home, read_actor(), "add study", name or load_plan(plan).name, str(plan)):
+        study, steps = add_study(home, plan, name, seed, utc_now())
+        made = set_up_federation(home.folder, secret, utc_now())
     out = output()
     for line in (*steps, *(one for one in made.told if f" of {study.name}:" in one)):
         out.print(escape(line), soft_wrap=True)
@@ -97,7 +99,8 @@ def remove_command(
     study = find_study(home, name)
     if not yes and not typer.confirm(f"Remove {study.name}, of which the run is {read_state(study).phase}?"):
         raise ExpectedError("the study was not removed; nothing has changed")
-    aside = remove_study(study, utc_now())
+    with log_action(home, read_actor(), "remove study", study.name):
+        aside = remove_study(study, utc_now())
     out = output()
     out.print(f"removed {escape(name)}; its plan, bundle and results lie in {escape(str(aside))}", soft_wrap=True)
     out.print("each site may take its approval back: ceus-site disapprove FOLDER SHA-256", soft_wrap=True)

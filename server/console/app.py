@@ -1,13 +1,13 @@
-"""`ceus-coordinator console`: how the federation stands, in a browser. It reads files and orders nothing.
+"""`ceus-coordinator console`: how the federation stands, in a browser.
 
-Whoever signs in sees what his role may see (docs/coordinator.md); nobody can change anything here.
+Whoever signs in sees what his role may see (docs/coordinator.md).
 """
 
 from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -23,9 +23,14 @@ from ceus_models.runtime.supervisor import EventLog
 from ceus_models.web.guard import LOOPBACK, Guard
 from ceus_models.web.responses import STYLE, as_json, find_page, page, style
 from server.console import view
-from server.console.basic_auth import BasicAuth, get_person
+from server.console.actions import ActionPages
+from server.console.chosen_study import choose_study
+from server.console.downloads import Downloads
 from server.console.loss_chart import build_charts
-from server.console.users import Role
+from server.console.sign_in.gate import ConsoleGate, make_gate
+from server.console.sign_in.pages import SignInPages
+from server.console.sign_in.sessions import get_form_word, get_visitor
+from server.console.sign_in.users import Role
 from server.federation.expiry import Validity
 from server.federation.federation_file import Federation, load_federation
 from server.federation.founding import list_hosts
@@ -37,6 +42,7 @@ from server.operations.status_text import format_trouble
 from server.report.page import render_report
 from server.report.publish import REPORT, collect_run_results
 from server.rounds.saving.checkpoints import Store
+from server.run_folder.orders import is_under_way
 from server.run_folder.paths import Home, StudyFolder
 from server.run_folder.studies import find_plan, list_by_urgency, list_studies, read_settings
 from server.transport.message_log import read_page
@@ -44,6 +50,7 @@ from server.transport.message_log import read_page
 _COORDINATOR: tuple[Role, ...] = ("coordinator",)
 _READERS: tuple[Role, ...] = ("coordinator", "researcher")
 _MACHINES: tuple[Role, ...] = ("coordinator", "monitor")
+_ALL: tuple[Role, ...] = ("coordinator", "researcher", "monitor")
 _AGAIN_S = 30
 _LAST_ROUNDS, _ON_A_PAGE = 12, 100
 # the report's figures bear their colours in the file; scripts stay forbidden
@@ -77,24 +84,33 @@ PAGES = (
     Page("/record", "record", _COORDINATOR, "Record"),
     Page("/record/{number:int}", "message", _COORDINATOR),
     Page("/report", "report", _READERS, "Report"),
-    Page("/status.json", "status", _READERS, of_study=False),
+    Page("/status.json", "status", _ALL, of_study=False),
     Page("/metrics", "metrics", _MACHINES, of_study=False),
     Page("/healthz", "health", _MACHINES, of_study=False),
 )
 
 
-def build_console(home: Home, federation: Federation, told: EventLog, gate: BasicAuth | None = None) -> ASGIApp:
-    """The whole application. It answers to loopback names and to those of federation.yaml."""
-    made = _Console(home)
+def build_console(home: Home, federation: Federation, told: EventLog, gate: ConsoleGate | None = None) -> ASGIApp:
+    """The whole application. It answers to loopback names, to those of federation.yaml and to that of console.yaml."""
+    gate = gate or make_gate(home, told)
+    made = _Console(home, gate.settings.download)
     routes = [_route(one.path, made.answering(one), one.roles) for one in PAGES]
-    routes.append(_route(STYLE, style, _READERS))
+    routes += ActionPages(home, made.render).list_routes()
+    routes += Downloads(home, made.render, gate.settings.download).list_routes()
+    routes += SignInPages(gate, lambda: describe_console(home)).list_routes()
+    routes.append(Route(STYLE, style, methods=["GET"]))
     router = Router(routes, redirect_slashes=False)
-    return Guard(router, (*LOOPBACK, *list_hosts(federation)), gate or BasicAuth(home, told), told)
+    return Guard(router, (*LOOPBACK, *list_hosts(federation), *gate.settings.host), gate, told)
+
+
+def describe_console(home: Home) -> str:
+    """Whose console this is."""
+    return f"{load_federation(home.federation).name}: coordinator's console"
 
 
 def _route(path: str, answer: Callable[[Request], Response], roles: tuple[Role, ...]) -> Route:
     def endpoint(request: Request) -> Response:
-        role = get_person(request).role
+        role = get_visitor(request).role
         if role not in roles:
             return PlainTextResponse(f"this page is not for the role {role}", 403)
         return answer(request)
@@ -105,6 +121,7 @@ def _route(path: str, answer: Callable[[Request], Response], roles: tuple[Role, 
 @dataclass
 class _Console:
     home: Home
+    download: Collection[str]
     looks: SnapshotCache = field(init=False)
     _reports: dict[str, tuple[float, str]] = field(default_factory=dict, init=False)
     _drawing: threading.Lock = field(default_factory=threading.Lock, init=False)
@@ -120,10 +137,9 @@ class _Console:
     def _answer_of_study(self, answer: Callable[[Request, StudyFolder], Response], request: Request) -> Response:
         studies = list_by_urgency(self.home)
         if not studies:
-            return self._page(request, "message", "No study", message="There is no study yet.")
-        asked = request.query_params.get("study", studies[0].name)
-        chosen = next((study for study in studies if study.name == asked), None)
-        return answer(request, chosen) if chosen else PlainTextResponse("there is no such study", 404)
+            return self.render(request, "message", "No study", message="There is no study yet.")
+        study = choose_study(studies, request.query_params.get("study"))
+        return answer(request, study) if study else PlainTextResponse("there is no such study", 404)
 
     def _look(self, study: StudyFolder) -> tuple[Overview, Validity]:
         found = self.looks.get()
@@ -138,15 +154,18 @@ class _Console:
             "at_work": view.list_pending(seen),
             "answered": view.count_fates(seen),
             "charts": build_charts(seen.rounds),
+            "may_act": _may_see_all(request),
+            "under_way": is_under_way(study),
+            "of": study.name,
             "rounds": seen.rounds[: -_LAST_ROUNDS - 1 : -1],
         }
-        return self._page(request, "overview", "Overview", study, **known, again=_AGAIN_S)
+        return self.render(request, "overview", "Overview", study, **known, again=_AGAIN_S)
 
     def rounds(self, request: Request, study: StudyFolder) -> Response:
         rounds = self._look(study)[0].rounds[::-1]
         number, pages = find_page(request, len(rounds), _ON_A_PAGE)
         shown = rounds[(number - 1) * _ON_A_PAGE : number * _ON_A_PAGE]
-        return self._page(request, "rounds", "Rounds", study, rounds=shown, page=number, pages=pages)
+        return self.render(request, "rounds", "Rounds", study, rounds=shown, page=number, pages=pages)
 
     def sites(self, request: Request, study: StudyFolder) -> Response:
         seen, valid = self._look(study)
@@ -157,14 +176,14 @@ class _Console:
             "bundle": hashlib.sha256(study.bundle.read_bytes()).hexdigest() if study.bundle.exists() else "",
             "of": study.name,
         }
-        return self._page(request, "sites", "Sites", study, **known, again=_AGAIN_S)
+        return self.render(request, "sites", "Sites", study, **known, again=_AGAIN_S)
 
     def record(self, request: Request, study: StudyFolder) -> Response:
         number, pages = find_page(request, read_page(study.run, 1, 0)[1], _ON_A_PAGE)
         rounds = self._look(study)[0].rounds
         found = read_page(study.run, number, _ON_A_PAGE)[0]
         letters = [(place, letter, view.describe_fate(letter, rounds)) for place, letter in found]
-        return self._page(request, "record", "Record", study, letters=letters, page=number, pages=pages)
+        return self.render(request, "record", "Record", study, letters=letters, page=number, pages=pages)
 
     def message(self, request: Request, study: StudyFolder) -> Response:
         number = request.path_params["number"]
@@ -175,13 +194,13 @@ class _Console:
         letter = found[number]
         fate = view.describe_fate(letter, self._look(study)[0].rounds)
         place = (count - number) // _ON_A_PAGE + 1
-        return self._page(request, "letter", f"Letter {number}", study, letter=letter, fate=fate, page=place)
+        return self.render(request, "letter", f"Letter {number}", study, letter=letter, fate=fate, page=place)
 
     def report(self, request: Request, study: StudyFolder) -> Response:
         found = self._report_now(study)
         if not found:
             message = "No round is finished yet, so there is nothing to report."
-            return self._page(request, "message", "Report", study, message=message)
+            return self.render(request, "message", "Report", study, message=message)
         return HTMLResponse(found, headers={"content-security-policy": _REPORT_POLICY})
 
     def status(self, request: Request) -> Response:
@@ -213,19 +232,23 @@ class _Console:
                     self._reports[study.name] = saved, render_report(collect_run_results(progress, plan, seed))
             return self._reports.get(study.name, _NO_REPORT)[1]
 
-    def _page(
+    def render(
         self, request: Request, name: str, title: str, study: StudyFolder | None = None, **known: Any
     ) -> Response:
-        person = get_person(request)
+        """A page with what stands on all of them."""
+        visitor = get_visitor(request)
+        further = (("/download", self.download, "Download"), ("/actions", _COORDINATOR, "Actions"))
+        tabs = [*((one.path, one.roles, one.tab) for one in PAGES if one.tab), *further]
         studies = [one.name for one in list_studies(self.home)]
         place: dict[str, Any] = {
             "here": request.url.path,
-            "tabs": [(one.path, one.tab) for one in PAGES if one.tab and person.role in one.roles],
+            "tabs": [(path, tab) for path, roles, tab in tabs if visitor.role in roles],
             "again": 0,
             "missing": view.missing,
             "which": _choice(study.name) if study and len(studies) > 1 else "",
             "choices": [(name, _choice(name)) for name in studies] if len(studies) > 1 else [],
-            "whose": f"{load_federation(self.home.federation).name}: coordinator's console · {person}, {person.role}",
+            "whose": f"{describe_console(self.home)} · {visitor}, {visitor.role}",
+            "form": get_form_word(request),
         }
         return page("server.console", f"{name}.html", title=title, **(place | known))
 
@@ -235,4 +258,4 @@ def _choice(name: str) -> str:
 
 
 def _may_see_all(request: Request) -> bool:
-    return get_person(request).role == "coordinator"
+    return get_visitor(request).role == "coordinator"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -124,8 +125,13 @@ def compute_federation_id(name: str, ca: Certificate) -> str:
 
 
 def is_encrypted(home: Home) -> bool:
-    """Whether the CA's key needs a passphrase."""
-    return home.ca_key.exists() and b"ENCRYPTED" in home.ca_key.read_bytes()
+    """Whether the CA's key needs a passphrase; one that cannot be read here needs none."""
+    return has_key(home) and b"ENCRYPTED" in home.ca_key.read_bytes()
+
+
+def has_key(home: Home) -> bool:
+    """Whether this process can read the CA's key; a service may not."""
+    return os.access(home.ca_key, os.R_OK)
 
 
 def write_key(path: Path, key: PrivateKey) -> None:

@@ -22,7 +22,7 @@ from ceus_models.pki.enrolment import (
     parse_content,
 )
 from ceus_models.pki.keys import PublicKey, fingerprint, parse_public_key
-from ceus_models.pki.signed_documents import Document, read_document, sign_document
+from ceus_models.pki.signed_documents import Document, parse_document, read_document, sign_document
 from ceus_models.runtime.atomic_files import PUBLIC, write_atomically
 from ceus_models.runtime.errors import ExpectedError
 from server.federation.certificate_authority import Authority, compute_federation_id
@@ -70,12 +70,20 @@ class VerifiedRequest:
 
 def read_request(path: Path) -> VerifiedRequest:
     """Read a request and verify its signature. Raises DocumentError, KeyFileError or EnrolmentError."""
-    document = read_document(path, REQUEST)
-    request = parse_content(document, EnrolmentRequest, str(path))
+    return _verify_request(read_document(path, REQUEST), str(path))
+
+
+def parse_request(content: bytes, name: str) -> VerifiedRequest:
+    """Verify a request whose file is called `name` in messages. Raises as `read_request`."""
+    return _verify_request(parse_document(content, REQUEST, name), name)
+
+
+def _verify_request(document: Document, name: str) -> VerifiedRequest:
+    request = parse_content(document, EnrolmentRequest, name)
     key = parse_public_key(request.public_key)
     if not document.is_signed_by(SITE_ROLE, key):
         raise EnrolmentError(
-            f"{path} must be signed by the key in it, but is not: the file was changed, or its sender does not have "
+            f"{name} must be signed by the key in it, but is not: the file was changed, or its sender does not have "
             "the private key; ask the site to send the original file again"
         )
     return VerifiedRequest(request, key, document)

@@ -35,6 +35,11 @@ def publish_run(out: Path, plan: Plan, seed: int) -> Path:
     progress = Store(out).latest(plan.digest(), seed)
     if progress is None:
         raise ExpectedError(f"no round is finished yet in {out}; `ceus-coordinator run` begins or goes on")
+    return publish_progress(progress, out, plan, seed)
+
+
+def publish_progress(progress: Progress, out: Path, plan: Plan, seed: int) -> Path:
+    """Publish what a run has reached, finished or not; the report's path."""
     found = collect_run_results(progress, plan, seed)
     publish_report(found, out)
     if found["finished"] and progress.recipe is not None:

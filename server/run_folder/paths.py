@@ -63,6 +63,21 @@ class Home:
         return self.folder / "secrets" / "people.json"
 
     @property
+    def second_factors(self) -> Path:
+        """The secrets of second factors for signing in to the console."""
+        return self.folder / "secrets" / "second_factors.json"
+
+    @property
+    def console_settings(self) -> Path:
+        """How people sign in to the console, and who may download what."""
+        return self.folder / "console.yaml"
+
+    @property
+    def actions(self) -> Path:
+        """What was done to the federation, by whom."""
+        return self.folder / "actions.jsonl"
+
+    @property
     def sites(self) -> Path:
         """The register of sites."""
         return self.folder / "sites.json"

@@ -66,7 +66,8 @@ def test_a_role_installs_what_its_code_imports(extra: str) -> None:
 def test_the_coordinator_installs_no_imaging_library() -> None:
     """Nor does anything that it requires, as what is installed here says of itself."""
     found, waiting = set[str](), installed_by("coordinator")
-    assert {"flwr", "torch", "cryptography"} <= waiting < installed_by("site") <= installed_by("sim")
+    assert {"flwr", "torch", "cryptography"} <= waiting & installed_by("site")
+    assert waiting | installed_by("site") <= installed_by("sim")
     while waiting:
         found |= waiting
         listed = [Requirement(line) for name in waiting for line in requires(name) or ()]

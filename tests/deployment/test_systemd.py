@@ -129,9 +129,9 @@ def test_the_coordinator_reaches_itself_alone_and_not_the_key_of_the_ca() -> Non
         assert "-/var/lib/ceus-study/ca/ca.key" in service(name)["InaccessiblePaths"][0].split()
 
 
-def test_the_console_is_reached_from_this_machine_alone_sees_no_key_and_writes_nothing() -> None:
+def test_the_console_is_reached_from_this_machine_alone_and_sees_no_key() -> None:
     said = service(CONSOLE)
     assert (said["IPAddressDeny"], said["IPAddressAllow"]) == (["any"], ["localhost"])
-    assert "ReadWritePaths" not in said
+    assert said["ReadWritePaths"] == ["/var/lib/ceus-study"]
     hidden = {path.rpartition("/")[2] for line in said["InaccessiblePaths"] for path in line.split()}
     assert hidden == {"ca.key", "front.key", "superlink.key", "superexec.secret"}

@@ -45,8 +45,12 @@ def asked(
     }
     sent: list[Message] = []
 
+    whole = [body]
+
     async def receive() -> Message:
-        return {"type": "http.request", "body": body, "more_body": False}
+        if not whole:
+            await asyncio.Event().wait()  # a browser that stays
+        return {"type": "http.request", "body": whole.pop(), "more_body": False}
 
     async def send(message: Message) -> None:
         sent.append(message)

@@ -12,7 +12,7 @@ import yaml
 from benchmarks.faults import tiny_federation, tiny_plan
 from ceus_models.pki.enrolment import utc_now
 from client.worker.audit.log import entries
-from server.console.users import add_person
+from server.console.sign_in.users import add_person
 from server.run_folder.paths import Home
 from tests.support.open_policy import open_text
 from tests.support.real_federation import BIN, ENVIRONMENT, NGINX, Federation, ports, wait
@@ -44,7 +44,8 @@ def coordinator(federation: Federation) -> Iterator[httpx.Client]:
     (port,) = ports(1)
     words = [str(BIN / "ceus-coordinator"), "console", str(federation.study), "--port", str(port)]
     federation.start("console", words, "serving")
-    with httpx.Client(base_url=f"http://127.0.0.1:{port}", auth=("ada", token), timeout=60, trust_env=False) as made:
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False) as made:
+        assert made.post("/sign-in", data={"name": "ada", "token": token}).status_code == 303
         yield made
 
 

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -57,6 +59,24 @@ class Heartbeat:
         said = {"doing": self._doing[: _SIZE // 8], "since": asdict(self._since), "at": asdict(now), "pid": os.getpid()}
         with suppress(OSError):
             self._write(said)
+
+    @contextmanager
+    def keep_beating(self, doing: str) -> Iterator[None]:
+        """Beat by a thread during a long computation, which cannot do so itself."""
+        over = threading.Event()
+
+        def beat() -> None:
+            self.beat(doing)
+            while not over.wait(_EVERY_S):
+                self.beat()
+
+        thread = threading.Thread(target=beat, name="heartbeat")
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
 
     def last(self) -> HeartbeatRecord | None:
         """Read the last heartbeat; None without one."""

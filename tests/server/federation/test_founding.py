@@ -11,8 +11,8 @@ from made_federation import DAY, FEDERATION, NOW, PLAN, Lab, digest, lab
 
 from ceus_models.pki.certificates import parse_certificate
 from ceus_models.plan.plan import load_plan
-from ceus_models.runtime.errors import ExpectedError, FaultList
-from server.federation.certificate_authority import AuthorityError, open_authority
+from ceus_models.runtime.errors import FaultList
+from server.federation.certificate_authority import AuthorityError, open_authority, read_ca
 from server.federation.federation_file import load_federation
 from server.federation.founding import renew_front, set_up_federation, write_example
 from server.run_folder.paths import Home
@@ -183,9 +183,9 @@ def test_a_plan_whose_name_is_no_name_makes_a_study_that_sites_can_name(tmp_path
     (tmp_path / "federation.yaml").write_text(FEDERATION)
     (tmp_path / "plan.yaml").write_text(PLAN.replace("tiny", "two words"))
     made = set_up_federation(tmp_path, None, NOW)
-    bundle = tmp_path / "studies" / "two-words" / "bundle.fab"
+    bundle, plan = tmp_path / "studies" / "two-words" / "bundle.fab", load_plan(tmp_path / "plan.yaml")
     ca_key = read_ca(Home(tmp_path), NOW).public_key()
-    assert is_bundle_of(bundle.read_bytes(), offer_study(load_plan(tmp_path / "plan.yaml"), "two-words", made.identity, NOW), ca_key)
+    assert is_bundle_of(bundle.read_bytes(), offer_study(plan, "two-words", made.identity, NOW), ca_key)
 
 
 def test_too_few_sites_for_the_plan_are_said_before_anybody_is_asked(tmp_path: Path) -> None:

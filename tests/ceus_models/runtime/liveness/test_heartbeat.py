@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -83,3 +85,23 @@ def test_a_process_is_silent_by_a_clock_that_nobody_sets(tmp_path: Path) -> None
     assert not is_silent(beat, earlier, ahead), "one second has passed"
     other = Moment(now.at - long, 5.0, "another")
     assert is_silent(beat, beat.at, other), "what comes from the future is no sign of life"
+
+
+def test_it_goes_on_during_a_computation_that_says_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ceus_models.runtime.liveness.heartbeat._EVERY_S", 0.02)
+    pulse = Heartbeat(tmp_path / "p")
+    pulse.beat("saving")
+    with pulse.keep_beating("making results"):
+        seen = set()
+        end = time.monotonic() + 30
+        while len(seen) < 5:
+            assert time.monotonic() < end
+            last = pulse.last()
+            if last and last.doing == "making results":
+                seen.add(last.at.running)
+    still = pulse.last()
+    time.sleep(0.1)
+    assert pulse.last() == still
+    with pytest.raises(ZeroDivisionError), pulse.keep_beating("making results"):
+        raise ZeroDivisionError
+    assert not [one for one in threading.enumerate() if one.name == "heartbeat"]

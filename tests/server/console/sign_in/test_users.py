@@ -18,7 +18,7 @@ from made_federation import NOW, Lab, lab
 import server.cli.main
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.exit_codes import run_app
-from server.console.users import add_person, authenticate, read_people
+from server.console.sign_in.users import add_person, authenticate, read_people
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def test_it_serves_over_tls_with_a_certificate(made: Lab, monkeypatch: pytest.Mo
     servers: list[uvicorn.Server] = []
     run = uvicorn.Server.run
     monkeypatch.setattr("uvicorn.Server.run", lambda self, sockets: (servers.append(self), run(self, sockets)))
-    token = add_person(made.home, "ada", "coordinator", NOW)
+    token = add_person(made.home, "ada", "monitor", NOW)
     given = ["--port", "0", "--certificate", str(made.home.front), "--key", str(made.home.front_key)]
     thread = threading.Thread(target=run_app, args=(server.cli.main.app, ["console", str(made.home.folder), *given]))
     thread.start()

@@ -1,4 +1,4 @@
-"""Signing in to the coordinator's console by HTTP Basic: name and token, with every request."""
+"""Names and tokens are checked a few at a time, and wrong ones wait; machines send theirs by HTTP Basic."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
 
 from ceus_models.runtime.supervisor import EventLog
-from server.console.users import Person, authenticate, read_people
+from server.console.sign_in.users import Person, authenticate, read_people
 from server.run_folder.paths import Home
 
 _FIRST_S, _LONGEST_S, _FORGET_S = 0.5, 8.0, 600.0
@@ -22,8 +21,8 @@ _LONGEST = 256
 
 
 @dataclass
-class BasicAuth:
-    """A `ceus_models.web.guard.Gate`. pause: waits so many seconds before a wrong token is refused, more each time."""
+class TokenCheck:
+    """pause: waits so many seconds before a wrong token is refused, more each time."""
 
     home: Home
     told: EventLog
@@ -33,19 +32,19 @@ class BasicAuth:
     _waiting: int = field(default=0, init=False)
     _turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_TOGETHER), init=False)
 
-    async def __call__(self, request: Request) -> Response | None:
-        """Lets in whose name and token these are. Raises ExpectedError where the people cannot be read."""
-        given = _parse_basic(request.headers.get("authorization", ""))
-        if given is None:
-            return _challenge()
+    async def find(self, name: str, token: str) -> Person | None:
+        """The person whose name and token these are. Raises ExpectedError where the people cannot be read."""
+        if len(name) + len(token) > _LONGEST:
+            return None
         async with self._turns:
-            person = await asyncio.to_thread(authenticate, self.home, *given)
+            person = await asyncio.to_thread(authenticate, self.home, name, token)
         if person is None:
-            await self._refuse(given[0])
-            return _challenge()
-        self._failed.pop(person.name, None)
-        request.scope["who"] = person
-        return None
+            await self._refuse(name)
+        return person
+
+    def clear(self, name: str) -> None:
+        """Forget the wrong tries of one who has signed in."""
+        self._failed.pop(name, None)
 
     async def _refuse(self, name: str) -> None:
         """A name that nobody has is not written down: it may be a token in the wrong field."""
@@ -63,20 +62,9 @@ class BasicAuth:
             self._waiting -= 1
 
 
-def get_person(request: Request) -> Person:
-    """Who signed in."""
-    person: Person = request.scope["who"]
-    return person
-
-
-def _challenge() -> Response:
-    ask = {"www-authenticate": 'Basic realm="fedceus console", charset="UTF-8"'}
-    return PlainTextResponse("sign in with the name and the token that `ceus-coordinator people` gave", 401, ask)
-
-
-def _parse_basic(header: str) -> tuple[str, str] | None:
-    """Name and token; None where nothing was given that could be both."""
-    scheme, _, code = header.partition(" ")
+def parse_basic(request: Request) -> tuple[str, str] | None:
+    """Name and token of a request by HTTP Basic; None where nothing was given that could be both."""
+    scheme, _, code = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "basic" or len(code) > 2 * _LONGEST:
         return None
     try:

@@ -19,6 +19,7 @@ from ceus_models.pki.enrolment import Hex, Name
 from ceus_models.runtime.atomic_files import write_atomically
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.file_locks import hold_lock
+from server.console.sign_in.second_factor import remove_factor
 from server.run_folder.paths import Home
 
 Role = Literal["researcher", "coordinator", "monitor"]
@@ -96,12 +97,13 @@ def add_person(home: Home, name: str, role: Role, now: datetime) -> str:
 
 
 def remove_person(home: Home, name: str) -> None:
-    """Lets somebody in no longer, from the next request on. Raises ExpectedError for a name that is not there."""
+    """Lets somebody in no longer, from the next request on; his second factor goes too. Raises ExpectedError."""
     with _change_people(home) as before:
         after = tuple(one for one in before if one.name != name)
         if len(after) == len(before):
             raise ExpectedError(f"there is no {name[:63]}; there are {', '.join(one.name for one in before) or 'none'}")
         _write(home, after)
+        remove_factor(home, name)
 
 
 @contextmanager
