@@ -10,7 +10,7 @@ app = lazy_program(
     "The hospital's side of fedceus. Nothing leaves the machine but by `serve`, as the policy allows.",
     "site",
     {
-        "init": "client.cli.dataset:init_command",
+        "init": "client.cli.init:init_command",
         "check": "client.cli.dataset:check_command",
         "index": "client.cli.dataset:index_command",
         "show": "client.cli.show:show_command",
