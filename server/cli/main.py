@@ -25,6 +25,7 @@ app = lazy_program(
         "preflight": "server.cli.running:preflight_command",
         "console": "server.cli.console:console_command",
         "people": "server.cli.console:people_app",
+        "notices": "server.cli.notices:app",
     },
     "server.cli.next_step:describe_next",
 )

@@ -11,7 +11,7 @@ from server.federation.site_register import read_register
 from server.run_folder.orders import read_state
 from server.run_folder.paths import FEDERATION_FILE, Home
 
-_STAY = ("up", "console", "people")
+_STAY = ("up", "console", "people", "notices")
 """Commands that run until they are ended, or stand beside the way to a result."""
 
 

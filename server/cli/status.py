@@ -13,6 +13,7 @@ from rich.console import Console
 from ceus_models.runtime.atomic_files import PUBLIC, write_atomically
 from ceus_models.runtime.findings import print_findings
 from server.federation.federation_file import Federation, load_federation
+from server.notices.standing import list_notice_faults
 from server.operations.health import health_of
 from server.operations.prometheus import render_metrics
 from server.operations.snapshot import take_snapshot
@@ -38,14 +39,15 @@ def status_command(
     home, federation = opened(folder)
     while True:
         seen, valid = take_snapshot(home, federation)
+        more = list_notice_faults(home, seen.up)
         if page:
-            write_atomically(page, render_status(seen, valid, every_s).encode(), PUBLIC)
+            write_atomically(page, render_status(seen, valid, every_s, more).encode(), PUBLIC)
         elif as_gauges:
             typer.echo(render_metrics(seen, valid), nl=False)
         elif as_machine:
-            typer.echo(json.dumps(seen.as_json(valid), indent=2, ensure_ascii=False))
+            typer.echo(json.dumps({**seen.as_json(valid), "notices": more}, indent=2, ensure_ascii=False))
         else:
-            print_status(seen, valid, output())
+            print_status(seen, valid, output(), more)
         if not every_s:
             return
         time.sleep(every_s)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -21,8 +21,8 @@ _LAST_ROUNDS = 12
 _KEY = "key"
 
 
-def print_status(seen: Overview, valid: Validity, out: Console) -> None:
-    """All of it."""
+def print_status(seen: Overview, valid: Validity, out: Console, more: Sequence[str] = ()) -> None:
+    """All of it. more: what else must be looked at."""
     trouble, warnings = _list_warnings(seen, valid)
     for line in _state(seen, valid):
         out.print(escape(line), soft_wrap=True)
@@ -33,11 +33,11 @@ def print_status(seen: Overview, valid: Validity, out: Console) -> None:
         for row in rows:
             table.add_row(*map(escape, row))
         out.print(table)
-    for line in warnings:
+    for line in (*warnings, *more):
         out.print(f"[red]{escape(line)}[/]", soft_wrap=True)
 
 
-def render_status(seen: Overview, valid: Validity, again_s: int) -> str:
+def render_status(seen: Overview, valid: Validity, again_s: int, more: Sequence[str] = ()) -> str:
     """The same as a page of its own, which a browser loads anew every `again_s` seconds (0: never)."""
     trouble, warnings = _list_warnings(seen, valid)
     return render(
@@ -46,7 +46,7 @@ def render_status(seen: Overview, valid: Validity, again_s: int) -> str:
         title=valid.identity,
         again=again_s,
         state=_state(seen, valid),
-        to_do=[*trouble, *warnings],
+        to_do=[*trouble, *warnings, *more],
         tables=list(_tables(seen, valid)),
         as_of=time.strftime("%Y-%m-%d %H:%M:%S %Z"),
     )

@@ -60,6 +60,21 @@ class Home:
         return self.folder / "secrets" / "people.json"
 
     @property
+    def notices(self) -> Path:
+        """Who is told what, if anybody is."""
+        return self.folder / "notices.yaml"
+
+    @property
+    def outbox(self) -> Path:
+        """What was told, and what is on its way."""
+        return self.folder / "notices" / "outbox.json"
+
+    @property
+    def notices_lock(self) -> Path:
+        """Locked by the process that tells, while it runs."""
+        return self.folder / "notices" / ".lock"
+
+    @property
     def bundle(self) -> Path:
         """The Flower app bundle that is submitted and that the sites approved."""
         return self.folder / "study" / "bundle.fab"
