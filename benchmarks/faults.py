@@ -243,7 +243,7 @@ def main() -> None:
                 print(*rows[-1], sep=" | ", flush=True)
             phase = federation.wait_over(LONGEST_S)
         loaded = load_plan(plan)
-        same = digests_of_run(loaded, federation.study / "run", SEED) == digests_in_memory(
+        same = digests_of_run(loaded, federation.of_study() / "run", SEED) == digests_in_memory(
             loaded, federation.sites, SEED, scratch / "memory"
         )
     publish(f"the run is {phase}; its numbers are the memory run's: {same}", HEAD, rows, given.out)

@@ -67,7 +67,7 @@ def walk(scratch: Path, centers: tuple[int, ...]) -> Walked:
     memory = digests_in_memory(plan, folders, SEED, scratch / "memory")
     return Walked(
         sites=len(centers),
-        same=digests_of_run(plan, federation.study / "run", SEED) == memory,
+        same=digests_of_run(plan, federation.of_study() / "run", SEED) == memory,
         counted=all(record["counted"] and not record["lost"] for record in records),
         seconds=seconds,
         rounds=[record["seconds"] for record in records],

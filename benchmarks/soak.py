@@ -196,7 +196,7 @@ def main() -> None:
             took = time.monotonic() - begun
             asked = [e["round"] for e in federation.told() if e["event"] == "Started" and e["kind"] == "train"]
         loaded = load_plan(plan)
-        same = digests_of_run(loaded, federation.study / "run", SEED) == digests_in_memory(
+        same = digests_of_run(loaded, federation.of_study() / "run", SEED) == digests_in_memory(
             loaded, federation.sites, SEED, scratch / "memory"
         )
     grown = growths(looks, given.rounds)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from flwr.app import Context
@@ -17,6 +18,8 @@ from server.rounds.events import Answered, Event, Finished
 from server.rounds.round_log import RoundLog
 from server.rounds.saving.checkpoints import Store
 from server.run_folder.journal import COORDINATOR, Journal
+from server.run_folder.studies import find_home, list_runs
+from server.transport.audit_marks import AuditMarks
 from server.transport.flower_link import SuperLinkLost, flower_link
 from server.transport.message_log import MessageLog
 
@@ -78,6 +81,8 @@ def main(grid: Grid, context: Context) -> None:
         with journal.hold():
             pulse.beat(f"waiting for {settings.sites} sites to connect")
             link = flower_link(grid, settings.sites, plan.deadlines, MessageLog(settings.out), alive=pulse.beat)
+            if home := find_home(settings.out):
+                link.audits.others = AuditMarks(partial(list_runs, home)).read
             run(plan, link, Store(settings.out), settings.seed, tell, journal.is_stop_requested)
     except ExpectedError as error:
         journal.write_failure(str(error), isinstance(error, SuperLinkLost), isinstance(error, DiskFullError))

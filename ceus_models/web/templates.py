@@ -45,7 +45,7 @@ def _environment(package: str) -> jinja2.Environment:
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     made.filters.update(size=format_size, span=format_duration, age=format_age, clock=_clock, mark_code=_mark_code)
-    made.globals.update(stylesheet=lambda: Markup(stylesheet()))
+    made.globals.update(stylesheet=lambda: Markup(stylesheet()), which="", choices=())
     return made
 
 

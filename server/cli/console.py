@@ -18,7 +18,7 @@ from server.cli.status import Folder
 from server.console.app import build_console
 from server.console.users import Role, add_person, read_people, remove_person
 from server.federation.federation_file import load_federation
-from server.run_folder.paths import Home
+from server.federation.former_layout import open_home
 
 people_app = typer.Typer(name="people", help="Who may sign in to the console, and as what.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="Letters, digits and hyphens.", show_default=False)]
@@ -32,7 +32,7 @@ def console_command(
     key: Annotated[Path | None, typer.Option(help="Its key, PEM.")] = None,
 ) -> None:
     """Show the federation in a browser, read-only, to the people who were added. One JSON line a page that is read."""
-    home = Home(folder.resolve())
+    home = open_home(folder)
     federation = load_federation(home.federation)
     if (certificate is None) != (key is None):
         raise ExpectedError("--certificate and --key go together: give both, or none on loopback")
@@ -51,7 +51,7 @@ def console_command(
 @people_app.callback()
 def people_of(context: typer.Context, folder: Folder) -> None:
     """Who may sign in to the console, and as what."""
-    home = Home(folder.resolve())
+    home = open_home(folder)
     load_federation(home.federation)
     context.obj = home
 

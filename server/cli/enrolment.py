@@ -29,12 +29,13 @@ from server.federation.enrolment import (
     write_kit,
 )
 from server.federation.federation_file import Federation, load_federation
+from server.federation.former_layout import open_home
 from server.federation.founding import renew_front, set_up_federation, write_example
 from server.federation.node_roster import is_up, open_control, synchronise
 from server.federation.roster import write_roster
 from server.federation.site_register import Register, change_register, read_register
-from server.rounds.roster_file import ROSTER_FILE
 from server.run_folder.paths import FEDERATION_FILE, Home
+from server.run_folder.studies import list_studies
 
 PassphraseFile = Annotated[
     Path | None, typer.Option("--passphrase-file", help="A file with the passphrase of the CA's key.")
@@ -52,8 +53,8 @@ def init_command(
     if write_example(folder):
         out.print(f"made {escape(str(folder / FEDERATION_FILE))}; fill it, put plan.yaml beside it, and run this again")
         return
-    home = Home(folder.resolve())
-    secret = _passphrase(passphrase_file, ask=is_encrypted(home) or (encrypt and not home.ca_key.exists()))
+    home = open_home(folder)
+    secret = read_passphrase(passphrase_file, ask=is_encrypted(home) or (encrypt and not home.ca_key.exists()))
     made = set_up_federation(folder, secret, utc_now())
     for line in made.told:
         out.print(escape(line), soft_wrap=True)
@@ -79,7 +80,8 @@ def enrol_command(
         kits = [enrol(one, office, register) for one in asked]
         for kit in kits:
             out.print(f"enrolled {kit.site}: send it {escape(str(write_kit(kit, office)))}", soft_wrap=True)
-    out.print(f"send the bundle with the kits: {escape(str(office.home.bundle))}", soft_wrap=True)
+    for study in list_studies(office.home):
+        out.print(f"send the bundle of {study.name} with the kits: {escape(str(study.bundle))}", soft_wrap=True)
     _update_superlink(office.home, office.federation, office.now)
 
 
@@ -94,7 +96,7 @@ def renew_command(
     """Renew certificates without stopping a run: those of the sites named, or the front door's and all that are due."""
     office, out = _open_enrolment(folder, passphrase_file), output()
     if not sites:
-        front = renew_front(office.home, office.federation, _passphrase(passphrase_file, ask=False), office.now)
+        front = renew_front(office.home, office.federation, read_passphrase(passphrase_file, ask=False), office.now)
         out.print(f"front door: valid to {front.not_valid_after_utc:%Y-%m-%d}; let it read its files again:")
         out.print(f"  nginx -c {escape(str(office.home.nginx))} -s reload", soft_wrap=True)
     with change_register(office.home) as register:
@@ -113,7 +115,7 @@ def revoke_command(
     reason: Annotated[str, typer.Option(help="Kept in the register.")] = "",
 ) -> None:
     """Shut a site out for good: none of its keys works again. It can be enrolled anew with a new key."""
-    home, moment = Home(folder.resolve()), utc_now()
+    home, moment = open_home(folder), utc_now()
     with change_register(home) as register:
         count = revoke(site, reason, register, moment)
     output().print(f"revoked {count} key{'s' * (count > 1)} of {site}")
@@ -121,13 +123,14 @@ def revoke_command(
 
 
 def _open_enrolment(folder: Path, passphrase_file: Path | None) -> EnrolmentService:
-    home, moment = Home(folder.resolve()), utc_now()
+    home, moment = open_home(folder), utc_now()
     federation = load_federation(home.federation)
-    secret = _passphrase(passphrase_file, ask=is_encrypted(home))
+    secret = read_passphrase(passphrase_file, ask=is_encrypted(home))
     return EnrolmentService(home, federation, open_authority(home, secret, moment), read_versions(PROTOCOL), moment)
 
 
-def _passphrase(file: Path | None, ask: bool) -> bytes | None:
+def read_passphrase(file: Path | None, ask: bool) -> bytes | None:
+    """The passphrase of the CA's key: from a file, or typed if `ask` and a terminal is there."""
     if file is not None:
         try:
             return file.read_bytes().rstrip(b"\r\n")
@@ -170,8 +173,8 @@ def _update_superlink(home: Home, federation: Federation, moment: datetime) -> N
 
 def roster_command(folder: Folder) -> None:
     """Write the list of sites and their keys of secure sums, which the sites' people approve by its digest."""
-    home, out = Home(folder.resolve()), output()
-    made = write_roster(home.run, load_federation(home.federation).name, read_register(home))
-    out.print(f"roster {made.number} of {len(made.sites)} sites: {escape(str(home.run / ROSTER_FILE))}", soft_wrap=True)
+    home, out = open_home(folder), output()
+    made = write_roster(home.folder, load_federation(home.federation).name, read_register(home))
+    out.print(f"roster {made.number} of {len(made.sites)} sites: {escape(str(home.roster))}", soft_wrap=True)
     out.print(f"digest {made.digest()}", soft_wrap=True)
     out.print("send it to the sites, and tell its digest on another way, by telephone for instance")

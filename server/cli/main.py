@@ -12,6 +12,7 @@ app = lazy_program(
     {
         "plan": "server.cli.study:plan_command",
         "report": "server.cli.study:report_command",
+        "study": "server.cli.studies:study_app",
         "init": "server.cli.enrolment:init_command",
         "enrol": "server.cli.enrolment:enrol_command",
         "renew": "server.cli.enrolment:renew_command",

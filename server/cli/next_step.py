@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from ceus_models.pki.enrolment import utc_now
@@ -9,10 +10,13 @@ from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.file_locks import is_held
 from server.federation.site_register import read_register
 from server.run_folder.orders import read_state
-from server.run_folder.paths import FEDERATION_FILE, Home
+from server.run_folder.paths import FEDERATION_FILE, Home, StudyFolder
+from server.run_folder.studies import list_studies
 
 _STAY = ("up", "console", "people", "notices")
 """Commands that run until they are ended, or stand beside the way to a result."""
+
+_MOVING = ("running", "stopping", "starting", "waiting")
 
 
 def describe_next(command: str, folder: Path | None) -> str:
@@ -30,17 +34,30 @@ def describe_next(command: str, folder: Path | None) -> str:
 def _of_folder(command: str, home: Home, folder: Path) -> str:
     if not home.federation.exists():
         return f"ceus-coordinator init {folder}"
-    if not home.bundle.exists():
+    studies = list_studies(home)
+    if not home.ca.exists():
         return f"fill {folder / FEDERATION_FILE}, put plan.yaml beside it, then ceus-coordinator init {folder}"
+    if not studies:
+        return f"ceus-coordinator study add {folder} PLAN"
     if not any(entry.works(utc_now()) for entry in read_register(home).entries):
         return f"when a site has sent its request: ceus-coordinator enrol {folder} REQUEST"
     if not is_held(home.up_lock):
         return f"open the front door (nginx -c {home.nginx}), then ceus-coordinator up {folder}"
-    phase = read_state(home).phase
+    return next(_of_study(command, study, folder, len(studies) > 1) for study in _sort_by_urgency(studies))
+
+
+def _sort_by_urgency(studies: Sequence[StudyFolder]) -> list[StudyFolder]:
+    """Those under way first, then those that never ran; what is over comes last."""
+    order = (*_MOVING, "none", "stopped", "failed", "done")
+    return sorted(studies, key=lambda study: order.index(read_state(study).phase))
+
+
+def _of_study(command: str, study: StudyFolder, folder: Path, is_one_of_many: bool) -> str:
+    phase, which = read_state(study).phase, f" --study {study.name}" if is_one_of_many else ""
     if phase == "done":
-        return f"read {home.run / 'report.html'}; ceus-coordinator report {folder} makes it anew"
-    if phase in ("waiting", "starting", "running", "stopping"):
-        return f"ceus-coordinator {'run' if command == 'status' else 'status'} {folder} follows the run"
+        return f"read {study.run / 'report.html'}; ceus-coordinator report {folder}{which} makes it anew"
+    if phase in _MOVING:
+        return f"ceus-coordinator {'run' if command == 'status' else 'status'} {folder}{which} follows the run"
     if command != "preflight":
-        return f"ceus-coordinator preflight {folder}, and when all is well ceus-coordinator run {folder}"
-    return f"ceus-coordinator run {folder}"
+        return f"ceus-coordinator preflight {folder}{which}, and when all is well ceus-coordinator run {folder}{which}"
+    return f"ceus-coordinator run {folder}{which}"

@@ -18,21 +18,22 @@ from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.findings import print_findings
 from ceus_models.runtime.liveness.moment import read_clock
 from ceus_models.runtime.supervisor import log_event
-from server.cli.status import AsJson, Folder, opened, output
+from server.cli.status import AsJson, Folder, StudyName, opened, output
 from server.operations.daemon import check_complete, find_front_fault, find_nginx, run_daemon
 from server.operations.estimate import Estimate, estimate_run
 from server.operations.health import require_up
 from server.operations.launcher import check_bundle, count_enrolled
 from server.operations.liveness import Observations, find_trouble
-from server.operations.preflight import run_preflight
+from server.operations.preflight import Subject, run_preflight
 from server.operations.status_text import format_trouble
 from server.report.publish import publish_run
 from server.rounds.events import Answered, Event, Finished, Started
 from server.rounds.round_log import RoundLog, build_line, round_key
 from server.rounds.trackers import TrackerName, TrackerSync, open_tracker
 from server.run_folder.journal import Journal
-from server.run_folder.orders import FINAL_PHASES, State, order_run, order_stop, read_state
-from server.run_folder.paths import Home
+from server.run_folder.orders import FINAL_PHASES, State, find_predecessor, order_run, order_stop, read_state
+from server.run_folder.paths import StudyFolder
+from server.run_folder.studies import find_plan, find_study, list_studies, read_settings
 
 _LOOK_S = 0.5
 _TAKEN_S = 30.0  # so long may `up` take to see an order
@@ -51,76 +52,88 @@ def up_command(folder: Folder) -> None:
 
 def run_command(
     folder: Folder,
+    study: StudyName = None,
+    after: Annotated[
+        str | None, typer.Option("--after", help="Begin when this study is over.", show_default=False)
+    ] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Do not follow it.")] = False,
     track: Annotated[
         TrackerName | None, typer.Option(help="Also bring the metrics of every round to this, if installed.")
     ] = None,
 ) -> None:
     """Run the study, or go on with it, and follow it; results and report at its end. Ctrl-C leaves it running."""
-    home, federation = opened(folder)
+    home, _ = opened(folder)
+    chosen = find_study(home, study)
     if detach and track:
         raise ExpectedError(
             "--track follows the run, --detach does not: leave one out; a later `run --track` catches up"
         )
-    plan = load_plan(home.folder / federation.plan)
-    check_bundle(home, plan)
+    plan, seed = load_plan(find_plan(chosen)), read_settings(chosen).seed
+    check_bundle(chosen, plan)
     require_up(home)
     plan.check_joinable(count_enrolled(home), "enrolled")
-    events = Journal(home.run).follow(from_now=True)
-    with open_tracker(track, home.run) as board:
-        order = order_run(home)
+    events = Journal(chosen.run).follow(from_now=True)
+    with open_tracker(track, chosen.run) as board:
+        order = order_run(chosen, find_study(home, after).name if after else "")
         if detach:
             return
         out = output()
         out.print(
-            f"study {escape(plan.name)}, {len(plan.stages)} stages of {format_least(plan)}; checkpoints in {home.run}",
+            f"study {escape(plan.name)}, {len(plan.stages)} stages of {format_least(plan)}; "
+            f"checkpoints in {chosen.run}",
             soft_wrap=True,
         )
-        _wait_for_order(home, order.id)
-        state = _follow_run(home, lambda: _print_new(events, out, board, partial(_estimate, plan, home.run)))
+        if before := find_predecessor(chosen):
+            out.print(f"it begins when {before.name} is over (Ctrl-C does not take the order back)")
+        _wait_for_order(chosen, order.id)
+        state = _follow_run(chosen, lambda: _print_new(events, out, board, partial(_estimate, plan, chosen.run)))
     if state.phase != "done":
         raise ExpectedError(f"the run {state.phase}: {state.cause}. `ceus-coordinator run` goes on from the last round")
-    page = publish_run(home.run, plan, federation.seed)
+    page = publish_run(chosen.run, plan, seed)
     out.print(f"done; report: {escape(str(page))}", soft_wrap=True)
 
 
 def stop_command(
-    folder: Folder, at_once: Annotated[bool, typer.Option("--now", help="Do not wait for the round's end.")] = False
+    folder: Folder,
+    study: StudyName = None,
+    at_once: Annotated[bool, typer.Option("--now", help="Do not wait for the round's end.")] = False,
 ) -> None:
     """End the run after the round under way; `run` goes on from there. SuperLink and sites stay up."""
     home, _ = opened(folder)
     require_up(home)
-    order_stop(home, at_once)
+    chosen = find_study(home, study)
+    order_stop(chosen, at_once)
     output().print("the round under way is the last; waiting for its end (Ctrl-C does not take the order back)")
-    state = _follow_run(home, lambda: None)
+    state = _follow_run(chosen, lambda: None)
     output().print(f"{state.phase}: {escape(state.cause)}" if state.cause else state.phase, soft_wrap=True)
 
 
-def preflight_command(folder: Folder, as_machine: AsJson = False) -> None:
+def preflight_command(folder: Folder, study: StudyName = None, as_machine: AsJson = False) -> None:
     """Look whether everything is ready for the sites: each failure with its remedy. Exit 1 if anything fails."""
     home, federation = opened(folder)
-    raise typer.Exit(print_findings(run_preflight(home, federation, utc_now()), as_machine))
+    studies = (find_study(home, study),) if study else list_studies(home)
+    raise typer.Exit(print_findings(run_preflight(Subject(home, federation, utc_now(), studies)), as_machine))
 
 
-def _wait_for_order(home: Home, order: str) -> None:
+def _wait_for_order(study: StudyFolder, order: str) -> None:
     end = time.monotonic() + _TAKEN_S
-    while read_state(home).order != order:
-        require_up(home)
+    while read_state(study).order != order:
+        require_up(study.home)
         if time.monotonic() > end:
             raise ExpectedError(f"`up` did not take the order within {_TAKEN_S:.0f} s; read what it says")
         time.sleep(_LOOK_S)
 
 
-def _follow_run(home: Home, look: Callable[[], None]) -> State:
+def _follow_run(study: StudyFolder, look: Callable[[], None]) -> State:
     """The state at the end of the run; what hinders it is said as it begins. Raises ExpectedError if `up` ends."""
     told = ""
     while True:
-        state = read_state(home)
+        state = read_state(study)
         look()
         if state.phase in FINAL_PHASES:
             return state
-        require_up(home)
-        trouble = find_trouble(home, state, Observations(True, None, read_clock()))
+        require_up(study.home)
+        trouble = find_trouble(study, state, Observations(True, None, read_clock()))
         if trouble and trouble.said != told:
             output().print(escape(f"  {format_trouble(trouble)}"), soft_wrap=True)
         told = trouble.said if trouble else ""

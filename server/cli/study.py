@@ -14,11 +14,11 @@ from ceus_models.plan.plan import load_plan
 from ceus_models.plan.privacy_cost import COLLUDING, compute_costs
 from ceus_models.protocol.software import read_software
 from ceus_models.runtime.errors import ExpectedError
-from server.federation.federation_file import load_federation
+from server.cli.status import StudyName, opened
 from server.report.page import render_report
 from server.report.publish import RESULTS, publish_run, write_tables
 from server.report.terminal_table import print_results
-from server.run_folder.paths import Home
+from server.run_folder.studies import find_plan, find_study, read_settings
 
 
 def plan_command(plan: Annotated[Path, typer.Argument(help="The study's plan.", show_default=False)]) -> None:
@@ -46,13 +46,14 @@ def report_command(
         Path,
         typer.Argument(help="A run's results.json, or the coordinator's folder.", show_default=False),
     ],
+    study: StudyName = None,
     out: Annotated[Path | None, typer.Option(help="The page to write [default: report.html beside it].")] = None,
 ) -> None:
     """Make the report from `results.json` alone, anywhere; or from a study's newest checkpoint, as it runs."""
     if results.is_dir():
-        home = Home(results.resolve())
-        federation = load_federation(home.federation)
-        page = publish_run(home.run, load_plan(home.folder / federation.plan), federation.seed)
+        home, _ = opened(results)
+        chosen = find_study(home, study)
+        page = publish_run(chosen.run, load_plan(find_plan(chosen)), read_settings(chosen).seed)
         results = page.with_name(RESULTS)
     found = _read(results)
     page = out or results.with_name("report.html")

@@ -106,6 +106,13 @@ def describe_fate(letter: LoggedMessage, rounds: Sequence[Mapping[str, Any]]) ->
 
 def redact_status(document: Mapping[str, Any]) -> dict[str, Any]:
     """The status without keys, certificates and the reasons of single sites beyond those that the report shows."""
-    sites = [{key: site[key] for key in _OPEN_TO_RESEARCHERS if key in site} for site in document["sites"]]
     name = document["federation"].partition(":")[0]  # behind it stands the CA's fingerprint
-    return {"federation": name, "up": document["up"], "sites": sites, "run": document["run"]}
+    found = {"federation": name, "up": document["up"]}
+    if "studies" in document:
+        return {**found, "studies": [_redact_study(one) for one in document["studies"]]}
+    return {**found, **_redact_study(document)}
+
+
+def _redact_study(document: Mapping[str, Any]) -> dict[str, Any]:
+    sites = [{key: site[key] for key in _OPEN_TO_RESEARCHERS if key in site} for site in document["sites"]]
+    return {"study": document["study"], "sites": sites, "run": document["run"]}

@@ -31,6 +31,7 @@ from server.federation.certificate_authority import Authority, compute_federatio
 from server.federation.federation_file import Federation
 from server.federation.site_register import Register, SiteKey
 from server.run_folder.paths import FEDERATION_FILE, Home
+from server.run_folder.studies import find_plan, list_studies
 
 _KEY_OVERLAP = timedelta(days=14)
 """A replaced key remains valid for this time, so that the site can change keys between two rounds."""
@@ -205,8 +206,9 @@ def _kit(entry: SiteKey, office: EnrolmentService, register: Register) -> Kit:
     certificate = office.authority.site(key, entry.site, now, timedelta(days=federation.site_days))
     number, expires = entry.kit + 1, certificate.not_valid_after_utc
     register.change(entry.fingerprint, kit=number, expires=expires)
-    bundle = hashlib.sha256(_content(office.home.bundle)).hexdigest()
-    plan = load_plan(office.home.folder / federation.plan)
+    study = list_studies(office.home)[0]
+    bundle = hashlib.sha256(_content(study.bundle)).hexdigest()
+    plan = load_plan(find_plan(study))
     return Kit(
         federation=office.identity,
         site=entry.site,

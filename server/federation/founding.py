@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -38,7 +37,9 @@ from server.federation.certificate_authority import (
 from server.federation.federation_file import Federation, load_federation
 from server.federation.nginx_conf import has_ipv6, render_nginx
 from server.federation.site_register import read_register
+from server.federation.studies import ensure_first_study, write_bundle
 from server.run_folder.paths import FEDERATION_FILE, Home
+from server.run_folder.studies import find_plan, list_studies
 from server.transport.fab import build_fab
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -85,7 +86,7 @@ def set_up_federation(folder: Path, passphrase: bytes | None, now: datetime) -> 
     Raises FaultList with all faults of federation.yaml and of the plan, AuthorityError or OSError.
     """
     home = Home(folder.resolve())
-    federation, plan = _settings(home)
+    federation, first = _settings(home)
     steps: list[str] = []
     opened: Callable[[], Authority]
     if _is_new(home):
@@ -102,14 +103,19 @@ def set_up_federation(folder: Path, passphrase: bytes | None, now: datetime) -> 
     door = _Door(federation, former)
     steps += _issue_certificates(home, door, certificate, opened, now)
     steps += _secret(home)
-    steps += _bundle(home, _build(identity, plan))
+    if first:
+        ensure_first_study(home, federation, first)
+    plans = {study: load_plan(find_plan(study)) for study in list_studies(home)}
+    for study, plan in plans.items():
+        steps += write_bundle(study, _build(identity, plan))
     steps += _front(home, door)
     steps += [f"kept the former address {one.address} open until {one.until:%Y-%m-%d}" for one in former]
     steps += describe_move(home, federation, register, now)
-    try:
-        plan.check_joinable(len(federation.sites), f"in {FEDERATION_FILE}")
-    except ExpectedError as error:
-        steps.append(f"before the run: {error}")
+    for study, plan in plans.items():
+        try:
+            plan.check_joinable(len(federation.sites), f"in {FEDERATION_FILE}")
+        except ExpectedError as error:
+            steps.append(f"before the run of {study.name}: {error}")
     return SetupResult(identity, tuple(steps))
 
 
@@ -120,23 +126,25 @@ def renew_front(home: Home, federation: Federation, passphrase: bytes | None, no
     return _issue_front(home, door, open_authority(home, passphrase, now), now)
 
 
-def _settings(home: Home) -> tuple[Federation, Plan]:
-    """The federation and its plan; the faults of both files come together."""
+def _settings(home: Home) -> tuple[Federation, Plan | None]:
+    """The federation and the plan beside it, if there is one; the faults of all plans come together."""
     faults: list[Fault] = []
-    made, federation = None, None
+    first, federation = None, None
     try:
         federation = load_federation(home.federation)
     except FaultList as error:
         faults += error.faults
-    plan = home.folder / (federation.plan if federation else "plan.yaml")
-    try:
-        if federation or plan.exists():
-            made = load_plan(plan)
-    except FaultList as error:
-        faults += error.faults
-    if faults or federation is None or made is None:
+    beside = home.folder / (federation.plan if federation else "plan.yaml")
+    for path in dict.fromkeys([beside, *map(find_plan, list_studies(home))]):
+        try:
+            if path.exists() or (path == beside and federation and not home.studies.exists()):
+                plan = load_plan(path)
+                first = plan if path == beside else first
+        except FaultList as error:
+            faults += error.faults
+    if faults or federation is None:
         raise FaultList(faults)
-    return federation, made
+    return federation, first
 
 
 def _build(identity: str, plan: Plan) -> bytes:
@@ -216,17 +224,6 @@ def _secret(home: Home) -> Iterator[str]:
     if not home.superexec_secret.exists():
         write_atomically(home.superexec_secret, secrets.token_bytes(_SECRET_BYTES))
         yield "made the secret by which processes of this machine take the SuperLink's tasks"
-
-
-def _bundle(home: Home, content: bytes) -> Iterator[str]:
-    sha = hashlib.sha256(content).hexdigest()
-    old = home.bundle.read_bytes() if home.bundle.exists() else None
-    if old == content:
-        yield f"kept the bundle: {sha}"
-        return
-    write_atomically(home.bundle, content, PUBLIC)
-    after = "" if old is None else "; the old one is no longer run, so every site must approve this one"
-    yield f"made the bundle: {home.bundle}, SHA-256 {sha}{after}"
 
 
 def _front(home: Home, door: _Door) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The federation's roster of secure sums, made from the register of sites and kept in the run's folder."""
+"""The federation's roster of secure sums, made from the register of sites and kept in the coordinator's folder."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def write_roster(folder: Path, federation: str, register: Register) -> Roster:
     """Write the roster of all enrolled sites that sent a key of secure sums; the same sites give the same roster.
 
     Args:
-        folder: of the run.
+        folder: of the coordinator.
 
     Raises:
         ExpectedError: too few sites have such a key.

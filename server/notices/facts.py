@@ -8,8 +8,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from ceus_models.runtime.liveness.moment import Moment, compute_age
-from server.federation.expiry import Validity
 from server.operations.overview import Overview
+from server.operations.snapshot import Snapshot
 from server.run_folder.orders import Phase
 
 _FROZEN = ConfigDict(extra="forbid", frozen=True)
@@ -63,10 +63,10 @@ class Facts(BaseModel):
     runs: Mapping[str, RunFacts] = {}
 
 
-def observe(before: Facts | None, seen: Mapping[str, Overview], validity: Validity, address: str, now: Moment) -> Facts:
-    """The facts of now. seen: study → how its run stands; the sites' connections are of all studies alike."""
-    online: dict[str, bool | None] = {}
-    for overview in seen.values():
+def observe(before: Facts | None, seen: Snapshot, address: str, now: Moment) -> Facts:
+    """The facts of now; the sites' connections are the same in all studies."""
+    validity, online = seen.validity, dict[str, bool | None]()
+    for overview in seen.studies.values():
         online |= {name: site.connected for name, site in overview.sites.items()}
     known = before.connections if before else {}
     return Facts(
@@ -81,7 +81,7 @@ def observe(before: Facts | None, seen: Mapping[str, Overview], validity: Validi
         connections={
             name: one for name in sorted({*known, *online}) if (one := _connect(known.get(name), online.get(name), now))
         },
-        runs={study: _summarize_run(overview) for study, overview in seen.items()},
+        runs={study: _summarize_run(overview) for study, overview in seen.studies.items()},
     )
 
 

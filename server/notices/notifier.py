@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.liveness.moment import Moment, read_clock
 from ceus_models.runtime.supervisor import EventLog
-from server.federation.expiry import Validity
 from server.federation.federation_file import Federation
 from server.notices.changes import Change, find_changes
 from server.notices.damping import damp
@@ -18,12 +17,11 @@ from server.notices.facts import observe
 from server.notices.message import Message, compose
 from server.notices.notices_file import Notices, Recipient
 from server.notices.outbox import Outbox, Parcel, read_outbox, write_outbox
-from server.operations.overview import Overview
-from server.operations.snapshot import take_snapshot
+from server.operations.snapshot import Snapshot, take_snapshot
 from server.run_folder.paths import Home
 
 _LOOK_S = 10.0
-Look = Callable[[], tuple[Overview, Validity]]
+Look = Callable[[], Snapshot]
 Clock = Callable[[], Moment]
 
 
@@ -53,15 +51,15 @@ class Notifier:
 
     def _compare(self) -> None:
         try:
-            seen, valid = self.look()
+            seen = self.look()
         except ExpectedError as error:
             self.told({"event": "trouble", "said": str(error)})
             return
         now, old = self.clock(), self._outbox
-        facts = observe(old.facts, {"": seen}, valid, self.address, now)
+        facts = observe(old.facts, seen, self.address, now)
         found = find_changes(old.facts, facts, self.notices.gone_after_minutes * 60.0)
         held, changes = damp(old.held, found, now)
-        parcels = tuple(_address(self.notices.people, changes, valid.identity, now.at))
+        parcels = tuple(_address(self.notices.people, changes, seen.validity.identity, now.at))
         changed = old.model_copy(update={"facts": facts, "held": held}).forget(now.at).put(parcels)
         for change in changes:
             self.told({"event": "notice", "kind": change.kind, "about": change.about})

@@ -1,10 +1,11 @@
-"""`ceus-coordinator up`: SuperLink, SuperExec and the run that is ordered, kept going until this process is stopped."""
+"""`ceus-coordinator up`: SuperLink, SuperExec and the runs of all studies, kept going until this process is stopped."""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
 import time
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from server.operations.health import is_superlink_healthy
 from server.operations.launcher import Launcher
 from server.operations.services import SUPEREXEC, SUPERLINK, build_services
 from server.run_folder.paths import Home
+from server.run_folder.studies import list_studies
 from server.transport.superlink_control import Control
 
 _LOOK_S = 1.0
@@ -61,7 +63,7 @@ class _Loop:
     def __init__(self, home: Home, federation: Federation, supervisor: Supervisor, told: EventLog) -> None:
         self._home, self._federation, self._told = home, federation, told
         self._supervisor = supervisor
-        self._launcher = Launcher(home, federation, told, self._unwedge)
+        self._launchers: dict[str, Launcher] = {}
         self._pulse = Heartbeat(home.up_heartbeat)
         self._ready = False
         self._roster_due = self._complain_at = 0.0
@@ -111,9 +113,33 @@ class _Loop:
                 self._told({"event": "site", "said": line})
             self._roster_due = time.monotonic() + _ROSTER_S
         if not self._ready:
+            self._stop_strays(control)
             self._told({"event": "ready", "port": self._federation.superlink_port})
             self._ready = True
-        self._launcher.step(control)
+        faults: list[Exception] = []
+        for launcher in self._open_launchers():
+            try:
+                launcher.step(control)
+            except (ExpectedError, OSError) as error:  # the other studies go on
+                faults.append(error)
+        if faults:
+            raise faults[0]
+
+    def _stop_strays(self, control: Control) -> None:
+        """Stop runs that were left in the database by a study that is gone, or by the folder's former layout."""
+        folders = {str(study.run) for study in list_studies(self._home)}
+        for run, folder in control.list_unfinished().items():
+            if folder not in folders:
+                control.stop(run)
+
+    def _open_launchers(self) -> Iterable[Launcher]:
+        """A launcher for each study, also of one that was added since."""
+        known = self._launchers
+        self._launchers = {
+            study.name: known.get(study.name) or Launcher(study, self._told, self._unwedge)
+            for study in list_studies(self._home)
+        }
+        return self._launchers.values()
 
     def _unwedge(self) -> None:
         self._supervisor.restart(SUPEREXEC, "it took no run")
@@ -127,7 +153,7 @@ class _Loop:
 
 def check_complete(home: Home) -> None:
     """Raises ExpectedError where `init` has not made what `up` needs."""
-    needed = (home.ca, home.superlink, home.superlink_key, home.superexec_secret, home.bundle, home.nginx)
+    needed = (home.ca, home.superlink, home.superlink_key, home.superexec_secret, home.nginx)
     missing = [str(path.relative_to(home.folder)) for path in needed if not path.exists()]
     if missing:
         raise ExpectedError(f"{home.folder} lacks {', '.join(missing)}: run `ceus-coordinator init {home.folder}`")

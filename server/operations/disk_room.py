@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ceus_models.runtime.errors import is_disk_full
 from server.run_folder.paths import Home
+from server.run_folder.studies import list_studies
 
 LEAST_BYTES = 64 << 20
 """With less on one of the disks nothing is started, and what fails is put down to it."""
@@ -16,7 +17,8 @@ _PROBE_BYTES = 1 << 20
 
 def find_shortage(home: Home, probe: bool = False) -> str:
     """Which folder has no room, with the fix; "" if all have. probe: also try to write, as a quota is seen only so."""
-    places = {"the SuperLink's database": home.database.parent, "the run": home.run, "the logs": home.logs}
+    runs = {f"the run of {study.name}": study.run for study in list_studies(home)}
+    places = {"the SuperLink's database": home.database.parent, **runs, "the logs": home.logs}
     for what, folder in places.items():
         place = next(one for one in (folder, *folder.parents) if one.is_dir())
         free = shutil.disk_usage(place).free

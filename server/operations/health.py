@@ -21,6 +21,7 @@ from server.federation.federation_file import Federation, load_federation
 from server.operations.disk_room import find_shortage
 from server.run_folder.orders import read_state
 from server.run_folder.paths import Home
+from server.run_folder.studies import list_studies
 
 _TIMEOUT_S = 10.0
 
@@ -48,7 +49,8 @@ def _answering(home: Home, federation: Federation) -> Finding:
         )
     if beat and beat.doing:
         raise ExpectedError(f"`up` cannot go on: {beat.doing}")
-    return make_ok("coordinator", f"up; run: {read_state(home).phase}")
+    phases = ", ".join(f"{study.name}: {read_state(study).phase}" for study in list_studies(home))
+    return make_ok("coordinator", f"up; {phases or 'no study'}")
 
 
 def require_up(home: Home) -> None:

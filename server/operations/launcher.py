@@ -1,4 +1,4 @@
-"""Executes the order: submits the run, watches it, restarts it when it dies, and writes its state.
+"""Executes the order of one study: submits the run, watches it, restarts it when it dies, and writes its state.
 
 Every run ends in a state with its reason: done, stopped as asked, or failed with its cause. Flower needs a minute to
 notice that a coordinator died; the lock on the run's folder shows it at once.
@@ -15,19 +15,21 @@ import psutil
 
 from ceus_models.pki.enrolment import utc_now
 from ceus_models.plan.plan import Plan
+from ceus_models.runtime.atomic_files import PUBLIC, write_atomically
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.liveness.heartbeat import HeartbeatRecord, is_silent
 from ceus_models.runtime.liveness.moment import read_clock
 from ceus_models.runtime.process_tree import read_start
 from ceus_models.runtime.supervisor import EventLog
-from server.federation.federation_file import Federation
 from server.federation.site_register import read_register
 from server.operations.disk_room import LEAST_BYTES, free_bytes
 from server.operations.liveness import coordinator_heartbeat
+from server.rounds.roster_file import ROSTER_FILE
 from server.rounds.saving.checkpoints import Store
 from server.run_folder.journal import Journal
-from server.run_folder.orders import FINAL_PHASES, Order, Phase, read_order, read_state, write_state
-from server.run_folder.paths import Home
+from server.run_folder.orders import FINAL_PHASES, Order, Phase, find_predecessor, read_order, read_state, write_state
+from server.run_folder.paths import Home, StudyFolder
+from server.run_folder.studies import find_plan, read_settings
 from server.transport.superlink_control import Control, RunState
 
 KILLED = "its process was killed, or ran out of memory"
@@ -56,17 +58,16 @@ class Launcher:
 
     def __init__(
         self,
-        home: Home,
-        federation: Federation,
+        study: StudyFolder,
         told: EventLog,
         unwedge: Callable[[], None],
         timing: Timing | None = None,
     ) -> None:
         """unwedge: starts the SuperExec again, for a run that nobody takes."""
-        self._home, self._federation, self._told, self._unwedge = home, federation, told, unwedge
+        self._study, self._told, self._unwedge = study, told, unwedge
         self._timing = timing or Timing()
-        self._journal, self._store = Journal(home.run), Store(home.run)
-        self._state = read_state(home)
+        self._journal, self._store = Journal(study.run), Store(study.run)
+        self._state = read_state(study)
         self._alive = self._since = time.monotonic()
         self._deaths, self._round, self._died = 0, -1, 0
         self._room = 0
@@ -76,7 +77,7 @@ class Launcher:
 
         A step that fails half-way is made again: what counts or restarts something comes after what can fail.
         """
-        order = read_order(self._home)
+        order = read_order(self._study)
         if order is None:
             return
         if order.id != self._state.order:
@@ -93,17 +94,22 @@ class Launcher:
         if order.wanted != "run":
             self._write_state("stopped", "as asked")
             return
-        if free_bytes(self._home.run) < self._room:
+        if before := find_predecessor(self._study):
+            self._write_state("waiting", f"after {before.name}, which is {read_state(before).phase}")
+            return
+        if free_bytes(self._study.run) < self._room:
             return  # the state says so
-        for run in control.list_unfinished():
-            control.stop(run)
+        for run, out in control.list_unfinished().items():
+            if out == str(self._study.run):
+                control.stop(run)
         if self._journal.is_held():
             self._write_state("waiting", "an earlier coordinator of this run has not ended yet")
             self._end_leftover()
             return
         self._journal.prepare_restart()
+        self._take_roster()
         self._round = self._store.newest()
-        run = control.submit(self._settings(), self._home.bundle.read_bytes())
+        run = control.submit(self._settings(), self._study.bundle.read_bytes())
         self._alive = self._since = time.monotonic()
         self._write_state("starting", run=run, launches=self._state.launches + 1)
 
@@ -116,18 +122,23 @@ class Launcher:
             if beat.since.boot != read_clock().boot or read_start(beat.pid) > beat.since.running:
                 return  # another process, which got the number later
             psutil.Process(beat.pid).kill()
-            self._told({"event": "killed", "pid": beat.pid, "reason": "it kept the run's folder, and did not end"})
+            self._tell("killed", pid=beat.pid, reason="it kept the run's folder, and did not end")
 
     def _last_beat(self) -> HeartbeatRecord | None:
-        return coordinator_heartbeat(self._home).last()
+        return coordinator_heartbeat(self._study).last()
+
+    def _take_roster(self) -> None:
+        """A run sends the roster of its start, which stays in its folder."""
+        roster = self._study.home.roster
+        if roster.exists():
+            write_atomically(self._study.run / ROSTER_FILE, roster.read_bytes(), PUBLIC)
 
     def _settings(self) -> dict[str, str | int | float]:
-        plan = self._home.folder / self._federation.plan
         return {
-            "plan": str(plan),
-            "out": str(self._home.run),
-            "seed": self._federation.seed,
-            "sites": max(count_enrolled(self._home), 1),
+            "plan": str(find_plan(self._study)),
+            "out": str(self._study.run),
+            "seed": read_settings(self._study).seed,
+            "sites": max(count_enrolled(self._study.home), 1),
         }
 
     def _watch(self, order: Order, control: Control) -> None:
@@ -169,7 +180,7 @@ class Launcher:
         if order.wanted != "run":
             self._write_state("stopped", said or "as asked")
         elif said and self._journal.needs_room():
-            self._room = free_bytes(self._home.run) + LEAST_BYTES
+            self._room = free_bytes(self._study.run) + LEAST_BYTES
             self._write_state("waiting", f"{said}. It goes on by itself when there is more room")
         elif said and not self._journal.is_transient():
             self._write_state("failed", said)
@@ -181,7 +192,7 @@ class Launcher:
             control.stop(self._state.run)
         self._count_death()
         if self._deaths >= self._timing.deaths:
-            log = self._home.logs / "superexec.log"
+            log = self._study.home.logs / "superexec.log"
             self._write_state(
                 "failed", f"the coordinator ended {self._deaths} times in the same round ({cause}); read {log}"
             )
@@ -200,9 +211,12 @@ class Launcher:
         new = self._state.model_copy(update={"phase": phase, "cause": cause, **asdict(read_clock()), **changes})
         if (new.phase, new.cause, new.run) == (self._state.phase, self._state.cause, self._state.run):
             return
-        write_state(self._home, new)  # first: where the disk is full, it is said again
+        write_state(self._study, new)  # first: where the disk is full, it is said again
         self._state = new
-        self._told({"event": "run", "phase": phase, "cause": cause, "run": str(new.run), "launches": new.launches})
+        self._tell("run", phase=phase, cause=cause, run=str(new.run), launches=new.launches)
+
+    def _tell(self, event: str, **more: object) -> None:
+        self._told({"event": event, "study": self._study.name, **more})
 
 
 def count_enrolled(home: Home) -> int:
@@ -210,9 +224,9 @@ def count_enrolled(home: Home) -> int:
     return len({entry.site for entry in read_register(home).entries if entry.works(utc_now())})
 
 
-def check_bundle(home: Home, plan: Plan) -> None:
+def check_bundle(study: StudyFolder, plan: Plan) -> None:
     """Raises ExpectedError where the bundle that the sites approved is of another plan."""
-    if not home.bundle.exists() or plan.digest().encode() not in home.bundle.read_bytes():
+    if not study.bundle.exists() or plan.digest().encode() not in study.bundle.read_bytes():
         raise ExpectedError(
             "the plan is not the one in the bundle: run `ceus-coordinator init`, and let the sites approve the new one"
         )

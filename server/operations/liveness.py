@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from ceus_models.runtime.liveness.heartbeat import Heartbeat, HeartbeatRecord, is_silent
 from ceus_models.runtime.liveness.moment import Moment, compute_age
 from server.run_folder.journal import COORDINATOR
-from server.run_folder.orders import FINAL_PHASES, State
-from server.run_folder.paths import Home
+from server.run_folder.orders import FINAL_PHASES, State, find_predecessor
+from server.run_folder.paths import StudyFolder
 
 _MOVING = ("running", "stopping")
 
@@ -46,17 +46,21 @@ class Observations:
     moment: Moment
 
 
-def coordinator_heartbeat(home: Home) -> Heartbeat:
+def coordinator_heartbeat(study: StudyFolder) -> Heartbeat:
     """The heartbeat of the coordinator's process."""
-    return Heartbeat(home.run / COORDINATOR)
+    return Heartbeat(study.run / COORDINATOR)
 
 
-def find_trouble(home: Home, state: State, seen: Observations) -> Trouble | None:
+def find_trouble(study: StudyFolder, state: State, seen: Observations) -> Trouble | None:
     """Find why the run makes no progress; None if it does, is over, or was never ordered."""
     if state.phase in FINAL_PHASES or state.phase == "none":
         return None
-    daemon = Heartbeat(home.up_heartbeat).last()
-    return _of_daemon(daemon, state, seen) or _of_start(state, seen) or _of_coordinator(home, state, seen)
+    daemon = Heartbeat(study.home.up_heartbeat).last()
+    if trouble := _of_daemon(daemon, state, seen):
+        return trouble
+    if state.phase == "waiting" and find_predecessor(study):  # as it was ordered
+        return None
+    return _of_start(state, seen) or _of_coordinator(study, state, seen)
 
 
 def _of_daemon(beat: HeartbeatRecord | None, state: State, seen: Observations) -> Trouble | None:
@@ -74,10 +78,10 @@ def _of_start(state: State, seen: Observations) -> Trouble | None:
     return _trouble(state.cause or "nothing has begun to work on it", state.moment, seen)
 
 
-def _of_coordinator(home: Home, state: State, seen: Observations) -> Trouble | None:
+def _of_coordinator(study: StudyFolder, state: State, seen: Observations) -> Trouble | None:
     if state.phase not in _MOVING:
         return None
-    beat = coordinator_heartbeat(home).last()
+    beat = coordinator_heartbeat(study).last()
     if is_silent(beat, state.moment, seen.moment):
         doing = f", which last was at: {beat.doing}" if beat and beat.doing else ""
         at = beat.at if beat else state.moment

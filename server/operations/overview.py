@@ -1,4 +1,4 @@
-"""How the federation and its run stand, from what lies in the coordinator's folder, while it runs and after."""
+"""How the sites and the run of a study stand, from what lies in the coordinator's folder, while it runs and after."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from server.operations.liveness import Observations, Trouble, coordinator_heartb
 from server.rounds.saving.checkpoint_header import read_newest
 from server.run_folder.journal import Journal
 from server.run_folder.orders import State, read_state
-from server.run_folder.paths import Home
+from server.run_folder.paths import StudyFolder
 from server.transport.audit_watch import AuditWatch
 from server.transport.message_log import LoggedMessage, read_messages
 
@@ -60,6 +60,7 @@ class Overview:
     rounds: tuple[Mapping[str, Any], ...]
     trouble: Trouble | None = None
     doing: str = ""
+    study: str = ""
 
     def as_json(self, validity: Validity) -> dict[str, Any]:
         """Everything, with the certificates of `validity`, for a machine."""
@@ -70,20 +71,22 @@ class Overview:
         trouble = asdict(self.trouble) if self.trouble else None
         run = {**self.state.model_dump(exclude={"order"}), "trouble": trouble, "doing": self.doing}
         run |= {"round": self.round, "rounds": list(self.rounds)}
-        return {**found, "up": self.up, "run": run}
+        return {**found, "up": self.up, "study": self.study, "run": run}
 
     def _site(self, name: str) -> SiteStatus:
         return self.sites.get(name, SiteStatus())
 
 
-def build_overview(home: Home, up: bool, online: Collection[str] | None, names: Collection[str] = ()) -> Overview:
+def build_overview(
+    study: StudyFolder, up: bool, online: Collection[str] | None, names: Collection[str] = ()
+) -> Overview:
     """online: the sites that are connected, None where the SuperLink cannot be asked · names: all that may be."""
-    saved = read_newest(home.run) or Progress()
-    events = Journal(home.run).read_current_round()
+    saved = read_newest(study.run) or Progress()
+    events = Journal(study.run).read_current_round()
     sites = {name: SiteStatus(admitted=True, lesions=sum(held.values())) for name, held in saved.counts.items()}
     _count_rounds(saved.participation, sites)
     latest = _summarize_events(events, sites)
-    audits = _count_messages(read_messages(home.run), latest, sites)
+    audits = _count_messages(read_messages(study.run), latest, sites)
     for name in sorted({*sites, *names, *(online or ())}):
         site = sites.setdefault(name, SiteStatus())
         site.connected = None if online is None else name in online
@@ -92,10 +95,10 @@ def build_overview(home: Home, up: bool, online: Collection[str] | None, names: 
     for name, alarm in {**audits.moved, **audits.alarms}.items():
         sites[name].look_at = sites[name].alarm = alarm
     told = tuple(_summarize_round(record, saved.curves) for record in saved.participation)
-    state, beat = read_state(home), coordinator_heartbeat(home).last()
+    state, beat = read_state(study), coordinator_heartbeat(study).last()
     doing = beat.doing if beat and state.phase in ("running", "stopping") else ""
-    trouble = find_trouble(home, state, Observations(up, online, read_clock()))
-    return Overview(up, state, latest, sites, told, trouble, doing)
+    trouble = find_trouble(study, state, Observations(up, online, read_clock()))
+    return Overview(up, state, latest, sites, told, trouble, doing, study.name)
 
 
 def _count_rounds(records: tuple[RoundRecord, ...], sites: dict[str, SiteStatus]) -> None:

@@ -31,7 +31,8 @@ from server.operations.daemon import check_complete, find_front_fault, find_ngin
 from server.operations.disk_room import find_shortage, free_bytes
 from server.operations.health import is_superlink_healthy
 from server.operations.launcher import check_bundle, count_enrolled
-from server.run_folder.paths import Home
+from server.run_folder.paths import Home, StudyFolder
+from server.run_folder.studies import find_plan
 
 _UNSYNCHRONISED = 5  # TIME_ERROR of ntp_gettime(3)
 _LEAST_FREE, _BETTER_FREE = 2 << 30, 20 << 30
@@ -46,11 +47,11 @@ class Subject:
     home: Home
     federation: Federation
     now: datetime
+    studies: tuple[StudyFolder, ...] = ()
 
 
-def run_preflight(home: Home, federation: Federation, now: datetime) -> Iterator[Finding]:
+def run_preflight(subject: Subject) -> Iterator[Finding]:
     """All findings, as they come."""
-    subject = Subject(home, federation, now)
     return run_checks((name, partial(_readable, check, subject)) for name, check in CHECKS.items())
 
 
@@ -76,20 +77,27 @@ def _folder(subject: Subject) -> Iterator[Finding]:
         yield make_ok("folder", "complete; the CA's key lies elsewhere")
 
 
-def _plan(subject: Subject) -> Iterator[Finding]:
-    plan = load_plan(subject.home.folder / subject.federation.plan)
-    check_bundle(subject.home, plan)
+def _plans(subject: Subject) -> Iterator[Finding]:
+    if not subject.studies:
+        yield make_note("plan", "no study", f"`ceus-coordinator study add {subject.home.folder} PLAN` adds one")
+    yield from run_checks((f"plan of {study.name}", partial(_plan, subject, study)) for study in subject.studies)
+
+
+def _plan(subject: Subject, study: StudyFolder) -> Iterator[Finding]:
+    name = f"plan of {study.name}"
+    plan = load_plan(find_plan(study))
+    check_bundle(study, plan)
     plan.check_joinable(len(subject.federation.sites), "in federation.yaml")
     missing = sorted(set(plan.quorum.required) - set(subject.federation.sites))
     if missing:
         said = f"the plan requires {', '.join(missing)}, which federation.yaml does not name"
-        yield make_fault("plan", said, "mend quorum.required in the plan, or sites in federation.yaml")
+        yield make_fault(name, said, "mend quorum.required in the plan, or sites in federation.yaml")
     enrolled, least = count_enrolled(subject.home), max(plan.least_sites().values())
     said = f"{plan.name}, {len(plan.stages)} stages of {format_least(plan)}, and the bundle is of this plan"
     if enrolled < least:
-        yield make_note("plan", f"{said}; {enrolled} enrolled", f"`run` begins when {least} sites are enrolled")
+        yield make_note(name, f"{said}; {enrolled} enrolled", f"`run` begins when {least} sites are enrolled")
     else:
-        yield make_ok("plan", said)
+        yield make_ok(name, said)
 
 
 def _flower(subject: Subject) -> Iterator[Finding]:
@@ -142,8 +150,8 @@ def _disk(subject: Subject) -> Iterator[Finding]:
         words, _, fix = shortage.partition("; ")
         yield make_fault("disk", words, fix)
         return
-    places = [place for place in (home.folder, home.run, home.database.parent) if place.exists()]
-    free = min(map(free_bytes, places))
+    places = [home.folder, home.database.parent, *(study.run for study in subject.studies)]
+    free = min(free_bytes(place) for place in places if place.exists())
     said = f"{free / (1 << 30):.1f} GB free for checkpoints, the SuperLink's database and logs"
     remedy = "make room: a round of the paper's plan keeps some 10 GB for a while"
     if free >= _BETTER_FREE:
@@ -269,7 +277,7 @@ def _connects(address: str, port: int) -> bool:
 
 CHECKS: dict[str, Callable[[Subject], Iterator[Finding]]] = {
     "folder": _folder,
-    "plan": _plan,
+    "plan": _plans,
     "Flower": _flower,
     "certificates": _certificates,
     "clock": _clock,

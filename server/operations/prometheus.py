@@ -1,4 +1,4 @@
-"""The status as gauges in the text format of Prometheus.
+"""The status as gauges in the text format of Prometheus; those of a study have its name as a label.
 
 `ceus-coordinator status --prometheus` prints them for node_exporter's textfile collector; the console serves them.
 """
@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from server.federation.expiry import Validity
 from server.operations.overview import Overview, SiteStatus
-from server.run_folder.orders import State
+from server.operations.snapshot import Snapshot
 
 HELP = {
     "ceus_up": "1 while the daemon lives",
@@ -34,11 +33,11 @@ Sample = tuple[str, Mapping[str, str], float]
 """Name, labels, value."""
 
 
-def render_metrics(seen: Overview, valid: Validity) -> str:
+def render_metrics(found: Snapshot) -> str:
     """All gauges, with their descriptions, as Prometheus reads them."""
     lines: list[str] = []
     told: set[str] = set()
-    for name, labels, value in sorted(_samples(seen, valid), key=lambda sample: list(HELP).index(sample[0])):
+    for name, labels, value in sorted(_samples(found), key=lambda sample: list(HELP).index(sample[0])):
         if name not in told:
             told.add(name)
             kind = "counter" if name.endswith("_total") else "gauge"
@@ -48,24 +47,32 @@ def render_metrics(seen: Overview, valid: Validity) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _samples(seen: Overview, valid: Validity) -> Iterator[Sample]:
-    yield "ceus_up", {}, float(seen.up)
-    yield from _run(seen.state)
-    yield "ceus_run_trouble", {}, float(seen.trouble is not None)
-    yield from _rounds(seen)
-    for line in valid.servers:
+def _samples(found: Snapshot) -> Iterator[Sample]:
+    yield "ceus_up", {}, float(found.up)
+    for line in found.validity.servers:
         if line.days_left is not None:
             yield "ceus_certificate_days", {"name": line.name}, float(line.days_left)
-    for line in valid.sites:
+    for line in found.validity.sites:
         if line.days_left is not None:
             yield "ceus_site_certificate_days", {"site": line.name}, float(line.days_left)
-    for name, site in sorted(seen.sites.items()):
-        yield from _site(name, site)
+    yield from _connected(found)
+    for study, seen in found.studies.items():
+        for name, labels, value in (*_run(seen), *_rounds(seen), *_sites(seen)):
+            yield name, {"study": study, **labels}, value
 
 
-def _run(state: State) -> Iterator[Sample]:
-    yield "ceus_run", {"phase": state.phase}, 1.0
-    yield "ceus_run_changed_seconds", {}, state.at
+def _connected(found: Snapshot) -> Iterator[Sample]:
+    """A site is connected to the federation, whatever studies there are."""
+    sites = {name: site for seen in found.studies.values() for name, site in seen.sites.items()}
+    for name, site in sorted(sites.items()):
+        if site.connected is not None:
+            yield "ceus_site_connected", {"site": name}, float(site.connected)
+
+
+def _run(seen: Overview) -> Iterator[Sample]:
+    yield "ceus_run", {"phase": seen.state.phase}, 1.0
+    yield "ceus_run_changed_seconds", {}, seen.state.at
+    yield "ceus_run_trouble", {}, float(seen.trouble is not None)
 
 
 def _rounds(seen: Overview) -> Iterator[Sample]:
@@ -80,9 +87,12 @@ def _rounds(seen: Overview) -> Iterator[Sample]:
             yield "ceus_loss", {"stage": curves["stage"], "kind": curves["kind"], "net": net}, float(loss)
 
 
+def _sites(seen: Overview) -> Iterator[Sample]:
+    for name, site in sorted(seen.sites.items()):
+        yield from _site(name, site)
+
+
 def _site(name: str, site: SiteStatus) -> Iterator[Sample]:
-    if site.connected is not None:
-        yield "ceus_site_connected", {"site": name}, float(site.connected)
     for fate, count in sorted(site.rounds.items()):
         yield "ceus_site_rounds_total", {"site": name, "fate": fate}, float(count)
     for way, sizes in (("sent", site.sent), ("received", site.received)):

@@ -13,22 +13,24 @@ from rich.table import Column, Table
 from ceus_models.runtime.humanize import format_age, format_size
 from ceus_models.runtime.liveness.moment import DOUBTED
 from ceus_models.web.templates import render
-from server.federation.expiry import Line, Validity
+from server.federation.expiry import Line
 from server.operations.liveness import Trouble
 from server.operations.overview import Overview, SiteStatus
+from server.operations.snapshot import Snapshot
 
 _LAST_ROUNDS = 12
 _KEY = "key"
+_Table = tuple[str, tuple[str, ...], list[tuple[str, ...]]]  # title, head and rows
 
 
-def print_status(seen: Overview, valid: Validity, out: Console, more: Sequence[str] = ()) -> None:
+def print_status(found: Snapshot, out: Console, more: Sequence[str] = ()) -> None:
     """All of it. more: what else must be looked at."""
-    trouble, warnings = _list_warnings(seen, valid)
-    for line in _state(seen, valid):
+    trouble, warnings = _list_warnings(found)
+    for line in _state(found):
         out.print(escape(line), soft_wrap=True)
     for line in trouble:
         out.print(f"[red]{escape(line)}[/]", soft_wrap=True)
-    for title, head, rows in _tables(seen, valid):
+    for title, head, rows in _tables(found):
         table = Table(*(Column(name, overflow="fold" if name == _KEY else "ellipsis") for name in head), title=title)
         for row in rows:
             table.add_row(*map(escape, row))
@@ -37,17 +39,17 @@ def print_status(seen: Overview, valid: Validity, out: Console, more: Sequence[s
         out.print(f"[red]{escape(line)}[/]", soft_wrap=True)
 
 
-def render_status(seen: Overview, valid: Validity, again_s: int, more: Sequence[str] = ()) -> str:
+def render_status(found: Snapshot, again_s: int, more: Sequence[str] = ()) -> str:
     """The same as a page of its own, which a browser loads anew every `again_s` seconds (0: never)."""
-    trouble, warnings = _list_warnings(seen, valid)
+    trouble, warnings = _list_warnings(found)
     return render(
         "server.operations",
         "status.html",
-        title=valid.identity,
+        title=found.validity.identity,
         again=again_s,
-        state=_state(seen, valid),
+        state=_state(found),
         to_do=[*trouble, *warnings, *more],
-        tables=list(_tables(seen, valid)),
+        tables=list(_tables(found)),
         as_of=time.strftime("%Y-%m-%d %H:%M:%S %Z"),
     )
 
@@ -59,22 +61,27 @@ def format_trouble(trouble: Trouble) -> str:
     return f"not getting on, since {since} ({age}): {trouble.said}"
 
 
-def _state(seen: Overview, valid: Validity) -> list[str]:
-    cause = seen.state.cause or seen.doing
-    up = "yes" if seen.up else "no"
-    run = f"run: {seen.state.phase}{f' ({cause})' if cause else ''}"
-    return [f"federation {valid.identity}; up: {up}", run, *_list_software(seen)]
+def _state(found: Snapshot) -> list[str]:
+    lines = [f"federation {found.validity.identity}; up: {'yes' if found.up else 'no'}"]
+    for name, seen in found.studies.items():
+        cause = seen.state.cause or seen.doing
+        lines += [f"study {name}; run: {seen.state.phase}{f' ({cause})' if cause else ''}", *_list_software(seen)]
+    return lines if found.studies else [*lines, "no study"]
 
 
-def _list_warnings(seen: Overview, valid: Validity) -> tuple[list[str], list[str]]:
-    """Why the run does not get on, and what somebody must look at."""
-    look_at = [f"{name} must be looked at: {site.look_at}" for name, site in sorted(seen.sites.items()) if site.look_at]
-    gone = [
-        f"{name}: {site.withdrawn} patients of the study have withdrawn; earlier answers hold their part"
-        for name, site in sorted(seen.sites.items())
-        if site.withdrawn
-    ]
-    return [format_trouble(seen.trouble)] if seen.trouble else [], [*valid.warnings, *look_at, *gone]
+def _list_warnings(found: Snapshot) -> tuple[list[str], list[str]]:
+    """Why runs do not get on, and what somebody must look at; what two studies tell alike stands once."""
+    trouble, look_at, gone = [], [], []
+    for study, seen in found.studies.items():
+        if seen.trouble:
+            trouble.append(f"{study}: {format_trouble(seen.trouble)}")
+        for name, site in sorted(seen.sites.items()):
+            if site.look_at:
+                look_at.append(f"{name} must be looked at: {site.look_at}")
+            if site.withdrawn:
+                said = f"{name}: {site.withdrawn} patients of study {study} have withdrawn"
+                gone.append(f"{said}; earlier answers hold their part")
+    return trouble, list(dict.fromkeys([*found.validity.warnings, *look_at, *gone]))
 
 
 def _list_software(seen: Overview) -> list[str]:
@@ -85,9 +92,9 @@ def _list_software(seen: Overview) -> list[str]:
     return [f"{software}: {', '.join(names)}" for software, names in runs.items() if software]
 
 
-def _tables(seen: Overview, valid: Validity) -> Iterator[tuple[str, tuple[str, ...], list[tuple[str, ...]]]]:
-    """Title, head and rows of each."""
-    lines = {line.name: line for line in valid.sites}
+def _tables(found: Snapshot) -> Iterator[_Table]:
+    """The certificates, and the tables of each study."""
+    valid = found.validity
     yield (
         "",
         ("certificate", "standing", "days left", "expires", _KEY),
@@ -102,15 +109,21 @@ def _tables(seen: Overview, valid: Validity) -> Iterator[tuple[str, tuple[str, .
             for line in (*valid.servers, *valid.sites)
         ],
     )
+    for seen in found.studies.values():
+        yield from _study_tables(seen, {line.name: line for line in valid.sites})
+
+
+def _study_tables(seen: Overview, lines: Mapping[str, Line]) -> Iterator[_Table]:
     now = seen.round
     title = f"{now['stage']}: {now['kind']}, step {now['step'] + 1} of {now['steps']}" if now else "no round yet"
     sites = [
         _site_row(name, seen.sites.get(name, SiteStatus()), lines.get(name)) for name in sorted({*lines, *seen.sites})
     ]
-    yield title, ("site", "enrolled", "connected", "now", "counted", "not", "sent", "received", "why"), sites
+    head: tuple[str, ...] = ("site", "enrolled", "connected", "now", "counted", "not", "sent", "received", "why")
+    yield f"{seen.study}, {title}", head, sites
     if seen.rounds:
         head = ("stage", "kind", "round", "counted", "s", "loss", "missing")
-        yield "the last rounds", head, list(map(_round_row, seen.rounds[-_LAST_ROUNDS:]))
+        yield f"{seen.study}, the last rounds", head, list(map(_round_row, seen.rounds[-_LAST_ROUNDS:]))
 
 
 def _site_row(name: str, site: SiteStatus, line: Line | None) -> tuple[str, ...]:

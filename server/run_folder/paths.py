@@ -1,4 +1,4 @@
-"""Paths in the coordinator's folder."""
+"""Paths in the coordinator's folder: what is of the federation, and what is of each study."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ FEDERATION_FILE = "federation.yaml"
 
 @dataclass(frozen=True)
 class Home:
-    """The coordinator's folder (absolute). Only `ca`, `tls` and `secrets` hold private files; they have mode 0700."""
+    """The coordinator's folder (absolute), with what all studies share.
+
+    Only `ca`, `tls` and `secrets` hold private files; they have mode 0700.
+    """
 
     folder: Path
 
@@ -75,11 +78,6 @@ class Home:
         return self.folder / "notices" / ".lock"
 
     @property
-    def bundle(self) -> Path:
-        """The Flower app bundle that is submitted and that the sites approved."""
-        return self.folder / "study" / "bundle.fab"
-
-    @property
     def sites(self) -> Path:
         """The register of sites."""
         return self.folder / "sites.json"
@@ -100,19 +98,19 @@ class Home:
         return self.folder / "front" / "run"
 
     @property
-    def run(self) -> Path:
-        """The study's run: checkpoints, events, message log, results and report."""
-        return self.folder / "run"
+    def studies(self) -> Path:
+        """The studies, a folder each."""
+        return self.folder / "studies"
 
     @property
-    def order(self) -> Path:
-        """The order of `run` or `stop` for `up`."""
-        return self.folder / "run" / "order.json"
+    def removed(self) -> Path:
+        """Studies and runs that were put aside."""
+        return self.folder / "removed"
 
     @property
-    def state(self) -> Path:
-        """The state of the run, written by `up`."""
-        return self.folder / "run" / "state.json"
+    def roster(self) -> Path:
+        """The list of sites and their keys of secure sums."""
+        return self.folder / "roster.json"
 
     @property
     def database(self) -> Path:
@@ -137,3 +135,46 @@ class Home:
     def kit(self, site: str) -> Path:
         """The newest kit of a site."""
         return self.folder / "kits" / f"{site}.kit.json"
+
+
+@dataclass(frozen=True)
+class StudyFolder:
+    """The folder of one study of a federation."""
+
+    home: Home
+    name: str
+
+    @property
+    def folder(self) -> Path:
+        """All that is of this study alone."""
+        return self.home.studies / self.name
+
+    @property
+    def settings(self) -> Path:
+        """Which plan and which seed it has; a folder without this file is no study."""
+        return self.folder / "study.yaml"
+
+    @property
+    def plan(self) -> Path:
+        """Its copy of the plan, for a study that was added."""
+        return self.folder / "plan.yaml"
+
+    @property
+    def bundle(self) -> Path:
+        """The Flower app bundle that is submitted and that the sites approved."""
+        return self.folder / "bundle.fab"
+
+    @property
+    def run(self) -> Path:
+        """Its run: checkpoints, events, message log, results and report."""
+        return self.folder / "run"
+
+    @property
+    def order(self) -> Path:
+        """The order of `run` or `stop` for `up`."""
+        return self.run / "order.json"
+
+    @property
+    def state(self) -> Path:
+        """The state of the run, written by `up`."""
+        return self.run / "state.json"

@@ -6,7 +6,7 @@ site whose audit went back, or lacks what was received, is refused until its hos
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -47,6 +47,14 @@ class AnswerNote:
         return found | {name: value for name in ("alarm", "withdrawn", "software") if (value := getattr(self, name))}
 
 
+def parse_mark(line: Mapping[str, Any]) -> AuditMark | None:
+    """The mark of an answer in a line of the message log; None where there is none, or one of another version."""
+    try:
+        return _MARK.validate_python(line["audit"]) if line.get("event") == "came" and "audit" in line else None
+    except ValidationError:
+        return None
+
+
 @dataclass
 class AuditWatch:
     """What is known of the audits of all sites.
@@ -56,28 +64,34 @@ class AuditWatch:
         moved: site → that another machine answers than before.
         withdrawn: site → patients of the study who have withdrawn there.
         software: site → what it runs.
+        others: reads the newest mark of every site in all studies of the federation.
     """
 
     alarms: dict[str, str] = field(default_factory=dict)
     moved: dict[str, str] = field(default_factory=dict)
     withdrawn: dict[str, int] = field(default_factory=dict)
     software: dict[str, str] = field(default_factory=dict)
+    others: Callable[[], Mapping[str, AuditMark]] = dict
     _last: dict[str, AuditMark] = field(default_factory=dict)
+    _floor: Mapping[str, AuditMark] = field(default_factory=dict)
 
     def load_line(self, line: Mapping[str, Any]) -> None:
         """Take over a line of the message log; one of another version tells nothing."""
         if line.get("event") != "came":
             return
-        try:
-            audit = _MARK.validate_python(line["audit"]) if "audit" in line else None
-        except ValidationError:
+        audit = parse_mark(line)
+        if audit is None and "audit" in line:
             return
         known = (line.get("withdrawn", 0), str(line.get("software", "")))
         self._take(line["site"], AnswerNote(line["fault"], audit, "alarm" in line, *known))
 
-    def list_answers(self, sites: Iterable[str]) -> dict[str, LastAnswer]:
-        """Site → what its last answer said of its audit and its machine."""
-        last = self._last
+    def begin_task(self, sites: Iterable[str]) -> dict[str, LastAnswer]:
+        """Site → what its last answer, in whichever study, said of its audit and its machine, for a new task.
+
+        An answer to that task is later than these. Answers of studies side by side may come in another order.
+        """
+        self._floor = self.others()
+        last = {**self._last, **self._floor}
         return {site: LastAnswer(last[site].head, last[site].machine) for site in sites if site in last}
 
     def judge(self, site: str, answer: Update | Refusal) -> AnswerNote:
@@ -92,16 +106,15 @@ class AuditWatch:
         return note
 
     def _find_fault(self, site: str, answer: Update | Refusal) -> str:
-        last, mark = self._last.get(site), answer.audit
+        mark = answer.audit
         if isinstance(answer, Refusal) and answer.code == "audit":
             return f"its audit lacks an answer that was received here: {_REMEDY}"
-        if last is None:
-            return ""
+        earlier = [known[site] for known in (self._last, self._floor) if site in known]
         if mark is None:
-            return f"its answer names no entry of its audit: {_REMEDY}" if isinstance(answer, Update) else ""
-        if mark.restored == last.restored and mark.number <= last.number:
-            return f"its audit went back from entry {last.number} to {mark.number}: {_REMEDY}"
-        return ""
+            named = earlier and isinstance(answer, Update)
+            return f"its answer names no entry of its audit: {_REMEDY}" if named else ""
+        back = [last for last in earlier if last.restored == mark.restored and mark.number <= last.number]
+        return f"its audit went back from entry {back[0].number} to {mark.number}: {_REMEDY}" if back else ""
 
     def _take(self, site: str, note: AnswerNote) -> None:
         if note.alarm:

@@ -164,7 +164,7 @@ class RetryingLink:
                 time.sleep(self._rhythm.poll_s)
 
     def _begun(self, task: Task, sites: Sequence[str]) -> _Request:
-        now, data = time.monotonic(), to_bytes(replace(task, answers=self.audits.list_answers(sites)))
+        now, data = time.monotonic(), to_bytes(replace(task, answers=self.audits.begin_task(sites)))
         return _Request(
             task=task,
             data=data,

@@ -21,7 +21,7 @@ from ceus_models.protocol.task_id import compute_task_id
 from ceus_models.runtime.atomic_files import end_last_line
 from server.transport.audit_watch import AnswerNote
 
-_FILE = "mirror.jsonl"
+FILE = "mirror.jsonl"
 
 LoggedMessage = Mapping[str, Any]
 """event (sent, came, late, lost), at, site, task, study, stage, round, kind; digest and bytes, seconds, fault;
@@ -45,7 +45,7 @@ class MessageLog:
 
     def __post_init__(self) -> None:
         """Complete a line that a power cut left unfinished. Raises OSError."""
-        end_last_line(self.folder / _FILE)
+        end_last_line(self.folder / FILE)
 
     def on_sent(self, task: Task, site: str, digest: str, size: int) -> None:
         """Log a task that was sent, once per attempt."""
@@ -77,7 +77,7 @@ class MessageLog:
         }
         line = json.dumps({"event": event, "at": round(time.time(), 3), "site": site, **of, **more}) + "\n"
         self.folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(self.folder / _FILE, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        handle = os.open(self.folder / FILE, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         try:
             os.write(handle, line.encode())
         finally:
@@ -86,7 +86,7 @@ class MessageLog:
 
 def read_messages(folder: Path) -> Iterator[LoggedMessage]:
     """Read the message log of a run's folder in order; an incomplete line is skipped."""
-    path = folder / _FILE
+    path = folder / FILE
     if not path.exists():
         return
     with path.open("rb") as file:
@@ -105,7 +105,7 @@ def read_page(folder: Path, page: int, size: int) -> tuple[list[tuple[int, Logge
         size: messages per page.
     """
     try:
-        lines = (folder / _FILE).read_bytes().split(b"\n")[:-1]
+        lines = (folder / FILE).read_bytes().split(b"\n")[:-1]
     except FileNotFoundError:
         return [], 0
     end = len(lines) - (page - 1) * size

@@ -81,10 +81,14 @@ class Control:
         """End a run."""
         self._call(lambda: self._client.StopRun(StopRunRequest(run_id=run)))
 
-    def list_unfinished(self) -> list[int]:
-        """The runs that are pending or running."""
+    def list_unfinished(self) -> dict[int, str]:
+        """The runs that are pending or running → their setting `out`, the folder of the run."""
         listed = self._call(lambda: self._client.ListRuns(ListRunsRequest()).run_dict)
-        return sorted(int(run) for run, one in listed.items() if one.status.status != Status.FINISHED)
+        return {
+            int(run): str(one.override_config["out"].string) if "out" in one.override_config else ""
+            for run, one in sorted(listed.items())
+            if one.status.status != Status.FINISHED
+        }
 
     def online(self) -> set[str]:
         """The sites whose node is connected."""

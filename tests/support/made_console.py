@@ -60,9 +60,9 @@ def desk(folder: Path) -> Desk:
     """A run whose site 4 gave nothing in the second round of training; site-01 is enrolled."""
     made = lab(folder / "co")
     made.joined(folder / "site")
-    Journal(made.home.run).begin()
+    Journal(made.study.run).begin()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("ceus_models.plan.train_stage.build_initial_state", tiny)
-        link = link_of(Post(silent), MessageLog(made.home.run))
-        run(PLAN, link, Store(made.home.run), 1, Journal(made.home.run).append)
+        link = link_of(Post(silent), MessageLog(made.study.run))
+        run(PLAN, link, Store(made.study.run), 1, Journal(made.study.run).append)
     return Desk(made, {role: add_person(made.home, role, role, NOW) for role in ROLES})

@@ -16,7 +16,8 @@ from server.federation.enrolment import EnrolmentService, enrol, read_request, w
 from server.federation.federation_file import load_federation
 from server.federation.founding import set_up_federation
 from server.federation.site_register import change_register
-from server.run_folder.paths import Home
+from server.run_folder.paths import Home, StudyFolder
+from server.run_folder.studies import list_studies
 
 NOW = utc_now()
 DAY = timedelta(days=1)
@@ -46,6 +47,11 @@ class Lab:
     home: Home
     identity: str
     now: datetime = NOW
+
+    @property
+    def study(self) -> StudyFolder:
+        """The study that `init` made of the plan beside federation.yaml."""
+        return list_studies(self.home)[0]
 
     def at(self, moment: datetime) -> Lab:
         return replace(self, now=moment)

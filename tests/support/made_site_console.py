@@ -84,7 +84,7 @@ def hospital(scratch: Path) -> Path:
     old = scratch / "old.fab"
     old.write_bytes(build_fab("server.server_app:app", co.identity, "ab" * 32))
     assert run_app(app, ["approve", str(folder), str(old), "--yes"]) == 0
-    (folder / "bundle.fab").write_bytes(co.home.bundle.read_bytes())
+    (folder / "bundle.fab").write_bytes(co.study.bundle.read_bytes())
     _answered(folder)
     return folder
 

@@ -122,7 +122,11 @@ class Federation:
         self.call("ceus-site", "keys", folder, "--federation", identity, "--site", name)
         self.call("ceus-coordinator", "enrol", self.study, folder / "courier" / "request.json", "--yes")
         self.call("ceus-site", "join", folder, self.study / "kits" / f"{name}.kit.json")
-        self.call("ceus-site", "approve", folder, self.study / "study" / "bundle.fab", "--yes")
+        self.approve(name)
+
+    def approve(self, site: str, study: str = "") -> None:
+        """A site's IT lets the bundle of a study run."""
+        self.call("ceus-site", "approve", self.sites[site], self.of_study(study) / "bundle.fab", "--yes")
 
     def join_all(self, plan: Path, seed: int) -> None:
         """From nothing to sites that have all approved the study, of which none remembers a run in memory."""
@@ -157,7 +161,7 @@ class Federation:
 
     def forget_run(self) -> None:
         """A new study on the same folders: the run and what the sites remember of it are gone."""
-        shutil.rmtree(self.study / "run", ignore_errors=True)
+        shutil.rmtree(self.of_study() / "run", ignore_errors=True)
         for folder in self.sites.values():
             shutil.rmtree(folder / ".ceus" / "memory", ignore_errors=True)
 
@@ -175,16 +179,28 @@ class Federation:
         lines = log.read_text().splitlines() if log.exists() else []
         return [json.loads(line) for line in lines if line.startswith("{")]
 
-    def order(self) -> None:
-        """Have the study run, or go on, without following it."""
-        self.call("ceus-coordinator", "run", self.study, "--detach")
+    def of_study(self, name: str = "") -> Path:
+        """The folder of a study; the only one without a name."""
+        if name:
+            return self.study / "studies" / name
+        (found,) = (self.study / "studies").iterdir()
+        return found
 
-    def wait_over(self, seconds: float) -> str:
+    def order(self, study: str = "", *more: str) -> None:
+        """Have a study run, or go on, without following it."""
+        which = ("--study", study) if study else ()
+        self.call("ceus-coordinator", "run", self.study, *which, *more, "--detach")
+
+    def wait_over(self, seconds: float, study: str = "") -> str:
         """The phase in which the run ended."""
-        ordered = json.loads((self.study / "run" / "order.json").read_text())["id"]
-        over = [(ordered, phase) for phase in ("done", "failed", "stopped")]  # not of the order before
-        wait(lambda: (self.state().get("order"), self.state()["phase"]) in over, seconds, "the end of the run")
-        return str(self.state()["phase"])
+        ordered = json.loads((self.of_study(study) / "run" / "order.json").read_text())["id"]
+
+        def is_over() -> bool:
+            state = self.state(study)
+            return state.get("order") == ordered and state["phase"] in ("done", "failed", "stopped")
+
+        wait(is_over, seconds, f"the end of the run {study}")
+        return str(self.state(study)["phase"])
 
     def status(self) -> dict[str, Any]:
         words = [*self.within.get(COORDINATOR, ()), BIN / "ceus-coordinator", "status", self.study, "--json"]
@@ -192,15 +208,15 @@ class Federation:
         assert isinstance(found, dict)
         return found
 
-    def state(self) -> dict[str, Any]:
+    def state(self, study: str = "") -> dict[str, Any]:
         """How the run stands, without waiting for a command."""
-        path = self.study / "run" / "state.json"
+        path = self.of_study(study) / "run" / "state.json"
         found = json.loads(path.read_text()) if path.exists() else {"phase": "none"}
         assert isinstance(found, dict)
         return found
 
     def results(self) -> dict[str, Any]:
-        found = json.loads((self.study / "run" / "results.json").read_text())
+        found = json.loads((self.of_study() / "run" / "results.json").read_text())
         assert isinstance(found, dict)
         return found
 
@@ -229,9 +245,9 @@ class Federation:
                 found.setdefault("ServerApp", []).extend(executor.children(recursive=True))
         return {what: processes for what, processes in found.items() if processes}
 
-    def told(self) -> list[dict[str, Any]]:
+    def told(self, study: str = "") -> list[dict[str, Any]]:
         """The run's events so far, with their times."""
-        path = self.study / "run" / "events.jsonl"
+        path = self.of_study(study) / "run" / "events.jsonl"
         lines = path.read_text().splitlines() if path.exists() else []
         return [json.loads(line) for line in lines if line.endswith("}")]
 

@@ -48,7 +48,7 @@ def test_no_connection_lasts_for_a_whole_message_and_every_round_is_counted(tmp_
         federation.order()
         assert federation.wait_over(1200) == "done", federation.state()
         rounds = [e["record"] for e in federation.told() if e["event"] == "Finished" and e["record"]["kind"] == "train"]
-        letters = (federation.study / "run" / "mirror.jsonl").read_text()
+        letters = (federation.of_study() / "run" / "mirror.jsonl").read_text()
         carried, cuts = proxy.bytes, proxy.cuts
     print(f"{carried / 1e6:.0f} MB over a line that was cut {cuts} times")
     assert [record["counted"] for record in rounds] == [["site-01"]] * ROUNDS

@@ -137,4 +137,4 @@ def test_after_all_that_the_numbers_are_those_of_the_run_in_memory(federation: F
     assert federation.wait_over(2 * PATIENCE_S) == "done", federation.state()
     plan = load_plan(federation.study / "plan.yaml")
     memory = digests_in_memory(plan, federation.sites, SEED, tmp_path / "memory")
-    assert digests_of_run(plan, federation.study / "run", SEED) == memory
+    assert digests_of_run(plan, federation.of_study() / "run", SEED) == memory

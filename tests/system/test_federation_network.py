@@ -97,7 +97,7 @@ def ran(away: Away) -> None:
     made = away.federation
     made.serve_all()
     assert "done; report:" in command("ceus-coordinator", "run", made.study)
-    assert digests_of_run(load_plan(PLAN), made.study / "run", SEED) == away.digests
+    assert digests_of_run(load_plan(PLAN), made.of_study() / "run", SEED) == away.digests
     assert set(away.digests) == set(OUTPUTS)
     found = made.status()
     assert {site["name"]: site["connected"] for site in found["sites"]} == dict.fromkeys(NAMES, True)

@@ -73,7 +73,7 @@ def test_four_sites_run_the_smoke_plan_to_the_numbers_of_the_run_in_memory(
     federation.serve_all()
     said = command("ceus-coordinator", "run", federation.study)
     assert "done; report:" in said
-    assert digests(federation.study / "run") == digests(in_memory / "run")
+    assert digests(federation.of_study() / "run") == digests(in_memory / "run")
     found = federation.status()
     assert found["run"]["phase"] == "done"
     assert {site["name"]: site["connected"] for site in found["sites"]} == dict.fromkeys(federation.sites, True)
@@ -83,7 +83,7 @@ def test_four_sites_run_the_smoke_plan_to_the_numbers_of_the_run_in_memory(
 
 
 def test_what_a_site_audited_is_what_the_coordinators_mirror_says(federation: Federation) -> None:
-    lines = (federation.study / "run" / "mirror.jsonl").read_text().splitlines()
+    lines = (federation.of_study() / "run" / "mirror.jsonl").read_text().splitlines()
     mirror = {(e["site"], e["event"], e["task"], e["digest"]) for e in map(json.loads, lines)}
     for name, folder in federation.sites.items():
         audit = [json.loads(line) for line in (folder / "records" / "audit.jsonl").read_text().splitlines()]
@@ -104,7 +104,7 @@ def test_whatever_is_killed_the_numbers_stay_the_same(tmp_path: Path) -> None:
         assert federation.wait_over(LONGEST_S) == "done", federation.state()
     loaded = load_plan(plan)
     memory = digests_in_memory(loaded, federation.sites, SEED, tmp_path / "memory")
-    assert digests_of_run(loaded, federation.study / "run", SEED) == memory
+    assert digests_of_run(loaded, federation.of_study() / "run", SEED) == memory
     assert [cost.name for cost in costs] == [fault.name for fault in FAULTS]
     assert all(cost.rounds <= 1 for cost in costs), "at most the round in flight is repeated"
     assert all(cost.detected is not None and cost.detected < STUCK_S for cost in costs)

@@ -54,14 +54,14 @@ def test_from_nothing_to_an_enrolled_site(coordinator: Run, site: Run, tmp_path:
     said = site("join", hospital, co / "kits" / "site-01.kit.json")
     assert "site-01 has joined" in said
     assert "No port of yours is opened" in said
-    assert "site.yaml" in site("approve", hospital, co / "study" / "bundle.fab", "--yes", code=1)
+    assert "site.yaml" in site("approve", hospital, co / "studies" / "tiny" / "bundle.fab", "--yes", code=1)
     assert not (hospital / "courier" / "approved.json").exists()  # nothing is approved that cannot be written down
     site("init", hospital)
-    said = site("approve", hospital, co / "study" / "bundle.fab", "--yes")
+    said = site("approve", hospital, co / "studies" / "tiny" / "bundle.fab", "--yes")
     assert "It carries no code" in said
     assert "nothing was approved before" in said
     assert "a round counts with the sums of 1 site, 3 are usual" in said
-    said = site("approve", hospital, co / "study" / "bundle.fab", "--yes")
+    said = site("approve", hospital, co / "studies" / "tiny" / "bundle.fab", "--yes")
     assert "nothing changed since the last approval" in said
     (bundle,) = {entry["bundle"] for entry in entries(hospital / "records")}
     site("disapprove", hospital, bundle[:8])
@@ -82,7 +82,7 @@ def test_two_people_approve_where_the_hospital_wants_two(
     coordinator("enrol", co, hospital / "courier" / "request.json", "--yes")
     site("join", hospital, co / "kits" / "site-01.kit.json")
     site("init", hospital)
-    bundle = co / "study" / "bundle.fab"
+    bundle = co / "studies" / "tiny" / "bundle.fab"
     accounts = iter(["root", "root", "root", "daemon"])
     monkeypatch.setattr("client.cli.enrolment.read_account", lambda: next(accounts))
     assert "2 must approve a bundle" in site("reviewers", hospital, 2)
@@ -107,7 +107,7 @@ def test_nobody_is_enrolled_and_nothing_approved_without_a_yes(
     assert not (co / "sites.json").exists()
     coordinator("enrol", co, hospital / "courier" / "request.json", "--yes")
     site("join", hospital, co / "kits" / "site-01.kit.json")
-    site("approve", hospital, co / "study" / "bundle.fab", code=code)
+    site("approve", hospital, co / "studies" / "tiny" / "bundle.fab", code=code)
     assert not (hospital / "courier" / "approved.json").exists()
 
 

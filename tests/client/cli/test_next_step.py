@@ -35,7 +35,7 @@ def test_from_nothing_to_a_site_that_serves(tmp_path: Path, capfd: pytest.Captur
     assert run_app(coordinator, ["enrol", str(co.home.folder), str(courier.request), "--yes"]) == 0
     assert run_app(app, ["join", str(folder), str(co.home.kit("site-01"))]) == 0
     assert f"ceus-site approve {folder}" in describe_next("join", folder)
-    assert run_app(app, ["approve", str(folder), str(co.home.bundle), "--yes"]) == 0
+    assert run_app(app, ["approve", str(folder), str(co.study.bundle), "--yes"]) == 0
     assert f"next: ceus-site preflight {folder}" in capfd.readouterr().err
     assert describe_next("preflight", folder) == f"ceus-site serve {folder}"
     courier.logs.mkdir(parents=True, exist_ok=True)

@@ -43,7 +43,7 @@ def roster(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Path:
         assert own_key(tmp_path / name) in capfd.readouterr().out.replace("\n", "")
     run("coordinator", "enrol", co, *(tmp_path / name / "courier" / "request.json" for name in SITES), "--yes")
     run("coordinator", "roster", co)
-    return co / "run" / "roster.json"
+    return co / "roster.json"
 
 
 def test_the_roster_is_of_the_sites_own_keys(roster: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -33,9 +33,9 @@ def test_from_nothing_to_a_finished_run(tmp_path: Path, made: Lab) -> None:
     with hold_lock(home.up_lock, ExpectedError("taken")):
         assert f"ceus-coordinator preflight {folder}" in describe_next("enrol", folder)
         assert describe_next("preflight", folder) == f"ceus-coordinator run {folder}"
-        order = order_run(home)
+        order = order_run(made.study)
         for phase, words in (("running", "status"), ("failed", "preflight"), ("done", "report")):
-            write_state(home, State(order=order.id, phase=phase))  # type: ignore[arg-type]
+            write_state(made.study, State(order=order.id, phase=phase))  # type: ignore[arg-type]
             assert f"ceus-coordinator {words} {folder}" in describe_next("run", folder)
 
 

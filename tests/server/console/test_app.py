@@ -153,11 +153,14 @@ def test_pages_ask_for_nothing_from_elsewhere_and_bear_no_script_or_style(there:
 
 def test_a_hostile_name_of_a_site_is_escaped(there: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     hostile = "<script>alert('site')</script>"
-    seen, valid = SnapshotCache(there.made.home).get()
+    before = SnapshotCache(there.made.home).get()
+    seen = before.studies["tiny"]
     record = {**seen.rounds[0], "refused": {hostile: hostile}}
     sites = {hostile: SiteStatus(reason=hostile, doing="asked", seconds=3.0)}
     found = dataclasses.replace(seen, rounds=(record,), sites=sites, trouble=Trouble(hostile, 0.0, 5.0))
-    monkeypatch.setattr("server.console.app.SnapshotCache.get", lambda self: (found, valid))
+    monkeypatch.setattr(
+        "server.console.app.SnapshotCache.get", lambda self: dataclasses.replace(before, studies={"tiny": found})
+    )
     for path in ("/", "/rounds", "/sites"):
         text = there.get(path).text
         assert "<script" not in text, path
@@ -174,10 +177,10 @@ def test_the_overview_has_trouble_rounds_and_curves(there: Desk) -> None:
 
 
 def test_the_site_that_the_round_waits_for_stands_first(there: Desk) -> None:
-    events = there.made.home.run / "events.jsonl"
+    events = there.made.study.run / "events.jsonl"
     before = events.read_text()
     try:
-        Journal(there.made.home.run).append(Started("submodels", "train", 4, 3, 9, ("disease/HCC",), ("site-01", BAD)))
+        Journal(there.made.study.run).append(Started("submodels", "train", 4, 3, 9, ("disease/HCC",), ("site-01", BAD)))
         last = json.loads(events.read_text().splitlines()[-1])
         events.write_text(before + json.dumps({**last, "running": last["running"] - 500}) + "\n")
         other = Desk(there.made, there.tokens)
@@ -202,14 +205,14 @@ def test_a_researcher_gets_no_fingerprint_and_no_inner_fault(there: Desk) -> Non
         assert not FINGERPRINT.search(there.get(path, "researcher").text), path
     document = there.get("/status.json", "researcher").json()
     assert document["federation"] == "lab"
-    assert set(document) == {"federation", "up", "sites", "run"}
+    assert set(document) == {"federation", "up", "study", "sites", "run"}
     kept = set().union(*document["sites"])
     assert not kept & {"fingerprint", "expires", "days_left", "standing", "remedy", "reason", "look_at", "lesions"}
     assert {"fingerprint", "reason", "look_at"} <= set(there.get("/status.json").json()["sites"][0])
 
 
 def test_the_record_has_every_letter_with_its_fate(there: Desk) -> None:
-    letters = (there.made.home.run / "mirror.jsonl").read_text().splitlines()
+    letters = (there.made.study.run / "mirror.jsonl").read_text().splitlines()
     text = there.get("/record").text
     assert text.count("<tr><th scope") == len(letters)
     first = json.loads(letters[0])
@@ -223,12 +226,12 @@ def test_the_record_has_every_letter_with_its_fate(there: Desk) -> None:
 def test_the_report_is_of_the_newest_round_and_nothing_is_written_for_it(there: Desk) -> None:
     text = there.get("/report", "researcher").text
     assert "fedceus report: faults" in text
-    assert not (there.made.home.run / "report.html").exists()
-    (there.made.home.run / "report.html").write_text("<p>as published</p>")
+    assert not (there.made.study.run / "report.html").exists()
+    (there.made.study.run / "report.html").write_text("<p>as published</p>")
     try:
         assert there.get("/report").text == "<p>as published</p>"
     finally:
-        (there.made.home.run / "report.html").unlink()
+        (there.made.study.run / "report.html").unlink()
 
 
 def test_gauges_are_those_that_status_prints(there: Desk) -> None:

@@ -163,10 +163,10 @@ def test_the_bundle_is_of_this_federation_and_this_plan(tmp_path: Path) -> None:
     made = lab(tmp_path)
     plan = tmp_path / "plan.yaml"
     expected = build_fab(federation=made.identity, plan_digest=load_plan(plan).digest(), least_sites=1)
-    assert made.home.bundle.read_bytes() == expected
+    assert made.study.bundle.read_bytes() == expected
     plan.write_text(PLAN.replace("tiny", "other"))
     assert any("every site must approve this one" in line for line in set_up_federation(tmp_path, None, NOW).told)
-    assert made.home.bundle.read_bytes() != expected
+    assert made.study.bundle.read_bytes() != expected
 
 
 def test_too_few_sites_for_the_plan_are_said_before_anybody_is_asked(tmp_path: Path) -> None:

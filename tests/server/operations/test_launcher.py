@@ -18,7 +18,6 @@ from made_federation import Lab, lab
 from ceus_models.plan.plan import load_plan
 from ceus_models.plan.progress import Progress
 from ceus_models.runtime.errors import ExpectedError
-from server.federation.federation_file import load_federation
 from server.operations.launcher import Launcher, Timing, check_bundle
 from server.rounds.saving.checkpoints import Store
 from server.run_folder.journal import Journal
@@ -49,8 +48,9 @@ class FakeControl:
         self.stopped.append(run)
         self.runs[run] = RunState(True, True, False, "stopped")
 
-    def list_unfinished(self) -> list[int]:
-        return [run for run, state in self.runs.items() if not state.finished]
+    def list_unfinished(self) -> dict[int, str]:
+        outs = [settings["out"] for settings in self.submitted]
+        return {run: outs[run - 1] for run, state in self.runs.items() if not state.finished}
 
     def end(self, completed: bool = False, details: str = "") -> None:
         self.runs[len(self.submitted)] = RunState(True, True, completed, details)
@@ -66,11 +66,11 @@ class Desk:
 
     def step(self) -> str:
         self.launcher.step(self.control)  # type: ignore[arg-type]
-        return read_state(self.lab.home).phase
+        return read_state(self.lab.study).phase
 
     @property
     def journal(self) -> Journal:
-        return Journal(self.lab.home.run)
+        return Journal(self.lab.study.run)
 
     @contextmanager
     def coordinator(self) -> Iterator[None]:
@@ -83,8 +83,7 @@ class Desk:
 def desk_of(made: Lab, timing: Timing = QUICK) -> Desk:
     told: list[Any] = []
     unwedged: list[bool] = []
-    federation = load_federation(made.home.federation)
-    launcher = Launcher(made.home, federation, told.append, lambda: unwedged.append(True), timing)
+    launcher = Launcher(made.study, told.append, lambda: unwedged.append(True), timing)
     return Desk(made, FakeControl(), told, unwedged, launcher)
 
 
@@ -101,34 +100,34 @@ def test_nothing_is_done_without_an_order(desk: Desk) -> None:
 
 
 def test_an_ordered_run_is_submitted_with_the_approved_bytes_and_followed_to_its_end(desk: Desk) -> None:
-    order = order_run(desk.lab.home)
+    order = order_run(desk.lab.study)
     assert [desk.step(), desk.step()] == ["starting", "starting"]
     (submitted,) = desk.control.submitted
-    assert submitted["fab"] == desk.lab.home.bundle.read_bytes()
-    assert (submitted["sites"], submitted["seed"], submitted["out"]) == (1, 1, str(desk.lab.home.run))
+    assert submitted["fab"] == desk.lab.study.bundle.read_bytes()
+    assert (submitted["sites"], submitted["seed"], submitted["out"]) == (1, 1, str(desk.lab.study.run))
     with desk.coordinator():
-        assert order_run(desk.lab.home) == order, "who asks again only looks on"
+        assert order_run(desk.lab.study) == order, "who asks again only looks on"
     desk.control.end(completed=True)
     assert [desk.step(), desk.step()] == ["done", "done"]
     assert len(desk.control.submitted) == 1
-    assert order_run(desk.lab.home) != order
+    assert order_run(desk.lab.study) != order
     assert [e["phase"] for e in desk.told] == ["waiting", "starting", "running", "done"]
 
 
 def test_a_coordinator_that_was_killed_is_started_again_at_once(desk: Desk) -> None:
-    order_run(desk.lab.home)
+    order_run(desk.lab.study)
     desk.step()
     with desk.coordinator():
         pass
     assert desk.step() == "waiting"
-    assert "was killed, or ran out of memory" in read_state(desk.lab.home).cause
+    assert "was killed, or ran out of memory" in read_state(desk.lab.study).cause
     assert desk.control.stopped == [1], "Flower would take a minute to notice"
     assert desk.step() == "starting"
-    assert read_state(desk.lab.home).launches == 2
+    assert read_state(desk.lab.study).launches == 2
 
 
 def test_one_that_dies_in_the_same_round_again_and_again_is_given_up(desk: Desk) -> None:
-    order_run(desk.lab.home)
+    order_run(desk.lab.study)
     phases = []
     for _ in range(3):
         desk.step()
@@ -136,7 +135,7 @@ def test_one_that_dies_in_the_same_round_again_and_again_is_given_up(desk: Desk)
             pass
         phases.append(desk.step())
     assert phases == ["waiting", "waiting", "failed"]
-    assert "ended 3 times in the same round" in read_state(desk.lab.home).cause
+    assert "ended 3 times in the same round" in read_state(desk.lab.study).cause
 
 
 def test_a_superlink_that_fails_on_every_call_makes_no_more_deaths_of_one(
@@ -145,7 +144,7 @@ def test_a_superlink_that_fails_on_every_call_makes_no_more_deaths_of_one(
     def fail(_: int) -> None:
         raise ExpectedError("the SuperLink failed on a request (HTTPStatusError)")
 
-    order_run(desk.lab.home)
+    order_run(desk.lab.study)
     desk.step()
     with desk.coordinator():
         pass
@@ -164,7 +163,7 @@ def test_a_state_that_cannot_be_written_makes_no_more_deaths_of_one(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    order_run(desk.lab.home)
+    order_run(desk.lab.study)
     desk.step()
     with desk.coordinator():
         pass
@@ -179,7 +178,7 @@ def test_a_state_that_cannot_be_written_makes_no_more_deaths_of_one(
 def test_a_run_whose_disk_was_full_goes_on_when_there_is_more_room(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     room = [10 << 20]
     monkeypatch.setattr("server.operations.launcher.free_bytes", lambda _: room[0])
-    order_run(desk.lab.home)
+    order_run(desk.lab.study)
     for _ in range(4):  # more often than a run may die in one round
         assert desk.step() == "starting"
         with desk.coordinator():
@@ -187,35 +186,35 @@ def test_a_run_whose_disk_was_full_goes_on_when_there_is_more_room(desk: Desk, m
         desk.control.end()
         assert desk.step() == "waiting"
         launches = len(desk.control.submitted)
-        assert "goes on by itself when there is more room" in read_state(desk.lab.home).cause
+        assert "goes on by itself when there is more room" in read_state(desk.lab.study).cause
         assert [desk.step() for _ in range(5)] == ["waiting"] * 5
         assert len(desk.control.submitted) == launches
         room[0] += 65 << 20
 
 
 def test_one_that_gets_on_between_its_deaths_is_not_given_up(desk: Desk) -> None:
-    order_run(desk.lab.home)
+    order_run(desk.lab.study)
     for _ in range(5):
         desk.step()
         with desk.coordinator():
-            Store(desk.lab.home.run).save(Progress(), "plan", 1)
+            Store(desk.lab.study.run).save(Progress(), "plan", 1)
         assert desk.step() == "waiting"
 
 
 def test_what_the_coordinator_says_is_the_cause_and_final(desk: Desk) -> None:
-    order_run(desk.lab.home)
+    order_run(desk.lab.study)
     desk.step()
     with desk.coordinator():
         desk.journal.write_failure("site-01 must take part")
     desk.control.end(details="exception in the ServerApp")
     assert desk.step() == "failed"
-    assert read_state(desk.lab.home).cause == "site-01 must take part"
-    order_run(desk.lab.home)
+    assert read_state(desk.lab.study).cause == "site-01 must take part"
+    order_run(desk.lab.study)
     assert [desk.step(), desk.journal.read_failure()] == ["starting", None]
 
 
 def test_a_superlink_that_was_lost_is_no_reason_to_give_up(desk: Desk) -> None:
-    order_run(desk.lab.home)
+    order_run(desk.lab.study)
     desk.step()
     with desk.coordinator():
         desk.journal.write_failure("the SuperLink failed 8 times in a row", passing=True)
@@ -225,7 +224,7 @@ def test_a_superlink_that_was_lost_is_no_reason_to_give_up(desk: Desk) -> None:
 
 def test_a_run_that_nobody_takes_is_taken_back_and_the_superexec_started_again(desk: Desk) -> None:
     desk = desk_of(desk.lab, Timing(pending_s=0.0, deaths=3))
-    order_run(desk.lab.home)
+    order_run(desk.lab.study)
     assert desk.step() == "starting"
     desk.control.runs[1] = RunState(False, False, False, "")
     assert desk.step() == "waiting"
@@ -236,7 +235,7 @@ def test_a_run_that_nobody_takes_is_taken_back_and_the_superexec_started_again(d
 def test_a_run_that_is_slow_to_start_is_left_alone(desk: Desk) -> None:
     """Taken by the SuperExec, and still loading: on a busy machine minutes, and starting it anew would never end."""
     desk = desk_of(desk.lab, Timing(pending_s=0.0, deaths=3))
-    order_run(desk.lab.home)
+    order_run(desk.lab.study)
     assert [desk.step(), desk.step(), desk.step()] == ["starting"] * 3
     assert desk.unwedged == []
     with desk.coordinator():
@@ -245,27 +244,27 @@ def test_a_run_that_is_slow_to_start_is_left_alone(desk: Desk) -> None:
 
 def test_a_run_that_does_not_begin_says_what_it_waits_for(desk: Desk) -> None:
     desk = desk_of(desk.lab, Timing(slow_s=0.0, deaths=3))
-    order_run(desk.lab.home)
+    order_run(desk.lab.study)
     desk.step()
     desk.control.runs[1] = RunState(False, False, False, "")
     assert desk.step() == "starting"
-    assert "the SuperExec has not taken it yet" in read_state(desk.lab.home).cause
+    assert "the SuperExec has not taken it yet" in read_state(desk.lab.study).cause
     desk.control.runs[1] = RunState(True, False, False, "")
     assert desk.step() == "starting"
-    assert "its process was started and is not at work yet" in read_state(desk.lab.home).cause
+    assert "its process was started and is not at work yet" in read_state(desk.lab.study).cause
     with desk.coordinator():
-        assert read_state(desk.lab.home).cause == ""
+        assert read_state(desk.lab.study).cause == ""
 
 
 def test_a_run_that_nobody_ever_takes_comes_to_an_end(desk: Desk) -> None:
     desk = desk_of(desk.lab, Timing(pending_s=0.0, deaths=3))
-    order_run(desk.lab.home)
+    order_run(desk.lab.study)
     for number in (1, 2, 3):
         assert desk.step() == "starting"
         desk.control.runs[number] = RunState(False, False, False, "")
         desk.step()
-    assert read_state(desk.lab.home).phase == "failed"
-    assert "it was not at work within 0 s" in read_state(desk.lab.home).cause
+    assert read_state(desk.lab.study).phase == "failed"
+    assert "it was not at work within 0 s" in read_state(desk.lab.study).cause
 
 
 HANGS = """
@@ -285,16 +284,16 @@ with hold_lock(folder / ".coordinator.lock", ExpectedError("taken")):  # as Jour
 
 def test_a_coordinator_that_hangs_is_given_up_and_ended_before_another_is_started(desk: Desk) -> None:
     desk = desk_of(desk.lab, Timing(hung_s=0.5, leaving_s=0.0, deaths=3))
-    order_run(desk.lab.home)
+    order_run(desk.lab.study)
     desk.step()
-    child = subprocess.Popen([sys.executable, "-c", HANGS, str(desk.lab.home.run)], stdout=subprocess.PIPE)
+    child = subprocess.Popen([sys.executable, "-c", HANGS, str(desk.lab.study.run)], stdout=subprocess.PIPE)
     try:
         assert child.stdout is not None
         assert child.stdout.readline() == b"here\n"
         assert desk.step() == "running"
         time.sleep(1.0)
         assert desk.step() == "waiting"
-        assert "gave no sign of life" in read_state(desk.lab.home).cause
+        assert "gave no sign of life" in read_state(desk.lab.study).cause
         assert desk.control.stopped == [1]
         assert desk.step() == "waiting"
         assert child.wait(30) == -signal.SIGKILL
@@ -311,17 +310,17 @@ def test_a_state_that_could_not_be_written_is_written_when_there_is_room(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    order_run(desk.lab.home)
+    order_run(desk.lab.study)
     with monkeypatch.context() as patch:
         patch.setattr("server.operations.launcher.write_state", full)
         with pytest.raises(OSError, match="No space left"):
             desk.step()
     assert desk.step() == "starting"
-    assert read_state(desk.lab.home).phase == "starting"
+    assert read_state(desk.lab.study).phase == "starting"
 
 
 def test_a_stop_waits_for_the_round_and_a_halt_does_not(desk: Desk) -> None:
-    home = desk.lab.home
+    home = desk.lab.study
     with pytest.raises(ExpectedError, match="no run is under way"):
         order_stop(home, at_once=False)
     order_run(home)
@@ -342,7 +341,7 @@ def test_a_stop_waits_for_the_round_and_a_halt_does_not(desk: Desk) -> None:
 
 
 def test_a_new_daemon_takes_over_the_run_of_one_that_was_killed(desk: Desk) -> None:
-    order_run(desk.lab.home)
+    order_run(desk.lab.study)
     desk.step()
     with ExitStack() as alive:
         alive.enter_context(desk.coordinator())
@@ -354,16 +353,16 @@ def test_a_new_daemon_takes_over_the_run_of_one_that_was_killed(desk: Desk) -> N
 
 
 def test_a_coordinator_that_lives_on_is_waited_for_and_not_joined_by_a_second(desk: Desk) -> None:
-    order_run(desk.lab.home)
+    order_run(desk.lab.study)
     with desk.journal.hold():
         assert desk.step() == "waiting"
-        assert "has not ended yet" in read_state(desk.lab.home).cause
+        assert "has not ended yet" in read_state(desk.lab.study).cause
         assert desk.control.submitted == []
     assert desk.step() == "starting"
 
 
 def test_a_plan_that_is_not_in_the_bundle_is_not_run(desk: Desk) -> None:
     plan = load_plan(desk.lab.home.folder / "plan.yaml")
-    check_bundle(desk.lab.home, plan)
+    check_bundle(desk.lab.study, plan)
     with pytest.raises(ExpectedError, match="not the one in the bundle"):
-        check_bundle(desk.lab.home, replace(plan, name="other"))
+        check_bundle(desk.lab.study, replace(plan, name="other"))

@@ -26,11 +26,11 @@ def update(number: int, restored: str = "", withdrawn: int = 0, chain: int = 0) 
 def test_marks_must_grow() -> None:
     watch = AuditWatch()
     assert watch.judge("a", update(5)).fault == ""
-    assert watch.list_answers(["a", "b"]) == {"a": LastAnswer(head(5))}
+    assert watch.begin_task(["a", "b"]) == {"a": LastAnswer(head(5))}
     assert "back from entry 5 to 5" in watch.judge("a", update(5)).fault
     assert "back from entry 5 to 3" in watch.judge("a", update(3)).fault
     assert watch.alarms.keys() == {"a"}
-    assert watch.list_answers(["a"]) == {"a": LastAnswer(head(5))}, "what was refused is not remembered"
+    assert watch.begin_task(["a"]) == {"a": LastAnswer(head(5))}, "what was refused is not remembered"
     assert watch.judge("a", update(6)).fault == ""
     assert not watch.alarms
 
@@ -48,7 +48,7 @@ def test_a_site_that_lacks_its_own_answer_is_told_of_whatever_number_it_names() 
     watch.judge("a", update(9))
     note = watch.judge("a", Refusal("a", "lacks", "audit", AuditMark(50, head(50))))
     assert "lacks an answer" in note.fault
-    assert watch.list_answers(["a"]) == {"a": LastAnswer(head(9))}
+    assert watch.begin_task(["a"]) == {"a": LastAnswer(head(9))}
     assert watch.judge("a", Refusal("a", "paused", "policy", AuditMark(51, head(51)))).fault == ""
 
 
@@ -71,7 +71,7 @@ def test_the_message_log_brings_all_of_it_back() -> None:
         {"event": "came", "site": "b", "fault": "", "audit": {"n": 1}},
     ]:
         again.load_line(line)
-    assert (again.alarms, again.list_answers(["a"]), again.withdrawn["a"]) == (
+    assert (again.alarms, again.begin_task(["a"]), again.withdrawn["a"]) == (
         first.alarms,
         {"a": LastAnswer(head(5))},
         2,

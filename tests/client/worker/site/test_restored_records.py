@@ -30,7 +30,7 @@ class Coordinator:
 
     def ask(self, hospital: IndexedHospital, *, machine: str = "") -> Update | Refusal:
         self.round += 1
-        task = replace(train_task(self.round), answers=self.watch.list_answers(["site-01"]))
+        task = replace(train_task(self.round), answers=self.watch.begin_task(["site-01"]))
         site = hospital.open()
         if machine:
             site = replace(site, restoration=replace(site.restoration, machine=machine))
