@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.measuring import ROOT, arguments, publish
-from ceus_models.runtime.lazy_commands import LazyGroup
+from ceus_models.runtime.commands.lazy_commands import LazyGroup
 from tests.support.quick_commands import PROGRAMS, list_helps, list_quick
 
 HELP_S, QUICK_S = 0.5, 1.0

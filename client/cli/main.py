@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ceus_models.runtime.commands.lazy_commands import lazy_program
 from ceus_models.runtime.exit_codes import run_cli
-from ceus_models.runtime.lazy_commands import lazy_program
 
 app = lazy_program(
     "ceus-site",

@@ -7,25 +7,27 @@ from pathlib import Path
 
 import click
 
-from ceus_models.runtime.lazy_commands import LazyCommand, LazyGroup
-from client.cli.init import start_site
-from tests.support.made_federation import FEDERATION, PLAN, lab
+from ceus_models.runtime.commands.lazy_commands import LazyCommand, LazyGroup
+from ceus_models.runtime.process_tree import ProcessGroup
+from tests.support.real_federation import ROOT, Federation, here
 
 PROGRAMS = {"ceus-site": "client", "ceus-coordinator": "server", "ceus-sim": "sim"}
+PLAN = ROOT / "configs" / "plan.demo.yaml"
 
 
 def list_quick(folder: Path) -> list[tuple[str, ...]]:
     """Program and arguments of each, in an order in which all succeed, once."""
     new, study, site = folder / "new", folder / "study", folder / "site-01"
-    made = lab(study)
-    made.joined(site)
-    start_site(site)
+    here("ceus-site", "init", site)
+    with ProcessGroup(folder) as fleet:
+        made = Federation(study, {"site-01": site}, fleet, here)
+        made.join_all(PLAN, 1)
     new.mkdir()
-    (new / "federation.yaml").write_text(FEDERATION, encoding="utf-8")
-    (new / "plan.yaml").write_text(PLAN, encoding="utf-8")
+    for name in ("federation.yaml", "plan.yaml"):
+        (new / name).write_bytes((study / name).read_bytes())
     return [
         ("ceus-site", "init", str(folder / "site-02")),
-        ("ceus-site", "approve", str(site), str(made.home.bundle), "--yes"),
+        ("ceus-site", "approve", str(site), str(made.of_study() / "bundle.fab"), "--yes"),
         ("ceus-site", "audit", "verify", str(site)),
         ("ceus-site", "audit", "show", str(site)),
         ("ceus-coordinator", "init", str(new)),

@@ -12,7 +12,7 @@ import click
 import typer
 from typer.core import TyperGroup
 
-from ceus_models.runtime.command_signature import FIRST_PARTY, load_signature, parse_module
+from ceus_models.runtime.commands.command_signature import FIRST_PARTY, load_signature, parse_module
 from ceus_models.runtime.errors import ExpectedError
 
 NextStep = Callable[[str, Path | None], str]

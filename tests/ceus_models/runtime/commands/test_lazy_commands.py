@@ -12,8 +12,8 @@ import pytest
 from loaded_modules import HEAVY, loaded
 from small_hospital import SmallHospital
 
+from ceus_models.runtime.commands.lazy_commands import LazyCommand, LazyGroup, lazy_program
 from ceus_models.runtime.exit_codes import run_app
-from ceus_models.runtime.lazy_commands import LazyCommand, LazyGroup, lazy_program
 from tests.support.quick_commands import PROGRAMS, list_helps, list_quick, walk_commands
 
 HEAVY_OF_HELP = (*HEAVY, "numpy", "flwr", "pydantic", "cv2", "starlette", "scipy", "cryptography")
