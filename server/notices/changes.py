@@ -66,7 +66,7 @@ def _compare_runs(study: str, before: RunFacts | None, run: RunFacts) -> Iterato
     for name, count in run.withdrawn.items():
         if count > old.withdrawn.get(name, 0):
             more = count - old.withdrawn.get(name, 0)
-            text = f"{of}{name}: {more} more patients of the study have withdrawn, {count} in all"
+            text = f"{of}{name}: patients of the study who have withdrawn: {count}, {more} of them new"
             yield Change(kind="withdrawn", about=name, study=study, text=text)
 
 
@@ -84,9 +84,8 @@ def _compare_days(before: Mapping[str, int], after: Mapping[str, int]) -> Iterat
         if now is None or (old is not None and old <= now):
             continue
         when = "has expired" if days < 0 else f"expires in {days} days" if days > 1 else "expires within two days"
-        yield Change(
-            kind="certificate", about=name, text=f"the certificate of {name} {when}; `ceus-coordinator renew` makes one"
-        )
+        text = f"the certificate of {name} {when}; `ceus-coordinator status` says what to do"
+        yield Change(kind="certificate", about=name, text=text)
 
 
 def _find_threshold(days: int | None) -> int | None:

@@ -75,6 +75,8 @@ def _send_mail(home: Home, smtp: Smtp, to: str, message: Message) -> None:
         raise DeliveryError(f"the mail server refused the address: {code} {_decode(said)}", code >= 500) from None
     except smtplib.SMTPResponseException as error:
         raise DeliveryError(f"the mail server refused: {error.smtp_code} {_decode(error.smtp_error)}") from None
+    except smtplib.SMTPServerDisconnected:
+        raise DeliveryError(f"the mail server hung up, or did not answer within {TIMEOUT_S:g} s") from None
     except smtplib.SMTPException as error:
         raise DeliveryError(f"the mail server cannot be used: {error}") from None
     except OSError as error:
@@ -107,7 +109,7 @@ def _post(home: Home, hook: Webhook, message: Message) -> None:
         ):
             code = answer.status_code
     except httpx.TimeoutException:
-        raise DeliveryError(f"the web server did not answer within {TIMEOUT_S:.0f} s") from None
+        raise DeliveryError(f"the web server did not answer within {TIMEOUT_S:g} s") from None
     except httpx.TransportError as error:
         raise DeliveryError(_describe_network("the web server", error)) from None
     if not 200 <= code < 300:
@@ -123,7 +125,7 @@ def _load_trusted(home: Home, ca_file: str | None) -> ssl.SSLContext:
 
 def _describe_network(who: str, error: Exception) -> str:
     if isinstance(error, TimeoutError):
-        return f"{who} did not answer within {TIMEOUT_S:.0f} s"
+        return f"{who} did not answer within {TIMEOUT_S:g} s"
     cause = error if isinstance(error, OSError) else error.__cause__ or error
     return f"{who} cannot be reached: {getattr(cause, 'strerror', None) or cause}"
 
