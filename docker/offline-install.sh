@@ -39,7 +39,7 @@ case ${1:-} in
     [[ -d wheels ]] || fail "this folder holds no wheels; it has images: ./install.sh images"
     "${PYTHON:-python3}" -m venv "$target"
     "$target/bin/python" -m pip install --quiet --disable-pip-version-check --no-index --find-links wheels \
-      --only-binary ":all:" --constraint constraints.txt --requirement requirements.txt
+      --only-binary ":all:" --require-hashes --requirement requirements.txt
     "$target/bin/ceus-site" --help >/dev/null
     echo "installed into $target"
     ;;

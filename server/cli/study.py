@@ -32,6 +32,7 @@ def plan_command(plan: Annotated[Path, typer.Argument(help="The study's plan.", 
     Console().print(table)
     installed = read_software()
     Console().print(f"installed here: fedceus {installed.fedceus}, package {installed.package}", soft_wrap=True)
+    Console().print(f"all that is installed here: {installed.installed}", soft_wrap=True)
     for cost in compute_costs(checked):
         spent = (
             f"ε = {cost.total:.2f} at δ = {checked.delta:g}; {cost.honest:.2f} if {COLLUDING} other sites tell their"
