@@ -50,9 +50,11 @@ save_images() {
 }
 
 save_wheels() {
-  mkdir "$draft/wheels"
+  mkdir "$draft/wheels" "$draft/source"
+  cp -r "$root"/{pyproject.toml,README.md,LICENSE,ceus_models,client,server,sim} "$draft/source/" # without what was built before
   local pip=("$python" -m pip) pinned=(--only-binary ":all:" --constraint "$root/constraints.txt")
-  "${pip[@]}" wheel --quiet --no-deps --wheel-dir "$draft/wheels" "$root"
+  "${pip[@]}" wheel --quiet --no-deps --wheel-dir "$draft/wheels" "$draft/source"
+  rm -r "$draft/source"
   if [[ -n ${TORCH_INDEX_URL:-} ]]; then
     "${pip[@]}" download --quiet --no-deps "${pinned[@]}" --index-url "$TORCH_INDEX_URL" \
       --dest "$draft/wheels" torch torchvision

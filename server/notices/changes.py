@@ -10,6 +10,8 @@ from server.notices.facts import Connection, Facts, Missing, RunFacts, elapsed_s
 from server.notices.kinds import Kind
 
 THRESHOLDS_DAYS = (1, 7, 30)
+STAYS_S = 60.0
+"""What hinders a run for a shorter time, as while `up` starts, is not told."""
 FLAPS = 5
 """So many lost connections within an hour are told of, however short they are."""
 _FATES: Mapping[str, Kind] = {"refused": "refusal", "excluded": "exclusion", "lost": "loss"}
@@ -36,6 +38,7 @@ def find_changes(before: Facts | None, after: Facts, gone_after_s: float) -> lis
     runs = before.runs if before else {}
     found: list[Change] = []
     for study, run in after.runs.items():
+        found += _compare_troubles(study, (runs.get(study), before), (run, after))
         found += _compare_runs(study, runs.get(study), run)
     found += _compare_days(before.days if before else {}, after.days)
     found += _compare_addresses(before, after)
@@ -45,13 +48,28 @@ def find_changes(before: Facts | None, after: Facts, gone_after_s: float) -> lis
     return found
 
 
+def _compare_troubles(
+    study: str, old: tuple[RunFacts | None, Facts | None], new: tuple[RunFacts, Facts]
+) -> Iterator[Change]:
+    was, now = _find_standing(*old), _find_standing(*new)
+    of = f"study {study}: " if study else ""
+    begun = new[0].since if now else None
+    if begun and not (was and old[0] and old[0].since == begun):
+        yield Change(kind="trouble", about="", study=study, text=f"{of}it does not get on: {now}")
+    elif was and not new[0].trouble:
+        yield Change(kind="trouble", about="", study=study, text=f"{of}the trouble is over: {was}")
+
+
+def _find_standing(run: RunFacts | None, facts: Facts | None) -> str:
+    """The trouble of a run that has lasted; "" without one."""
+    if run is None or facts is None or run.since is None:
+        return ""
+    return run.trouble if elapsed_s(run.since, facts.at) >= STAYS_S else ""
+
+
 def _compare_runs(study: str, before: RunFacts | None, run: RunFacts) -> Iterator[Change]:
     old = before or RunFacts()
     of = f"study {study}: " if study else ""
-    if run.trouble != old.trouble and run.trouble:
-        yield Change(kind="trouble", about="", study=study, text=f"{of}it does not get on: {run.trouble}")
-    elif old.trouble and not run.trouble:
-        yield Change(kind="trouble", about="", study=study, text=f"{of}the trouble is over: {old.trouble}")
     if before and run.phase in _ENDS and (run.phase, run.order) != (old.phase, old.order):
         why = f": {run.cause}" if run.cause else ""
         yield Change(kind="end", about="", study=study, text=f"{of}the run {_ENDS[run.phase]}{why}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,7 +29,7 @@ class Missing(BaseModel):
 
 
 class RunFacts(BaseModel):
-    """A study's run. missing: fate → site → its rounds so far · withdrawn, alarms: by site."""
+    """A study's run. since: of its trouble · missing: fate → site → its rounds so far · withdrawn, alarms: by site."""
 
     model_config = _FROZEN
 
@@ -36,6 +37,7 @@ class RunFacts(BaseModel):
     phase: Phase = "none"
     cause: str = ""
     trouble: str = ""
+    since: Moment | None = None
     missing: Mapping[str, Mapping[str, Missing]] = {}
     withdrawn: Mapping[str, int] = {}
     alarms: Mapping[str, str] = {}
@@ -81,7 +83,10 @@ def observe(before: Facts | None, seen: Snapshot, address: str, now: Moment) -> 
         connections={
             name: one for name in sorted({*known, *online}) if (one := _connect(known.get(name), online.get(name), now))
         },
-        runs={study: _summarize_run(overview) for study, overview in seen.studies.items()},
+        runs={
+            study: _summarize_run(overview, before.runs.get(study) if before else None, now)
+            for study, overview in seen.studies.items()
+        },
     )
 
 
@@ -101,16 +106,24 @@ def _connect(before: Connection | None, connected: bool | None, now: Moment) -> 
     return Connection(drops=drops) if connected else Connection(absent=now, drops=(*drops, now))
 
 
-def _summarize_run(seen: Overview) -> RunFacts:
+def _summarize_run(seen: Overview, before: RunFacts | None, now: Moment) -> RunFacts:
+    trouble = seen.trouble.said if seen.trouble else ""
+    lasts = before is not None and _strip_numbers(before.trouble) == _strip_numbers(trouble)
     return RunFacts(
         order=seen.state.order,
         phase=seen.state.phase,
         cause=seen.state.cause,
-        trouble=seen.trouble.said if seen.trouble else "",
+        trouble=trouble,
+        since=(before.since if before and lasts else now) if trouble else None,
         missing={fate: _count_missing(seen.rounds, fate) for fate in ("refused", "excluded", "lost")},
         withdrawn={name: site.withdrawn for name, site in seen.sites.items() if site.withdrawn},
         alarms={name: site.alarm for name, site in seen.sites.items() if site.alarm},
     )
+
+
+def _strip_numbers(text: str) -> str:
+    """The same trouble with less room on the disk is no other one."""
+    return re.sub(r"\d+", "", text)
 
 
 def _count_missing(rounds: tuple[Mapping[str, Any], ...], fate: str) -> dict[str, Missing]:

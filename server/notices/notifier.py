@@ -21,6 +21,8 @@ from server.operations.snapshot import Snapshot, take_snapshot
 from server.run_folder.paths import Home
 
 _LOOK_S = 10.0
+_REST = 20.0
+"""So many times as long as a look takes it rests, as the log of a long run takes long to read."""
 Look = Callable[[], Snapshot]
 Clock = Callable[[], Moment]
 
@@ -44,9 +46,10 @@ class Notifier:
 
     def step(self) -> None:
         """Compare if it is time, then try one delivery."""
-        if time.monotonic() >= self._due:
-            self._due = time.monotonic() + _LOOK_S
+        begun = time.monotonic()
+        if begun >= self._due:
             self._compare()
+            self._due = time.monotonic() + max(_LOOK_S, _REST * (time.monotonic() - begun))
         self._deliver_next()
 
     def _compare(self) -> None:

@@ -219,6 +219,33 @@ def test_wheels_are_installed_without_an_index(tmp_path: Path, machine: dict[str
     assert not (tmp_path / "other" / "bin" / "ceus-site").exists()
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_a_whole_coordinator_is_installed_from_a_kit_alone(tmp_path: Path, machine: dict[str, str]) -> None:
+    """All that a coordinator needs, some 3 GB, from the package index that pip is set to."""
+    folder, venv = tmp_path / "kit", tmp_path / "venv"
+    made = run(KIT, "coordinator", folder, "wheels", env={**machine, "CYCLONEDX": str(tool("cyclonedx-py"))})
+    assert made.returncode == 0, made.stderr
+    locked = (folder / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    assert len(locked) == len(list((folder / "wheels").iterdir()))
+    listed = json.loads((folder / "sbom.wheels.cdx.json").read_text(encoding="utf-8"))
+    assert listed["bomFormat"] == "CycloneDX"
+    hashes = {one["name"]: one["externalReferences"][0]["hashes"][0]["content"] for one in listed["components"]}
+    assert {line.partition("==")[0].partition("[")[0]: line.partition("sha256:")[2] for line in locked} == hashes
+    nowhere = {**machine, "PIP_INDEX_URL": "http://127.0.0.1:9/", "PIP_CONFIG_FILE": os.devnull}
+    done = run(folder / "install.sh", "venv", venv, env=nowhere)
+    assert done.returncode == 0, done.stderr
+    assert "ceus-coordinator" in checked(venv / "bin" / "ceus-coordinator", "--help", cwd=tmp_path)
+    assert not list((ROOT / "build").glob("*"))
+    (wheel,) = (folder / "wheels").glob("click-*.whl")
+    wheel.write_bytes(wheel.read_bytes() + b"tampered with")
+    seal(folder)
+    refused = run(folder / "install.sh", "venv", tmp_path / "other", env=nowhere)
+    assert refused.returncode == 1
+    assert "click" in refused.stderr
+    assert "DO NOT MATCH THE HASHES" in refused.stderr
+
+
 def seal(kit: Path) -> None:
     sums = checked("bash", "-c", "find . -type f ! -name SHA256SUMS -print0 | xargs -0 sha256sum", cwd=kit)
     (kit / "SHA256SUMS").write_text(sums, encoding="utf-8")

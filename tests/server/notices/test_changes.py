@@ -56,11 +56,24 @@ def test_nothing_is_told_where_nothing_changes(watch: Watch) -> None:
 
 
 def test_trouble_and_its_end(watch: Watch) -> None:
-    watch.world.trouble = "the disk is full"
-    assert texts(watch.look()) == [("trouble", "study liver: it does not get on: the disk is full")]
+    watch.world.trouble = "the disk is full: 9 MB free"
     assert watch.look() == []
+    assert watch.look(55) == []
+    watch.world.trouble = "the disk is full: 8 MB free"
+    assert texts(watch.look()) == [("trouble", "study liver: it does not get on: the disk is full: 8 MB free")]
+    watch.world.trouble = "the disk is full: 7 MB free"
+    assert watch.look(100) == []
+    watch.world.trouble = "no site is connected"
+    assert watch.look() == []
+    assert texts(watch.look(60)) == [("trouble", "study liver: it does not get on: no site is connected")]
     watch.world.trouble = ""
-    assert texts(watch.look()) == [("trouble", "study liver: the trouble is over: the disk is full")]
+    assert texts(watch.look()) == [("trouble", "study liver: the trouble is over: no site is connected")]
+
+
+def test_what_hinders_a_run_for_a_moment_is_not_told(watch: Watch) -> None:
+    for trouble in ("the SuperLink does not listen", "", "the SuperLink does not listen", ""):
+        watch.world.trouble = trouble
+        assert watch.look(50) == []
 
 
 @pytest.mark.parametrize(
@@ -84,7 +97,8 @@ def test_an_old_end_is_not_told_at_the_first_look() -> None:
     first.world.phase = "done"
     first.world.add_round(lost={"site-01": "no answer"})
     first.world.trouble, first.world.days = "the disk is full", {"CA": 5}
-    assert [change.kind for change in first.look()] == ["trouble", "certificate"]
+    assert [change.kind for change in first.look()] == ["certificate"]
+    assert [change.kind for change in first.look(60)] == ["trouble"]
 
 
 def test_refusals_exclusions_and_losses_are_told_once_an_hour_for_all_sites(watch: Watch) -> None:

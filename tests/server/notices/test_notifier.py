@@ -21,12 +21,13 @@ from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.exit_codes import run_app
 from ceus_models.runtime.file_locks import is_held
 from server.cli.main import app
+from server.notices import changes
 from server.notices import notifier as notifier_module
 from server.notices.message import make_message
 from server.notices.notices_file import load_notices
 from server.notices.notifier import Notifier
 from server.notices.outbox import GIVE_UP_S, MOST_WAITING, Outbox, Parcel, read_outbox
-from server.notices.standing import list_notice_faults
+from server.notices.standing import check_notices, list_notice_faults
 from tests.support.real_federation import ENVIRONMENT, ROOT, wait
 
 FILE = """\
@@ -79,6 +80,8 @@ class Desk:
 @pytest.fixture
 def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
     monkeypatch.setattr(notifier_module, "_LOOK_S", 0.0)
+    monkeypatch.setattr(notifier_module, "_REST", 0.0)
+    monkeypatch.setattr(changes, "STAYS_S", 0.0)
     with mail_server(MailBox()) as box, web_server(Hook()) as hook:
         yield Desk(lab(tmp_path / "study"), box, hook)
 
@@ -211,6 +214,21 @@ def test_a_damaged_outbox_is_said(made: Desk) -> None:
 
 def test_a_daemon_without_the_process_is_said(made: Desk) -> None:
     assert "start `ceus-coordinator up` again" in list_notice_faults(made.home, up=True)[0]
+
+
+def test_preflight_says_who_is_told_or_why_nobody_is(made: Desk) -> None:
+    assert [(one.state, one.found) for one in check_notices(made.home, up=False)] == [("ok", "3 people are told")]
+    made.box.refused = ("ada@example.org",)
+    made.world.trouble = "the disk is full"
+    made.step()
+    (late,) = check_notices(made.home, up=False)
+    assert (late.state, "for Ada by email" in late.found) == ("fault", True)
+    made.write("schema: 1\npeople: [{name: A, role: boss}]\n")
+    faults = check_notices(made.home, up=False)
+    assert {one.state for one in faults} == {"fault"}
+    assert any("notices.yaml line 2" in one.found for one in faults), faults
+    made.home.notices.unlink()
+    assert check_notices(made.home, up=True) == []
 
 
 def test_the_command_sends_a_test_to_everybody(made: Desk, capfd: pytest.CaptureFixture[str]) -> None:
