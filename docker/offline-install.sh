@@ -38,8 +38,9 @@ case ${1:-} in
     check
     [[ -d wheels ]] || fail "this folder holds no wheels; it has images: ./install.sh images"
     "${PYTHON:-python3}" -m venv "$target"
-    "$target/bin/python" -m pip install --quiet --disable-pip-version-check --no-index --find-links wheels \
-      --only-binary ":all:" --constraint constraints.txt --requirement requirements.txt
+    # -I: what PYTHONPATH names is not installed here
+    "$target/bin/python" -I -m pip install --quiet --disable-pip-version-check --no-index --find-links wheels \
+      --only-binary ":all:" --require-hashes --requirement requirements.txt
     "$target/bin/ceus-site" --help >/dev/null
     echo "installed into $target"
     ;;

@@ -6,6 +6,9 @@
 # images: the built image (CEUS_IMAGE) and, for the coordinator, nginx's (CEUS_NGINX), as docker saves them.
 # wheels: fedceus and all that it needs, for this machine's kind of processor and version of Python (PYTHON).
 #         TORCH_INDEX_URL: an index of torch builds without CUDA, for machines without a graphics card.
+#         requirements.txt has the SHA-256 of every wheel, and install.sh takes no other.
+# Of both a list of what they hold goes along (SBOM, CycloneDX): sbom.image.cdx.json from the image of ours, sbom.wheels.cdx.json
+# written here by cyclonedx-py (CYCLONEDX; `pip install cyclonedx-bom`).
 # FOLDER appears whole or not at all.
 set -euo pipefail
 
@@ -18,6 +21,7 @@ fail() {
 part=$1 out=$2 what=$3
 root=$(cd "$(dirname "$0")/.." && pwd)
 python=${PYTHON:-python3}
+cyclonedx=${CYCLONEDX:-cyclonedx-py}
 version=$(sed -n 's/^version = "\(.*\)"$/\1/p' "$root/pyproject.toml")
 case $part in
   site) images=("${CEUS_IMAGE:-fedceus-site:$version}") ;;
@@ -25,6 +29,9 @@ case $part in
   *) fail "the first word is site or coordinator, not $part" ;;
 esac
 case $what in images | wheels | both) ;; *) fail "the third word is images, wheels or both, not $what" ;; esac
+if [[ $what != images ]] && ! command -v "$cyclonedx" >/dev/null; then
+  fail "cyclonedx-py is not here; pip install cyclonedx-bom, or name it as CYCLONEDX"
+fi
 [[ ! -e $out ]] || fail "$out is there already; name a new folder"
 
 mkdir -p "$(dirname "$out")"
@@ -38,20 +45,24 @@ save_images() {
     docker image inspect "$image" >/dev/null || fail "the image $image is not here; build or pull it first"
     docker image save "$image" | gzip >"$draft/images/$(tr '/:@' '___' <<<"$image").tar.gz"
   done
+  docker container run --rm --network none --entrypoint cat "${images[0]}" /opt/fedceus/sbom.cdx.json \
+    >"$draft/sbom.image.cdx.json" || fail "the image ${images[0]} holds no list of what it is made of; build it anew"
 }
 
 save_wheels() {
-  mkdir "$draft/wheels"
+  mkdir "$draft/wheels" "$draft/source"
+  cp -r "$root"/{pyproject.toml,README.md,LICENSE,ceus_models,client,server,sim} "$draft/source/" # without what was built before
   local pip=("$python" -m pip) pinned=(--only-binary ":all:" --constraint "$root/constraints.txt")
-  "${pip[@]}" wheel --quiet --no-deps --wheel-dir "$draft/wheels" "$root"
+  "${pip[@]}" wheel --quiet --no-deps --wheel-dir "$draft/wheels" "$draft/source"
+  rm -r "$draft/source"
   if [[ -n ${TORCH_INDEX_URL:-} ]]; then
     "${pip[@]}" download --quiet --no-deps "${pinned[@]}" --index-url "$TORCH_INDEX_URL" \
       --dest "$draft/wheels" torch torchvision
   fi
   "${pip[@]}" download --quiet "${pinned[@]}" --find-links "$draft/wheels" --dest "$draft/wheels" \
     "fedceus[$part] @ file://$(realpath "$draft"/wheels/fedceus-*.whl)"
-  cp "$root/constraints.txt" "$draft/"
-  echo "fedceus[$part]" >"$draft/requirements.txt"
+  "$python" "$root/docker/lock_wheels.py" "$draft/wheels" "$part" >"$draft/requirements.txt"
+  "$cyclonedx" requirements --output-reproducible --output-file "$draft/sbom.wheels.cdx.json" "$draft/requirements.txt"
 }
 
 if [[ $what != wheels ]]; then save_images; fi

@@ -1,9 +1,11 @@
-"""What is installed: the digest of the package's own files, so that two installations can be compared."""
+"""What is installed: digests of the package's own files and of all distributions, by which installations compare."""
 
 from __future__ import annotations
 
 import hashlib
+import re
 from functools import cache
+from importlib import metadata
 from pathlib import Path
 
 ROOMS = ("ceus_models", "client", "server", "sim")
@@ -19,3 +21,17 @@ def compute_package_digest(root: Path = _ROOT) -> str:
             content = path.read_bytes()
             sha.update(f"{path.relative_to(root).as_posix()}\n{len(content)}\n".encode() + content)
     return sha.hexdigest()
+
+
+@cache
+def list_distributions() -> tuple[str, ...]:
+    """`name==version` of every installed distribution, in order; names as package indexes write them."""
+    found = {
+        f"{re.sub(r'[-_.]+', '-', one.name).lower()}=={one.version}" for one in metadata.distributions() if one.name
+    }
+    return tuple(sorted(found))
+
+
+def compute_distributions_digest() -> str:
+    """SHA-256 over the lines of `list_distributions`."""
+    return hashlib.sha256("".join(f"{line}\n" for line in list_distributions()).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""The software that answers: versions, and the digest of the installed package, as a site states them."""
+"""The software that answers: versions, and digests of what is installed, as a site states them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass as checked
 
-from ceus_models.protocol.installed_package import compute_package_digest
+from ceus_models.protocol.installed_package import compute_distributions_digest, compute_package_digest
 
 _STRICT = ConfigDict(extra="forbid")
 _Version = Annotated[str, Field(pattern=r"^[0-9A-Za-z.+!_-]{1,40}$")]
@@ -23,16 +23,19 @@ class Software:
 
     Args:
         package: digest of the files of the installed fedceus.
+        installed: digest of names and versions of all that is installed.
     """
 
     fedceus: _Version
     package: _Digest
     python: _Version
     torch: _Version
+    installed: _Digest
 
     def describe(self) -> str:
         """In one line."""
-        return f"fedceus {self.fedceus} ({self.package[:_SHOWN]}), Python {self.python}, torch {self.torch}"
+        own = f"fedceus {self.fedceus} ({self.package[:_SHOWN]}), Python {self.python}, torch {self.torch}"
+        return f"{own}, all installed {self.installed[:_SHOWN]}"
 
 
 @checked(frozen=True, config=_STRICT)
@@ -65,4 +68,5 @@ def read_software() -> Software:
         package=compute_package_digest(),
         python=platform.python_version(),
         torch=metadata.version("torch"),
+        installed=compute_distributions_digest(),
     )

@@ -1,4 +1,4 @@
-"""`ceus-site audit verify | show | export`: what this site was asked, what left it, and whether the record is whole."""
+"""`ceus-site audit verify | show | software | export`: what this site was asked, what left it, and what it runs."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ceus_models.protocol.installed_package import list_distributions
+from ceus_models.protocol.software import read_software
 from ceus_models.runtime.atomic_files import write_atomically
 from ceus_models.runtime.errors import ExpectedError
 from client.data.forms.site_config import load_site
@@ -60,6 +62,18 @@ def show_command(
     out = Console(highlight=False)
     out.print(table)
     _print_verdict(_verdict(records))
+
+
+@app.command("software")
+def software_command(as_machine: AsJson = False) -> None:
+    """Names and versions of all that is installed here; the site states their digest in hello and in its audit."""
+    found = read_software()
+    if as_machine:
+        typer.echo(json.dumps({**asdict(found), "distributions": list_distributions()}, indent=2))
+        return
+    for line in list_distributions():
+        typer.echo(line)
+    typer.echo(f"{found.describe()}\nall installed: {found.installed}")
 
 
 @app.command("export")

@@ -1,4 +1,4 @@
-"""`ceus-site init | check | index`: the forms of a hospital's folder, its faults, and its samples."""
+"""`ceus-site check | index`: the faults of a hospital's folder, and its samples."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from rich.markup import escape
 from ceus_models.runtime.findings import convert_fault, print_findings
 from ceus_models.runtime.progress_bar import show_progress
 from client.cli.check_page import write_page
-from client.cli.init import start_site
 from client.data.dataset.check import CheckReport, check_site
 from client.data.dataset.index import build_index
 from client.data.dataset.index_report import IndexReport, TooManySkippedError
@@ -34,12 +33,6 @@ Workers = Annotated[int, typer.Option(min=1, help="Lesions read at once.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, for a machine.")]
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def init_command(folder: Annotated[Path, typer.Argument(help="A new folder, or one with exports.")]) -> None:
-    """Write site.yaml and the tables to fill, with one example row. Nothing is overwritten."""
-    for path in start_site(folder):
-        output().print(f"made {escape(str(path))}", soft_wrap=True)
 
 
 def check_command(

@@ -7,6 +7,11 @@ import io
 from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
 
 from ceus_models.runtime.errors import ExpectedError
 from client.data.forms.columns import LESIONS, READS, Column
@@ -15,6 +20,13 @@ from client.policy.policy_file import POLICY_FILE
 
 FOLDERS = ("clips", "outlines")
 TABLE_FILE, READS_FILE = "lesions.csv", "reads.csv"
+
+
+def init_command(folder: Annotated[Path, typer.Argument(help="A new folder, or one with exports.")]) -> None:
+    """Write site.yaml and the tables to fill, with one example row. Nothing is overwritten."""
+    out = Console(highlight=False)
+    for path in start_site(folder):
+        out.print(f"made {escape(str(path))}", soft_wrap=True)
 
 
 def start_site(folder: Path) -> tuple[Path, ...]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from ceus_models.runtime.commands.lazy_commands import lazy_program
 from ceus_models.runtime.exit_codes import run_cli
-from ceus_models.runtime.lazy_commands import lazy_program
 
 app = lazy_program(
     "ceus-site",
     "The hospital's side of fedceus. Nothing leaves the machine but by `serve`, as the policy allows.",
     "site",
     {
-        "init": "client.cli.dataset:init_command",
+        "init": "client.cli.init:init_command",
         "check": "client.cli.dataset:check_command",
         "index": "client.cli.dataset:index_command",
         "show": "client.cli.show:show_command",

@@ -142,6 +142,7 @@ def _audit_start_and_stop(site: Site) -> Iterator[None]:
         site.trail.record_start(
             fedceus=installed.fedceus,
             package=installed.package,
+            installed=installed.installed,
             protocol=str(PROTOCOL),
             machine=site.restoration.machine if site.restoration else "",
             framing=str(FRAMING),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ceus_models.runtime.commands.lazy_commands import lazy_program
 from ceus_models.runtime.exit_codes import run_cli
-from ceus_models.runtime.lazy_commands import lazy_program
 
 app = lazy_program(
     "ceus-coordinator",
@@ -26,6 +26,7 @@ app = lazy_program(
         "preflight": "server.cli.running:preflight_command",
         "console": "server.cli.console:console_command",
         "people": "server.cli.people:people_app",
+        "notices": "server.cli.notices:app",
     },
     "server.cli.next_step:describe_next",
 )

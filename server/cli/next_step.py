@@ -12,7 +12,7 @@ from server.run_folder.orders import MOVING_PHASES, read_state
 from server.run_folder.paths import FEDERATION_FILE, Home, StudyFolder
 from server.run_folder.studies import list_by_urgency, list_studies
 
-_STAY = ("up", "console", "people")
+_STAY = ("up", "console", "people", "notices")
 """Commands that run until they are ended, or stand beside the way to a result."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
@@ -15,11 +16,13 @@ from rich.markup import escape
 from ceus_models.pki.enrolment import utc_now
 from ceus_models.plan.plan import Plan, format_least
 from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.file_locks import is_held
 from ceus_models.runtime.findings import print_findings
 from ceus_models.runtime.liveness.moment import read_clock
 from ceus_models.runtime.supervisor import log_event
 from server.actions.runs import check_startable, start_run, stop_run
 from server.cli.status import AsJson, Folder, StudyName, opened, output
+from server.notices.standing import check_notices
 from server.operations.daemon import check_complete, find_front_fault, find_nginx, run_daemon
 from server.operations.estimate import Estimate, estimate_run
 from server.operations.health import require_up
@@ -108,7 +111,8 @@ def preflight_command(folder: Folder, study: StudyName = None, as_machine: AsJso
     """Look whether everything is ready for the sites: each failure with its remedy. Exit 1 if anything fails."""
     home, federation = opened(folder)
     studies = (find_study(home, study),) if study else list_studies(home)
-    raise typer.Exit(print_findings(run_preflight(Subject(home, federation, utc_now(), studies)), as_machine))
+    found = run_preflight(Subject(home, federation, utc_now(), studies))
+    raise typer.Exit(print_findings(chain(found, check_notices(home, is_held(home.up_lock))), as_machine))
 
 
 def _wait_for_order(study: StudyFolder, order: str) -> None:

@@ -14,6 +14,7 @@ from ceus_models.runtime.atomic_files import PUBLIC, write_atomically
 from ceus_models.runtime.findings import print_findings
 from server.federation.federation_file import Federation, load_federation
 from server.federation.former_layout import open_home
+from server.notices.standing import list_notice_faults
 from server.operations.health import health_of
 from server.operations.prometheus import render_metrics
 from server.operations.snapshot import take_snapshot
@@ -44,14 +45,15 @@ def status_command(
     home, federation = opened(folder)
     while True:
         found = take_snapshot(home, federation, [find_study(home, study)] if study else None)
+        more = list_notice_faults(home, found.up)
         if page:
-            write_atomically(page, render_status(found, every_s).encode(), PUBLIC)
+            write_atomically(page, render_status(found, every_s, more).encode(), PUBLIC)
         elif as_gauges:
             typer.echo(render_metrics(found), nl=False)
         elif as_machine:
-            typer.echo(json.dumps(found.as_json(), indent=2, ensure_ascii=False))
+            typer.echo(json.dumps({**found.as_json(), "notices": more}, indent=2, ensure_ascii=False))
         else:
-            print_status(found, output())
+            print_status(found, output(), more)
         if not every_s:
             return
         time.sleep(every_s)

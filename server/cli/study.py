@@ -35,6 +35,7 @@ def plan_command(plan: Annotated[Path, typer.Argument(help="The study's plan.", 
     out.print(f"digest {checked.digest()}", soft_wrap=True)
     installed = read_software()
     out.print(f"installed here: fedceus {installed.fedceus}, package {installed.package}", soft_wrap=True)
+    out.print(f"all that is installed here: {installed.installed}", soft_wrap=True)
 
 
 def report_command(

@@ -25,7 +25,8 @@ class SiteStatus:
     """A site in the run. connected: None where the SuperLink is not running · doing: what it does in the round under
     way (asked, or its fate) · share: of the time that it took lately, 0-1, None without a history · rounds: how often
     it was counted, idle, refused, excluded or lost · sent, received: bytes to and from it, of the round and of all ·
-    withdrawn: patients of the study who have withdrawn there · software: versions and the package's digest.
+    withdrawn: patients of the study who have withdrawn there · software: versions and the package's digest ·
+    alarm: of its audit.
     """
 
     connected: bool | None = None
@@ -43,6 +44,7 @@ class SiteStatus:
     withdrawn: int = 0
     software: str = ""
     look_at: str = ""
+    alarm: str = ""
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ def build_overview(
     for name, reason in list_silent_sites(saved.participation).items():
         sites[name].look_at = reason
     for name, alarm in {**audits.moved, **audits.alarms}.items():
-        sites[name].look_at = alarm
+        sites[name].look_at = sites[name].alarm = alarm
     told = tuple(_summarize_round(record, saved.curves) for record in saved.participation)
     state, beat = read_state(study), coordinator_heartbeat(study).last()
     doing = beat.doing if beat and state.phase in ("running", "stopping") else ""

@@ -13,7 +13,7 @@ from server.federation.federation_file import Federation
 from server.run_folder.paths import Home
 
 LOOPBACK = "127.0.0.1"
-SUPERLINK, SUPEREXEC = "superlink", "superexec"
+SUPERLINK, SUPEREXEC, NOTICES = "superlink", "superexec", "notices"
 _QUIET = {
     "FLWR_TELEMETRY_ENABLED": "0",
     "FLWR_DISABLE_UPDATE_CHECK": "1",
@@ -23,10 +23,15 @@ _QUIET = {
 
 
 def build_services(home: Home, federation: Federation) -> tuple[Service, ...]:
-    """SuperLink and SuperExec of a federation. Raises ExpectedError where Flower is not installed."""
+    """SuperLink and SuperExec of a federation, and what tells people if there is a notices.yaml.
+
+    Raises ExpectedError where Flower is not installed.
+    """
+    told = Service(NOTICES, notices_command(home), dict(os.environ))
     return (
         Service(SUPERLINK, superlink_command(home, federation), _environment(home, SUPERLINK)),
         Service(SUPEREXEC, superexec_command(home, federation), _environment(home, SUPEREXEC)),
+        *([told] if home.notices.exists() else []),
     )
 
 
@@ -49,6 +54,11 @@ def superexec_command(home: Home, federation: Federation) -> list[str]:
         *(_program("flower-superexec"), "--runtime-api-address", f"{LOOPBACK}:{federation.superlink_port}"),
         *("--root-certificates", str(home.ca), "--superexec-auth-secret-file", str(home.superexec_secret)),
     ]
+
+
+def notices_command(home: Home) -> list[str]:
+    """The process that sends mails and posts; it reaches out, so it keeps the proxy that is set."""
+    return [sys.executable, "-m", "server.notices.process", str(home.folder)]
 
 
 def without_proxy(environment: Mapping[str, str]) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -23,8 +23,8 @@ _KEY = "key"
 _Table = tuple[str, tuple[str, ...], list[tuple[str, ...]]]  # title, head and rows
 
 
-def print_status(found: Snapshot, out: Console) -> None:
-    """All of it."""
+def print_status(found: Snapshot, out: Console, more: Sequence[str] = ()) -> None:
+    """All of it. more: what else must be looked at."""
     trouble, warnings = _list_warnings(found)
     for line in _state(found):
         out.print(escape(line), soft_wrap=True)
@@ -35,11 +35,11 @@ def print_status(found: Snapshot, out: Console) -> None:
         for row in rows:
             table.add_row(*map(escape, row))
         out.print(table)
-    for line in warnings:
+    for line in (*warnings, *more):
         out.print(f"[red]{escape(line)}[/]", soft_wrap=True)
 
 
-def render_status(found: Snapshot, again_s: int) -> str:
+def render_status(found: Snapshot, again_s: int, more: Sequence[str] = ()) -> str:
     """The same as a page of its own, which a browser loads anew every `again_s` seconds (0: never)."""
     trouble, warnings = _list_warnings(found)
     return render(
@@ -48,7 +48,7 @@ def render_status(found: Snapshot, again_s: int) -> str:
         title=found.validity.identity,
         again=again_s,
         state=_state(found),
-        to_do=[*trouble, *warnings],
+        to_do=[*trouble, *warnings, *more],
         tables=list(_tables(found)),
         as_of=time.strftime("%Y-%m-%d %H:%M:%S %Z"),
     )

@@ -78,6 +78,21 @@ class Home:
         return self.folder / "actions.jsonl"
 
     @property
+    def notices(self) -> Path:
+        """Who is told what, if anybody is."""
+        return self.folder / "notices.yaml"
+
+    @property
+    def outbox(self) -> Path:
+        """What was told, and what is on its way."""
+        return self.folder / "notices" / "outbox.json"
+
+    @property
+    def notices_lock(self) -> Path:
+        """Locked by the process that tells, while it runs."""
+        return self.folder / "notices" / ".lock"
+
+    @property
     def sites(self) -> Path:
         """The register of sites."""
         return self.folder / "sites.json"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
+from ceus_models.runtime.commands.lazy_commands import lazy_program
 from ceus_models.runtime.exit_codes import run_cli
-from ceus_models.runtime.lazy_commands import lazy_program
 from sim.runs.instruction_set import unset_pins
 
 os.environ.update(unset_pins(os.environ))  # before a command is imported, and with it what computes

@@ -12,7 +12,7 @@ import pytest
 import typer
 from deployment_files import DOCKER, ROOT, rendered, services, unit, units, words
 
-from ceus_models.runtime.lazy_commands import LazyCommand
+from ceus_models.runtime.commands.lazy_commands import LazyCommand
 from client.cli.main import app as site_app
 from client.service.health import app as health_app
 from server.cli.main import app as coordinator_app

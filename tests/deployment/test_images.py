@@ -56,7 +56,7 @@ def test_the_last_stage_installs_nothing_and_runs_as_nobody_special(name: str) -
 @pytest.mark.parametrize("name", FILES)
 def test_no_installer_comes_along_with_flower(name: str) -> None:
     runs = [line["value"] for line in instructions(name) if line["instruction"] == "RUN"]
-    assert re.search(r"pip install [^&]*&& pip uninstall --yes uv$", runs[0])
+    assert re.search(r"wheels.lock +&& pip --python /opt/fedceus/bin/python uninstall --yes uv +&& ", runs[0])
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -64,8 +64,12 @@ def test_everything_installed_is_pinned_and_ready_made(name: str) -> None:
     lines = instructions(name)
     assert any("PIP_CONSTRAINT=/src/constraints.txt" in line["value"] for line in lines if line["instruction"] == "ENV")
     runs = " ".join(line["value"] for line in lines if line["instruction"] == "RUN")
-    installs = re.findall(r"pip install (.*?)(?=&&|;;|$)", runs)
-    assert all("--only-binary :all:" in install for install in installs)  # no compiler, no set-up script of others
+    calls = re.findall(r"\bpip (?:--python \S+ )?(install|download) (.*?)(?=&&|;;|$)", runs)
+    assert [word for word, _ in calls] == ["download", "download", "install", "install"]
+    into_image = "--no-index --find-links /wheels --require-hashes"
+    assert all("--only-binary :all:" in words or into_image in words for _, words in calls)  # no set-up script
+    assert [into_image in words for _, words in calls] == [False, False, True, False]
+    assert "cyclonedx-py environment" in runs
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -92,6 +96,7 @@ def test_the_builder_is_sent_code_alone() -> None:
         "constraints.txt",
         "README.md",
         "LICENSE",
+        "docker/lock_wheels.py",
     }
     for name in FILES:
         copied = [line["value"] for line in instructions(name) if line["instruction"] == "COPY"]
@@ -103,4 +108,6 @@ def test_the_builder_is_sent_code_alone() -> None:
 @pytest.mark.parametrize("name", FILES)
 def test_an_image_is_built_from_its_roles_extra(name: str) -> None:
     runs = " ".join(line["value"] for line in instructions(name) if line["instruction"] == "RUN")
-    assert f"pip install --only-binary :all: --no-binary fedceus '.[{name.removeprefix('Dockerfile.')}]'" in runs
+    role = name.removeprefix("Dockerfile.")
+    assert f'pip download --only-binary :all: --find-links /wheels --dest /wheels "fedceus[{role}] @ file://' in runs
+    assert f"lock_wheels.py /wheels {role} >/opt/fedceus/wheels.lock" in runs

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,7 @@ case "$1 $2" in
   "image inspect") [[ $3 == $KNOWN ]] ;;
   "image save") echo "the layers of $3" ;;
   "image load") cat >"$LOADED" ;;
+  "container run") [[ "$*" == *"--network none --entrypoint cat "$KNOWN" /opt/fedceus/sbom.cdx.json" ]] && echo "{}" ;;
   *) exit 64 ;;
 esac
 """
@@ -55,6 +58,7 @@ def test_a_kit_holds_images_files_and_their_sums(kit: Path) -> None:
     services = {f"systemd/{path.name}" for path in (DOCKER / "systemd").iterdir()}
     assert names == services | {
         "images/fedceus-site_0.1.0.tar.gz",
+        "sbom.image.cdx.json",
         "compose.site.yaml",
         "compose.site.gpu.yaml",
         "deployment.md",
@@ -150,20 +154,45 @@ def test_a_kit_of_wheels_has_pinned_wheels_only(tmp_path: Path, machine: dict[st
     asked = tmp_path / "asked"
     python.write_text(
         f'#!/bin/bash\necho "$*" >>{asked}\n'
+        f'[[ $1 == *lock_wheels.py ]] && exec {sys.executable} "$@"\n'
         'while [[ $# -gt 0 ]]; do case $1 in --wheel-dir | --dest) touch "$2/fedceus-0-py3.whl" ;; esac; shift; done\n',
         encoding="utf-8",
     )
     python.chmod(0o755)
-    env = {**machine, "PYTHON": str(python), "TORCH_INDEX_URL": "an-index"}
+    env = {**machine, "PYTHON": str(python), "TORCH_INDEX_URL": "an-index", "CYCLONEDX": str(tool("cyclonedx-py"))}
     made = run(KIT, "coordinator", tmp_path / "kit", "wheels", env=env)
     assert made.returncode == 0, made.stderr
     lines = asked.read_text(encoding="utf-8").splitlines()
-    assert [line.split()[2] for line in lines] == ["wheel", "download", "download"]
-    assert all(f"--only-binary :all: --constraint {ROOT}/constraints.txt" in line for line in lines[1:])
+    assert [line.split()[2] for line in lines[:3]] == ["wheel", "download", "download"]
+    assert all(f"--only-binary :all: --constraint {ROOT}/constraints.txt" in line for line in lines[1:3])
     assert "--index-url an-index" in lines[1]
     assert "fedceus[coordinator] @ file://" in lines[2]
-    assert (tmp_path / "kit" / "requirements.txt").read_text(encoding="utf-8") == "fedceus[coordinator]\n"
-    assert (tmp_path / "kit" / "constraints.txt").read_bytes() == (ROOT / "constraints.txt").read_bytes()
+    locked = f"fedceus[coordinator]==0 --hash=sha256:{hashlib.sha256(b'').hexdigest()}\n"
+    assert (tmp_path / "kit" / "requirements.txt").read_text(encoding="utf-8") == locked
+    listed = json.loads((tmp_path / "kit" / "sbom.wheels.cdx.json").read_text(encoding="utf-8"))
+    assert [(one["name"], one["version"]) for one in listed["components"]] == [("fedceus", "0")]
+
+
+def test_a_kit_of_wheels_needs_what_lists_them(tmp_path: Path, machine: dict[str, str]) -> None:
+    made = run(KIT, "coordinator", tmp_path / "kit", "wheels", env={**machine, "CYCLONEDX": "no-such-program"})
+    assert made.returncode == 1
+    assert "cyclonedx-py is not here; pip install cyclonedx-bom" in made.stderr
+    assert not (tmp_path / "kit").exists()
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (("a-1-py3-none-any.whl", "a-2-py3-none-any.whl"), "found two of a; delete one"),
+        (("a-1-py3-none-any.whl", "a-1.tar.gz"), "only wheels are expected"),
+    ],
+)
+def test_a_lock_is_of_one_wheel_a_package(tmp_path: Path, names: tuple[str, ...], said: str) -> None:
+    for name in names:
+        (tmp_path / name).touch()
+    done = run(sys.executable, DOCKER / "lock_wheels.py", tmp_path, "site", env=dict(os.environ))
+    assert done.returncode == 1
+    assert said in done.stderr
 
 
 @pytest.mark.slow
@@ -171,15 +200,55 @@ def test_wheels_are_installed_without_an_index(tmp_path: Path, machine: dict[str
     """A real virtual environment, from one small wheel that stands for fedceus."""
     (kit / "wheels").mkdir()
     checked("python3", "-c", WHEEL, kit / "wheels" / "fedceus-0.1.0-py3-none-any.whl")
-    (kit / "constraints.txt").write_text("", encoding="utf-8")
-    (kit / "requirements.txt").write_text("fedceus[site]\n", encoding="utf-8")
+    locked = checked(sys.executable, DOCKER / "lock_wheels.py", kit / "wheels", "site")
+    (kit / "requirements.txt").write_text(locked, encoding="utf-8")
     refused = run(kit / "install.sh", "venv", tmp_path / "venv", env=machine)
     assert "not packed" in refused.stderr  # a wheel that was slipped in
-    sums = checked("bash", "-c", "find . -type f ! -name SHA256SUMS -print0 | xargs -0 sha256sum", cwd=kit)
-    (kit / "SHA256SUMS").write_text(sums, encoding="utf-8")
+    seal(kit)
     done = run(kit / "install.sh", "venv", tmp_path / "venv", env=machine)
     assert done.returncode == 0, done.stderr
     assert checked(tmp_path / "venv" / "bin" / "ceus-site") == "it runs\n"
+    with (kit / "wheels" / "fedceus-0.1.0-py3-none-any.whl").open("ab") as wheel:
+        wheel.write(b"tampered with")
+    refused = run(kit / "install.sh", "venv", tmp_path / "other", env=machine)
+    assert "get the folder again" in refused.stderr
+    seal(kit)  # by whoever changed it: the hashes of the requirements still tell
+    refused = run(kit / "install.sh", "venv", tmp_path / "other", env=machine)
+    assert refused.returncode == 1
+    assert "THESE PACKAGES DO NOT MATCH THE HASHES" in refused.stderr
+    assert not (tmp_path / "other" / "bin" / "ceus-site").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_a_whole_coordinator_is_installed_from_a_kit_alone(tmp_path: Path, machine: dict[str, str]) -> None:
+    """All that a coordinator needs, some 3 GB, from the package index that pip is set to."""
+    folder, venv = tmp_path / "kit", tmp_path / "venv"
+    made = run(KIT, "coordinator", folder, "wheels", env={**machine, "CYCLONEDX": str(tool("cyclonedx-py"))})
+    assert made.returncode == 0, made.stderr
+    locked = (folder / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    assert len(locked) == len(list((folder / "wheels").iterdir()))
+    listed = json.loads((folder / "sbom.wheels.cdx.json").read_text(encoding="utf-8"))
+    assert listed["bomFormat"] == "CycloneDX"
+    hashes = {one["name"]: one["externalReferences"][0]["hashes"][0]["content"] for one in listed["components"]}
+    assert {line.partition("==")[0].partition("[")[0]: line.partition("sha256:")[2] for line in locked} == hashes
+    nowhere = {**machine, "PIP_INDEX_URL": "http://127.0.0.1:9/", "PIP_CONFIG_FILE": os.devnull}
+    done = run(folder / "install.sh", "venv", venv, env=nowhere)
+    assert done.returncode == 0, done.stderr
+    assert "ceus-coordinator" in checked(venv / "bin" / "ceus-coordinator", "--help", cwd=tmp_path)
+    assert not list((ROOT / "build").glob("*"))
+    (wheel,) = (folder / "wheels").glob("click-*.whl")
+    wheel.write_bytes(wheel.read_bytes() + b"tampered with")
+    seal(folder)
+    refused = run(folder / "install.sh", "venv", tmp_path / "other", env=nowhere)
+    assert refused.returncode == 1
+    assert "click" in refused.stderr
+    assert "DO NOT MATCH THE HASHES" in refused.stderr
+
+
+def seal(kit: Path) -> None:
+    sums = checked("bash", "-c", "find . -type f ! -name SHA256SUMS -print0 | xargs -0 sha256sum", cwd=kit)
+    (kit / "SHA256SUMS").write_text(sums, encoding="utf-8")
 
 
 WHEEL = """

@@ -6,6 +6,7 @@ HKDF-SHA256 (RFC 5869), X25519 (RFC 7748), AES-256-GCM and AES-256-CTR (NIST SP 
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import numpy as np
 from cryptography.exceptions import InvalidTag
@@ -15,7 +16,8 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from ceus_models.protocol.privacy.fixed_point import Ring
+if TYPE_CHECKING:
+    from ceus_models.protocol.privacy.fixed_point import Ring
 
 KEY_BYTES = 32
 BOX_OVERHEAD = 12 + 16

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from toy_lesions import lesions, task
 
+from ceus_models.protocol.software import read_software
 from ceus_models.runtime.exit_codes import run_app
 from client.cli.main import app
 from client.worker.audit.log import LOG_FILE, Audit
@@ -106,3 +108,13 @@ def test_a_site_that_was_never_asked_has_an_empty_audit(tmp_path: Path, capsys: 
     (tmp_path / "site.yaml").write_text("schema: 1\ncenter: 5\nname: H\n", encoding="utf-8")
     assert run("verify", tmp_path) == 0
     assert "0 entries, unchanged" in capsys.readouterr().out
+
+
+def test_software_lists_all_that_is_installed_and_the_digest_that_is_sent(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("software", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    lines = "".join(f"{line}\n" for line in found["distributions"])
+    assert any(line.startswith("pydicom==") for line in found["distributions"])
+    assert found["installed"] == read_software().installed == hashlib.sha256(lines.encode()).hexdigest()
+    assert run("software") == 0
+    assert capsys.readouterr().out.startswith(lines)

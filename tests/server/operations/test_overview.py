@@ -83,7 +83,7 @@ def test_a_site_with_older_records_and_patients_who_withdrew_are_told(study: Stu
     log, task = MessageLog(copied.run), Task("train", "s", 7, "one", 4)
     log.on_answer(task, "site-02", b"x", 1.0, AnswerNote(audit=AuditMark(9, "ab" * 32), withdrawn=2))
     log.on_answer(task, "site-02", b"x", 1.0, AnswerNote("its audit went back", alarm=True))
-    known = Software("0.2.0", "ab" * 32, "3.11.9", "2.9.0").describe()
+    known = Software("0.2.0", "ab" * 32, "3.11.9", "2.9.0", "cd" * 32).describe()
     log.on_answer(task, "site-03", b"x", 1.0, AnswerNote(software=known))
     found = seen(copied)
     assert found.sites["site-03"].software == known

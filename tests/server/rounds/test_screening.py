@@ -323,7 +323,7 @@ def test_a_site_of_other_software_than_the_plans_is_excluded_at_hello(required, 
     task = task_of("hello")
     answer = SITE.answer(task)
     assert isinstance(answer, Update)
-    software = Software(stated, "ab" * 32, "3.11.9", "2.9.0") if stated else None
+    software = Software(stated, "ab" * 32, "3.11.9", "2.9.0", "cd" * 32) if stated else None
     part, gate = PartialRound(), Gate(task, Screening(), software=required)
     part.take("site-01", replace(answer, software=software), Adder(gate, lambda _, update: update.sums))
     fate, reason = part.fates["site-01"]

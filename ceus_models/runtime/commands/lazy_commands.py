@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +12,14 @@ import click
 import typer
 from typer.core import TyperGroup
 
+from ceus_models.runtime.commands.command_signature import FIRST_PARTY, load_signature, parse_module
 from ceus_models.runtime.errors import ExpectedError
 
 NextStep = Callable[[str, Path | None], str]
 """(command, its folder) → what follows it, "" for nothing."""
 _FOR_MACHINES = ("as_machine", "as_gauges")
 """Options under which a command says nothing but what a machine reads."""
-_FIRST_PARTY = ("ceus_models", "client", "server", "sim")
+_HELP = "--help"
 
 
 class LazyCommand(click.Command):
@@ -48,21 +48,28 @@ class LazyCommand(click.Command):
             found = getattr(import_module(self._module), self._attribute)
         except ModuleNotFoundError as error:
             library = str(error.name).partition(".")[0]
-            if library in _FIRST_PARTY:
+            if library in FIRST_PARTY:
                 raise
             raise ExpectedError(
                 f"expected the libraries of fedceus[{self._extra}] for `{self.name}`, but {library} is not installed; "
                 f"run `pip install 'fedceus[{self._extra}]'`"
             ) from None
+        command = self._build(found)
+        if self._next_step:
+            self._end_with_next(command)
+        return command
+
+    def load_help(self) -> click.Command:
+        """The command with its options and no more: enough for its `--help`, and loaded at once."""
+        return self._build(load_signature(self._module, self._attribute))
+
+    def _build(self, found: Any) -> click.Command:
         app = typer.Typer()
         if isinstance(found, typer.Typer):
             app.add_typer(found, name=self.name)
         else:
             app.command(self.name)(found)
-        command = typer.main.get_group(app).commands[str(self.name)]
-        if self._next_step:
-            self._end_with_next(command)
-        return command
+        return typer.main.get_group(app).commands[str(self.name)]
 
     def _end_with_next(self, command: click.Command) -> None:
         """Have a command, or each of a group, end with the next one, unless a machine reads it."""
@@ -96,10 +103,7 @@ class LazyCommand(click.Command):
 
     def summary(self) -> str:
         """The function's docstring, or the application's help, read from the source without running it."""
-        spec = find_spec(self._module)
-        assert spec is not None
-        assert spec.origin is not None
-        for node in ast.parse(Path(spec.origin).read_bytes()).body:
+        for node in parse_module(self._module).body:
             if isinstance(node, ast.FunctionDef) and node.name == self._attribute:
                 return ast.get_docstring(node) or ""
             if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
@@ -129,9 +133,16 @@ class LazyGroup(TyperGroup):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Import the command that is called."""
+        """Import the command that is called; where only its help is asked for, only its options."""
         name, command, rest = super().resolve_command(ctx, args)
-        return name, command.load() if isinstance(command, LazyCommand) else command, rest
+        if isinstance(command, LazyCommand):
+            command = command.load_help() if _HELP in rest[: _find_end(rest)] else command.load()
+        return name, command, rest
+
+
+def _find_end(arguments: list[str]) -> int:
+    """Where options end: what follows `--` is none."""
+    return arguments.index("--") if "--" in arguments else len(arguments)
 
 
 def lazy_program(name: str, summary: str, extra: str, places: Mapping[str, str], next_step: str = "") -> LazyGroup:

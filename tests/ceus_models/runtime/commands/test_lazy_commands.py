@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import io
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import click
@@ -10,10 +12,11 @@ import pytest
 from loaded_modules import HEAVY, loaded
 from small_hospital import SmallHospital
 
+from ceus_models.runtime.commands.lazy_commands import LazyCommand, LazyGroup, lazy_program
 from ceus_models.runtime.exit_codes import run_app
-from ceus_models.runtime.lazy_commands import LazyCommand, LazyGroup, lazy_program
+from tests.support.quick_commands import PROGRAMS, list_helps, list_quick, walk_commands
 
-PROGRAMS = {"ceus-site": "client", "ceus-coordinator": "server", "ceus-sim": "sim"}
+HEAVY_OF_HELP = (*HEAVY, "numpy", "flwr", "pydantic", "cv2", "starlette", "scipy", "cryptography")
 
 
 def program(name: str) -> LazyGroup:
@@ -21,10 +24,51 @@ def program(name: str) -> LazyGroup:
     return found
 
 
-@pytest.mark.parametrize("package", PROGRAMS.values())
-def test_help_imports_no_library_of_a_command(package: str) -> None:
-    heavy = (*HEAVY, "numpy", "flwr", "pydantic", "cv2", "starlette")
-    assert loaded(package, "--help", of=heavy) == "code 0, loaded []"
+@pytest.mark.parametrize(("name", "package"), PROGRAMS.items())
+def test_no_help_imports_a_library_of_its_command(name: str, package: str) -> None:
+    """Half a second of processor time for each of them; benchmarks/startup.py measures it."""
+    helps = list(list_helps(program(name)))
+    assert len(helps) > len(program(name).commands)
+    assert loaded(package, *("/".join(words) for words in helps), of=HEAVY_OF_HELP) == "code 0, loaded []"
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_help_is_that_of_the_whole_command(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for lazy in program(name).commands.values():
+        assert isinstance(lazy, LazyCommand)
+        whole, quick = (
+            dict(walk_commands(str(lazy.name), lazy.load())),
+            dict(walk_commands(str(lazy.name), lazy.load_help())),
+        )
+        assert [read_help(key, one) for key, one in quick.items()] == [
+            read_help(key, one) for key, one in whole.items()
+        ]
+
+
+def read_help(name: str, command: click.Command) -> str:
+    with click.Context(command, info_name=name) as context:
+        told = io.StringIO()
+        with redirect_stdout(told):
+            command.format_help(context, context.make_formatter())
+        return told.getvalue()
+
+
+def test_a_command_that_was_read_for_its_help_does_nothing() -> None:
+    with pytest.raises(NotImplementedError, match="for its help alone"):
+        program("ceus-coordinator").commands["stop"].load_help().main(["folder"], standalone_mode=False)  # type: ignore[attr-defined]
+
+
+def test_help_after_two_dashes_is_an_argument(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run_app(program("ceus-site"), ["audit", "show", "--", "--help"]) == 1
+    assert "site.yaml" in capfd.readouterr().err
+
+
+def test_commands_that_a_person_waits_for_load_no_torch(tmp_path: Path) -> None:
+    """A second of processor time for each of them; benchmarks/startup.py measures it."""
+    for name, *arguments in list_quick(tmp_path):
+        if (name, arguments[0]) == ("ceus-coordinator", "init"):
+            continue  # reads the plan, and with it the stages, which compute with torch
+        assert loaded(PROGRAMS[name], *arguments) == "code 0, loaded []", (name, arguments)
 
 
 def test_check_loads_no_torch_and_no_matplotlib(tmp_path: Path) -> None:
