@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from made_federation import DAY, NOW, VERSIONS, Lab, lab
 
-from ceus_models.pki.enrolment import REQUEST, SITE_ROLE
+from ceus_models.pki.enrolment import KIT, REQUEST, SITE_ROLE, Kit, parse_content
 from ceus_models.pki.keys import fingerprint, format_public_key, read_private_key
-from ceus_models.pki.signed_documents import DocumentError, read_document, sign_document
+from ceus_models.pki.signed_documents import Document, DocumentError, read_document, sign_document
 from ceus_models.runtime.errors import ExpectedError
 from client.courier.folder import CourierFolder, courier_of
 from client.courier.keys import KeysFault, request_enrolment
@@ -44,6 +44,14 @@ def test_a_kit_holds_what_the_site_needs_and_no_secret(made: Lab, tmp_path: Path
     entry = read_register(made.home).current("site-01")
     assert entry
     assert entry.fingerprint == fingerprint(read_private_key(courier.key, "it").public_key())
+
+
+def test_a_kit_names_no_study_and_those_of_older_versions_are_read_all_the_same(made: Lab, tmp_path: Path) -> None:
+    document = read_document(made.enrol(made.site(tmp_path / "s").request), KIT)
+    assert not {"plan", "plan_digest", "bundle"} & set(document.content)
+    older = {**document.content, "plan": "tiny", "plan_digest": "ab" * 32, "bundle": "cd" * 32}
+    kit = parse_content(Document(KIT, older, {}), Kit, "it")
+    assert (kit.plan, kit.site) == ("tiny", "site-01")
 
 
 def test_a_request_changed_on_its_way_is_refused(made: Lab, tmp_path: Path) -> None:
