@@ -29,7 +29,8 @@ from server.federation.enrolment import (
     write_kit,
 )
 from server.federation.federation_file import Federation, load_federation
-from server.federation.founding import renew_front, set_up_federation, write_example
+from server.federation.federation_form import parse_filled
+from server.federation.founding import place_plan, renew_front, set_up_federation, write_example
 from server.federation.node_roster import is_up, open_control, synchronise
 from server.federation.roster import write_roster
 from server.federation.site_register import Register, change_register, read_register
@@ -46,10 +47,22 @@ def init_command(
     folder: Folder,
     passphrase_file: PassphraseFile = None,
     encrypt: Annotated[bool, typer.Option("--encrypt", help="Ask for a passphrase for the CA's key.")] = False,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", help="KEY=VALUE of a new federation.yaml: at least name, address and sites.", show_default=False
+        ),
+    ] = None,
+    plan: Annotated[Path | None, typer.Option(help="The study's plan, copied into FOLDER.", show_default=False)] = None,
 ) -> None:
     """Make a federation from FOLDER/federation.yaml: CA, certificates, bundle, front door. Again: keep the CA."""
     out = output()
-    if write_example(folder):
+    filled = parse_filled(settings) if settings else None
+    if filled and (folder / FEDERATION_FILE).exists():
+        raise ExpectedError(f"{folder / FEDERATION_FILE} is there: change it there, and leave out --set")
+    if plan is not None:
+        place_plan(folder, plan)
+    if write_example(folder, filled) and not filled:
         out.print(f"made {escape(str(folder / FEDERATION_FILE))}; fill it, put plan.yaml beside it, and run this again")
         return
     home = Home(folder.resolve())

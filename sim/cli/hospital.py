@@ -33,7 +33,9 @@ _TOLD: dict[PolicyKind, str] = {
 
 def hospital_command(
     plan: Annotated[Path, typer.Argument(help="A plan with a section `simulation`.", show_default=False)],
-    out: Annotated[Path, typer.Option(help="The folder to write into; what is there of the same plan and seed is kept.")],
+    out: Annotated[
+        Path, typer.Option(help="The folder to write into; what is there of the same plan and seed is kept.")
+    ],
     center: Annotated[
         list[int] | None, typer.Option(help="Only this center of the plan; more by more options.", show_default=False)
     ] = None,

@@ -16,6 +16,7 @@ app = lazy_program(
     "sim",
     {
         "hospital": "sim.cli.hospital:hospital_command",
+        "rehearsal": "sim.cli.rehearsal:rehearsal_command",
         "run": "sim.cli.commands:run_command",
         "compare": "sim.cli.commands:compare_command",
         "experiment": "sim.cli.commands:experiment_command",

@@ -59,7 +59,7 @@ class Style:
 def write_hospital(
     folder: Path, truth_folder: Path, center: int, cases: Sequence[Case], settings: PhantomSettings, seed: int
 ) -> WrittenHospital:
-    """Write `folder`, without a policy, and `truth_folder/<name>.json` and `.npz` atomically; keep one of the same settings.
+    """Write `folder` but its policy, and `truth_folder/<name>.json` and `.npz`, atomically; keep one of the same kind.
 
     A table of readers that an older folder lacks is added.
 
