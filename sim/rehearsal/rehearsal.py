@@ -47,9 +47,8 @@ def check_ready(rehearsal: Rehearsal) -> list[Path]:
     Raises:
         ExpectedError: the plan, the folder or this machine does not fit.
     """
-    plan = load_plan(rehearsal.plan)
-    orders = order_hospitals(parse_simulation(plan.simulation), rehearsal.seed, rehearsal.out)
-    plan.check_joinable(len(orders), "in its simulation")
+    simulation = parse_simulation(load_plan(rehearsal.plan).simulation)
+    orders = order_hospitals(simulation, rehearsal.seed, rehearsal.out)
     if find_nginx() is None:
         raise ExpectedError(
             "expected nginx, the front door of a federation, found none on this machine; install it (Debian: "
@@ -70,7 +69,7 @@ def rehearse(rehearsal: Rehearsal, folders: Sequence[Path], terminal: Terminal) 
     _write_hospitals(rehearsal, terminal)
     identity = _found(rehearsal, folders, terminal)
     for folder in folders:
-        _ask_to_join(folder, identity, rehearsal, terminal)
+        _ask_to_join(folder, identity, terminal)
     sent = _enrol(rehearsal, folders, terminal)
     _start_coordinator(rehearsal, terminal)
     _take_part(rehearsal, folders, sent, terminal)
@@ -113,11 +112,10 @@ def _found(rehearsal: Rehearsal, folders: Sequence[Path], terminal: Terminal) ->
     return _read_told("federation: (.+)", said)
 
 
-def _ask_to_join(folder: Path, identity: str, rehearsal: Rehearsal, terminal: Terminal) -> None:
+def _ask_to_join(folder: Path, identity: str, terminal: Terminal) -> None:
     terminal.run(f"{folder.name}: finds faults before anything is read", SITE, "check", folder)
-    terminal.run(f"{folder.name}: reads every lesion", SITE, "index", folder, "--plan", rehearsal.plan)
-    keys = ("keys", folder, "--federation", identity)
-    terminal.run(f"{folder.name}: makes its keys and a request, which goes to the coordinator", SITE, *keys)
+    meaning = f"{folder.name}: makes its keys, and a request to send to the coordinator"
+    terminal.run(meaning, SITE, "keys", folder, "--federation", identity)
 
 
 def _enrol(rehearsal: Rehearsal, folders: Sequence[Path], terminal: Terminal) -> dict[str, tuple[str, str]]:
@@ -137,17 +135,18 @@ def _take_part(
     rehearsal: Rehearsal, folders: Sequence[Path], sent: dict[str, tuple[str, str]], terminal: Terminal
 ) -> None:
     if rehearsal.policy == "safe":
-        _edit_policies(load_plan(rehearsal.plan), folders, terminal)
+        allow_plan(load_plan(rehearsal.plan), folders, terminal)
     services: list[Command] = []
     for folder in folders:
         meaning = f"{folder.name}: verifies its kit, and approves the study"
         terminal.run(meaning, SITE, "join", folder, *sent[folder.name], "--yes")
+        terminal.run(f"{folder.name}: reads every lesion", SITE, "index", folder, "--plan", rehearsal.plan)
         services.append(terminal.start(f"{folder.name}: takes part", SITE, "serve", folder))
     for service in services:
         terminal.wait_for('"serving"', service)
 
 
-def _edit_policies(plan: Plan, folders: Sequence[Path], terminal: Terminal) -> None:
+def allow_plan(plan: Plan, folders: Sequence[Path], terminal: Terminal) -> None:
     """Say in each policy.yaml what the hospital allows, beyond nothing: this plan, of so few hospitals."""
     changes = {
         r"studies: \{\}.*": f"studies: {{{plan.name}: {plan.digest()}}}",
