@@ -41,6 +41,6 @@ def rehearsal_command(
                 console.print("all of it goes on, until Ctrl-C")
                 stay_open()
     except KeyboardInterrupt:
-        console.print(f"stopped, with all that was started; delete {out} before the next rehearsal", soft_wrap=True)
-        raise typer.Exit(INTERRUPTED) from None
+        console.print(f"\nstopped, with all that was started; delete {out} before the next rehearsal", soft_wrap=True)
+        raise SystemExit(INTERRUPTED) from None  # not as other commands end, which go on from there
     console.print(f"everything is stopped; all of it is in {out}, to keep or to delete", soft_wrap=True)

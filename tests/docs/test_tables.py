@@ -1,4 +1,4 @@
-"""Every table of the documentation renders whole: each row has the columns of its head, and no blank line cuts it in two."""
+"""Every table of the documentation renders whole: each row has the columns of its head, no blank line cuts it."""
 
 from __future__ import annotations
 
