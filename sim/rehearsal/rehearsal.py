@@ -147,19 +147,21 @@ def _take_part(
 
 
 def allow_plan(plan: Plan, folders: Sequence[Path], terminal: Terminal) -> None:
-    """Say in each policy.yaml what the hospital allows, beyond nothing: this plan, of so few hospitals."""
-    changes = {
-        r"studies: \{\}.*": f"studies: {{{plan.name}: {plan.digest()}}}",
-        r"  minimum_sites: \d+ ": f"  minimum_sites: {len(folders)} ",
-        r"# accept_risk: .*": f"accept_risk: {json.dumps(BECAUSE)}",
+    """Say in each policy.yaml what the hospital allows, beyond what it comes with: this plan, of so few hospitals."""
+    wanted = {
+        r"^studies: \{\}.*$": f"studies: {{{plan.name}: {plan.digest()}}}",
+        r"^  minimum_sites: \d+": f"  minimum_sites: {len(folders)}",
+        r"^# accept_risk: .*$": f"accept_risk: {json.dumps(BECAUSE)}",
     }
+    changed: dict[str, None] = {}
     for folder in folders:
         path = folder / POLICY_FILE
         text = path.read_text(encoding="utf-8")
-        for old, new in changes.items():
-            text = re.sub(f"(?m)^{old}", new, text)
+        for old, new in wanted.items():
+            text, count = re.subn(old, new, text, flags=re.MULTILINE)
+            changed |= dict.fromkeys([new.strip()] * count)
         write_atomically(path, text.encode(), PUBLIC)
-    terminal.note(f"in {POLICY_FILE} of each hospital, by an editor", [change.strip() for change in changes.values()])
+    terminal.note(f"in {POLICY_FILE} of each hospital, by an editor", list(changed))
 
 
 def _open_consoles(rehearsal: Rehearsal, site: Path, terminal: Terminal) -> None:
