@@ -1,4 +1,4 @@
-"""The coordinator's guide counts the commands of a whole federation right: each exists, and there are at most twenty."""
+"""The coordinator's guide counts the commands of a federation right: each exists, and they are twenty at most."""
 
 from __future__ import annotations
 
