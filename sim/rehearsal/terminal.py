@@ -39,7 +39,7 @@ class Terminal:
     Args:
         fleet: has a log of each, and ends what still runs.
         out: where people read.
-        patience_s: for one command, or for the sign of one that stays.
+        patience_s: for the sign of a command that stays.
     """
 
     fleet: ProcessGroup
@@ -58,12 +58,11 @@ class Terminal:
             Its output.
 
         Raises:
-            ExpectedError: it failed, or did not end in time.
+            ExpectedError: it failed.
         """
         command, seen = self._launch(meaning, program, arguments, stays=False), 0
         self.out.print("" if shown else " … ", end="\n" if shown else "")
         while (code := self.fleet.poll_exit_code(command.name)) is None:
-            self._check_patience(command)
             time.sleep(_LOOK_S)
             seen = self._show_new(command, seen) if shown else 0
         seen = self._show_new(command, seen) if shown else 0
@@ -87,10 +86,11 @@ class Terminal:
         Raises:
             ExpectedError: it ended, or did not say it in time.
         """
-        while not (found := [line for line in self._read(command).splitlines() if sign in line]):
+        while not (found := [line for line in self._read(command).rpartition("\n")[0].splitlines() if sign in line]):
             if (code := self.fleet.poll_exit_code(command.name)) is not None:
                 raise self._describe(command, f"ended with exit code {code}")
-            self._check_patience(command)
+            if command.read_seconds() > self.patience_s:
+                raise self._describe(command, f"was not ready within {self.patience_s:.0f} s")
             time.sleep(_LOOK_S)
         self.out.print(f"  {command.meaning}: ready after {command.read_seconds():.1f} s", markup=False, soft_wrap=True)
         return found[0]
@@ -121,10 +121,6 @@ class Terminal:
 
     def _read(self, command: Command) -> str:
         return self.fleet.log_path(command.name).read_text(encoding="utf-8", errors="replace")
-
-    def _check_patience(self, command: Command) -> None:
-        if command.read_seconds() > self.patience_s:
-            raise self._describe(command, f"took more than {self.patience_s:.0f} s")
 
     def _describe(self, command: Command, what: str) -> ExpectedError:
         log = self.fleet.log_path(command.name)
