@@ -22,11 +22,11 @@ from tests.support.real_federation import ENVIRONMENT, NGINX
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(1500),
+    pytest.mark.timeout(2700),
     pytest.mark.skipif(NGINX is None, reason="needs nginx (Debian: nginx-light)"),
 ]
 PLAN = Path(__file__).parents[3] / "configs" / "plan.rehearsal.yaml"
-LONGEST_S = 1200.0
+LONGEST_S = 2400.0
 
 
 @dataclass
