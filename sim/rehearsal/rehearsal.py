@@ -13,7 +13,9 @@ from threading import Event
 from ceus_models.plan.plan import Plan, load_plan
 from ceus_models.runtime.atomic_files import PUBLIC, write_atomically
 from ceus_models.runtime.errors import ExpectedError
+from client.courier.folder import socket_of, state_socket
 from client.policy.policy_file import POLICY_FILE
+from client.worker.unix_socket import check_path
 from server.operations.daemon import find_nginx
 from sim.engine.free_ports import find_free_ports
 from sim.hospital.paperwork import PolicyKind
@@ -57,7 +59,10 @@ def check_ready(rehearsal: Rehearsal) -> list[Path]:
     if rehearsal.out.exists() and any(rehearsal.out.iterdir()):
         raise ExpectedError(f"expected a new folder, {rehearsal.out} holds files; delete it, or give another --out")
     names = sorted(format_site_name(order.cases[0].center) for order in orders)
-    return [rehearsal.out / HOSPITALS / name for name in names]
+    folders = [rehearsal.out / HOSPITALS / name for name in names]
+    for folder in folders:
+        check_path(state_socket(socket_of(folder)))
+    return folders
 
 
 def rehearse(rehearsal: Rehearsal, folders: Sequence[Path], terminal: Terminal) -> str:

@@ -63,8 +63,8 @@ def start(out: Path) -> Started:
         return Started(out, subprocess.Popen(words, stdout=log, stderr=log, env=ENVIRONMENT, start_new_session=True))
 
 
-def test_it_ends_with_the_report_and_leaves_nothing_running(tmp_path: Path) -> None:
-    made = start(tmp_path / "out")
+def test_it_ends_with_the_report_and_leaves_nothing_running(tmp_path_factory: pytest.TempPathFactory) -> None:
+    made = start(tmp_path_factory.mktemp("r") / "out")
     made.wait(lambda: made.process.poll() is not None)
     assert made.process.returncode == 0, made.said()
     print(made.said())
@@ -85,8 +85,8 @@ def test_it_ends_with_the_report_and_leaves_nothing_running(tmp_path: Path) -> N
     assert all(os.access(program, os.X_OK) for program in typed)
 
 
-def test_stopped_in_the_middle_it_leaves_nothing_running(tmp_path: Path) -> None:
-    made = start(tmp_path / "out")
+def test_stopped_in_the_middle_it_leaves_nothing_running(tmp_path_factory: pytest.TempPathFactory) -> None:
+    made = start(tmp_path_factory.mktemp("r") / "out")
     made.wait(lambda: "site-41: takes part: ready" in made.said() or made.process.poll() is not None)
     assert made.process.poll() is None, made.said()
     made.process.send_signal(signal.SIGINT)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
@@ -21,9 +22,9 @@ PLAN = Path(__file__).parents[3] / "configs" / "plan.rehearsal.yaml"
 
 
 @pytest.fixture
-def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rehearsal:
+def made(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Rehearsal:
     monkeypatch.setattr(rehearsal, "find_nginx", lambda: "/usr/sbin/nginx")
-    return Rehearsal(PLAN, tmp_path / "out", 1, "safe")
+    return Rehearsal(PLAN, tmp_path_factory.mktemp("r") / "out", 1, "safe")
 
 
 def test_it_has_the_hospitals_of_its_plan_and_writes_nothing_yet(made: Rehearsal) -> None:
@@ -42,6 +43,11 @@ def test_files_of_others_are_left_alone(made: Rehearsal) -> None:
     (made.out / "notes.txt").write_text("mine")
     with pytest.raises(ExpectedError, match="expected a new folder, .* holds files; delete it"):
         check_ready(made)
+
+
+def test_a_folder_too_deep_for_the_sites_sockets_is_refused_at_once(made: Rehearsal) -> None:
+    with pytest.raises(ExpectedError, match=r"at most 100 bytes; choose a shorter one: .*site-41/run/worker\.state"):
+        check_ready(replace(made, out=made.out / ("d" * 90)))
 
 
 def test_the_policy_that_comes_with_a_site_allows_the_plan_with_three_words(tmp_path: Path) -> None:
