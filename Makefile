@@ -9,7 +9,7 @@ export FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION := 1
 SEED ?= 1
 TEST_LIMIT ?= 30m
 
-.PHONY: demo test check slow helm bench clean setup
+.PHONY: demo rehearsal test check slow helm bench clean setup
 
 INSTALL := $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt --editable
 
@@ -29,6 +29,10 @@ $(VENV)/.ready-dev: $(VENV)/.ready
 
 demo: $(VENV)/.ready
 	$(BIN)/ceus-sim run configs/plan.demo.yaml --out runs/demo --seed $(SEED) --workers 2
+
+# A whole federation in one terminal, from nothing to the report; with STAY=1 it stays open until Ctrl-C.
+rehearsal: $(VENV)/.ready
+	$(BIN)/ceus-sim rehearsal configs/plan.rehearsal.yaml --out runs/rehearsal --seed $(SEED) $(if $(STAY),--stay)
 
 # A crashed worker is not replaced: xdist 3.8 gives its group to the next, which crashes too, and then waits for ever.
 # The limit is for what tests/support/hung_tests.py cannot end: a crashed worker whose forked child holds its pipe open.

@@ -45,7 +45,8 @@ class ProcessGroup:
 
     def __exit__(self, *_: object) -> None:
         """Stop all processes, within a few seconds."""
-        stop_processes(_list_trees(process.pid for process in self._processes.values()), self._grace_s)
+        alive = [process.pid for process in self._processes.values() if process.poll() is None]
+        stop_processes(_list_trees(alive), self._grace_s)  # the id of one that has ended may be another's by now
         for process in self._processes.values():
             process.wait()
         if self._watchdog:

@@ -17,6 +17,7 @@ from ceus_models.protocol.privacy.roster import Roster, parse_roster
 from ceus_models.runtime.account import read_account
 from ceus_models.runtime.atomic_files import PUBLIC, write_atomically
 from ceus_models.runtime.errors import ExpectedError
+from client.cli.approval import approve_command
 from client.courier.folder import CourierFolder, courier_of
 from client.courier.keys import last_request, request_enrolment
 from client.courier.kit import install_kit
@@ -63,9 +64,14 @@ def _publish_sums_key(folder: Path, courier: CourierFolder) -> None:
 
 
 def join_command(
-    folder: Folder, kit: Annotated[Path, typer.Argument(help="The kit that the coordinator sent.", show_default=False)]
+    folder: Folder,
+    kit: Annotated[Path, typer.Argument(help="The kit that the coordinator sent.", show_default=False)],
+    bundle: Annotated[
+        Path | None, typer.Argument(help="The bundle that came with it, to approve it as well.", show_default=False)
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Approve without being asked.")] = False,
 ) -> None:
-    """Verify the coordinator's kit and install it; again with every new kit."""
+    """Verify the coordinator's kit and install it, again with every new kit; with its bundle, go on to `approve`."""
     joined = install_kit(courier_of(folder), kit, read_versions(PROTOCOL), utc_now())
     out = _out()
     out.print(f"{joined.site} has joined {escape(joined.federation)}, kit {joined.number}", soft_wrap=True)
@@ -73,6 +79,8 @@ def join_command(
         out.print(escape(line), soft_wrap=True)
     if joined.expires - utc_now() <= EXPIRY_WARNING:
         out.print(f"[red]it expires on {joined.expires:%Y-%m-%d}; ask for a new kit[/]")
+    if bundle is not None:
+        approve_command(folder, str(bundle), yes)
 
 
 def approve_roster_command(

@@ -11,12 +11,13 @@ import typer
 
 from ceus_models.pki.enrolment import utc_now
 from ceus_models.runtime.findings import Check, name_folder, print_findings, run_checks
-from client.courier.folder import courier_of, socket_of
+from client.courier.folder import courier_of, socket_of, state_socket
 from client.courier.kit import load_kit, site_name
 from client.data.forms.site_config import load_site
 from client.service.preflight_network import Line
 from client.service.preflight_site import SiteFolder
 from client.service.service import command
+from client.worker.unix_socket import check_path
 
 LOGS = "logs"
 
@@ -26,10 +27,10 @@ Socket = Annotated[Path | None, typer.Option(help="Where the worker listens [def
 
 def serve_command(folder: Folder, socket: Socket = None) -> None:
     """Take part in the study: keep worker and courier running, until stopped. Connections go out only, to one port."""
-    courier = courier_of(folder)
+    place, courier = _socket(folder, socket), courier_of(folder)
     _require(folder, [*Line(courier).quick_checks(), *SiteFolder(folder).quick_checks()])
     site, logs = load_kit(courier, utc_now()).site, load_site(folder).work / LOGS
-    _become(command(folder.resolve(), _socket(folder, socket), site, logs, courier=True))
+    _become(command(folder.resolve(), place, site, logs, courier=True))
 
 
 def worker_command(
@@ -38,22 +39,25 @@ def worker_command(
     site: Annotated[str, typer.Option(help="The site's name [default: the one of courier/request.json].")] = "",
 ) -> None:
     """Keep the worker alone running: the half with the data, which needs no network."""
-    name = site or site_name(courier_of(folder))
+    place, name = _socket(folder, socket), site or site_name(courier_of(folder))
     _require(folder, SiteFolder(folder).quick_checks())
     logs = load_site(folder).work / LOGS
-    _become(command(folder.resolve(), _socket(folder, socket), name, logs, courier=False))
+    _become(command(folder.resolve(), place, name, logs, courier=False))
 
 
 def courier_command(folder: Folder, socket: Socket = None) -> None:
     """Keep the courier alone running: the half with the network, which needs FOLDER/courier and the worker's socket."""
-    courier = courier_of(folder)
+    place, courier = _socket(folder, socket), courier_of(folder)
     _require(folder, Line(courier).quick_checks())
     site = load_kit(courier, utc_now()).site
-    _become(command(folder.resolve(), _socket(folder, socket), site, None, courier=True))
+    _become(command(folder.resolve(), place, site, None, courier=True))
 
 
 def _socket(folder: Path, given: Path | None) -> Path:
-    return (given or socket_of(folder)).absolute()
+    """Where the worker listens. Raises ExpectedError for a path that is too long, before anything is started."""
+    chosen = (given or socket_of(folder)).absolute()
+    check_path(state_socket(chosen))
+    return chosen
 
 
 def _require(folder: Path, checks: list[Check]) -> None:

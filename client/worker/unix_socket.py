@@ -12,10 +12,15 @@ _MAX_PATH_BYTES = 100  # the kernel's own limit is 108
 _OWNER_AND_GROUP = 0o117  # umask: the courier may be another user of the same group
 
 
-def listen(socket_path: Path) -> socket.socket:
-    """Open a Unix socket at `socket_path`. Raises ExpectedError if the path is too long, taken or not writable."""
+def check_path(socket_path: Path) -> None:
+    """Raise ExpectedError if the path is too long for a socket."""
     if len(os.fsencode(socket_path)) > _MAX_PATH_BYTES:
         raise ExpectedError(f"a socket's path has at most {_MAX_PATH_BYTES} bytes; choose a shorter one: {socket_path}")
+
+
+def listen(socket_path: Path) -> socket.socket:
+    """Open a Unix socket at `socket_path`. Raises ExpectedError if the path is too long, taken or not writable."""
+    check_path(socket_path)
     if _is_served(socket_path):
         raise ExpectedError(f"another worker listens on {socket_path} already; stop it first")
     server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

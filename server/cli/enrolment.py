@@ -24,8 +24,9 @@ from server.actions.sites import (
 from server.cli.status import Folder, output
 from server.federation.certificate_authority import is_encrypted
 from server.federation.enrolment import VerifiedRequest, read_request
+from server.federation.federation_form import parse_filled
 from server.federation.former_layout import open_home
-from server.federation.founding import set_up_federation, write_example
+from server.federation.founding import place_plan, set_up_federation, write_example
 from server.run_folder.action_log import log_action, read_actor
 from server.run_folder.paths import FEDERATION_FILE, Home
 from server.run_folder.studies import list_studies
@@ -40,10 +41,22 @@ def init_command(
     folder: Folder,
     passphrase_file: PassphraseFile = None,
     encrypt: Annotated[bool, typer.Option("--encrypt", help="Ask for a passphrase for the CA's key.")] = False,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", help="KEY=VALUE of a new federation.yaml: at least name, address and sites.", show_default=False
+        ),
+    ] = None,
+    plan: Annotated[Path | None, typer.Option(help="The study's plan, copied into FOLDER.", show_default=False)] = None,
 ) -> None:
     """Make a federation from FOLDER/federation.yaml: CA, certificates, bundle, front door. Again: keep the CA."""
     out = output()
-    if write_example(folder):
+    filled = parse_filled(settings) if settings else None
+    if filled and (folder / FEDERATION_FILE).exists():
+        raise ExpectedError(f"{folder / FEDERATION_FILE} is there: change it there, and leave out --set")
+    if plan is not None:
+        place_plan(folder, plan)
+    if write_example(folder, filled) and not filled:
         out.print(f"made {escape(str(folder / FEDERATION_FILE))}; fill it, put plan.yaml beside it, and run this again")
         return
     home = open_home(folder)

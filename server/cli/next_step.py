@@ -39,7 +39,7 @@ def _of_folder(command: str, home: Home, folder: Path) -> str:
     if not any(entry.works(utc_now()) for entry in read_register(home).entries):
         return f"when a site has sent its request: ceus-coordinator enrol {folder} REQUEST"
     if not is_held(home.up_lock):
-        return f"open the front door (nginx -c {home.nginx}), then ceus-coordinator up {folder}"
+        return f"ceus-coordinator up {folder} --front-door (without it open the door yourself: nginx -c {home.nginx})"
     return _of_study(command, list_by_urgency(home)[0], folder, len(studies) > 1)
 
 

@@ -43,15 +43,18 @@ _LOOK_S = 0.5
 _TAKEN_S = 30.0  # so long may `up` take to see an order
 
 
-def up_command(folder: Folder) -> None:
+def up_command(
+    folder: Folder,
+    front_door: Annotated[bool, typer.Option("--front-door", help="Keep the front door, nginx, going too.")] = False,
+) -> None:
     """Start SuperLink and SuperExec, keep them going, and do what `run` and `stop` order. One JSON line an event."""
     home, federation = opened(folder)
     check_complete(home)
     if fault := find_front_fault(home):
         raise ExpectedError(f"the front door's configuration is refused by nginx: {fault}; run `ceus-coordinator init`")
-    if find_nginx() is None:
+    if find_nginx() is None and not front_door:
         log_event({"event": "trouble", "said": "no nginx here: the front door must run elsewhere, or install nginx"})
-    run_daemon(home, federation, log_event)
+    run_daemon(home, federation, log_event, front_door)
 
 
 def run_command(

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from ceus_models.pki.enrolment import Name
 from ceus_models.runtime.yaml_lines import read_yaml_with_lines, validate_document
 
+PLAN_FILE = "plan.yaml"
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _Port = Annotated[int, Field(ge=1, le=65535)]
@@ -43,7 +44,7 @@ class Federation(Addressed):
     version: Annotated[Literal[1], Field(alias="schema")]
     name: Name
     names: tuple[str, ...] = ()
-    plan: Annotated[str, Field(min_length=1)] = "plan.yaml"
+    plan: Annotated[str, Field(min_length=1)] = PLAN_FILE
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 1
     sites: tuple[Name, ...] = ()
     server_days: _Days = 365

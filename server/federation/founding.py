@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from importlib import resources
 from pathlib import Path
 
 from cryptography import x509
@@ -36,7 +35,8 @@ from server.federation.certificate_authority import (
     read_key,
     write_key,
 )
-from server.federation.federation_file import Federation, load_federation
+from server.federation.federation_file import PLAN_FILE, Federation, load_federation
+from server.federation.federation_form import fill_example
 from server.federation.nginx_conf import has_ipv6, render_nginx
 from server.federation.site_register import read_register
 from server.federation.studies import ensure_first_study, write_bundle
@@ -69,17 +69,27 @@ class _Door:
         return list_hosts(self.federation, self.former)
 
 
-def write_example(folder: Path) -> bool:
-    """Write an example federation.yaml into a folder without one; whether it was written. Raises ExpectedError."""
+def write_example(folder: Path, filled: Mapping[str, str] | None = None) -> bool:
+    """Write federation.yaml, the example with `filled` in it, into a folder without one; whether it was written."""
     home = Home(folder)
     if home.federation.exists():
         return False
-    example = resources.files("server.federation").joinpath("federation.example.yaml").read_bytes()
     try:
-        write_atomically(home.federation, example, PUBLIC)
+        write_atomically(home.federation, fill_example(filled or {}), PUBLIC)
     except OSError as error:
         raise ExpectedError(f"{folder} cannot be written ({error.strerror}); name a folder of this user") from None
     return True
+
+
+def place_plan(folder: Path, plan: Path) -> None:
+    """Copy a plan without faults to where `init` looks for it. Raises ExpectedError where another one is there."""
+    load_plan(plan)
+    place, content = Home(folder).folder / PLAN_FILE, plan.read_bytes()
+    if place.exists() and place.read_bytes() != content:
+        raise ExpectedError(
+            f"expected no {PLAN_FILE} in {folder}, found another plan; edit that one, or leave out --plan"
+        )
+    write_atomically(place, content, PUBLIC)
 
 
 def set_up_federation(folder: Path, passphrase: bytes | None, now: datetime) -> SetupResult:

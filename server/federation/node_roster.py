@@ -43,8 +43,13 @@ def synchronise(control: Control, register: Register, now: datetime) -> list[str
 
 def is_up(federation: Federation) -> bool:
     """Whether something listens where the SuperLink should."""
+    return listens(federation.superlink_port)
+
+
+def listens(port: int) -> bool:
+    """Whether something listens on this port of this machine."""
     try:
-        socket.create_connection(("127.0.0.1", federation.superlink_port), _REACH_S).close()
+        socket.create_connection(("127.0.0.1", port), _REACH_S).close()
     except OSError:
         return False
     return True

@@ -13,14 +13,14 @@ from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.file_locks import hold_lock
 from ceus_models.runtime.liveness.heartbeat import Heartbeat
 from ceus_models.runtime.process_tree import ProcessGroup
-from ceus_models.runtime.supervisor import EventLog, StopRequested, Supervisor
+from ceus_models.runtime.supervisor import EventLog, Service, StopRequested, Supervisor
 from server.federation.federation_file import Federation
-from server.federation.node_roster import is_up, open_control, synchronise
+from server.federation.node_roster import is_up, listens, open_control, synchronise
 from server.federation.site_register import read_register
 from server.operations.disk_room import find_shortage
 from server.operations.health import is_superlink_healthy
 from server.operations.launcher import Launcher
-from server.operations.services import SUPEREXEC, SUPERLINK, build_services
+from server.operations.services import SUPEREXEC, SUPERLINK, build_services, front_door_service
 from server.run_folder.paths import Home
 from server.run_folder.studies import list_studies
 from server.transport.superlink_control import Control
@@ -32,8 +32,10 @@ _HUNG_S = 180.0  # a SuperLink that runs and has answered nothing for so long is
 _GRACE_S = 15.0
 
 
-def run_daemon(home: Home, federation: Federation, told: EventLog) -> None:
+def run_daemon(home: Home, federation: Federation, told: EventLog, front_door: bool = False) -> None:
     """Run and supervise all services until SIGTERM or Ctrl-C; no process is left in any case.
+
+    front_door: whether nginx is one of them.
 
     Raises:
         ExpectedError: if the folder is incomplete, its port is in use, or another `up` runs for it.
@@ -48,14 +50,31 @@ def run_daemon(home: Home, federation: Federation, told: EventLog) -> None:
                 f"something listens on port {federation.superlink_port} of this machine already: stop it, or give "
                 "another superlink_port in federation.yaml and run `ceus-coordinator init`"
             )
+        services = (*build_services(home, federation), *(_list_front_door(home, federation) if front_door else ()))
         stop = stack.enter_context(StopRequested())
         fleet = stack.enter_context(ProcessGroup(home.logs, _GRACE_S))
-        loop = _Loop(home, federation, Supervisor(fleet, build_services(home, federation), told), told)
+        loop = _Loop(home, federation, Supervisor(fleet, services, told), told)
         while not stop.wait(_LOOK_S):
             loop.step()
             if not loop.shortage:
                 fleet.rotate_logs()
         told({"event": "stopping"})
+
+
+def _list_front_door(home: Home, federation: Federation) -> list[Service]:
+    """The front door. Raises ExpectedError where there is no nginx, or something has its port."""
+    nginx = find_nginx()
+    if nginx is None:
+        raise ExpectedError(
+            "expected nginx for --front-door, found none on this machine: install it (Debian: apt-get install "
+            "nginx-light), or leave --front-door out and let it run elsewhere"
+        )
+    if listens(federation.port):
+        raise ExpectedError(
+            f"something listens on port {federation.port} of this machine already: if that is the front door, leave "
+            "--front-door out, else stop it"
+        )
+    return [front_door_service(home, nginx)]
 
 
 class _Loop:

@@ -1,4 +1,4 @@
-"""The processes of the coordinator's side, as command lines: SuperLink and SuperExec, both on 127.0.0.1 only."""
+"""The coordinator's processes, as command lines: SuperLink and SuperExec, on 127.0.0.1 only, and the front door."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from server.federation.federation_file import Federation
 from server.run_folder.paths import Home
 
 LOOPBACK = "127.0.0.1"
-SUPERLINK, SUPEREXEC, NOTICES = "superlink", "superexec", "notices"
+SUPERLINK, SUPEREXEC, NOTICES, FRONT_DOOR = "superlink", "superexec", "notices", "front-door"
 _QUIET = {
     "FLWR_TELEMETRY_ENABLED": "0",
     "FLWR_DISABLE_UPDATE_CHECK": "1",
@@ -33,6 +33,11 @@ def build_services(home: Home, federation: Federation) -> tuple[Service, ...]:
         Service(SUPEREXEC, superexec_command(home, federation), _environment(home, SUPEREXEC)),
         *([told] if home.notices.exists() else []),
     )
+
+
+def front_door_service(home: Home, nginx: str) -> Service:
+    """nginx with the configuration that `init` made, as a process that stays with its parent."""
+    return Service(FRONT_DOOR, [nginx, "-c", str(home.nginx), "-g", "daemon off;"], dict(os.environ))
 
 
 def superlink_command(home: Home, federation: Federation) -> list[str]:

@@ -15,6 +15,8 @@ app = lazy_program(
     "The study of 52 centers on this machine, with phantom hospitals in place of real ones.",
     "sim",
     {
+        "hospital": "sim.cli.hospital:hospital_command",
+        "rehearsal": "sim.cli.rehearsal:rehearsal_command",
         "run": "sim.cli.commands:run_command",
         "compare": "sim.cli.commands:compare_command",
         "experiment": "sim.cli.commands:experiment_command",

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import http.client
 import os
-import socket
 import sys
 import tempfile
 import time
@@ -24,6 +23,7 @@ from server.rounds.events import Listener
 from server.run_folder.journal import Journal
 from server.transport.fab import build_fab
 from server.transport.superlink_control import Control, RunConfig
+from sim.engine.free_ports import find_free_ports
 
 _LOOPBACK = "127.0.0.1"
 _SILENT_FLOWER = {
@@ -96,7 +96,7 @@ def run_processes(
 
 def _start_processes(fleet: ProcessGroup, scratch: Path, sites: Mapping[str, Path], setup: ProcessSetup) -> str:
     """Start all processes, wait until they are ready, and return the SuperLink's address."""
-    ports = _find_free_ports(1 + len(sites))
+    ports = find_free_ports(1 + len(sites))
     superlink = f"{_LOOPBACK}:{ports[0]}"
     command = [_find_script("flower-superlink"), "--insecure", "--disable-runtime-dependency-installation"]
     fleet.start("superlink", [*command, *_build_listen_options(ports[0])], _build_environment(scratch / "superlink"))
@@ -198,15 +198,6 @@ def _find_script(name: str) -> str:
     if not path.exists():
         raise ExpectedError(f"expected {path}, it is missing; install Flower here: pip install 'flwr~=1.41.0'")
     return str(path)
-
-
-def _find_free_ports(count: int) -> list[int]:
-    """Find free ports; all stay open until all are found, so that they differ."""
-    with ExitStack() as stack:
-        held = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in held:
-            one.bind((_LOOPBACK, 0))
-        return [one.getsockname()[1] for one in held]
 
 
 def _bypass_proxy() -> None:

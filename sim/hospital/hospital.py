@@ -18,7 +18,7 @@ from ceus_models.runtime.atomic_files import replace_folder
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.seeds import derive_seed
 from sim.hospital.outlining import draw_manual_outline, move_to_screen, write_mask, write_polygon
-from sim.hospital.paperwork import format_columns, write_policy, write_site_config, write_table
+from sim.hospital.paperwork import format_columns, write_site_config, write_table
 from sim.hospital.screens import MAKERS, Caption, Layout, Maker, compose_screens, compute_layout
 from sim.hospital.truth import write_truth
 from sim.hospital.writers import Form, Geometry, Identity, Syntax, write_dicom, write_video
@@ -59,7 +59,7 @@ class Style:
 def write_hospital(
     folder: Path, truth_folder: Path, center: int, cases: Sequence[Case], settings: PhantomSettings, seed: int
 ) -> WrittenHospital:
-    """Write `folder` and `truth_folder/<name>.json` and `.npz` atomically; keep a folder of the same settings.
+    """Write `folder` but its policy, and `truth_folder/<name>.json` and `.npz`, atomically; keep one of the same kind.
 
     A table of readers that an older folder lacks is added.
 
@@ -83,7 +83,6 @@ def write_hospital(
             truths[case.lesion_id] = truth
         write_table(draft / "lesions.csv", rows)
         write_site_config(draft / "site.yaml", center, cases, settings)
-        write_policy(draft / "policy.yaml")
         write_reads(draft, cases, seed)
         _write_secret(draft / "secret.key", center, seed)
         write_truth(truth_folder, folder.name, center, truths)

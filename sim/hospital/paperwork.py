@@ -4,17 +4,38 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping, Sequence
+from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
+from ceus_models.runtime.atomic_files import PUBLIC, write_atomically
 from ceus_models.study.taxonomy import BIOMARKERS, CLINICAL
 from sim.hospital.screens import MAKERS, compute_layout
 from sim.patients.patients import Case
 from sim.phantom.draw import PhantomSettings, compute_pane
 
 FLAGS = ("viral_hepatitis", "malignancy_history", "cirrhosis", "fatty_liver")
+PolicyKind = Literal["open", "safe"]
+"""open: every plan is answered at every level; safe: the policy as it comes with a site."""
+OPEN_BECAUSE = "Phantoms of a simulation: no patient is behind any of these lesions."
+_OPEN = {
+    "schema": 2,
+    "studies": "any",
+    "minimum_lesions": 1,
+    "minimum_cell": 1,
+    "max_replicates": 10_000,  # bootstrap replicates pair the arms of an experiment
+    "privacy": {
+        "training": "none",
+        "statistics": "none",
+        "evaluation": "none",
+        "minimum_sites": 3,
+        "epsilon": 1e6,
+        "lifetime_epsilon": 1e6,
+    },
+    "accept_risk": OPEN_BECAUSE,
+}
 
 
 def format_columns(case: Case) -> dict[str, str]:
@@ -82,23 +103,15 @@ def write_site_config(path: Path, center: int, cases: Sequence[Case], settings: 
     path.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
 
 
-def write_policy(path: Path) -> None:
-    """Write `policy.yaml` of a phantom hospital: it answers every plan at every level, for it has no patient.
-
-    So it also answers with the bootstrap replicates that pair the arms of an experiment.
-    """
-    levels = {"training": "none", "statistics": "none", "evaluation": "none", "minimum_sites": 3}
-    budget = {"epsilon": 1e6, "lifetime_epsilon": 1e6}
-    document = {
-        "schema": 2,
-        "studies": "any",
-        "minimum_lesions": 1,
-        "minimum_cell": 1,
-        "max_replicates": 10_000,
-        "privacy": {**levels, **budget},
-        "accept_risk": "Phantoms of a simulation: no patient is behind any of these lesions.",
-    }
-    path.write_text(yaml.safe_dump(document, sort_keys=False, allow_unicode=True), encoding="utf-8")
+def write_policy(path: Path, kind: PolicyKind) -> None:
+    """Write `policy.yaml`, unless the hospital has one."""
+    if path.exists():
+        return
+    if kind == "safe":
+        content = resources.files("client.cli").joinpath("policy.example.yaml").read_bytes()
+    else:
+        content = yaml.safe_dump(_OPEN, sort_keys=False, allow_unicode=True).encode()
+    write_atomically(path, content, PUBLIC)
 
 
 def _build_template(name: str, contrast_only: bool, settings: PhantomSettings) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Write the hospitals of a plan's `simulation` section, and index them as their clients do."""
+"""Write the hospitals of a plan's `simulation` section, and, for a run, index them as their clients do."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from typing import Any, Literal
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked
 
-from ceus_models.runtime.errors import FaultList
+from ceus_models.runtime.errors import ExpectedError, FaultList
 from ceus_models.runtime.yaml_lines import format_key, list_faults
 from ceus_models.study.processing import Processing
 from client.data.dataset.index import build_index
 from client.data.dataset.worker_pool import map_trusted
 from client.data.forms.site_config import load_site
-from sim.hospital.hospital import write_hospital
+from client.policy.policy_file import POLICY_FILE
+from sim.hospital.hospital import WrittenHospital, write_hospital
+from sim.hospital.paperwork import PolicyKind, write_policy
 from sim.patients.centers import build_split
 from sim.patients.patients import Case, draw_cases
 from sim.phantom.draw import PhantomSettings
@@ -97,17 +99,33 @@ def prepare_hospitals(
 
     `tell` is called with each finished hospital and the number of lesions of the study.
     """
-    seed = seed if simulation.seed is None else simulation.seed
-    by_center = draw_center_cases(simulation, seed)
-    lesions = sum(map(len, by_center.values()))
-    largest_first = sorted(by_center, key=lambda center: (-len(by_center[center]), center))
-    jobs = [_HospitalJob(out, by_center[center], simulation.phantom, processing, seed) for center in largest_first]
+    orders = order_hospitals(simulation, seed, out)
+    lesions = sum(len(order.cases) for order in orders)
     ready: dict[str, PreparedHospital] = {}
-    for _, made in map_trusted(_HospitalJob.run, jobs, workers):
+    for _, made in map_trusted(_Preparation.run, [_Preparation(order, processing) for order in orders], workers):
         ready[made.site] = made
         tell(made, lesions)
     names = sorted(ready)
     return Hospitals({name: out / HOSPITALS / name for name in names}, {name: ready[name] for name in names})
+
+
+def order_hospitals(
+    simulation: Simulation, seed: int, out: Path, centers: Sequence[int] = (), policy: PolicyKind = "open"
+) -> list[HospitalOrder]:
+    """What is to be written below `out`, the largest first. centers: only these of the plan, () for all.
+
+    Raises:
+        ExpectedError: the plan has no lesion at one of them.
+    """
+    seed = seed if simulation.seed is None else simulation.seed
+    by_center = draw_center_cases(simulation, seed)
+    for center in centers:
+        if center not in by_center:
+            held = ", ".join(map(str, sorted(by_center)))
+            raise ExpectedError(f"expected a center of this plan ({held}), found {center}; name one of them")
+    chosen = set(centers) or by_center
+    largest_first = sorted(chosen, key=lambda center: (-len(by_center[center]), center))
+    return [HospitalOrder(out, by_center[center], simulation.phantom, seed, policy) for center in largest_first]
 
 
 def draw_center_cases(simulation: Simulation, seed: int) -> dict[int, list[Case]]:
@@ -120,17 +138,31 @@ def draw_center_cases(simulation: Simulation, seed: int) -> dict[int, list[Case]
 
 
 @dataclass(frozen=True)
-class _HospitalJob:
+class HospitalOrder:
+    """A hospital to write below the folder `out`, with all its lesions and this policy."""
+
     out: Path
     cases: Sequence[Case]
     phantom: PhantomSettings
-    processing: Processing
     seed: int
+    policy: PolicyKind
 
-    def run(self) -> PreparedHospital:
+    def write(self) -> WrittenHospital:
+        """Write it, or keep it, its policy too, if it was written with the same settings."""
         center = self.cases[0].center
         folder = self.out / HOSPITALS / format_site_name(center)
         folder.parent.mkdir(parents=True, exist_ok=True)
-        write_hospital(folder, self.out / TRUTH, center, self.cases, self.phantom, self.seed)
-        report = build_index(load_site(folder), self.processing)
-        return PreparedHospital(folder.name, len(self.cases), report.read, report.skipped)
+        written = write_hospital(folder, self.out / TRUTH, center, self.cases, self.phantom, self.seed)
+        write_policy(folder / POLICY_FILE, self.policy)
+        return written
+
+
+@dataclass(frozen=True)
+class _Preparation:
+    order: HospitalOrder
+    processing: Processing
+
+    def run(self) -> PreparedHospital:
+        written = self.order.write()
+        report = build_index(load_site(written.folder), self.processing)
+        return PreparedHospital(written.folder.name, written.lesions, report.read, report.skipped)

@@ -103,3 +103,17 @@ def test_killing_the_starter_leaves_nothing(tmp_path: Path, how: signal.Signals)
     starter.send_signal(how)
     wait_for(lambda: all(map(is_gone, family)))
     starter.wait(10)
+
+
+def test_the_id_of_a_process_that_has_ended_is_not_ended_again(tmp_path: Path) -> None:
+    """By then it may be another's."""
+    other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    try:
+        with ProcessGroup(tmp_path, grace_s=1.0) as fleet:
+            fleet.start("short", [sys.executable, "-c", ""], dict(os.environ))
+            wait_for(lambda: fleet.poll_exit_code("short") == 0)
+            fleet._processes["short"].pid = other.pid
+        assert other.poll() is None
+    finally:
+        other.kill()
+        other.wait()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 from collections.abc import Callable
@@ -72,6 +73,18 @@ def test_from_nothing_to_an_enrolled_site(coordinator: Run, site: Run, tmp_path:
     assert status["sites"][0]["fingerprint"] == key
     assert status["warnings"] == []
     assert "site-01" in coordinator("status", co)
+
+
+def test_join_with_the_bundle_goes_on_to_approve_it(coordinator: Run, site: Run, tmp_path: Path) -> None:
+    co, hospital = tmp_path / "co", tmp_path / "site-01"
+    site("init", hospital)
+    site("keys", hospital, "--federation", founded(coordinator, co))
+    coordinator("enrol", co, hospital / "courier" / "request.json", "--yes")
+    sent = (co / "kits" / "site-01.kit.json", co / "study" / "bundle.fab")
+    said = site("join", hospital, *sent, "--yes")
+    assert "site-01 has joined" in said
+    assert f"approved {hashlib.sha256(sent[1].read_bytes()).hexdigest()}" in said
+    assert [entry["action"] for entry in entries(hospital / "records")] == ["approve"]
 
 
 def test_two_people_approve_where_the_hospital_wants_two(

@@ -1,0 +1,1 @@
+"""The rehearsal: a whole federation on this machine, by the commands that its people type."""
