@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
-from ceus_models.plan.plan import Plan, load_plan
+from ceus_models.plan.plan import load_plan
 from ceus_models.runtime.atomic_files import PUBLIC, write_atomically
 from ceus_models.runtime.errors import ExpectedError
 from client.courier.folder import socket_of, state_socket
@@ -140,21 +140,20 @@ def _take_part(
     rehearsal: Rehearsal, folders: Sequence[Path], sent: dict[str, tuple[str, str]], terminal: Terminal
 ) -> None:
     if rehearsal.policy == "safe":
-        allow_plan(load_plan(rehearsal.plan), folders, terminal)
+        allow_few_sites(folders, terminal)
     services: list[Command] = []
     for folder in folders:
         meaning = f"{folder.name}: verifies its kit, and approves the study"
         terminal.run(meaning, SITE, "join", folder, *sent[folder.name], "--yes")
-        terminal.run(f"{folder.name}: reads every lesion", SITE, "index", folder, "--plan", rehearsal.plan)
+        terminal.run(f"{folder.name}: reads every lesion", SITE, "index", folder)
         services.append(terminal.start(f"{folder.name}: takes part", SITE, "serve", folder))
     for service in services:
         terminal.wait_for('"serving"', service)
 
 
-def allow_plan(plan: Plan, folders: Sequence[Path], terminal: Terminal) -> None:
-    """Say in each policy.yaml what the hospital allows, beyond what it comes with: this plan, of so few hospitals."""
+def allow_few_sites(folders: Sequence[Path], terminal: Terminal) -> None:
+    """Say in each policy.yaml what the hospital allows, beyond what it comes with: a sum of so few hospitals."""
     wanted = {
-        r"^studies: \{\}.*$": f"studies: {{{plan.name}: {plan.digest()}}}",
         r"^  minimum_sites: \d+": f"  minimum_sites: {len(folders)}",
         r"^# accept_risk: .*$": f"accept_risk: {json.dumps(BECAUSE)}",
     }
