@@ -11,7 +11,13 @@ from rich.markup import escape
 
 from ceus_models.pki.enrolment import utc_now
 from ceus_models.runtime.errors import ExpectedError
-from server.actions.sites import (
+from server.cli.status import Folder, output
+from server.federation.certificate_authority import is_encrypted
+from server.federation.enrolment import VerifiedRequest, read_request
+from server.federation.federation_form import parse_filled
+from server.federation.former_layout import open_home
+from server.federation.founding import place_plan, set_up_federation, write_example
+from server.operations.actions.sites import (
     check_requests,
     enrol_sites,
     make_roster,
@@ -21,12 +27,6 @@ from server.actions.sites import (
     revoke_site,
     tell_superlink,
 )
-from server.cli.status import Folder, output
-from server.federation.certificate_authority import is_encrypted
-from server.federation.enrolment import VerifiedRequest, read_request
-from server.federation.federation_form import parse_filled
-from server.federation.former_layout import open_home
-from server.federation.founding import place_plan, set_up_federation, write_example
 from server.run_folder.action_log import log_action, read_actor
 from server.run_folder.paths import FEDERATION_FILE, Home
 from server.run_folder.studies import list_studies

@@ -20,9 +20,9 @@ from ceus_models.runtime.file_locks import is_held
 from ceus_models.runtime.findings import print_findings
 from ceus_models.runtime.liveness.moment import read_clock
 from ceus_models.runtime.supervisor import log_event
-from server.actions.runs import check_startable, start_run, stop_run
 from server.cli.status import AsJson, Folder, StudyName, opened, output
 from server.notices.standing import check_notices
+from server.operations.actions.runs import check_startable, start_run, stop_run
 from server.operations.daemon import check_complete, find_front_fault, find_nginx, run_daemon
 from server.operations.estimate import Estimate, estimate_run
 from server.operations.health import require_up

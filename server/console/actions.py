@@ -18,8 +18,14 @@ from ceus_models.pki.signed_documents import MAX_BYTES
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.web.forms import is_asked_here, read_form
 from ceus_models.web.responses import find_page
-from server.actions.runs import start_run, stop_run
-from server.actions.sites import (
+from server.console.sign_in.sessions import get_form_word, get_visitor
+from server.federation.certificate_authority import has_key, is_encrypted
+from server.federation.enrolment import VerifiedRequest, parse_request
+from server.federation.expiry import summarize_validity
+from server.federation.federation_file import load_federation
+from server.federation.site_register import read_register
+from server.operations.actions.runs import start_run, stop_run
+from server.operations.actions.sites import (
     check_requests,
     enrol_sites,
     make_roster,
@@ -28,12 +34,6 @@ from server.actions.sites import (
     revoke_site,
     tell_superlink,
 )
-from server.console.sign_in.sessions import get_form_word, get_visitor
-from server.federation.certificate_authority import has_key, is_encrypted
-from server.federation.enrolment import VerifiedRequest, parse_request
-from server.federation.expiry import summarize_validity
-from server.federation.federation_file import load_federation
-from server.federation.site_register import read_register
 from server.run_folder.action_log import Actor, read_actions
 from server.run_folder.paths import Home
 from server.run_folder.studies import find_study, list_studies

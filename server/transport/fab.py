@@ -7,13 +7,16 @@ import io
 import zipfile
 from contextlib import suppress
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
 from ceus_models.pki.keys import PrivateKey, PublicKey
 from ceus_models.pki.offered_study import STUDY_FILE, OfferedStudy, sign_study, verify_study
-from ceus_models.plan.plan import Plan
 from ceus_models.runtime.errors import ExpectedError
+
+if TYPE_CHECKING:  # `status` does without torch
+    from ceus_models.plan.plan import Plan
 
 SERVER_APP = "server.server_app:app"
 _PYPROJECT = """[project]

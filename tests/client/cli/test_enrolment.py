@@ -80,11 +80,12 @@ def test_join_with_the_bundle_goes_on_to_approve_it(coordinator: Run, site: Run,
     site("init", hospital)
     site("keys", hospital, "--federation", founded(coordinator, co))
     coordinator("enrol", co, hospital / "courier" / "request.json", "--yes")
-    sent = (co / "kits" / "site-01.kit.json", co / "study" / "bundle.fab")
+    sent = (co / "kits" / "site-01.kit.json", co / "studies" / "tiny" / "bundle.fab")
     said = site("join", hospital, *sent, "--yes")
     assert "site-01 has joined" in said
-    assert f"approved {hashlib.sha256(sent[1].read_bytes()).hexdigest()}" in said
-    assert [entry["action"] for entry in entries(hospital / "records")] == ["approve"]
+    assert "approved: study tiny" in said
+    written = [(entry["action"], entry["bundle"]) for entry in entries(hospital / "records")]
+    assert written == [("approve", hashlib.sha256(sent[1].read_bytes()).hexdigest())]
 
 
 def test_two_people_approve_where_the_hospital_wants_two(

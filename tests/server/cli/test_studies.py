@@ -102,7 +102,7 @@ def test_status_shows_all_studies_or_the_one_that_is_named(made: Lab, capfd: pyt
     both = json.loads(told(capfd, "status", folder, "--json"))
     assert [(one["study"], one["run"]["phase"]) for one in both["studies"]] == [("second", "none"), ("tiny", "none")]
     one = json.loads(told(capfd, "status", folder, "--study", "tiny", "--json"))
-    assert one == both["studies"][1]
+    assert both["studies"][1].items() <= one.items()
     gauges = told(capfd, "status", folder, "--prometheus")
     assert 'ceus_run{study="second",phase="none"} 1 ceus_run{study="tiny",phase="none"} 1' in gauges
 
