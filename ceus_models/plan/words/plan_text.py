@@ -115,7 +115,8 @@ def _list_lines(stage: StageOutline, plan: PlanOutline, traffic: Traffic) -> Ite
     yield "privacy", _describe_level(stage)
     yield "sites", f"at least {plan.least_sites()[stage.name]}"
     if traffic.down:
-        each = f"{format_size(traffic.round_down)} to this site, {format_size(traffic.round_up)} from it"
+        back = format_size(traffic.round_up) if traffic.round_up else "counts (kB)"
+        each = f"{format_size(traffic.round_down)} to this site, {back} from it"
         whole = f"; in all {format_size(traffic.down)} and {format_size(traffic.up)}" if stage.stage == "train" else ""
         yield "bytes", f"about {each} a round{whole}"
 
