@@ -20,7 +20,7 @@ def outline(name: str) -> PlanOutline:
     return read_outline(parse_values(load_plan(CONFIGS / f"plan.{name}.yaml").canonical()))
 
 
-def said(text: PlanText, stage: str, what: str) -> str:
+def find_line(text: PlanText, stage: str, what: str) -> str:
     return next(dict(one.lines)[what] for one in text.stages if one.title.startswith(f"{stage}:"))
 
 
@@ -36,12 +36,12 @@ def test_every_stage_says_what_leaves_and_all_fits_80_columns(path: Path) -> Non
 
 def test_what_leaves_depends_on_the_stage() -> None:
     paper, private = describe_plan(outline("paper")), describe_plan(outline("private"))
-    assert said(paper, "hello", "leaves").startswith("how many lesions and patients each cohort has")
-    assert "how training here changes each net" in said(paper, "submodels", "leaves")
-    assert "in rounds of validation counts by score" in said(paper, "submodels", "leaves")
-    assert "no lesion by itself" in said(paper, "test", "leaves")
-    assert said(private, "submodels", "leaves") == "one noised sum of the patients' gradients a net and round"
-    assert said(private, "submodels", "privacy").startswith("distributed: sums over hospitals, with noise")
+    assert find_line(paper, "hello", "leaves").startswith("how many lesions and patients each cohort has")
+    assert "how training here changes each net" in find_line(paper, "submodels", "leaves")
+    assert "in rounds of validation counts by score" in find_line(paper, "submodels", "leaves")
+    assert "no lesion by itself" in find_line(paper, "test", "leaves")
+    assert find_line(private, "submodels", "leaves") == "one noised sum of the patients' gradients a net and round"
+    assert find_line(private, "submodels", "privacy").startswith("distributed: sums over hospitals, with noise")
 
 
 def test_row_level_replicates_are_shouted() -> None:
@@ -49,7 +49,7 @@ def test_row_level_replicates_are_shouted() -> None:
     stages = tuple(
         one.model_copy(update={"paired_replicates": 9}) if one.name == "test" else one for one in plan.stages
     )
-    assert "9 REPLICATES" in said(describe_plan(plan.model_copy(update={"stages": stages})), "test", "leaves")
+    assert "9 REPLICATES" in find_line(describe_plan(plan.model_copy(update={"stages": stages})), "test", "leaves")
 
 
 def test_privacy_is_said_as_it_is_accounted() -> None:
