@@ -21,6 +21,7 @@ from ceus_models.plan.answers.answer_schema import groups_of
 from ceus_models.plan.answers.secure_layout import find_words
 from ceus_models.plan.plan import Plan, load_plan
 from ceus_models.plan.progress import Progress
+from ceus_models.plan.rounds.any_stage import find_rounds
 from ceus_models.plan.train_stage import Train
 from ceus_models.protocol.encoding import count_bytes
 from ceus_models.protocol.messages import Normaliser, Quantisation, Recipe, Task, Update
@@ -80,7 +81,7 @@ def list_rows() -> Iterator[tuple[str, str, float, float, float, float]]:
         second = 2 if stage.sequence()[1][0] == "evaluate" else 1
         for form, changes in FORMS:
             formed = replace(stage, **changes)  # type: ignore[arg-type]
-            task, first = (formed.task(replace(progress, step=step), study) for step in (second, 0))
+            task, first = (find_rounds(formed).task(replace(progress, step=step), study) for step in (second, 0))
             ways = count_bytes(task), count_bytes(make_answer(task)), count_bytes(make_masked(task))
             begun = count_bytes(first) + count_bytes(make_answer(first))
             yield title, form, *(size / 1e6 for size in (*ways, begun))  # type: ignore[misc]

@@ -15,7 +15,7 @@ from pydantic.dataclasses import dataclass
 
 from ceus_models.plan.given_recipe import Given
 from ceus_models.plan.site_rules import check_sites
-from ceus_models.plan.stages import Evaluate, Hello, Stage, Statistics
+from ceus_models.plan.stages import Evaluate, Hello, Statistics
 from ceus_models.plan.terms.deadlines import Deadlines
 from ceus_models.plan.terms.net_groups import expand_names, is_known_net, required_nets
 from ceus_models.plan.terms.participation import Quorum
@@ -23,14 +23,14 @@ from ceus_models.plan.terms.pretrained import Pretrained
 from ceus_models.plan.terms.settings import Screening, Study
 from ceus_models.plan.train_stage import Train
 from ceus_models.protocol.messages import Architecture, Sharing
-from ceus_models.protocol.privacy.secure_session import LEAST_SITES, SECURE_LEVELS
+from ceus_models.protocol.privacy.secure_levels import LEAST_SITES, SECURE_LEVELS
 from ceus_models.protocol.software import RequiredSoftware
 from ceus_models.runtime.errors import ExpectedError, Fault
 from ceus_models.runtime.yaml_lines import YamlWithLines, list_faults, make_fault_at, read_yaml_with_lines
 from ceus_models.study.processing import Processing
 from ceus_models.study.taxonomy import FUSION_NETS, SUBMODELS
 
-AnyStage = Annotated[Hello | Statistics | Train | Evaluate, Field(discriminator="stage")]
+Stage = Hello | Statistics | Train | Evaluate
 """All kinds of stage, distinguished by their key `stage`."""
 
 
@@ -49,7 +49,7 @@ class Plan:
     """
 
     name: Annotated[str, MinLen(1)]
-    stages: Annotated[tuple[AnyStage, ...], MinLen(1)]
+    stages: Annotated[tuple[Annotated[Stage, Field(discriminator="stage")], ...], MinLen(1)]
     quorum: Quorum = field(default_factory=Quorum)
     deadlines: Deadlines = field(default_factory=Deadlines)
     late: Literal["next_round", "never"] = "next_round"

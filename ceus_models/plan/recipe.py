@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,6 @@ import numpy.typing as npt
 from ceus_models.metrics.ood import FIGURES, REQUEST_TENSOR, TrainingFigures
 from ceus_models.metrics.ood import compute_training_figures as finished
 from ceus_models.protocol.messages import Architecture, Normaliser, Recipe, Sharing
-from ceus_models.protocol.state import State
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.study.taxonomy import (
     BIOMARKERS,
@@ -22,6 +22,9 @@ from ceus_models.study.taxonomy import (
     LESION_TYPES,
     STRATEGY_A,
 )
+
+if TYPE_CHECKING:  # a plan is read without torch
+    from ceus_models.protocol.state import State
 
 Floats = npt.NDArray[np.float64]
 SMALLEST_SD = 1e-6

@@ -6,9 +6,9 @@ import dataclasses
 from collections.abc import Iterator
 
 from ceus_models.nets.heads import list_nets
-from ceus_models.plan.plan import Plan
+from ceus_models.plan.plan import Plan, Stage
 from ceus_models.plan.progress import Progress
-from ceus_models.plan.stages import Stage
+from ceus_models.plan.rounds.any_stage import find_rounds
 from ceus_models.plan.terms.net_groups import expand_names
 from ceus_models.plan.train_stage import Train
 from ceus_models.protocol.messages import Kind, Task
@@ -33,7 +33,7 @@ def find_expected_task(plan: Plan, task: Task) -> tuple[int, Task] | None:
             asked = expand_names(getattr(stage, "nets", ()))
             nets: dict[str, State] = {net: {} for net in list_nets(asked, plan.sharing)}
             at = Progress(stage=index, step=step, recipe=task.recipe, frozen=task.frozen, nets=nets)
-            return index, stage.task(at, plan.study(task.seed))
+            return index, find_rounds(stage).task(at, plan.study(task.seed))
     return None
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ceus_models.plan.terms.participation import USUAL_SITES
-from ceus_models.protocol.privacy.secure_session import LEAST_SITES, SECURE_LEVELS
+from ceus_models.protocol.privacy.secure_levels import LEAST_SITES, SECURE_LEVELS
 from ceus_models.runtime.errors import Fault
 from ceus_models.runtime.yaml_lines import make_fault_at
 from ceus_models.study.cohorts import CENTERS, can_hold

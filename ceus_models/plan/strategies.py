@@ -13,22 +13,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from ceus_models.protocol.messages import LocalRule
-from ceus_models.protocol.state import State
 
-StepResult = tuple[dict[str, Tensor], dict[str, Tensor]]
+if TYPE_CHECKING:  # a plan is read without torch
+    from torch import Tensor
+
+    from ceus_models.protocol.state import State
+
+    StepResult = tuple[dict[str, Tensor], dict[str, Tensor]]
 
 
 @dataclass(frozen=True)
 class FedAvg:
     """Federated averaging: the mean of the sites' nets, weighted by labelled lesions (McMahan et al. 2017).
 
+    >>> import torch
     >>> net, _ = FedAvg().step({"w": torch.tensor([1.0])}, {"w": torch.tensor([0.5])}, {})
     >>> net["w"]
     tensor([1.5000])
@@ -78,6 +81,7 @@ class FedAvgM:
 
     A site takes few steps in a round and starts each round with a new optimiser, so the momentum is kept here.
 
+    >>> import torch
     >>> _, memory = FedAvgM().step({"w": torch.tensor([1.0])}, {"w": torch.tensor([0.5])}, {})
     >>> FedAvgM().step({"w": torch.tensor([1.5])}, {"w": torch.tensor([0.5])}, memory)[0]["w"]
     tensor([2.4500])
@@ -102,7 +106,7 @@ class FedAvgM:
     def step(self, current: State, mean_change: State, memory: State) -> StepResult:
         """The next net, and the velocity as "v|<name>" (float64)."""
         velocity = {
-            name: self.momentum * memory.get(f"v|{name}", torch.zeros_like(change)) + change
+            name: self.momentum * memory.get(f"v|{name}", change.new_zeros(change.shape)) + change
             for name, change in ((name, mean_change[name].double()) for name in current)
         }
         moves = {name: self.learning_rate * v for name, v in velocity.items()}
@@ -138,18 +142,19 @@ class FedAdam:
 
     def step(self, current: State, mean_change: State, memory: State) -> StepResult:
         """The next net, and the moments as "m|<name>", "v|<name>" with the number of steps "#steps"."""
-        steps = memory.get("#steps", torch.zeros((), dtype=torch.int64)) + 1
+        none = next(iter(current.values())).new_zeros(()).cpu().long()
+        steps = memory.get("#steps", none) + 1
         power = float(steps) + 1.0
         rate = self.learning_rate * np.sqrt(1 - self.beta2**power) / (1 - self.beta1**power)
         net: dict[str, Tensor] = {}
         kept: dict[str, Tensor] = {"#steps": steps}
         for name, old in current.items():
-            change = mean_change[name].to(torch.float32)
+            change = mean_change[name].float()
             m = self.beta1 * _moment(memory, "m|", name, change) + (1 - self.beta1) * change
             v = self.beta2 * _moment(memory, "v|", name, change) + (1 - self.beta2) * change**2
             # m, v and the divisor in float32, the step in float64: as NumPy promotes them in Flower. The root is
             # NumPy's as well, because torch's on a CPU is off by one unit for some numbers.
-            divisor = torch.from_numpy(np.asarray(np.sqrt(v.cpu().numpy()))).to(v.device) + self.tau
+            divisor = v.new_tensor(np.sqrt(v.cpu().numpy())) + self.tau
             net[name] = (old.double() + rate * m.double() / divisor.double()).to(old.dtype)
             kept |= {f"m|{name}": m, f"v|{name}": v}
         return net, kept
@@ -164,4 +169,4 @@ def _apply_change(current: State, change: State) -> dict[str, Tensor]:
 
 
 def _moment(memory: Mapping[str, Tensor], prefix: str, name: str, like: Tensor) -> Tensor:
-    return memory.get(prefix + name, torch.zeros_like(like))
+    return memory.get(prefix + name, like.new_zeros(like.shape))

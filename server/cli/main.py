@@ -10,8 +10,8 @@ app = lazy_program(
     "The coordinator's side of fedceus.",
     "coordinator",
     {
-        "plan": "server.cli.study:plan_command",
-        "report": "server.cli.study:report_command",
+        "plan": "server.cli.plan:plan_command",
+        "report": "server.cli.report:report_command",
         "study": "server.cli.studies:study_app",
         "init": "server.cli.enrolment:init_command",
         "enrol": "server.cli.enrolment:enrol_command",

@@ -19,8 +19,8 @@ from server.cli.enrolment import PassphraseFile, Yes, read_passphrase
 from server.cli.status import AsJson, Folder, opened, output
 from server.federation.certificate_authority import is_encrypted
 from server.federation.founding import set_up_federation
+from server.federation.site_register import count_enrolled
 from server.federation.studies import add_study, remove_study
-from server.operations.launcher import count_enrolled
 from server.run_folder.action_log import log_action, read_actor
 from server.run_folder.orders import read_state
 from server.run_folder.paths import StudyFolder

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ceus_models.protocol.privacy.roster import Roster, parse_roster
-from ceus_models.protocol.privacy.secure_session import LEAST_SITES
+from ceus_models.protocol.privacy.secure_levels import LEAST_SITES
 from ceus_models.runtime.atomic_files import PUBLIC, write_atomically
 from ceus_models.runtime.errors import ExpectedError
 from server.federation.site_register import Register

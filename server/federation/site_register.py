@@ -11,7 +11,7 @@ from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
-from ceus_models.pki.enrolment import Hex, Name
+from ceus_models.pki.enrolment import Hex, Name, utc_now
 from ceus_models.runtime.atomic_files import write_atomically
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.file_locks import hold_lock
@@ -93,6 +93,11 @@ def read_register(home: Home) -> Register:
         return Register(_File.model_validate_json(home.sites.read_bytes()).entries)
     except (OSError, ValidationError):
         raise ExpectedError(f"the register of sites is damaged: {home.sites}; restore it from a backup") from None
+
+
+def count_enrolled(home: Home) -> int:
+    """How many sites have a key that works now. Raises ExpectedError for a damaged register."""
+    return len({entry.site for entry in read_register(home).entries if entry.works(utc_now())})
 
 
 @contextmanager

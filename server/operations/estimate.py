@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ceus_models.plan.plan import AnyStage, Plan
+from ceus_models.plan.plan import Plan, Stage
 from ceus_models.plan.train_stage import Train
 from ceus_models.runtime.humanize import format_duration
 
@@ -54,5 +54,5 @@ def estimate_run(plan: Plan, lines: Iterable[Mapping[str, Any]]) -> Estimate:
     return Estimate(done, len(planned), spent, sum(known), len(known) == len(to_come))
 
 
-def _list_kinds(stage: AnyStage) -> list[str]:
+def _list_kinds(stage: Stage) -> list[str]:
     return [kind for kind, _ in stage.sequence()] if isinstance(stage, Train) else [_KINDS[stage.stage]]

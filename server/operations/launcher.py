@@ -13,7 +13,6 @@ from dataclasses import asdict, dataclass
 
 import psutil
 
-from ceus_models.pki.enrolment import utc_now
 from ceus_models.plan.plan import Plan
 from ceus_models.runtime.atomic_files import PUBLIC, write_atomically
 from ceus_models.runtime.errors import ExpectedError
@@ -21,14 +20,14 @@ from ceus_models.runtime.liveness.heartbeat import HeartbeatRecord, is_silent
 from ceus_models.runtime.liveness.moment import read_clock
 from ceus_models.runtime.process_tree import read_start
 from ceus_models.runtime.supervisor import EventLog
-from server.federation.site_register import read_register
+from server.federation.site_register import count_enrolled
 from server.operations.disk_room import LEAST_BYTES, free_bytes
 from server.operations.liveness import coordinator_heartbeat
 from server.rounds.roster_file import ROSTER_FILE
 from server.rounds.saving.checkpoints import Store
 from server.run_folder.journal import Journal
 from server.run_folder.orders import FINAL_PHASES, Order, Phase, find_predecessor, read_order, read_state, write_state
-from server.run_folder.paths import Home, StudyFolder
+from server.run_folder.paths import StudyFolder
 from server.run_folder.studies import find_plan, read_settings
 from server.transport.superlink_control import Control, RunState
 
@@ -217,11 +216,6 @@ class Launcher:
 
     def _tell(self, event: str, **more: object) -> None:
         self._told({"event": event, "study": self._study.name, **more})
-
-
-def count_enrolled(home: Home) -> int:
-    """How many sites have a key that works now. Raises ExpectedError for a damaged register."""
-    return len({entry.site for entry in read_register(home).entries if entry.works(utc_now())})
 
 
 def check_bundle(study: StudyFolder, plan: Plan) -> None:

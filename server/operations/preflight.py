@@ -26,12 +26,12 @@ from server.federation.federation_file import Federation
 from server.federation.founding import LOOPBACK, find_certificate_fault, list_hosts
 from server.federation.nginx_conf import CALLS
 from server.federation.node_roster import is_up
-from server.federation.site_register import read_register
+from server.federation.site_register import count_enrolled, read_register
 from server.federation.studies import describe_processing
 from server.operations.daemon import check_complete, find_front_fault, find_nginx
 from server.operations.disk_room import find_shortage, free_bytes
 from server.operations.health import is_superlink_healthy
-from server.operations.launcher import check_bundle, count_enrolled
+from server.operations.launcher import check_bundle
 from server.run_folder.paths import Home, StudyFolder
 from server.run_folder.studies import find_plan
 

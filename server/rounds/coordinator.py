@@ -7,16 +7,16 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from ceus_models.plan.plan import Plan
+from ceus_models.plan.plan import Plan, Stage
 from ceus_models.plan.progress import Progress
-from ceus_models.plan.stages import Stage
+from ceus_models.plan.rounds.any_stage import find_rounds
+from ceus_models.plan.rounds.backbones import read_pretrained
 from ceus_models.plan.terms.participation import Fate, RoundRecord, check_quorum
-from ceus_models.plan.terms.pretrained import read_pretrained
 from ceus_models.plan.terms.settings import Study
 from ceus_models.plan.train_stage import Train
 from ceus_models.plan.wire_nets import on_wire, submodels
 from ceus_models.protocol.messages import Task
-from ceus_models.protocol.privacy.secure_session import SECURE_LEVELS
+from ceus_models.protocol.privacy.secure_levels import SECURE_LEVELS
 from ceus_models.protocol.state import State
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.seeds import derive_seed
@@ -78,15 +78,16 @@ class _RoundRunner:
         if progress.stage:
             check_reachable(self.plan, progress)
         begun = time.monotonic()
-        before = stage.prepare(progress, self.study)
-        task = stage.task(before, self.study)
+        rounds = find_rounds(stage)
+        before = rounds.prepare(progress, self.study)
+        task = rounds.task(before, self.study)
         sites = eligible_sites(task, before, self.link)
         if isinstance(stage, Train) and task.kind == "train":
             least = self.plan.least_sites()[stage.name]
             sites = sample_sites(task, sites, stage.share, self.plan.quorum.required, least)
         total, record = self._ask(stage, before, task, sites)
         check_quorum(record, self.plan.quorum)
-        after = stage.absorb(before, self.study, total, record)
+        after = rounds.absorb(before, self.study, total, record)
         record = replace(record, seconds=time.monotonic() - begun)
         self._finish(record, before, after, stage)
         return after.advance(stage.steps(), record)
@@ -99,8 +100,9 @@ class _RoundRunner:
         begun = time.monotonic()
         stage = self.plan.stages[0]
         at_start = replace(progress, step=0, recipe=None, frozen="")  # exactly the task that the other sites received
-        total, record = self._ask(stage, at_start, stage.task(at_start, self.study), sites)
-        after = stage.absorb(progress, self.study, total, record)
+        rounds = find_rounds(stage)
+        total, record = self._ask(stage, at_start, rounds.task(at_start, self.study), sites)
+        after = rounds.absorb(progress, self.study, total, record)
         record = replace(record, seconds=time.monotonic() - begun)
         self._finish(record, at_start, after, stage)
         return replace(after, participation=(*after.participation, record))
@@ -112,7 +114,7 @@ class _RoundRunner:
             task=task,
             gate=Gate(task, self.study.screening, before.counts, reference, len(sites), required),
             sites=sites,
-            summand=stage.summand,
+            summand=find_rounds(stage).summand,
             frozen=lambda: on_wire(submodels(before)),
             tell=_event_reporter(task, len(sites), self.tell),
             roster=self.roster,

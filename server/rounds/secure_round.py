@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 from ceus_models.plan.answers.secure_layout import SecureTotal, list_layout, split_site_counts
 from ceus_models.plan.terms.participation import Fate, RoundRecord
 from ceus_models.protocol.privacy.fixed_point import Ring, unpack_totals
-from ceus_models.protocol.privacy.secure_session import LEAST_SITES, compute_subject
+from ceus_models.protocol.privacy.secure_levels import LEAST_SITES
+from ceus_models.protocol.privacy.secure_session import compute_subject
 from ceus_models.protocol.state import State
 from ceus_models.protocol.task_id import compute_task_id
 from server.rounds.opening_file import OpeningFile

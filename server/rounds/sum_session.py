@@ -17,6 +17,7 @@ from ceus_models.protocol.messages import Kind, Refusal, Session, Task, Update
 from ceus_models.protocol.privacy import secure_session as shared
 from ceus_models.protocol.privacy.fixed_point import Ring, extend_sign, from_words
 from ceus_models.protocol.privacy.masks import KEY_BYTES
+from ceus_models.protocol.privacy.secure_levels import LEAST_SITES
 from ceus_models.protocol.privacy.secure_session import BOX_BYTES, TAG_BYTES, make_bytes_tensor
 from ceus_models.protocol.privacy.shamir import SHARE_BYTES
 from ceus_models.protocol.state import State
@@ -56,7 +57,7 @@ class SumSession:
     @property
     def least(self) -> int:
         """Sites that must be in the sum."""
-        return max(self.session.threshold, shared.LEAST_SITES)
+        return max(self.session.threshold, LEAST_SITES)
 
     def gather(self) -> MaskedTotal | None:
         """Ask for boxes, then for masked answers; their sum, or None where too few sites are in it."""

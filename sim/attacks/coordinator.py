@@ -9,9 +9,10 @@ from typing import Any
 from torch import Tensor
 
 from ceus_models.nets.module_cache import build_initial_state
-from ceus_models.plan.plan import Plan
+from ceus_models.plan.plan import Plan, Stage
 from ceus_models.plan.progress import Progress
-from ceus_models.plan.stages import Evaluate, Hello, Stage, Statistics
+from ceus_models.plan.rounds.any_stage import find_rounds
+from ceus_models.plan.stages import Evaluate, Hello, Statistics
 from ceus_models.plan.terms.net_groups import expand_names
 from ceus_models.plan.train_stage import Train
 from ceus_models.protocol.messages import Kind, Level, Recipe, Refusal, RefusalCode, Task, Update
@@ -72,7 +73,7 @@ class CuriousCoordinator:
         """Begin the study as the plan says, so that the sites hold the plan. Raises Refused."""
         stage = self.plan.stages[0]
         for site in self.sites:
-            answer = self._take(self.ask_site(site, stage.task(Progress(), self.plan.study(self.seed))))
+            answer = self._take(self.ask_site(site, find_rounds(stage).task(Progress(), self.plan.study(self.seed))))
             if SUMS_KEY in answer:
                 self.keys[site.name] = bytes(answer[SUMS_KEY].tolist())
 
@@ -125,7 +126,7 @@ class CuriousCoordinator:
         nets = {n: given.get(n) or build_initial_state(n, self.recipe, self.seed) for n in expand_names(stage.nets)}
         step = stage.sequence().index(("train", number)) if isinstance(stage, Train) else 0
         at = Progress(step=step, recipe=self.recipe, frozen=digest(frozen) if frozen else "", nets=nets)
-        task = stage.task(at, self.plan.study(self.seed))
+        task = find_rounds(stage).task(at, self.plan.study(self.seed))
         return replace(task, inputs={**task.inputs, **frozen})
 
     def build_planned_tally(self) -> Task:
@@ -133,7 +134,7 @@ class CuriousCoordinator:
         stage = self._find_stage("tally", ())
         if stage is None:
             raise Refused("plan", "the plan has no statistics stage")
-        return stage.task(Progress(), self.plan.study(self.seed))
+        return find_rounds(stage).task(Progress(), self.plan.study(self.seed))
 
     def _find_stage(self, kind: Kind, nets: tuple[str, ...]) -> Stage | None:
         """The plan's first stage of this kind for these nets."""

@@ -11,7 +11,7 @@ import yaml
 from pydantic import TypeAdapter
 
 from ceus_models.plan.given_recipe import Given
-from ceus_models.plan.plan import AnyStage, Plan
+from ceus_models.plan.plan import Plan, Stage
 from ceus_models.plan.recipe import RecipeRule, compute_recipe
 from ceus_models.plan.stages import Evaluate, Statistics
 from ceus_models.plan.strategies import FedAvgM
@@ -19,7 +19,7 @@ from ceus_models.plan.terms.net_groups import expand_names
 from ceus_models.plan.train_stage import Train
 from ceus_models.protocol.messages import Level, LocalRule, PrivateRule, Recipe
 from ceus_models.protocol.privacy.accountant import noise_for
-from ceus_models.protocol.privacy.secure_session import LEAST_SITES
+from ceus_models.protocol.privacy.secure_levels import LEAST_SITES
 from ceus_models.protocol.state import add_prefix
 from ceus_models.protocol.sums import ExactSum
 from ceus_models.study.taxonomy import FUSION_NETS
@@ -101,7 +101,7 @@ def protect_plan(plan: Plan, level: Level) -> Plan:
     return replace(plan, stages=tuple(stages), given=plan.given or Given(selected=_SELECTED))
 
 
-def _set_plain(stage: AnyStage, level: Level) -> AnyStage:
+def _set_plain(stage: Stage, level: Level) -> Stage:
     if isinstance(stage, Train):
         return replace(stage, level=level, rule=replace(stage.rule, private=None))
     if isinstance(stage, Evaluate):
@@ -109,7 +109,7 @@ def _set_plain(stage: AnyStage, level: Level) -> AnyStage:
     return replace(stage, level=level) if isinstance(stage, Statistics) else stage
 
 
-def _set_private(stage: AnyStage, level: Level, sites: int, find_noise: Callable[[int, int], float]) -> AnyStage:
+def _set_private(stage: Stage, level: Level, sites: int, find_noise: Callable[[int, int], float]) -> Stage:
     if isinstance(stage, Evaluate):
         return replace(
             stage,

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from ceus_models.plan.plan import AnyStage, Plan, load_plan
+from ceus_models.plan.plan import Plan, Stage, load_plan
 from ceus_models.plan.stages import Evaluate, Statistics
 from ceus_models.plan.strategies import FedAvg
 from ceus_models.plan.train_stage import Train
@@ -106,7 +106,7 @@ def _centralise_stage(stage: Train) -> Train:
 def localise_plan(plan: Plan) -> Plan:
     """The plan for a center alone: its fusion nets train on the same lesions as its sub-models."""
     own = next(stage.cohorts for stage in plan.stages if isinstance(stage, Train))
-    stages: list[AnyStage] = []
+    stages: list[Stage] = []
     for stage in plan.stages:
         if isinstance(stage, Statistics):
             stages.append(replace(stage, fusion_cohorts=own))

@@ -77,7 +77,7 @@ def walk(folder: Path, point: str) -> None:
         patch.object(FedAvg, "step", before(FedAvg.step, "stepping")),
         patch("server.rounds.saving.checkpoints._write", half),
         patch("ceus_models.runtime.atomic_files._sync", synced),
-        patch("ceus_models.plan.train_stage.build_initial_state", tiny),
+        patch("ceus_models.plan.rounds.training.build_initial_state", tiny),
     ):
         run(PLAN, link_of(Post(), MessageLog(folder)), Store(folder), SEED, event)
 

@@ -106,7 +106,7 @@ def desk(folder: Path) -> Desk:
     made.joined(folder / "site")
     Journal(made.study.run).begin()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ceus_models.plan.train_stage.build_initial_state", tiny)
+        patch.setattr("ceus_models.plan.rounds.training.build_initial_state", tiny)
         link = link_of(Post(silent), MessageLog(made.study.run))
         run(PLAN, link, Store(made.study.run), 1, Journal(made.study.run).append)
     return Desk(made, {role: add_person(made.home, role, role, NOW) for role in ROLES})

@@ -32,6 +32,8 @@ def list_quick(folder: Path) -> list[tuple[str, ...]]:
         ("ceus-site", "audit", "show", str(site)),
         ("ceus-coordinator", "init", str(new)),
         ("ceus-coordinator", "status", str(study)),
+        ("ceus-coordinator", "plan", str(PLAN)),
+        ("ceus-coordinator", "study", "list", str(study)),
     ]
 
 

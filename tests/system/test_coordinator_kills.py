@@ -33,7 +33,7 @@ def _in_made_up_time() -> Iterator[None]:
 @pytest.fixture(autouse=True, scope="module")
 def _tiny_nets() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ceus_models.plan.train_stage.build_initial_state", tiny)
+        patch.setattr("ceus_models.plan.rounds.training.build_initial_state", tiny)
         yield
 
 
@@ -94,7 +94,7 @@ def test_a_full_disk_ends_the_run_with_the_remedy_and_costs_the_round_at_most(
             walked(tmp_path)
     monkeypatch.undo()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ceus_models.plan.train_stage.build_initial_state", tiny)
+        patch.setattr("ceus_models.plan.rounds.training.build_initial_state", tiny)
         assert compared(walked(tmp_path)) == undisturbed
 
 

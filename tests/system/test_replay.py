@@ -19,6 +19,7 @@ from sklearn.metrics import confusion_matrix
 
 from ceus_models.bundle.model_bundle import load_bundle
 from ceus_models.plan.plan import load_plan
+from ceus_models.plan.rounds.any_stage import find_rounds
 from ceus_models.plan.wire_nets import on_wire, submodels
 from ceus_models.study.taxonomy import FUSION_NETS, LESION_TYPES, STRATEGY_A, SUBMODELS
 from client.cli.main import app
@@ -112,7 +113,7 @@ def test_predict_gives_the_probabilities_of_the_evaluation(undisturbed: Path, tm
     progress = Store(undisturbed).latest(plan.digest(), 3)
     assert progress is not None
     stage = next(stage for stage in plan.stages if stage.name == "test")
-    task = stage.task(progress, plan.study(3))
+    task = find_rounds(stage).task(progress, plan.study(3))
     task = replace(task, inputs={**task.inputs, **on_wire(submodels(progress))})
     compared = 0
     for folder in sorted((undisturbed / HOSPITALS).glob("site-*")):

@@ -37,7 +37,7 @@ def _tiny_nets() -> Iterator[None]:
         return {name: torch.randn(shape, generator=generator) for name, shape in (("w", (3, 2)), ("bias", (2,)))}
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ceus_models.plan.train_stage.build_initial_state", tiny)
+        patch.setattr("ceus_models.plan.rounds.training.build_initial_state", tiny)
         yield
 
 

@@ -18,7 +18,8 @@ from ceus_models.nets.trained_parameters import list_trained
 from ceus_models.plan.answers.change_grid import CHANGE, SIZES, read_grid
 from ceus_models.protocol.messages import Kind, LocalRule, Task
 from ceus_models.protocol.privacy.masks import KEY_BYTES
-from ceus_models.protocol.privacy.secure_session import SECURE_LEVELS, SUMS_KEY
+from ceus_models.protocol.privacy.secure_levels import SECURE_LEVELS
+from ceus_models.protocol.privacy.secure_session import SUMS_KEY
 from ceus_models.protocol.quantisation import count_packed, get_packed_dtype
 from ceus_models.protocol.state import State, select_net
 from ceus_models.study.reader_study import ENTRIES, READERS

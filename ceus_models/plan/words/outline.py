@@ -13,14 +13,11 @@ from ceus_models.plan.terms.deadlines import Deadlines
 from ceus_models.plan.terms.net_groups import expand_names
 from ceus_models.plan.terms.participation import Quorum
 from ceus_models.protocol.messages import Architecture, Level, LocalRule, Quantisation, Question, Sharing
+from ceus_models.protocol.privacy.secure_levels import LEAST_SITES, SECURE_LEVELS
 from ceus_models.protocol.software import RequiredSoftware
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.yaml_lines import format_key
 from ceus_models.study.processing import Processing
-
-LEAST_SECURE_SITES = 3
-"""Of `ceus_models.protocol.privacy.secure_session.LEAST_SITES`, which loads torch."""
-SECURE: tuple[Level, ...] = ("sums", "distributed")
 
 
 class _Form(BaseModel):
@@ -88,7 +85,7 @@ class PlanOutline(_Form):
     def least_sites(self) -> dict[str, int]:
         """Stage → how many sites must be counted at least, as `Plan.least_sites`."""
         return {
-            stage.name: max(self.quorum.least(stage.name), LEAST_SECURE_SITES if stage.level in SECURE else 1)
+            stage.name: max(self.quorum.least(stage.name), LEAST_SITES if stage.level in SECURE_LEVELS else 1)
             for stage in self.stages
         }
 

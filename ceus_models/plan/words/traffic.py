@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 from ceus_models.nets.heads import list_outputs
 from ceus_models.plan.terms.net_groups import expand_names
+from ceus_models.plan.train_stage import FIRST_BITS
 from ceus_models.plan.words.net_sizes import count_weights
-from ceus_models.plan.words.outline import SECURE, PlanOutline, StageOutline
+from ceus_models.plan.words.outline import PlanOutline, StageOutline
+from ceus_models.protocol.privacy.secure_levels import SECURE_LEVELS
 from ceus_models.study.taxonomy import FUSION_NETS, SUBMODELS, TRUNK, count_outputs
 
 _FLOAT, _WORD = 4, 8  # bytes of a weight, and of a number of a secure sum
-_FIRST_BITS = 16  # of a stage's first round (ceus_models.plan.shared_steps.FIRST_BITS)
 
 
 @dataclass(frozen=True)
@@ -58,12 +59,12 @@ def _estimate_stage(stage: StageOutline, plan: PlanOutline, once: int) -> Traffi
 def _count_up(stage: StageOutline, plan: PlanOutline, numbers: int) -> tuple[int, int]:
     """Bytes of the changes of a later round, and of the first."""
     if stage.changes:
-        if stage.level in SECURE:  # whole numbers that have room for the sum over sites of lesions
+        if stage.level in SECURE_LEVELS:  # whole numbers that have room for the sum over sites of lesions
             return (3 if stage.changes.bits == 8 else 4) * numbers, 4 * numbers
-        return numbers * stage.changes.bits // 8, numbers * _FIRST_BITS // 8
+        return numbers * stage.changes.bits // 8, numbers * FIRST_BITS // 8
     if stage.rule and stage.rule.trains == "heads":
         numbers = sum(_count_heads(net, plan) for net in stage.list_trained_nets(plan.sharing))
-    each = (_WORD if stage.level in SECURE else _FLOAT) * numbers
+    each = (_WORD if stage.level in SECURE_LEVELS else _FLOAT) * numbers
     return each, each
 
 

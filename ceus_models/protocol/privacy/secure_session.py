@@ -10,16 +10,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ceus_models.protocol.messages import Level, Session, Task
+from ceus_models.protocol.messages import Session, Task
 from ceus_models.protocol.privacy.fixed_point import Ring
 from ceus_models.protocol.privacy.masks import BOX_OVERHEAD, KEY_BYTES, add_stream, derive_key
 from ceus_models.protocol.privacy.shamir import SHARE_BYTES
 from ceus_models.protocol.state import State, digest
-
-SECURE_LEVELS: tuple[Level, ...] = ("sums", "distributed")
-"""Levels whose answers go into a secure sum."""
-LEAST_SITES = 3
-"""Of two sites, each could subtract its own numbers from the total."""
 
 ROSTER, BOXES, SUBJECT, TAGS = "#roster", "#boxes", "#subject", "#tags"
 """Inputs of a task: channel keys u8 (n 32) · boxes u8 (n n 192), row = sender · subject u8 (32) · tags u8 (n n 16)."""

@@ -14,10 +14,11 @@ import torch
 from pydantic import TypeAdapter
 
 from ceus_models.nets.module_cache import build_initial_state
-from ceus_models.plan.plan import Plan, parse_plan
+from ceus_models.plan.plan import Plan, Stage, parse_plan
 from ceus_models.plan.requests import find_expected_task, list_differences, list_new_nets
-from ceus_models.plan.stages import Stage, Statistics
-from ceus_models.plan.terms.pretrained import Stream, remove_backbones, select_backbone
+from ceus_models.plan.rounds.backbones import remove_backbones, select_backbone
+from ceus_models.plan.stages import Statistics
+from ceus_models.plan.terms.pretrained import Stream
 from ceus_models.plan.train_stage import Train
 from ceus_models.protocol.message_ids import SESSION_MARK, ReceivedTask
 from ceus_models.protocol.messages import Recipe, Task

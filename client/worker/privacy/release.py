@@ -15,7 +15,8 @@ from ceus_models.plan.plan import Plan
 from ceus_models.protocol.message_ids import ReceivedTask
 from ceus_models.protocol.messages import Task, Update
 from ceus_models.protocol.privacy.masks import KEY_BYTES
-from ceus_models.protocol.privacy.secure_session import SECURE_LEVELS, SUMS_KEY, make_bytes_tensor
+from ceus_models.protocol.privacy.secure_levels import SECURE_LEVELS
+from ceus_models.protocol.privacy.secure_session import SUMS_KEY, make_bytes_tensor
 from ceus_models.protocol.state import State, digest, is_finite
 from client.policy.policy import Policy, TaskDeclined
 from client.policy.privacy_levels import PrivacyLevels

@@ -22,6 +22,7 @@ from ceus_models.protocol.messages import Session, Task
 from ceus_models.protocol.privacy import secure_session as shared
 from ceus_models.protocol.privacy.fixed_point import to_words
 from ceus_models.protocol.privacy.masks import KEY_BYTES, agree_on_key, derive_public_key
+from ceus_models.protocol.privacy.secure_levels import LEAST_SITES
 from ceus_models.protocol.privacy.secure_session import BOX_BYTES, TAG_BYTES
 from ceus_models.protocol.privacy.shamir import SHARE_BYTES
 from ceus_models.protocol.state import State
@@ -40,7 +41,7 @@ KEPT_SESSIONS = 8
 class SumRules:
     """What the hospital's policy demands of a secure sum. minimum_sites: in every total · roster: "any" or a digest."""
 
-    minimum_sites: int = shared.LEAST_SITES
+    minimum_sites: int = LEAST_SITES
     roster: str = "any"
 
 

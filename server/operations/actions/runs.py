@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from ceus_models.plan.plan import Plan, load_plan
+from server.federation.site_register import count_enrolled
 from server.operations.health import require_up
-from server.operations.launcher import check_bundle, count_enrolled
+from server.operations.launcher import check_bundle
 from server.run_folder.action_log import Actor, log_action
 from server.run_folder.orders import Order, order_run, order_stop
 from server.run_folder.paths import StudyFolder

@@ -7,6 +7,7 @@ import torch
 
 from ceus_models.plan.plan import load_plan
 from ceus_models.plan.progress import Progress
+from ceus_models.plan.rounds.any_stage import find_rounds
 from ceus_models.plan.stages import Evaluate, Hello, Statistics
 from ceus_models.plan.strategies import FedAvg, FedProx
 from ceus_models.plan.terms.net_groups import expand_names
@@ -204,7 +205,7 @@ def test_a_trunk_is_trained_as_a_whole_and_evaluated_by_output(tmp_path):
     assert train.list_trained_nets(plan.sharing) == ("trunk",)
     assert train.list_trained_nets("separate") == SUBMODELS
     progress = Progress(stage=3, nets={"trunk": {"w": torch.ones(2)}}, recipe=None)
-    asked = test.task(progress, plan.study(1))
+    asked = find_rounds(test).task(progress, plan.study(1))
     assert asked.nets == ("disease/HM", "biomarker/Hep")
     assert set(asked.inputs) == {"trunk|w"}  # once, whichever heads are asked
     assert plan.digest() != plan_of(text.replace("sharing: trunk\n", ""), tmp_path).digest()

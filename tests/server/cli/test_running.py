@@ -108,8 +108,8 @@ def test_a_daemon_that_dies_does_not_leave_the_follower_waiting(made: Lab, capfd
 def test_the_report_is_made_from_the_newest_round_of_a_study(
     made: Lab, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("ceus_models.plan.train_stage.build_initial_state", tiny)
-    monkeypatch.setattr("server.cli.study.load_plan", lambda path: PLAN)
+    monkeypatch.setattr("ceus_models.plan.rounds.training.build_initial_state", tiny)
+    monkeypatch.setattr("server.cli.report.load_plan", lambda path: PLAN)
     run(PLAN, link_of(Post(), MessageLog(made.study.run)), Store(made.study.run), 1)
     assert "report:" in told(capfd, "report", made.home.folder)
     results = json.loads((made.study.run / "results.json").read_text())

@@ -43,7 +43,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> StudyFolder:
     folder = made.study.run
     Journal(folder).begin()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ceus_models.plan.train_stage.build_initial_state", tiny)
+        patch.setattr("ceus_models.plan.rounds.training.build_initial_state", tiny)
         run(PLAN, link_of(Post(silent), MessageLog(folder)), Store(folder), 7, Journal(folder).append)
     return made.study
 

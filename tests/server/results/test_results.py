@@ -45,7 +45,7 @@ def tiny(net, recipe, seed):
 def study(tmp_path_factory):
     link = federation()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ceus_models.plan.train_stage.build_initial_state", tiny)
+        patch.setattr("ceus_models.plan.rounds.training.build_initial_state", tiny)
         progress = run(PLAN, link, Store(tmp_path_factory.mktemp("study")), 7)
     return progress, link, collect_results(progress, PLAN, 7)
 

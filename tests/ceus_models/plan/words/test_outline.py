@@ -9,15 +9,10 @@ import pytest
 
 from ceus_models.plan.plan import load_plan
 from ceus_models.plan.train_stage import Train
-from ceus_models.plan.words.outline import LEAST_SECURE_SITES, SECURE, parse_values, read_outline
-from ceus_models.protocol.privacy.secure_session import LEAST_SITES, SECURE_LEVELS
+from ceus_models.plan.words.outline import parse_values, read_outline
 from ceus_models.runtime.errors import ExpectedError
 
 PLANS = sorted((Path(__file__).parents[4] / "configs").glob("plan.*.yaml"))
-
-
-def test_its_copies_of_constants_are_those_of_secure_sums() -> None:
-    assert (LEAST_SECURE_SITES, SECURE) == (LEAST_SITES, SECURE_LEVELS)
 
 
 @pytest.mark.parametrize("path", PLANS, ids=lambda path: path.stem)

@@ -66,8 +66,6 @@ def test_help_after_two_dashes_is_an_argument(tmp_path: Path, capfd: pytest.Capt
 def test_commands_that_a_person_waits_for_load_no_torch(tmp_path: Path) -> None:
     """A second of processor time for each of them; benchmarks/startup.py measures it."""
     for name, *arguments in list_quick(tmp_path):
-        if (name, arguments[0]) == ("ceus-coordinator", "init"):
-            continue  # reads the plan, and with it the stages, which compute with torch
         assert loaded(PROGRAMS[name], *arguments) == "code 0, loaded []", (name, arguments)
 
 

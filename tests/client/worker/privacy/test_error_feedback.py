@@ -10,7 +10,7 @@ import torch
 from toy_lesions import task
 
 from ceus_models.plan.answers.change_grid import CHANGE, STEPS, expand_changes, read_grid, restore_changes
-from ceus_models.plan.shared_steps import compute_steps
+from ceus_models.plan.rounds.shared_steps import compute_steps
 from ceus_models.protocol.messages import Quantisation, Session, Task
 from ceus_models.protocol.privacy.fixed_point import ROOM
 from ceus_models.protocol.state import State, concatenate, select_net

@@ -13,6 +13,7 @@ from toy_lesions import TINY, lesions, recipe
 from ceus_models.nets.module_cache import build_initial_state
 from ceus_models.plan.plan import Plan
 from ceus_models.plan.progress import Progress
+from ceus_models.plan.rounds.any_stage import find_rounds
 from ceus_models.plan.stages import Evaluate, Hello, Statistics
 from ceus_models.plan.train_stage import Train, Validation
 from ceus_models.protocol.messages import LocalRule, Normaliser, PrivateRule, Refusal, Task, Update
@@ -44,10 +45,10 @@ def task_of(index: int, step: int = 0) -> Task:
     stage = PLAN.stages[index]
     at = Progress(stage=index, step=step, recipe=RECIPE if index > 1 else None)
     if isinstance(stage, Train) and not step:
-        at = stage.prepare(at, STUDY)
+        at = find_rounds(stage).prepare(at, STUDY)
     else:
         at = replace(at, nets={NET: build_initial_state(NET, RECIPE, 7)})
-    return stage.task(at, STUDY)
+    return find_rounds(stage).task(at, STUDY)
 
 
 HELLO, TALLY, TRAIN, VALIDATE, TEST = task_of(0), task_of(1), task_of(2), task_of(2, 1), task_of(3)

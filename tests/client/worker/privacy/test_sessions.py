@@ -12,10 +12,10 @@ from secure_sites import SecureSite, secure_sites
 from ceus_models.protocol.messages import CountNoise, LocalRule, PrivateRule, Refusal, Session, Task, Update
 from ceus_models.protocol.privacy.masks import derive_public_key
 from ceus_models.protocol.privacy.roster import Roster
+from ceus_models.protocol.privacy.secure_levels import LEAST_SITES
 from ceus_models.protocol.privacy.secure_session import (
     BOX_BYTES,
     BOXES,
-    LEAST_SITES,
     MASK_KEY,
     MASKED,
     ROSTER,

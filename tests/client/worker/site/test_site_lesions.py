@@ -12,6 +12,7 @@ from indexed_hospital import IndexedHospital, hello_task, train_task
 
 from ceus_models.plan.plan import Plan
 from ceus_models.plan.progress import Progress
+from ceus_models.plan.rounds.any_stage import find_rounds
 from ceus_models.plan.stages import Hello
 from ceus_models.protocol.messages import LocalRule, PrivateRule, Refusal, Task, Update
 from ceus_models.protocol.software import RequiredSoftware, read_software
@@ -208,7 +209,7 @@ def test_a_site_answers_with_the_software_that_the_plan_requires(
     (hospital.folder / "policy.yaml").write_text(open_text(privacy=levels))
     software = RequiredSoftware(required or read_software().fedceus, None if required else read_software().package)
     plan = Plan("small", (Hello("hello"),), processing=SMALL, software=software)
-    answer = hospital.open().handle(plan.stages[0].task(Progress(), plan.study(1)))
+    answer = hospital.open().handle(find_rounds(plan.stages[0]).task(Progress(), plan.study(1)))
     if fits:
         assert isinstance(answer, Update), answer
         assert answer.software == read_software()

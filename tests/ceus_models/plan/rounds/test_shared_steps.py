@@ -9,7 +9,7 @@ import torch
 from toy_lesions import task
 
 from ceus_models.plan.answers.change_grid import STEPS, bound_steps, find_steps_fault
-from ceus_models.plan.shared_steps import compute_steps
+from ceus_models.plan.rounds.shared_steps import compute_steps
 from ceus_models.protocol.messages import Quantisation
 from ceus_models.protocol.state import select_net
 

@@ -8,6 +8,7 @@ import torch
 
 from ceus_models.metrics.score_bins import BINS, CENTRES
 from ceus_models.plan.progress import Progress
+from ceus_models.plan.rounds.any_stage import find_rounds
 from ceus_models.plan.stages import Evaluate, Hello, Statistics
 from ceus_models.plan.strategies import FedAdam, FedProx
 from ceus_models.plan.terms.participation import RoundRecord
@@ -57,7 +58,7 @@ def train_total(net, change, weight, loss=0.0):
 
 def test_hello_keeps_the_counts_of_each_site():
     stage = Hello("hello")
-    task = stage.task(Progress(), STUDY)
+    task = find_rounds(stage).task(Progress(), STUDY)
     assert (task.kind, task.cohorts, task.study, task.processing) == (
         "hello",
         COHORTS,
@@ -67,8 +68,8 @@ def test_hello_keeps_the_counts_of_each_site():
     total = {}
     for site, held in (("a", {"training_a": 3, "validation": 0}), ("b", {"training_a": 2})):
         sums = {f"{c}|{what}": torch.tensor(n) for c, n in held.items() for what in ("lesions", "patients")}
-        total |= stage.summand(task, Update(site, sums, 0.0))
-    after = stage.absorb(Progress(), STUDY, total, record("hello", "hello", counted=("a", "b", "c")))
+        total |= find_rounds(stage).summand(task, Update(site, sums, 0.0))
+    after = find_rounds(stage).absorb(Progress(), STUDY, total, record("hello", "hello", counted=("a", "b", "c")))
     assert after.counts == {"a": {"training_a": 3}, "b": {"training_a": 2}, "c": {}}
     assert after.count_lesions("a", ("training_a", "validation")) == 3
     assert after.count_lesions("unknown", ("training_a",)) == 0
@@ -76,7 +77,7 @@ def test_hello_keeps_the_counts_of_each_site():
 
 
 def test_statistics_tally_the_cohorts_of_submodels_and_of_fusion():
-    task = Statistics("statistics").task(Progress(), STUDY)
+    task = find_rounds(Statistics("statistics")).task(Progress(), STUDY)
     assert (task.kind, task.cohorts, task.nets) == ("tally", ("training_a", "training_b"), ())
 
 
@@ -90,12 +91,12 @@ def test_steps_alternate_training_with_validation_and_end_with_it():
 
 def test_tasks_carry_the_rule_of_the_strategy_and_the_nets():
     stage = training(strategy=FedProx(0.3), rule=LocalRule(epochs=2))
-    task = stage.task(READY, STUDY)
+    task = find_rounds(stage).task(READY, STUDY)
     assert (task.kind, task.round, task.cohorts, task.seed) == ("train", 1, ("training_a",), 7)
     assert task.rule == LocalRule(epochs=2, proximal_mu=0.3)
     assert task.nets == NETS
     assert set(task.inputs) == {f"{net}|{name}" for net in NETS for name in ("w", "b")}
-    check = stage.task(replace(READY, step=2), STUDY)
+    check = find_rounds(stage).task(replace(READY, step=2), STUDY)
     assert (check.kind, check.round, check.cohorts, check.rule, check.comparisons) == (
         "evaluate",
         2,
@@ -108,18 +109,20 @@ def test_tasks_carry_the_rule_of_the_strategy_and_the_nets():
 def test_initial_nets_depend_on_seed_and_name_alone():
     stage = training(nets=("disease/HCC", "disease/HM"))
     empty = Progress(recipe=RECIPE)
-    one, two = stage.prepare(empty, STUDY), stage.prepare(empty, STUDY)
-    other = stage.prepare(empty, replace(STUDY, seed=8))
-    alone = training(nets=("disease/HM",)).prepare(empty, STUDY)
+    one, two = find_rounds(stage).prepare(empty, STUDY), find_rounds(stage).prepare(empty, STUDY)
+    other = find_rounds(stage).prepare(empty, replace(STUDY, seed=8))
+    alone = find_rounds(training(nets=("disease/HM",))).prepare(empty, STUDY)
     assert digest(one.nets["disease/HM"]) == digest(two.nets["disease/HM"]) == digest(alone.nets["disease/HM"])
     assert digest(one.nets["disease/HM"]) != digest(other.nets["disease/HM"])
     assert digest(one.nets["disease/HM"]) != digest(one.nets["disease/HCC"])
-    assert stage.prepare(READY, STUDY).nets["disease/HCC"] is READY.nets["disease/HCC"], "what exists is trained on"
+    assert find_rounds(stage).prepare(READY, STUDY).nets["disease/HCC"] is READY.nets["disease/HCC"], (
+        "what exists is trained on"
+    )
 
 
 def test_a_round_moves_a_net_by_the_weighted_mean_change():
     total = train_total("disease/HCC", 6.0, weight=4.0, loss=8.0)
-    after = training().absorb(READY, STUDY, total, record())
+    after = find_rounds(training()).absorb(READY, STUDY, total, record())
     assert after.nets["disease/HCC"]["w"].tolist() == [1.5, 1.5]
     assert float(after.nets["disease/HCC"]["b"]) == 2.5
     assert after.nets["biomarker/Hep"] is READY.nets["biomarker/Hep"], "nobody had a label for it"
@@ -129,9 +132,9 @@ def test_a_round_moves_a_net_by_the_weighted_mean_change():
 
 def test_a_strategy_remembers_from_round_to_round_and_forgets_after_the_stage():
     stage = training(strategy=FedAdam(), rounds=2, validate=None)
-    once = stage.absorb(READY, STUDY, train_total("disease/HCC", 1.0, 1.0), record())
+    once = find_rounds(stage).absorb(READY, STUDY, train_total("disease/HCC", 1.0, 1.0), record())
     assert int(once.memory["moments|disease/HCC"]["#steps"]) == 1
-    twice = stage.absorb(replace(once, step=1), STUDY, train_total("disease/HCC", 1.0, 1.0), record())
+    twice = find_rounds(stage).absorb(replace(once, step=1), STUDY, train_total("disease/HCC", 1.0, 1.0), record())
     assert twice.memory == {}
 
 
@@ -140,8 +143,12 @@ def test_the_round_of_least_validation_loss_is_kept_by_net():
     stage, progress = training(rounds=3, validate=Validation(every=1)), READY
     for number, (hcc, hep) in enumerate(((4, 12), (20, 12), (12, 12)), start=1):
         trained = train_total("disease/HCC", 1.0, 1.0) | train_total("biomarker/Hep", 1.0, 1.0)
-        progress = stage.absorb(progress, STUDY, trained, record(number=number)).advance(stage.steps(), record())
-        progress = stage.absorb(progress, STUDY, validation_total(hcc=hcc, hep=hep), record(kind="evaluate"))
+        progress = (
+            find_rounds(stage).absorb(progress, STUDY, trained, record(number=number)).advance(stage.steps(), record())
+        )
+        progress = find_rounds(stage).absorb(
+            progress, STUDY, validation_total(hcc=hcc, hep=hep), record(kind="evaluate")
+        )
         progress = progress.advance(stage.steps(), record())
     assert float(progress.nets["disease/HCC"]["w"][0]) == 2.0
     assert float(progress.nets["biomarker/Hep"]["w"][0]) == 3.0
@@ -154,8 +161,8 @@ def test_the_round_of_least_validation_loss_is_kept_by_net():
 def test_a_net_that_no_lesion_validates_ends_as_it_is():
     stage = training(rounds=1, validate=Validation(every=1))
     trained = train_total("disease/HCC", 1.0, 1.0) | train_total("biomarker/Hep", 1.0, 1.0)
-    progress = stage.absorb(READY, STUDY, trained, record()).advance(2, record())
-    progress = stage.absorb(progress, STUDY, validation_total(hcc=20), record(kind="evaluate"))
+    progress = find_rounds(stage).absorb(READY, STUDY, trained, record()).advance(2, record())
+    progress = find_rounds(stage).absorb(progress, STUDY, validation_total(hcc=20), record(kind="evaluate"))
     assert float(progress.nets["biomarker/Hep"]["w"][0]) == 1.0
 
 
@@ -166,7 +173,7 @@ def test_validation_adds_over_cohorts():
         "internal_test|disease/HCC|scores": scores_of(20, 4),
     }
     weighed = replace(READY, recipe=replace(RECIPE, class_weights={"disease/HCC": (1.0, 2.0)}))
-    after = stage.absorb(replace(weighed, step=1), STUDY, total, record(kind="evaluate"))
+    after = find_rounds(stage).absorb(replace(weighed, step=1), STUDY, total, record(kind="evaluate"))
     assert after.curves[-1].loss == pytest.approx((3 * loss_of(4) + 4 * loss_of(20)) / 7)
     assert after.curves[-1].weight == 14.0, "of a weight of 2 each"
 
@@ -175,18 +182,18 @@ def test_fusion_tasks_name_the_submodels_by_digest_and_carry_only_the_fusion_net
     nets = {net: {"w": torch.full((2,), float(i))} for i, net in enumerate(SUBMODELS)}
     progress = Progress(recipe=RECIPE, nets={**nets, "disease/all": {"w": torch.ones(1)}})
     stage = training(nets=("fusion/DC",), cohorts=("training_b",))
-    ready = stage.prepare(progress, STUDY)
-    task = stage.task(ready, STUDY)
+    ready = find_rounds(stage).prepare(progress, STUDY)
+    task = find_rounds(stage).task(ready, STUDY)
     assert task.frozen == frozen_digest(progress) == digest(on_wire(nets))
     assert set(select_net(task.inputs, "fusion/DC")) == {"hidden.weight", "hidden.bias", "out.weight", "out.bias"}
     assert all(name.startswith("fusion/DC|") for name in task.inputs)
     assert set(submodels(ready)) == set(SUBMODELS)
-    assert training().task(replace(READY, frozen="x"), STUDY).frozen == "", "sub-models stand on nothing"
+    assert find_rounds(training()).task(replace(READY, frozen="x"), STUDY).frozen == "", "sub-models stand on nothing"
 
 
 def test_evaluation_keeps_its_counts_under_its_name():
     stage = Evaluate("evaluate", "test", ("disease/HCC",), ("validation",), 30)
-    task = stage.task(stage.prepare(READY, STUDY), STUDY)
+    task = find_rounds(stage).task(find_rounds(stage).prepare(READY, STUDY), STUDY)
     assert (task.kind, task.comparisons, task.nets, task.cohorts) == (
         "evaluate",
         True,
@@ -194,12 +201,12 @@ def test_evaluation_keeps_its_counts_under_its_name():
         ("validation",),
     )
     assert task.replicates == 0, "the coordinator draws them"
-    assert replace(stage, paired_replicates=20).task(READY, STUDY).replicates == 20
+    assert find_rounds(replace(stage, paired_replicates=20)).task(READY, STUDY).replicates == 20
     assert replace(stage, noise=1.5, level="distributed").noise_sd == pytest.approx(1.5 * 2 * 2**0.5)
     total = {"x": torch.ones(1)}
-    assert stage.absorb(READY, STUDY, total, record()).totals == {"test": total}
+    assert find_rounds(stage).absorb(READY, STUDY, total, record()).totals == {"test": total}
 
 
 def test_training_without_statistics_is_a_fault_of_the_program():
     with pytest.raises(ValueError, match="statistics stage"):
-        training().prepare(Progress(), STUDY)
+        find_rounds(training()).prepare(Progress(), STUDY)

@@ -14,8 +14,10 @@ from ceus_models.nets.module_cache import build_initial_state
 from ceus_models.nets.two_stream import Backbone
 from ceus_models.plan.plan import Plan
 from ceus_models.plan.progress import Progress
+from ceus_models.plan.rounds.any_stage import find_rounds
+from ceus_models.plan.rounds.backbones import read_pretrained, remove_backbones, select_backbone
 from ceus_models.plan.stages import Hello, Statistics
-from ceus_models.plan.terms.pretrained import PretrainedBackbone, read_pretrained, remove_backbones, select_backbone
+from ceus_models.plan.terms.pretrained import PretrainedBackbone
 from ceus_models.plan.train_stage import Train
 from ceus_models.protocol.messages import Normaliser, Refusal, Task, Update
 from ceus_models.protocol.state import digest
@@ -56,7 +58,7 @@ def _plan(folder: Path, stated: str = "") -> Plan:
 def _first_task(plan: Plan) -> Task:
     study = replace(plan.study(7), pretrained=read_pretrained(plan.pretrained, TINY))
     stage = plan.stages[2]
-    return stage.task(stage.prepare(Progress(stage=2, recipe=RECIPE), study), study)
+    return find_rounds(stage).task(find_rounds(stage).prepare(Progress(stage=2, recipe=RECIPE), study), study)
 
 
 def test_a_net_begins_with_the_files_backbone_and_the_seeds_rest(folder: Path) -> None:
@@ -75,7 +77,7 @@ def test_a_site_takes_these_weights_and_no_others(folder: Path) -> None:
     policy = open_policy(privacy=replace(OPEN_LEVELS, bound_to_plan=True))
     site = Site("site-01", lesions(8), plan.processing.digest(), policy, folder / "memory", records=folder / "records")
     hello = plan.stages[0]
-    assert isinstance(site.handle(hello.task(Progress(), plan.study(7))), Update)
+    assert isinstance(site.handle(find_rounds(hello).task(Progress(), plan.study(7))), Update)
     task = _first_task(plan)
     for name, told in (
         ("spatial.backbone.conv1.weight", "spatial backbone"),

@@ -1,4 +1,4 @@
-"""`ceus-coordinator` plan · report: look at a plan before anybody is asked, and report a run's results."""
+"""`ceus-coordinator report`: the page of a run's results."""
 
 from __future__ import annotations
 
@@ -8,34 +8,14 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
 from ceus_models.plan.plan import load_plan
-from ceus_models.plan.words.outline import read_outline
-from ceus_models.plan.words.plan_lines import format_plan
-from ceus_models.plan.words.plan_text import describe_plan
-from ceus_models.protocol.software import read_software
 from ceus_models.runtime.errors import ExpectedError
 from server.cli.status import StudyName, opened
 from server.report.page import render_report
 from server.report.publish import RESULTS, publish_run, write_tables
 from server.report.terminal_table import print_results
 from server.run_folder.studies import find_plan, find_study, read_settings
-
-
-def plan_command(plan: Annotated[Path, typer.Argument(help="The study's plan.", show_default=False)]) -> None:
-    """Check a plan and say in words what it asks, as sites read it; all faults come at once, with lines."""
-    checked, out = load_plan(plan), Console(highlight=False)
-    text = describe_plan(read_outline(checked.plain()))
-    for line in format_plan(text):
-        out.print(escape(line), soft_wrap=True)
-    out.print()
-    if text.shortage:
-        out.print(f"[red]{escape(text.shortage)}[/]", soft_wrap=True)
-    out.print(f"digest {checked.digest()}", soft_wrap=True)
-    installed = read_software()
-    out.print(f"installed here: fedceus {installed.fedceus}, package {installed.package}", soft_wrap=True)
-    out.print(f"all that is installed here: {installed.installed}", soft_wrap=True)
 
 
 def report_command(

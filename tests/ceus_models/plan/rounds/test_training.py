@@ -14,6 +14,7 @@ from ceus_models.nets.module_cache import build_initial_state, load_net
 from ceus_models.nets.two_stream import prepare_inputs
 from ceus_models.plan.answers.answer_schema import find_shape_fault, groups_of
 from ceus_models.plan.progress import Progress
+from ceus_models.plan.rounds.any_stage import find_rounds
 from ceus_models.plan.strategies import FedAvg, FedAvgM
 from ceus_models.plan.terms.participation import RoundRecord
 from ceus_models.plan.terms.settings import Study
@@ -45,9 +46,9 @@ def held(**patients: int) -> dict[str, dict[str, int]]:
 
 def test_the_step_is_the_rate_times_the_sum_over_the_declared_patients() -> None:
     of = stage(rate=0.5)
-    before = of.prepare(Progress(patients=held(a=3, b=5, c=90)), STUDY)
+    before = find_rounds(of).prepare(Progress(patients=held(a=3, b=5, c=90)), STUDY)
     total = {f"{NET}|{name}": torch.full_like(t, 16.0).double() for name, t in before.nets[NET].items()}
-    after = of.absorb(before, STUDY, total, COUNTED)
+    after = find_rounds(of).absorb(before, STUDY, total, COUNTED)
     assert before.recipe == STUDY.recipe
     assert all(torch.allclose(after.nets[NET][n], t - 0.5 * 16 / 8) for n, t in before.nets[NET].items())
     assert after.curves == ()
@@ -57,12 +58,14 @@ def test_one_round_at_one_site_is_the_step_of_pooled_training(tmp_path: Path) ->
     """Bound and noise beyond notice: local steps, grid, wire, sum and step together are one full-batch step."""
     cases = lesions(6)
     of = stage(rate=0.1, private=PrivateRule(clip=100.0, noise=1e-9))
-    before = of.prepare(Progress(patients=held(a=3)), STUDY)
-    asked = of.task(before, STUDY)
+    before = find_rounds(of).prepare(Progress(patients=held(a=3)), STUDY)
+    asked = find_rounds(of).task(before, STUDY)
     sums = sum_patients(asked, cases, Place("a", SiteMemory(tmp_path / "memory")))
     total = ExactSum()
-    total.add(of.summand(asked, Update("a", add_noise(ReceivedTask(asked), sums, tmp_path / "records"), 0.0)))
-    after = of.absorb(before, STUDY, total.take_float64(), dataclasses.replace(COUNTED, counted=("a",)))
+    total.add(
+        find_rounds(of).summand(asked, Update("a", add_noise(ReceivedTask(asked), sums, tmp_path / "records"), 0.0))
+    )
+    after = find_rounds(of).absorb(before, STUDY, total.take_float64(), dataclasses.replace(COUNTED, counted=("a",)))
     kept = load_net(NET, recipe(), before.nets[NET], None, torch.device("cpu"))
     output = kept.module(*prepare_inputs(cases, recipe().normaliser, torch.device("cpu")))
     weights = build_class_weights(NET, 2, recipe(), torch.device("cpu"))
@@ -77,25 +80,28 @@ def test_one_round_at_one_site_is_the_step_of_pooled_training(tmp_path: Path) ->
 
 def test_heads_move_and_the_backbone_stays() -> None:
     of = stage(trains="heads")
-    before = of.prepare(Progress(patients=held(a=4, b=4)), STUDY)
-    asked = of.task(before, STUDY)
+    before = find_rounds(of).prepare(Progress(patients=held(a=4, b=4)), STUDY)
+    asked = find_rounds(of).task(before, STUDY)
     assert (asked.level, asked.rule) == ("distributed", of.rule)
     names = groups_of(asked)[NET]
     assert {name.split("|")[1].split(".")[0] for name in names} == {"spatial_head", "temporal_head", "weighting"}
     total = {name: torch.ones(spec.shape, dtype=torch.float64) for name, spec in names.items()}
-    after = of.absorb(before, STUDY, total, COUNTED)
+    after = find_rounds(of).absorb(before, STUDY, total, COUNTED)
     moved = {n for n, t in before.nets[NET].items() if not torch.equal(t, after.nets[NET][n])}
     assert {f"{NET}|{name}" for name in moved} == set(names)
 
 
 def test_momentum_is_the_coordinators_and_the_result_is_the_mean_of_the_later_half() -> None:
     of = stage(rounds=5, rate=1.0, trains="heads", strategy=FedAvgM(momentum=0.5))
-    progress = of.prepare(Progress(patients=held(a=1, b=0)), STUDY)
+    progress = find_rounds(of).prepare(Progress(patients=held(a=1, b=0)), STUDY)
     start = progress.nets[NET]["weighting.bias"].clone()
-    totals = {n: torch.ones(s.shape, dtype=torch.float64) for n, s in groups_of(of.task(progress, STUDY))[NET].items()}
+    totals = {
+        n: torch.ones(s.shape, dtype=torch.float64)
+        for n, s in groups_of(find_rounds(of).task(progress, STUDY))[NET].items()
+    }
     position, velocity, seen = 0.0, 0.0, []
     for turn in range(5):
-        progress = of.absorb(progress, STUDY, totals, COUNTED)
+        progress = find_rounds(of).absorb(progress, STUDY, totals, COUNTED)
         velocity = 0.5 * velocity - 1.0
         position += velocity
         seen.append(position)
@@ -108,14 +114,14 @@ def test_momentum_is_the_coordinators_and_the_result_is_the_mean_of_the_later_ha
 
 def test_too_few_sites_for_the_noise_stop_the_study() -> None:
     of = stage()
-    before = of.prepare(Progress(patients=held(a=4, b=4)), STUDY)
+    before = find_rounds(of).prepare(Progress(patients=held(a=4, b=4)), STUDY)
     with pytest.raises(ExpectedError, match="made of 2 sites' shares, and only 1 sites"):
-        of.absorb(before, STUDY, {}, dataclasses.replace(COUNTED, counted=("a",)))
+        find_rounds(of).absorb(before, STUDY, {}, dataclasses.replace(COUNTED, counted=("a",)))
 
 
 def test_an_answer_says_neither_its_loss_nor_its_weight() -> None:
     of = stage()
-    asked: Task = of.task(of.prepare(Progress(patients=held(a=4)), STUDY), STUDY)
+    asked: Task = find_rounds(of).task(find_rounds(of).prepare(Progress(patients=held(a=4)), STUDY), STUDY)
     groups = groups_of(asked)
     start = build_initial_state(NET, recipe(), 7)
     assert set(groups[NET]) == {f"{NET}|{name}" for name in start}
@@ -134,9 +140,9 @@ def test_changes_in_few_bits_are_refused_beside_a_private_rule() -> None:
 def test_a_change_smaller_than_the_last_place_of_bfloat16_is_not_lost() -> None:
     """The coordinator adds it to its own net in float32, from which each round's weights are rounded anew."""
     of = Train("train", "t", (NET,), ("training_a",), 3, weights="bfloat16", changes=Quantisation(8))
-    progress = dataclasses.replace(of.prepare(Progress(), STUDY), step=1)
-    asked = of.task(progress, STUDY)
-    first = of.task(dataclasses.replace(progress, step=0), STUDY)
+    progress = dataclasses.replace(find_rounds(of).prepare(Progress(), STUDY), step=1)
+    asked = find_rounds(of).task(progress, STUDY)
+    first = find_rounds(of).task(dataclasses.replace(progress, step=0), STUDY)
     for sent, dtype in ((asked, torch.bfloat16), (first, torch.float32)):
         assert {t.dtype for n, t in sent.inputs.items() if "#" not in n} == {dtype}
     start = progress.nets[NET]
@@ -144,8 +150,8 @@ def test_a_change_smaller_than_the_last_place_of_bfloat16_is_not_lost() -> None:
     notes = {f"{NET}|#weight": torch.tensor(2.0).double(), f"{NET}|#loss": torch.tensor(1.0).double()}
     small = Update("a", {**notes, f"{NET}|change": torch.ones(numbers, dtype=torch.int8)}, 2.0)
     total = ExactSum()
-    total.add(of.summand(asked, small))
-    after = of.absorb(progress, STUDY, total.take_float64(), COUNTED)
+    total.add(find_rounds(of).summand(asked, small))
+    after = find_rounds(of).absorb(progress, STUDY, total.take_float64(), COUNTED)
     steps = dict(zip(start, asked.inputs[f"{NET}|#steps"].tolist(), strict=True))
     for name, tensor in after.nets[NET].items():
         assert torch.equal(tensor, (start[name].double() + steps[name]).float())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -13,8 +12,6 @@ from ceus_models.plan.answers.change_grid import ChangeGrid, bound_steps
 from ceus_models.protocol.quantisation import find_limit
 from ceus_models.protocol.state import State, norm
 
-FIRST_BITS: Literal[16] = 16
-"""Of a stage's first round, whatever the plan says: nothing is known of the changes, and a wide range must be fine."""
 _FIRST_RANGE = 1.0
 """Of the first round's numbers, in multiples of the root mean square of the tensor, or of the net if that is larger."""
 _LEAST_SHARE = 2.0**-10
