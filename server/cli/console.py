@@ -17,6 +17,7 @@ from server.console.sign_in.gate import make_gate
 from server.console.sign_in.users import read_people
 from server.federation.federation_file import load_federation
 from server.federation.former_layout import open_home
+from server.notices.standing import list_notice_faults
 
 
 def console_command(
@@ -41,4 +42,4 @@ def console_command(
         raise ExpectedError(f"nobody may sign in yet: run `ceus-coordinator people {folder} add NAME --role ROLE`")
     with listening(host, port) as opened:
         log_event({"event": "serving", "url": url_of(opened, certificate is not None)})
-        serve(build_console(home, federation, log_event, gate), opened, certificate, key)
+        serve(build_console(home, federation, log_event, gate, list_notice_faults), opened, certificate, key)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -90,10 +90,26 @@ PAGES = (
 )
 
 
-def build_console(home: Home, federation: Federation, told: EventLog, gate: ConsoleGate | None = None) -> ASGIApp:
-    """The whole application. It answers to loopback names, to those of federation.yaml and to that of console.yaml."""
+NoticeCheck = Callable[[Home, bool], Sequence[str]]
+"""What is wrong with the notices of a federation, one line each; told whether it is up."""
+
+
+def build_console(
+    home: Home,
+    federation: Federation,
+    told: EventLog,
+    gate: ConsoleGate | None = None,
+    check_notices: NoticeCheck = lambda home, up: (),
+) -> ASGIApp:
+    """The whole application. It answers to loopback names, to those of federation.yaml and to that of console.yaml.
+
+    Args:
+        told: gets a line for each page that is read.
+        gate: who may sign in; made of the federation's files without it.
+        check_notices: asked whenever the overview is read.
+    """
     gate = gate or make_gate(home, told)
-    made = _Console(home, gate.settings.download)
+    made = _Console(home, gate.settings.download, check_notices)
     routes = [_route(one.path, made.answering(one), one.roles) for one in PAGES]
     routes += ActionPages(home, made.render).list_routes()
     routes += Downloads(home, made.render, gate.settings.download).list_routes()
@@ -122,6 +138,7 @@ def _route(path: str, answer: Callable[[Request], Response], roles: tuple[Role, 
 class _Console:
     home: Home
     download: Collection[str]
+    check_notices: NoticeCheck
     looks: SnapshotCache = field(init=False)
     _reports: dict[str, tuple[float, str]] = field(default_factory=dict, init=False)
     _drawing: threading.Lock = field(default_factory=threading.Lock, init=False)
@@ -150,7 +167,7 @@ class _Console:
         known: dict[str, Any] = {
             "seen": seen,
             "trouble": format_trouble(seen.trouble) if seen.trouble else "",
-            "warnings": valid.warnings if _may_see_all(request) else (),
+            "warnings": self._list_warnings(valid) if _may_see_all(request) else (),
             "at_work": view.list_pending(seen),
             "answered": view.count_fates(seen),
             "charts": build_charts(seen.rounds),
@@ -160,6 +177,9 @@ class _Console:
             "rounds": seen.rounds[: -_LAST_ROUNDS - 1 : -1],
         }
         return self.render(request, "overview", "Overview", study, **known, again=_AGAIN_S)
+
+    def _list_warnings(self, valid: Validity) -> tuple[str, ...]:
+        return (*valid.warnings, *self.check_notices(self.home, self.looks.get().up))
 
     def rounds(self, request: Request, study: StudyFolder) -> Response:
         rounds = self._look(study)[0].rounds[::-1]

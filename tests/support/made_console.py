@@ -21,6 +21,7 @@ from server.console.sign_in.sessions import Sessions
 from server.console.sign_in.tokens import TokenCheck
 from server.console.sign_in.users import Role, add_person
 from server.federation.federation_file import load_federation
+from server.notices.standing import list_notice_faults
 from server.rounds.coordinator import run
 from server.rounds.saving.checkpoints import Store
 from server.run_folder.journal import Journal
@@ -50,7 +51,8 @@ class Desk:
         gate = self.gate = make_gate(self.made.home, lambda event: self.said.append(dict(event)))
         gate.tokens = TokenCheck(self.made.home, gate.told, self._wait)
         gate.sessions = Sessions(lambda: self.now)
-        self.app = build_console(self.made.home, load_federation(self.made.home.federation), gate.told, gate)
+        federation = load_federation(self.made.home.federation)
+        self.app = build_console(self.made.home, federation, gate.told, gate, list_notice_faults)
 
     async def _wait(self, seconds: float) -> None:
         self.waits.append(seconds)

@@ -363,3 +363,14 @@ def test_a_federation_without_a_study_says_so(tmp_path: Path) -> None:
         assert "There is no study yet" in there.get(path).text
     assert there.get("/status.json").json()["studies"] == []
     assert there.get("/metrics").status == 200
+
+
+def test_notices_that_nobody_gets_are_told_to_the_coordinator_alone(there: Desk) -> None:
+    there.made.home.notices.write_text("people: []\n", encoding="utf-8")
+    try:
+        fault = "nobody is told anything"
+        assert fault in there.get("/", "coordinator").text
+        assert fault not in there.get("/", "researcher").text
+    finally:
+        there.made.home.notices.unlink()
+    assert fault not in there.get("/", "coordinator").text
