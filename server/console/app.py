@@ -202,19 +202,20 @@ class _Console:
         number, pages = find_page(request, read_page(study.run, 1, 0)[1], _ON_A_PAGE)
         rounds = self._look(study)[0].rounds
         found = read_page(study.run, number, _ON_A_PAGE)[0]
-        letters = [(place, letter, view.describe_fate(letter, rounds)) for place, letter in found]
-        return self.render(request, "record", "Record", study, letters=letters, page=number, pages=pages)
+        messages = [(place, message, view.describe_fate(message, rounds)) for place, message in found]
+        return self.render(request, "record", "Record", study, messages=messages, page=number, pages=pages)
 
     def message(self, request: Request, study: StudyFolder) -> Response:
         number = request.path_params["number"]
         count = read_page(study.run, 1, 0)[1]
         found = dict(read_page(study.run, count - number + 1, 1)[0]) if 1 <= number <= count else {}
         if number not in found:
-            return PlainTextResponse("there is no such letter", 404)
-        letter = found[number]
-        fate = view.describe_fate(letter, self._look(study)[0].rounds)
+            return PlainTextResponse("there is no such message", 404)
+        message = found[number]
+        fate = view.describe_fate(message, self._look(study)[0].rounds)
         place = (count - number) // _ON_A_PAGE + 1
-        return self.render(request, "letter", f"Letter {number}", study, letter=letter, fate=fate, page=place)
+        title = f"Message {number}"
+        return self.render(request, "logged_message", title, study, message=message, fate=fate, page=place)
 
     def report(self, request: Request, study: StudyFolder) -> Response:
         found = self._report_now(study)

@@ -89,17 +89,17 @@ def _bundle(name: str, rounds: Sequence[Mapping[str, Any]]) -> str:
     return "in use" if name in record["answered"] else ""
 
 
-def describe_fate(letter: LoggedMessage, rounds: Sequence[Mapping[str, Any]]) -> str:
-    """What became of a letter: a round under way has no fates yet."""
-    if letter["event"] == "late":
+def describe_fate(message: LoggedMessage, rounds: Sequence[Mapping[str, Any]]) -> str:
+    """What became of a message: a round under way has no fates yet."""
+    if message["event"] == "late":
         return "late, not counted"
-    if letter["event"] == "sent" or letter.get("fault"):
-        return str(letter.get("fault", ""))
-    here = [one for one in rounds if all(one[key] == letter[key] for key in ("stage", "kind", "round"))]
+    if message["event"] == "sent" or message.get("fault"):
+        return str(message.get("fault", ""))
+    here = [one for one in rounds if all(one[key] == message[key] for key in ("stage", "kind", "round"))]
     for record in here:
         for fate in _FATES:
-            if letter["site"] in record[fate]:
-                reason = record[fate][letter["site"]] if fate in _NO_SUM else ""
+            if message["site"] in record[fate]:
+                reason = record[fate][message["site"]] if fate in _NO_SUM else ""
                 return f"{fate}: {reason}" if reason else fate
     return ""
 

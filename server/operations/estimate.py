@@ -28,9 +28,13 @@ class Estimate:
 
     def __str__(self) -> str:
         """For a person who follows the run."""
+        place, whole = f"round {self.done} of {self.rounds}", format_duration(self.spent_s + self.left_s)
+        if self.done == self.rounds:
+            return f"{place}, the last; {whole} in all"
+        if not self.left_s:
+            return f"{place}, {whole} so far; how long the others take is not known yet"
         about = "about" if self.complete else "more than"
-        whole = format_duration(self.spent_s + self.left_s)
-        return f"round {self.done} of {self.rounds}, {about} {format_duration(self.left_s)} left of {whole}"
+        return f"{place}, {about} {format_duration(self.left_s)} left of {whole}"
 
 
 def estimate_run(plan: Plan, lines: Iterable[Mapping[str, Any]]) -> Estimate:

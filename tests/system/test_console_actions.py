@@ -94,7 +94,7 @@ def test_what_a_run_leaves_is_there_when_it_is_done_whatever_is_killed(
         archive.extractall(tmp_path)
     assert "unaltered" in command("ceus-site", "bundle", tmp_path / "bundle")
     assert "no run is under way" in press(browser, "/run/stop").text
-    assert "Go on with the run" in browser.get("/").text
+    assert "Go on with the run" not in browser.get("/").text
 
 
 def test_a_site_that_is_revoked_by_a_button_is_shut_out_at_once(federation: Federation, browser: httpx.Client) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from client.worker.audit.log import Entry
 
+_IN_COLUMNS = ("n", "at", "kind", "hash", "study", "stage", "round", "asked")
 _BITS = re.compile(r"\d+$")
 _SHAPE = re.compile(r"(?P<dtype>\w+)\[(?P<shape>[\d, ]*)\]")
 
@@ -20,7 +21,7 @@ def in_words(entry: Entry) -> str:
     """What else matters of an entry, in a few words."""
     groups: Mapping[str, Any] = entry.get("groups") or {}
     if entry["kind"] == "answer":
-        norms = ", ".join(f"{name} ‖{group['norm']}‖" for name, group in groups.items())
+        norms = ", ".join(f"{name} norm {group['norm']}".strip() for name, group in groups.items())
         return f"privacy {entry['privacy']}; {norms}"
     if entry["kind"] == "task":
         return ", ".join(entry["nets"] or entry["cohorts"])
@@ -30,8 +31,8 @@ def in_words(entry: Entry) -> str:
         return f"{entry['code']}: {entry['reason']}"
     if entry["kind"] == "layout":
         return f"names and shapes {entry['layout']}: {sum(map(len, groups.values()))} tensors"
-    rest = {name: value for name, value in entry.items() if name not in ("n", "at", "kind", "hash", "study")}
-    return ", ".join(f"{name} {value}" for name, value in rest.items())
+    shown = (name for name in entry if name not in _IN_COLUMNS and entry[name] not in ([], {}, ""))
+    return ", ".join(f"{name} {entry[name]}" for name in shown)
 
 
 def moment(entry: Entry) -> float:

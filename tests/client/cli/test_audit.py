@@ -61,7 +61,14 @@ def test_show_is_a_table_of_what_left(
     monkeypatch.setenv("COLUMNS", "250")
     assert run("show", folder) == 0
     out = capsys.readouterr().out
-    for part in ("answer", "555555555555", "=submodels", "privacy none", "disease/HCC ‖", "policy: the site's policy"):
+    for part in (
+        "answer",
+        "555555555555",
+        "=submodels",
+        "privacy none",
+        "disease/HCC norm",
+        "policy: the site's policy",
+    ):
         assert part in out
     assert "7 entries, unchanged" in out
     assert run("show", folder, "--last", "1") == 0

@@ -224,11 +224,11 @@ def test_a_researcher_gets_no_fingerprint_and_no_inner_fault(there: Desk) -> Non
     assert {"fingerprint", "reason", "look_at"} <= set(there.get("/status.json").json()["sites"][0])
 
 
-def test_the_record_has_every_letter_with_its_fate(there: Desk) -> None:
-    letters = (there.made.study.run / "mirror.jsonl").read_text().splitlines()
+def test_the_record_has_every_message_with_its_fate(there: Desk) -> None:
+    messages = (there.made.study.run / "mirror.jsonl").read_text().splitlines()
     text = there.get("/record").text
-    assert text.count("<tr><th scope") == len(letters)
-    first = json.loads(letters[0])
+    assert text.count("<tr><th scope") == len(messages)
+    first = json.loads(messages[0])
     page = there.get("/record/1").text
     assert first["task"] in page
     assert first["digest"] in page
@@ -324,7 +324,7 @@ def test_a_page_is_of_the_study_that_is_asked_for_and_leads_to_the_others(two: D
         assert '<a href="/record?study=tiny"' in page, "the tabs stay with the study"
     assert f"{BAD}: lost: " in two.get("/rounds?study=tiny").text
     assert "No round is finished yet" in two.get("/rounds?study=second").text
-    assert "No letter was sent yet" in two.get("/record?study=second").text
+    assert "No message was sent yet" in two.get("/record?study=second").text
     assert two.get("/record/1?study=tiny").status == 200
     assert two.get("/record/1?study=second").status == 404
     assert '<a href="/record?page=1&amp;study=tiny">' in two.get("/record/1?study=tiny").text

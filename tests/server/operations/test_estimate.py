@@ -29,7 +29,7 @@ def line(stage: str, kind: str, step: int, seconds: float) -> dict[str, Any]:
 def test_a_kind_that_was_not_seen_makes_it_a_lower_bound() -> None:
     found = estimate_run(PLAN, [line("hello", "hello", 1, 2.0), line("statistics", "tally", 1, 8.0)])
     assert (found.done, found.rounds, found.spent_s, found.left_s, found.complete) == (2, 12, 10.0, 0.0, False)
-    assert str(found) == "round 2 of 12, more than 0 s left of 10 s"
+    assert str(found) == "round 2 of 12, 10 s so far; how long the others take is not known yet"
 
 
 def test_a_stage_to_come_takes_what_the_same_kind_took_before_and_the_latest_rounds_count() -> None:
