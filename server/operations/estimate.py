@@ -6,9 +6,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ceus_models.plan.plan import Plan, Stage
+from ceus_models.plan.plan import Plan, Stage, load_plan
 from ceus_models.plan.train_stage import Train
 from ceus_models.runtime.humanize import format_duration
+from server.rounds.round_log import RoundLog
+from server.run_folder.paths import StudyFolder
+from server.run_folder.studies import find_plan
 
 _LATEST = 5
 _KINDS = {"hello": "hello", "statistics": "tally", "evaluate": "evaluate"}
@@ -56,6 +59,12 @@ def estimate_run(plan: Plan, lines: Iterable[Mapping[str, Any]]) -> Estimate:
     to_come = [usual.get(key, usual.get(("", key[1]))) for key in planned[done:]]
     known = [seconds for seconds in to_come if seconds is not None]
     return Estimate(done, len(planned), spent, sum(known), len(known) == len(to_come))
+
+
+def estimate_study(study: StudyFolder) -> Estimate | None:
+    """Of a study's run; None before its first round. Raises ExpectedError where its plan cannot be read."""
+    lines = RoundLog(study.run).read()
+    return estimate_run(load_plan(find_plan(study)), lines) if lines else None
 
 
 def _list_kinds(stage: Stage) -> list[str]:

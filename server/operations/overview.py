@@ -9,8 +9,10 @@ from typing import Any
 from ceus_models.plan.progress import CurvePoint, Progress
 from ceus_models.plan.terms.deadlines import Deadlines, ResponseTimes
 from ceus_models.plan.terms.participation import RoundRecord, list_silent_sites
+from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.liveness.moment import Moment, compute_age, read_clock
 from server.federation.expiry import Validity
+from server.operations.estimate import estimate_study
 from server.operations.liveness import Observations, Trouble, coordinator_heartbeat, find_trouble
 from server.rounds.saving.checkpoint_header import read_newest
 from server.run_folder.journal import Journal
@@ -50,7 +52,8 @@ class SiteStatus:
 @dataclass(frozen=True)
 class Overview:
     """up: whether the daemon lives · state: of the run · round: the one under way, or the last · trouble: why the run
-    does not get on · doing: what the coordinator said last that it does.
+    does not get on · doing: what the coordinator said last that it does · estimate: how far a run under way is, and
+    how long it still takes.
     """
 
     up: bool
@@ -61,6 +64,7 @@ class Overview:
     trouble: Trouble | None = None
     doing: str = ""
     study: str = ""
+    estimate: str = ""
 
     def as_json(self, validity: Validity) -> dict[str, Any]:
         """Everything, with the certificates of `validity`, for a machine."""
@@ -69,7 +73,12 @@ class Overview:
         names = sorted({*lines, *self.sites})
         found["sites"] = [{"name": name, **lines.get(name, {}), **asdict(self._site(name))} for name in names]
         trouble = asdict(self.trouble) if self.trouble else None
-        run = {**self.state.model_dump(exclude={"order"}), "trouble": trouble, "doing": self.doing}
+        run = {
+            **self.state.model_dump(exclude={"order"}),
+            "trouble": trouble,
+            "doing": self.doing,
+            "estimate": self.estimate,
+        }
         run |= {"round": self.round, "rounds": list(self.rounds)}
         return {**found, "up": self.up, "study": self.study, "run": run}
 
@@ -96,9 +105,18 @@ def build_overview(
         sites[name].look_at = sites[name].alarm = alarm
     told = tuple(_summarize_round(record, saved.curves) for record in saved.participation)
     state, beat = read_state(study), coordinator_heartbeat(study).last()
-    doing = beat.doing if beat and state.phase in ("running", "stopping") else ""
+    under_way = state.phase in ("running", "stopping")
+    doing = beat.doing if beat and under_way else ""
     trouble = find_trouble(study, state, Observations(up, online, read_clock()))
-    return Overview(up, state, latest, sites, told, trouble, doing, study.name)
+    return Overview(up, state, latest, sites, told, trouble, doing, study.name, _estimate(study) if under_way else "")
+
+
+def _estimate(study: StudyFolder) -> str:
+    try:
+        found = estimate_study(study)
+    except ExpectedError:
+        return "how long it takes is not known: the plan cannot be read"
+    return str(found) if found else ""
 
 
 def _count_rounds(records: tuple[RoundRecord, ...], sites: dict[str, SiteStatus]) -> None:

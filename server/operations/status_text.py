@@ -65,7 +65,9 @@ def _state(found: Snapshot) -> list[str]:
     lines = [f"federation {found.validity.identity}; up: {'yes' if found.up else 'no'}"]
     for name, seen in found.studies.items():
         cause = seen.state.cause or seen.doing
-        lines += [f"study {name}; run: {seen.state.phase}{f' ({cause})' if cause else ''}", *_list_software(seen)]
+        lines.append(f"study {name}; run: {seen.state.phase}{f' ({cause})' if cause else ''}")
+        lines += [seen.estimate] if seen.estimate else []
+        lines += _list_software(seen)
     return lines if found.studies else [*lines, "no study"]
 
 

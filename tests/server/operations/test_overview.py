@@ -29,7 +29,9 @@ from server.rounds.coordinator import run
 from server.rounds.events import Started
 from server.rounds.saving.checkpoints import Store
 from server.run_folder.journal import Journal
+from server.run_folder.orders import State, write_state
 from server.run_folder.paths import Home, StudyFolder
+from server.run_folder.studies import find_plan
 from server.transport.audit_watch import AnswerNote
 from server.transport.message_log import MessageLog
 
@@ -127,6 +129,21 @@ def test_a_round_under_way_shows_who_is_at_it_and_how_far_by_its_own_history(
     assert site.seconds >= 5.0
     assert site.share == 1.0, "its earlier rounds took far less"
     assert site.sent["round"] == 0
+
+
+def test_a_run_under_way_says_how_far_it_is(study: StudyFolder, tmp_path: Path) -> None:
+    shutil.copytree(study.home.folder, tmp_path / "co")
+    copied = StudyFolder(Home(tmp_path / "co"), study.name)
+    hello = {"stage": "hello", "kind": "hello", "round": 0, "step": 1, "seconds": 2.0}
+    (copied.run / "rounds.jsonl").write_text(json.dumps(hello) + "\n", encoding="utf-8")
+    assert seen(copied).estimate == "", "it is not under way"
+    write_state(copied, State(phase="running"))
+    found = seen(copied)
+    assert found.estimate.startswith("round 1 of ")
+    assert found.as_json(valid(study))["run"]["estimate"] == found.estimate
+    assert found.estimate in render_status(snapshot(study, found), 0)
+    find_plan(copied).write_text("stages: none\n", encoding="utf-8")
+    assert "the plan cannot be read" in seen(copied).estimate
 
 
 def test_a_folder_without_a_run_is_shown_too(tmp_path: Path) -> None:
