@@ -38,7 +38,8 @@ def write_secure_plan(path: Path, level: Level) -> Path:
 def fingerprint(progress: Progress) -> str:
     """SHA-256 over all of a study's results but how long it took, how many bytes, and what only single answers tell.
 
-    Left out are norms of single changes, the sites that a hospital shows alone, and keys of secure sums.
+    Left out are norms of single changes, the sites that a hospital shows alone, keys of secure sums, and the software
+    that processes state and sites in memory do not.
     """
     states = {
         f"{part}|{key}": state
@@ -49,7 +50,8 @@ def fingerprint(progress: Progress) -> str:
         key: digest({name: t for name, t in state.items() if not name.endswith("|own")})
         for key, state in states.items()
     }
-    records = [asdict(replace(record, seconds=0.0, norms={}, sent=0, received=0)) for record in progress.participation]
+    left_out = {"seconds": 0.0, "norms": {}, "sent": 0, "received": 0, "software": {}}
+    records = [asdict(replace(record, **left_out)) for record in progress.participation]
     rest = [asdict(curve) for curve in progress.curves], {site: dict(held) for site, held in progress.counts.items()}
     recipe = None if progress.recipe is None else asdict(progress.recipe)
     parts = [progress.stage, progress.step, recipe, progress.frozen, digests, records, rest]
