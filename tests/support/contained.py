@@ -77,9 +77,10 @@ class Contained:
         """What the service mounts, outer places first."""
         lines = []
         for place, mount in sorted(mounts(self.service).items(), key=lambda item: item[0].count("/")):
-            target, source = f"{self.root}{place}", self.sources.get(mount.get("source", ""))
-            is_file = source is not None and source.is_file()
-            lines.append(f"mkdir -p {Path(target).parent}; touch {target}" if is_file else f"mkdir -p {target}")
+            named = mount.get("source", "")
+            target, source = f"{self.root}{place}", self.sources.get(named, Path(named))  # else the host's own
+            made = f"mkdir -p {Path(target).parent}; touch {target}" if source.is_file() else f"mkdir -p {target}"
+            lines.append(f"[ -e {target} ] || {{ {made}; }}")
             if mount["type"] == "tmpfs":
                 lines.append(f"mount -t tmpfs -o {_options(mount)} none {target}")
             else:
