@@ -166,15 +166,15 @@ def _log(path: Path | None, place: SiteConfig, reader: str, role: StrEnum | None
 def _rows(place: SiteConfig, line: int | None) -> tuple[list[Row], list[Fault]]:
     """The lesions asked for, and what is wrong with others. Raises FaultList where none is left."""
     manifest = read_manifest(place, unseen=True)
-    rows, faults = list(manifest.rows), list(manifest.faults)
+    rows, faults, header = list(manifest.rows), list(manifest.faults), place.lesions_format.header_row
     if line is not None:
         rows = [row for row in rows if row.line == line]
-        faults = [fault for fault in faults if fault.row in (line, 1, None)]
+        faults = [fault for fault in faults if fault.row in (line, header, None)]
     if not rows and faults:
         raise FaultList(faults)
     if not rows:
         what = "no lesion" if line is None else f"no lesion in row {line}"
-        raise ExpectedError(f"{place.table.name} holds {what}; the header is row 1, the first lesion row 2")
+        raise ExpectedError(f"{place.table.name} holds {what}; the header is in row {header}")
     return rows, [fault for fault in faults if fault.row not in {row.line for row in rows}]
 
 

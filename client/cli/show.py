@@ -58,4 +58,5 @@ def _rows(site: SiteConfig, line: int | None) -> Sequence[Row]:
     its_own = [fault for fault in manifest.faults if fault.row == line]
     if its_own:
         raise FaultList(its_own)
-    raise ExpectedError(f"row {line} of {site.table.name} holds no lesion; the header is row 1, the first lesion row 2")
+    header = site.lesions_format.header_row
+    raise ExpectedError(f"row {line} of {site.table.name} holds no lesion; the header is in row {header}")

@@ -103,7 +103,7 @@ def check_row(row: Row | Files, site: SiteConfig) -> list[Fault]:
         screens = (*screens, *(infos[0].detected if number == 0 and infos[0] else ()))
     faults.extend(_find_overlaps(row, infos, site.table.name))
     try:
-        _check_outline(row, infos[0] if infos else None)
+        _check_outline(row, site, infos[0] if infos else None)
     except OutlineError as error:
         faults.append(make_row_fault(row, site, error))
     return faults
@@ -150,11 +150,11 @@ def _find_overlaps(row: Row | Files, infos: Sequence[ClipInfo | None], file: str
         )
 
 
-def _check_outline(row: Row | Files, info: ClipInfo | None) -> None:
+def _check_outline(row: Row | Files, site: SiteConfig, info: ClipInfo | None) -> None:
     """Raises OutlineError. Without a readable first clip only the outline's own file can be judged."""
     if row.outline is None:
         return
-    outline = read_outline(row.outline.path, row.outline.frame, row.outline.pane)
+    outline = read_outline(row.outline.path, row.outline.frame, row.outline.pane, site.outline_labels)
     if info is not None:
         place_in_pane(outline, View(info.rows, info.columns, info.frames, info.contrast, info.bmode))
 

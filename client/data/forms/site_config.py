@@ -13,7 +13,8 @@ from ceus_models.runtime.atomic_files import write_first
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.yaml_lines import read_yaml_with_lines, validate_document
 from ceus_models.study.subgroups import UNKNOWN
-from client.data.forms.site_yaml import CHANNELS, DateOrder, Encoding, ScreenForm, SiteForm
+from client.data.forms.site_yaml import CHANNELS, DateOrder, OutlineWord, ScreenForm, SiteForm
+from client.data.forms.table_format import TableFormat
 from client.data.imaging.manufacturers import normalize_manufacturer
 from client.data.imaging.screen import ANY_MAKER, Screen
 from client.data.imaging.tint import Tint
@@ -30,9 +31,10 @@ class SiteConfig:
     Attributes:
         max_skipped: Share of the lesions that may be unusable before `index` stops.
         reads: The table of diagnoses, which need not exist.
-        encoding: Encoding of CSV files.
+        lesions_format, reads_format: How each of the two tables is saved.
         dates: The meaning of 03/04/2021; None makes it a fault.
         labels: Column → {the hospital's word: ours}.
+        outline_labels: The hospital's label of a drawn shape → whether that is a lesion.
         tints: The hospital's own colour maps by name.
     """
 
@@ -46,9 +48,11 @@ class SiteConfig:
     screens: tuple[Screen, ...]
     records: Path
     reads: Path
-    encoding: Encoding
+    lesions_format: TableFormat
+    reads_format: TableFormat
     dates: DateOrder | None
     labels: Mapping[str, Mapping[str, str]]
+    outline_labels: Mapping[str, OutlineWord]
     tints: Mapping[str, Tint]
 
 
@@ -110,9 +114,11 @@ def _build_site(form: SiteForm, folder: Path) -> SiteConfig:
         screens=tuple(map(_build_screen, form.screens)),
         records=folder / form.records,
         reads=folder / form.reads,
-        encoding=form.encoding,
+        lesions_format=TableFormat("table", form.encoding.table, form.header_row.table),
+        reads_format=TableFormat("reads", form.encoding.reads, form.header_row.reads),
         dates=form.dates,
         labels=form.labels,
+        outline_labels=form.outline_labels,
         tints={name: Tint(tint.points, CHANNELS.index(tint.channel)) for name, tint in form.tints.items()},
     )
 

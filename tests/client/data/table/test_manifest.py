@@ -19,7 +19,7 @@ from client.data.imaging.manufacturers import normalize_manufacturer
 from client.data.table.manifest import read_manifest
 from client.data.table.rows import Row
 from client.data.table.subgroups import age_band, size_band
-from client.data.table.table import COLUMNS
+from client.data.table.header import COLUMNS
 from client.data.table.units import normalize_unit, split_header
 from client.faults.fault import mask_characters
 

@@ -15,7 +15,7 @@ from made_tables import Tables
 
 from ceus_models.study.taxonomy import CLINICAL_NAMES
 from client.data.table.manifest import Manifest, read_manifest
-from client.data.table.xlsx import WorkbookError, read_workbook
+from client.data.table.spreadsheet.xlsx import WorkbookError, read_workbook
 
 
 @pytest.fixture

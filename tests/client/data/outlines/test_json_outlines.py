@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from made_outlines import COLUMNS, ROWS, SQUARE, coco, labelme
 
-from client.data.outlines.labelme_coco import parse_frame_name
+from client.data.outlines.json_outlines import parse_frame_name
 from client.data.outlines.outline import OutlineError, bounding_box, read_outline
 
 OTHER = [[100, 20], [140, 20], [140, 60], [100, 60]]
