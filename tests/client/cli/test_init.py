@@ -15,8 +15,8 @@ from client.data.dataset.check import check_site
 from client.data.forms.columns import CLOSED, EXAMPLE_ID, LESIONS, READS, SCHEMA
 from client.data.forms.site_config import load_site
 from client.data.forms.site_yaml import SiteForm
-from client.data.table.manifest import read_manifest
 from client.data.forms.table_format import TableFormat
+from client.data.table.manifest import read_manifest
 from client.data.table.table import read_table
 
 
