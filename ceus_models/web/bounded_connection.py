@@ -31,14 +31,15 @@ class BoundedConnection(H11Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop all clocks."""
-        self._deadline, self._stalled = _stop(self._deadline), _stop(self._stalled)
+        _stop(self._deadline)
+        _stop(self._stalled)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Read on; a whole request stops the clock."""
         super().data_received(data)
         if self.cycle is not None and not self.cycle.more_body and not self.cycle.response_complete:
-            self._deadline = _stop(self._deadline)
+            _stop(self._deadline)
 
     def on_response_complete(self) -> None:
         """Wait for the next request."""
@@ -53,7 +54,7 @@ class BoundedConnection(H11Protocol):
     def resume_writing(self) -> None:
         """The client takes it again."""
         super().resume_writing()
-        self._stalled = _stop(self._stalled)
+        _stop(self._stalled)
 
     def _wait_for_request(self) -> None:
         self._deadline = self._watch(self._deadline, self.request_s, self._end_waiting)

@@ -6,9 +6,7 @@ on the disk before the next question, and what a reader has said already is not 
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 import os
 import time
 from collections.abc import Callable
@@ -16,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ceus_models.runtime.atomic_files import end_last_line
+from ceus_models.runtime.csv_cells import format_csv
 from ceus_models.runtime.errors import ExpectedError, FaultList
 from client.data.forms.columns import READS
 from client.data.forms.site_config import SiteConfig
@@ -104,12 +103,10 @@ class AssistLog:
 
 def _append_line(path: Path, cells: list[str], encoding: str) -> None:
     """One line more, on the disk when this returns."""
-    text = io.StringIO(newline="")
-    csv.writer(text).writerow(cells)
     try:
         end_last_line(path)
         with path.open("ab") as file:
-            file.write(text.getvalue().encode(encoding))
+            file.write(format_csv([cells]).encode(encoding))
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:

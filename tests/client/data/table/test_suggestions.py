@@ -177,3 +177,15 @@ def test_the_file_is_its_owners_and_no_other_file_is_overwritten(tmp_path: Path)
 )
 def test_numbers_that_are_probably_meant(text: str, number: str | None) -> None:
     assert interpret_number(text)[0] == number
+
+
+def test_a_cell_that_is_a_formula_is_text_in_the_list(tmp_path: Path) -> None:
+    path = tmp_path / "fix.csv"
+    write_suggestions(path, [Suggestion(2, "AFP", "=cmd|' /C calc'!A0", "-1", "why")])
+    assert path.read_text(encoding="utf-8-sig").splitlines()[1] == "2,AFP,'=cmd|' /C calc'!A0,-1,why"
+
+
+def test_a_table_may_quote_what_a_spreadsheet_takes_for_a_formula(tmp_path: Path) -> None:
+    tables = Tables(tmp_path, 2)
+    tables.rows[0]["patient_id"], tables.rows[1]["patient_id"] = "'=7", "'7"
+    assert [row.patient_id for row in read_manifest(tables.site()).rows] == ["=7", "'7"]
