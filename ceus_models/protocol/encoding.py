@@ -37,6 +37,7 @@ from ceus_models.protocol.software import Software
 from ceus_models.protocol.state import State
 from ceus_models.protocol.tensor_buffers import MAX_TEXT, Buffer, describe_tensors, iterate_buffers, parse_tensors
 from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.humanize import clean_text
 from ceus_models.runtime.yaml_lines import format_key
 
 MAX_HEADER_BYTES = 4 << 20
@@ -59,15 +60,6 @@ class WireError(ExpectedError):
     def __init__(self, text: str) -> None:
         """Shorten the text and remove unprintable characters, as it may quote what was received."""
         super().__init__(clean_text(text, MAX_TEXT))
-
-
-def clean_text(text: str, longest: int) -> str:
-    """The first `longest` characters of a received text; each unprintable one becomes "?".
-
-    >>> clean_text("no lesions\x07", 40)
-    'no lesions?'
-    """
-    return "".join(character if character.isprintable() else "?" for character in text[:longest])
 
 
 def _check_printable(text: str) -> str:

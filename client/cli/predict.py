@@ -17,6 +17,7 @@ from rich.table import Table
 from ceus_models.bundle.model_bundle import CARD_FILE, Bundle, load_bundle
 from ceus_models.bundle.model_card import RESEARCH_ONLY
 from ceus_models.runtime.errors import ExpectedError, Fault, FaultList
+from ceus_models.runtime.humanize import clean_lines
 from ceus_models.runtime.progress_bar import OnProgress, show_progress
 from ceus_models.study.reader_study import ROLES
 from ceus_models.study.taxonomy import LESION_TYPES
@@ -97,7 +98,7 @@ def bundle_command(
     console.print(f"plan {escape(str(model.provenance.get('plan', '')))}, {len(model.nets)} nets", soft_wrap=True)
     console.print(f"model card: {escape(str(bundle / CARD_FILE))}", soft_wrap=True)
     if card:
-        typer.echo((bundle / CARD_FILE).read_text(encoding="utf-8"))
+        typer.echo(clean_lines((bundle / CARD_FILE).read_text(encoding="utf-8")))
 
 
 Setting = tuple[SiteConfig, Bundle, Path]

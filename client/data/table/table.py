@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ceus_models.runtime.csv_cells import unquote_formula
 from ceus_models.runtime.errors import Fault
 from client.data.forms.table_format import TableFormat
 from client.data.table.cells import RowCells
@@ -53,7 +54,8 @@ class Table:
     def _name_cells(self, cells: Sequence[str]) -> dict[str, str]:
         """Column → text, stripped, in our words; a short record's missing cells are blank."""
         texts = {
-            name: strip_invisible(cells[place]) if place < len(cells) else "" for name, place in self.positions.items()
+            name: unquote_formula(strip_invisible(cells[place])) if place < len(cells) else ""
+            for name, place in self.positions.items()
         }
         return {name: self.labels.get(name, {}).get(fold_word(text), text) for name, text in texts.items()}
 
