@@ -21,7 +21,7 @@ from ceus_models.runtime.humanize import clean_lines
 from ceus_models.runtime.progress_bar import OnProgress, show_progress
 from ceus_models.study.reader_study import ROLES
 from ceus_models.study.taxonomy import LESION_TYPES
-from client.data.forms.site_config import SiteConfig
+from client.data.forms.site_config import SiteConfig, open_work
 from client.data.table.manifest import read_manifest
 from client.data.table.rows import Row
 from client.faults.fault import as_json
@@ -63,6 +63,7 @@ def predict_command(
     FOR RESEARCH ONLY: not a medical device. Values that are not in the table count as not recorded.
     """
     place = build_lesions_site(study, site)
+    open_work(place)
     log = _log(assist_log, place, reader, role)
     if log and as_machine:
         raise ExpectedError("--assist-log asks a person, and --json is for a machine; give one of them")
@@ -167,7 +168,7 @@ def _log(path: Path | None, place: SiteConfig, reader: str, role: StrEnum | None
 def _rows(place: SiteConfig, line: int | None) -> tuple[list[Row], list[Fault]]:
     """The lesions asked for, and what is wrong with others. Raises FaultList where none is left."""
     manifest = read_manifest(place, unseen=True)
-    rows, faults, header = list(manifest.rows), list(manifest.faults), place.lesions_format.header_row
+    rows, faults, header = list(manifest.rows), list(manifest.faults), manifest.header_row
     if line is not None:
         rows = [row for row in rows if row.line == line]
         faults = [fault for fault in faults if fault.row in (line, header, None)]

@@ -10,6 +10,8 @@ from itertools import pairwise
 from pathlib import Path
 
 from ceus_models.runtime.errors import Fault, FaultList
+from client.data.dataset.counted_faults import find_counted_faults
+from client.data.dataset.index_report import count_skipped, exceeds_share
 from client.data.dataset.row_faults import make_row_fault
 from client.data.forms.site_config import SITE_FILE, SiteConfig, load_site, select_screens
 from client.data.imaging.clip import ClipError, ClipInfo, probe_clip
@@ -41,6 +43,8 @@ class CheckReport:
         cohorts, types: Usable lesions by cohort and by lesion type ("blank" where none is recorded).
         reads: Usable diagnoses of reads.csv.
         withdrawn: Lesions of patients who withdrew, which are not looked at.
+        skipped: Lesions that `index` would skip.
+        max_skipped: The share of them that site.yaml allows.
         suggestions: Corrected cells. They hold the table's content, so they go to a local file only.
     """
 
@@ -51,6 +55,13 @@ class CheckReport:
     reads: int = 0
     suggestions: tuple[Suggestion, ...] = field(default=(), repr=False)
     withdrawn: int = 0
+    skipped: int = 0
+    max_skipped: float = 1.0
+
+    @property
+    def stops_index(self) -> bool:
+        """Whether `index` would stop because of the share of lesions that it skips."""
+        return exceeds_share(self.skipped, self.usable + self.skipped, self.max_skipped)
 
     @property
     def reasons(self) -> Mapping[str, int]:
@@ -89,6 +100,8 @@ def check_site(folder: Path, on_progress: OnProgress | None = None, workers: int
         reads=len(reads),
         suggestions=manifest.suggestions,
         withdrawn=manifest.withdrawn,
+        skipped=sum(count_skipped(ordered, {row.line for row in usable}, manifest.header_row).values()),
+        max_skipped=site.max_skipped,
     )
 
 
@@ -102,6 +115,7 @@ def check_row(row: Row | Files, site: SiteConfig) -> list[Fault]:
         infos.append(_probe_row_clip(row, number, (site, screens), faults))
         screens = (*screens, *(infos[0].detected if number == 0 and infos[0] else ()))
     faults.extend(_find_overlaps(row, infos, site.table.name))
+    faults.extend(make_row_fault(row, site, error) for error in find_counted_faults(row, infos))
     try:
         _check_outline(row, site, infos[0] if infos else None)
     except OutlineError as error:

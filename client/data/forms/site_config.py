@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ceus_models.runtime.atomic_files import write_first
+from ceus_models.runtime.atomic_files import make_private_folder, write_first
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.yaml_lines import read_yaml_with_lines, validate_document
 from ceus_models.study.subgroups import UNKNOWN
@@ -72,6 +72,14 @@ def select_screens(site: SiteConfig, manufacturer: str) -> tuple[Screen, ...]:
     return (*own, *(screen for screen in site.screens if screen.manufacturer == ANY_MAKER))
 
 
+def open_work(site: SiteConfig) -> None:
+    """Make the folder of crops, memory and logs, or see that it can be used; others than its owner cannot enter it.
+
+    Raises ExpectedError, which names the folder and its key, where this user cannot write there.
+    """
+    make_private_folder(site.work, "work", close=site.work.is_relative_to(site.folder))
+
+
 def read_secret(site: SiteConfig) -> bytes:
     """The key of the site's pseudonyms: 32 random bytes, mode 0600, made on first use and never sent.
 
@@ -83,7 +91,8 @@ def read_secret(site: SiteConfig) -> bytes:
         key = site.secret_file.read_bytes()
     except OSError as error:
         raise ExpectedError(
-            f"the secret file cannot be read or made ({error.strerror}); let this user write to its folder"
+            f"the secret file cannot be read or made in {site.secret_file.parent} ({error.strerror}); write another "
+            "file under secret_file in site.yaml, or let this user write to that folder"
         ) from None
     if len(key) < SECRET_BYTES:
         raise ExpectedError(

@@ -28,6 +28,7 @@ class Manifest:
         entries: What the checks across rows need, of every record.
         suggestions: Corrected cells.
         withdrawn: Rows that could be used, of patients who withdrew.
+        header_row: Row of the header; faults at or above it are no lesion's.
     """
 
     file: str
@@ -37,6 +38,7 @@ class Manifest:
     entries: tuple[Entry, ...]
     suggestions: tuple[Suggestion, ...]
     withdrawn: int = 0
+    header_row: int = 1
 
     def without_copies(self) -> Manifest:
         """Rows whose clips are copies of another patient's are no longer usable: for that the clips are opened."""
@@ -74,6 +76,7 @@ def read_manifest(site: SiteConfig, unseen: bool = False) -> Manifest:
         entries=entries,
         suggestions=tuple(one for one in proposed if one.proposed != one.present),
         withdrawn=len(sound) - len(used),
+        header_row=table.header_row,
     )
 
 

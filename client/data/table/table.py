@@ -25,6 +25,7 @@ class Table:
 
     Attributes:
         name: Name of the file.
+        header_row: Row of the header.
         positions: Column → place in a record.
         factors: Clinical column → factor to the taxonomy's own unit, absent where its unit is not known.
         records: (line of the first character, cells).
@@ -34,6 +35,7 @@ class Table:
     """
 
     name: str
+    header_row: int
     positions: Mapping[str, int]
     factors: Mapping[str, float]
     records: Sequence[tuple[int, Sequence[str]]]
@@ -66,10 +68,11 @@ def read_table(path: Path, saved: TableFormat, labels: Labels, form: TableForm =
     folded = {column: {fold_word(word): ours for word, ours in words.items()} for column, words in labels.items()}
     header = find_header(sheet, form, saved)
     if header.titles is None:
-        return Table(path.name, {}, {}, (), 0, folded, header.faults)
+        return Table(path.name, header.row, {}, {}, (), 0, folded, header.faults)
     records = [record for record in sheet.records if record[0] > header.row]
     return Table(
         name=sheet.name,
+        header_row=header.row,
         positions=header.positions,
         factors=header.factors,
         records=records if form.required <= set(header.positions) else (),
