@@ -1,5 +1,7 @@
 #!/usr/bin/env bash
-# Installs from this folder alone, without a network, after every file was found to be what was packed.
+# Installs from this folder alone, without a network, after every file was found to be what was packed. Whoever can change the
+# folder can change this file too: compare the digest, or verify the signature, by the commands of your own machine first
+# (deployment.md, Without a network).
 #
 #   ./install.sh check           only look, and show the digest to compare with the sender's
 #   ./install.sh images          load the images into docker
@@ -15,7 +17,7 @@ check() {
   sha256sum --check --strict --quiet SHA256SUMS || fail "the files above are not what was packed; get the folder again"
   local odd
   odd=$(comm -13 <(sed 's/^[0-9a-f]*  //' SHA256SUMS | LC_ALL=C sort) \
-    <(find . ! -type d ! -path ./SHA256SUMS | LC_ALL=C sort))
+    <(find . ! -type d ! -path ./SHA256SUMS ! -path ./SHA256SUMS.sig | LC_ALL=C sort))
   [[ -z $odd ]] || fail "these files were not packed; delete them: $odd"
   echo "every file is as it was packed; the sender's digest must be $(sha256sum SHA256SUMS | cut -d ' ' -f 1)"
 }

@@ -9,6 +9,8 @@
 #         requirements.txt has the SHA-256 of every wheel, and install.sh takes no other.
 # Of both a list of what they hold goes along (SBOM, CycloneDX): sbom.image.cdx.json from the image of ours, sbom.wheels.cdx.json
 # written here by cyclonedx-py (CYCLONEDX; `pip install cyclonedx-bom`).
+# CA_KEY, CA_CERTIFICATE: of the federation's CA where there is one. SHA256SUMS is signed with it, and the certificate goes
+# along: its fingerprint is the end of the federation's id. openssl asks for the passphrase of an encrypted key.
 # FOLDER appears whole or not at all.
 set -euo pipefail
 
@@ -32,6 +34,8 @@ case $what in images | wheels | both) ;; *) fail "the third word is images, whee
 if [[ $what != images ]] && ! command -v "$cyclonedx" >/dev/null; then
   fail "cyclonedx-py is not here; pip install cyclonedx-bom, or name it as CYCLONEDX"
 fi
+[[ -z ${CA_KEY:-}${CA_CERTIFICATE:-} || (-n ${CA_KEY:-} && -n ${CA_CERTIFICATE:-}) ]] ||
+  fail "give both CA_KEY and CA_CERTIFICATE, or neither"
 [[ ! -e $out ]] || fail "$out is there already; name a new folder"
 
 mkdir -p "$(dirname "$out")"
@@ -71,10 +75,19 @@ cp "$root"/docker/compose."$part"*.yaml "$root/docs/deployment.md" "$root/docs/o
 cp -r "$root/docker/systemd" "$draft/systemd"
 if [[ $part == coordinator ]]; then cp -r "$root/docker/grafana" "$draft/grafana"; fi
 install -m 0755 "$root/docker/offline-install.sh" "$draft/install.sh"
+if [[ -n ${CA_CERTIFICATE:-} ]]; then cp "$CA_CERTIFICATE" "$draft/ca.pem"; fi
 sums=$(cd "$draft" && find . -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum)
 echo "$sums" >"$draft/SHA256SUMS"
+if [[ -n ${CA_KEY:-} ]]; then
+  openssl dgst -sha384 -sign "$CA_KEY" -out "$draft/SHA256SUMS.sig" "$draft/SHA256SUMS" || fail "the CA's key cannot sign"
+  openssl x509 -in "$draft/ca.pem" -pubkey -noout >"$draft/.ca.pub"
+  openssl dgst -sha384 -verify "$draft/.ca.pub" -signature "$draft/SHA256SUMS.sig" "$draft/SHA256SUMS" >/dev/null ||
+    fail "the CA's key is not that of its certificate"
+  rm "$draft/.ca.pub"
+fi
 chmod 0755 "$draft"
 mv -T "$draft" "$out"
 trap - EXIT
-echo "made $out; tell its receiver this line on another way than the folder itself:"
+echo "made $out; tell its receiver this line on another way than the folder itself. He compares it with what"
+echo "sha256sum SHA256SUMS says, before he runs anything of the folder (docs/deployment.md, Without a network):"
 sha256sum "$out/SHA256SUMS" | cut -d ' ' -f 1

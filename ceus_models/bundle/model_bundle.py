@@ -34,6 +34,7 @@ from ceus_models.protocol.messages import Recipe
 from ceus_models.protocol.state import State, add_prefix, digest, select_net
 from ceus_models.runtime.atomic_files import PUBLIC, replace_folder
 from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.humanize import is_printable
 from ceus_models.study.processing import Processing
 from ceus_models.study.sample import Sample
 from ceus_models.study.taxonomy import BIOMARKERS, CLINICAL, FUSION_NETS, LESION_TYPES, NETS, SUBMODELS
@@ -180,6 +181,7 @@ def load_bundle(folder: Path, device: torch.device = CPU) -> Bundle:
         thresholds = _THRESHOLDS.validate_python(about["thresholds"])
         typical = None if about["typical"] is None else _TYPICAL.validate_python(about["typical"])
         study = dict(json.loads((folder / STUDY_FILE).read_bytes()))
+        _require_printable(folder, about, study)
     except (KeyError, TypeError, ValueError, ValidationError) as error:
         what = _rule_broken(error) if isinstance(error, ValidationError) else type(error).__name__
         raise ExpectedError(f"{folder / METADATA_FILE} is incomplete ({what}); export the bundle again") from None
@@ -191,6 +193,11 @@ def load_bundle(folder: Path, device: torch.device = CPU) -> Bundle:
     return Bundle(
         nets, recipe, processing, plan, provenance, device, thresholds, typical, study=study, fingerprint=fingerprint
     )
+
+
+def _require_printable(folder: Path, *documents: Mapping[str, Any]) -> None:
+    if not all(is_printable(document, newlines=True) for document in documents):
+        raise ExpectedError(f"expected printable text, {folder} holds control characters; do not use this bundle")
 
 
 def _rule_broken(error: ValidationError) -> str:

@@ -38,11 +38,17 @@ def _name(text: str) -> str:
     return text
 
 
+def _one_line(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("a text of one line has no control characters")
+    return text
+
+
 Name = Annotated[str, AfterValidator(_name)]
 """Of a site or a federation: letters, digits and hyphens, at most 63."""
 FederationId = Annotated[str, Field(pattern=f"^{_NAME}:{_FINGERPRINT}$")]
 Hex = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-_Line = Annotated[str, Field(min_length=1, max_length=1000)]
+_Line = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_one_line)]
 _Pem = Annotated[str, Field(max_length=10_000)]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from typing import Annotated
 
 from pydantic import AwareDatetime, Field
@@ -18,6 +19,7 @@ from ceus_models.pki.enrolment import (
 )
 from ceus_models.pki.keys import PrivateKey, PublicKey
 from ceus_models.pki.signed_documents import DocumentError, parse_document, sign_document
+from ceus_models.runtime.humanize import is_printable
 
 STUDY = "study"
 STUDY_FILE = "study.json"
@@ -60,6 +62,12 @@ def read_study(data: bytes, name: str) -> OfferedStudy:
     study = parse_content(parse_document(data, STUDY, name), OfferedStudy, name)
     if hashlib.sha256(study.plan.encode()).hexdigest() != study.plan_digest:
         raise DocumentError(f"expected the plan of digest {study.plan_digest[:16]}…, {name} has another; do not use it")
+    try:
+        printable = is_printable(json.loads(study.plan))
+    except (ValueError, RecursionError):
+        printable = False
+    if not printable:
+        raise DocumentError(f"expected a plan of printable text in JSON, {name} has another; do not use it")
     return study
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from ceus_models.pki.keys import PrivateKey, PublicKey, is_valid_signature, sign_bytes
 from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.humanize import is_printable
 
 MAX_BYTES = 1 << 16
 
@@ -69,6 +70,8 @@ def parse_document(data: bytes, kind: str, name: str) -> Document:
         raise DocumentError(f"expected a {kind}, {name} is none or was cut off; {remedy}") from None
     if found_kind != kind or not isinstance(content, dict):
         raise DocumentError(f"expected a {kind}, {name} is none; {remedy}")
+    if not is_printable(content, newlines=True):
+        raise DocumentError(f"expected a {kind} of printable text, {name} holds control characters; do not use it")
     return Document(kind, content, marks)
 
 

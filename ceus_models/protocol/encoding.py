@@ -37,10 +37,14 @@ from ceus_models.protocol.software import Software
 from ceus_models.protocol.state import State
 from ceus_models.protocol.tensor_buffers import MAX_TEXT, Buffer, describe_tensors, iterate_buffers, parse_tensors
 from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.humanize import clean_text
 from ceus_models.runtime.yaml_lines import format_key
 
 MAX_HEADER_BYTES = 4 << 20
-"""Enough for about 30,000 tensors; 36 nets of the paper's size have a third of that."""
+MAX_TENSORS = 30_000
+"""36 nets of the paper's size have a third of that. Tensors without numbers take no bytes, only time and memory."""
+MAX_INPUT_BYTES: Mapping[str, int] = {"hello": 1 << 20, "offer": 1 << 20, "tally": 256 << 20, "unmask": 256 << 20}
+"""Tensors of a task that brings no net; in a secure sum of 1,000 sites the sealed boxes have 192 MB."""
 MAX_BODY_BYTES = 256 << 10
 """Limit of a message without its tensors; a task has a few kilobytes, and hello the plan as well."""
 MAX_PLAN_BYTES = 128 << 10
@@ -56,15 +60,6 @@ class WireError(ExpectedError):
     def __init__(self, text: str) -> None:
         """Shorten the text and remove unprintable characters, as it may quote what was received."""
         super().__init__(clean_text(text, MAX_TEXT))
-
-
-def clean_text(text: str, longest: int) -> str:
-    """The first `longest` characters of a received text; each unprintable one becomes "?".
-
-    >>> clean_text("no lesions\x07", 40)
-    'no lesions?'
-    """
-    return "".join(character if character.isprintable() else "?" for character in text[:longest])
 
 
 def _check_printable(text: str) -> str:
@@ -173,8 +168,12 @@ def to_bytes(message: Message) -> bytes:
     return b"".join(encode(message))
 
 
-def decode(buffer: Buffer) -> Message:
+def decode(buffer: Buffer, most: int | None = None) -> Message:
     """Decode a message; its tensors are views of a writable `buffer`.
+
+    Args:
+        buffer: the message's bytes.
+        most: bytes that it may have, where the receiver knows what it asked for.
 
     Raises:
         WireError: the bytes are no message of this protocol.
@@ -183,6 +182,8 @@ def decode(buffer: Buffer) -> Message:
     Refusal(site='site-01', reason='no lesions', code='no_lesions', audit=None)
     """
     view = memoryview(buffer).cast("B")
+    if most is not None and len(view) > most:
+        raise WireError(f"expected a message of at most {most} bytes for this task, found {len(view)}")
     header, data = _parse_header(view)
     meta = header.pop("__metadata__", None)
     if not isinstance(meta, dict) or not isinstance(meta.get("type"), str) or meta["type"] not in _TYPES:
@@ -195,6 +196,9 @@ def decode(buffer: Buffer) -> Message:
     body = _parse_body(kind, meta.get("body"))
     fields = {f.name: getattr(body, f.name) for f in dataclasses.fields(body)}
     cls = _TYPES[kind]
+    largest = MAX_INPUT_BYTES.get(fields.get("kind", ""), len(data))
+    if len(data) > largest:
+        raise WireError(f"expected at most {largest} bytes of tensors in a task of kind {fields['kind']}, found more")
     if cls in _TENSORS:
         try:
             fields[_TENSORS[cls]] = parse_tensors(header, data)
@@ -231,10 +235,15 @@ def _parse_header(view: memoryview) -> tuple[dict[str, Any], memoryview]:
     size = int.from_bytes(view[:8], "little")
     if size > min(MAX_HEADER_BYTES, len(view) - 8):
         raise WireError(f"expected a header within the message and its limit, found one of {size} bytes")
+    text = bytes(view[8 : 8 + size])
+    if text.count(b'"data_offsets"') > MAX_TENSORS:
+        raise WireError(f"expected at most {MAX_TENSORS} tensors, found more")
     try:
-        header = json.loads(bytes(view[8 : 8 + size]))
+        header = json.loads(text)
     except (ValueError, RecursionError):
         raise WireError("expected a header in JSON, found other text") from None
     if not isinstance(header, dict):
         raise WireError("expected a header with an entry for each tensor, found another JSON value")
+    if len(header) > MAX_TENSORS + 1:  # names may be written with escapes
+        raise WireError(f"expected at most {MAX_TENSORS} tensors, found more")
     return header, view[8 + size :]

@@ -9,8 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from ceus_models.runtime.errors import ExpectedError, is_disk_full
+
 PRIVATE = 0o600
 PUBLIC = 0o644
+_PRIVATE_FOLDER = 0o700
 TEMPORARY_PREFIX = ".part-"
 """Prefix of the names of unfinished files. They have no suffix, so that `*.safetensors` matches no draft."""
 
@@ -20,6 +23,36 @@ def inherit_owner(path: Path) -> None:
     owner = path.parent.stat()
     if os.geteuid() == 0 and owner.st_uid != path.stat().st_uid:
         os.chown(path, owner.st_uid, owner.st_gid)
+
+
+def make_private_folder(path: Path, key: str, close: bool = False) -> None:
+    """Make a folder that its owner alone can enter, whatever the umask, or see that the one that is there can be used.
+
+    Args:
+        path: of the folder; those above it are made too.
+        key: the key of site.yaml that names it.
+        close: whether others lose their rights to a folder of this user that is there already.
+
+    Raises:
+        ExpectedError: it cannot be made, or this user cannot write there; the text names the folder and the key.
+        OSError: the disk is full.
+    """
+    try:
+        if not path.is_dir():
+            path.mkdir(mode=_PRIVATE_FOLDER, parents=True, exist_ok=True)
+            path.chmod(_PRIVATE_FOLDER)  # mkdir lets the umask take more away
+            inherit_owner(path)
+        elif close and path.stat().st_uid == os.geteuid():
+            path.chmod(path.stat().st_mode & _PRIVATE_FOLDER)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        if is_disk_full(error):
+            raise
+        raise ExpectedError(
+            f"the folder {path} cannot be written ({error.strerror}); write another folder under {key} in site.yaml, "
+            "or let this user write to it"
+        ) from None
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import platform
 import sys
 import tempfile
@@ -14,11 +15,13 @@ from rich.console import Console
 from rich.markup import escape
 
 from ceus_models.runtime.errors import ExpectedError, is_disk_full, list_calls
+from ceus_models.runtime.humanize import clean_lines, clean_text
 
 _SEND = """Send this file to the maintainers of fedceus, as an issue of its repository; tell your coordinator too.
 Add the command without names and paths, and whether it fails again. This file holds no value of a table, no path and no
 name of a patient. Send no clip, table, key or audit.
 """
+_NO_RIGHT = (errno.EACCES, errno.EPERM, errno.EROFS)
 INTERRUPTED = 130
 """typer returns this value after Ctrl-C."""
 
@@ -45,12 +48,16 @@ def run_app(app: typer.Typer | click.Command, arguments: list[str] | None = None
     except (click.Abort, KeyboardInterrupt):
         return _report_interrupt(console)
     except ExpectedError as error:
-        console.print(f"[red]Error:[/] {escape(str(error))}")
+        console.print(f"[red]Error:[/] {escape(clean_lines(str(error)))}")
         return 1
     except Exception as error:
         if is_disk_full(error):
-            place = getattr(error, "filename", None) or "the folder that it writes to"
-            console.print(f"[red]Error:[/] the disk is full: {escape(str(place))}; make room, then run this again")
+            place = clean_text(str(getattr(error, "filename", None) or "the folder that it writes to"))
+            console.print(f"[red]Error:[/] the disk is full: {escape(place)}; make room, then run this again")
+            return 1
+        if isinstance(error, OSError) and error.errno in _NO_RIGHT and error.filename is not None:
+            place, why = clean_text(str(error.filename)), error.strerror
+            console.print(f"[red]Error:[/] {escape(place)} cannot be used ({why}); give this user the right to it")
             return 1
         console.print(
             f"[red]This is a bug:[/] {type(error).__name__}. Please report it with the log {_write_bug_log(error)}"

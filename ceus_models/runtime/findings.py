@@ -13,6 +13,7 @@ from typing import Literal
 import typer
 
 from ceus_models.runtime.errors import ExpectedError, Fault, FaultList, list_calls
+from ceus_models.runtime.humanize import clean_lines
 
 State = Literal["ok", "note", "fault"]
 _MARKS = {"ok": ("ok   ", "green"), "note": ("note ", "yellow"), "fault": ("FAULT", "red")}
@@ -121,8 +122,9 @@ def print_findings(findings: Iterable[Finding], as_machine: bool = False, err: b
         found.append(finding)
         if not as_machine:
             mark, colour = _MARKS[finding.state]
-            remedy = "".join(map(_format_part, split_commands(finding.remedy)))
-            typer.echo(f"{typer.style(mark, fg=colour)} {finding.name}: {finding.found}{remedy}", err=err)
+            remedy = "".join(map(_format_part, split_commands(clean_lines(finding.remedy))))
+            said = clean_lines(f"{finding.name}: {finding.found}")
+            typer.echo(f"{typer.style(mark, fg=colour)} {said}{remedy}", err=err)
     well = all(finding.state != "fault" for finding in found)
     if as_machine:
         typer.echo(

@@ -1,6 +1,8 @@
-"""Sizes, durations and ages as text."""
+"""Sizes, durations and ages as text, and texts from elsewhere as a terminal may show them."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 from ceus_models.runtime.liveness.moment import DOUBTED
 
@@ -34,3 +36,35 @@ def format_age(seconds: float | None) -> str:
     '75 s ago'
     """
     return f"at an unknown time: {DOUBTED}" if seconds is None else f"{format_duration(seconds)} ago"
+
+
+def clean_text(text: str, longest: int | None = None) -> str:
+    """The first `longest` characters of a received text; each unprintable one becomes "?".
+
+    >>> clean_text("no lesions\x07", 40)
+    'no lesions?'
+    """
+    return "".join(character if character.isprintable() else "?" for character in text[:longest])
+
+
+def clean_lines(text: str) -> str:
+    """The same of a text of several lines, which stay apart."""
+    return "\n".join(map(clean_text, text.split("\n")))
+
+
+def is_printable(value: object, newlines: bool = False) -> bool:
+    """Whether a value of JSON holds no control character: none can move a cursor, or hide a line of a terminal.
+
+    >>> is_printable({"site": ["a\\x1b[2J"]}), is_printable(["a\\nb"]), is_printable(["a\\nb"], newlines=True)
+    (False, False, True)
+    """
+    left = [value]
+    while left:
+        one = left.pop()
+        if isinstance(one, str) and not (one.replace("\n", "") if newlines else one).isprintable():
+            return False
+        if isinstance(one, Mapping):
+            left.extend((*one.keys(), *one.values()))
+        elif isinstance(one, list | tuple):
+            left.extend(one)
+    return True

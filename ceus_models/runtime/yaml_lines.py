@@ -19,6 +19,8 @@ MAX_BYTES = 2**20
 MAX_DEPTH = 20
 MAX_NODES = 20_000
 """Counted after aliases are expanded: a few lines of them can expand to gigabytes."""
+MAX_NUMBER = 64
+"""Characters of a number: Python takes minutes to multiply out a long one."""
 Key = tuple[str | int, ...]
 T = TypeVar("T")
 
@@ -67,12 +69,20 @@ class YamlWithLines:
 def read_yaml_with_lines(path: Path, reason: str) -> YamlWithLines:
     """Read a small YAML file of plain values; `reason` is the slug of its faults. Raises FaultList."""
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        rule, remedy = "the file exists and can be read", "correct the file, or give another one"
+        raise FaultList([Fault(path.name, None, "", reason, rule, error.strerror or "", remedy)]) from None
+    return parse_yaml_with_lines(content, path.name, reason)
+
+
+def parse_yaml_with_lines(content: bytes, name: str, reason: str) -> YamlWithLines:
+    """Parse YAML of any origin within the same bounds; `name` is the file's in faults. Raises FaultList."""
+    try:
         if len(content) > MAX_BYTES:
             raise _BrokenRule(f"the file has at most {MAX_BYTES // 1024} KiB")
-        return _parse_yaml(content.decode("utf-8-sig"), path.name, reason)
-    except OSError as error:
-        rule, line, found = "the file exists and can be read", None, error.strerror or ""
+        return _parse_yaml(content.decode("utf-8-sig"), name, reason)
     except UnicodeDecodeError:
         rule, line, found = "the file is UTF-8", None, "other bytes"
     except yaml.MarkedYAMLError as error:
@@ -83,7 +93,7 @@ def read_yaml_with_lines(path: Path, reason: str) -> YamlWithLines:
     except (yaml.YAMLError, RecursionError, ValueError):
         rule, line, found = "the file is plain YAML", None, "something else"
     remedy = "correct the file, or give another one"
-    raise FaultList([Fault(path.name, line, "", reason, rule, found, remedy)]) from None
+    raise FaultList([Fault(name, line, "", reason, rule, found, remedy)]) from None
 
 
 def validate_document(document: YamlWithLines, check: Callable[[Any], T], example: str = "") -> T:
@@ -177,6 +187,9 @@ _Loader.yaml_implicit_resolvers = {
 }
 
 
+_NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+
+
 def _parse_yaml(text: str, name: str, reason: str) -> YamlWithLines:
     loader = _Loader(text)
     try:
@@ -205,6 +218,8 @@ def _iterate_lines(node: yaml.Node, path: Key) -> Iterator[tuple[Key, int]]:
         raise _BrokenRule(f"the file has at most {MAX_DEPTH} levels", node.start_mark.line + 1)
     if not path:
         yield path, node.start_mark.line + 1
+    if isinstance(node, yaml.ScalarNode) and node.tag in _NUMBERS and len(node.value) > MAX_NUMBER:
+        raise _BrokenRule(f"a number has at most {MAX_NUMBER} characters", node.start_mark.line + 1)
     for key, line, child in _iterate_children(node):
         yield (*path, key), line
         yield from _iterate_lines(child, (*path, key))
@@ -213,6 +228,10 @@ def _iterate_lines(node: yaml.Node, path: Key) -> Iterator[tuple[Key, int]]:
 def _iterate_children(node: yaml.Node) -> Iterator[tuple[str | int, int, yaml.Node]]:
     if isinstance(node, yaml.MappingNode):
         for key, child in node.value:
+            if not isinstance(key, yaml.ScalarNode):  # aliases in it would be expanded before they are counted
+                raise _BrokenRule("a key is one word", key.start_mark.line + 1)
+            if key.tag in _NUMBERS and len(key.value) > MAX_NUMBER:
+                raise _BrokenRule(f"a number has at most {MAX_NUMBER} characters", key.start_mark.line + 1)
             yield str(key.value), key.start_mark.line + 1, child
     elif isinstance(node, yaml.SequenceNode):
         for index, child in enumerate(node.value):

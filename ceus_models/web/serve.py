@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.json_logs import log_as_json
+from ceus_models.web.bounded_connection import BoundedConnection
 
 _MOST_CONNECTIONS = 64
 _ABSENT = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)  # a name's address of a family that this machine does not use
@@ -93,7 +94,7 @@ def serve(
         proxy_headers=False,
         lifespan="off",
         ws="none",
-        http="h11",
+        http=BoundedConnection,
         loop="asyncio",
         limit_concurrency=_MOST_CONNECTIONS,
         timeout_graceful_shutdown=5,

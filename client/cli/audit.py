@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import collections
-import csv
-import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,6 +17,7 @@ from rich.table import Table
 from ceus_models.protocol.installed_package import list_distributions
 from ceus_models.protocol.software import read_software
 from ceus_models.runtime.atomic_files import write_atomically
+from ceus_models.runtime.csv_cells import format_csv
 from ceus_models.runtime.errors import ExpectedError
 from client.data.forms.site_config import load_site
 from client.worker.audit.log import Entry, entries
@@ -127,12 +126,9 @@ def _cell(name: str, entry: Entry) -> str:
 
 
 def _csv(copied: Iterator[Entry]) -> bytes:
-    """UTF-8 with a byte order mark. Words that a spreadsheet would take for a formula begin with an apostrophe."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    writer.writerow((*_COLUMNS, "more"))
+    """UTF-8 with a byte order mark."""
+    rows: list[Sequence[str]] = [(*_COLUMNS, "more")]
     for entry in copied:
         more = {name: value for name, value in entry.items() if name not in _COLUMNS}
-        cells = [str(entry.get(name, "")) for name in _COLUMNS] + [json.dumps(more) if more else ""]
-        writer.writerow([f"'{cell}" if cell.startswith(("=", "+", "-", "@")) else cell for cell in cells])
-    return text.getvalue().encode("utf-8-sig")
+        rows.append([*(str(entry.get(name, "")) for name in _COLUMNS), json.dumps(more) if more else ""])
+    return format_csv(rows).encode("utf-8-sig")

@@ -98,6 +98,12 @@ def _print_check(report: CheckReport) -> None:
     _print_withdrawn(report.withdrawn)
     if report.faults:
         out.print(f"[red]faults: {len(report.faults)}[/] ({escape(_counts(report.reasons))})", soft_wrap=True)
+    if report.stops_index:
+        of = f"{report.skipped} of {report.usable + report.skipped} lesions cannot be used"
+        out.print(
+            f"[red]`ceus-site index` would stop[/]: {of}, and max_skipped of site.yaml allows {report.max_skipped:.0%}",
+            soft_wrap=True,
+        )
     if report.suggestions:
         out.print(f"cells that may be mended: {len(report.suggestions)}; --fix-suggestions FILE writes them down")
 
@@ -132,6 +138,7 @@ def _check_json(report: CheckReport) -> dict[str, object]:
         "types": dict(report.types),
         "reads": report.reads,
         "withdrawn": report.withdrawn,
+        "index_stops": report.stops_index,
         "suggestions": len(report.suggestions),
         "reasons": dict(count_reasons(report.faults)),
         "faults": [as_json(fault) for fault in report.faults],

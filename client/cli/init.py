@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
@@ -13,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from ceus_models.runtime.csv_cells import format_csv
 from ceus_models.runtime.errors import ExpectedError
 from client.data.forms.columns import LESIONS, READS, Column
 from client.data.forms.site_config import SITE_FILE
@@ -64,6 +63,4 @@ def _header(columns: Iterable[Column]) -> list[str]:
 
 def _csv(rows: Iterable[list[str]]) -> bytes:
     """UTF-8 with a byte order mark, without which Excel takes Chinese for another encoding."""
-    text = io.StringIO(newline="")
-    csv.writer(text).writerows(rows)
-    return text.getvalue().encode("utf-8-sig")
+    return format_csv(rows).encode("utf-8-sig")

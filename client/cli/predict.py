@@ -17,10 +17,11 @@ from rich.table import Table
 from ceus_models.bundle.model_bundle import CARD_FILE, Bundle, load_bundle
 from ceus_models.bundle.model_card import RESEARCH_ONLY
 from ceus_models.runtime.errors import ExpectedError, Fault, FaultList
+from ceus_models.runtime.humanize import clean_lines
 from ceus_models.runtime.progress_bar import OnProgress, show_progress
 from ceus_models.study.reader_study import ROLES
 from ceus_models.study.taxonomy import LESION_TYPES
-from client.data.forms.site_config import SiteConfig
+from client.data.forms.site_config import SiteConfig, open_work
 from client.data.table.manifest import read_manifest
 from client.data.table.rows import Row
 from client.faults.fault import as_json
@@ -62,6 +63,7 @@ def predict_command(
     FOR RESEARCH ONLY: not a medical device. Values that are not in the table count as not recorded.
     """
     place = build_lesions_site(study, site)
+    open_work(place)
     log = _log(assist_log, place, reader, role)
     if log and as_machine:
         raise ExpectedError("--assist-log asks a person, and --json is for a machine; give one of them")
@@ -97,7 +99,7 @@ def bundle_command(
     console.print(f"plan {escape(str(model.provenance.get('plan', '')))}, {len(model.nets)} nets", soft_wrap=True)
     console.print(f"model card: {escape(str(bundle / CARD_FILE))}", soft_wrap=True)
     if card:
-        typer.echo((bundle / CARD_FILE).read_text(encoding="utf-8"))
+        typer.echo(clean_lines((bundle / CARD_FILE).read_text(encoding="utf-8")))
 
 
 Setting = tuple[SiteConfig, Bundle, Path]
@@ -166,15 +168,15 @@ def _log(path: Path | None, place: SiteConfig, reader: str, role: StrEnum | None
 def _rows(place: SiteConfig, line: int | None) -> tuple[list[Row], list[Fault]]:
     """The lesions asked for, and what is wrong with others. Raises FaultList where none is left."""
     manifest = read_manifest(place, unseen=True)
-    rows, faults = list(manifest.rows), list(manifest.faults)
+    rows, faults, header = list(manifest.rows), list(manifest.faults), manifest.header_row
     if line is not None:
         rows = [row for row in rows if row.line == line]
-        faults = [fault for fault in faults if fault.row in (line, 1, None)]
+        faults = [fault for fault in faults if fault.row in (line, header, None)]
     if not rows and faults:
         raise FaultList(faults)
     if not rows:
         what = "no lesion" if line is None else f"no lesion in row {line}"
-        raise ExpectedError(f"{place.table.name} holds {what}; the header is row 1, the first lesion row 2")
+        raise ExpectedError(f"{place.table.name} holds {what}; the header is in row {header}")
     return rows, [fault for fault in faults if fault.row not in {row.line for row in rows}]
 
 

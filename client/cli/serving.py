@@ -13,7 +13,7 @@ from ceus_models.pki.enrolment import utc_now
 from ceus_models.runtime.findings import Check, name_folder, print_findings, run_checks
 from client.courier.folder import courier_of, socket_of, state_socket
 from client.courier.kit import load_kit, site_name
-from client.data.forms.site_config import load_site
+from client.data.forms.site_config import load_site, open_work
 from client.service.preflight_network import Line
 from client.service.preflight_site import SiteFolder
 from client.service.service import command
@@ -29,7 +29,7 @@ def serve_command(folder: Folder, socket: Socket = None) -> None:
     """Take part in the study: keep worker and courier running, until stopped. Connections go out only, to one port."""
     place, courier = _socket(folder, socket), courier_of(folder)
     _require(folder, [*Line(courier).quick_checks(), *SiteFolder(folder).quick_checks()])
-    site, logs = load_kit(courier, utc_now()).site, load_site(folder).work / LOGS
+    site, logs = load_kit(courier, utc_now()).site, _open_logs(folder)
     _become(command(folder.resolve(), place, site, logs, courier=True))
 
 
@@ -41,8 +41,7 @@ def worker_command(
     """Keep the worker alone running: the half with the data, which needs no network."""
     place, name = _socket(folder, socket), site or site_name(courier_of(folder))
     _require(folder, SiteFolder(folder).quick_checks())
-    logs = load_site(folder).work / LOGS
-    _become(command(folder.resolve(), place, name, logs, courier=False))
+    _become(command(folder.resolve(), place, name, _open_logs(folder), courier=False))
 
 
 def courier_command(folder: Folder, socket: Socket = None) -> None:
@@ -51,6 +50,12 @@ def courier_command(folder: Folder, socket: Socket = None) -> None:
     _require(folder, Line(courier).quick_checks())
     site = load_kit(courier, utc_now()).site
     _become(command(folder.resolve(), place, site, None, courier=True))
+
+
+def _open_logs(folder: Path) -> Path:
+    site = load_site(folder)
+    open_work(site)
+    return site.work / LOGS
 
 
 def _socket(folder: Path, given: Path | None) -> Path:

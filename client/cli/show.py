@@ -14,7 +14,7 @@ from ceus_models.runtime.findings import convert_fault, print_findings
 from ceus_models.runtime.progress_bar import show_progress
 from client.cli.dataset import CORES, Folder, Plan, Study, Workers, output
 from client.data.dataset.cache import sheets_folder
-from client.data.forms.site_config import SiteConfig, load_site
+from client.data.forms.site_config import SiteConfig, load_site, open_work
 from client.data.sheets.site_sheets import SheetJob, draw_sheets
 from client.data.table.manifest import read_manifest
 from client.data.table.rows import Row
@@ -34,6 +34,7 @@ def show_command(
     Lesions that must be looked at before they are used come first on the contact sheets, in red.
     """
     site, processing = load_site(folder), find_processing(folder, plan, study)
+    open_work(site)
     target = sheets_folder(site) if out is None else out
     with show_progress("drawing") as on_progress:
         job = SheetJob(site, processing, target, contact=lesion is None)
@@ -58,4 +59,5 @@ def _rows(site: SiteConfig, line: int | None) -> Sequence[Row]:
     its_own = [fault for fault in manifest.faults if fault.row == line]
     if its_own:
         raise FaultList(its_own)
-    raise ExpectedError(f"row {line} of {site.table.name} holds no lesion; the header is row 1, the first lesion row 2")
+    header = site.lesions_format.header_row
+    raise ExpectedError(f"row {line} of {site.table.name} holds no lesion; the header is in row {header}")

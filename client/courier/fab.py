@@ -25,6 +25,7 @@ from ceus_models.pki.keys import PublicKey
 from ceus_models.pki.offered_study import STUDY_FILE, ForeignStudyError, OfferedStudy, verify_study
 from ceus_models.pki.signed_documents import DocumentError
 from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.humanize import is_printable
 from ceus_models.runtime.yaml_lines import format_key
 
 Setting = str | int | float | bool
@@ -194,6 +195,8 @@ def _settings(content: bytes) -> Mapping[str, Setting]:
     remedy = "ask the coordinator for a bundle of the same version of fedceus"
     try:
         read: Any = tomllib.loads(content.decode())
+        if not is_printable(read):
+            raise BundleFault(f"the bundle's {SETTINGS_FILE} holds control characters: do not approve it")
         found = _Settings.model_validate(read)
     except ValidationError as error:
         place = format_key(error.errors()[0]["loc"])[:100]

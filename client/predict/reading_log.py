@@ -6,9 +6,7 @@ on the disk before the next question, and what a reader has said already is not 
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 import os
 import time
 from collections.abc import Callable
@@ -16,12 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ceus_models.runtime.atomic_files import end_last_line
+from ceus_models.runtime.csv_cells import format_csv
 from ceus_models.runtime.errors import ExpectedError, FaultList
 from client.data.forms.columns import READS
 from client.data.forms.site_config import SiteConfig
+from client.data.forms.table_format import TableFormat
+from client.data.table.header import READ_FORM
 from client.data.table.reads import read_reads
-from client.data.table.table import READ_FORM, Table, read_table
-from client.data.table.xlsx import SUFFIXES
+from client.data.table.spreadsheet.xlsx import SUFFIXES
+from client.data.table.table import Table, read_table
 
 Ask = Callable[[str], str | None]
 """A question → one of the lesion types, None where the reader passes."""
@@ -62,7 +63,7 @@ class AssistLog:
 
     def find_answers(self, lesion: str) -> set[bool]:
         """How the reader has judged a lesion already: without the model (False), with it (True)."""
-        found, _ = read_reads(dataclasses.replace(self.site, reads=self.path), [lesion])
+        found, _ = read_reads(dataclasses.replace(self.site, reads=self.path, reads_format=self._format()), [lesion])
         return {read.assisted for read in found if read.lesion_id == lesion and read.reader == self.reader.name}
 
     def record(self, lesion: str, assisted: bool, ask: Ask, question: str) -> bool:
@@ -87,22 +88,25 @@ class AssistLog:
         return True
 
     def _read_table(self) -> Table:
-        return read_table(self.path, self.site.encoding, self.site.labels, READ_FORM)
+        return read_table(self.path, self._format(), self.site.labels, READ_FORM)
+
+    def _format(self) -> TableFormat:
+        """As the site's own `reads.csv` where that is the log; another log has no title above its header."""
+        form = self.site.reads_format
+        return form if self.path.resolve() == self.site.reads.resolve() else dataclasses.replace(form, header_row=1)
 
     def _find_encoding(self) -> str:
         """A byte order mark overrules what the site's tables have."""
         marked = self.path.read_bytes()[:3] == b"\xef\xbb\xbf"
-        return "utf-8" if marked else self.site.encoding
+        return "utf-8" if marked else self.site.reads_format.encoding
 
 
 def _append_line(path: Path, cells: list[str], encoding: str) -> None:
     """One line more, on the disk when this returns."""
-    text = io.StringIO(newline="")
-    csv.writer(text).writerow(cells)
     try:
         end_last_line(path)
         with path.open("ab") as file:
-            file.write(text.getvalue().encode(encoding))
+            file.write(format_csv([cells]).encode(encoding))
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:

@@ -19,11 +19,12 @@ from typing import Annotated, Protocol
 
 import typer
 
-from ceus_models.protocol.encoding import MAX_REASON, WireError, clean_text, decode, encode
+from ceus_models.protocol.encoding import MAX_REASON, WireError, decode, encode
 from ceus_models.protocol.messages import PROTOCOL, Refusal, Task, Update
 from ceus_models.protocol.software import read_software
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.exit_codes import run_cli
+from ceus_models.runtime.humanize import clean_text
 from ceus_models.runtime.supervisor import log_event
 from client.courier.folder import state_socket
 from client.courier.ipc import FRAMING, MAX_MESSAGE_BYTES, NOTICE, Frame, FrameError, receive_frame, send_frame

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import base64
-import csv
-import io
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ceus_models.runtime.csv_cells import format_csv
 from server.report.values import Results, lookup, number, section
 
 HEAD = ("of", "value", "low", "high", "n", "resolution")
@@ -64,15 +63,4 @@ def _rows(raw: object, path: tuple[str, ...]) -> Iterator[Row]:
 
 
 def _format_csv(head: Any, rows: Any) -> str:
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(head)
-    writer.writerows([_cell(cell) for cell in row] for row in rows)
-    return out.getvalue()
-
-
-def _cell(cell: object) -> object:
-    """A text that a spreadsheet would take for a formula is quoted: names of sites come from elsewhere."""
-    if cell is None:
-        return ""
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@")) else cell
+    return format_csv([head, *rows], "\n")

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from ceus_models.plan.answers.answer_size import bound_answer
 from ceus_models.plan.terms.deadlines import Deadlines, ResponseTimes
 from ceus_models.protocol.encoding import WireError, decode, to_bytes
 from ceus_models.protocol.messages import Refusal, Task
@@ -230,7 +231,7 @@ class RetryingLink:
         if reply.fault and reply.passing and asking.tries[site] < self._deadlines.attempts:
             asking.requeue(site, self._rhythm.pause_s)
             return
-        answer = Lost(site, reply.fault) if reply.fault else _decode_answer(site, reply.data)
+        answer = Lost(site, reply.fault) if reply.fault else _decode_answer(site, reply.data, asking.task)
         note = AnswerNote(answer.reason) if isinstance(answer, Lost) else self.audits.judge(site, answer)
         self._witness.on_answer(asking.task, site, reply.data, seconds, note)
         if note.alarm:
@@ -253,9 +254,9 @@ class RetryingLink:
         self._late = {letter: late for letter, late in self._late.items() if late.until > now}
 
 
-def _decode_answer(site: str, data: bytes) -> Answer:
+def _decode_answer(site: str, data: bytes, task: Task) -> Answer:
     try:
-        answer = decode(data)
+        answer = decode(data, bound_answer(task))
     except WireError as error:
         return Lost(site, f"its answer cannot be read: {error}")
     if isinstance(answer, Task) or answer.site != site:

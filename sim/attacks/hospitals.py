@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 
-import yaml
 from pydantic import TypeAdapter
 
 from ceus_models.plan.given_recipe import Given
@@ -22,8 +21,10 @@ from ceus_models.protocol.privacy.accountant import noise_for
 from ceus_models.protocol.privacy.secure_levels import LEAST_SITES
 from ceus_models.protocol.state import add_prefix
 from ceus_models.protocol.sums import ExactSum
+from ceus_models.runtime.yaml_lines import parse_yaml_with_lines
 from ceus_models.study.taxonomy import FUSION_NETS
 from client.policy.policy import Policy
+from client.policy.policy_file import POLICY_FILE
 from client.worker.site.site import Site
 from client.worker.tasks.inference import by_cohort
 from client.worker.tasks.tally import tally_of
@@ -130,8 +131,8 @@ def _set_private(stage: Stage, level: Level, sites: int, find_noise: Callable[[i
 
 def build_policy(plan: Plan, level: Level) -> Policy:
     """The policy that comes with a site, with this plan approved and this level as the least for every kind of task."""
-    text = resources.files("client.cli").joinpath("policy.example.yaml").read_text(encoding="utf-8")
-    values = yaml.safe_load(text)
+    content = resources.files("client.cli").joinpath("policy.example.yaml").read_bytes()
+    values = parse_yaml_with_lines(content, POLICY_FILE, "bad-policy-file").values
     tallied: Level = "none" if level == "none" else "sums"
     tested: Level = "distributed" if level == "local" else level
     asked = {"training": level, "statistics": tallied, "evaluation": tested}

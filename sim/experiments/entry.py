@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -11,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ceus_models.runtime.atomic_files import PUBLIC, write_atomically
+from ceus_models.runtime.csv_cells import format_csv
 from server.report.figures.plain_data import render_figure
 from server.report.publish import RESULTS
 from sim.experiments.experiment_file import Claim
@@ -90,8 +89,4 @@ def publish_entry(run: Path, name: str, entry: Entry) -> None:
 
 
 def _format_csv(entry: Entry) -> str:
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(entry.columns)
-    writer.writerows(["" if cell is None else cell for cell in row] for row in entry.rows)
-    return out.getvalue()
+    return format_csv([entry.columns, *entry.rows], "\n")

@@ -6,10 +6,8 @@ import copy
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import yaml
-
-from ceus_models.runtime.errors import ExpectedError
-from ceus_models.runtime.yaml_lines import Key
+from ceus_models.runtime.errors import ExpectedError, FaultList
+from ceus_models.runtime.yaml_lines import Key, parse_yaml_with_lines
 
 _STAGES = "stages"
 
@@ -80,8 +78,8 @@ def parse_settings(settings: Sequence[str]) -> dict[str, Any]:
         if not sign or not path:
             raise ExpectedError(f"expected PATH=VALUE as stages.submodels.rounds=4, found {setting!r}")
         try:
-            found[path] = yaml.safe_load(text)
-        except yaml.YAMLError:
+            found[path] = parse_yaml_with_lines(text.encode(), path, "bad-setting").values if text.strip() else None
+        except FaultList:
             raise ExpectedError(f"expected a value in YAML for {path}, found {text!r}") from None
     return found
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, Literal
 import yaml
 
 from ceus_models.runtime.atomic_files import PUBLIC, write_atomically
+from ceus_models.runtime.csv_cells import format_csv
 from ceus_models.study.taxonomy import BIOMARKERS, CLINICAL
 from sim.hospital.screens import MAKERS, compute_layout
 from sim.patients.patients import Case
@@ -81,9 +81,8 @@ def write_table(path: Path, rows: Sequence[Mapping[str, str]]) -> None:
     middle = ("frame_rate_hz", "outline", "outline_frame", "outline_pane", *BIOMARKERS)
     clinical = tuple(format_header(variable.name) for variable in CLINICAL)
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [*front, *middle, *clinical, "pathology_confirmed"])
-        writer.writeheader()
-        writer.writerows(rows)
+        header = [*front, *middle, *clinical, "pathology_confirmed"]
+        file.write(format_csv([header, *([row.get(column, "") for column in header] for row in rows)]))
 
 
 def write_site_config(path: Path, center: int, cases: Sequence[Case], settings: PhantomSettings) -> None:

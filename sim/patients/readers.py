@@ -7,7 +7,6 @@ trains: no model exists when the diagnoses are drawn.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import NormalDist
@@ -15,6 +14,7 @@ from statistics import NormalDist
 import numpy as np
 
 from ceus_models.runtime.atomic_files import PUBLIC, replace_file
+from ceus_models.runtime.csv_cells import format_csv
 from ceus_models.runtime.seeds import derive_seed
 from ceus_models.study.reader_study import READERS
 from ceus_models.study.taxonomy import LESION_TYPES
@@ -48,9 +48,8 @@ def write_reads(folder: Path, cases: Sequence[Case], seed: int) -> bool:
     if path.exists() or not read:
         return False
     with replace_file(path, PUBLIC) as draft, draft.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["lesion_id", "reader", "role", "assisted", "diagnosis"])
-        writer.writerows(row for case in read for row in _iterate_rows(case, seed))
+        header = ("lesion_id", "reader", "role", "assisted", "diagnosis")
+        file.write(format_csv([header, *(row for case in read for row in _iterate_rows(case, seed))]))
     return True
 
 

@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 from deployment_files import DOCKER, ROOT, checked, tool
+from made_federation import Lab, lab
+
+from ceus_models.pki.enrolment import format_federation_id
 
 KIT, INSTALL = DOCKER / "offline-kit.sh", DOCKER / "offline-install.sh"
 DOCKER_STUB = """#!/bin/bash
@@ -125,6 +128,65 @@ def test_nothing_is_loaded_from_a_kit_that_was_changed(
     assert done.returncode == 1
     assert said in done.stderr
     assert not Path(machine["LOADED"]).exists()
+
+
+def receivers_commands() -> list[str]:
+    """The lines of the guide that a receiver runs himself: digest and files, then the signature."""
+    text = (ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
+    blocks = text[text.index("## Without a network") :].split("```bash\n")[2:4]
+    return [block.split("```")[0] for block in blocks]
+
+
+def verify(kit: Path, commands: str) -> subprocess.CompletedProcess[str]:
+    line = ["bash", "-euo", "pipefail", "-c", commands]
+    return subprocess.run(line, cwd=kit.parent, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def signed(tmp_path: Path, machine: dict[str, str]) -> tuple[Path, Lab]:
+    made = lab(tmp_path / "co")
+    env = {**machine, "CA_KEY": str(made.home.ca_key), "CA_CERTIFICATE": str(made.home.ca)}
+    done = run(KIT, "site", tmp_path / "kit", "images", env=env)
+    assert done.returncode == 0, done.stderr
+    return tmp_path / "kit", made
+
+
+def test_the_receiver_verifies_a_kit_without_running_anything_of_it(kit: Path) -> None:
+    by_digest, _ = receivers_commands()
+    assert "install.sh" not in by_digest
+    digest = hashlib.sha256((kit / "SHA256SUMS").read_bytes()).hexdigest()
+    found = verify(kit, by_digest)
+    assert (found.returncode, found.stdout) == (0, f"{digest}  SHA256SUMS\n")
+    (kit / "install.sh").write_text("#!/bin/bash\necho every file is as it was packed\n", encoding="utf-8")
+    assert verify(kit, by_digest).returncode != 0
+    seal(kit)  # by whoever changed it: the digest is another
+    assert verify(kit, by_digest).stdout.split()[0] != digest
+
+
+def test_a_kit_is_signed_by_the_federations_ca(signed: tuple[Path, Lab], machine: dict[str, str]) -> None:
+    kit, made = signed
+    _, by_signature = receivers_commands()
+    assert "install.sh" not in by_signature
+    found = verify(kit, by_signature)
+    assert found.returncode == 0, found.stderr
+    identity = format_federation_id("lab", made.office().authority.key.public_key())
+    assert found.stdout.splitlines() == [identity.partition(":")[2], "Verified OK"]
+    assert run(kit / "install.sh", "images", env=machine).returncode == 0
+    (kit / "LICENSE").write_text("another", encoding="utf-8")
+    assert verify(kit, by_signature).returncode != 0
+    sums = checked("bash", "-c", "find . -type f ! -name 'SHA256SUMS*' -print0 | xargs -0 sha256sum", cwd=kit)
+    (kit / "SHA256SUMS").write_text(sums, encoding="utf-8")
+    assert "Verified OK" not in verify(kit, by_signature).stdout, "sums made anew are not signed"
+
+
+def test_another_key_than_the_certificates_signs_nothing(tmp_path: Path, machine: dict[str, str]) -> None:
+    one, other = lab(tmp_path / "co"), lab(tmp_path / "co2")
+    keys = {"CA_KEY": str(other.home.ca_key), "CA_CERTIFICATE": str(one.home.ca)}
+    for env, said in ((keys, "not that of its certificate"), ({"CA_KEY": keys["CA_KEY"]}, "give both")):
+        done = run(KIT, "site", tmp_path / "kit", "images", env={**machine, **env})
+        assert done.returncode == 1
+        assert said in done.stderr
+        assert not (tmp_path / "kit").exists()
 
 
 @pytest.mark.parametrize(

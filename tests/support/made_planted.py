@@ -26,7 +26,7 @@ from pydicom.dataset import Dataset
 from small_hospital import HEADER
 
 from client.data.imaging.dicom.header import ALLOWED
-from client.data.table.table import COLUMNS
+from client.data.table.header import COLUMNS
 from tests.support.open_policy import open_text
 
 U8 = npt.NDArray[np.uint8]

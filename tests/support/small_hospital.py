@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from ceus_models.study.taxonomy import CLINICAL
-from client.data.table.table import COLUMNS
+from client.data.table.header import COLUMNS
 from tests.support.open_policy import open_text
 
 ROWS, COLUMNS_PX, FRAMES = 96, 160, 24

@@ -10,6 +10,8 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked
 from pydantic_core import to_json
 
+from ceus_models.runtime.humanize import is_printable
+
 _Key = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
@@ -50,6 +52,9 @@ def parse_roster(text: str) -> Roster:
     1
     """
     try:
-        return _ROSTER.validate_json(text)
+        found = _ROSTER.validate_json(text)
     except ValidationError:
         raise ValueError("expected a roster as `ceus-coordinator roster` writes it, found other text") from None
+    if not is_printable([found.federation, *found.sites]):
+        raise ValueError("expected printable names in a roster, found control characters")
+    return found

@@ -170,33 +170,48 @@ def _select_frames(exam: Exam, index: npt.NDArray[np.intp]) -> Exam:
 
 def _check_reference(kept: bool) -> None:
     if not kept:
-        raise ClipError(
-            "outline-after-reinjection",
-            "the outlined frame lies before a second injection, from which on nothing counts",
-            "a frame after it",
-            "outline a frame of the first injection, or list only the clips of the second one with their times",
-        )
+        raise make_reference_error()
 
 
 def _check_length(exam: Exam) -> None:
     if len(exam.seconds) < MIN_FRAMES:
-        raise ClipError(
-            "too-few-frames",
-            f"the clips of a lesion have at least {MIN_FRAMES} different frames together",
-            f"{len(exam.seconds)}",
-            "add the cine loop of the arterial phase",
-        )
+        raise make_length_error(len(exam.seconds))
 
 
 def check_size(size: tuple[int, ...], clip: Clip, number: int) -> None:
     """Raises ClipError where the panes of a clip, the `number`th from 1, have another size (h w) than the first's."""
     if clip.contrast.shape[1:] != size:
-        raise ClipError(
-            "clips-differ",
-            "all clips of a lesion show panes of one size",
-            f"another size in clip {number}",
-            "list only clips of one layout and depth",
-        )
+        raise make_size_error(number)
+
+
+def make_size_error(number: int) -> ClipError:
+    """The error for a clip, counted from 1, whose panes have another size than the first's."""
+    return ClipError(
+        "clips-differ",
+        "all clips of a lesion show panes of one size",
+        f"another size in clip {number}",
+        "list only clips of one layout and depth",
+    )
+
+
+def make_length_error(frames: int) -> ClipError:
+    """The error for an exam of so few frames."""
+    return ClipError(
+        "too-few-frames",
+        f"the clips of a lesion have at least {MIN_FRAMES} different frames together",
+        f"{frames}",
+        "add the cine loop of the arterial phase",
+    )
+
+
+def make_reference_error() -> ClipError:
+    """The error for an outline that belongs to a second injection."""
+    return ClipError(
+        "outline-after-reinjection",
+        "the outlined frame lies before a second injection, from which on nothing counts",
+        "a frame after it",
+        "outline a frame of the first injection, or list only the clips of the second one with their times",
+    )
 
 
 def _check_apart(clips: Sequence[Clip]) -> None:

@@ -105,7 +105,7 @@ def _with_flow(trace: Trace, flow: npt.NDArray[np.int8], scale: float) -> Trace:
 def open_row(row: Row, site: SiteConfig) -> OpenedLesion:
     """The clips of a row, one after the other. Raises ClipError, OutlineError."""
     screens, tints = select_screens(site, row.manufacturer), {**TINTS, **site.tints}
-    outline = read_outline(row.outline.path, row.outline.frame, row.outline.pane)
+    outline = read_outline(row.outline.path, row.outline.frame, row.outline.pane, site.outline_labels)
     clips: list[Clip] = []
     polygon = np.zeros((0, 2))
     for number, spec in enumerate(row.clips, start=1):

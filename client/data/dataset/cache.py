@@ -19,7 +19,7 @@ from ceus_models.runtime.atomic_files import remove_drafts, write_atomically
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.file_locks import hold_lock
 from ceus_models.study.sample import Sample
-from client.data.forms.site_config import SiteConfig
+from client.data.forms.site_config import SiteConfig, open_work
 
 ARRAYS = ("frames", "flow", "curve", "clinical", "biomarkers")
 SAMPLE_SUFFIX = ".safetensors"
@@ -65,9 +65,11 @@ def write_sample(sample: Sample, path: Path) -> None:
 def lock_cache(site: SiteConfig) -> Iterator[None]:
     """The only process that writes samples of a site; drafts that a killed one left are swept.
 
-    The lock ends with its process, however it ends. Raises ExpectedError where another process has it.
+    The lock ends with its process, however it ends. Raises ExpectedError where another process has it, or where the
+    folder cannot be written.
     """
-    cache_folder(site).mkdir(parents=True, exist_ok=True)
+    open_work(site)
+    cache_folder(site).mkdir(mode=0o700, exist_ok=True)
     busy = ExpectedError("another `ceus-site index` is at work in this folder; wait, or stop it")
     with hold_lock(site.work / _LOCK_FILE, busy):
         for folder in (site.work, cache_folder(site), sheets_folder(site)):

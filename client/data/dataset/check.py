@@ -10,6 +10,8 @@ from itertools import pairwise
 from pathlib import Path
 
 from ceus_models.runtime.errors import Fault, FaultList
+from client.data.dataset.counted_faults import find_counted_faults
+from client.data.dataset.index_report import count_skipped, exceeds_share
 from client.data.dataset.row_faults import make_row_fault
 from client.data.forms.site_config import SITE_FILE, SiteConfig, load_site, select_screens
 from client.data.imaging.clip import ClipError, ClipInfo, probe_clip
@@ -41,6 +43,8 @@ class CheckReport:
         cohorts, types: Usable lesions by cohort and by lesion type ("blank" where none is recorded).
         reads: Usable diagnoses of reads.csv.
         withdrawn: Lesions of patients who withdrew, which are not looked at.
+        skipped: Lesions that `index` would skip.
+        max_skipped: The share of them that site.yaml allows.
         suggestions: Corrected cells. They hold the table's content, so they go to a local file only.
     """
 
@@ -51,6 +55,13 @@ class CheckReport:
     reads: int = 0
     suggestions: tuple[Suggestion, ...] = field(default=(), repr=False)
     withdrawn: int = 0
+    skipped: int = 0
+    max_skipped: float = 1.0
+
+    @property
+    def stops_index(self) -> bool:
+        """Whether `index` would stop because of the share of lesions that it skips."""
+        return exceeds_share(self.skipped, self.usable + self.skipped, self.max_skipped)
 
     @property
     def reasons(self) -> Mapping[str, int]:
@@ -89,6 +100,8 @@ def check_site(folder: Path, on_progress: OnProgress | None = None, workers: int
         reads=len(reads),
         suggestions=manifest.suggestions,
         withdrawn=manifest.withdrawn,
+        skipped=sum(count_skipped(ordered, {row.line for row in usable}, manifest.header_row).values()),
+        max_skipped=site.max_skipped,
     )
 
 
@@ -102,8 +115,9 @@ def check_row(row: Row | Files, site: SiteConfig) -> list[Fault]:
         infos.append(_probe_row_clip(row, number, (site, screens), faults))
         screens = (*screens, *(infos[0].detected if number == 0 and infos[0] else ()))
     faults.extend(_find_overlaps(row, infos, site.table.name))
+    faults.extend(make_row_fault(row, site, error) for error in find_counted_faults(row, infos))
     try:
-        _check_outline(row, infos[0] if infos else None)
+        _check_outline(row, site, infos[0] if infos else None)
     except OutlineError as error:
         faults.append(make_row_fault(row, site, error))
     return faults
@@ -150,11 +164,11 @@ def _find_overlaps(row: Row | Files, infos: Sequence[ClipInfo | None], file: str
         )
 
 
-def _check_outline(row: Row | Files, info: ClipInfo | None) -> None:
+def _check_outline(row: Row | Files, site: SiteConfig, info: ClipInfo | None) -> None:
     """Raises OutlineError. Without a readable first clip only the outline's own file can be judged."""
     if row.outline is None:
         return
-    outline = read_outline(row.outline.path, row.outline.frame, row.outline.pane)
+    outline = read_outline(row.outline.path, row.outline.frame, row.outline.pane, site.outline_labels)
     if info is not None:
         place_in_pane(outline, View(info.rows, info.columns, info.frames, info.contrast, info.bmode))
 

@@ -51,7 +51,8 @@ def build_index(
             ledger.save(site)
         rows = select_willing(site, manifest.rows)  # a patient may have withdrawn meanwhile
         outcomes = [outcome for outcome in outcomes if outcome.line in {row.line for row in rows}]
-        report = build_report(site, outcomes, manifest.faults, manifest.withdrawn + len(manifest.rows) - len(rows))
+        withdrawn = manifest.withdrawn + len(manifest.rows) - len(rows)
+        report = build_report(site, outcomes, manifest.faults, withdrawn, manifest.header_row)
         write_review_list(site, report.look)
         check_share(report, site.max_skipped)
         lesions = [(outcome.line, outcome.file) for outcome in outcomes if outcome.is_sample]

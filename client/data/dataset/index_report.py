@@ -47,13 +47,14 @@ class TooManySkippedError(ExpectedError):
 
 
 def build_report(
-    site: SiteConfig, outcomes: Sequence[Outcome], faults: Sequence[Fault], withdrawn: int = 0
+    site: SiteConfig, outcomes: Sequence[Outcome], faults: Sequence[Fault], withdrawn: int = 0, header_row: int = 1
 ) -> IndexReport:
     """Build the report of an index run.
 
     Args:
         outcomes: Outcomes of all rows, in the order of the table.
         faults: Faults of the table.
+        header_row: Row of the table's header.
         withdrawn: Lesions of patients who withdrew.
     """
     ordered = sorted([*faults, *(one.fault for one in outcomes if one.fault)], key=lambda fault: fault.row or 0)
@@ -61,7 +62,7 @@ def build_report(
     return IndexReport(
         read=len(samples),
         made=sum(one.fresh for one in samples),
-        skipped=_count_skipped(ordered, {one.line for one in outcomes if one.fault is None}),
+        skipped=count_skipped(ordered, {one.line for one in outcomes if one.fault is None}, header_row),
         look=tuple(one.look for one in outcomes if one.look),
         faults=tuple(ordered),
         path=site.work / INDEX_FILE,
@@ -76,7 +77,7 @@ def check_share(report: IndexReport, max_skipped: float) -> None:
     """
     skipped = sum(report.skipped.values())
     total = skipped + report.read + len(report.look)
-    if skipped <= max_skipped * total:
+    if not exceeds_share(skipped, total, max_skipped):
         return
     report.path.unlink(missing_ok=True)
     counted = ", ".join(f"{reason} {count}" for reason, count in report.skipped.items())
@@ -87,10 +88,15 @@ def check_share(report: IndexReport, max_skipped: float) -> None:
     )
 
 
-def _count_skipped(faults: Iterable[Fault], used: set[int]) -> dict[str, int]:
+def exceeds_share(skipped: int, total: int, max_skipped: float) -> bool:
+    """Whether more lesions had to be skipped than site.yaml allows."""
+    return skipped > max_skipped * total
+
+
+def count_skipped(faults: Iterable[Fault], used: set[int], header_row: int) -> dict[str, int]:
     """Lesions that are not used by the first reason of each; faults of the header or of columns skip none."""
     first: dict[int, str] = {}
     for fault in faults:
-        if fault.row is not None and fault.row not in used and fault.row > 1:
+        if fault.row is not None and fault.row not in used and fault.row > header_row:
             first.setdefault(fault.row, fault.reason)
     return dict(Counter(first.values()).most_common())

@@ -98,6 +98,7 @@ class SampleMaker:
             "course": (row.timed, row.reinjection_s, row.track_checked),
             "outline": (row.outline.frame, row.outline.pane, row.outline.path.suffix.lower()),
             "outlined": digest_of(row.outline.path),
+            "outline_labels": dict(self.site.outline_labels),
             "screens": [dataclasses.astuple(screen) for screen in select_screens(self.site, row.manufacturer)],
             "tints": {name: dataclasses.astuple(tint) for name, tint in self.site.tints.items()},
             "numbers": [repr(number) for number in (*row.clinical, *row.biomarkers)],

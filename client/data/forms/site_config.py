@@ -9,11 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ceus_models.runtime.atomic_files import write_first
+from ceus_models.runtime.atomic_files import make_private_folder, write_first
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.yaml_lines import read_yaml_with_lines, validate_document
 from ceus_models.study.subgroups import UNKNOWN
-from client.data.forms.site_yaml import CHANNELS, DateOrder, Encoding, ScreenForm, SiteForm
+from client.data.forms.site_yaml import CHANNELS, DateOrder, OutlineWord, ScreenForm, SiteForm
+from client.data.forms.table_format import TableFormat
 from client.data.imaging.manufacturers import normalize_manufacturer
 from client.data.imaging.screen import ANY_MAKER, Screen
 from client.data.imaging.tint import Tint
@@ -30,9 +31,10 @@ class SiteConfig:
     Attributes:
         max_skipped: Share of the lesions that may be unusable before `index` stops.
         reads: The table of diagnoses, which need not exist.
-        encoding: Encoding of CSV files.
+        lesions_format, reads_format: How each of the two tables is saved.
         dates: The meaning of 03/04/2021; None makes it a fault.
         labels: Column → {the hospital's word: ours}.
+        outline_labels: The hospital's label of a drawn shape → whether that is a lesion.
         tints: The hospital's own colour maps by name.
     """
 
@@ -46,9 +48,11 @@ class SiteConfig:
     screens: tuple[Screen, ...]
     records: Path
     reads: Path
-    encoding: Encoding
+    lesions_format: TableFormat
+    reads_format: TableFormat
     dates: DateOrder | None
     labels: Mapping[str, Mapping[str, str]]
+    outline_labels: Mapping[str, OutlineWord]
     tints: Mapping[str, Tint]
 
 
@@ -68,6 +72,14 @@ def select_screens(site: SiteConfig, manufacturer: str) -> tuple[Screen, ...]:
     return (*own, *(screen for screen in site.screens if screen.manufacturer == ANY_MAKER))
 
 
+def open_work(site: SiteConfig) -> None:
+    """Make the folder of crops, memory and logs, or see that it can be used; others than its owner cannot enter it.
+
+    Raises ExpectedError, which names the folder and its key, where this user cannot write there.
+    """
+    make_private_folder(site.work, "work", close=site.work.is_relative_to(site.folder))
+
+
 def read_secret(site: SiteConfig) -> bytes:
     """The key of the site's pseudonyms: 32 random bytes, mode 0600, made on first use and never sent.
 
@@ -79,7 +91,8 @@ def read_secret(site: SiteConfig) -> bytes:
         key = site.secret_file.read_bytes()
     except OSError as error:
         raise ExpectedError(
-            f"the secret file cannot be read or made ({error.strerror}); let this user write to its folder"
+            f"the secret file cannot be read or made in {site.secret_file.parent} ({error.strerror}); write another "
+            "file under secret_file in site.yaml, or let this user write to that folder"
         ) from None
     if len(key) < SECRET_BYTES:
         raise ExpectedError(
@@ -110,9 +123,11 @@ def _build_site(form: SiteForm, folder: Path) -> SiteConfig:
         screens=tuple(map(_build_screen, form.screens)),
         records=folder / form.records,
         reads=folder / form.reads,
-        encoding=form.encoding,
+        lesions_format=TableFormat("table", form.encoding.table, form.header_row.table),
+        reads_format=TableFormat("reads", form.encoding.reads, form.header_row.reads),
         dates=form.dates,
         labels=form.labels,
+        outline_labels=form.outline_labels,
         tints={name: Tint(tint.points, CHANNELS.index(tint.channel)) for name, tint in form.tints.items()},
     )
 

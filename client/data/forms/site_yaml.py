@@ -7,10 +7,11 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from client.data.forms.columns import CLOSED, LESIONS, READS
+from client.data.forms.table_format import Encoding
 from client.data.imaging.tint import BRIGHTEST, TINTS
 
 DateOrder = Literal["day-first", "month-first"]
-Encoding = Literal["utf-8", "gb18030"]
+OutlineWord = Literal["lesion", "other"]
 CHANNELS = ("red", "green", "blue")
 
 
@@ -19,6 +20,16 @@ def _as_text(value: object) -> object:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return str(value) if isinstance(value, int | float) else value
+
+
+def _for_both_tables(value: object) -> object:
+    """One encoding is that of both tables."""
+    return {"table": value, "reads": value} if isinstance(value, str) else value
+
+
+def _for_lesions(value: object) -> object:
+    """A single header row is that of the lesions' table: `reads.csv` as `ceus-site init` writes it has no title."""
+    return {"table": value} if isinstance(value, int) else value
 
 
 _Text = Annotated[str, Field(strict=True, min_length=1, max_length=200)]
@@ -33,6 +44,23 @@ _Labels = Annotated[dict[_Word, _Word], Field(max_length=1000)]
 
 class _Form(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class EncodingForm(_Form):
+    """The encoding of each table."""
+
+    table: Encoding = "utf-8"
+    reads: Encoding = "utf-8"
+
+
+_HeaderRow = Annotated[_Whole, Field(ge=1, le=1000)]
+
+
+class HeaderRowForm(_Form):
+    """The row of each table's header."""
+
+    table: _HeaderRow = 1
+    reads: _HeaderRow = 1
 
 
 class ScreenForm(_Form):
@@ -78,9 +106,11 @@ class SiteForm(_Form):
     name: _Text
     table: _Text = "lesions.csv"
     reads: _Text = "reads.csv"
-    encoding: Encoding = "utf-8"
+    encoding: Annotated[EncodingForm, BeforeValidator(_for_both_tables)] = EncodingForm()
+    header_row: Annotated[HeaderRowForm, BeforeValidator(_for_lesions)] = HeaderRowForm()
     dates: DateOrder | None = None
     labels: dict[_Word, _Labels] = {}
+    outline_labels: Annotated[dict[_Word, OutlineWord], Field(max_length=1000)] = {}
     secret_file: _Text = "secret.key"
     work: _Text = ".ceus"
     records: _Text = "records"

@@ -35,6 +35,17 @@ _free: defaultdict[Path | None, list[int]] = defaultdict(list)
 """Descriptors of files that nobody uses, by folder."""
 
 
+def check_pane_bytes(frames: int, rows: int, columns: int) -> None:
+    """Raises ClipError for a pane that is too large to be stored."""
+    if frames * rows * columns > _MOST_BYTES:
+        raise ClipError(
+            "clip-too-long",
+            f"a pane of a clip has less than {_MOST_BYTES >> 20} MiB",
+            f"{frames} frames of {columns} x {rows}",
+            "split the clip into several files",
+        )
+
+
 class FrameFile:
     """The frames u8 (h w) of one pane on disk, in order of time. The file is freed with the last reference.
 
@@ -55,13 +66,7 @@ class FrameFile:
 
     def add(self, frame: U8) -> None:
         """One more frame. Raises ClipError where the clip is too long or the disk is full."""
-        if (self.frames + 1) * self.rows * self.columns > _MOST_BYTES:
-            raise ClipError(
-                "clip-too-long",
-                f"a pane of a clip has less than {_MOST_BYTES >> 20} MiB",
-                f"{self.frames} frames of {self.columns} x {self.rows}",
-                "split the clip into several files",
-            )
+        check_pane_bytes(self.frames + 1, self.rows, self.columns)
         self._write(frame, self.frames)
         self.means.append(cv2.mean(frame)[0])
 
@@ -106,7 +111,7 @@ def _open_unnamed(folder: Path | None) -> int:
     with suppress(IndexError):
         return _free[folder].pop()
     if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     # a file system without unnamed files shows this name for a moment
     with tempfile.TemporaryFile(prefix=TEMPORARY_PREFIX, dir=folder, buffering=0) as file:
         return os.dup(file.fileno())

@@ -7,31 +7,53 @@ Coordinates are (x, y) with pixel centers at whole numbers. Tools that count fro
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from client.data.words import fold_word
 from client.faults.fault import Unusable
 
 F64 = npt.NDArray[np.float64]
 CORNER_PX = 0.5
-LESION = "lesion"
-"""The label that picks one shape among several."""
+LESION, OTHER = "lesion", "other"
+"""What a label says of its shape: it is the one to take among several, or it is none to take."""
 MAX_BYTES = 32 * 2**20
 MAX_SIDE_PX = 8192
 MAX_POINTS = 100_000
 _LARGEST_PX = 1e6
+_NUMBER_IN_NAME = re.compile(r"(?:frame|frm|帧)[\s_.-]*(\d{1,6})|第\s*(\d{1,6})\s*帧", re.IGNORECASE)
 _SECOND_PIECE_SHARE = 0.05
 """A smaller second piece of a mask is a slip of the brush; a larger one leaves open which is the lesion."""
 
 
 class OutlineError(Unusable):
     """An outline that cannot be used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the site says of the shape to take.
+
+    Attributes:
+        frame: The table's frame, 0-based, None for a blank.
+        labels: The hospital's label of a shape → LESION or OTHER.
+    """
+
+    frame: int | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    def find_role(self, label: str | None) -> str:
+        """LESION, OTHER, or "" where neither the site nor the word itself says it; letters' case does not count."""
+        folded = fold_word(label or "")
+        roles = {LESION: LESION, **{fold_word(word): role for word, role in self.labels.items()}}
+        return roles.get(folded, "")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,26 +64,39 @@ class Drawing:
         polygon: f64 (n 2), x and y on the annotated picture.
         picture: Size (rows, columns) of that picture, None where the file does not state it.
         frame: 0-based frame of the first clip, None where the file does not state it.
+        frame_in_name: Number of a frame in the picture's name, which may count from 0 or from 1; None where none is.
+        on_clip: Whether the format itself counts in the pixels of the clip, so that no scale is open.
     """
 
     polygon: F64
     picture: tuple[int, int] | None
     frame: int | None
+    frame_in_name: int | None = None
+    on_clip: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """One closed shape of a file.
+    """One shape of a file.
 
     Attributes:
         label: The label of the shape, None where it has none.
+        points: As the tool keeps them.
         frame: 0-based, None where not stated.
+        picture, frame_in_name: As in Drawing.
+        open_kind: What it is where it encloses nothing, as "a line"; "" for an area.
     """
 
     label: str | None
     points: Any
     frame: int | None = None
     picture: tuple[int, int] | None = None
+    frame_in_name: int | None = None
+    open_kind: str = ""
+
+    def with_points(self, points: Any) -> Shape:
+        """The same shape with other points."""
+        return replace(self, points=points)
 
 
 def malformed_error(rule: str, value: str) -> OutlineError:
@@ -91,21 +126,50 @@ def missing_error() -> OutlineError:
     )
 
 
-def select_lesion(shapes: Sequence[Shape], wanted: int | None) -> Shape:
+def select_lesion(shapes: Sequence[Shape], wanted: Wanted) -> Shape:
     """The one shape that is the lesion.
 
-    wanted: the frame that the table states, 0-based, None for a blank. It picks among shapes on several frames, and
-    the label "lesion" picks among several on one frame. Raises OutlineError where one does not remain.
+    The table's frame picks among shapes on several frames, and the label "lesion" picks among several on one frame.
+    Raises OutlineError where one does not remain.
     """
-    candidates = [shape for shape in shapes if shape.label == LESION] or list(shapes)
+    roles = [wanted.find_role(shape.label) for shape in shapes]
+    labelled = [shape for shape, role in zip(shapes, roles, strict=True) if role == LESION]
+    possible = labelled or [shape for shape, role in zip(shapes, roles, strict=True) if role != OTHER]
+    candidates = [shape for shape in possible if not shape.open_kind]
+    if possible and not candidates:
+        raise open_shape_error(possible[0].open_kind)
     frames = {shape.frame for shape in candidates}
-    if len(frames) > 1 and wanted in frames:
-        candidates = [shape for shape in candidates if shape.frame == wanted]
+    if len(frames) > 1 and wanted.frame in frames:
+        candidates = [shape for shape in candidates if shape.frame == wanted.frame]
     elif len(frames) > 1:
         raise many_frames_error(len(frames))
     if len(candidates) != 1:
-        raise malformed_error(f'exactly one outline, or one labelled "{LESION}"', f"{len(candidates)} of them")
+        raise OutlineError(
+            "unreadable-outline",
+            f'exactly one outline, or one labelled "{LESION}"',
+            f"{len(candidates)} of them",
+            f'label the lesion "{LESION}" when drawing it, or write your labels under outline_labels in site.yaml'
+            if candidates
+            else "outline the lesion with a closed shape, and export it again",
+        )
     return candidates[0]
+
+
+def open_shape_error(kind: str) -> OutlineError:
+    """The error for a shape that encloses nothing."""
+    rule = "an outline is a closed shape: a polygon, a circle, a rectangle or a mask"
+    return OutlineError("outline-shape", rule, kind, "outline the lesion with a closed shape")
+
+
+def find_frame_number(name: object) -> int | None:
+    """The number of a frame in the name of a picture, which may count from 0 or from 1; None where none is.
+
+    >>> find_frame_number("P7_Frame-012.png"), find_frame_number("第12帧.png"), find_frame_number("IMG_0012.png")
+    (12, 12, None)
+    """
+    stem = PurePosixPath(name.replace("\\", "/")).stem if isinstance(name, str) else ""
+    found = _NUMBER_IN_NAME.findall(stem)
+    return int("".join(found[-1])) if found else None
 
 
 def many_frames_error(count: int) -> OutlineError:
@@ -120,12 +184,13 @@ def many_frames_error(count: int) -> OutlineError:
 
 def make_drawing(shape: Shape, origin_px: float = 0.0) -> Drawing:
     """A shape's points (n 2) as a drawing. origin_px: where the tool's zero lies before the first pixel's center."""
-    if not isinstance(shape.points, Sequence) or len(shape.points) > MAX_POINTS:
+    points = shape.points.tolist() if isinstance(shape.points, np.ndarray) else shape.points
+    if not isinstance(points, Sequence) or len(points) > MAX_POINTS:
         raise malformed_error(f"an outline is a list of at most {MAX_POINTS} points", "something else")
-    if not all(map(is_point, shape.points)):
+    if not all(map(is_point, points)):
         raise malformed_error("the points of an outline are pairs of numbers", "something else")
-    polygon = np.asarray(shape.points, dtype=np.float64).reshape(-1, 2) - origin_px  # (n 2)
-    return Drawing(polygon, shape.picture, shape.frame)
+    polygon = np.asarray(points, dtype=np.float64).reshape(-1, 2) - origin_px  # (n 2)
+    return Drawing(polygon, shape.picture, shape.frame, shape.frame_in_name)
 
 
 def trace_contour(mask: npt.NDArray[Any]) -> F64:

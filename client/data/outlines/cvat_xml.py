@@ -13,9 +13,12 @@ from defusedxml.common import DefusedXmlException
 
 from client.data.outlines.annotation import (
     CORNER_PX,
+    F64,
     Drawing,
     Shape,
+    Wanted,
     check_sides,
+    find_frame_number,
     make_drawing,
     malformed_error,
     parse_count,
@@ -23,16 +26,19 @@ from client.data.outlines.annotation import (
     select_lesion,
     trace_contour,
 )
-from client.data.outlines.labelme_coco import parse_frame_name
+from client.data.outlines.json_outlines import parse_frame_name
 from client.data.outlines.rle import decode_cvat_rle
+from client.data.outlines.shapes import trace_ellipse, trace_rectangle
 
 MAX_XML_BYTES = 8 * 2**20
 """A tree of elements takes tens of times the memory of its text."""
-_SHAPES = ("polygon", "mask")
+_AREAS = ("polygon", "mask", "box", "ellipse")
+_OPEN_KINDS = {"polyline": "a line", "points": "points", "cuboid": "a cuboid", "skeleton": "a skeleton"}
+"""CVAT's kinds of shapes that enclose nothing on a picture → how a fault names them."""
 
 
-def read_xml(path: Path, wanted: int | None) -> Drawing:
-    """The lesion of a CVAT file. wanted: the table's frame, 0-based. Raises OutlineError.
+def read_xml(path: Path, wanted: Wanted) -> Drawing:
+    """The lesion of a CVAT file. Raises OutlineError.
 
     Entities and document types are refused, as CVAT writes none and they can unfold to gigabytes.
     """
@@ -49,18 +55,18 @@ def read_xml(path: Path, wanted: int | None) -> Drawing:
     # Between key frames CVAT writes shapes that nobody drew.
     drawn = [shape for element, shape in found if element.get("keyframe", "1") == "1"]
     lesion = select_lesion(drawn, wanted)
-    if isinstance(lesion.points, Element):
+    if lesion.points.tag == "mask":
         return _read_mask(lesion.points, lesion)
-    return make_drawing(lesion, CORNER_PX)
+    return make_drawing(lesion.with_points(_trace(lesion.points)), CORNER_PX)
 
 
 def _list_image_shapes(root: Element) -> Iterator[tuple[Element, Shape]]:
     for picture in root.iterfind("image"):
-        frame = parse_frame_name(picture.get("name"))
+        name = picture.get("name")
         size = _parse_size(picture.get("height"), picture.get("width"))
-        for element in picture:
-            if element.tag in _SHAPES:
-                yield element, Shape(element.get("label"), _parse_points(element), frame, size)
+        for element in _list_shapes(picture):
+            found = (parse_frame_name(name), size, find_frame_number(name))
+            yield element, Shape(element.get("label"), element, *found, _OPEN_KINDS.get(element.tag, ""))
 
 
 def _list_track_shapes(root: Element) -> Iterator[tuple[Element, Shape]]:
@@ -68,20 +74,27 @@ def _list_track_shapes(root: Element) -> Iterator[tuple[Element, Shape]]:
     stated = root.find("meta//original_size")
     size = None if stated is None else _parse_size(stated.findtext("height"), stated.findtext("width"))
     for track in root.iterfind("track"):
-        for element in track:
-            if element.tag in _SHAPES and element.get("outside") != "1":
-                yield (
-                    element,
-                    Shape(track.get("label"), _parse_points(element), _parse_whole(element.get("frame")), size),
-                )
+        for element in _list_shapes(track):
+            if element.get("outside") != "1":
+                found = (_parse_whole(element.get("frame")), size, None)
+                yield element, Shape(track.get("label"), element, *found, _OPEN_KINDS.get(element.tag, ""))
 
 
-def _parse_points(element: Element) -> list[list[float]] | Element:
-    """The points of a polygon; a mask is read when it is the one chosen."""
-    if element.tag == "mask":
-        return element
-    pairs = [part.split(",") for part in element.get("points", "").split(";")]
-    return [[_parse_number(text) for text in pair] for pair in pairs]
+def _list_shapes(parent: Element) -> Iterator[Element]:
+    return (element for element in parent if element.tag in _AREAS or element.tag in _OPEN_KINDS)
+
+
+def _trace(element: Element) -> list[list[float]] | F64:
+    """The points (n 2) of a polygon, a box or an ellipse."""
+    degrees = _parse_number(element.get("rotation", "0"))
+    if element.tag == "polygon":
+        pairs = [part.split(",") for part in element.get("points", "").split(";")]
+        return [[_parse_number(text) for text in pair] for pair in pairs]
+    if element.tag == "box":
+        left, top, right, bottom = (_parse_number(element.get(name, "")) for name in ("xtl", "ytl", "xbr", "ybr"))
+        return trace_rectangle([[left, top], [right, bottom]], degrees)
+    x, y, wide, high = (_parse_number(element.get(name, "")) for name in ("cx", "cy", "rx", "ry"))
+    return trace_ellipse((x, y), (wide, high), degrees)
 
 
 def _read_mask(element: Element, shape: Shape) -> Drawing:
@@ -91,7 +104,7 @@ def _read_mask(element: Element, shape: Shape) -> Drawing:
     high, wide = check_sides(rows, columns)
     runs = [_parse_whole(text.strip()) for text in element.get("rle", "").split(",")]
     polygon = trace_contour(decode_cvat_rle(runs, high, wide)) + np.array([left, top], dtype=np.float64)
-    return Drawing(polygon, shape.picture, shape.frame)
+    return Drawing(polygon, shape.picture, shape.frame, shape.frame_in_name)
 
 
 def _parse_size(rows: str | None, columns: str | None) -> tuple[int, int] | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,12 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from client.data.outlines.annotation import (
     CORNER_PX,
+    F64,
     MAX_BYTES,
     Drawing,
     OutlineError,
     Shape,
+    Wanted,
     check_sides,
     make_drawing,
     malformed_error,
@@ -31,6 +34,7 @@ from client.data.outlines.annotation import (
     select_lesion,
     trace_contour,
 )
+from client.data.outlines.shapes import trace_circle, trace_ellipse
 
 _SR_TAGS = ("Modality", "ContentSequence")
 _SEG_TAGS = (
@@ -53,8 +57,8 @@ _MAX_SEG_FRAMES = 10_000
 _MAX_ITEMS = 100_000
 
 
-def read_dicom(path: Path, wanted: int | None) -> Drawing:
-    """The lesion of a structured report or a segmentation. wanted: the table's frame, 0-based. Raises OutlineError."""
+def read_dicom(path: Path, wanted: Wanted) -> Drawing:
+    """The lesion of a structured report or a segmentation. Raises OutlineError."""
     read_bytes(path)  # says that it is missing or too large
     try:
         with warnings.catch_warnings():
@@ -76,13 +80,29 @@ def read_dicom(path: Path, wanted: int | None) -> Drawing:
         raise malformed_error("a .dcm outline is complete", f"a damaged one ({type(error).__name__})") from None
 
 
-def _read_report(dataset: Dataset, wanted: int | None) -> Drawing:
+def _read_report(dataset: Dataset, wanted: Wanted) -> Drawing:
     shapes: list[Shape] = []
     for item in _walk_content(dataset):
-        points = _parse_points(item)
-        if item.get("ValueType") == "SCOORD" and item.get("GraphicType") == "POLYLINE" and len(points) > 2:
-            shapes.extend(Shape(None, points, frame) for frame in _list_frames(item))
-    return make_drawing(select_lesion(shapes, wanted), CORNER_PX)
+        if item.get("ValueType") == "SCOORD":
+            points, open_kind = _trace(str(item.get("GraphicType", "")), _parse_points(item))
+            shapes.extend(Shape(None, points, frame, open_kind=open_kind) for frame in _list_frames(item))
+    drawing = make_drawing(select_lesion(shapes, wanted), CORNER_PX)
+    return replace(drawing, on_clip=True)  # spatial coordinates are in the pixels of the image that they refer to
+
+
+def _trace(kind: str, points: list[list[float]]) -> tuple[F64 | list[list[float]], str]:
+    """The polygon (n 2) of an item, and what it is where it encloses nothing (DICOM PS3.3 C.18.6.1.1)."""
+    if kind == "POLYLINE" and len(points) > 2:
+        return points, ""
+    if kind == "CIRCLE":
+        return trace_circle(points), ""
+    if kind == "ELLIPSE" and len(points) == 4:
+        left, right, top, bottom = np.array(points)
+        long, short = right - left, bottom - top
+        radii = (float(np.hypot(*long)) / 2, float(np.hypot(*short)) / 2)
+        center = (left + right) / 2
+        return trace_ellipse((center[0], center[1]), radii, float(np.degrees(np.arctan2(long[1], long[0])))), ""
+    return points, "a line" if kind == "POLYLINE" else "points"
 
 
 def _walk_content(dataset: Dataset) -> Iterator[Dataset]:
@@ -115,7 +135,7 @@ def _list_frames(item: Dataset) -> Sequence[int | None]:
     return [_from_zero(number) for number in found] or [None]
 
 
-def _read_segmentation(dataset: Dataset, wanted: int | None) -> Drawing:
+def _read_segmentation(dataset: Dataset, wanted: Wanted) -> Drawing:
     rows, columns = check_sides(dataset.get("Rows"), dataset.get("Columns"))
     groups = list(dataset.get("PerFrameFunctionalGroupsSequence") or [])
     stated = (str(dataset.get("SegmentationType")), int(dataset.get("BitsAllocated", 0)))
@@ -128,7 +148,7 @@ def _read_segmentation(dataset: Dataset, wanted: int | None) -> Drawing:
     for group, mask in zip(groups, iter_pixels(dataset), strict=True):
         if np.any(mask):
             number = group.SegmentIdentificationSequence[0].get("ReferencedSegmentNumber")
-            shapes.append(Shape(str(labels.get(number)).casefold(), mask, _find_source_frame(group), (rows, columns)))
+            shapes.append(Shape(str(labels.get(number)), mask, _find_source_frame(group), (rows, columns)))
     if not shapes:
         raise OutlineError("empty-outline", "a segmentation is painted", "nothing painted", "paint it again")
     lesion = select_lesion(shapes, wanted)

@@ -18,6 +18,7 @@ from client.data.outlines.annotation import (
     MAX_SIDE_PX,
     Drawing,
     OutlineError,
+    Wanted,
     check_sides,
     malformed_error,
     many_frames_error,
@@ -34,9 +35,14 @@ _SMOOTHED_SHARE = 0.02
 _NIFTI_HEADERS: dict[int, Any] = {348: nibabel.Nifti1Header, 540: nibabel.Nifti2Header}
 
 
-def read_png(path: Path, wanted: int | None) -> Drawing:
-    """The lesion of a mask PNG: 0 outside, one other level inside. It states no frame. Raises OutlineError."""
-    content = read_bytes(path)
+def read_png(path: Path, wanted: Wanted) -> Drawing:
+    """The lesion of a mask PNG. It states no frame. Raises OutlineError."""
+    mask = decode_png(read_bytes(path))
+    return Drawing(trace_contour(mask), (mask.shape[0], mask.shape[1]), None)
+
+
+def decode_png(content: bytes) -> npt.NDArray[np.bool_]:
+    """Inside (h w) of a mask PNG: 0 outside, one other level inside. Raises OutlineError."""
     columns, rows = (int.from_bytes(content[at : at + 4], "big") for at in (16, 20))
     if not content.startswith(b"\x89PNG") or not 0 < max(rows, columns) <= MAX_SIDE_PX:
         raise malformed_error(f"a mask is a PNG of at most {MAX_SIDE_PX} pixels a side", "something else")
@@ -46,17 +52,17 @@ def read_png(path: Path, wanted: int | None) -> Drawing:
         mask = None
     if mask is None:
         raise malformed_error("a mask is a complete PNG", "a damaged one")
-    return Drawing(trace_contour(_binarize(mask)), (rows, columns), None)
+    return _binarize(mask)
 
 
-def read_nifti(path: Path, wanted: int | None) -> Drawing:
+def read_nifti(path: Path, wanted: Wanted) -> Drawing:
     """The lesion of a NIfTI mask with axes (x, y, frame), frames counting from 0. Raises OutlineError.
 
-    wanted: the table's frame; without it the only painted frame is taken. A mask of one frame states none.
+    Without the table's frame the only painted one is taken. A mask of one frame states none.
     """
     with _open_file(path) as file:
         try:
-            return _read_nifti_file(file, wanted)
+            return _read_nifti_file(file, wanted.frame)
         except OutlineError:
             raise
         except (OSError, EOFError, zlib.error):

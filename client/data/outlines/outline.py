@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from client.data.outlines.annotation import F64, Drawing, OutlineError, malformed_error
+from client.data.outlines.annotation import F64, Drawing, OutlineError, Wanted, find_frame_number, malformed_error
 from client.data.outlines.cvat_xml import read_xml
 from client.data.outlines.dicom_sr_seg import read_dicom
-from client.data.outlines.labelme_coco import read_json
+from client.data.outlines.json_outlines import read_json
 from client.data.outlines.masks import read_nifti, read_png
 from client.faults.fault import mask_characters
 
@@ -33,12 +33,13 @@ __all__ = [
 Box = tuple[int, int, int, int]
 """x0, y0, x1, y1 in pixels; x1 and y1 are the first ones outside."""
 
+NO_LABELS: Mapping[str, str] = {}
 PANES = ("contrast", "bmode", "screen")
 MIN_AREA_PX = 9.0
 _ROUNDING_PX = 1.0
 """Points may lie this far outside the pane: drawing tools let the border be crossed by half a pixel."""
 
-READERS: Mapping[str, Callable[[Path, int | None], Drawing]] = {
+READERS: Mapping[str, Callable[[Path, Wanted], Drawing]] = {
     ".json": read_json,
     ".xml": read_xml,
     ".png": read_png,
@@ -80,12 +81,13 @@ class View:
     bmode: Box | None
 
 
-def read_outline(path: Path, frame: int | None, pane: str) -> Outline:
+def read_outline(path: Path, frame: int | None, pane: str, labels: Mapping[str, str] = NO_LABELS) -> Outline:
     """Reads any file of READERS (the end of the name decides).
 
     Args:
         frame: The manifest's frame, None where only the file states it.
         pane: One of PANES.
+        labels: The hospital's label of a shape → "lesion" or "other".
 
     Raises:
         OutlineError: The file is missing, unreadable, or does not hold exactly one usable polygon.
@@ -101,12 +103,20 @@ def read_outline(path: Path, frame: int | None, pane: str) -> Outline:
             "export the outline as LabelMe or CVAT polygons, as a mask (PNG, NIfTI), or as DICOM SR or SEG",
         )
     try:
-        drawing = reader(path, frame)
+        drawing = reader(path, Wanted(frame, labels))
     except OutlineError:
         raise
     except Exception as error:  # a file odd enough to trip a reader; the exception's text may quote it
         raise malformed_error("an outline's file can be read", f"a file that cannot ({type(error).__name__})") from None
     _check_polygon(drawing.polygon)
+    _check_name(frame, drawing, path)
+    if drawing.picture is None and not drawing.on_clip:
+        raise OutlineError(
+            "outline-size-missing",
+            "an outline's file states the size of the picture that was drawn on",
+            "none, so the picture may have been scaled",
+            "export it with the picture's size (in LabelMe: imageHeight and imageWidth)",
+        )
     return Outline(_resolve_frame(frame, drawing.frame), drawing.polygon, pane, drawing.picture)
 
 
@@ -217,6 +227,19 @@ def _resolve_frame(manifest: int | None, stated: int | None) -> int:
             "write the 0-based frame of the first clip in outline_frame",
         )
     return frame
+
+
+def _check_name(manifest: int | None, drawing: Drawing, path: Path) -> None:
+    """Holds the table's frame against the number in a picture's name, which counts from 0 or from 1."""
+    number = find_frame_number(path.name) if drawing.frame_in_name is None else drawing.frame_in_name
+    if manifest is None or drawing.frame is not None or number is None or manifest in (number, number - 1):
+        return
+    raise OutlineError(
+        "outline-frame-disagrees",
+        "outline_frame is the frame that the name of the outlined picture states",
+        f"{manifest} in the table (counted from 0), {number} in the name",
+        "correct outline_frame, or outline the frame that it names",
+    )
 
 
 def _check_polygon(polygon: F64) -> None:

@@ -13,9 +13,9 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from ceus_models.runtime.errors import Fault
 from client.data.table.dates import interpret_date
 from client.data.table.site_files import SiteFiles
+from client.data.table.spreadsheet.xlsx import EXCEL_ERRORS
 from client.data.table.suggestions import Suggestion
 from client.data.table.synonyms import WORDS
-from client.data.table.xlsx import EXCEL_ERRORS
 from client.faults.fault import HIDDEN, find_nearest, mask_characters, show_cell
 
 BLANKS = frozenset({"", "-", "--", "na", "n/a", "nan", "none", "null"})
@@ -24,6 +24,7 @@ TESTED = {"0": 0.0, "1": 1.0}
 SEXES = {"male": 1.0, "female": 0.0, "m": 1.0, "f": 0.0}
 SEPARATOR = ";"
 
+_SEPARATORS = re.compile(r"([;；]\s*)")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 _LIMIT = re.compile(r"[<>≤≥＜＞]=?\s*(\d+(?:\.\d+)?)", re.ASCII)
 _WITH_UNIT = re.compile(r"(\d+(?:\.\d+)?)\s*[A-Za-zµμ%/^]{1,8}", re.ASCII)
@@ -160,6 +161,11 @@ class RowCells:
             self.add_fault(column, "path-outside-folder", rule, which, "copy the file into the folder, write its path")
             self._mend(column, text, files.find_path_end(posix), "the end of the path is a file of the folder")
             return None
+        if files.has_folder(posix):
+            remedy = "write the path of one file in it"
+            self.add_fault(column, "folder-for-file", "a path names a file", f"{which} is a folder", remedy)
+            self._mend(column, text, files.find_only_file(posix), "the only file in that folder")
+            return None
         if not files.has_file(posix):
             remedy = "copy the file to that place, or correct the cell (small and capital letters differ)"
             self.add_fault(column, reason, "every file that the table names exists", f"no such file: {which}", remedy)
@@ -174,7 +180,8 @@ class RowCells:
         before = [one for one in self.suggestions if one.column == column]
         cell = before[-1].proposed if before else self.text(column)
         self.suggestions = [one for one in self.suggestions if one.column != column]
-        self.add_suggestion(column, cell.replace(part, found), why)
+        pieces = _SEPARATORS.split(cell)
+        self.add_suggestion(column, "".join(found if piece.strip() == part else piece for piece in pieces), why)
 
     def _report_unlisted(self, column: str, allowed: tuple[str, ...], reason: str) -> None:
         text = self.text(column)

@@ -61,8 +61,9 @@ def find_shared_content(entries: Sequence[Entry], file: str) -> list[Fault]:
 
 
 def fold_id(text: str) -> str:
-    """What is left of an id without case, spaces, width and leading zeros of its numbers."""
+    """What is left of an id without case, spaces, width, invisible characters and leading zeros of its numbers."""
     plain = "".join(unicodedata.normalize("NFKC", text).casefold().split())
+    plain = "".join(character for character in plain if unicodedata.category(character) != "Cf")
     return _LEADING_ZEROS.sub("", plain)
 
 
@@ -70,7 +71,7 @@ def _find_repeated_lesions(entries: Sequence[Entry], file: str) -> Iterator[Faul
     known = [entry for entry in entries if entry.lesion_id is not None]
     for same in _group_by_key(known, lambda entry: entry.lesion_id):
         lines = _format_lines(entry.line for entry in same)
-        if len({entry.patient_id for entry in same}) > 1:
+        if len(_list_patients(same)) > 1:
             reason, rule = "lesion-under-two-patients", "a lesion belongs to one patient"
             remedy = "give each lesion its own id, or correct the patient_id"
         else:
@@ -110,7 +111,7 @@ def _find_shared_paths(entries: Sequence[Entry], file: str) -> Iterator[Fault]:
 
 
 def _find_shared(entries: Sequence[Entry], file: str, what: str) -> Iterator[Fault]:
-    patients = {entry.patient_id for entry in entries}
+    patients = _list_patients(entries)
     cohorts = {entry.cohort for entry in entries if entry.cohort is not None}
     if len(patients) < 2 and len(cohorts) < 2:
         return
@@ -118,6 +119,11 @@ def _find_shared(entries: Sequence[Entry], file: str, what: str) -> Iterator[Fau
     lines = sorted({entry.line for entry in entries})
     for line in lines:
         yield Fault(file, line, "clips", "clip-shared", rule, f"{what} in rows {_format_lines(lines)}", remedy)
+
+
+def _list_patients(entries: Iterable[Entry]) -> set[str]:
+    """The patients of some records. A blank is a fault of its own, and no second patient."""
+    return {entry.patient_id for entry in entries if entry.patient_id is not None}
 
 
 def _narrow_groups(

@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 from ceus_models.runtime.errors import Fault
 from client.data.forms.site_config import SiteConfig, make_pseudonym
 from client.data.forms.withdrawals import read_withdrawals
+from client.data.table.header import LESION_FORM, UNSEEN_FORM
 from client.data.table.leakage import Entry, find_leaks, find_shared_content
 from client.data.table.row_reader import RowReader
 from client.data.table.rows import Files, Row
 from client.data.table.site_files import SiteFiles
 from client.data.table.suggestions import Suggestion
-from client.data.table.table import LESION_FORM, UNSEEN_FORM, read_table
+from client.data.table.table import read_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class Manifest:
         entries: What the checks across rows need, of every record.
         suggestions: Corrected cells.
         withdrawn: Rows that could be used, of patients who withdrew.
+        header_row: Row of the header; faults at or above it are no lesion's.
     """
 
     file: str
@@ -36,6 +38,7 @@ class Manifest:
     entries: tuple[Entry, ...]
     suggestions: tuple[Suggestion, ...]
     withdrawn: int = 0
+    header_row: int = 1
 
     def without_copies(self) -> Manifest:
         """Rows whose clips are copies of another patient's are no longer usable: for that the clips are opened."""
@@ -55,13 +58,14 @@ def read_manifest(site: SiteConfig, unseen: bool = False) -> Manifest:
     A row with a fault of its own, one that a leak across rows concerns, or one of a patient who withdrew is not among
     the usable ones. A header without a known unit costs its column only, which then counts as not recorded.
     """
-    table = read_table(site.table, site.encoding, site.labels, UNSEEN_FORM if unseen else LESION_FORM)
+    table = read_table(site.table, site.lesions_format, site.labels, UNSEEN_FORM if unseen else LESION_FORM)
     reader = RowReader(SiteFiles(site.folder), table.factors, site.center, site.dates, unseen)
     readings = [reader.read(row) for row in table.rows()]
     entries = tuple(reading.entry for reading in readings)
     across = find_leaks(entries, table.name)
     blamed = {fault.row for fault in across}
     sound = [reading.row for reading in readings if reading.row and reading.entry.line not in blamed]
+    proposed = (*table.suggestions, *(one for reading in readings for one in reading.cells.suggestions))
     lines = {row.line for row in sound}
     used = sound if unseen else select_willing(site, sound)
     return Manifest(
@@ -70,8 +74,9 @@ def read_manifest(site: SiteConfig, unseen: bool = False) -> Manifest:
         others=tuple(reading.files for reading in readings if reading.files and reading.files.line not in lines),
         faults=_sort_faults([*table.faults, *across, *(fault for one in readings for fault in one.cells.faults)]),
         entries=entries,
-        suggestions=(*table.suggestions, *(one for reading in readings for one in reading.cells.suggestions)),
+        suggestions=tuple(one for one in proposed if one.proposed != one.present),
         withdrawn=len(sound) - len(used),
+        header_row=table.header_row,
     )
 
 

@@ -13,7 +13,8 @@ from ceus_models.study.taxonomy import LESION_TYPES
 from client.data.forms.columns import EXAMPLE_ID
 from client.data.forms.site_config import SiteConfig
 from client.data.table.cells import YES_NO, RowCells, describe_id
-from client.data.table.table import READ_FORM, read_table
+from client.data.table.header import READ_FORM
+from client.data.table.table import read_table
 
 _LONGEST_S = 24 * 3600.0
 
@@ -46,7 +47,7 @@ def read_reads(site: SiteConfig, lesions: Collection[str]) -> tuple[list[Read], 
     """
     if not site.reads.exists():
         return [], []
-    table = read_table(site.reads, site.encoding, site.labels, READ_FORM)
+    table = read_table(site.reads, site.reads_format, site.labels, READ_FORM)
     rows = [row for row in table.rows() if row.text("lesion_id") != EXAMPLE_ID]
     reads = [_parse_read(row, lesions) for row in rows]
     repeated = list(_find_repeated((read for read in reads if read is not None), table.name))

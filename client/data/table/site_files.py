@@ -24,6 +24,22 @@ class SiteFiles:
         except (OSError, ValueError):
             return False
 
+    def has_folder(self, posix: str) -> bool:
+        """Whether a path below the folder is a folder."""
+        try:
+            return (self.folder / posix).is_dir()
+        except (OSError, ValueError):
+            return False
+
+    def find_only_file(self, posix: str) -> str | None:
+        """The path of the one file in a folder; None where it has several, or none."""
+        try:
+            found = list(itertools.islice((self.folder / posix).iterdir(), 2))
+        except OSError:
+            return None
+        path = found[0].relative_to(self.folder).as_posix() if len(found) == 1 else ""
+        return path if path and self.has_file(path) else None
+
     def find_path_end(self, posix: str) -> str | None:
         """The longest end of a path that leads elsewhere which is a file below the folder; None where none is."""
         parts = [part for part in posix.split("/") if part not in ("", ".", "..")]
@@ -41,5 +57,7 @@ class SiteFiles:
     def _by_name(self) -> dict[str, list[str]]:
         found: dict[str, list[str]] = defaultdict(list)
         for path in itertools.islice(self.folder.rglob("*"), _MAX_LISTED):
-            found[path.name.casefold()].append(path.relative_to(self.folder).as_posix())
+            posix = path.relative_to(self.folder).as_posix()
+            if self.has_file(posix):
+                found[path.name.casefold()].append(posix)
         return dict(found)

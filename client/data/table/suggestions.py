@@ -6,13 +6,12 @@ own choice and goes nowhere else: no fault, no log and no page has it.
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ceus_models.runtime.csv_cells import format_csv
 from ceus_models.runtime.errors import ExpectedError
 
 HEADER = ("row", "column", "present", "proposed", "why")
@@ -39,10 +38,7 @@ def write_suggestions(path: Path, suggestions: Iterable[Suggestion]) -> None:
 
     Raises ExpectedError where the file is there and is no list of suggestions, or cannot be written.
     """
-    text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    writer.writerow(HEADER)
-    writer.writerows([s.row, s.column, s.present, s.proposed, s.why] for s in suggestions)
+    text = format_csv([HEADER, *([s.row, s.column, s.present, s.proposed, s.why] for s in suggestions)])
     try:
         if path.exists() and not path.read_bytes().startswith(_beginning()):
             raise ExpectedError(
@@ -50,7 +46,7 @@ def write_suggestions(path: Path, suggestions: Iterable[Suggestion]) -> None:
             )
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "wb") as file:
-            file.write(text.getvalue().encode("utf-8-sig"))
+            file.write(text.encode("utf-8-sig"))
     except OSError as error:
         raise ExpectedError(f"the suggestions cannot be written ({error.strerror}); name a file in a folder") from None
 

@@ -2,43 +2,21 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
+from ceus_models.runtime.csv_cells import unquote_formula
 from ceus_models.runtime.errors import Fault
-from ceus_models.study.taxonomy import CLINICAL, Variable
-from client.data.forms.columns import EXAM_COLUMNS, LESIONS, READS, UNSEEN_COLUMNS, Column
+from client.data.forms.table_format import TableFormat
 from client.data.table.cells import RowCells
-from client.data.table.spreadsheet import Sheet, read_sheet
+from client.data.table.header import LESION_FORM, TableForm, find_header
+from client.data.table.spreadsheet.records import read_sheet
 from client.data.table.suggestions import Suggestion
-from client.data.table.units import find_factor, split_header
-from client.faults.fault import find_nearest, show_cell
+from client.data.words import fold_word, strip_invisible
 
-COLUMNS = tuple(column.name for column in LESIONS)
 Labels = Mapping[str, Mapping[str, str]]
 """Column → {the hospital's word: ours}."""
-
-
-@dataclass(frozen=True)
-class TableForm:
-    """What a table must have.
-
-    Attributes:
-        columns: The columns in order.
-        required: The columns without which no record is read.
-    """
-
-    columns: tuple[Column, ...]
-    required: frozenset[str]
-
-
-LESION_FORM = TableForm(LESIONS, frozenset(EXAM_COLUMNS))
-UNSEEN_FORM = TableForm(
-    tuple(replace(column, optional=column.name not in UNSEEN_COLUMNS) for column in LESIONS), frozenset(UNSEEN_COLUMNS)
-)
-READ_FORM = TableForm(READS, frozenset(column.name for column in READS if not column.optional))
 
 
 @dataclass(frozen=True)
@@ -47,6 +25,7 @@ class Table:
 
     Attributes:
         name: Name of the file.
+        header_row: Row of the header.
         positions: Column → place in a record.
         factors: Clinical column → factor to the taxonomy's own unit, absent where its unit is not known.
         records: (line of the first character, cells).
@@ -56,6 +35,7 @@ class Table:
     """
 
     name: str
+    header_row: int
     positions: Mapping[str, int]
     factors: Mapping[str, float]
     records: Sequence[tuple[int, Sequence[str]]]
@@ -75,99 +55,29 @@ class Table:
 
     def _name_cells(self, cells: Sequence[str]) -> dict[str, str]:
         """Column → text, stripped, in our words; a short record's missing cells are blank."""
-        texts = {name: cells[place].strip() if place < len(cells) else "" for name, place in self.positions.items()}
-        return {name: self.labels.get(name, {}).get(_fold_word(text), text) for name, text in texts.items()}
+        texts = {
+            name: unquote_formula(strip_invisible(cells[place])) if place < len(cells) else ""
+            for name, place in self.positions.items()
+        }
+        return {name: self.labels.get(name, {}).get(fold_word(text), text) for name, text in texts.items()}
 
 
-def read_table(path: Path, encoding: str, labels: Labels, form: TableForm = LESION_FORM) -> Table:
+def read_table(path: Path, saved: TableFormat, labels: Labels, form: TableForm = LESION_FORM) -> Table:
     """Reads a table. What cannot be read at all becomes a fault of a table without records."""
-    sheet = read_sheet(path, encoding)
-    folded = {column: {_fold_word(word): ours for word, ours in words.items()} for column, words in labels.items()}
-    if not sheet.records:
-        faults = sheet.faults or (_make_empty_fault(path.name, form),)
-        return Table(path.name, {}, {}, (), 0, folded, faults)
-    return _read_header(sheet, folded, form)
-
-
-def _read_header(sheet: Sheet, labels: Labels, form: TableForm) -> Table:
-    header = sheet.records[0][1]
-    positions, units, faults = _locate_columns(sheet.name, header, form)
-    missing = list(_find_missing(sheet.name, header, positions, form))
-    factors: dict[str, float] = {}
-    for variable in CLINICAL:
-        factor = find_factor(variable, units.get(variable.name, ""))
-        if variable.name in positions and factor is None:
-            faults.append(_make_unit_fault(sheet.name, variable, units[variable.name]))
-        elif variable.name in positions and factor is not None:
-            factors[variable.name] = factor
+    sheet = read_sheet(path, saved)
+    folded = {column: {fold_word(word): ours for word, ours in words.items()} for column, words in labels.items()}
+    header = find_header(sheet, form, saved)
+    if header.titles is None:
+        return Table(path.name, header.row, {}, {}, (), 0, folded, header.faults)
+    records = [record for record in sheet.records if record[0] > header.row]
     return Table(
         name=sheet.name,
-        positions=positions,
-        factors=factors,
-        records=sheet.records[1:] if form.required <= set(positions) else (),
-        width=len(header),
-        labels=labels,
-        faults=(*sheet.faults, *faults, *(fault for fault, _ in missing)),
-        suggestions=[suggestion for _, suggestion in missing if suggestion],
+        header_row=header.row,
+        positions=header.positions,
+        factors=header.factors,
+        records=records if form.required <= set(header.positions) else (),
+        width=len(header.titles),
+        labels=folded,
+        faults=header.faults,
+        suggestions=header.suggestions,
     )
-
-
-def _locate_columns(
-    name: str, header: Sequence[str], form: TableForm
-) -> tuple[dict[str, int], dict[str, str], list[Fault]]:
-    """Column → place, column → unit in its header, and the columns that stand twice."""
-    by_folded = {column.name.casefold(): column.name for column in form.columns}
-    positions: dict[str, int] = {}
-    units: dict[str, str] = {}
-    faults: list[Fault] = []
-    for place, text in enumerate(header):
-        title, unit = split_header(text)
-        column = by_folded.get(title.casefold())
-        if column in positions:
-            rule, remedy = "a column stands once", "remove one of the two"
-            faults.append(Fault(name, 1, column, "repeated-column", rule, "it twice", remedy))
-        elif column is not None:
-            positions[column], units[column] = place, unit
-    return positions, units, faults
-
-
-def _find_missing(
-    name: str, header: Sequence[str], positions: Mapping[str, int], form: TableForm
-) -> Iterator[tuple[Fault, Suggestion | None]]:
-    """A header may be a patient's row, where there is none: it is told by place, not by its text."""
-    titles = [split_header(text)[0] for text in header]
-    for column in form.columns:
-        if column.name in positions or column.optional:
-            continue
-        meant = find_nearest(column.name, [title for title in titles if title])
-        suggestion = None
-        if len(header) == 1 and any(separator in header[0] for separator in ";\t|"):
-            value, remedy = "cells joined by another sign", "save the table with commas between the cells"
-        elif meant:
-            place = titles.index(meant)
-            value, remedy = f"a name near it in column {place + 1}", f'rename it to "{column.name}"'
-            proposed = header[place].replace(meant, column.name)
-            suggestion = Suggestion(1, column.name, header[place], proposed, "the header is nearly this column's name")
-        else:
-            value, remedy = "no such column", "add it; leave its cells blank where nothing is recorded"
-        rule = f"the table has a column {column.name}"
-        yield Fault(name, 1, column.name, "missing-column", rule, value, remedy), suggestion
-
-
-def _make_unit_fault(name: str, variable: Variable, unit: str) -> Fault:
-    accepted = ", ".join(variable.list_units())
-    value = show_cell(unit, variable.list_units()) if unit else "no unit"
-    remedy = f"write {variable.name} ({variable.unit}) and convert; until then it counts as not recorded"
-    rule = f"the header gives one of the units {accepted} in parentheses"
-    return Fault(name, 1, variable.name, "wrong-unit", rule, value, remedy)
-
-
-def _make_empty_fault(name: str, form: TableForm) -> Fault:
-    rule = "the table has a header line"
-    remedy = f"begin with the columns {', '.join(column.name for column in form.columns)}"
-    return Fault(name, 1, "", "empty-table", rule, "nothing", remedy)
-
-
-def _fold_word(text: str) -> str:
-    """One spelling of a word: full-width and half-width forms, capital and small letters are the same."""
-    return unicodedata.normalize("NFKC", text).strip().casefold()

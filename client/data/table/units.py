@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from ceus_models.study.taxonomy import Variable
 from client.data.table.cells import SEXES, YES_NO, RowCells
+from client.data.words import strip_invisible
 
 _HEADER = re.compile(r"^\s*(?P<name>[^(\[]*?)\s*(?:[(\[](?P<unit>.*)[)\]])?\s*$", re.DOTALL)
 
@@ -82,4 +83,4 @@ def normalize_unit(unit: str) -> str:
 
 
 def _plain(text: str) -> str:
-    return unicodedata.normalize("NFKC", text)
+    return strip_invisible(unicodedata.normalize("NFKC", text))

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from ceus_models.runtime.atomic_files import inherit_owner, write_atomically
+from ceus_models.runtime.atomic_files import inherit_owner, make_private_folder, write_atomically
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.file_locks import hold_lock
 from client.worker.audit.log import Audit
@@ -114,8 +114,8 @@ def change_participation(records: Path, kind: Change, by: str, study: str = "") 
 
 @contextmanager
 def lock_participation(records: Path) -> Iterator[None]:
-    """One command at a time changes the standing."""
-    records.mkdir(parents=True, exist_ok=True, mode=0o700)
+    """One command at a time changes the standing. Raises ExpectedError where the records cannot be written."""
+    make_private_folder(records, "records")
     inherit_owner(records)
     busy = ExpectedError("another command has been changing whether this site takes part for 20 s; end it")
     with hold_lock(records, busy, wait_s=20.0):

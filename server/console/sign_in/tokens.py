@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hashlib
+import secrets
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -18,6 +20,7 @@ _FIRST_S, _LONGEST_S, _FORGET_S = 0.5, 8.0, 600.0
 _TOGETHER = 2  # tokens that are hashed at once: 16 MB each
 _MOST_WAITING = 16  # so that wrong tokens never hold all connections
 _LONGEST = 256
+_MOST_NAMES = 4096  # whose wrong tries are counted; the oldest is forgotten
 
 
 @dataclass
@@ -28,7 +31,8 @@ class TokenCheck:
     told: EventLog
     pause: Callable[[float], Awaitable[None]] = asyncio.sleep
     clock: Callable[[], float] = time.monotonic
-    _failed: dict[str, tuple[int, float]] = field(default_factory=dict, init=False)
+    _key: bytes = field(default_factory=lambda: secrets.token_bytes(32), init=False)
+    _failed: dict[bytes, tuple[int, float]] = field(default_factory=dict, init=False)
     _waiting: int = field(default=0, init=False)
     _turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_TOGETHER), init=False)
 
@@ -44,14 +48,19 @@ class TokenCheck:
 
     def clear(self, name: str) -> None:
         """Forget the wrong tries of one who has signed in."""
-        self._failed.pop(name, None)
+        self._failed.pop(self._digest(name), None)
 
     async def _refuse(self, name: str) -> None:
-        """A name that nobody has is not written down: it may be a token in the wrong field."""
+        """Each name waits for its own tries, whether somebody has it or not, so that no time tells which there are.
+
+        A name that nobody has is not written down: it may be a token in the wrong field.
+        """
         named = name if any(one.name == name for one in read_people(self.home)) else ""
-        count, last = self._failed.get(named, (0, 0.0))
+        count, last = self._failed.pop(self._digest(name), (0, 0.0))
         count = 1 if self.clock() - last > _FORGET_S else count + 1
-        self._failed[named] = count, self.clock()
+        self._failed[self._digest(name)] = count, self.clock()
+        if len(self._failed) > _MOST_NAMES:
+            del self._failed[next(iter(self._failed))]
         self.told({"event": "refused", "who": named or "a name that nobody has", "failures": count})
         if self._waiting >= _MOST_WAITING:
             return
@@ -60,6 +69,10 @@ class TokenCheck:
             await self.pause(min(_FIRST_S * 2.0 ** min(count - 1, 10), _LONGEST_S))
         finally:
             self._waiting -= 1
+
+    def _digest(self, name: str) -> bytes:
+        """What a name is counted by, in this process alone."""
+        return hashlib.blake2b(name.encode(errors="replace"), key=self._key, digest_size=16).digest()
 
 
 def parse_basic(request: Request) -> tuple[str, str] | None:

@@ -200,3 +200,16 @@ def test_a_net_that_is_not_there() -> None:
     only = Bundle({n: made.nets[n] for n in SUBMODELS}, made.recipe, made.processing, "p")
     with pytest.raises(ExpectedError, match="found fusion/DCB; choose one of"):
         only.predict(lesions(1))
+
+
+@pytest.mark.parametrize("name", [METADATA_FILE, STUDY_FILE])
+def test_a_bundle_that_a_terminal_would_obey_is_not_opened(tmp_path: Path, name: str) -> None:
+    save_bundle(bundle(), tmp_path / "b")
+    path = tmp_path / "b" / name
+    document = json.loads(path.read_text(encoding="utf-8"))
+    part = document["provenance"] if name == METADATA_FILE else document
+    part["made\x1b[2J"] = "a"
+    path.write_text(json.dumps(document), encoding="utf-8")
+    write_checksums(tmp_path / "b", FILES)
+    with pytest.raises(ExpectedError, match="holds control characters"):
+        load_bundle(tmp_path / "b")

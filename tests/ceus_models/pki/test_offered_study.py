@@ -49,3 +49,12 @@ def test_a_plan_of_another_digest_is_refused_whoever_signed_it() -> None:
     ):
         with pytest.raises(DocumentError, match="expected the plan of digest"):
             read(sign_study(other, CA))
+
+
+@pytest.mark.parametrize("plan", ['{"name": "\\u001b[2J"}', '{"stages": [{"na\\nme": 1}]}', "no json", "[" * 20_000])
+def test_a_plan_that_a_terminal_would_obey_is_refused(plan: str) -> None:
+    """The characters may be written as escapes, which the document's own check does not see."""
+    digest = hashlib.sha256(plan.encode()).hexdigest()
+    signed = sign_study(STUDY.model_copy(update={"plan": plan, "plan_digest": digest}), CA)
+    with pytest.raises(DocumentError, match="printable text in JSON"):
+        verify_study(signed, "it", FEDERATION, CA.public_key())

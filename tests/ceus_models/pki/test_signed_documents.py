@@ -62,3 +62,14 @@ def test_anything_else_is_refused_with_the_remedy(data: bytes) -> None:
 def test_a_file_that_is_not_there_is_an_expected_error(tmp_path: Path) -> None:
     with pytest.raises(DocumentError, match="cannot be read"):
         read_document(tmp_path / "none", "kit")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [{"name": "a\x1b[2Jb"}, {"words": ["a\x9b31m"]}, {"a\x07": 1}, {"deep": {"er": ["\u202eb"]}}, {"name": "a\rb"}],
+    ids=ascii,
+)
+def test_control_characters_are_refused_whoever_signed_them(content: dict[str, object]) -> None:
+    with pytest.raises(DocumentError, match="it holds control characters") as caught:
+        parse_document(sign_document("kit", content, {"coordinator": KEY}), "kit", "it")
+    assert str(caught.value).isprintable()

@@ -13,9 +13,10 @@ import safetensors.torch
 import torch
 from pydantic import ValidationError
 
-from ceus_models.protocol.encoding import WireError, count_bytes, decode, encode, to_bytes
+from ceus_models.protocol.encoding import MAX_INPUT_BYTES, WireError, count_bytes, decode, encode, to_bytes
 from ceus_models.protocol.messages import (
     Architecture,
+    Kind,
     LocalRule,
     Normaliser,
     Quantisation,
@@ -263,3 +264,34 @@ def test_a_body_of_many_faults_is_not_listed_in_full() -> None:
         assert tracemalloc.get_traced_memory()[1] < 32 << 20
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("key", ["data_offsets", "data\\u005foffsets"])
+def test_too_many_empty_tensors_are_refused_before_one_is_made(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    """They take no bytes, only time and memory; the key may be written with an escape."""
+    monkeypatch.setattr("ceus_models.protocol.encoding.parse_tensors", lambda *_: pytest.fail("tensors were made"))
+    entry = f'{{"dtype":"U8","shape":[0],"{key}":[0,0]}}'
+    head = ("{" + ",".join(f'"{n}":{entry}' for n in range(60_000)) + "}").encode()
+    for raw in (head, head.replace(b"{", b'{"__metadata__":{},', 1)):
+        with pytest.raises(WireError, match="at most 30000 tensors"):
+            decode(len(raw).to_bytes(8, "little") + raw)
+
+
+@pytest.mark.parametrize("kind", ["hello", "offer", "tally", "unmask"])
+def test_a_task_without_a_net_brings_no_megabytes(monkeypatch: pytest.MonkeyPatch, kind: Kind) -> None:
+    assert MAX_INPUT_BYTES[kind] <= 256 << 20
+    monkeypatch.setattr("ceus_models.protocol.encoding.MAX_INPUT_BYTES", {**MAX_INPUT_BYTES, kind: 1 << 20})
+    task = Task(kind, "plan", 7, "stage", 0, inputs={"x": torch.zeros(2 << 20, dtype=torch.uint8)})
+    assert isinstance(decode(to_bytes(replace(task, inputs={"x": torch.zeros(64, dtype=torch.uint8)}))), Task)
+    monkeypatch.setattr("ceus_models.protocol.encoding.parse_tensors", lambda *_: pytest.fail("tensors were made"))
+    with pytest.raises(WireError, match=f"in a task of kind {kind}, found more"):
+        decode(to_bytes(task))
+
+
+def test_a_message_larger_than_was_asked_for_is_not_looked_at() -> None:
+    data = to_bytes(Update("a", {"x": torch.zeros(1000)}, 1.0))
+    assert isinstance(decode(data, len(data)), Update)
+    with pytest.raises(WireError, match=f"at most {len(data) - 1} bytes for this task"):
+        decode(data, len(data) - 1)
+    with pytest.raises(WireError, match="at most 10 bytes"):
+        decode(b"no message at all", 10)

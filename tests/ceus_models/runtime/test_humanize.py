@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ceus_models.runtime.humanize import format_size
+from ceus_models.runtime.humanize import clean_lines, format_size, is_printable
 
 
 @pytest.mark.parametrize(
@@ -13,3 +13,9 @@ from ceus_models.runtime.humanize import format_size
 )
 def test_sizes(count: int, told: str) -> None:
     assert format_size(count) == told
+
+
+def test_lines_stay_apart_and_are_cleaned() -> None:
+    assert clean_lines("a\x1b[2J\nb\rc\n") == "a?[2J\nb?c\n"
+    assert is_printable({"a": [1, None, True, {"b": "ä"}]})
+    assert not is_printable([[["\x00"]]])

@@ -199,7 +199,7 @@ def test_what_a_terminal_would_obey_is_not_shown(co: Lab, folder: Path, run: Run
     bundle.write_bytes(co.bundle(PLAN.replace("name: test", 'name: "\\e[2Jtest"')))
     said = run("approve", bundle, "--yes", code=1)
     assert "\x1b[2J" not in said
-    assert "expected a plan as JSON" in said
+    assert "expected a plan of printable text in JSON" in said
 
 
 def test_index_and_show_take_the_settings_of_the_studies(

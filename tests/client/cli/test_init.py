@@ -15,6 +15,7 @@ from client.data.dataset.check import check_site
 from client.data.forms.columns import CLOSED, EXAMPLE_ID, LESIONS, READS, SCHEMA
 from client.data.forms.site_config import load_site
 from client.data.forms.site_yaml import SiteForm
+from client.data.forms.table_format import TableFormat
 from client.data.table.manifest import read_manifest
 from client.data.table.table import read_table
 
@@ -77,7 +78,7 @@ def test_the_forms_are_of_one_version(tmp_path: Path) -> None:
     needed = [(column.header, column.allowed) for column in (*LESIONS, *READS) if not column.optional]
     assert (SCHEMA, hashlib.sha256(repr(needed).encode()).hexdigest()[:12]) == (1, "8dad9936ba69")
     assert set(CLOSED) < {column.name for column in (*LESIONS, *READS)}
-    table = read_table(tmp_path / "lesions.csv", "utf-8", {})
+    table = read_table(tmp_path / "lesions.csv", TableFormat(), {})
     assert table.faults == ()
     assert set(table.factors) >= {"ALB", "AFP", "WBC"}
 

@@ -162,3 +162,9 @@ def test_any_bytes_are_refused_or_are_the_same_settings() -> None:
             assert contents_of(bytes(edited)).files["pyproject.toml"] == contents_of(OURS).files["pyproject.toml"]
         except BundleFault:
             continue
+
+
+def test_settings_that_a_terminal_would_obey_are_refused() -> None:
+    odd = with_settings("least-sites = 3", 'least-sites = 3\nnote = "\\u001b[2J"')
+    with pytest.raises(BundleFault, match="holds control characters"):
+        contents_of(odd)

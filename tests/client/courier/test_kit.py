@@ -199,3 +199,19 @@ def test_an_open_key_and_a_request_for_a_kit_are_refused(made: Lab, courier: Cou
     refused(made, courier, courier.request, DocumentError, "expected a kit")
     courier.key.chmod(0o644)
     refused(made, courier, kit, KeyFileError, "open to other users")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"instructions": ["run this\x1b[1A\x1b[2K"]},
+        {"instructions": ["one line\nand a second that looks like ours"]},
+        {"address": "a\x07:443"},
+        {"site": "site\u202e-01"},
+    ],
+    ids=ascii,
+)
+def test_a_kit_that_a_terminal_would_obey_is_refused(
+    made: Lab, courier: CourierFolder, kit: Path, changes: dict[str, object]
+) -> None:
+    refused(made, courier, rewritten(made, kit, **changes), DocumentError, "control characters|is not as this version")

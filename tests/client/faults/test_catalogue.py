@@ -35,7 +35,7 @@ def words_of_the_client() -> dict[str, str]:
     """Every hyphenated text in the client's modules apart from the catalogue → the module that has it."""
     found = {}
     for path in sorted(Path(client.__file__).parent.rglob("*.py")):
-        if path.stem == "catalogue":
+        if path.stem in ("catalogue", "lesion_reasons", "table_reasons"):
             continue
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and SLUG.fullmatch(node.value):
@@ -47,7 +47,7 @@ def test_every_reason_of_the_client_is_in_the_catalogue_and_no_other() -> None:
     words = words_of_the_client()
     assert len(words) > 30
     unknown = {word: module for word, module in words.items() if word not in REASONS and word not in NO_REASONS}
-    assert not unknown, "add them to client/faults/catalogue.py"
+    assert not unknown, "add them to client/faults/table_reasons.py or lesion_reasons.py"
     assert not set(REASONS) - set(words), "no module gives these reasons any more"
     assert not NO_REASONS & set(REASONS)
 

@@ -57,6 +57,24 @@ def test_it_goes_on_in_a_table_of_the_hospitals_own(tmp_path: Path) -> None:
     assert not faults
 
 
+def test_a_readers_name_is_no_formula_and_is_known_again(tmp_path: Path) -> None:
+    log = AssistLog(tmp_path / "log.csv", site(tmp_path), Reader("=HYPERLINK(1)", "senior"))
+    log.open()
+    assert log.record("L1", False, lambda question: "ICC", "")
+    assert "L1,'=HYPERLINK(1),senior" in log.path.read_text(encoding="utf-8-sig")
+    assert log.find_answers("L1") == {False}
+
+
+def test_a_title_above_the_sites_own_diagnoses_is_none_above_another_log(tmp_path: Path) -> None:
+    place = site(tmp_path, "utf-8\nheader_row: {reads: 2}")
+    place.reads.write_text("of 2021\nrole,reader,lesion_id,diagnosis,assisted\n", encoding="utf-8")
+    for path in (place.reads, tmp_path / "log.csv"):
+        log = AssistLog(path, place, Reader("R1", "senior"))
+        log.open()
+        assert log.record("L1", False, lambda question: "ICC", "")
+        assert log.find_answers("L1") == {False}
+
+
 def test_a_table_of_another_kind_is_not_written_to(tmp_path: Path) -> None:
     place = site(tmp_path)
     with pytest.raises(FaultList, match="column reader"):

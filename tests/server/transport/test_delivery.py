@@ -228,8 +228,9 @@ def test_a_site_that_goes_away_is_given_up_long_before_the_deadline() -> None:
         (b"garbage", "its answer cannot be read"),
         (to_bytes(TASK), "its answer must be an answer of"),
         (update("b"), "or of another site"),
+        (bytes((16 << 20) + 1), "at most 16777216 bytes for this task"),
     ],
-    ids=["garbage", "a task", "another's"],
+    ids=["garbage", "a task", "another's", "too large"],
 )
 def test_an_answer_that_is_none_is_lost_with_the_reason(said: bytes, reason: str) -> None:
     got = answers(link_of(FakePost({7: ("a", lambda _: said)})), "a")["a"]

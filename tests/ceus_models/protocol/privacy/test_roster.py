@@ -31,3 +31,9 @@ def test_every_part_is_in_the_digest(other):
 def test_what_is_no_roster(text):
     with pytest.raises(ValueError, match="expected a roster"):
         parse_roster(text)
+
+
+def test_a_roster_that_a_terminal_would_obey_is_refused() -> None:
+    for odd in (Roster("study\x1b[2J:1", 1, {"a": "0" * 64}), Roster("study:1", 1, {"a\x1b[1A": "0" * 64})):
+        with pytest.raises(ValueError, match="control characters"):
+            parse_roster(odd.to_text())

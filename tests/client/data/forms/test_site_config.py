@@ -13,6 +13,7 @@ import pytest
 
 from ceus_models.runtime.errors import ExpectedError, FaultList
 from client.data.forms.site_config import SiteConfig, load_site, make_pseudonym, read_secret, select_screens
+from client.data.forms.table_format import TableFormat
 
 GOOD = """\
 schema: 1
@@ -173,12 +174,30 @@ def test_the_tables_words_dates_encoding_and_tints_are_the_sites(tmp_path: Path)
     text = GOOD.replace("tint: gold", "tint: copper") + MORE.replace("阴性: no", "阴性: 0")
     site = load_site(written(tmp_path, text))
     assert site.reads == tmp_path.resolve() / "more/reads.csv"
-    assert (site.encoding, site.dates) == ("gb18030", "month-first")
+    assert (site.lesions_format, site.reads_format) == (
+        TableFormat("table", "gb18030"),
+        TableFormat("reads", "gb18030"),
+    )
+    assert site.dates == "month-first"
     assert site.labels["Hep"] == {"阳性": "1", "阴性": "0"}
     assert site.tints["copper"].channel == 0
     assert site.tints["copper"].points[1] == (128, 160, 90, 50)
     plain = load_site(written(tmp_path, GOOD))
-    assert (plain.encoding, plain.dates, plain.labels, plain.tints) == ("utf-8", None, {}, {})
+    assert (plain.lesions_format, plain.reads_format) == (TableFormat("table"), TableFormat("reads"))
+    assert (plain.dates, plain.labels, plain.outline_labels, plain.tints) == (None, {}, {}, {})
+
+
+def test_encoding_and_header_row_are_given_per_file(tmp_path: Path) -> None:
+    text = "encoding: {reads: gb18030}\nheader_row: {table: 3, reads: 2}\noutline_labels: {病灶: lesion, 1: other}\n"
+    site = load_site(written(tmp_path, GOOD + text))
+    assert site.lesions_format == TableFormat("table", "utf-8", 3)
+    assert site.reads_format == TableFormat("reads", "gb18030", 2)
+    assert site.outline_labels == {"病灶": "lesion", "1": "other"}
+    alone = load_site(written(tmp_path, GOOD + "header_row: 2\n"))
+    assert (alone.lesions_format.header_row, alone.reads_format.header_row) == (2, 1)
+    for wrong in ("header_row: 0", "header_row: {lesions: 2}", "encoding: latin-1", "outline_labels: {a: liver}"):
+        with pytest.raises(FaultList):
+            load_site(written(tmp_path, f"{GOOD}{wrong}\n"))
 
 
 @pytest.mark.parametrize(

@@ -27,10 +27,10 @@ def test_the_lesion_among_other_labels_and_frames(tmp_path: Path) -> None:
     picture = f'<polygon label="{{}}" points="{cvat_points()}"/>'
     vessel = '<polygon label="vessel" points="1,1;90,1;90,90"/>'
     one = f'<image name="frame_000003" width="{COLUMNS}" height="{ROWS}">{vessel}{picture.format("lesion")}</image>'
-    two = f'<image name="frame_000009">{picture.format("lesion")}</image>'
+    two = f'<image name="frame_000009" width="{COLUMNS}" height="{ROWS}">{picture.format("lesion")}</image>'
     assert read(path, f"<annotations>{one}</annotations>").frame == 3
     both = f"<annotations>{one}{two}</annotations>"
-    assert read(path, both, 9).screen is None
+    assert read(path, both, 9).frame == 9
     assert bounding_box(read(path, both, 3).polygon) == (30, 40, 60, 80)
     with pytest.raises(OutlineError) as caught:
         read(path, both)
@@ -87,3 +87,33 @@ def test_broken_and_hostile_files_are_faults_at_once(tmp_path: Path, text: str) 
         read(tmp_path / "a.xml", text, 0)
     assert caught.value.reason == "unreadable-outline"
     assert time.perf_counter() - begun < 1
+
+
+@pytest.mark.parametrize(
+    ("element", "box"),
+    [
+        ('<box label="lesion" xtl="30.5" ytl="40.5" xbr="60.5" ybr="80.5"/>', (30, 40, 60, 80)),
+        ('<box label="lesion" xtl="30.5" ytl="40.5" xbr="60.5" ybr="80.5" rotation="90"/>', (25, 45, 65, 75)),
+        ('<ellipse label="lesion" cx="45.5" cy="60.5" rx="15" ry="20"/>', (30, 40, 60, 80)),
+        ('<ellipse label="lesion" cx="45.5" cy="60.5" rx="15" ry="20" rotation="270"/>', (25, 45, 65, 75)),
+    ],
+)
+def test_boxes_and_ellipses_are_read(tmp_path: Path, element: str, box: tuple[float, ...]) -> None:
+    text = f'<annotations><image name="frame_000001" width="200" height="120">{element}</image></annotations>'
+    assert bounding_box(read(tmp_path / "a.xml", text).polygon) == pytest.approx(box)
+
+
+@pytest.mark.parametrize("kind", ["polyline", "points", "cuboid", "skeleton"])
+def test_shapes_that_enclose_nothing_are_named(tmp_path: Path, kind: str) -> None:
+    element = f'<{kind} label="lesion" points="1,1;90,1;90,90"/>'
+    text = f'<annotations><image name="frame_000001" width="200" height="120">{element}</image></annotations>'
+    with pytest.raises(OutlineError) as caught:
+        read(tmp_path / "a.xml", text)
+    assert caught.value.reason == "outline-shape"
+
+
+def test_a_picture_without_its_size_is_doubted(tmp_path: Path) -> None:
+    text = f'<annotations><image name="frame_000001"><polygon points="{cvat_points()}"/></image></annotations>'
+    with pytest.raises(OutlineError) as caught:
+        read(tmp_path / "a.xml", text)
+    assert caught.value.reason == "outline-size-missing"

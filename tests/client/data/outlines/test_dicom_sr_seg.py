@@ -10,6 +10,7 @@ import pytest
 from made_outlines import SQUARE, report, segmentation
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
+from client.data.outlines.dicom_sr_seg import _walk_content
 from client.data.outlines.outline import OutlineError, bounding_box, read_outline
 
 DISTANCE = [[5, 5], [50, 5]]
@@ -88,3 +89,21 @@ def test_errors_hold_no_name(tmp_path: Path) -> None:
         text = str(error_of(path))
         assert "DOE" not in text
         assert "JANE" not in text
+
+
+def test_circles_and_ellipses_of_a_report_are_read_and_points_are_named(tmp_path: Path) -> None:
+    path = report(tmp_path / "a.dcm")
+    dataset = pydicom.dcmread(path)
+    (item,) = [item for item in _walk_content(dataset) if item.get("ValueType") == "SCOORD"]
+    graphics: list[tuple[str, list[float]]] = [
+        ("CIRCLE", [60.5, 50.5, 60.5, 70.5]),
+        ("ELLIPSE", [60.5, 30.5, 60.5, 70.5, 40.5, 50.5, 80.5, 50.5]),
+        ("MULTIPOINT", [1, 2, 3, 4]),
+    ]
+    for kind, points in graphics:
+        item.GraphicType, item.GraphicData = kind, points
+        dataset.save_as(path)
+        if kind == "MULTIPOINT":
+            assert error_of(path).reason == "outline-shape"
+        else:
+            assert bounding_box(read_outline(path, 3, "screen").polygon) == pytest.approx((40, 30, 80, 70))

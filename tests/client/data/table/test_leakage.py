@@ -34,6 +34,19 @@ def test_each_leak_is_told_in_every_row() -> None:
     assert told(*shared) == [(2, "clip-shared"), (3, "clip-shared")]
 
 
+def test_a_blank_is_no_second_patient(tmp_path: Path) -> None:
+    """It has a fault of its own; two patients are told with a blank beside them."""
+    blank = Entry(4, "1", None, None, (A,))
+    assert told(entry(2, "1", "P", "training_a", A), blank) == [(2, "duplicate-id"), (4, "duplicate-id")]
+    assert told(entry(2, "2", "P", "training_a", A), blank) == []
+    two = entry(2, "2", "P", "training_a", A), entry(3, "3", "Q", "training_a", A)
+    assert told(*two, blank) == [(2, "clip-shared"), (3, "clip-shared"), (4, "clip-shared")]
+    for name in "ab":
+        (tmp_path / name).write_bytes(b"same")
+    copies = [entry(2, "1", "P", "training_a", tmp_path / "a"), Entry(3, "2", None, None, (tmp_path / "b",))]
+    assert find_shared_content(copies, "lesions.csv") == []
+
+
 def test_rows_that_share_several_clips_are_told_once(tmp_path: Path) -> None:
     shared = entry(2, "1", "P", "training_a", A, B), entry(3, "2", "Q", "training_a", A, B)
     assert told(*shared) == [(2, "clip-shared"), (3, "clip-shared")]
@@ -46,7 +59,7 @@ def test_rows_that_share_several_clips_are_told_once(tmp_path: Path) -> None:
     assert [fault.row for fault in find_shared_content(copies, "lesions.csv")] == [2, 3]
 
 
-@pytest.mark.parametrize("other", ["p-007", "P-7", "P- 007", "Ｐ－００７", "P-07 "])
+@pytest.mark.parametrize("other", ["p-007", "P-7", "P- 007", "Ｐ－００７", "P-07 ", "\ufeffP-7", "P\u200b-7"])
 def test_ids_that_look_like_one_are_told(other: str) -> None:
     assert fold_id(other) == fold_id("P-007")
     found = find_leaks([entry(2, "1", "P-007"), entry(3, "2", other)], "lesions.csv")

@@ -16,10 +16,10 @@ from ceus_models.study.subgroups import SUBGROUPS
 from ceus_models.study.taxonomy import CLINICAL, CLINICAL_NAMES
 from client.data.forms.site_config import SiteConfig, load_site
 from client.data.imaging.manufacturers import normalize_manufacturer
+from client.data.table.header import COLUMNS
 from client.data.table.manifest import read_manifest
 from client.data.table.rows import Row
 from client.data.table.subgroups import age_band, size_band
-from client.data.table.table import COLUMNS
 from client.data.table.units import normalize_unit, split_header
 from client.faults.fault import mask_characters
 

@@ -89,6 +89,62 @@ def test_all_paths_of_a_cell_are_corrected_in_one_suggestion(tmp_path: Path) -> 
     assert [s.proposed for s in manifest.suggestions] == ["clips/b.avi; clips/c.avi"]
 
 
+def test_a_folder_for_a_file_is_named_and_never_proposed_again(tmp_path: Path) -> None:
+    """Of a folder with one file that is proposed, of one with several nothing is."""
+    tables = Tables(tmp_path, 5)
+    for name in ("DICOM/IM1", "SERIES/IM1", "SERIES/IM2", "empty/"):
+        path = tmp_path / "clips" / name
+        path.parent.mkdir(exist_ok=True)
+        path.mkdir() if name.endswith("/") else path.write_bytes(name.encode())
+    tables.rows[0]["clips"] = "clips/DICOM"
+    tables.rows[1]["clips"] = "clips/SERIES/"
+    tables.rows[2]["clips"] = "clips/series"
+    tables.rows[3]["outline"] = "outlines"
+    tables.rows[4] |= {"clips": "clips/4.dcm;clips/empty", "clip_start_s": "0;50"}
+    manifest = read_manifest(tables.site())
+    assert [(fault.row, fault.reason) for fault in manifest.faults] == [
+        (2, "folder-for-file"),
+        (3, "folder-for-file"),
+        (4, "missing-clip"),
+        (5, "folder-for-file"),
+        (6, "folder-for-file"),
+    ]
+    assert [fault.value for fault in manifest.faults][::4] == ["clip 1 of 1 is a folder", "clip 2 of 2 is a folder"]
+    assert [(s.row, s.proposed) for s in manifest.suggestions] == [(2, "clips/DICOM/IM1"), (5, "outlines/a.json")]
+
+
+def test_one_path_that_is_the_end_of_another_is_corrected_alone(tmp_path: Path) -> None:
+    tables = Tables(tmp_path, 1)
+    tables.rows[0] |= {"clips": "0.dcm;clips/0.dcm", "clip_start_s": "0;90"}
+    (suggestion,) = read_manifest(tables.site()).suggestions
+    assert suggestion.proposed == "clips/0.dcm;clips/0.dcm"
+
+
+def test_no_suggestion_is_what_stands_there(tmp_path: Path) -> None:
+    """Whatever stands in a cell: the words of all columns, in their own and in other letters."""
+    texts = [
+        "clips",
+        "clips/",
+        "./clips/0.dcm",
+        "CLIPS",
+        "HCC",
+        "hcc",
+        "-",
+        "yes",
+        "男",
+        "1,0",
+        "4,1",
+        "<0.8",
+        "0.8",
+        "m",
+    ]
+    for text in texts:
+        tables = Tables(tmp_path / text.encode().hex(), 1)
+        tables.rows[0] = dict.fromkeys(tables.headers, text)
+        manifest = read_manifest(tables.site())
+        assert [one for one in manifest.suggestions if one.present == one.proposed] == []
+
+
 def test_the_file_is_its_owners_and_no_other_file_is_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "fix.csv"
     one = Suggestion(2, "ALB", "4,1", "4.1", "the comma may be a decimal point")
@@ -121,3 +177,15 @@ def test_the_file_is_its_owners_and_no_other_file_is_overwritten(tmp_path: Path)
 )
 def test_numbers_that_are_probably_meant(text: str, number: str | None) -> None:
     assert interpret_number(text)[0] == number
+
+
+def test_a_cell_that_is_a_formula_is_text_in_the_list(tmp_path: Path) -> None:
+    path = tmp_path / "fix.csv"
+    write_suggestions(path, [Suggestion(2, "AFP", "=cmd|' /C calc'!A0", "-1", "why")])
+    assert path.read_text(encoding="utf-8-sig").splitlines()[1] == "2,AFP,'=cmd|' /C calc'!A0,-1,why"
+
+
+def test_a_table_may_quote_what_a_spreadsheet_takes_for_a_formula(tmp_path: Path) -> None:
+    tables = Tables(tmp_path, 2)
+    tables.rows[0]["patient_id"], tables.rows[1]["patient_id"] = "'=7", "'7"
+    assert [row.patient_id for row in read_manifest(tables.site()).rows] == ["=7", "'7"]

@@ -15,7 +15,7 @@ from made_tables import Tables
 
 from ceus_models.study.taxonomy import CLINICAL_NAMES
 from client.data.table.manifest import Manifest, read_manifest
-from client.data.table.xlsx import WorkbookError, read_workbook
+from client.data.table.spreadsheet.xlsx import WorkbookError, read_workbook
 
 
 @pytest.fixture
@@ -127,7 +127,7 @@ def test_encodings(tables: Tables, encoding: str) -> None:
         assert manifest.rows[0].patient_id == "张伟"
         return
     assert [fault.reason for fault in manifest.faults] == ["unreadable-table"]
-    assert "encoding: gb18030" in manifest.faults[0].remedy
+    assert "encoding: {table: gb18030}" in manifest.faults[0].remedy
     tables.yaml += "encoding: gb18030\n"
     assert read_manifest(tables.site(encoding)).rows[0].patient_id == "张伟"
 
@@ -136,7 +136,7 @@ def test_a_table_in_another_encoding_than_declared_is_not_guessed(tables: Tables
     tables.yaml += "encoding: gb18030\n"
     assert read_manifest(tables.site("utf-8")).faults == ()  # ASCII is both
     tables.rows[0]["patient_id"] = "张伟"
-    assert "encoding: utf-8" in read_manifest(tables.site("utf-8")).faults[0].remedy
+    assert "encoding: {table: utf-8}" in read_manifest(tables.site("utf-8")).faults[0].remedy
     assert read_manifest(tables.site("utf-8-sig")).rows[0].patient_id == "张伟"  # the mark says it
     assert read_manifest(tables.site("utf-16")).faults[0].value == "UTF-16"
 

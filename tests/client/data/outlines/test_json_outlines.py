@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_outlines import COLUMNS, ROWS, SQUARE, coco, labelme
+from made_outlines import COLUMNS, ROWS, SQUARE, coco, coco_runs, datumaro, labelme
 
-from client.data.outlines.labelme_coco import parse_frame_name
+from client.data.outlines.json_outlines import parse_frame_name
 from client.data.outlines.outline import OutlineError, bounding_box, read_outline
 
 OTHER = [[100, 20], [140, 20], [140, 60], [100, 60]]
@@ -25,7 +25,8 @@ def test_the_shape_called_lesion_is_taken_among_others(tmp_path: Path) -> None:
     other = {"label": "vessel", "points": OTHER, "shape_type": "polygon"}
     lesion = {"label": "lesion", "points": SQUARE, "shape_type": "polygon"}
     path = tmp_path / "a.json"
-    path.write_text(json.dumps({"shapes": [other, lesion]}), encoding="utf-8")
+    size = {"imageHeight": ROWS, "imageWidth": COLUMNS}
+    path.write_text(json.dumps({"shapes": [other, lesion], **size}), encoding="utf-8")
     assert bounding_box(read_outline(path, 0, "screen").polygon) == (30, 40, 60, 80)
     for shapes in ([lesion, lesion], [other, other], []):
         path.write_text(json.dumps({"shapes": shapes}), encoding="utf-8")
@@ -95,6 +96,41 @@ def test_broken_json_is_a_fault(tmp_path: Path, content: bytes) -> None:
     assert reason_of(tmp_path / "a.json") == "unreadable-outline"
 
 
-def test_the_size_is_stated_or_open(tmp_path: Path) -> None:
+def test_a_file_without_the_pictures_size_is_doubted(tmp_path: Path) -> None:
+    """Points of a scaled picture would be taken in the wrong place."""
     assert read_outline(labelme(tmp_path / "a.json"), 3, "screen").screen == (ROWS, COLUMNS)
-    assert read_outline(labelme(tmp_path / "b.json", imageHeight=None), 3, "screen").screen is None
+    for write in (labelme, coco, datumaro):
+        path = write(tmp_path / "b.json")
+        text = path.read_text(encoding="utf-8")
+        for key in ("imageHeight", "height", "size"):
+            text = text.replace(f'"{key}":', '"none":')
+        path.write_text(text, encoding="utf-8")
+        assert reason_of(path) == "outline-size-missing"
+
+
+def test_a_box_of_coco_is_read(tmp_path: Path) -> None:
+    document = json.loads(coco(tmp_path / "a.json").read_text(encoding="utf-8"))
+    note = {**document["annotations"][0], "segmentation": [], "bbox": [30.5, 40.5, 30, 40]}
+    for annotation in (note, {**note, "bbox": [30.5, 40.5, 30]}, {**note, "bbox": None}):
+        (tmp_path / "a.json").write_text(json.dumps({**document, "annotations": [annotation]}), encoding="utf-8")
+        if annotation is note:
+            assert bounding_box(read_outline(tmp_path / "a.json", 3, "screen").polygon) == (30, 40, 60, 80)
+        else:
+            assert reason_of(tmp_path / "a.json") == "unreadable-outline"
+
+
+def test_a_box_and_a_mask_of_datumaro_are_read_and_a_line_is_named(tmp_path: Path) -> None:
+    document = json.loads(datumaro(tmp_path / "a.json").read_text(encoding="utf-8"))
+    runs = json.loads(coco_runs(tmp_path / "b.json").read_text(encoding="utf-8"))["annotations"][0]["segmentation"]
+    notes: list[dict[str, Any]] = [
+        {"type": "bbox", "label_id": 0, "bbox": [30.5, 40.5, 30, 40]},
+        {"type": "mask", "label_id": 0, "rle": runs},
+        {"type": "polyline", "label_id": 0, "points": [1, 2, 3, 4]},
+    ]
+    for note in notes:
+        document["items"][0]["annotations"] = [note]
+        (tmp_path / "a.json").write_text(json.dumps(document), encoding="utf-8")
+        if note["type"] == "polyline":
+            assert reason_of(tmp_path / "a.json") == "outline-shape"
+        else:
+            assert bounding_box(read_outline(tmp_path / "a.json", 3, "screen").polygon) == (30, 40, 60, 80)

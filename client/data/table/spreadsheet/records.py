@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ceus_models.runtime.errors import Fault
-from client.data.table.xlsx import SUFFIXES, WorkbookError, read_workbook
+from client.data.forms.table_format import TableFormat
+from client.data.table.spreadsheet.xlsx import SUFFIXES, WorkbookError, read_workbook
 
 MAX_BYTES = 64 * 2**20
 MAX_RECORDS = 50_000
+_BOM = "\ufeff"
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 Records = list[tuple[int, list[str]]]
 """Line of the first character (1-based) and cells."""
@@ -34,8 +36,8 @@ class Sheet:
     faults: Sequence[Fault]
 
 
-def read_sheet(path: Path, encoding: str) -> Sheet:
-    """Reads a table. encoding: of a CSV file, "utf-8" or "gb18030"; a byte order mark overrules it."""
+def read_sheet(path: Path, form: TableFormat) -> Sheet:
+    """Reads a table."""
     try:
         size = path.stat().st_size
         content = path.read_bytes() if size <= MAX_BYTES else b""
@@ -52,7 +54,7 @@ def read_sheet(path: Path, encoding: str) -> Sheet:
         return _make_unreadable(path.name, rule, f"{size // 2**20} MiB", remedy)
     if path.suffix.casefold() in SUFFIXES:
         return _parse_workbook(path.name, content)
-    return _parse_text(path.name, content, encoding)
+    return _parse_text(path.name, content, form)
 
 
 def _parse_workbook(name: str, content: bytes) -> Sheet:
@@ -62,26 +64,25 @@ def _parse_workbook(name: str, content: bytes) -> Sheet:
         return _make_unreadable(name, error.rule, error.value, "save it again in Excel as .xlsx, or as CSV UTF-8")
 
 
-def _parse_text(name: str, content: bytes, encoding: str) -> Sheet:
+def _parse_text(name: str, content: bytes, form: TableFormat) -> Sheet:
+    encoding = "utf-8" if content.startswith(codecs.BOM_UTF8) else form.encoding
     rule, remedy = f"the table is {encoding.upper()}", 'save it as "CSV UTF-8 (comma delimited)"'
     if content.startswith(_UTF16):
         return _make_unreadable(name, rule, "UTF-16", remedy)
-    text = _decode_text(content, "utf-8")
-    if encoding == "utf-8" and text is None:
-        value = "another encoding"
-        if _decode_text(content, "gb18030") is not None:
-            value, remedy = "what may be GB18030", f"{remedy}, or write encoding: gb18030 in site.yaml"
-        return _make_unreadable(name, rule, value, remedy)
-    if encoding != "utf-8" and (text is None or text.isascii()):
-        text = _decode_text(content, encoding)
-    elif encoding != "utf-8" and not content.startswith(codecs.BOM_UTF8):
-        return _make_unreadable(name, rule, "UTF-8", "write encoding: utf-8 in site.yaml")
+    text = _decode_text(content, encoding)
+    other = _decode_text(content, "gb18030" if encoding == "utf-8" else "utf-8")
+    if encoding == "gb18030" and other is not None and not other.isascii():
+        return _make_unreadable(name, rule, "UTF-8", f"write {form.advise('encoding', 'utf-8')} in site.yaml")
+    if text is None and encoding == "utf-8" and other is not None:
+        remedy = f"{remedy}, or write {form.advise('encoding', 'gb18030')} in site.yaml"
+        return _make_unreadable(name, rule, "what may be GB18030", remedy)
     return _make_unreadable(name, rule, "another encoding", remedy) if text is None else _split_records(name, text)
 
 
 def _decode_text(content: bytes, encoding: str) -> str | None:
+    """The text without byte order marks, of which a file that was saved twice has two."""
     try:
-        return content.decode("utf-8-sig" if encoding == "utf-8" else encoding)
+        return content.decode(encoding).lstrip(_BOM)
     except UnicodeDecodeError:
         return None
 

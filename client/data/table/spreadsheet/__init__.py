@@ -1,0 +1,1 @@
+"""The file of a table, CSV or XLSX, as records of texts."""
