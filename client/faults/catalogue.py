@@ -7,25 +7,9 @@ more: the place, the rule with its numbers, and what was found.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """One entry of the fault catalogue.
-
-    Attributes:
-        slug: Its name in a fault, in the counts of `index` and in --json.
-        meaning: What is wrong.
-        remedy: What to do.
-    """
-
-    slug: str
-    meaning: str
-    remedy: str
-
-
-_AGAIN = "Export the clip again from the scanner or the PACS, and check that it plays."
+from client.faults.reason import Reason
+from client.faults.recordings import CLIPS, EXAMS, OUTLINES
 
 _SITE = (
     Reason(
@@ -139,108 +123,6 @@ _LEAKS = (
         "Correct the clips or the patient_id of the listed rows.",
     ),
 )
-_CLIPS = (
-    Reason("missing-clip", "A clip is not at the path in the table.", "Copy the file there, or correct the cell."),
-    Reason(
-        "unknown-clip-format", "The file format of a clip is not supported.", "Export multi-frame DICOM, AVI or MP4."
-    ),
-    Reason("unreadable-clip", "A clip is damaged, or its decoder rejects it.", _AGAIN),
-    Reason(
-        "no-frame-times",
-        "A clip does not state when its frames were taken.",
-        "Write the frame rate of the examination in frame_rate_hz.",
-    ),
-    Reason("clip-too-long", "A clip has too many frames.", "Split it into several files."),
-    Reason(
-        "disk-full",
-        "The disk of the work folder is too full for the temporary frames of a clip.",
-        "Free disk space, or set work in site.yaml to a folder on a larger disk; then run index again.",
-    ),
-    Reason(
-        "unknown-panes",
-        "It is not clear where the contrast and B-mode panes lie on the screen.",
-        "Add the screen under screens in site.yaml.",
-    ),
-    Reason(
-        "unequal-panes",
-        "The two panes of a screen in site.yaml have different sizes.",
-        "Correct contrast and bmode of this screen.",
-    ),
-)
-_EXAMS = (
-    Reason(
-        "clips-overlap",
-        "A clip ends after the next one starts.",
-        "Correct clip_start_s, or frame_rate_hz if the clips play at another speed than they were taken.",
-    ),
-    Reason(
-        "clips-differ", "The clips of a lesion have panes of different sizes.", "List clips of one layout and depth."
-    ),
-    Reason("too-few-frames", "The clips of a lesion have too few frames.", "Add the cine loop of the arterial phase."),
-    Reason(
-        "outline-after-reinjection",
-        "The outlined frame is after a second injection; frames after it are not used.",
-        "Outline a frame of the first injection, or list only the clips of the second one with their times.",
-    ),
-    Reason(
-        "track-to-be-looked-at",
-        "The lesion could not be tracked reliably enough for training.",
-        "Open its quality sheet; write yes in track_checked if the track is right, else outline another frame.",
-    ),
-)
-_OUTLINES = (
-    Reason(
-        "missing-outline",
-        "An outline is not at the path in the table, or no path is given.",
-        "Copy it there, or draw it.",
-    ),
-    Reason(
-        "unknown-outline-format",
-        "The file format of an outline is not supported.",
-        "Export LabelMe or CVAT polygons, a mask (PNG, NIfTI), or DICOM SR or SEG.",
-    ),
-    Reason(
-        "unreadable-outline",
-        "An outline's file is damaged, or does not hold exactly one outline.",
-        'Export it again with one shape, or with one that is labelled "lesion".',
-    ),
-    Reason("empty-outline", "An outline encloses no pixels, or a mask is empty.", "Outline the lesion again."),
-    Reason(
-        "outline-frame-missing",
-        "Neither the table nor the file says which frame was outlined.",
-        "Write the frame in outline_frame, counted from 0.",
-    ),
-    Reason(
-        "outline-frame-open",
-        "A file has outlines on several frames, and the table does not select one of them.",
-        "Write the frame in outline_frame, counted from 0.",
-    ),
-    Reason(
-        "outline-frame-disagrees",
-        "The table and the file state different frames, often because one of them counts from 1.",
-        "Correct outline_frame, which counts from 0, or leave it blank.",
-    ),
-    Reason(
-        "outline-frame-beyond-clip",
-        "The outlined frame is not in the first clip.",
-        "Write a frame of the first clip, counted from 0.",
-    ),
-    Reason(
-        "outline-outside-frame",
-        "The outline lies outside the picture, or outside the pane that outline_pane names.",
-        "Correct outline_pane, or draw it again on this clip.",
-    ),
-    Reason(
-        "outline-pane-absent",
-        "outline_pane is bmode, but the clip has no B-mode pane.",
-        "Write contrast, or give the bmode box of this screen in site.yaml.",
-    ),
-    Reason(
-        "outline-size",
-        "The outline was drawn on a picture of another size than the clip or one of its panes.",
-        "Draw it on an unscaled frame of the first clip.",
-    ),
-)
 _READING = (
     Reason(
         "reading-failed",
@@ -279,9 +161,9 @@ SECTIONS: Mapping[str, tuple[Reason, ...]] = {
     "The table": _TABLE,
     "Cells": _CELLS,
     "Patients and cohorts": _LEAKS,
-    "Clips": _CLIPS,
-    "The exam of a lesion": _EXAMS,
-    "Outlines": _OUTLINES,
+    "Clips": CLIPS,
+    "The exam of a lesion": EXAMS,
+    "Outlines": OUTLINES,
     "Reading a lesion": _READING,
     "reads.csv": _READS,
 }

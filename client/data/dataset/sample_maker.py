@@ -11,9 +11,10 @@ from pathlib import Path
 
 from ceus_models.runtime.errors import Fault
 from ceus_models.study.processing import Processing
+from client.data.analysis.exam_doubts import DoubtedClip
 from client.data.analysis.pipeline import build_sample
 from client.data.analysis.track_quality import UntrustedTrack
-from client.data.dataset.cache import SAMPLE_SUFFIX, cache_folder, write_sample
+from client.data.dataset.cache import SAMPLE_SUFFIX, ClipMarks, cache_folder, write_sample
 from client.data.dataset.file_digests import DigestCache, UnknownDigestError
 from client.data.dataset.index_file import CACHE_VERSION
 from client.data.dataset.review_list import ReviewItem, make_review_item, read_review_item, write_review_item
@@ -41,7 +42,7 @@ class Outcome:
     @property
     def is_sample(self) -> bool:
         """Whether there is a sample that may be used."""
-        return bool(self.file) and self.look is None
+        return bool(self.file) and self.look is None and self.fault is None
 
 
 @dataclass(frozen=True)
@@ -66,11 +67,11 @@ class SampleMaker:
             kept = self._find_cached(row, digest)
             if kept is not None:
                 return dataclasses.replace(kept, digests=ledger.seen)
-            sample, _ = build_sample(row, self.site, self.processing)
+            sample, trace = build_sample(row, self.site, self.processing)
             path = cache / f"{digest}{SAMPLE_SUFFIX}"
-            write_sample(sample, path)
+            write_sample(sample, path, ClipMarks(trace.likeness, trace.shown))
             return Outcome(row.line, path.name, fresh=True, digests=ledger.seen)
-        except UntrustedTrack as error:
+        except (UntrustedTrack, DoubtedClip) as error:
             look = make_review_item(row, self.site, digest, error)
             write_review_item(cache, look)
             return Outcome(row.line, look.file, fresh=True, look=look, digests=ledger.seen)
@@ -95,7 +96,7 @@ class SampleMaker:
             "label": row.label,
             "clips": [(spec.path.suffix.lower(), spec.start_s, digest_of(spec.path)) for spec in row.clips],
             "rate": row.frame_rate_hz,
-            "course": (row.timed, row.reinjection_s, row.track_checked),
+            "course": (row.timed, row.reinjection_s, row.track_checked, row.clip_checked),
             "outline": (row.outline.frame, row.outline.pane, row.outline.path.suffix.lower()),
             "outlined": digest_of(row.outline.path),
             "screens": [dataclasses.astuple(screen) for screen in select_screens(self.site, row.manufacturer)],
