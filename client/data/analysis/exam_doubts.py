@@ -75,8 +75,8 @@ def _doubt_arrival(found: str) -> Doubt:
         "no-baseline",
         "the first clip begins before the contrast arrives, and shows it arrive",
         found,
-        "list the clip of the arrival first; where there is none and the lesion may be used all the same, write yes in "
-        "clip_checked",
+        "list the clip of the arrival first; where there is none and the lesion is to be used all the same, write yes "
+        "in clip_checked",
     )
 
 

@@ -7,7 +7,7 @@ The cache has one safetensors file a lesion, named by the digest of all that it 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -63,7 +63,7 @@ class ClipMarks:
         doubts: Doubts that are shown and withhold nothing.
     """
 
-    likeness: Sequence[I8] = ()
+    likeness: tuple[I8, ...] = ()
     doubts: tuple[Doubt, ...] = ()
 
 
@@ -73,7 +73,7 @@ def read_marks(path: Path) -> ClipMarks:
         with safe_open(path, framework="np") as file:
             doubts = tuple(Doubt(**doubt) for doubt in json.loads(file.metadata().get("doubts", "[]")))
             kept = file.get_tensor(_LIKENESS) if _LIKENESS in file.keys() else ()  # noqa: SIM118 (no mapping)
-        return ClipMarks(kept, doubts)
+        return ClipMarks(tuple(kept), doubts)
     except (OSError, SafetensorError, ValueError, KeyError, TypeError):
         raise _unusable_error(path) from None
 
