@@ -41,7 +41,7 @@ CLIPS = (
     ),
     Reason(
         "colours-disagree",
-        "The pixels of a DICOM file do not have the colours that PhotometricInterpretation states, so levels are wrong.",
+        "The pixels of a DICOM file do not have the colours that PhotometricInterpretation states: levels are wrong.",
         "Export the clip again with the right tag, or as AVI or MP4.",
     ),
     Reason(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import shutil
 from pathlib import Path
 
 import cv2
@@ -15,6 +14,7 @@ from client.data.table.table import COLUMNS
 from tests.support.open_policy import open_text
 
 ROWS, COLUMNS_PX, FRAMES = 96, 160, 24
+PEAK, RATE_HZ = 12, 2
 SITE = """\
 schema: 1
 center: 40
@@ -27,16 +27,20 @@ UNITS = {variable.name: variable.unit for variable in CLINICAL if variable.unit}
 HEADER = [f"{name} ({UNITS[name]})" if name in UNITS else name for name in COLUMNS]
 
 
-def write_avi(path: Path, rows: int = ROWS) -> None:
-    """A dual view: a lesion that enhances and fades on the left, still tissue on the right."""
+def write_avi(path: Path, rows: int = ROWS, patient: int = 0) -> None:
+    """A dual view: a lesion that enhances and fades in a patient's own liver on the left, still tissue on the right."""
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 10.0, (COLUMNS_PX, rows))
-    draw = np.random.default_rng(3)
-    tissue = cv2.GaussianBlur(draw.integers(0, 255, (rows, COLUMNS_PX // 2)).astype(np.float32), (0, 0), 1.5)
+    draw = np.random.default_rng((3, patient))
+    tissue, liver = (
+        cv2.GaussianBlur(draw.integers(0, 255, (rows, COLUMNS_PX // 2)).astype(np.float32), (0, 0), sigma)
+        for sigma in (1.5, 3.0)
+    )
+    liver = np.clip(0.3 + (liver - liver.mean()) / (4 * liver.std()), 0, 1)
     lesion = np.zeros((rows, COLUMNS_PX // 2), np.float32)
     cv2.ellipse(lesion, (35, 55), (15, 15), 0, 0, 360, 1.0, -1)
     for number in range(FRAMES):
-        level = 200 * np.exp(-(((number - FRAMES / 3) / (FRAMES / 3)) ** 2))
-        contrast = np.clip(lesion * level + draw.integers(5, 30, lesion.shape), 0, 255)
+        level = 200 * np.exp(-(((number - PEAK) / 5) ** 2))
+        contrast = np.clip(np.maximum(lesion, liver) * level + draw.integers(5, 30, lesion.shape), 0, 255)
         frame = np.repeat(np.hstack([contrast, tissue])[..., None], 3, axis=2)
         frame[..., 0] *= 1 - 0.5 * (np.arange(COLUMNS_PX) < COLUMNS_PX // 2)  # gold is poor in blue
         writer.write(frame.astype(np.uint8))
@@ -65,14 +69,12 @@ class SmallHospital:
 
     def add(self, number: int) -> None:
         clip, outline = f"clips/{number}.avi", f"outlines/{number}.json"
-        if number:
-            shutil.copy(self.folder / "clips/0.avi", self.folder / clip)
-            with (self.folder / clip).open("ab") as file:  # the same file under two patients would be a leak
-                file.write(bytes([number % 256] * (1 + number // 256)))
+        if number:  # the same pictures under two patients would be a leak
+            write_avi(self.folder / clip, patient=number)
         write_outline(self.folder / outline)
         row = {"lesion_id": f"L{number}", "patient_id": f"P{number}", "exam_date": "2021-05-06", "fll_type": "HM"}
-        row |= {"clips": clip, "clip_start_s": "5", "frame_rate_hz": "10", "ALB": "40"}
-        row |= {"outline": outline, "outline_frame": "3", "outline_pane": "contrast"}
+        row |= {"clips": clip, "clip_start_s": "5", "frame_rate_hz": str(RATE_HZ), "ALB": "40"}
+        row |= {"outline": outline, "outline_frame": "8", "outline_pane": "contrast"}
         self.rows.append(row)
 
     def path(self, number: int, column: str) -> Path:

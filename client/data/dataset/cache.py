@@ -27,6 +27,7 @@ from client.faults.fault import Doubt
 ARRAYS = ("frames", "flow", "curve", "clinical", "biomarkers")
 SAMPLE_SUFFIX = ".safetensors"
 _LIKENESS = "likeness"
+DOUBTS = "doubts"
 _LOCK_FILE = "index.lock"
 
 
@@ -71,7 +72,8 @@ def read_marks(path: Path) -> ClipMarks:
     """The marks of a sample that was written with some, else none. Raises ExpectedError as `read_owner`."""
     try:
         with safe_open(path, framework="np") as file:
-            doubts = tuple(Doubt(**doubt) for doubt in json.loads(file.metadata().get("doubts", "[]")))
+            facts = json.loads(file.metadata()["sample"])
+            doubts = tuple(Doubt(**doubt) for doubt in facts.get(DOUBTS, ()))
             kept = file.get_tensor(_LIKENESS) if _LIKENESS in file.keys() else ()  # noqa: SIM118 (no mapping)
         return ClipMarks(tuple(kept), doubts)
     except (OSError, SafetensorError, ValueError, KeyError, TypeError):
@@ -90,11 +92,11 @@ def write_sample(sample: Sample, path: Path, marks: ClipMarks | None = None) -> 
         "quality": dict(sample.quality),
     }
     arrays = {name: np.ascontiguousarray(getattr(sample, name)) for name in ARRAYS}
-    told = {"sample": json.dumps(facts, sort_keys=True)}
     if marks is not None:
         arrays[_LIKENESS] = np.ascontiguousarray(marks.likeness)
-        told["doubts"] = json.dumps([asdict(doubt) for doubt in marks.doubts])
-    write_atomically(path, save(arrays, metadata=told))
+        facts[DOUBTS] = [asdict(doubt) for doubt in marks.doubts]
+    # under one name: safetensors writes several in any order
+    write_atomically(path, save(arrays, metadata={"sample": json.dumps(facts, sort_keys=True)}))
 
 
 @contextmanager

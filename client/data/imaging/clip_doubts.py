@@ -12,7 +12,7 @@ from client.faults.fault import Doubt
 
 SAME_LEVELS = 0.25
 """Mean difference of a repeated picture after lossy compression; noise and speckle alone change a pane by more."""
-_PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".gif")
+_PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
 _SATURATED = 60
 """By how many levels the first colour exceeds the other two in Colour Doppler; every tint has one hue."""
 _COLOURED = 0.002
