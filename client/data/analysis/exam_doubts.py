@@ -9,6 +9,7 @@ import numpy as np
 
 from client.data.analysis import tic
 from client.data.analysis.exam import Exam
+from client.data.imaging.clip import Clip
 from client.data.imaging.clip_doubts import doubt_real_time, still_error
 from client.data.imaging.frame_store import Frames
 from client.data.imaging.recording import F64, U8, ClipError
@@ -80,15 +81,15 @@ def _doubt_arrival(found: str) -> Doubt:
     )
 
 
-def list_exam_doubts(exam: Exam) -> tuple[Doubt, ...]:
-    """What speaks against an exam by its whole course."""
-    return (*_doubt_course(exam), *_doubt_repeats(exam))
+def list_exam_doubts(exam: Exam, clips: Sequence[Clip]) -> tuple[Doubt, ...]:
+    """What speaks against an exam by its whole course. clips: as they were read, since a loop looks like a flash."""
+    return (*_doubt_course(exam), *_doubt_loops(clips), *_doubt_repeats(exam))
 
 
 def _doubt_course(exam: Exam) -> Iterator[Doubt]:
     levels, seconds = exam.contrast.means, exam.seconds
     smoothed = tic.smooth(levels, seconds, _SMOOTHING_S)
-    first = float(np.median(levels[seconds <= seconds[0] + _BEGINNING_S][:_RUN]))
+    first = float(levels[seconds <= seconds[0] + _BEGINNING_S][:_RUN].min())
     brightest = float(smoothed.max())
     late = list(doubt_baseline(first, brightest))
     yield from late
@@ -100,28 +101,36 @@ def _doubt_course(exam: Exam) -> Iterator[Doubt]:
     lasts = float(seconds[start] - seconds[0])
     if risen.any() and lasts < _BASELINE_S:
         yield _doubt_arrival(f"a level that rises {lasts:.1f} s after the first frame")
-    if loop := _find_loop(exam, first, rise):
-        yield Doubt(
-            "clip-repeats",
-            "a clip shows the examination once",
-            f"the first pictures again at {loop:.1f} s, from the enhancement back to the baseline at once",
-            "export one run of the loop; where it is another recording, write yes in clip_checked",
-        )
 
 
-def _find_loop(exam: Exam, baseline: float, rise: float) -> float | None:
+def _doubt_loops(clips: Sequence[Clip]) -> Iterator[Doubt]:
+    for number, clip in enumerate(clips, start=1):
+        if (again := _find_loop(clip)) is not None:
+            yield Doubt(
+                "clip-repeats",
+                "a clip shows the examination once",
+                f"the first pictures of clip {number} again at {again:.1f} s, from enhancement to baseline at once",
+                "export one run of the loop; where it is another recording, write yes in clip_checked",
+            )
+
+
+def _find_loop(clip: Clip) -> float | None:
     """When the first pictures come again, s; None where they do not."""
-    levels = exam.contrast.means
+    levels = clip.contrast.means
+    baseline = float(levels[:_RUN].min())
+    rise = float(levels.max()) - baseline
+    if rise < _RISE_LEVELS:
+        return None
     falls = (np.diff(levels) < -_FALL_SHARE * rise) & (levels[1:] < baseline + _BACK_SHARE * rise)
     for index in (np.flatnonzero(falls) + 1).tolist():
         run = min(_RUN, len(levels) - index)
-        if all(_shows_same(exam, number, index + number) for number in range(run)):
-            return float(exam.seconds[index])
+        if all(_shows_same(clip, number, index + number) for number in range(run)):
+            return float(clip.seconds[index])
     return None
 
 
-def _shows_same(exam: Exam, one: int, other: int) -> bool:
-    panes = [pane for pane in (exam.contrast, exam.bmode) if pane]
+def _shows_same(clip: Clip, one: int, other: int) -> bool:
+    panes = [pane for pane in (clip.contrast, clip.bmode) if pane]
     return all(_measure_difference(pane, one, other) <= _SAME_LEVELS for pane in panes)
 
 

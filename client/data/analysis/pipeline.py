@@ -150,7 +150,9 @@ def trace_outline(found: OpenedLesion, polygon: F64, row: Row, processing: Proce
     clips = [crop_clip(clip, part) for clip in found.clips] if len(found.clips) > 1 else [first]
     exam = join_clips(clips, found.frame, row.reinjection_s)
     traced = trace_exam(exam, polygon - np.subtract(clips[0].offset, first.offset), processing, row.timed)
-    doubts = tuple(dict.fromkeys([*(doubt for clip in clips for doubt in clip.doubts), *list_exam_doubts(exam)]))
+    doubts = tuple(
+        dict.fromkeys([*(doubt for clip in clips for doubt in clip.doubts), *list_exam_doubts(exam, found.clips)])
+    )
     marked = replace(
         traced.trace,
         clip_doubts=tuple(str(doubt) for doubt in doubts if doubt.withholds),

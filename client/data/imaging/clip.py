@@ -228,7 +228,7 @@ def probe_clip(
         first_s=first,
         last_s=last,
         still=frames == 1 or all(clip_doubts.is_still(pane) for pane in panes),
-        levels=(float(np.median(begun)), max(float(picture.mean()) for picture in panes[0])),
+        levels=(float(min(begun)), max(float(picture.mean()) for picture in panes[0])),
         likeness=compute_likeness(panes[0], panes[1] if len(panes) > 1 else None),
         detected=layout.as_screen(recording),
         doubts=tuple(clip_doubts.list_clip_doubts(layout, times, glances)),

@@ -97,7 +97,7 @@ class HeaderTimes:
             return
         steps = np.diff(used.seconds)
         said = f"{used.source} says {used.span_s:.4g} s for {frames} frames"
-        if self.vector and used.source != "FrameTime" and len(self.vector) not in (frames, frames + 1):
+        if self.vector and not self.even and len(self.vector) not in (frames, frames + 1):
             yield _doubt_times(f"FrameTimeVector has {len(self.vector)} entries for {frames} frames")
         if used.source == "FrameTimeVector" and "FrameTime" in self.rates:
             nominal = 1.0 / self.rates["FrameTime"]
