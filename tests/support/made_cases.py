@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from made_clips import region, write_dicom
-from PIL import Image
+from made_copies import encode_jpeg
 from small_hospital import BMODE_BOX, COLUMNS_PX, CONTRAST_BOX, RATE_HZ, ROWS, SmallHospital, make_pictures
 
 from ceus_models.runtime.exit_codes import run_app
@@ -28,14 +27,6 @@ SMALL = Processing(frames_to_peak=8, frames_after=4, size=24, flow_maps=2, flow_
 SPOILT = "max_skipped: 1.0\n"
 
 
-def encode_jpeg(picture: U8, quality: int = 92, marked: bool = True, subsampling: int = 2) -> bytes:
-    """A baseline JPEG in YBR; not `marked`: without the JFIF segment that says so."""
-    buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "JPEG", quality=quality, subsampling=subsampling)
-    data = buffer.getvalue()
-    return data if marked else data[:2] + data[4 + int.from_bytes(data[4:6], "big") :]
-
-
 def write_clip(path: Path, pictures: U8, encoded: list[bytes] | None = None, **tags: Any) -> Path:
     """A clip at RATE_HZ with both its panes stated. encoded: the frames as JPEG; tags: what the header says instead."""
     stated: dict[str, Any] = {"FrameTime": 1000.0 / RATE_HZ, "Manufacturer": "Philips"}
@@ -44,6 +35,9 @@ def write_clip(path: Path, pictures: U8, encoded: list[bytes] | None = None, **t
         return write_dicom(path, pictures, "RGB", {**stated, **tags})
     shape = {"NumberOfFrames": len(encoded), "Rows": ROWS, "Columns": COLUMNS_PX}
     return write_dicom(path, encoded, "YBR_FULL_422", {**stated, **shape, **tags}, JPEG)
+
+
+__all__ = ["Cases", "encode_jpeg", "list_reasons", "run_check", "write_clip"]
 
 
 class Cases(SmallHospital):
