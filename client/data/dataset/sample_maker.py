@@ -20,7 +20,7 @@ from client.data.dataset.index_file import CACHE_VERSION
 from client.data.dataset.review_list import ReviewItem, make_review_item, read_review_item, write_review_item
 from client.data.dataset.row_faults import make_row_fault
 from client.data.forms.site_config import SiteConfig, make_pseudonym, select_screens
-from client.data.imaging.clip import ClipError
+from client.data.imaging.clip import ClipError, locate_file
 from client.data.outlines.outline import OutlineError
 from client.data.table.rows import Row
 
@@ -56,7 +56,7 @@ class SampleMaker:
         """What the cache has of a row, where the ledger knows all its files: none of them is read."""
         try:
             return self._find_cached(row, self._compute_digest(row, ledger.lookup))
-        except (UnknownDigestError, OSError):
+        except (UnknownDigestError, ClipError, OSError):
             return None
 
     def make(self, row: Row) -> Outcome:
@@ -94,7 +94,9 @@ class SampleMaker:
             "patient": make_pseudonym(self.site, "patient", row.patient_id),
             "cohort": row.cohort,
             "label": row.label,
-            "clips": [(spec.path.suffix.lower(), spec.start_s, digest_of(spec.path)) for spec in row.clips],
+            "clips": [
+                (spec.path.suffix.lower(), spec.start_s, digest_of(locate_file(spec.path))) for spec in row.clips
+            ],
             "rate": row.frame_rate_hz,
             "course": (row.timed, row.reinjection_s, row.track_checked, row.clip_checked),
             "outline": (row.outline.frame, row.outline.pane, row.outline.path.suffix.lower()),

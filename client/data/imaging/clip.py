@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from client.data.imaging import clip_doubts, fan, video
-from client.data.imaging.dicom import reader
+from client.data.imaging.dicom import directory, reader
 from client.data.imaging.frame_store import FrameFile, Frames
 from client.data.imaging.layout import LAYOUTS, Layout, find_layout
 from client.data.imaging.likeness import I8, compute_likeness
@@ -233,6 +233,11 @@ def probe_clip(
         detected=layout.as_screen(recording),
         doubts=tuple(clip_doubts.list_clip_doubts(layout, times, glances)),
     )
+
+
+def locate_file(path: Path) -> Path:
+    """The file that holds a clip: of a DICOMDIR the one that it lists. Raises ClipError."""
+    return directory.find_clip(path) if path.name.upper() == "DICOMDIR" else path
 
 
 def _open_recording(path: Path) -> Recording:

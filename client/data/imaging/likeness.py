@@ -9,6 +9,7 @@ docs/decisions.md has the figures that the limit was set on.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -19,11 +20,14 @@ from client.data.imaging.recording import U8, spread_indices
 I8 = npt.NDArray[np.int8]
 F32 = npt.NDArray[np.float32]
 
-ALIKE = 0.55
+ALIKE = 0.45
 """Of two clips with a greater likeness one is a copy of the other: copies reach 0.73, other patients 0.39."""
 FRAMES = 100
 """So many frames, evenly over a clip, are as good as all."""
-_SIDE = 32
+_SIDE, _MASK_SIDE = 32, 96
+"""Of the digest, and of the grid on which places that never change are left out."""
+_COVER = 0.25
+"""Least share of a place of the digest that must change."""
 _SIGMA = 2.0
 _MOVES = 1.0
 """Standard deviation over time, levels, from which on a place is part of the picture."""
@@ -43,13 +47,21 @@ def compute_likeness(contrast: Sequence[U8], bmode: Sequence[U8] | None) -> I8:
 
 def _digest_pane(frames: Sequence[U8]) -> I8:
     chosen = spread_indices(len(frames), FRAMES)
-    small = np.stack([cv2.resize(frames[i], (_SIDE, _SIDE), interpolation=cv2.INTER_AREA) for i in chosen])
-    mean, moves = small.mean(axis=0, dtype=np.float32), (small.std(axis=0) > _MOVES).astype(np.float32)
+    small = np.stack([_shrink(frames[i], _MASK_SIDE) for i in chosen])
+    still = (small.std(axis=0) <= _MOVES).astype(np.uint8)
+    seen = (1 - cv2.dilate(still, np.ones((3, 3), np.uint8))).astype(np.float32)
+    cover = _shrink(seen, _SIDE)
+    moves = (cover > _COVER).astype(np.float32)
+    mean = _shrink(small.mean(axis=0, dtype=np.float32) * seen, _SIDE) / np.maximum(cover, _COVER)
     share = _blur(moves) + np.float32(1e-3)
     fine = (mean - _blur(mean * moves) / share) * moves
     even = fine / (np.sqrt(_blur(fine**2) / share) + np.float32(_CONTRAST))
     centred = even - moves * even.sum() / max(float(moves.sum()), 1.0)
     return np.asarray(np.rint(centred * _SCALE).clip(-127, 127), dtype=np.int8)
+
+
+def _shrink(picture: npt.NDArray[Any], side: int) -> npt.NDArray[Any]:
+    return cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA)
 
 
 def _blur(values: F32) -> F32:
