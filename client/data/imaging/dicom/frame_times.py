@@ -104,7 +104,7 @@ class HeaderTimes:
             if not steps.min() * (1 - _INTERVAL_SHARE) <= nominal <= steps.max() * (1 + _INTERVAL_SHARE):
                 yield _doubt_times(f"{said}, FrameTime {1000 * nominal:.4g} ms a frame")
         cine = self.rates.get("CineRate")
-        if cine is not None and used.source in ORDER[:2] and not _agree(cine, steps):
+        if cine is not None and used.source in ORDER[:2] and not _agree(cine, steps, self.rates.get("FrameTime")):
             yield _doubt_times(f"{said}, CineRate {cine:g} frames a second")
         span = used.span_s + float(np.median(steps))
         if self.duration_s is not None and abs(self.duration_s - span) > max(_SPAN_S, _SPAN_SHARE * span):
@@ -120,12 +120,12 @@ class HeaderTimes:
         return np.asarray(stamps - stamps[0], dtype=np.float64)
 
 
-def _agree(rate_hz: float, steps: F64) -> bool:
+def _agree(rate_hz: float, steps: F64, nominal_hz: float | None = None) -> bool:
     """Whether a stated rate is that of the steps (t-1), s, by their median or by their mean: frames may be dropped.
 
-    CineRate counts whole frames, so that 1 stands for anything slower, too.
+    CineRate counts whole frames, so that 1 stands for anything slower, too. nominal_hz: another rate that it may be.
     """
-    rates = (1.0 / float(np.median(steps)), 1.0 / float(steps.mean()))
+    rates = (1.0 / float(np.median(steps)), 1.0 / float(steps.mean()), nominal_hz or 0.0)
     slow = rate_hz == 1.0 and max(rates) < 1.0
     return slow or any(abs(rate_hz - rate) <= max(_RATE_HZ, _RATE_SHARE * rate) for rate in rates)
 
