@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from ceus_models.runtime.errors import ExpectedError, Fault
 from ceus_models.web.templates import render
 from client.data.dataset.check import CheckReport
 from client.faults.catalogue import REASONS
+from client.faults.fault import count_reasons
 
 _SHOWN = 20
 """A reason with more faults is folded at first."""
@@ -23,12 +25,24 @@ def write_page(path: Path, report: CheckReport) -> None:
 
 def page_of(report: CheckReport) -> str:
     """The whole page. It holds what faults hold: no id, no name, no date, no path of a clip."""
-    rows: dict[str, list[list[str]]] = {reason: [] for reason in report.reasons}
-    for fault in report.faults:
-        rows[fault.reason].append(_row(fault))
     return render(
-        "client.cli", "check.html", title="ceus-site check", report=report, reasons=REASONS, rows=rows, most=_SHOWN
+        "client.cli",
+        "check.html",
+        title="ceus-site check",
+        report=report,
+        reasons=REASONS,
+        rows=_group(report.faults),
+        doubts=_group((*report.doubts, *report.notes)),
+        most=_SHOWN,
     )
+
+
+def _group(faults: Sequence[Fault]) -> dict[str, list[list[str]]]:
+    """The rows of a table for each reason, the commonest first."""
+    rows: dict[str, list[list[str]]] = {reason: [] for reason in count_reasons(faults)}
+    for fault in faults:
+        rows[fault.reason].append(_row(fault))
+    return rows
 
 
 def _row(fault: Fault) -> list[str]:

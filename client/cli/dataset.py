@@ -12,7 +12,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from ceus_models.runtime.findings import convert_fault, print_findings
+from ceus_models.runtime.errors import Fault
+from ceus_models.runtime.findings import Finding, convert_fault, make_note, print_findings
 from ceus_models.runtime.progress_bar import show_progress
 from client.cli.check_page import write_page
 from client.data.dataset.check import CheckReport, check_site
@@ -58,6 +59,7 @@ def check_command(
         _print_json({"ok": not report.faults, **_check_json(report)})
     else:
         print_findings(map(convert_fault, report.faults))
+        print_findings(map(_convert_doubt, (*report.doubts, *report.notes)))
         _print_check(report)
     raise typer.Exit(1 if report.faults else 0)
 
@@ -80,9 +82,14 @@ def index_command(
         _print_json({"ok": too_many is None, "processing": processing.digest(), **_index_json(report)})
     else:
         print_findings(map(convert_fault, report.faults))
+        print_findings(map(_convert_doubt, report.notes))
         _print_index(report)
     if too_many is not None:
         raise too_many
+
+
+def _convert_doubt(doubt: Fault) -> Finding:
+    return make_note(doubt.place, f"{doubt.rule}, found {doubt.value}", doubt.remedy)
 
 
 def output() -> Console:
@@ -104,6 +111,11 @@ def _print_check(report: CheckReport) -> None:
             f"[red]`ceus-site index` would stop[/]: {of}, and max_skipped of site.yaml allows {report.max_skipped:.0%}",
             soft_wrap=True,
         )
+    if report.doubts:
+        counts = escape(_counts(count_reasons(report.doubts)))
+        out.print(f"[yellow]to be looked at[/]: {len(report.doubts)} ({counts}), not used until then", soft_wrap=True)
+    if report.notes:
+        out.print(f"doubts, used all the same: {len(report.notes)} ({escape(_counts(count_reasons(report.notes)))})")
     if report.suggestions:
         out.print(f"cells that may be mended: {len(report.suggestions)}; --fix-suggestions FILE writes them down")
 
@@ -119,7 +131,15 @@ def _print_index(report: IndexReport) -> None:
         out.print(f"[yellow]to be looked at[/]: {len(report.look)}, not used until then", soft_wrap=True)
         for look in report.look:
             out.print(f"  row {look.row}, lesion {look.lesion}: {escape(look.found)}", soft_wrap=True)
-        out.print("`ceus-site show` draws their sheets; write yes in track_checked where the box stays on the lesion")
+        columns = {look.column for look in report.look}
+        if "track_checked" in columns:
+            out.print(
+                "`ceus-site show` draws their sheets; write yes in track_checked where the box stays on the lesion"
+            )
+        if "clip_checked" in columns:
+            out.print("write yes in clip_checked where the clips are right all the same")
+    if report.notes:
+        out.print(f"doubts, used all the same: {len(report.notes)} ({escape(_counts(count_reasons(report.notes)))})")
 
 
 def _print_withdrawn(lesions: int) -> None:
@@ -142,6 +162,8 @@ def _check_json(report: CheckReport) -> dict[str, object]:
         "suggestions": len(report.suggestions),
         "reasons": dict(count_reasons(report.faults)),
         "faults": [as_json(fault) for fault in report.faults],
+        "doubts": [as_json(fault) for fault in report.doubts],
+        "notes": [as_json(fault) for fault in report.notes],
     }
 
 
@@ -153,6 +175,7 @@ def _index_json(report: IndexReport) -> dict[str, object]:
         "withdrawn": report.withdrawn,
         "look": [look_json(look) for look in report.look],
         "faults": [as_json(fault) for fault in report.faults],
+        "notes": [as_json(fault) for fault in report.notes],
     }
 
 

@@ -9,7 +9,7 @@ import difflib
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
 from ceus_models.runtime.errors import ExpectedError, Fault
 
@@ -41,6 +41,27 @@ class Unusable(ExpectedError):
     def __reduce__(self) -> tuple[type[Unusable], tuple[str, str, str, str]]:
         """Keeps the parts on the way out of a worker process."""
         return type(self), (self.reason, self.rule, self.value, self.remedy)
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """Why a clip that can be read may not be what it is taken for.
+
+    Attributes:
+        reason, rule, value, remedy: The parts of a Fault.
+        withholds: Whether the lesion is left out until a person has written yes in clip_checked; else the doubt is
+            only shown.
+    """
+
+    reason: str
+    rule: str
+    value: str
+    remedy: str
+    withholds: bool = True
+
+    def __str__(self) -> str:
+        """What was expected and what was found."""
+        return f"{self.rule}, found {self.value}"
 
 
 def count_reasons(faults: Iterable[Fault]) -> Mapping[str, int]:

@@ -16,6 +16,53 @@ CLIPS = (
         "A clip does not state when its frames were taken.",
         "Write the frame rate of the examination in frame_rate_hz.",
     ),
+    Reason(
+        "impossible-frame-times",
+        "The frame times of a clip give a rate or a length that no examination has, as with FrameTime in seconds.",
+        "Export the clip again, or write the true frame rate of the examination in frame_rate_hz.",
+    ),
+    Reason(
+        "times-disagree",
+        "FrameTime, CineRate, EffectiveDuration, the frames and frame_rate_hz contradict each other. The lesion is not "
+        "used until a person has decided.",
+        "Look at the timer on the screen. Correct frame_rate_hz or leave it blank, then write yes in clip_checked; "
+        "frame_rate_hz is then used where it stands, else the file.",
+    ),
+    Reason(
+        "perhaps-not-real-time",
+        "The speed of a clip is that of a video file alone, or many frames are repeated. It is used all the same.",
+        "Compare with the timer on the screen, and write the true frame_rate_hz.",
+    ),
+    Reason(
+        "frames-beyond-stated",
+        "A DICOM file holds more frames than NumberOfFrames says. The lesion is not used until a person has decided.",
+        "Export the clip again; where it is complete without the other frames, write yes in clip_checked.",
+    ),
+    Reason(
+        "colours-disagree",
+        "The pixels of a DICOM file do not have the colours that PhotometricInterpretation states: levels are wrong.",
+        "Export the clip again with the right tag, or as AVI or MP4.",
+    ),
+    Reason(
+        "still-image",
+        "A clip is a still image, or one picture many times.",
+        "Export the cine loop of the arterial phase.",
+    ),
+    Reason(
+        "clip-list",
+        "A DICOMDIR that lists several images is named as a clip.",
+        "Write the paths of the lesion's clips.",
+    ),
+    Reason(
+        "colour-doppler",
+        "A clip shows Colour Doppler and no contrast. The lesion is not used until a person has decided.",
+        "List the recording in contrast mode; where it is one, write yes in clip_checked.",
+    ),
+    Reason(
+        "implausible-depth",
+        "The scale of a DICOM file makes its picture deeper or flatter than a scanner shows. It is used all the same.",
+        "See whether the file was scaled by its export.",
+    ),
     Reason("clip-too-long", "A clip has too many frames.", "Split it into several files."),
     Reason(
         "disk-full",
@@ -38,6 +85,23 @@ EXAMS = (
         "clips-overlap",
         "A clip ends after the next one starts.",
         "Correct clip_start_s, or frame_rate_hz if the clips play at another speed than they were taken.",
+    ),
+    Reason(
+        "clip-too-short",
+        "No clip of a lesion lasts five seconds, so none shows contrast arrive.",
+        "Export the whole loop; where it plays too fast, write the true frame rate in frame_rate_hz.",
+    ),
+    Reason(
+        "no-baseline",
+        "The clips of a lesion begin when the contrast is there already, or show none. The lesion is not used until a "
+        "person has decided.",
+        "List the clip of the arrival first; where there is none, write yes in clip_checked to use the lesion.",
+    ),
+    Reason(
+        "clip-repeats",
+        "A clip jumps back to its first pictures: a loop was recorded more than once. The lesion is not used until a "
+        "person has decided.",
+        "Export one run of the loop; where it is another recording, write yes in clip_checked.",
     ),
     Reason(
         "clips-differ", "The clips of a lesion have panes of different sizes.", "List clips of one layout and depth."

@@ -13,7 +13,7 @@ from ceus_models.study.sample import Sample
 from ceus_models.study.taxonomy import CLINICAL_NAMES
 from client.data.analysis.trace import Trace
 
-Kind = Literal["track", "distribution", "intensity", "figure", "clinical", "bundle"]
+Kind = Literal["clip", "track", "distribution", "intensity", "figure", "clinical", "bundle"]
 
 
 @dataclass(frozen=True)
@@ -25,15 +25,28 @@ class Caution:
     serious: bool
 
 
-def list_cautions(sample: Sample, trace: Trace, bundle: Bundle, checked: bool) -> list[Caution]:
-    """The worst first. checked: a person has found the track right."""
+def list_cautions(
+    sample: Sample, trace: Trace, bundle: Bundle, checked: bool, clip_checked: bool = False
+) -> list[Caution]:
+    """The worst first. checked, clip_checked: a person has found the track, or the clips, right."""
     found = [
+        *_check_clips(trace, clip_checked),
         *_check_track(trace, checked),
         *_check_pictures(sample, bundle),
         *_check_values(sample, bundle),
         *_check_bundle(bundle),
     ]
     return sorted(found, key=lambda caution: not caution.serious)
+
+
+def _check_clips(trace: Trace, checked: bool) -> Iterator[Caution]:
+    for doubt in trace.clip_doubts:
+        if checked:
+            yield Caution("clip", f"clip: {doubt}; a person has looked at it and found it right", False)
+        else:
+            yield Caution("clip", f"clip not to be trusted: {doubt}", True)
+    for shown in trace.shown:
+        yield Caution("clip", f"clip: {shown}", False)
 
 
 def _check_track(trace: Trace, checked: bool) -> Iterator[Caution]:

@@ -64,7 +64,12 @@ def read_lesions(
     read = partial(read_lesion, site=site, processing=processing)
     with closing(map_rows(read, rows, site, workers)) as outcomes:
         for row, outcome in outcomes:
-            yield row, outcome if isinstance(outcome, Fault) else Lesion(row.line, *outcome, row.track_checked)
+            yield (
+                row,
+                outcome
+                if isinstance(outcome, Fault)
+                else Lesion(row.line, *outcome, row.track_checked, row.clip_checked),
+            )
 
 
 def answer_lesion(row: Row, lesion: Lesion, bundle: Bundle, out: Path) -> AnsweredLesion:

@@ -56,12 +56,14 @@ class Lesion:
         row: Row of the table.
         sample, trace: Results of the pipeline.
         checked: Whether a person has confirmed the track.
+        clip_checked: Whether a person has confirmed the clips.
     """
 
     row: int
     sample: Sample
     trace: Trace
     checked: bool = False
+    clip_checked: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +126,7 @@ def predict(lesion: Lesion, bundle: Bundle) -> Prediction:
     nets = tuple(_make_net_answer(net, said, bundle) for net, said in zip(SUBMODELS, asked, strict=True))
     looked = _select_explained_net(by_type, nets)
     spatial, temporal = _compute_maps(looked, samples, bundle)
-    found = tuple(list_cautions(lesion.sample, lesion.trace, bundle, lesion.checked))
+    found = tuple(list_cautions(lesion.sample, lesion.trace, bundle, lesion.checked, lesion.clip_checked))
     return Prediction(lesion, model, by_type, nets, parts, looked, spatial, temporal, found)
 
 

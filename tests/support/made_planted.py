@@ -61,15 +61,20 @@ _KEPT_GROUPS = (0x0000, 0x0002, 0x0004, 0x0028, 0x5200, 0x7FE0, 0xFFFA, 0xFFFC, 
 """How pixels are read; a marker there would only damage the file."""
 
 
-def screens(words: str) -> list[U8]:
-    """Screens (h w 3): words in the banner and in the corners of both panes, beside a sector that moves."""
-    draw = np.random.default_rng(3)
+def screens(words: str, patient: int = 0) -> list[U8]:
+    """Screens (h w 3): words in the banner and in the corners of both panes, beside a sector that moves.
+
+    The liver is the patient's own: the same pictures under two patients would be a leak.
+    """
+    draw = np.random.default_rng((3, patient))
     y, x = np.mgrid[: ROWS - TOP, :WIDE]
     away, angle = np.hypot(y + 30, x - WIDE / 2), np.arctan2(x - WIDE / 2, y + 30)
     fan = (away > 40) & (away < 150) & (np.abs(angle) < np.deg2rad(33))
     lesion = np.hypot(x - 80, y - 70) < 18
     tissue = cv2.GaussianBlur(draw.integers(0, 255, fan.shape).astype(np.float32), (0, 0), 1.5)
     tissue = ((tissue - 127) * 5 + 110).clip(0, 200)
+    liver = cv2.GaussianBlur(draw.integers(0, 255, fan.shape).astype(np.float32), (0, 0), 4.0)
+    shade = np.maximum(lesion, (0.3 + (liver - liver.mean()) / (4 * liver.std())).clip(0, 1))
     still = np.zeros((ROWS, COLUMNS_PX, 3), np.uint8)
     for text, place in (
         (words, (4, 20)),
@@ -80,8 +85,8 @@ def screens(words: str) -> list[U8]:
         cv2.putText(still, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.4, (255, 255, 255), 1)
     found = []
     for number in range(FRAMES):
-        level = 120 * np.exp(-(((number - FRAMES / 3) / (FRAMES / 3)) ** 2))
-        contrast = np.where(fan, lesion * level + draw.integers(5, 60, fan.shape), 0)
+        level = 120 * np.exp(-(((number - FRAMES / 2) / 5) ** 2))
+        contrast = np.where(fan, shade * level + draw.integers(5, 60, fan.shape), 0)
         bmode = np.where(fan, tissue + draw.integers(0, 20, fan.shape), 0)
         picture = still.copy()
         for box, levels in ((CONTRAST, contrast), (BMODE, bmode)):
@@ -112,7 +117,7 @@ def _everywhere(data: Dataset, depth: int = 0) -> None:
 
 
 def _dicom(path: Path, pictures: list[U8], packed: bool, stated: bool) -> None:
-    tags = {"FrameTime": 100.0, "Manufacturer": NAMES[1], "SpecificCharacterSet": "ISO_IR 192"}
+    tags = {"FrameTime": 500.0, "Manufacturer": NAMES[1], "SpecificCharacterSet": "ISO_IR 192"}
     if stated:
         regions = [region(CONTRAST), region(BMODE)]
         for one in regions:
@@ -214,8 +219,10 @@ def write_planted(
     (folder / "policy.yaml").write_text(open_text(), encoding="utf-8")
     (folder / "secret.key").write_bytes(b"k" * 32)
     (folder / "secret.key").chmod(0o600)
-    pictures = screens(words)
-    rows = [_written(folder, store / f"{DATES[3]}_{IDS[1]}_{kind}", pictures, outlines) for kind in kinds]
+    rows = [
+        _written(folder, store / f"{DATES[3]}_{IDS[1]}_{kind}", screens(words, number), outlines)
+        for number, kind in enumerate(kinds)
+    ]
     for column, cell in (
         ("fll_type", NAMES[0]),
         ("ALB", HANZI),
@@ -251,7 +258,7 @@ def _written(folder: Path, clip: Path, pictures: list[U8], outlines: Path) -> di
     write = _report if kind == "reported.dcm" else _outline
     write(outline)
     row = {"lesion_id": f"{IDS[1]}-{kind}", "patient_id": f"{IDS[0]}-{kind}", "exam_date": DATES[2], "fll_type": "HM"}
-    row |= {"clips": clip.relative_to(folder).as_posix(), "clip_start_s": "5", "frame_rate_hz": "10", "ALB": "40"}
+    row |= {"clips": clip.relative_to(folder).as_posix(), "clip_start_s": "5", "frame_rate_hz": "2", "ALB": "40"}
     return row | {"outline": outline.relative_to(folder).as_posix(), "outline_frame": "8", "outline_pane": "screen"}
 
 

@@ -11,13 +11,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from client.data.imaging.clip_doubts import SAME_LEVELS
 from client.data.imaging.frame_store import Frames
 from client.data.imaging.recording import F64, U8
 
 Bool = npt.NDArray[np.bool_]
 
-_SAME_LEVELS = 0.25
-"""Mean difference of a repeated picture after lossy compression; noise and speckle alone change a pane by more."""
 _STRIPS = 16
 """Of so many strips of a picture, the middle one tells most pictures apart."""
 _DARK_LEVEL = 2.0
@@ -58,7 +57,7 @@ def find_repeated_frames(contrast: Frames, bmode: Frames) -> Bool:
     found = np.zeros(len(contrast), dtype=bool)
     before: U8 | None = None
     for index, part in enumerate(strip):
-        if before is not None and _sum_differences(before, part) <= _SAME_LEVELS * rows * columns:
+        if before is not None and _sum_differences(before, part) <= SAME_LEVELS * rows * columns:
             pairs = [(pane[index - 1], pane[index]) for pane in (contrast, bmode) if pane]
             lit = any(cv2.mean(shown)[0] > _DARK_LEVEL for _, shown in pairs)
             found[index] = lit and all(_is_alike(*pair) for pair in pairs)
@@ -72,7 +71,7 @@ def _sum_differences(one: U8, other: U8) -> float:
 
 
 def _is_alike(one: U8, other: U8) -> bool:
-    return _sum_differences(one, other) <= _SAME_LEVELS * one.size
+    return _sum_differences(one, other) <= SAME_LEVELS * one.size
 
 
 def find_flashes(levels: F64, seconds: F64) -> Bool:

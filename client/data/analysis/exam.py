@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from client.data.analysis import events, tic
 from client.data.imaging.clip import Clip
+from client.data.imaging.clip_doubts import still_error
 from client.data.imaging.frame_store import Frames, chain_frames
 from client.data.imaging.recording import F64, Box, ClipError
 
@@ -174,6 +175,8 @@ def _check_reference(kept: bool) -> None:
 
 
 def _check_length(exam: Exam) -> None:
+    if len(exam.seconds) == 1 and exam.frozen:
+        raise still_error(f"one picture, {exam.frozen + 1} times")
     if len(exam.seconds) < MIN_FRAMES:
         raise make_length_error(len(exam.seconds))
 

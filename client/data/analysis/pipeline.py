@@ -10,12 +10,14 @@ import numpy.typing as npt
 from ceus_models.study.processing import Processing
 from ceus_models.study.sample import Sample
 from client.data.analysis.exam import check_size, crop_clip, join_clips
+from client.data.analysis.exam_doubts import check_length, list_exam_doubts, require_checked
 from client.data.analysis.optical_flow import compute_flow_maps
 from client.data.analysis.trace import Trace, TracedExam, box_around, trace_exam
 from client.data.analysis.track_quality import require_trusted
 from client.data.forms.site_config import SiteConfig, make_pseudonym, select_screens
 from client.data.imaging.clip import Clip, open_clip
-from client.data.imaging.recording import F64, Box
+from client.data.imaging.likeness import I8, compute_likeness
+from client.data.imaging.recording import F64, Box, make_even_times
 from client.data.imaging.tint import TINTS
 from client.data.outlines.outline import View, place_in_pane, read_outline
 from client.data.table.rows import Row
@@ -42,30 +44,37 @@ class OpenedLesion:
     Attributes:
         polygon: f64 (n 2), outline in pane coordinates, px.
         frame: The outlined frame, 0-based in the first clip.
+        likeness: Digests of the clips' pictures i8 (n 2 h w).
     """
 
     clips: tuple[Clip, ...]
     polygon: F64
     frame: int
+    likeness: tuple[I8, ...] = ()
 
 
 def build_sample(row: Row, site: SiteConfig, processing: Processing) -> tuple[Sample, Trace]:
     """The sample of one row of the table, and how it came about.
 
-    Raises ClipError, OutlineError, and UntrustedTrack where the track must be looked at and was not.
+    Raises ClipError, OutlineError, DoubtedClip where the clips must be looked at and were not, and UntrustedTrack where
+    the track must.
     """
     clips = open_row(row, site)
     return sample_from_clips(trace_outline(clips, clips.polygon, row, processing), row, site, processing)
 
 
 def sample_from_clips(found: TracedExam, row: Row, site: SiteConfig, processing: Processing) -> tuple[Sample, Trace]:
-    """The sample of what was found of a row. Raises UntrustedTrack as `build_sample`."""
+    """The sample of what was found of a row. Raises DoubtedClip and UntrustedTrack as `build_sample`."""
+    require_checked(found.doubts, () if row.track_checked else found.trust.doubts, row.clip_checked)
     require_trusted(found.trust, row.track_checked)
     return _make_sample(found, row, site, processing)
 
 
 def build_doubtful_sample(row: Row, site: SiteConfig, processing: Processing) -> tuple[Sample, Trace]:
-    """The very same, also where the track must be looked at, as the trace then says. Raises ClipError, OutlineError."""
+    """The very same, also where clips or track must be looked at, as the trace then says.
+
+    Raises ClipError, OutlineError.
+    """
     clips = open_row(row, site)
     return _make_sample(trace_outline(clips, clips.polygon, row, processing), row, site, processing)
 
@@ -113,9 +122,22 @@ def open_row(row: Row, site: SiteConfig) -> OpenedLesion:
         if number == 1:
             polygon = place_in_pane(outline, _make_view(clip))
             screens = (*screens, *clip.detected)
-        clips.append(clip)
+        clips.append(_apply_checked_rate(clip, row))
         check_size(clips[0].contrast.shape[1:], clip, number)
-    return OpenedLesion(tuple(clips), polygon, outline.frame)
+    check_length(
+        [len(clip.seconds) == 1 for clip in clips], [float(clip.seconds[-1] - clip.seconds[0]) for clip in clips]
+    )
+    likeness = tuple(compute_likeness(clip.contrast, clip.bmode) for clip in clips)
+    return OpenedLesion(tuple(clips), polygon, outline.frame, likeness)
+
+
+def _apply_checked_rate(clip: Clip, row: Row) -> Clip:
+    """The clip with the rate of the table, where the file states another one and a person has looked at both."""
+    disagree = any(doubt.reason == "times-disagree" for doubt in clip.doubts)
+    if not (disagree and row.clip_checked and row.frame_rate_hz):
+        return clip
+    times = make_even_times(len(clip.seconds), row.frame_rate_hz, "manifest")
+    return replace(clip, seconds=clip.seconds[0] + times.seconds, times_from=times.source)
 
 
 def trace_outline(found: OpenedLesion, polygon: F64, row: Row, processing: Processing) -> TracedExam:
@@ -127,7 +149,17 @@ def trace_outline(found: OpenedLesion, polygon: F64, row: Row, processing: Proce
     part = _choose_search_box(polygon, processing)
     clips = [crop_clip(clip, part) for clip in found.clips] if len(found.clips) > 1 else [first]
     exam = join_clips(clips, found.frame, row.reinjection_s)
-    return trace_exam(exam, polygon - np.subtract(clips[0].offset, first.offset), processing, row.timed)
+    traced = trace_exam(exam, polygon - np.subtract(clips[0].offset, first.offset), processing, row.timed)
+    doubts = tuple(
+        dict.fromkeys([*(doubt for clip in clips for doubt in clip.doubts), *list_exam_doubts(exam, found.clips)])
+    )
+    marked = replace(
+        traced.trace,
+        clip_doubts=tuple(str(doubt) for doubt in doubts if doubt.withholds),
+        shown=tuple(doubt for doubt in doubts if not doubt.withholds),
+        likeness=found.likeness,
+    )
+    return replace(traced, doubts=doubts, trace=marked)
 
 
 def _make_view(clip: Clip) -> View:

@@ -15,8 +15,10 @@ from client.data.analysis.exam import Exam
 from client.data.analysis.track_quality import TrackAssessment, assess_track
 from client.data.analysis.tracking import BMODE, CONTRAST, METHODS, Track, track_box
 from client.data.imaging.layout import LAYOUTS
+from client.data.imaging.likeness import I8
 from client.data.imaging.recording import F64, U8, Box
 from client.data.outlines.outline import bounding_box
+from client.faults.fault import Doubt
 
 F32 = npt.NDArray[np.float32]
 
@@ -39,6 +41,9 @@ class Trace:
         parameters: See tic.parameters.
         flow: f32 (n 2 h w), px.
         doubts: Why a person must check the track; empty where it is trusted.
+        clip_doubts: Why a person must look at the clips, as phrases.
+        shown: Doubts of the clips that withhold nothing.
+        likeness: Digests of the clips' pictures i8 (n 2 h w).
         notes: Events found in the exam, as phrases.
         source: Where panes and times came from.
         left_out: Seconds of the frames that do not count, by reason.
@@ -60,16 +65,22 @@ class Trace:
     notes: tuple[str, ...] = ()
     source: str = ""
     left_out: Mapping[str, F64] = field(default_factory=dict)
+    clip_doubts: tuple[str, ...] = ()
+    shown: tuple[Doubt, ...] = ()
+    likeness: tuple[I8, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
 class TracedExam:
-    """A trace without flow, key frames u8 (k size size), the figures of quality, and whether the track is trusted."""
+    """A trace without flow, key frames u8 (k size size), the figures of quality, whether the track is trusted, and what
+    speaks against the clips.
+    """
 
     trace: Trace
     frames: U8
     quality: Mapping[str, float]
     trust: TrackAssessment
+    doubts: tuple[Doubt, ...] = ()
 
 
 def trace_exam(exam: Exam, polygon: F64, processing: Processing, timed: bool = True) -> TracedExam:

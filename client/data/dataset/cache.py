@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +21,13 @@ from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.file_locks import hold_lock
 from ceus_models.study.sample import Sample
 from client.data.forms.site_config import SiteConfig, open_work
+from client.data.imaging.likeness import I8
+from client.faults.fault import Doubt
 
 ARRAYS = ("frames", "flow", "curve", "clinical", "biomarkers")
 SAMPLE_SUFFIX = ".safetensors"
+_LIKENESS = "likeness"
+DOUBTS = "doubts"
 _LOCK_FILE = "index.lock"
 
 
@@ -36,6 +41,10 @@ def sheets_folder(site: SiteConfig) -> Path:
     return site.work / "sheets"
 
 
+def _unusable_error(path: Path) -> ExpectedError:
+    return ExpectedError(f"a file of the cache cannot be used ({path.name[:12]}…); run ceus-site index")
+
+
 def read_owner(path: Path) -> tuple[str, str]:
     """The pseudonyms of a sample's lesion and patient, without its pictures. Raises ExpectedError."""
     try:
@@ -43,10 +52,35 @@ def read_owner(path: Path) -> tuple[str, str]:
             facts = json.loads(file.metadata()["sample"])
         return str(facts["key"]), str(facts["patient"])
     except (OSError, SafetensorError, ValueError, KeyError, TypeError):
-        raise ExpectedError(f"a file of the cache cannot be used ({path.name[:12]}…); run ceus-site index") from None
+        raise _unusable_error(path) from None
 
 
-def write_sample(sample: Sample, path: Path) -> None:
+@dataclass(frozen=True, eq=False)
+class ClipMarks:
+    """What a sample's file keeps of its clips.
+
+    Attributes:
+        likeness: Digests of the clips i8 (n 2 h w), see `likeness`.
+        doubts: Doubts that are shown and withhold nothing.
+    """
+
+    likeness: tuple[I8, ...] = ()
+    doubts: tuple[Doubt, ...] = ()
+
+
+def read_marks(path: Path) -> ClipMarks:
+    """The marks of a sample that was written with some, else none. Raises ExpectedError as `read_owner`."""
+    try:
+        with safe_open(path, framework="np") as file:
+            facts = json.loads(file.metadata()["sample"])
+            doubts = tuple(Doubt(**doubt) for doubt in facts.get(DOUBTS, ()))
+            kept = file.get_tensor(_LIKENESS) if _LIKENESS in file.keys() else ()  # noqa: SIM118 (no mapping)
+        return ClipMarks(tuple(kept), doubts)
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError):
+        raise _unusable_error(path) from None
+
+
+def write_sample(sample: Sample, path: Path, marks: ClipMarks | None = None) -> None:
     """Writes a sample. The file holds pseudonyms, crops and table values: it stays at the site."""
     facts = {
         "key": sample.key,
@@ -58,6 +92,10 @@ def write_sample(sample: Sample, path: Path) -> None:
         "quality": dict(sample.quality),
     }
     arrays = {name: np.ascontiguousarray(getattr(sample, name)) for name in ARRAYS}
+    if marks is not None:
+        arrays[_LIKENESS] = np.ascontiguousarray(marks.likeness)
+        facts[DOUBTS] = [asdict(doubt) for doubt in marks.doubts]
+    # under one name: safetensors writes several in any order
     write_atomically(path, save(arrays, metadata={"sample": json.dumps(facts, sort_keys=True)}))
 
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
 from ceus_models.runtime.errors import Fault, FaultList
+from client.data.analysis.exam_doubts import check_length, doubt_baseline
+from client.data.dataset.copies import find_copies
 from client.data.dataset.counted_faults import find_counted_faults
 from client.data.dataset.index_report import count_skipped, exceeds_share
-from client.data.dataset.row_faults import make_row_fault
+from client.data.dataset.row_faults import make_row_doubt, make_row_fault
 from client.data.forms.site_config import SITE_FILE, SiteConfig, load_site, select_screens
 from client.data.imaging.clip import ClipError, ClipInfo, probe_clip
+from client.data.imaging.likeness import I8
 from client.data.imaging.screen import Screen
 from client.data.imaging.tint import TINTS
 from client.data.outlines.outline import OutlineError, View, place_in_pane, read_outline
@@ -38,8 +41,10 @@ class CheckReport:
     """The result of checking a site's data.
 
     Attributes:
-        usable: Lesions without a fault.
+        usable: Lesions without a fault, and without a doubt that withholds them.
         faults: All faults, in the order of the files.
+        doubts: What a person must look at before these lesions are used.
+        notes: Doubts of lesions that are used all the same.
         cohorts, types: Usable lesions by cohort and by lesion type ("blank" where none is recorded).
         reads: Usable diagnoses of reads.csv.
         withdrawn: Lesions of patients who withdrew, which are not looked at.
@@ -57,6 +62,8 @@ class CheckReport:
     withdrawn: int = 0
     skipped: int = 0
     max_skipped: float = 1.0
+    doubts: tuple[Fault, ...] = ()
+    notes: tuple[Fault, ...] = ()
 
     @property
     def stops_index(self) -> bool:
@@ -67,6 +74,21 @@ class CheckReport:
     def reasons(self) -> Mapping[str, int]:
         """Number of faults by reason."""
         return count_reasons(self.faults)
+
+
+@dataclass(frozen=True, eq=False)
+class CheckedRow:
+    """What the files of one row show.
+
+    Attributes:
+        doubts, notes: As in CheckReport.
+        likeness: Digests of its clips.
+    """
+
+    faults: tuple[Fault, ...]
+    doubts: tuple[Fault, ...] = ()
+    notes: tuple[Fault, ...] = ()
+    likeness: tuple[I8, ...] = ()
 
 
 def check_site(folder: Path, on_progress: OnProgress | None = None, workers: int = 2) -> CheckReport:
@@ -81,16 +103,19 @@ def check_site(folder: Path, on_progress: OnProgress | None = None, workers: int
         return CheckReport(0, error.faults, {}, {})
     manifest = read_manifest(site).without_copies()
     rows: list[Row | Files] = sorted([*manifest.rows, *manifest.others], key=lambda row: row.line)
-    faults = list(manifest.faults)
-    usable: list[Row] = []
+    checked: dict[int, CheckedRow] = {}
     with ThreadPoolExecutor(max_workers=max(1, workers)) as pool:
-        results = pool.map(lambda row: check_row(row, site), rows)
-        for done, (row, found) in enumerate(zip(rows, results, strict=True), start=1):
-            faults.extend(found)
-            usable.extend([row] if isinstance(row, Row) and not found else [])
+        for row, found in zip(rows, pool.map(lambda row: check_row(row, site), rows), strict=True):
+            checked[row.line] = found
             if on_progress is not None:
-                on_progress(done, len(rows))
+                on_progress(len(checked), len(rows))
+    digests = {line: found.likeness for line, found in checked.items()}
+    copies = find_copies(manifest.entries, digests, manifest.file, manifest.faults)
+    faults = [*manifest.faults, *copies, *(fault for found in checked.values() for fault in found.faults)]
     ordered = sorted(faults, key=lambda fault: fault.row or 0)
+    against = {fault.row for found in checked.values() for fault in (*found.faults, *found.doubts)}
+    against |= {fault.row for fault in copies}
+    usable = [row for row in manifest.rows if row.line not in against]
     reads, unreadable = read_reads(site, {entry.lesion_id for entry in manifest.entries if entry.lesion_id})
     return CheckReport(
         usable=len(usable),
@@ -102,25 +127,56 @@ def check_site(folder: Path, on_progress: OnProgress | None = None, workers: int
         withdrawn=manifest.withdrawn,
         skipped=sum(count_skipped(ordered, {row.line for row in usable}, manifest.header_row).values()),
         max_skipped=site.max_skipped,
+        doubts=tuple(fault for found in checked.values() for fault in found.doubts),
+        notes=tuple(fault for found in checked.values() for fault in found.notes),
     )
 
 
-def check_row(row: Row | Files, site: SiteConfig) -> list[Fault]:
+def check_row(row: Row | Files, site: SiteConfig) -> CheckedRow:
     """Opens the clips and the outline of one row of the table, whatever is wrong with its other cells. Never raises:
     what goes wrong is a fault.
     """
     faults: list[Fault] = []
-    screens, infos = select_screens(site, row.manufacturer), []
+    screens: Sequence[Screen] = select_screens(site, row.manufacturer)
+    infos: list[ClipInfo | None] = []
     for number in range(len(row.clips)):
         infos.append(_probe_row_clip(row, number, (site, screens), faults))
-        screens = (*screens, *(infos[0].detected if number == 0 and infos[0] else ()))
+        first = infos[0]
+        screens = (*screens, *(first.detected if number == 0 and first else ()))
     faults.extend(_find_overlaps(row, infos, site.table.name))
     faults.extend(make_row_fault(row, site, error) for error in find_counted_faults(row, infos))
-    try:
-        _check_outline(row, site, infos[0] if infos else None)
-    except OutlineError as error:
-        faults.append(make_row_fault(row, site, error))
-    return faults
+    for judge in (_judge_length, _check_outline):
+        try:
+            judge(row, infos, site)
+        except (ClipError, OutlineError) as error:
+            faults.append(make_row_fault(row, site, error))
+    doubts, notes = _list_doubts(row, infos, site)
+    return CheckedRow(tuple(faults), doubts, notes, tuple(info.likeness for info in infos if info))
+
+
+def _judge_length(row: Row | Files, infos: Sequence[ClipInfo | None], _: SiteConfig) -> None:
+    """Raises ClipError. Only where all clips can be read: another one may be the long one."""
+    known = [info for info in infos if info]
+    if len(known) == len(row.clips):
+        check_length([info.still for info in known], [info.last_s - info.first_s for info in known])
+
+
+def _list_doubts(
+    row: Row | Files, infos: Sequence[ClipInfo | None], site: SiteConfig
+) -> tuple[tuple[Fault, ...], tuple[Fault, ...]]:
+    """Those that withhold the lesion, where nobody has looked at it, and those that do not."""
+    doubts: list[Fault] = []
+    notes: list[Fault] = []
+    for number, info in enumerate(infos, start=1):
+        which = f"clip {number} of {len(row.clips)}" if len(row.clips) > 1 else ""
+        for doubt in info.doubts if info else ():
+            found = make_row_doubt(row.line, site, doubt, which)
+            (doubts if doubt.withholds else notes).append(found)
+    known = [info for info in infos if info]
+    if known and len(known) == len(row.clips) and not known[0].still:
+        brightest = max(info.levels[1] for info in known)
+        doubts += [make_row_doubt(row.line, site, one) for one in doubt_baseline(known[0].levels[0], brightest)]
+    return () if row.clip_checked else tuple(doubts), tuple(notes)
 
 
 def _probe_row_clip(
@@ -130,7 +186,8 @@ def _probe_row_clip(
     (site, screens), spec = place, row.clips[number]
     which = f"clip {number + 1} of {len(row.clips)}"
     try:
-        return probe_clip(spec.path, spec.start_s, row.frame_rate_hz, screens, {**TINTS, **site.tints})
+        info = probe_clip(spec.path, spec.start_s, row.frame_rate_hz, screens, {**TINTS, **site.tints})
+        return _apply_checked_rate(info, row)
     except ClipError as error:
         faults.append(make_row_fault(row, site, error, which))
     except Exception as error:
@@ -149,6 +206,14 @@ def _probe_row_clip(
     return None
 
 
+def _apply_checked_rate(info: ClipInfo, row: Row | Files) -> ClipInfo:
+    """As in the pipeline: the table's rate, where the file states another one and a person has looked at both."""
+    disagree = any(doubt.reason == "times-disagree" for doubt in info.doubts)
+    if not (disagree and row.clip_checked and row.frame_rate_hz):
+        return info
+    return replace(info, last_s=info.first_s + (info.frames - 1) / row.frame_rate_hz)
+
+
 def _find_overlaps(row: Row | Files, infos: Sequence[ClipInfo | None], file: str) -> Iterator[Fault]:
     for number, (one, other) in enumerate(pairwise(infos), start=1):
         if one is None or other is None or one.last_s <= other.first_s + _OVERLAP_S:
@@ -164,11 +229,12 @@ def _find_overlaps(row: Row | Files, infos: Sequence[ClipInfo | None], file: str
         )
 
 
-def _check_outline(row: Row | Files, site: SiteConfig, info: ClipInfo | None) -> None:
+def _check_outline(row: Row | Files, infos: Sequence[ClipInfo | None], site: SiteConfig) -> None:
     """Raises OutlineError. Without a readable first clip only the outline's own file can be judged."""
     if row.outline is None:
         return
     outline = read_outline(row.outline.path, row.outline.frame, row.outline.pane, site.outline_labels)
+    info = infos[0] if infos else None
     if info is not None:
         place_in_pane(outline, View(info.rows, info.columns, info.frames, info.contrast, info.bmode))
 

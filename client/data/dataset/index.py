@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
+from dataclasses import replace
 
 import cv2
 
+from ceus_models.runtime.errors import Fault
 from ceus_models.study.processing import Processing
-from client.data.dataset.cache import cache_folder, lock_cache, sheets_folder
+from client.data.dataset.cache import cache_folder, lock_cache, read_marks, sheets_folder
 from client.data.dataset.cache_cleanup import remove_samples, remove_sheets
+from client.data.dataset.copies import find_copies
 from client.data.dataset.file_digests import DigestCache, compute_file_digest
 from client.data.dataset.index_file import write_index
 from client.data.dataset.index_report import IndexReport, build_report, check_share
 from client.data.dataset.review_list import write_review_list
-from client.data.dataset.row_faults import make_lost_fault
+from client.data.dataset.row_faults import make_lost_fault, make_row_doubt
 from client.data.dataset.sample_maker import Outcome, SampleMaker
 from client.data.dataset.worker_pool import LIMITS, Limits, LostItem, map_items
 from client.data.forms.site_config import SiteConfig, make_pseudonym
-from client.data.table.manifest import read_manifest, select_willing
+from client.data.table.manifest import Manifest, read_manifest, select_willing
 from client.data.table.rows import Row
 
 Progress = Callable[[int, int], None]
@@ -52,7 +55,9 @@ def build_index(
         rows = select_willing(site, manifest.rows)  # a patient may have withdrawn meanwhile
         outcomes = [outcome for outcome in outcomes if outcome.line in {row.line for row in rows}]
         withdrawn = manifest.withdrawn + len(manifest.rows) - len(rows)
+        outcomes, notes = _compare_clips(site, manifest, outcomes)
         report = build_report(site, outcomes, manifest.faults, withdrawn, manifest.header_row)
+        report = replace(report, notes=notes)
         write_review_list(site, report.look)
         check_share(report, site.max_skipped)
         lesions = [(outcome.line, outcome.file) for outcome in outcomes if outcome.is_sample]
@@ -60,6 +65,18 @@ def build_index(
         remove_samples(cache_folder(site), {outcome.file for outcome in outcomes})
         remove_sheets(sheets_folder(site), {make_pseudonym(site, "lesion", row.lesion_id) for row in rows})
         return report
+
+
+def _compare_clips(
+    site: SiteConfig, manifest: Manifest, outcomes: Sequence[Outcome]
+) -> tuple[list[Outcome], tuple[Fault, ...]]:
+    """The outcomes, where lesions that show another patient's clips are faults, and the doubts that are only shown."""
+    marks = {one.line: read_marks(cache_folder(site) / one.file) for one in outcomes if one.is_sample}
+    copies = find_copies(manifest.entries, {line: mark.likeness for line, mark in marks.items()}, manifest.file)
+    blamed = {fault.row: fault for fault in copies}
+    kept = [Outcome(one.line, fault=blamed[one.line]) if one.line in blamed else one for one in outcomes]
+    told = [make_row_doubt(line, site, doubt) for line, mark in marks.items() for doubt in mark.doubts]
+    return kept, tuple(told)
 
 
 def _make_samples(

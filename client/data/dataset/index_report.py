@@ -26,6 +26,7 @@ class IndexReport:
         faults: Faults of the skipped lesions and of the table.
         path: The summary that was written.
         withdrawn: Lesions of patients who withdrew, which are left out.
+        notes: Doubts of lesions that are used all the same.
     """
 
     read: int
@@ -35,6 +36,7 @@ class IndexReport:
     faults: tuple[Fault, ...]
     path: Path
     withdrawn: int = 0
+    notes: tuple[Fault, ...] = ()
 
 
 class TooManySkippedError(ExpectedError):

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ceus_models.runtime.atomic_files import write_atomically
+from client.data.analysis.exam_doubts import DoubtedClip
 from client.data.analysis.track_quality import UntrustedTrack
 from client.data.dataset.cache import cache_folder
 from client.data.forms.site_config import SiteConfig, make_pseudonym
@@ -22,29 +23,34 @@ _SUFFIX = ".look.json"
 
 @dataclass(frozen=True, slots=True)
 class ReviewItem:
-    """A lesion whose track a person must check.
+    """A lesion whose track or clips a person must check.
 
     Attributes:
         row: Row of the table.
         lesion: Pseudonym of the lesion.
-        found: The reasons against the track.
+        found: The reasons against the track or the clips.
         file: Name of its file in the cache.
+        column: The column in which the person then writes yes.
     """
 
     row: int
     lesion: str
     found: str
     file: str
+    column: str = "track_checked"
 
 
-def make_review_item(row: Row, site: SiteConfig, digest: str, error: UntrustedTrack) -> ReviewItem:
+def make_review_item(row: Row, site: SiteConfig, digest: str, error: UntrustedTrack | DoubtedClip) -> ReviewItem:
     """digest: of all that the lesion depends on."""
-    return ReviewItem(row.line, make_pseudonym(site, "lesion", row.lesion_id), error.value, f"{digest}{_SUFFIX}")
+    column = "clip_checked" if isinstance(error, DoubtedClip) else "track_checked"
+    lesion = make_pseudonym(site, "lesion", row.lesion_id)
+    return ReviewItem(row.line, lesion, error.value, f"{digest}{_SUFFIX}", column)
 
 
 def write_review_item(cache: Path, look: ReviewItem) -> None:
     """Keeps the finding, so that the next run does not track the lesion again."""
-    write_atomically(cache / look.file, json.dumps({"lesion": look.lesion, "found": look.found}).encode())
+    content = {"lesion": look.lesion, "found": look.found, "column": look.column}
+    write_atomically(cache / look.file, json.dumps(content).encode())
 
 
 def read_review_item(cache: Path, digest: str, line: int) -> ReviewItem | None:
@@ -52,7 +58,8 @@ def read_review_item(cache: Path, digest: str, line: int) -> ReviewItem | None:
     path = cache / f"{digest}{_SUFFIX}"
     try:
         document = json.loads(path.read_bytes())
-        return ReviewItem(line, str(document["lesion"]), str(document["found"]), path.name)
+        lesion, found, column = (str(document[name]) for name in ("lesion", "found", "column"))
+        return ReviewItem(line, lesion, found, path.name, column)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -12,6 +12,7 @@ from client.data.forms.site_config import SiteConfig
 from client.data.imaging.recording import ClipError
 from client.data.outlines.outline import OutlineError
 from client.data.table.rows import Files, Row
+from client.faults.fault import Doubt
 
 Result = TypeVar("Result")
 _RULES = {
@@ -27,6 +28,12 @@ def make_row_fault(row: Row | Files, site: SiteConfig, error: ClipError | Outlin
     column = "outline" if isinstance(error, OutlineError) else "clips"
     value = f"{which}: {error.value}" if which else error.value
     return Fault(site.table.name, row.line, column, error.reason, error.rule, value, error.remedy)
+
+
+def make_row_doubt(line: int, site: SiteConfig, doubt: Doubt, which: str = "") -> Fault:
+    """A doubt in the form of a fault, which it becomes where nobody looks at it. line, which: as of a fault."""
+    value = f"{which}: {doubt.value}" if which else doubt.value
+    return Fault(site.table.name, line, "clips", doubt.reason, doubt.rule, value, doubt.remedy)
 
 
 def map_rows(

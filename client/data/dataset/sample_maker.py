@@ -11,15 +11,16 @@ from pathlib import Path
 
 from ceus_models.runtime.errors import Fault
 from ceus_models.study.processing import Processing
+from client.data.analysis.exam_doubts import DoubtedClip
 from client.data.analysis.pipeline import build_sample
 from client.data.analysis.track_quality import UntrustedTrack
-from client.data.dataset.cache import SAMPLE_SUFFIX, cache_folder, write_sample
+from client.data.dataset.cache import SAMPLE_SUFFIX, ClipMarks, cache_folder, write_sample
 from client.data.dataset.file_digests import DigestCache, UnknownDigestError
 from client.data.dataset.index_file import CACHE_VERSION
 from client.data.dataset.review_list import ReviewItem, make_review_item, read_review_item, write_review_item
 from client.data.dataset.row_faults import make_row_fault
 from client.data.forms.site_config import SiteConfig, make_pseudonym, select_screens
-from client.data.imaging.clip import ClipError
+from client.data.imaging.clip import ClipError, locate_file
 from client.data.outlines.outline import OutlineError
 from client.data.table.rows import Row
 
@@ -41,7 +42,7 @@ class Outcome:
     @property
     def is_sample(self) -> bool:
         """Whether there is a sample that may be used."""
-        return bool(self.file) and self.look is None
+        return bool(self.file) and self.look is None and self.fault is None
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class SampleMaker:
         """What the cache has of a row, where the ledger knows all its files: none of them is read."""
         try:
             return self._find_cached(row, self._compute_digest(row, ledger.lookup))
-        except (UnknownDigestError, OSError):
+        except (UnknownDigestError, ClipError, OSError):
             return None
 
     def make(self, row: Row) -> Outcome:
@@ -66,11 +67,11 @@ class SampleMaker:
             kept = self._find_cached(row, digest)
             if kept is not None:
                 return dataclasses.replace(kept, digests=ledger.seen)
-            sample, _ = build_sample(row, self.site, self.processing)
+            sample, trace = build_sample(row, self.site, self.processing)
             path = cache / f"{digest}{SAMPLE_SUFFIX}"
-            write_sample(sample, path)
+            write_sample(sample, path, ClipMarks(trace.likeness, trace.shown))
             return Outcome(row.line, path.name, fresh=True, digests=ledger.seen)
-        except UntrustedTrack as error:
+        except (UntrustedTrack, DoubtedClip) as error:
             look = make_review_item(row, self.site, digest, error)
             write_review_item(cache, look)
             return Outcome(row.line, look.file, fresh=True, look=look, digests=ledger.seen)
@@ -93,9 +94,11 @@ class SampleMaker:
             "patient": make_pseudonym(self.site, "patient", row.patient_id),
             "cohort": row.cohort,
             "label": row.label,
-            "clips": [(spec.path.suffix.lower(), spec.start_s, digest_of(spec.path)) for spec in row.clips],
+            "clips": [
+                (spec.path.suffix.lower(), spec.start_s, digest_of(locate_file(spec.path))) for spec in row.clips
+            ],
             "rate": row.frame_rate_hz,
-            "course": (row.timed, row.reinjection_s, row.track_checked),
+            "course": (row.timed, row.reinjection_s, row.track_checked, row.clip_checked),
             "outline": (row.outline.frame, row.outline.pane, row.outline.path.suffix.lower()),
             "outlined": digest_of(row.outline.path),
             "outline_labels": dict(self.site.outline_labels),

@@ -16,7 +16,7 @@ import torch
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.study.processing import Processing
 from ceus_models.study.sample import Reading, Sample
-from client.data.dataset.cache import cache_folder
+from client.data.dataset.cache import DOUBTS, cache_folder
 from client.data.dataset.index_file import IndexFile, read_index
 from client.data.forms.site_config import SiteConfig, make_pseudonym
 from client.data.forms.withdrawals import read_withdrawals
@@ -94,6 +94,7 @@ def read_sample(path: Path) -> Sample:
         header: dict[str, Any] = json.loads(content[8 : 8 + size].tobytes())
         arrays: dict[str, Any] = {name: _map_array(content[8 + size :], header[name], name) for name in _ARRAYS}
         facts: dict[str, Any] = json.loads(header["__metadata__"]["sample"])
+        facts.pop(DOUBTS, None)
         return Sample(**arrays, **facts)
     except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
         raise ExpectedError(

@@ -89,6 +89,14 @@ _LAST = (
         "",
         True,
     ),
+    Column(
+        "clip_checked",
+        "yes once a person has looked at clips that check or index doubted, and they are right all the same",
+        "",
+        YES_NO_WORDS,
+        "",
+        True,
+    ),
 )
 
 

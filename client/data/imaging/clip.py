@@ -8,17 +8,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
-from client.data.imaging import fan, video
-from client.data.imaging.dicom import reader
+from client.data.imaging import clip_doubts, fan, video
+from client.data.imaging.dicom import directory, reader
 from client.data.imaging.frame_store import FrameFile, Frames
 from client.data.imaging.layout import LAYOUTS, Layout, find_layout
-from client.data.imaging.recording import F64, U8, Box, ClipError, Reader, Recording, Times
+from client.data.imaging.likeness import I8, compute_likeness
+from client.data.imaging.recording import (
+    F64,
+    U8,
+    Box,
+    ClipError,
+    Reader,
+    Recording,
+    Times,
+    check_plausible_times,
+)
 from client.data.imaging.screen import Screen
-from client.data.imaging.tint import TINTS, LevelConverter, Tint
+from client.data.imaging.tint import TINTS, LevelConverter, Tint, recover_levels
+from client.faults.fault import Doubt
 
 __all__ = ["LAYOUTS", "READERS", "Clip", "ClipError", "ClipInfo", "open_clip", "probe_clip"]
 
@@ -26,6 +38,7 @@ READERS: Mapping[str, Reader] = {
     ".dcm": reader,
     ".dicom": reader,
     ".ima": reader,
+    ".gz": reader,
     "": reader,
     ".avi": video,
     ".mp4": video,
@@ -33,7 +46,11 @@ READERS: Mapping[str, Reader] = {
     ".mov": video,
     ".wmv": video,
 }
-"""File suffix → reader. Files without a suffix are DICOM, as PACS exports name them."""
+"""File suffix → reader. Files without a suffix are DICOM, as PACS exports name them; packed ones (.dcm.gz) are, too."""
+_GLANCES, _FIRST = 24, 3
+"""Pictures that `probe_clip` looks at: spread over a clip, and from its beginning on."""
+_EVERY, _THINNED = 8, 2
+"""Of the pictures that pass while a clip is read, every eighth is kept for its colours, of it every second pixel."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +66,7 @@ class Clip:
         layout_confidence: Confidence of the layout, 0-1 (1 unless detected).
         times_from: The DICOM tag of the times, "container", "manifest", or "one frame".
         detected: As from `Layout.as_screen`.
+        doubts: Why it may not be what it is taken for.
     """
 
     contrast: Frames
@@ -64,6 +82,7 @@ class Clip:
     layout_confidence: float = 1.0
     times_from: str = "manifest"
     detected: tuple[Screen, ...] = ()
+    doubts: tuple[Doubt, ...] = ()
 
     @property
     def offset(self) -> tuple[int, int]:
@@ -82,7 +101,10 @@ class ClipInfo:
 
     Attributes:
         first_s, last_s: Times of the first and last frame, seconds after injection.
-        detected: As in Clip.
+        still: Whether all pictures that were looked at are one.
+        levels: Mean level of the contrast pane at its beginning, and at its brightest.
+        likeness: See `likeness`, of the pictures that were looked at.
+        detected, doubts: As in Clip.
     """
 
     frames: int
@@ -92,7 +114,11 @@ class ClipInfo:
     bmode: Box | None
     first_s: float
     last_s: float
+    still: bool
+    levels: tuple[float, float]
+    likeness: I8
     detected: tuple[Screen, ...] = ()
+    doubts: tuple[Doubt, ...] = ()
 
 
 def open_clip(
@@ -117,7 +143,7 @@ def open_clip(
     """
     recording = _open_recording(path)
     layout = find_layout(recording, screens, tints)
-    contrast, bmode = _load_panes(recording, layout, folder)
+    contrast, bmode, glances = _load_panes(recording, layout, folder)
     times = _resolve_times(recording, len(contrast), frame_rate_hz)
     return Clip(
         contrast=contrast,
@@ -133,16 +159,24 @@ def open_clip(
         layout_confidence=layout.confidence,
         times_from=times.source,
         detected=layout.as_screen(recording),
+        doubts=tuple(clip_doubts.list_clip_doubts(layout, times, glances)),
     )
 
 
-def _load_panes(recording: Recording, layout: Layout, folder: Path | None) -> tuple[Frames, Frames | None]:
-    """The panes (t h w), with what lies beside the fan at level 0."""
-    shown = [(box, tint) for box, tint in ((layout.contrast, layout.tint), (layout.bmode, TINTS["grey"])) if box]
+def _list_panes(layout: Layout) -> list[tuple[Box, Tint]]:
+    return [(box, tint) for box, tint in ((layout.contrast, layout.tint), (layout.bmode, TINTS["grey"])) if box]
+
+
+def _load_panes(recording: Recording, layout: Layout, folder: Path | None) -> tuple[Frames, Frames | None, list[U8]]:
+    """The panes (t h w), with what lies beside the fan at level 0, and some pictures of the contrast pane in colour."""
+    shown = _list_panes(layout)
+    glances: list[U8] = []
     sizes = [(box[3] - box[1], box[2] - box[0]) for box, _ in shown]
     tapes = [FrameFile(*size, folder) for size in sizes]
     panes = [(box, LevelConverter(*size, tint)) for size, (box, tint) in zip(sizes, shown, strict=True)]
-    for picture in recording.pictures():
+    for number, picture in enumerate(recording.pictures()):
+        if number % _EVERY == 0:
+            glances.append(_crop_pane(picture, layout.contrast)[::_THINNED, ::_THINNED].copy())
         for tape, (box, levels) in zip(tapes, panes, strict=True):
             tape.add(levels.convert(_crop_pane(picture, box)))
     if tapes[0].frames == 0:
@@ -151,7 +185,7 @@ def _load_panes(recording: Recording, layout: Layout, folder: Path | None) -> tu
     if seen is not None:
         for tape in tapes:
             tape.apply_mask(seen)
-    return tapes[0].to_frames(), tapes[1].to_frames() if len(tapes) > 1 else None
+    return tapes[0].to_frames(), tapes[1].to_frames() if len(tapes) > 1 else None, glances
 
 
 def _crop_pane(picture: U8, box: Box) -> U8:
@@ -176,13 +210,39 @@ def probe_clip(
     recording = _open_recording(path)
     layout = find_layout(recording, screens, tints)
     frames = recording.length()
-    seconds = start_s + _resolve_times(recording, frames, frame_rate_hz).seconds
-    first, last = float(seconds[0]), float(seconds[-1])
-    found = layout.as_screen(recording)
-    return ClipInfo(frames, recording.rows, recording.columns, layout.contrast, layout.bmode, first, last, found)
+    times = _resolve_times(recording, frames, frame_rate_hz)
+    first, last = (start_s + float(times.seconds[place]) for place in (0, -1))
+    pictures = recording.sample_pictures(_GLANCES)
+    panes = [
+        [recover_levels(_crop_pane(picture, box), tint) for picture in pictures] for box, tint in _list_panes(layout)
+    ]
+    box, tint = layout.contrast, layout.tint
+    begun = [recover_levels(_crop_pane(picture, box), tint).mean() for picture in islice(recording.pictures(), _FIRST)]
+    glances = [_crop_pane(picture, box) for picture in pictures]
+    return ClipInfo(
+        frames=frames,
+        rows=recording.rows,
+        columns=recording.columns,
+        contrast=layout.contrast,
+        bmode=layout.bmode,
+        first_s=first,
+        last_s=last,
+        still=frames == 1 or all(clip_doubts.is_still(pane) for pane in panes),
+        levels=(float(min(begun)), max(float(picture.mean()) for picture in panes[0])),
+        likeness=compute_likeness(panes[0], panes[1] if len(panes) > 1 else None),
+        detected=layout.as_screen(recording),
+        doubts=tuple(clip_doubts.list_clip_doubts(layout, times, glances)),
+    )
+
+
+def locate_file(path: Path) -> Path:
+    """The file that holds a clip: of a DICOMDIR the one that it lists. Raises ClipError."""
+    return directory.find_clip(path) if path.name.upper() == "DICOMDIR" else path
 
 
 def _open_recording(path: Path) -> Recording:
+    if clip_doubts.is_picture_file(path.suffix.lower()):
+        raise clip_doubts.still_error("a picture file")
     suited = READERS.get(path.suffix.lower())
     if suited is None:
         raise ClipError(
@@ -197,4 +257,6 @@ def _open_recording(path: Path) -> Recording:
 
 
 def _resolve_times(recording: Recording, frames: int, frame_rate_hz: float | None) -> Times:
-    return Times(np.zeros(1), "one frame") if frames == 1 else recording.times(frames, frame_rate_hz)
+    if frames == 1:
+        return Times(np.zeros(1), "one frame")
+    return check_plausible_times(recording.times(frames, frame_rate_hz))

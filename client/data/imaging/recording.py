@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from client.faults.fault import Unusable
+from client.faults.fault import Doubt, Unusable
 
 U8 = npt.NDArray[np.uint8]
 F64 = npt.NDArray[np.float64]
@@ -18,6 +18,10 @@ Box = tuple[int, int, int, int]
 """x0, y0, x1, y1 in pixels; x1 and y1 are the first ones outside."""
 
 RATE_REMEDY = "write the true frame rate of the examination in the column frame_rate_hz of this row"
+RATE_BOUNDS_HZ = (0.05, 500.0)
+"""Of an examination: from a picture every 20 s to the fastest scanner."""
+LONGEST_S = 3600.0
+"""A clip lasts an hour at most: scanners stop a recording after minutes."""
 MIN_SIDE_PX = 16
 MAX_PIXELS = 1 << 25
 """Of a screen: 8K. A header that states more is damaged, and is refused before memory is asked for."""
@@ -42,10 +46,17 @@ class Times:
     Attributes:
         seconds: f64 (t), time of each frame, from the first one.
         source: The keyword of a DICOM tag, "container" or "manifest".
+        doubts: Statements of the file that contradict each other or the data.
     """
 
     seconds: F64
     source: str
+    doubts: tuple[Doubt, ...] = ()
+
+    @property
+    def span_s(self) -> float:
+        """From the first frame to the last one, s."""
+        return float(self.seconds[-1] - self.seconds[0])
 
 
 class Recording(Protocol):
@@ -122,6 +133,32 @@ def missing_file_error() -> ClipError:
 def missing_times_error(value: str) -> ClipError:
     """The error of a clip whose frames have no times. value: what was found instead."""
     return ClipError("no-frame-times", "a clip states the times of its frames", value, RATE_REMEDY)
+
+
+def colours_error(tag: str, stated: str, found: str) -> ClipError:
+    """The error of a file whose colours are not what its header says. tag: the keyword that states them."""
+    return ClipError(
+        "colours-disagree",
+        f"the pixels of a DICOM clip have the colours that {tag} states",
+        f"{stated}, but {found}",
+        f"export the clip again with the right {tag}, or as AVI or MP4 with frame_rate_hz in the table",
+    )
+
+
+def check_plausible_times(times: Times) -> Times:
+    """The times, where their rate and their span are possible. Raises ClipError."""
+    if len(times.seconds) < 2:
+        return times
+    rate = (len(times.seconds) - 1) / max(times.span_s, 1e-9)
+    if RATE_BOUNDS_HZ[0] <= rate <= RATE_BOUNDS_HZ[1] and times.span_s <= LONGEST_S:
+        return times
+    low, high = RATE_BOUNDS_HZ
+    raise ClipError(
+        "impossible-frame-times",
+        f"a clip has {low:g} to {high:g} frames a second and lasts an hour at most",
+        f"{rate:.4g} frames a second from {times.source}, so {times.span_s:.4g} s for {len(times.seconds)} frames",
+        f"FrameTime is in milliseconds: export the clip again, or {RATE_REMEDY}",
+    )
 
 
 def check_size(kind: str, rows: int, columns: int) -> None:

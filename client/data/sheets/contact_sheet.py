@@ -63,7 +63,7 @@ def make_tile(row: int, title: str, trace: Trace) -> Tile:
     curve = np.column_stack([(seconds - first) / (last - first), np.clip(smoothed / top, 0, 1)]).astype(np.float32)
     at = int(trace.peak_index)
     peak = (float(trace.seconds[at]) - first) / (last - first), float(np.clip(trace.smoothed[at] / top, 0, 1))
-    return Tile(row, title, *_cut_thumbnail(trace), curve, peak, bool(trace.doubts))
+    return Tile(row, title, *_cut_thumbnail(trace), curve, peak, bool(trace.doubts or trace.clip_doubts))
 
 
 def write_contact_sheets(tiles: Sequence[Tile], folder: Path) -> list[Path]:

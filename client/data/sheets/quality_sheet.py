@@ -52,12 +52,12 @@ def write_quality_sheet(heading: str, found: TracedExam, path: Path, gate: float
 def _write_head(figure: Figure, heading: str, trace: Trace) -> None:
     figure.text(0.01, 0.99, heading, fontsize=13, color=INK, va="top", weight="bold")
     verdict, colour = "the track is trusted", GOOD
-    if trace.doubts:
-        verdict, colour = f"TO BE LOOKED AT: {'; '.join(trace.doubts)}", BAD
+    if doubts := (*trace.clip_doubts, *trace.doubts):
+        verdict, colour = f"TO BE LOOKED AT: {'; '.join(doubts)}", BAD
     figure.text(0.01, 0.966, verdict, fontsize=11, color=colour, va="top", weight="bold")
     shown = [f"{name} {value:.4g}" for name, value in trace.parameters.items()]
     values = [" · ".join(shown[at : at + _PARAMETERS_A_LINE]) for at in range(0, len(shown), _PARAMETERS_A_LINE)]
-    lines = [" · ".join(filter(None, (trace.source, *trace.notes))), *values]
+    lines = [" · ".join(filter(None, (trace.source, *trace.notes, *map(str, trace.shown)))), *values]
     figure.text(0.01, 0.942, "\n".join(lines), fontsize=9, color=INK, va="top")
 
 

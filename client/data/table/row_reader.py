@@ -11,6 +11,7 @@ from ceus_models.study.cohorts import FIRST_DAY, LAST_DAY, assign_cohort
 from ceus_models.study.taxonomy import BIOMARKERS, CLINICAL, LESION_TYPES, Variable
 from client.data.forms.columns import EXAMPLE_ID
 from client.data.imaging.manufacturers import normalize_manufacturer
+from client.data.imaging.recording import RATE_BOUNDS_HZ
 from client.data.outlines.outline import PANES
 from client.data.table.cells import TESTED, YES_NO, RowCells
 from client.data.table.leakage import Entry
@@ -20,7 +21,6 @@ from client.data.table.subgroups import assign_groups
 from client.data.table.units import convert_clinical
 
 START_BOUNDS_S = (-600.0, 3600.0)
-RATE_BOUNDS_HZ = (0.05, 500.0)
 UNSEEN = "unseen"
 """In place of a cohort, of lesions that are in no study."""
 _LARGEST_FRAME = 1e6
@@ -72,12 +72,13 @@ class RowReader:
         values = {variable.name: convert_clinical(variable, row, self.factors) for variable in CLINICAL}
         groups = assign_groups(values, manufacturer, row.parse_flag("pathology_confirmed", YES_NO))
         reinjection = row.parse_number("reinjection_s", (0, START_BOUNDS_S[1]))
-        checked = row.parse_flag("track_checked", YES_NO)
+        checked, looked_at = (row.parse_flag(f"{what}_checked", YES_NO) == 1.0 for what in ("track", "clip"))
         # lesions that are not learnt from may share clips and patients
         shared = (None, None, ()) if self.unseen else (patient, cohort, tuple(clip.path for clip in clips))
         entry = Entry(row.line, lesion, *shared)
         drawn = None if row.has_fault(*_OF_OUTLINE) else outline
-        found = Files(row.line, () if row.has_fault(*_OF_CLIPS) else clips, _parse_known(rate), drawn, manufacturer)
+        shown = () if row.has_fault(*_OF_CLIPS) else clips
+        found = Files(row.line, shown, _parse_known(rate), drawn, manufacturer, looked_at)
         if row.faults or lesion is None or patient is None or day is None or cohort is None or outline is None:
             return ParsedRow(entry, None, found, row)
         clean = Row(
@@ -96,7 +97,8 @@ class RowReader:
             groups=groups,
             timed=timed,
             reinjection_s=_parse_known(reinjection),
-            track_checked=checked == 1.0,
+            track_checked=checked,
+            clip_checked=looked_at,
         )
         return ParsedRow(entry, clean, found, row)
 

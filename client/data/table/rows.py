@@ -47,6 +47,7 @@ class Files:
     frame_rate_hz: float | None
     outline: OutlineSpec | None
     manufacturer: str
+    clip_checked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,7 @@ class Row:
             and counts as 0.
         reinjection_s: Time of a second injection, seconds after the first; later frames are left out.
         track_checked: Whether a person has confirmed the track.
+        clip_checked: Whether a person has looked at clips that were doubted, and wants them used.
     """
 
     line: int
@@ -82,7 +84,8 @@ class Row:
     timed: bool = True
     reinjection_s: float | None = None
     track_checked: bool = False
+    clip_checked: bool = False
 
     def files(self) -> Files:
         """What can be looked at where the row is not used."""
-        return Files(self.line, self.clips, self.frame_rate_hz, self.outline, self.manufacturer)
+        return Files(self.line, self.clips, self.frame_rate_hz, self.outline, self.manufacturer, self.clip_checked)

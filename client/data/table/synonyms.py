@@ -102,6 +102,7 @@ WORDS: Mapping[str, Mapping[str, str]] = {
             "fatty_liver",
             "pathology_confirmed",
             "track_checked",
+            "clip_checked",
             "assisted",
         )
     },

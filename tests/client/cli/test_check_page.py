@@ -46,6 +46,15 @@ def parsed(page: str) -> Tags:
     return tags
 
 
+def test_doubts_stand_below_the_faults() -> None:
+    doubt = Fault("lesions.csv", 3, "clips", "no-baseline", "it begins before the contrast", "level 90", "look")
+    page = page_of(CheckReport(1, (), {}, {}, doubts=(doubt,)))
+    assert parsed(page).rows == 2
+    assert "Nothing to mend" in page
+    assert REASONS["no-baseline"].meaning in page
+    assert "Doubts: clips to be looked at" not in page_of(CheckReport(1, (), {}, {}))
+
+
 def test_every_fault_is_a_row_below_its_reason(tmp_path: Path) -> None:
     tables = Tables(tmp_path, 30)
     for row in tables.rows:

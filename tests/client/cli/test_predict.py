@@ -80,7 +80,7 @@ def test_a_new_lesion_needs_neither_patient_nor_date_nor_blood_values(
     shutil.copy(folder / "clips" / "0.avi", new / "a.avi")
     shutil.copy(folder / "outlines" / "0.json", new / "a.json")
     header = "lesion_id,clips,frame_rate_hz,outline,outline_frame,outline_pane"
-    (new / "lesions.csv").write_text(f"{header}\nNEW 1,a.avi,10,a.json,3,contrast\n")
+    (new / "lesions.csv").write_text(f"{header}\nNEW 1,a.avi,2,a.json,8,contrast\n")
     found = asked(new, "--bundle", bundle, "--site", folder)
     (answer,) = found["answers"]
     assert answer["lesion"] == make_pseudonym(load_site(folder), "lesion", "NEW 1")

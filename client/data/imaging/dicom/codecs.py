@@ -15,7 +15,7 @@ import imagecodecs
 import numpy as np
 import numpy.typing as npt
 
-from client.data.imaging.recording import unreadable_error
+from client.data.imaging.recording import colours_error, unreadable_error
 
 Samples = npt.NDArray[Any]
 """u8 or u16, (h w) or (h w 3)."""
@@ -81,6 +81,10 @@ def _decode_jpeg(data: bytes, form: PixelFormat) -> Samples:
     if _JPEG_END not in data.rstrip(b"\0")[-_TAIL:]:
         raise unreadable_error("DICOM", "a JPEG frame that is cut off")
     told = b"JFIF" in head or b"Adobe" in head or kind in _LOSSLESS or form.samples == 1
+    if not told and form.rgb and _is_subsampled(data, len(head)):
+        raise colours_error(
+            "PhotometricInterpretation", "RGB", "a JPEG with less resolution in two components, as only YBR has"
+        )
     space = None if told else ("rgb" if form.rgb else "ycbcr")
     return imagecodecs.jpeg8_decode(data, colorspace=space, outcolorspace=None if told else "rgb")
 
@@ -135,6 +139,13 @@ def _parse_jpeg_header(data: bytes) -> tuple[int, tuple[int, int], bytes]:
         # a marker may be preceded by any number of fill bytes
         at += 1 if marker == 0xFF else 2 + struct.unpack(">H", data[at + 2 : at + 4])[0]
     raise unreadable_error("DICOM", "a JPEG frame without a header")
+
+
+def _is_subsampled(data: bytes, at: int) -> bool:
+    """Whether the components of the frame header at this place have different sampling factors (T.81 B.2.2)."""
+    count = data[at + 9]
+    factors = data[at + 11 : at + 10 + 3 * count : 3]
+    return len(set(factors)) > 1
 
 
 def _parse_codestream_size(data: bytes) -> tuple[int, int]:

@@ -45,6 +45,13 @@ def find_value_start(file: BinaryIO, implicit: bool, little: bool) -> int:
     return file.tell()
 
 
+def read_value_length(file: BinaryIO, start: int, little: bool) -> int:
+    """Bytes of the native pixel data whose value starts at `start`: as stated, and no more than the file holds."""
+    file.seek(start - 4)
+    length: int = struct.unpack("<L" if little else ">L", file.read(4))[0]
+    return min(length, count_bytes_left(file, start))
+
+
 def count_bytes_left(file: BinaryIO, start: int) -> int:
     """Bytes of the file from `start` on."""
     return max(0, os.fstat(file.fileno()).st_size - start)
@@ -71,6 +78,13 @@ def read_fragments(file: BinaryIO, start: int) -> Fragments:
     table = _read_span(file, spans[0])
     offsets = struct.unpack(f"<{len(table) // 4}L", table[: len(table) // 4 * 4])
     return Fragments(tuple(spans[1:]), offsets)
+
+
+def count_frames(file: BinaryIO, fragments: Fragments, extended: Sequence[int] = ()) -> int:
+    """How many frames are stored: by the offset tables or by end markers, whichever has more; 0 where neither tells."""
+    by_table = [_split_by_offsets(fragments.spans, offsets) or () for offsets in (extended, fragments.offsets)]
+    ended = len(_split_at_ends(file, fragments.spans))
+    return max(*map(len, by_table), ended)
 
 
 def assign_frames(file: BinaryIO, fragments: Fragments, frames: int, extended: Sequence[int] = ()) -> tuple[Frame, ...]:
@@ -120,6 +134,11 @@ def _split_without_table(file: BinaryIO, spans: Frame, frames: int) -> list[Fram
         return [spans]
     if len(spans) <= frames:
         return [(span,) for span in spans]
+    return _split_at_ends(file, spans) or [(span,) for span in spans]
+
+
+def _split_at_ends(file: BinaryIO, spans: Frame) -> list[Frame]:
+    """Frames that end with the end marker of JPEG, which JPEG-LS and JPEG 2000 have, too; none where no item has it."""
     groups: list[Frame] = []
     first = 0
     for number, span in enumerate(spans):

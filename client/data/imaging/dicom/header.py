@@ -50,6 +50,7 @@ ALLOWED = (
     "FrameTimeVector",
     "CineRate",
     "RecommendedDisplayFrameRate",
+    "EffectiveDuration",
 )
 
 
@@ -84,14 +85,23 @@ def _convert(dataset: Dataset, tag: BaseTag) -> None:
 
 def read_transfer_syntax(path: Path) -> str:
     """UID of the file's encoding. Raises ClipError where the file is not DICOM."""
+    return _read_meta(path, "TransferSyntaxUID")
+
+
+def _read_meta(path: Path, keyword: str) -> str:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return str(read_file_meta_info(path).get("TransferSyntaxUID", ""))
+            return str(read_file_meta_info(path).get(keyword, ""))
     except FileNotFoundError:
         raise missing_file_error() from None
     except Exception as error:  # as above
         raise unreadable_error("DICOM", f"a damaged header ({type(error).__name__})") from None
+
+
+def read_storage_class(path: Path) -> str:
+    """UID of the kind of object that the file states, "" where it states none. Raises ClipError as above."""
+    return _read_meta(path, "MediaStorageSOPClassUID")
 
 
 def read_whole_number(header: Dataset, keyword: str, default: int) -> int:

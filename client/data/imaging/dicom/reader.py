@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -15,36 +15,61 @@ from pydicom.dataset import Dataset
 from pydicom.pixels.utils import iter_pixels
 
 from client.data.imaging import video
+from client.data.imaging.dicom import directory
 from client.data.imaging.dicom.codecs import CODECS, Codec, PixelFormat, decode_frame
+from client.data.imaging.dicom.colours import check_colours
 from client.data.imaging.dicom.deflate import DEFLATED, MemoryFile, inflate
 from client.data.imaging.dicom.fragments import (
     Frame,
     assign_frames,
     count_bytes_left,
+    count_frames,
     find_value_start,
     read_fragments,
     read_frame,
+    read_value_length,
 )
 from client.data.imaging.dicom.frame_times import HeaderTimes
-from client.data.imaging.dicom.header import read_header, read_transfer_syntax, read_whole_number
+from client.data.imaging.dicom.header import (
+    read_header,
+    read_storage_class,
+    read_transfer_syntax,
+    read_whole_number,
+)
 from client.data.imaging.dicom.photometric import Convert, make_converter, read_photometric
 from client.data.imaging.dicom.regions import list_regions
-from client.data.imaging.recording import U8, Recording, Region, Times, check_size, spread_indices, unreadable_error
+from client.data.imaging.dicom.wrapping import unwrap
+from client.data.imaging.recording import (
+    U8,
+    Recording,
+    Region,
+    Times,
+    check_size,
+    colours_error,
+    spread_indices,
+    unreadable_error,
+)
+from client.faults.fault import Doubt
 
 _MPEG_2 = ("1.2.840.10008.1.2.4.100", "1.2.840.10008.1.2.4.101")
 _VIDEO = tuple(f"1.2.840.10008.1.2.4.10{digit}" for digit in range(9))
 """MPEG-2, H.264, HEVC; each also as "fragmentable", with .1 behind the UID."""
 _NATIVE = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2")
+_RLE = "1.2.840.10008.1.2.5"
 _CHUNK = 1 << 20
 
 
 def open(path: Path) -> Recording:
-    """Opens a DICOM file. Raises ClipError for what is no decodable ultrasound clip."""
+    """Opens a DICOM file, or the one clip that a DICOMDIR lists. Raises ClipError for what is no decodable clip."""
+    held = unwrap(path)
+    path = path if held is None else held.path
+    if read_storage_class(path) == directory.DIRECTORY_CLASS:
+        return open(directory.find_clip(path))
     syntax = read_transfer_syntax(path)
     if syntax == DEFLATED:
-        plain = inflate(path)
-        return _open_recording(plain.path, _NATIVE[1], plain)
-    return _open_recording(path, syntax, None)
+        held = inflate(path)
+        return _open_recording(held.path, _NATIVE[1], held)
+    return _open_recording(path, syntax, held)
 
 
 def _open_recording(path: Path, syntax: str, held: MemoryFile | None) -> Recording:
@@ -54,23 +79,37 @@ def _open_recording(path: Path, syntax: str, held: MemoryFile | None) -> Recordi
         check_size("DICOM", rows, columns)
         start = find_value_start(file, syntax == _NATIVE[0], syntax != _NATIVE[2])
         place = (rows, columns, str(header.get("Manufacturer") or ""), list_regions(header, rows, columns))
-        clock, frames = HeaderTimes.from_header(header), max(1, read_whole_number(header, "NumberOfFrames", 1))
+        clock = HeaderTimes.from_header(header)
         if syntax.startswith(_VIDEO):
             stream = MemoryFile(_iterate_stream(file, start))
             return _VideoRecording(*place, clock, video.open(stream.path), syntax.startswith(_MPEG_2), stream)
+        source: _Source
         if syntax in _NATIVE:
-            _check_native(header, frames, count_bytes_left(file, start))
-            source: _Source = _NativeFrames(path, frames, make_converter(header, turned=False), held)
+            source, stored = _index_native((path, held), file, start, header, syntax != _NATIVE[2])
         elif syntax in CODECS:
-            source = _index_compressed(path, file, start, header, CODECS[syntax])
+            source, stored = _index_compressed((path, held), file, start, header, syntax)
         else:
             raise unreadable_error("DICOM", "a compression without a decoder here")
-    return _FrameRecording(*place, clock, frames, source)
+    return _FrameRecording(*place, clock, source, read_photometric(header), _find_more(source.frames, stored))
+
+
+def _find_more(used: int, stored: int) -> tuple[Doubt, ...]:
+    """The doubt of a file that holds more frames than it states."""
+    if stored <= used:
+        return ()
+    return (
+        Doubt(
+            "frames-beyond-stated",
+            "a DICOM clip holds as many frames as NumberOfFrames says",
+            f"NumberOfFrames {used}, {stored} frames stored",
+            f"export the clip again; where it is complete with {used} frames, write yes in clip_checked",
+        ),
+    )
 
 
 @dataclass(frozen=True)
 class _NativeFrames:
-    """Uncompressed frames, by pydicom, which reads one at a time. held: the file in memory that `path` names."""
+    """Uncompressed frames, by pydicom, which reads one at a time. held: the file in memory that `path` names, if so."""
 
     path: Path = field(repr=False)
     frames: int
@@ -78,7 +117,7 @@ class _NativeFrames:
     held: MemoryFile | None
 
     def decode(self, indices: Sequence[int]) -> Iterator[U8]:
-        with self.path.open("rb") as file, closing(_iterate_native(file, indices)) as found:
+        with self.path.open("rb") as file, closing(_iterate_native(file, indices, self.frames)) as found:
             for _ in indices:
                 yield self.convert(_read_next(found))
 
@@ -92,6 +131,12 @@ class _CompressedFrames:
     codec: Codec
     form: PixelFormat
     convert: Convert
+    held: MemoryFile | None
+
+    @property
+    def frames(self) -> int:
+        """How many there are."""
+        return len(self.spans)
 
     def decode(self, indices: Sequence[int]) -> Iterator[U8]:
         with self.path.open("rb") as file:
@@ -102,33 +147,56 @@ class _CompressedFrames:
 _Source = _NativeFrames | _CompressedFrames
 
 
-def _index_compressed(path: Path, file: BinaryIO, start: int, header: Dataset, codec: Codec) -> _CompressedFrames:
-    frames = max(1, read_whole_number(header, "NumberOfFrames", 1))
-    table = bytes(header.get("ExtendedOffsetTable") or b"")
-    extended = np.frombuffer(table[: len(table) // 8 * 8], dtype="<u8").tolist()
-    spans = assign_frames(file, read_fragments(file, start), frames, extended)
-    samples = read_whole_number(header, "SamplesPerPixel", 1)
-    bits = 8 if read_whole_number(header, "BitsAllocated", 8) <= 8 else 16
-    form = PixelFormat(int(header.Rows), int(header.Columns), samples, bits, read_photometric(header) == "RGB")
-    return _CompressedFrames(path, spans, codec, form, make_converter(header, codec.to_rgb))
+_Place = tuple[Path, MemoryFile | None]
+"""Of a file, and what holds it where it is in memory."""
 
 
-def _check_native(header: Dataset, frames: int, there: int) -> None:
-    """A header that claims more than the file holds is refused before memory is asked for."""
-    values = (
+def _index_native(
+    place: _Place, file: BinaryIO, start: int, header: Dataset, little: bool
+) -> tuple[_NativeFrames, int]:
+    """Uncompressed frames as NumberOfFrames says, or as there are where it is missing; how many are stored.
+
+    A header that claims more than the file holds is refused before memory is asked for.
+    """
+    stated, length = read_whole_number(header, "NumberOfFrames", 0), read_value_length(file, start, little)
+    full = (
         read_whole_number(header, "Rows", 0)
         * read_whole_number(header, "Columns", 0)
         * read_whole_number(header, "SamplesPerPixel", 1)
+        * read_whole_number(header, "BitsAllocated", 8)
+        // 8
     )
-    if read_photometric(header) == "YBR_FULL_422":
-        values = values * 2 // 3
-    needed = values * read_whole_number(header, "BitsAllocated", 8) // 8
+    halved = read_photometric(header) == "YBR_FULL_422"
+    if halved and stated > 0 and length // 2 * 2 == (stated * full + 1) // 2 * 2:
+        raise colours_error("PhotometricInterpretation", "YBR_FULL_422", "as many bytes as colours in full take")
+    needed = full * 2 // 3 if halved else full
+    stored = length // needed if needed > 0 else 0
+    frames, there = max(1, stated or stored), count_bytes_left(file, start)
     if needed <= 0 or frames * needed > there:
         raise unreadable_error("DICOM", f"{there // max(1, needed)} of {frames} frames")
+    return _NativeFrames(place[0], frames, make_converter(header, turned=False), place[1]), stored
 
 
-def _iterate_native(file: BinaryIO, indices: Sequence[int]) -> Generator[npt.NDArray[Any], None, None]:
-    return cast(Generator[npt.NDArray[Any], None, None], iter_pixels(file, indices=indices, raw=True))
+def _index_compressed(
+    place: _Place, file: BinaryIO, start: int, header: Dataset, syntax: str
+) -> tuple[_CompressedFrames, int]:
+    """Compressed frames as NumberOfFrames says, or as there are where it is missing; how many are stored."""
+    table = bytes(header.get("ExtendedOffsetTable") or b"")
+    extended = np.frombuffer(table[: len(table) // 8 * 8], dtype="<u8").tolist()
+    fragments, codec = read_fragments(file, start), CODECS[syntax]
+    stored = len(fragments.spans) if syntax == _RLE else count_frames(file, fragments, extended)
+    frames = max(1, read_whole_number(header, "NumberOfFrames", 0) or stored)
+    spans = assign_frames(file, fragments, frames, extended)
+    samples = read_whole_number(header, "SamplesPerPixel", 1)
+    bits = 8 if read_whole_number(header, "BitsAllocated", 8) <= 8 else 16
+    form = PixelFormat(int(header.Rows), int(header.Columns), samples, bits, read_photometric(header) == "RGB")
+    converter = make_converter(header, codec.to_rgb)
+    return _CompressedFrames(place[0], spans, codec, form, converter, place[1]), stored
+
+
+def _iterate_native(file: BinaryIO, indices: Sequence[int], frames: int) -> Generator[npt.NDArray[Any], None, None]:
+    found = iter_pixels(file, indices=indices, raw=True, number_of_frames=frames)
+    return cast(Generator[npt.NDArray[Any], None, None], found)
 
 
 def _read_next(frames: Iterator[npt.NDArray[Any]]) -> npt.NDArray[Any]:
@@ -142,27 +210,40 @@ def _read_next(frames: Iterator[npt.NDArray[Any]]) -> npt.NDArray[Any]:
 
 @dataclass(frozen=True)
 class _FrameRecording:
-    """Pixel data in which every frame stands by itself."""
+    """Pixel data in which every frame stands by itself.
+
+    Attributes:
+        photometric: Photometric interpretation as the header states it.
+        more: Of frames that the header does not count.
+    """
 
     rows: int
     columns: int
     manufacturer: str
     regions: tuple[Region, ...]
     clock: HeaderTimes
-    frames: int
     source: _Source
+    photometric: str
+    more: tuple[Doubt, ...]
 
     def sample_pictures(self, count: int) -> Sequence[U8]:
-        return list(self.source.decode(spread_indices(self.frames, count)))
+        """Raises ClipError where the colours are not those of the header."""
+        pictures = list(self.source.decode(spread_indices(self.source.frames, count)))
+        check_colours(pictures, self.photometric)
+        return pictures
 
     def pictures(self) -> Iterator[U8]:
-        return self.source.decode(range(self.frames))
+        for number, picture in enumerate(self.source.decode(range(self.source.frames))):
+            if number == 0:
+                check_colours([picture], self.photometric)
+            yield picture
 
     def length(self) -> int:
-        return self.frames
+        return self.source.frames
 
     def times(self, frames: int, frame_rate_hz: float | None) -> Times:
-        return self.clock.resolve(frames, frame_rate_hz)
+        found = self.clock.resolve(frames, frame_rate_hz)
+        return replace(found, doubts=(*self.more, *found.doubts))
 
 
 @dataclass(frozen=True)

@@ -29,15 +29,13 @@ def untimed(hospital: SmallHospital, number: int) -> None:
 def overlapping(hospital: SmallHospital, number: int) -> None:
     row = hospital.rows[number]
     row["clips"], row["clip_start_s"] = f"{row['clips']};clips/second.avi", "5;6"
-    write_avi(hospital.folder / "clips/second.avi")
-    with (hospital.folder / "clips/second.avi").open("ab") as file:
-        file.write(b"not a copy of another patient's")
+    write_avi(hospital.folder / "clips/second.avi", patient=LESIONS + number)
 
 
 def short(hospital: SmallHospital, number: int) -> None:
     row = hospital.rows[number]
-    row["clips"] = f"clips/{number}.dcm"
-    write_dicom(hospital.folder / row["clips"], moving_disc(4), "RGB", {"FrameTime": 100.0})
+    row["clips"], row["frame_rate_hz"] = f"clips/{number}.dcm", ""
+    write_dicom(hospital.folder / row["clips"], moving_disc(4), "RGB", {"FrameTime": 2000.0})
     write_outline(hospital.path(number, "outline"))
     row["outline"], row["outline_pane"] = "outlines/short.json", "screen"
     text = (

@@ -88,7 +88,7 @@ def test_clips_that_overlap_are_a_fault_of_their_times(hospital: SmallHospital) 
     assert [(fault.row, fault.column, fault.reason) for fault in report.faults] == [
         (4, "clip_start_s", "clips-overlap")
     ]
-    assert "clip 1 ends at 2.3 s, clip 2 starts at 0.4 s" in report.faults[0].value
+    assert "clip 1 ends at 11.5 s, clip 2 starts at 0.4 s" in report.faults[0].value
 
 
 def test_an_outline_from_another_screen_is_a_fault(hospital: SmallHospital) -> None:

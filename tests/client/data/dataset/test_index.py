@@ -101,7 +101,7 @@ def _cell(column: str, value: str) -> Callable[[SmallHospital], None]:
         _clip,
         lambda hospital: write_outline(hospital.path(1, "outline"), x=21),
         _cell("clip_start_s", "6"),
-        _cell("frame_rate_hz", "9"),
+        _cell("frame_rate_hz", "3"),
         _cell("outline_frame", "4"),
         _cell("ALB", "41"),
         _cell("Hep", "1"),
@@ -215,7 +215,7 @@ def test_no_identifier_and_no_path_is_in_the_cache(hospital: SmallHospital) -> N
         content = path.read_bytes()
         assert not [word for word in (b"LESION-", b"Wang-", b"clips", b"2021-05", b".avi") if word in content]
         assert path.stat().st_mode & 0o077 == 0
-    assert set(load_file(path)) == {"frames", "flow", "curve", "clinical", "biomarkers"}
+    assert set(load_file(path)) == {"frames", "flow", "curve", "clinical", "biomarkers", "likeness"}
 
 
 def test_a_file_appears_whole_or_not_at_all(hospital: SmallHospital, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -266,7 +266,7 @@ def test_lesions_to_be_looked_at_are_listed_apart_and_not_tracked_again(
     key = make_pseudonym(load_site(hospital.folder), "lesion", "L2")
     assert [(look.row, look.lesion, look.found) for look in report.look] == [(4, key, doubt.value)]
     told = json.loads((hospital.folder / ".ceus" / "look.json").read_text())
-    assert told == [{"row": 4, "lesion": key, "found": doubt.value}]
+    assert told == [{"row": 4, "lesion": key, "found": doubt.value, "column": "track_checked"}]
     assert len(loaded(hospital)) == 4
     asked.clear()
     assert indexed(hospital).look == report.look

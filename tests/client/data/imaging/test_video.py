@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from small_hospital import FRAMES, write_avi
+from small_hospital import FRAMES, PEAK, write_avi
 
 from client.data.imaging import video
 from client.data.imaging.clip import READERS, ClipError, open_clip, probe_clip
@@ -66,7 +66,7 @@ def test_the_template_splits_the_screen_and_undoes_the_tint(tmp_path: Path) -> N
     assert (clip.offset, clip.bmode_offset, clip.rows, clip.columns) == ((0, 16), (80, 16), 96, 160)
     assert (clip.layout, clip.dynamic_range_db) == ("template", 60.0)
     assert clip.seconds[[0, -1]] == pytest.approx([5.0, 5.0 + 2.3])
-    assert float(clip.contrast[8][30:48, 26:44].mean()) == pytest.approx(217, abs=4)  # the lesion at its peak
+    assert float(clip.contrast[PEAK][30:48, 26:44].mean()) == pytest.approx(217, abs=4)  # the lesion at its peak
     assert np.ptp(clip.bmode.means) < 1  # tissue stays as it is
 
 

@@ -72,3 +72,47 @@ def test_the_clip_says_where_its_times_are_from(tmp_path: Path) -> None:
     assert (clip.times_from, clip.seconds.tolist()) == ("FrameTimeVector", pytest.approx([7.0, 7.033, 7.083, 7.116]))
     path = write_dicom(tmp_path / "b.dcm", moving_disc(4), "RGB", {})
     assert open_clip(path, 0.0, 5.0, [WHOLE]).times_from == "manifest"
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        {"FrameTime": 902.0, "CineRate": 1, "EffectiveDuration": 37},  # a slow series
+        {"FrameTime": 3000.0, "CineRate": 1},
+        {"FrameTime": 67.0, "CineRate": 15, "EffectiveDuration": 3},  # whole numbers
+        {"FrameTime": 33.33, "CineRate": 30, "RecommendedDisplayFrameRate": 15},
+        {"FrameTimeVector": [33.0] + [620.0, 710.0] * 19 + [1330.0], "CineRate": 2, "FrameTime": 666.7},  # a lost frame
+        {"FrameTimeVector": [0.0] + [100.0] * 40},  # one entry more than frames
+        {"CineRate": 25, "RecommendedDisplayFrameRate": 12},
+    ],
+)
+def test_what_scanners_round_is_no_contradiction(tags: dict[str, Any]) -> None:
+    found = clock(**tags).resolve(40, None)
+    assert found.doubts == (), [doubt.value for doubt in found.doubts]
+    rate = (len(found.seconds) - 1) / found.span_s
+    assert clock(**tags).resolve(40, float(f"{rate:.1f}")).doubts == ()
+
+
+@pytest.mark.parametrize(
+    ("tags", "named"),
+    [
+        ({"FrameTime": 33.3, "CineRate": 10}, "CineRate 10"),
+        ({"FrameTime": 500.0, "CineRate": 3}, "CineRate 3"),
+        ({"FrameTime": 33.3, "EffectiveDuration": 40.0}, "EffectiveDuration 40 s"),
+        ({"FrameTimeVector": [0.0] + [500.0] * 39, "FrameTime": 40.0}, "FrameTime 40 ms"),
+        ({"FrameTimeVector": [0.0] + [500.0] * 30, "FrameTime": 500.0}, "31 entries for 40 frames"),
+        ({"CineRate": 10, "EffectiveDuration": 60.0}, "EffectiveDuration 60 s"),
+    ],
+)
+def test_what_contradicts_the_times_is_named_with_both_numbers(tags: dict[str, Any], named: str) -> None:
+    (doubt,) = clock(**tags).resolve(40, None).doubts
+    assert (doubt.reason, doubt.withholds) == ("times-disagree", True)
+    assert named in doubt.value
+
+
+def test_impossible_times_give_way_to_those_of_the_table_and_are_else_refused() -> None:
+    for tags in ({"FrameTime": 1.0}, {"FrameTime": 40000.0}, {"CineRate": 2000}):
+        assert clock(**tags).resolve(40, 2.0).source == "manifest"
+        with pytest.raises(ClipError) as caught:
+            clock(**tags).resolve(40, None)
+        assert caught.value.reason == "impossible-frame-times"
