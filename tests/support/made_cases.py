@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from made_clips import region, write_dicom
-from made_copies import encode_jpeg
 from small_hospital import BMODE_BOX, COLUMNS_PX, CONTRAST_BOX, RATE_HZ, ROWS, SmallHospital, make_pictures
 
 from ceus_models.runtime.exit_codes import run_app
@@ -20,6 +19,7 @@ from client.data.dataset.check import CheckReport, check_site
 from client.data.dataset.index import build_index
 from client.data.dataset.index_report import IndexReport
 from client.data.forms.site_config import load_site
+from tests.support.made_copies import encode_jpeg
 
 U8 = npt.NDArray[np.uint8]
 JPEG = "1.2.840.10008.1.2.4.50"

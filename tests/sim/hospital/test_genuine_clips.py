@@ -9,7 +9,6 @@ from typing import Any, get_args
 import numpy as np
 import pydicom
 import pytest
-from made_copies import demo_phantoms
 from toy_cases import ENTITIES, case
 
 from ceus_models.study.processing import Processing
@@ -22,6 +21,7 @@ from sim.hospital.paperwork import write_policy
 from sim.hospital.screens import MAKERS
 from sim.hospital.writers import SYNTAXES, Syntax
 from sim.phantom.draw import PRESETS, PhantomSettings
+from tests.support.made_copies import demo_phantoms
 
 SMALL = Processing(frames_to_peak=8, frames_after=4, size=24, flow_maps=2, flow_size=24)
 FORMATS: list[tuple[str, Syntax]] = [(".dcm", name) for name in get_args(Syntax)] + [(".avi", "jpeg"), (".mp4", "jpeg")]

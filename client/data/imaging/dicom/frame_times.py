@@ -26,7 +26,7 @@ from client.faults.fault import Doubt
 
 ORDER = ("FrameTimeVector", "FrameTime", "CineRate", "RecommendedDisplayFrameRate")
 _FRAME_TIME = 0x00181063
-_RATE_SHARE, _RATE_HZ = 0.1, 0.5
+_RATE_SHARE, _RATE_HZ = 0.1, 0.51
 """Rates agree within a tenth or half a frame a second, by which a whole number is off."""
 _INTERVAL_SHARE = 0.2
 """A nominal interval lies between the shortest and the longest of the vector, give or take a fifth."""

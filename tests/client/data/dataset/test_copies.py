@@ -9,7 +9,6 @@ import cv2
 import numpy as np
 import pytest
 from made_cases import Cases, encode_jpeg, list_reasons, write_clip
-from made_copies import demo_phantoms, export_again, read_digests
 from small_hospital import FRAMES, RATE_HZ, ROWS, make_pictures, write_avi
 from toy_cases import ENTITIES, case
 
@@ -21,6 +20,7 @@ from client.data.table.leakage import Entry
 from client.data.table.manifest import read_manifest
 from sim.hospital.hospital import write_hospital
 from sim.hospital.screens import MAKERS
+from tests.support.made_copies import demo_phantoms, export_again, read_digests
 
 SHARED = "clip-shared"
 
