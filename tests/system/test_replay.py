@@ -75,7 +75,8 @@ def compared(out: Path) -> dict[str, Any]:
     for name in ("stages", "workers", "link"):
         del found[name]
     for record in found["participation"]:
-        del record["seconds"], record["software"]  # which sites in memory do not state
+        for name in ("seconds", "software", "received"):  # sites in memory state neither software nor an audit
+            del record[name]
     return found
 
 
