@@ -31,7 +31,7 @@ def find_counted_faults(row: Row | Files, infos: Sequence[ClipInfo | None]) -> I
         yield make_reference_error()
         return
     count = sum(info.frames if end is None else _count_before(info, end) for info in known)
-    if count < MIN_FRAMES:
+    if count < MIN_FRAMES and not all(info.still for info in known):  # which is told as what it is
         yield make_length_error(count)
 
 

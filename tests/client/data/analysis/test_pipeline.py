@@ -42,11 +42,12 @@ def row_of(clip: Path, outline: Path, frame: int, rate: float | None = None) -> 
     )
 
 
-def circle(folder: Path, center: tuple[float, float], radius: float) -> Path:
+def circle(folder: Path, center: tuple[float, float], radius: float, size: tuple[int, int] = (738, 592)) -> Path:
+    """An outline on a picture of that width and height."""
     angle = np.linspace(0, 2 * np.pi, 24, endpoint=False)
     points = np.array(center) + radius * np.stack([np.cos(angle), np.sin(angle)], axis=1)
     shapes = [{"label": "lesion", "points": points.tolist(), "shape_type": "polygon"}]
-    (folder / "outline.json").write_text(json.dumps({"shapes": shapes}))
+    (folder / "outline.json").write_text(json.dumps({"shapes": shapes, "imageWidth": size[0], "imageHeight": size[1]}))
     return folder / "outline.json"
 
 
@@ -65,7 +66,8 @@ def test_real_files_run_from_file_to_sample(
     (tmp_path / "site.yaml").write_text("schema: 1\ncenter: 40\nname: H\n")
     site = load_site(tmp_path)
     rate = 2.0 if path.suffix == ".dcm" else None  # a heart in one second: taken for a slower examination
-    row = row_of(path, circle(tmp_path, center, 40), frames // 2, rate)
+    outline = circle(tmp_path, center, 40, (320, 240) if path.suffix == ".dcm" else (738, 592))
+    row = row_of(path, outline, frames // 2, rate)
     row = dataclasses.replace(row, track_checked=True, clip_checked=True)  # none of these shows contrast
     sample, trace = build_sample(row, site, Processing())
     assert sample.frames.shape == (100, 112, 112)
@@ -88,7 +90,8 @@ def test_real_files_run_from_file_to_sample(
 
 def test_an_outline_on_no_such_frame_is_told(tmp_path: Path) -> None:
     (tmp_path / "site.yaml").write_text("schema: 1\ncenter: 40\nname: H\n")
-    row = row_of(Path(str(get_testdata_file("examples_ybr_color.dcm"))), circle(tmp_path, (160, 120), 20), 30)
+    outline = circle(tmp_path, (160, 120), 20, (320, 240))
+    row = row_of(Path(str(get_testdata_file("examples_ybr_color.dcm"))), outline, 30)
     with pytest.raises(OutlineError) as caught:  # frames 0-29: 30 is the 1-based number of the last
         build_sample(row, load_site(tmp_path), SMALL)
     assert caught.value.reason == "outline-frame-beyond-clip"

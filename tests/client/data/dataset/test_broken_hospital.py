@@ -37,7 +37,7 @@ def short(hospital: SmallHospital, number: int) -> None:
     row["clips"], row["frame_rate_hz"] = f"clips/{number}.dcm", ""
     write_dicom(hospital.folder / row["clips"], moving_disc(4), "RGB", {"FrameTime": 2000.0})
     write_outline(hospital.path(number, "outline"))
-    row["outline"], row["outline_pane"] = "outlines/short.json", "screen"
+    row["outline"], row["outline_pane"], row["outline_frame"] = "outlines/short.json", "screen", "2"
     text = (
         hospital.path(number - 1, "outline")
         .read_text(encoding="utf-8")

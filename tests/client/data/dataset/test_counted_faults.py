@@ -42,15 +42,17 @@ def test_too_few_frames_are_told_before_a_picture_is_read(tmp_path: Path) -> Non
     hospital = SmallHospital(tmp_path, 3)
     write_short(hospital.path(0, "clips"), 7)
     write_short(hospital.path(1, "clips"), 8)
+    for row in hospital.rows[:2]:
+        row |= {"frame_rate_hz": "1", "outline_frame": "4"}
     checked, indexed = told(hospital.write())
     assert checked == [(2, "too-few-frames")]
     assert set(checked) <= set(indexed)
 
 
 def test_frames_before_a_second_injection_are_counted(tmp_path: Path) -> None:
-    """24 frames from 5.0 s at 10 Hz; the outline is on the fourth."""
+    """24 frames from 5.0 s at 2 Hz; the outline is on the ninth, at 9.0 s."""
     hospital = SmallHospital(tmp_path, 4)
-    for row, second in zip(hospital.rows, ("4", "5.1", "60", ""), strict=True):
+    for row, second in zip(hospital.rows, ("4", "8.5", "60", ""), strict=True):
         row["reinjection_s"] = second
     hospital.rows[0]["outline_frame"] = "3"
     checked, indexed = told(hospital.write())
