@@ -90,7 +90,7 @@ def test_run_follows_to_the_cause_of_a_failure(made: Lab, capfd: pytest.CaptureF
     with hold_lock(made.home.up_lock, ExpectedError("taken")):
         Daemon(made.study, State(phase="failed", cause="site-01 must take part")).start()
         said = told(capfd, "run", made.home.folder, "--track", "tensorboard", code=1)
-        assert "1 sites counted, 1.0 s; round 1 of 1, about 0 s left of 1 s" in said
+        assert "1 sites counted, 1.0 s; round 1 of 1, the last; 1 s in all" in said
         assert len(list((made.study.run / "tensorboard").glob("events.out.tfevents.*"))) == 1
         assert "the run failed: site-01 must take part" in said
         assert "no run is under way" in told(capfd, "stop", made.home.folder, code=1)
