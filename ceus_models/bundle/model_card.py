@@ -23,6 +23,8 @@ _SHOWN_METRICS = (
     "sensitivity",
     "specificity",
 )
+_TOO_COARSE = 0.05
+"""A metric whose stated bound is wider is left out, as in the report."""
 _SHARED = {"separate": "", "trunk": ", one of them a trunk with a head for each disease and biomarker"}
 """What is said of the sub-models."""
 _LIMITS = (
@@ -102,7 +104,7 @@ def _describe_training(about: Mapping[str, Any], results: Mapping[str, Any]) -> 
 def _describe_metrics(results: Mapping[str, Any]) -> Iterator[str]:
     """Tables of every net with its 95 % intervals, cohort by cohort."""
     if results.get("cohorts") or results.get("nets"):
-        yield "Behind a value: its 95 % interval, of a bootstrap over lesions."
+        yield "Behind a value: its 95 % interval, of a proportion by Wilson's score, else by a bootstrap of lesions."
     for cohort, entry in results.get("cohorts", {}).items():
         models = {f"fusion/{name}": found for name, found in entry.get("models", {}).items()}
         yield _render_scores(f"{cohort} (n = {entry.get('n', '?')})", models)
@@ -132,8 +134,10 @@ def _format_lesions(found: Mapping[str, Any]) -> str:
 
 
 def _format_estimate(found: object) -> str:
-    """A value with its interval, "" where `found` is not an estimate."""
+    """A value with its interval, "" where `found` is not an estimate, or is one that bins leave too far open."""
     if not isinstance(found, Mapping) or not isinstance(found.get("value"), int | float):
+        return ""
+    if (found.get("resolution") or 0.0) > _TOO_COARSE:
         return ""
     low, high = found.get("low"), found.get("high")
     interval = f" ({low:.3f} to {high:.3f})" if isinstance(low, int | float) and isinstance(high, int | float) else ""

@@ -14,6 +14,7 @@ from ceus_models.plan.progress import Progress
 from ceus_models.plan.recipe import correlations
 from ceus_models.plan.stages import Evaluate, Statistics
 from ceus_models.plan.terms.net_groups import expand_names
+from ceus_models.plan.train_stage import Train
 from ceus_models.protocol.state import digest
 from ceus_models.study.taxonomy import (
     CLINICAL_NAMES,
@@ -27,6 +28,7 @@ from server.results.detailed_results import collect_details
 from server.results.evaluation import class_names, compute_binary, compute_multi_class, read_counts
 from server.results.privacy_spent import summarize_privacy
 from server.results.replicates import Resampling
+from server.results.uncertainty.design_effect import count_clusters
 
 _Score = tuple[str, str, dict[str, Any]]
 
@@ -48,6 +50,7 @@ def collect_results(progress: Progress, plan: Plan, seed: int) -> dict[str, Any]
         "digests": {net: digest(state) for net, state in progress.nets.items()},
         "participation": [asdict(record) for record in progress.participation],
         "curves": _build_curves(progress),
+        "chosen_on": _list_choices(plan),
         "stages": _stages(progress),
         "privacy": summarize_privacy(plan),
     }
@@ -60,8 +63,9 @@ def _list_evaluations(progress: Progress, plan: Plan, seed: int) -> Iterator[_Sc
         if not isinstance(stage, Evaluate) or stage.name not in progress.totals:
             continue
         nets = expand_names(stage.nets)
-        resampling = Resampling(seed, stage.replicates, stage.noise_sd)
         for cohort, net in product(stage.cohorts, dict.fromkeys((*nets, *select_classifiers(nets)))):
+            design = count_clusters(progress, (cohort,)).effect
+            resampling = Resampling(seed, stage.replicates, stage.noise_sd, design)
             counts = read_counts(progress.totals[stage.name], (cohort, net), resampling, weights)
             if counts is not None:
                 wide = count_outputs(net) > 1
@@ -132,6 +136,16 @@ def _build_curves(progress: Progress) -> dict[str, dict[str, Any]]:
                 last_best = max(i for i, loss in enumerate(losses) if loss == min(losses))
                 curve["best_round"] = chosen["validation_rounds"][last_best]
     return curves
+
+
+def _list_choices(plan: Plan) -> dict[str, list[str]]:
+    """Cohort → outputs whose kept round was chosen by their loss on it: there, their metrics are optimistic."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for stage in plan.stages:
+        if isinstance(stage, Train) and stage.validate:
+            for cohort in stage.validate.cohorts:
+                found[cohort] += [net for net in expand_names(stage.nets) if net not in found[cohort]]
+    return dict(found)
 
 
 def _stages(progress: Progress) -> dict[str, Any]:

@@ -76,5 +76,5 @@ def _site_rows(results: Results, cohort: str, model: str) -> Iterator[Row]:
         yield [
             site,
             cells.format_lesions(int(number(lookup(own, "n")) or 0)),
-            cells.format_value(estimate(lookup(own, "value"))),
+            cells.format_value(estimate(own)),
         ]
