@@ -1,4 +1,4 @@
-"""Results beyond each net's own metrics: pairs, subgroups, readers, misdiagnoses, Table 1 and sites."""
+"""Results beyond each net's own metrics: pairs, subgroups, readers, misdiagnoses, Table 1, sites and use."""
 
 from __future__ import annotations
 
@@ -12,9 +12,12 @@ from ceus_models.plan.progress import Progress
 from ceus_models.plan.stages import Evaluate
 from ceus_models.plan.terms.net_groups import expand_names
 from ceus_models.study.taxonomy import COHORTS, FUSION_NETS, select_classifiers
+from server.results.clinical.summary import summarize_use
 from server.results.misdiagnoses import count_misdiagnoses
 from server.results.pairs import compare_pairs
 from server.results.pooled_cohorts import POOLS, pool_cohorts
+from server.results.population.group_gaps import find_gaps
+from server.results.population.heterogeneity import summarize_heterogeneity
 from server.results.reader_results import summarize_readers
 from server.results.replicates import Resampling
 from server.results.subgroup_results import build_table_one, summarize_sites, summarize_subgroups
@@ -22,6 +25,7 @@ from server.results.uncertainty.design_effect import count_clusters
 from server.results.uncertainty.multiple_testing import adjust_tests
 
 _PLACES = (*COHORTS, *POOLS)
+_BY_NET = ("subgroups", "misdiagnoses", "sites", "use", "heterogeneity", "gaps")
 
 
 def collect_details(progress: Progress, plan: Plan, seed: int) -> dict[str, Any]:
@@ -30,7 +34,9 @@ def collect_details(progress: Progress, plan: Plan, seed: int) -> dict[str, Any]
     `table1` also covers cohorts that were only tallied. `design`: the design effect of each cohort and pool.
     """
     found: dict[str, Any] = {"table1": _build_tables(progress, plan), "pairs": {}, "readers": {}}
-    by_net: dict[str, Any] = {"subgroups": {}, "misdiagnoses": {}, "sites": {}}
+    by_net: dict[str, Any] = {
+        name: {} for name in ("subgroups", "misdiagnoses", "sites", "use", "heterogeneity", "gaps")
+    }
     designs = {place: count_clusters(progress, POOLS.get(place, (place,))) for place in _PLACES}
     evaluations = [s for s in plan.stages if isinstance(s, Evaluate) and s.name in progress.totals]
     for stage, place in product(evaluations, _PLACES):
@@ -39,10 +45,15 @@ def collect_details(progress: Progress, plan: Plan, seed: int) -> dict[str, Any]
         _keep(found["pairs"], place, compare_pairs(total, place, classifiers, resampling))
         _keep(found["readers"], place, summarize_readers(total, place, classifiers, resampling))
         for net in classifiers:
-            _keep(by_net["subgroups"], (place, net), summarize_subgroups(total, place, net, resampling))
-            _keep(by_net["sites"], (place, net), summarize_sites(total, place, net, resampling))
+            groups = summarize_subgroups(total, place, net, resampling)
+            sites = summarize_sites(total, place, net, resampling)
+            _keep(by_net["subgroups"], (place, net), groups)
+            _keep(by_net["gaps"], (place, net), groups and find_gaps(groups["variables"], resampling.design))
+            _keep(by_net["sites"], (place, net), sites)
+            _keep(by_net["heterogeneity"], (place, net), summarize_heterogeneity(sites, resampling.design))
             if net in FUSION_NETS:
                 _keep(by_net["misdiagnoses"], (place, net), count_misdiagnoses(total, place, net, resampling))
+                _keep(by_net["use"], (place, net), summarize_use(total, place, net, resampling))
     _adjust_pairs(found["pairs"])
     found["design"] = {place: one.plain() for place, one in designs.items() if one.patients}
     return found | {key: _nest(entries) for key, entries in by_net.items()}

@@ -108,7 +108,7 @@ def compute_multi_class(counts: Counts, classes: Sequence[str]) -> dict[str, Any
         }
     return (
         result
-        | summarize_calibration(counts.scores, classes)
+        | summarize_calibration(counts.scores, counts.sampling, classes)
         | {
             "n": counts.lesions,
             "support": dict(zip(classes, support, strict=True)),
@@ -134,7 +134,7 @@ def compute_binary(counts: Counts) -> dict[str, Any]:
         _place(result, path)[path[-1]] = bootstrap_interval(value(counts.scores[:, 0]), n, resolution=bound)
     return (
         result
-        | summarize_calibration(counts.scores)
+        | summarize_calibration(counts.scores, counts.sampling)
         | {
             "n": counts.lesions,
             "negatives": negatives,

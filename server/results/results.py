@@ -26,6 +26,8 @@ from ceus_models.study.taxonomy import (
 )
 from server.results.detailed_results import collect_details
 from server.results.evaluation import class_names, compute_binary, compute_multi_class, read_counts
+from server.results.population.flow import count_flow
+from server.results.population.missing_data import count_missing
 from server.results.privacy_spent import summarize_privacy
 from server.results.replicates import Resampling
 from server.results.uncertainty.design_effect import count_clusters
@@ -40,13 +42,17 @@ def collect_results(progress: Progress, plan: Plan, seed: int) -> dict[str, Any]
     `peak_memory_mb` of the stages is null: the caller that runs the processes measures it.
     """
     scores = list(_list_evaluations(progress, plan, seed))
+    cohorts, nets = _cohorts(progress, scores), _nets(scores)
+    statistics = _statistics(progress, plan)
     return {
         "plan": plan.name,
         "plan_digest": plan.digest(),
         **collect_details(progress, plan, seed),
-        "cohorts": _cohorts(progress, scores),
-        "nets": _nets(scores),
-        "statistics": _statistics(progress, plan),
+        "cohorts": cohorts,
+        "nets": nets,
+        "statistics": statistics,
+        "flow": count_flow(progress, plan, _count_lesions(cohorts, nets, statistics)),
+        "missing": count_missing(progress, plan),
         "digests": {net: digest(state) for net, state in progress.nets.items()},
         "participation": [asdict(record) for record in progress.participation],
         "curves": _build_curves(progress),
@@ -90,6 +96,14 @@ def _nets(scores: list[_Score]) -> dict[str, Any]:
         if net not in FUSION_NETS:
             nets[net][cohort] = found
     return dict(nets)
+
+
+def _count_lesions(cohorts: dict[str, Any], nets: dict[str, Any], statistics: dict[str, Any]) -> dict[str, int]:
+    """Cohort → lesions that a fusion net, else any net, else the tally counted."""
+    found = {name: sum(types.values()) for name, types in statistics.get("types", {}).items()}
+    for entry in nets.values():
+        found |= {name: max(one["n"], found.get(name, 0)) for name, one in entry.items()}
+    return found | {name: one["n"] for name, one in cohorts.items()}
 
 
 def _statistics(progress: Progress, plan: Plan) -> dict[str, Any]:
