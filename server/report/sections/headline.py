@@ -9,10 +9,11 @@ from ceus_models.study.taxonomy import FUSION_MODELS
 from server.report import cells
 from server.report.cells import Cell, Row
 from server.report.figures import model_figures
-from server.report.reference_study import CITATION, study_metric
+from server.report.reference_study import CITATION, study_metric, study_range
 from server.report.sections.mcnemar_tables import count_tests, pair_rows
 from server.report.values import (
     COHORT_TITLES,
+    METRIC_TITLES,
     MODEL_INPUTS,
     SMALL_SUPPORT,
     TOO_COARSE,
@@ -39,7 +40,7 @@ def headline(results: Results) -> dict[str, Any]:
     return {
         "sentence": _sentence(results, cohorts[-1]),
         "models": list(FUSION_MODELS),
-        "rows": [_headline_row(results, cohort) for cohort in cohorts],
+        "rows": [row for cohort in cohorts for row in (_headline_row(results, cohort), _study_row(cohort))],
         "inputs": MODEL_INPUTS,
         "few": SMALL_SUPPORT,
         "too_coarse": TOO_COARSE,
@@ -90,8 +91,13 @@ def _headline_row(results: Results, cohort: str) -> Row:
     return [
         Cell(COHORT_TITLES[cohort], (_who(results, cohort),)),
         *(cells.format_value(item, "strong" if model == best else "") for model, item in found.items()),
-        cells.format_reference(study_metric(cohort, "DCB", "accuracy")),
     ]
+
+
+def _study_row(cohort: str) -> Row:
+    """The study's accuracies on a cohort, as far as it gives them."""
+    found = [cells.format_reference(study_metric(cohort, model, "accuracy")) for model in FUSION_MODELS]
+    return [Cell("of the study", kind="study"), *found]
 
 
 def _find_best(found: Mapping[str, Estimate | None]) -> str | None:
@@ -115,4 +121,17 @@ def models(results: Results) -> dict[str, Any]:
         "radars": [model_figures.radar_figure(results, cohort) for cohort in names],
         "pairs": pair_rows(results, [*names, "all_tests"]),
         "tests": count_tests(results, [*names, "all_tests"]),
+        "ranges": _list_ranges(results, names),
     }
+
+
+def _list_ranges(results: Results, cohorts: list[str]) -> list[Row]:
+    """Lowest and highest of each metric of DCB over the test sets, ours and the study's."""
+    rows: list[Row] = []
+    for name, title in METRIC_TITLES.items():
+        known = [found.value for cohort in cohorts if (found := metric(results, cohort, "DCB", name)) is not None]
+        low, high = study_range(name)
+        if known:
+            study = Cell(f"{low:.2f}{cells.DASH}{high:.2f}", kind="study")
+            rows.append([title, f"{min(known):.3f}{cells.DASH}{max(known):.3f}", str(len(known)), study])
+    return rows
