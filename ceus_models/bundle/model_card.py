@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from ceus_models.bundle.committee_summary import describe_for_committee
 from ceus_models.study.taxonomy import COHORTS, FUSION_NETS
 
 RESEARCH_ONLY = "For research only. fedceus is not a medical device, and must not guide the care of a patient."
@@ -48,6 +49,7 @@ def render_model_card(about: Mapping[str, Any], study: Mapping[str, Any]) -> str
         f"# Model card: {about['provenance'].get('plan', 'a study')} (fedceus)",
         f"**{RESEARCH_ONLY}**"
         + (" The hospitals were phantoms: no patient is behind any number." if simulated else ""),
+        *_render_section("In short, for a committee", describe_for_committee(results)),
         *_render_section("What it is", _describe_nets(about)),
         *_render_section("Trained on", _describe_training(about, results)),
         *_render_section("How well it does", _describe_metrics(results)),
@@ -105,6 +107,9 @@ def _describe_metrics(results: Mapping[str, Any]) -> Iterator[str]:
     """Tables of every net with its 95 % intervals, cohort by cohort."""
     if results.get("cohorts") or results.get("nets"):
         yield "Behind a value: its 95 % interval, of a proportion by Wilson's score, else by a bootstrap of lesions."
+    if chosen := results.get("chosen_on"):
+        where = ", ".join(chosen)
+        yield f"Rounds were chosen by their loss on {where}: figures of nets trained so are optimistic there."
     for cohort, entry in results.get("cohorts", {}).items():
         models = {f"fusion/{name}": found for name, found in entry.get("models", {}).items()}
         yield _render_scores(f"{cohort} (n = {entry.get('n', '?')})", models)

@@ -9,6 +9,7 @@ from typing import Any
 from ceus_models.web.templates import render, trust
 from server.report import csv_tables
 from server.report.sections import headline, provenance
+from server.report.sections.checklists import checklists
 from server.report.sections.clinical_use import clinical_use
 from server.report.sections.cohorts import cohorts
 from server.report.sections.comparison import comparison
@@ -53,6 +54,7 @@ SECTIONS = (
     Section("misdiagnoses", "Misdiagnoses", misdiagnoses, ("misdiagnoses",)),
     Section("participation", "Participation", provenance.participation),
     Section("privacy", "Privacy", privacy),
+    Section("checklists", "Reporting checklists", checklists),
     Section("provenance", "Provenance", provenance.provenance),
 )
 """In the study's order."""

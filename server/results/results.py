@@ -47,6 +47,7 @@ def collect_results(progress: Progress, plan: Plan, seed: int) -> dict[str, Any]
     return {
         "plan": plan.name,
         "plan_digest": plan.digest(),
+        "terms": {key: value for key, value in plan.plain().items() if key != "simulation"},
         **collect_details(progress, plan, seed),
         "cohorts": cohorts,
         "nets": nets,
