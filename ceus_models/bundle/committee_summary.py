@@ -41,6 +41,12 @@ def describe_for_committee(results: Mapping[str, Any]) -> Iterator[str]:
     yield "\n".join(f"{number}. {question}" for number, question in enumerate(_QUESTIONS, 1))
 
 
+def _name_place(place: str) -> str:
+    """`external test C` of `external_test_c`, `all tests` of `all_tests`."""
+    *words, last = place.split("_")
+    return " ".join([*words, last.upper() if len(last) == 1 else last])
+
+
 def _fullest(results: Mapping[str, Any]) -> tuple[str, str, Mapping[str, Any]] | None:
     """The last test cohort, the fullest model on it and its metrics."""
     for cohort in reversed(TEST_COHORTS):
@@ -69,7 +75,7 @@ def _describe_accuracy(results: Mapping[str, Any]) -> Iterator[str]:
     cohort, name, one = found
     said = _of_hundred(one.get("accuracy"))
     if said:
-        yield f"On the {one.get('n', '?')} lesions of {cohort.replace('_', ' ')}, model {name} names {said} rightly."
+        yield f"On the {one.get('n', '?')} lesions of {_name_place(cohort)}, model {name} names {said} rightly."
     support = {kind: n for kind, n in one.get("support", {}).items() if n}
     if support:
         commonest = max(support, key=lambda kind: support[kind])
@@ -82,7 +88,7 @@ def _find(entries: Mapping[str, Any]) -> tuple[str, Any] | None:
     for place in ("all_tests", *reversed(TEST_COHORTS)):
         for name in reversed(FUSION_MODELS):
             if entry := entries.get(place, {}).get(f"fusion/{name}"):
-                return place.replace("_", " "), entry
+                return _name_place(place), entry
     return None
 
 

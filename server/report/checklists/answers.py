@@ -126,6 +126,8 @@ def _training(results: Results) -> str:
 
 
 def _choice(results: Results) -> str:
+    if "chosen_on" not in results:
+        return ""
     chosen = section(results, "chosen_on")
     if not chosen:
         return "The nets of the last round (or their mean, under noise) are kept: none was chosen by its results"
@@ -236,6 +238,8 @@ def _robustness(results: Results) -> str:
 
 
 def _privacy(results: Results) -> str:
+    if not section(results, "privacy"):
+        return ""
     levels = section(results, "privacy", "levels")
     told = f" Levels by stage: {', '.join(f'{k} {v}' for k, v in levels.items())}." if levels else ""
     epsilon = number(lookup(results, "privacy", "epsilon"))

@@ -23,7 +23,8 @@ def _fill(name: str, results: Results) -> dict[str, Any]:
         found, wanted = fill_item(item, results)
         answered += bool(found)
         left = f"{OPEN}: {wanted}" if wanted and not found else wanted
-        rows.append([item.number, *(Cell(text, kind="text") for text in (item.topic, found, left))])
+        texts = (text.replace("`", "") for text in (item.topic, found, left))
+        rows.append([item.number, *(Cell(text, kind="text") for text in texts)])
     return {
         "title": checklist.title,
         "source": checklist.source.strip(),

@@ -33,7 +33,7 @@ def format_equivalence(found: object) -> Cell:
     if margin is None or low is None or high is None:
         return cells.NONE
     shown, apart = (lookup(found, key) is True for key in ("equivalent", "different"))
-    text = f"within ±{margin:g}" if shown else "different" if apart else "not shown"
+    text = f"within ±{margin:g}" if shown else "different" if apart else f"not shown within ±{margin:g}"
     return Cell(text, (f"90 %: {low:+.3f} to {high:+.3f}",), "strong" if shown else "")
 
 

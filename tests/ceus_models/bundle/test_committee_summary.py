@@ -42,7 +42,7 @@ RESULTS: dict[str, Any] = {
 def test_numbers_are_said_in_lesions_of_a_hundred() -> None:
     text = "\n".join(describe_for_committee(RESULTS))
     for said in (
-        "On the 312 lesions of external test c, model DCB names 86 of 100 (95 % interval 76 to 91) rightly.",
+        "On the 312 lesions of external test C, model DCB names 86 of 100 (95 % interval 76 to 91) rightly.",
         "Always answering hepatocellular carcinoma would be right for 43 of 100 of them.",
         "Of the malignant lesions (HCC, HM, ICC) of all tests it calls 93 of 100 (95 % interval 83 to 98) malignant.",
         "Where 10 of 100 lesions are malignant: of those it calls malignant 41 of 100 (95 % interval 31 to 46) are; "
@@ -50,7 +50,7 @@ def test_numbers_are_said_in_lesions_of_a_hundred() -> None:
         "how often they come true lie 7 of 100 apart",
         "worst at intrahepatic cholangiocarcinoma: 61 of 100 (95 % interval 51 to 66) are named so, of 28 lesions",
         "by sex: male over female by 12 of 100 (2 to 17)",
-        "would see 64 to 95 of 100 named rightly (95 % prediction interval, 6 hospitals of external test c)",
+        "would see 64 to 95 of 100 named rightly (95 % prediction interval, 6 hospitals of external test C)",
     ):
         assert said in text, said
 

@@ -63,7 +63,7 @@ def test_equivalence_is_said_with_its_margin() -> None:
         "within ±0.05",
         ("90 %: -0.020 to +0.030",),
     )
-    assert format_equivalence({**found, "equivalent": False}).text == "not shown"
+    assert format_equivalence({**found, "equivalent": False}).text == "not shown within ±0.05"
     assert format_equivalence({**found, "equivalent": False, "different": True}).text == "different"
     assert format_equivalence(None).text == "–"
 
@@ -73,7 +73,7 @@ def test_federated_against_pooled_is_a_test_of_equivalence() -> None:
     found = compare_trainings(arms, {})
     text = shown("comparison", {"comparison": {**arms, "equivalence": found}})
     difference = found[COHORT]["difference"]
-    assert f"-0.020 {difference['low']:+.3f} to {difference['high']:+.3f} not shown 90 %:" in text
+    assert f"-0.020 {difference['low']:+.3f} to {difference['high']:+.3f} not shown within ±0.05 90 %:" in text
 
 
 def test_rows_of_a_cohort_that_chose_the_round_are_marked() -> None:
