@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ceus_models.study.taxonomy import COHORTS, FUSION_MODELS, LESION_TYPES, TEST_COHORTS
+from server.report.cells import format_count
 from server.report.checklists.fixed_answers import FIXED
 from server.report.values import (
     COHORT_TITLES,
@@ -30,14 +31,19 @@ def _join(parts: Mapping[str, str]) -> str:
     return "; ".join(f"{name}: {text}" for name, text in parts.items() if text)
 
 
+def _show(raw: object) -> str:
+    """A count, or a dash."""
+    return format_count(whole(raw))
+
+
 def _sources(results: Results) -> str:
     flow = section(results, "flow")
     return _join({COHORT_TITLES[c]: _count_declared(flow[c]) for c in COHORTS if c in flow})
 
 
 def _count_declared(one: Mapping[str, Any]) -> str:
-    sites, lesions, patients = (whole(one.get(key)) for key in ("sites", "lesions", "patients"))
-    return f"{sites} {'site' if sites == 1 else 'sites'}, {lesions} lesions of {patients} patients"
+    sites, lesions, patients = (_show(one.get(key)) for key in ("sites", "lesions", "patients"))
+    return f"{sites} {'site' if sites == '1' else 'sites'}, {lesions} lesions of {patients} patients"
 
 
 def _setting(results: Results) -> str:
@@ -62,7 +68,7 @@ def _outcome(results: Results) -> str:
         values = section(rows, "pathology_confirmed")
         total = sum(whole(n) or 0 for n in values.values())
         if total and cohort in COHORT_TITLES:
-            confirmed[COHORT_TITLES[cohort]] = f"{whole(values.get('yes')) or 0} of {total}"
+            confirmed[COHORT_TITLES[cohort]] = f"{_show(values.get('yes')) or 0} of {total}"
     text = f"One of six types a lesion ({', '.join(LESION_TYPES)}), as the hospital recorded it"
     return f"{text}. Confirmed by pathology: {_join(confirmed)}" if confirmed else text
 
@@ -81,7 +87,7 @@ def _numbers(results: Results) -> str:
     parts = {}
     for cohort in tested_cohorts(results):
         support = section(results, "cohorts", cohort, "support")
-        parts[COHORT_TITLES[cohort]] = ", ".join(f"{name} {whole(n)}" for name, n in support.items())
+        parts[COHORT_TITLES[cohort]] = ", ".join(f"{name} {_show(n)}" for name, n in support.items())
     return _join(parts)
 
 
@@ -101,11 +107,11 @@ def _preparation(results: Results) -> str:
     found = section(results, "terms", "processing")
     if not found:
         return ""
-    frames = [whole(found.get(key)) for key in ("frames_to_peak", "frames_after")]
+    frames = [_show(found.get(key)) for key in ("frames_to_peak", "frames_after")]
     return (
         f"The outlined lesion is tracked and cropped; {frames[0]} key frames to the peak of its time-intensity curve "
-        f"and {frames[1]} after it, {whole(found.get('size'))} px; {whole(found.get('flow_maps'))} maps of optical "
-        f"flow, {whole(found.get('flow_size'))} px; levels and clinical variables are standardised by federated moments"
+        f"and {frames[1]} after it, {_show(found.get('size'))} px; {_show(found.get('flow_maps'))} maps of optical "
+        f"flow, {_show(found.get('flow_size'))} px; levels and clinical variables are standardised by federated moments"
     )
 
 
@@ -116,11 +122,11 @@ def _training(results: Results) -> str:
             rule = section(stage, "rule")
             parts[str(stage.get("name"))] = (
                 f"{', '.join(_names(stage.get('nets')))} on {', '.join(_names(stage.get('cohorts')))}, "
-                f"{whole(stage.get('rounds'))} rounds, {lookup(stage, 'strategy', 'name') or 'fedavg'}, "
-                f"{whole(rule.get('epochs')) or 1} local epochs, batches of {whole(rule.get('batch_size'))}, "
+                f"{_show(stage.get('rounds'))} rounds, {lookup(stage, 'strategy', 'name') or 'fedavg'}, "
+                f"{whole(rule.get('epochs')) or 1} local epochs, batches of {_show(rule.get('batch_size'))}, "
                 f"learning rate {number(rule.get('learning_rate')):g}"
                 if number(rule.get("learning_rate")) is not None
-                else f"{whole(stage.get('rounds'))} rounds"
+                else f"{_show(stage.get('rounds'))} rounds"
             )
     return _join(parts)
 
@@ -144,8 +150,8 @@ def _specification(results: Results) -> str:
     if not shape:
         return text
     return (
-        f"{text}; two streams (ResNet{whole(shape.get('spatial_depth'))} over frames, "
-        f"ResNet{whole(shape.get('temporal_depth'))} over flow), an LSTM over each, width {whole(shape.get('width'))}; "
+        f"{text}; two streams (ResNet{_show(shape.get('spatial_depth'))} over frames, "
+        f"ResNet{_show(shape.get('temporal_depth'))} over flow), an LSTM over each, width {_show(shape.get('width'))}; "
         "fusion nets over nine probabilities and clinical variables"
     )
 
@@ -181,7 +187,7 @@ def _heterogeneity(results: Results) -> str:
             )
             if low is not None and high is not None and i_squared is not None:
                 shown = f"I² {100 * i_squared:.0f} %, prediction interval {low:.3f} to {high:.3f}"
-                parts[COHORT_TITLES[cohort]] = f"{whole(found.get('sites'))} sites, {shown}"
+                parts[COHORT_TITLES[cohort]] = f"{_show(found.get('sites'))} sites, {shown}"
                 break
     return _join(parts)
 
@@ -254,8 +260,9 @@ def _software(results: Results) -> str:
 
 
 def _plan(results: Results) -> str:
-    name, digest = lookup(results, "plan"), lookup(results, "plan_digest")
-    return f"Plan {name}, SHA-256 {digest}, seed {lookup(results, 'seed')}" if digest else ""
+    name, digest, seed = lookup(results, "plan"), lookup(results, "plan_digest"), whole(lookup(results, "seed"))
+    drawn = "" if seed is None else f", seed {seed}"
+    return f"Plan {name}, SHA-256 {digest}{drawn}" if digest else ""
 
 
 ANSWERS: Mapping[str, Callable[[Results], str]] = {

@@ -43,7 +43,7 @@ FIXED: Mapping[str, str] = {
     "output": "Six probabilities a lesion; the type is the most probable. A binary net is positive from 0.5",
     "differences": "Table 1 stands cohort by cohort in the section Cohorts; training A has no lesions of type OT",
     "initial": "Drawn from the study's seed, or weights that the plan names; the plan is in the bundle",
-    "ensemble": "None: one fusion net over nine sub-models",
+    "ensemble": "No ensemble: one fusion net over nine sub-models",
     "explanation": "`ceus-site predict` shows Grad-CAM and the exact contribution of each clinical variable",
     "limits": "Those of the model card: six types, one outlined lesion at a time, scanners as in training",
     "poor_input": (

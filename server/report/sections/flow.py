@@ -37,23 +37,24 @@ def flow(results: Results) -> dict[str, Any]:
 
 def _steps(one: Mapping[str, Any]) -> list[tuple[str, bool]]:
     """The boxes of a cohort's diagram; see `flow_figure`."""
-    sites, lesions, patients = (whole(one.get(key)) for key in ("sites", "lesions", "patients"))
-    steps = [(f"Declared: {_name_sites(sites)}\n{lesions} lesions\nof {patients} patients", False)]
+    lesions, patients = (cells.format_count(whole(one.get(key))) for key in ("lesions", "patients"))
+    steps = [(f"Declared: {_name_sites(whole(one.get('sites')))}\n{lesions} lesions\nof {patients} patients", False)]
     counted = whole(one.get("counted"))
     if counted is None:
         return [*steps, ("no evaluation yet", True)]
-    gone = [
-        f"{words}: {whole(lookup(one, fate, 'lesions'))} lesions\nof {_name_sites(whole(lookup(one, fate, 'sites')))}"
-        for fate, words in _FATES.items()
-        if whole(lookup(one, fate, "sites"))
-    ]
+    gone = []
+    for fate, words in _FATES.items():
+        if sites := whole(lookup(one, fate, "sites")):
+            lesions = cells.format_count(whole(lookup(one, fate, "lesions")))
+            gone.append(f"{words}: {lesions} lesions\nof {_name_sites(sites)}")
     if held := whole(one.get("held_back")):
         gone.append(f"not counted: {held} lesions\n(no type or label, or too\nfew of a type at a site)")
-    return [*steps, ("\n".join(gone) or "left out: none", True), (f"Counted:\n{counted} lesions", False)]
+    last = f"Counted:\n{cells.format_count(counted)} lesions"
+    return [*steps, ("\n".join(gone) or "left out: none", True), (last, False)]
 
 
 def _name_sites(count: int | None) -> str:
-    return "1 site" if count == 1 else f"{count} sites"
+    return "1 site" if count == 1 else f"{cells.format_count(count)} sites"
 
 
 def _unread(results: Results, cohorts: list[str]) -> Iterator[Row]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from ceus_models.metrics.score_bins import EDGES
 from ceus_models.study.taxonomy import LESION_TYPES
-from server.results.clinical.dichotomy import DICHOTOMIES
+from server.results.clinical.dichotomy import DICHOTOMIES, Dichotomy
 from server.results.intervals import INTERVAL
 from server.results.metrics import Floats
 
@@ -39,7 +39,7 @@ def compute_decision_curves(confusion: Floats, scores: Floats) -> dict[str, Any]
         if name in LESION_TYPES:
             true, false, positives, negatives = _count_above(scores[:, LESION_TYPES.index(name)])
         else:
-            true, false, positives, negatives = _count_called(np.array([question.count(one) for one in confusion]))
+            true, false, positives, negatives = _count_called(question, confusion)
         if positives[0] <= 0 or negatives[0] <= 0:
             continue
         lesions = np.maximum(positives + negatives, 1.0)[:, None]
@@ -66,7 +66,8 @@ def _count_above(histogram: Floats) -> tuple[Floats, Floats, Floats, Floats]:
     return above[:, 1, _PLACES], above[:, 0, _PLACES], above[:, 1, 0], above[:, 0, 0]
 
 
-def _count_called(counts: Floats) -> tuple[Floats, Floats, Floats, Floats]:
-    """The same, of acting on what is called positive whatever the threshold; of counts (1+R 4) of a `Dichotomy`."""
+def _count_called(question: Dichotomy, confusion: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+    """The same, of acting on what is called positive whatever the threshold; confusion (1+R 6 6)."""
+    hit, positives, alarms, negatives = question.count(confusion)
     ones = np.ones(len(THRESHOLDS))
-    return counts[:, :1] * ones, counts[:, 2:3] * ones, counts[:, 1], counts[:, 3]
+    return hit[:, None] * ones, alarms[:, None] * ones, positives, negatives

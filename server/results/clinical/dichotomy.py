@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from ceus_models.study.taxonomy import LESION_TYPES, MALIGNANT_TYPES
 from server.results.metrics import Floats
 
@@ -21,13 +23,15 @@ class Dichotomy:
     positive: tuple[str, ...]
     negative: tuple[str, ...]
 
-    def count(self, confusion: Floats) -> tuple[float, float, float, float]:
-        """True positives, positives, false positives and negatives of a confusion matrix (6 6) [true, said]."""
+    def count(self, confusion: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+        """True positives, positives, false positives and negatives of confusion matrices (… 6 6) [true, said]: (…)."""
         inside, outside = (
-            confusion[[LESION_TYPES.index(kind) for kind in kinds]] for kinds in (self.positive, self.negative)
+            confusion[..., [LESION_TYPES.index(kind) for kind in kinds], :] for kinds in (self.positive, self.negative)
         )
         said = [LESION_TYPES.index(kind) for kind in self.positive]
-        return float(inside[:, said].sum()), float(inside.sum()), float(outside[:, said].sum()), float(outside.sum())
+        called = [np.asarray(side[..., said].sum((-2, -1))) for side in (inside, outside)]
+        whole = [np.asarray(side.sum((-2, -1))) for side in (inside, outside)]
+        return called[0], whole[0], called[1], whole[1]
 
     def count_cells(self) -> tuple[tuple[int, int], tuple[int, int]]:
         """Of how many cells true positives and positives are sums, and false positives and negatives."""

@@ -28,7 +28,7 @@ def compute_predictive_values(confusion: Floats, sampling: Resampling) -> dict[s
     """
     found: dict[str, Any] = {}
     for name, question in DICHOTOMIES.items():
-        hit, positives, alarms, negatives = question.count(confusion)
+        hit, positives, alarms, negatives = map(float, question.count(confusion))
         if positives <= 0 or negatives <= 0:
             continue
         cells = question.count_cells()

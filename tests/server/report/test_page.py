@@ -341,7 +341,7 @@ def test_a_hostile_name_of_a_site_is_escaped_wherever_it_stands(results: dict[st
     }
     page = render_report(some)
     assert "<script" not in page
-    assert parsed(page).text.count(name) == 18
+    assert parsed(page).text.count(name) == 21
 
 
 def test_phantoms_are_called_phantoms_and_patients_are_not(results: dict[str, Any], page: Page) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from server.report.checklists.checklist import NAMES, OPEN, fill_item, format_ch
 from server.report.checklists.fixed_answers import FIXED
 from server.report.page import SECTIONS, render_section
 from server.report.publish import publish_report
-from tests.server.report.test_page import parsed, synthetic
+from tests.server.report.test_page import blanked, parsed, synthetic
 
 TERMS = load_plan(Path(__file__).parents[4] / "configs" / "plan.demo.yaml").plain()
 DECLARED = {"sites": 9, "lesions": 50, "patients": 46, "held_back": 2, "counted": 48}
@@ -82,6 +83,12 @@ def test_answers_are_the_numbers_of_the_results(results: dict[str, Any]) -> None
     assert "no bound ε is stated" in answer("privacy", results)
     assert "ε at most 2.5 a patient" in answer("privacy", {"privacy": {"epsilon": 2.5, "levels": {}}})
     assert results["plan_digest"] in answer("plan", results)
+
+
+def test_numbers_that_are_null_are_dashes(results: dict[str, Any]) -> None:
+    nothing = blanked(results)
+    for key in ANSWERS:
+        assert not re.search(r"\bnan\b|None", answer(key, nothing)), key
 
 
 def test_the_markdown_is_a_table_that_names_cannot_break(results: dict[str, Any]) -> None:
