@@ -55,8 +55,9 @@ def estimate_share(
 ) -> dict[str, float | int | None]:
     """A proportion with Wilson's interval as {value, low, high, n}; all but n are None of no lesions.
 
-    >>> estimate_share(10, 10, Resampling())
-    {'value': 1.0, 'low': 0.7224672001371107, 'high': 1.0, 'n': 10}
+    >>> found = estimate_share(10, 10, Resampling())
+    >>> found["value"], round(found["low"], 3), found["high"], found["n"]
+    (1.0, 0.722, 1.0, 10)
 
     Args:
         counted: lesions that count.

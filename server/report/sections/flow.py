@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import product
 from typing import Any
 
 from ceus_models.study.subgroups import UNKNOWN
@@ -61,11 +62,11 @@ def _unread(results: Results, cohorts: list[str]) -> Iterator[Row]:
     """Lesions that each reader read, and those counted that it did not."""
     for name in cohorts:
         counted = whole(lookup(results, "flow", name, "counted"))
-        for code, one in section(results, "readers", name, "readers").items():
-            for mode, title in _MODES.items():
-                read = whole(lookup(one, mode, "accuracy", "n"))
-                if read is not None and counted is not None:
-                    yield [COHORT_TITLES[name], f"{code}, {title}", str(read), str(max(0, counted - read))]
+        readers = section(results, "readers", name, "readers")
+        for (code, one), (mode, title) in product(readers.items(), _MODES.items()):
+            read = whole(lookup(one, mode, "accuracy", "n"))
+            if read is not None and counted is not None:
+                yield [COHORT_TITLES[name], f"{code}, {title}", str(read), str(max(0, counted - read))]
 
 
 def _missing(results: Results) -> Iterator[Row]:

@@ -44,7 +44,7 @@ def subtract_independent(first: Counted, second: Counted, level: float = LEVEL) 
         level: of the interval.
 
     >>> [round(end, 3) for end in subtract_independent((9, 10), (3, 10))]
-    [0.168, 0.809]
+    [0.171, 0.809]
     """
     (a, n), (b, m) = first, second
     low_a, high_a = wilson_interval(a, n, level)
@@ -78,7 +78,7 @@ def divide(first: tuple[float, Interval], second: tuple[float, Interval]) -> Int
         second: the denominator and its interval; its low end is above 0, or the ratio has no upper end.
 
     >>> [round(end, 3) for end in divide((0.1, (0.05, 0.19)), (0.8, (0.7, 0.87)))]
-    [0.062, 0.24]
+    [0.062, 0.241]
     """
     (p, (low_p, high_p)), (q, (low_q, high_q)) = first, second
     below, above = high_q * (2 * q - high_q), low_q * (2 * q - low_q)
