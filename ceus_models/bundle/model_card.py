@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from ceus_models.bundle.committee_summary import describe_for_committee
 from ceus_models.study.taxonomy import COHORTS, FUSION_NETS
 
 RESEARCH_ONLY = "For research only. fedceus is not a medical device, and must not guide the care of a patient."
@@ -23,6 +24,8 @@ _SHOWN_METRICS = (
     "sensitivity",
     "specificity",
 )
+_TOO_COARSE = 0.05
+"""A metric whose stated bound is wider is left out, as in the report."""
 _SHARED = {"separate": "", "trunk": ", one of them a trunk with a head for each disease and biomarker"}
 """What is said of the sub-models."""
 _LIMITS = (
@@ -46,6 +49,7 @@ def render_model_card(about: Mapping[str, Any], study: Mapping[str, Any]) -> str
         f"# Model card: {about['provenance'].get('plan', 'a study')} (fedceus)",
         f"**{RESEARCH_ONLY}**"
         + (" The hospitals were phantoms: no patient is behind any number." if simulated else ""),
+        *_render_section("In short, for a committee", describe_for_committee(results)),
         *_render_section("What it is", _describe_nets(about)),
         *_render_section("Trained on", _describe_training(about, results)),
         *_render_section("How well it does", _describe_metrics(results)),
@@ -102,7 +106,10 @@ def _describe_training(about: Mapping[str, Any], results: Mapping[str, Any]) -> 
 def _describe_metrics(results: Mapping[str, Any]) -> Iterator[str]:
     """Tables of every net with its 95 % intervals, cohort by cohort."""
     if results.get("cohorts") or results.get("nets"):
-        yield "Behind a value: its 95 % interval, of a bootstrap over lesions."
+        yield "Behind a value: its 95 % interval, of a proportion by Wilson's score, else by a bootstrap of lesions."
+    if chosen := results.get("chosen_on"):
+        where = ", ".join(chosen)
+        yield f"Rounds were chosen by their loss on {where}: figures of nets trained so are optimistic there."
     for cohort, entry in results.get("cohorts", {}).items():
         models = {f"fusion/{name}": found for name, found in entry.get("models", {}).items()}
         yield _render_scores(f"{cohort} (n = {entry.get('n', '?')})", models)
@@ -132,8 +139,10 @@ def _format_lesions(found: Mapping[str, Any]) -> str:
 
 
 def _format_estimate(found: object) -> str:
-    """A value with its interval, "" where `found` is not an estimate."""
+    """A value with its interval, "" where `found` is not an estimate, or is one that bins leave too far open."""
     if not isinstance(found, Mapping) or not isinstance(found.get("value"), int | float):
+        return ""
+    if (found.get("resolution") or 0.0) > _TOO_COARSE:
         return ""
     low, high = found.get("low"), found.get("high")
     interval = f" ({low:.3f} to {high:.3f})" if isinstance(low, int | float) and isinstance(high, int | float) else ""

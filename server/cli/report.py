@@ -13,7 +13,7 @@ from ceus_models.plan.plan import load_plan
 from ceus_models.runtime.errors import ExpectedError
 from server.cli.status import StudyName, opened
 from server.report.page import render_report
-from server.report.publish import RESULTS, publish_run, write_tables
+from server.report.publish import RESULTS, publish_run, write_checklists, write_tables
 from server.report.terminal_table import print_results
 from server.run_folder.studies import find_plan, find_study, read_settings
 
@@ -36,6 +36,7 @@ def report_command(
     page = out or results.with_name("report.html")
     page.write_text(render_report(found), encoding="utf-8")
     write_tables(found, page.parent)
+    write_checklists(found, page.parent)
     terminal = Console()
     print_results(found, terminal)
     terminal.print(f"report: {page}", soft_wrap=True)

@@ -15,15 +15,22 @@ from starlette.routing import Route
 from ceus_models.pki.enrolment import NAME
 from server.console.chosen_study import choose_study
 from server.console.sign_in.sessions import get_visitor
-from server.report.publish import BUNDLE, REPORT, RESULTS, TABLES
+from server.report.publish import BUNDLE, CHECKLISTS, REPORT, RESULTS, TABLES
 from server.run_folder.action_log import Actor, log_action
 from server.run_folder.paths import Home, StudyFolder
 from server.run_folder.studies import list_by_urgency
 
 _PIECE = 1 << 20
-PUBLISHED = {"report.html": REPORT, "results.json": RESULTS, "tables.zip": TABLES, "model.zip": BUNDLE}
+_PUBLISHED = {
+    "report.html": (REPORT, "Report"),
+    "results.json": (RESULTS, "Results"),
+    "tables.zip": (TABLES, "Tables"),
+    "checklists.zip": (CHECKLISTS, "Reporting checklists"),
+    "model.zip": (BUNDLE, "Model bundle"),
+}
+PUBLISHED = {name: place for name, (place, _) in _PUBLISHED.items()}
 """Name of a download → file or folder of the run."""
-_WORDS = {"report.html": "Report", "results.json": "Results", "tables.zip": "Tables", "model.zip": "Model bundle"}
+_WORDS = {name: words for name, (_, words) in _PUBLISHED.items()}
 
 
 @dataclass(frozen=True)
@@ -53,7 +60,7 @@ class Downloads:
         return self.render(request, "download", f"Download: {study.name}", study, **known)
 
     def give_result(self, request: Request) -> Response:
-        """Report, results, tables or model of a study."""
+        """Report, results, tables, checklists or model of a study."""
         study, file = self._find_study(request), request.path_params["file"]
         if study is None or file not in PUBLISHED or not (study.run / PUBLISHED[file]).exists():
             return _absent()

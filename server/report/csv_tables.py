@@ -20,6 +20,11 @@ _PARTS: Mapping[str, str] = {
     "readers": "readers",
     "misdiagnoses": "misdiagnoses",
     "comparison": "comparison",
+    "flow": "flow",
+    "missing": "missing",
+    "use": "use",
+    "heterogeneity": "heterogeneity",
+    "gaps": "gaps",
 }
 """Name of a table → where its numbers stand in the results."""
 EXPERIMENT = "experiment-"

@@ -9,9 +9,12 @@ from typing import Any
 from ceus_models.web.templates import render, trust
 from server.report import csv_tables
 from server.report.sections import headline, provenance
+from server.report.sections.checklists import checklists
+from server.report.sections.clinical_use import clinical_use
 from server.report.sections.cohorts import cohorts
 from server.report.sections.comparison import comparison
 from server.report.sections.experiments import experiments
+from server.report.sections.flow import flow
 from server.report.sections.misdiagnoses import misdiagnoses
 from server.report.sections.modules import modules
 from server.report.sections.privacy import privacy
@@ -38,17 +41,20 @@ class Section:
 SECTIONS = (
     Section("headline", "Result", headline.headline),
     Section("cohorts", "Cohorts", cohorts, ("cohorts",)),
+    Section("flow", "Flow and missing data", flow, ("flow", "missing")),
     Section("statistics", "Statistics", provenance.statistics),
     Section("modules", "Modules", modules, ("modules",)),
     Section("models", "Four models", headline.models, ("models", "pairs")),
-    Section("test-sets", "Test sets", test_sets, ("models", "sites")),
-    Section("subgroups", "Subgroups", subgroups, ("subgroups",)),
+    Section("test-sets", "Test sets", test_sets, ("models", "sites", "heterogeneity")),
+    Section("clinical-use", "In use", clinical_use, ("use",)),
+    Section("subgroups", "Subgroups", subgroups, ("subgroups", "gaps")),
     Section("readers", "Readers", readers, ("readers",)),
     Section("comparison", "Federated, pooled, alone", comparison, ("comparison",)),
     Section("experiments", "Experiments", experiments, (csv_tables.EXPERIMENT,)),
     Section("misdiagnoses", "Misdiagnoses", misdiagnoses, ("misdiagnoses",)),
     Section("participation", "Participation", provenance.participation),
     Section("privacy", "Privacy", privacy),
+    Section("checklists", "Reporting checklists", checklists),
     Section("provenance", "Provenance", provenance.provenance),
 )
 """In the study's order."""

@@ -17,12 +17,14 @@ from ceus_models.plan.stages import Statistics
 from ceus_models.plan.terms.participation import list_silent_sites
 from ceus_models.runtime.atomic_files import PUBLIC, write_atomically
 from ceus_models.runtime.errors import ExpectedError
+from server.report.checklists.checklist import NAMES, format_checklist
 from server.report.csv_tables import format_tables
 from server.report.page import render_report
 from server.results.results import collect_results
 from server.rounds.saving.checkpoints import Store
 
 RESULTS, REPORT, BUNDLE, TABLES = "results.json", "report.html", "bundle", "tables"
+CHECKLISTS = "checklists"
 NO_PRIVACY: Mapping[str, Any] = {"mechanism": "none", "epsilon": None}
 """Sums alone, without noise: no bound on the privacy spent can be stated."""
 
@@ -59,10 +61,18 @@ def collect_run_results(progress: Progress, plan: Plan, seed: int) -> dict[str, 
 
 
 def publish_report(found: Mapping[str, Any], out: Path) -> None:
-    """`collect_results.json`, and what is made from it alone: `report.html` and the numbers as `tables/NAME.csv`."""
+    """`collect_results.json`, and what is made of it: `report.html`, `tables/NAME.csv`, `checklists/NAME.md`."""
     write_atomically(out / RESULTS, json.dumps(found, indent=1, allow_nan=False).encode(), PUBLIC)
     write_atomically(out / REPORT, render_report(found).encode(), PUBLIC)
     write_tables(found, out)
+    write_checklists(found, out)
+
+
+def write_checklists(found: Mapping[str, Any], out: Path) -> None:
+    """The reporting checklists as Markdown, beside the report."""
+    (out / CHECKLISTS).mkdir(parents=True, exist_ok=True)
+    for name in NAMES:
+        write_atomically(out / CHECKLISTS / f"{name}.md", format_checklist(name, found).encode(), PUBLIC)
 
 
 def write_tables(found: Mapping[str, Any], out: Path) -> None:

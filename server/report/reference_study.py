@@ -44,6 +44,17 @@ _METRICS: Mapping[tuple[str, str, str], tuple[float, float, float]] = {
     ("external_test_c", "DCB", "macro_f1"): (0.83, 0.78, 0.88),
 }
 
+# metric of DCB -> lowest and highest over the four test sets
+_RANGES: Mapping[str, tuple[float, float]] = {
+    "accuracy": (0.85, 0.90),
+    "macro_auc": (0.87, 0.91),
+    "macro_specificity": (0.96, 0.98),
+    "macro_recall": (0.75, 0.85),
+    "macro_precision": (0.79, 0.87),
+    "macro_npv": (0.97, 0.98),
+    "macro_f1": (0.78, 0.84),
+}
+
 # net -> AUC in training A and on the validation set
 _NET_AUCS: Mapping[str, Mapping[str, tuple[float, float, float]]] = {
     "training_a": {
@@ -104,6 +115,11 @@ def study_metric(cohort: str, model: str, metric: str) -> Estimate | None:
     """The study's value of a metric with its 95 % interval, or None where it gives none."""
     found = _METRICS.get((cohort, model, metric))
     return None if found is None else Estimate(*found)
+
+
+def study_range(metric: str) -> tuple[float, float]:
+    """The lowest and the highest value of a metric of the study's DCB over its test sets."""
+    return _RANGES[metric]
 
 
 def study_auc(net: str, cohort: str) -> Estimate | None:

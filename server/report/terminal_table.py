@@ -63,7 +63,8 @@ def _cohort_cell(results: Results, cohort: str, line: int) -> str:
 
 
 def _nets_table(results: Results, nets: list[str]) -> Table:
-    table = Table(title="Sub-models, AUC on the validation set [95 % interval]")
+    chosen = ", optimistic: rounds were chosen on it" if lookup(results, "chosen_on", "validation") else ""
+    table = Table(title=f"Sub-models, AUC on the validation set [95 % interval]{chosen}")
     table.add_column("Net")
     table.add_column("AUC", justify="right", no_wrap=True)
     table.add_column("Positive / negative", justify="right")

@@ -49,6 +49,8 @@ METRIC_TITLES: Mapping[str, str] = {
 }
 SMALL_SUPPORT = 10
 """Below this many lesions a number is marked: one lesion more or less moves it by a tenth or more."""
+TOO_COARSE = 0.05
+"""A metric of a histogram whose stated bound is wider is not shown; results.json and the CSV have it."""
 SIMULATED_LINKS = ("memory", "processes", "ray")
 
 
@@ -71,7 +73,10 @@ def number(raw: object) -> float | None:
 
 
 def estimate(raw: object) -> Estimate | None:
-    """Read `{value, low, high, n, resolution}` or a bare number; None where there is no value."""
+    """Read `{value, low, high, n, resolution}` or a bare number.
+
+    None where there is no value, or where the bound on it is wider than TOO_COARSE: it could be nearly anything.
+    """
     if not isinstance(raw, Mapping):
         value = number(raw)
         return None if value is None else Estimate(value)
@@ -79,6 +84,8 @@ def estimate(raw: object) -> Estimate | None:
     if value is None:
         return None
     low, high, resolution = (number(raw.get(key)) for key in ("low", "high", "resolution"))
+    if resolution is not None and resolution > TOO_COARSE:
+        return None
     return Estimate(value, low, high, whole(raw.get("n")), resolution)
 
 

@@ -14,17 +14,21 @@ import numpy as np
 
 from ceus_models.metrics.binned_loss import bound_brier_error, sum_brier
 from ceus_models.metrics.score_bins import CENTRES, EDGES, sum_deciles
+from server.results.clinical.calibration_line import calibration_line
 from server.results.intervals import bootstrap_interval, round_count
 from server.results.metrics import Floats, ratio
+from server.results.replicates import Resampling
 
 
-def summarize_calibration(scores: Floats, classes: Sequence[str] = ()) -> dict[str, Any]:
+def summarize_calibration(scores: Floats, sampling: Resampling, classes: Sequence[str] = ()) -> dict[str, Any]:
     """`calibration` and `brier` of a net; empty without lesions.
 
-    A binary net has one curve. A classifier has one for each class against the rest, and one for `all` of them.
+    A binary net has one curve. A classifier has one for each class against the rest, and one for `all` of them. Those
+    of one question have the `slope` and `intercept` of `calibration_line` too.
 
     Args:
         scores: (1+R k 2 32) the histogram and its replicates.
+        sampling: of the lesions.
         classes: names of the outputs of a classifier.
     """
     lesions = scores[:, 0].sum((1, 2))
@@ -33,9 +37,14 @@ def summarize_calibration(scores: Floats, classes: Sequence[str] = ()) -> dict[s
     bound = bound_brier_error(scores[0]) / float(lesions[0])
     brier = bootstrap_interval(ratio(sum_brier(scores), lesions, np.nan), round_count(lesions[0]), 2.0, 0.0, bound)
     if not classes:
-        return {"brier": brier, "calibration": reliability_curve(scores[0, 0])}
-    by_class = {name: reliability_curve(one) for name, one in zip(classes, scores[0], strict=True)}
+        return {"brier": brier, "calibration": _describe(scores[0, 0], sampling)}
+    by_class = {name: _describe(one, sampling) for name, one in zip(classes, scores[0], strict=True)}
     return {"brier": brier, "calibration": {"all": reliability_curve(scores[0].sum(0)), "classes": by_class}}
+
+
+def _describe(histogram: Floats, sampling: Resampling) -> dict[str, Any]:
+    """Curve and line of a histogram (2 32)."""
+    return {**reliability_curve(histogram), **calibration_line(histogram, sampling)}
 
 
 def reliability_curve(scores: Floats) -> dict[str, Any]:

@@ -1,8 +1,9 @@
-"""Results beyond each net's own metrics: pairs, subgroups, readers, misdiagnoses, Table 1 and sites."""
+"""Results beyond each net's own metrics: pairs, subgroups, readers, misdiagnoses, Table 1, sites and use."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from itertools import product
 from typing import Any
 
@@ -11,41 +12,64 @@ from ceus_models.plan.progress import Progress
 from ceus_models.plan.stages import Evaluate
 from ceus_models.plan.terms.net_groups import expand_names
 from ceus_models.study.taxonomy import COHORTS, FUSION_NETS, select_classifiers
+from server.results.clinical.summary import summarize_use
 from server.results.misdiagnoses import count_misdiagnoses
 from server.results.pairs import compare_pairs
 from server.results.pooled_cohorts import POOLS, pool_cohorts
+from server.results.population.group_gaps import find_gaps
+from server.results.population.heterogeneity import summarize_heterogeneity
 from server.results.reader_results import summarize_readers
 from server.results.replicates import Resampling
 from server.results.subgroup_results import build_table_one, summarize_sites, summarize_subgroups
+from server.results.uncertainty.design_effect import count_clusters
+from server.results.uncertainty.multiple_testing import adjust_tests
 
 _PLACES = (*COHORTS, *POOLS)
+_BY_NET = ("subgroups", "misdiagnoses", "sites", "use", "heterogeneity", "gaps")
 
 
 def collect_details(progress: Progress, plan: Plan, seed: int) -> dict[str, Any]:
     """Collect results by cohort (or pool of test cohorts), then by net; the last evaluation of a cohort counts.
 
-    `table1` also covers cohorts that were only tallied.
+    `table1` also covers cohorts that were only tallied. `design`: the design effect of each cohort and pool.
     """
     found: dict[str, Any] = {"table1": _build_tables(progress, plan), "pairs": {}, "readers": {}}
-    by_net: dict[str, Any] = {"subgroups": {}, "misdiagnoses": {}, "sites": {}}
+    by_net: dict[str, Any] = {
+        name: {} for name in ("subgroups", "misdiagnoses", "sites", "use", "heterogeneity", "gaps")
+    }
+    designs = {place: count_clusters(progress, POOLS.get(place, (place,))) for place in _PLACES}
     evaluations = [s for s in plan.stages if isinstance(s, Evaluate) and s.name in progress.totals]
     for stage, place in product(evaluations, _PLACES):
         total, classifiers = pool_cohorts(progress.totals[stage.name]), select_classifiers(expand_names(stage.nets))
-        resampling = _resample(stage, seed, place)
+        resampling = _resample(stage, seed, place, designs[place].effect)
         _keep(found["pairs"], place, compare_pairs(total, place, classifiers, resampling))
         _keep(found["readers"], place, summarize_readers(total, place, classifiers, resampling))
         for net in classifiers:
-            _keep(by_net["subgroups"], (place, net), summarize_subgroups(total, place, net, resampling))
-            _keep(by_net["sites"], (place, net), summarize_sites(total, place, net))
+            groups = summarize_subgroups(total, place, net, resampling)
+            sites = summarize_sites(total, place, net, resampling)
+            _keep(by_net["subgroups"], (place, net), groups)
+            _keep(by_net["gaps"], (place, net), groups and find_gaps(groups["variables"], resampling.design))
+            _keep(by_net["sites"], (place, net), sites)
+            _keep(by_net["heterogeneity"], (place, net), summarize_heterogeneity(sites, resampling.design))
             if net in FUSION_NETS:
                 _keep(by_net["misdiagnoses"], (place, net), count_misdiagnoses(total, place, net, resampling))
+                _keep(by_net["use"], (place, net), summarize_use(total, place, net, resampling))
+    _adjust_pairs(found["pairs"])
+    found["design"] = {place: one.plain() for place, one in designs.items() if one.patients}
     return found | {key: _nest(entries) for key, entries in by_net.items()}
 
 
-def _resample(stage: Evaluate, seed: int, place: str) -> Resampling:
+def _adjust_pairs(pairs: Mapping[str, list[dict[str, Any]]]) -> None:
+    """Correct p for the number of tests, of the four models and of the strategies apart, over all cohorts and pools."""
+    tests = [test for place in pairs.values() for test in place]
+    for family in (True, False):
+        adjust_tests([test for test in tests if (test["first"] in FUSION_NETS) == family])
+
+
+def _resample(stage: Evaluate, seed: int, place: str, design: float) -> Resampling:
     """How the counts of a place are resampled: the noise of a pool's cohorts adds up."""
     cohorts = len(set(POOLS.get(place, (place,))) & set(stage.cohorts))
-    return Resampling(seed, stage.replicates, stage.noise_sd * math.sqrt(max(1, cohorts)))
+    return Resampling(seed, stage.replicates, stage.noise_sd * math.sqrt(max(1, cohorts)), design)
 
 
 def _build_tables(progress: Progress, plan: Plan) -> dict[str, Any]:

@@ -1,13 +1,14 @@
-"""Metrics with 95 % bootstrap intervals (Efron & Tibshirani 1993) from the sums of an evaluation, without single rows.
+"""Metrics with 95 % intervals from the sums of an evaluation, without single rows.
 
-Metrics of the confusion matrix are exact. Those of the scores come from one histogram of 32 bins
-(`ceus_models.metrics.score_bins`), each with its `resolution`: the largest error that the bins can make.
+Proportions have Wilson's interval, all else one of a bootstrap (Efron & Tibshirani 1993). Metrics of the confusion
+matrix are exact. Those of the scores come from one histogram of 32 bins (`ceus_models.metrics.score_bins`), each with
+its `resolution`: the largest error that the bins can make.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from ceus_models.protocol.state import State
 from ceus_models.study.taxonomy import DISEASE_TYPES, LESION_TYPES, STRATEGY_A, STRATEGY_B, count_outputs
 from server.results import metrics
 from server.results.calibration import summarize_calibration
-from server.results.intervals import bootstrap_interval, round_count
+from server.results.intervals import bootstrap_interval, estimate_share, round_count
 from server.results.metrics import Floats
 from server.results.replicates import Resampling
 
@@ -35,11 +36,13 @@ class Counts:
         confusion: (1+R k k) [true, predicted].
         scores: (1+R s 2 32) histograms, with s = k, or 1 for a binary net.
         loss: class-weighted mean log loss over lesions; None without lesions.
+        sampling: of the lesions and of the replicates.
     """
 
     confusion: Floats
     scores: Floats
     loss: float | None
+    sampling: Resampling = field(default_factory=Resampling)
 
     @property
     def lesions(self) -> int:
@@ -77,7 +80,7 @@ def read_counts(
     confusion, scores = (resampling.read(total, prefix + name) for name in ("confusion", "scores"))
     weights = class_weights.get(STRATEGY_A if net == STRATEGY_B else net, (1.0,) * confusion.shape[1])
     summed, weight = sum_log_loss(scores[0], weights)
-    return Counts(confusion, scores, summed / weight if weight > 0 else None)
+    return Counts(confusion, scores, summed / weight if weight > 0 else None, resampling)
 
 
 def compute_multi_class(counts: Counts, classes: Sequence[str]) -> dict[str, Any]:
@@ -89,15 +92,14 @@ def compute_multi_class(counts: Counts, classes: Sequence[str]) -> dict[str, Any
     areas, bounds = metrics.auc(counts.scores), metrics.auc_resolution(counts.scores[0])
     bound = float(metrics.macro(bounds))
     result: dict[str, Any] = {
-        "accuracy": bootstrap_interval(metrics.accuracy(counts.confusion), counts.lesions),
+        "accuracy": estimate_accuracy(counts.confusion[0], counts.sampling),
         "macro_auc": bootstrap_interval(metrics.macro(areas), counts.lesions, resolution=bound),
     }
     result |= {f"macro_{name}": bootstrap_interval(metrics.macro(rows[name]), counts.lesions) for name in MACROS}
-    for name, values in rows.items():
-        key, over = ("one_vs_rest_accuracy", [counts.lesions] * len(support)) if name == "accuracy" else (name, support)
-        result[key] = {
-            c: bootstrap_interval(values[:, i], n) for i, (c, n) in enumerate(zip(classes, over, strict=True))
-        }
+    shares = [_estimate_class(counts, place) for place in range(len(classes))]
+    for name in rows:
+        key = "one_vs_rest_accuracy" if name == "accuracy" else name
+        result[key] = {c: found[name] for c, found in zip(classes, shares, strict=True)}
     for path, (value, resolution) in _list_score_metrics().items():
         found, bounds = value(counts.scores), resolution(counts.scores[0])
         _place(result, path)[path[-1]] = {
@@ -106,7 +108,7 @@ def compute_multi_class(counts: Counts, classes: Sequence[str]) -> dict[str, Any
         }
     return (
         result
-        | summarize_calibration(counts.scores, classes)
+        | summarize_calibration(counts.scores, counts.sampling, classes)
         | {
             "n": counts.lesions,
             "support": dict(zip(classes, support, strict=True)),
@@ -120,12 +122,11 @@ def compute_multi_class(counts: Counts, classes: Sequence[str]) -> dict[str, Any
 
 def compute_binary(counts: Counts) -> dict[str, Any]:
     """Compute the metrics of a binary net at the threshold 0.5, each as {value, low, high, n}."""
-    rows = metrics.per_class(counts.confusion)
     negatives, positives = counts.support
     result: dict[str, Any] = {
-        "accuracy": bootstrap_interval(metrics.accuracy(counts.confusion), counts.lesions),
-        "sensitivity": bootstrap_interval(rows["recall"][:, 1], counts.lesions),
-        "specificity": bootstrap_interval(rows["recall"][:, 0], counts.lesions),
+        "accuracy": estimate_accuracy(counts.confusion[0], counts.sampling),
+        "sensitivity": _estimate_class(counts, 1)["recall"],
+        "specificity": _estimate_class(counts, 0)["recall"],
     }
     for path, (value, resolution) in _list_score_metrics().items():
         n = positives if path[0] == "sensitivity_at" else counts.lesions
@@ -133,7 +134,7 @@ def compute_binary(counts: Counts) -> dict[str, Any]:
         _place(result, path)[path[-1]] = bootstrap_interval(value(counts.scores[:, 0]), n, resolution=bound)
     return (
         result
-        | summarize_calibration(counts.scores)
+        | summarize_calibration(counts.scores, counts.sampling)
         | {
             "n": counts.lesions,
             "negatives": negatives,
@@ -143,6 +144,33 @@ def compute_binary(counts: Counts) -> dict[str, Any]:
             "roc": _points(*metrics.roc(counts.scores[0, 0])),
         }
     )
+
+
+def estimate_accuracy(confusion: Floats, sampling: Resampling) -> dict[str, Any]:
+    """The accuracy of a confusion matrix (k k) with its interval."""
+    k = len(confusion)
+    return estimate_share(float(np.trace(confusion)), float(confusion.sum()), sampling, (k, k * k))
+
+
+def _estimate_class(counts: Counts, place: int) -> dict[str, dict[str, Any]]:
+    """One-vs-rest metrics of a class by name; without a value for a class that has no lesions.
+
+    Without such a prediction, precision and negative predictive value are 0, as in scikit-learn, and have no interval.
+    """
+    confusion = counts.confusion[0]
+    cells = metrics.count_cells(len(confusion))
+    found = {}
+    for name, (counted, of) in metrics.class_shares(confusion).items():
+        one = estimate_share(float(counted[place]), float(of[place]), counts.sampling, cells[name])
+        found[name] = one if of[place] > 0 else one | {"value": 0.0}
+    overlap = found.pop("overlap")
+    ends = {
+        key: None if value is None else metrics.f1_of_overlap(value) for key, value in overlap.items() if key != "n"
+    }
+    found["f1"] = {**ends, "n": overlap["n"]}
+    if confusion[place].sum() <= 0:
+        return {name: {**dict.fromkeys(("value", "low", "high")), "n": one["n"]} for name, one in found.items()}
+    return found
 
 
 def _list_score_metrics() -> dict[tuple[str, ...], tuple[_Metric, _Metric]]:

@@ -10,6 +10,7 @@ study. A precision or negative predictive value without any such prediction is 0
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Counts = npt.NDArray[np.int64] | npt.NDArray[np.float64]
+PER_CLASS = ("recall", "precision", "specificity", "npv", "f1", "accuracy")
 
 
 def accuracy(confusion: Counts) -> Floats:
@@ -35,19 +37,49 @@ def per_class(confusion: Counts) -> Mapping[str, Floats]:
     >>> per_class(np.array([[8, 2], [1, 9]]))["recall"].tolist()
     [0.8, 0.9]
     """
+    actual = confusion.sum(-1)
+    found = {name: ratio(*parts) for name, parts in class_shares(confusion).items()}
+    found["f1"] = f1_of_overlap(found.pop("overlap"))
+    return {name: np.where(actual > 0, found[name], np.nan) for name in PER_CLASS}
+
+
+def class_shares(confusion: Counts) -> Mapping[str, tuple[Counts, Counts]]:
+    """The one-vs-rest metrics that are shares: (… k k) → lesions of each class that count, and those among which.
+
+    `overlap`: lesions of the class that are called so, among those of which either is true (Jaccard 1912); f1 follows
+    from it.
+    """
     total = confusion.sum((-2, -1))[..., None]
     actual, predicted = confusion.sum(-1), confusion.sum(-2)
     hit = np.diagonal(confusion, axis1=-2, axis2=-1)
     true_negative = total - actual - predicted + hit
-    metrics = {
-        "recall": ratio(hit, actual),
-        "precision": ratio(hit, predicted),
-        "specificity": ratio(true_negative, total - actual),
-        "npv": ratio(true_negative, total - predicted),
-        "f1": ratio(2 * hit, actual + predicted),
-        "accuracy": ratio(hit + true_negative, total),
+    return {
+        "recall": (hit, actual),
+        "precision": (hit, predicted),
+        "specificity": (true_negative, total - actual),
+        "npv": (true_negative, total - predicted),
+        "overlap": (hit, actual + predicted - hit),
+        "accuracy": (hit + true_negative, total + np.zeros_like(actual)),
     }
-    return {name: np.where(actual > 0, value, np.nan) for name, value in metrics.items()}
+
+
+def count_cells(classes: int) -> Mapping[str, tuple[int, int]]:
+    """Of how many cells of the confusion matrix the two counts of `class_shares` are sums."""
+    k = classes
+    rest = ((k - 1) ** 2, k * (k - 1))
+    return {
+        "recall": (1, k),
+        "precision": (1, k),
+        "specificity": rest,
+        "npv": rest,
+        "overlap": (1, 2 * k - 1),
+        "accuracy": (1 + (k - 1) ** 2, k * k),
+    }
+
+
+def f1_of_overlap(overlap: Floats | float) -> Any:
+    """F1 from the share of `class_shares`: 2 · hit / (actual + predicted), which grows with it."""
+    return 2 * overlap / (1 + overlap)
 
 
 def auc(scores: Counts) -> Floats:

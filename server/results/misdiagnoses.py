@@ -28,16 +28,17 @@ def count_misdiagnoses(total: State, cohort: str, net: str, resampling: Resampli
     name = f"{cohort}|{net}|confusion"
     if name not in total:
         return None
-    confusion = resampling.read(total, name)  # (1+R 6 6)
+    confusion = total[name].numpy()  # (6 6)
     place = {kind: i for i, kind in enumerate(LESION_TYPES)}
     found: dict[str, Any] = {}
     for key, (wrong, among) in COUNTED.items():
-        counted = np.stack([confusion[:, place[true], place[said]] for true, said in wrong]).sum(0)
-        of = confusion[:, [place[kind] for kind in among]].sum((1, 2))
-        found[key] = {"count": round_count(counted[0]), "of": round_count(of[0]), **estimate_share(counted, of)}
-    off = [(round_count(n), i, j) for (i, j), n in np.ndenumerate(confusion[0]) if i != j and round_count(n)]
+        counted = float(sum(confusion[place[true], place[said]] for true, said in wrong))
+        of = float(confusion[[place[kind] for kind in among]].sum())
+        share = estimate_share(counted, of, resampling, (len(wrong), len(among) * len(LESION_TYPES)))
+        found[key] = {"count": round_count(counted), "of": round_count(of), **share}
+    off = [(round_count(n), i, j) for (i, j), n in np.ndenumerate(confusion) if i != j and round_count(n)]
     found["frequent"] = [
-        {"true": LESION_TYPES[i], "said": LESION_TYPES[j], "count": n, "of": round_count(confusion[0, i].sum())}
+        {"true": LESION_TYPES[i], "said": LESION_TYPES[j], "count": n, "of": round_count(confusion[i].sum())}
         for n, i, j in sorted(off, key=lambda cell: (-cell[0], cell[1], cell[2]))[:_MOST]
     ]
     return found

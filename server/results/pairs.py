@@ -1,16 +1,20 @@
-"""Paired comparison of classifiers: difference of accuracies with its interval, and McNemar's test."""
+"""Paired comparison of classifiers: difference of accuracies with its interval, equivalence, and McNemar's test."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from ceus_models.metrics.evaluation_release import list_pairs
 from ceus_models.protocol.state import State
-from server.results.intervals import bootstrap_interval
+from server.results.intervals import round_count
 from server.results.mcnemar import mcnemar_test
-from server.results.metrics import Floats, ratio
+from server.results.metrics import Floats
 from server.results.replicates import Resampling
+from server.results.uncertainty.equivalence import judge_paired
+from server.results.uncertainty.proportions import subtract_paired
 
 
 def compare_pairs(
@@ -23,19 +27,25 @@ def compare_pairs(
     name = f"{cohort}|pairs|right"
     if name not in total:
         return []
-    drawn = resampling.read(total, name)  # (1+R pairs 2 2)
+    counts = total[name].numpy().astype(np.float64)  # (pairs 2 2)
     found = []
     for place, (first, second) in enumerate(list_pairs(classifiers)):
-        right = drawn[:, place]
-        if right[0].sum() > 0:
-            both = {"first": first, "second": second, **mcnemar_test(right[0], resampling.noise_sd)}
-            found.append(both | {"difference": bootstrap_interval(_subtract(right), both["n"], least=-1.0)})
+        right = counts[place]
+        if right.sum() > 0:
+            both = {"first": first, "second": second, **mcnemar_test(right, resampling.noise_sd)}
+            found.append(both | _subtract(right, resampling))
     return found
 
 
-def _subtract(right: Floats) -> Floats:
-    """Accuracy of the first minus that of the second, of (1+R 2 2) [first wrong or right, second wrong or right].
+def _subtract(right: Floats, sampling: Resampling) -> dict[str, Any]:
+    """Accuracy of the first minus that of the second, of (2 2) [first wrong or right, second wrong or right].
 
     Lesions that both classify alike cancel, so the difference is paired.
     """
-    return ratio(right[:, 1, 0] - right[:, 0, 1], right.sum((1, 2)), empty=float("nan"))
+    only, n = (float(right[1, 0]), float(right[0, 1])), float(right.sum())
+    effective = (only[0] / sampling.design, only[1] / sampling.design), n / sampling.design
+    noise = 2 * sampling.noise_sd**2 / n**2
+    low, high = subtract_paired(*effective, extra_variance=noise)
+    value = min(1.0, max(-1.0, (only[0] - only[1]) / n))
+    difference = {"value": value, "low": low, "high": high, "n": round_count(n)}
+    return {"difference": difference, "equivalence": judge_paired(*effective, noise)}

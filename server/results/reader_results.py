@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,13 @@ import numpy as np
 from ceus_models.protocol.state import State
 from ceus_models.study.reader_study import ENTRIES, READERS, ROLES
 from server.results import metrics
-from server.results.intervals import bootstrap_interval, finite_or_none, round_count
+from server.results.evaluation import estimate_accuracy
+from server.results.intervals import finite_or_none
 from server.results.mcnemar import mcnemar_test
 from server.results.metrics import Floats
 from server.results.replicates import Resampling
+from server.results.uncertainty.design_effect import repeat_answers
+from server.results.uncertainty.multiple_testing import adjust_tests
 
 MODES = ("alone", "assisted")
 _MACROS = ("specificity", "recall", "precision", "npv", "f1")
@@ -27,16 +31,16 @@ def summarize_readers(
     Returns:
         `readers` by code, `roles` by role over all its readers. A reader has: role; alone and assisted (accuracy with
         interval, macro metrics, confusion); `assistance` (McNemar's test, alone against assisted, on lesions read both
-        ways); `against` (McNemar's test, classifier against reader, by mode). The interval of a role takes its reads as
-        independent.
+        ways); `against` (McNemar's test, classifier against reader, by mode), all tests of the cohort with their p
+        corrected for their number. The reads of a role are clustered: each lesion is read by several readers.
     """
     name = f"{cohort}|readers|"
     if f"{name}confusion" not in total:
         return None
-    counts = resampling.read(total, f"{name}confusion")  # (1+R entries 2 6 6)
-    readers = {}
+    counts = total[f"{name}confusion"].numpy()  # (entries 2 6 6)
+    readers: dict[str, Any] = {}
     for place, (code, role) in enumerate(READERS.items()):
-        modes = _modes(counts[:, place])
+        modes = _modes(counts[place][None], resampling)
         if not modes:
             continue
         readers[code] = {"role": role, **modes, "assistance": _test_pairs(total[f"{name}assistance"][place].numpy())}
@@ -44,7 +48,8 @@ def summarize_readers(
             net: {mode: _test_pairs(total[f"{name}model"][m, place, a].numpy()) for a, mode in enumerate(MODES)}
             for m, net in enumerate(classifiers)
         }
-    roles = {role: _modes(counts[:, _list_entries(role)].sum(1)) for role in ROLES}
+    _adjust(readers)
+    roles = {role: _modes(counts[_list_entries(role)], resampling) for role in ROLES}
     return {"readers": readers, "roles": {role: modes for role, modes in roles.items() if modes}}
 
 
@@ -53,17 +58,27 @@ def _list_entries(role: str) -> list[int]:
     return [place for place, entry in enumerate(ENTRIES) if READERS.get(entry, entry) == role]
 
 
-def _modes(counts: Floats) -> dict[str, Any]:
-    """counts (1+R 2 6 6) of one entry or role."""
+def _adjust(readers: dict[str, Any]) -> None:
+    """Correct the p values of a cohort's readers for their number."""
+    tests = [one["assistance"] for one in readers.values()]
+    tests += [test for one in readers.values() for modes in one["against"].values() for test in modes.values()]
+    adjust_tests([test for test in tests if test is not None])
+
+
+def _modes(counts: metrics.Ints, sampling: Resampling) -> dict[str, Any]:
+    """Accuracy and more by mode, of counts (entries 2 6 6): of one reader, or of all readers of a role."""
     found = {}
     for a, mode in enumerate(MODES):
-        confusion = counts[:, a]
-        if confusion[0].sum() > 0:
-            rows = metrics.per_class(confusion[0])
+        reads = counts[:, a].sum((1, 2))
+        if reads.sum() > 0:
+            confusion = counts[:, a].sum(0).astype(np.float64)
+            # at least as many lesions were read as the busiest reader read
+            clustered = replace(sampling, design=repeat_answers(sampling.design, float(reads.sum() / reads.max())))
+            rows = metrics.per_class(confusion)
             found[mode] = {
-                "accuracy": bootstrap_interval(metrics.accuracy(confusion), round_count(confusion[0].sum())),
+                "accuracy": estimate_accuracy(confusion, clustered),
                 **{f"macro_{metric}": _macro(rows[metric]) for metric in _MACROS},
-                "confusion": confusion[0].astype(int).tolist(),
+                "confusion": confusion.astype(int).tolist(),
             }
     return found
 

@@ -14,6 +14,7 @@ from ceus_models.plan.progress import Progress
 from ceus_models.plan.recipe import correlations
 from ceus_models.plan.stages import Evaluate, Statistics
 from ceus_models.plan.terms.net_groups import expand_names
+from ceus_models.plan.train_stage import Train
 from ceus_models.protocol.state import digest
 from ceus_models.study.taxonomy import (
     CLINICAL_NAMES,
@@ -25,8 +26,11 @@ from ceus_models.study.taxonomy import (
 )
 from server.results.detailed_results import collect_details
 from server.results.evaluation import class_names, compute_binary, compute_multi_class, read_counts
+from server.results.population.flow import count_flow
+from server.results.population.missing_data import count_missing
 from server.results.privacy_spent import summarize_privacy
 from server.results.replicates import Resampling
+from server.results.uncertainty.design_effect import count_clusters
 
 _Score = tuple[str, str, dict[str, Any]]
 
@@ -38,16 +42,22 @@ def collect_results(progress: Progress, plan: Plan, seed: int) -> dict[str, Any]
     `peak_memory_mb` of the stages is null: the caller that runs the processes measures it.
     """
     scores = list(_list_evaluations(progress, plan, seed))
+    cohorts, nets = _cohorts(progress, scores), _nets(scores)
+    statistics = _statistics(progress, plan)
     return {
         "plan": plan.name,
         "plan_digest": plan.digest(),
+        "terms": {key: value for key, value in plan.plain().items() if key != "simulation"},
         **collect_details(progress, plan, seed),
-        "cohorts": _cohorts(progress, scores),
-        "nets": _nets(scores),
-        "statistics": _statistics(progress, plan),
+        "cohorts": cohorts,
+        "nets": nets,
+        "statistics": statistics,
+        "flow": count_flow(progress, plan, _count_lesions(cohorts, nets, statistics)),
+        "missing": count_missing(progress, plan),
         "digests": {net: digest(state) for net, state in progress.nets.items()},
         "participation": [asdict(record) for record in progress.participation],
         "curves": _build_curves(progress),
+        "chosen_on": _list_choices(plan),
         "stages": _stages(progress),
         "privacy": summarize_privacy(plan),
     }
@@ -60,8 +70,9 @@ def _list_evaluations(progress: Progress, plan: Plan, seed: int) -> Iterator[_Sc
         if not isinstance(stage, Evaluate) or stage.name not in progress.totals:
             continue
         nets = expand_names(stage.nets)
-        resampling = Resampling(seed, stage.replicates, stage.noise_sd)
         for cohort, net in product(stage.cohorts, dict.fromkeys((*nets, *select_classifiers(nets)))):
+            design = count_clusters(progress, (cohort,)).effect
+            resampling = Resampling(seed, stage.replicates, stage.noise_sd, design)
             counts = read_counts(progress.totals[stage.name], (cohort, net), resampling, weights)
             if counts is not None:
                 wide = count_outputs(net) > 1
@@ -86,6 +97,14 @@ def _nets(scores: list[_Score]) -> dict[str, Any]:
         if net not in FUSION_NETS:
             nets[net][cohort] = found
     return dict(nets)
+
+
+def _count_lesions(cohorts: dict[str, Any], nets: dict[str, Any], statistics: dict[str, Any]) -> dict[str, int]:
+    """Cohort → lesions that a fusion net, else any net, else the tally counted."""
+    found = {name: sum(types.values()) for name, types in statistics.get("types", {}).items()}
+    for entry in nets.values():
+        found |= {name: max(one["n"], found.get(name, 0)) for name, one in entry.items()}
+    return found | {name: one["n"] for name, one in cohorts.items()}
 
 
 def _statistics(progress: Progress, plan: Plan) -> dict[str, Any]:
@@ -132,6 +151,16 @@ def _build_curves(progress: Progress) -> dict[str, dict[str, Any]]:
                 last_best = max(i for i, loss in enumerate(losses) if loss == min(losses))
                 curve["best_round"] = chosen["validation_rounds"][last_best]
     return curves
+
+
+def _list_choices(plan: Plan) -> dict[str, list[str]]:
+    """Cohort → outputs whose kept round was chosen by their loss on it: there, their metrics are optimistic."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for stage in plan.stages:
+        if isinstance(stage, Train) and stage.validate:
+            for cohort in stage.validate.cohorts:
+                found[cohort] += [net for net in expand_names(stage.nets) if net not in found[cohort]]
+    return dict(found)
 
 
 def _stages(progress: Progress) -> dict[str, Any]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from ceus_models.protocol.state import State
 from ceus_models.study.subgroups import SUBGROUPS, build_slices
 from ceus_models.study.suppression import find_small_cells
 from ceus_models.study.taxonomy import BIOMARKERS
-from server.results.intervals import estimate_share, finite_or_none
+from server.results.evaluation import estimate_accuracy
+from server.results.intervals import estimate_share
 from server.results.replicates import Resampling
 
 SMALLEST_CELL = 5
@@ -29,22 +28,19 @@ def summarize_subgroups(total: State, cohort: str, net: str, resampling: Resampl
     if f"{name}groups" not in total:
         return None
     lesions, right = total[f"{name}groups"].numpy().T  # (cells) each
-    # every value is drawn from two disjoint cells, its wrong and its right answers
-    drawn = resampling.draw(f"{name}groups", np.stack([lesions - right, right]))  # (1+R 2 cells)
     found: dict[str, Any] = {}
     suppressed = 0
     for variable, span in build_slices().items():
-        own = drawn[:, :, span]
+        counted, of = right[span], lesions[span]
         few = find_small_cells(lesions[span], SMALLEST_CELL)
         suppressed += int(few.sum())
         found[variable] = {
-            value: _make_suppressed() if few[place] else estimate_share(own[:, 1, place], own[:, :, place].sum(1))
+            value: _make_suppressed() if few[place] else estimate_share(counted[place], of[place], resampling)
             for place, value in enumerate(SUBGROUPS[variable])
-            if lesions[span][place]
+            if of[place]
         }
     withheld = dict(zip(SUBGROUPS, total[f"{name}withheld"].tolist(), strict=True))
-    confusion = resampling.read(total, f"{name}confusion")
-    whole = estimate_share(np.trace(confusion, axis1=1, axis2=2), confusion.sum((1, 2)))
+    whole = estimate_accuracy(total[f"{name}confusion"].numpy(), resampling)
     return {"all": whole, "variables": found, "suppressed": suppressed, "withheld": withheld}
 
 
@@ -63,18 +59,15 @@ def build_table_one(total: State, cohort: str) -> dict[str, Any] | None:
     return rows
 
 
-def summarize_sites(total: State, cohort: str, net: str) -> dict[str, Any]:
-    """Accuracy of each site that allows it: lesions, correct ones and their share."""
+def summarize_sites(total: State, cohort: str, net: str, resampling: Resampling) -> dict[str, Any]:
+    """Accuracy of each site that allows it as {value, low, high, n, right}."""
     found = {}
     for name, own in total.items():
         if name.endswith(f"|{cohort}|{net}|own"):
             n, right = own.tolist()
             if n:
-                found[name.removesuffix(f"|{cohort}|{net}|own")] = {
-                    "n": n,
-                    "right": right,
-                    "value": finite_or_none(right / n),
-                }
+                site = name.removesuffix(f"|{cohort}|{net}|own")
+                found[site] = estimate_share(right, n, resampling) | {"right": right}
     return dict(sorted(found.items()))
 
 

@@ -26,6 +26,7 @@ class ArmScores:
         x: position on the figure's axis.
         p: cohort or ALL → p value of McNemar's test (McNemar 1947) against the first arm, for arms of one run.
         differences: (label, cohort or ALL) → paired difference of the accuracy from another arm's, for arms of one run.
+        accuracies: cohort or ALL → accuracy with Wilson's interval, for arms of one run.
     """
 
     label: str
@@ -33,6 +34,7 @@ class ArmScores:
     x: float | None = None
     p: Mapping[str, float] = field(default_factory=dict)
     differences: Mapping[tuple[str, str], Estimate] = field(default_factory=dict)
+    accuracies: Mapping[str, Estimate] = field(default_factory=dict)
 
     def compute_rows(self, metric: str, cohort: str) -> list[Floats] | None:
         """The metric (1+R) of every seed on a cohort or on ALL; None if a seed has no lesion there."""
@@ -43,6 +45,13 @@ class ArmScores:
         )
         known = [confusion for confusion in seeds if confusion is not None]
         return [compute_metric_rows(metric, confusion) for confusion in known] if len(known) == len(seeds) else None
+
+    def estimate(self, metric: str, cohort: str) -> Estimate | None:
+        """The metric with its interval; None if a seed has no lesion there."""
+        if metric == "accuracy" and cohort in self.accuracies:
+            return self.accuracies[cohort]
+        found = self.compute_rows(metric, cohort)
+        return compute_estimate(found) if found else None
 
     def subtract(self, other: ArmScores, metric: str, cohort: str) -> Estimate | None:
         """The metric minus that of another arm; None if one of them has no lesion.
@@ -79,8 +88,7 @@ def build_entry(arms: Sequence[ArmScores], shown: TableSettings) -> Entry:
     rows: list[list[Cell]] = []
     for place in places:
         for arm in arms:
-            found = arm.compute_rows(shown.metric, place)
-            value = _format_cells(compute_estimate(found) if found else None)
+            value = _format_cells(arm.estimate(shown.metric, place))
             beside = _format_cells(None if arm is first else arm.subtract(first, shown.metric, place))
             tested = [arm.p.get(place)] if paired else []
             rows.append(
@@ -89,8 +97,8 @@ def build_entry(arms: Sequence[ArmScores], shown: TableSettings) -> Entry:
     name = shown.metric.replace("_", " ")
     columns = ["cohort", "arm", "lesions", name, "low", "high", f"minus {first.label}", "minus low", "minus high"]
     columns += ["p (McNemar)"] if paired else []
-    whole = {arm.label: arm.compute_rows(shown.metric, places[-1]) for arm in arms}
-    values = {label: compute_estimate(found) for label, found in whole.items() if found}
+    whole = {arm.label: arm.estimate(shown.metric, places[-1]) for arm in arms}
+    values = {label: found for label, found in whole.items() if found is not None}
     return Entry(
         title=shown.title,
         columns=columns,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from ceus_models.bundle.model_bundle import load_bundle
 from ceus_models.plan.plan import parse_plan
@@ -14,6 +17,7 @@ from ceus_models.protocol.state import State
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.study.taxonomy import STRATEGY_A, STRATEGY_B
 from server.report.publish import BUNDLE
+from server.results.evaluation import estimate_accuracy
 from server.results.metrics import Floats
 from server.results.pooled_cohorts import POOLS
 from server.results.replicates import Resampling
@@ -33,7 +37,8 @@ def compare_nets(experiment: Models, run: Path) -> Entry:
     progress = Store(run).latest(str(results["plan_digest"]), int(results["seed"]))
     if progress is None:
         raise ExpectedError(f"expected a checkpoint in {run}, found none; copy the whole run, or finish it there")
-    draws = _Draws(progress.totals, _read_evaluations(run), int(results["seed"]))
+    designs = {place: float(one["effect"]) for place, one in results.get("design", {}).items()}
+    draws = _Draws(progress.totals, _read_evaluations(run), int(results["seed"]), designs)
     compared = [_list_pairs(results, net, experiment) for net in experiment.nets]
     scored = [
         ArmScores(
@@ -41,6 +46,7 @@ def compare_nets(experiment: Models, run: Path) -> Entry:
             {cohort: [draws.find_confusion(net, cohort)] for cohort in experiment.cohorts},
             p={place: float(pair["p"]) for place, pair, other in pairs if other == experiment.nets[0]},
             differences={(_label(other), place): _read_difference(pair, net) for place, pair, other in pairs},
+            accuracies=draws.estimate_accuracies(net, experiment.cohorts),
         )
         for net, pairs in zip(experiment.nets, compared, strict=True)
     ]
@@ -51,11 +57,27 @@ def compare_nets(experiment: Models, run: Path) -> Entry:
 
 @dataclass(frozen=True)
 class _Draws:
-    """The bootstrap replicates of a finished run, as its results have them."""
+    """The bootstrap replicates of a finished run, as its results have them; `designs`: effects by cohort or pool."""
 
     totals: Mapping[str, State]
     evaluations: Sequence[Evaluate]
     seed: int
+    designs: Mapping[str, float]
+
+    def estimate_accuracies(self, net: str, cohorts: Sequence[str]) -> dict[str, Estimate]:
+        """The accuracy of a net on each cohort, and on ALL of several, with Wilson's interval."""
+        counts = {cohort: found for cohort in cohorts if (found := self.find_confusion(net, cohort)) is not None}
+        noise = max((stage.noise_sd for stage in self.evaluations), default=0.0)
+        estimates = {cohort: self._estimate(found[0], noise, cohort) for cohort, found in counts.items()}
+        if len(counts) == len(cohorts) > 1:
+            whole = np.sum([found[0] for found in counts.values()], axis=0)
+            estimates[ALL_COHORTS] = self._estimate(whole, noise * math.sqrt(len(counts)), "all_tests")
+        return estimates
+
+    def _estimate(self, confusion: Floats, noise_sd: float, place: str) -> Estimate:
+        sampling = Resampling(self.seed, 0, noise_sd, self.designs.get(place, 1.0))
+        found = estimate_accuracy(confusion, sampling)
+        return Estimate(*(found[end] for end in ("value", "low", "high")))
 
     def find_confusion(self, net: str, cohort: str) -> Floats | None:
         """The confusion matrix (1+R k k) of a net, from the last evaluation on the cohort; None without a lesion."""
@@ -63,7 +85,8 @@ class _Draws:
         for stage in reversed(self.evaluations):
             total = self.totals.get(stage.name, {})
             if name in total:
-                return Resampling(self.seed, stage.replicates, stage.noise_sd).read(total, name)
+                design = self.designs.get(cohort, 1.0)
+                return Resampling(self.seed, stage.replicates, stage.noise_sd, design).read(total, name)
         return None
 
 

@@ -18,6 +18,7 @@ from ceus_models.plan.progress import Progress
 from ceus_models.runtime.errors import ExpectedError
 from server.report.publish import BUNDLE, RESULTS, build_bundle, publish_report
 from server.results.results import collect_results
+from server.results.uncertainty.equivalence import compare_trainings
 from server.rounds.coordinator import run
 from server.rounds.events import Event, Listener, Started
 from server.rounds.round_log import RoundLog
@@ -108,7 +109,9 @@ def publish_results(found: dict[str, Any], out: Path) -> dict[str, Any]:
         found["experiments"] = made
     comparison = out / COMPARISON_FILE
     if comparison.exists():
-        found["comparison"] = json.loads(comparison.read_text(encoding="utf-8"))
+        arms = json.loads(comparison.read_text(encoding="utf-8"))
+        effects = {place: one["effect"] for place, one in found.get("design", {}).items()}
+        found["comparison"] = {**arms, "equivalence": compare_trainings(arms, effects)}
     publish_report(found, out)
     return found
 

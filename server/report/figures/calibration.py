@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ceus_models.figures.canvas import render_svg
-from ceus_models.figures.palette import MODEL_LOOKS
+from ceus_models.figures.palette import INK, MODEL_LOOKS
 from server.report.figures.panels import SQUARE, add_unit_square, legend_below
 from server.report.values import COHORT_TITLES, Results, lookup, models_of, number
+
+_BAR = 0.16
+"""Height of the largest bar of counts, as a share of the panel."""
 
 
 def reliability(results: Results, cohort: str) -> str | None:
@@ -27,10 +34,23 @@ def reliability(results: Results, cohort: str) -> str | None:
             style = MODEL_LOOKS[model]
             (line,) = axes.plot(curve["predicted"], curve["observed"], color=style.colour, linestyle=style.line)
             line.set(gid=f"reliability-{model}", marker=style.marker, label=f"{model}  {curve['ece']:.3f}")
+        model, curve = list(drawable.items())[-1]
+        _draw_counts(axes, model, curve)
         legend_below(axes, "ECE")
 
     name = f"reliability-{cohort}".replace("_", "-")
     return render_svg(name, f"Reliability curves: {COHORT_TITLES[cohort]}", SQUARE, draw)
+
+
+def _draw_counts(axes: Axes, model: str, curve: Mapping[str, Any]) -> None:
+    """How many lesions (times types) stand behind each point of a model, as bars from the bottom with their counts."""
+    counts = [number(n) or 0.0 for n in curve.get("n") or []]
+    for x, n in zip(curve["predicted"], counts, strict=False):
+        height = _BAR * n / max(*counts, 1.0)
+        axes.bar(x, height, width=0.05, color=MODEL_LOOKS[model].colour, alpha=0.25, linewidth=0, zorder=0)
+        axes.text(x, height + 0.01, f"{n:.0f}", ha="center", va="bottom", fontsize=5.5, color=INK)
+    if counts:
+        axes.set_xlabel(f"Mean probability; bars: lesions × types, {model}")
 
 
 def _whole(curve: object) -> bool:

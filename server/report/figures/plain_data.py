@@ -62,7 +62,9 @@ def _intervals(data: Mapping[str, Any]) -> tuple[Frame, Draw]:
         y, ticks = 0.0, []
         for group in groups:
             if group:
-                axes.text(0.0, y, group, weight="bold", va="center", transform=axes.get_yaxis_transform())
+                box = {"boxstyle": "square,pad=0.25", "facecolor": "white", "edgecolor": "none"}
+                text = axes.text(0.0, y, group, weight="bold", va="center", transform=axes.get_yaxis_transform())
+                text.set(bbox=box, zorder=4)  # over the grid and the line of all, which would strike it through
                 y += 1.0
             members = [p for p in points if p.get("group", "") == group]
             for index, point in enumerate(members):

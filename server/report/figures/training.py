@@ -20,6 +20,8 @@ from server.report.figures.panels import SMALL, draw_interval, label_rows
 from server.report.values import COHORT_TITLES, Results, count_items, estimate, lookup, number, section
 
 _TRAINING, _VALIDATION = series_look(0), series_look(1)
+_SMOOTHED_FROM = 20
+"""Shorter curves are drawn as they are."""
 ANSWERS: Mapping[str, tuple[str, str]] = {  # what became of a site in a round: fill and hatch
     "counted": ("#4a8fd0", ""),
     "idle": ("#b9d4ee", ""),
@@ -45,28 +47,51 @@ def curve_figure(results: Results, group: str, net: str) -> str | None:
     if not len(training) and not len(validation):
         return None
     best = number(curve.get("best_round"))
+    width = _choose_width(len(training))
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
-        _draw_loss(axes, training, _TRAINING, "training")
+        _draw_loss(axes, training, _TRAINING, "training", width)
         _draw_loss(axes, validation, _VALIDATION, "validation")
         if best is not None:
             axes.axvline(best, color=INK, linewidth=0.9, linestyle=":").set_gid("best-round")
         _whole_rounds(axes, np.concatenate([training, validation])[:, 0])
         axes.set_title(net)
-        axes.set(xlabel="Round" + _best_text(curve, best), ylabel="Loss")
+        smoothed = f"\ntraining: mean of {width} rounds" if width > 1 else ""
+        axes.set(xlabel="Round" + _best_text(curve, best) + smoothed, ylabel="Loss")
         axes.grid(True)
         axes.legend(fontsize=7, handlelength=2.2)
 
     name = f"curve-{group}-{net}".replace("/", "-").replace("_", "-")
-    return render_svg(name, f"Learning curve of {net}", Frame(2.75, 2.3, left=0.58, bottom=0.6), draw)
+    return render_svg(name, f"Learning curve of {net}", Frame(2.75, 2.42, left=0.58, bottom=0.72), draw)
 
 
-def _draw_loss(axes: Axes, points: npt.NDArray[np.float64], style: Look, label: str) -> None:
+def _choose_width(rounds: int) -> int:
+    """Over how many rounds the training loss is averaged: an odd number, about a tenth of them."""
+    return 1 if rounds < _SMOOTHED_FROM else 2 * (rounds // 20) + 1
+
+
+def _draw_loss(axes: Axes, points: npt.NDArray[np.float64], style: Look, label: str, width: int = 1) -> None:
     if not len(points):
         return
-    (drawn,) = axes.plot(points[:, 0], points[:, 1], color=style.colour, linestyle=style.line, label=label)
+    smoothed = smooth(points[:, 1], width)
+    if width > 1:
+        axes.plot(points[:, 0], points[:, 1], color=style.colour, linewidth=0.6, alpha=0.4).pop().set_gid(
+            f"{label}-raw"
+        )
+    (drawn,) = axes.plot(points[:, 0], smoothed, color=style.colour, linestyle=style.line, label=label)
     drawn.set(gid=f"{label}-loss", marker=style.marker, markersize=3.5, markevery=max(1, len(points) // 8))
+
+
+def smooth(values: npt.NDArray[np.float64], width: int) -> npt.NDArray[np.float64]:
+    """The mean over the `width` (odd) values around each; fewer, on both sides alike, at the ends.
+
+    >>> smooth(np.array([0.0, 3.0, 0.0, 3.0]), 3).tolist()
+    [0.0, 1.0, 2.0, 3.0]
+    """
+    half = width // 2
+    reach = [min(half, place, len(values) - 1 - place) for place in range(len(values))]
+    return np.array([values[place - r : place + r + 1].mean() for place, r in enumerate(reach)])
 
 
 def _whole_rounds(axes: Axes, rounds: npt.NDArray[np.float64]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from ceus_models.study.taxonomy import TEST_COHORTS
 from server.report import cells
 from server.report.cells import Row
+from server.report.sections.mcnemar_tables import format_equivalence
 from server.report.values import PLACE_TITLES, Estimate, Results, estimate, lookup, section
 
 _TRAININGS = ("federated", "pooled")
@@ -27,9 +28,12 @@ def _row(found: Mapping[str, Any], place: str) -> Row:
     alone = section(found, "alone")
     values = [item.value for site in alone if (item := _parse_entry(alone, site, place)) is not None]
     federated, pooled = (_parse_entry(found, key, place) for key in _TRAININGS)
-    gap = Estimate(federated.value - pooled.value) if federated and pooled else None
+    gap = estimate(lookup(found, "equivalence", place, "difference"))
+    if gap is None and federated and pooled:
+        gap = Estimate(federated.value - pooled.value)
+    verdict = format_equivalence(lookup(found, "equivalence", place, "equivalence"))
     own = (max(values), fmean(values)) if values else (None, None)
-    trained = [cells.format_value(federated), cells.format_value(pooled), cells.format_difference(gap)]
+    trained = [cells.format_value(federated), cells.format_value(pooled), cells.format_difference(gap), verdict]
     return [PLACE_TITLES[place], *trained, *map(cells.format_decimal, own), cells.format_count(len(values) or None)]
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ceus_models.study.taxonomy import BIOMARKER_NETS, STRATEGY_A, STRATEGY_B, SUBMODELS
+from ceus_models.study.taxonomy import BIOMARKER_NETS, DISEASE_NETS, STRATEGY_A, STRATEGY_B, SUBMODELS
 from server.report import cells
 from server.report.cells import Row
 from server.report.figures import training
 from server.report.reference_study import LESIONS, study_auc, study_strategy
-from server.report.sections.mcnemar_tables import pair_rows
+from server.report.sections.mcnemar_tables import count_tests, pair_rows
 from server.report.values import (
     CLASSIFIER_TITLES,
     COHORT_TITLES,
@@ -19,6 +19,7 @@ from server.report.values import (
     estimate,
     lookup,
     number,
+    section,
     whole,
 )
 
@@ -39,6 +40,8 @@ def modules(results: Results) -> dict[str, Any]:
         "metrics": list(METRIC_TITLES.values()),
         "strategies": _strategies(results),
         "pairs": pair_rows(results, list(_COHORTS)),
+        "tests": count_tests(results, list(_COHORTS)),
+        "chosen_on": [COHORT_TITLES[c].lower() for c in section(results, "chosen_on") if c in COHORT_TITLES],
         "learning": {
             group.replace("submodels", "sub-models").replace("_", " "): [
                 training.curve_figure(results, group, net) for other, net in curves if other == group
@@ -58,7 +61,7 @@ def _net_rows(results: Results, net: str) -> Iterator[Row]:
         paths = (("sensitivity",), ("specificity",), ("sensitivity_at", "0.90"), ("brier",))
         yield [
             net,
-            COHORT_TITLES[cohort],
+            _title(results, net, cohort),
             cells.format_value(estimate(lookup(found, "auc"))),
             *(cells.format_lesions(whole(lookup(found, side))) for side in ("positives", "negatives")),
             *(cells.format_value(estimate(lookup(found, *path))) for path in paths),
@@ -66,6 +69,13 @@ def _net_rows(results: Results, net: str) -> Iterator[Row]:
             cells.DASH if best is None else str(best),
             cells.format_reference(study_auc(net, cohort) if net in BIOMARKER_NETS else None),
         ]
+
+
+def _title(results: Results, net: str, cohort: str) -> str:
+    """The cohort, marked where the net's round was chosen on it; strategy B is made of the five disease nets."""
+    chosen = set(lookup(results, "chosen_on", cohort) or ())
+    parts = set(DISEASE_NETS) if net == STRATEGY_B else {net}
+    return COHORT_TITLES[cohort] + (" ‡" if parts & chosen else "")
 
 
 def _strategies(results: Results) -> list[Row]:
@@ -77,7 +87,12 @@ def _strategies(results: Results) -> list[Row]:
             if found:
                 values = [cells.format_value(estimate(lookup(found, name))) for name in METRIC_TITLES]
                 rows.append(
-                    [CLASSIFIER_TITLES[net], COHORT_TITLES[cohort], cells.format_lesions(lookup(found, "n")), *values]
+                    [
+                        CLASSIFIER_TITLES[net],
+                        _title(results, net, cohort),
+                        cells.format_lesions(lookup(found, "n")),
+                        *values,
+                    ]
                 )
     if not rows:
         return []

@@ -21,6 +21,7 @@ from server.report.values import (
     lookup,
     metric,
     section,
+    whole,
 )
 
 _MODES = {"alone": "alone", "assisted": "with the model"}
@@ -48,7 +49,19 @@ def _cohort(results: Results, cohort: str) -> dict[str, Any]:
         "rows": [*rows, [*own, *[cells.DASH] * 4, *study]],
         "drawing": _render_figure(results, cohort, net),
         "roles": list(_roles(results, cohort)),
+        "tests": _count_tests(results, cohort),
     }
+
+
+def _count_tests(results: Results, cohort: str) -> int | None:
+    """Of how many tests of the cohort's readers each p is one."""
+    entries = section(results, "readers", cohort, "readers").values()
+    counts = [whole(lookup(one, "against", *path, "tests")) for one in entries for path in _list_paths(one)]
+    return next((count for count in counts if count is not None), None)
+
+
+def _list_paths(entry: Any) -> list[tuple[str, str]]:
+    return [(net, mode) for net, modes in section(entry, "against").items() for mode in modes]
 
 
 def _net(results: Results, cohort: str) -> str:

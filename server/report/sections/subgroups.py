@@ -29,6 +29,7 @@ def subgroups(results: Results) -> dict[str, Any]:
     return {
         "places": [(PLACE_TITLES[place], list(_plots(place, nets[place], found[place]))) for place in nets],
         "rows": list(_rows(first)),
+        "gaps": list(_gap_rows(results, nets)),
         "suppressed": int(number(lookup(first, "suppressed")) or 0),
         "held_back": ", ".join(f"{name.lower()} {n}" for name, n in held.items() if n),
     }
@@ -76,3 +77,12 @@ def _rows(found: Mapping[str, Any]) -> Iterator[Row]:
             one = estimate(raw)
             size = _HIDDEN if lookup(raw, "suppressed") else cells.format_lesions(None if one is None else one.n)
             yield [f"{VARIABLE_TITLES[variable]}: {value}", size, cells.format_value(one)]
+
+
+def _gap_rows(results: Results, nets: Mapping[str, str]) -> Iterator[Row]:
+    """The largest gap of each variable over the first place, which is the widest."""
+    place, net = next(iter(nets.items()))
+    for variable, one in section(results, "gaps", place, net).items():
+        gap = cells.format_difference(estimate(lookup(one, "difference")))
+        names = [str(lookup(one, key)) for key in ("highest", "lowest")]
+        yield [VARIABLE_TITLES[variable], *names, gap, str(lookup(one, "pairs"))]

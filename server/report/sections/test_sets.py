@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ceus_models.study.taxonomy import LESION_TYPES
+from ceus_models.study.taxonomy import FUSION_MODELS, LESION_TYPES
 from server.report import cells
-from server.report.cells import Row
+from server.report.cells import Cell, Row
 from server.report.figures.calibration import reliability
 from server.report.figures.model_figures import confusion_figure, roc_figure
 from server.report.reference_study import study_metric
 from server.report.values import (
     COHORT_TITLES,
     METRIC_TITLES,
+    Estimate,
     Results,
     cohort_size,
     estimate,
@@ -25,6 +26,7 @@ from server.report.values import (
     support,
     tested_cohorts,
 )
+from server.results.uncertainty.proportions import wilson_interval
 
 _TYPE_METRICS = (("recall",), ("auc",), ("sensitivity_at", "0.90"), ("one_vs_rest_accuracy",))
 
@@ -46,6 +48,8 @@ def _cohort(results: Results, cohort: str) -> dict[str, Any]:
         "types": list(_type_rows(results, cohort, last)),
         "others": {model: _pair(results, cohort, model) for model in others},
         "sites": list(_site_rows(results, cohort, last)),
+        "bins": list(_bin_rows(results, cohort, last)),
+        "heterogeneity": _describe_sites(results, cohort, last),
     }
 
 
@@ -58,16 +62,50 @@ def _metric_rows(results: Results, cohort: str) -> Iterator[Row]:
         ece = number(lookup(results, "cohorts", cohort, "models", model, "calibration", "all", "ece"))
         found = [cells.format_value(metric(results, cohort, model, name)) for name in (*METRIC_TITLES, "brier")]
         yield [f"Model {model}", *found, cells.format_decimal(ece)]
-    study = [study_metric(cohort, "DCB", name) for name in METRIC_TITLES]
-    if any(study):
-        yield ["Study's DCB", *(cells.format_reference(item) for item in (*study, None, None))]
+    for model in FUSION_MODELS:
+        study = [study_metric(cohort, model, name) for name in METRIC_TITLES]
+        if any(study):
+            yield [f"Study's {model}", *(cells.format_reference(item) for item in (*study, None, None))]
 
 
 def _type_rows(results: Results, cohort: str, model: str) -> Iterator[Row]:
     counts = support(results, cohort)
     for kind in LESION_TYPES:
         found = [cells.format_value(metric(results, cohort, model, *path, kind)) for path in _TYPE_METRICS]
-        yield [kind, cells.format_lesions(counts.get(kind)), *found]
+        curve = lookup(results, "cohorts", cohort, "models", model, "calibration", "classes", kind)
+        line = [_format_line(estimate(lookup(curve, name))) for name in ("slope", "intercept")]
+        yield [kind, cells.format_lesions(counts.get(kind)), *found, *line]
+
+
+def _format_line(found: Estimate | None) -> Cell:
+    return cells.NONE if found is None else Cell(f"{found.value:.2f}", cells.format_interval(found, ".2f", " to "))
+
+
+def _bin_rows(results: Results, cohort: str, model: str) -> Iterator[Row]:
+    """The reliability curve in numbers: mean probability, share of the type, and how many lesions are in the bin."""
+    calibration = section(results, "cohorts", cohort, "models", model, "calibration")
+    curves = {"all types": section(calibration, "all"), **section(calibration, "classes")}
+    for name, curve in curves.items():
+        columns = [curve.get(key) or [] for key in ("predicted", "observed", "n")]
+        for predicted, observed, n in zip(*columns, strict=True):
+            low, high = wilson_interval(min(1.0, observed) * n, n) if n else (0.0, 1.0)
+            share = cells.format_value(Estimate(observed, low, high))
+            yield [name, f"{predicted:.3f}", share, cells.format_lesions(n)]
+
+
+def _describe_sites(results: Results, cohort: str, model: str) -> str:
+    """How much the sites that are shown differ, in a sentence."""
+    found = section(results, "heterogeneity", cohort, f"fusion/{model}")
+    mean, i_squared = estimate(found.get("mean")), number(found.get("i_squared"))
+    ends = [number(lookup(found, "prediction", key)) for key in ("low", "high")]
+    if mean is None or i_squared is None or mean.low is None or mean.high is None or None in ends:
+        return ""
+    return (
+        f"{found['sites']} sites, random effects: accuracy {mean.value:.3f} (95 % interval {mean.low:.3f} to "
+        f"{mean.high:.3f}); I² {100 * i_squared:.0f} %; another site would lie between {ends[0]:.3f} and {ends[1]:.3f} "
+        "(95 % prediction interval). Only sites with a minimum cell of right and of wrong answers are among them, so "
+        "the best are missing."
+    )
 
 
 def _site_rows(results: Results, cohort: str, model: str) -> Iterator[Row]:
@@ -76,5 +114,5 @@ def _site_rows(results: Results, cohort: str, model: str) -> Iterator[Row]:
         yield [
             site,
             cells.format_lesions(int(number(lookup(own, "n")) or 0)),
-            cells.format_value(estimate(lookup(own, "value"))),
+            cells.format_value(estimate(own)),
         ]

@@ -130,7 +130,8 @@ def test_the_report_is_made_from_the_newest_round_of_a_study(
     }
     assert counted
     for folder in (made.study.run, made_anew):
-        assert [path.name for path in (folder / "tables").iterdir()] == ["cohorts.csv"]
+        assert {path.name for path in (folder / "tables").iterdir()} == {"cohorts.csv", "flow.csv", "missing.csv"}
+        assert (folder / "checklists" / "tripod-ai.md").is_file()
         with (folder / "tables" / "cohorts.csv").open(encoding="utf-8", newline="") as file:
             assert {row["of"]: float(row["value"]) for row in csv.DictReader(file)} == counted
 

@@ -27,6 +27,7 @@ def publish(there: Desk) -> None:
         "report.html": "<p>r",
         "results.json": "{}",
         "tables/auc.csv": "a,b",
+        "checklists/tripod-ai.md": "#",
         "bundle/nets/x": "n",
     }.items():
         (run / name).parent.mkdir(parents=True, exist_ok=True)
@@ -42,7 +43,7 @@ def test_before_the_end_there_is_nothing(there: Desk) -> None:
 def test_a_coordinator_gets_everything_and_it_is_written_down(there: Desk) -> None:
     publish(there)
     text = there.get("/download").text
-    assert text.count('href="/download/') == 4
+    assert text.count('href="/download/') == 5
     for file in PUBLISHED:
         answer = there.get(f"/download/{file}")
         assert answer.status == 200

@@ -116,6 +116,48 @@ def test_what_goes_beyond_a_nets_own_metrics_is_there(study):
     assert set(sites) == {"site-01", "site-37", "site-50"}
 
 
+def list_estimates(found, path=()):
+    """(path, estimate) of every {value, low, high} of the results."""
+    if isinstance(found, dict):
+        if {"value", "low", "high"} <= set(found):
+            yield path, found
+        for key, inner in found.items():
+            yield from list_estimates(inner, (*path, key))
+    elif isinstance(found, list):
+        for number, inner in enumerate(found):
+            yield from list_estimates(inner, (*path, number))
+
+
+def test_no_interval_is_a_point_and_every_proportion_has_one(study):
+    estimates = list(list_estimates(study[2]))
+    assert len(estimates) > 1000
+    perfect = 0
+    for path, one in estimates:
+        assert one["low"] is None or one["low"] < one["high"], path
+        if {"recall", "accuracy", "subgroups", "misdiagnoses", "sites", "difference"} & set(path) and one["n"]:
+            assert one["low"] <= one["value"] <= one["high"], path
+            perfect += one["value"] in (0, 1)
+    assert perfect > 20, "where a bootstrap would give a point"
+
+
+def test_the_design_effect_is_that_of_the_declared_patients(study):
+    progress, _, found = study
+    lesions = sum(held.get("external_test_c", 0) for held in progress.counts.values())
+    patients = sum(held.get("external_test_c", 0) for held in progress.patients.values())
+    one = found["design"]["external_test_c"]
+    assert (one["lesions"], one["patients"]) == (lesions, patients)
+    assert found["design"]["all_tests"]["lesions"] > lesions
+    assert one["effect"] == pytest.approx(1 + 2 * (lesions / patients - 1) * one["correlation"])
+
+
+def test_tests_are_corrected_within_their_own_question(study):
+    pairs = study[2]["pairs"]
+    models = [test for place in pairs.values() for test in place if test["first"].startswith("fusion/")]
+    assert {test["tests"] for test in models} == {len(models)}
+    assert all(test["p"] <= test["p_holm"] <= 1 for test in models)
+    assert study[2]["chosen_on"] == {}, "no stage validates"
+
+
 def test_a_study_that_has_not_begun_has_results_too():
     found = collect_results(Progress(), PLAN, 7)
     assert found["cohorts"] == found["nets"] == found["digests"] == found["statistics"] == {}

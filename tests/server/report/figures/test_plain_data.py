@@ -54,3 +54,14 @@ def test_a_figure_says_what_its_data_say(kind: str) -> None:
 def test_an_unknown_kind_is_no_figure() -> None:
     with pytest.raises(KeyError):
         render_figure("x", "t", {"kind": "pie"})
+
+
+def test_no_line_runs_through_a_heading() -> None:
+    """Each heading has a white ground of its own, drawn after the grid and the line of all."""
+    data = FIGURES["intervals"]
+    plain = {**data, "points": [{key: value for key, value in p.items() if key != "group"} for p in data["points"]]}
+    with_headings, without = (render_figure("x", "t", one) for one in (data, plain))
+    white = [one.count("fill: #ffffff") for one in (with_headings, without)]
+    assert white[0] - white[1] == 2
+    for heading in ("first", "second"):
+        assert with_headings.index("stroke-dasharray") < with_headings.index(f">{heading}<")

@@ -95,6 +95,9 @@ def test_readers_stand_as_in_the_studys_table(found):
         assert f"{code} {one['alone']['accuracy']['n']} {one['alone']['accuracy']['value']:.3f}" in text
         if "assisted" in one:
             assert f"{one['assisted']['accuracy']['value']:.3f}" in text
+    tests = found["readers"][COHORT]["readers"]["junior1"]["assistance"]
+    assert f"One of {tests['tests']} tests of these readers" in text
+    assert f"Holm {tests['p_holm']:.3f}" in text or "Holm <0.001" in text
     assert "Phantom readers" in text
     assert "Phantom readers" not in parsed(drawn("readers", {**found, "simulated": False})).text
     assert page.figures == ["Accuracy of readers: External test C"]

@@ -1,0 +1,1 @@
+"""Reporting checklists, filled as far as a run knows the answer and open where a person must write."""
