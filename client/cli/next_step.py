@@ -34,7 +34,12 @@ def _of_folder(command: str, folder: Path) -> str:
     if not (folder / SITE_FILE).exists():
         return f"ceus-site init {folder}"
     if command == "init":
-        return f"fill site.yaml and lesions.csv in {folder}, then ceus-site check {folder}"
+        return (
+            f"ceus-site scan EXPORT {folder} drafts the table; or fill site.yaml and lesions.csv in {folder}, then "
+            f"ceus-site check {folder}"
+        )
+    if command == "scan":
+        return f"fill the draft and save it as lesions.csv in {folder}, then ceus-site check {folder}"
     site, courier = load_site(folder), courier_of(folder)
     if read_participation(site.records).paused:
         return f"ceus-site resume {folder}, when the site shall answer again"

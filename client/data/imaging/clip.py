@@ -49,6 +49,7 @@ class Clip:
         layout_confidence: Confidence of the layout, 0-1 (1 unless detected).
         times_from: The DICOM tag of the times, "container", "manifest", or "one frame".
         detected: As from `Layout.as_screen`.
+        tint: The colour map that the contrast pane was shown with.
     """
 
     contrast: Frames
@@ -64,6 +65,7 @@ class Clip:
     layout_confidence: float = 1.0
     times_from: str = "manifest"
     detected: tuple[Screen, ...] = ()
+    tint: Tint = TINTS["grey"]
 
     @property
     def offset(self) -> tuple[int, int]:
@@ -133,6 +135,7 @@ def open_clip(
         layout_confidence=layout.confidence,
         times_from=times.source,
         detected=layout.as_screen(recording),
+        tint=layout.tint,
     )
 
 
