@@ -28,8 +28,8 @@ from client.data.scan.journal import Journal, stamp_file
 from client.data.scan.listing import write_clips, write_unread
 from client.data.scan.walk import FORBIDDEN, UNREACHABLE, VANISHED, FoundFile, Unwalked, walk_export
 
-COPIES, UNLISTED = "copy of a clip", "named in a DICOMDIR, not there"
-_TOLD = (DAMAGED, EMPTY, OTHER_VIDEO, DAMAGED_DICOM, LOST, VANISHED, FORBIDDEN, UNREACHABLE, UNLISTED)
+LISTED, BAD_LIST = "named in a DICOMDIR, not there", "DICOMDIR that cannot be read"
+_TOLD = (DAMAGED, EMPTY, OTHER_VIDEO, DAMAGED_DICOM, LOST, VANISHED, FORBIDDEN, UNREACHABLE, LISTED, BAD_LIST)
 """Kinds of files that may have been clips: each is listed by its path."""
 _STEP = 500
 
@@ -99,8 +99,8 @@ def scan_export(job: ScanJob, steps: Callable[[str], OnProgress]) -> ScanReport:
         kinds.update(finding.kind for _, finding in seen)
         unread += [(_name(job, file.path), finding.kind, "") for file, finding in seen if finding.kind in _TOLD]
         missing = list(_list_missing(seen, {file.path for file in found}))
-        kinds.update({UNLISTED: len(missing)} if missing else {})
-        unread += [(_name(job, path), UNLISTED, "") for path in missing]
+        kinds.update(why for _, why in missing)
+        unread += [(_name(job, path), why, "") for path, why in missing]
         clips, faulty = _look_at_all(job, seen, key, steps("looking at clips"))
         unread += [(_name(job, file.path), finding.fault, finding.found) for file, finding in faulty]
         numbers = Numbers(job.work / "numbers.json")
@@ -157,8 +157,8 @@ def _read_all(
     return [(file, findings[file.path]) for file in files]
 
 
-def _list_missing(seen: Sequence[tuple[FoundFile, FileFinding]], there: set[str]) -> Iterator[str]:
-    """Paths that a DICOMDIR lists and the walk did not find, in any case of letters."""
+def _list_missing(seen: Sequence[tuple[FoundFile, FileFinding]], there: set[str]) -> Iterator[tuple[str, str]]:
+    """Paths that a DICOMDIR lists and the walk did not find, in any case of letters, and lists that cannot be read."""
     folded = {path.casefold() for path in there}
     for file, finding in seen:
         if finding.kind != DIRECTORY:
@@ -166,12 +166,12 @@ def _list_missing(seen: Sequence[tuple[FoundFile, FileFinding]], there: set[str]
         try:
             listed = list_referenced_files(Path(file.path))
         except (ClipError, OSError):
-            continue  # what lies in the folders is walked all the same
+            yield file.path, BAD_LIST  # what lies in the folders is walked all the same
+            continue
         above = Path(file.path).parent
-        for parts in listed:
-            path = str(above.joinpath(*parts))
-            if path.casefold() not in folded and not os.path.exists(path):  # noqa: PTH110
-                yield path
+        for path in (str(above.joinpath(*parts)) for parts in listed):
+            if path.casefold() not in folded:
+                yield path, LISTED
 
 
 def _look_at_all(

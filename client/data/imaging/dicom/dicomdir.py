@@ -23,7 +23,7 @@ def list_referenced_files(path: Path) -> list[tuple[str, ...]]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             directory = pydicom.dcmread(path, specific_tags=["DirectoryRecordSequence"], force=True)
-            records: Sequence[Dataset] = directory.get("DirectoryRecordSequence") or ()
+            records: Sequence[Dataset] = directory["DirectoryRecordSequence"].value
             return [found for record in records if (found := _find_parts(record))]
     except OSError:
         raise
