@@ -12,6 +12,7 @@ app = lazy_program(
     {
         "init": "client.cli.init:init_command",
         "scan": "client.cli.intake.scan:scan_command",
+        "receive": "client.cli.intake.receive:receive_command",
         "check": "client.cli.dataset:check_command",
         "index": "client.cli.dataset:index_command",
         "show": "client.cli.show:show_command",

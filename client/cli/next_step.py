@@ -16,7 +16,7 @@ from client.data.forms.site_config import SITE_FILE, load_site
 from client.policy.approved_studies import list_processings
 from client.worker.site.opt_out import read_participation
 
-_STAY = ("predict", "bundle", "console", "serve", "worker", "courier")
+_STAY = ("predict", "bundle", "console", "serve", "worker", "courier", "receive")
 """Commands that run until they are ended, or have nothing to do with taking part."""
 
 

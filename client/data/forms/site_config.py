@@ -13,6 +13,7 @@ from ceus_models.runtime.atomic_files import write_first
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.yaml_lines import read_yaml_with_lines, validate_document
 from ceus_models.study.subgroups import UNKNOWN
+from client.data.forms.receive_form import ReceiveForm
 from client.data.forms.site_yaml import CHANNELS, DateOrder, Encoding, ScreenForm, SiteForm
 from client.data.imaging.manufacturers import normalize_manufacturer
 from client.data.imaging.screen import ANY_MAKER, Screen
@@ -34,6 +35,7 @@ class SiteConfig:
         dates: The meaning of 03/04/2021; None makes it a fault.
         labels: Column → {the hospital's word: ours}.
         tints: The hospital's own colour maps by name.
+        receive: Who may send studies to it; None where nobody may.
     """
 
     folder: Path
@@ -50,6 +52,7 @@ class SiteConfig:
     dates: DateOrder | None
     labels: Mapping[str, Mapping[str, str]]
     tints: Mapping[str, Tint]
+    receive: ReceiveForm | None = None
 
 
 def load_site(folder: Path) -> SiteConfig:
@@ -114,6 +117,7 @@ def _build_site(form: SiteForm, folder: Path) -> SiteConfig:
         dates=form.dates,
         labels=form.labels,
         tints={name: Tint(tint.points, CHANNELS.index(tint.channel)) for name, tint in form.tints.items()},
+        receive=form.receive,
     )
 
 

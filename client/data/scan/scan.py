@@ -28,6 +28,8 @@ from client.data.scan.journal import Journal, stamp_file
 from client.data.scan.listing import write_clips, write_unread
 from client.data.scan.walk import FORBIDDEN, UNREACHABLE, VANISHED, FoundFile, Unwalked, walk_export
 
+STAGING_FOLDER = "receiving"
+"""Of the site's folder: studies that `ceus-site receive` does not have whole, which no scan looks at."""
 LISTED, BAD_LIST = "named in a DICOMDIR, not there", "DICOMDIR that cannot be read"
 _TOLD = (DAMAGED, EMPTY, OTHER_VIDEO, DAMAGED_DICOM, LOST, VANISHED, FORBIDDEN, UNREACHABLE, LISTED, BAD_LIST)
 """Kinds of files that may have been clips: each is listed by its path."""
@@ -131,7 +133,7 @@ def _hold(job: ScanJob) -> Iterator[None]:
 
 
 def _walk(job: ScanJob, on_progress: OnProgress) -> tuple[list[FoundFile], list[Unwalked]]:
-    ours = [job.site.work, job.site.records, job.site.folder / CLIP_FOLDER]
+    ours = [job.site.work, job.site.records, job.site.folder / CLIP_FOLDER, job.site.folder / STAGING_FOLDER]
     found: list[FoundFile] = []
     unwalked: list[Unwalked] = []
     for one in walk_export(job.export.resolve(), ours):
