@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from ceus_models.runtime.atomic_files import write_atomically
+from ceus_models.study.subgroups import UNKNOWN
 from client.data.dataset.file_digests import compute_file_digest
 from client.data.dataset.worker_pool import LIMITS, Limits, LostItem, map_items
 from client.data.forms.site_config import SiteConfig, select_screens
@@ -103,8 +104,7 @@ class ClipReader:
             with tempfile.TemporaryDirectory() as folder:
                 link = Path(folder, f"clip{task.suffix}")  # the reader goes by the suffix, exports have any
                 link.symlink_to(path.resolve())
-                screens = select_screens(self.site, task.manufacturer)
-                clip = open_clip(link, 0.0, None, screens, {**TINTS, **self.site.tints}, self.site.work)
+                clip = self._open(link, task.manufacturer)
         except ClipError as error:
             return ClipFinding(fault=error.reason, found=error.value)
         except OSError as error:
@@ -112,6 +112,16 @@ class ClipReader:
         found = measure_enhancement(clip.contrast.means, clip.seconds)
         write_atomically(self.pictures / f"{task.stamp}.png", _draw_picture(clip, found.reference))
         return _describe(clip, found, task, (digest, self.site.tints))
+
+    def _open(self, path: Path, manufacturer: str) -> Clip:
+        """A clip by the templates of its maker. Where the maker is not known and several fit, its pictures decide."""
+        screens, tints = select_screens(self.site, manufacturer), {**TINTS, **self.site.tints}
+        try:
+            return open_clip(path, 0.0, None, screens, tints, self.site.work)
+        except ClipError as error:
+            if error.reason != "unknown-panes" or manufacturer != UNKNOWN or not screens:
+                raise
+            return open_clip(path, 0.0, None, (), tints, self.site.work)
 
 
 def _describe(clip: Clip, found: Enhancement, task: ClipTask, known: tuple[str, Mapping[str, Tint]]) -> ClipFinding:

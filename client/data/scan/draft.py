@@ -124,7 +124,7 @@ def _fill_row(named: NamedExam) -> dict[str, str]:
     empty += [] if exam.date else ["exam_date"]
     empty += [] if exam.manufacturer else ["manufacturer"]
     empty += [] if starts or len(clips) == 1 else ["clip_start_s"]
-    empty += ["frame_rate_hz"] if any(clip.header is None for clip in clips) else []
+    empty += ["frame_rate_hz"] if any(clip.video for clip in clips) else []
     look = [f"look at {text}" for text in exam.doubts]
     look += _doubt_contrast(clips)
     look += (
@@ -152,7 +152,7 @@ def _doubt_contrast(clips: Sequence[ScannedClip]) -> list[str]:
 
 def _propose_starts(clips: Sequence[ScannedClip]) -> str:
     """Start times from the files' clocks, "" where they do not fit to the lengths of the clips."""
-    clocks = [clip.header.clock_s if clip.header is not None else None for clip in clips]
+    clocks = [clip.clock_s for clip in clips]
     known = [clock for clock in clocks if clock is not None]
     if len(clips) < 2 or len(known) < len(clips):
         return ""

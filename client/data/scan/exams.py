@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from ceus_models.runtime.atomic_files import write_atomically
+from ceus_models.study.subgroups import UNKNOWN
 from client.data.imaging.dicom.exam_header import ExamHeader, make_digest
 from client.data.scan.clip_look import ClipFinding
 from client.data.scan.enhancement import NO
@@ -21,25 +21,43 @@ _MANY_EXAMS = 8
 
 
 @dataclass(frozen=True, slots=True)
+class Owner:
+    """The exam that a file is of.
+
+    Attributes:
+        exam, patient: Keyed digests.
+        date: YYYY-MM-DD, "" where it is not stated.
+        manufacturer: Normalised name, "unknown" where it is not stated.
+        of_folder: Whether the folder told the patient, since the file does not.
+    """
+
+    exam: str
+    patient: str
+    date: str
+    manufacturer: str
+    of_folder: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ScannedClip:
     """A clip that could be decoded.
 
     Attributes:
         stamp: By which its file is known.
         identity: The same for copies of one recording.
-        header: None for a video.
-        of_folder: Whether its exam is told by its folder, since the file does not say it.
+        owner: The exam that it is of.
+        clock_s: Time of its recording, seconds of the day; None where it is not stated.
+        video: Whether it is no DICOM file.
     """
 
     file: FoundFile
     stamp: str
     suffix: str
     identity: str
-    exam: str
-    patient: str
-    header: ExamHeader | None
+    owner: Owner
+    clock_s: float | None
+    video: bool
     finding: ClipFinding
-    of_folder: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,35 +107,45 @@ class Numbers:
 
 @dataclass(frozen=True)
 class Owners:
-    """Whose a file is that does not say it: the folder's one exam, else the folder is the exam.
+    """Whose a file is that does not say it: of the one exam beside it, else the folder is the exam.
 
     Attributes:
-        exams: Folder → (exam, patient) of the ultrasound DICOM files in it.
+        exams: Folder → the exams of the ultrasound DICOM files in it, by digest.
         key: Of the digests.
     """
 
-    exams: Mapping[str, frozenset[tuple[str, str]]]
+    exams: Mapping[str, Mapping[str, Owner]]
     key: bytes
 
     @classmethod
     def gather(cls, headers: Iterable[tuple[FoundFile, ExamHeader]], key: bytes) -> Owners:
         """From all ultrasound files of an export, stills too."""
-        found: dict[str, set[tuple[str, str]]] = defaultdict(set)
+        found: dict[str, dict[str, Owner]] = defaultdict(dict)
         for file, header in headers:
-            if header.study:
-                found[os.path.dirname(file.path)].add((header.study, header.patient or header.study))  # noqa: PTH120
-        return cls({folder: frozenset(exams) for folder, exams in found.items()}, key)
+            if header.ultrasound and header.study:
+                found[_find_folder(file)].setdefault(header.study, _name_owner(header))
+        return cls(found, key)
 
-    def find(self, file: FoundFile, header: ExamHeader | None) -> tuple[str, str, bool]:
-        """Exam, patient, and whether the folder told them."""
+    def find(self, file: FoundFile, header: ExamHeader | None) -> Owner:
+        """The exam of a file."""
         if header is not None and header.study:
-            return header.study, header.patient or header.study, not header.patient
-        folder = os.path.dirname(file.path)  # noqa: PTH120
-        beside = self.exams.get(folder, frozenset())
+            return _name_owner(header)
+        folder = _find_folder(file)
+        beside = self.exams.get(folder, {})
         if len(beside) == 1:
-            return *next(iter(beside)), True
+            return replace(next(iter(beside.values())), of_folder=True)
         digest = make_digest(self.key, "folder", folder)
-        return digest, digest, True
+        told = ("", UNKNOWN) if header is None else (header.date, header.manufacturer)
+        return Owner(digest, digest, *told, of_folder=True)
+
+
+def _name_owner(header: ExamHeader) -> Owner:
+    patient = header.patient or header.study
+    return Owner(header.study, patient, header.date, header.manufacturer, of_folder=not header.patient)
+
+
+def _find_folder(file: FoundFile) -> str:
+    return str(PurePath(file.path).parent)
 
 
 def drop_copies(clips: Iterable[ScannedClip]) -> tuple[list[ScannedClip], int]:
@@ -132,32 +160,29 @@ def drop_copies(clips: Iterable[ScannedClip]) -> tuple[list[ScannedClip], int]:
 
 def group_exams(clips: Sequence[ScannedClip], numbers: Numbers) -> list[ScannedExam]:
     """The exams in the order of their numbers."""
-    ordered = sorted(clips, key=lambda clip: clip.exam)
-    groups = [list(found) for _, found in groupby(ordered, key=lambda clip: clip.exam)]
+    ordered = sorted(clips, key=lambda clip: clip.owner.exam)
+    groups = [list(found) for _, found in groupby(ordered, key=lambda clip: clip.owner.exam)]
     groups.sort(key=lambda found: min(clip.file.path for clip in found))
-    owners = Counter(found[0].patient for found in groups)
-    return sorted((_build_exam(found, numbers, owners) for found in groups), key=lambda exam: exam.number)
+    exams = Counter(found[0].owner.patient for found in groups)
+    return sorted((_build_exam(found, numbers, exams) for found in groups), key=lambda exam: exam.number)
 
 
-def _build_exam(clips: Sequence[ScannedClip], numbers: Numbers, owners: Mapping[str, int]) -> ScannedExam:
-    headers = [clip.header for clip in clips if clip.header is not None]
-    patients = Counter(clip.patient for clip in clips)
+def _build_exam(clips: Sequence[ScannedClip], numbers: Numbers, exams: Mapping[str, int]) -> ScannedExam:
+    owners = [clip.owner for clip in clips]
+    patients = Counter(owner.patient for owner in owners)
     patient = patients.most_common(1)[0][0]
-    dates, makers = (
-        {header.date for header in headers} - {""},
-        {header.manufacturer for header in headers} - {"unknown"},
-    )
+    dates, makers = {owner.date for owner in owners} - {""}, {owner.manufacturer for owner in owners} - {UNKNOWN}
     doubts = []
-    if any(clip.of_folder for clip in clips):
+    if any(owner.of_folder for owner in owners):
         doubts.append("patient_id: told by the folder, the files do not say it")
     if len(patients) > 1:
         doubts.append("patient_id: the files of the exam say several")
-    if owners[patient] > _MANY_EXAMS:
-        doubts.append(f"patient_id: {owners[patient]} exams have the same one, is it a placeholder?")
+    if exams[patient] > _MANY_EXAMS:
+        doubts.append(f"patient_id: {exams[patient]} exams have the same one, is it a placeholder?")
     if len(dates) > 1:
         doubts.append("exam_date: the files say several")
     return ScannedExam(
-        number=numbers.find("exam", clips[0].exam),
+        number=numbers.find("exam", owners[0].exam),
         patient=numbers.find("patient", patient),
         date=dates.pop() if len(dates) == 1 else "",
         manufacturer=makers.pop() if len(makers) == 1 else "",
@@ -167,5 +192,4 @@ def _build_exam(clips: Sequence[ScannedClip], numbers: Numbers, owners: Mapping[
 
 
 def _find_place(clip: ScannedClip) -> tuple[float, str]:
-    clock = None if clip.header is None else clip.header.clock_s
-    return (float("inf") if clock is None else clock), clip.file.path
+    return (float("inf") if clip.clock_s is None else clip.clock_s), clip.file.path

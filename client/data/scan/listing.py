@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -27,11 +28,11 @@ def write_clips(folder: Path, exams: Sequence[NamedExam]) -> Path:
 
 
 def _describe_clip(named: NamedExam, number: int, clip: ScannedClip) -> tuple[object, ...]:
-    exam, found, header = named.exam, clip.finding, clip.header
+    exam, found = named.exam, clip.finding
     return (
         *(f"{exam.number:04d}", f"P{exam.patient:04d}", number, named.places.get(clip.stamp, "")),
         *(found.frames, found.seconds, found.rows, found.columns, found.panes, found.layout, found.tint),
-        *(exam.manufacturer if header is None else header.manufacturer, found.contrast, found.why),
+        *(clip.owner.manufacturer, found.contrast, found.why),
         *("" if found.arrival_s is None else found.arrival_s, found.reference),
     )
 
@@ -41,7 +42,18 @@ def write_unread(folder: Path, unread: Iterable[tuple[str, str, str]]) -> Path:
 
     The one file of a scan with names of the export, which may hold a patient's: without them nobody finds the file.
     """
-    return _write(folder / UNREAD_TABLE, ("file", "reason", "found"), sorted(unread))
+    rows = [(show_path(path), reason, found) for path, reason, found in sorted(unread)]
+    return _write(folder / UNREAD_TABLE, ("file", "reason", "found"), rows)
+
+
+def show_path(path: str) -> str:
+    """A path for a person: as UTF-8, else as GB18030, else with its bytes spelt out."""
+    for encoding in ("utf-8", "gb18030"):
+        try:
+            return os.fsencode(path).decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    return path.encode("utf-8", errors="backslashreplace").decode()
 
 
 def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> Path:
@@ -49,6 +61,5 @@ def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) 
     writer = csv.writer(text)
     writer.writerow(header)
     writer.writerows([quote_formula(str(cell)) for cell in row] for row in rows)
-    content = text.getvalue().encode("utf-8", errors="backslashreplace")
-    write_atomically(path, b"\xef\xbb\xbf" + content)
+    write_atomically(path, text.getvalue().encode("utf-8-sig"))
     return path

@@ -17,7 +17,6 @@ from ceus_models.runtime.file_locks import hold_lock
 from ceus_models.runtime.progress_bar import OnProgress
 from client.data.forms.site_config import SiteConfig, read_secret
 from client.data.imaging.dicom.dicomdir import list_referenced_files
-from client.data.imaging.dicom.exam_header import ExamHeader
 from client.data.imaging.recording import ClipError
 from client.data.scan.clip_look import ClipFinding, ClipReader, ClipTask, describe_settings, look_at_clips
 from client.data.scan.draft import CLIP_FOLDER, NamedExam, place_clips, write_draft
@@ -185,7 +184,7 @@ def _look_at_all(
     reader = ClipReader(job.site, job.work / "pictures")
     looks: dict[str, ClipFinding] = {}
     with Journal(job.work / "clips.jsonl", describe_settings(job.site)) as journal:
-        tasks = [_make_task(stamp, *pair) for stamp, pair in files.items()]
+        tasks = [_make_task(stamp, pair, owners) for stamp, pair in files.items()]
         with closing(look_at_clips(tasks, journal, reader, job.workers)) as results:
             for done, (task, finding) in enumerate(results, start=1):
                 looks[task.stamp] = finding
@@ -194,18 +193,24 @@ def _look_at_all(
     return good, [(files[stamp][0], looks[stamp]) for stamp in files if looks[stamp].fault]
 
 
-def _make_task(stamp: str, file: FoundFile, finding: FileFinding) -> ClipTask:
-    header = finding.header
-    maker, agent = ("", False) if header is None else (header.manufacturer, header.agent)
-    return ClipTask(stamp, file.path, finding.suffix, maker, agent)
+def _make_task(stamp: str, pair: tuple[FoundFile, FileFinding], owners: Owners) -> ClipTask:
+    file, finding = pair
+    maker = owners.find(file, finding.header).manufacturer
+    return ClipTask(stamp, file.path, finding.suffix, maker, finding.header is not None and finding.header.agent)
 
 
 def _build_clip(stamp: str, pair: tuple[FoundFile, FileFinding], look: ClipFinding, owners: Owners) -> ScannedClip:
-    file, finding = pair
-    header: ExamHeader | None = finding.header
-    exam, patient, of_folder = owners.find(file, header)
-    identity = (header.instance if header is not None else look.digest) or stamp
-    return ScannedClip(file, stamp, finding.suffix, identity, exam, patient, header, look, of_folder)
+    (file, finding), header = pair, pair[1].header
+    return ScannedClip(
+        file=file,
+        stamp=stamp,
+        suffix=finding.suffix,
+        identity=(header.instance if header is not None else look.digest) or stamp,
+        owner=owners.find(file, header),
+        clock_s=None if header is None else header.clock_s,
+        video=header is None,
+        finding=look,
+    )
 
 
 def _name(job: ScanJob, path: str) -> str:
