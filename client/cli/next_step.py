@@ -39,7 +39,9 @@ def _of_folder(command: str, folder: Path) -> str:
             f"ceus-site check {folder}"
         )
     if command == "scan":
-        return f"fill the draft and save it as lesions.csv in {folder}, then ceus-site check {folder}"
+        return (
+            f"fill the draft and save it as lesions.csv in {folder} (or scan with --add), then ceus-site check {folder}"
+        )
     site, courier = load_site(folder), courier_of(folder)
     if read_participation(site.records).paused:
         return f"ceus-site resume {folder}, when the site shall answer again"

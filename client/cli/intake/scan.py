@@ -18,6 +18,7 @@ from client.cli.dataset import CORES, AsJson, Workers, output
 from client.data.forms.site_config import SITE_FILE, load_site
 from client.data.scan.draft import NamedExam
 from client.data.scan.scan import ScanJob, ScanReport, scan_export
+from client.data.scan.table_rows import add_rows
 from client.data.sheets.scan_sheet import make_tiles, write_scan_sheets
 
 _MOST_SHOWN = 60
@@ -30,6 +31,9 @@ def scan_command(
     copy: Annotated[
         bool,
         typer.Option("--copy", help="Copy the clips into the folder, where the export will not stay. Else: links."),
+    ] = False,
+    add: Annotated[
+        bool, typer.Option("--add", help="Also add the exams that the table does not have yet as rows at its end.")
     ] = False,
     workers: Workers = CORES,
     as_machine: AsJson = False,
@@ -50,17 +54,21 @@ def scan_command(
             return shown.enter_context(show_progress(step, quiet=as_machine))
 
         try:
-            report = scan_export(ScanJob(export, load_site(folder), copy, workers), begin)
+            site = load_site(folder)
+            report = scan_export(ScanJob(export, site, copy, workers), begin)
             sheets = write_scan_sheets(make_tiles(report.exams, report.pictures), report.clips.parent)
+            added = add_rows(site.table, site.encoding, report.exams) if add else 0
         except OSError as error:
             raise ExpectedError(
                 f"the site's folder cannot be written ({error.strerror}); name one that this user owns, on a disk that "
                 "has links (or take --copy)"
             ) from None
     if as_machine:
-        typer.echo(json.dumps(_as_json(report), indent=2))
-    else:
-        _print_report(report, sheets)
+        typer.echo(json.dumps({**_as_json(report), "added": added}, indent=2))
+        return
+    _print_report(report, sheets)
+    if add:
+        output().print(f"rows added to {escape(site.table.name)}: {added}")
 
 
 def _print_report(report: ScanReport, sheets: list[Path]) -> None:

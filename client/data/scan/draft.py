@@ -76,7 +76,7 @@ def write_draft(folder: Path, exams: Sequence[NamedExam], memory: Path) -> Path:
 
     memory: file that remembers the digest of what was written last. Raises OSError.
     """
-    content = _format_draft(exams)
+    content = format_draft(exams)
     path = _find_free(folder, content, memory)
     if not path.exists() or path.read_bytes() != content:
         write_atomically(path, content)
@@ -100,14 +100,14 @@ def _find_free(folder: Path, content: bytes, memory: Path) -> Path:
     return folder / names[-1]
 
 
-def _format_draft(exams: Sequence[NamedExam]) -> bytes:
+def format_draft(exams: Sequence[NamedExam]) -> bytes:
     """UTF-8 with a byte order mark, as the forms of `ceus-site init`."""
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow([*(column.header for column in LESIONS), *_EXTRA])
     for named in exams:
         if named.places:
-            row = _fill_row(named)
+            row = fill_row(named)
             writer.writerow([quote_formula(row.get(name, "")) for name in (*(c.name for c in LESIONS), *_EXTRA)])
     return text.getvalue().encode("utf-8-sig")
 
@@ -117,7 +117,8 @@ def quote_formula(cell: str) -> str:
     return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
 
 
-def _fill_row(named: NamedExam) -> dict[str, str]:
+def fill_row(named: NamedExam) -> dict[str, str]:
+    """The cells of an exam that are known, by column, and what remains to be written."""
     exam, clips = named.exam, named.exam.contrast_clips
     starts = _propose_starts(clips)
     empty = ["outline", "fll_type"]
