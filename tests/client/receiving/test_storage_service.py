@@ -15,7 +15,8 @@ from cryptography.x509.oid import NameOID
 from dicom_sender import send
 from made_export import ID, write_clip
 from receiver import Receiver
-from small_disk import fill, small_disk
+
+from tests.support.small_disk import fill, small_disk
 
 
 def make_clips(folder: Path, count: int, study: str = "1.2.3") -> list[Path]:
