@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,6 +99,15 @@ def fill_draft(folder: Path, made: MadeExport) -> tuple[int, int]:
     return cells, len(rows)
 
 
+def judge_contrast(folder: Path) -> dict[str, object]:
+    """How many clips of contrast and of tissue (the only ones with one grey pane) got which verdict."""
+    with (folder / ".ceus/scan/clips.csv").open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    verdicts = Counter((row["tint"] == "grey" and row["panes"] == "1", row["contrast"]) for row in rows)
+    tissue = {word: count for (grey, word), count in verdicts.items() if grey}
+    return {"contrast clips": {word: n for (grey, word), n in verdicts.items() if not grey}, "tissue clips": tissue}
+
+
 def walk_as_it(made: MadeExport, folder: Path, workers: int) -> tuple[list[Step], Mapping[str, object]]:
     """The commands, in the order in which they are typed; steps are told as they end."""
     steps: list[Step] = []
@@ -118,7 +128,13 @@ def walk_as_it(made: MadeExport, folder: Path, workers: int) -> tuple[list[Step]
     cells, rows = fill_draft(folder, made)
     check = take("check", folder, "--json")
     found = json.loads(check.said[check.said.index("{") : check.said.rindex("}") + 1])
-    told = {"cells": cells, "rows": rows, "usable": found["usable"], "faults": found["reasons"]}
+    told = {
+        **judge_contrast(folder),
+        "cells": cells,
+        "rows": rows,
+        "usable": found["usable"],
+        "faults": found["reasons"],
+    }
     return steps, {**told, "first": first.said, "second": second.said, "scan": again.said}
 
 
@@ -135,7 +151,10 @@ def main() -> None:
         place = given.keep or Path(temporary)
         place.mkdir(parents=True, exist_ok=True)
         made = make_export(place, given.files, given.exams)
-        print(f"made: {made.exams} exams, {made.clips} clips, {made.broken} broken files", flush=True)
+        print(
+            f"made: {made.exams} exams, {made.clips} clips, {made.tissue} of tissue, {made.broken} broken files",
+            flush=True,
+        )
         steps, told = walk_as_it(made, place / "site", given.workers)
     lines = ["| command | s | s of processor | MB |", "|---|---|---|---|"]
     lines += [f"| `{one.command}` | {one.seconds:.1f} | {one.busy:.1f} | {one.memory_mb:.0f} |" for one in steps]

@@ -23,6 +23,9 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
+from client.data.forms.site_config import load_site, select_screens
+from client.data.imaging.clip import open_clip
+from client.data.imaging.tint import TINTS
 from sim.hospital.hospital import write_lesion
 from sim.hospital.paperwork import write_site_config, write_table
 from sim.hospital.screens import MAKERS
@@ -31,7 +34,7 @@ from sim.patients.patients import Case, draw_cases
 from sim.phantom.draw import PhantomSettings
 
 CENTER, SEED = 51, 7
-BROKEN_EACH = 3
+BROKEN_EACH, TISSUE_EVERY = 3, 4
 SETTINGS = PhantomSettings(pane_px=(96, 96), frame_rate_hz=2.0, continuous_s=60.0, snapshots_s=(100.0, 180.0))
 NAMES = ("王小明", "李建国", "张丽", "刘洋", "陈秀英", "杨", "赵敏", "黄晓华", "周 杰", "吴=1+1")
 MIX = (("still", 0.55), ("ct", 0.15), ("picture", 0.12), ("report", 0.1), ("text", 0.06), ("rubbish", 0.02))
@@ -45,6 +48,7 @@ class MadeExport:
     source: Path
     exams: int
     clips: int
+    tissue: int
     broken: int
 
 
@@ -54,15 +58,17 @@ def make_export(folder: Path, files: int, exams: int) -> MadeExport:
     cases = draw_exams(exams)
     rows = write_source(source, cases)
     export.mkdir()
-    clips = 0
+    clips = tissue = 0
     for number, (case, row) in enumerate(zip(cases, rows, strict=True)):
         place = export / _name_folder(number) / case.exam_date.strftime("%Y%m%d") / "US"
         place.mkdir(parents=True, exist_ok=True)
         clips += _place_exam(source, place, case, row)
+        if number % TISSUE_EVERY == 0:
+            tissue += _write_tissue(source, place, case, row)
     broken = _break_files(export, source)
     _make_oddities(export)
     _fill(export, files)
-    return MadeExport(export, source, exams, clips, broken)
+    return MadeExport(export, source, exams, clips, tissue, broken)
 
 
 def draw_exams(count: int) -> list[Case]:
@@ -112,6 +118,25 @@ def _place_exam(source: Path, place: Path, case: Case, row: dict[str, str]) -> i
         still.Manufacturer = MAKERS[case.manufacturer].tag
         still.save_as(place / "IM0001", enforce_file_format=True)
     return len(clips)
+
+
+def _write_tissue(source: Path, place: Path, case: Case, row: dict[str, str]) -> int:
+    """The B-mode pane of the first clip as a clip of its own, as it is stored before the contrast agent is given."""
+    site = load_site(source)
+    screens = select_screens(site, case.manufacturer)
+    clip = open_clip(source / row["clips"].split(";")[0], 0.0, None, screens, {**TINTS, **site.tints})
+    if clip.bmode is None:
+        return 0
+    data = _make_dicom(5, "1.2.840.10008.5.1.4.1.1.3.1", "US")
+    data.PatientID, data.StudyDate = case.patient_id, case.exam_date.strftime("%Y%m%d")
+    data.Manufacturer, data.FrameTime = MAKERS[case.manufacturer].tag, "500"
+    data.NumberOfFrames, data.Rows, data.Columns = clip.bmode.shape
+    beside = next((path for path in place.iterdir() if path.stem.endswith("_1")), None)
+    if beside is not None and row["clips"].endswith(".dcm"):
+        data.StudyInstanceUID = dcmread(beside, stop_before_pixels=True).StudyInstanceUID
+    data.PixelData = np.stack(list(clip.bmode)).tobytes()
+    data.save_as(place / "TISSUE", enforce_file_format=True)
+    return 1
 
 
 def _make_dicom(seed: int, kind: str, modality: str) -> Dataset:

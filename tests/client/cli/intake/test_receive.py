@@ -67,7 +67,7 @@ def kill_in_the_middle(tmp_path: Path, studies: int, clips: int) -> Receiver:
         assert receiver.list_studies() == [], "what broke off stays apart"
         assert send(receiver.port, paths).statuses == [0] * len(paths)
         receiver.wait_for("received", seconds=240)
-        receiver.wait_for("drafted", 2, seconds=240)
+        receiver.wait_for("drafted", 3, seconds=240)  # at each start, and when the studies had arrived
     assert receiver.list_studies() == [clips] * studies
     return receiver
 
