@@ -46,7 +46,7 @@ class Answer:
 def send(port: int, paths: Iterable[Path], **how: object) -> Answer:
     """Send objects in one association."""
     running = start_sending(port, paths, **how)
-    out, _ = running.communicate(timeout=120)
+    out, _ = running.communicate(timeout=600)
     return Answer(**json.loads(out))
 
 
@@ -61,7 +61,7 @@ def start_sending(port: int, paths: Iterable[Path], **how: object) -> subprocess
 def carry_out(order: Order) -> Answer:
     """Associate and send."""
     entity = AE(ae_title=order.title)
-    entity.network_timeout = entity.acse_timeout = entity.dimse_timeout = entity.connection_timeout = 20
+    entity.network_timeout = entity.acse_timeout = entity.dimse_timeout = entity.connection_timeout = 60
     entity.add_requested_context(UltrasoundMultiFrameImageStorage, ALL_TRANSFER_SYNTAXES[:6])
     entity.add_requested_context(CTImageStorage, ALL_TRANSFER_SYNTAXES[:6])
     entity.add_requested_context(Verification)
