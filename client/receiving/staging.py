@@ -61,7 +61,7 @@ class StagedStudies:
         shutil.rmtree(self.incoming, ignore_errors=True)
         for folder in (self.staging, self.incoming, self.studies, self.received):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._used = sum(_measure(folder) for folder in (self.studies, self.received))
+        self._used = self._measure_all()
 
     @property
     def staging(self) -> Path:
@@ -83,10 +83,15 @@ class StagedStudies:
         """Folder of the whole studies."""
         return self.folder / RECEIVED_FOLDER
 
+    def _measure_all(self) -> int:
+        return _measure(self.studies) + _measure(self.received)
+
     def check_room(self, more: int = 0) -> None:
         """Raises NoRoomError where so many bytes more are beyond the quota or fill the disk."""
-        free = shutil.disk_usage(self.staging).free
-        if self._used + more > self.limits.max_gib * _GIB or free < self.limits.min_free_gib * _GIB:
+        most = self.limits.max_gib * _GIB
+        if self._used + more > most:
+            self._used = self._measure_all()  # a person may have taken studies away
+        if self._used + more > most or shutil.disk_usage(self.staging).free < self.limits.min_free_gib * _GIB:
             raise NoRoomError
 
     def keep(self, path: Path) -> str:

@@ -112,13 +112,14 @@ class StorageService:
         with self._lock:
             for association in [one for one in self._brought if not one.is_alive()]:
                 studies = self._brought.pop(association)
-                self._sizes.pop(association, None)
                 if association.is_released and association not in self._lacking:
                     ended |= studies
                 elif studies:
                     why = "objects were refused" if association.is_released else "it broke off"
                     self.told({"event": "not whole", "studies": len(studies), "why": why})
                 self._lacking.discard(association)
+            for association in [one for one in list(self._sizes) if not one.is_alive()]:
+                self._sizes.pop(association, None)  # also of those that were refused
             still_open = {study for studies in self._brought.values() for study in studies}
         self.staged.end(ended - still_open)
         moved = self.staged.finish(still_open)

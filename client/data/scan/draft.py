@@ -6,9 +6,7 @@ hold a number and a digest, so that no name of a patient comes into the table fr
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
 import os
 import shutil
@@ -18,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ceus_models.runtime.atomic_files import TEMPORARY_PREFIX, replace_file, write_atomically
+from ceus_models.runtime.csv_cells import format_csv
 from client.data.forms.columns import LESIONS
 from client.data.scan.enhancement import YES
 from client.data.scan.exams import ScannedClip, ScannedExam
@@ -102,19 +101,10 @@ def _find_free(folder: Path, content: bytes, memory: Path) -> Path:
 
 def format_draft(exams: Sequence[NamedExam]) -> bytes:
     """UTF-8 with a byte order mark, as the forms of `ceus-site init`."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    writer.writerow([*(column.header for column in LESIONS), *_EXTRA])
-    for named in exams:
-        if named.places:
-            row = fill_row(named)
-            writer.writerow([quote_formula(row.get(name, "")) for name in (*(c.name for c in LESIONS), *_EXTRA)])
-    return text.getvalue().encode("utf-8-sig")
-
-
-def quote_formula(cell: str) -> str:
-    """A cell that a spreadsheet would take for a formula, with an apostrophe before it."""
-    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
+    names = (*(column.name for column in LESIONS), *_EXTRA)
+    rows = [fill_row(named) for named in exams if named.places]
+    header = [*(column.header for column in LESIONS), *_EXTRA]
+    return format_csv([header, *([row.get(name, "") for name in names] for row in rows)]).encode("utf-8-sig")
 
 
 def fill_row(named: NamedExam) -> dict[str, str]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ceus_models.runtime.atomic_files import write_atomically
-from client.data.scan.draft import NamedExam, quote_formula
+from ceus_models.runtime.csv_cells import format_csv
+from client.data.scan.draft import NamedExam
 from client.data.scan.exams import ScannedClip
 
 CLIPS_TABLE, UNREAD_TABLE = "clips.csv", "unread.csv"
@@ -57,9 +56,5 @@ def show_path(path: str) -> str:
 
 
 def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> Path:
-    text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    writer.writerow(header)
-    writer.writerows([quote_formula(str(cell)) for cell in row] for row in rows)
-    write_atomically(path, text.getvalue().encode("utf-8-sig"))
+    write_atomically(path, format_csv([header, *rows]).encode("utf-8-sig"))
     return path

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ceus_models.runtime.atomic_files import PRIVATE, write_atomically
+from ceus_models.runtime.csv_cells import format_csv
 from ceus_models.runtime.errors import ExpectedError
-from client.data.scan.draft import NamedExam, fill_row, format_draft, quote_formula
+from client.data.scan.draft import NamedExam, fill_row, format_draft
 from client.data.table.units import split_header
 
 _LESION, _CLIPS = "lesion_id", "clips"
@@ -58,9 +59,6 @@ def _find_columns(text: str, file: str) -> list[str]:
 
 def _format_rows(text: str, names: Sequence[str], exams: Sequence[NamedExam]) -> str:
     end = "\r\n" if "\r\n" in text else "\n"
-    made = io.StringIO(newline="")
-    writer = csv.writer(made, lineterminator=end)
-    for named in exams:
-        row = fill_row(named)
-        writer.writerow([quote_formula(row.get(name, "")) for name in names])
-    return ("" if text.endswith(("\n", "\r")) else end) + made.getvalue()
+    rows = [fill_row(named) for named in exams]
+    made = format_csv(([row.get(name, "") for name in names] for row in rows), end)
+    return ("" if text.endswith(("\n", "\r")) else end) + made

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -99,8 +101,6 @@ def test_what_comes_later_stands_beside_and_overwrites_nothing(tmp_path: Path, c
 
 
 def test_a_broken_study_is_dropped_after_a_while(tmp_path: Path, clock: Clock) -> None:
-    import time
-
     clock.now = time.time()
     staged = make(tmp_path, clock, keep_hours=1)
     study = bring(staged, 1)
@@ -121,6 +121,33 @@ def test_the_quota_counts_what_is_there_and_what_was_dropped(tmp_path: Path, clo
     again = make(tmp_path, clock, max_gib=2.5 * size / 2**30)
     with pytest.raises(NoRoomError):
         bring(again, 3)
+
+
+def test_studies_that_a_person_took_away_make_room(tmp_path: Path, clock: Clock) -> None:
+    size = write_clip(tmp_path / "one", 1).stat().st_size
+    staged = make(tmp_path, clock, max_gib=1.5 * size / 2**30)
+    staged.end([bring(staged, 1)])
+    clock.now += 11
+    (moved,) = staged.finish(())
+    with pytest.raises(NoRoomError):
+        bring(staged, 2)
+    shutil.rmtree(moved)
+    bring(staged, 2)
+
+
+def test_a_mount_of_another_file_system_gets_whole_studies_too(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    staged = make(tmp_path, clock)
+    study = bring(staged, 1)
+    staged.end([study])
+    clock.now += 11
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rename", lambda *_: (_ for _ in ()).throw(OSError(errno.EXDEV, "another device")))
+        (moved,) = staged.finish(())
+    assert [path.suffix for path in moved.iterdir()] == [".dcm"]
+    assert [path.name for path in staged.received.iterdir()] == [study]
+    assert staged.count_waiting() == 0
 
 
 def test_a_disk_that_is_nearly_full_takes_nothing(tmp_path: Path, clock: Clock) -> None:
