@@ -66,7 +66,7 @@ class Receiver:
         finally:
             self.end()
 
-    def wait_for(self, event: str, count: int = 1, seconds: float = 60.0) -> None:
+    def wait_for(self, event: str, count: int = 1, seconds: float = 200.0) -> None:
         end = time.monotonic() + seconds
         while self.count(event) < count:
             assert time.monotonic() < end, f"no {event}: {self.told}"
