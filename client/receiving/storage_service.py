@@ -184,16 +184,19 @@ def make_tls(form: TlsForm, folder: Path) -> ssl.SSLContext:
     return context
 
 
-def receive_until(service: StorageService, arrived: Callable[[list[Path]], None], stopped: Callable[[], bool]) -> None:
-    """Serve, and hand on what arrived, until it is stopped. Raises ExpectedError as `listen`."""
-    pause = min(1.0, service.limits.quiet_s / 2)
+def receive_until(service: StorageService, arrived: Callable[[list[Path]], bool], stopped: Callable[[], bool]) -> None:
+    """Serve until it is stopped, and hand on what arrived, again where `arrived` says that it was not done.
+
+    Raises ExpectedError as `listen`.
+    """
+    pause, left = min(1.0, service.limits.quiet_s / 2), list[Path]()
     with service.listen():
         while not stopped():
             time.sleep(pause)
             try:
-                moved = service.sweep()
+                left += service.sweep()
             except OSError as error:
                 service.told({"event": "trouble", "said": f"studies cannot be moved over ({error.strerror})"})
                 continue
-            if moved:
-                arrived(moved)
+            if left and arrived(left):
+                left = []

@@ -13,17 +13,18 @@ from client.receiving.staging import StagedStudies
 from client.receiving.storage_service import StorageService, receive_until
 
 
+def tell(moved: list[Path]) -> bool:
+    log_event({"event": "arrived", "counts": [len(list(one.iterdir())) for one in moved]})
+    return True
+
+
 def main(folder: Path) -> None:
     site = load_site(folder)
     assert site.receive is not None
     staged = StagedStudies(site.folder, read_secret(site), site.receive)
     try:
         with stop_on_sigterm():
-            receive_until(
-                StorageService(staged, log_event),
-                lambda moved: log_event({"event": "arrived", "counts": [len(list(one.iterdir())) for one in moved]}),
-                lambda: False,
-            )
+            receive_until(StorageService(staged, log_event), tell, lambda: False)
     except KeyboardInterrupt:
         log_event({"event": "stopped"})
     except ExpectedError as error:

@@ -48,17 +48,18 @@ def receive_command(
         ) from None
 
 
-def _draft(site: SiteConfig, workers: int) -> None:
-    """Draft the table with all that was received; what goes wrong is told and tried again with the next study."""
+def _draft(site: SiteConfig, workers: int) -> bool:
+    """Draft the table with all that was received; whether that was done. What goes wrong is told and tried again."""
     try:
         report = scan_export(ScanJob(site.folder / RECEIVED_FOLDER, site, False, workers), _ignore)
     except (ExpectedError, OSError) as error:
         said = str(error) if isinstance(error, ExpectedError) else error.strerror
         log_event({"event": "trouble", "said": f"the table was not drafted: {said}"})
-        return
+        return False
     rows = sum(bool(named.places) for named in report.exams)
     draft = "" if report.draft is None else report.draft.name
     log_event({"event": "drafted", "rows": rows, "draft": draft, "faults": dict(report.faults)})
+    return True
 
 
 def _ignore(step: str) -> OnProgress:

@@ -6,6 +6,7 @@ hold a number and a digest, so that no name of a patient comes into the table fr
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -59,6 +60,8 @@ def _place(path: Path, clip: ScannedClip, copy: bool) -> None:
             with replace_file(path) as draft:
                 shutil.copyfile(clip.file.path, draft)
         return
+    if path.is_file() and not path.is_symlink():
+        return  # a copy outlasts the medium that it came from
     source = Path(clip.file.path)
     inside = source.is_relative_to(path.parents[2])
     wanted = os.path.relpath(source, path.parent) if inside else str(source)
@@ -70,25 +73,37 @@ def _place(path: Path, clip: ScannedClip, copy: bool) -> None:
         link.replace(path)
 
 
-def write_draft(folder: Path, exams: Sequence[NamedExam], memory: Path) -> Path:
-    """Write the draft beside the table. A draft that a person has changed is kept, and the new one gets a number.
+def write_draft(folder: Path, exams: Sequence[NamedExam], memory: Path, export: str) -> Path:
+    """Write the draft beside the table. A draft that a person has changed, or that is of another export, is kept, and
+    the new one gets a number.
 
-    memory: file that remembers the digest of what was written last. Raises OSError.
+    Args:
+        memory: File that remembers the name and digest of what was written for each export.
+        export: Digest of the export's path.
+
+    Raises OSError.
     """
     content = format_draft(exams)
-    path = _find_free(folder, content, memory)
+    written = _read_memory(memory)
+    path = _find_free(folder, content, written.get(export, ("", "")))
     if not path.exists() or path.read_bytes() != content:
         write_atomically(path, content)
-    write_atomically(memory, json.dumps([path.name, hashlib.sha256(content).hexdigest()]).encode())
+    written[export] = (path.name, hashlib.sha256(content).hexdigest())
+    write_atomically(memory, json.dumps(written).encode())
     return path
 
 
-def _find_free(folder: Path, content: bytes, memory: Path) -> Path:
-    """The draft's own path where nothing would be lost, else the first numbered one where nothing would be."""
+def _read_memory(memory: Path) -> dict[str, tuple[str, str]]:
     try:
-        written = tuple(json.loads(memory.read_bytes()))
-    except (OSError, ValueError):
-        written = ()
+        return {
+            str(export): (str(name), str(digest)) for export, (name, digest) in json.loads(memory.read_bytes()).items()
+        }
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+def _find_free(folder: Path, content: bytes, written: tuple[str, str]) -> Path:
+    """The draft's own path where nothing would be lost, else the first numbered one where nothing would be."""
     stem, suffix = DRAFT_FILE.rsplit(".", 1)
     names = [DRAFT_FILE, *(f"{stem}-{number}.{suffix}" for number in range(2, _DRAFTS_KEPT))]
     for name in names:
@@ -96,7 +111,7 @@ def _find_free(folder: Path, content: bytes, memory: Path) -> Path:
         there = path.read_bytes() if path.exists() else content
         if there == content or (name, hashlib.sha256(there).hexdigest()) == written:
             return path
-    return folder / names[-1]
+    raise OSError(errno.EEXIST, f"{_DRAFTS_KEPT} drafts that people changed are there")
 
 
 def format_draft(exams: Sequence[NamedExam]) -> bytes:

@@ -17,6 +17,7 @@ from ceus_models.runtime.file_locks import hold_lock
 from ceus_models.runtime.progress_bar import OnProgress
 from client.data.forms.site_config import SiteConfig, read_secret
 from client.data.imaging.dicom.dicomdir import list_referenced_files
+from client.data.imaging.dicom.exam_header import make_digest
 from client.data.imaging.recording import ClipError
 from client.data.scan.clip_look import ClipFinding, ClipReader, ClipTask, describe_settings, look_at_clips
 from client.data.scan.draft import CLIP_FOLDER, NamedExam, place_clips, write_draft
@@ -108,6 +109,7 @@ def scan_export(job: ScanJob, steps: Callable[[str], OnProgress]) -> ScanReport:
         once, copies = drop_copies(clips)
         exams = place_clips(job.site.folder, group_exams(once, numbers), job.copy)
         numbers.save()
+        place = make_digest(key, "export", str(job.export.resolve()))
         filled = any(named.places for named in exams)
         return ScanReport(
             files=len(found),
@@ -115,7 +117,7 @@ def scan_export(job: ScanJob, steps: Callable[[str], OnProgress]) -> ScanReport:
             faults=dict(Counter(finding.fault for _, finding in faulty).most_common()),
             copies=copies,
             exams=tuple(exams),
-            draft=write_draft(job.site.folder, exams, job.work / "draft.json") if filled else None,
+            draft=write_draft(job.site.folder, exams, job.work / "drafts.json", place) if filled else None,
             clips=write_clips(job.work, exams),
             unread=write_unread(job.work, unread),
             pictures=job.work / "pictures",

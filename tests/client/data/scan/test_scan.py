@@ -139,12 +139,25 @@ def test_a_draft_that_a_person_changed_and_the_table_are_kept(export: Path, site
     assert (site / "lesions.csv").read_text(encoding="utf-8") == "mine"
 
 
+def test_the_draft_of_another_export_is_kept(export: Path, site: Path, tmp_path: Path) -> None:
+    first = scan_into(export, site).draft
+    assert first is not None
+    content = first.read_bytes()
+    write_clip(tmp_path / "other" / "IM1", 9, PatientID="C", StudyInstanceUID="1.2.9")
+    assert scan_into(tmp_path / "other", site).draft == site / "lesions.draft-2.csv"
+    write_clip(export / "new" / "IM1", 10, PatientID="D", StudyInstanceUID="1.2.10")
+    assert scan_into(export, site).draft == first, "each export goes on with its own"
+    assert first.read_bytes().startswith(content)
+
+
 def test_copies_stay_when_the_export_is_gone(export: Path, site: Path) -> None:
     links, copies = scan_into(export, site), scan_into(export, site, copy=True)
     assert links.exams[0].places == copies.exams[0].places
     for named in copies.exams:
         for place in named.places.values():
             assert not (site / place).is_symlink()
+    scan_into(export, site)
+    assert not any(path.is_symlink() for path in (site / "clips" / "scan").iterdir()), "a copy stays one"
 
 
 def test_an_export_within_the_folder_has_links_that_move_with_it(site: Path, tmp_path: Path) -> None:
