@@ -12,7 +12,9 @@ from dicom_sender import send, start_sending, wait_until_listening
 from made_export import ID, NAME, write_clip
 from receiver import Receiver
 
+from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.exit_codes import run_app
+from ceus_models.runtime.file_locks import hold_lock
 from client.cli.main import app
 
 CODE = "from client.cli.main import main; main()"
@@ -43,6 +45,17 @@ def test_what_arrives_is_in_the_draft(tmp_path: Path) -> None:
     assert len(rows) == 3
     assert all((receiver.folder / place).exists() for row in rows[1:] for place in row.split(",")[5].split(";"))
     assert not any(secret in str(receiver.told) for secret in (ID, "ID-0", NAME, "1.2.0"))
+
+
+def test_a_draft_that_another_scan_hinders_is_made_after_it(tmp_path: Path) -> None:
+    receiver = make_receiver(tmp_path / "site")
+    with receiver.running():
+        with hold_lock(receiver.folder / ".ceus" / "scan" / "lock", ExpectedError("a draft is made")):
+            send(receiver.port, make_clips(tmp_path, 1, 1))
+            receiver.wait_for("trouble")
+            assert receiver.count("drafted") == 1
+        receiver.wait_for("drafted", 2)
+    assert (receiver.folder / "lesions.draft.csv").exists()
 
 
 def kill_in_the_middle(tmp_path: Path, studies: int, clips: int) -> Receiver:
