@@ -98,7 +98,7 @@ def find_free_port() -> int:
         return int(one.getsockname()[1])
 
 
-def wait_until_listening(port: int, seconds: float = 60.0) -> None:
+def wait_until_listening(port: int, seconds: float = 200.0) -> None:
     """Until the receiver takes connections."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
