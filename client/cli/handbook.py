@@ -16,6 +16,7 @@ from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.exit_codes import run_cli
 from client.data.forms.columns import LESIONS, READS, Column
 from client.data.imaging.clip import READERS
+from client.data.imaging.dicom.exam_header import EXAM_TAGS
 from client.data.imaging.dicom.header import ALLOWED
 from client.faults.catalogue import as_markdown
 
@@ -33,6 +34,11 @@ def tags() -> str:
     return ", ".join(f"`{name}`" for name in ALLOWED) + "."
 
 
+def exam_tags() -> str:
+    """The DICOM tags that `scan` and `receive` read besides."""
+    return ", ".join(f"`{name}`" for name in EXAM_TAGS if name not in ALLOWED) + "."
+
+
 def suffixes() -> str:
     """The kinds of clip files that are read."""
     return ", ".join(f"`{suffix}`" for suffix in sorted(READERS) if suffix) + ", and DICOM files without a suffix."
@@ -43,6 +49,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "reads.csv": lambda: columns(READS),
     "suffixes": suffixes,
     "tags": tags,
+    "exam tags": exam_tags,
     "errors": as_markdown,
 }
 

@@ -11,6 +11,8 @@ app = lazy_program(
     "site",
     {
         "init": "client.cli.init:init_command",
+        "scan": "client.cli.intake.scan:scan_command",
+        "receive": "client.cli.intake.receive:receive_command",
         "check": "client.cli.dataset:check_command",
         "index": "client.cli.dataset:index_command",
         "show": "client.cli.show:show_command",

@@ -16,7 +16,7 @@ from client.data.forms.site_config import SITE_FILE, load_site
 from client.policy.approved_studies import list_processings
 from client.worker.site.opt_out import read_participation
 
-_STAY = ("predict", "bundle", "console", "serve", "worker", "courier")
+_STAY = ("predict", "bundle", "console", "serve", "worker", "courier", "receive")
 """Commands that run until they are ended, or have nothing to do with taking part."""
 
 
@@ -34,7 +34,14 @@ def _of_folder(command: str, folder: Path) -> str:
     if not (folder / SITE_FILE).exists():
         return f"ceus-site init {folder}"
     if command == "init":
-        return f"fill site.yaml and lesions.csv in {folder}, then ceus-site check {folder}"
+        return (
+            f"ceus-site scan EXPORT {folder} drafts the table; or fill site.yaml and lesions.csv in {folder}, then "
+            f"ceus-site check {folder}"
+        )
+    if command == "scan":
+        return (
+            f"fill the draft and save it as lesions.csv in {folder} (or scan with --add), then ceus-site check {folder}"
+        )
     site, courier = load_site(folder), courier_of(folder)
     if read_participation(site.records).paused:
         return f"ceus-site resume {folder}, when the site shall answer again"

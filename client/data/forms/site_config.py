@@ -13,6 +13,7 @@ from ceus_models.runtime.atomic_files import make_private_folder, write_first
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.yaml_lines import read_yaml_with_lines, validate_document
 from ceus_models.study.subgroups import UNKNOWN
+from client.data.forms.receive_form import ReceiveForm
 from client.data.forms.site_yaml import CHANNELS, DateOrder, OutlineWord, ScreenForm, SiteForm
 from client.data.forms.table_format import TableFormat
 from client.data.imaging.manufacturers import normalize_manufacturer
@@ -36,6 +37,7 @@ class SiteConfig:
         labels: Column → {the hospital's word: ours}.
         outline_labels: The hospital's label of a drawn shape → whether that is a lesion.
         tints: The hospital's own colour maps by name.
+        receive: Who may send studies to it; None where nobody may.
     """
 
     folder: Path
@@ -54,6 +56,7 @@ class SiteConfig:
     labels: Mapping[str, Mapping[str, str]]
     outline_labels: Mapping[str, OutlineWord]
     tints: Mapping[str, Tint]
+    receive: ReceiveForm | None = None
 
 
 def load_site(folder: Path) -> SiteConfig:
@@ -129,6 +132,7 @@ def _build_site(form: SiteForm, folder: Path) -> SiteConfig:
         labels=form.labels,
         outline_labels=form.outline_labels,
         tints={name: Tint(tint.points, CHANNELS.index(tint.channel)) for name, tint in form.tints.items()},
+        receive=form.receive,
     )
 
 

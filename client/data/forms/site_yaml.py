@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from client.data.forms.columns import CLOSED, LESIONS, READS
+from client.data.forms.receive_form import ReceiveForm
 from client.data.forms.table_format import Encoding
 from client.data.imaging.tint import BRIGHTEST, TINTS
 
@@ -117,6 +118,7 @@ class SiteForm(_Form):
     max_skipped: Annotated[_Number, Field(ge=0, le=1)] = 0.2
     screens: tuple[ScreenForm, ...] = ()
     tints: dict[_Text, TintForm] = {}
+    receive: ReceiveForm | None = None
 
     @field_validator("tints")
     @classmethod

@@ -67,6 +67,7 @@ class Clip:
         times_from: The DICOM tag of the times, "container", "manifest", or "one frame".
         detected: As from `Layout.as_screen`.
         doubts: Why it may not be what it is taken for.
+        tint: The colour map that the contrast pane was shown with.
     """
 
     contrast: Frames
@@ -83,6 +84,7 @@ class Clip:
     times_from: str = "manifest"
     detected: tuple[Screen, ...] = ()
     doubts: tuple[Doubt, ...] = ()
+    tint: Tint = TINTS["grey"]
 
     @property
     def offset(self) -> tuple[int, int]:
@@ -160,6 +162,7 @@ def open_clip(
         times_from=times.source,
         detected=layout.as_screen(recording),
         doubts=tuple(clip_doubts.list_clip_doubts(layout, times, glances)),
+        tint=layout.tint,
     )
 
 

@@ -1,0 +1,70 @@
+"""`ceus-site scan` as it is typed: what it prints, its next step, JSON, and a kill in the middle."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from made_export import ID, NAME, write_clip, write_export, write_site
+
+from ceus_models.runtime.exit_codes import run_app
+from client.cli.main import app
+
+
+def test_a_scan_says_what_it_found_and_what_comes_next(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    export, site = write_export(tmp_path / "export"), write_site(tmp_path / "site")
+    assert run_app(app, ["scan", str(export), str(site), "--workers", "1"]) == 0
+    said = capfd.readouterr()
+    assert "L0003" in said.out
+    assert "clips that cannot be used: unreadable-clip 1" in said.out
+    assert "draft of the table" in said.out
+    assert "next: fill the draft and save it as lesions.csv" in said.err
+    assert not any(secret in said.out + said.err for secret in (ID, NAME, "20210307"))
+    assert (site / ".ceus" / "scan" / "contact-01.png").exists()
+
+
+def test_json_for_a_machine(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    export, site = write_export(tmp_path / "export"), write_site(tmp_path / "site")
+    assert run_app(app, ["scan", str(export), str(site), "--workers", "1", "--json"]) == 0
+    found = json.loads(capfd.readouterr().out)
+    assert (found["files"], found["exams"], found["clips"], found["rows"], found["copies"]) == (13, 3, 5, 3, 1)
+
+
+def test_a_folder_without_a_site_is_an_error_with_its_remedy(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "export").mkdir()
+    assert run_app(app, ["scan", str(tmp_path / "export"), str(tmp_path)]) == 1
+    assert "ceus-site init FOLDER" in " ".join(capfd.readouterr().err.split())
+
+
+@pytest.mark.parametrize("with_signal", [signal.SIGTERM, signal.SIGKILL])
+def test_a_stopped_scan_goes_on(tmp_path: Path, with_signal: signal.Signals) -> None:
+    export, site = tmp_path / "export", write_site(tmp_path / "site")
+    for number in range(30):
+        write_clip(export / f"{number}" / "IM1", number, StudyInstanceUID=f"1.2.{number}", PatientID=f"{number}")
+    journal = site / ".ceus" / "scan" / "clips.jsonl"
+    command = [sys.executable, "-m", "client.cli.main", "scan", str(export), str(site), "--workers", "1"]
+    code = "from client.cli.main import main; main()"
+    command = [sys.executable, "-c", code, *command[3:]]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    running = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+    end = time.monotonic() + 120
+    while not (journal.exists() and journal.read_bytes().count(b"\n") >= 3):
+        assert time.monotonic() < end
+        assert running.poll() is None, "it ended before it was stopped"
+        time.sleep(0.002)
+    running.send_signal(with_signal)
+    running.communicate(timeout=60)
+    assert running.returncode == (130 if with_signal == signal.SIGTERM else -signal.SIGKILL)
+    kept = journal.read_bytes()
+    assert 3 <= kept.count(b"\n") < 30
+    assert not (site / "lesions.draft.csv").exists()
+    again = subprocess.run([*command, "--json"], env=environment, capture_output=True, check=True, timeout=120)
+    assert json.loads(again.stdout)["rows"] == 30
+    assert journal.read_bytes().startswith(kept[: kept.rfind(b"\n")])
+    assert journal.read_bytes().count(b"\n") in (30, 31), "what was known is not looked at again"
