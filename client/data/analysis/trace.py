@@ -42,6 +42,7 @@ class Trace:
         notes: Events found in the exam, as phrases.
         source: Where panes and times came from.
         left_out: Seconds of the frames that do not count, by reason.
+        shift: f32 (t 2), see tracking.Track.
     """
 
     reference: U8
@@ -60,6 +61,7 @@ class Trace:
     notes: tuple[str, ...] = ()
     source: str = ""
     left_out: Mapping[str, F64] = field(default_factory=dict)
+    shift: F32 = field(default_factory=lambda: np.zeros((0, 2), dtype=np.float32))
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +111,7 @@ def trace_exam(exam: Exam, polygon: F64, processing: Processing, timed: bool = T
         notes=_list_notes(exam, timed),
         source=_describe_source(exam, track, timed),
         left_out={why: moments - (0.0 if timed else arrival) for why, moments in exam.left_out.items()},
+        shift=track.shift,
     )
     frames = np.stack([_crop(exam.contrast[i], box, track.shift[i], processing.size) for i in chosen])
     quality = {**_collect_quality(exam, track, curve), **trust.figures, "injection_from": float(not timed), **found}
