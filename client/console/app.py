@@ -1,6 +1,7 @@
 """`ceus-site console`: what this site does, approved and sent, in a browser of the hospital's IT; on loopback alone.
 
-Counts, ids and words of ours: no picture, no lesion, no path. What its buttons do is in client.console.actions.
+Counts, ids and words of ours: no picture, no lesion, no path, but on the pages of client.console.outlining. What its
+buttons do is in client.console.actions.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from ceus_models.web.responses import STYLE, find_page, page, style
 from ceus_models.web.serve import listening, serve, url_of
 from client.console.actions import Actions
 from client.console.approval_view import read_approval_state
+from client.console.outlining import WORKLIST, OutliningPages
 from client.console.session import Session
 from client.courier.folder import courier_of, socket_of, state_socket
 from client.courier.ipc import WorkerUnreachableError, read_status
@@ -81,6 +83,7 @@ def console(site: SiteConfig, socket: Path, session: Session, told: EventLog) ->
     routes = [
         *(Route(path, getattr(made, name), methods=["GET"]) for path, name, _ in PAGES),
         *Actions(site, session, made.show).routes(),
+        *OutliningPages(site, session, made.show).routes(),
         Route(STYLE, style, methods=["GET"]),
     ]
     return Guard(Router(routes, redirect_slashes=False), LOOPBACK, session, told)
@@ -213,7 +216,7 @@ class _Console:
         """A page of this console."""
         everywhere = {
             "whose": f"{self.site.name}: site's console · {self.session.account}",
-            "tabs": [(path, tab) for path, _, tab in PAGES if tab],
+            "tabs": [*((path, tab) for path, _, tab in PAGES if tab), (WORKLIST, "Outlining")],
             "here": "",
             "again": 0,
             "form": self.session.form,

@@ -44,6 +44,7 @@ class Drawing:
     reader: str = field(default="", init=False)
     worklist: Worklist = field(init=False)
     _viewers: OrderedDict[Case, Viewer] = field(default_factory=OrderedDict, init=False)
+    _by_line: dict[int, Viewer] = field(default_factory=dict, init=False)
     _traced: dict[int, F64] = field(default_factory=dict, init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
@@ -58,6 +59,12 @@ class Drawing:
             raise ExpectedError(f"a reader's name has 1 to {_LONGEST_NAME} characters; type the name again")
         self.reader = name
 
+    def change_site(self, site: SiteConfig) -> None:
+        """From now on the site's file says this: clips are read anew."""
+        self.close()
+        self.site = site
+        self.worklist = Worklist(site)
+
     def open(self, line: int) -> Viewer:
         """The clips of a lesion, being read or read; those that were not looked at for longest are closed.
 
@@ -66,10 +73,17 @@ class Drawing:
         key = find_case(self.site, line).without_cells()
         with self._lock:
             viewer = self._viewers.pop(key, None) or Viewer(key, self.site)
-            self._viewers[key] = viewer
+            self._viewers[key] = self._by_line[line] = viewer
             while len(self._viewers) > _MOST_OPEN:
                 self._viewers.popitem(last=False)[1].close()
         return viewer
+
+    def draw_frame(self, line: int, number: int) -> bytes:
+        """A shown frame as JPEG, without a look at the table. Raises IndexError, ExpectedError."""
+        viewer = self._by_line.get(line)
+        if viewer is None or viewer.closed:
+            viewer = self.open(line)
+        return viewer.draw_frame(number)
 
     def reopen(self, line: int) -> None:
         """Close the clips of a lesion, so that they are read again."""

@@ -50,6 +50,7 @@ class Viewer:
         self._opening = self._pool.submit(_open, case, site)
         self._traces: dict[int, _Trace] = {}
         self._lock = threading.Lock()
+        self.closed = False
 
     def is_ready(self) -> bool:
         """Whether the clips are read. Raises ExpectedError where they cannot be."""
@@ -103,6 +104,7 @@ class Viewer:
 
     def close(self) -> None:
         """End the process; its pictures are gone with it."""
+        self.closed = True
         with suppress(Exception):
             os.kill(self._pid.result(timeout=10.0), signal.SIGKILL)
         self._pool.shutdown(wait=False, cancel_futures=True)

@@ -20,7 +20,7 @@ from client.data.imaging.recording import F64, U8, Box, ClipError, Reader, Recor
 from client.data.imaging.screen import Screen
 from client.data.imaging.tint import TINTS, LevelConverter, Tint
 
-__all__ = ["LAYOUTS", "READERS", "Clip", "ClipError", "ClipInfo", "open_clip", "probe_clip"]
+__all__ = ["LAYOUTS", "READERS", "Clip", "ClipError", "ClipInfo", "open_clip", "open_recording", "probe_clip"]
 
 READERS: Mapping[str, Reader] = {
     ".dcm": reader,
@@ -115,7 +115,7 @@ def open_clip(
     Raises:
         ClipError: The file cannot be read, or its panes or times are not known.
     """
-    recording = _open_recording(path)
+    recording = open_recording(path)
     layout = find_layout(recording, screens, tints)
     contrast, bmode = _load_panes(recording, layout, folder)
     times = _resolve_times(recording, len(contrast), frame_rate_hz)
@@ -173,7 +173,7 @@ def probe_clip(
     tints: Mapping[str, Tint] = TINTS,
 ) -> ClipInfo:
     """Size, panes and time span of a clip; parameters and errors as in `open_clip`."""
-    recording = _open_recording(path)
+    recording = open_recording(path)
     layout = find_layout(recording, screens, tints)
     frames = recording.length()
     seconds = start_s + _resolve_times(recording, frames, frame_rate_hz).seconds
@@ -182,7 +182,8 @@ def probe_clip(
     return ClipInfo(frames, recording.rows, recording.columns, layout.contrast, layout.bmode, first, last, found)
 
 
-def _open_recording(path: Path) -> Recording:
+def open_recording(path: Path) -> Recording:
+    """Open a file with the reader of its suffix; its pictures are whole screens. Raises ClipError."""
     suited = READERS.get(path.suffix.lower())
     if suited is None:
         raise ClipError(
