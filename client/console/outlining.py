@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -19,7 +19,6 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from ceus_models.pki.enrolment import utc_now
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.web.guard import HEADERS, PART
 from client.console.session import Session
@@ -38,7 +37,7 @@ _POLICY = HEADERS["content-security-policy"].replace(
     "default-src 'none';", "default-src 'none'; script-src 'self'; connect-src 'self';"
 )
 _TYPES = {".js": "text/javascript", ".css": "text/css"}
-FILES = ("outlining.css", "outline.js", "stage.js", "frames.js", "polygon.js", "chart.js", "screen.js")
+FILES = ("outlining.css", "outline.js", "panel.js", "stage.js", "frames.js", "polygon.js", "chart.js", "screen.js")
 
 Show = Callable[..., Response]
 Work = Callable[[int, dict[str, Any]], Any]
@@ -48,14 +47,14 @@ Work = Callable[[int, dict[str, Any]], Any]
 class OutliningPages:
     """show: makes a page of the console."""
 
-    site: SiteConfig
     session: Session
     show: Show
-    drawing: Drawing = field(init=False)
+    drawing: Drawing
 
-    def __post_init__(self) -> None:
-        """Begin with the worklist."""
-        self.drawing = Drawing(self.site, lambda: utc_now().isoformat(timespec="seconds"))
+    @property
+    def site(self) -> SiteConfig:
+        """As site.yaml is now: a template may have been added."""
+        return self.drawing.site
 
     def routes(self) -> list[Route]:
         """A path for each page, and for what its script asks and orders."""
@@ -168,7 +167,7 @@ class OutliningPages:
 
     def _screen_state(self, line: int, _: dict[str, Any]) -> Any:
         found = read_screen(find_case(self.site, line), self.site)
-        names = ("rows", "columns", "manufacturer", "contrast", "bmode", "origin")
+        names = ("rows", "columns", "manufacturer", "contrast", "bmode", "origin", "tint", "dynamic_range_db")
         return {name: getattr(found, name) for name in names}
 
     def _trace(self, line: int, given: dict[str, Any]) -> Any:
@@ -191,8 +190,7 @@ class OutliningPages:
 
     def _template(self, line: int, given: dict[str, Any]) -> Any:
         entry = save_template(self.site, given)
-        self.site = load_site(self.site.folder)
-        self.drawing.change_site(self.site)
+        self.drawing.change_site(load_site(self.site.folder))
         return {"entry": entry}
 
     def _answer(self, work: Work) -> Callable[[Request], Response]:

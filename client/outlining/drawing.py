@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 
+from ceus_models.pki.enrolment import utc_now
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.study.processing import Processing
 from client.data.forms.site_config import SiteConfig
@@ -35,12 +35,10 @@ class Drawing:
     """One person's session of outlining at a site.
 
     Attributes:
-        now: The time, ISO 8601.
         reader: Name of who draws, "" until it is given.
     """
 
     site: SiteConfig
-    now: Callable[[], str]
     reader: str = field(default="", init=False)
     worklist: Worklist = field(init=False)
     _viewers: OrderedDict[Case, Viewer] = field(default_factory=OrderedDict, init=False)
@@ -138,7 +136,9 @@ class Drawing:
         facts = viewer.facts()
         polygon, number = parse_polygon(given, facts.rows, facts.columns), _check_frame(frame, facts)
         outline = viewer.place_on_screen(polygon, number, case.pane)
-        path = save_outline(case, outline, (self.reader, self.now()), viewer.draw_screen(number))
+        path = save_outline(
+            case, outline, (self.reader, utc_now().isoformat(timespec="seconds")), viewer.draw_screen(number)
+        )
         hint = ""
         if case.outline is None or case.outline.path == path:
             try:

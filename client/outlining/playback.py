@@ -111,7 +111,7 @@ class Playback:
         return Outline(frame, placed, pane, (first.rows, first.columns))
 
     def measure_place(self, place: tuple[float, float], radius_px: float, processing: Processing) -> list[float | None]:
-        """Mean intensity (t), a.u., of a circle that stays at its place in the pane, None outside."""
+        """Smoothed mean intensity (t), a.u., of a circle that stays at its place in the pane, None outside of it."""
         angles = np.linspace(0.0, 2 * math.pi, _CIRCLE, endpoint=False)
         circle = np.array(place) + radius_px * np.stack([np.cos(angles), np.sin(angles)], axis=1)
         rows, columns = self.contrast.shape[1:]
@@ -120,7 +120,8 @@ class Playback:
         part = self.contrast.crop((int(low[0]), int(low[1]), int(high[0]), int(high[1])))
         table = self._build_table(processing)
         still = np.zeros((len(self.seconds), 2), dtype=np.float32)
-        return _as_numbers(tic.compute_roi_means(part, circle - low, still, table))
+        means = tic.compute_roi_means(part, circle - low, still, table)
+        return _as_numbers(tic.smooth(means, self.seconds, processing.smoothing_s))
 
     def trace(self, polygon: F64, frame: int, course: Case, processing: Processing) -> dict[str, Any]:
         """What an outline on a frame of the first clip finds: box, track, curve, peak, key frames, doubts.

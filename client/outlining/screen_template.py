@@ -37,6 +37,7 @@ class ScreenPicture:
         manufacturer: As the file or the table says it, "" for neither.
         contrast, bmode: The panes as they are found now, None where they are not.
         origin: How they are found now, one of LAYOUTS, or why they are not.
+        tint, dynamic_range_db: Of the template that fits now, None where there is none or it does not say.
     """
 
     picture: bytes = field(repr=False)
@@ -46,6 +47,8 @@ class ScreenPicture:
     contrast: Box | None
     bmode: Box | None
     origin: str
+    tint: str | None
+    dynamic_range_db: float | None
 
 
 def read_screen(case: Case, site: SiteConfig) -> ScreenPicture:
@@ -67,6 +70,8 @@ def _read_screen(case: Case, site: SiteConfig) -> ScreenPicture | str:
         shown = recording.sample_pictures(_GLANCES)
     except ClipError as error:
         return str(error)
+    maker, size = recording.manufacturer or case.manufacturer, (recording.rows, recording.columns)
+    fitting = [one for one in select_screens(site, maker) if (one.rows, one.columns) == size]
     contrast, bmode, origin = None, None, ""
     try:
         layout = find_layout(recording, select_screens(site, case.manufacturer), {**TINTS, **site.tints})
@@ -74,9 +79,8 @@ def _read_screen(case: Case, site: SiteConfig) -> ScreenPicture | str:
     except ClipError as error:
         origin = str(error)
     _, data = cv2.imencode(".png", cv2.cvtColor(shown[len(shown) // 2], cv2.COLOR_RGB2BGR))
-    maker = recording.manufacturer or case.manufacturer
-    size = recording.rows, recording.columns
-    return ScreenPicture(bytes(data.data), *size, normalize_manufacturer(maker), contrast, bmode, origin)
+    template = (fitting[0].tint, fitting[0].dynamic_range_db) if fitting else (None, None)
+    return ScreenPicture(bytes(data.data), *size, normalize_manufacturer(maker), contrast, bmode, origin, *template)
 
 
 def list_tints(site: SiteConfig) -> tuple[str, ...]:

@@ -6,6 +6,8 @@ const COLOURS = { lesion: "#0b5394", measured: "#9dbcd8", place: "#7b8794", key:
 export class Chart {
   constructor(canvas, seconds, timed, onSeek) {
     Object.assign(this, { canvas, seconds, timed, place: null, trace: null, frame: 0 });
+    const steps = seconds.slice(1).map((second, index) => second - seconds[index]).sort((a, b) => a - b);
+    this.gap = 5 * (steps[steps.length >> 1] ?? 1); // a longer way between two frames is one between two clips
     const seek = (event) => {
       if (event.buttons !== 1) return;
       const box = canvas.getBoundingClientRect();
@@ -66,7 +68,7 @@ export class Chart {
     }
     g.fillText(this.timed ? "seconds after injection" : "seconds of the clip", LEFT + this.width / 2, TOP + this.height + 26);
     g.textAlign = "right";
-    if (this.trace || this.place) g.fillText(this.highest.toPrecision(2), LEFT - 4, TOP + 10);
+    if (this.trace || this.place) g.fillText(Number(this.highest.toPrecision(2)).toLocaleString(), LEFT - 4, TOP + 10);
     g.fillText("0", LEFT - 4, TOP + this.height);
     g.save();
     g.translate(10, TOP + this.height / 2);
@@ -80,7 +82,7 @@ export class Chart {
     const { seconds, held, tic, smoothed, peak, chosen } = this.trace;
     g.fillStyle = "#f3d9d0";
     held.forEach((yes, index) => {
-      const next = seconds[Math.min(index + 1, seconds.length - 1)];
+      const next = Math.min(seconds[Math.min(index + 1, seconds.length - 1)], seconds[index] + this.gap / 5);
       if (yes) g.fillRect(this.x(seconds[index]), TOP + 1, Math.max(1, this.x(next) - this.x(seconds[index])), this.height - 2);
     });
     this.line(g, seconds, tic, COLOURS.measured, 1);
@@ -109,7 +111,7 @@ export class Chart {
     values.forEach((value, index) => {
       if (value === null) { open = false; return; }
       const place = [this.x(seconds[index]), this.y(value)];
-      if (open) g.lineTo(...place); else g.moveTo(...place);
+      if (open && seconds[index] - seconds[index - 1] <= this.gap) g.lineTo(...place); else g.moveTo(...place);
       open = true;
     });
     g.stroke();

@@ -2,6 +2,7 @@
 
 import { Chart, nearest } from "./chart.js";
 import { FrameStore } from "./frames.js";
+import * as panel from "./panel.js";
 import { Polygon } from "./polygon.js";
 import { Stage } from "./stage.js";
 
@@ -59,8 +60,8 @@ async function open() {
   at("slider").max = facts.seconds.length - 1;
   listen();
   showOutlines(facts);
-  showNeighbours();
-  const own = facts.outlines.find((one) => one.reader.toLowerCase() === reader.toLowerCase());
+  panel.showNeighbours(facts.others, base);
+  const own = facts.outlines.find(isMine);
   if (own) await load(own); else { await seek(firstLook()); greet(); }
   root.dataset.state = "ready";
 }
@@ -224,29 +225,13 @@ async function follow() {
 function showTrace(answer) {
   if (answer.state !== "done") { say(answer.message ?? "The outline was not followed; change it.", "bad"); return; }
   trace = answer;
-  const { parameters, quality, doubts } = answer;
-  const size = ["x", "y"].map((_, axis) => span(polygon.points.map((one) => one[axis])));
-  const rows = [
-    ["size", `${size.map(length).join(" × ")}`],
-    ["peak", answer.peak === null ? "no enhancement" : `${answer.seconds[answer.peak].toFixed(1)} s, frame ${answer.shown[answer.peak] + 1}`],
-    ["rise (TTP)", parameters.TTP === undefined ? "" : `${parameters.TTP.toFixed(1)} s`],
-    ["enhancement", parameters.PE_dB === undefined ? "" : `${parameters.PE_dB.toFixed(1)} dB`],
-    ["box held", `${Math.round(100 * quality.held_share)} % of ${answer.seconds.length} frames`],
-    ["key frames", `${new Set(answer.chosen).size} different`],
-  ];
-  at("figures").replaceChildren(...rows.filter(([, value]) => value).flatMap(([name, value]) => [make("dt", name), make("dd", value)]));
-  at("doubts").hidden = !doubts.length;
-  at("doubts").replaceChildren(...doubts.map((one) => make("p", `Look at the track: ${one}.`)));
-  at("notes").textContent = [...answer.notes, answer.source].join(" · ");
-  at("result").hidden = false;
+  const { doubts } = answer;
+  panel.showFindings(answer, polygon.points, facts.mm_per_pixel);
   const used = facts.outlines.find((one) => one.used);
   at("confirm").hidden = !(doubts.length && used && samePolygon(used));
   if (saved === signature()) say("This outline is saved.", "good");
   else say(doubts.length ? "The track is doubtful: play the clip and see whether the box stays on the lesion. Enter accepts." : "Play it and see whether the box stays on the lesion. Enter accepts.", doubts.length ? "bad" : "");
 }
-
-const span = (values) => Math.max(...values) - Math.min(...values);
-const length = (pixels) => (facts.mm_per_pixel ? `${(pixels * facts.mm_per_pixel).toFixed(0)} mm` : `${pixels.toFixed(0)} px`);
 
 function samePolygon(outline) {
   return outline.frame === polygon.frame && outline.polygon.length === polygon.points.length
@@ -269,7 +254,7 @@ async function accept() {
 async function load(outline) {
   polygon.change({ points: outline.polygon.map((one) => [...one]), closed: true, frame: outline.frame });
   polygon.chosen = -1;
-  if (outline.reader.toLowerCase() === reader.toLowerCase()) saved = signature();
+  if (isMine(outline)) saved = signature();
   await seek(Math.max(0, facts.first.indexOf(outline.frame)));
   edited();
 }
@@ -293,33 +278,17 @@ async function confirmTrack() {
 
 // --- lists
 
-function make(name, text, values = {}) {
-  return Object.assign(document.createElement(name), { textContent: text, ...values });
-}
-
 function showOutlines(answer) {
   Object.assign(facts, { outlines: answer.outlines, agreement: answer.agreement, trouble: answer.trouble });
-  at("known").hidden = !facts.outlines.length;
-  at("outlines").replaceChildren(...facts.outlines.map(describe));
-  const mine = facts.outlines.some((one) => one.reader.toLowerCase() === reader.toLowerCase());
-  const pairs = mine || facts.outlines.length > 2 ? facts.agreement : [];
-  at("agreement").replaceChildren(...(pairs.length ? [agreementTable(pairs)] : []));
+  panel.showOutlines(facts, isMine, shownOutlines, { load, show: showOther, use });
 }
 
-function describe(one) {
-  const item = document.createElement("li");
-  const when = one.at ? `, ${new Date(one.at).toLocaleString()}` : "";
-  item.append(make("span", `${one.called}, frame ${one.frame + 1}${when}${one.used ? " · in the table" : ""}`));
-  item.append(make("button", "Load", { className: "link", onclick: () => load(one) }));
-  const show = make("button", shownOutlines.has(one.name) ? "Hide" : "Show", { className: "link" });
-  show.onclick = () => {
-    if (!shownOutlines.delete(one.name)) shownOutlines.add(one.name);
-    show.textContent = shownOutlines.has(one.name) ? "Hide" : "Show";
-    seek(Math.max(0, facts.first.indexOf(one.frame))).then(redraw);
-  };
-  item.append(show);
-  if (!one.used) item.append(make("button", "Use in the table", { className: "link", onclick: () => use(one) }));
-  return item;
+const isMine = (one) => one.reader.toLowerCase() === reader.toLowerCase();
+
+function showOther(one) {
+  if (!shownOutlines.delete(one.name)) shownOutlines.add(one.name);
+  showOutlines(facts);
+  seek(Math.max(0, facts.first.indexOf(one.frame))).then(redraw);
 }
 
 async function use(one) {
@@ -327,28 +296,6 @@ async function use(one) {
     showOutlines(await ask("use", { name: one.name }));
     say(`The table names the outline of ${one.called}.`, "good");
   } catch (error) { say(error.message, "bad"); }
-}
-
-function agreementTable(pairs) {
-  const table = document.createElement("table");
-  const head = table.createTHead().insertRow();
-  for (const name of ["agreement", "Dice", "Hausdorff"]) head.append(make("th", name));
-  for (const pair of pairs) {
-    const row = table.createTBody().insertRow();
-    const apart = pair.frames[0] === pair.frames[1] ? "" : `, on frames ${pair.frames[0] + 1} and ${pair.frames[1] + 1}`;
-    row.append(make("th", `${pair.readers.join(" and ")}${apart}`), make("td", pair.dice.toFixed(3)), make("td", `${pair.hausdorff.toFixed(1)} ${pair.unit}`));
-  }
-  return table;
-}
-
-function showNeighbours() {
-  at("neighbours").hidden = !facts.others.length;
-  at("others").replaceChildren(...facts.others.map((other) => {
-    const item = document.createElement("li");
-    const text = `${other.lesion}${other.outlines.length ? ", outlined" : ", without outline"}`;
-    item.append(make("a", text, { href: `${base}/${other.line}` }));
-    return item;
-  }));
 }
 
 // --- the region under the cursor

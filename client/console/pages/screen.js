@@ -98,6 +98,8 @@ async function open() {
   setBox("bmode", facts.bmode);
   fields.alone.checked = Boolean(facts.contrast) && !facts.bmode;
   if (facts.manufacturer !== "unknown" && facts.manufacturer !== "other") fields.manufacturer.value = facts.manufacturer;
+  if (facts.tint) fields.tint.value = facts.tint;
+  if (facts.dynamic_range_db) fields.dynamic_range_db.value = facts.dynamic_range_db;
   at("found").textContent = `${facts.columns} × ${facts.rows} pixels. Panes now: ${{ regions: "the file states them", template: "by a template of site.yaml", detected: "detected in the pictures", whole: "the whole screen" }[facts.origin] ?? facts.origin}.`;
   draw();
   const canvas = at("picture");
