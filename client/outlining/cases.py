@@ -77,7 +77,7 @@ def list_cases(site: SiteConfig) -> tuple[Case, ...]:
     return tuple(
         _make_case(files[line], name, cells[line], faults[line])
         for line, name in sorted(names.items())
-        if line in files and name and files[line].clips and not _lacks_clip(faults[line])
+        if line in files and name and files[line].clips
     )
 
 
@@ -104,10 +104,6 @@ def _group_faults(found: tuple[Fault, ...]) -> Mapping[int, list[Fault]]:
         if fault.row is not None:
             grouped[fault.row].append(fault)
     return grouped
-
-
-def _lacks_clip(faults: list[Fault]) -> bool:
-    return any(fault.column == "clips" for fault in faults)
 
 
 def _make_case(row: Files, lesion_id: str, cells: RowCells, faults: list[Fault]) -> Case:

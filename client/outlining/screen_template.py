@@ -134,7 +134,7 @@ def insert_entry(text: str, form: ScreenForm, entry: str) -> str:
     if screens is None:
         return f"{text}{'' if text.endswith(chr(10)) else chr(10)}{_KEY}:\n  - {entry}\n"
     if not isinstance(screens, yaml.SequenceNode):
-        return _splice(text, screens, f" [{entry}]")
+        raise ValueError("not a site's file")
     for item in screens.value:
         if _describes(item, form):
             return _splice(text, item, entry)

@@ -118,12 +118,18 @@ class Viewer:
         return _result(future, _ANSWER_S)
 
     def _keep_limits(self) -> None:
-        """Ends a process that reads for too long, or needs too much memory."""
+        """Ends a process that reads for too long, or needs too much memory. Raises ExpectedError once it is ended."""
+        if self.closed:
+            raise ExpectedError(_LOST)
         if not self._pid.done() or self._pid.exception() is not None:
             return
         late = not self._opening.done() and time.monotonic() - self._began > self._limits.seconds
         if late or _read_memory(self._pid.result()) > self._limits.memory_bytes:
             self.close()
+            raise ExpectedError(
+                f"the clips of a lesion are read within {self._limits.seconds:g} s and "
+                f"{self._limits.memory_bytes >> 20} MiB of memory, these were not; export them as shorter clips"
+            )
 
 
 @dataclass
