@@ -102,7 +102,10 @@ class OutliningPages:
         form = dict(parse_qsl((await _read(request)).decode("utf-8", "replace")))
         if not self.session.is_asked_here(request, form.get("form", "")):
             return _refuse_form()
-        self.drawing.sign(form.get("reader", ""))
+        try:
+            self.drawing.sign(form.get("reader", ""))
+        except ExpectedError as error:
+            return self._tell(error)
         return RedirectResponse(WORKLIST, 303)
 
     def lesion(self, request: Request) -> Response:
@@ -111,11 +114,11 @@ class OutliningPages:
             return RedirectResponse(WORKLIST, 303)
         line = int(request.path_params["line"])
         items = self.drawing.worklist.list_items()
-        item = next((one for one in items if one.case.line == line), None)
-        if item is None:
-            find_case(self.site, line)
-            raise ExpectedError("the lesion is not on the worklist; load it again")
-        self.drawing.open(line)
+        try:
+            self.drawing.open(line)
+            item = next(one for one in items if one.case.line == line)
+        except ExpectedError as error:
+            return self._tell(error)
         return self._page(
             "outline",
             f"Row {line}: {item.case.lesion_id}",
@@ -128,7 +131,10 @@ class OutliningPages:
 
     def screen(self, request: Request) -> Response:
         """The template of a lesion's screen."""
-        case = find_case(self.site, int(request.path_params["line"]))
+        try:
+            case = find_case(self.site, int(request.path_params["line"]))
+        except ExpectedError as error:
+            return self._tell(error)
         return self._page("screen", f"Panes of row {case.line}", case=case, tints=list_tints(self.site), here=WORKLIST)
 
     def picture(self, request: Request) -> Response:
@@ -215,6 +221,11 @@ class OutliningPages:
                 return _as_json({"message": str(error)}, 409)
 
         return endpoint
+
+    def _tell(self, error: ExpectedError) -> Response:
+        page = self._page("message", "Outlining", message=str(error))
+        page.status_code = 409
+        return page
 
     def _page(self, name: str, title: str, here: str = WORKLIST, **known: Any) -> Response:
         page = self.show(name, title, here=here, worklist=WORKLIST, **known)

@@ -1,6 +1,6 @@
 // The frames of a clip: fetched once, the nearest first, kept in memory within a bound, decoded when shown.
 
-const PARALLEL = 4;
+const PARALLEL = 3;
 const MOST_BYTES = 400 * 2 ** 20;
 
 export class FrameStore {
@@ -12,13 +12,17 @@ export class FrameStore {
     this.bytes = 0;
     this.center = 0;
     this.failed = null;
+    this.urgent = 0; // frames that somebody waits for
     this.fill();
   }
 
   // The picture of a frame.
   async picture(number) {
     this.center = number;
-    return createImageBitmap(await (this.blobs.get(number) ?? this.ask(number)));
+    this.urgent += 1;
+    try {
+      return await createImageBitmap(await (this.blobs.get(number) ?? this.ask(number)));
+    } finally { this.urgent -= 1; }
   }
 
   ask(number) {
@@ -52,6 +56,7 @@ export class FrameStore {
     const worker = async () => {
       for (let next = this.missing(); next !== null && !this.failed; next = this.missing()) {
         try {
+          while (this.urgent) await new Promise((done) => { setTimeout(done, 15); });
           await this.ask(next);
         } catch (error) {
           this.failed = error;

@@ -394,7 +394,8 @@ function nudge(dx, dy, far) {
 
 function choose(step) {
   if (!polygon.points.length || !editable()) return;
-  polygon.chosen = (polygon.chosen + step + polygon.points.length) % polygon.points.length;
+  const from = polygon.chosen < 0 && step < 0 ? 0 : polygon.chosen;
+  polygon.chosen = (from + step + polygon.points.length) % polygon.points.length;
   redraw();
 }
 
