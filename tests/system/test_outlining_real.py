@@ -16,12 +16,13 @@ import pytest
 
 pytest.importorskip("playwright")
 
+from small_hospital import COLUMNS_PX, ROWS, SmallHospital
+
 from ceus_models.study.processing import Processing
 from client.data.analysis.pipeline import build_doubtful_sample
 from client.data.forms.site_config import load_site
 from client.data.table.manifest import read_manifest
 from tests.support.outlining_browser import CHROMIUM, Radiologist, open_browser, serve_console
-from tests.support.small_hospital import COLUMNS_PX, ROWS, SmallHospital
 
 pytestmark = [
     pytest.mark.slow,

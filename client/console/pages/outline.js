@@ -100,7 +100,7 @@ async function seek(number) {
 function phase(second) {
   if (!facts.timed) return "";
   if (second < 0) return "before injection";
-  return second < 45 ? "arterial phase" : second < 120 ? "portal venous phase" : "late phase";
+  return second < 30 ? "arterial phase" : second < 120 ? "portal venous phase" : "late phase";
 }
 
 function redraw() {
