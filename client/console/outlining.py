@@ -92,7 +92,7 @@ class OutliningPages:
             groups=groups,
             looked=looked,
             count=len(items),
-            other_faults=list_other_faults(self.site),
+            other_faults=list_other_faults(self.site, [item.case for item in items]),
             reader=drawing.reader,
             again=_AGAIN_S if looked < len(items) and drawing.reader else 0,
         )

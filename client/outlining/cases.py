@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -81,9 +81,9 @@ def list_cases(site: SiteConfig) -> tuple[Case, ...]:
     )
 
 
-def list_other_faults(site: SiteConfig) -> tuple[Fault, ...]:
-    """The faults of the table that no case has: of its header, and of rows without a clip or an id."""
-    known = {case.line for case in list_cases(site)}
+def list_other_faults(site: SiteConfig, cases: Iterable[Case]) -> tuple[Fault, ...]:
+    """The faults of the table that none of its cases has: of its header, and of rows without a clip or an id."""
+    known = {case.line for case in cases}
     return tuple(fault for fault in read_manifest(site).faults if fault.row not in known)
 
 

@@ -25,7 +25,8 @@ from client.outlining.viewer import Viewer
 from client.outlining.worklist import Worklist
 from client.service.sample_settings import find_processing
 
-_MOST_OPEN = 2
+_MOST_OPEN = 3
+"""The lesion that is drawn, the next one, which its page opens in advance, and the one before."""
 _LONGEST_NAME = 60
 MOST_RADIUS_PX = 200.0
 

@@ -9,13 +9,17 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from ceus_models.runtime.errors import Fault
 from client.data.dataset.check import check_row
 from client.data.dataset.review_list import LOOK_FILE
+from client.data.dataset.row_faults import make_lost_fault
+from client.data.dataset.worker_pool import LostItem, map_items
 from client.data.forms.site_config import SiteConfig, make_pseudonym
 from client.outlining.cases import Case, list_cases
 
@@ -105,8 +109,13 @@ class Worklist:
                 self._thread.start()
 
     def _check(self, cases: Sequence[Case]) -> None:
-        for case in cases:
-            self._found[_stamp(case)] = tuple(check_row(case.files(), self.site))
+        """In a process of its own: a file that ends its decoder is a fault, and no end of the console."""
+        stamps = {case.line: _stamp(case) for case in cases}
+        rows = [case.files() for case in cases]
+        with closing(map_items(partial(check_row, site=self.site), rows, 1)) as outcomes:
+            for row, outcome in outcomes:
+                faults = (make_lost_fault(row, self.site, outcome),) if isinstance(outcome, LostItem) else outcome
+                self._found[stamps[row.line]] = tuple(faults)
 
 
 def _stamp(case: Case) -> object:

@@ -100,7 +100,7 @@ export class Chart {
     g.setLineDash([]);
     g.fillStyle = COLOURS.lesion;
     g.textAlign = x > LEFT + this.width - 90 ? "right" : "left";
-    g.fillText(`peak ${seconds[peak].toFixed(1)} s`, x + (g.textAlign === "left" ? 4 : -4), TOP + 12);
+    g.fillText(`peak ${seconds[peak].toFixed(1)} s`, x + (g.textAlign === "left" ? 4 : -4), TOP + this.height - 12);
   }
 
   line(g, seconds, values, colour, width) {

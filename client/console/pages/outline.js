@@ -15,7 +15,7 @@ const STROKE = 7; // px of the screen between the points of a border that is dra
 
 let facts, frames, stage, chart, polygon;
 let frame = 0, wanted = 0, drawing = false;
-let trace = null, tracing = 0, saved = "", playing = null, drag = null;
+let trace = null, tracing = 0, saved = "", confirmed = false, playing = null, drag = null;
 let cross = null, cursor = null, region = null, shownOutlines = new Set();
 
 async function ask(path, body) {
@@ -61,9 +61,11 @@ async function open() {
   listen();
   showOutlines(facts);
   panel.showNeighbours(facts.others, base);
-  const own = facts.outlines.find(isMine);
+  const doubted = root.dataset.kind === "doubtful" ? facts.outlines.find((one) => one.used) : undefined;
+  const own = doubted ?? facts.outlines.find(isMine);
   if (own) await load(own); else { await seek(firstLook()); greet(); }
   root.dataset.state = "ready";
+  if (root.dataset.next) fetch(`${base}/${root.dataset.next}/state`).catch(() => {}); // read in advance
 }
 
 function greet() {
@@ -132,6 +134,8 @@ function redraw() {
   at("clear").disabled = !polygon.points.length;
   at("close").disabled = polygon.closed || polygon.points.length < 3;
   at("accept").disabled = !polygon.closed || tracing > 0 || saved === signature();
+  const used = facts.outlines.find((one) => one.used);
+  at("confirm").hidden = confirmed || !(trace?.doubts.length && used && samePolygon(used));
   at("move").disabled = !polygon.closed || polygon.frame === facts.first[frame] || facts.first[frame] < 0;
 }
 
@@ -227,8 +231,6 @@ function showTrace(answer) {
   trace = answer;
   const { doubts } = answer;
   panel.showFindings(answer, polygon.points, facts.mm_per_pixel);
-  const used = facts.outlines.find((one) => one.used);
-  at("confirm").hidden = !(doubts.length && used && samePolygon(used));
   if (saved === signature()) say("This outline is saved.", "good");
   else say(doubts.length ? "The track is doubtful: play the clip and see whether the box stays on the lesion. Enter accepts." : "Play it and see whether the box stays on the lesion. Enter accepts.", doubts.length ? "bad" : "");
 }
@@ -271,7 +273,8 @@ async function confirmTrack() {
   if (at("confirm").hidden) return;
   try {
     await ask("confirm", {});
-    at("confirm").hidden = true;
+    confirmed = true;
+    redraw();
     say("Written into the table: the track is right.", "good");
   } catch (error) { say(error.message, "bad"); }
 }
