@@ -180,13 +180,23 @@ class OutliningPages:
         self.drawing.start_trace(line, given.get("polygon"), given.get("frame"))
         return {}
 
+    def _check_page(self, line: int, given: dict[str, Any]) -> None:
+        """A row of the table may have come in since, or another reader may have begun. Raises ExpectedError."""
+        if given.get("lesion") != find_case(self.site, line).lesion_id:
+            raise ExpectedError("expected the lesion of this page in its row, found another; load the worklist again")
+        if given.get("reader") != self.drawing.reader:
+            raise ExpectedError("expected the reader of this page, found that another has begun; load the page again")
+
     def _save(self, line: int, given: dict[str, Any]) -> Any:
+        self._check_page(line, given)
         return self.drawing.save(line, given.get("polygon"), given.get("frame"))
 
     def _use(self, line: int, given: dict[str, Any]) -> Any:
+        self._check_page(line, given)
         return self.drawing.use(line, str(given.get("name", "")))
 
     def _confirm(self, line: int, given: dict[str, Any]) -> Any:
+        self._check_page(line, given)
         self.drawing.confirm_track(line)
         return {}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
 from dataclasses import asdict, dataclass, field
 from itertools import combinations
@@ -28,6 +29,7 @@ from client.service.sample_settings import find_processing
 _MOST_OPEN = 3
 """The lesion that is drawn, the next one, which its page opens in advance, and the one before."""
 _LONGEST_NAME = 60
+_SETTINGS_S = 10.0
 MOST_RADIUS_PX = 200.0
 
 
@@ -45,7 +47,9 @@ class Drawing:
     _viewers: OrderedDict[Case, Viewer] = field(default_factory=OrderedDict, init=False)
     _by_line: dict[int, Viewer] = field(default_factory=dict, init=False)
     _traced: dict[int, F64] = field(default_factory=dict, init=False)
+    _settings: tuple[float, Processing] | None = field(default=None, init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
+    _writing: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     def __post_init__(self) -> None:
         """Begin with the worklist."""
@@ -79,10 +83,12 @@ class Drawing:
 
     def draw_frame(self, line: int, number: int) -> bytes:
         """A shown frame as JPEG, without a look at the table. Raises IndexError, ExpectedError."""
+        return self._find_viewer(line).draw_frame(number)
+
+    def _find_viewer(self, line: int) -> Viewer:
+        """As `open`, without a look at the table where the lesion is open."""
         viewer = self._by_line.get(line)
-        if viewer is None or viewer.closed:
-            viewer = self.open(line)
-        return viewer.draw_frame(number)
+        return self.open(line) if viewer is None or viewer.closed else viewer
 
     def reopen(self, line: int) -> None:
         """Close the clips of a lesion, so that they are read again."""
@@ -124,7 +130,7 @@ class Drawing:
     def measure_place(self, line: int, x: float, y: float, radius_px: float) -> list[float | None]:
         """Intensity (t) of a circle of the pane. Raises ExpectedError."""
         radius = min(max(radius_px, 1.0), MOST_RADIUS_PX)
-        return self.open(line).measure_place((x, y), radius, self._processing())
+        return self._find_viewer(line).measure_place((x, y), radius, self._processing())
 
     def save(self, line: int, given: object, frame: object) -> dict[str, Any]:
         """Save the reader's outline beside the clip; the table names it where it named none that is there.
@@ -133,6 +139,10 @@ class Drawing:
         """
         if not self.reader:
             raise ExpectedError("an outline is signed; give the reader's name first")
+        with self._writing:
+            return self._save(line, given, frame)
+
+    def _save(self, line: int, given: object, frame: object) -> dict[str, Any]:
         case, viewer = find_case(self.site, line), self.open(line)
         facts = viewer.facts()
         polygon, number = parse_polygon(given, facts.rows, facts.columns), _check_frame(frame, facts)
@@ -151,17 +161,22 @@ class Drawing:
 
     def use(self, line: int, name: str) -> dict[str, Any]:
         """Let the table name another outline of a lesion. Raises ExpectedError."""
-        case, facts = find_case(self.site, line), self.open(line).facts()
-        if name not in {one.name for one in list_outlines(case, facts.view)[0]}:
-            raise ExpectedError("expected an outline of this lesion, found none of that name; load the page again")
-        self._name_in_table(case, name)
-        chosen = next(one for one in list_outlines(case, facts.view)[0] if one.name == name)
-        self.worklist.keep_doubts(case, self._find_doubts(line, chosen.polygon))
-        return {**self._describe_outlines(find_case(self.site, line), facts), "hint": ""}
+        with self._writing:
+            case, facts = find_case(self.site, line), self.open(line).facts()
+            chosen = next(
+                (one for one in list_outlines(case, facts.view)[0] if one.name == name and not one.used), None
+            )
+            if chosen is None:
+                raise ExpectedError("expected another outline of this lesion, found none; load the page again")
+            self._name_in_table(case, name)
+            self.worklist.keep_doubts(case, self._find_doubts(line, chosen.polygon))
+            hint = f"The table named {case.cell} before." if case.cell else ""
+            return {**self._describe_outlines(find_case(self.site, line), facts), "hint": hint}
 
     def confirm_track(self, line: int) -> None:
         """Write into the table that a person found the track right. Raises ExpectedError."""
-        write_cells(self.site, find_case(self.site, line).line, {"track_checked": "yes"})
+        with self._writing:
+            write_cells(self.site, find_case(self.site, line).line, {"track_checked": "yes"})
 
     def _find_doubts(self, line: int, polygon: F64) -> tuple[str, ...]:
         """What the track of this very outline is doubted for; nothing where it was not followed here."""
@@ -208,7 +223,10 @@ class Drawing:
         ]
 
     def _processing(self) -> Processing:
-        return find_processing(self.site.folder)
+        """Those of the approved studies, looked up anew after a while: the cursor asks many times a second."""
+        if self._settings is None or time.monotonic() - self._settings[0] > _SETTINGS_S:
+            self._settings = time.monotonic(), find_processing(self.site.folder)
+        return self._settings[1]
 
 
 def _check_frame(frame: object, facts: ClipFacts) -> int:

@@ -195,6 +195,8 @@ def _call(call: Call) -> Any:
 
 _answers: dict[int, dict[str, Any] | None] = {}
 """Of the child: number of a trace → what it found, None while it is at work."""
+_turn = threading.Lock()
+"""Of the child: one outline is followed at a time."""
 
 
 def _start(call: Call) -> int:
@@ -205,12 +207,17 @@ def _start(call: Call) -> int:
 
 
 def _work(number: int, call: Call) -> None:
+    with _turn:
+        _answers[number] = _follow(call) if number == max(_answers) else {"state": "none"}  # another one came since
+
+
+def _follow(call: Call) -> dict[str, Any]:
     try:
-        _answers[number] = {"state": "done", **_call(call)}
+        return {"state": "done", **_call(call)}
     except ExpectedError as error:
-        _answers[number] = {"state": "failed", "message": str(error)}
+        return {"state": "failed", "message": str(error)}
     except Exception as error:
-        _answers[number] = {"state": "failed", "message": f"the outline cannot be followed ({type(error).__name__})"}
+        return {"state": "failed", "message": f"the outline cannot be followed ({type(error).__name__})"}
 
 
 def _poll(call: Call) -> dict[str, Any] | None:

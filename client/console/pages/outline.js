@@ -8,7 +8,8 @@ import { Stage } from "./stage.js";
 
 const root = document.getElementById("outline");
 const at = (id) => document.getElementById(id);
-const { line, base, form, reader } = root.dataset;
+const { line, base, form, reader, lesion } = root.dataset;
+const whose = { lesion, reader };
 const url = `${base}/${line}`;
 const GRAB = 9; // px of the screen within which a point or a side is meant
 const STROKE = 7; // px of the screen between the points of a border that is drawn in one go
@@ -65,7 +66,12 @@ async function open() {
   const own = doubted ?? facts.outlines.find(isMine);
   if (own) await load(own); else { await seek(firstLook()); greet(); }
   root.dataset.state = "ready";
-  if (root.dataset.next) fetch(`${base}/${root.dataset.next}/state`).catch(() => {}); // read in advance
+  if (root.dataset.next) readAhead(root.dataset.next);
+}
+
+// Let the console read the next lesion's clips while this one is drawn. An answer that is not read keeps its connection.
+async function readAhead(next) {
+  try { await (await fetch(`${base}/${next}/state`, { cache: "no-store" })).text(); } catch { /* its own page tells */ }
 }
 
 function greet() {
@@ -244,7 +250,7 @@ async function accept() {
   if (!polygon.closed || tracing || saved === signature()) return;
   const mine = signature();
   try {
-    const answer = await ask("save", { polygon: polygon.points, frame: polygon.frame });
+    const answer = await ask("save", { ...whose, polygon: polygon.points, frame: polygon.frame });
     saved = mine;
     showOutlines(answer);
     const next = at("next") ? " N goes to the next lesion." : "";
@@ -272,7 +278,7 @@ function moveHere() {
 async function confirmTrack() {
   if (at("confirm").hidden) return;
   try {
-    await ask("confirm", {});
+    await ask("confirm", whose);
     confirmed = true;
     redraw();
     say("Written into the table: the track is right.", "good");
@@ -296,8 +302,9 @@ function showOther(one) {
 
 async function use(one) {
   try {
-    showOutlines(await ask("use", { name: one.name }));
-    say(`The table names the outline of ${one.called}.`, "good");
+    const answer = await ask("use", { ...whose, name: one.name });
+    showOutlines(answer);
+    say(`The table names the outline of ${one.called}. ${answer.hint}`, "good");
   } catch (error) { say(error.message, "bad"); }
 }
 

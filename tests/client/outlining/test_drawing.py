@@ -108,8 +108,10 @@ def test_two_readers_and_their_agreement(bare: tuple[SmallHospital, Drawing]) ->
     assert pair["unit"] == "px"
     used = drawing.use(2, answer["outlines"][1]["name"])
     assert [(one["reader"], one["used"]) for one in used["outlines"]] == [("Dr. Wang", True), ("Dr. Chen", False)]
-    with pytest.raises(ExpectedError, match="none of that name"):
-        drawing.use(2, "../../site.yaml")
+    assert used["hint"] == f"The table named clips/{first['name']} before."
+    for name in ("../../site.yaml", used["outlines"][0]["name"]):
+        with pytest.raises(ExpectedError, match="found none"):
+            drawing.use(2, name)
 
 
 def test_another_outline_takes_back_what_was_said_of_the_track(tmp_path: Path) -> None:
@@ -143,23 +145,20 @@ def test_a_doubted_track_is_on_the_worklist_at_once(
     assert states == {2: "doubtful", 3: "outline"}
 
 
-@pytest.mark.parametrize(
-    ("points", "frame", "said"),
-    [
+def test_nothing_else_is_saved(bare: tuple[SmallHospital, Drawing]) -> None:
+    made, drawing = bare
+    before = {path: path.read_bytes() for path in made.folder.rglob("*") if path.is_file()}
+    for points, frame, said in (
         (POINTS, 24, "one of the first clip, 0 to 23"),
         (POINTS, -1, "one of the first clip"),
         (POINTS, True, "one of the first clip"),
         (POINTS, "3", "one of the first clip"),
         (POINTS[:2], 3, "3 to 2000 points"),
         ([[0, 0], [900, 0], [900, 30]], 3, "inside the pane"),
-    ],
-)
-def test_nothing_else_is_saved(bare: tuple[SmallHospital, Drawing], points: object, frame: object, said: str) -> None:
-    made, drawing = bare
-    before = {path: path.read_bytes() for path in made.folder.rglob("*") if path.is_file()}
-    for work in (drawing.save, drawing.start_trace):
-        with pytest.raises(ExpectedError, match=said):
-            work(2, points, frame)
+    ):
+        for work in (drawing.save, drawing.start_trace):
+            with pytest.raises(ExpectedError, match=said):
+                work(2, points, frame)
     assert before == {path: path.read_bytes() for path in made.folder.rglob("*") if path.is_file()}
 
 

@@ -56,6 +56,15 @@ def test_frames_curves_and_traces_come_from_the_process(site: SiteConfig, viewer
     assert viewer.read_trace(3) == {"state": "none"}, "another lesion of the same clips"
 
 
+def test_of_outlines_that_follow_quickly_the_last_one_counts(site: SiteConfig, viewer: Viewer) -> None:
+    case = find_case(site, 2)
+    viewer.facts()
+    for move in range(5):
+        viewer.start_trace(2, SQUARE + move, 3, case, PROCESSING)
+    answer = wait_for_trace(viewer, 2)
+    assert (answer["state"], answer["box"]) == ("done", [18, 22, 61, 65])
+
+
 def test_threads_may_start_and_leave_it(site: SiteConfig) -> None:
     made: list[Viewer] = []
     starter = threading.Thread(target=lambda: made.append(Viewer(find_case(site, 2), site)))
