@@ -1,6 +1,6 @@
 """Stands before both consoles: who may call by which name, strict headers, a log of what was read.
 
-No script runs, nothing is loaded from elsewhere, no browser keeps a page.
+No script runs but on pages that say so themselves, nothing is loaded from elsewhere, no browser keeps a page.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ HEADERS = {
     "cross-origin-opener-policy": "same-origin",
     "cache-control": "no-store",
 }
-"""Of every answer, whatever it is."""
+"""Of every answer that says nothing else itself."""
+PART = "part"
+"""Key of a request's scope: it asks for a part of a page, which is not worth a line of the log unless it fails."""
 _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9.-]+))(?::\d{1,5})?")
 _LONGEST_PATH = 200
 
@@ -66,7 +68,8 @@ class Guard:
             if status:
                 raise  # half an answer cannot be mended
             await self._failed(request, error)(scope, receive, sent)
-        if "who" in scope and (request.url.path != STYLE or status >= 400):
+        is_part = request.url.path == STYLE or PART in scope
+        if "who" in scope and (not is_part or status >= 400):
             who, path = str(scope["who"]), request.url.path[:_LONGEST_PATH]
             self._told({"event": "read", "who": who, "page": path, "method": request.method, "status": status})
 

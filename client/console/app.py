@@ -1,12 +1,13 @@
 """`ceus-site console`: what this site does, approved and sent, in a browser of the hospital's IT; on loopback alone.
 
-Counts, ids and words of ours: no picture, no lesion, no path. What its buttons do is in client.console.actions.
+Counts, ids and words of ours: no picture, no lesion, no path, but on the pages of client.console.outlining. What its
+buttons do is in client.console.actions.
 """
 
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,6 +28,7 @@ from ceus_models.web.responses import STYLE, find_page, page, style
 from ceus_models.web.serve import listening, serve, url_of
 from client.console.actions import Actions
 from client.console.approval_view import read_approval_state
+from client.console.outlining import WORKLIST, OutliningPages
 from client.console.session import Session
 from client.courier.folder import courier_of, socket_of, state_socket
 from client.courier.ipc import WorkerUnreachableError, read_status
@@ -34,6 +36,7 @@ from client.courier.kit import is_ours, kit_of
 from client.data.dataset.index_file import read_index_counts
 from client.data.forms.site_config import SiteConfig, load_site
 from client.faults.catalogue import REASONS
+from client.outlining.drawing import Drawing
 from client.policy import policy_text
 from client.policy.approved_studies import read_approved
 from client.policy.policy_file import PolicyFile
@@ -58,11 +61,11 @@ def console_command(
     """Show in a browser of this machine what the site does, approved and sent; decide by its buttons. Until Ctrl-C."""
     site = load_site(folder)
     check_owner(site)
-    with listening(LOOPBACK[0], port) as opened:
+    with listening(LOOPBACK[0], port) as opened, closing(Drawing(site)) as drawing:
         session = Session(read_account(), opened[0].getsockname()[1], log_event)
         typer.echo(f"open {url_of(opened, secure=False)}?token={session.token}")
         typer.echo("it works once, in a browser of this machine (or by ssh -L); Ctrl-C ends the console")
-        serve(console(site, socket or socket_of(folder), session, log_event), opened)
+        serve(console(site, socket or socket_of(folder), session, log_event, drawing), opened)
 
 
 def check_owner(site: SiteConfig) -> None:
@@ -75,12 +78,15 @@ def check_owner(site: SiteConfig) -> None:
         )
 
 
-def console(site: SiteConfig, socket: Path, session: Session, told: EventLog) -> ASGIApp:
-    """The whole application."""
+def console(
+    site: SiteConfig, socket: Path, session: Session, told: EventLog, drawing: Drawing | None = None
+) -> ASGIApp:
+    """The whole application. drawing: what its pages of outlining work on, which is closed by who gave it."""
     made = _Console(site, socket, session)
     routes = [
         *(Route(path, getattr(made, name), methods=["GET"]) for path, name, _ in PAGES),
         *Actions(site, session, made.show).routes(),
+        *OutliningPages(session, made.show, drawing or Drawing(site)).routes(),
         Route(STYLE, style, methods=["GET"]),
     ]
     return Guard(Router(routes, redirect_slashes=False), LOOPBACK, session, told)
@@ -213,7 +219,7 @@ class _Console:
         """A page of this console."""
         everywhere = {
             "whose": f"{self.site.name}: site's console · {self.session.account}",
-            "tabs": [(path, tab) for path, _, tab in PAGES if tab],
+            "tabs": [*((path, tab) for path, _, tab in PAGES if tab), (WORKLIST, "Outlining")],
             "here": "",
             "again": 0,
             "form": self.session.form,

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from ceus_models.study.processing import Processing
 from ceus_models.study.sample import Sample
-from client.data.analysis.exam import check_size, crop_clip, join_clips
+from client.data.analysis.exam import Exam, check_size, crop_clip, join_clips
 from client.data.analysis.exam_doubts import check_length, list_exam_doubts, require_checked
 from client.data.analysis.optical_flow import compute_flow_maps
 from client.data.analysis.trace import Trace, TracedExam, box_around, trace_exam
@@ -20,14 +22,18 @@ from client.data.imaging.likeness import I8, compute_likeness
 from client.data.imaging.recording import F64, Box, make_even_times
 from client.data.imaging.tint import TINTS
 from client.data.outlines.outline import View, place_in_pane, read_outline
-from client.data.table.rows import Row
+from client.data.table.rows import ClipSpec, Row
 
 __all__ = [
+    "Course",
     "OpenedLesion",
     "Trace",
     "build_doubtful_sample",
     "build_sample",
+    "make_view",
+    "open_clips",
     "open_row",
+    "place_exam",
     "sample_from_clips",
     "trace_outline",
     "trace_row",
@@ -51,6 +57,20 @@ class OpenedLesion:
     polygon: F64
     frame: int
     likeness: tuple[I8, ...] = ()
+
+
+class Course(Protocol):
+    """What the table says of an examination's time; a Row has it."""
+
+    @property
+    def timed(self) -> bool:
+        """Whether the clips' start times count from the injection."""
+        ...
+
+    @property
+    def reinjection_s(self) -> float | None:
+        """Time of a second injection, seconds after the first; None where there is none."""
+        ...
 
 
 def build_sample(row: Row, site: SiteConfig, processing: Processing) -> tuple[Sample, Trace]:
@@ -113,17 +133,13 @@ def _with_flow(trace: Trace, flow: npt.NDArray[np.int8], scale: float) -> Trace:
 
 def open_row(row: Row, site: SiteConfig) -> OpenedLesion:
     """The clips of a row, one after the other. Raises ClipError, OutlineError."""
-    screens, tints = select_screens(site, row.manufacturer), {**TINTS, **site.tints}
     outline = read_outline(row.outline.path, row.outline.frame, row.outline.pane, site.outline_labels)
     clips: list[Clip] = []
     polygon = np.zeros((0, 2))
-    for number, spec in enumerate(row.clips, start=1):
-        clip = open_clip(spec.path, spec.start_s, row.frame_rate_hz, screens, tints, site.work)
-        if number == 1:
-            polygon = place_in_pane(outline, _make_view(clip))
-            screens = (*screens, *clip.detected)
+    for clip in open_clips(row.clips, row.frame_rate_hz, row.manufacturer, site):
+        if not clips:
+            polygon = place_in_pane(outline, make_view(clip))
         clips.append(_apply_checked_rate(clip, row))
-        check_size(clips[0].contrast.shape[1:], clip, number)
     check_length(
         [len(clip.seconds) == 1 for clip in clips], [float(clip.seconds[-1] - clip.seconds[0]) for clip in clips]
     )
@@ -140,18 +156,29 @@ def _apply_checked_rate(clip: Clip, row: Row) -> Clip:
     return replace(clip, seconds=clip.seconds[0] + times.seconds, times_from=times.source)
 
 
-def trace_outline(found: OpenedLesion, polygon: F64, row: Row, processing: Processing) -> TracedExam:
-    """What an outline finds in a lesion's clips; of several, only the part where the lesion can be is used.
+def open_clips(
+    specs: Sequence[ClipSpec], frame_rate_hz: float | None, manufacturer: str, site: SiteConfig
+) -> Iterator[Clip]:
+    """The clips of a lesion, one after the other. Raises ClipError."""
+    screens, tints = select_screens(site, manufacturer), {**TINTS, **site.tints}
+    size: tuple[int, ...] = ()
+    for number, spec in enumerate(specs, start=1):
+        clip = open_clip(spec.path, spec.start_s, frame_rate_hz, screens, tints, site.work)
+        if number == 1:
+            screens, size = (*screens, *clip.detected), clip.contrast.shape[1:]
+        check_size(size, clip, number)
+        yield clip
+
+
+def trace_outline(found: OpenedLesion, polygon: F64, course: Course, processing: Processing) -> TracedExam:
+    """What an outline finds in a lesion's clips.
 
     polygon f64 (n 2): `found.polygon`, or another outline on the same frame. Raises ClipError.
     """
-    first = found.clips[0]
-    part = _choose_search_box(polygon, processing)
-    clips = [crop_clip(clip, part) for clip in found.clips] if len(found.clips) > 1 else [first]
-    exam = join_clips(clips, found.frame, row.reinjection_s)
-    traced = trace_exam(exam, polygon - np.subtract(clips[0].offset, first.offset), processing, row.timed)
+    exam, placed = place_exam(found, polygon, course, processing)
+    traced = trace_exam(exam, placed, processing, course.timed)
     doubts = tuple(
-        dict.fromkeys([*(doubt for clip in clips for doubt in clip.doubts), *list_exam_doubts(exam, found.clips)])
+        dict.fromkeys([*(doubt for clip in found.clips for doubt in clip.doubts), *list_exam_doubts(exam, found.clips)])
     )
     marked = replace(
         traced.trace,
@@ -162,7 +189,19 @@ def trace_outline(found: OpenedLesion, polygon: F64, row: Row, processing: Proce
     return replace(traced, doubts=doubts, trace=marked)
 
 
-def _make_view(clip: Clip) -> View:
+def place_exam(found: OpenedLesion, polygon: F64, course: Course, processing: Processing) -> tuple[Exam, F64]:
+    """The exam that an outline is followed in, and the outline in its panes.
+
+    Of several clips, only the part where the lesion can be is used. Raises ClipError.
+    """
+    first = found.clips[0]
+    part = _choose_search_box(polygon, processing)
+    clips = [crop_clip(clip, part) for clip in found.clips] if len(found.clips) > 1 else [first]
+    return join_clips(clips, found.frame, course.reinjection_s), polygon - np.subtract(clips[0].offset, first.offset)
+
+
+def make_view(clip: Clip) -> View:
+    """A clip as an outline needs it."""
     return View(clip.rows, clip.columns, len(clip.seconds), clip.contrast_box, clip.bmode_box)
 
 

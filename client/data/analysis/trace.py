@@ -47,6 +47,7 @@ class Trace:
         notes: Events found in the exam, as phrases.
         source: Where panes and times came from.
         left_out: Seconds of the frames that do not count, by reason.
+        shift: f32 (t 2), see tracking.Track.
     """
 
     reference: U8
@@ -68,6 +69,7 @@ class Trace:
     clip_doubts: tuple[str, ...] = ()
     shown: tuple[Doubt, ...] = ()
     likeness: tuple[I8, ...] = ()
+    shift: F32 = field(default_factory=lambda: np.zeros((0, 2), dtype=np.float32))
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,6 +122,7 @@ def trace_exam(exam: Exam, polygon: F64, processing: Processing, timed: bool = T
         notes=_list_notes(exam, timed),
         source=_describe_source(exam, track, timed),
         left_out={why: moments - (0.0 if timed else arrival) for why, moments in exam.left_out.items()},
+        shift=track.shift,
     )
     frames = np.stack([_crop(exam.contrast[i], box, track.shift[i], processing.size) for i in chosen])
     quality = {**_collect_quality(exam, track, curve), **trust.figures, "injection_from": float(not timed), **found}

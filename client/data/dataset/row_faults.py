@@ -48,7 +48,7 @@ def map_rows(
             yield row, make_lost_fault(row, site, outcome) if isinstance(outcome, LostItem) else outcome
 
 
-def make_lost_fault(row: Row, site: SiteConfig, lost: LostItem) -> Fault:
+def make_lost_fault(row: Row | Files, site: SiteConfig, lost: LostItem) -> Fault:
     """The fault that a lost lesion is."""
     remedy = "export its clips and its outline again; if that does not help, report the finding"
     return Fault(site.table.name, row.line, "clips", lost.reason, _RULES[lost.reason], lost.detail, remedy)

@@ -32,7 +32,7 @@ from client.data.imaging.screen import Screen
 from client.data.imaging.tint import TINTS, LevelConverter, Tint, recover_levels
 from client.faults.fault import Doubt
 
-__all__ = ["LAYOUTS", "READERS", "Clip", "ClipError", "ClipInfo", "open_clip", "probe_clip"]
+__all__ = ["LAYOUTS", "READERS", "Clip", "ClipError", "ClipInfo", "open_clip", "open_recording", "probe_clip"]
 
 READERS: Mapping[str, Reader] = {
     ".dcm": reader,
@@ -143,7 +143,7 @@ def open_clip(
     Raises:
         ClipError: The file cannot be read, or its panes or times are not known.
     """
-    recording = _open_recording(path)
+    recording = open_recording(path)
     layout = find_layout(recording, screens, tints)
     contrast, bmode, glances = _load_panes(recording, layout, folder)
     times = _resolve_times(recording, len(contrast), frame_rate_hz)
@@ -210,7 +210,7 @@ def probe_clip(
     tints: Mapping[str, Tint] = TINTS,
 ) -> ClipInfo:
     """Size, panes and time span of a clip; parameters and errors as in `open_clip`."""
-    recording = _open_recording(path)
+    recording = open_recording(path)
     layout = find_layout(recording, screens, tints)
     frames = recording.length()
     times = _resolve_times(recording, frames, frame_rate_hz)
@@ -243,7 +243,8 @@ def locate_file(path: Path) -> Path:
     return directory.find_clip(path) if path.name.upper() == "DICOMDIR" else path
 
 
-def _open_recording(path: Path) -> Recording:
+def open_recording(path: Path) -> Recording:
+    """Open a file with the reader of its suffix; its pictures are whole screens. Raises ClipError."""
     if clip_doubts.is_picture_file(path.suffix.lower()):
         raise clip_doubts.still_error("a picture file")
     suited = READERS.get(path.suffix.lower())

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-import yaml
-
+from ceus_models.runtime.yaml_lines import parse_yaml_with_lines
 from server.report.checklists.answers import answer
 from server.report.values import Results, is_simulated
 
@@ -37,8 +36,8 @@ class Checklist:
 @cache
 def load_checklist(name: str) -> Checklist:
     """One of NAMES."""
-    text = files("server.report.checklists").joinpath(f"{name}.yaml").read_text(encoding="utf-8")
-    read = yaml.safe_load(text)
+    content = files("server.report.checklists").joinpath(f"{name}.yaml").read_bytes()
+    read = parse_yaml_with_lines(content, f"{name}.yaml", "bad-checklist").values
     return Checklist(read["title"], read["source"], tuple(Item(*map(str, row)) for row in read["items"]))
 
 
