@@ -220,8 +220,8 @@ def write_planted(
     (folder / "secret.key").write_bytes(b"k" * 32)
     (folder / "secret.key").chmod(0o600)
     rows = [
-        _written(folder, store / f"{DATES[3]}_{IDS[1]}_{kind}", screens(words, number), outlines)
-        for number, kind in enumerate(kinds)
+        _written(folder, store / f"{DATES[3]}_{IDS[1]}_{kind}", screens(words, (*KINDS, *SPOILT).index(kind)), outlines)
+        for kind in kinds
     ]
     for column, cell in (
         ("fll_type", NAMES[0]),
