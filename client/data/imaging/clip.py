@@ -12,21 +12,22 @@ from pathlib import Path
 
 import numpy as np
 
-from client.data.imaging import fan, video
-from client.data.imaging.dicom import reader
+from client.data.imaging import fan
+from client.data.imaging.dicom import reader as dicom
 from client.data.imaging.frame_store import FrameFile, Frames
 from client.data.imaging.layout import LAYOUTS, Layout, find_layout
-from client.data.imaging.recording import F64, U8, Box, ClipError, Reader, Recording, Times
+from client.data.imaging.recording import F64, Box, ClipError, Reader, Recording, Times
 from client.data.imaging.screen import Screen
-from client.data.imaging.tint import TINTS, LevelConverter, Tint
+from client.data.imaging.tint import TINTS, Tint
+from client.data.imaging.video import reader as video
 
 __all__ = ["LAYOUTS", "READERS", "Clip", "ClipError", "ClipInfo", "open_clip", "probe_clip"]
 
 READERS: Mapping[str, Reader] = {
-    ".dcm": reader,
-    ".dicom": reader,
-    ".ima": reader,
-    "": reader,
+    ".dcm": dicom,
+    ".dicom": dicom,
+    ".ima": dicom,
+    "": dicom,
     ".avi": video,
     ".mp4": video,
     ".m4v": video,
@@ -139,12 +140,10 @@ def open_clip(
 def _load_panes(recording: Recording, layout: Layout, folder: Path | None) -> tuple[Frames, Frames | None]:
     """The panes (t h w), with what lies beside the fan at level 0."""
     shown = [(box, tint) for box, tint in ((layout.contrast, layout.tint), (layout.bmode, TINTS["grey"])) if box]
-    sizes = [(box[3] - box[1], box[2] - box[0]) for box, _ in shown]
-    tapes = [FrameFile(*size, folder) for size in sizes]
-    panes = [(box, LevelConverter(*size, tint)) for size, (box, tint) in zip(sizes, shown, strict=True)]
-    for picture in recording.pictures():
-        for tape, (box, levels) in zip(tapes, panes, strict=True):
-            tape.add(levels.convert(_crop_pane(picture, box)))
+    tapes = [FrameFile(box[3] - box[1], box[2] - box[0], folder) for box, _ in shown]
+    for levels in recording.levels(shown):
+        for tape, pane in zip(tapes, levels, strict=True):
+            tape.add(pane)
     if tapes[0].frames == 0:
         raise ClipError("unreadable-clip", "a clip has frames", "none", "export the clip again and check that it plays")
     seen = fan.find_fan([tape.to_frames() for tape in tapes])
@@ -152,17 +151,6 @@ def _load_panes(recording: Recording, layout: Layout, folder: Path | None) -> tu
         for tape in tapes:
             tape.apply_mask(seen)
     return tapes[0].to_frames(), tapes[1].to_frames() if len(tapes) > 1 else None
-
-
-def _crop_pane(picture: U8, box: Box) -> U8:
-    """The part of a screen (h w 3) that is a pane."""
-    x0, y0, x1, y1 = box
-    pane = picture[y0:y1, x0:x1]
-    if pane.shape[:2] != (y1 - y0, x1 - x0):
-        raise ClipError(
-            "unreadable-clip", "all frames of a clip have one size", "another size", "split the clip into two files"
-        )
-    return pane
 
 
 def probe_clip(

@@ -14,7 +14,6 @@ import numpy.typing as npt
 from pydicom.dataset import Dataset
 from pydicom.pixels.utils import iter_pixels
 
-from client.data.imaging import video
 from client.data.imaging.dicom.codecs import CODECS, Codec, PixelFormat, decode_frame
 from client.data.imaging.dicom.deflate import DEFLATED, MemoryFile, inflate
 from client.data.imaging.dicom.fragments import (
@@ -29,9 +28,10 @@ from client.data.imaging.dicom.frame_times import HeaderTimes
 from client.data.imaging.dicom.header import read_header, read_transfer_syntax, read_whole_number
 from client.data.imaging.dicom.photometric import Convert, make_converter, read_photometric
 from client.data.imaging.dicom.regions import list_regions
+from client.data.imaging.pane_levels import Pane, convert_pictures
 from client.data.imaging.recording import U8, Recording, Region, Times, check_size, spread_indices, unreadable_error
+from client.data.imaging.video.reader import Video, open_video
 
-_MPEG_2 = ("1.2.840.10008.1.2.4.100", "1.2.840.10008.1.2.4.101")
 _VIDEO = tuple(f"1.2.840.10008.1.2.4.10{digit}" for digit in range(9))
 """MPEG-2, H.264, HEVC; each also as "fragmentable", with .1 behind the UID."""
 _NATIVE = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2")
@@ -57,7 +57,10 @@ def _open_recording(path: Path, syntax: str, held: MemoryFile | None) -> Recordi
         clock, frames = HeaderTimes.from_header(header), max(1, read_whole_number(header, "NumberOfFrames", 1))
         if syntax.startswith(_VIDEO):
             stream = MemoryFile(_iterate_stream(file, start))
-            return _VideoRecording(*place, clock, video.open(stream.path), syntax.startswith(_MPEG_2), stream)
+            recording = open_video(stream.path, square=False)
+            if (recording.rows, recording.columns) != (rows, columns):
+                raise unreadable_error("DICOM", "a stream of another size than the header says")
+            return _VideoRecording(*place, clock, recording, stream)
         if syntax in _NATIVE:
             _check_native(header, frames, count_bytes_left(file, start))
             source: _Source = _NativeFrames(path, frames, make_converter(header, turned=False), held)
@@ -158,6 +161,9 @@ class _FrameRecording:
     def pictures(self) -> Iterator[U8]:
         return self.source.decode(range(self.frames))
 
+    def levels(self, panes: Sequence[Pane]) -> Iterator[tuple[U8, ...]]:
+        return convert_pictures(self.pictures(), panes)
+
     def length(self) -> int:
         return self.frames
 
@@ -170,7 +176,6 @@ class _VideoRecording:
     """Pixel data that is an MPEG-2, H.264 or HEVC stream, decoded like a video file; the header tells the times.
 
     Attributes:
-        rated: Whether the stream states its rate (MPEG-2 must; decoders make one up for the others).
         held: The file in memory that holds the stream.
     """
 
@@ -179,8 +184,7 @@ class _VideoRecording:
     manufacturer: str
     regions: tuple[Region, ...]
     clock: HeaderTimes
-    recording: video.Video
-    rated: bool
+    recording: Video
     held: MemoryFile
 
     def sample_pictures(self, count: int) -> Sequence[U8]:
@@ -189,15 +193,16 @@ class _VideoRecording:
     def pictures(self) -> Iterator[U8]:
         yield from self.recording.pictures()  # a generator of this object, which holds the stream
 
+    def levels(self, panes: Sequence[Pane]) -> Iterator[tuple[U8, ...]]:
+        yield from self.recording.levels(panes)  # as above
+
     def length(self) -> int:
         return self.recording.length()
 
     def times(self, frames: int, frame_rate_hz: float | None) -> Times:
         """The header's, then the manifest's, then the stream's own where it has any."""
         untold = frame_rate_hz is None and self.clock.find_times(frames) is None
-        if untold and (self.rated or self.recording.read_stamps(frames) is not None):
-            return self.recording.times(frames, None)
-        return self.clock.resolve(frames, frame_rate_hz)
+        return (self.recording.find_stamped_times() if untold else None) or self.clock.resolve(frames, frame_rate_hz)
 
 
 def _iterate_stream(file: BinaryIO, start: int) -> Iterator[bytes]:
