@@ -22,6 +22,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from client.data.imaging.recording import MAX_PIXELS, ClipError, unreadable_error
+from client.data.imaging.video.unwritten import refuse_unwritten
 
 av.logging.set_level(None)
 
@@ -29,6 +30,14 @@ DECODING_ERRORS = (av.FFmpegError, ArithmeticError, LookupError, MemoryError, Ru
 """What PyAV raises on damaged files; none of the text may pass."""
 _DEMUXERS = "avi,mov,asf,matroska,mpeg,mpegts,mpegvideo,h264,hevc,m4v"
 """Others read playlists, which name further files, or take a name with digits for a series of pictures."""
+CODECS = frozenset(
+    {
+        *("mjpeg", "mpeg1video", "mpeg2video", "mpeg4", "h263", "h264", "hevc", "msmpeg4v2", "msmpeg4"),
+        *("wmv1", "wmv2", "wmv3", "vc1", "dvvideo", "prores", "rawvideo", "png", "huffyuv", "ffvhuff", "utvideo"),
+    }
+)
+"""FFmpeg's names of the decoders that are used: none hands out memory that it did not write (see `unwritten`). Cinepak,
+Microsoft Video 1, FFV1, QuickTime RLE and JPEG 2000 in AVI do on damaged files."""
 _LIMITS = {"max_pixels": str(MAX_PIXELS)}
 
 
@@ -55,6 +64,11 @@ class OpenStream:
         Raises:
             ClipError: at the first frame that is not whole.
         """
+        frames = self._decode_whole(jumped)
+        return refuse_unwritten(frames) if self.stream.codec_context.name == "hevc" else frames
+
+    def _decode_whole(self, jumped: bool) -> Iterator[VideoFrame]:
+        """Frames up to the first one that the decoder marks, or fails at."""
         packets, leading, whole = _iterate_packets(self), 0, 0
         stamps: list[int] = []
         for packet in packets:
@@ -96,6 +110,13 @@ def _choose_stream(container: InputContainer) -> VideoStream:
         raise unreadable_error("video", "no video stream that has a decoder")
     stream = shown[0]
     context = stream.codec_context
+    if context.name not in CODECS:
+        raise ClipError(
+            "unknown-clip-format",
+            "a video is coded as Motion JPEG, MPEG-1, -2 or -4, H.264, HEVC, WMV, DV, ProRes, or without loss in AVI",
+            f"the codec {context.name}",
+            "export the clip as multi-frame DICOM, or as AVI or MP4 in one of these",
+        )
     # every core has a worker; handing frames from thread to thread is an eighth of decoding
     context.thread_count = 1
     context.options = {**_LIMITS, "err_detect": "crccheck+explode"}

@@ -126,10 +126,8 @@ class _Chroma:
     def spread(self, chroma: U8) -> U8:
         """The chroma of every pixel of the pane."""
         down, right = self.steps
-        if right == 2:  # six times as fast as np.repeat along a row
-            wide = np.asarray(cv2.LUT(chroma, _TWICE)).view(np.uint8)
-        else:
-            wide = np.repeat(chroma, right, axis=1)
+        # twice is the usual step, and a table does it in a sixth of the time
+        wide = np.asarray(cv2.LUT(chroma, _TWICE)).view(np.uint8) if right == 2 else np.repeat(chroma, right, axis=1)
         return np.repeat(wide, down, axis=0)[self.inner] if down > 1 else wide[self.inner]
 
 
@@ -163,4 +161,4 @@ class ChannelReader:
         mixed = luma * np.float32(self._colours.scale) + np.float32(self._colours.offset - 128 * sum(weights))
         for plane, weight in zip(chroma, weights, strict=True):
             mixed += plane * np.float32(weight)
-        return np.rint(mixed).clip(0, 255).astype(np.uint8)
+        return np.asarray(np.rint(mixed).clip(0, 255), dtype=np.uint8)

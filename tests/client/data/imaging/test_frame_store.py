@@ -18,11 +18,11 @@ import numpy.typing as npt
 import pytest
 from made_clips import write_dicom
 from made_frames import frames_of, tape_of
-from tests.client.data.imaging.video.test_reader import DUAL
 
 from client.data.imaging import frame_store
 from client.data.imaging.clip import ClipError, open_clip
 from client.data.imaging.frame_store import FrameFile, chain_frames
+from tests.client.data.imaging.video.test_reader import DUAL
 
 U8 = npt.NDArray[np.uint8]
 JPEG = "1.2.840.10008.1.2.4.50"
