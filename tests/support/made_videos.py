@@ -45,7 +45,7 @@ FORMS: Mapping[str, Form] = {
     "mjpeg422.avi": Form("mjpeg", "yuvj422p"),
     "mpeg4.mp4": Form("mpeg4"),
     "xvid.avi": Form("mpeg4", options={"bf": "2"}),
-    "msmpeg4.avi": Form("msmpeg4"),
+    "msmpeg4.avi": Form("msmpeg4", options={"qmax": "4"}),
     "wmv2.wmv": Form("wmv2"),
     "h264.mp4": Form("libx264"),
     "h264.avi": Form("libx264", options={"bf": "0"}),
@@ -57,7 +57,7 @@ FORMS: Mapping[str, Form] = {
     "fields2.avi": Form("mpeg2video", fields="bff", rate=25),
     "fields264.mp4": Form("libx264", fields="tff"),
     "mpeg1.avi": Form("mpeg1video", rate=25),
-    "msmpeg4v2.avi": Form("msmpeg4v2"),
+    "msmpeg4v2.avi": Form("msmpeg4v2", options={"qmax": "4"}),
     "wmv1.wmv": Form("wmv1"),
     "h263.avi": Form("h263p"),
     "raw.avi": Form("rawvideo", "bgr24"),
@@ -97,7 +97,7 @@ def write_film(path: Path, pictures: U8, form: Form) -> Path:
             frame: Any = av.VideoFrame.from_ndarray(picture, "rgb24")
             shown = {"src_color_range": "JPEG", "dst_color_range": form.range or None, "dst_colorspace": form.matrix}
             frame = frame.reformat(format=form.pixels, **shown)
-            frame = _mark_fields(frame, form.fields) if form.fields else frame
+            frame = _mark_fields(frame, number, form) if form.fields else frame
             if form.stamps:
                 frame.pts, frame.time_base = form.stamps[number], Fraction(1, 1000)
             container.mux(stream.encode(frame))
@@ -105,14 +105,14 @@ def write_film(path: Path, pictures: U8, form: Form) -> Path:
     return path
 
 
-def _mark_fields(frame: av.VideoFrame, first: str) -> av.VideoFrame:
-    graph = av.filter.Graph()
-    source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 1000))
-    graph.link_nodes(source, graph.add("setfield", first), graph.add("buffersink")).configure()
+def _mark_fields(frame: av.VideoFrame, number: int, form: Form) -> av.VideoFrame:
+    """The frame with a flag that only a filter can set."""
+    graph, ticks = av.filter.Graph(), Fraction(1, form.rate)
+    source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=ticks)
+    graph.link_nodes(source, graph.add("setfield", form.fields), graph.add("buffersink")).configure()
+    frame.pts, frame.time_base = number, ticks
     graph.vpush(frame)
-    marked = graph.vpull()
-    marked.pts, marked.time_base = None, None
-    return marked
+    return graph.vpull()
 
 
 def films(folder: Path, frames: int = 12) -> list[Path]:

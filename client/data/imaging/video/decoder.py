@@ -84,7 +84,10 @@ class OpenStream:
                 if whole:
                     yield frame
         if not whole:
-            raise unreadable_error("video", "no frame that can be decoded")
+            found = (
+                f"{leading} pictures that all refer to others before it" if leading else "no frame that can be decoded"
+            )
+            raise unreadable_error("video", found)
 
 
 @contextmanager

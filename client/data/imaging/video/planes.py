@@ -66,10 +66,14 @@ def view_planes(frame: VideoFrame) -> list[U8]:
 
 
 def _view(plane: VideoPlane, channels: int) -> U8:
-    stride = abs(plane.line_size)
     stored: U8 = np.frombuffer(memoryview(plane), np.uint8)
-    rows = stored.reshape(plane.height, stride)[:, : plane.width * channels]
-    return rows if plane.line_size > 0 else rows[::-1]  # pictures that are stored from the bottom up
+    return arrange(stored, plane.height, plane.width * channels, plane.line_size)
+
+
+def arrange(stored: U8, rows: int, columns: int, stride: int) -> U8:
+    """A plane (h w) of bytes in memory. stride: from row to row, below 0 for pictures stored from the bottom up."""
+    plane = stored.reshape(rows, abs(stride))[:, :columns]
+    return plane if stride > 0 else plane[::-1]
 
 
 def make_rgb(frame: VideoFrame, colours: Colours | None) -> U8:
