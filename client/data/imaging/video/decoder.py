@@ -124,7 +124,7 @@ def _choose_stream(container: InputContainer) -> VideoStream:
     context.thread_count = 1
     context.options = {**_LIMITS, "err_detect": "crccheck+explode"}
     # frames that lack what they refer to are dropped unless they are asked for: then they come with a mark
-    context.flags |= Flags.output_corrupt
+    context.flags |= Flags.output_corrupt | Flags.bitexact  # the latter: the same levels on every processor
     return stream
 
 
