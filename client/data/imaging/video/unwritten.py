@@ -1,10 +1,9 @@
-"""Tell pictures of HEVC of which the decoder left a part unwritten, by what stood in their memory before.
+"""Tell pictures of which the decoder left a part unwritten, by what stood in their memory before.
 
-FFmpeg's HEVC decoder takes a picture whose damaged data end early for whole, and shows in the rest of it what its
-memory held: an older picture. The memory is zero at first; before it goes back to the decoder its chroma is set to
-zero here. U and V that are zero together are no colour (red and blue would be negative), so no picture that was written
-has them. The decoders of the other codecs in `decoder.CODECS` notice what they lack, shown by a test that fills their
-memory.
+FFmpeg's decoders of HEVC and MPEG-2 take some pictures whose damaged data end early for whole, and show in the rest of
+them what their memory held: an older picture. The memory is zero at first; before it goes back to the decoder its
+chroma is set to zero here. U and V that are zero together are no colour (red and blue would be negative), so no picture
+that was written has them.
 """
 
 from __future__ import annotations
@@ -20,8 +19,17 @@ from av.video.frame import VideoFrame
 
 from client.data.imaging.recording import unreadable_error
 
-_HELD = 17
-"""Pictures that a stream may refer to at most (16, H.265 A.4.2), and the one that is shown."""
+PREDICTED = frozenset(
+    {
+        *("mpeg1video", "mpeg2video", "mpeg4", "h263", "h264", "hevc"),
+        *("msmpeg4v2", "msmpeg4", "wmv1", "wmv2", "wmv3", "vc1"),
+    }
+)
+"""FFmpeg's names of the decoders that build a picture on others. Those that do not notice what they lack."""
+_LEAST_HELD, _MOST_HELD = 17, 64
+"""Pictures that wait until none that follows can refer to them: 16 (H.264 A.3.1, H.265 A.4.2) and the shown one, or
+more, since pictures that none refers to may stand between."""
+_HELD_BYTES = 24 << 20
 _SMALLEST = 16
 """Samples of chroma in the smallest block that is coded."""
 
@@ -36,24 +44,21 @@ def refuse_unwritten(frames: Iterator[VideoFrame]) -> Iterator[VideoFrame]:
             raise unreadable_error("video", "a picture of which a part is missing")
         yield frame
         held.append(frame)
-        if len(held) > _HELD:
+        if len(held) > _LEAST_HELD and len(held) > min(_MOST_HELD, _HELD_BYTES // (frame.width * frame.height)):
             _clear(held.popleft())
 
 
 def _view_chroma(frame: VideoFrame) -> list[npt.NDArray[Any]]:
     """U and V (h w), in the decoder's memory."""
     if len(frame.planes) < 3 or frame.format.is_rgb:
-        raise unreadable_error("video", "HEVC without chroma, of which damage cannot be told")
+        raise unreadable_error("video", "a grey picture of a codec whose damage shows in chroma")
     kind = np.dtype(np.uint8 if frame.format.components[1].bits <= 8 else np.uint16)
     planes = frame.planes[1:3]
     return [np.frombuffer(memoryview(one), kind).reshape(one.height, -1)[:, : one.width] for one in planes]
 
 
 def _clear(frame: VideoFrame) -> None:
-    """Sets the chroma of a frame to zero, which nothing else refers to any more."""
-    places = [plane.buffer_ptr for plane in frame.planes]
-    frame.make_writable()  # a copy, where something does
-    if [plane.buffer_ptr for plane in frame.planes] != places:
-        raise unreadable_error("video", f"pictures that others refer to after more than {_HELD}")
+    """Sets the chroma of a frame to zero, unless the decoder still refers to it: then it is a copy that is cleared."""
+    frame.make_writable()
     for plane in _view_chroma(frame):
         plane[:] = 0
