@@ -80,7 +80,7 @@ class _NativeFrames:
     convert: Convert
     held: MemoryFile | None
 
-    def decode(self, indices: Sequence[int]) -> Iterator[U8]:
+    def decode(self, indices: Sequence[int], overwrite: bool = False) -> Iterator[U8]:
         with self.path.open("rb") as file, closing(_iterate_native(file, indices)) as found:
             for _ in indices:
                 yield self.convert(_read_next(found))
@@ -96,10 +96,12 @@ class _CompressedFrames:
     form: PixelFormat
     convert: Convert
 
-    def decode(self, indices: Sequence[int]) -> Iterator[U8]:
+    def decode(self, indices: Sequence[int], overwrite: bool = False) -> Iterator[U8]:
+        """overwrite: each picture may be put where the last one was."""
+        room = np.empty(self.form.shape, np.uint8) if overwrite else None
         with self.path.open("rb") as file:
             for index in indices:
-                yield self.convert(decode_frame(self.codec, read_frame(file, self.spans[index]), self.form))
+                yield self.convert(decode_frame(self.codec, read_frame(file, self.spans[index]), self.form, room))
 
 
 _Source = _NativeFrames | _CompressedFrames
@@ -162,7 +164,7 @@ class _FrameRecording:
         return self.source.decode(range(self.frames))
 
     def levels(self, panes: Sequence[Pane]) -> Iterator[tuple[U8, ...]]:
-        return convert_pictures(self.pictures(), panes)
+        return convert_pictures(self.source.decode(range(self.frames), overwrite=True), panes)
 
     def length(self) -> int:
         return self.frames
