@@ -57,6 +57,7 @@ def test_mutated_videos(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_two_thousand_mutated_videos(tmp_path: Path) -> None:
     faulthandler.enable(sys.__stderr__)
     read, refused = fuzz(tmp_path, 2000, 2)
