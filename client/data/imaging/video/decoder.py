@@ -22,7 +22,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from client.data.imaging.recording import MAX_PIXELS, ClipError, unreadable_error
-from client.data.imaging.video.unwritten import PREDICTED, refuse_unwritten
+from client.data.imaging.video.unwritten import GUARDED, refuse_unwritten
 
 av.logging.set_level(None)
 
@@ -30,7 +30,7 @@ DECODING_ERRORS = (av.FFmpegError, ArithmeticError, LookupError, MemoryError, Ru
 """What PyAV raises on damaged files; none of the text may pass."""
 _DEMUXERS = "avi,mov,asf,matroska,mpeg,mpegts,mpegvideo,h264,hevc,m4v"
 """Others read playlists, which name further files, or take a name with digits for a series of pictures."""
-CODECS = PREDICTED | {"mjpeg", "dvvideo", "prores", "rawvideo", "png", "huffyuv", "ffvhuff", "utvideo"}
+CODECS = frozenset(GUARDED) | {"h264", "mjpeg", "dvvideo", "prores", "rawvideo", "png", "huffyuv", "ffvhuff", "utvideo"}
 """FFmpeg's names of the decoders that are used: none shows memory that it did not write (see `unwritten`). Cinepak,
 Microsoft Video 1, FFV1, QuickTime RLE and JPEG 2000 in AVI do on damaged files."""
 _LIMITS = {"max_pixels": str(MAX_PIXELS)}
@@ -60,7 +60,8 @@ class OpenStream:
             ClipError: at the first frame that is not whole.
         """
         frames = self._decode_whole(jumped)
-        return refuse_unwritten(frames) if self.stream.codec_context.name in PREDICTED else frames
+        name = self.stream.codec_context.name
+        return refuse_unwritten(frames, name) if name in GUARDED else frames
 
     def _decode_whole(self, jumped: bool) -> Iterator[VideoFrame]:
         """Frames up to the first one that the decoder marks, or fails at."""

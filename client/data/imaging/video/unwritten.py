@@ -19,23 +19,26 @@ from av.video.frame import VideoFrame
 
 from client.data.imaging.recording import unreadable_error
 
-PREDICTED = frozenset(
-    {
-        *("mpeg1video", "mpeg2video", "mpeg4", "h263", "h264", "hevc"),
-        *("msmpeg4v2", "msmpeg4", "wmv1", "wmv2", "wmv3", "vc1"),
-    }
-)
-"""FFmpeg's names of the decoders that build a picture on others. Those that do not notice what they lack."""
-_LEAST_HELD, _MOST_HELD = 17, 64
-"""Pictures that wait until none that follows can refer to them: 16 (H.264 A.3.1, H.265 A.4.2) and the shown one, or
-more, since pictures that none refers to may stand between."""
-_HELD_BYTES = 24 << 20
+_FEW, _MANY = (6, 0), (17, 24 << 20)
+"""How many pictures wait until none that follows can refer to them, and bytes of luma that more may fill: a picture and
+those between two references; 16 (H.265 A.4.2) and the shown one."""
+GUARDED = {
+    **dict.fromkeys(("mpeg1video", "mpeg2video", "mpeg4", "h263"), _FEW),
+    **dict.fromkeys(("msmpeg4v2", "msmpeg4", "wmv1", "wmv2", "wmv3", "vc1"), _FEW),
+    "hevc": _MANY,
+}
+"""FFmpeg's names of the decoders that may leave a part unwritten, and how long their pictures wait."""
+_MOST = 64
 _SMALLEST = 16
 """Samples of chroma in the smallest block that is coded."""
 
 
-def refuse_unwritten(frames: Iterator[VideoFrame]) -> Iterator[VideoFrame]:
-    """The same frames, each of which is done with when the next one is asked for. Raises ClipError."""
+def refuse_unwritten(frames: Iterator[VideoFrame], codec: str) -> Iterator[VideoFrame]:
+    """The same frames, each of which is done with when the next one is asked for.
+
+    codec: one of GUARDED. Raises ClipError.
+    """
+    least, most_bytes = GUARDED[codec]
     held: deque[VideoFrame] = deque()
     for frame in frames:
         chroma = _view_chroma(frame)
@@ -44,7 +47,7 @@ def refuse_unwritten(frames: Iterator[VideoFrame]) -> Iterator[VideoFrame]:
             raise unreadable_error("video", "a picture of which a part is missing")
         yield frame
         held.append(frame)
-        if len(held) > _LEAST_HELD and len(held) > min(_MOST_HELD, _HELD_BYTES // (frame.width * frame.height)):
+        if len(held) > least and len(held) > min(_MOST, most_bytes // (frame.width * frame.height)):
             _clear(held.popleft())
 
 
