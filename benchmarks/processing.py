@@ -2,10 +2,10 @@
 
     python -m benchmarks.processing [--frames 1000] [--repetitions 3] [--out FILE]
 
-A dual view of 600 x 800 with speckle, breathing and a lesion that enhances, in three formats. Decoding alone is the
-shortest loop that yields every frame: cv2.VideoCapture.read for AVI and MP4; for DICOM pydicom's iter_pixels, and
-beside it cv2.imdecode of the same JPEGs, which is the faster one. OpenCV decodes a video by as many threads as
-there are cores, we by one: the ratio of processor time is that on equal cores, and the one to read on a busy machine.
+A dual view of 600 x 800 with speckle, breathing and a lesion that enhances, as Motion JPEG, MPEG-4, H.264 and DICOM of
+JPEGs. Decoding alone is the shortest loop that yields every frame: PyAV's, by one thread as ours; for DICOM also
+pydicom's iter_pixels and cv2.imdecode of the same JPEGs. `taskset -c 1` holds both to one core; the ratio of processor
+time is the one to read on a busy machine.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -53,7 +54,7 @@ def main() -> None:
             row for path in made(Path(folder), given.frames) for row in timed(path, given.frames, given.repetitions)
         ]
     head = ("format", "decoding alone by", "whole path, s", "decoding alone, s", "ratio", "of processor time")
-    publish(f"{given.frames} frames of {ROWS} x {COLUMNS}; aim: ratio at most 1.5", head, rows, given.out)
+    publish(f"{given.frames} frames of {ROWS} x {COLUMNS}; aim: ratio at most 1.3", head, rows, given.out)
 
 
 def timed(path: Path, frames: int, repetitions: int) -> list[tuple[object, ...]]:
@@ -66,27 +67,38 @@ def timed(path: Path, frames: int, repetitions: int) -> list[tuple[object, ...]]
     times = in_turn(calls, repetitions)
     whole = times["whole"]
     return [
-        (path.suffix[1:], way, whole, times[way], *(round(of(whole, times[way]), 2) for of in (ratio, busy_ratio)))
+        (path.name, way, whole, times[way], *(round(of(whole, times[way]), 2) for of in (ratio, busy_ratio)))
         for way in ways
     ]
 
 
 def made(folder: Path, frames: int) -> list[Path]:
-    """The clip as Motion JPEG, MPEG-4 and DICOM, in a hospital folder of its own."""
+    """The clip as Motion JPEG, MPEG-4, H.264 and DICOM, in a hospital folder of its own."""
     (folder / "site.yaml").write_text(SITE, encoding="utf-8")
     angle = np.linspace(0, 2 * np.pi, 24, endpoint=False)
     points = np.stack([10 + CENTER[1] + RADIUS * np.cos(angle), TOP + CENTER[0] + RADIUS * np.sin(angle)], axis=1)
     shapes = [{"label": "lesion", "points": points.tolist(), "shape_type": "polygon"}]
     outline = {"shapes": shapes, "imageHeight": ROWS, "imageWidth": COLUMNS}
     (folder / "outline.json").write_text(json.dumps(outline), encoding="utf-8")
-    paths = [folder / f"clip.{suffix}" for suffix in ("avi", "mp4", "dcm")]
+    paths = [folder / name for name in ("clip.avi", "clip.mp4", "h264.mp4", "clip.dcm")]
     for path in paths[:2]:
         write_video(path, screens(frames), RATE_HZ)
+    _write_h264(paths[2], screens(frames))
     born, taken = datetime.date(1950, 1, 1), datetime.date(2021, 5, 6)
     identity = Identity("NOBODY", "0", born, taken, "F", "Hospital 40", "L1", 1)
     form = (Geometry(LAYOUT, 0.3, regions=True), "jpeg", 90)
-    write_dicom(paths[2], screens(frames), np.arange(frames) / RATE_HZ, identity, MAKERS["Philips"], form)
+    write_dicom(paths[3], screens(frames), np.arange(frames) / RATE_HZ, identity, MAKERS["Philips"], form)
     return paths
+
+
+def _write_h264(path: Path, pictures: Iterator[U8]) -> None:
+    """As exports write MP4 nowadays, at x264's own settings."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=int(RATE_HZ))
+        stream.height, stream.width, stream.pix_fmt = ROWS, COLUMNS, "yuv420p"
+        for picture in pictures:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
+        container.mux(stream.encode(None))
 
 
 def row_of(path: Path, frames: int) -> Row:

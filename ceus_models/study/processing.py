@@ -16,7 +16,7 @@ from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.yaml_lines import list_faults, read_yaml_with_lines
 
 _SECTION = "processing"
-VERSION = 3
+VERSION = 4
 """Increased when the same settings would give other samples, so that sites of two versions never mix."""
 LEAST_SIDE = 17
 """px. Of smaller images the last layer sees one cell, for which oneDNN leaves bfloat16 gradients unwritten

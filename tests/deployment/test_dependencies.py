@@ -20,7 +20,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
 PACKAGES = {"coordinator": ("ceus_models", "server"), "site": ("ceus_models", "client")}
 PACKAGES["sim"] = ("ceus_models", "client", "server", "sim")
-IMAGING = {"opencv-python-headless", "pydicom", "imagecodecs", "nibabel", "highdicom"}
+IMAGING = {"av", "opencv-python-headless", "pydicom", "imagecodecs", "nibabel", "highdicom"}
 
 
 def names(requirements: Iterable[str]) -> set[str]:
@@ -98,4 +98,4 @@ def test_the_coordinator_starts_without_the_sites_libraries() -> None:
         [sys.executable, "-c", program], cwd=ROOT, env=quiet, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert {"cv2", "pydicom", "imagecodecs"} <= absent
+    assert {"av", "cv2", "pydicom", "imagecodecs"} <= absent

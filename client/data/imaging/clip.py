@@ -13,14 +13,15 @@ from pathlib import Path
 
 import numpy as np
 
-from client.data.imaging import clip_doubts, fan, video
-from client.data.imaging.dicom import directory, reader
+from client.data.imaging import clip_doubts, fan
+from client.data.imaging.dicom import directory
+from client.data.imaging.dicom import reader as dicom
 from client.data.imaging.frame_store import FrameFile, Frames
 from client.data.imaging.layout import LAYOUTS, Layout, find_layout
 from client.data.imaging.likeness import I8, compute_likeness
+from client.data.imaging.pane_levels import Pane, crop_pane
 from client.data.imaging.recording import (
     F64,
-    U8,
     Box,
     ClipError,
     Reader,
@@ -29,17 +30,18 @@ from client.data.imaging.recording import (
     check_plausible_times,
 )
 from client.data.imaging.screen import Screen
-from client.data.imaging.tint import TINTS, LevelConverter, Tint, recover_levels
+from client.data.imaging.tint import TINTS, Tint, recover_levels
+from client.data.imaging.video import reader as video
 from client.faults.fault import Doubt
 
 __all__ = ["LAYOUTS", "READERS", "Clip", "ClipError", "ClipInfo", "open_clip", "open_recording", "probe_clip"]
 
 READERS: Mapping[str, Reader] = {
-    ".dcm": reader,
-    ".dicom": reader,
-    ".ima": reader,
-    ".gz": reader,
-    "": reader,
+    ".dcm": dicom,
+    ".dicom": dicom,
+    ".ima": dicom,
+    ".gz": dicom,
+    "": dicom,
     ".avi": video,
     ".mp4": video,
     ".m4v": video,
@@ -49,8 +51,6 @@ READERS: Mapping[str, Reader] = {
 """File suffix → reader. Files without a suffix are DICOM, as PACS exports name them; packed ones (.dcm.gz) are, too."""
 _GLANCES, _FIRST = 24, 3
 """Pictures that `probe_clip` looks at: spread over a clip, and from its beginning on."""
-_EVERY, _THINNED = 8, 2
-"""Of the pictures that pass while a clip is read, every eighth is kept for its colours, of it every second pixel."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,7 +145,8 @@ def open_clip(
     """
     recording = open_recording(path)
     layout = find_layout(recording, screens, tints)
-    contrast, bmode, glances = _load_panes(recording, layout, folder)
+    contrast, bmode = _load_panes(recording, layout, folder)
+    glances = [crop_pane(picture, layout.contrast) for picture in recording.sample_pictures(_GLANCES)]
     times = _resolve_times(recording, len(contrast), frame_rate_hz)
     return Clip(
         contrast=contrast,
@@ -166,40 +167,24 @@ def open_clip(
     )
 
 
-def _list_panes(layout: Layout) -> list[tuple[Box, Tint]]:
+def _list_panes(layout: Layout) -> list[Pane]:
     return [(box, tint) for box, tint in ((layout.contrast, layout.tint), (layout.bmode, TINTS["grey"])) if box]
 
 
-def _load_panes(recording: Recording, layout: Layout, folder: Path | None) -> tuple[Frames, Frames | None, list[U8]]:
-    """The panes (t h w), with what lies beside the fan at level 0, and some pictures of the contrast pane in colour."""
+def _load_panes(recording: Recording, layout: Layout, folder: Path | None) -> tuple[Frames, Frames | None]:
+    """The panes (t h w), with what lies beside the fan at level 0."""
     shown = _list_panes(layout)
-    glances: list[U8] = []
-    sizes = [(box[3] - box[1], box[2] - box[0]) for box, _ in shown]
-    tapes = [FrameFile(*size, folder) for size in sizes]
-    panes = [(box, LevelConverter(*size, tint)) for size, (box, tint) in zip(sizes, shown, strict=True)]
-    for number, picture in enumerate(recording.pictures()):
-        if number % _EVERY == 0:
-            glances.append(_crop_pane(picture, layout.contrast)[::_THINNED, ::_THINNED].copy())
-        for tape, (box, levels) in zip(tapes, panes, strict=True):
-            tape.add(levels.convert(_crop_pane(picture, box)))
+    tapes = [FrameFile(box[3] - box[1], box[2] - box[0], folder) for box, _ in shown]
+    for levels in recording.levels(shown):
+        for tape, pane in zip(tapes, levels, strict=True):
+            tape.add(pane)
     if tapes[0].frames == 0:
         raise ClipError("unreadable-clip", "a clip has frames", "none", "export the clip again and check that it plays")
     seen = fan.find_fan([tape.to_frames() for tape in tapes])
     if seen is not None:
         for tape in tapes:
             tape.apply_mask(seen)
-    return tapes[0].to_frames(), tapes[1].to_frames() if len(tapes) > 1 else None, glances
-
-
-def _crop_pane(picture: U8, box: Box) -> U8:
-    """The part of a screen (h w 3) that is a pane."""
-    x0, y0, x1, y1 = box
-    pane = picture[y0:y1, x0:x1]
-    if pane.shape[:2] != (y1 - y0, x1 - x0):
-        raise ClipError(
-            "unreadable-clip", "all frames of a clip have one size", "another size", "split the clip into two files"
-        )
-    return pane
+    return tapes[0].to_frames(), tapes[1].to_frames() if len(tapes) > 1 else None
 
 
 def probe_clip(
@@ -217,11 +202,11 @@ def probe_clip(
     first, last = (start_s + float(times.seconds[place]) for place in (0, -1))
     pictures = recording.sample_pictures(_GLANCES)
     panes = [
-        [recover_levels(_crop_pane(picture, box), tint) for picture in pictures] for box, tint in _list_panes(layout)
+        [recover_levels(crop_pane(picture, box), tint) for picture in pictures] for box, tint in _list_panes(layout)
     ]
     box, tint = layout.contrast, layout.tint
-    begun = [recover_levels(_crop_pane(picture, box), tint).mean() for picture in islice(recording.pictures(), _FIRST)]
-    glances = [_crop_pane(picture, box) for picture in pictures]
+    begun = [recover_levels(crop_pane(picture, box), tint).mean() for picture in islice(recording.pictures(), _FIRST)]
+    glances = [crop_pane(picture, box) for picture in pictures]
     return ClipInfo(
         frames=frames,
         rows=recording.rows,

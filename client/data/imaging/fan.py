@@ -17,7 +17,7 @@ from client.data.imaging.frame_store import Frames
 U8 = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
 
-SAMPLED = 32
+SAMPLED = 64
 """Frames that the change is measured over; every frame would cost as much as decoding and show the same."""
 CHANGES = (3, 10)
 """Levels by which a pixel changes. The darkest parts of a real fan change by the first; so does still text where a

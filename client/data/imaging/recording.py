@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from client.data.imaging.tint import Tint
 from client.faults.fault import Doubt, Unusable
 
 U8 = npt.NDArray[np.uint8]
@@ -88,6 +89,13 @@ class Recording(Protocol):
 
     def pictures(self) -> Iterator[U8]:
         """All pictures in order, one at a time. Raises ClipError where one cannot be decoded."""
+        ...
+
+    def levels(self, panes: Sequence[tuple[Box, Tint]]) -> Iterator[tuple[U8, ...]]:
+        """Of every picture in order the levels u8 (h w) of each pane, good until the next one. Raises as `pictures`.
+
+        panes: where each lies on the screen, and the colours that it is shown in.
+        """
         ...
 
     def length(self) -> int:

@@ -27,11 +27,14 @@ _BRIGHT = 24
 class Tint:
     """A colour map: rows (level, R, G, B), rising in level, linear in between, and the channel that tells the level.
 
-    channel: 0 R, 1 G, 2 B.
+    Attributes:
+        channel: 0 R, 1 G, 2 B.
+        grey: Whether R, G and B are equal all along the map, so that luma is the level too.
     """
 
     points: tuple[tuple[int, int, int, int], ...]
     channel: int
+    grey: bool = False
 
     def forward(self) -> U8:
         """The map as a table (256 3)."""
@@ -64,7 +67,7 @@ _GOLD = (
 """Measured on a Philips dual-view still; the last row continues it."""
 
 TINTS: Mapping[str, Tint] = {
-    "grey": Tint(((0, 0, 0, 0), (255, 255, 255, 255)), 1),
+    "grey": Tint(((0, 0, 0, 0), (255, 255, 255, 255)), 1, grey=True),
     "gold": Tint(_GOLD, 0),
 }
 BRIGHTEST = "brightest"
@@ -76,15 +79,14 @@ class LevelConverter:
 
     def __init__(self, rows: int, columns: int, tint: Tint) -> None:
         """rows, columns: of the pane, px."""
-        self._channel, self._table = tint.channel, _build_table(tint)
+        self._channel, self._table = tint.channel, invert(tint)
         self._planes = [np.empty((rows, columns), np.uint8) for _ in range(3)]
         self._levels = np.empty((rows, columns), np.uint8)
 
     def convert(self, rgb: U8) -> U8:
         """Levels u8 (h w) of colours u8 (h w 3), good until the next call."""
-        turned = rgb.strides[2] < 0  # a view of what OpenCV gives as BGR, which it would copy
-        cv2.split(rgb[..., ::-1] if turned else rgb, self._planes)  # twice as fast as taking the one channel
-        plane = self._planes[2 - self._channel if turned else self._channel]
+        cv2.split(rgb, self._planes)  # twice as fast as taking the one channel
+        plane = self._planes[self._channel]
         return plane if self._table is None else cast(U8, cv2.LUT(plane, self._table, self._levels))
 
 
@@ -94,8 +96,8 @@ def recover_levels(rgb: U8, tint: Tint) -> U8:
 
 
 @lru_cache(maxsize=64)
-def _build_table(tint: Tint) -> U8 | None:
-    """The inverse of a map, None where the channel is the level already."""
+def invert(tint: Tint) -> U8 | None:
+    """The level of every value of the map's telling channel (256), None where the value is the level already."""
     table = tint.inverse()
     return None if np.array_equal(table, np.arange(256)) else table
 

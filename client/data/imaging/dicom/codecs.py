@@ -25,6 +25,7 @@ _CODESTREAM = b"\xff\x4f\xff\x51"
 _FRAME_HEADERS = frozenset({*range(0xC0, 0xD0), 0xF7}) - {0xC4, 0xC8, 0xCC}
 """Markers of JPEG (SOF) and JPEG-LS (SOF55) that are followed by the size of the picture."""
 _LOSSLESS = frozenset({0xC3, 0xC7, 0xCB, 0xCF})
+_BASELINE = 0xC0
 _SCAN = 0xDA
 
 
@@ -54,18 +55,21 @@ class Codec:
     """A decoder of one transfer syntax.
 
     Attributes:
-        decode: Turns the bytes of a frame into samples.
+        decode: Turns the bytes of a frame into samples, which it may put into the given array.
         to_rgb: Whether the codec converts YBR to RGB itself.
     """
 
-    decode: Callable[[bytes, PixelFormat], Samples]
+    decode: Callable[[bytes, PixelFormat, Samples | None], Samples]
     to_rgb: bool
 
 
-def decode_frame(codec: Codec, data: bytes, form: PixelFormat) -> Samples:
-    """The samples of one frame. Raises ClipError."""
+def decode_frame(codec: Codec, data: bytes, form: PixelFormat, room: Samples | None = None) -> Samples:
+    """The samples of one frame. Raises ClipError.
+
+    room: an array of its shape that they may be put into; getting fresh memory costs a tenth of decoding a JPEG.
+    """
     try:
-        samples = codec.decode(data, form)
+        samples = codec.decode(data, form, room)
     except (ArithmeticError, LookupError, MemoryError, RuntimeError, TypeError, ValueError, struct.error) as error:
         # a codec may raise any of these on damaged data; none of its text may pass
         raise unreadable_error("DICOM", f"damaged pixel data ({type(error).__name__})") from None
@@ -74,7 +78,7 @@ def decode_frame(codec: Codec, data: bytes, form: PixelFormat) -> Samples:
     return samples
 
 
-def _decode_jpeg(data: bytes, form: PixelFormat) -> Samples:
+def _decode_jpeg(data: bytes, form: PixelFormat, room: Samples | None) -> Samples:
     """JPEG with 8 or 12 bits, and lossless JPEG. The colours are what the JPEG says, else what DICOM says."""
     kind, size, head = _parse_jpeg_header(data)
     _check_size(size, form)
@@ -86,21 +90,22 @@ def _decode_jpeg(data: bytes, form: PixelFormat) -> Samples:
             "PhotometricInterpretation", "RGB", "a JPEG with less resolution in two components, as only YBR has"
         )
     space = None if told else ("rgb" if form.rgb else "ycbcr")
-    return imagecodecs.jpeg8_decode(data, colorspace=space, outcolorspace=None if told else "rgb")
+    room = room if kind == _BASELINE else None
+    return imagecodecs.jpeg8_decode(data, colorspace=space, outcolorspace=None if told else "rgb", out=room)
 
 
-def _decode_jpeg_ls(data: bytes, form: PixelFormat) -> Samples:
+def _decode_jpeg_ls(data: bytes, form: PixelFormat, room: Samples | None) -> Samples:
     _check_size(_parse_jpeg_header(data)[1], form)
     return imagecodecs.jpegls_decode(data)
 
 
-def _decode_jpeg_2000(data: bytes, form: PixelFormat) -> Samples:
+def _decode_jpeg_2000(data: bytes, form: PixelFormat, room: Samples | None) -> Samples:
     """Also of the high-throughput kind: OpenJPH is twice as fast there, but lets damaged frames pass in silence."""
     _check_size(_parse_codestream_size(data), form)
     return imagecodecs.jpeg2k_decode(data, numthreads=1)
 
 
-def _decode_rle(data: bytes, form: PixelFormat) -> Samples:
+def _decode_rle(data: bytes, form: PixelFormat, room: Samples | None) -> Samples:
     """Segments of runs (PS3.5 Annex G): a plane of bytes a sample, the high byte of 16 bits first."""
     count = struct.unpack("<L", data[:4])[0]
     if count != form.samples * form.bits // 8:

@@ -14,7 +14,6 @@ import numpy.typing as npt
 from pydicom.dataset import Dataset
 from pydicom.pixels.utils import iter_pixels
 
-from client.data.imaging import video
 from client.data.imaging.dicom import directory
 from client.data.imaging.dicom.codecs import CODECS, Codec, PixelFormat, decode_frame
 from client.data.imaging.dicom.colours import check_colours
@@ -39,6 +38,7 @@ from client.data.imaging.dicom.header import (
 from client.data.imaging.dicom.photometric import Convert, make_converter, read_photometric
 from client.data.imaging.dicom.regions import list_regions
 from client.data.imaging.dicom.wrapping import unwrap
+from client.data.imaging.pane_levels import Pane, convert_pictures
 from client.data.imaging.recording import (
     U8,
     Recording,
@@ -49,9 +49,9 @@ from client.data.imaging.recording import (
     spread_indices,
     unreadable_error,
 )
+from client.data.imaging.video.reader import Video, open_video
 from client.faults.fault import Doubt
 
-_MPEG_2 = ("1.2.840.10008.1.2.4.100", "1.2.840.10008.1.2.4.101")
 _VIDEO = tuple(f"1.2.840.10008.1.2.4.10{digit}" for digit in range(9))
 """MPEG-2, H.264, HEVC; each also as "fragmentable", with .1 behind the UID."""
 _NATIVE = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2")
@@ -82,7 +82,10 @@ def _open_recording(path: Path, syntax: str, held: MemoryFile | None) -> Recordi
         clock = HeaderTimes.from_header(header)
         if syntax.startswith(_VIDEO):
             stream = MemoryFile(_iterate_stream(file, start))
-            return _VideoRecording(*place, clock, video.open(stream.path), syntax.startswith(_MPEG_2), stream)
+            recording = open_video(stream.path, square=False)
+            if (recording.rows, recording.columns) != (rows, columns):
+                raise unreadable_error("DICOM", "a stream of another size than the header says")
+            return _VideoRecording(*place, clock, recording, stream)
         source: _Source
         if syntax in _NATIVE:
             source, stored = _index_native((path, held), file, start, header, syntax != _NATIVE[2])
@@ -116,7 +119,7 @@ class _NativeFrames:
     convert: Convert
     held: MemoryFile | None
 
-    def decode(self, indices: Sequence[int]) -> Iterator[U8]:
+    def decode(self, indices: Sequence[int], overwrite: bool = False) -> Iterator[U8]:
         with self.path.open("rb") as file, closing(_iterate_native(file, indices, self.frames)) as found:
             for _ in indices:
                 yield self.convert(_read_next(found))
@@ -138,10 +141,12 @@ class _CompressedFrames:
         """How many there are."""
         return len(self.spans)
 
-    def decode(self, indices: Sequence[int]) -> Iterator[U8]:
+    def decode(self, indices: Sequence[int], overwrite: bool = False) -> Iterator[U8]:
+        """overwrite: each picture may be put where the last one was."""
+        room = np.empty(self.form.shape, np.uint8) if overwrite else None
         with self.path.open("rb") as file:
             for index in indices:
-                yield self.convert(decode_frame(self.codec, read_frame(file, self.spans[index]), self.form))
+                yield self.convert(decode_frame(self.codec, read_frame(file, self.spans[index]), self.form, room))
 
 
 _Source = _NativeFrames | _CompressedFrames
@@ -238,6 +243,9 @@ class _FrameRecording:
                 check_colours([picture], self.photometric)
             yield picture
 
+    def levels(self, panes: Sequence[Pane]) -> Iterator[tuple[U8, ...]]:
+        return convert_pictures(self.source.decode(range(self.source.frames), overwrite=True), panes)
+
     def length(self) -> int:
         return self.source.frames
 
@@ -251,7 +259,6 @@ class _VideoRecording:
     """Pixel data that is an MPEG-2, H.264 or HEVC stream, decoded like a video file; the header tells the times.
 
     Attributes:
-        rated: Whether the stream states its rate (MPEG-2 must; decoders make one up for the others).
         held: The file in memory that holds the stream.
     """
 
@@ -260,8 +267,7 @@ class _VideoRecording:
     manufacturer: str
     regions: tuple[Region, ...]
     clock: HeaderTimes
-    recording: video.Video
-    rated: bool
+    recording: Video
     held: MemoryFile
 
     def sample_pictures(self, count: int) -> Sequence[U8]:
@@ -270,15 +276,16 @@ class _VideoRecording:
     def pictures(self) -> Iterator[U8]:
         yield from self.recording.pictures()  # a generator of this object, which holds the stream
 
+    def levels(self, panes: Sequence[Pane]) -> Iterator[tuple[U8, ...]]:
+        yield from self.recording.levels(panes)  # as above
+
     def length(self) -> int:
         return self.recording.length()
 
     def times(self, frames: int, frame_rate_hz: float | None) -> Times:
         """The header's, then the manifest's, then the stream's own where it has any."""
         untold = frame_rate_hz is None and self.clock.find_times(frames) is None
-        if untold and (self.rated or self.recording.read_stamps(frames) is not None):
-            return self.recording.times(frames, None)
-        return self.clock.resolve(frames, frame_rate_hz)
+        return (self.recording.find_stamped_times() if untold else None) or self.clock.resolve(frames, frame_rate_hz)
 
 
 def _iterate_stream(file: BinaryIO, start: int) -> Iterator[bytes]:

@@ -10,9 +10,9 @@ import numpy.typing as npt
 import pytest
 from made_frames import frames_of, tape_of
 
-from client.data.imaging import video
 from client.data.imaging.clip import open_clip
 from client.data.imaging.fan import find_fan
+from client.data.imaging.video import reader as video
 
 DATA = Path(__file__).parents[3] / "data"
 U8 = npt.NDArray[np.uint8]

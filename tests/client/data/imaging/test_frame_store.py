@@ -22,7 +22,7 @@ from made_frames import frames_of, tape_of
 from client.data.imaging import frame_store
 from client.data.imaging.clip import ClipError, open_clip
 from client.data.imaging.frame_store import FrameFile, chain_frames
-from tests.client.data.imaging.test_video import DUAL
+from tests.client.data.imaging.video.test_reader import DUAL
 
 U8 = npt.NDArray[np.uint8]
 JPEG = "1.2.840.10008.1.2.4.50"

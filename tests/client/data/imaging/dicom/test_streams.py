@@ -63,3 +63,9 @@ def test_what_is_no_stream_is_a_clip_error(tmp_path: Path) -> None:
     path = write_dicom(tmp_path / "a.dcm", [b"no stream at all"], "YBR_PARTIAL_420", TAGS, f"{VIDEO}7")
     with pytest.raises(ClipError, match="decoded"):
         reader.open(path)
+
+
+def test_a_stream_of_another_size_than_the_header_says_is_refused(tmp_path: Path) -> None:
+    """The header's regions would cut another part out of it."""
+    with pytest.raises(ClipError, match="another size than the header"):
+        reader.open(written(tmp_path, f"{VIDEO}2", 1, FrameTime=40.0, Columns=120))

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from made_clips import moving_disc
 
-from client.data.imaging import video
 from client.data.imaging.clip import ClipError, open_clip, probe_clip
 from client.data.imaging.screen import Screen
-from client.data.imaging.truncation import compute_missing_share
+from client.data.imaging.video import reader as video
+from client.data.imaging.video.truncation import compute_missing_share
 
-DATA = Path(__file__).parents[3] / "data"
+DATA = Path(__file__).parents[4] / "data"
 WHOLE = Screen("*", 96, 128, (0, 0, 128, 96), None, "grey", 60.0)
 
 
@@ -57,9 +57,12 @@ def test_a_cut_of_the_last_frame_is_told_by_the_frames(tmp_path: Path) -> None:
     (tmp_path / "index.avi").write_bytes(content[:end])
     assert 0 < compute_missing_share(tmp_path / "index.avi") < 0.02
     assert video.open(tmp_path / "index.avi").length() == 140
-    (tmp_path / "frames.avi").write_bytes(content[: end - 30_000])
-    with pytest.raises(ClipError, match="of 140 frames"):
+    (tmp_path / "frames.avi").write_bytes(content[: content.rindex(b"00dc", 0, end)])
+    with pytest.raises(ClipError, match="139 of 140 frames"):
         video.open(tmp_path / "frames.avi").length()
+    (tmp_path / "within.avi").write_bytes(content[: end - 1000])
+    with pytest.raises(ClipError, match="within a frame"):
+        video.open(tmp_path / "within.avi").length()
 
 
 def test_an_mp4_cut_in_the_middle_is_refused(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from made_wmv3 import BLOCK, Levels, luma, predicted, write_wmv3
 
-from client.data.imaging import video
+from client.data.imaging.video import reader as video
 
 ROWS, COLUMNS, FRAMES = 6, 8, 12
 
