@@ -132,7 +132,7 @@ class Video:
         wanted, last = set(indices), max(indices, default=0)
         pictures = []
         with open_stream(self.path) as opened:
-            for index, frame in enumerate(self._restore(opened)):
+            for index, frame in enumerate(deinterlace(opened.decode(), opened.stream.codec_context.field_order)):
                 pictures += [self.form.show(frame)] if index in wanted else []
                 if index == last:
                     break
@@ -175,12 +175,9 @@ class Video:
         """Every frame, whole and without combs; the stamps are known behind the last."""
         self.stamps = []
         with open_stream(self.path) as opened:
-            yield from self._restore(opened)
+            yield from deinterlace(map(self._stamp, opened.decode()), opened.stream.codec_context.field_order)
         if len(self.stamps) < self.expected:
             raise unreadable_error("video", f"a file that is cut off: {len(self.stamps)} of {self.expected} frames")
-
-    def _restore(self, opened: OpenStream) -> Iterator[VideoFrame]:
-        return deinterlace(map(self._stamp, opened.decode()), opened.stream.codec_context.field_order)
 
     def _stamp(self, frame: VideoFrame) -> VideoFrame:
         time = None if frame.pts is None or frame.time_base is None else float(frame.pts * frame.time_base)

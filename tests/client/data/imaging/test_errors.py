@@ -22,7 +22,7 @@ FAULT = Fault("lesions.csv", 3, "clips", "unreadable-clip", "a rule", "a value",
 REPORT = IndexReport(0, 0, {}, (), (FAULT,), Path("index.json"))
 PARTS = ("unreadable-clip", "a rule", "a value", "a remedy")
 MADE_OF: dict[str, tuple[object, ...]] = {
-    **dict.fromkeys(("Unusable", "ClipError", "OutlineError", "UntrustedTrack"), PARTS),
+    **dict.fromkeys(("Unusable", "ClipError", "DoubtedClip", "OutlineError", "UntrustedTrack"), PARTS),
     **dict.fromkeys(("ExpectedError", "DiskFullError", "UnknownDigestError"), ("a text",)),
     "FaultList": ((FAULT, FAULT),),
 }
