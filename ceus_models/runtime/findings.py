@@ -13,6 +13,7 @@ from typing import Literal
 import typer
 
 from ceus_models.runtime.errors import ExpectedError, Fault, FaultList, list_calls
+from ceus_models.runtime.language import translate
 
 State = Literal["ok", "note", "fault"]
 _MARKS = {"ok": ("ok   ", "green"), "note": ("note ", "yellow"), "fault": ("FAULT", "red")}
@@ -70,8 +71,8 @@ def make_fault(name: str, found: str, remedy: str) -> Finding:
 
 def convert_fault(found: Fault) -> Finding:
     """The finding of a file's fault."""
-    value = f", found {found.value}" if found.value else ""
-    return make_fault(found.place, f"{found.rule}{value}", found.remedy)
+    said = f"{found.rule}, found {found.value}" if found.value else found.rule
+    return make_fault(found.place, said, found.remedy)
 
 
 def run_checks(checks: Iterable[Check]) -> Iterator[Finding]:
@@ -106,7 +107,7 @@ def _faults(name: str, error: ExpectedError) -> Iterator[Finding]:
 
 
 def print_findings(findings: Iterable[Finding], as_machine: bool = False, err: bool = False) -> int:
-    """Print findings as they come.
+    """Print findings as they come, to a person in the language of this context.
 
     Args:
         findings: to print.
@@ -120,15 +121,21 @@ def print_findings(findings: Iterable[Finding], as_machine: bool = False, err: b
     for finding in findings:
         found.append(finding)
         if not as_machine:
-            mark, colour = _MARKS[finding.state]
-            remedy = "".join(map(_format_part, split_commands(finding.remedy)))
-            typer.echo(f"{typer.style(mark, fg=colour)} {finding.name}: {finding.found}{remedy}", err=err)
+            typer.echo(_format_finding(finding), err=err)
     well = all(finding.state != "fault" for finding in found)
     if as_machine:
         typer.echo(
             json.dumps({"ok": well, "findings": list(map(asdict, found))}, indent=2, ensure_ascii=False), err=err
         )
     return 0 if well else 1
+
+
+def _format_finding(finding: Finding) -> str:
+    """In the reader's language."""
+    mark, colour = _MARKS[finding.state]
+    remedy = "".join(map(_format_part, split_commands(translate(finding.remedy))))
+    found = f"{translate(finding.name)}: {translate(finding.found)}"
+    return f"{typer.style(translate(mark), fg=colour)} {found}{remedy}"
 
 
 def _format_part(part: tuple[str, bool]) -> str:

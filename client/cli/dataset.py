@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
 from ceus_models.runtime.findings import convert_fault, print_findings
 from ceus_models.runtime.progress_bar import show_progress
+from ceus_models.runtime.terminal import Terminal
 from client.cli.check_page import write_page
 from client.data.dataset.check import CheckReport, check_site
 from client.data.dataset.index import build_index
@@ -85,9 +85,9 @@ def index_command(
         raise too_many
 
 
-def output() -> Console:
+def output() -> Terminal:
     """The terminal, without colours of its own for numbers and paths."""
-    return Console(highlight=False)
+    return Terminal()
 
 
 def _print_check(report: CheckReport) -> None:

@@ -1,0 +1,113 @@
+"""Which texts of the code a site shows to people: folders and modules, and the few words that stand alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+SHOWN = (
+    "client",
+    "ceus_models/bundle/model_bundle.py",
+    "ceus_models/metrics/ood.py",
+    "ceus_models/pki",
+    "ceus_models/plan/words",
+    "ceus_models/runtime/commands/lazy_commands.py",
+    "ceus_models/runtime/errors.py",
+    "ceus_models/runtime/exit_codes.py",
+    "ceus_models/runtime/findings.py",
+    "ceus_models/runtime/humanize.py",
+    "ceus_models/runtime/liveness/moment.py",
+    "ceus_models/runtime/progress_bar.py",
+    "ceus_models/runtime/yaml_lines.py",
+    "ceus_models/study/taxonomy.py",
+    "ceus_models/web",
+)
+"""Modules, and folders with all below them."""
+
+NOT_SHOWN: Mapping[str, str] = {
+    "client/cli/handbook.py": "writes the documentation; its own words are in HANDBOOK_WORDS",
+    "client/cli/main.py": "help, which is English",
+    "client/courier/client_app.py": "what the coordinator and logs are told",
+    "client/courier/forked_task.py": "logs",
+    "client/courier/runner.py": "logs",
+    "client/courier/supernode.py": "logs",
+    "client/data/imaging/manufacturers.py": "values of DICOM",
+    "client/data/sheets": "drawings: matplotlib has no Chinese letters without a font",
+    "client/data/table/synonyms.py": "values of tables",
+    "client/predict/as_json.py": "JSON",
+    "client/predict/pdf_sheet.py": "a drawing",
+    "client/service/service.py": "logs",
+    "client/translation": "its own command",
+    "client/worker/privacy/boxes.py": "what the coordinator is told",
+    "client/worker/privacy/keys.py": "what the coordinator is told",
+    "client/worker/privacy/masking.py": "what the coordinator is told",
+    "client/worker/privacy/noise.py": "what the coordinator is told",
+    "client/worker/privacy/openings.py": "what the coordinator is told",
+    "client/worker/privacy/plan_binding.py": "what the coordinator is told",
+    "client/worker/privacy/release.py": "what the coordinator is told",
+    "client/worker/privacy/sessions.py": "what the coordinator is told",
+    "client/worker/privacy/spending_picture.py": "a drawing",
+    "client/worker/privacy/study_facts.py": "what the coordinator is told",
+    "client/worker/privacy/task_checks.py": "what the coordinator is told",
+    "client/worker/process.py": "logs",
+    "client/worker/rate_limit.py": "what the coordinator is told",
+    "client/worker/site/round_quota.py": "what the coordinator is told",
+    "client/worker/site/site.py": "what the coordinator is told",
+    "client/worker/tasks": "what the coordinator is told",
+}
+"""Below them: module or folder → where its texts go."""
+
+TITLED = ("_page", "show", "page", "Table", "make_ok", "make_note", "make_fault", "Finding")
+"""Calls whose texts are shown by themselves, also where they are one word."""
+
+NO_TEXTS = (
+    "default-src 'none'",
+    "style-src 'self'",
+    "img-src data:",
+    "form-action 'self'",
+    "frame-ancestors 'none'",
+    "base-uri 'none'",
+    '<code class="command">{}</code>',
+    '<span class="remedy">{}</span>',
+    "client.console",
+    "{0}.html",
+    "Value error,",
+    "%Y-%m-%d %H:%M UTC",
+    "(os error {0})",
+    "{0}:{1} in {2}",
+    "{0}.jsonl",
+    "PALETTE COLOR",
+    "ceus-site check",
+    "| reason | what it means | what to do |",
+)
+"""What looks like a text and is none: headers, markup, names that the code compares."""
+
+WORDS = (
+    # of tables and labels, and what a label says
+    *("all", "any", "none", "always", "nothing", "yes", "no", "male", "female", "found", "other"),
+    *("introduction", "tally", "training", "evaluation", "processing", "deadlines", "nets", "screening"),
+    # parts of an answer, which are names of variables with blanks
+    *("age", "sex", "viral hepatitis", "malignancy history", "cirrhosis", "fatty liver", "tumor size"),
+    *("albumin", "platelets", "alpha-fetoprotein", "arrival", "peak"),
+    # what a worker does
+    *("working for {0} s, {1} requests answered", "waiting for {0} s, {1} requests answered"),
+    "{0}, found nothing",
+)
+"""Texts of one word, which nothing in the source marks as texts, and texts with one of their values."""
+
+
+def list_modules() -> Iterator[Path]:
+    """Every module whose texts are shown."""
+    for place in SHOWN:
+        found = ROOT / place
+        for path in sorted(found.rglob("*.py")) if found.is_dir() else [found]:
+            if not any(path.is_relative_to(ROOT / hidden) for hidden in NOT_SHOWN):
+                yield path
+
+
+def list_pages() -> Iterator[Path]:
+    """Every template of a page."""
+    for place in ("client", "ceus_models/web"):
+        yield from sorted((ROOT / place).rglob("pages/*.html"))
