@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Literal
 
 import typer
+from rich.cells import set_cell_size
 
 from ceus_models.runtime.errors import ExpectedError, Fault, FaultList, list_calls
 from ceus_models.runtime.language import translate
 
 State = Literal["ok", "note", "fault"]
-_MARKS = {"ok": ("ok   ", "green"), "note": ("note ", "yellow"), "fault": ("FAULT", "red")}
+_MARKS = {"ok": ("ok", "green"), "note": ("note", "yellow"), "fault": ("FAULT", "red")}
+_MARK_CELLS = 5
 
 
 @dataclass(frozen=True)
@@ -132,10 +134,11 @@ def print_findings(findings: Iterable[Finding], as_machine: bool = False, err: b
 
 def _format_finding(finding: Finding) -> str:
     """In the reader's language."""
-    mark, colour = _MARKS[finding.state]
+    word, colour = _MARKS[finding.state]
+    mark = set_cell_size(translate(word), _MARK_CELLS)
     remedy = "".join(map(_format_part, split_commands(translate(finding.remedy))))
     found = f"{translate(finding.name)}: {translate(finding.found)}"
-    return f"{typer.style(translate(mark), fg=colour)} {found}{remedy}"
+    return f"{typer.style(mark, fg=colour)} {found}{remedy}"
 
 
 def _format_part(part: tuple[str, bool]) -> str:

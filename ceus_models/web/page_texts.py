@@ -11,7 +11,7 @@ from jinja2 import nodes
 _TRANSLATED = re.compile(r"\{%-?\s*trans\b.*?endtrans\s*-?%\}", re.DOTALL)
 _CODE = re.compile(r"\{#.*?#\}|\{%.*?%\}|\{\{.*?\}\}|<(style|code)\b.*?</\1>", re.DOTALL)
 _READ_ALOUD = re.compile(r'(?:data-label|aria-label|alt|title|placeholder)="([^"]*[A-Za-z]{2,}[^"]*)"')
-_TAG = re.compile(r"<[^>]*>|&\w+;|\b(?:class|style)=\"[^\"]*\"|\bfedceus\b", re.DOTALL)
+_TAG = re.compile(r"<[^>]*>|&\w+;|\b(?:class|style)=\"[^\"]*\"|\bfedceus\b|\bSHA-256\b", re.DOTALL)
 _WORD = re.compile(r"[A-Za-z]{2,}")
 _SENTENCE = re.compile(r"[A-Z][a-z]+|[a-z]{2,},? [a-z]{2,}")
 _CALLS = ("gettext", "ngettext")

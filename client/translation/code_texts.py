@@ -13,11 +13,13 @@ from itertools import product
 from pathlib import Path
 
 from client.translation.matcher import split_clauses
-from client.translation.shown import TITLED
+from client.translation.shown import PAGES, TITLED
 
 _TWO_WORDS = re.compile(r"[A-Za-z]{2,}[,:;)]? \(?[A-Za-z]+")
 _WORD = re.compile(r"[A-Za-z]{2,}")
 _MARKUP = re.compile(r"\[/?[a-z ]*\]|`[^`]*`|\{\d+\}|https?://\S+")
+_FIELD = re.compile(r"\{[\w:.%]*\}")  # of str.format
+_KEY = re.compile(r"\w*[_.]\w+")
 _SILENT_CALLS = ("Option", "Argument", "Typer", "compile", "told", "log_event", "getLogger", "TypeVar", "StrEnum")
 _MOST_CHOICES = 8
 
@@ -60,7 +62,7 @@ def as_templates(text: str, alone: bool = False) -> Iterator[str]:
             template = _number(clause.strip())
             bare = _MARKUP.sub(" ", template)
             if (_TWO_WORDS.search(bare) or (_WORD.search(bare) and (alone or " " in clause or clause != line))) and (
-                _WORD.search(bare)
+                _WORD.search(bare) and not _KEY.fullmatch(template)
             ):
                 yield template
 
@@ -73,7 +75,7 @@ def _number(clause: str) -> str:
 def _expand(node: ast.expr) -> Iterable[str]:
     """The text with a hole for each value, once for each choice of words within it."""
     if isinstance(node, ast.Constant):
-        return [str(node.value)] if isinstance(node.value, str) else [_HOLE]
+        return [_FIELD.sub(_HOLE, node.value)] if isinstance(node.value, str) else [_HOLE]
     if isinstance(node, ast.JoinedStr):
         parts = [_expand(part) for part in node.values]
     elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult) and _is_choice(node):
@@ -111,6 +113,8 @@ def _holes(node: ast.expr) -> Iterator[ast.AST]:
 def _is_title(node: ast.AST, child: ast.AST) -> bool:
     """Whether one word is shown by itself there: a heading, a label before what holds, the name of a check."""
     if isinstance(node, ast.Call):
+        if _name_of(node.func) in PAGES and isinstance(child, ast.Constant):
+            return str(child.value)[:1].isupper()
         return _name_of(node.func) in TITLED and child is not node.func
     if isinstance(node, ast.Tuple) and len(node.elts) == 2:
         return child is node.elts[0] and isinstance(node.elts[1], ast.Lambda | ast.Attribute)

@@ -59,8 +59,10 @@ NOT_SHOWN: Mapping[str, str] = {
 }
 """Below them: module or folder → where its texts go."""
 
-TITLED = ("_page", "show", "page", "Table", "make_ok", "make_note", "make_fault", "Finding")
+TITLED = ("Table", "make_ok", "make_note", "make_fault", "Finding")
 """Calls whose texts are shown by themselves, also where they are one word."""
+PAGES = ("_page", "show", "page")
+"""Calls that make a page: a word with a capital letter is its title, another one its template."""
 
 NO_TEXTS = (
     "default-src 'none'",
@@ -69,8 +71,10 @@ NO_TEXTS = (
     "form-action 'self'",
     "frame-ancestors 'none'",
     "base-uri 'none'",
-    '<code class="command">{}</code>',
-    '<span class="remedy">{}</span>',
+    '<code class="command">{0}</code>',
+    '<span class="remedy">{0}</span>',
+    "studies",
+    "privacy.{0}",
     "client.console",
     "{0}.html",
     "Value error,",
@@ -91,6 +95,10 @@ WORDS = (
     # parts of an answer, which are names of variables with blanks
     *("age", "sex", "viral hepatitis", "malignancy history", "cirrhosis", "fatty liver", "tumor size"),
     *("albumin", "platelets", "alpha-fetoprotein", "arrival", "peak"),
+    # kinds of entries of the audit, and the mark of a finding
+    *("answer", "refusal", "task", "layout", "start", "stop", "FAULT"),
+    # tabs of the console, in a table
+    *("Now", "Approval", "Audit", "Index"),
     # what a worker does
     *("working for {0} s, {1} requests answered", "waiting for {0} s, {1} requests answered"),
     "{0}, found nothing",
