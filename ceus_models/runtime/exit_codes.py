@@ -13,7 +13,7 @@ import typer
 from rich.markup import escape
 
 from ceus_models.runtime.errors import ExpectedError, is_disk_full, list_calls
-from ceus_models.runtime.terminal import Terminal
+from ceus_models.runtime.language.terminal import Terminal
 
 _SEND = """Send this file to the maintainers of fedceus, as an issue of its repository; tell your coordinator too.
 Add the command without names and paths, and whether it fails again. This file holds no value of a table, no path and no

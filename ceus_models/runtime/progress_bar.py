@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from ceus_models.runtime.humanize import format_duration
-from ceus_models.runtime.language import translate
+from ceus_models.runtime.language.reader_language import translate
 
 OnProgress = Callable[[int, int], None]
 """Called with the number of items done and in all."""

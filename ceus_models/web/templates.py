@@ -15,7 +15,7 @@ from markupsafe import Markup, escape
 
 from ceus_models.runtime.findings import split_commands
 from ceus_models.runtime.humanize import format_age, format_duration, format_size
-from ceus_models.runtime.language import find_language, translate
+from ceus_models.runtime.language.reader_language import find_language, translate
 from ceus_models.web.page_texts import make_parser
 
 _SHARED, _PAGES = "ceus_models.web", "pages"

@@ -12,8 +12,8 @@ from ceus_models.pki.enrolment import utc_now
 from ceus_models.plan.words.plan_lines import format_plan
 from ceus_models.runtime.account import read_account
 from ceus_models.runtime.errors import ExpectedError
-from ceus_models.runtime.language import translate
-from ceus_models.runtime.terminal import Terminal
+from ceus_models.runtime.language.reader_language import translate
+from ceus_models.runtime.language.terminal import Terminal
 from client.courier.approval import list_refused, list_reviewers, reviewers_wanted
 from client.courier.fab import Contents, ForeignBundleError, Trust, contents_of, find_trust
 from client.courier.folder import CourierFolder, courier_of

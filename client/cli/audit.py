@@ -19,7 +19,7 @@ from ceus_models.protocol.installed_package import list_distributions
 from ceus_models.protocol.software import read_software
 from ceus_models.runtime.atomic_files import write_atomically
 from ceus_models.runtime.errors import ExpectedError
-from ceus_models.runtime.terminal import Terminal, say
+from ceus_models.runtime.language.terminal import Terminal, say
 from client.data.forms.site_config import load_site
 from client.worker.audit.log import Entry, entries
 from client.worker.audit.summary import in_words

@@ -12,8 +12,8 @@ import typer
 from rich.markup import escape
 
 from ceus_models.runtime.findings import convert_fault, print_findings
+from ceus_models.runtime.language.terminal import Terminal
 from ceus_models.runtime.progress_bar import show_progress
-from ceus_models.runtime.terminal import Terminal
 from client.cli.check_page import write_page
 from client.data.dataset.check import CheckReport, check_site
 from client.data.dataset.index import build_index

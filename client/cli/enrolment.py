@@ -16,8 +16,8 @@ from ceus_models.protocol.privacy.roster import Roster, parse_roster
 from ceus_models.runtime.account import read_account
 from ceus_models.runtime.atomic_files import PUBLIC, write_atomically
 from ceus_models.runtime.errors import ExpectedError
-from ceus_models.runtime.language import translate
-from ceus_models.runtime.terminal import Terminal
+from ceus_models.runtime.language.reader_language import translate
+from ceus_models.runtime.language.terminal import Terminal
 from client.cli.approval import approve_command
 from client.courier.folder import CourierFolder, courier_of
 from client.courier.keys import last_request, request_enrolment

@@ -13,7 +13,7 @@ import typer
 from rich.markup import escape
 
 from ceus_models.runtime.errors import ExpectedError
-from ceus_models.runtime.terminal import Terminal
+from ceus_models.runtime.language.terminal import Terminal
 from client.data.forms.columns import LESIONS, READS, Column
 from client.data.forms.site_config import SITE_FILE
 from client.policy.policy_file import POLICY_FILE

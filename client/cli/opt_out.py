@@ -9,7 +9,7 @@ import typer
 
 from ceus_models.runtime.account import read_account
 from ceus_models.runtime.errors import ExpectedError
-from ceus_models.runtime.terminal import say
+from ceus_models.runtime.language.terminal import say
 from client.data.forms.site_config import load_site
 from client.service.studies import find_digests, join_studies, leave_studies
 from client.worker.site.opt_out import change_participation

@@ -16,9 +16,9 @@ from rich.table import Table
 from ceus_models.bundle.model_bundle import CARD_FILE, Bundle, load_bundle
 from ceus_models.bundle.model_card import RESEARCH_ONLY
 from ceus_models.runtime.errors import ExpectedError, Fault, FaultList
-from ceus_models.runtime.language import translate
+from ceus_models.runtime.language.reader_language import translate
+from ceus_models.runtime.language.terminal import Terminal, say
 from ceus_models.runtime.progress_bar import OnProgress, show_progress
-from ceus_models.runtime.terminal import Terminal, say
 from ceus_models.study.reader_study import ROLES
 from ceus_models.study.taxonomy import LESION_TYPES
 from client.data.forms.site_config import SiteConfig

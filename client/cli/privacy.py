@@ -14,7 +14,7 @@ from rich.table import Table
 from ceus_models.runtime.account import read_account
 from ceus_models.runtime.atomic_files import write_atomically
 from ceus_models.runtime.errors import ExpectedError
-from ceus_models.runtime.terminal import Terminal, say
+from ceus_models.runtime.language.terminal import Terminal, say
 from client.data.forms.site_config import SiteConfig, load_site
 from client.data.forms.withdrawals import read_withdrawals
 from client.policy.approved_studies import read_approved

@@ -20,9 +20,9 @@ from starlette.types import ASGIApp
 from ceus_models.runtime.account import read_account
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.findings import Finding
+from ceus_models.runtime.language.terminal import say
 from ceus_models.runtime.liveness.moment import Moment, compute_age, read_clock
 from ceus_models.runtime.supervisor import EventLog, log_event
-from ceus_models.runtime.terminal import say
 from ceus_models.web.guard import LOOPBACK, Guard
 from ceus_models.web.responses import STYLE, find_page, page, style
 from ceus_models.web.serve import listening, serve, url_of

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from http.cookies import SimpleCookie
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ceus_models.runtime.language import find_language, speaking
+from ceus_models.runtime.language.reader_language import find_language, speaking
 from client.translation.language import CODES, load_language
 
 COOKIE = "ceus-language"
@@ -38,7 +37,9 @@ class LanguageSwitch:
 
         async def keep(message: Message) -> None:
             if message["type"] == "http.response.start" and asked in CODES:
-                MutableHeaders(scope=message).append("set-cookie", _make_cookie(asked))
+                MutableHeaders(scope=message).append(
+                    "set-cookie", "; ".join((f"{COOKIE}={asked}", "Path=/", "SameSite=Strict", "HttpOnly"))
+                )
             await send(message)
 
         with speaking(load_language(code) if code in CODES else self._usual):
@@ -50,9 +51,3 @@ def list_choices(path: str) -> Sequence[Choice]:
     now = find_language().tag
     tags = {code: load_language(code).tag for code in CODES}
     return tuple((name, f"{path or '/'}?{ASKED}={code}", tags[code], tags[code] == now) for code, name in CODES.items())
-
-
-def _make_cookie(code: str) -> str:
-    cookie = SimpleCookie({COOKIE: code})
-    cookie[COOKIE].update({"path": "/", "samesite": "Strict", "httponly": True})
-    return cookie[COOKIE].OutputString()

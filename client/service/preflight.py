@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from ceus_models.runtime.findings import Check, name_folder, print_findings, run_checks
-from ceus_models.runtime.terminal import say
+from ceus_models.runtime.language.terminal import say
 from client.courier.folder import courier_of
 from client.data.forms.site_config import load_site
 from client.service.preflight_machine import cgroup, disk, memory, open_files, shared_memory, writable

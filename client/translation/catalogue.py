@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polib
 
-from ceus_models.runtime.language import Language
+from ceus_models.runtime.language.reader_language import Language
 from client.translation.matcher import Matcher
 
 CATALOGUE = Path(__file__).with_name("zh_CN.po")

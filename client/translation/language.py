@@ -13,7 +13,7 @@ from importlib import import_module
 import click
 from typer.core import TyperOption
 
-from ceus_models.runtime.language import ENGLISH, Language, use_language
+from ceus_models.runtime.language.reader_language import ENGLISH, Language, use_language
 
 CODES: Mapping[str, str] = {"en": "English", "zh": "简体中文"}
 """As --lang takes them, and each language's own name."""

@@ -13,20 +13,23 @@ from functools import lru_cache
 
 PLACEHOLDER = re.compile(r"\{(\d+)\}|\bFOLDER\b")
 """A value, or the word that stands for the site's folder until it is known."""
-_WEAK = 5
-"""With fewer letters of its own a template takes no value with a blank in it, but for a number with its unit: it would
-take whole sentences."""
+_STRONG = 5
+"""With fewer letters of its own a template takes no value with a blank in it, but for a number with its unit, and what
+follows a colon: it would take whole sentences."""
+_NUMBER_OR_WORD = r"(\S+?|[\d.]+ (?:s|min|h|B|kB|MB|GB))"
 _KEPT = 4096
+_CHINESE = re.compile(r"[\u3001-\u303f\u4e00-\u9fff\uff00-\uffef]")
+"""Signs and their full-width punctuation."""
 
 
 @dataclass(frozen=True)
 class _Template:
-    """letters: of its own, by which the most particular template is found · anchor: its longest piece."""
+    """own: signs that are no value: the template with most of them fits best · anchor: its longest piece."""
 
     pattern: re.Pattern[str]
     names: tuple[str, ...]
     translation: str
-    letters: int
+    own: int
     anchor: str
 
 
@@ -38,7 +41,7 @@ class Matcher:
         self._exact = {source: target for source, target in messages.items() if not _names(source)}
         self._templates = sorted(
             (_compile(source, target) for source, target in messages.items() if _names(source)),
-            key=lambda one: (-one.letters, len(one.names)),
+            key=lambda one: -one.own,
         )
         self._find = lru_cache(_KEPT)(self._match)
 
@@ -62,25 +65,33 @@ class Matcher:
         return self._find(text)
 
     def _match(self, text: str) -> str:
-        if text in self._exact:
-            return self._exact[text]
+        found = self._exact.get(text) or self._fit(text, is_place_apart=True)
+        if found is None:
+            found = self._try_place(text) or self._fit(text, is_place_apart=False) or self._try_pieces(text)
+        return found
+
+    def _fit(self, text: str, is_place_apart: bool) -> str | None:
+        """By a template. is_place_apart: its first value holds no `: `, which parts a place and what is said of it."""
         for template in self._templates:
             found = template.pattern.fullmatch(text) if template.anchor in text else None
-            if found:
+            if found and not (is_place_apart and not found.start(1) and ": " in found[1]):
                 values = dict(zip(template.names, map(self._translate_part, found.groups()), strict=True))
                 return _fill(template.translation, values)
-        return self._try_pieces(text)
+        return None
 
     def _translate_part(self, value: str) -> str:
         """A value in a text, with the blanks around it."""
         inner = value.strip()
         return value.replace(inner, self._translate_value(inner), 1) if inner else value
 
-    def _try_pieces(self, text: str) -> str:
-        """A place with what is said of it, sentences one after the other, or a list."""
+    def _try_place(self, text: str) -> str | None:
+        """A place with what is said of it."""
         place, colon, said = text.partition(": ")
-        if colon and (found := self._translate_value(said)) != said:
-            return f"{self._translate_value(place)}：{found}"
+        found = self._translate_value(said)
+        return f"{self._translate_value(place)}：{found}" if colon and found != said else None
+
+    def _try_pieces(self, text: str) -> str:
+        """Sentences one after the other, or a list."""
         for mark, joined in ((". ", "。"), (", ", "，")):
             pieces = text.split(mark)
             if len(pieces) > 1:
@@ -115,7 +126,21 @@ def split_clauses(text: str) -> list[str]:
 
 
 def _fill(translation: str, values: Mapping[str, str]) -> str:
-    return PLACEHOLDER.sub(lambda one: values.get(one[0], one[0]), translation)
+    """With no blank between two Chinese signs, of which one is the template's and one the value's."""
+    filled, end = "", 0
+    for place in PLACEHOLDER.finditer(translation):
+        for piece in (translation[end : place.start()], values.get(place[0], place[0])):
+            filled = _append(filled, piece)
+        end = place.end()
+    return _append(filled, translation[end:])
+
+
+def _append(text: str, piece: str) -> str:
+    if text.endswith(" ") and _CHINESE.match(text[-2:-1]) and _CHINESE.match(piece[:1]):
+        return text[:-1] + piece
+    if piece.startswith(" ") and _CHINESE.match(text[-1:]) and _CHINESE.match(piece[1:2]):
+        return text + piece[1:]
+    return text + piece
 
 
 def _names(template: str) -> list[str]:
@@ -125,9 +150,9 @@ def _names(template: str) -> list[str]:
 def _compile(source: str, target: str) -> _Template:
     pieces = PLACEHOLDER.split(source)[::2]
     letters = sum(sign.isalpha() for piece in pieces for sign in piece)
-    value = r"(\S+?|[\d.]+ (?:s|min|h|B|kB|MB|GB))" if letters < _WEAK else "(.*?)"
-    pattern = re.compile(value.join(map(re.escape, pieces)))
-    return _Template(pattern, tuple(_names(source)), target, letters, max(pieces, key=len))
+    values = ["(.*?)" if letters >= _STRONG or piece.endswith(": ") else _NUMBER_OR_WORD for piece in pieces[:-1]]
+    pattern = re.compile("".join(re.escape(piece) + value for piece, value in zip(pieces, [*values, ""], strict=True)))
+    return _Template(pattern, tuple(_names(source)), target, sum(map(len, pieces)), max(pieces, key=len))
 
 
 def _join(before: list[str], after: list[str], mark: str, joined: str) -> str:

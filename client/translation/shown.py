@@ -95,15 +95,31 @@ WORDS = (
     # parts of an answer, which are names of variables with blanks
     *("age", "sex", "viral hepatitis", "malignancy history", "cirrhosis", "fatty liver", "tumor size"),
     *("albumin", "platelets", "alpha-fetoprotein", "arrival", "peak"),
+    *("alpha-fetoprotein, {0} to {1}", "albumin, {0} to {1}", "platelets, {0} to {1}"),
+    # of the progress of a command
+    *("checking", "indexing", "drawing", "predicting", "left", "{0}: {1} of {2}, about {3} left"),
     # kinds of entries of the audit, and the mark of a finding
     *("answer", "refusal", "task", "layout", "start", "stop", "FAULT"),
     # tabs of the console, in a table
     *("Now", "Approval", "Audit", "Index"),
     # what a worker does
     *("working for {0} s, {1} requests answered", "waiting for {0} s, {1} requests answered"),
-    "{0}, found nothing",
+    *(
+        "{0}, found nothing",
+        "clip {0} of {1}: {2}",
+        "{0} (not shown)",
+        "the same in rows {0} (not shown)",
+        "{0} faults:",
+        "1 fault:",
+    ),
+    # of the handbook's tables
+    *("what stands in it", "example", "reason", "what it means", "The column may be left out."),
+    "{0}, and DICOM files without a suffix.",
+    # of the operating system
+    *("No such file or directory", "Permission denied", "Is a directory", "No space left on device"),
+    *("Connection refused", "Read-only file system"),
 )
-"""Texts of one word, which nothing in the source marks as texts, and texts with one of their values."""
+"""Texts that nothing in the source marks as such: words alone, texts with one of their values, what systems say."""
 
 
 def list_modules() -> Iterator[Path]:

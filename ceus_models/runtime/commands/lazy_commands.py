@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 
 from ceus_models.runtime.commands.command_signature import FIRST_PARTY, load_signature, parse_module
 from ceus_models.runtime.errors import ExpectedError
-from ceus_models.runtime.terminal import say
+from ceus_models.runtime.language.terminal import say
 
 NextStep = Callable[[str, Path | None], str]
 """(command, its folder) → what follows it, "" for nothing."""

@@ -8,7 +8,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from ceus_models.runtime.language import translate
+from ceus_models.runtime.language.reader_language import translate
 
 
 class Terminal(Console):
