@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 PLACEHOLDER = re.compile(r"\{(\d+)\}|\bFOLDER\b")
 """A value, or the word that stands for the site's folder until it is known."""
@@ -17,6 +18,8 @@ _STRONG = 5
 """With fewer letters of its own a template takes no value with a blank in it, but for a number with its unit, and what
 follows a colon: it would take whole sentences."""
 _NUMBER_OR_WORD = r"(\S+?|[\d.]+ (?:s|min|h|B|kB|MB|GB))"
+_BEFORE_ANOTHER = r"([^\s,(]*)"
+"""A value that another one follows at once, which begins with a blank, a comma or a bracket."""
 _KEPT = 4096
 _CHINESE = re.compile(r"[\u3001-\u303f\u4e00-\u9fff\uff00-\uffef]")
 """Signs and their full-width punctuation."""
@@ -65,7 +68,7 @@ class Matcher:
         return self._find(text)
 
     def _match(self, text: str) -> str:
-        found = self._exact.get(text) or self._fit(text, is_place_apart=True)
+        found = self._exact.get(text) or self._try_like(text) or self._fit(text, is_place_apart=True)
         if found is None:
             found = self._try_place(text) or self._fit(text, is_place_apart=False) or self._try_pieces(text)
         return found
@@ -84,6 +87,16 @@ class Matcher:
         inner = value.strip()
         return value.replace(inner, self._translate_value(inner), 1) if inner else value
 
+    def _try_like(self, text: str) -> str | None:
+        """Several of one kind: every piece fits the same template."""
+        pieces = text.split(", ")
+        if len(pieces) == 1:
+            return None
+        for template in self._templates:
+            if template.anchor in pieces[0] and all(map(template.pattern.fullmatch, pieces)):
+                return "，".join(map(self._translate_value, pieces))
+        return None
+
     def _try_place(self, text: str) -> str | None:
         """A place with what is said of it."""
         place, colon, said = text.partition(": ")
@@ -92,7 +105,7 @@ class Matcher:
 
     def _try_pieces(self, text: str) -> str:
         """Sentences one after the other, or a list."""
-        for mark, joined in ((". ", "。"), (", ", "，")):
+        for mark, joined in ((" · ", " · "), (". ", "。"), (", ", "，")):
             pieces = text.split(mark)
             if len(pieces) > 1:
                 ended = [f"{piece}." if mark == ". " and piece is not pieces[-1] else piece for piece in pieces]
@@ -150,7 +163,14 @@ def _names(template: str) -> list[str]:
 def _compile(source: str, target: str) -> _Template:
     pieces = PLACEHOLDER.split(source)[::2]
     letters = sum(sign.isalpha() for piece in pieces for sign in piece)
-    values = ["(.*?)" if letters >= _STRONG or piece.endswith(": ") else _NUMBER_OR_WORD for piece in pieces[:-1]]
+    values = [
+        _BEFORE_ANOTHER
+        if not after and place < len(pieces) - 2
+        else "(.*?)"
+        if letters >= _STRONG or before.endswith(": ")
+        else _NUMBER_OR_WORD
+        for place, (before, after) in enumerate(pairwise(pieces))
+    ]
     pattern = re.compile("".join(re.escape(piece) + value for piece, value in zip(pieces, [*values, ""], strict=True)))
     return _Template(pattern, tuple(_names(source)), target, sum(map(len, pieces)), max(pieces, key=len))
 

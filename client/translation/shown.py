@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from ceus_models.bundle.model_card import RESEARCH_ONLY
+
 ROOT = Path(__file__).parents[2]
 
 SHOWN = (
@@ -92,14 +94,23 @@ WORDS = (
     # of tables and labels, and what a label says
     *("all", "any", "none", "always", "nothing", "yes", "no", "male", "female", "found", "other"),
     *("introduction", "tally", "training", "evaluation", "processing", "deadlines", "nets", "screening"),
+    # parts of a plan
+    *("{0}: introduction", "{0}: tally", "{0}: evaluation", "{0}: training, {1} rounds", "{0}: training, {1} round"),
+    *("every round on {0}", "every {0} rounds on {1}", "momentum {0}", "weight decay {0}", "proximal µ {0}"),
+    "ResNet{0} over frames, ResNet{1} over flow, width {2}, {3} norm{4}",
+    *("Privacy of training", "Privacy of statistics", "Privacy of evaluation"),
     # parts of an answer, which are names of variables with blanks
     *("age", "sex", "viral hepatitis", "malignancy history", "cirrhosis", "fatty liver", "tumor size"),
+    *("disease nets", "biomarker nets", "directions", "{0} years", "peak {0} s", "arrival {0} s"),
+    *("peak enhancement {0} dB", "time to peak {0} s", "rise time {0} s", "mean transit time {0} s", "fall time {0} s"),
+    RESEARCH_ONLY,
     *("albumin", "platelets", "alpha-fetoprotein", "arrival", "peak"),
     *("alpha-fetoprotein, {0} to {1}", "albumin, {0} to {1}", "platelets, {0} to {1}"),
     # of the progress of a command
     *("checking", "indexing", "drawing", "predicting", "left", "{0}: {1} of {2}, about {3} left"),
     # kinds of entries of the audit, and the mark of a finding
-    *("answer", "refusal", "task", "layout", "start", "stop", "FAULT"),
+    *("answer", "refusal", "task", "layout", "start", "stop", "FAULT", "index"),
+    *("action {0}, bundle {1}, by {2}, name {3}", "action {0}", "by {0}", "name {0}", "study {0}"),
     # tabs of the console, in a table
     *("Now", "Approval", "Audit", "Index"),
     # what a worker does

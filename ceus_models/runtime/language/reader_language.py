@@ -20,6 +20,12 @@ def _keep_number(one: str, several: str, count: int) -> str:
     return one if count == 1 else several
 
 
+class Verbatim(str):
+    """A value, such as the name of a file or of a column, that is shown as it is in every language."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True)
 class Language:
     """A language.
