@@ -166,7 +166,7 @@ def _compile(source: str, target: str) -> _Template:
     values = [
         _BEFORE_ANOTHER
         if not after and place < len(pieces) - 2
-        else "(.*?)"
+        else "((?:(?! · ).)*?)"
         if letters >= _STRONG or before.endswith(": ")
         else _NUMBER_OR_WORD
         for place, (before, after) in enumerate(pairwise(pieces))

@@ -96,6 +96,7 @@ WORDS = (
     *("introduction", "tally", "training", "evaluation", "processing", "deadlines", "nets", "screening"),
     # parts of a plan
     *("{0}: introduction", "{0}: tally", "{0}: evaluation", "{0}: training, {1} rounds", "{0}: training, {1} round"),
+    "{0}: rounds {1} → {2}",
     *("every round on {0}", "every {0} rounds on {1}", "momentum {0}", "weight decay {0}", "proximal µ {0}"),
     "ResNet{0} over frames, ResNet{1} over flow, width {2}, {3} norm{4}",
     *("Privacy of training", "Privacy of statistics", "Privacy of evaluation"),
@@ -108,6 +109,8 @@ WORDS = (
     *("alpha-fetoprotein, {0} to {1}", "albumin, {0} to {1}", "platelets, {0} to {1}"),
     # of the progress of a command
     *("checking", "indexing", "drawing", "predicting", "left", "{0}: {1} of {2}, about {3} left"),
+    # sections of the handbook
+    *("Cells", "Clips", "Outlines"),
     # kinds of entries of the audit, and the mark of a finding
     *("answer", "refusal", "task", "layout", "start", "stop", "FAULT", "index"),
     *("action {0}, bundle {1}, by {2}, name {3}", "action {0}", "by {0}", "name {0}", "study {0}"),
