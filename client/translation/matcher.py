@@ -23,6 +23,7 @@ _BEFORE_ANOTHER = r"([^\s,(]*)"
 _KEPT = 4096
 _CHINESE = re.compile(r"[\u3001-\u303f\u4e00-\u9fff\uff00-\uffef]")
 """Signs and their full-width punctuation."""
+_MARKS = "，。：；（）、"
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,7 @@ def _fill(translation: str, values: Mapping[str, str]) -> str:
 def _append(text: str, piece: str) -> str:
     if text.endswith(" ") and _CHINESE.match(text[-2:-1]) and _CHINESE.match(piece[:1]):
         return text[:-1] + piece
-    if piece.startswith(" ") and _CHINESE.match(text[-1:]) and _CHINESE.match(piece[1:2]):
+    if piece.startswith(" ") and _CHINESE.match(piece[1:2]) and (_CHINESE.match(text[-1:]) or piece[1:2] in _MARKS):
         return text + piece[1:]
     return text + piece
 
