@@ -13,7 +13,7 @@ from client.console.app import PAGES
 from client.console.language_switch import COOKIE
 from client.translation.language import load_language
 
-ENGLISH = re.compile(r"(?:[A-Za-z]{2,}[ ,;:]+){3,}[a-z]{2,}")
+ENGLISH = re.compile(r"(?:[A-Za-z]{2,} ){3,}[a-z]{2,}")
 """A sentence."""
 NO_TEXT = re.compile(r"<(style|code|title)\b.*?</\1>|<[^>]*>", re.DOTALL)
 OF_FILES = ("Made-up lesions of a test, no patient is behind them", "not approved here")
