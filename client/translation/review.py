@@ -21,8 +21,8 @@ def find_trouble(catalogue: polib.POFile, texts: Mapping[str, Text]) -> Iterator
         if entry is None or not translation_of(entry):
             yield f"missing: {text.text} ({', '.join(text.places)})"
     for entry in catalogue:
-        text = texts.get(entry.msgid)
-        if text is None or (text.plural and text.plural != entry.msgid_plural):
+        shown = texts.get(entry.msgid)
+        if shown is None or (shown.plural and shown.plural != entry.msgid_plural):
             yield f"stale: {entry.msgid}"
         elif translation_of(entry) and not _has_same_values(entry):
             yield f"other values: {entry.msgid} → {translation_of(entry)}"
