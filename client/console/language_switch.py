@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ceus_models.runtime.language.reader_language import find_language, speaking
 from client.translation.language import CODES, load_language
 
-COOKIE = "ceus-language"
+COOKIE = "ceus_language"
 ASKED = "lang"
 """Parameter of an address."""
 
@@ -38,7 +38,7 @@ class LanguageSwitch:
         async def keep(message: Message) -> None:
             if message["type"] == "http.response.start" and asked in CODES:
                 MutableHeaders(scope=message).append(
-                    "set-cookie", "; ".join((f"{COOKIE}={asked}", "Path=/", "SameSite=Strict", "HttpOnly"))
+                    "Set-Cookie", "; ".join((f"{COOKIE}={asked}", "Path=/", "SameSite=Strict", "HttpOnly"))
                 )
             await send(message)
 
