@@ -54,9 +54,11 @@ class Fault:
     @property
     def place(self) -> str:
         """File, row and column as one phrase."""
-        word = "line" if self.file.endswith((".yaml", ".yml")) else "row"
-        row = "" if self.row is None else f" {word} {self.row}"
-        return f"{self.file}{row}" + (f", {self.column}" if self.column else "")
+        where = self.file
+        if self.row is not None:
+            is_yaml = self.file.endswith((".yaml", ".yml"))
+            where = f"{self.file} line {self.row}" if is_yaml else f"{self.file} row {self.row}"
+        return f"{where}, {self.column}" if self.column else where
 
     def __str__(self) -> str:
         """The whole fault as one sentence."""

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import click
 import typer
-from rich.console import Console
 from rich.markup import escape
 
 from ceus_models.runtime.errors import ExpectedError, is_disk_full, list_calls
 from ceus_models.runtime.humanize import clean_lines, clean_text
+from ceus_models.runtime.language.terminal import Terminal
 
 _SEND = """Send this file to the maintainers of fedceus, as an issue of its repository; tell your coordinator too.
 Add the command without names and paths, and whether it fails again. This file holds no value of a table, no path and no
@@ -33,7 +33,7 @@ def run_cli(app: typer.Typer | click.Command) -> None:
 
 def run_app(app: typer.Typer | click.Command, arguments: list[str] | None = None) -> int:
     """Run a command line; the exit code, after the reason was told on stderr."""
-    console = Console(stderr=True, soft_wrap=True)
+    console = Terminal(stderr=True, soft_wrap=True, highlight=True)
     try:
         command = typer.main.get_command(app) if isinstance(app, typer.Typer) else app
         result = command.main(args=arguments, standalone_mode=False)
@@ -65,7 +65,7 @@ def run_app(app: typer.Typer | click.Command, arguments: list[str] | None = None
         return 3
 
 
-def _report_interrupt(console: Console) -> int:
+def _report_interrupt(console: Terminal) -> int:
     console.print("Interrupted; the same command goes on from here.")
     return INTERRUPTED
 

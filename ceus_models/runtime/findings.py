@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Literal
 
 import typer
+from rich.cells import set_cell_size
 
 from ceus_models.runtime.errors import ExpectedError, Fault, FaultList, list_calls
-from ceus_models.runtime.humanize import clean_lines
+from ceus_models.runtime.language.reader_language import translate
 
 State = Literal["ok", "note", "fault"]
-_MARKS = {"ok": ("ok   ", "green"), "note": ("note ", "yellow"), "fault": ("FAULT", "red")}
+_MARKS = {"ok": ("ok", "green"), "note": ("note", "yellow"), "fault": ("FAULT", "red")}
+_MARK_CELLS = 5
 
 
 @dataclass(frozen=True)
@@ -71,8 +73,8 @@ def make_fault(name: str, found: str, remedy: str) -> Finding:
 
 def convert_fault(found: Fault) -> Finding:
     """The finding of a file's fault."""
-    value = f", found {found.value}" if found.value else ""
-    return make_fault(found.place, f"{found.rule}{value}", found.remedy)
+    said = f"{found.rule}, found {found.value}" if found.value else found.rule
+    return make_fault(found.place, said, found.remedy)
 
 
 def run_checks(checks: Iterable[Check]) -> Iterator[Finding]:
@@ -107,7 +109,7 @@ def _faults(name: str, error: ExpectedError) -> Iterator[Finding]:
 
 
 def print_findings(findings: Iterable[Finding], as_machine: bool = False, err: bool = False) -> int:
-    """Print findings as they come.
+    """Print findings as they come, to a person in the language of this context.
 
     Args:
         findings: to print.
@@ -121,16 +123,22 @@ def print_findings(findings: Iterable[Finding], as_machine: bool = False, err: b
     for finding in findings:
         found.append(finding)
         if not as_machine:
-            mark, colour = _MARKS[finding.state]
-            remedy = "".join(map(_format_part, split_commands(clean_lines(finding.remedy))))
-            said = clean_lines(f"{finding.name}: {finding.found}")
-            typer.echo(f"{typer.style(mark, fg=colour)} {said}{remedy}", err=err)
+            typer.echo(_format_finding(finding), err=err)
     well = all(finding.state != "fault" for finding in found)
     if as_machine:
         typer.echo(
             json.dumps({"ok": well, "findings": list(map(asdict, found))}, indent=2, ensure_ascii=False), err=err
         )
     return 0 if well else 1
+
+
+def _format_finding(finding: Finding) -> str:
+    """In the reader's language."""
+    word, colour = _MARKS[finding.state]
+    mark = set_cell_size(translate(word), _MARK_CELLS)
+    remedy = "".join(map(_format_part, split_commands(translate(clean_lines(finding.remedy)))))
+    found = f"{translate(clean_lines(finding.name))}: {translate(clean_lines(finding.found))}"
+    return f"{typer.style(mark, fg=colour)} {found}{remedy}"
 
 
 def _format_part(part: tuple[str, bool]) -> str:

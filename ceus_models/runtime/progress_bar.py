@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from ceus_models.runtime.humanize import format_duration
+from ceus_models.runtime.language.reader_language import translate
 
 OnProgress = Callable[[int, int], None]
 """Called with the number of items done and in all."""
@@ -68,7 +69,8 @@ class ProgressLines:
         if done < total and now - self._printed < _LINE_S:
             return
         self._printed = now
-        print(f"{self._what}: {done} of {total}{self._format_remaining(done, total)}", file=self._out, flush=True)
+        line = f"{translate(self._what)}: {done} of {total}{self._format_remaining(done, total)}"
+        print(translate(line), file=self._out, flush=True)
 
     def _format_remaining(self, done: int, total: int) -> str:
         first, last = self._recent[0], self._recent[-1]
@@ -79,7 +81,8 @@ class ProgressLines:
 
 @contextmanager
 def _show_bar(what: str, console: Console) -> Iterator[OnProgress]:
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"))
+    shown, left = TextColumn(translate(what)), TextColumn(translate("left"))
+    columns = (shown, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), left)
     with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, count: bar.update(task, completed=done, total=count)

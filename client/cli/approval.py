@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
 from ceus_models.pki.enrolment import utc_now
 from ceus_models.plan.words.plan_lines import format_plan
 from ceus_models.runtime.account import read_account
 from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.language.reader_language import translate
+from ceus_models.runtime.language.terminal import Terminal
 from client.courier.approval import list_refused, list_reviewers, reviewers_wanted
 from client.courier.fab import Contents, ForeignBundleError, Trust, contents_of, find_trust
 from client.courier.folder import CourierFolder, courier_of
@@ -58,7 +59,7 @@ def approve_command(
         raise typer.Exit(1) from None
     list_reviewers(courier, contents.sha256, by)
     _show(contents, review_bundle(courier, site.records, contents))
-    if not yes and not typer.confirm("Let it run here?"):
+    if not yes and not typer.confirm(translate("Let it run here?")):
         raise ExpectedError("the bundle was not approved; nothing has changed")
     made = approve_bundle(courier, site.records, contents, by, utc_now())
     out.print(f"approved: study {escape(made.study)}, by {escape(', '.join(made.reviewers))}", soft_wrap=True)
@@ -171,7 +172,7 @@ def _show_alarm(courier: CourierFolder) -> None:
 
 
 def _warn(said: str) -> None:
-    Console(stderr=True, highlight=False).print(f"[bold red]{escape(said)}[/]", soft_wrap=True)
+    Terminal(stderr=True).print(f"[bold red]{escape(said)}[/]", soft_wrap=True)
 
 
 def _read(bundle: Path) -> bytes:
@@ -181,5 +182,5 @@ def _read(bundle: Path) -> bytes:
         raise ExpectedError(f"the bundle cannot be read ({error.strerror}): {bundle}") from None
 
 
-def _out() -> Console:
-    return Console(highlight=False)
+def _out() -> Terminal:
+    return Terminal()

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -19,6 +18,7 @@ from ceus_models.protocol.software import read_software
 from ceus_models.runtime.atomic_files import write_atomically
 from ceus_models.runtime.csv_cells import format_csv
 from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.language.terminal import Terminal, say
 from client.data.forms.site_config import load_site
 from client.worker.audit.log import Entry, entries
 from client.worker.audit.summary import in_words
@@ -58,7 +58,7 @@ def show_command(
     table = Table(*_SHOWN, "what")
     for entry in shown:
         table.add_row(*(escape(_cell(name, entry)) for name in _SHOWN), escape(in_words(entry)))
-    out = Console(highlight=False)
+    out = Terminal()
     out.print(table)
     _print_verdict(_verdict(records))
 
@@ -72,7 +72,7 @@ def software_command(as_machine: AsJson = False) -> None:
         return
     for line in list_distributions():
         typer.echo(line)
-    typer.echo(f"{found.describe()}\nall installed: {found.installed}")
+    say(f"{found.describe()}\nall installed: {found.installed}")
 
 
 @app.command("export")
@@ -111,7 +111,7 @@ def _as_json(verdict: Verdict) -> dict[str, Any]:
 
 
 def _print_verdict(verdict: Verdict) -> None:
-    out = Console(highlight=False, soft_wrap=True)
+    out = Terminal(soft_wrap=True)
     for finding in verdict.findings:
         out.print(f"[red]{escape(str(finding))}[/]")
     if verdict.interrupted:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ceus_models.runtime.errors import ExpectedError, Fault
+from ceus_models.runtime.language.reader_language import Verbatim
 from ceus_models.web.templates import render
 from client.data.dataset.check import CheckReport
 from client.faults.catalogue import REASONS
@@ -47,4 +48,4 @@ def _group(faults: Sequence[Fault]) -> dict[str, list[list[str]]]:
 
 def _row(fault: Fault) -> list[str]:
     row = "" if fault.row is None else str(fault.row)
-    return [fault.file, row, fault.column, fault.rule, fault.value, fault.remedy]
+    return [Verbatim(fault.file), row, Verbatim(fault.column), fault.rule, fault.value, fault.remedy]

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
 from ceus_models.runtime.errors import Fault
 from ceus_models.runtime.findings import Finding, convert_fault, make_note, print_findings
+from ceus_models.runtime.language.terminal import Terminal
 from ceus_models.runtime.progress_bar import show_progress
 from client.cli.check_page import write_page
 from client.data.dataset.check import CheckReport, check_site
@@ -92,9 +92,9 @@ def _convert_doubt(doubt: Fault) -> Finding:
     return make_note(doubt.place, f"{doubt.rule}, found {doubt.value}", doubt.remedy)
 
 
-def output() -> Console:
+def output() -> Terminal:
     """The terminal, without colours of its own for numbers and paths."""
-    return Console(highlight=False)
+    return Terminal()
 
 
 def _print_check(report: CheckReport) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -17,6 +16,8 @@ from ceus_models.protocol.privacy.roster import Roster, parse_roster
 from ceus_models.runtime.account import read_account
 from ceus_models.runtime.atomic_files import PUBLIC, write_atomically
 from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.language.reader_language import translate
+from ceus_models.runtime.language.terminal import Terminal
 from client.cli.approval import approve_command
 from client.courier.folder import CourierFolder, courier_of
 from client.courier.keys import last_request, request_enrolment
@@ -100,7 +101,7 @@ def approve_roster_command(
         raise ExpectedError("this site's own key is not in the roster; ask the coordinator why before you approve it")
     digest = found.digest()
     out.print(f"digest {digest}: compare it with the other sites by telephone", soft_wrap=True)
-    if not yes and not typer.confirm("Are these the hospitals of the study?"):
+    if not yes and not typer.confirm(translate("Are these the hospitals of the study?")):
         raise ExpectedError("the roster was not approved; nothing has changed")
     Audit(records).append("approval", action="roster", roster=digest, by=read_account())
     out.print("now write into policy.yaml, under privacy:")
@@ -114,5 +115,5 @@ def _read_roster(path: Path) -> Roster:
         raise ExpectedError(f"expected a roster, {path} cannot be read ({error}); ask for the file again") from None
 
 
-def _out() -> Console:
-    return Console(highlight=False)
+def _out() -> Terminal:
+    return Terminal()

@@ -11,6 +11,7 @@ import typer
 
 from ceus_models.runtime.account import read_account
 from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.language.terminal import say
 from client.data.forms.site_config import load_site
 from client.service.studies import find_names
 from client.worker.site.forgetting import find_patient, forget_patient
@@ -39,13 +40,11 @@ def forget_command(
             "deletes what was made of them and cannot be undone. Say it again with --yes"
         )
     done = forget_patient(site, files, read_account())
-    typer.echo(f"forgotten: {len(files.lesions)} lesions, from the next task on; {done.deleted} files deleted")
+    say(f"forgotten: {len(files.lesions)} lesions, from the next task on; {done.deleted} files deleted")
     if done.waiting:
-        typer.echo(
-            "`ceus-site index` is at work here and deletes the samples at its end; if it is stopped, run it again"
-        )
+        say("`ceus-site index` is at work here and deletes the samples at its end; if it is stopped, run it again")
     _print_part(done.part, find_names(site))
-    typer.echo(
+    say(
         f"the coordinator is told how many patients of a study withdrew, and nothing else; here {done.withdrawn} did. "
         "The tables and exports of the hospital are left as they are. Sums that left before cannot be taken back"
     )
@@ -55,11 +54,11 @@ def _print_part(part: Participation, names: Mapping[str, str]) -> None:
     for stage in part.stages:
         rounds = _shorten(stage.rounds)
         study = names.get(stage.study, stage.study[:12])
-        typer.echo(f"took part: study {study}, {stage.stage}, {stage.asked}: rounds {rounds}")
+        say(f"took part: study {study}, {stage.stage}, {stage.asked}: rounds {rounds}")
     if not part.stages:
-        typer.echo("took part in no answered round that the audit knows")
+        say("took part in no answered round that the audit knows")
     if part.unknown:
-        typer.echo(f"{part.unknown} answers name no index that is kept: whether the patient took part is not known")
+        say(f"{part.unknown} answers name no index that is kept: whether the patient took part is not known")
 
 
 def _shorten(rounds: tuple[int, ...]) -> str:

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
 from ceus_models.runtime.csv_cells import format_csv
 from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.language.terminal import Terminal
 from client.data.forms.columns import LESIONS, READS, Column
 from client.data.forms.site_config import SITE_FILE
 from client.policy.policy_file import POLICY_FILE
@@ -23,7 +23,7 @@ TABLE_FILE, READS_FILE = "lesions.csv", "reads.csv"
 
 def init_command(folder: Annotated[Path, typer.Argument(help="A new folder, or one with exports.")]) -> None:
     """Write site.yaml and the tables to fill, with one example row. Nothing is overwritten."""
-    out = Console(highlight=False)
+    out = Terminal()
     for path in start_site(folder):
         out.print(f"made {escape(str(path))}", soft_wrap=True)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ceus_models.runtime.commands.lazy_commands import lazy_program
 from ceus_models.runtime.exit_codes import run_cli
+from client.translation.language import use_environment
 
 app = lazy_program(
     "ceus-site",
@@ -40,9 +41,11 @@ app = lazy_program(
         "console": "client.console.app:console_command",
     },
     "client.cli.next_step:describe_next",
+    "client.translation.language:make_option",
 )
 
 
 def main() -> None:
-    """Run `ceus-site`."""
+    """Run `ceus-site`, in the language of the environment."""
+    use_environment()
     run_cli(app)

@@ -9,6 +9,7 @@ import typer
 
 from ceus_models.runtime.account import read_account
 from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.language.terminal import say
 from client.data.forms.site_config import load_site
 from client.service.studies import find_digests, join_studies, leave_studies
 from client.worker.site.opt_out import change_participation
@@ -20,13 +21,13 @@ Study = Annotated[str | None, typer.Option(help="A study by its name, or by its 
 def pause_command(folder: Folder) -> None:
     """Answer no task from now on; work under way is not answered either."""
     change_participation(load_site(folder).records, "pause", read_account())
-    typer.echo("paused: nothing leaves this site until `ceus-site resume`")
+    say("paused: nothing leaves this site until `ceus-site resume`")
 
 
 def resume_command(folder: Folder) -> None:
     """Answer tasks again."""
     change_participation(load_site(folder).records, "resume", read_account())
-    typer.echo("resumed: the next task is answered as the policy allows")
+    say("resumed: the next task is answered as the policy allows")
 
 
 def withdraw_command(
@@ -40,7 +41,7 @@ def withdraw_command(
     if not yes:
         raise ExpectedError("withdrawing deletes what this site keeps of the study; say it again with --yes to do so")
     leave_studies(site, digests, read_account())
-    typer.echo("withdrawn: its tasks are refused until `ceus-site rejoin`. Sums that left before cannot be taken back")
+    say("withdrawn: its tasks are refused until `ceus-site rejoin`. Sums that left before cannot be taken back")
 
 
 def rejoin_command(folder: Folder, study: Study = None) -> None:
@@ -48,6 +49,6 @@ def rejoin_command(folder: Folder, study: Study = None) -> None:
     site = load_site(folder)
     standing = join_studies(site, find_digests(site, study), read_account())
     if standing.withdrawn:
-        typer.echo("rejoined; withdrawn from others still: `ceus-site rejoin` without --study ends all of it")
+        say("rejoined; withdrawn from others still: `ceus-site rejoin` without --study ends all of it")
     else:
-        typer.echo("rejoined: the next task is answered as the policy allows")
+        say("rejoined: the next task is answered as the policy allows")

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -18,6 +17,8 @@ from ceus_models.bundle.model_bundle import CARD_FILE, Bundle, load_bundle
 from ceus_models.bundle.model_card import RESEARCH_ONLY
 from ceus_models.runtime.errors import ExpectedError, Fault, FaultList
 from ceus_models.runtime.humanize import clean_lines
+from ceus_models.runtime.language.reader_language import translate
+from ceus_models.runtime.language.terminal import Terminal, say
 from ceus_models.runtime.progress_bar import OnProgress, show_progress
 from ceus_models.study.reader_study import ROLES
 from ceus_models.study.taxonomy import LESION_TYPES
@@ -70,7 +71,7 @@ def predict_command(
     model = load_bundle(bundle)
     rows, faults = _rows(place, lesion)
     target = study / OUT if out is None else out
-    console = Console(highlight=False, stderr=as_machine)
+    console = Terminal(stderr=as_machine)
     console.print(f"[bold]{RESEARCH_ONLY}[/]", soft_wrap=True)
     if log:
         faults += _predict_with_reader(rows, (place, model, target), log, console)
@@ -94,7 +95,7 @@ def bundle_command(
 ) -> None:
     """Verify every byte of a bundle, and say what it is."""
     model = load_bundle(bundle)
-    console = Console(highlight=False)
+    console = Terminal()
     console.print(f"unaltered; fingerprint {model.fingerprint}", soft_wrap=True)
     console.print(f"plan {escape(str(model.provenance.get('plan', '')))}, {len(model.nets)} nets", soft_wrap=True)
     console.print(f"model card: {escape(str(bundle / CARD_FILE))}", soft_wrap=True)
@@ -122,7 +123,7 @@ def _predict_rows(
     return sorted(answers, key=lambda one: one.row.line), sorted(faults, key=lambda fault: fault.row or 0)
 
 
-def _predict_with_reader(rows: Sequence[Row], setting: Setting, log: AssistLog, console: Console) -> list[Fault]:
+def _predict_with_reader(rows: Sequence[Row], setting: Setting, log: AssistLog, console: Terminal) -> list[Fault]:
     """One lesion after the other: the reader, the model, the reader again. Ends where the reader passes."""
     place, model, target = setting
     faults = []
@@ -147,12 +148,12 @@ def _ask(question: str) -> str | None:
     """One of the types, in any letters, or a pass."""
     choices = f"{', '.join(LESION_TYPES)}, or {_PASS} to stop"
     while True:
-        said = typer.prompt(f"{question} ({choices})").strip()
+        said = typer.prompt(translate(f"{question} ({choices})")).strip()
         if said.casefold() == _PASS:
             return None
         if said.upper() in LESION_TYPES:
             return str(said.upper())
-        typer.echo(f"one of {choices}")
+        say(f"one of {choices}")
 
 
 def _log(path: Path | None, place: SiteConfig, reader: str, role: StrEnum | None) -> AssistLog | None:
@@ -180,7 +181,7 @@ def _rows(place: SiteConfig, line: int | None) -> tuple[list[Row], list[Fault]]:
     return rows, [fault for fault in faults if fault.row not in {row.line for row in rows}]
 
 
-def _print(console: Console, model: Bundle, answers: Sequence[AnsweredLesion], target: Path) -> None:
+def _print(console: Terminal, model: Bundle, answers: Sequence[AnsweredLesion], target: Path) -> None:
     if not answers:
         return
     table = Table("row", "lesion", "type", "probability", "to mind")

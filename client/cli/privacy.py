@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from ceus_models.runtime.account import read_account
 from ceus_models.runtime.atomic_files import write_atomically
 from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.language.terminal import Terminal, say
 from client.data.forms.site_config import SiteConfig, load_site
 from client.data.forms.withdrawals import read_withdrawals
 from client.policy.approved_studies import read_approved
@@ -49,7 +49,7 @@ def show_command(
     if as_machine:
         typer.echo(json.dumps({"studies": [asdict(row) for row in rows], "lifetime_epsilon": lifetime}, indent=2))
         return
-    out = Console(highlight=False)
+    out = Terminal()
     if not rows:
         out.print("No study has asked this site for noised answers, so no privacy budget was spent.", soft_wrap=True)
         return
@@ -74,8 +74,8 @@ def verify_command(folder: Folder) -> None:
     except OSError as error:
         raise ExpectedError(f"the ledger cannot be read ({error.strerror}); run this as the worker's user") from None
     for finding in verdict.findings:
-        typer.echo(str(finding))
-    typer.echo(f"{verdict.entries} entries: {'as they were written' if verdict.ok else 'changed'}")
+        say(str(finding))
+    say(f"{verdict.entries} entries: {'as they were written' if verdict.ok else 'changed'}")
     raise typer.Exit(0 if verdict.ok else 1)
 
 
@@ -105,11 +105,11 @@ def restored_command(
         )
     _charge(site, rounds)
     declare_restored(site.records, read_account(), because.strip())
-    typer.echo("written down: this site answers again, and the coordinator is told that its records came back")
+    say("written down: this site answers again, and the coordinator is told that its records came back")
     standing, withdrawn = read_participation(site.records), len(read_withdrawals(site.records))
     paused = f"paused since {standing.paused}" if standing.paused else "not paused"
     left = f"withdrawn from {len(standing.withdrawn)} studies" if standing.withdrawn else "withdrawn from no study"
-    typer.echo(
+    say(
         f"by these records the site is {paused} and {left}, and {withdrawn} patients were forgotten; approved are "
         f"{', '.join(dict.fromkeys(read_approved(site.records).in_force().values())) or 'no studies'}. What was said "
         "since the copy was made is lost: say it again (`pause`, `withdraw`, `forget`, `disapprove`)"
@@ -121,6 +121,6 @@ def _charge(site: SiteConfig, rounds: int | None) -> None:
     plans = PlanBinding(site.records / "plans").list_plans()
     charged = sum(charge_restored(ledger, plan, levels, rounds) for plan in plans)
     if charged:
-        typer.echo(f"{charged} rounds were charged as if they had been answered; `ceus-site privacy show` has the sum.")
+        say(f"{charged} rounds were charged as if they had been answered; `ceus-site privacy show` has the sum.")
     else:
-        typer.echo("Nothing was charged: the ledger holds all rounds that a private plan of this site can have had.")
+        say("Nothing was charged: the ledger holds all rounds that a private plan of this site can have had.")

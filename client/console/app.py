@@ -21,6 +21,7 @@ from starlette.types import ASGIApp
 from ceus_models.runtime.account import read_account
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.findings import Finding
+from ceus_models.runtime.language.terminal import say
 from ceus_models.runtime.liveness.moment import Moment, compute_age, read_clock
 from ceus_models.runtime.supervisor import EventLog, log_event
 from ceus_models.web.guard import LOOPBACK, Guard
@@ -28,6 +29,7 @@ from ceus_models.web.responses import STYLE, find_page, page, style
 from ceus_models.web.serve import listening, serve, url_of
 from client.console.actions import Actions
 from client.console.approval_view import read_approval_state
+from client.console.language_switch import LanguageSwitch, list_choices
 from client.console.outlining import WORKLIST, OutliningPages
 from client.console.session import Session
 from client.courier.folder import courier_of, socket_of, state_socket
@@ -63,8 +65,8 @@ def console_command(
     check_owner(site)
     with listening(LOOPBACK[0], port) as opened, closing(Drawing(site)) as drawing:
         session = Session(read_account(), opened[0].getsockname()[1], log_event)
-        typer.echo(f"open {url_of(opened, secure=False)}?token={session.token}")
-        typer.echo("it works once, in a browser of this machine (or by ssh -L); Ctrl-C ends the console")
+        say(f"open {url_of(opened, secure=False)}?token={session.token}")
+        say("it works once, in a browser of this machine (or by ssh -L); Ctrl-C ends the console")
         serve(console(site, socket or socket_of(folder), session, log_event, drawing), opened)
 
 
@@ -89,7 +91,7 @@ def console(
         *OutliningPages(session, made.show, drawing or Drawing(site)).routes(),
         Route(STYLE, style, methods=["GET"]),
     ]
-    return Guard(Router(routes, redirect_slashes=False), LOOPBACK, session, told)
+    return LanguageSwitch(Guard(Router(routes, redirect_slashes=False), LOOPBACK, session, told))
 
 
 PAGES = (
@@ -218,6 +220,7 @@ class _Console:
     def show(self, name: str, title: str, **known: Any) -> Response:
         """A page of this console."""
         everywhere = {
+            "languages": list_choices(str(known.get("here", ""))),
             "whose": f"{self.site.name}: site's console · {self.session.account}",
             "tabs": [*((path, tab) for path, _, tab in PAGES if tab), (WORKLIST, "Outlining")],
             "here": "",

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from ceus_models.runtime.findings import Check, name_folder, print_findings, run_checks
+from ceus_models.runtime.language.terminal import say
 from client.courier.folder import courier_of
 from client.data.forms.site_config import load_site
 from client.service.preflight_machine import cgroup, disk, memory, open_files, shared_memory, writable
@@ -30,7 +31,7 @@ def preflight_command(
     """
     code = print_findings((name_folder(found, folder) for found in run_checks(checks(folder))), as_machine)
     if not as_machine:
-        typer.echo("mend the faults from the top" if code else "this site can take part: `ceus-site serve FOLDER`")
+        say("mend the faults from the top" if code else "this site can take part: `ceus-site serve FOLDER`")
     raise typer.Exit(code)
 
 

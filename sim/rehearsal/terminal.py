@@ -108,7 +108,8 @@ class Terminal:
         self.out.print(f"$ {line}", style="bold", markup=False, soft_wrap=True)
         self.out.print(f"  {meaning}", end="", markup=False, soft_wrap=True)
         command = Command(meaning, f"{self.started:02d}-{program}-{words[1]}", line, time.monotonic())
-        self.fleet.start(command.name, words, {**os.environ, "PYTHONUNBUFFERED": "1"})
+        # in English: what follows is taken from what they print
+        self.fleet.start(command.name, words, {**os.environ, "LC_ALL": "C.UTF-8", "PYTHONUNBUFFERED": "1"})
         return command
 
     def _show_new(self, command: Command, seen: int) -> int:

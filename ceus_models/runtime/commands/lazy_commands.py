@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 
 from ceus_models.runtime.commands.command_signature import FIRST_PARTY, load_signature, parse_module
 from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.language.terminal import say
 
 NextStep = Callable[[str, Path | None], str]
 """(command, its folder) → what follows it, "" for nothing."""
@@ -25,7 +26,7 @@ _HELP = "--help"
 class LazyCommand(click.Command):
     """A command, or a group of commands, that is known by the place of its code."""
 
-    def __init__(self, name: str, place: str, extra: str, next_step: str = "") -> None:
+    def __init__(self, name: str, place: str, extra: str, next_step: str = "", option: str = "") -> None:
         """Import nothing.
 
         Args:
@@ -33,10 +34,11 @@ class LazyCommand(click.Command):
             place: "module:name" of a function with typer's options, or of a typer application.
             extra: what `pip install 'fedceus[extra]'` installs the command's libraries with.
             next_step: "module:name" of a `NextStep`, "" for none.
+            option: "module:name" of what makes one more option of the command, "" for none.
         """
         super().__init__(name)
         self._module, _, self._attribute = place.partition(":")
-        self._extra, self._next_step = extra, next_step
+        self._extra, self._next_step, self._option = extra, next_step, option
 
     def load(self) -> click.Command:
         """The command itself.
@@ -69,7 +71,10 @@ class LazyCommand(click.Command):
             app.add_typer(found, name=self.name)
         else:
             app.command(self.name)(found)
-        return typer.main.get_group(app).commands[str(self.name)]
+        command = typer.main.get_group(app).commands[str(self.name)]
+        if self._option:
+            _add_option(command, _find(self._option))
+        return command
 
     def _end_with_next(self, command: click.Command) -> None:
         """Have a command, or each of a group, end with the next one, unless a machine reads it."""
@@ -95,11 +100,10 @@ class LazyCommand(click.Command):
     def _tell_next(self, options: Mapping[str, Any]) -> None:
         if any(options.get(name) for name in _FOR_MACHINES):
             return
-        module, _, attribute = self._next_step.partition(":")
-        describe: NextStep = getattr(import_module(module), attribute)
+        describe: NextStep = _find(self._next_step)
         folders = [Path(found) for context in _list_contexts() if (found := context.params.get("folder"))]
         if said := describe(str(self.name), folders[0] if folders else None):
-            click.echo(f"next: {said}", err=True)
+            say(f"next: {said}", err=True)
 
     def summary(self) -> str:
         """The function's docstring, or the application's help, read from the source without running it."""
@@ -111,6 +115,20 @@ class LazyCommand(click.Command):
                 if ast.unparse(node.targets[0]) == self._attribute:
                     return str(ast.literal_eval(words["help"]))
         raise LookupError(f"{self._module} has no {self._attribute}")
+
+
+def _find(place: str) -> Any:
+    module, _, attribute = place.partition(":")
+    return getattr(import_module(module), attribute)
+
+
+def _add_option(command: click.Command, make: Callable[[], click.Parameter]) -> None:
+    """To a command, or to each of a group."""
+    if isinstance(command, click.Group):
+        for one in command.commands.values():
+            _add_option(one, make)
+    else:
+        command.params.append(make())
 
 
 def _list_contexts() -> Iterator[click.Context]:
@@ -145,7 +163,9 @@ def _find_end(arguments: list[str]) -> int:
     return arguments.index("--") if "--" in arguments else len(arguments)
 
 
-def lazy_program(name: str, summary: str, extra: str, places: Mapping[str, str], next_step: str = "") -> LazyGroup:
+def lazy_program(
+    name: str, summary: str, extra: str, places: Mapping[str, str], next_step: str = "", option: str = ""
+) -> LazyGroup:
     """A program whose commands stand at these places.
 
     Args:
@@ -154,8 +174,9 @@ def lazy_program(name: str, summary: str, extra: str, places: Mapping[str, str],
         extra: of pyproject.toml, with the libraries of all its commands.
         places: command → "module:name" (`LazyCommand`).
         next_step: "module:name" of the `NextStep` that every command ends with.
+        option: "module:name" of what makes an option that every command has.
     """
     commands: dict[str, click.Command] = {
-        key: LazyCommand(key, place, extra, next_step) for key, place in places.items()
+        key: LazyCommand(key, place, extra, next_step, option) for key, place in places.items()
     }
     return LazyGroup(name=name, help=summary, commands=commands, no_args_is_help=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -9,9 +10,11 @@ import pytest
 from made_tables import Tables
 
 from ceus_models.runtime.errors import ExpectedError, Fault
+from ceus_models.runtime.language.reader_language import speaking
 from client.cli.check_page import page_of, write_page
 from client.data.dataset.check import CheckReport, check_site
 from client.faults.catalogue import REASONS
+from client.translation.language import load_language
 
 VOID = {"meta", "br"}
 
@@ -88,3 +91,20 @@ def test_nothing_to_mend_is_said() -> None:
 def test_a_page_that_cannot_be_written_is_an_expected_error(tmp_path: Path) -> None:
     with pytest.raises(ExpectedError, match="cannot be written"):
         write_page(tmp_path / "none" / "a.html", CheckReport(0, (), {}, {}))
+
+
+def test_the_page_in_chinese_names_files_and_columns_as_they_are(tmp_path: Path) -> None:
+    tables = Tables(tmp_path, 4)
+    tables.rows[0]["age"], tables.rows[1]["exam_date"], tables.rows[2]["sex"] = "old", "05/06/2021", "femle"
+    tables.site()
+    report = check_site(tables.folder)
+    english = page_of(report)
+    with speaking(load_language("zh")):
+        page = page_of(report)
+    assert page_of(report) == english  # for the context alone
+    assert '<html lang="zh-CN"' in page
+    assert parsed(page).rows == parsed(english).rows
+    for value in ("lesions.csv", "<td>age</td>", "<td>sex</td>", "&#34;aaa&#34;", "bad-number"):
+        assert value in page
+    text = re.sub(r"<style>.*?</style>|<[^>]*>", "\n", page, flags=re.DOTALL)
+    assert re.findall(r"(?:[A-Za-z]{2,} ){3,}[a-z]{2,}", text) == []

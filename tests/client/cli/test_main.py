@@ -13,6 +13,7 @@ import pytest
 from small_hospital import SmallHospital
 
 from ceus_models.runtime.exit_codes import run_app
+from ceus_models.runtime.language.reader_language import ENGLISH, use_language
 from client.cli.main import app
 
 PLAN = "processing: {frames_to_peak: 8, frames_after: 4, size: 32, flow_maps: 3, flow_size: 32, margin_px: 6}\n"
@@ -161,3 +162,24 @@ def test_init_writes_forms_that_check_reads(tmp_path: Path, capsys: pytest.Captu
     assert json.loads(capsys.readouterr().out)["reasons"] == {"example-row": 1}
     assert run_app(app, ["init", str(folder)]) == 1
     assert "nothing is overwritten" in capsys.readouterr().err
+
+
+def test_check_and_index_in_chinese_and_json_in_english(
+    hospital: SmallHospital, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hospital.rows[0]["clips"], hospital.rows[1]["sex"] = "clips/gone.avi", "femle"
+    hospital.write()
+    assert run(hospital, "check", "--json") == 1
+    english = json.loads(capsys.readouterr().out)
+    try:
+        assert run(hospital, "check", "--lang", "zh", "--json") == 1
+        assert json.loads(capsys.readouterr().out) == english
+        assert run(hospital, "check", "--lang", "zh") == 1
+        told = capsys.readouterr().out
+        assert "错误  lesions.csv 第 2 行，clips: 表格所列的每个文件应存在，实际为没有该文件：" in told
+        assert "可用病灶：1（" in told
+        assert "missing-clip" in told
+        assert run(hospital, "index", "--lang", "zh") == 1
+        assert "已读取病灶：1（新生成 1），跳过：2" in capsys.readouterr().out
+    finally:
+        use_language(ENGLISH)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from ceus_models.bundle.model_bundle import Bundle
 from ceus_models.bundle.model_card import RESEARCH_ONLY
 from ceus_models.nets.gradcam import grad_cam
 from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.language.reader_language import speaking
 from ceus_models.study.taxonomy import CLINICAL_NAMES, FUSION_NETS, LESION_TYPES, SUBMODELS
 from client.data.analysis.pipeline import build_doubtful_sample, build_sample
 from client.data.forms.site_config import load_site
@@ -27,6 +29,7 @@ from client.predict.html_page import render_page
 from client.predict.pdf_sheet import render_sheet
 from client.predict.pictures import draw_pictures
 from client.predict.prediction import Lesion, NetAnswer, Prediction, predict
+from client.translation.language import load_language
 from tests.client.data.analysis.test_pipeline import circle, row_of
 
 DATA = Path(__file__).parents[2] / "data"
@@ -235,3 +238,20 @@ def test_real_clips_without_contrast_are_out_of_distribution(name: str, tmp_path
     assert len(worst) == 1
     assert "mean transit time" in worst[0].text
     assert build_document(found, bundle)["out_of_distribution"] is True
+
+
+def test_the_page_is_chinese_for_who_reads_chinese_and_the_numbers_are_the_same(
+    prediction: Prediction, bundle: Bundle
+) -> None:
+    view = build_answer_view(prediction, bundle)
+    english = render_page(view)
+    with speaking(load_language("zh")):
+        page = render_page(view)
+    assert '<html lang="zh-CN"' in page
+    assert "仅供研究" in page
+    assert RESEARCH_ONLY not in page
+    assert re.findall(r"<td class=.n.>[-+\d.]+(?: %)?</td>", page) == re.findall(
+        r"<td class=.n.>[-+\d.]+(?: %)?</td>", english
+    )
+    text = re.sub(r"<(style|svg)\b.*?</\1>|<[^>]*>", "\n", page, flags=re.DOTALL)
+    assert re.findall(r"(?:[A-Za-z]{2,} ){2,}[a-z]{2,}", text) == []

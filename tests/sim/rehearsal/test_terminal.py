@@ -74,3 +74,10 @@ def test_what_ends_before_its_sign_is_an_error(terminal: Terminal) -> None:
 def test_a_program_that_is_not_installed_is_named(terminal: Terminal) -> None:
     with pytest.raises(ExpectedError, match="ceus-nothing, it is missing; install"):
         terminal.run("nothing", "ceus-nothing", "x")
+
+
+def test_commands_speak_english_whatever_the_machine_speaks(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LC_ALL", "zh_CN.UTF-8")
+    assert terminal.run("says", "python", "-c", "import os; print(os.environ['LC_ALL'])") == "C.UTF-8\n"

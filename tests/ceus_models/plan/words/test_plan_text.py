@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
 
 from ceus_models.plan.plan import load_plan
 from ceus_models.plan.words.outline import PlanOutline, parse_values, read_outline
 from ceus_models.plan.words.plan_lines import format_plan
-from ceus_models.plan.words.plan_text import PlanText, describe_plan
+from ceus_models.plan.words.plan_text import PlanText, StageText, describe_plan
 from ceus_models.plan.words.privacy_cost import compute_costs
+from ceus_models.runtime.language.reader_language import Language, speaking
 
 CONFIGS = Path(__file__).parents[4] / "configs"
 PLANS = sorted(CONFIGS.glob("plan.*.yaml"))
@@ -77,3 +79,13 @@ def test_too_few_sites_are_a_shortage() -> None:
     plan = outline("smoke")
     assert "a round counts with the sums of 2 sites, 3 are usual" in describe_plan(plan).shortage
     assert describe_plan(outline("paper")).shortage == ""
+
+
+def test_a_plan_in_chinese_keeps_the_width_of_a_terminal() -> None:
+    text = PlanText("liver", (("asks", "a " * 60), ("sites", "b")), (StageText("hello: introduction", ()),), "")
+    said = {"asks": "要求", "a " * 60: "送到本站点的字节数" * 9}
+    with speaking(Language("zh-CN", lambda found: said.get(found, found))):
+        lines = list(format_plan(text))
+    assert max(map(cell_len, lines)) <= 80
+    assert {cell_len(line) - cell_len(line.lstrip()) for line in lines[2:4]} == {20}
+    assert "".join(line.strip() for line in lines[1:4]).replace("要求", "").replace(" ", "").startswith("送到本站点")
