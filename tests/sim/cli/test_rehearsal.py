@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -60,7 +61,17 @@ class Started:
 def start(out: Path) -> Started:
     words = [str(Path(sys.executable).parent / "ceus-sim"), "rehearsal", str(PLAN), "--out", str(out)]
     with out.with_suffix(".log").open("wb") as log:
-        return Started(out, subprocess.Popen(words, stdout=log, stderr=log, env=ENVIRONMENT, start_new_session=True))
+        return Started(
+            out,
+            subprocess.Popen(
+                words,
+                stdout=log,
+                stderr=log,
+                env=ENVIRONMENT,
+                start_new_session=True,
+                preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # a job in the background ignores it
+            ),
+        )
 
 
 def test_it_ends_with_the_report_and_leaves_nothing_running(tmp_path_factory: pytest.TempPathFactory) -> None:
