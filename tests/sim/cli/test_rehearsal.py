@@ -12,7 +12,6 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 import psutil
@@ -59,19 +58,11 @@ class Started:
 
 
 def start(out: Path) -> Started:
-    words = [str(Path(sys.executable).parent / "ceus-sim"), "rehearsal", str(PLAN), "--out", str(out)]
+    program = str(Path(sys.executable).parent / "ceus-sim")
+    interruptible = ["env", "--default-signal=INT"]  # a job in the background ignores SIGINT, and what it starts, too
+    words = [*interruptible, program, "rehearsal", str(PLAN), "--out", str(out)]
     with out.with_suffix(".log").open("wb") as log:
-        return Started(
-            out,
-            subprocess.Popen(
-                words,
-                stdout=log,
-                stderr=log,
-                env=ENVIRONMENT,
-                start_new_session=True,
-                preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # a job in the background ignores it
-            ),
-        )
+        return Started(out, subprocess.Popen(words, stdout=log, stderr=log, env=ENVIRONMENT, start_new_session=True))
 
 
 def test_it_ends_with_the_report_and_leaves_nothing_running(tmp_path_factory: pytest.TempPathFactory) -> None:
