@@ -14,6 +14,7 @@ import typer
 from rich.cells import set_cell_size
 
 from ceus_models.runtime.errors import ExpectedError, Fault, FaultList, list_calls
+from ceus_models.runtime.humanize import clean_lines
 from ceus_models.runtime.language.reader_language import translate
 
 State = Literal["ok", "note", "fault"]
