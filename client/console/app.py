@@ -1,7 +1,7 @@
 """`ceus-site console`: what this site does, approved and sent, in a browser of the hospital's IT; on loopback alone.
 
-Counts, ids and words of ours: no picture, no lesion, no path, but on the pages of client.console.outlining. What its
-buttons do is in client.console.actions.
+Counts, ids and words of ours: no picture, no lesion, no path, but on the pages of outlining. What its buttons do is in
+client.console.actions.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ from ceus_models.web.serve import listening, serve, url_of
 from client.console.actions import Actions
 from client.console.approval_view import read_approval_state
 from client.console.language_switch import LanguageSwitch, list_choices
-from client.console.outlining import WORKLIST, OutliningPages
+from client.console.outlining.drawing import Drawing
+from client.console.outlining_pages import WORKLIST, OutliningPages
 from client.console.session import Session
 from client.courier.folder import courier_of, socket_of, state_socket
 from client.courier.ipc import WorkerUnreachableError, read_status
@@ -38,7 +39,6 @@ from client.courier.kit import is_ours, kit_of
 from client.data.dataset.index_file import read_index_counts
 from client.data.forms.site_config import SiteConfig, load_site
 from client.faults.catalogue import REASONS
-from client.outlining.drawing import Drawing
 from client.policy import policy_text
 from client.policy.approved_studies import read_approved
 from client.policy.policy_file import PolicyFile

@@ -9,8 +9,8 @@ from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.progress_bar import stop_on_sigterm
 from ceus_models.runtime.supervisor import log_event
 from client.data.forms.site_config import load_site, read_secret
-from client.receiving.staging import StagedStudies
-from client.receiving.storage_service import StorageService, receive_until
+from client.service.receiving.staging import StagedStudies
+from client.service.receiving.storage_service import StorageService, receive_until
 
 
 def tell(moved: list[Path]) -> bool:

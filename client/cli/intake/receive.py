@@ -14,8 +14,8 @@ from ceus_models.runtime.progress_bar import OnProgress, stop_on_sigterm
 from ceus_models.runtime.supervisor import log_event
 from client.data.forms.site_config import SiteConfig, load_site, read_secret
 from client.data.scan.scan import STAGING_FOLDER, ScanJob, scan_export
-from client.receiving.staging import RECEIVED_FOLDER, StagedStudies
-from client.receiving.storage_service import StorageService, receive_until
+from client.service.receiving.staging import RECEIVED_FOLDER, StagedStudies
+from client.service.receiving.storage_service import StorageService, receive_until
 
 
 def receive_command(

@@ -13,9 +13,9 @@ import yaml
 from small_hospital import COLUMNS_PX, ROWS, SmallHospital
 
 from ceus_models.runtime.errors import ExpectedError
+from client.console.outlining.cases import find_case
+from client.console.outlining.screen_template import read_screen, save_template
 from client.data.forms.site_config import load_site
-from client.outlining.cases import find_case
-from client.outlining.screen_template import read_screen, save_template
 
 GIVEN: dict[str, Any] = {
     "manufacturer": "Mindray",

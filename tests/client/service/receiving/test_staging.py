@@ -12,7 +12,7 @@ import pytest
 from made_export import ID, write_clip
 
 from client.data.forms.receive_form import ReceiveForm
-from client.receiving.staging import NoRoomError, NoUltrasoundError, StagedStudies
+from client.service.receiving.staging import NoRoomError, NoUltrasoundError, StagedStudies
 
 
 class Clock:

@@ -14,16 +14,16 @@ import numpy as np
 from ceus_models.pki.enrolment import utc_now
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.study.processing import Processing
+from client.console.outlining.agreement import compare_outlines
+from client.console.outlining.cases import Case, find_case, list_cases
+from client.console.outlining.outline_files import DrawnOutline, list_outlines, save_outline
+from client.console.outlining.playback import ClipFacts
+from client.console.outlining.polygon import parse_polygon
+from client.console.outlining.table_cells import write_cells
+from client.console.outlining.viewer import Viewer
+from client.console.outlining.worklist import Worklist
 from client.data.forms.site_config import SiteConfig
 from client.data.imaging.recording import F64
-from client.outlining.agreement import compare_outlines
-from client.outlining.cases import Case, find_case, list_cases
-from client.outlining.outline_files import DrawnOutline, list_outlines, save_outline
-from client.outlining.playback import ClipFacts
-from client.outlining.polygon import parse_polygon
-from client.outlining.table_cells import write_cells
-from client.outlining.viewer import Viewer
-from client.outlining.worklist import Worklist
 from client.service.sample_settings import find_processing
 
 _MOST_OPEN = 3

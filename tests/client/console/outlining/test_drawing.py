@@ -15,10 +15,10 @@ from made_outlining import SQUARE
 from small_hospital import SmallHospital
 
 from ceus_models.runtime.errors import ExpectedError
+from client.console.outlining.drawing import Drawing
 from client.data.analysis.pipeline import build_doubtful_sample
 from client.data.forms.site_config import load_site
 from client.data.table.manifest import read_manifest
-from client.outlining.drawing import Drawing
 
 POINTS = SQUARE.tolist()
 SHIFTED = (SQUARE + 2.0).tolist()
@@ -180,7 +180,7 @@ def test_a_table_that_is_a_workbook_gets_words_and_the_outline_is_kept(
     def refuse(*_: object) -> None:
         raise ExpectedError("only a CSV table is written here; write clips/x.json in outline of row 2")
 
-    monkeypatch.setattr("client.outlining.drawing.write_cells", refuse)
+    monkeypatch.setattr("client.console.outlining.drawing.write_cells", refuse)
     answer = drawing.save(2, POINTS, 3)
     assert answer["hint"].startswith("The outline is saved. only a CSV table")
     assert [one["reader"] for one in answer["outlines"]] == ["Dr. Chen"]

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.study.processing import Processing
+from client.console.outlining.cases import Case
 from client.data.analysis import tic
 from client.data.analysis.pipeline import OpenedLesion, make_view, open_clips, place_exam
 from client.data.analysis.trace import trace_exam
@@ -20,7 +21,6 @@ from client.data.imaging.clip import Clip
 from client.data.imaging.frame_store import Frames, chain_frames
 from client.data.imaging.recording import F64, U8
 from client.data.outlines.outline import Outline, View
-from client.outlining.cases import Case
 
 Index = npt.NDArray[np.int64]
 

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from ceus_models.runtime.atomic_files import write_atomically
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.yaml_lines import read_yaml_with_lines
+from client.console.outlining.cases import Case
 from client.data.dataset.worker_pool import LostItem, map_items
 from client.data.forms.site_config import SITE_FILE, SiteConfig, select_screens
 from client.data.forms.site_yaml import ScreenForm, SiteForm
@@ -23,7 +24,6 @@ from client.data.imaging.manufacturers import normalize_manufacturer
 from client.data.imaging.recording import Box, ClipError
 from client.data.imaging.screen import ANY_MAKER
 from client.data.imaging.tint import BRIGHTEST, TINTS
-from client.outlining.cases import Case
 
 _GLANCES = 3
 _KEY = "screens"

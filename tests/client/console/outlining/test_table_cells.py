@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from ceus_models.runtime.errors import ExpectedError
+from client.console.outlining.table_cells import write_cells
 from client.data.forms.columns import EXAM_COLUMNS
 from client.data.forms.site_config import SiteConfig, load_site
-from client.outlining.table_cells import write_cells
 
 HEAD = ",".join(EXAM_COLUMNS)
 OUTLINE = EXAM_COLUMNS.index("outline")

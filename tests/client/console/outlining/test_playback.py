@@ -8,12 +8,12 @@ import pytest
 from made_outlining import PROCESSING, SQUARE
 from small_hospital import COLUMNS_PX, FRAMES, ROWS, SmallHospital
 
+from client.console.outlining.cases import find_case
+from client.console.outlining.playback import Playback
 from client.data.analysis.pipeline import trace_row
 from client.data.forms.site_config import SiteConfig, load_site
 from client.data.outlines.outline import place_in_pane
 from client.data.table.manifest import read_manifest
-from client.outlining.cases import find_case
-from client.outlining.playback import Playback
 
 
 @pytest.fixture(scope="module")

@@ -22,12 +22,12 @@ import psutil
 
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.study.processing import Processing
+from client.console.outlining.cases import Case
+from client.console.outlining.playback import ClipFacts, Playback
 from client.data.dataset.worker_pool import LIMITS, Limits
 from client.data.forms.site_config import SiteConfig
 from client.data.imaging.recording import F64
 from client.data.outlines.outline import Outline
-from client.outlining.cases import Case
-from client.outlining.playback import ClipFacts, Playback
 
 Result = TypeVar("Result")
 Call = tuple[str, tuple[Any, ...]]

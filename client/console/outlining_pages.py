@@ -1,7 +1,7 @@
 """The pages on which lesions are outlined: the worklist, a lesion, a screen's template.
 
 They alone of all pages run scripts, which are ours and speak to this console only, and show pictures and the hospital's
-own ids. What they do is in client.outlining.
+own ids. What they do is in client.console.outlining.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from starlette.routing import Route
 
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.web.guard import HEADERS, PART
+from client.console.outlining.cases import find_case, list_other_faults
+from client.console.outlining.drawing import Drawing
+from client.console.outlining.screen_template import list_tints, read_screen, save_template
+from client.console.outlining.worklist import STATES, WorkItem
 from client.console.session import Session
 from client.data.forms.site_config import SiteConfig, load_site
-from client.outlining.cases import find_case, list_other_faults
-from client.outlining.drawing import Drawing
-from client.outlining.screen_template import list_tints, read_screen, save_template
-from client.outlining.worklist import STATES, WorkItem
 
 WORKLIST = "/outlining"
 _LESION = WORKLIST + "/{line:int}"

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from small_hospital import SmallHospital
 
+from client.console.outlining.worklist import Worklist
 from client.data.dataset.review_list import LOOK_FILE
 from client.data.forms.site_config import SiteConfig, load_site, make_pseudonym
-from client.outlining.worklist import Worklist
 
 
 def states(worklist: Worklist) -> dict[str, str]:

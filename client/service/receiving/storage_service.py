@@ -21,7 +21,7 @@ from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 from ceus_models.runtime.errors import ExpectedError, is_disk_full
 from client.data.forms.receive_form import ReceiveForm, TlsForm
 from client.data.imaging.dicom.exam_header import ULTRASOUND_CLASSES
-from client.receiving.staging import NoRoomError, NoUltrasoundError, StagedStudies
+from client.service.receiving.staging import NoRoomError, NoUltrasoundError, StagedStudies
 
 SUCCESS, OUT_OF_RESOURCES, NO_MATCH, CANNOT_UNDERSTAND = 0x0000, 0xA700, 0xA900, 0xC000
 _REJECTED, _BY_USER, _UNKNOWN_CALLER = 0x01, 0x01, 0x03

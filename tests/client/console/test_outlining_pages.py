@@ -16,8 +16,8 @@ from made_site_console import SiteDesk
 from small_hospital import FRAMES, SmallHospital
 
 from ceus_models.web.guard import HEADERS
-from client.console.outlining import FILES
-from client.outlining.drawing import Drawing
+from client.console.outlining.drawing import Drawing
+from client.console.outlining_pages import FILES
 
 POINTS = SQUARE.tolist()
 HOSTILE = "<script>alert(1)</script>"

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from client.outlining.agreement import compare_outlines
+from client.console.outlining.agreement import compare_outlines
 
 
 def circle(radius: float, x: float = 60.0) -> npt.NDArray[np.float64]:

@@ -12,10 +12,10 @@ import pytest
 from small_hospital import COLUMNS_PX, FRAMES, ROWS, SmallHospital
 
 from ceus_models.runtime.errors import ExpectedError
+from client.console.outlining.cases import Case, find_case
+from client.console.outlining.outline_files import list_outlines, name_outline, save_outline
 from client.data.forms.site_config import load_site
 from client.data.outlines.outline import Outline, View, place_in_pane, read_outline
-from client.outlining.cases import Case, find_case
-from client.outlining.outline_files import list_outlines, name_outline, save_outline
 
 VIEW = View(ROWS, COLUMNS_PX, FRAMES, (0, 16, 80, 96), (80, 16, 160, 96))
 POLYGON = np.array([[20.0, 40.0], [50.5, 40.25], [50.0, 70.0]])

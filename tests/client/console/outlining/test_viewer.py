@@ -16,10 +16,10 @@ from made_outlining import PROCESSING, SQUARE
 from small_hospital import FRAMES, SmallHospital
 
 from ceus_models.runtime.errors import ExpectedError
+from client.console.outlining.cases import find_case
+from client.console.outlining.viewer import Viewer
 from client.data.dataset.worker_pool import Limits
 from client.data.forms.site_config import SiteConfig, load_site
-from client.outlining.cases import find_case
-from client.outlining.viewer import Viewer
 
 
 @pytest.fixture(scope="module")

@@ -18,10 +18,10 @@ import numpy as np
 
 from ceus_models.runtime.atomic_files import write_atomically
 from ceus_models.runtime.errors import ExpectedError
+from client.console.outlining.cases import Case
 from client.data.imaging.recording import F64
 from client.data.outlines.annotation import LESION, OutlineError
 from client.data.outlines.outline import Outline, View, place_in_pane, read_outline
-from client.outlining.cases import Case
 
 _SAFE = re.compile(r"[^\w-]+")
 _MOST_CHARACTERS = 60

@@ -8,9 +8,9 @@ import pytest
 from small_hospital import SmallHospital
 
 from ceus_models.runtime.errors import ExpectedError
+from client.console.outlining.cases import find_case, list_cases, list_other_faults
 from client.data.forms.site_config import load_site, make_pseudonym
 from client.data.forms.withdrawals import Withdrawal, add_withdrawal
-from client.outlining.cases import find_case, list_cases, list_other_faults
 
 
 def test_rows_without_outline_or_with_faults_have_a_case(tmp_path: Path) -> None:

@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Literal
 
 from ceus_models.runtime.errors import Fault
+from client.console.outlining.cases import Case, list_cases
 from client.data.dataset.check import check_row
 from client.data.dataset.review_list import LOOK_FILE
 from client.data.dataset.row_faults import make_lost_fault
 from client.data.dataset.worker_pool import LostItem, map_items
 from client.data.forms.site_config import SiteConfig, make_pseudonym
-from client.outlining.cases import Case, list_cases
 
 State = Literal["outline", "doubtful", "faults", "done"]
 STATES: Mapping[State, str] = {

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ceus_models.runtime.errors import ExpectedError
-from client.outlining.polygon import MOST_POINTS, crosses_itself, parse_polygon
+from client.console.outlining.polygon import MOST_POINTS, crosses_itself, parse_polygon
 
 SQUARE = [[10, 10], [30, 10], [30, 30], [10, 30]]
 

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from client.data.forms.receive_form import ReceiveForm
-from client.receiving.staging import StagedStudies
-from client.receiving.storage_service import StorageService, receive_until
+from client.service.receiving.staging import StagedStudies
+from client.service.receiving.storage_service import StorageService, receive_until
 
 
 class Scripted(StorageService):
