@@ -68,6 +68,9 @@ PAGES = ("_page", "show", "page")
 
 NO_TEXTS = (
     "default-src 'none'",
+    "default-src 'none';",
+    "script-src 'self'",
+    "connect-src 'self';",
     "style-src 'self'",
     "img-src data:",
     "form-action 'self'",
