@@ -38,7 +38,7 @@ function draw() {
     g.lineWidth = 2;
     g.strokeRect(x0, y0, x1 - x0, y1 - y0);
     g.fillStyle = colour;
-    g.fillText(translate(name === "bmode" ? "B-mode" : "contrast"), x0 + 5, y0 + 17);
+    g.fillText(translate(name === "bmode" ? "B-mode pane" : "Contrast pane"), x0 + 5, y0 + 17);
   }
 }
 

@@ -9,7 +9,7 @@ export class Stage {
   constructor(canvas, facts) {
     Object.assign(this, { canvas, facts, picture: null, zoom: 1, center: [(facts.columns - 1) / 2, (facts.rows - 1) / 2] });
     this.panes = facts.bmode ? 2 : 1;
-    this.names = (facts.bmode ? ["contrast", "B-mode"] : ["contrast"]).map((name) => translate(name));
+    this.names = (facts.bmode ? ["Contrast pane", "B-mode pane"] : ["Contrast pane"]).map((name) => translate(name));
     this.fit();
   }
 
