@@ -20,6 +20,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.language.reader_language import translate
 from ceus_models.web.guard import HEADERS, PART
 from client.console.outlining.cases import find_case, list_other_faults
 from client.console.outlining.drawing import Drawing
@@ -37,7 +38,10 @@ _POLICY = HEADERS["content-security-policy"].replace(
     "default-src 'none';", "default-src 'none'; script-src 'self'; connect-src 'self';"
 )
 _TYPES = {".js": "text/javascript", ".css": "text/css"}
-FILES = ("outlining.css", "outline.js", "panel.js", "stage.js", "frames.js", "polygon.js", "chart.js", "screen.js")
+SCRIPTS = ("outline.js", "panel.js", "stage.js", "frames.js", "polygon.js", "chart.js", "screen.js", "words.js")
+FILES = ("outlining.css", *SCRIPTS)
+_SAID = ("message", "hint", "trouble", "source", "doubts", "notes")
+"""Of what a script is answered: what it shows to the reader."""
 
 Show = Callable[..., Response]
 Work = Callable[[int, dict[str, Any]], Any]
@@ -270,6 +274,11 @@ def _parse(body: bytes) -> dict[str, Any]:
 
 
 def _as_json(document: Any, status: int = 200) -> Response:
+    """What is said in it, in the reader's language."""
+    for name in _SAID if isinstance(document, dict) else ():
+        said = document.get(name)
+        if said:
+            document = {**document, name: translate(said) if isinstance(said, str) else [*map(translate, said)]}
     return Response(json.dumps(document, allow_nan=False), status, media_type="application/json")
 
 

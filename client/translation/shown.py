@@ -68,6 +68,9 @@ PAGES = ("_page", "show", "page")
 
 NO_TEXTS = (
     "default-src 'none'",
+    "default-src 'none';",
+    "script-src 'self'",
+    "connect-src 'self';",
     "style-src 'self'",
     "img-src data:",
     "form-action 'self'",
@@ -107,6 +110,8 @@ WORDS = (
     RESEARCH_ONLY,
     *("albumin", "platelets", "alpha-fetoprotein", "arrival", "peak"),
     *("alpha-fetoprotein, {0} to {1}", "albumin, {0} to {1}", "platelets, {0} to {1}"),
+    # of the worklist, and kinds of files of an export
+    *("Done", "clip", "still", "video", "picture", "document", "archive", "vanished", "perhaps"),
     # of the progress of a command
     *("checking", "indexing", "drawing", "predicting", "left", "{0}: {1} of {2}, about {3} left"),
     # sections of the handbook

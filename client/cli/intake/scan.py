@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.language.reader_language import translate
 from ceus_models.runtime.progress_bar import OnProgress, show_progress
 from client.cli.dataset import CORES, AsJson, Workers, output
 from client.data.forms.site_config import SITE_FILE, load_site
@@ -73,7 +74,7 @@ def scan_command(
 
 def _print_report(report: ScanReport, sheets: list[Path]) -> None:
     out = output()
-    table = Table("exam", "maker", "contrast", "frames", "seconds", "panes", "tint", "frame", box=None)
+    table = Table("exam", "maker", "shows contrast", "frames", "seconds", "panes", "tint", "frame", box=None)
     for named in report.exams[:_MOST_SHOWN]:
         table.add_row(*map(escape, _describe_exam(named)))
     if report.exams:
@@ -118,7 +119,8 @@ def _join(words: Iterator[str]) -> str:
 
 
 def _counts(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{name} {count}" for name, count in counts.items()) or "none"
+    """In the reader's language: no template tells a list of kinds from a sentence."""
+    return ", ".join(f"{translate(name)} {count}" for name, count in counts.items()) or "none"
 
 
 def _as_json(report: ScanReport) -> dict[str, object]:

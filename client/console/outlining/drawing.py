@@ -13,6 +13,7 @@ import numpy as np
 
 from ceus_models.pki.enrolment import utc_now
 from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.language.reader_language import translate
 from ceus_models.study.processing import Processing
 from client.console.outlining.agreement import compare_outlines
 from client.console.outlining.cases import Case, find_case, list_cases
@@ -238,7 +239,7 @@ def _check_frame(frame: object, facts: ClipFacts) -> int:
 
 
 def _call(outline: DrawnOutline) -> str:
-    return outline.reader or "made elsewhere"
+    return outline.reader or translate("made elsewhere")
 
 
 def _as_json(outline: DrawnOutline) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 // The time-intensity curves on one axis of time: of the lesion, and of the place under the cursor.
 
+import { translate } from "./words.js";
+
 const LEFT = 46, RIGHT = 8, TOP = 8, BOTTOM = 30;
 const COLOURS = { lesion: "#0b5394", measured: "#9dbcd8", place: "#7b8794", key: "#d97706", now: "#1f2933" };
 
@@ -66,7 +68,7 @@ export class Chart {
       g.fillText(String(second), this.x(second), TOP + this.height + 13);
       g.fillRect(this.x(second), TOP + this.height, 1, 3);
     }
-    g.fillText(this.timed ? "seconds after injection" : "seconds of the clip", LEFT + this.width / 2, TOP + this.height + 26);
+    g.fillText(translate(this.timed ? "seconds after injection" : "seconds of the clip"), LEFT + this.width / 2, TOP + this.height + 26);
     g.textAlign = "right";
     if (this.trace || this.place) g.fillText(Number(this.highest.toPrecision(2)).toLocaleString(), LEFT - 4, TOP + 10);
     g.fillText("0", LEFT - 4, TOP + this.height);
@@ -74,7 +76,7 @@ export class Chart {
     g.translate(10, TOP + this.height / 2);
     g.rotate(-Math.PI / 2);
     g.textAlign = "center";
-    g.fillText("intensity", 0, 0);
+    g.fillText(translate("intensity"), 0, 0);
     g.restore();
   }
 
@@ -100,7 +102,7 @@ export class Chart {
     g.setLineDash([]);
     g.fillStyle = COLOURS.lesion;
     g.textAlign = x > LEFT + this.width - 90 ? "right" : "left";
-    g.fillText(`peak ${seconds[peak].toFixed(1)} s`, x + (g.textAlign === "left" ? 4 : -4), TOP + this.height - 12);
+    g.fillText(translate("peak {0} s", seconds[peak].toFixed(1)), x + (g.textAlign === "left" ? 4 : -4), TOP + this.height - 12);
   }
 
   line(g, seconds, values, colour, width) {

@@ -5,6 +5,7 @@ import { FrameStore } from "./frames.js";
 import * as panel from "./panel.js";
 import { Polygon } from "./polygon.js";
 import { Stage } from "./stage.js";
+import { translate } from "./words.js";
 
 const root = document.getElementById("outline");
 const at = (id) => document.getElementById(id);
@@ -44,7 +45,7 @@ async function open() {
     for (const began = Date.now(); answer.state === "reading"; ) {
       answer = await ask("state");
       if (answer.state !== "reading") break;
-      at("waiting").textContent = `The clips are being read … ${Math.round((Date.now() - began) / 1000)} s`;
+      at("waiting").textContent = translate("The clips are being read … {0} s", Math.round((Date.now() - began) / 1000));
       await pause(250);
     }
   } catch (error) {
@@ -77,8 +78,8 @@ async function readAhead(next) {
 function greet() {
   const used = facts.outlines.find((one) => one.used);
   if (facts.trouble) say(facts.trouble, "bad");
-  else if (used) say(`There is an outline (${used.called}, frame ${used.frame + 1}). L loads it to look at or to correct; or draw your own without seeing it.`);
-  else say("Find the frame with the largest tumour in the arterial phase, and outline it there.");
+  else if (used) say(translate("There is an outline ({0}, frame {1}). L loads it to look at or to correct; or draw your own without seeing it.", used.called, used.frame + 1));
+  else say(translate("Find the frame with the largest tumour in the arterial phase, and outline it there."));
 }
 
 // About the arterial phase's height; a clip whose times do not count from the injection from its beginning.
@@ -107,14 +108,14 @@ async function seek(number) {
 
 function phase(second) {
   if (!facts.timed) return "";
-  if (second < 0) return "before injection";
-  return second < 30 ? "arterial phase" : second < 120 ? "portal venous phase" : "late phase";
+  if (second < 0) return translate("before injection");
+  return second < 30 ? translate("arterial phase") : second < 120 ? translate("portal venous phase") : translate("late phase");
 }
 
 function redraw() {
   const second = facts.seconds[frame];
   at("slider").value = frame;
-  at("where").textContent = `frame ${frame + 1} of ${facts.seconds.length} · ${second.toFixed(1)} s${facts.timed ? ` · ${phase(second)}` : ""}${facts.first[frame] < 0 ? " · later clip" : ""}`;
+  at("where").textContent = [translate("frame {0} of {1}", frame + 1, facts.seconds.length), `${second.toFixed(1)} s`, phase(second), facts.first[frame] < 0 ? translate("later clip") : ""].filter(Boolean).join(" · ");
   const moved = polygon.closed && polygon.frame !== facts.first[frame];
   const index = trace ? trace.shown.indexOf(frame) : -1;
   const [dx, dy] = index >= 0 ? trace.shift[index] : [0, 0];
@@ -186,13 +187,13 @@ function edited() {
   trace = null;
   at("result").hidden = true;
   if (polygon.closed) follow();
-  else if (polygon.points.length) say(`${polygon.points.length} points. ${polygon.points.length < 3 ? "Go on along the border." : "Enter, or a click on the first point, closes the outline."}`);
+  else if (polygon.points.length) say(translate(polygon.points.length < 3 ? "{0} points. Go on along the border." : "{0} points. Enter, or a click on the first point, closes the outline.", polygon.points.length));
   else greet();
   redraw();
 }
 
 function addPoint(point) {
-  if (facts.first[frame] < 0) { say("Outline a frame of the first clip; this one is of a later clip.", "bad"); return; }
+  if (facts.first[frame] < 0) { say(translate("Outline a frame of the first clip; this one is of a later clip."), "bad"); return; }
   if (polygon.points.length && polygon.frame !== facts.first[frame]) { seekOutlined(); return; }
   polygon.add(point, facts.first[frame]);
   edited();
@@ -206,14 +207,14 @@ function seekOutlined() {
 function editable() {
   if (polygon.frame === facts.first[frame]) return true;
   seekOutlined();
-  say("This is the outlined frame. Change the outline here, or use “Move to this frame” on another one.");
+  say(translate("This is the outlined frame. Change the outline here, or use “Move to this frame” on another one."));
   return false;
 }
 
 async function follow() {
   const mine = signature();
   tracing += 1;
-  say("The lesion is being followed over all frames …");
+  say(translate("The lesion is being followed over all frames …"));
   redraw();
   try {
     await ask("trace", { polygon: polygon.points, frame: polygon.frame });
@@ -221,7 +222,7 @@ async function follow() {
     while (answer.state === "working" && mine === signature()) {
       await pause(120);
       answer = await ask("trace");
-      if (answer.state === "working") say(`The lesion is being followed over all frames … ${Math.round(answer.for_s)} s`);
+      if (answer.state === "working") say(translate("The lesion is being followed over all frames … {0} s", Math.round(answer.for_s)));
     }
     if (mine === signature()) showTrace(answer);
   } catch (error) {
@@ -233,12 +234,12 @@ async function follow() {
 }
 
 function showTrace(answer) {
-  if (answer.state !== "done") { say(answer.message ?? "The outline was not followed; change it.", "bad"); return; }
+  if (answer.state !== "done") { say(answer.message ?? translate("The outline was not followed; change it."), "bad"); return; }
   trace = answer;
   const { doubts } = answer;
   panel.showFindings(answer, polygon.points, facts.mm_per_pixel);
-  if (saved === signature()) say("This outline is saved.", "good");
-  else say(doubts.length ? "The track is doubtful: play the clip and see whether the box stays on the lesion. Enter accepts." : "Play it and see whether the box stays on the lesion. Enter accepts.", doubts.length ? "bad" : "");
+  if (saved === signature()) say(translate("This outline is saved."), "good");
+  else say(doubts.length ? translate("The track is doubtful: play the clip and see whether the box stays on the lesion. Enter accepts.") : translate("Play it and see whether the box stays on the lesion. Enter accepts."), doubts.length ? "bad" : "");
 }
 
 function samePolygon(outline) {
@@ -253,8 +254,8 @@ async function accept() {
     const answer = await ask("save", { ...whose, polygon: polygon.points, frame: polygon.frame });
     saved = mine;
     showOutlines(answer);
-    const next = at("next") ? " N goes to the next lesion." : "";
-    say(answer.hint || `Saved, signed ${reader}.${next}`, answer.hint ? "bad" : "good");
+    const done = at("next") ? "Saved, signed {0}. N goes to the next lesion." : "Saved, signed {0}.";
+    say(answer.hint || translate(done, reader), answer.hint ? "bad" : "good");
   } catch (error) { say(error.message, "bad"); }
   redraw();
 }
@@ -281,7 +282,7 @@ async function confirmTrack() {
     await ask("confirm", whose);
     confirmed = true;
     redraw();
-    say("Written into the table: the track is right.", "good");
+    say(translate("Written into the table: the track is right."), "good");
   } catch (error) { say(error.message, "bad"); }
 }
 
@@ -304,7 +305,7 @@ async function use(one) {
   try {
     const answer = await ask("use", { ...whose, name: one.name });
     showOutlines(answer);
-    say(`The table names the outline of ${one.called}. ${answer.hint}`, "good");
+    say(`${translate("The table names the outline of {0}.", one.called)} ${answer.hint}`, "good");
   } catch (error) { say(error.message, "bad"); }
 }
 

@@ -1,10 +1,13 @@
 // The panes of a screen, drawn as boxes on a frame, and their template for site.yaml.
 
+import { translate } from "./words.js";
+
 const root = document.getElementById("screen");
 const at = (id) => document.getElementById(id);
 const url = `${root.dataset.base}/${root.dataset.line}`;
 const fields = at("boxes").elements;
 const CORNERS = ["x0", "y0", "x1", "y1"];
+const ORIGINS = { regions: "the file states them", template: "by a template of site.yaml", detected: "detected in the pictures", whole: "the whole screen" };
 const COLOURS = { contrast: "#ffd24d", bmode: "#7fd1ff" };
 let facts, picture, start = null;
 
@@ -35,7 +38,7 @@ function draw() {
     g.lineWidth = 2;
     g.strokeRect(x0, y0, x1 - x0, y1 - y0);
     g.fillStyle = colour;
-    g.fillText(name === "bmode" ? "B-mode" : "contrast", x0 + 5, y0 + 17);
+    g.fillText(translate(name === "bmode" ? "B-mode pane" : "Contrast pane"), x0 + 5, y0 + 17);
   }
 }
 
@@ -74,14 +77,14 @@ async function save(event) {
     dynamic_range_db: Number(fields.dynamic_range_db.value),
   };
   if (!given.contrast || (!given.bmode && !fields.alone.checked)) {
-    at("said").textContent = "Draw both panes, or say that there is no B-mode pane.";
+    at("said").textContent = translate("Draw both panes, or say that there is no B-mode pane.");
     return;
   }
   const response = await fetch(`${url}/template`, { method: "POST", headers: { "x-form": root.dataset.form }, body: JSON.stringify(given) });
   const text = await response.text();
   try {
     const answer = JSON.parse(text);
-    at("said").textContent = response.ok ? "Written into site.yaml: " : answer.message;
+    at("said").textContent = response.ok ? `${translate("Written into site.yaml:")} ` : answer.message;
     if (response.ok) at("said").append(Object.assign(document.createElement("code"), { textContent: answer.entry }));
   } catch { at("said").textContent = text; }
 }
@@ -100,7 +103,7 @@ async function open() {
   if (facts.manufacturer !== "unknown" && facts.manufacturer !== "other") fields.manufacturer.value = facts.manufacturer;
   if (facts.tint) fields.tint.value = facts.tint;
   if (facts.dynamic_range_db) fields.dynamic_range_db.value = facts.dynamic_range_db;
-  at("found").textContent = `${facts.columns} × ${facts.rows} pixels. Panes now: ${{ regions: "the file states them", template: "by a template of site.yaml", detected: "detected in the pictures", whole: "the whole screen" }[facts.origin] ?? facts.origin}.`;
+  at("found").textContent = translate("{0} × {1} pixels. Panes now: {2}.", facts.columns, facts.rows, translate(ORIGINS[facts.origin] ?? facts.origin));
   draw();
   const canvas = at("picture");
   canvas.addEventListener("pointerdown", (event) => { start = pixel(event); canvas.setPointerCapture(event.pointerId); dragged(event); });

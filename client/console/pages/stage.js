@@ -1,5 +1,7 @@
 // Both panes on a canvas: where a pixel lies, and how outline, box and cross are drawn over it.
 
+import { translate } from "./words.js";
+
 const MOST_SCALE = 16;
 const GAP = 4;
 
@@ -7,7 +9,7 @@ export class Stage {
   constructor(canvas, facts) {
     Object.assign(this, { canvas, facts, picture: null, zoom: 1, center: [(facts.columns - 1) / 2, (facts.rows - 1) / 2] });
     this.panes = facts.bmode ? 2 : 1;
-    this.names = facts.bmode ? ["contrast", "B-mode"] : ["contrast"];
+    this.names = (facts.bmode ? ["Contrast pane", "B-mode pane"] : ["Contrast pane"]).map((name) => translate(name));
     this.fit();
   }
 
@@ -126,7 +128,7 @@ export class Stage {
     if (!held) return;
     g.fillStyle = "#ff9d73";
     g.font = "12px system-ui, sans-serif";
-    g.fillText("held", left + 3, top - 4);
+    g.fillText(translate("held"), left + 3, top - 4);
   }
 
   circle(g, pane, place, radius) {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 import time
@@ -16,10 +17,13 @@ from made_site_console import SiteDesk
 from small_hospital import FRAMES, SmallHospital
 
 from ceus_models.web.guard import HEADERS
+from client.console.language_switch import COOKIE
 from client.console.outlining.drawing import Drawing
-from client.console.outlining_pages import FILES
+from client.console.outlining_pages import FILES, SCRIPTS
 
 POINTS = SQUARE.tolist()
+SAID_BY_SCRIPTS = re.compile(r'translate\((?:[^",\n]*(?:"bmode")? \? )?"([^"]+)"(?: : "([^"]+)")?')
+SENTENCE = re.compile(r">[^<]*(?:[A-Za-z]{2,} ){3,}[a-z]{2,}")
 HOSTILE = "<script>alert(1)</script>"
 READ = ("/outlining", "/outlining/2", "/outlining/2/screen", *(f"/outlining/{name}" for name in FILES))
 ASKED = ("/outlining/2/state", "/outlining/2/trace", "/outlining/2/frames/0", "/outlining/2/curve?x=3&y=4&radius=5")
@@ -210,3 +214,30 @@ def test_the_log_has_a_line_a_page_and_none_a_frame(desk: SiteDesk) -> None:
     told = json.dumps(desk.said)
     assert "Chen" not in told
     assert "L0" not in told
+
+
+def test_pages_and_answers_are_in_the_readers_language(desk: SiteDesk) -> None:
+    sign(desk)
+    wait_for(desk, "/outlining/2/state", "reading")
+    desk.cookie += f"; {COOKIE}=zh"
+    for path in READ[:3]:
+        text = re.sub(r"<(style|code)\b.*?</\1>", "", desk.get(path).text, flags=re.DOTALL)
+        assert '<html lang="zh-CN"' in text, path
+        assert SENTENCE.findall(text) == [], path
+    assert order(desk, "/outlining/2/save", {}).json()["message"].startswith("该行应为本页面的病灶")
+    order(desk, "/outlining/2/trace", {"polygon": POINTS, "frame": 3})
+    traced = wait_for(desk, "/outlining/2/trace", "working")
+    said = [traced["source"], *traced["notes"], *traced["doubts"]]
+    assert said
+    assert not [one for one in said if re.search(r"[A-Za-z]{3,} [a-z]{2,} [a-z]{2,}", one)], said
+
+
+def test_what_scripts_say_is_on_their_pages_to_be_translated(desk: SiteDesk) -> None:
+    sign(desk)
+    source = "".join(desk.get(f"/outlining/{name}").text for name in SCRIPTS)
+    pages = "".join(desk.get(path).text for path in READ[1:3])
+    held = {html.unescape(text) for text in re.findall(r'<li data-text="([^"]*)">', pages)}
+    said = {text for pair in SAID_BY_SCRIPTS.findall(source) for text in pair if text}
+    assert len(said) > 40
+    assert said - held == set()
+    assert {text for text in held if f'"{text}"' not in source} == set()

@@ -20,6 +20,7 @@ OTHERWISE: Mapping[str, str] = {
     "Reading a lesion exceeded the memory limit of a worker.": "the same",
     "a mask has one level inside the lesion and 0 outside": "a number of a file",
     "several levels": "the same",
+    "a circle has its center and a point of its border": "of a shape",
     "put the file where the clips column says, or correct the cell": "the name of a column",
     "put the file where the outline column says, or correct the cell": "the name of a column",
     "caps.clip_required is true, the task's rule has no clip": "clipping of gradients",
