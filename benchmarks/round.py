@@ -23,8 +23,7 @@ from torch import Tensor, nn
 from benchmarks.measuring import arguments, busy_ratio, in_turn, publish, quiet, ratio
 from ceus_models.nets.module_cache import build_initial_state
 from ceus_models.nets.two_stream import TwoStream
-from ceus_models.plan.plan import Plan, load_plan
-from ceus_models.plan.stages import Stage
+from ceus_models.plan.plan import Plan, Stage, load_plan
 from ceus_models.plan.train_stage import Train
 from ceus_models.runtime.seeds import derive_seed
 from ceus_models.study.processing import Processing

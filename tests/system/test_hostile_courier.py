@@ -314,10 +314,10 @@ def test_numbers_beyond_reason_are_refused_before_they_cost(worker: Worker, make
 
 
 def test_messages_of_full_size_leave_no_memory_behind(worker: Worker) -> None:
-    big = replace(HELLO, nets=("disease/HCC",), inputs={"disease/HCC|x": torch.zeros(7 * MB)})
+    big = replace(task("train", ("disease/HCC",)), inputs={"disease/HCC|x": torch.zeros(7 * MB)})
     parts = b"".join(encode(big))
     for _ in range(3):
-        assert isinstance(worker.asked(parts), Update)
+        assert isinstance(worker.asked(parts), Refusal)
     held = worker.held_mb()
     for _ in range(10):
         worker.asked(parts)

@@ -26,6 +26,9 @@ NO_REASONS = {
     "month-first",
     "alpha-fetoprotein",
     "sec-fetch-site",
+    "content-security-policy",
+    "screen-state",  # of the page where panes are drawn
+    "x-form",
     "same-origin",
 }
 """Words with a hyphen in client/ that are no reasons. A new one is listed here, a new reason in the catalogue."""

@@ -230,7 +230,8 @@ def test_real_clips_without_contrast_are_out_of_distribution(name: str, tmp_path
     path, center, frame = REAL[name]
     (tmp_path / "site.yaml").write_text("schema: 1\ncenter: 40\nname: H\n")
     rate = 2.0 if name == "dicom" else None  # a heart in one second: taken for a slower examination
-    row = dataclasses.replace(row_of(path, circle(tmp_path, center, 40), frame, rate), clip_checked=True)
+    outline = circle(tmp_path, center, 40, (320, 240) if name == "dicom" else (738, 592))
+    row = dataclasses.replace(row_of(path, outline, frame, rate), clip_checked=True)
     bundle = made_bundle(CEUS)
     found = predict(Lesion(2, *build_doubtful_sample(row, load_site(tmp_path), PROCESSING)), bundle)
     assert {one.kind for one in found.cautions if one.serious} >= {"clip", "distribution"}

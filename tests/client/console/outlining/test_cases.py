@@ -27,7 +27,7 @@ def test_rows_without_outline_or_with_faults_have_a_case(tmp_path: Path) -> None
     assert (cases[3].cell, cases[4].cell) == ("", "outlines/gone.json")
     assert [[fault.column for fault in cases[line].faults] for line in sorted(cases)] == [[], [], [], ["exam_date"], []]
     assert (cases[5].timed, cases[5].frame_cell, cases[5].pane) == (False, "", "screen")
-    assert (cases[2].timed, cases[2].frame_cell, cases[2].pane) == (True, "3", "contrast")
+    assert (cases[2].timed, cases[2].frame_cell, cases[2].pane) == (True, "8", "contrast")
     assert (cases[6].track_checked, cases[6].reinjection_s, cases[6].pane) == (True, 90.0, "bmode")
     assert {fault.row for fault in list_other_faults(site, cases.values())} == {7}
     with pytest.raises(ExpectedError, match="row 7"):

@@ -206,7 +206,7 @@ def test_a_file_made_elsewhere_opens_too(tmp_path: Path) -> None:
     document = json.loads(made.path(0, "outline").read_bytes())
     shutil.move(made.path(0, "outline"), tmp_path / "outlines" / "elsewhere.json")
     (tmp_path / "outlines" / "elsewhere.json").write_text(json.dumps({**document, "frame": 3}))
-    made.rows[0]["outline"] = "outlines/elsewhere.json"
+    made.rows[0] |= {"outline": "outlines/elsewhere.json", "outline_frame": "3"}
     drawing = drawing_of(made)
     try:
         (one,) = drawing.describe(2)["outlines"]

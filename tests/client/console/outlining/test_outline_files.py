@@ -86,7 +86,7 @@ def test_outlines_are_listed_the_tables_first(tmp_path: Path) -> None:
     (case.first_clip.parent / "0.avi.L0.notes.json").write_text("[]")
     (case.first_clip.parent / "0.avi.L0.eve.json").write_text(json.dumps({"lesion_id": "L9", "shapes": []}))
     found, trouble = list_outlines(case, VIEW)
-    assert [(one.reader, one.used, one.frame) for one in found] == [("", True, 3), ("ann", False, 5), ("bob", False, 5)]
+    assert [(one.reader, one.used, one.frame) for one in found] == [("", True, 8), ("ann", False, 5), ("bob", False, 5)]
     assert trouble == ""
     assert case.outline is not None
     case.outline.path.write_text("{}")

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 from made_outlining import PROCESSING, SQUARE
-from small_hospital import COLUMNS_PX, FRAMES, ROWS, SmallHospital
+from small_hospital import COLUMNS_PX, FRAMES, PEAK, ROWS, SmallHospital
 
 from client.console.outlining.cases import find_case
 from client.console.outlining.playback import Playback
@@ -69,7 +69,7 @@ def test_a_place_has_its_curve(opened: Playback) -> None:
     assert len(inside) == 2 * FRAMES
     levels = [value or 0.0 for value in inside]
     assert max(levels) > 20 * max(value or 0.0 for value in outside)
-    assert abs(int(np.argmax(levels[:FRAMES])) - FRAMES / 3) <= 3, "the lesion's own peak"
+    assert abs(int(np.argmax(levels[:FRAMES])) - PEAK) <= 3, "the lesion's own peak"
     assert opened.measure_place((-500, 4000), 5, PROCESSING) == [None] * (2 * FRAMES)
 
 

@@ -12,6 +12,7 @@ from ceus_models.runtime.errors import ExpectedError
 from client.console.outlining.table_cells import write_cells
 from client.data.forms.columns import EXAM_COLUMNS
 from client.data.forms.site_config import SiteConfig, load_site
+from client.data.forms.table_format import TableFormat
 
 HEAD = ",".join(EXAM_COLUMNS)
 OUTLINE = EXAM_COLUMNS.index("outline")
@@ -49,7 +50,7 @@ def test_a_short_row_grows_to_the_cell(site: SiteConfig) -> None:
 
 
 def test_another_encoding_is_kept(site: SiteConfig) -> None:
-    chinese = dataclasses.replace(site, encoding="gb18030")
+    chinese = dataclasses.replace(site, lesions_format=TableFormat("table", "gb18030"))
     site.table.write_bytes(f"{HEAD}\n{row('病灶')}\n".encode("gb18030"))
     write_cells(chinese, 2, {"outline": "剪辑/o.json"})
     assert site.table.read_bytes() == f"{HEAD}\n{row('病灶', '剪辑/o.json')}\n".encode("gb18030")
