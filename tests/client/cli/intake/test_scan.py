@@ -15,7 +15,9 @@ import pytest
 from made_export import ID, NAME, write_clip, write_export, write_site
 
 from ceus_models.runtime.exit_codes import run_app
+from ceus_models.runtime.language.reader_language import speaking
 from client.cli.main import app
+from client.translation.language import load_language
 
 
 def test_a_scan_says_what_it_found_and_what_comes_next(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -32,7 +34,8 @@ def test_a_scan_says_what_it_found_and_what_comes_next(tmp_path: Path, capfd: py
 
 def test_a_scan_is_told_in_chinese(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     export, site = write_export(tmp_path / "export"), write_site(tmp_path / "site")
-    assert run_app(app, ["scan", str(export), str(site), "--workers", "1", "--lang", "zh"]) == 0
+    with speaking(load_language("zh")):
+        assert run_app(app, ["scan", str(export), str(site), "--workers", "1"]) == 0
     said = capfd.readouterr()
     assert re.search(r"文件：13（.*影像片段 \d", said.out)
     assert "显示造影" in said.out
