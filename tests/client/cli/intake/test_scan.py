@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,7 +15,9 @@ import pytest
 from made_export import ID, NAME, write_clip, write_export, write_site
 
 from ceus_models.runtime.exit_codes import run_app
+from ceus_models.runtime.language.reader_language import speaking
 from client.cli.main import app
+from client.translation.language import load_language
 
 
 def test_a_scan_says_what_it_found_and_what_comes_next(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -27,6 +30,19 @@ def test_a_scan_says_what_it_found_and_what_comes_next(tmp_path: Path, capfd: py
     assert "next: fill the draft and save it as lesions.csv" in said.err
     assert not any(secret in said.out + said.err for secret in (ID, NAME, "20210307"))
     assert (site / ".ceus" / "scan" / "contact-01.png").exists()
+
+
+def test_a_scan_is_told_in_chinese(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    export, site = write_export(tmp_path / "export"), write_site(tmp_path / "site")
+    with speaking(load_language("zh")):
+        assert run_app(app, ["scan", str(export), str(site), "--workers", "1"]) == 0
+    said = capfd.readouterr()
+    assert re.search(r"文件：13（.*影像片段 \d", said.out)
+    assert "显示造影" in said.out
+    assert "表格草稿" in said.out
+    assert "下一步：填写草稿" in said.err
+    english = re.findall(r"(?:[A-Za-z]{2,} ){2,}[a-z]{2,}", said.out + said.err)
+    assert english == []
 
 
 def test_json_for_a_machine(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
