@@ -64,6 +64,10 @@ class Doubt:
         return f"{self.rule}, found {self.value}"
 
 
+class DoubtedClip(Unusable):
+    """A lesion whose clips a person must look at before it is used."""
+
+
 def count_reasons(faults: Iterable[Fault]) -> Mapping[str, int]:
     """How many faults of each reason, the commonest first."""
     return dict(Counter(fault.reason for fault in faults).most_common())

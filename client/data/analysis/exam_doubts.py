@@ -13,7 +13,7 @@ from client.data.imaging.clip import Clip
 from client.data.imaging.clip_doubts import doubt_real_time, still_error
 from client.data.imaging.frame_store import Frames
 from client.data.imaging.recording import F64, U8, ClipError
-from client.faults.fault import Doubt, Unusable
+from client.faults.fault import Doubt, DoubtedClip
 
 LEAST_S = 5.0
 """Of the longest clip: contrast takes longer than this to arrive and to fill a lesion (ceus.md 1.4)."""
@@ -36,10 +36,6 @@ _SIDE = 64
 _SAME_LEVELS = 1.5
 """Mean difference of thumbnails of one picture compressed twice; a breath or new speckle moves them by more."""
 _SMOOTHING_S = 2.0
-
-
-class DoubtedClip(Unusable):
-    """A lesion whose clips a person must look at before it is used."""
 
 
 def check_length(stills: Sequence[bool], spans_s: Sequence[float]) -> None:

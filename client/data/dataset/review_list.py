@@ -11,11 +11,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ceus_models.runtime.atomic_files import write_atomically
-from client.data.analysis.exam_doubts import DoubtedClip
 from client.data.analysis.track_quality import UntrustedTrack
 from client.data.dataset.cache import cache_folder
 from client.data.forms.site_config import SiteConfig, make_pseudonym
 from client.data.table.rows import Row
+from client.faults.fault import DoubtedClip
 
 LOOK_FILE = "look.json"
 _SUFFIX = ".look.json"

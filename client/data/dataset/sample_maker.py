@@ -11,7 +11,6 @@ from pathlib import Path
 
 from ceus_models.runtime.errors import Fault
 from ceus_models.study.processing import Processing
-from client.data.analysis.exam_doubts import DoubtedClip
 from client.data.analysis.pipeline import build_sample
 from client.data.analysis.track_quality import UntrustedTrack
 from client.data.dataset.cache import SAMPLE_SUFFIX, ClipMarks, cache_folder, write_sample
@@ -23,6 +22,7 @@ from client.data.forms.site_config import SiteConfig, make_pseudonym, select_scr
 from client.data.imaging.clip import ClipError, locate_file
 from client.data.outlines.outline import OutlineError
 from client.data.table.rows import Row
+from client.faults.fault import DoubtedClip
 
 
 @dataclass(frozen=True, slots=True)

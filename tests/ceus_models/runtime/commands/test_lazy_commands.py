@@ -63,10 +63,11 @@ def test_help_after_two_dashes_is_an_argument(tmp_path: Path, capfd: pytest.Capt
     assert "site.yaml" in capfd.readouterr().err
 
 
-def test_commands_that_a_person_waits_for_load_no_torch(tmp_path: Path) -> None:
+def test_commands_that_a_person_waits_for_load_no_library_of_pictures(tmp_path: Path) -> None:
     """A second of processor time for each of them; benchmarks/startup.py measures it."""
     for name, *arguments in list_quick(tmp_path):
-        assert loaded(PROGRAMS[name], *arguments) == "code 0, loaded []", (name, arguments)
+        found = loaded(PROGRAMS[name], *arguments, of=(*HEAVY, "scipy", "pydicom", "av"))
+        assert found == "code 0, loaded []", (name, arguments)
 
 
 def test_check_loads_no_torch_and_no_matplotlib(tmp_path: Path) -> None:
