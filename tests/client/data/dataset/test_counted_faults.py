@@ -30,7 +30,7 @@ def write_short(path: Path, frames: int) -> None:
     writer.release()
 
 
-def told(folder: Path) -> tuple[list[tuple[int | None, str]], list[tuple[int | None, str]]]:
+def list_faults(folder: Path) -> tuple[list[tuple[int | None, str]], list[tuple[int | None, str]]]:
     """Faults of check, and of index; the policy of the latter lets all lesions be skipped."""
     (folder / "site.yaml").write_text((folder / "site.yaml").read_text() + "max_skipped: 1\n", encoding="utf-8")
     checked = [(fault.row, fault.reason) for fault in check_site(folder).faults]
@@ -44,7 +44,7 @@ def test_too_few_frames_are_told_before_a_picture_is_read(tmp_path: Path) -> Non
     write_short(hospital.path(1, "clips"), 8)
     for row in hospital.rows[:2]:
         row |= {"frame_rate_hz": "1", "outline_frame": "4"}
-    checked, indexed = told(hospital.write())
+    checked, indexed = list_faults(hospital.write())
     assert checked == [(2, "too-few-frames")]
     assert set(checked) <= set(indexed)
 
@@ -55,7 +55,7 @@ def test_frames_before_a_second_injection_are_counted(tmp_path: Path) -> None:
     for row, second in zip(hospital.rows, ("4", "8.5", "60", ""), strict=True):
         row["reinjection_s"] = second
     hospital.rows[0]["outline_frame"] = "3"
-    checked, indexed = told(hospital.write())
+    checked, indexed = list_faults(hospital.write())
     assert checked == [(2, "outline-after-reinjection")]
     assert [fault for fault in indexed if fault[0] in (2, 3)] == [(n, "outline-after-reinjection") for n in (2, 3)]
 
@@ -67,7 +67,7 @@ def test_clips_of_other_sizes_are_told(tmp_path: Path) -> None:
     site.write_text(site.read_text() + wide, encoding="utf-8")
     write_avi(hospital.folder / "clips/tall.avi", 112)
     hospital.rows[0] |= {"clips": "clips/0.avi;clips/tall.avi", "clip_start_s": "5;60"}
-    checked, indexed = told(hospital.write())
+    checked, indexed = list_faults(hospital.write())
     assert checked == indexed == [(2, "clips-differ")]
 
 
@@ -75,7 +75,7 @@ def test_a_clip_that_is_too_long_to_be_stored_is_told(tmp_path: Path, monkeypatc
     monkeypatch.setattr("client.data.imaging.frame_store._MOST_BYTES", FRAMES * 80 * 80 - 1)
     hospital = SmallHospital(tmp_path, 2)
     write_short(hospital.path(1, "clips"), 20)
-    checked, indexed = told(hospital.write())
+    checked, indexed = list_faults(hospital.write())
     assert checked == indexed == [(2, "clip-too-long")]
 
 
