@@ -69,6 +69,11 @@ class Progress:
         held = self.counts.get(site, {})
         return sum(held.get(cohort, 0) for cohort in cohorts)
 
+    def count_evaluating(self, stage: str) -> int:
+        """How many sites the total of an evaluation is made of."""
+        found = [len(one.counted) for one in self.participation if (one.stage, one.kind) == (stage, "evaluate")]
+        return found[-1] if found else 0
+
     def count_patients(self, sites: Iterable[str], cohorts: tuple[str, ...]) -> int:
         """Patients that these sites declared in these cohorts."""
         return sum(self.patients.get(site, {}).get(cohort, 0) for site in sites for cohort in cohorts)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen
 from pydantic import AfterValidator
 
-from ceus_models.metrics.evaluation_release import evaluation_sensitivity
+from ceus_models.metrics.evaluation_release import NOISED_LEVELS, evaluation_sensitivity
 from ceus_models.plan.terms.net_groups import cohort, expand_names, net
 from ceus_models.protocol.messages import Level
 
@@ -55,9 +56,9 @@ class Evaluate:
         replicates: bootstrap replicates that the coordinator draws from the counts.
         paired_replicates: replicates with weights of the lesions, which sites are asked for to pair the arms of a
             simulation. They single out lesions, so a hospital's policy refuses them unless it says otherwise.
-        noise: standard deviation of the noise in the sum over sites, in multiples of
+        noise: standard deviation of the noise in the sum over `noise_sites` sites, in multiples of
             `ceus_models.metrics.evaluation_release.evaluation_sensitivity`; 0 for none.
-        noise_sites: whose shares make up the noise.
+        noise_sites: whose shares make up the noise; at level local each site's numbers carry the whole of it.
     """
 
     stage: Literal["evaluate"]
@@ -72,15 +73,19 @@ class Evaluate:
 
     def __post_init__(self) -> None:
         """Raise ValueError for a level that the noise does not fit."""
-        if self.level == "local":
-            raise ValueError("expected level none, sums or distributed for an evaluation, found local; choose another")
-        if (self.noise > 0) != (self.level == "distributed"):
-            raise ValueError(f"expected noise above 0 at level distributed and at no other, found {self.noise:g}")
+        if (self.noise > 0) != (self.level in NOISED_LEVELS):
+            raise ValueError(
+                f"expected noise above 0 at levels distributed and local alone, found {self.noise:g} at {self.level}"
+            )
+        if self.level == "local" and self.noise_sites != 1:
+            raise ValueError(f"expected noise_sites 1 at level local, found {self.noise_sites}")
 
-    @property
-    def noise_sd(self) -> float:
-        """Standard deviation of the noise in a cell of the total, in lesions."""
-        return self.noise * evaluation_sensitivity(expand_names(self.nets))
+    def compute_noise_sd(self, sites: int) -> float:
+        """Standard deviation of the noise in a cell of the total of so many sites, in lesions.
+
+        Each adds its share, so more sites than `noise_sites` make more noise than the plan asks.
+        """
+        return self.noise * evaluation_sensitivity(expand_names(self.nets)) * math.sqrt(sites / self.noise_sites)
 
     def steps(self) -> int:
         """One round."""

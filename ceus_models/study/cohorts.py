@@ -30,6 +30,15 @@ def can_hold(center: int, cohort: str) -> bool:
     return cohort == "training_b" if center >= 37 else cohort in ("training_a", "validation")
 
 
+def is_of_one_center(cohort: str) -> bool:
+    """Whether only one center can have lesions of a cohort, so that a sum over sites is that center's own.
+
+    >>> is_of_one_center("internal_test"), is_of_one_center("external_test_c")
+    (True, False)
+    """
+    return sum(can_hold(center, cohort) for center in CENTERS) == 1
+
+
 def compute_split_fraction(patient: str) -> float:
     """A number in [0, 1) that depends on the patient's id alone.
 

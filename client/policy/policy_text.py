@@ -47,7 +47,11 @@ def _describe_privacy(held: PrivacyLevels) -> Iterator[tuple[str, str]]:
         yield f"Privacy of {name}", f"{getattr(held, name)} or stronger: {LEVEL_WORDS[getattr(held, name)]}"
     yield "Tasks", "what the approved plan asks, each round once" if held.bound_to_plan else "also what no plan asks"
     roster = "any list of sites" if held.roster == "any" else f"the list of sites {held.roster[:12]}…"
-    yield "Secure sums", f"over at least {held.minimum_sites} sites, {roster}"
+    alone = "also" if held.alone else "none"
+    yield (
+        "Secure sums",
+        f"over at least {held.minimum_sites} sites, {roster}; {alone} of cohorts that only this site has",
+    )
     yield (
         "Privacy budget",
         f"ε {held.epsilon:g} a patient and study, {held.lifetime_epsilon:g} over all, at δ {held.delta:g}; "

@@ -31,6 +31,7 @@ class PrivacyLevels:
         evaluation: Level of evaluations, those within training included.
         bound_to_plan: Whether only what the approved plan asks is answered, each round once.
         minimum_sites: Sites in any secure sum that is opened.
+        alone: Whether secure sums without noise are answered for cohorts that only this center can have.
         roster: Digest of the list of sites and keys that two people approved, "any" for any list.
         colluding: Other sites whose share of the noise does not count.
         epsilon: Of one patient in one study.
@@ -43,6 +44,7 @@ class PrivacyLevels:
     evaluation: Level = "sums"
     bound_to_plan: Annotated[bool, Field(strict=True)] = True
     minimum_sites: Annotated[int, Field(strict=True, ge=3)] = 8
+    alone: Annotated[bool, Field(strict=True)] = False
     roster: Literal["any"] | _Digest = "any"
     colluding: Annotated[int, Field(strict=True, ge=0)] = 2
     epsilon: Annotated[float, Field(gt=0)] = 3.0
@@ -63,6 +65,8 @@ class PrivacyLevels:
                 "privacy.colluding",
                 f"fewer than {safe.colluding} other sites may tell their noise, or the bound is wrong",
             )
+        if self.alone:
+            yield "privacy.alone", "of a cohort that only this hospital has, the sum is this hospital's own numbers"
         if self.minimum_sites < safe.minimum_sites:
             yield "privacy.minimum_sites", f"sums over fewer than {safe.minimum_sites} hospitals are opened"
 

@@ -41,7 +41,8 @@ def collect_details(progress: Progress, plan: Plan, seed: int) -> dict[str, Any]
     evaluations = [s for s in plan.stages if isinstance(s, Evaluate) and s.name in progress.totals]
     for stage, place in product(evaluations, _PLACES):
         total, classifiers = pool_cohorts(progress.totals[stage.name]), select_classifiers(expand_names(stage.nets))
-        resampling = _resample(stage, seed, place, designs[place].effect)
+        noise = stage.compute_noise_sd(progress.count_evaluating(stage.name)) * _widen_noise(stage, place)
+        resampling = Resampling(seed, stage.replicates, noise, designs[place].effect)
         _keep(found["pairs"], place, compare_pairs(total, place, classifiers, resampling))
         _keep(found["readers"], place, summarize_readers(total, place, classifiers, resampling))
         for net in classifiers:
@@ -66,10 +67,9 @@ def _adjust_pairs(pairs: Mapping[str, list[dict[str, Any]]]) -> None:
         adjust_tests([test for test in tests if (test["first"] in FUSION_NETS) == family])
 
 
-def _resample(stage: Evaluate, seed: int, place: str, design: float) -> Resampling:
-    """How the counts of a place are resampled: the noise of a pool's cohorts adds up."""
-    cohorts = len(set(POOLS.get(place, (place,))) & set(stage.cohorts))
-    return Resampling(seed, stage.replicates, stage.noise_sd * math.sqrt(max(1, cohorts)), design)
+def _widen_noise(stage: Evaluate, place: str) -> float:
+    """How much larger the noise of a place is than a cohort's: that of a pool's cohorts adds up."""
+    return math.sqrt(max(1, len(set(POOLS.get(place, (place,))) & set(stage.cohorts))))
 
 
 def _build_tables(progress: Progress, plan: Plan) -> dict[str, Any]:

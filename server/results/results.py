@@ -72,7 +72,8 @@ def _list_evaluations(progress: Progress, plan: Plan, seed: int) -> Iterator[_Sc
         nets = expand_names(stage.nets)
         for cohort, net in product(stage.cohorts, dict.fromkeys((*nets, *select_classifiers(nets)))):
             design = count_clusters(progress, (cohort,)).effect
-            resampling = Resampling(seed, stage.replicates, stage.noise_sd, design)
+            noise = stage.compute_noise_sd(progress.count_evaluating(stage.name))
+            resampling = Resampling(seed, stage.replicates, noise, design)
             counts = read_counts(progress.totals[stage.name], (cohort, net), resampling, weights)
             if counts is not None:
                 wide = count_outputs(net) > 1

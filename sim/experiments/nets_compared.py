@@ -38,7 +38,9 @@ def compare_nets(experiment: Models, run: Path) -> Entry:
     if progress is None:
         raise ExpectedError(f"expected a checkpoint in {run}, found none; copy the whole run, or finish it there")
     designs = {place: float(one["effect"]) for place, one in results.get("design", {}).items()}
-    draws = _Draws(progress.totals, _read_evaluations(run), int(results["seed"]), designs)
+    evaluations = _read_evaluations(run)
+    noises = {s.name: s.compute_noise_sd(progress.count_evaluating(s.name)) for s in evaluations}
+    draws = _Draws(progress.totals, evaluations, noises, int(results["seed"]), designs)
     compared = [_list_pairs(results, net, experiment) for net in experiment.nets]
     scored = [
         ArmScores(
@@ -57,17 +59,23 @@ def compare_nets(experiment: Models, run: Path) -> Entry:
 
 @dataclass(frozen=True)
 class _Draws:
-    """The bootstrap replicates of a finished run, as its results have them; `designs`: effects by cohort or pool."""
+    """The bootstrap replicates of a finished run, as its results have them.
+
+    Args:
+        noises: standard deviation of a cell's noise by stage.
+        designs: effects by cohort or pool.
+    """
 
     totals: Mapping[str, State]
     evaluations: Sequence[Evaluate]
+    noises: Mapping[str, float]
     seed: int
     designs: Mapping[str, float]
 
     def estimate_accuracies(self, net: str, cohorts: Sequence[str]) -> dict[str, Estimate]:
         """The accuracy of a net on each cohort, and on ALL of several, with Wilson's interval."""
         counts = {cohort: found for cohort in cohorts if (found := self.find_confusion(net, cohort)) is not None}
-        noise = max((stage.noise_sd for stage in self.evaluations), default=0.0)
+        noise = max(self.noises.values(), default=0.0)
         estimates = {cohort: self._estimate(found[0], noise, cohort) for cohort, found in counts.items()}
         if len(counts) == len(cohorts) > 1:
             whole = np.sum([found[0] for found in counts.values()], axis=0)
@@ -86,7 +94,7 @@ class _Draws:
             total = self.totals.get(stage.name, {})
             if name in total:
                 design = self.designs.get(cohort, 1.0)
-                return Resampling(self.seed, stage.replicates, stage.noise_sd, design).read(total, name)
+                return Resampling(self.seed, stage.replicates, self.noises[stage.name], design).read(total, name)
         return None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -59,6 +59,12 @@ class StageOutline(_Form):
     def list_trained_nets(self, sharing: Sharing) -> tuple[str, ...]:
         """The nets that travel."""
         return list_nets(expand_names(self.nets), sharing)
+
+    def list_asked(self) -> Iterator[tuple[Question, Level, tuple[str, ...]]]:
+        """Kind of task, level and cohorts of what its rounds ask."""
+        yield self.question, self.level, (*self.cohorts, *self.fusion_cohorts)
+        if self.validation:
+            yield "evaluate", self.level, self.validation.cohorts
 
     def count_validations(self) -> int:
         """Rounds of validation within the stage."""

@@ -12,6 +12,7 @@ from ceus_models.plan.words.privacy_cost import COLLUDING, compute_costs
 from ceus_models.plan.words.traffic import Traffic, estimate_traffic
 from ceus_models.protocol.messages import Level, LocalRule
 from ceus_models.runtime.humanize import format_duration, format_size
+from ceus_models.study.cohorts import is_of_one_center
 
 LEVEL_WORDS: Mapping[Level, str] = {
     "none": "the coordinator sees this hospital's own sums",
@@ -162,8 +163,12 @@ def _describe_leaving(stage: StageOutline) -> str:
 def _describe_level(stage: StageOutline) -> str:
     if stage.stage == "hello":
         return "none: the coordinator sees the numbers of this hospital"
-    noise = f"; noise {stage.noise:g}, made by {stage.noise_sites} sites" if stage.noise else ""
-    return f"{stage.level}: {LEVEL_WORDS[stage.level]}{noise}"
+    by = "each site" if stage.level == "local" else f"{stage.noise_sites} sites"
+    noise = f"; noise {stage.noise:g}, made by {by}" if stage.noise else ""
+    alone = [cohort for _, level, asked in stage.list_asked() if level == "sums" for cohort in asked]
+    alone = [cohort for cohort in dict.fromkeys(alone) if is_of_one_center(cohort)]
+    own = f"; {', '.join(alone)} of one hospital alone, whose own numbers the total is" if alone else ""
+    return f"{stage.level}: {LEVEL_WORDS[stage.level]}{noise}{own}"
 
 
 def _describe_costs(plan: PlanOutline) -> Iterator[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Sequence
+
 import torch
 
 from ceus_models.metrics.ood import REQUEST_TENSOR
@@ -10,10 +12,12 @@ from ceus_models.nets.heads import list_nets
 from ceus_models.nets.module_cache import check_fit
 from ceus_models.plan.answers.change_grid import find_steps_fault
 from ceus_models.protocol.message_ids import SESSION_MARK
-from ceus_models.protocol.messages import Task
+from ceus_models.protocol.messages import Kind, Level, Task
 from ceus_models.protocol.state import is_finite, select_net
+from ceus_models.study.cohorts import is_of_one_center
 from ceus_models.study.taxonomy import CLINICAL_NAMES, FUSION_NETS, STRATEGY_A, SUBMODELS, count_outputs
 from client.policy.policy import TaskDeclined
+from client.policy.privacy_levels import PrivacyLevels
 
 SESSION_KINDS = ("offer", "unmask")
 """Messages of the secure sum of a round, before and after its task."""
@@ -78,3 +82,27 @@ def check_recipe(task: Task) -> None:
         known = net in (*SUBMODELS, STRATEGY_A, *FUSION_NETS)
         if not known or len(weights) != max(2, count_outputs(net)) or min(weights) <= 0:
             raise TaskDeclined("plan", f"expected one weight above 0 a class, {net[:40]} has others; mend the recipe")
+
+
+def check_alone(
+    asked: Iterable[tuple[Kind, Level, Sequence[str]]], held: Collection[str], levels: PrivacyLevels
+) -> None:
+    """Check that no secure sum without noise would be this hospital's own numbers.
+
+    Args:
+        asked: kind of task, its level and its cohorts, of one task or of all stages of a plan.
+        held: cohorts that this site has lesions of.
+        levels: what the hospital wants.
+
+    Raises:
+        TaskDeclined: a cohort is of this center alone, and the policy neither allows that nor numbers without a sum.
+    """
+    for kind, level, cohorts in asked:
+        own = [cohort for cohort in cohorts if cohort in held and is_of_one_center(cohort)]
+        if own and level == "sums" and levels.find_level(kind) != "none" and not levels.alone:
+            raise TaskDeclined(
+                "policy",
+                f"expected cohorts of several hospitals in a sum without noise, found {', '.join(own)}, which this "
+                "hospital has alone, so that the sum is its own numbers; ask with noise, or the hospital sets "
+                "privacy.alone: true",
+            )

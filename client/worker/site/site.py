@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import torch
 
+from ceus_models.plan.words.outline import read_outline
 from ceus_models.protocol.message_ids import ReceivedTask
 from ceus_models.protocol.messages import Refusal, Task, Update
 from ceus_models.protocol.software import Software
@@ -28,7 +29,7 @@ from client.worker.privacy.plan_binding import PlanBinding
 from client.worker.privacy.release import NOISED_LEVELS, Release
 from client.worker.privacy.sessions import SumSessions
 from client.worker.privacy.study_facts import StudyFacts
-from client.worker.privacy.task_checks import SESSION_KINDS, check_recipe, check_steps, check_tensors
+from client.worker.privacy.task_checks import SESSION_KINDS, check_alone, check_recipe, check_steps, check_tensors
 from client.worker.site.restored_records import RestorationGuard
 from client.worker.site.site_lesions import Holding, SiteLesions
 from client.worker.tasks.devices.compute_device import ComputeDevice, DeviceError
@@ -149,12 +150,16 @@ class Site:
         check_tensors(task, compute.device)
         check_steps(task)
         check_recipe(task)
+        held = {sample.cohort for sample in holding.lesions.samples} if holding else set[str]()
+        check_alone([(task.kind, task.level, task.cohorts)], held, policy.privacy)
         if policy.privacy.bound_to_plan:
             plan = self._binding.check(received)
             if self.software and (why := plan.software.find_mismatch(self.software)):
                 raise TaskDeclined("version", why)
             if task.kind == "hello":
                 self._release.admit_plan(plan, policy)
+                asked = (one for stage in read_outline(plan.plain()).stages for one in stage.list_asked())
+                check_alone(asked, held, policy.privacy)
         used = self._select(task, holding.lesions.samples) if holding else []
         mark = self._check_repeat(received, holding, used)
         if self.trail:

@@ -202,7 +202,8 @@ def test_evaluation_keeps_its_counts_under_its_name():
     )
     assert task.replicates == 0, "the coordinator draws them"
     assert find_rounds(replace(stage, paired_replicates=20)).task(READY, STUDY).replicates == 20
-    assert replace(stage, noise=1.5, level="distributed").noise_sd == pytest.approx(1.5 * 2 * 2**0.5)
+    noised = replace(stage, noise=1.5, level="distributed", noise_sites=4)
+    assert [noised.compute_noise_sd(n) for n in (4, 9)] == pytest.approx([1.5 * 2 * 2**0.5, 1.5 * 3 * 2**0.5])
     total = {"x": torch.ones(1)}
     assert find_rounds(stage).absorb(READY, STUDY, total, record()).totals == {"test": total}
 

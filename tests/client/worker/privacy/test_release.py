@@ -9,13 +9,25 @@ import pytest
 import torch
 from toy_lesions import lesions, task
 
-from ceus_models.protocol.messages import LocalRule, PrivateRule, Refusal, Update
+from ceus_models.metrics.evaluation_release import evaluation_sensitivity, list_tables
+from ceus_models.plan.plan import Plan
+from ceus_models.plan.progress import Progress
+from ceus_models.plan.rounds.any_stage import find_rounds
+from ceus_models.plan.stages import Evaluate, Hello, Statistics
+from ceus_models.plan.terms.settings import Screening
+from ceus_models.plan.train_stage import Train
+from ceus_models.protocol.messages import CountNoise, LocalRule, PrivateRule, Refusal, Task, Update
+from ceus_models.protocol.privacy.accountant import compose, compute_epsilon
+from client.policy.policy import TaskDeclined
+from client.policy.privacy_levels import PrivacyLevels
 from client.worker.audit.log import Audit, entries
 from client.worker.audit.recorder import open_recorder
 from client.worker.privacy.release import replace_not_finite
+from client.worker.privacy.task_checks import check_alone
 from client.worker.site.site import Site
 from client.worker.tasks.handlers import WORK
-from tests.support.open_policy import open_policy
+from server.rounds.screening import Gate
+from tests.support.open_policy import OPEN_LEVELS, open_policy
 
 LOCAL = LocalRule(momentum=0.0, trains="heads", private=PrivateRule(1.0, 50.0))
 NET = "disease/HCC"
@@ -79,3 +91,47 @@ def test_a_level_with_noise_is_not_answered_without(tmp_path: Path) -> None:
     answer = site(tmp_path).handle(task("train", (NET,), level="local"))
     assert isinstance(answer, Refusal)
     assert (answer.code, "expected noise" in answer.reason) == ("plan", True)
+
+
+def test_an_evaluation_at_level_local_carries_the_whole_noise_and_is_charged(tmp_path: Path) -> None:
+    made, found = site(tmp_path), list[torch.Tensor]()
+    for number in range(6):
+        asked = evaluation("local", count_noise=CountNoise(8.0, 1), stage=f"test {number}", comparisons=False)
+        answer = made.handle(asked)
+        assert isinstance(answer, Update)
+        assert Gate(asked, Screening(), {made.name: {"training_a": 8}}).screen(made.name, answer).fault is None
+        assert {name.partition("|")[2] for name in answer.sums} == set(list_tables((NET,), comparisons=False))
+        found += [tensor.reshape(-1) for tensor in answer.sums.values()]
+    sd = 8.0 * evaluation_sensitivity((NET,), comparisons=False)
+    assert float(torch.cat(found).double().std()) == pytest.approx(sd, rel=0.15)
+    assert answer.spent == pytest.approx(compute_epsilon(compose([8.0] * 6), 1e-5))
+
+
+def test_a_sum_that_is_this_hospitals_own_is_not_answered_unless_the_hospital_says_so() -> None:
+    asked, held = [("evaluate", "sums", ("external_test_c", "internal_test"))], {"external_test_c", "internal_test"}
+    safe = PrivacyLevels()
+    with pytest.raises(TaskDeclined, match="found internal_test, which this hospital has alone"):
+        check_alone(asked, held, safe)
+    check_alone(asked, {"external_test_c"}, safe)
+    check_alone([("evaluate", level, ("internal_test",)) for level in ("distributed", "local")], held, safe)
+    check_alone(asked, held, replace(safe, alone=True))
+    check_alone(asked, held, replace(safe, evaluation="none"))
+    assert [name for name, _ in replace(safe, alone=True).list_risks()] == ["privacy.alone"]
+
+
+def test_neither_such_a_task_nor_a_plan_with_it_is_begun(tmp_path: Path) -> None:
+    tested = Evaluate("evaluate", "test", (NET,), ("internal_test", "external_test_c"), level="sums")
+    training = Train("train", "training", (NET,), ("training_a",), 1)
+    plan = Plan("alone", (Hello("hello"), Statistics("statistics"), training, tested))
+    levels = replace(OPEN_LEVELS, evaluation="sums", bound_to_plan=True)
+    made = site(tmp_path, samples=lesions(8, "internal_test"), policy=open_policy(privacy=levels))
+    made = replace(made, processing=plan.processing.digest())
+    hello = find_rounds(plan.stages[0]).task(Progress(), plan.study(1))
+    for asked in (hello, evaluation("sums", cohorts=("internal_test",))):
+        answer = made.handle(asked)
+        assert isinstance(answer, Refusal)
+        assert (answer.code, "this hospital has alone" in answer.reason) == ("policy", True)
+
+
+def evaluation(level: str, **changes: object) -> Task:
+    return task("evaluate", (NET,), level=level, **{"cohorts": ("training_a",), **changes})
