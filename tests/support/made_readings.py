@@ -30,7 +30,14 @@ def cases(count: int, seed: int = 0) -> list[Sample]:
         groups = {variable: values[int(rng.integers(len(values)))] for variable, values in SUBGROUPS.items()}
         said = [label if rng.random() < 0.75 else int(rng.integers(6)) for _ in range(2 * len(READERS))]
         readings = [
-            Reading(code, role, bool(assisted), LESION_TYPES[said.pop()], 1 + i % 5, 20.0 + i)
+            Reading(
+                code,
+                role,
+                bool(assisted),
+                LESION_TYPES[said.pop()],
+                1 + i % 5,
+                (20.0 + i) * (1.0 - assisted * 0.1 * (i % 4)),
+            )
             for code, role in READERS.items()
             for assisted in range(1 if role == "mri" else 2)
             if rng.random() < 0.9
