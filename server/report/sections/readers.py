@@ -88,7 +88,7 @@ def _multi_reader_rows(results: Results, cohort: str, net: str) -> Iterator[Row]
                 sides = [cells.format_difference(one) for one in (found, fixed)]
                 size = [str(lookup(raw, "readers")), cells.format_lesions(found.n)]
                 verdict = cells.NONE if raw is entry.get("assistance") else _format_verdict(lookup(raw, "non_inferior"))
-                yield [title, name, *size, *sides, verdict, *p_cells(raw)]
+                yield [title, name, *size, *sides, verdict, p_cell(raw)]
 
 
 def _format_verdict(non_inferior: object) -> Cell:
