@@ -89,7 +89,7 @@ def describe_benchmark(results: Results) -> str:
 def _describe_readers(found: Mapping[str, Any]) -> str:
     parts = [f"{len(section(found, 'readers'))} readers"]
     for group, entry in section(found, "multi_reader").items():
-        net = next(reversed(section(entry, "against")), "")
+        net = next(reversed(list(section(entry, "against"))), "")
         one = section(entry, "against", net, "alone")
         value, low, high = (number(one.get(key)) for key in ("value", "low", "high"))
         if value is not None and low is not None and high is not None:

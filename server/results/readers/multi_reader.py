@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, product
 from typing import Any
 
 import numpy as np
@@ -72,15 +72,10 @@ def analyse_readers(total: State, prefix: str, classifiers: Sequence[str], desig
         entry: dict[str, Any] = {}
         if assistance := _assist(pairs, places):
             entry["assistance"] = compare_differences(assistance, design)
-        against: dict[str, Any] = {}
-        for m, net in enumerate(classifiers):
-            for a, mode in enumerate(MODES):
-                if beside := _oppose(pairs, model[m, :, a], places, a):
-                    against.setdefault(net, {})[mode] = compare_differences(beside, design)
-        if against:
-            entry["against"] = against
-        if entry:
-            found[group] = entry
+        for (m, net), (a, mode) in product(enumerate(classifiers), enumerate(MODES)):
+            if beside := _oppose(pairs, model[m, :, a], places, a):
+                entry.setdefault("against", {}).setdefault(net, {})[mode] = compare_differences(beside, design)
+        found |= {group: entry} if entry else {}
     return found
 
 

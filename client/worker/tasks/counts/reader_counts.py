@@ -66,9 +66,9 @@ def reader_counts(
     model = torch.zeros(len(classifiers), len(READERS), 2, 2, 2, dtype=torch.int64)
     for (e, a), one in found.items():
         np.add.at(confusion[e, a], (one.target, one.said), 1)
-    for place, (one, other) in enumerate(READ_PAIRS):
-        if one in found and other in found:
-            pairs[place] = cross_tabulate(found[one].verdicts(), found[other].verdicts(), cell)
+    for place, (first, second) in enumerate(READ_PAIRS):
+        if first in found and second in found:
+            pairs[place] = cross_tabulate(found[first].verdicts(), found[second].verdicts(), cell)
     for m, name in enumerate(classifiers):
         if name not in verdicts or not _may_be_compared(verdicts[name], patterns, cell):
             continue
