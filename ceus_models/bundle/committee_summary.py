@@ -11,6 +11,7 @@ from typing import Any
 from ceus_models.study.taxonomy import FUSION_MODELS, TEST_COHORTS, TYPE_NAMES
 
 _PREVALENCES = {"0.10": "10 of 100 lesions are malignant", "0.50": "half of them are", "0.90": "90 of 100 are"}
+_READERS = {"junior": "junior radiologists", "senior": "senior radiologists", "mri": "readers of MRI"}
 _USE = (
     "- **For**: research into naming one outlined liver lesion in contrast-enhanced ultrasound as one of six types.\n"
     "- **Not for**: deciding on the care of a patient, finding lesions, lesions of other kinds, other imaging.\n"
@@ -125,14 +126,39 @@ def _describe_differences(results: Mapping[str, Any]) -> Iterator[str]:
     """The largest gap between groups of patients, and how much hospitals differ."""
     if found := _find(results.get("gaps", {})):
         variable, one = max(found[1].items(), key=lambda item: float(item[1]["difference"]["value"]))
-        value, low, high = (f"{100 * one['difference'][key]:.0f}" for key in ("value", "low", "high"))
+        adjusted = one.get("adjusted")
+        beyond = f"; beyond what lesion types explain {_say_gap(adjusted)}" if adjusted else ""
         yield (
-            f"The largest difference between groups is by {variable.replace('_', ' ')}: {one['highest']} over "
-            f"{one['lowest']} by {value} of 100 ({low} to {high}); groups differ in their lesions too."
+            f"The largest difference between groups is by {variable.replace('_', ' ')}: {_say_gap(one)}{beyond}; "
+            "groups differ in their lesions too."
         )
+    yield from _describe_readers(results)
     if found := _find(results.get("heterogeneity", {})):
         low, high = (f"{100 * found[1]['prediction'][key]:.0f}" for key in ("low", "high"))
         yield (
             f"Hospitals differ: another one would see {low} to {high} of 100 named rightly (95 % prediction interval, "
             f"{found[1]['sites']} hospitals of {found[0]})."
         )
+
+
+def _say_gap(found: Mapping[str, Any]) -> str:
+    value, low, high = (f"{100 * found['difference'][key]:.0f}" for key in ("value", "low", "high"))
+    return f"{found['highest']} over {found['lowest']} by {value} of 100 ({low} to {high})"
+
+
+def _describe_readers(results: Mapping[str, Any]) -> Iterator[str]:
+    """The fullest model beside each group of readers alone, both taken as samples of more."""
+    for cohort, found in results.get("readers", {}).items():
+        for group, title in _READERS.items():
+            against = found.get("multi_reader", {}).get(group, {}).get("against", {})
+            name = next((model for model in reversed(FUSION_MODELS) if f"fusion/{model}" in against), "")
+            one = against.get(f"fusion/{name}", {}).get("alone", {})
+            if one.get("low") is None:
+                continue
+            value, low, high = (f"{100 * one[key]:+.0f}" for key in ("value", "low", "high"))
+            verdict = "not worse" if one["non_inferior"] else "not shown to be not worse"
+            yield (
+                f"Beside {title} reading alone ({_name_place(cohort)}) model {name} names {value} of 100 more rightly "
+                f"(95 % interval {low} to {high}, other readers and lesions in mind): {verdict} by more than "
+                f"{100 * one['margin']:.0f} of 100."
+            )

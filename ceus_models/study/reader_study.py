@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import combinations, product
 
 ROLES = ("junior", "senior", "mri")
 """Radiologists who read CEUS, and readers of MRI, who read without the model."""
@@ -19,3 +20,9 @@ READERS: Mapping[str, str] = {
 """Code in `reads.csv` → role. A reader of another name is counted by role only."""
 ENTRIES = (*READERS, *ROLES)
 """Diagnoses are counted by reader, then by role over its readers without a code: no count is part of another."""
+READS = tuple(product(range(len(READERS)), (0, 1)))
+"""(place of the reader, alone or assisted): every way in which a reader with a code can read a lesion."""
+READ_PAIRS = tuple(combinations(READS, 2))
+"""Every two of them, in the order in which it is counted how often both are right."""
+CONFIDENCE = (1, 2, 3, 4, 5)
+"""How sure a reader is of a diagnosis, from a guess to certain."""

@@ -20,12 +20,16 @@ class Reading(NamedTuple):
         role: one of `reader_study.ROLES`.
         assisted: whether the reader saw the model's result.
         diagnosis: one of LESION_TYPES.
+        confidence: one of `reader_study.CONFIDENCE`, None where not recorded.
+        seconds: time that the reading took, None where not recorded.
     """
 
     reader: str
     role: str
     assisted: bool
     diagnosis: str
+    confidence: int | None = None
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,6 +22,7 @@ from ceus_models.runtime.language.terminal import Terminal, say
 from ceus_models.runtime.progress_bar import OnProgress, show_progress
 from ceus_models.study.reader_study import ROLES
 from ceus_models.study.taxonomy import LESION_TYPES
+from client.data.forms.columns import SURE_WORDS
 from client.data.forms.site_config import SiteConfig, open_work
 from client.data.table.manifest import read_manifest
 from client.data.table.rows import Row
@@ -144,8 +145,22 @@ def _predict_with_reader(rows: Sequence[Row], setting: Setting, log: AssistLog, 
     return faults
 
 
-def _ask(question: str) -> str | None:
-    """One of the types, in any letters, or a pass."""
+def _ask(question: str) -> tuple[str, int] | None:
+    """One of the types, in any letters, and how sure the reader is; or a pass."""
+    diagnosis = _ask_type(question)
+    return None if diagnosis is None else (diagnosis, _ask_confidence())
+
+
+def _ask_confidence() -> int:
+    choices = ", ".join(SURE_WORDS)
+    while True:
+        said = typer.prompt(translate("how sure you are, from 1 (a guess) to 5 (certain)")).strip()
+        if said in SURE_WORDS:
+            return int(said)
+        say(f"one of {choices}")
+
+
+def _ask_type(question: str) -> str | None:
     choices = f"{', '.join(LESION_TYPES)}, or {_PASS} to stop"
     while True:
         said = typer.prompt(translate(f"{question} ({choices})")).strip()

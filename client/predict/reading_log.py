@@ -1,4 +1,4 @@
-"""A reader study's log: what a radiologist says of a lesion before and after the model's answer, and how long it took.
+"""A reader study's log: what a radiologist says of a lesion before and after the model's answer, how sure and how soon.
 
 It is a table in the form of `reads.csv`, so it holds the hospital's own lesion ids and stays there. Every decision is
 on the disk before the next question, and what a reader has said already is not asked again.
@@ -24,8 +24,8 @@ from client.data.table.reads import read_reads
 from client.data.table.spreadsheet.xlsx import SUFFIXES
 from client.data.table.table import Table, read_table
 
-Ask = Callable[[str], str | None]
-"""A question → one of the lesion types, None where the reader passes."""
+Ask = Callable[[str], tuple[str, int] | None]
+"""A question → one of the lesion types and of the confidences, None where the reader passes."""
 
 
 @dataclass(frozen=True)
@@ -71,16 +71,17 @@ class AssistLog:
         if assisted in self.find_answers(lesion):
             return True
         begun = self.clock()
-        diagnosis = ask(question)
-        if diagnosis is None:
+        said = ask(question)
+        if said is None:
             return False
         cells = {
             "lesion_id": lesion,
             "reader": self.reader.name,
             "role": self.reader.role,
             "assisted": "yes" if assisted else "no",
-            "diagnosis": diagnosis,
+            "diagnosis": said[0],
             "seconds": f"{self.clock() - begun:.1f}",
+            "confidence": str(said[1]),
         }
         table = self._read_table()
         by_place = {place: cells.get(name, "") for name, place in table.positions.items()}

@@ -20,7 +20,7 @@ from server.results.population.group_gaps import find_gaps
 from server.results.population.heterogeneity import summarize_heterogeneity
 from server.results.reader_results import summarize_readers
 from server.results.replicates import Resampling
-from server.results.subgroup_results import build_table_one, summarize_sites, summarize_subgroups
+from server.results.subgroup_results import build_table_one, expect_by_types, summarize_sites, summarize_subgroups
 from server.results.uncertainty.design_effect import count_clusters
 from server.results.uncertainty.multiple_testing import adjust_tests
 
@@ -34,9 +34,7 @@ def collect_details(progress: Progress, plan: Plan, seed: int) -> dict[str, Any]
     `table1` also covers cohorts that were only tallied. `design`: the design effect of each cohort and pool.
     """
     found: dict[str, Any] = {"table1": _build_tables(progress, plan), "pairs": {}, "readers": {}}
-    by_net: dict[str, Any] = {
-        name: {} for name in ("subgroups", "misdiagnoses", "sites", "use", "heterogeneity", "gaps")
-    }
+    by_net: dict[str, Any] = {name: {} for name in _BY_NET}
     designs = {place: count_clusters(progress, POOLS.get(place, (place,))) for place in _PLACES}
     evaluations = [s for s in plan.stages if isinstance(s, Evaluate) and s.name in progress.totals]
     for stage, place in product(evaluations, _PLACES):
@@ -49,7 +47,8 @@ def collect_details(progress: Progress, plan: Plan, seed: int) -> dict[str, Any]
             groups = summarize_subgroups(total, place, net, resampling)
             sites = summarize_sites(total, place, net, resampling)
             _keep(by_net["subgroups"], (place, net), groups)
-            _keep(by_net["gaps"], (place, net), groups and find_gaps(groups["variables"], resampling.design))
+            expected = expect_by_types(total, place, net)
+            _keep(by_net["gaps"], (place, net), groups and find_gaps(groups["variables"], resampling.design, expected))
             _keep(by_net["sites"], (place, net), sites)
             _keep(by_net["heterogeneity"], (place, net), summarize_heterogeneity(sites, resampling.design))
             if net in FUSION_NETS:

@@ -21,6 +21,7 @@ from server.results.calibration import summarize_calibration
 from server.results.intervals import bootstrap_interval, estimate_share, round_count
 from server.results.metrics import Floats
 from server.results.replicates import Resampling
+from server.results.uncertainty.proportions import average
 
 SPECIFICITIES = {"0.90": 0.90, "0.95": 0.95}
 """Specificities at which sensitivities are reported."""
@@ -97,6 +98,7 @@ def compute_multi_class(counts: Counts, classes: Sequence[str]) -> dict[str, Any
     }
     result |= {f"macro_{name}": bootstrap_interval(metrics.macro(rows[name]), counts.lesions) for name in MACROS}
     shares = [_estimate_class(counts, place) for place in range(len(classes))]
+    result["macro_recall"] |= _average_recalls([found["recall"] for found in shares])
     for name in rows:
         key = "one_vs_rest_accuracy" if name == "accuracy" else name
         result[key] = {c: found[name] for c, found in zip(classes, shares, strict=True)}
@@ -150,6 +152,12 @@ def estimate_accuracy(confusion: Floats, sampling: Resampling) -> dict[str, Any]
     """The accuracy of a confusion matrix (k k) with its interval."""
     k = len(confusion)
     return estimate_share(float(np.trace(confusion)), float(confusion.sum()), sampling, (k, k * k))
+
+
+def _average_recalls(recalls: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """The ends of the mean recall: types have lesions of their own, so it is a mean of independent proportions."""
+    known = [(one["value"], (one["low"], one["high"])) for one in recalls if one["value"] is not None]
+    return dict(zip(("low", "high"), average(known), strict=True)) if known else {}
 
 
 def _estimate_class(counts: Counts, place: int) -> dict[str, dict[str, Any]]:

@@ -33,12 +33,13 @@ def compare_pairs(
         right = counts[place]
         if right.sum() > 0:
             both = {"first": first, "second": second, **mcnemar_test(right, resampling.noise_sd)}
-            found.append(both | _subtract(right, resampling))
+            found.append(both | compare_verdicts(right, resampling))
     return found
 
 
-def _subtract(right: Floats, sampling: Resampling) -> dict[str, Any]:
-    """Accuracy of the first minus that of the second, of (2 2) [first wrong or right, second wrong or right].
+def compare_verdicts(right: Floats, sampling: Resampling) -> dict[str, Any]:
+    """Accuracy of the first minus that of the second, of (2 2) [first wrong or right, second wrong or right], and
+    whether they are equivalent.
 
     Lesions that both classify alike cancel, so the difference is paired.
     """

@@ -11,7 +11,7 @@ from ceus_models.study.taxonomy import TEST_COHORTS
 
 POOLS: Mapping[str, tuple[str, ...]] = {"external_tests": TEST_COHORTS[1:], "all_tests": TEST_COHORTS}
 """The reference study counts misdiagnoses over the three external test sets."""
-_POOLED = ("|confusion", "|scores", "|groups", "|withheld", "|pairs|right")
+_POOLED = ("|confusion", "|scores", "|groups", "|mix", "|withheld", "|pairs|right")
 
 
 def pool_cohorts(total: State) -> State:

@@ -26,6 +26,7 @@ from ceus_models.study.taxonomy import (
 )
 from server.results.detailed_results import collect_details
 from server.results.evaluation import class_names, compute_binary, compute_multi_class, read_counts
+from server.results.population.cohort_tests import compare_cohorts
 from server.results.population.flow import count_flow
 from server.results.population.missing_data import count_missing
 from server.results.privacy_spent import summarize_privacy
@@ -43,12 +44,13 @@ def collect_results(progress: Progress, plan: Plan, seed: int) -> dict[str, Any]
     """
     scores = list(_list_evaluations(progress, plan, seed))
     cohorts, nets = _cohorts(progress, scores), _nets(scores)
-    statistics = _statistics(progress, plan)
+    statistics, details = _statistics(progress, plan), collect_details(progress, plan, seed)
     return {
         "plan": plan.name,
         "plan_digest": plan.digest(),
         "terms": {key: value for key, value in plan.plain().items() if key != "simulation"},
-        **collect_details(progress, plan, seed),
+        **details,
+        "table1_tests": _test_table_one(progress, details["table1"], cohorts, statistics),
         "cohorts": cohorts,
         "nets": nets,
         "statistics": statistics,
@@ -98,6 +100,17 @@ def _nets(scores: list[_Score]) -> dict[str, Any]:
         if net not in FUSION_NETS:
             nets[net][cohort] = found
     return dict(nets)
+
+
+def _test_table_one(
+    progress: Progress, table1: dict[str, Any], cohorts: dict[str, Any], statistics: dict[str, Any]
+) -> dict[str, Any]:
+    """Whether the cohorts differ, by variable; `fll_type` is the lesion type."""
+    types = statistics.get("types", {}) | {name: one["support"] for name, one in cohorts.items()}
+    tables = {name: {"fll_type": types[name]} if name in types else {} for name in COHORTS}
+    filled = {name: {**one, **table1.get(name, {})} for name, one in tables.items()}
+    clusters = count_clusters(progress, [name for name, one in filled.items() if one])
+    return compare_cohorts(filled, clusters.lesions_of_patient)
 
 
 def _count_lesions(cohorts: dict[str, Any], nets: dict[str, Any], statistics: dict[str, Any]) -> dict[str, int]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from ceus_models.protocol.state import State
 from ceus_models.study.subgroups import SUBGROUPS, build_slices
 from ceus_models.study.suppression import find_small_cells
 from ceus_models.study.taxonomy import BIOMARKERS
 from server.results.evaluation import estimate_accuracy
 from server.results.intervals import estimate_share
+from server.results.metrics import ratio
 from server.results.replicates import Resampling
 
 SMALLEST_CELL = 5
@@ -42,6 +45,30 @@ def summarize_subgroups(total: State, cohort: str, net: str, resampling: Resampl
     withheld = dict(zip(SUBGROUPS, total[f"{name}withheld"].tolist(), strict=True))
     whole = estimate_accuracy(total[f"{name}confusion"].numpy(), resampling)
     return {"all": whole, "variables": found, "suppressed": suppressed, "withheld": withheld}
+
+
+def expect_by_types(total: State, place: str, net: str) -> dict[str, dict[str, float]]:
+    """The accuracy that the types of a group's lesions give a net, each type being as well known there as overall.
+
+    Of the lesions whose types are counted by group: sites show such a table whole or not at all.
+
+    Returns:
+        Variable → value → expected accuracy, of values with such lesions.
+    """
+    if f"{place}|mix" not in total:
+        return {}
+    confusion = total[f"{place}|{net}|confusion"].numpy().astype(np.float64)
+    recall = ratio(np.diagonal(confusion), confusion.sum(1), empty=0.0)  # (types)
+    mix = total[f"{place}|mix"].numpy()[:, : len(recall)] * (confusion.sum(1) > 0)
+    lesions = mix.sum(1)
+    return {
+        variable: {
+            value: float(mix[cell] @ recall / lesions[cell])
+            for value, cell in zip(SUBGROUPS[variable], range(span.start, span.stop), strict=True)
+            if lesions[cell]
+        }
+        for variable, span in build_slices().items()
+    }
 
 
 def build_table_one(total: State, cohort: str) -> dict[str, Any] | None:

@@ -9,7 +9,7 @@ import torch
 from ceus_models.metrics.evaluation_release import NOISED_LEVELS, list_pairs
 from ceus_models.protocol.messages import Task
 from ceus_models.protocol.state import State
-from ceus_models.study.reader_study import READERS
+from ceus_models.study.reader_study import READ_PAIRS, READERS
 from ceus_models.study.subgroups import build_slices
 from ceus_models.study.taxonomy import select_classifiers
 
@@ -17,6 +17,8 @@ LARGEST_DRAW = 20
 """Bound on a Poisson(1) weight: one lesion in 1e19 draws more."""
 MOST_READERS = 100
 """Of one role at one site, without a code of their own."""
+LARGEST_LOG_SECONDS = 12.0
+"""Bound on the logarithm of the seconds of a reading: two days are less."""
 LARGEST_LOSS = 1e4
 """Bound on the loss of one lesion in training, class weight included."""
 
@@ -59,6 +61,7 @@ def _list_faults(sums: State, held: Mapping[str, int], task: Task, sites: int) -
             yield from _check_pairs(sums, cohort, classifiers)
         if f"{cohort}|groups" in sums:
             yield from _check_values(sums[f"{cohort}|groups"], f"{cohort}|groups", lesions)
+            yield from _check_mix(sums, cohort)
         if f"{cohort}|readers|confusion" in sums:
             yield from _check_readers(sums, f"{cohort}|readers|", lesions)
 
@@ -96,6 +99,12 @@ def _check_values(values: torch.Tensor, name: str, lesions: int) -> Iterator[str
         yield f"{name} must count at most {lesions} lesions (as in hello) of each variable"
 
 
+def _check_mix(sums: State, cohort: str) -> Iterator[str]:
+    mix, values = sums[f"{cohort}|mix"], sums[f"{cohort}|groups"]
+    if int(mix.min()) < 0 or bool((mix.sum(1) > values).any()):
+        yield f"{cohort}|mix counts lesions that {cohort}|groups does not"
+
+
 def _check_pairs(sums: State, cohort: str, classifiers: tuple[str, ...]) -> Iterator[str]:
     """A pair's lesions that the first, or the second, was right or wrong on are among those of its confusion matrix."""
     for place, nets in enumerate(list_pairs(classifiers)):
@@ -108,13 +117,29 @@ def _check_pairs(sums: State, cohort: str, classifiers: tuple[str, ...]) -> Iter
 
 
 def _check_readers(sums: State, prefix: str, lesions: int) -> Iterator[str]:
-    confusion, both, model = (sums[prefix + name] for name in ("confusion", "assistance", "model"))
+    confusion, pairs, model = (sums[prefix + name] for name in ("confusion", "pairs", "model"))
     reads = confusion.sum((2, 3))  # (entries 2)
     bound = torch.full((len(reads), 1), lesions * MOST_READERS)
     bound[: len(READERS)] = lesions
     if int(confusion.min()) < 0 or bool((reads > bound).any()):
         yield f"{prefix}confusion counts more reads than {lesions} lesions can have"
     own = reads[: len(READERS)]
-    negative = min(int(both.min()), int(model.min())) < 0
-    if negative or bool((both.sum((1, 2)) > own.min(1).values).any()) or bool((model.sum((3, 4)) > own).any()):
+    fewer = torch.tensor([min(int(own[one]), int(own[other])) for one, other in READ_PAIRS])
+    negative = min(int(pairs.min()), int(model.min())) < 0
+    if negative or bool((pairs.sum((1, 2)) > fewer).any()) or bool((model.sum((3, 4)) > own).any()):
         yield f"{prefix}… compares more lesions than were read"
+    yield from _check_effort(sums, prefix, confusion[: len(READERS)])
+
+
+def _check_effort(sums: State, prefix: str, confusion: torch.Tensor) -> Iterator[str]:
+    """confusion (readers 2 6 6): of the readers with a code."""
+    reads = confusion.sum((2, 3))
+    right = confusion.diagonal(dim1=2, dim2=3).sum(2)
+    confidence, seconds, change = (sums[prefix + name] for name in ("confidence", "seconds", "seconds_change"))
+    said = confidence.sum(2)  # (readers 2 2)
+    if int(confidence.min()) < 0 or bool((said > torch.stack([reads - right, right], dim=2)).any()):
+        yield f"{prefix}confidence counts other reads than the confusion matrix"
+    for name, moments, most in (("seconds", seconds, reads), ("seconds_change", change, reads.min(1).values)):
+        counts, sizes = moments[..., 0], moments[..., 1:].abs().amax(-1)
+        if bool(((counts < 0) | (counts > most)).any()) or bool((sizes > LARGEST_LOG_SECONDS**2 * counts).any()):
+            yield f"{prefix}{name} counts more reads, or longer ones, than there can be"

@@ -11,7 +11,15 @@ from server.results.metrics import Counts, Floats
 from sim.experiments.arms import add_confusions
 from sim.experiments.entry import Cell, Entry, describe_best_claim
 from sim.experiments.experiment_file import Claim
-from sim.experiments.paired import Estimate, compute_difference, compute_estimate, compute_metric_rows, is_significant
+from sim.experiments.paired import (
+    Estimate,
+    compute_difference,
+    compute_estimate,
+    compute_metric_rows,
+    compute_share,
+    compute_share_difference,
+    is_significant,
+)
 
 ALL_COHORTS = "all of these"
 
@@ -51,6 +59,8 @@ class ArmScores:
         if metric == "accuracy" and cohort in self.accuracies:
             return self.accuracies[cohort]
         found = self.compute_rows(metric, cohort)
+        if found and metric == "accuracy":
+            return compute_share(found, self.count_lesions(cohort))
         return compute_estimate(found) if found else None
 
     def subtract(self, other: ArmScores, metric: str, cohort: str) -> Estimate | None:
@@ -61,6 +71,8 @@ class ArmScores:
         if metric == "accuracy" and (other.label, cohort) in self.differences:
             return self.differences[other.label, cohort]
         own, against = self.compute_rows(metric, cohort), other.compute_rows(metric, cohort)
+        if own and against and metric == "accuracy":
+            return compute_share_difference(own, against, self.count_lesions(cohort))
         return compute_difference(own, against) if own and against else None
 
     def count_lesions(self, cohort: str) -> int:

@@ -20,7 +20,7 @@ from sim.experiments.arms import ExperimentRequest, FinishedArm, run_arms
 from sim.experiments.entry import Cell, Entry
 from sim.experiments.experiment_file import Arm, LeaveOut, Training, build_variants
 from sim.experiments.lesions import Group, list_targets, load_groups, predict_groups
-from sim.experiments.paired import Estimate, compute_difference, compute_estimate, is_significant
+from sim.experiments.paired import Estimate, compute_share, compute_share_difference, is_significant
 from sim.hospital.prepare import draw_center_cases, format_site_name, parse_simulation
 
 WITH_EVERY_CENTER = "with every center"
@@ -83,9 +83,9 @@ def build_entry(
             rows.append([site, 0, *[None] * 9])
             continue
         both = [_compute_rows(one, own, experiment.net) for one in (whole, run)]
-        values = [compute_estimate([each]) for each in both]
-        found[site] = compute_difference([both[1]], [both[0]])
         lesions = int((list_targets(own, experiment.net) >= 0).sum())
+        values = [compute_share([each], lesions) for each in both]
+        found[site] = compute_share_difference([both[1]], [both[0]], lesions)
         rows.append([site, lesions, *values[0].as_cells, *values[1].as_cells, *found[site].as_cells])
         for label, value in zip((WITH_EVERY_CENTER, "without it"), values, strict=True):
             ends = dict(zip(("value", "low", "high"), value.as_cells, strict=True))

@@ -14,13 +14,14 @@ import numpy as np
 
 from ceus_models.protocol.state import State
 from server.results import metrics
-from server.results.intervals import INTERVAL
+from server.results.intervals import INTERVAL, SMALLEST_WIDTH
 from server.results.metrics import Counts, Floats, Ints
+from server.results.uncertainty.proportions import subtract_paired, wilson_interval
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """An estimate with its 95 % interval, which is None without replicates."""
+    """An estimate with its 95 % interval, which is None without replicates, and where all of them are alike."""
 
     value: float
     low: float | None
@@ -65,12 +66,30 @@ def compute_estimate(seeds: Sequence[Floats]) -> Estimate:
     if len(ends) < len(seeds):
         return Estimate(value, None, None)
     low, high = np.mean(ends, axis=0).tolist()
-    return Estimate(value, float(low), float(high))
+    return Estimate(value, float(low), float(high)) if high - low > SMALLEST_WIDTH else Estimate(value, None, None)
+
+
+def compute_share(seeds: Sequence[Floats], lesions: int) -> Estimate:
+    """The mean accuracy of several seeds on the same lesions, with Wilson's interval."""
+    value = float(np.mean([rows[0] for rows in seeds]))
+    return Estimate(value, *wilson_interval(value * lesions, lesions)) if lesions else Estimate(value, None, None)
 
 
 def compute_difference(seeds: Sequence[Floats], others: Sequence[Floats]) -> Estimate:
     """The estimate of the paired difference, seed by seed and replicate by replicate."""
     return compute_estimate([rows - other for rows, other in zip(seeds, others, strict=True)])
+
+
+def compute_share_difference(seeds: Sequence[Floats], others: Sequence[Floats], lesions: int) -> Estimate:
+    """`compute_difference` of accuracies, which has an interval too where no lesion tells the two apart.
+
+    All replicates of a difference are alike where it is the same for every lesion: then Bonett and Price's.
+    """
+    found = compute_difference(seeds, others)
+    if found.low is not None or not lesions:
+        return found
+    only = max(0.0, found.value) * lesions, max(0.0, -found.value) * lesions
+    return Estimate(found.value, *subtract_paired(only, lesions))
 
 
 def is_significant(value: Estimate) -> bool:

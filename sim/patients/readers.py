@@ -7,16 +7,19 @@ trains: no model exists when the diagnoses are drawn.
 
 from __future__ import annotations
 
+import math
+from bisect import bisect
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import NormalDist
+from typing import NamedTuple
 
 import numpy as np
 
 from ceus_models.runtime.atomic_files import PUBLIC, replace_file
 from ceus_models.runtime.csv_cells import format_csv
 from ceus_models.runtime.seeds import derive_seed
-from ceus_models.study.reader_study import READERS
+from ceus_models.study.reader_study import CONFIDENCE, READERS
 from ceus_models.study.taxonomy import LESION_TYPES
 from server.report.reference_study import READER_ACCURACY
 from sim.patients.patients import Case
@@ -38,6 +41,11 @@ _TAKEN_FOR: Mapping[str, tuple[float, ...]] = {
     "HA": (0.15, 0.40, 0.25, 0.05, 0, 0.15),
     "OT": (0.50, 0.15, 0.10, 0.20, 0.05, 0),
 }
+# How sure and how fast readers are [domain knowledge]; the study tells neither.
+_CALIBRATION, _SURE_FROM = 0.8, (-1.0, -0.2, 0.6, 1.5)
+"""Confidence rises with the margin to being wrong, in standard deviations, plus noise; above each limit by one."""
+_SECONDS: Mapping[str, float] = {"junior": 75.0, "senior": 50.0, "mri": 90.0}
+_ASSISTED_TIME, _TIME_SPREAD, _TIME_SLOPE = 0.85, 0.35, 0.1
 _NORMAL = NormalDist()
 
 
@@ -48,20 +56,32 @@ def write_reads(folder: Path, cases: Sequence[Case], seed: int) -> bool:
     if path.exists() or not read:
         return False
     with replace_file(path, PUBLIC) as draft, draft.open("w", newline="", encoding="utf-8") as file:
-        header = ("lesion_id", "reader", "role", "assisted", "diagnosis")
+        header = ("lesion_id", "reader", "role", "assisted", "diagnosis", "seconds (s)", "confidence")
         file.write(format_csv([header, *(row for case in read for row in _iterate_rows(case, seed))]))
     return True
 
 
-def _iterate_rows(case: Case, seed: int) -> Iterator[tuple[str, str, str, str, str]]:
+def _iterate_rows(case: Case, seed: int) -> Iterator[tuple[str, str, str, str, str, str, str]]:
     for reader, role in READERS.items():
         for assisted, accuracy in zip(("no", "yes"), READER_ACCURACY[reader], strict=True):
             if accuracy is not None:
-                yield case.lesion_id, reader, role, assisted, draw_diagnosis(case, reader, assisted == "yes", seed)
+                said, sure, seconds = draw_reading(case, reader, assisted == "yes", seed)
+                yield case.lesion_id, reader, role, assisted, said, f"{seconds:.1f}", str(sure)
 
 
-def draw_diagnosis(case: Case, reader: str, assisted: bool, seed: int) -> str:
-    """Draw a reader's diagnosis of a lesion; it does not depend on other readers."""
+class DrawnReading(NamedTuple):
+    """diagnosis: a lesion type · confidence: of `reader_study.CONFIDENCE` · seconds: that the reading took."""
+
+    diagnosis: str
+    confidence: int
+    seconds: float
+
+
+def draw_reading(case: Case, reader: str, assisted: bool, seed: int) -> DrawnReading:
+    """Draw what a reader says of a lesion; it does not depend on other readers.
+
+    Who is nearly wrong is less sure and slower.
+    """
     accuracy = READER_ACCURACY[reader][int(assisted)]
     if accuracy is None:
         raise ValueError(f"expected a reader with the model, {reader} reads without it")
@@ -70,9 +90,15 @@ def draw_diagnosis(case: Case, reader: str, assisted: bool, seed: int) -> str:
     view = np.random.default_rng(derive_seed(seed, "readers", *place, reader)).standard_normal()
     chance = np.random.default_rng(derive_seed(seed, "readers", *place, reader, int(assisted)))
     latent = _SHARED**0.5 * lesion + _OWN**0.5 * view + (1 - _SHARED - _OWN) ** 0.5 * chance.standard_normal()
-    if _NORMAL.cdf(latent) < 1 - _compute_error_share(accuracy, case.fll_type):
-        return case.fll_type
-    return LESION_TYPES[int(chance.choice(len(LESION_TYPES), p=_TAKEN_FOR[case.fll_type]))]
+    margin = _NORMAL.inv_cdf(1 - _compute_error_share(accuracy, case.fll_type)) - latent
+    said = case.fll_type
+    if margin <= 0:
+        said = LESION_TYPES[int(chance.choice(len(LESION_TYPES), p=_TAKEN_FOR[case.fll_type]))]
+    sure, slow = chance.standard_normal(2)
+    level = bisect(_SURE_FROM, _CALIBRATION * margin + float(sure))
+    typical = _SECONDS[READERS[reader]] * (_ASSISTED_TIME if assisted else 1.0)
+    seconds = typical * math.exp(_TIME_SPREAD * float(slow) - _TIME_SLOPE * margin)
+    return DrawnReading(said, CONFIDENCE[level], seconds)
 
 
 def _compute_error_share(accuracy: float, kind: str) -> float:

@@ -21,7 +21,7 @@ from ceus_models.study.subgroups import CELLS, SUBGROUPS, list_cells
 from ceus_models.study.taxonomy import BIOMARKERS, CLINICAL, LESION_TYPES, SUBMODELS, count_outputs, select_classifiers
 from client.worker.tasks.counts.paired_counts import Verdicts, count_pairs
 from client.worker.tasks.counts.reader_counts import reader_counts
-from client.worker.tasks.counts.subgroup_counts import count_values, subgroup_counts
+from client.worker.tasks.counts.subgroup_counts import count_mix, count_values, subgroup_counts
 from server.rounds.round import Answer
 
 
@@ -187,6 +187,7 @@ def comparisons_of(lesions: Sequence[Lesion], cohort: str, task: Task) -> dict[s
     if len(classifiers) > 1:
         sums[f"{cohort}|pairs|right"] = count_pairs(classifiers, found, 1)
     sums[f"{cohort}|groups"] = count_values(samples, 1)
+    sums[f"{cohort}|mix"] = count_mix(samples, 1)
     return sums | add_prefix(reader_counts(samples, (classifiers, found), 1), f"{cohort}|readers|")
 
 

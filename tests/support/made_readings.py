@@ -15,7 +15,7 @@ from ceus_models.study.subgroups import SUBGROUPS
 from ceus_models.study.taxonomy import FUSION_NETS, LESION_TYPES
 from client.worker.tasks.counts.paired_counts import Verdicts, count_pairs
 from client.worker.tasks.counts.reader_counts import reader_counts
-from client.worker.tasks.counts.subgroup_counts import count_values, subgroup_counts
+from client.worker.tasks.counts.subgroup_counts import count_mix, count_values, subgroup_counts
 from tests.support.fake_sites import counted
 
 COHORT = "external_test_c"
@@ -30,7 +30,14 @@ def cases(count: int, seed: int = 0) -> list[Sample]:
         groups = {variable: values[int(rng.integers(len(values)))] for variable, values in SUBGROUPS.items()}
         said = [label if rng.random() < 0.75 else int(rng.integers(6)) for _ in range(2 * len(READERS))]
         readings = [
-            Reading(code, role, bool(assisted), LESION_TYPES[said.pop()])
+            Reading(
+                code,
+                role,
+                bool(assisted),
+                LESION_TYPES[said.pop()],
+                1 + i % 5,
+                (20.0 + i) * (1.0 - assisted * 0.1 * (i % 4)),
+            )
             for code, role in READERS.items()
             for assisted in range(1 if role == "mri" else 2)
             if rng.random() < 0.9
@@ -69,6 +76,7 @@ def answer_of(own: list[Sample], said: dict[str, np.ndarray], cell: int) -> dict
     targets, rows = targets_of(own), np.arange(len(own))
     verdicts = {net: Verdicts(rows, p.argmax(1) == targets) for net, p in said.items()}
     sums = {"pairs|right": count_pairs(FUSION_NETS, verdicts, cell), "groups": count_values(own, cell)}
+    sums["mix"] = count_mix(own, cell)
     for net, p in said.items():
         sums |= add_prefix(counted(targets, p), f"{net}|")
         sums |= add_prefix(subgroup_counts(own, verdicts[net], cell), f"{net}|")

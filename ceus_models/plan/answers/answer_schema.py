@@ -22,7 +22,7 @@ from ceus_models.protocol.privacy.secure_levels import SECURE_LEVELS
 from ceus_models.protocol.privacy.secure_session import SUMS_KEY
 from ceus_models.protocol.quantisation import count_packed, get_packed_dtype
 from ceus_models.protocol.state import State, select_net
-from ceus_models.study.reader_study import ENTRIES, READERS
+from ceus_models.study.reader_study import CONFIDENCE, ENTRIES, READ_PAIRS, READERS
 from ceus_models.study.subgroups import CELLS, SUBGROUPS
 from ceus_models.study.taxonomy import BIOMARKERS, CLINICAL, LESION_TYPES, select_classifiers
 
@@ -128,7 +128,8 @@ def _evaluation(cohort: str, task: Task) -> Iterator[tuple[str, Group]]:
     if len(classifiers) > 1:
         yield f"{cohort}|pairs", {f"{cohort}|pairs|right": _count(tables["pairs|right"])}
     if classifiers and not noised:
-        yield f"{cohort}|groups", {f"{cohort}|groups": _count((len(CELLS),))}
+        mix = _count((len(CELLS), len(LESION_TYPES)))
+        yield f"{cohort}|groups", {f"{cohort}|groups": _count((len(CELLS),)), f"{cohort}|mix": mix}
         yield f"{cohort}|readers", _readers(f"{cohort}|readers", len(classifiers))
 
 
@@ -144,8 +145,11 @@ def _readers(prefix: str, classifiers: int) -> Group:
     types = len(LESION_TYPES)
     return {
         f"{prefix}|confusion": _count((len(ENTRIES), 2, types, types)),
-        f"{prefix}|assistance": _count((len(READERS), 2, 2)),
+        f"{prefix}|pairs": _count((len(READ_PAIRS), 2, 2)),
         f"{prefix}|model": _count((classifiers, len(READERS), 2, 2, 2)),
+        f"{prefix}|confidence": _count((len(READERS), 2, len(CONFIDENCE), 2)),
+        f"{prefix}|seconds": Spec((len(READERS), 2, 3), torch.float64),
+        f"{prefix}|seconds_change": Spec((len(READERS), 3), torch.float64),
     }
 
 

@@ -75,7 +75,8 @@ def _group_reads(site: SiteConfig) -> dict[str, tuple[Reading, ...]]:
     found: dict[str, list[Reading]] = {}
     for read in read_reads(site, ids)[0]:
         key = make_pseudonym(site, "lesion", read.lesion_id)
-        found.setdefault(key, []).append(Reading(read.reader, read.role, read.assisted, read.diagnosis))
+        about = (read.reader, read.role, read.assisted, read.diagnosis)
+        found.setdefault(key, []).append(Reading(*about, read.confidence, read.seconds))
     return {key: tuple(readings) for key, readings in found.items()}
 
 

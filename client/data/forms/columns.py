@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ceus_models.study.reader_study import READERS, ROLES
+from ceus_models.study.reader_study import CONFIDENCE, READERS, ROLES
 from ceus_models.study.taxonomy import BIOMARKERS, CLINICAL, LESION_TYPES, Variable
 
 SCHEMA = 1
@@ -18,6 +18,7 @@ EXAMPLE_ID = "EXAMPLE"
 YES_NO_WORDS = ("yes", "no", "1", "0")
 TESTED_WORDS = ("1", "0")
 SEX_WORDS = ("male", "female", "m", "f")
+SURE_WORDS = tuple(map(str, CONFIDENCE))
 PANE_WORDS = ("contrast", "bmode", "screen")
 
 
@@ -127,6 +128,7 @@ READS: tuple[Column, ...] = (
     Column("assisted", "whether the reader saw the model's result", "no", YES_NO_WORDS),
     Column("diagnosis", "the reader's diagnosis", "HCC", LESION_TYPES),
     Column("seconds", "time that the reading took", "40", (), "s", True),
+    Column("confidence", "how sure the reader is, from 1 (a guess) to 5 (certain)", "4", SURE_WORDS, "", True),
 )
 """`reads.csv`, one row a diagnosis."""
 CLOSED: Mapping[str, tuple[str, ...]] = {c.name: c.allowed for c in (*LESIONS, *READS) if c.allowed}

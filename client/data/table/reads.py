@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from ceus_models.runtime.errors import Fault
 from ceus_models.study.reader_study import ROLES
 from ceus_models.study.taxonomy import LESION_TYPES
-from client.data.forms.columns import EXAMPLE_ID
+from client.data.forms.columns import EXAMPLE_ID, SURE_WORDS
 from client.data.forms.site_config import SiteConfig
 from client.data.table.cells import YES_NO, RowCells, describe_id
 from client.data.table.header import READ_FORM
@@ -29,6 +29,7 @@ class Read:
         assisted: Whether the reader saw the model's result.
         diagnosis: One of LESION_TYPES.
         seconds: Reading time, None where not recorded.
+        confidence: How sure the reader is, one of reader_study.CONFIDENCE, None where not recorded.
     """
 
     line: int
@@ -38,6 +39,7 @@ class Read:
     assisted: bool
     diagnosis: str
     seconds: float | None
+    confidence: int | None = None
 
 
 def read_reads(site: SiteConfig, lesions: Collection[str]) -> tuple[list[Read], list[Fault]]:
@@ -69,10 +71,12 @@ def _parse_read(row: RowCells, lesions: Collection[str]) -> Read | None:
         if row.is_blank(column):
             row.add_fault(column, "missing-value", f"{column} is filled", "nothing", "write it, or remove the row")
     seconds = row.parse_number("seconds", (0, _LONGEST_S))
+    sure = row.parse_choice("confidence", SURE_WORDS, "bad-value")
     if row.faults or lesion is None or reader is None or role is None or diagnosis is None:
         return None
     taken = None if math.isnan(seconds) else seconds
-    return Read(row.line, lesion, reader, role, assisted == 1.0, diagnosis, taken)
+    confidence = int(sure) if sure else None
+    return Read(row.line, lesion, reader, role, assisted == 1.0, diagnosis, taken, confidence)
 
 
 def _find_repeated(reads: Iterable[Read], file: str) -> Iterator[Fault]:

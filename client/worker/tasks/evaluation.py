@@ -26,7 +26,7 @@ from client.worker.tasks.counts.paired_counts import Verdicts, count_pairs
 from client.worker.tasks.counts.population import cap_patients, select_population
 from client.worker.tasks.counts.reader_counts import reader_counts
 from client.worker.tasks.counts.score_counts import count_confusion, count_scores
-from client.worker.tasks.counts.subgroup_counts import count_values, subgroup_counts
+from client.worker.tasks.counts.subgroup_counts import count_mix, count_values, subgroup_counts
 from client.worker.tasks.inference import Probabilities, TaskNets, by_cohort, nets_of
 from client.worker.tasks.place import Place
 
@@ -35,7 +35,7 @@ def evaluate_cohorts(task: Task, samples: Sequence[Sample], place: Place) -> tup
     """The sums of all cohorts, and the keys of the lesions that they are made of.
 
     `C|<net>|…`: score_counts, and for a net of several types subgroup_counts · `C|pairs|right`: paired_counts ·
-    `C|groups`: lesions by value · `C|readers|…`: reader_counts (modules of this folder).
+    `C|groups`: lesions by value, `C|mix`: and by type · `C|readers|…`: reader_counts (modules of this folder).
     """
     sums: dict[str, Tensor] = {}
     used: set[str] = set()
@@ -89,6 +89,7 @@ class _Cohort:
         for net, own in verdicts.items():
             sums |= add_prefix(subgroup_counts(self._shown, own, self._cell), f"{net}|")
         sums["groups"] = count_values(self._shown, self._cell)
+        sums["mix"] = count_mix(self._shown, self._cell)
         readers = reader_counts(self._shown, (classifiers, verdicts), self._cell)
         return sums | add_prefix(readers, "readers|")
 

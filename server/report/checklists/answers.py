@@ -5,16 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ceus_models.study.taxonomy import COHORTS, FUSION_MODELS, LESION_TYPES, TEST_COHORTS
+from ceus_models.study.taxonomy import COHORTS, LESION_TYPES, TEST_COHORTS
 from server.report.cells import format_count
 from server.report.checklists.fixed_answers import FIXED
+from server.report.checklists.performance_answers import (
+    describe_benchmark,
+    describe_failures,
+    describe_fairness,
+    describe_heterogeneity,
+    describe_performance,
+    join_parts,
+)
 from server.report.values import (
     COHORT_TITLES,
     Results,
     count_items,
     lookup,
-    metric,
-    models_of,
     number,
     section,
     tested_cohorts,
@@ -27,10 +33,6 @@ def answer(key: str, results: Results) -> str:
     return FIXED[key] if key in FIXED else ANSWERS[key](results)
 
 
-def _join(parts: Mapping[str, str]) -> str:
-    return "; ".join(f"{name}: {text}" for name, text in parts.items() if text)
-
-
 def _show(raw: object) -> str:
     """A count, or a dash."""
     return format_count(whole(raw))
@@ -38,7 +40,7 @@ def _show(raw: object) -> str:
 
 def _sources(results: Results) -> str:
     flow = section(results, "flow")
-    return _join({COHORT_TITLES[c]: _count_declared(flow[c]) for c in COHORTS if c in flow})
+    return join_parts({COHORT_TITLES[c]: _count_declared(flow[c]) for c in COHORTS if c in flow})
 
 
 def _count_declared(one: Mapping[str, Any]) -> str:
@@ -59,7 +61,7 @@ def _flow(results: Results) -> str:
     flow = section(results, "flow")
     counted = {c: whole(lookup(flow, c, "counted")) for c in COHORTS if c in flow}
     parts = {COHORT_TITLES[c]: f"{_count_declared(flow[c])}, {n} counted" for c, n in counted.items() if n is not None}
-    return _join(parts) and f"{_join(parts)}. Diagrams: section Flow and missing data"
+    return join_parts(parts) and f"{join_parts(parts)}. Diagrams: section Flow and missing data"
 
 
 def _outcome(results: Results) -> str:
@@ -70,7 +72,7 @@ def _outcome(results: Results) -> str:
         if total and cohort in COHORT_TITLES:
             confirmed[COHORT_TITLES[cohort]] = f"{_show(values.get('yes')) or 0} of {total}"
     text = f"One of six types a lesion ({', '.join(LESION_TYPES)}), as the hospital recorded it"
-    return f"{text}. Confirmed by pathology: {_join(confirmed)}" if confirmed else text
+    return f"{text}. Confirmed by pathology: {join_parts(confirmed)}" if confirmed else text
 
 
 def _selection_of_variables(results: Results) -> str:
@@ -88,7 +90,7 @@ def _numbers(results: Results) -> str:
     for cohort in tested_cohorts(results):
         support = section(results, "cohorts", cohort, "support")
         parts[COHORT_TITLES[cohort]] = ", ".join(f"{name} {_show(n)}" for name, n in support.items())
-    return _join(parts)
+    return join_parts(parts)
 
 
 def _missing(results: Results) -> str:
@@ -100,7 +102,7 @@ def _missing(results: Results) -> str:
             ", ".join(f"{name} {n}" for name, n in lacking.items()) or "none missing"
         ) + f" (of {lesions})"
     how = "A missing value enters the nets as the mean, with a sign that it is missing"
-    return f"{how}. {_join(parts)}" if parts else ""
+    return f"{how}. {join_parts(parts)}" if parts else ""
 
 
 def _preparation(results: Results) -> str:
@@ -128,7 +130,7 @@ def _training(results: Results) -> str:
                 if number(rule.get("learning_rate")) is not None
                 else f"{_show(stage.get('rounds'))} rounds"
             )
-    return _join(parts)
+    return join_parts(parts)
 
 
 def _choice(results: Results) -> str:
@@ -163,58 +165,6 @@ def _imbalance(results: Results) -> str:
     )
 
 
-def _performance(cohorts: tuple[str, ...]) -> Callable[[Results], str]:
-    def describe(results: Results) -> str:
-        parts = {}
-        for cohort in cohorts:
-            models = models_of(results, cohort)
-            found = metric(results, cohort, models[-1], "accuracy") if models else None
-            if found is not None:
-                ends = "" if found.low is None or found.high is None else f" ({found.low:.3f} to {found.high:.3f})"
-                parts[COHORT_TITLES[cohort]] = f"accuracy of {models[-1]} {found.value:.3f}{ends}, n = {found.n}"
-        return _join(parts) and f"{_join(parts)}. All metrics: section Test sets"
-
-    return describe
-
-
-def _heterogeneity(results: Results) -> str:
-    parts = {}
-    for cohort in TEST_COHORTS:
-        for model in reversed(FUSION_MODELS):
-            found = section(results, "heterogeneity", cohort, f"fusion/{model}")
-            low, high, i_squared = (
-                number(x) for x in (*(lookup(found, "prediction", k) for k in ("low", "high")), found.get("i_squared"))
-            )
-            if low is not None and high is not None and i_squared is not None:
-                shown = f"I² {100 * i_squared:.0f} %, prediction interval {low:.3f} to {high:.3f}"
-                parts[COHORT_TITLES[cohort]] = f"{_show(found.get('sites'))} sites, {shown}"
-                break
-    return _join(parts)
-
-
-def _fairness(results: Results) -> str:
-    gaps = section(results, "gaps")
-    place: Mapping[str, Any] = next((gaps[name] for name in ("all_tests", *reversed(COHORTS)) if name in gaps), {})
-    net = next((name for name in reversed(list(place)) if name.startswith("fusion/")), "")
-    parts = {}
-    for variable, one in section(place, net).items():
-        value, low, high = (number(lookup(one, "difference", key)) for key in ("value", "low", "high"))
-        if value is not None and low is not None and high is not None:
-            parts[variable.replace("_", " ")] = (
-                f"{one.get('highest')} over {one.get('lowest')} by {value:.3f} ({low:.3f} to {high:.3f})"
-            )
-    return _join(parts)
-
-
-def _failures(results: Results) -> str:
-    for place in ("all_tests", "external_tests", *TEST_COHORTS):
-        for model in reversed(FUSION_MODELS):
-            found = lookup(results, "misdiagnoses", place, f"fusion/{model}", "frequent")
-            if found:
-                return ", ".join(f"{one['true']} called {one['said']}: {one['count']} of {one['of']}" for one in found)
-    return ""
-
-
 def _manufacturers(results: Results) -> str:
     names = {
         name
@@ -227,15 +177,6 @@ def _manufacturers(results: Results) -> str:
 
 def _characteristics(results: Results) -> str:
     return "Table 1, by cohort: section Cohorts" if section(results, "table1") else ""
-
-
-def _readers(results: Results) -> str:
-    return _join(
-        {
-            COHORT_TITLES.get(c, c): f"{len(section(one, 'readers'))} readers"
-            for c, one in section(results, "readers").items()
-        }
-    )
 
 
 def _robustness(results: Results) -> str:
@@ -278,15 +219,15 @@ ANSWERS: Mapping[str, Callable[[Results], str]] = {
     "choice": _choice,
     "specification": _specification,
     "imbalance": _imbalance,
-    "performance": _performance(TEST_COHORTS),
-    "performance_internal": _performance(TEST_COHORTS[:1]),
-    "performance_external": _performance(TEST_COHORTS[1:]),
-    "heterogeneity": _heterogeneity,
-    "fairness": _fairness,
-    "failures": _failures,
+    "performance": describe_performance(TEST_COHORTS),
+    "performance_internal": describe_performance(TEST_COHORTS[:1]),
+    "performance_external": describe_performance(TEST_COHORTS[1:]),
+    "heterogeneity": describe_heterogeneity,
+    "fairness": describe_fairness,
+    "failures": describe_failures,
     "manufacturers": _manufacturers,
     "characteristics": _characteristics,
-    "readers": _readers,
+    "benchmark": describe_benchmark,
     "robustness": _robustness,
     "privacy": _privacy,
     "software": _software,

@@ -30,7 +30,8 @@ FIXED: Mapping[str, str] = {
     "uncertainty": (
         "95 % intervals: Wilson for proportions, Bonett and Price for paired differences, a Poisson bootstrap else; "
         f"variances times a design effect for patients with several lesions (correlation {CORRELATION:g}, assumed). "
-        f"McNemar's tests with Holm's correction; equivalence within ±{MARGIN:g} by two one-sided tests"
+        f"McNemar's tests with Holm's correction; equivalence within ±{MARGIN:g} by two one-sided tests; readers as "
+        "samples of more by Obuchowski and Rockette, non-inferiority with the same margin"
     ),
     "heterogeneity_method": (
         "Random effects over the sites that may be shown (DerSimonian and Laird; Hartung, Knapp, Sidik and Jonkman), "
@@ -38,7 +39,8 @@ FIXED: Mapping[str, str] = {
     ),
     "fairness_method": (
         "Accuracy by sex, age, size, etiology, cirrhosis, fatty liver, manufacturer and pathology, and the largest gap "
-        "of each with a simultaneous interval; nothing in training was adapted to groups"
+        "of each with a simultaneous interval, as found and beyond what lesion types explain; nothing in training was "
+        "adapted to groups"
     ),
     "output": "Six probabilities a lesion; the type is the most probable. A binary net is positive from 0.5",
     "differences": "Table 1 stands cohort by cohort in the section Cohorts; training A has no lesions of type OT",
@@ -52,5 +54,9 @@ FIXED: Mapping[str, str] = {
     ),
     "blinding": "The nets see images, outline and clinical variables alone; no label enters a prediction",
     "indeterminate": "The model always names a type; accuracy against coverage shows what abstaining would do",
+    "audit": (
+        "`ceus-site predict` writes each answer as a page and as JSON with the bundle's fingerprint; every message of "
+        "a site is in its chained audit; results.json holds what every number was made of"
+    ),
     "cross_table": "Confusion matrices of every model on every test set: section Test sets",
 }

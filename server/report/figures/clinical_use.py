@@ -74,7 +74,7 @@ def selective_figure(place: str, found: Mapping[str, Mapping[str, Any]]) -> str 
         place: cohort or pool.
         found: model → {probability: {answered, accuracy}}, and under "all" its accuracy on all lesions.
     """
-    lines = {model: points for model, one in found.items() if (points := _list_points(one))}
+    lines = {model: points for model, one in found.items() if len(points := _list_points(one)) > 1}
     if not lines:
         return None
 

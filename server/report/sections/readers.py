@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ceus_models.study.reader_study import READERS
 from ceus_models.study.taxonomy import FUSION_NETS
 from server.report import cells
-from server.report.cells import Row
+from server.report.cells import Cell, Row
 from server.report.figures.plain_data import render_figure
 from server.report.reference_study import study_reader
-from server.report.sections.mcnemar_tables import p_cell
+from server.report.sections.mcnemar_tables import format_equivalence, p_cell, p_cells
 from server.report.values import (
     CLASSIFIER_TITLES,
     COHORT_TITLES,
+    Estimate,
     Results,
     estimate,
     is_simulated,
     lookup,
     metric,
+    number,
     section,
     whole,
 )
+from server.results.uncertainty.equivalence import MARGIN
 
 _MODES = {"alone": "alone", "assisted": "with the model"}
 _ROLES = {"junior": "Junior radiologists", "senior": "Senior radiologists", "mri": "Readers of MRI"}
+_GROUPS = {**_ROLES, "ceus": "All radiologists on CEUS"}
 
 
 def readers(results: Results) -> dict[str, Any]:
@@ -50,7 +54,71 @@ def _cohort(results: Results, cohort: str) -> dict[str, Any]:
         "drawing": _render_figure(results, cohort, net),
         "roles": list(_roles(results, cohort)),
         "tests": _count_tests(results, cohort),
+        "beside": list(_beside_rows(results, cohort, net)),
+        "multi_reader": list(_multi_reader_rows(results, cohort, net)),
+        "effort": list(_effort_rows(results, cohort)),
+        "margin": MARGIN,
     }
+
+
+def _beside_rows(results: Results, cohort: str, net: str) -> Iterator[Row]:
+    """The model minus each reader alone: difference, equivalence and non-inferiority."""
+    for code in READERS:
+        tested = section(results, "readers", cohort, "readers", code, "against", net, "alone")
+        if tested:
+            verdict = section(tested, "equivalence")
+            found = [cells.format_difference(estimate(tested.get("difference"))), format_equivalence(verdict)]
+            n = cells.format_lesions(whole(tested.get("n")))
+            yield [code, n, *found, _format_verdict(verdict.get("non_inferior")), *p_cells(tested)]
+
+
+def _multi_reader_rows(results: Results, cohort: str, net: str) -> Iterator[Row]:
+    """What holds of readers like these on lesions like these, and of these very readers."""
+    for group, title in _GROUPS.items():
+        entry = section(results, "readers", cohort, "multi_reader", group)
+        against = section(entry, "against", net)
+        for name, raw in (
+            ("with the model minus alone", entry.get("assistance")),
+            ("model minus readers alone", against.get("alone")),
+            ("model minus readers with it", against.get("assisted")),
+        ):
+            found = estimate(raw)
+            if found is not None:
+                fixed = estimate({**section(raw, "fixed"), "value": found.value})
+                sides = [cells.format_difference(one) for one in (found, fixed)]
+                size = [str(lookup(raw, "readers")), cells.format_lesions(found.n)]
+                verdict = cells.NONE if raw is entry.get("assistance") else _format_verdict(lookup(raw, "non_inferior"))
+                yield [title, name, *size, *sides, verdict, p_cell(raw)]
+
+
+def _format_verdict(non_inferior: object) -> Cell:
+    return cells.NONE if non_inferior is None else Cell("yes", kind="strong") if non_inferior else Cell("not shown")
+
+
+def _effort_rows(results: Results, cohort: str) -> Iterator[Row]:
+    """Seconds and confidence of each reader; of a role the seconds alone."""
+    names = [("readers", code, code) for code in READERS] + [("roles", role, title) for role, title in _ROLES.items()]
+    for kind, name, title in names:
+        raw = section(results, "readers", cohort, kind, name)
+        seconds = [_format_number(estimate(lookup(raw, mode, "seconds")), ".0f") for mode in _MODES]
+        ratio = _format_number(estimate(raw.get("seconds_ratio")), ".2f")
+        sure = [_format_confidence(section(raw, mode, "confidence")) for mode in _MODES]
+        areas = [cells.format_value(estimate(lookup(raw, mode, "confidence", "auc"))) for mode in _MODES]
+        row = [*seconds, ratio, *sure, *areas]
+        if any(cell != cells.NONE for cell in row):
+            yield [title, *row]
+
+
+def _format_number(found: Estimate | None, form: str) -> Cell:
+    return cells.NONE if found is None else Cell(f"{found.value:{form}}", cells.format_interval(found, form))
+
+
+def _format_confidence(found: Mapping[str, Any]) -> Cell:
+    """The mean, and below it those of wrong and of right diagnoses."""
+    mean, wrong, right = (number(found.get(key)) for key in ("mean", "mean_wrong", "mean_right"))
+    if mean is None:
+        return cells.NONE
+    return Cell(f"{mean:.2f}", (f"{cells.format_decimal(wrong, '.2f')} / {cells.format_decimal(right, '.2f')}",))
 
 
 def _count_tests(results: Results, cohort: str) -> int | None:

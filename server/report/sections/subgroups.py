@@ -30,6 +30,8 @@ def subgroups(results: Results) -> dict[str, Any]:
         "places": [(PLACE_TITLES[place], list(_plots(place, nets[place], found[place]))) for place in nets],
         "rows": list(_rows(first)),
         "gaps": list(_gap_rows(results, nets)),
+        "confirmed": list(_confirmed_rows(results, nets)),
+        "models": [CLASSIFIER_TITLES[net] for net in FUSION_NETS],
         "suppressed": int(number(lookup(first, "suppressed")) or 0),
         "held_back": ", ".join(f"{name.lower()} {n}" for name, n in held.items() if n),
     }
@@ -43,7 +45,7 @@ def _net(results: Results, place: str) -> str | None:
 def _plots(place: str, net: str, found: Mapping[str, Any]) -> Iterator[str]:
     for half, variables in enumerate(_HALVES):
         data = _forest(net, found, variables)
-        if data["points"]:
+        if any(point["value"] is not None for point in data["points"]):
             title = f"Accuracy by subgroup: {PLACE_TITLES[place]}, part {half + 1}"
             yield render_figure(f"forest-{place}-{half}", title, data)
 
@@ -83,6 +85,22 @@ def _gap_rows(results: Results, nets: Mapping[str, str]) -> Iterator[Row]:
     """The largest gap of each variable over the first place, which is the widest."""
     place, net = next(iter(nets.items()))
     for variable, one in section(results, "gaps", place, net).items():
-        gap = cells.format_difference(estimate(lookup(one, "difference")))
-        names = [str(lookup(one, key)) for key in ("highest", "lowest")]
-        yield [VARIABLE_TITLES[variable], *names, gap, str(lookup(one, "pairs"))]
+        found = [one, section(one, "adjusted")]
+        both = [cells.format_difference(estimate(lookup(side, "difference"))) for side in found]
+        names = [" over ".join(str(lookup(side, key)) for key in ("highest", "lowest")) for side in found if side]
+        pairs = str(lookup(one, "pairs"))
+        yield [VARIABLE_TITLES[variable], names[0], both[0], *(names[1:] or [cells.DASH]), both[1], pairs]
+
+
+def _confirmed_rows(results: Results, nets: Mapping[str, str]) -> Iterator[Row]:
+    """Every model on the lesions whose type pathology confirmed, and on the others, which were followed up."""
+    for place in nets:
+        for value, title in (("yes", "by pathology"), ("no", "otherwise")):
+            by_net = [
+                section(results, "subgroups", place, net, "variables", "pathology_confirmed", value)
+                for net in FUSION_NETS
+            ]
+            known = [estimate(one) for one in by_net]
+            if any(known):
+                size = max(found.n or 0 for found in known if found is not None)
+                yield [f"{PLACE_TITLES[place]}, {title}", cells.format_lesions(size), *map(cells.format_value, known)]

@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from server.results.uncertainty.distributions import t_quantile
+
 FEWEST_SITES = 3
 
 
@@ -59,27 +61,3 @@ def _to_share(log_odds: float) -> float:
 
 def _to_shares(mean: float, half: float) -> dict[str, float]:
     return {"low": _to_share(mean - half), "high": _to_share(mean + half)}
-
-
-def t_quantile(degrees: int, level: float = 0.95) -> float:
-    """The two-sided quantile of Student's t (Abramowitz & Stegun 26.7.3 and 26.7.4, solved by bisection).
-
-    >>> round(t_quantile(5), 3)
-    2.571
-    """
-    low, high = 0.0, 1e6
-    for _ in range(200):
-        middle = (low + high) / 2
-        low, high = (middle, high) if _t_inside(middle, degrees) < level else (low, middle)
-    return high
-
-
-def _t_inside(t: float, degrees: int) -> float:
-    """The probability that Student's t with so many degrees of freedom lies between -t and t."""
-    angle = math.atan(t / math.sqrt(degrees))
-    cosine, odd = math.cos(angle), degrees % 2
-    term, total = (cosine, cosine if degrees > 1 else 0.0) if odd else (1.0, 1.0)
-    for k in range(3 if odd else 2, degrees - 1, 2):
-        term *= cosine * cosine * (k - 1) / k
-        total += term
-    return 2 / math.pi * (angle + math.sin(angle) * total) if odd else math.sin(angle) * total

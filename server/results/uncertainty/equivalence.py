@@ -1,7 +1,7 @@
 """Whether two accuracies are equivalent: two one-sided tests at 5 % (Schuirmann 1987, J Pharmacokinet Biopharm 15:657).
 
 They reject at 5 % each where the 90 % interval of the difference lies within the margin. That a difference is not
-significant shows no equivalence.
+significant shows no equivalence. The first is non-inferior where the 95 % interval lies above -margin.
 """
 
 from __future__ import annotations
@@ -69,4 +69,5 @@ def _judge(narrow: Interval, wide: Interval) -> dict[str, Any]:
         "high": narrow[1],
         "equivalent": narrow[0] > -MARGIN and narrow[1] < MARGIN,
         "different": wide[0] > 0 or wide[1] < 0,
+        "non_inferior": wide[0] > -MARGIN,
     }

@@ -6,6 +6,7 @@ Counts need not be whole: a count over a design effect is the count of independe
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from statistics import NormalDist
 
 Interval = tuple[float, float]
@@ -68,6 +69,17 @@ def subtract_paired(only: tuple[float, float], n: float, level: float = LEVEL, e
     first, second = ((max(0.0, one) + 1) / (n + 2) for one in only)
     half = normal_quantile(level) * math.sqrt((first + second - (first - second) ** 2) / (n + 2) + extra_variance)
     return max(-1.0, first - second - half), min(1.0, first - second + half)
+
+
+def average(shares: Sequence[tuple[float, Interval]]) -> Interval:
+    """Interval of the mean of independent estimates (Zou, Huang & Zhang 2009, Comput Stat Data Anal 53:1080).
+
+    shares: each with its interval.
+    """
+    mean, k = sum(value for value, _ in shares) / len(shares), len(shares)
+    low = math.hypot(*(value - ends[0] for value, ends in shares))
+    high = math.hypot(*(ends[1] - value for value, ends in shares))
+    return mean - low / k, mean + high / k
 
 
 def divide(first: tuple[float, Interval], second: tuple[float, Interval]) -> Interval:

@@ -23,6 +23,7 @@ MODEL = {
     "recall": {"HCC": share(0.9), "ICC": share(0.61, 28), "OT": {"value": None, "low": None, "high": None, "n": 0}},
 }
 GAP = {"highest": "male", "lowest": "female", "difference": share(0.12)}
+BESIDE = {"value": -0.02, "low": -0.081, "high": 0.04, "non_inferior": False, "margin": 0.05}
 RESULTS: dict[str, Any] = {
     "cohorts": {"internal_test": {"models": {"D": {"n": 9}}}, "external_test_c": {"models": {"D": {}, "DCB": MODEL}}},
     "use": {
@@ -34,7 +35,23 @@ RESULTS: dict[str, Any] = {
             }
         }
     },
-    "gaps": {"external_test_c": {"fusion/DCB": {"sex": GAP, "age": {**GAP, "difference": share(0.05)}}}},
+    "gaps": {
+        "external_test_c": {
+            "fusion/DCB": {
+                "sex": {**GAP, "adjusted": {**GAP, "difference": share(0.04)}},
+                "age": {**GAP, "difference": share(0.05)},
+            }
+        }
+    },
+    "readers": {
+        "external_test_c": {
+            "multi_reader": {
+                "senior": {"against": {"fusion/D": {}, "fusion/DCB": {"alone": BESIDE}}},
+                "mri": {"against": {"fusion/DCB": {"alone": {**BESIDE, "low": None}}}},
+                "junior": {"against": {"fusion/DCB": {"alone": {**BESIDE, "low": 0.1, "non_inferior": True}}}},
+            }
+        }
+    },
     "heterogeneity": {"external_test_c": {"fusion/DCB": {"sites": 6, "prediction": {"low": 0.64, "high": 0.95}}}},
 }
 
@@ -49,10 +66,14 @@ def test_numbers_are_said_in_lesions_of_a_hundred() -> None:
         "of the others 90 of 100 (95 % interval 80 to 95) are not.",
         "how often they come true lie 7 of 100 apart",
         "worst at intrahepatic cholangiocarcinoma: 61 of 100 (95 % interval 51 to 66) are named so, of 28 lesions",
-        "by sex: male over female by 12 of 100 (2 to 17)",
+        "by sex: male over female by 12 of 100 (2 to 17); beyond what lesion types explain male over female by 4 of",
+        "Beside senior radiologists reading alone (external test C) model DCB names -2 of 100 more rightly (95 % "
+        "interval -8 to +4, other readers and lesions in mind): not shown to be not worse by more than 5 of 100.",
+        "interval +10 to +4, other readers and lesions in mind): not worse by more than 5 of 100.",
         "would see 64 to 95 of 100 named rightly (95 % prediction interval, 6 hospitals of external test C)",
     ):
         assert said in text, said
+    assert "readers of MRI" not in text
 
 
 @pytest.mark.parametrize("results", [{}, {"cohorts": {"external_test_c": {"models": {"DCB": {"n": 3}}}}}])

@@ -155,14 +155,15 @@ def test_a_readers_log(hospital: SmallHospital, bundle: Path, tmp_path: Path) ->
     log = folder / "reads.csv"
     command = ["predict", str(folder), "--bundle", str(bundle), "--assist-log", str(log)]
     command += ["--reader", "R 1", "--role", "junior"]
-    first = RUN.invoke(app, command, input="nonsense\nhcc\nHM\npass\n")
+    first = RUN.invoke(app, command, input="nonsense\nhcc\n9\n2\nHM\n5\npass\n")
     assert first.exit_code == 0, first.output
     assert first.output.count("without the model") == 3  # the nonsense is asked again
     assert first.output.index("without the model") < first.output.index("the model: ")
     rows = log.read_text(encoding="utf-8-sig").splitlines()
-    assert rows[0] == "lesion_id,reader,role,assisted,diagnosis,seconds (s)"
-    assert [row.rsplit(",", 1)[0] for row in rows[1:]] == ["L0,R 1,junior,no,HCC", "L0,R 1,junior,yes,HM"]
-    second = RUN.invoke(app, command, input="ICC\nICC\n")
+    assert rows[0] == "lesion_id,reader,role,assisted,diagnosis,seconds (s),confidence"
+    assert [row.rsplit(",", 2)[0] for row in rows[1:]] == ["L0,R 1,junior,no,HCC", "L0,R 1,junior,yes,HM"]
+    assert [row.rsplit(",", 1)[1] for row in rows[1:]] == ["2", "5"]
+    second = RUN.invoke(app, command, input="ICC\n3\nICC\n4\n")
     assert second.exit_code == 0, second.output
     assert "row 2," not in second.output  # said already
     checked = RUN.invoke(app, ["check", str(folder), "--json"])

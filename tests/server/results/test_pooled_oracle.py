@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from made_readings import COHORT, answers, cases, targets_of, total_of
 from sklearn import metrics as sk
@@ -16,7 +17,13 @@ from server.results.pairs import compare_pairs
 from server.results.pooled_cohorts import pool_cohorts
 from server.results.reader_results import summarize_readers
 from server.results.replicates import Resampling
-from server.results.subgroup_results import SMALLEST_CELL, build_table_one, summarize_sites, summarize_subgroups
+from server.results.subgroup_results import (
+    SMALLEST_CELL,
+    build_table_one,
+    expect_by_types,
+    summarize_sites,
+    summarize_subgroups,
+)
 from server.results.uncertainty.design_effect import CORRELATION
 from server.results.uncertainty.proportions import wilson_interval
 
@@ -95,6 +102,15 @@ def test_table_one_counts_the_rows():
         assert found[variable] == dict(zip(values.tolist(), counts.tolist(), strict=True))
 
 
+def test_expected_accuracies_are_those_of_a_table_by_type():
+    found = expect_by_types(TOTAL, COHORT, DCB)
+    rows = pd.DataFrame({"type": TARGETS, "right": RIGHT[DCB]})
+    rows["expected"] = rows.groupby("type")["right"].transform("mean")
+    for variable in list(SUBGROUPS)[:-1]:
+        by_value = rows["expected"].groupby([s.groups[variable] for s in ROWS]).mean()
+        assert found[variable] == pytest.approx(by_value.to_dict())
+
+
 def test_readers_are_those_of_the_rows():
     found = summarize_readers(TOTAL, COHORT, FUSION_NETS, DRAWS)
     assert set(found["readers"]) == set(READERS), "a reader of another name is counted by role only"
@@ -117,6 +133,7 @@ def test_readers_are_those_of_the_rows():
                 test = one["against"][net][mode]
                 assert (test["first_only"], test["second_only"], test["n"]) == (first, second, len(rows))
                 assert test["p"] == pytest.approx(p, rel=1e-9)
+                assert test["difference"]["value"] == pytest.approx((first - second) / len(rows))
         if "assisted" in one:
             alone = {i: r.diagnosis == ROWS[i].label for i, r in reads if not r.assisted}
             helped = {i: r.diagnosis == ROWS[i].label for i, r in reads if r.assisted}
@@ -124,6 +141,9 @@ def test_readers_are_those_of_the_rows():
             first, second, p = mcnemar(np.array([alone[i] for i in both]), np.array([helped[i] for i in both]))
             assert (one["assistance"]["first_only"], one["assistance"]["second_only"]) == (first, second)
             assert one["assistance"]["p"] == pytest.approx(p, rel=1e-9)
+            times = [{i: r.seconds for i, r in reads if r.assisted is how} for how in (False, True)]
+            logs = np.log([times[1][i] / times[0][i] for i in both])
+            assert one["seconds_ratio"]["value"] == pytest.approx(np.exp(logs.mean()))
 
 
 def test_a_role_is_all_its_readers_with_intervals_over_lesions():

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from statsmodels.stats.proportion import proportion_confint
 
 from ceus_models.metrics.bootstrap import poisson_weights
-from sim.experiments.paired import Estimate, compute_difference, compute_estimate, compute_metric_rows, is_significant
+from sim.experiments.paired import (
+    Estimate,
+    compute_difference,
+    compute_estimate,
+    compute_metric_rows,
+    compute_share,
+    compute_share_difference,
+    is_significant,
+)
 
 KEYS = [f"lesion-{n}" for n in range(80)]
 DRAW = np.random.default_rng(5)
@@ -37,7 +46,7 @@ def test_a_difference_is_that_of_the_rows_resampled_together() -> None:
 
 def test_what_does_not_differ_is_not_told_apart() -> None:
     rows = compute_metric_rows("macro_recall", confusion(GOOD))
-    assert compute_difference([rows], [rows]) == Estimate(0.0, 0.0, 0.0)
+    assert compute_difference([rows], [rows]) == Estimate(0.0, None, None)
     assert not is_significant(compute_difference([rows], [rows]))
 
 
@@ -51,3 +60,21 @@ def test_without_replicates_there_is_no_interval() -> None:
     found = compute_estimate([compute_metric_rows("accuracy", confusion(GOOD))[:1]])
     assert found.low is None
     assert not is_significant(found)
+
+
+@pytest.mark.parametrize("right", [0, 7, 40])
+def test_no_interval_of_an_accuracy_or_of_a_difference_has_zero_width(right: int) -> None:
+    """Arms that agree on every lesion: all replicates of their difference are 0, and of a perfect accuracy 1."""
+    weights = np.random.default_rng(3).poisson(1, (200, 40)).astype(float)
+    hits = np.arange(40) < right
+    rows = np.concatenate([[hits.mean()], (weights * hits).sum(1) / weights.sum(1)])
+    one = compute_share([rows, rows], 40)
+    assert (one.low, one.high) == pytest.approx(proportion_confint(right, 40, method="wilson"))
+    assert one.low < one.high
+    alike = compute_share_difference([rows], [rows], 40)
+    assert (alike.value, alike.high) == (0.0, -alike.low)
+    assert alike.high == pytest.approx(1.96 * np.sqrt(2 / 42) / np.sqrt(42), abs=1e-4)  # Bonett and Price
+    assert compute_difference([rows], [rows]).low is None
+    apart = compute_share_difference([np.ones(201)], [np.zeros(201)], 40)
+    assert apart.low < apart.high
+    assert apart.low > 0.8

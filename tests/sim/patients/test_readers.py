@@ -13,7 +13,7 @@ from server.report.reference_study import READER_ACCURACY
 from sim.hospital.hospital import write_hospital
 from sim.patients.centers import build_split
 from sim.patients.patients import draw_cases
-from sim.patients.readers import COHORT, draw_diagnosis, write_reads
+from sim.patients.readers import COHORT, draw_reading, write_reads
 from sim.phantom.draw import PRESETS
 
 CASES = [case for case in draw_cases(build_split("paper"), 1) if case.cohort == COHORT]
@@ -27,7 +27,8 @@ def right():
         for assisted, accuracy in enumerate(accuracies):
             if accuracy is not None:
                 said = [
-                    [draw_diagnosis(c, reader, bool(assisted), seed) == c.fll_type for c in CASES] for seed in range(5)
+                    [draw_reading(c, reader, bool(assisted), seed).diagnosis == c.fll_type for c in CASES]
+                    for seed in range(5)
                 ]
                 found[reader, assisted] = np.array(said)
     return found
@@ -51,18 +52,29 @@ def test_a_hard_lesion_is_hard_for_every_reader_and_hard_types_are_missed_more(r
     assert by_type["HH"] > by_type["HA"] > by_type["ICC"]
 
 
+def test_who_is_right_is_surer_and_faster_and_the_model_saves_time():
+    said = {a: [draw_reading(c, "junior1", bool(a), 7) for c in CASES] for a in (0, 1)}
+    right = np.array([one.diagnosis == c.fll_type for one, c in zip(said[0], CASES, strict=True)])
+    sure = np.array([one.confidence for one in said[0]])
+    seconds = [np.log([one.seconds for one in said[a]]) for a in (0, 1)]
+    assert set(sure) == {1, 2, 3, 4, 5}
+    assert sure[right].mean() > sure[~right].mean() + 0.5
+    assert seconds[0][right].mean() < seconds[0][~right].mean()
+    assert seconds[1].mean() < seconds[0].mean()
+
+
 def test_what_is_said_depends_on_the_lesion_alone():
-    alone = draw_diagnosis(CASES[0], "mri1", False, 3)
-    assert draw_diagnosis(replace(CASES[0], cohort="other", grade=0.1), "mri1", False, 3) == alone
+    alone = draw_reading(CASES[0], "mri1", False, 3)
+    assert draw_reading(replace(CASES[0], cohort="other", grade=0.1), "mri1", False, 3) == alone
     with pytest.raises(ValueError, match="reads without it"):
-        draw_diagnosis(CASES[0], "mri1", True, 3)
+        draw_reading(CASES[0], "mri1", True, 3)
 
 
 def test_the_file_is_the_form_and_is_kept(tmp_path):
     assert write_reads(tmp_path, CASES[:4], 1)
     rows = list(csv.DictReader((tmp_path / "reads.csv").read_text().splitlines()))
     assert len(rows) == 4 * 14
-    assert set(rows[0]) == {column.name for column in READS if not column.optional}
+    assert set(rows[0]) == {column.header for column in READS}
     assert {row["role"] for row in rows if row["assisted"] == "yes"} == {"junior", "senior"}
     before = (tmp_path / "reads.csv").read_bytes()
     assert not write_reads(tmp_path, CASES, 2)

@@ -12,6 +12,7 @@ from torch import Tensor
 from ceus_models.study.sample import Sample
 from ceus_models.study.subgroups import CELLS, build_slices, list_cells
 from ceus_models.study.suppression import find_hidden_values, find_small_groups, is_enough
+from ceus_models.study.taxonomy import LESION_TYPES
 from client.worker.tasks.counts.paired_counts import Verdicts
 
 
@@ -26,6 +27,22 @@ def count_values(cases: Sequence[Sample], cell: int) -> Tensor:
     """i64 (cells): lesions of each of `subgroups.CELLS`, 0 where they are held back."""
     lesions = count_members(cases).sum(axis=0)
     return torch.from_numpy(np.where(find_hidden_values(lesions, list(build_slices().values()), cell), 0, lesions))
+
+
+def count_mix(cases: Sequence[Sample], cell: int) -> Tensor:
+    """i64 (cells types): lesions of each of `subgroups.CELLS` by type.
+
+    Both margins are shown elsewhere, so one value that is held back would follow from the others: the table of a
+    variable is shown where it has no count below the minimum cell and none of its values is hidden, or not at all.
+    """
+    member, spans = count_members(cases), list(build_slices().values())
+    types = np.array([[sample.label == kind for kind in LESION_TYPES] for sample in cases], np.int64)
+    mix = member.T @ types.reshape(len(cases), len(LESION_TYPES))
+    hidden = find_hidden_values(member.sum(axis=0), spans, cell)
+    for span in spans:
+        if hidden[span].any() or bool(((mix[span] > 0) & (mix[span] < cell)).any()):
+            mix[span] = 0
+    return torch.from_numpy(mix)
 
 
 def subgroup_counts(cases: Sequence[Sample], verdicts: Verdicts, cell: int) -> dict[str, Tensor]:

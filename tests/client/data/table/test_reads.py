@@ -29,13 +29,14 @@ def test_no_file_is_no_fault(tables: Tables) -> None:
 
 
 def test_good_diagnoses(tables: Tables) -> None:
-    tables.reads = [GOOD, ["L0", "R1", "junior", "yes", "ICC", ""], ["L1", "M", "mri", "0", "OT", "0"]]
+    sure = ["L0", "R1", "junior", "yes", "ICC", "", "3"]
+    tables.reads = [[*GOOD, ""], sure, ["L1", "M", "mri", "0", "OT", "0", "5"]]
     reads, faults = read(tables)
     assert faults == []
     assert reads[0] == Read(2, "L0", "R1", "junior", False, "HCC", 41.5)
-    assert [(read.assisted, read.diagnosis, read.seconds) for read in reads[1:]] == [
-        (True, "ICC", None),
-        (False, "OT", 0),
+    assert [(read.assisted, read.diagnosis, read.seconds, read.confidence) for read in reads[1:]] == [
+        (True, "ICC", None, 3),
+        (False, "OT", 0, 5),
     ]
 
 
@@ -53,10 +54,12 @@ def test_good_diagnoses(tables: Tables) -> None:
         (4, "", "diagnosis", "missing-value"),
         (5, "-3", "seconds", "bad-number"),
         (5, "soon", "seconds", "bad-number"),
+        (6, "0", "confidence", "bad-value"),
+        (6, "very", "confidence", "bad-value"),
     ],
 )
 def test_each_fault_costs_its_row_only(tables: Tables, place: int, cell: str, column: str, reason: str) -> None:
-    odd = ["L1", *GOOD[1:]]
+    odd = ["L1", *GOOD[1:], ""]
     odd[place] = cell
     tables.reads = [GOOD, odd, ["L2", *GOOD[1:]]]
     reads, faults = read(tables)

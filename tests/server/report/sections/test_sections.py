@@ -96,11 +96,45 @@ def test_readers_stand_as_in_the_studys_table(found):
         if "assisted" in one:
             assert f"{one['assisted']['accuracy']['value']:.3f}" in text
     tests = found["readers"][COHORT]["readers"]["junior1"]["assistance"]
-    assert f"One of {tests['tests']} tests of these readers" in text
+    assert f"one of {tests['tests']} tests of these readers" in text
     assert f"Holm {tests['p_holm']:.3f}" in text or "Holm <0.001" in text
     assert "Phantom readers" in text
     assert "Phantom readers" not in parsed(drawn("readers", {**found, "simulated": False})).text
     assert page.figures == ["Accuracy of readers: External test C"]
+
+
+def test_readers_are_samples_of_more_and_the_model_is_held_against_the_margin(found):
+    text = " ".join(parsed(drawn("readers", found)).text.split())
+    readers = found["readers"][COHORT]
+    one = readers["multi_reader"]["junior"]["against"]["fusion/DCB"]["alone"]
+    shown = f"{one['value']:+.3f} {one['low']:+.3f} to {one['high']:+.3f}"
+    fixed = f"{one['value']:+.3f} {one['fixed']['low']:+.3f} to {one['fixed']['high']:+.3f}"
+    verdict = "yes" if one["non_inferior"] else "not shown"
+    who = "Junior radiologists model minus readers alone"
+    assert f"{who} 3 {one['n']} {shown} {fixed} {verdict}" in text
+    assert "above -0.05" in text
+    mri = readers["readers"]["mri1"]["against"]["fusion/DCB"]["alone"]
+    gap = mri["difference"]
+    assert f"mri1 {mri['n']} {gap['value']:+.3f} {gap['low']:+.3f} to {gap['high']:+.3f}" in text
+    without = {**found, "readers": {COHORT: {**readers, "multi_reader": {}}}}
+    assert "No multi-reader analysis" in parsed(drawn("readers", without)).text
+
+
+def test_time_and_confidence_of_readers_are_shown(found):
+    text = " ".join(parsed(drawn("readers", found)).text.split())
+    one = found["readers"][COHORT]["readers"]["senior2"]
+    seconds, sure = one["alone"]["seconds"], one["alone"]["confidence"]
+    assert f"senior2 {seconds['value']:.0f} {seconds['low']:.0f}–{seconds['high']:.0f}" in text
+    assert f"{sure['mean']:.2f} {sure['mean_wrong']:.2f} / {sure['mean_right']:.2f}" in text
+    ratio = one["seconds_ratio"]
+    assert f"{ratio['value']:.2f} {ratio['low']:.2f}" in text
+
+
+def test_every_model_stands_on_lesions_confirmed_by_pathology(found):
+    text = " ".join(parsed(drawn("subgroups", found)).text.split())
+    confirmed = [found["subgroups"][COHORT][net]["variables"]["pathology_confirmed"]["yes"] for net in FUSION_NETS]
+    values = " ".join(f"{one['value']:.3f} {one['low']:.3f}–{one['high']:.3f}" for one in confirmed)
+    assert f"External test C, by pathology {confirmed[0]['n']} {values}" in text
 
 
 def test_pairs_and_misdiagnoses_are_in_the_text(found):

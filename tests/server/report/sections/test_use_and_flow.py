@@ -19,7 +19,7 @@ from server.results.pooled_cohorts import pool_cohorts
 from server.results.population.group_gaps import find_gaps
 from server.results.population.heterogeneity import summarize_heterogeneity
 from server.results.replicates import Resampling
-from server.results.subgroup_results import summarize_subgroups
+from server.results.subgroup_results import expect_by_types, summarize_subgroups
 from tests.server.report.test_page import Page, parsed
 
 NET, DRAWS = "fusion/DCB", Resampling(3, 100)
@@ -43,7 +43,7 @@ def results() -> dict[str, Any]:
         "use": {place: {net: summarize_use(total, place, net, DRAWS) for net in FUSION_NETS} for place in places},
         "heterogeneity": {COHORT: {NET: summarize_heterogeneity(SITES)}},
         "subgroups": {COHORT: {NET: groups}},
-        "gaps": {COHORT: {NET: find_gaps(groups["variables"])}},
+        "gaps": {COHORT: {NET: find_gaps(groups["variables"], 1.0, expect_by_types(total, COHORT, NET))}},
     }
 
 
@@ -101,8 +101,10 @@ def test_gaps_name_both_groups(results: dict[str, Any]) -> None:
     _, text = show("subgroups", results)
     one = results["gaps"][COHORT][NET]["age"]
     low, high = one["difference"]["low"], one["difference"]["high"]
-    expected = f"{one['highest']} {one['lowest']} {one['difference']['value']:+.3f} {low:+.3f} to {high:+.3f} 3"
-    assert f"Age, years {expected}" in text
+    expected = f"{one['highest']} over {one['lowest']} {one['difference']['value']:+.3f} {low:+.3f} to {high:+.3f}"
+    adjusted = one["adjusted"]
+    beyond = f"{adjusted['highest']} over {adjusted['lowest']} {adjusted['difference']['value']:+.3f}"
+    assert f"Age, years {expected} {beyond}" in text
 
 
 def test_the_study_stands_beside_ours(results: dict[str, Any]) -> None:

@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
-from server.results.uncertainty.proportions import divide, subtract_independent, subtract_paired, wilson_interval
+from server.results.uncertainty.proportions import (
+    average,
+    divide,
+    subtract_independent,
+    subtract_paired,
+    wilson_interval,
+)
 
 COUNTS = [(0, 7), (7, 7), (1, 40), (33, 40), (700, 1088)]
 
@@ -48,3 +54,16 @@ def test_a_ratio_is_covered_as_often_as_it_says():
         held.append(low <= 0.1 / 0.85 <= high)
     assert 0.93 < np.mean(held) < 0.985
     assert divide((0.1, (0.0, 0.2)), (0.0, (0.0, 0.1)))[1] == math.inf
+
+
+def test_the_mean_of_proportions_has_an_interval_that_holds_it_as_often_as_it_says():
+    assert average([(0.8, wilson_interval(8, 10))]) == pytest.approx(wilson_interval(8, 10))
+    rng, held, truth = np.random.default_rng(4), 0, np.array([0.95, 0.8, 0.6, 0.9])
+    for _ in range(1500):
+        right = rng.binomial((60, 30, 12, 9), truth)
+        low, high = average([(r / n, wilson_interval(r, n)) for r, n in zip(right, (60, 30, 12, 9), strict=True)])
+        assert low < high
+        held += low <= truth.mean() <= high
+    assert 0.93 < held / 1500 < 0.985
+    low, high = average([(1.0, wilson_interval(9, 9)), (0.0, wilson_interval(0, 9))])
+    assert low < 0.5 < high

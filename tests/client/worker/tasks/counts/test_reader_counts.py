@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from made_readings import answer_of, answers, cases
 from toy_lesions import lesions
 
@@ -83,7 +84,7 @@ def test_a_classifier_is_compared_where_every_part_has_a_cell_of_both_verdicts()
 def test_no_pair_of_verdicts_is_shown_in_part() -> None:
     for cell in (1, 3, 5, 8):
         found = counted(crossed(150), cell)
-        for name in ("assistance", "model"):
+        for name in ("pairs", "model"):
             tables = found[name].reshape(-1, 4)
             assert ((tables >= cell).all(1) | (tables == 0).all(1) | (cell == 1)).all()
 
@@ -99,4 +100,26 @@ def test_no_name_of_a_reader_is_in_an_answer() -> None:
     own = cases(60)
     sums = answer_of(own, answers(own), 1)
     assert not any("Li" in name for name in sums)
-    assert {name.rsplit("|", 1)[1] for name in sums if "readers" in name} == {"confusion", "assistance", "model"}
+    counts = {"confusion", "pairs", "model", "confidence", "seconds", "seconds_change"}
+    assert {name.rsplit("|", 1)[1] for name in sums if "readers" in name} == counts
+
+
+def test_effort_is_counted_of_readers_with_a_code_where_all_their_reads_have_it() -> None:
+    own = [
+        replace(s, readings=tuple(r._replace(confidence=4, seconds=20.0 + k) for r in s.readings))
+        for k, s in enumerate(crossed(60))
+    ]
+    found = counted(own, 1)
+    junior = list(READERS).index("junior1")
+    assert found["confidence"][junior, 0, 3].sum() == 60
+    logs = np.log(20.0 + np.arange(60))
+    assert found["seconds"][junior, 0].tolist() == pytest.approx([60, logs.sum(), (logs**2).sum()])
+    assert found["seconds_change"][junior].tolist() == [60, 0, 0]
+    lacking = own[0].readings[0]
+    own[0] = replace(own[0], readings=(lacking._replace(confidence=None, seconds=None), *own[0].readings[1:]))
+    found = counted(own, 1)
+    place = list(READERS).index(lacking.reader)
+    for name in ("confidence", "seconds"):
+        assert not found[name][place, int(lacking.assisted)].any()
+        assert found[name][place, int(not lacking.assisted)].any()
+    assert not found["seconds_change"][place].any()
