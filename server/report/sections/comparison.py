@@ -9,6 +9,7 @@ from typing import Any
 from ceus_models.study.taxonomy import TEST_COHORTS
 from server.report import cells
 from server.report.cells import Row
+from server.report.sections.baselines import build_baselines
 from server.report.sections.mcnemar_tables import format_equivalence
 from server.report.values import PLACE_TITLES, Estimate, Results, estimate, lookup, section
 
@@ -21,7 +22,7 @@ def comparison(results: Results) -> dict[str, Any]:
     found = section(results, "comparison")
     names = [name for name in TEST_COHORTS if any(_parse_entry(found, key, name) for key in _TRAININGS)]
     places = [*names, *([_ALL] if len(names) > 1 else [])]
-    return {"rows": [_row(found, place) for place in places]} if names else {}
+    return {"rows": [_row(found, place) for place in places], "classical": build_baselines(results)} if names else {}
 
 
 def _row(found: Mapping[str, Any], place: str) -> Row:
