@@ -31,7 +31,7 @@ from ceus_models.runtime.progress_bar import show_progress
 from ceus_models.study.taxonomy import LESION_TYPES, STRATEGY_A, STRATEGY_B
 from server.report.cells import format_interval
 from server.report.publish import BUNDLE, REPORT, RESULTS
-from server.report.sections.baselines import list_accuracies, list_verdicts
+from server.report.sections.comparison import list_accuracies, list_verdicts
 from server.report.terminal_table import print_results
 from server.rounds.events import Answered, Event, Finished, Started
 from server.rounds.trackers import TrackerName, TrackerSync, open_tracker
@@ -122,7 +122,7 @@ def compare_command(plan: PlanFile, out: Out, seed: Seed = 1, workers: Workers =
     with _show_run(console) as watcher:
         found = compare_baselines(RunSettings(plan, out, seed, workers), watcher, _make_counter(console))
     console.print(_build_comparison(found["comparison"]))
-    console.print(_build_baselines(found))
+    console.print(_comparison(found))
     for verdict in list_verdicts(found):
         console.print(verdict, soft_wrap=True)
     _print_paths(console, out)
@@ -260,7 +260,7 @@ def _build_comparison(found: Mapping[str, Any]) -> Table:
     return table
 
 
-def _build_baselines(found: Mapping[str, Any]) -> Table:
+def _comparison(found: Mapping[str, Any]) -> Table:
     """Accuracy of classical baselines and nets, with intervals; on the lesions of all hospitals together."""
     scores = list_accuracies(found)
     places = [place.replace("_", "\n", 1) for place in next(iter(scores.values()), {})]

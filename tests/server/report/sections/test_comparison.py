@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from server.report.sections.baselines import build_baselines, list_accuracies, list_verdicts
+from server.report.sections.comparison import comparison, list_accuracies, list_verdicts
 from tests.server.report.sections.test_uncertainty import shown
 
 
@@ -52,6 +52,6 @@ def test_the_verdict_says_which_and_by_how_much() -> None:
 def test_a_run_without_baselines_has_no_table() -> None:
     bare = results(False)
     del bare["comparison"]["classical"], bare["comparison"]["zones_over_nets"]
-    assert build_baselines(bare) == {}
+    assert not comparison(bare)["classical"]
     assert "Radial zones" not in shown("comparison", bare)
     assert list_verdicts({}) == []
