@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
@@ -16,7 +16,7 @@ from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.yaml_lines import list_faults, read_yaml_with_lines
 
 _SECTION = "processing"
-VERSION = 4
+VERSION = 5
 """Increased when the same settings would give other samples, so that sites of two versions never mix."""
 LEAST_SIDE = 17
 """px. Of smaller images the last layer sees one cell, for which oneDNN leaves bfloat16 gradients unwritten
@@ -35,10 +35,14 @@ _Side = Annotated[int, AfterValidator(_large_enough)]
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
 class Processing:
-    """Settings of the path from clip to sample (study: 80 + 20 key frames, 10 flow maps, 20 px margin)."""
+    """Settings of the path from clip to sample (study: 80 + 20 key frames, 10 flow maps, 20 px margin).
+
+    `start` is where the key frames begin: with the arrival of contrast in the lesion or around it, or with the clip.
+    """
 
     frames_to_peak: int = 80
     frames_after: int = 20
+    start: Literal["arrival", "clip"] = "arrival"
     size: _Side = 112
     flow_maps: int = 10
     flow_size: _Side = 112

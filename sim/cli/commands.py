@@ -12,6 +12,7 @@ from statistics import fmean
 from typing import Annotated, Any
 
 import typer
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -27,8 +28,10 @@ from rich.table import Table
 from ceus_models.plan.plan import load_plan
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.progress_bar import show_progress
-from ceus_models.study.taxonomy import LESION_TYPES
+from ceus_models.study.taxonomy import LESION_TYPES, STRATEGY_A, STRATEGY_B
+from server.report.cells import format_interval
 from server.report.publish import BUNDLE, REPORT, RESULTS
+from server.report.sections.comparison import list_accuracies, list_verdicts
 from server.report.terminal_table import print_results
 from server.rounds.events import Answered, Event, Finished, Started
 from server.rounds.trackers import TrackerName, TrackerSync, open_tracker
@@ -44,6 +47,8 @@ from sim.patients.patients import draw_cases
 from sim.patients.table_one import count_table_one
 from sim.runs.baselines import compare_baselines
 from sim.runs.run import RunObserver, RunSettings, publish_results, read_results, run_study
+
+_SHORT = {STRATEGY_A: "A", STRATEGY_B: "B"}
 
 
 class LinkChoice(StrEnum):
@@ -112,11 +117,14 @@ def run_command(
 
 
 def compare_command(plan: PlanFile, out: Out, seed: Seed = 1, workers: Workers = 2) -> None:
-    """The federated study beside the same training pooled, and by each center alone."""
+    """The federated study beside the same training pooled, by each center alone, and classical baselines."""
     console = Console()
     with _show_run(console) as watcher:
         found = compare_baselines(RunSettings(plan, out, seed, workers), watcher, _make_counter(console))
     console.print(_build_comparison(found["comparison"]))
+    console.print(_comparison(found))
+    for verdict in list_verdicts(found):
+        console.print(verdict, soft_wrap=True)
     _print_paths(console, out)
 
 
@@ -249,6 +257,23 @@ def _build_comparison(found: Mapping[str, Any]) -> Table:
         values = [score["accuracy"]["value"], found["pooled"][cohort]["accuracy"]["value"]]
         values += [max(alone), fmean(alone)] if alone else []
         table.add_row(cohort, *(f"{value:.3f}" for value in values))
+    return table
+
+
+def _comparison(found: Mapping[str, Any]) -> Table:
+    """Accuracy of classical baselines and nets, with intervals; on the lesions of all hospitals together."""
+    scores = list_accuracies(found)
+    places = [place.replace("_", "\n", 1) for place in next(iter(scores.values()), {})]
+    table = Table(
+        "",
+        *places,
+        title="Accuracy: classical baselines on pooled lesions, and the nets",
+        box=SIMPLE,
+        padding=(0, 1, 0, 0),
+    )
+    for name, row in scores.items():
+        cells = ["\n".join([f"{one.value:.3f}", *format_interval(one, ".2f")]) if one else "–" for one in row.values()]
+        table.add_row(_SHORT.get(name, name.removeprefix("fusion/")), *cells)
     return table
 
 

@@ -4,28 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ceus_models.bundle.model_bundle import load_bundle
-from ceus_models.plan.plan import parse_plan
-from ceus_models.plan.stages import Evaluate
-from ceus_models.protocol.state import State
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.study.taxonomy import STRATEGY_A, STRATEGY_B
-from server.report.publish import BUNDLE
 from server.results.evaluation import estimate_accuracy
 from server.results.metrics import Floats
 from server.results.pooled_cohorts import POOLS
 from server.results.replicates import Resampling
-from server.rounds.saving.checkpoints import Store
 from sim.experiments.arm_table import ALL_COHORTS, ArmScores, TableSettings, build_entry
 from sim.experiments.entry import Entry
 from sim.experiments.experiment_file import Models
 from sim.experiments.paired import Estimate
+from sim.runs.confusion_draws import ConfusionDraws, open_draws
 from sim.runs.run import read_results
 
 _LABELS = {STRATEGY_A: "A, one net of five classes", STRATEGY_B: "B, five binary nets"}
@@ -34,13 +29,7 @@ _LABELS = {STRATEGY_A: "A, one net of five classes", STRATEGY_B: "B, five binary
 def compare_nets(experiment: Models, run: Path) -> Entry:
     """Compare the nets. Raises ExpectedError if the run has no checkpoint or did not evaluate a net."""
     results = read_results(run)
-    progress = Store(run).latest(str(results["plan_digest"]), int(results["seed"]))
-    if progress is None:
-        raise ExpectedError(f"expected a checkpoint in {run}, found none; copy the whole run, or finish it there")
-    designs = {place: float(one["effect"]) for place, one in results.get("design", {}).items()}
-    evaluations = _read_evaluations(run)
-    noises = {s.name: s.compute_noise_sd(progress.count_evaluating(s.name)) for s in evaluations}
-    draws = _Draws(progress.totals, evaluations, noises, int(results["seed"]), designs)
+    draws = open_draws(run, results)
     compared = [_list_pairs(results, net, experiment) for net in experiment.nets]
     scored = [
         ArmScores(
@@ -48,7 +37,7 @@ def compare_nets(experiment: Models, run: Path) -> Entry:
             {cohort: [draws.find_confusion(net, cohort)] for cohort in experiment.cohorts},
             p={place: float(pair["p"]) for place, pair, other in pairs if other == experiment.nets[0]},
             differences={(_label(other), place): _read_difference(pair, net) for place, pair, other in pairs},
-            accuracies=draws.estimate_accuracies(net, experiment.cohorts),
+            accuracies=_estimate_accuracies(draws, net, experiment.cohorts),
         )
         for net, pairs in zip(experiment.nets, compared, strict=True)
     ]
@@ -57,52 +46,20 @@ def compare_nets(experiment: Models, run: Path) -> Entry:
     return replace(build_entry(scored, shown), details={"cohorts": list(experiment.cohorts)})
 
 
-@dataclass(frozen=True)
-class _Draws:
-    """The bootstrap replicates of a finished run, as its results have them.
+def _estimate_accuracies(draws: ConfusionDraws, net: str, cohorts: Sequence[str]) -> dict[str, Estimate]:
+    """The accuracy of a net on each cohort, and on ALL of several, with Wilson's interval."""
+    counts = {cohort: found for cohort in cohorts if (found := draws.find_confusion(net, cohort)) is not None}
+    noise = max(draws.noises.values(), default=0.0)
 
-    Args:
-        noises: standard deviation of a cell's noise by stage.
-        designs: effects by cohort or pool.
-    """
-
-    totals: Mapping[str, State]
-    evaluations: Sequence[Evaluate]
-    noises: Mapping[str, float]
-    seed: int
-    designs: Mapping[str, float]
-
-    def estimate_accuracies(self, net: str, cohorts: Sequence[str]) -> dict[str, Estimate]:
-        """The accuracy of a net on each cohort, and on ALL of several, with Wilson's interval."""
-        counts = {cohort: found for cohort in cohorts if (found := self.find_confusion(net, cohort)) is not None}
-        noise = max(self.noises.values(), default=0.0)
-        estimates = {cohort: self._estimate(found[0], noise, cohort) for cohort, found in counts.items()}
-        if len(counts) == len(cohorts) > 1:
-            whole = np.sum([found[0] for found in counts.values()], axis=0)
-            estimates[ALL_COHORTS] = self._estimate(whole, noise * math.sqrt(len(counts)), "all_tests")
-        return estimates
-
-    def _estimate(self, confusion: Floats, noise_sd: float, place: str) -> Estimate:
-        sampling = Resampling(self.seed, 0, noise_sd, self.designs.get(place, 1.0))
-        found = estimate_accuracy(confusion, sampling)
+    def estimate(confusion: Floats, noise_sd: float, place: str) -> Estimate:
+        found = estimate_accuracy(confusion, Resampling(draws.seed, 0, noise_sd, draws.designs.get(place, 1.0)))
         return Estimate(*(found[end] for end in ("value", "low", "high")))
 
-    def find_confusion(self, net: str, cohort: str) -> Floats | None:
-        """The confusion matrix (1+R k k) of a net, from the last evaluation on the cohort; None without a lesion."""
-        name = f"{cohort}|{net}|confusion"
-        for stage in reversed(self.evaluations):
-            total = self.totals.get(stage.name, {})
-            if name in total:
-                design = self.designs.get(cohort, 1.0)
-                return Resampling(self.seed, stage.replicates, self.noises[stage.name], design).read(total, name)
-        return None
-
-
-def _read_evaluations(run: Path) -> list[Evaluate]:
-    plan, _ = parse_plan(load_bundle(run / BUNDLE).study["plan"])
-    if plan is None:
-        raise ExpectedError(f"expected a plan of this version in {run / BUNDLE}, found another; finish the run again")
-    return [stage for stage in plan.stages if isinstance(stage, Evaluate)]
+    estimates = {cohort: estimate(found[0], noise, cohort) for cohort, found in counts.items()}
+    if len(counts) == len(cohorts) > 1:
+        whole = np.sum([found[0] for found in counts.values()], axis=0)
+        estimates[ALL_COHORTS] = estimate(whole, noise * math.sqrt(len(counts)), "all_tests")
+    return estimates
 
 
 def _label(net: str) -> str:

@@ -23,6 +23,7 @@ from server.rounds.saving.checkpoints import Store
 from sim.engine.inline_link import InlineLink
 from sim.engine.sites import PooledOpener
 from sim.hospital.prepare import HOSPITALS
+from sim.runs.classical.against_nets import compare_classical
 from sim.runs.run import COMPARISON_FILE, RunObserver, RunSettings, publish_results, run_study
 
 POOLED = "pooled"
@@ -50,7 +51,7 @@ class Baseline:
 def compare_baselines(
     settings: RunSettings, watcher: RunObserver, tell: Callable[[str, int, int], None]
 ) -> dict[str, Any]:
-    """Train the federated study and its baselines, with as many passes over each lesion.
+    """Train the federated study and its baselines, with as many passes over each lesion, and the classical ones.
 
     Args:
         settings: of the run.
@@ -61,7 +62,8 @@ def compare_baselines(
         The results of the federated run with `comparison`.
     """
     federated = run_study(settings, watcher)
-    arms = list(list_baselines(load_plan(settings.plan), settings))
+    plan = load_plan(settings.plan)
+    arms = list(list_baselines(plan, settings))
     found: dict[str, Any] = {}
     for arm, scored in map_trusted(Baseline.train, arms, settings.workers):
         found[arm.name] = scored
@@ -70,6 +72,7 @@ def compare_baselines(
         "federated": select_scores(federated),
         POOLED: found.pop(POOLED),
         "alone": dict(sorted(found.items())),
+        **compare_classical(settings.out, plan, federated, settings.seed),
     }
     write_atomically(settings.out / COMPARISON_FILE, json.dumps(comparison, indent=1, allow_nan=False).encode(), PUBLIC)
     return publish_results(federated, settings.out)

@@ -1,4 +1,4 @@
-"""Select the key frames of a clip: evenly in time from its start to the peak, and from the peak to its end."""
+"""Select the key frames of an exam: evenly in time from a first frame to the peak, and from the peak to its end."""
 
 from __future__ import annotations
 
@@ -17,23 +17,26 @@ _SIDE_S = 1.0
 """A shorter side of the peak is none: a lesion filling to the clip's end would show its last frame twenty times."""
 
 
-def choose_key_frames(seconds: F64, peak: int | None, held: Bool, frames_to_peak: int, frames_after: int) -> Index:
+def choose_key_frames(
+    seconds: F64, peak: int | None, held: Bool, frames_to_peak: int, frames_after: int, first: int = 0
+) -> Index:
     """Indices (frames_to_peak + frames_after) of key frames, in order of time.
 
-    The last of the first `frames_to_peak` is the peak. Where a side has no time (peak next to the first or last frame)
-    the other side gets its frames; without a peak they are even over the whole time. Times fall to the nearest frame
-    that exists, so short clips repeat frames and gaps repeat their edges.
+    They begin with `first`, and the last of the first `frames_to_peak` is the peak. Where a side has no time (peak next
+    to the first or last frame) the other side gets its frames; without a peak they are even over the whole time. Times
+    fall to the nearest frame that exists, so short clips repeat frames and gaps repeat their edges.
 
     Args:
         seconds: (t), rising, over all clips of the examination.
         peak: Index of the peak, None where the curve has none.
         held: (t), frames out of the plane, replaced where a good one is near.
+        first: Index of the first key frame.
 
     >>> seconds = np.arange(0.0, 41.0)
     >>> choose_key_frames(seconds, 20, np.zeros(41, dtype=bool), 3, 2).tolist()
     [0, 10, 20, 30, 40]
     """
-    start, end = float(seconds[0]), float(seconds[-1])
+    start, end = float(seconds[first]), float(seconds[-1])
     total = frames_to_peak + frames_after
     summit = start if peak is None else float(seconds[peak])
     if min(summit - start, end - summit) < _SIDE_S:

@@ -20,6 +20,8 @@ from client.data.imaging.recording import F64, U8
 
 F32 = npt.NDArray[np.float32]
 Bool = npt.NDArray[np.bool_]
+Mask = tuple[F64, npt.NDArray[np.int_]]
+"""Weights (h w) of the pixels of a region, and the place (x, y) of the first one, px."""
 
 _ARRIVAL_SHARE = 0.05
 """Share of the rise above the baseline at which the contrast counts as arrived."""
@@ -72,7 +74,7 @@ def build_linear_table(range_db: float, linearise: bool) -> F64:
     return np.asarray(10.0 ** (share * range_db / 10.0), dtype=np.float64) if linearise else share
 
 
-def build_soft_mask(polygon: F64) -> tuple[F64, npt.NDArray[np.int_]]:
+def build_soft_mask(polygon: F64) -> Mask:
     """Weights (h w) of the pixels of a polygon (n 2), px, and the place (x, y) of their first one.
 
     A pixel weighs as much as it is deep inside, 1 at the deepest: an outline is drawn by hand on one frame, a fifth
@@ -87,15 +89,20 @@ def build_soft_mask(polygon: F64) -> tuple[F64, npt.NDArray[np.int_]]:
 
 
 def compute_roi_means(frames: Sequence[U8], polygon: F64, shift: F32, table: F64) -> F64:
-    """Mean intensity (t) inside a polygon (n 2) that moves by `shift` (t 2), px; the part outside a frame is left out.
+    """Mean intensity (t) inside a polygon (n 2), weighted by `build_soft_mask`; see `compute_weighted_means`."""
+    return compute_weighted_means(frames, build_soft_mask(polygon), shift, table)
 
-    Weighted by `build_soft_mask`. NaN where nothing of the polygon lies inside the frame.
+
+def compute_weighted_means(frames: Sequence[U8], mask: Mask, shift: F32, table: F64) -> F64:
+    """Mean intensity (t) of a region that moves by `shift` (t 2), px; the part outside a frame is left out.
+
+    NaN where nothing of the region lies inside the frame.
 
     Args:
         frames: Levels, each (h w).
         table: As from `build_linear_table`.
     """
-    weights, low = build_soft_mask(polygon)
+    weights, low = mask
     places = np.rint(shift).astype(int) + low  # (t 2)
     return np.array([_compute_mean(f, weights, place, table) for f, place in zip(frames, places, strict=True)])
 
@@ -209,12 +216,12 @@ def compute_parameters(tic: Tic, seconds: F64) -> Mapping[str, float]:
     >>> round(found["PE"], 2), found["peak_s"], found["TTP"]
     (9.0, 20.0, 13.0)
     """
-    curve, peak = tic.smoothed, tic.peak if tic.steady_peak is None else tic.steady_peak
+    curve, peak = tic.smoothed, _locate_steady_peak(tic)
     if not tic.enhances or peak == 0:
         return {"peak_s": float(seconds[tic.peak])}
     base = float(curve[: peak + 1].min())
     above = curve - base
-    arrival = _find_crossing(tic.values - base, peak, _ARRIVAL_SHARE * float(above.max()))
+    arrival = locate_arrival(tic)
     rise = float(above.max())
     found = {
         "base": base,
@@ -231,6 +238,17 @@ def compute_parameters(tic: Tic, seconds: F64) -> Mapping[str, float]:
     if area > 0:
         found["mTT"] = float(np.trapezoid(weights * (seconds[arrival:] - seconds[arrival]), seconds[arrival:]) / area)
     return found | _compute_wash_in(above, seconds, peak, found["WiAUC"]) | _compute_wash_out(above, seconds, peak)
+
+
+def locate_arrival(tic: Tic) -> int:
+    """Index of the last frame before the steady peak that is not yet above a twentieth of the curve's rise."""
+    peak = _locate_steady_peak(tic)
+    base = float(tic.smoothed[: peak + 1].min())
+    return _find_crossing(tic.values - base, peak, _ARRIVAL_SHARE * float(tic.smoothed.max() - base))
+
+
+def _locate_steady_peak(tic: Tic) -> int:
+    return tic.peak if tic.steady_peak is None else tic.steady_peak
 
 
 def _find_crossing(above: F64, peak: int, share: float) -> int:

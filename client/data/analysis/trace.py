@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import cv2
@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from ceus_models.study.processing import Processing
 from client.data.analysis import keyframes, respiratory_gating, tic
+from client.data.analysis.arrival import build_surrounding_mask, locate_start
 from client.data.analysis.exam import Exam
 from client.data.analysis.track_quality import TrackAssessment, assess_track
 from client.data.analysis.tracking import BMODE, CONTRAST, METHODS, Track, track_box
@@ -95,7 +96,11 @@ def trace_exam(exam: Exam, polygon: F64, processing: Processing, timed: bool = T
     box = box_around(polygon, processing.margin_px)
     method = BMODE if exam.bmode else CONTRAST
     track = track_box(exam.bmode or exam.contrast, exam.reference, box, method, processing)
-    seconds, curve = exam.seconds, _build_curve(exam, polygon, track, processing)
+    masks = [tic.build_soft_mask(polygon)]
+    if processing.start == "arrival":
+        masks.append(build_surrounding_mask(polygon, box))
+    curves = _build_curves(exam, masks, track, processing)
+    seconds, curve = exam.seconds, curves[0]
     found = tic.compute_parameters(curve, seconds)
     arrival = found.get("t0", float(seconds[0]))
     seen = np.ones_like(track.held) if method == BMODE else seconds >= arrival
@@ -104,7 +109,10 @@ def trace_exam(exam: Exam, polygon: F64, processing: Processing, timed: bool = T
         seconds = seconds - arrival
         found = tic.compute_parameters(curve, seconds)
     peak = curve.peak if curve.enhances else None
-    chosen = keyframes.choose_key_frames(seconds, peak, track.held, processing.frames_to_peak, processing.frames_after)
+    first = min(locate_start(curves, seconds), curve.peak) if processing.start == "arrival" else 0
+    chosen = keyframes.choose_key_frames(
+        seconds, peak, track.held, processing.frames_to_peak, processing.frames_after, first
+    )
     trace = Trace(
         reference=exam.contrast[exam.reference].copy(),
         polygon=polygon,
@@ -136,15 +144,18 @@ def box_around(polygon: F64, margin_px: float) -> Box:
     return low_x, low_y, int(np.ceil(x1 + margin_px)) + 1, int(np.ceil(y1 + margin_px)) + 1
 
 
-def _build_curve(exam: Exam, polygon: F64, track: Track, processing: Processing) -> tic.Tic:
-    """On the contrast pane frames are also held because they are dark: those belong to the curve, deep breaths not."""
+def _build_curves(exam: Exam, masks: Sequence[tic.Mask], track: Track, processing: Processing) -> list[tic.Tic]:
+    """The curve of each region, the lesion's first.
+
+    On the contrast pane frames are also held because they are dark: those belong to the curve, deep breaths not.
+    """
     table = tic.build_linear_table(exam.first.dynamic_range_db or processing.dynamic_range_db, processing.linearise)
-    means = tic.compute_roi_means(exam.contrast, polygon, track.shift, table)
+    means = [tic.compute_weighted_means(exam.contrast, mask, track.shift, table) for mask in masks]
     outside = track.held
     if track.method != BMODE:
-        seen = exam.seconds >= tic.find_arrival_s(means, exam.seconds, processing.smoothing_s)
+        seen = exam.seconds >= tic.find_arrival_s(means[0], exam.seconds, processing.smoothing_s)
         outside = respiratory_gating.find_deep_breaths(track.shift, exam.seconds, seen)
-    return tic.build_curve(means, exam.seconds, outside, processing.smoothing_s)
+    return [tic.build_curve(one, exam.seconds, outside, processing.smoothing_s) for one in means]
 
 
 def _list_notes(exam: Exam, timed: bool) -> tuple[str, ...]:

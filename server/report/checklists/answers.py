@@ -110,10 +110,14 @@ def _preparation(results: Results) -> str:
     if not found:
         return ""
     frames = [_show(found.get(key)) for key in ("frames_to_peak", "frames_after")]
+    start = {"arrival": " from the arrival of contrast", "clip": " from the clip's beginning"}.get(
+        found.get("start"), ""
+    )
     return (
-        f"The outlined lesion is tracked and cropped; {frames[0]} key frames to the peak of its time-intensity curve "
-        f"and {frames[1]} after it, {_show(found.get('size'))} px; {_show(found.get('flow_maps'))} maps of optical "
-        f"flow, {_show(found.get('flow_size'))} px; levels and clinical variables are standardised by federated moments"
+        f"The outlined lesion is tracked and cropped; {frames[0]} key frames{start} to the peak of its "
+        f"time-intensity curve and {frames[1]} after it, {_show(found.get('size'))} px; "
+        f"{_show(found.get('flow_maps'))} maps of optical flow, {_show(found.get('flow_size'))} px; levels and "
+        "clinical variables are standardised by federated moments"
     )
 
 

@@ -77,6 +77,8 @@ def test_answers_are_the_numbers_of_the_results(results: dict[str, Any]) -> None
     assert "External test C: 30 of 48" in answer("outcome", results)
     assert "160 rounds, fedavgm, 2 local epochs, batches of 8, learning rate 0.15" in answer("training", results)
     assert "9 key frames" in answer("preparation", results)
+    started = {"terms": {"processing": {**results["terms"]["processing"], "start": "clip"}}}
+    assert "key frames from the clip's beginning to the peak" in answer("preparation", started)
     assert "lowest loss on Validation" in answer("choice", results)
     assert "none was chosen" in answer("choice", {"chosen_on": {}})
     assert "no bound ε is stated" in answer("privacy", results)
