@@ -7,19 +7,16 @@ for a confirmation has a word of ours in its place.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
-from urllib.parse import parse_qsl
 
-from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from ceus_models.pki.enrolment import utc_now
 from ceus_models.runtime.errors import ExpectedError
 from client.console.approval_view import open_courier
+from client.console.forms import Form, Show, take_form
 from client.console.session import Session
 from client.courier.fab import Contents, find_trust
 from client.courier.kit import load_kit
@@ -30,12 +27,7 @@ from client.service.studies import find_digests, find_names, join_studies, leave
 from client.worker.site.forgetting import PatientFiles, find_patient, forget_patient
 from client.worker.site.opt_out import EVERY_STUDY, change_participation
 
-_LONGEST_FORM = 4096
 _MOST_FOUND = 20
-
-Form = Mapping[str, str]
-Show = Callable[..., Response]
-"""Makes a page: template, title, values."""
 
 
 @dataclass
@@ -62,26 +54,7 @@ class Actions:
             "/forget": self._ask_forgetting,
             "/forget/confirm": self._forget,
         }
-        return [Route(path, self._take(work), methods=["POST"]) for path, work in works.items()]
-
-    def _take(self, work: Callable[[Form], Response]) -> Callable[[Request], Any]:
-        async def endpoint(request: Request) -> Response:
-            body = b""
-            async for piece in request.stream():
-                body += piece
-                if len(body) > _LONGEST_FORM:
-                    return PlainTextResponse("a form of ours is shorter", 413)
-            form = dict(parse_qsl(body.decode("ascii", "replace")))
-            if not self.session.is_asked_here(request, form.get("form", "")):
-                return PlainTextResponse("this was not asked by a page of this console: load the page again", 403)
-            try:
-                return await run_in_threadpool(work, form)
-            except ExpectedError as error:
-                refusal = self.show("message", "Nothing was done", message=str(error))
-                refusal.status_code = 409
-                return refusal
-
-        return endpoint
+        return [Route(path, take_form(self.session, self.show, work), methods=["POST"]) for path, work in works.items()]
 
     def _pause(self, form: Form) -> Response:
         change_participation(self.site.records, "pause", self.session.account)

@@ -31,8 +31,9 @@ from client.console.actions import Actions
 from client.console.approval_view import read_approval_state
 from client.console.language_switch import LanguageSwitch, list_choices
 from client.console.outlining.drawing import Drawing
-from client.console.outlining_pages import WORKLIST, OutliningPages
+from client.console.outlining_pages import OutliningPages
 from client.console.session import Session
+from client.console.worklist_page import WORKLIST
 from client.courier.folder import courier_of, socket_of, state_socket
 from client.courier.ipc import WorkerUnreachableError, read_status
 from client.courier.kit import is_ours, kit_of

@@ -1,4 +1,4 @@
-"""The pages on which lesions are outlined: the worklist, a lesion, a screen's template.
+"""The pages on which lesions are outlined: a lesion, a screen's template; the worklist is beside.
 
 They alone of all pages run scripts, which are ours and speak to this console only, and show pictures and the hospital's
 own ids. What they do is in client.console.outlining.
@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any
-from urllib.parse import parse_qsl
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -22,18 +21,18 @@ from starlette.routing import Route
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.language.reader_language import translate
 from ceus_models.web.guard import HEADERS, PART
-from client.console.outlining.cases import find_case, list_other_faults
+from client.console.forms import Show, refuse_form
+from client.console.outlining.cases import find_case
 from client.console.outlining.drawing import Drawing
 from client.console.outlining.screen_template import list_tints, read_screen, save_template
 from client.console.outlining.worklist import STATES, WorkItem
 from client.console.session import Session
+from client.console.worklist_page import WORKLIST, WorklistPage
 from client.data.forms.site_config import SiteConfig, load_site
 
-WORKLIST = "/outlining"
 _LESION = WORKLIST + "/{line:int}"
 _LONGEST = 200_000
 """Bytes of what a page sends: an outline of 2000 points has 80,000."""
-_AGAIN_S = 10
 _POLICY = HEADERS["content-security-policy"].replace(
     "default-src 'none';", "default-src 'none'; script-src 'self'; connect-src 'self';"
 )
@@ -43,7 +42,6 @@ FILES = ("outlining.css", *SCRIPTS)
 _SAID = ("message", "hint", "trouble", "source", "doubts", "notes")
 """Of what a script is answered: what it shows to the reader."""
 
-Show = Callable[..., Response]
 Work = Callable[[int, dict[str, Any]], Any]
 
 
@@ -72,8 +70,7 @@ class OutliningPages:
             "template": self._template,
         }
         return [
-            Route(WORKLIST, self.worklist, methods=["GET"]),
-            Route(WORKLIST + "/reader", self.sign, methods=["POST"]),
+            *WorklistPage(self.session, self._page, self.drawing).routes(),
             *(Route(f"{WORKLIST}/{name}", _send_file(name), methods=["GET"]) for name in FILES),
             Route(_LESION, self.lesion, methods=["GET"]),
             Route(_LESION + "/screen", self.screen, methods=["GET"]),
@@ -83,34 +80,6 @@ class OutliningPages:
             *(Route(f"{_LESION}/{name}", self._answer(work), methods=["GET"]) for name, work in asked.items()),
             *(Route(f"{_LESION}/{name}", self._take(work), methods=["POST"]) for name, work in ordered.items()),
         ]
-
-    def worklist(self, request: Request) -> Response:
-        """All lesions, by what is to be done."""
-        drawing = self.drawing
-        items = drawing.worklist.list_items()
-        looked = drawing.worklist.count_looked_at(items)
-        groups = [(name, title, [one for one in items if one.state == name]) for name, title in STATES.items()]
-        return self._page(
-            "worklist",
-            "Outlining",
-            groups=groups,
-            looked=looked,
-            count=len(items),
-            other_faults=list_other_faults(self.site, [item.case for item in items]),
-            reader=drawing.reader,
-            again=_AGAIN_S if looked < len(items) and drawing.reader else 0,
-        )
-
-    async def sign(self, request: Request) -> Response:
-        """The reader's name, once a session."""
-        form = dict(parse_qsl((await _read(request)).decode("utf-8", "replace")))
-        if not self.session.is_asked_here(request, form.get("form", "")):
-            return _refuse_form()
-        try:
-            self.drawing.sign(form.get("reader", ""))
-        except ExpectedError as error:
-            return self._tell(error)
-        return RedirectResponse(WORKLIST, 303)
 
     def lesion(self, request: Request) -> Response:
         """One lesion to outline."""
@@ -228,7 +197,7 @@ class OutliningPages:
             try:
                 body = await _read(request)
                 if not self.session.is_asked_here(request, request.headers.get("x-form", "")):
-                    return _refuse_form()
+                    return refuse_form()
                 given = _parse(body)
                 return _as_json(await run_in_threadpool(work, request.path_params["line"], given))
             except ExpectedError as error:
@@ -280,10 +249,6 @@ def _as_json(document: Any, status: int = 200) -> Response:
         if said:
             document = {**document, name: translate(said) if isinstance(said, str) else [*map(translate, said)]}
     return Response(json.dumps(document, allow_nan=False), status, media_type="application/json")
-
-
-def _refuse_form() -> Response:
-    return PlainTextResponse("this was not asked by a page of this console: load the page again", 403)
 
 
 def _send_file(name: str) -> Callable[[Request], Response]:

@@ -123,7 +123,8 @@ LEAKS = (
     Reason(
         "clip-shared",
         "The same clip, by name or by content, belongs to two patients or two cohorts.",
-        "Correct the clips or the patient_id of the listed rows.",
+        "Correct the clips or the patient_id of the listed rows; where files of other content only look alike, write "
+        "yes in clip_checked of all these rows.",
     ),
 )
 READS = (

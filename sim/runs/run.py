@@ -16,6 +16,7 @@ from ceus_models.bundle.model_bundle import save_bundle
 from ceus_models.plan.plan import Plan, load_plan
 from ceus_models.plan.progress import Progress
 from ceus_models.runtime.errors import ExpectedError
+from client.data.imaging.video.decoder import describe_ffmpeg
 from server.report.publish import BUNDLE, RESULTS, build_bundle, publish_report
 from server.results.results import collect_results
 from server.results.uncertainty.equivalence import compare_trainings
@@ -40,7 +41,7 @@ from sim.runs.meter import Meter
 LinkName = Literal["memory", "processes", "ray"]
 COMPARISON_FILE = "comparison.json"
 PEAKS_FILE = "measured.json"
-_LIBRARIES = {"torch": "torch", "numpy": "numpy", "opencv": "opencv-python-headless"}
+_LIBRARIES = {"torch": "torch", "numpy": "numpy", "opencv": "opencv-python-headless", "pyav": "av"}
 
 
 @dataclass(frozen=True)
@@ -192,6 +193,7 @@ def computed_with() -> dict[str, Any]:
         "onednn_instructions": os.environ.get("ONEDNN_MAX_CPU_ISA", "all that the processor has"),
         "torch_threads": torch.get_num_threads(),
         **{name: version(package) for name, package in _LIBRARIES.items()},
+        "ffmpeg": describe_ffmpeg(),
     }
 
 

@@ -6,7 +6,6 @@ import faulthandler
 import random
 import resource
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import numpy as np
 import pytest
 from made_clips import jpeg, moving_disc, region, write_dicom
 from pydicom.uid import DeflatedExplicitVRLittleEndian
+from spoilt_clips import read_spoilt
 
 from client.data.imaging.clip import ClipError, open_clip
 from client.data.imaging.screen import Screen
@@ -82,26 +82,8 @@ def mutated(content: bytes, draw: random.Random) -> bytes:
 
 def fuzz(folder: Path, count: int, seed: int) -> tuple[int, int]:
     """Files read and refused."""
-    draw, read, refused = random.Random(seed), 0, 0
-    originals = [(path.suffix, path.read_bytes()) for path in clips(folder)]
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    for number in range(count):
-        suffix, content = originals[number % len(originals)]
-        path = folder / f"mutated{suffix}"
-        path.write_bytes(mutated(content, draw))
-        started = time.monotonic()
-        try:
-            clip = open_clip(path, 0.0, draw.choice((None, 10.0)), [WHOLE])
-        except ClipError:
-            refused += 1
-        else:
-            read += 1
-            assert clip.contrast[0].dtype == np.uint8
-            assert len(clip.seconds) == len(clip.contrast)
-            assert len(clip.seconds) == 1 or (np.diff(clip.seconds) > 0).all()
-        assert time.monotonic() - started < 30
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < GROWTH_KIB
-    return read, refused
+    (folder / "good").mkdir()
+    return read_spoilt(folder, clips(folder / "good"), mutated, WHOLE, (count, seed, GROWTH_KIB))
 
 
 def test_the_good_files_are_read(tmp_path: Path) -> None:

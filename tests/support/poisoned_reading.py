@@ -12,7 +12,7 @@ from pathlib import Path
 
 from made_videos import spoil
 
-from client.data.imaging.recording import ClipError
+from client.data.imaging.recording import ClipError, Glances
 from client.data.imaging.tint import TINTS
 from client.data.imaging.video.reader import open_video
 
@@ -26,7 +26,7 @@ def describe(path: Path) -> str:
         video = open_video(path, square=True)
         whole = (0, 0, video.columns, video.rows)
         frames = 0
-        for grey, gold in video.levels([(whole, GREY), (whole, GOLD)]):
+        for grey, gold in video.levels([(whole, GREY), (whole, GOLD)], Glances(whole)):
             frames += 1
             digest.update(grey.tobytes())
             digest.update(gold.tobytes())

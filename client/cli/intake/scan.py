@@ -16,6 +16,7 @@ from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.language.reader_language import translate
 from ceus_models.runtime.progress_bar import OnProgress, show_progress
 from client.cli.dataset import CORES, AsJson, Workers, output
+from client.cli.intake.scan_page import write_scan_page
 from client.data.forms.site_config import SITE_FILE, load_site
 from client.data.scan.draft import NamedExam
 from client.data.scan.scan import ScanJob, ScanReport, scan_export
@@ -58,6 +59,7 @@ def scan_command(
             site = load_site(folder)
             report = scan_export(ScanJob(export, site, copy, workers), begin)
             sheets = write_scan_sheets(make_tiles(report.exams, report.pictures), report.clips.parent)
+            page = write_scan_page(report)
             added = add_rows(site.table, site.lesions_format.encoding, report.exams) if add else 0
         except OSError as error:
             raise ExpectedError(
@@ -67,12 +69,12 @@ def scan_command(
     if as_machine:
         typer.echo(json.dumps({**_as_json(report), "added": added}, indent=2))
         return
-    _print_report(report, sheets)
+    _print_report(report, sheets, page)
     if add:
         output().print(f"rows added to {escape(site.table.name)}: {added}")
 
 
-def _print_report(report: ScanReport, sheets: list[Path]) -> None:
+def _print_report(report: ScanReport, sheets: list[Path], page: Path) -> None:
     out = output()
     table = Table("exam", "maker", "shows contrast", "frames", "seconds", "panes", "tint", "frame", box=None)
     for named in report.exams[:_MOST_SHOWN]:
@@ -87,6 +89,7 @@ def _print_report(report: ScanReport, sheets: list[Path]) -> None:
         out.print(f"copies of clips, left out: {report.copies}")
     if report.faults:
         out.print(f"[red]clips that cannot be used[/]: {escape(_counts(report.faults))}", soft_wrap=True)
+    out.print(f"all of it as a page for a browser: {escape(str(page))}", soft_wrap=True)
     out.print(f"every clip: {escape(str(report.clips))}", soft_wrap=True)
     out.print(f"files that may be clips and were not read: {escape(str(report.unread))}", soft_wrap=True)
     if sheets:

@@ -17,6 +17,7 @@ from ceus_models.runtime.language.reader_language import translate
 from ceus_models.study.processing import Processing
 from client.console.outlining.agreement import compare_outlines
 from client.console.outlining.cases import Case, find_case, list_cases
+from client.console.outlining.indexing import Indexing
 from client.console.outlining.outline_files import DrawnOutline, list_outlines, save_outline
 from client.console.outlining.playback import ClipFacts
 from client.console.outlining.polygon import parse_polygon
@@ -25,6 +26,7 @@ from client.console.outlining.viewer import Viewer
 from client.console.outlining.worklist import Worklist
 from client.data.forms.site_config import SiteConfig
 from client.data.imaging.recording import F64
+from client.data.scan.drafted_rows import add_drafted_row
 from client.service.sample_settings import find_processing
 
 _MOST_OPEN = 3
@@ -40,11 +42,13 @@ class Drawing:
 
     Attributes:
         reader: Name of who draws, "" until it is given.
+        indexing: Makes samples anew.
     """
 
     site: SiteConfig
     reader: str = field(default="", init=False)
     worklist: Worklist = field(init=False)
+    indexing: Indexing = field(default_factory=Indexing, init=False)
     _viewers: OrderedDict[Case, Viewer] = field(default_factory=OrderedDict, init=False)
     _by_line: dict[int, Viewer] = field(default_factory=dict, init=False)
     _traced: dict[int, F64] = field(default_factory=dict, init=False)
@@ -178,6 +182,16 @@ class Drawing:
         """Write into the table that a person found the track right. Raises ExpectedError."""
         with self._writing:
             write_cells(self.site, find_case(self.site, line).line, {"track_checked": "yes"})
+
+    def add_exam(self, clips: str) -> None:
+        """Let a drafted exam with these clips be the table's last row. Raises ExpectedError."""
+        with self._writing:
+            try:
+                add_drafted_row(self.site, clips)
+            except OSError as error:
+                raise ExpectedError(
+                    f"the table cannot be written here ({error.strerror}); copy the row from the draft"
+                ) from None
 
     def _find_doubts(self, line: int, polygon: F64) -> tuple[str, ...]:
         """What the track of this very outline is doubted for; nothing where it was not followed here."""

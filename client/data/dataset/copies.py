@@ -22,6 +22,8 @@ def find_copies(
 ) -> list[Fault]:
     """A fault in each row whose clips show the pictures of another patient or another cohort.
 
+    Two rows whose clips a person has looked at, both of them, are two recordings that look alike.
+
     Args:
         entries: Records of the table.
         likenesses: Line → digests of the lesion's clips.
@@ -52,6 +54,8 @@ def _find_alike(likenesses: Mapping[int, Sequence[I8]], lines: Sequence[int]) ->
 
 def _share(one: Entry, other: Entry) -> bool:
     """Whether the two would be on both sides: lesions of one patient in one cohort may share a clip."""
+    if one.clip_checked and other.clip_checked:
+        return False
     cohorts = {entry.cohort for entry in (one, other) if entry.cohort is not None}
     return one.patient_id != other.patient_id or len(cohorts) > 1
 
@@ -65,5 +69,6 @@ def _make_fault(file: str, line: int, others: Sequence[int]) -> Fault:
         REASON,
         "a clip belongs to one patient and one cohort",
         f"the pictures of {rows} again, whatever the files are called",
-        "correct the clips or the patient_id of these rows",
+        "correct the clips or the patient_id of these rows; where they are two recordings, write yes in clip_checked "
+        "of all these rows",
     )

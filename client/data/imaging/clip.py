@@ -22,12 +22,15 @@ from client.data.imaging.likeness import I8, compute_likeness
 from client.data.imaging.pane_levels import Pane, crop_pane
 from client.data.imaging.recording import (
     F64,
+    U8,
     Box,
     ClipError,
+    Glances,
     Reader,
     Recording,
     Times,
     check_plausible_times,
+    spread_indices,
 )
 from client.data.imaging.screen import Screen
 from client.data.imaging.tint import TINTS, Tint, recover_levels
@@ -145,8 +148,7 @@ def open_clip(
     """
     recording = open_recording(path)
     layout = find_layout(recording, screens, tints)
-    contrast, bmode = _load_panes(recording, layout, folder)
-    glances = [crop_pane(picture, layout.contrast) for picture in recording.sample_pictures(_GLANCES)]
+    contrast, bmode, glances = _load_panes(recording, layout, folder)
     times = _resolve_times(recording, len(contrast), frame_rate_hz)
     return Clip(
         contrast=contrast,
@@ -171,11 +173,14 @@ def _list_panes(layout: Layout) -> list[Pane]:
     return [(box, tint) for box, tint in ((layout.contrast, layout.tint), (layout.bmode, TINTS["grey"])) if box]
 
 
-def _load_panes(recording: Recording, layout: Layout, folder: Path | None) -> tuple[Frames, Frames | None]:
-    """The panes (t h w), with what lies beside the fan at level 0."""
+def _load_panes(
+    recording: Recording, layout: Layout, folder: Path | None
+) -> tuple[Frames, Frames | None, Sequence[U8]]:
+    """The panes (t h w), with what lies beside the fan at level 0; pictures (h w 3) of the contrast pane as shown."""
     shown = _list_panes(layout)
     tapes = [FrameFile(box[3] - box[1], box[2] - box[0], folder) for box, _ in shown]
-    for levels in recording.levels(shown):
+    glances = Glances(layout.contrast, frozenset(spread_indices(recording.stated, _GLANCES)))
+    for levels in recording.levels(shown, glances):
         for tape, pane in zip(tapes, levels, strict=True):
             tape.add(pane)
     if tapes[0].frames == 0:
@@ -184,7 +189,13 @@ def _load_panes(recording: Recording, layout: Layout, folder: Path | None) -> tu
     if seen is not None:
         for tape in tapes:
             tape.apply_mask(seen)
-    return tapes[0].to_frames(), tapes[1].to_frames() if len(tapes) > 1 else None
+    if tapes[0].frames != recording.stated:  # they were not spread over the clip
+        glances = _glance(recording, layout.contrast)
+    return tapes[0].to_frames(), tapes[1].to_frames() if len(tapes) > 1 else None, glances.pictures
+
+
+def _glance(recording: Recording, box: Box) -> Glances:
+    return Glances(box, pictures=[crop_pane(picture, box) for picture in recording.sample_pictures(_GLANCES)])
 
 
 def probe_clip(

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from client.data.imaging.recording import U8, Box, ClipError
+from client.data.imaging.recording import U8, Box, ClipError, Glances
 from client.data.imaging.tint import LevelConverter, Tint
 
 Pane = tuple[Box, Tint]
 """Where a pane lies on the screen, and the colours that it is shown in."""
 
 
-def convert_pictures(pictures: Iterable[U8], panes: Sequence[Pane]) -> Iterator[tuple[U8, ...]]:
+def convert_pictures(pictures: Iterable[U8], panes: Sequence[Pane], glances: Glances) -> Iterator[tuple[U8, ...]]:
     """Of every picture RGB (h w 3) the levels u8 (h w) of each pane, good until the next one. Raises ClipError."""
     converters = [LevelConverter(box[3] - box[1], box[2] - box[0], tint) for box, tint in panes]
-    for picture in pictures:
+    for number, picture in enumerate(pictures):
+        if number in glances.indices:
+            glances.pictures.append(crop_pane(picture, glances.box).copy())
         yield tuple(
             converter.convert(crop_pane(picture, box)) for converter, (box, _) in zip(converters, panes, strict=True)
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -60,6 +60,21 @@ class Times:
         return float(self.seconds[-1] - self.seconds[0])
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Glances:
+    """Some pictures of a part of the screen, which are kept while the levels of a clip are read.
+
+    Attributes:
+        box: The part.
+        indices: Of the frames to keep.
+        pictures: Those kept so far, RGB u8 (h w 3), in order.
+    """
+
+    box: Box
+    indices: frozenset[int] = frozenset()
+    pictures: list[U8] = field(default_factory=list)
+
+
 class Recording(Protocol):
     """An opened file. Pictures are RGB u8 (h w 3) of the whole screen; the caller crops them at once."""
 
@@ -83,6 +98,11 @@ class Recording(Protocol):
         """The file's own two-dimensional regions that lie inside the screen."""
         ...
 
+    @property
+    def stated(self) -> int:
+        """How many frames the file says to have, 0 where it does not say; it may be wrong."""
+        ...
+
     def sample_pictures(self, count: int) -> Sequence[U8]:
         """About `count` pictures spread over the clip, at least one: enough to find the panes and the tint."""
         ...
@@ -91,10 +111,12 @@ class Recording(Protocol):
         """All pictures in order, one at a time. Raises ClipError where one cannot be decoded."""
         ...
 
-    def levels(self, panes: Sequence[tuple[Box, Tint]]) -> Iterator[tuple[U8, ...]]:
+    def levels(self, panes: Sequence[tuple[Box, Tint]], glances: Glances) -> Iterator[tuple[U8, ...]]:
         """Of every picture in order the levels u8 (h w) of each pane, good until the next one. Raises as `pictures`.
 
-        panes: where each lies on the screen, and the colours that it is shown in.
+        Args:
+            panes: Where each lies on the screen, and the colours that it is shown in.
+            glances: Takes its pictures on the way.
         """
         ...
 

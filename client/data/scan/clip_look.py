@@ -28,7 +28,7 @@ from client.data.scan.journal import Journal
 PICTURE_HEIGHT = 120
 """Of a picture on the contact sheet, px."""
 _GREY = "grey"
-_DICOM = ".dcm"
+_DICOM = (".dcm", ".dcm.gz")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ class ClipReader:
         """Decode a clip; what cannot be used has a fault."""
         path = Path(task.path)
         try:
-            digest = "" if task.suffix == _DICOM else compute_file_digest(path)
+            digest = "" if task.suffix in _DICOM else compute_file_digest(path)
             with tempfile.TemporaryDirectory() as folder:
                 link = Path(folder, f"clip{task.suffix}")  # the reader goes by the suffix, exports have any
                 link.symlink_to(path.resolve())

@@ -116,8 +116,12 @@ def _find_free(folder: Path, content: bytes, written: tuple[str, str]) -> Path:
 
 def format_draft(exams: Sequence[NamedExam]) -> bytes:
     """UTF-8 with a byte order mark, as the forms of `ceus-site init`."""
+    return format_table([fill_row(named) for named in exams if named.places])
+
+
+def format_table(rows: Sequence[Mapping[str, str]]) -> bytes:
+    """A table of rows, each column → text, in the form of the draft."""
     names = (*(column.name for column in LESIONS), *_EXTRA)
-    rows = [fill_row(named) for named in exams if named.places]
     header = [*(column.header for column in LESIONS), *_EXTRA]
     return format_csv([header, *([row.get(name, "") for name in names] for row in rows)]).encode("utf-8-sig")
 

@@ -11,14 +11,25 @@ from typing import Any
 
 from client.data.dataset.worker_pool import LIMITS, Limits, LostItem, map_items
 from client.data.imaging.dicom.exam_header import ExamHeader, read_exam_header
+from client.data.imaging.dicom.wrapping import is_packed, read_packed_head
 from client.data.imaging.recording import ClipError
-from client.data.scan.file_kinds import DICOM, EMPTY, HEAD_BYTES, VIDEO, classify_file, find_video_suffix
+from client.data.scan.file_kinds import (
+    ARCHIVE,
+    DAMAGED,
+    DICOM,
+    EMPTY,
+    HEAD_BYTES,
+    VIDEO,
+    classify_file,
+    find_video_suffix,
+)
 from client.data.scan.journal import Journal, stamp_file
 from client.data.scan.walk import FoundFile, describe_error
 
 CLIP, STILL, DIRECTORY = "clip", "still", "DICOMDIR"
 FOREIGN, NO_PICTURE = "DICOM of another modality", "DICOM without a picture"
 DAMAGED_DICOM, LOST = "damaged DICOM", "reading failed"
+_PACKED_SUFFIXES = (".dcm.gz", ".dicom.gz", ".ima.gz")
 _CHUNK = 64
 """Files that a process gets at once: a message for each one would cost as much as its header."""
 _FLEETING = ("vanished", "no permission", "not reachable", LOST)
@@ -70,24 +81,34 @@ class HeaderReader:
         try:
             with Path(file.path).open("rb") as opened:
                 head = opened.read(HEAD_BYTES)
-            kind = classify_file(file.path, head)
+            packed = is_packed(head)
+            kind = self._classify_packed(file) if packed else classify_file(file.path, head)
             if kind == VIDEO:
                 return FileFinding(CLIP, find_video_suffix(file.path, head))
-            return _judge_header(read_exam_header(Path(file.path), self.key)) if kind == DICOM else FileFinding(kind)
+            if kind != DICOM:
+                return FileFinding(kind)
+            return _judge_header(read_exam_header(Path(file.path), self.key), ".dcm.gz" if packed else ".dcm")
         except OSError as error:
             return FileFinding(describe_error(error))
         except ClipError:
             return FileFinding(DAMAGED_DICOM)
 
+    def _classify_packed(self, file: FoundFile) -> str:
+        """A packed DICOM file is a clip, as the reader reads it; any other is an archive."""
+        head = read_packed_head(Path(file.path), HEAD_BYTES)
+        if not head:
+            return DAMAGED if file.path.casefold().endswith(_PACKED_SUFFIXES) else ARCHIVE
+        return DICOM if classify_file("", head) == DICOM else ARCHIVE
 
-def _judge_header(header: ExamHeader) -> FileFinding:
+
+def _judge_header(header: ExamHeader, suffix: str) -> FileFinding:
     if header.directory:
         return FileFinding(DIRECTORY, "", header)
     if header.frames == 0:
         return FileFinding(NO_PICTURE)
     if not header.ultrasound:
         return FileFinding(FOREIGN)
-    return FileFinding(CLIP, ".dcm", header) if header.frames > 1 else FileFinding(STILL, "", header)
+    return FileFinding(CLIP, suffix, header) if header.frames > 1 else FileFinding(STILL, "", header)
 
 
 def read_headers(

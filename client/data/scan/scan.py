@@ -26,6 +26,7 @@ from client.data.scan.file_kinds import DAMAGED, EMPTY, OTHER_VIDEO
 from client.data.scan.headers import CLIP, DAMAGED_DICOM, DIRECTORY, LOST, FileFinding, read_headers
 from client.data.scan.journal import Journal, stamp_file
 from client.data.scan.listing import write_clips, write_unread
+from client.data.scan.scan_files import PICTURE_FOLDER, scan_folder
 from client.data.scan.walk import FORBIDDEN, UNREACHABLE, VANISHED, FoundFile, Unwalked, walk_export
 
 STAGING_FOLDER = "receiving"
@@ -34,6 +35,8 @@ LISTED, BAD_LIST = "named in a DICOMDIR, not there", "DICOMDIR that cannot be re
 _TOLD = (DAMAGED, EMPTY, OTHER_VIDEO, DAMAGED_DICOM, LOST, VANISHED, FORBIDDEN, UNREACHABLE, LISTED, BAD_LIST)
 """Kinds of files that may have been clips: each is listed by its path."""
 _STEP = 500
+_KINDS = "packed"
+"""Marks what a file was found to be since packed DICOM files count as clips; older findings are made anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,7 @@ class ScanJob:
     @property
     def work(self) -> Path:
         """Folder of all that a scan keeps."""
-        return self.site.work / "scan"
+        return scan_folder(self.site)
 
 
 def scan_export(job: ScanJob, steps: Callable[[str], OnProgress]) -> ScanReport:
@@ -93,7 +96,7 @@ def scan_export(job: ScanJob, steps: Callable[[str], OnProgress]) -> ScanReport:
             "expected a folder with an export, found none at this path; mount the drive, or mend the path"
         )
     key = read_secret(job.site)
-    with _hold(job), Journal(job.work / "files.jsonl") as files:
+    with _hold(job), Journal(job.work / "files.jsonl", _KINDS) as files:
         found, unwalked = _walk(job, steps("finding files"))
         kinds: Counter[str] = Counter(one.why for one in unwalked)
         unread = [(_name(job, one.path), one.why, "") for one in unwalked if one.why in _TOLD]
@@ -120,14 +123,14 @@ def scan_export(job: ScanJob, steps: Callable[[str], OnProgress]) -> ScanReport:
             draft=write_draft(job.site.folder, exams, job.work / "drafts.json", place) if filled else None,
             clips=write_clips(job.work, exams),
             unread=write_unread(job.work, unread),
-            pictures=job.work / "pictures",
+            pictures=job.work / PICTURE_FOLDER,
         )
 
 
 @contextmanager
 def _hold(job: ScanJob) -> Iterator[None]:
     job.work.mkdir(mode=0o700, parents=True, exist_ok=True)
-    (job.work / "pictures").mkdir(mode=0o700, exist_ok=True)
+    (job.work / PICTURE_FOLDER).mkdir(mode=0o700, exist_ok=True)
     busy = ExpectedError("another `ceus-site scan` is at work in this folder; wait, or stop it")
     with hold_lock(job.work / "lock", busy):
         yield
@@ -183,7 +186,7 @@ def _look_at_all(
     """The clips that can be decoded, and those that cannot, in the order of the walk."""
     owners = Owners.gather(((file, one.header) for file, one in seen if one.header is not None), key)
     files = {stamp_file(key, file): (file, one) for file, one in seen if one.kind == CLIP}
-    reader = ClipReader(job.site, job.work / "pictures")
+    reader = ClipReader(job.site, job.work / PICTURE_FOLDER)
     looks: dict[str, ClipFinding] = {}
     with Journal(job.work / "clips.jsonl", describe_settings(job.site)) as journal:
         tasks = [_make_task(stamp, pair, owners) for stamp, pair in files.items()]

@@ -17,8 +17,8 @@ from ceus_models.runtime.atomic_files import write_atomically
 from client.data.imaging.recording import U8
 from client.data.scan.draft import NamedExam
 from client.data.scan.enhancement import NO, YES
+from client.data.scan.scan_files import list_sheets, name_sheet
 
-SCAN_SHEET = "contact"
 PAGE_TILES = 60
 _ACROSS = 6
 _CELL_COLUMNS, _CELL_ROWS = 250, 168
@@ -56,10 +56,10 @@ def make_tiles(exams: Sequence[NamedExam], pictures: Path) -> list[ScanTile]:
 
 def write_scan_sheets(tiles: Sequence[ScanTile], folder: Path) -> list[Path]:
     """Write the pages and remove those of an earlier scan. Raises OSError."""
-    for old in folder.glob(f"{SCAN_SHEET}-*.png"):
+    for old in list_sheets(folder):
         old.unlink()
     pages = [tiles[at : at + PAGE_TILES] for at in range(0, len(tiles), PAGE_TILES)]
-    paths = [folder / f"{SCAN_SHEET}-{number:02d}.png" for number in range(1, len(pages) + 1)]
+    paths = [name_sheet(folder, number) for number in range(1, len(pages) + 1)]
     for number, (page, path) in enumerate(zip(pages, paths, strict=True), start=1):
         _write_page(page, f"{len(tiles)} clips · page {number} of {len(pages)}", path)
     return paths

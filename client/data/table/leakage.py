@@ -26,13 +26,17 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What the checks need of one record: None where the record does not tell it."""
+    """What the checks need of one record: None where the record does not tell it.
+
+    clip_checked: as in Row.
+    """
 
     line: int
     lesion_id: str | None
     patient_id: str | None
     cohort: str | None
     clips: tuple[Path, ...]
+    clip_checked: bool = False
 
 
 def find_leaks(entries: Sequence[Entry], file: str) -> list[Fault]:

@@ -75,7 +75,7 @@ class RowReader:
         checked, looked_at = (row.parse_flag(f"{what}_checked", YES_NO) == 1.0 for what in ("track", "clip"))
         # lesions that are not learnt from may share clips and patients
         shared = (None, None, ()) if self.unseen else (patient, cohort, tuple(clip.path for clip in clips))
-        entry = Entry(row.line, lesion, *shared)
+        entry = Entry(row.line, lesion, *shared, looked_at)
         drawn = None if row.has_fault(*_OF_OUTLINE) else outline
         shown = () if row.has_fault(*_OF_CLIPS) else clips
         found = Files(row.line, shown, _parse_known(rate), drawn, manufacturer, looked_at)

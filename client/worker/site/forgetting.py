@@ -13,6 +13,7 @@ from client.data.dataset.index_file import drop_from_index, list_index_files
 from client.data.dataset.review_list import drop_review_items
 from client.data.forms.site_config import SiteConfig, make_pseudonym
 from client.data.forms.withdrawals import Withdrawal, add_withdrawal, read_withdrawals
+from client.data.scan.scan_files import list_pictures
 from client.data.table.manifest import read_manifest
 from client.worker.audit.log import Audit
 from client.worker.site.opt_out import lock_participation
@@ -101,12 +102,16 @@ def forget_patient(site: SiteConfig, files: PatientFiles, by: str) -> Forgotten:
 
 
 def _delete_files(site: SiteConfig, files: PatientFiles) -> int:
-    """Samples, findings and pictures; their number."""
+    """Samples, findings and pictures; their number.
+
+    Pictures of a scan bear no patient's name, so all of them go.
+    """
     cache, sheets = cache_folder(site), sheets_folder(site)
     drop_from_index(site, files.samples)
     gone = [cache / Path(name).name for name in files.samples]
     gone += [cache / name for name in drop_review_items(site, files.lesions)]
     gone += [path for lesion in files.lesions if (path := sheets / f"{lesion}.png").exists()]
+    gone += list_pictures(site)
     for path in gone:
         path.unlink(missing_ok=True)
     if gone:

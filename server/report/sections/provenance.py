@@ -138,6 +138,8 @@ _COMPUTED_WITH: Mapping[str, str] = {
     "torch": "torch",
     "numpy": "numpy",
     "opencv": "OpenCV",
+    "pyav": "PyAV",
+    "ffmpeg": "FFmpeg",
 }
 
 

@@ -36,6 +36,20 @@ def test_it_asks_first_and_knows_whom_it_is_about(
     assert len(list((hospital.folder / ".ceus" / "cache").iterdir())) == 4
 
 
+def test_pictures_of_a_scan_all_go_since_none_bears_a_name(hospital: IndexedHospital) -> None:
+    scan = hospital.folder / ".ceus" / "scan"
+    (scan / "pictures").mkdir(parents=True)
+    shown = [scan / "contact-01.png", scan / "pictures" / f"{7:032x}.png"]
+    kept = [scan / "clips.csv", scan / "clips.jsonl", scan / "scan.html"]
+    for path in (*shown, *kept):
+        path.write_bytes(b"found")
+    assert forget(hospital, "P1") == 1
+    assert all(path.exists() for path in shown), "it asks first"
+    assert forget(hospital, "P1", "--yes") == 0
+    assert not any(path.exists() for path in shown)
+    assert all(path.exists() for path in kept), "they show no picture"
+
+
 def test_samples_findings_and_pictures_of_the_patient_go_and_those_of_others_stay(hospital: IndexedHospital) -> None:
     site, cache = hospital.config, hospital.folder / ".ceus" / "cache"
     sheets = sheets_folder(site)

@@ -126,6 +126,8 @@ def synthetic() -> dict[str, Any]:
             "pinned": True,
             "onednn_instructions": "AVX2",
             "torch_threads": 1,
+            "pyav": "17.0.1",
+            "ffmpeg": "libavcodec 62.28.102",
         },
         "simulated": True,
         "workers": 2,

@@ -71,6 +71,8 @@ print(json.dumps([computed_with(), numpys["X86_V4"], cv2.getCPUFeaturesLine(), b
     assert found["pinned"]
     assert found["torch_instructions"] == found["onednn_instructions"] == "AVX2"
     assert found["torch_threads"] == 1
+    assert found["pyav"] == version("av")
+    assert found["ffmpeg"].startswith("libavcodec ")
     assert found["processor"] == processor()
     assert not avx512
     assert "AVX512-SKX" not in opencv.replace("AVX512-SKX?", "")

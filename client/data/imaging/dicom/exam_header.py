@@ -19,6 +19,7 @@ from pydicom.dataset import Dataset
 
 from client.data.imaging.dicom.deflate import DEFLATED, inflate
 from client.data.imaging.dicom.header import read_whole_number
+from client.data.imaging.dicom.wrapping import is_packed, unwrap
 from client.data.imaging.manufacturers import normalize_manufacturer
 from client.data.imaging.recording import unreadable_error
 
@@ -42,6 +43,7 @@ ULTRASOUND_CLASSES = tuple(f"1.2.840.10008.5.1.4.1.1.{end}" for end in ("3", "3.
 """Ultrasound Image and Multi-frame Image Storage; 3 and 6 are their retired forms."""
 _DIRECTORY = "1.2.840.10008.1.3.10"
 DIGEST_CHARACTERS = 32
+_MARK_BYTES = 4
 _CLOCK = re.compile(r"(\d{2})(\d{2})(\d{2}(?:\.\d{1,6})?)")
 
 
@@ -80,7 +82,13 @@ def make_digest(key: bytes, kind: str, text: str) -> str:
 
 
 def read_exam_header(path: Path, key: bytes) -> ExamHeader:
-    """The header of a DICOM file, also of one without a preamble. Raises ClipError, and OSError of the file."""
+    """The header of a DICOM file, also of one that is packed or has no preamble.
+
+    Raises ClipError, and OSError of the file.
+    """
+    with path.open("rb") as file:
+        held = unwrap(path) if is_packed(file.read(_MARK_BYTES)) else None
+    path = path if held is None else held.path
     with path.open("rb") as file:
         header, meta = _read_tags(file)
     if str(meta.get("TransferSyntaxUID", "")) == DEFLATED:

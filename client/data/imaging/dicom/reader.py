@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -41,6 +41,7 @@ from client.data.imaging.dicom.wrapping import unwrap
 from client.data.imaging.pane_levels import Pane, convert_pictures
 from client.data.imaging.recording import (
     U8,
+    Glances,
     Recording,
     Region,
     Times,
@@ -85,7 +86,7 @@ def _open_recording(path: Path, syntax: str, held: MemoryFile | None) -> Recordi
             recording = open_video(stream.path, square=False)
             if (recording.rows, recording.columns) != (rows, columns):
                 raise unreadable_error("DICOM", "a stream of another size than the header says")
-            return _VideoRecording(*place, clock, recording, stream)
+            return _VideoRecording(*place, clock, recording, stream, read_whole_number(header, "NumberOfFrames", 0))
         source: _Source
         if syntax in _NATIVE:
             source, stored = _index_native((path, held), file, start, header, syntax != _NATIVE[2])
@@ -231,6 +232,10 @@ class _FrameRecording:
     photometric: str
     more: tuple[Doubt, ...]
 
+    @property
+    def stated(self) -> int:
+        return self.source.frames
+
     def sample_pictures(self, count: int) -> Sequence[U8]:
         """Raises ClipError where the colours are not those of the header."""
         pictures = list(self.source.decode(spread_indices(self.source.frames, count)))
@@ -238,13 +243,17 @@ class _FrameRecording:
         return pictures
 
     def pictures(self) -> Iterator[U8]:
-        for number, picture in enumerate(self.source.decode(range(self.source.frames))):
-            if number == 0:
+        return self._check({0}, overwrite=False)
+
+    def levels(self, panes: Sequence[Pane], glances: Glances) -> Iterator[tuple[U8, ...]]:
+        return convert_pictures(self._check({0, *glances.indices}, overwrite=True), panes, glances)
+
+    def _check(self, indices: Collection[int], overwrite: bool) -> Iterator[U8]:
+        """All pictures in order. Raises ClipError where the colours of one of these are not those of the header."""
+        for number, picture in enumerate(self.source.decode(range(self.source.frames), overwrite)):
+            if number in indices:
                 check_colours([picture], self.photometric)
             yield picture
-
-    def levels(self, panes: Sequence[Pane]) -> Iterator[tuple[U8, ...]]:
-        return convert_pictures(self.source.decode(range(self.source.frames), overwrite=True), panes)
 
     def length(self) -> int:
         return self.source.frames
@@ -260,6 +269,7 @@ class _VideoRecording:
 
     Attributes:
         held: The file in memory that holds the stream.
+        stated: As NumberOfFrames says, 0 without it.
     """
 
     rows: int
@@ -269,6 +279,7 @@ class _VideoRecording:
     clock: HeaderTimes
     recording: Video
     held: MemoryFile
+    stated: int
 
     def sample_pictures(self, count: int) -> Sequence[U8]:
         return self.recording.sample_pictures(count)
@@ -276,8 +287,8 @@ class _VideoRecording:
     def pictures(self) -> Iterator[U8]:
         yield from self.recording.pictures()  # a generator of this object, which holds the stream
 
-    def levels(self, panes: Sequence[Pane]) -> Iterator[tuple[U8, ...]]:
-        yield from self.recording.levels(panes)  # as above
+    def levels(self, panes: Sequence[Pane], glances: Glances) -> Iterator[tuple[U8, ...]]:
+        yield from self.recording.levels(panes, glances)  # as above
 
     def length(self) -> int:
         return self.recording.length()

@@ -20,13 +20,28 @@ _MOST_BYTES = 1 << 30
 """As of deflated files: a small file can claim a thousand times its own size."""
 
 
+def is_packed(head: bytes) -> bool:
+    """Whether a file that begins so is packed with gzip."""
+    return head.startswith(_GZIP)
+
+
+def read_packed_head(path: Path, length: int) -> bytes:
+    """The first bytes of what a packed file holds, b"" where it is damaged. Raises OSError of the file itself."""
+    with path.open("rb") as file:
+        try:
+            with cast(BinaryIO, gzip.open(file)) as plain:
+                return plain.read(length)
+        except (EOFError, gzip.BadGzipFile, zlib.error):
+            return b""
+
+
 def unwrap(path: Path) -> MemoryFile | None:
     """The file as PS3.10 has it, in memory; None where it is so already, or is no DICOM. Raises ClipError."""
     try:
         with path.open("rb") as file:
             head = file.read(_AT + len(_MARK))
             file.seek(0)
-            if head.startswith(_GZIP):
+            if is_packed(head):
                 return _unpack(file)
             if head.startswith(_META_GROUP) and head[_AT:] != _MARK:
                 return MemoryFile(_prefix(file, b""))

@@ -33,7 +33,13 @@ _DEMUXERS = "avi,mov,asf,matroska,mpeg,mpegts,mpegvideo,h264,hevc,m4v"
 CODECS = frozenset(GUARDED) | {"h264", "mjpeg", "dvvideo", "prores", "rawvideo", "png", "huffyuv", "ffvhuff", "utvideo"}
 """FFmpeg's names of the decoders that are used: none shows memory that it did not write (see `unwritten`). Cinepak,
 Microsoft Video 1, FFV1, QuickTime RLE and JPEG 2000 in AVI do on damaged files."""
+_LIBRARIES = ("libavcodec", "libavformat", "libavfilter", "libswscale")
 _LIMITS = {"max_pixels": str(MAX_PIXELS)}
+
+
+def describe_ffmpeg() -> str:
+    """Versions of the libraries of FFmpeg that read videos."""
+    return ", ".join(f"{name} {'.'.join(map(str, av.library_versions[name]))}" for name in _LIBRARIES)
 
 
 @dataclass(frozen=True)

@@ -76,11 +76,17 @@ def arrange(stored: U8, rows: int, columns: int, stride: int) -> U8:
     return plane if stride > 0 else plane[::-1]
 
 
-def make_rgb(frame: VideoFrame, colours: Colours | None) -> U8:
-    """The whole picture RGB (h w 3) of a frame of `split_planes`. colours: None for a frame that is RGB."""
+def make_rgb(frame: VideoFrame, colours: Colours | None, part: Box | None = None) -> U8:
+    """The picture RGB (h w 3) of a frame of `split_planes`.
+
+    Args:
+        colours: None for a frame that is RGB.
+        part: What of it is made, None for all.
+    """
+    x0, y0, x1, y1 = box = part or (0, 0, frame.width, frame.height)
     if colours is None:
-        return _view(frame.planes[0], 3).reshape(frame.height, frame.width, 3).copy()
-    planes, box = view_planes(frame), (0, 0, frame.width, frame.height)
+        return _view(frame.planes[0], 3).reshape(frame.height, frame.width, 3)[y0:y1, x0:x1].copy()
+    planes = view_planes(frame)
     channels = [ChannelReader(box, channel, colours, planes).read(planes).copy() for channel in range(3)]
     return cast(U8, cv2.merge(channels))
 

@@ -13,6 +13,7 @@ from client.data.imaging.pane_levels import Pane, changed_size_error, convert_pi
 from client.data.imaging.recording import (
     U8,
     ClipError,
+    Glances,
     Region,
     Times,
     check_size,
@@ -59,7 +60,7 @@ def open_video(path: Path, square: bool) -> Video:
     missing = compute_missing_share(path)
     if missing > _MISSING:
         raise unreadable_error("video", f"a file that is cut off: {missing:.0%} of it is missing")
-    return Video(path, rows, columns, stated if missing > 0 else 0, form)
+    return Video(path, rows, columns, stated, missing > 0, form)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +103,14 @@ def _read_form(first: VideoFrame, opened: OpenStream, square: bool) -> _Form:
 class Video:
     """One video file. Its time stamps are known after `pictures`, `levels` or `length` went through it.
 
-    expected: the frames that it states, where the file ends before its container does, else 0.
+    stated: see Recording. cut: whether the file ends before its container does.
     """
 
     path: Path = field(repr=False)
     rows: int
     columns: int
-    expected: int
+    stated: int
+    cut: bool
     form: _Form
     manufacturer: str = ""
     regions: tuple[Region, ...] = ()
@@ -142,15 +144,18 @@ class Video:
         """All pictures in order. Raises ClipError at the first one that is damaged, and where the file was cut off."""
         yield from map(self.form.show, self._frames())
 
-    def levels(self, panes: Sequence[Pane]) -> Iterator[tuple[U8, ...]]:
+    def levels(self, panes: Sequence[Pane], glances: Glances) -> Iterator[tuple[U8, ...]]:
         """Of every picture the levels of each pane, good until the next one. Raises ClipError as `pictures`."""
         colours = self.form.colours
         if colours is None or not self.form.geometry.plain:
-            yield from convert_pictures(self.pictures(), panes)
+            yield from convert_pictures(self.pictures(), panes, glances)
             return
         readers: list[PaneReader] = []
-        for frame in self._frames():
-            planes = view_planes(self.form.split(frame))
+        for number, frame in enumerate(self._frames()):
+            whole = self.form.split(frame)
+            planes = view_planes(whole)
+            if number in glances.indices:
+                glances.pictures.append(make_rgb(whole, colours, glances.box))
             readers = readers or [PaneReader(box, tint, colours, planes) for box, tint in panes]
             yield tuple(reader.read(planes) for reader in readers)
 
@@ -176,8 +181,8 @@ class Video:
         self.stamps = []
         with open_stream(self.path) as opened:
             yield from deinterlace(map(self._stamp, opened.decode()), opened.stream.codec_context.field_order)
-        if len(self.stamps) < self.expected:
-            raise unreadable_error("video", f"a file that is cut off: {len(self.stamps)} of {self.expected} frames")
+        if self.cut and len(self.stamps) < self.stated:
+            raise unreadable_error("video", f"a file that is cut off: {len(self.stamps)} of {self.stated} frames")
 
     def _stamp(self, frame: VideoFrame) -> VideoFrame:
         time = None if frame.pts is None or frame.time_base is None else float(frame.pts * frame.time_base)

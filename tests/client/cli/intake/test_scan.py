@@ -32,6 +32,27 @@ def test_a_scan_says_what_it_found_and_what_comes_next(tmp_path: Path, capfd: py
     assert (site / ".ceus" / "scan" / "contact-01.png").exists()
 
 
+def test_the_page_shows_every_exam_and_no_name(tmp_path: Path) -> None:
+    export, site = write_export(tmp_path / "export"), write_site(tmp_path / "site")
+    assert run_app(app, ["scan", str(export), str(site), "--workers", "1"]) == 0
+    page = site / ".ceus" / "scan" / "scan.html"
+    shown = page.read_text(encoding="utf-8")
+    pictures = re.findall(r'src="(pictures/[0-9a-f]{32}\.png)"', shown)
+    assert len(pictures) == len(set(pictures)) == 5
+    assert all((page.parent / name).exists() for name in pictures)
+    assert all(f"L000{number} · P000" in shown for number in (1, 2, 3))
+    assert shown.count("write outline, fll_type") == 3
+    assert "unreadable-clip" in shown
+    assert not re.search(r"<script|https?:|王|报告", shown)
+    assert not any(secret in shown for secret in (ID, NAME, "20210307", "IM1", str(export)))
+    for path in (page.parent / "pictures").iterdir():
+        path.unlink()
+    assert run_app(app, ["scan", str(export), str(site), "--workers", "1"]) == 0
+    shown = page.read_text(encoding="utf-8")
+    assert "<img" not in shown
+    assert shown.count("The picture was deleted.") == 5
+
+
 def test_a_scan_is_told_in_chinese(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     export, site = write_export(tmp_path / "export"), write_site(tmp_path / "site")
     with speaking(load_language("zh")):

@@ -57,6 +57,19 @@ def test_every_export_of_a_recording_is_found_under_another_patient(cases: Cases
     assert (cases.index().read, cases.index().skipped) == (3, {SHARED: 4}), "from the cache, too"
 
 
+def test_recordings_that_a_person_found_to_be_two_are_used(cases: Cases) -> None:
+    """Both rows must say it: who looked at one alone did not compare. The same file is a fault all the same."""
+    for number, said in enumerate(("yes", "yes", "")):
+        cases.take(write_clip(cases.clip(), make_pictures(0)[number:]), clip_checked=said)
+    assert set(list_reasons(cases.check())) == {2, 3, 4}
+    cases.rows[2]["clip_checked"] = "yes"
+    assert list_reasons(cases.check()) == {}
+    assert cases.index().skipped == {}
+    shutil.copy(cases.folder / cases.rows[0]["clips"], cases.clip())
+    cases.take(cases.clip(), clip_checked="yes")
+    assert set(list_reasons(cases.check())) == {2, 5}
+
+
 def test_lesions_of_one_patient_may_share_a_clip_but_not_in_two_cohorts(cases: Cases) -> None:
     pictures = make_pictures(0)
     encoded = [encode_jpeg(picture) for picture in pictures]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import os
 from pathlib import Path
 
@@ -190,6 +191,25 @@ def test_a_video_is_of_the_exam_beside_it_or_of_its_folder(site: Path, tmp_path:
     assert {"exam_date", "manufacturer", "frame_rate_hz"} <= set(row["to_write"].split(";")[0][6:].split(", "))
     assert "told by the folder" in row["to_write"]
     assert row["clips"].endswith(".avi")
+
+
+def test_a_packed_clip_is_a_clip_and_its_exam_is_known(site: Path, tmp_path: Path) -> None:
+    export = tmp_path / "packed"
+    plain = write_clip(export / "A" / "1.dcm", 1)
+    for name, content in (("1.dcm.gz", plain.read_bytes()), ("IM2", plain.read_bytes()), ("notes.gz", b"some text")):
+        (export / "A" / name).write_bytes(gzip.compress(content))
+    (export / "A" / "3.dcm.gz").write_bytes(b"\x1f\x8b\x08 no more")
+    (export / "A" / "4.gz").write_bytes(gzip.compress(b"PK" * 900)[:-20])
+    plain.unlink()
+    report = scan_into(export, site)
+    assert dict(report.kinds) == {"clip": 2, "archive": 2, "named like a clip, but none": 1}
+    assert (report.copies, len(report.exams), dict(report.faults)) == (1, 1, {})
+    (place,) = report.exams[0].places.values()
+    assert place.endswith(".dcm.gz")
+    assert report.draft is not None
+    report.draft.rename(site / "lesions.csv")
+    faults = [fault for fault in check_site(site).faults if fault.file == "lesions.csv"]
+    assert {fault.reason for fault in faults} == {"missing-outline"}
 
 
 def test_one_id_in_many_exams_is_doubted(site: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pytest
 
 from client.data.imaging.pane_levels import convert_pictures
-from client.data.imaging.recording import ClipError
+from client.data.imaging.recording import ClipError, Glances
 from client.data.imaging.tint import TINTS, Tint
 from client.data.imaging.video import planes
 from client.data.imaging.video.colours import read_colours
@@ -38,7 +38,9 @@ def test_the_telling_channel_is_that_of_the_whole_picture(
 ) -> None:
     frame = noise(pixels)
     colours = read_colours(frame, "h264")
-    wanted = next(iter(convert_pictures([make_rgb(frame, colours)], [(box, TINTED[name])])))[0]
+    wanted = next(iter(convert_pictures([make_rgb(frame, colours)], [(box, TINTED[name])], Glances(box))))[0]
+    part = make_rgb(frame, colours, box)
+    assert np.array_equal(part, make_rgb(frame, colours)[box[1] : box[3], box[0] : box[2]])
     found = view_planes(frame)
     assert np.array_equal(PaneReader(box, TINTED[name], colours, found).read(found), wanted)
 
