@@ -118,7 +118,7 @@ def _draw_ha(_subtype: str, _grade: float, _size_cm: float, rng: np.random.Gener
         "cavity",
         texture=0.2,
         rim_mm=float(rng.uniform(2, 6)),
-        nodules=int(rng.integers(1, 4)),
+        nodules=1 if rng.random() < 0.35 else int(rng.integers(2, 8)),
         septa=bool(rng.random() < 0.415),
         surrounding=bool(rng.random() < 0.38),
     )
