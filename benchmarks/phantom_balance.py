@@ -59,13 +59,15 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=1.0, help="of the study's 3,725 lesions")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--hertz", type=float, default=1.0, help="frame rate of the clips")
+    parser.add_argument("--workers", type=int, default=2, help="processes that render; default 2")
     parser.add_argument("--nets", type=int, default=0, help="passes over the lesions; 0: no nets")
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "phantom_balance")
     parser.add_argument("--out", type=Path, help="write the accuracies to this JSON file")
     given = parser.parse_args()
     quiet()
     plan = load_plan(given.plan)
-    lesions = load_lesions(plan, scale_lesions(plan, given.share, given.seed, given.hertz), given.seed, given.cache)
+    simulation = scale_lesions(plan, given.share, given.seed, given.hertz)
+    lesions = load_lesions(plan, simulation, given.cache, given.workers)
     rows = list(list_accuracies(lesions))
     markers = [measure_markers("ceiling", lesions, lesions.truth), measure_markers("zones", lesions, zones_of(lesions))]
     if given.nets:
@@ -102,7 +104,9 @@ def list_accuracies(lesions: Lesions) -> Iterator[Sequence[object]]:
         five = grow_trees().fit(inputs[lesions.where("training_a")], label[lesions.where("training_a")])
         both = lesions.where("training_a", "training_b")
         six = grow_trees().fit(inputs[both], label[both])
-        guessed = np.where([s.cohort == "validation" for s in lesions.samples], five.predict(inputs), six.predict(inputs))
+        guessed = np.where(
+            [s.cohort == "validation" for s in lesions.samples], five.predict(inputs), six.predict(inputs)
+        )
         folds = (out_of_fold(lesions, inputs) == label).mean()
         yield (name, *score(lesions, guessed == label), f"{folds:.3f}")
     known = lesions.where("training_b")

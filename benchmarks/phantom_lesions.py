@@ -32,11 +32,14 @@ from sim.hospital.screens import MAKERS
 from sim.patients.patients import Case
 from sim.patients.study_table import LESIONS
 from sim.phantom.draw import U8, Film, LesionDraw, draw_lesion
+from sim.phantom.kinetics import compute_washout_onset_s
 from sim.phantom.render import render
 
 Floats = npt.NDArray[np.float64]
 SOURCES = ("sim/phantom", "sim/patients", "client/data/analysis")
 _CHUNK = 40
+Made = tuple[Sample, dict[str, float], str]
+"""A lesion's sample, true parameters and subtype."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +65,7 @@ class _Chunk:
     cases: Sequence[Case]
     seed: int
 
-    def make(self) -> list[tuple[Sample, dict[str, float], str]]:
+    def make(self) -> list[Made]:
         return [make_lesion(case, self.plan, self.simulation, self.seed) for case in self.cases]
 
 
@@ -74,25 +77,24 @@ def scale_lesions(plan: Plan, share: float, seed: int, hertz: float | None = Non
     return replace(simulation, lesions="paper" if share == 1 else counts, phantom=phantom, seed=seed)
 
 
-def load_lesions(plan: Plan, simulation: Simulation, seed: int, folder: Path, workers: int = 2) -> Lesions:
+def load_lesions(plan: Plan, simulation: Simulation, folder: Path, workers: int) -> Lesions:
     """All lesions, in the order of the study; rendered anew where settings or the phantom's source have changed."""
-    kept = folder / f"{_digest(plan, simulation, seed)}.npz"
+    kept = folder / f"{_digest(plan, simulation)}.npz"
     if not kept.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        _keep(kept, list(_render_all(plan, simulation, seed, workers)))
+        _keep(kept, list(_render_all(plan, simulation, workers)))
     return _read(kept)
 
 
-def _digest(plan: Plan, simulation: Simulation, seed: int) -> str:
-    total = hashlib.sha256(json.dumps([plan.processing.digest(), repr(simulation), seed]).encode())
+def _digest(plan: Plan, simulation: Simulation) -> str:
+    total = hashlib.sha256(json.dumps([plan.processing.digest(), repr(simulation)]).encode())
     for path in sorted(path for source in SOURCES for path in (ROOT / source).glob("*.py")):
         total.update(path.read_bytes())
     return total.hexdigest()[:16]
 
 
-def _render_all(
-    plan: Plan, simulation: Simulation, seed: int, workers: int
-) -> Iterator[tuple[Sample, dict[str, float], str]]:
+def _render_all(plan: Plan, simulation: Simulation, workers: int) -> Iterator[Made]:
+    seed = simulation.seed or 0
     cases = [case for held in draw_center_cases(simulation, seed).values() for case in held]
     parts = [cases[start : start + _CHUNK] for start in range(0, len(cases), _CHUNK)]
     chunks = [_Chunk(plan, simulation, part, seed) for part in parts]
@@ -102,7 +104,7 @@ def _render_all(
         yield from made[place]
 
 
-def make_lesion(case: Case, plan: Plan, simulation: Simulation, seed: int) -> tuple[Sample, dict[str, float], str]:
+def make_lesion(case: Case, plan: Plan, simulation: Simulation, seed: int) -> Made:
     """One lesion's sample, true parameters and subtype."""
     drawn = draw_lesion(case, simulation.phantom, MAKERS[case.manufacturer].machine, False, seed)
     films, truth = render(drawn, simulation.phantom)
@@ -125,7 +127,7 @@ def make_lesion(case: Case, plan: Plan, simulation: Simulation, seed: int) -> tu
         biomarkers=np.array([_or_nan(case.biomarkers[name]) for name in BIOMARKERS], dtype=np.float32),
         label=case.fll_type,
     )
-    return sample, list_parameters(drawn, case, truth.washout_s), case.subtype
+    return sample, list_parameters(drawn, case), case.subtype
 
 
 def _or_nan(value: float | None) -> float:
@@ -151,17 +153,18 @@ def _store(pane: U8) -> Frames:
     return file.to_frames()
 
 
-def list_parameters(drawn: LesionDraw, case: Case, washout_s: float) -> dict[str, float]:
+def list_parameters(drawn: LesionDraw, case: Case) -> dict[str, float]:
     """What a perfect eye could read of a lesion's video: name → number."""
     pattern = asdict(drawn.pattern)
     kind = pattern.pop("kind")
-    flat: dict[str, float] = {"size_cm": case.size_cm, "washout_s": min(washout_s, 300.0)}
+    washout_s = min(compute_washout_onset_s(drawn.liver, drawn.kinetics), 300.0)
+    flat: dict[str, float] = {"size_cm": case.size_cm, "washout_s": washout_s}
     for part in (asdict(drawn.kinetics), pattern, asdict(drawn.echo)):
         flat |= {name: float(value) for name, value in part.items()}
     return flat | {f"kind {kind}": 1.0, "waves": float(np.abs(drawn.plane.outline.amplitudes).sum())}
 
 
-def _keep(path: Path, made: Sequence[tuple[Sample, Mapping[str, float], str]]) -> None:
+def _keep(path: Path, made: Sequence[Made]) -> None:
     samples = [sample for sample, _, _ in made]
     names = sorted({name for _, truth, _ in made for name in truth})
     stacked = {name: np.stack([getattr(s, name) for s in samples]) for name in _ARRAYS}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sim.phantom.distributions import Normal, draw_value
+from sim.phantom.distributions import LogNormal, Normal, draw_value
 from sim.phantom.random_fields import F32, draw_smooth_field, soft_step
 from sim.phantom.shapes import Grid, Plane
 from sim.phantom.vessels import Vessels
@@ -16,7 +16,7 @@ LESION_DB: Mapping[str, Normal] = {
     "HCC": Normal(-2.5, 3.5, -9, 6),
     "HM": Normal(-2.0, 4.5, -10, 8),
     "ICC": Normal(-2.0, 4.0, -9, 7),
-    "HH": Normal(4.5, 3.5, -6, 11),
+    "HH": Normal(3.5, 4.0, -7, 11),
     "HA": Normal(-4.0, 3.0, -11, 4),
     "FNH": Normal(-1.5, 2.0, -6, 3),
     "HCA": Normal(-0.5, 3.0, -6, 6),
@@ -24,7 +24,7 @@ LESION_DB: Mapping[str, Normal] = {
     "SAR": Normal(0.0, 5.0, -9, 9),
     "NEN": Normal(1.0, 4.0, -7, 8),
 }
-UNEVEN_DB: Mapping[str, float] = {"HA": 3.5, "SAR": 4.5, "ICC": 2.2, "HCC": 2.2, "HM": 1.8}
+UNEVEN_DB: Mapping[str, float] = {"HA": 2.6, "SAR": 3.5, "ICC": 2.2, "HCC": 2.2, "HM": 2.0}
 PUS_DB, NECROSIS_DB = (-15.0, -7.0), (-8.0, -2.0)  # with more or less debris
 ENHANCEMENT_DB_PER_MM = 0.12
 HALO = {"HM": 0.4, "HCC": 0.25}  # share with a hypoechoic halo
@@ -47,10 +47,10 @@ def draw_echo(tissue: str, cirrhosis: bool, fatty_liver: bool, rng: np.random.Ge
     relative = draw_value(LESION_DB[tissue], rng) - (2.0 if fatty_liver else 0.0)
     return Echo(
         lesion_db=relative,
-        uneven_db=UNEVEN_DB.get(tissue, 1.0) * float(rng.uniform(0.7, 1.3)),
+        uneven_db=UNEVEN_DB.get(tissue, 1.4) * float(rng.lognormal(0, 0.35)),
         liquid_db=float(rng.uniform(*PUS_DB if tissue == "HA" else NECROSIS_DB)),
         halo=bool(rng.random() < HALO.get(tissue, 0.05)),
-        coarse_db=float(rng.uniform(1.6, 2.6) if cirrhosis else rng.uniform(0.6, 1.3)),
+        coarse_db=draw_value(LogNormal(1.7 if cirrhosis else 1.0, 1.4, 0.4, 3.5), rng),
         far_loss_db=float(rng.uniform(5, 10) if fatty_liver else rng.uniform(1, 4)),
     )
 

@@ -27,8 +27,22 @@ def build_lesion_parts(
     """The parts of the lesion for its pattern; `leading` is its most enhancing tissue."""
     texture = np.exp(pattern.texture * _draw_field(tissue, 0.3, rng))
     weight = (tissue.inside * texture * (1 - tissue.liquid)).astype(np.float32)
-    parts = BUILDERS[pattern.kind](pattern, tissue, liver, leading, (weight, rng))
+    parts: list[Part] = []
+    if pattern.inner_blood != 1:
+        inner = _draw_inner(tissue, rng)
+        own = replace(leading, blood=leading.blood * pattern.inner_blood, late=0.7 * leading.late)
+        parts.append(_make_part(weight * inner, liver, own))
+        weight = weight * (1 - inner)
+    parts += BUILDERS[pattern.kind](pattern, tissue, liver, leading, (weight, rng))
     return parts + _build_extras(pattern, tissue, liver, rng)
+
+
+def _draw_inner(tissue: Grid, rng: np.random.Generator) -> F32:
+    """A round nodule (h w) somewhere in the lesion."""
+    u, v = map_to_disc(tissue)
+    turn, off, radius = rng.uniform(0, 2 * np.pi), rng.uniform(0.1, 0.5), rng.uniform(0.28, 0.45)
+    away = np.hypot(u - off * np.cos(turn), v - off * np.sin(turn)) + 0.04 * _draw_field(tissue, 0.2, rng)
+    return soft_step(radius - away, 0.1)
 
 
 def _draw_field(tissue: Grid, share: float, rng: np.random.Generator) -> F32:
@@ -96,7 +110,7 @@ def _build_spoke(p: Pattern, g: Grid, liver: Liver, leading: Kinetics, field: Fi
     away = np.hypot(v - middle[0], u - middle[1])
     delay = np.clip(away + 0.10 * _draw_field(g, 0.4, rng), 0, 1.2).astype(np.float32) * np.float32(p.fill_s)
     if p.scar:  # drawn out along some spokes
-        ragged = 0.20 * np.exp(0.45 * _draw_field(g, 0.2, rng))
+        ragged = 0.24 * np.exp(0.45 * _draw_field(g, 0.2, rng))
         weight = weight * (1 - 0.8 * soft_step(ragged - away, 0.08))
     parts = [_make_part(weight, liver, leading, delay)]
     paths = [path for _ in range(p.nodules) for path in _draw_spoke(middle, rng)]
@@ -160,7 +174,7 @@ def _build_extras(pattern: Pattern, g: Grid, liver: Liver, rng: np.random.Genera
     for _ in range(pattern.feeders):
         near = np.min([distance_to_path(g.y, g.x, path) for path in _draw_feeder(g, rng)], axis=0)
         vessel = soft_step(float(rng.uniform(0.8, 1.3)) - near * g.mm_per_px, 1.2) * (1 - g.liquid)
-        parts.append(_make_part(vessel, liver, Kinetics(2.6, -float(rng.uniform(0.5, 1.5)), 0.0, 0.0, 60.0)))
+        parts.append(_make_part(vessel, liver, Kinetics(3.5, -float(rng.uniform(0.5, 1.5)), 0.0, 0.0, 60.0)))
     if pattern.capsule:
         whole = np.clip(0.75 + 0.5 * _draw_field(g, 0.6, rng), 0, 1)
         ring = soft_step(1.5 - np.abs(g.inside_mm), 1.5) * g.inside * whole

@@ -31,7 +31,7 @@ def _draw_cavities(pattern: Pattern, tissue: Grid, rng: np.random.Generator) -> 
     if pattern.nodules > 1:
         cell, between = find_cells(tissue, pattern.nodules, rng)
         uneven = 1 + 0.7 * draw_smooth_field(tissue.shape, max(0.3 * radius_px, 2.0), rng)
-        septum_mm = float(rng.uniform(0.8, 2.2)) * uneven
+        septum_mm = float(rng.uniform(0.4, 1.6)) * uneven
         melted = rng.random(pattern.nodules) >= SOLID_SHARE
         melted[int(np.bincount(cell[tissue.rho < 1], minlength=pattern.nodules).argmax())] = True
         liquid = liquid * soft_step(between * radius_px * tissue.mm_per_px - septum_mm, 1.2) * melted[cell]

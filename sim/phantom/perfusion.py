@@ -75,7 +75,7 @@ def build_liver_parts(vessels: Vessels, tissue: Grid, liver: Liver, rng: np.rand
     capillary = (outside * (1 - portal - hepatic) * uneven).astype(np.float32)
     return [
         Part(capillary, lambda t, _: kinetics.parenchyma_curve(t, liver)),
-        Part(portal, lambda t, _: 2.4 * kinetics.pool_curve(t, liver, -3.0)),
-        Part(hepatic, lambda t, _: 2.2 * kinetics.pool_curve(t, liver, 0.5 * (liver.vein_s - liver.portal_s))),
-        Part(artery, lambda t, _: 3.0 * kinetics.first_pass_curve(t, liver.arrival_s, liver.transit_s, liver.shape)),
+        Part(portal, lambda t, _: 3.5 * kinetics.pool_curve(t, liver, -3.0)),
+        Part(hepatic, lambda t, _: 3.2 * kinetics.pool_curve(t, liver, 0.5 * (liver.vein_s - liver.portal_s))),
+        Part(artery, lambda t, _: 4.0 * kinetics.first_pass_curve(t, liver.arrival_s, liver.transit_s, liver.shape)),
     ]

@@ -174,13 +174,6 @@ def compute_truth(draw: LesionDraw, scene: Scene, left: F64) -> Truth:
     rois = [left * scene.middle.mean(_make_box_mask(lesion.shape, box, margin, padding)) for margin in ROI_MARGINS_PX]
     curve = left * scene.middle.mean(lesion)
     reference = _select_reference(draw, scene, curve)
-    fine = np.arange(0, 240, 0.1)
-    washout = kinetics.find_washout_onset_s(
-        kinetics.lesion_curve(fine, draw.liver, draw.kinetics),
-        kinetics.parenchyma_curve(fine, draw.liver),
-        fine,
-        draw.liver.arrival_s,
-    )
     moved = np.concatenate([scene.shift_px, scene.shift_px], axis=1)
     return Truth(
         seconds=seconds,
@@ -193,7 +186,7 @@ def compute_truth(draw: LesionDraw, scene: Scene, left: F64) -> Truth:
         reference=reference,
         mask=make_lesion_mask(plane, (float(scene.shift_px[reference, 0]), float(scene.shift_px[reference, 1]))),
         peak_s=float(seconds[find_first_peak(curve)]),
-        washout_s=washout,
+        washout_s=kinetics.compute_washout_onset_s(draw.liver, draw.kinetics),
     )
 
 

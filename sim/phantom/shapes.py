@@ -84,7 +84,9 @@ def draw_outline(pane: tuple[int, int], radius_px: float, irregularity: float, r
     amplitudes = irregularity * rng.standard_normal(WAVES) * 2 / order
     phases = rng.uniform(0, 2 * np.pi, WAVES)
     angle = np.linspace(0, 2 * np.pi, 128)[:, None]
-    amplitudes *= min(1.0, (LARGEST_RADIUS - 1) / float((amplitudes * np.cos(order * angle + phases)).sum(axis=1).max()))
+    amplitudes *= min(
+        1.0, (LARGEST_RADIUS - 1) / float((amplitudes * np.cos(order * angle + phases)).sum(axis=1).max())
+    )
     return Outline(
         x=width / 2 + 0.7 * half * float(rng.uniform(-1, 1)),
         y=float(rng.uniform(low, high)) if low < high else (low + high) / 2,

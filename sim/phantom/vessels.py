@@ -79,7 +79,9 @@ def map_vessels(
     portal: tuple[Branch, ...], hepatic: tuple[Branch, ...], grid: tuple[F32, F32], mm_per_px: float
 ) -> Vessels:
     """The maps of both trees, and of the arteries beside the portal branches. grid: y (h 1) and x (1 w) in pane px."""
-    beside = [Branch(b.path + (b.radius_mm + 1.2) / mm_per_px * _find_normal(b.path), 0.28 * b.radius_mm) for b in portal]
+    beside = [
+        Branch(b.path + (b.radius_mm + 1.2) / mm_per_px * _find_normal(b.path), 0.28 * b.radius_mm) for b in portal
+    ]
     return Vessels(*(_map_tree(tree, grid, mm_per_px) for tree in (portal, hepatic, beside)))
 
 
