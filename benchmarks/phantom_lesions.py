@@ -99,7 +99,7 @@ def _render_all(plan: Plan, simulation: Simulation, workers: int) -> Iterator[Ma
     parts = [cases[start : start + _CHUNK] for start in range(0, len(cases), _CHUNK)]
     chunks = [_Chunk(plan, simulation, part, seed) for part in parts]
     places = {id(chunk): place for place, chunk in enumerate(chunks)}
-    made = dict((places[id(chunk)], done) for chunk, done in map_trusted(_Chunk.make, chunks, workers))
+    made = {places[id(chunk)]: done for chunk, done in map_trusted(_Chunk.make, chunks, workers)}
     for place in sorted(made):
         yield from made[place]
 

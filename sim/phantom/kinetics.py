@@ -78,14 +78,14 @@ TISSUES: Mapping[str, Tissue] = {
         Normal(0.3, 1.0, -1.5, 3),
         LogNormal(0.84, 1.3, 0.4, 1.3),
         LogNormal(0.19, 1.8, 0.03, 0.45),
-        LogNormal(32, 1.9, 8, 110),
+        LogNormal(32, 1.9, 8, 90),
     ),
     "HM": Tissue(
         LogNormal(1.1, 1.55, 0.25, 3.0),
         Normal(0.2, 1.0, -1.5, 3),
         LogNormal(0.86, 1.35, 0.3, 1.35),
         LogNormal(0.19, 1.75, 0.03, 0.45),
-        LogNormal(35, 2.1, 8, 110),
+        LogNormal(35, 2.1, 8, 90),
     ),
     "HH": Tissue(
         LogNormal(0.9, 1.4, 0.3, 2.0),

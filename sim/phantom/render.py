@@ -6,7 +6,6 @@ move with the tissue, the field of view does not.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from itertools import pairwise
 

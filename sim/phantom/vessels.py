@@ -6,6 +6,7 @@ A branch divides into two whose radii cubed sum to its own cubed (Murray 1926, P
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -91,7 +92,7 @@ def _find_normal(path: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return np.array([along[1], -along[0]]) / max(float(np.hypot(*along)), 1e-9)
 
 
-def _map_tree(tree: tuple[Branch, ...] | list[Branch], grid: tuple[F32, F32], mm_per_px: float) -> F32:
+def _map_tree(tree: Sequence[Branch], grid: tuple[F32, F32], mm_per_px: float) -> F32:
     y, x = grid
     inside = np.full((y.size, x.size), np.float32(-REACH_MM))
     for branch in tree:
