@@ -7,7 +7,7 @@ ceiling is a forest on the true parameters of a lesion's kinetics, pattern, echo
 is the mean level of five rings around the lesion's middle in every key frame, through extremely randomised trees; the
 clinical row is a logistic regression. Validation is learnt from training A (five types), tests from A and B, the
 clinical row from B. Markers: AUC over the tested lesions of all cohorts, each predicted by trees that have not seen it.
---nets trains the demo's nets on all lesions pooled, with so many passes. Confusions are of the ceiling and the zones,
+--nets trains the demo's nets on all lesions pooled, with so many passes at rate 0.05, as docs/benchmarks.md has it. Confusions are of the ceiling and the zones,
 out of fold. About four minutes on two cores the first time, without nets; the samples are kept in FOLDER.
 """
 
@@ -50,6 +50,7 @@ Floats = npt.NDArray[np.float64]
 COLUMNS = ("validation", *TEST_COHORTS)
 ZONES = 5
 TREES = 400
+RATE = 0.05
 
 
 def main() -> None:
@@ -197,7 +198,7 @@ def shorten(stage: object, passes: int) -> object:
     if not isinstance(stage, Train) or stage.nets == ("fusion",):
         return stage
     rounds = max(1, round(passes / stage.rule.epochs / stage.share))
-    return replace(stage, rounds=rounds)
+    return replace(stage, rounds=rounds, rule=replace(stage.rule, learning_rate=RATE))
 
 
 if __name__ == "__main__":
