@@ -6,9 +6,11 @@ Lesions of all cohorts in the study's own numbers (or a share of them), with the
 ceiling is a forest on the true parameters of a lesion's kinetics, pattern, echoes, size and outline; the zone baseline
 is the mean level of five rings around the lesion's middle in every key frame, through extremely randomised trees; the
 clinical row is a logistic regression. Validation is learnt from training A (five types), tests from A and B, the
-clinical row from B. Markers: AUC over the tested lesions of all cohorts, each predicted by trees that have not seen it.
---nets trains the demo's nets on all lesions pooled, with so many passes at rate 0.05, as docs/benchmarks.md has it. Confusions are of the ceiling and the zones,
-out of fold. About four minutes on two cores the first time, without nets; the samples are kept in FOLDER.
+clinical row from B; "folds" is over all lesions, by trees that have not seen the lesion. Markers: AUC over the tested
+lesions of all cohorts, out of fold too. Confusions are of the ceiling and the zones, out of fold.
+
+--nets trains the demo's nets on all lesions pooled, with so many passes at a rate of 0.05; 16 passes take about
+12 minutes on a quiet core. The rest takes about five minutes on two cores the first time; samples are kept in FOLDER.
 """
 
 from __future__ import annotations
