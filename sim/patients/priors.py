@@ -159,7 +159,7 @@ HCC_KERATINS: tuple[tuple[float, tuple[int, int]], ...] = (
 GRADE_LINK: Mapping[str, tuple[float, float, float, float]] = {
     # Correlation of the latent grade with Hep, GPC3 and the keratins: poorly differentiated HCC loses Hep and
     # gains GPC3 and CK19; so a net can read a marker from the video only through the grade, with noise.
-    "HCC": (-0.65, 0.65, 0.75, 0.75),
+    "HCC": (-0.65, 0.8, 0.75, 0.75),
     "ICC": (-0.4, 0.4, 0.5, 0.5),
     "HM": (-0.3, 0.3, 0.3, 0.3),
 }

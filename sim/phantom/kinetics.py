@@ -67,32 +67,32 @@ class Tissue:
 
 TISSUES: Mapping[str, Tissue] = {
     "HCC": Tissue(
-        LogNormal(1.6, 1.35, 0.6, 3.5),
+        LogNormal(1.5, 1.4, 0.5, 3.5),
         Normal(-0.3, 0.8, -1.5, 1.5),
-        LogNormal(1.0, 1.18, 0.65, 1.35),
-        LogNormal(0.42, 1.55, 0.12, 1.0),
-        LogNormal(55, 1.9, 12, 300),
+        LogNormal(1.03, 1.2, 0.6, 1.4),
+        LogNormal(0.42, 1.65, 0.08, 1.05),
+        LogNormal(58, 1.9, 10, 300),
     ),
     "ICC": Tissue(
-        LogNormal(1.05, 1.35, 0.4, 2.2),
-        Normal(0.5, 1.0, -1, 3),
-        LogNormal(0.82, 1.25, 0.45, 1.25),
-        LogNormal(0.15, 1.8, 0.03, 0.6),
-        LogNormal(30, 1.75, 8, 150),
+        LogNormal(1.15, 1.4, 0.4, 2.4),
+        Normal(0.3, 1.0, -1.5, 3),
+        LogNormal(0.84, 1.3, 0.4, 1.3),
+        LogNormal(0.17, 1.8, 0.03, 0.45),
+        LogNormal(32, 1.9, 8, 90),
     ),
     "HM": Tissue(
-        LogNormal(0.95, 1.55, 0.25, 2.6),
-        Normal(0.5, 1.0, -1, 3),
-        LogNormal(0.80, 1.35, 0.3, 1.3),
-        LogNormal(0.13, 1.8, 0.02, 0.6),
-        LogNormal(32, 2.0, 8, 200),
+        LogNormal(1.05, 1.55, 0.25, 3.0),
+        Normal(0.2, 1.0, -1.5, 3),
+        LogNormal(0.86, 1.35, 0.3, 1.35),
+        LogNormal(0.16, 1.8, 0.02, 0.45),
+        LogNormal(35, 2.1, 8, 90),
     ),
     "HH": Tissue(
         LogNormal(0.9, 1.4, 0.3, 2.0),
         Normal(1.0, 1.2, -1, 4),
         LogNormal(1.1, 1.15, 0.8, 1.5),
         LogNormal(1.12, 1.15, 0.8, 1.6),
-        Normal(120, 0.0),
+        LogNormal(100, 1.6, 20, 300),
     ),
     "HA": Tissue(
         LogNormal(1.3, 1.3, 0.6, 2.4),
@@ -106,7 +106,7 @@ TISSUES: Mapping[str, Tissue] = {
         Normal(-0.8, 0.6, -2, 1),
         LogNormal(1.12, 1.1, 0.9, 1.4),
         LogNormal(1.05, 1.12, 0.8, 1.4),
-        Normal(150, 0.0),
+        LogNormal(100, 1.6, 20, 300),
     ),
     "HCA": Tissue(
         LogNormal(1.7, 1.3, 0.9, 3),
@@ -127,7 +127,7 @@ TISSUES: Mapping[str, Tissue] = {
         Normal(1.0, 1.0, -1, 3),
         LogNormal(0.4, 1.2, 0.3, 0.5),
         LogNormal(0.2, 1.5, 0.1, 0.4),
-        Normal(40, 0.0),
+        LogNormal(40, 1.6, 10, 150),
     ),
     "NEN": Tissue(
         LogNormal(1.7, 1.3, 0.9, 3),
@@ -239,3 +239,10 @@ def find_washout_onset_s(tissue: Seconds, liver_curve: Seconds, seconds: Seconds
     peak = int(np.argmax(np.where(seconds < arrival_s + 30, tissue, 0)))
     below = np.flatnonzero((np.arange(seconds.size) > peak) & (difference < WASHOUT_DB))
     return float(seconds[below[0]]) if below.size else math.inf
+
+
+def compute_washout_onset_s(liver: Liver, tissue: Kinetics) -> float:
+    """Onset of a tissue's wash-out within 240 s; inf if there is none."""
+    fine = np.arange(0, 240, 0.1)
+    curves = lesion_curve(fine, liver, tissue), parenchyma_curve(fine, liver)
+    return find_washout_onset_s(*curves, fine, liver.arrival_s)

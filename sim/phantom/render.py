@@ -6,7 +6,6 @@ move with the tissue, the field of view does not.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -17,14 +16,16 @@ from client.data.analysis.tic import find_first_peak
 from sim.phantom import kinetics, motion, perfusion, shapes, speckle
 from sim.phantom.bmode import compute_reflectivity
 from sim.phantom.draw import F64, ROI_MARGINS_PX, U8, Film, LesionDraw, PhantomSettings, Truth
+from sim.phantom.lesion_parts import build_lesion_parts
+from sim.phantom.liquid import fill_with_liquid
 from sim.phantom.perfusion import Perfusion
 from sim.phantom.random_fields import F32
+from sim.phantom.vessels import map_vessels
 
 LEVEL_AT_ONE = 140.0  # mean display level of contrast 1 at neutral gain; a real plateau reads 146 of 255
 BMODE_LEVEL = 105.0  # the same for the liver in B-mode
 LOG_BIAS_DB = 2.51  # fully developed speckle averaged after log compression reads this low
 ACQUIRED_HZ = 10.0  # frames per second that insonate the bubbles, whatever is stored
-CELL_PX = 4 * math.pi  # area of a resolution cell in units of sigma squared
 
 
 @dataclass(frozen=True)
@@ -61,19 +62,21 @@ def build_scene(draw: LesionDraw, rng: np.random.Generator) -> Scene:
     plane, seconds = draw.plane, np.concatenate(draw.clip_seconds)
     trace = motion.draw_trace(seconds, draw.breathing, rng)
     shift = trace.shift_mm / plane.mm_per_px
-    sigma = speckle.psf_sigma(plane.width)
+    pane = (plane.height, plane.width)
+    sigma = speckle.measure_spread(pane, 0).across[-1]
     padding = int(np.ceil(np.abs(shift).max() + 3 * sigma)) + 1
+    whole = shapes.make_grid(plane, padding)
+    vessels = map_vessels(plane.portal, plane.hepatic, (whole.y, whole.x), plane.mm_per_px)
     texture_seed = int(rng.integers(2**63))
     slices = []
     for shrink in (1.0, draw.slice_share):
         # the same seed, so that the liver around the lesion is the same liver in both slices
         own = np.random.Generator(np.random.SFC64(texture_seed))
-        tissue = shapes.make_grid(plane, padding, shrink)
-        parts = perfusion.build_liver_parts(plane, tissue, draw.liver, own)
-        parts += perfusion.build_lesion_parts(draw.pattern, tissue, draw.liver, draw.kinetics, own)
-        slices.append(
-            (perfusion.compose_perfusion(parts, seconds), np.sqrt(compute_reflectivity(draw.echo, plane, tissue, own)))
-        )
+        tissue = fill_with_liquid(draw.pattern, shapes.make_grid(plane, padding, shrink), own)
+        parts = perfusion.build_liver_parts(vessels, tissue, draw.liver, own)
+        parts += build_lesion_parts(draw.pattern, tissue, draw.liver, draw.kinetics, own)
+        echoes = np.sqrt(compute_reflectivity(draw.echo, plane, tissue, vessels, own))
+        slices.append((perfusion.compose_perfusion(parts, seconds), echoes))
     depth = np.linspace(0, 1, plane.height, dtype=np.float32)[:, None]
     amounts = draw.physics
     return Scene(
@@ -82,7 +85,7 @@ def build_scene(draw: LesionDraw, rng: np.random.Generator) -> Scene:
         echoes=np.stack([echo for _, echo in slices]),
         trace=trace,
         shift_px=shift,
-        spread=speckle.PointSpread((plane.height, plane.width), padding, sigma),
+        spread=speckle.measure_spread(pane, padding),
         gain=_convert_from_db(amounts.depth_gain_db * (depth - 0.5)),
         noise=_convert_from_db(amounts.noise_db + 7 * (depth - 1)),
         view=shapes.make_fan_mask(plane),
@@ -109,7 +112,7 @@ def _render_frames(
     count = scene.trace.out.size
     bubbles = speckle.draw_flowing_fields(shape, speckle.MEASURED_FLOW, rng)
     places = speckle.draw_bubble_places(shape, rng)
-    per_pixel = settings.bubbles_per_cell / (CELL_PX * scene.spread.sigma**2)
+    per_pixel = settings.bubbles_per_cell / scene.spread.cell_px
     scatterers = [speckle.draw_complex_field(shape, rng) for _ in range(2)]
     contrast = np.zeros((count, plane.height, plane.width), np.uint8)
     bmode = np.zeros_like(contrast)
@@ -170,13 +173,6 @@ def compute_truth(draw: LesionDraw, scene: Scene, left: F64) -> Truth:
     rois = [left * scene.middle.mean(_make_box_mask(lesion.shape, box, margin, padding)) for margin in ROI_MARGINS_PX]
     curve = left * scene.middle.mean(lesion)
     reference = _select_reference(draw, scene, curve)
-    fine = np.arange(0, 240, 0.1)
-    washout = kinetics.find_washout_onset_s(
-        kinetics.lesion_curve(fine, draw.liver, draw.kinetics),
-        kinetics.parenchyma_curve(fine, draw.liver),
-        fine,
-        draw.liver.arrival_s,
-    )
     moved = np.concatenate([scene.shift_px, scene.shift_px], axis=1)
     return Truth(
         seconds=seconds,
@@ -189,7 +185,7 @@ def compute_truth(draw: LesionDraw, scene: Scene, left: F64) -> Truth:
         reference=reference,
         mask=make_lesion_mask(plane, (float(scene.shift_px[reference, 0]), float(scene.shift_px[reference, 1]))),
         peak_s=float(seconds[find_first_peak(curve)]),
-        washout_s=washout,
+        washout_s=kinetics.compute_washout_onset_s(draw.liver, draw.kinetics),
     )
 
 

@@ -8,9 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from sim.phantom.random_fields import F32
+from sim.phantom.random_fields import F32, draw_smooth_field
+from sim.phantom.vessels import Branch, draw_hepatic_tree, draw_portal_tree
 
 IRREGULARITY = {"HCC": 0.06, "ICC": 0.11, "HM": 0.07, "HH": 0.06, "HA": 0.10, "OT": 0.06}
+WAVES = 12
+"""Angular waves of an outline, from the second on; their size falls with their number, as a rough edge's does."""
+LARGEST_RADIUS = 1.28  # of an outline, relative to its mean
 LARGEST_SHARE = 0.62  # of the pane that a lesion may fill; the sonographer increases the depth until it fits
 
 
@@ -40,7 +44,7 @@ class Outline:
 
 @dataclass(frozen=True)
 class Plane:
-    """Pane size in px, scale, the curved array's geometry (mm, rad), the lesion and the vessels (px, (y, x))."""
+    """Pane size in px, scale, the curved array's geometry (mm, rad), the lesion and the trees of vessels."""
 
     height: int
     width: int
@@ -48,8 +52,8 @@ class Plane:
     probe_radius_mm: float
     half_angle: float
     outline: Outline
-    portal: npt.NDArray[np.float64]
-    hepatic: npt.NDArray[np.float64]
+    portal: tuple[Branch, ...]
+    hepatic: tuple[Branch, ...]
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,7 @@ class Grid:
     angle: F32
     inside_mm: F32  # depth below the outline, negative outside
     inside: F32  # soft membership, 0..1
+    liquid: F32  # share of pus or necrosis, 0..1
     mm_per_px: float
 
     @property
@@ -75,22 +80,20 @@ def draw_outline(pane: tuple[int, int], radius_px: float, irregularity: float, r
     height, width = pane
     low, high = 0.24 * height + 0.8 * radius_px, 0.90 * height - radius_px
     half = max(0.5 * width - 1.15 * radius_px - 0.08 * width, 0.0)
-    amplitudes = irregularity * rng.standard_normal(5) / np.sqrt(np.arange(1, 6))
+    order = np.arange(2, WAVES + 2)
+    amplitudes = irregularity * rng.standard_normal(WAVES) * 2 / order
+    phases = rng.uniform(0, 2 * np.pi, WAVES)
+    angle = np.linspace(0, 2 * np.pi, 128)[:, None]
+    amplitudes *= min(
+        1.0, (LARGEST_RADIUS - 1) / float((amplitudes * np.cos(order * angle + phases)).sum(axis=1).max())
+    )
     return Outline(
         x=width / 2 + 0.7 * half * float(rng.uniform(-1, 1)),
         y=float(rng.uniform(low, high)) if low < high else (low + high) / 2,
         radius_px=radius_px,
-        amplitudes=tuple(float(a) for a in np.clip(amplitudes, -0.2, 0.2)),
-        phases=tuple(float(p) for p in rng.uniform(0, 2 * np.pi, 5)),
+        amplitudes=tuple(float(a) for a in amplitudes),
+        phases=tuple(float(p) for p in phases),
     )
-
-
-def _draw_vessel(pane: tuple[int, int], rng: np.random.Generator) -> npt.NDArray[np.float64]:
-    height, width = pane
-    start = np.array([rng.uniform(0.3, 0.95) * height, rng.choice([-0.1, 1.1]) * width])
-    end = np.array([rng.uniform(0.2, 0.9) * height, rng.uniform(0.2, 0.8) * width])
-    middle = (start + end) / 2 + rng.uniform(-0.12, 0.12, 2) * np.array([height, width])
-    return np.stack([start, middle, end])
 
 
 def draw_plane(
@@ -102,15 +105,16 @@ def draw_plane(
     depth = max(depth_cm * float(np.clip(rng.normal(1, 0.08), 0.8, 1.2)), shown_cm / LARGEST_SHARE)
     mm_per_px = depth * 10 / height
     radius = max(shown_cm * 5 / mm_per_px, 1.5)
+    irregularity = IRREGULARITY[fll_type] * min(0.75 + 0.07 * shown_cm, 1.5)  # large ones are lobulated
     return Plane(
         height=height,
         width=width,
         mm_per_px=mm_per_px,
         probe_radius_mm=float(rng.uniform(45, 60)),
         half_angle=math.radians(rng.uniform(31, 37)),
-        outline=draw_outline(pane, radius, IRREGULARITY[fll_type], rng),
-        portal=_draw_vessel(pane, rng),
-        hepatic=_draw_vessel(pane, rng),
+        outline=draw_outline(pane, radius, irregularity, rng),
+        portal=draw_portal_tree(pane, mm_per_px, rng),
+        hepatic=draw_hepatic_tree(pane, mm_per_px, rng),
     )
 
 
@@ -130,8 +134,31 @@ def make_grid(plane: Plane, padding: int, shrink: float = 1.0) -> Grid:
         angle=angle,
         inside_mm=(inside_px * plane.mm_per_px).astype(np.float32),
         inside=np.clip(inside_px / np.float32(1.5) + np.float32(0.5), 0, 1).astype(np.float32),
+        liquid=np.zeros_like(inside_px, dtype=np.float32),
         mm_per_px=plane.mm_per_px,
     )
+
+
+def measure_radius_px(tissue: Grid) -> float:
+    """Radius of the disc of the lesion's area."""
+    return float(np.sqrt(max(int((tissue.rho <= 1).sum()), 1) / np.pi))
+
+
+def map_to_disc(tissue: Grid) -> tuple[F32, F32]:
+    """Coordinates (h w) in which the outline is the unit circle."""
+    return tissue.rho * np.cos(tissue.angle), tissue.rho * np.sin(tissue.angle)
+
+
+def find_cells(tissue: Grid, count: int, rng: np.random.Generator) -> tuple[npt.NDArray[np.intp], F32]:
+    """Divide the lesion into irregular cells around random points: index (h w), and half the width of the way to the
+    next cell in radii (h w).
+    """
+    scale = max(0.35 * measure_radius_px(tissue), 2.0)
+    u, v = (axis + 0.14 * draw_smooth_field(tissue.shape, scale, rng) for axis in map_to_disc(tissue))
+    radii, turns = 0.9 * np.sqrt(rng.random(count)), rng.uniform(0, 2 * np.pi, count)
+    far = np.stack([np.hypot(u - r * np.cos(a), v - r * np.sin(a)) for r, a in zip(radii, turns, strict=True)])
+    first, second = np.partition(far, 1, axis=0)[:2] if count > 1 else (far[0], far[0])
+    return far.argmin(axis=0), np.asarray((second - first) / 2, dtype=np.float32)
 
 
 def make_fan_mask(plane: Plane) -> npt.NDArray[np.bool_]:

@@ -7,15 +7,19 @@ clip. Few bubbles are separate dots, as their number is Poisson-distributed.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from sim.phantom.random_fields import F32, gaussian_rows
 
-FWHM_SHARE = 0.014  # of the pane's width: width at half height of the displayed pattern's autocorrelation
+FWHM_SHARE = 0.010  # of the pane's width: along the beam, width at half height of the pattern's autocorrelation
+ACROSS_SHARES = (0.012, 0.026)  # the same across the beam, at the near and the far end
 SMALLEST_FWHM_PX = 1.6
+BANDS = 6  # of depth; within a band the width across is constant
 # The displayed (log) pattern of a field blurred with sigma has an autocorrelation of this width at half height.
 FWHM_PER_SIGMA = 1.82
 
@@ -31,9 +35,14 @@ class Flow:
 MEASURED_FLOW = Flow()
 
 
-def psf_sigma(width_px: int) -> float:
-    """Standard deviation in px of the point spread on a pane of this width."""
-    return max(FWHM_SHARE * width_px, SMALLEST_FWHM_PX) / FWHM_PER_SIGMA
+def measure_spread(pane: tuple[int, int], padding: int) -> PointSpread:
+    """The point spread of a pane (h, w)."""
+    along, near, far = (_convert_to_sigma(share * pane[1]) for share in (FWHM_SHARE, *ACROSS_SHARES))
+    return PointSpread(pane, padding, along, tuple(np.linspace(near, far, BANDS).tolist()))
+
+
+def _convert_to_sigma(fwhm_px: float) -> float:
+    return max(fwhm_px, SMALLEST_FWHM_PX) / FWHM_PER_SIGMA
 
 
 def draw_complex_field(shape: tuple[int, int], rng: np.random.Generator) -> F32:
@@ -73,27 +82,48 @@ def compute_bubble_power(power: F32, places: F32, per_pixel: float) -> F32:
     return mixed
 
 
+Weights = tuple[F32, tuple[F32, ...]]
+"""Blur matrices of the rows (h h+2p), and of the columns (w+2p w) in each band of depth."""
+
+
 @dataclass(frozen=True)
 class PointSpread:
-    """Blur and sub-pixel shift from a padded tissue grid to the pane."""
+    """Blur and sub-pixel shift from a padded tissue grid to the pane.
+
+    Args:
+        pane: (h, w).
+        padding: px around it.
+        along: standard deviation in px along the beam.
+        across: the same across the beam, by band of depth.
+    """
 
     pane: tuple[int, int]
     padding: int
-    sigma: float
+    along: float
+    across: tuple[float, ...]
 
-    def weights(self, shift_px: tuple[float, float]) -> tuple[F32, F32]:
-        """Blur matrices of rows (h h+2p) and columns (w+2p w) for tissue shifted by (x, y) px."""
+    @property
+    def cell_px(self) -> float:
+        """Area in px of a resolution cell at middle depth."""
+        return 4 * math.pi * self.along * float(np.mean(self.across))
+
+    def weights(self, shift_px: tuple[float, float]) -> Weights:
+        """Blur matrices for tissue shifted by (x, y) px."""
         height, width = self.pane
         y = np.arange(height, dtype=np.float32) + np.float32(self.padding - shift_px[1])
         x = np.arange(width, dtype=np.float32) + np.float32(self.padding - shift_px[0])
-        rows = gaussian_rows(y, height + 2 * self.padding, self.sigma)
-        columns = gaussian_rows(x, width + 2 * self.padding, self.sigma)
-        return rows, np.ascontiguousarray(columns.T)
+        rows = gaussian_rows(y, height + 2 * self.padding, self.along)
+        columns = [gaussian_rows(x, width + 2 * self.padding, sigma) for sigma in self.across]
+        return rows, tuple(np.ascontiguousarray(matrix.T) for matrix in columns)
 
 
-def intensity(field: F32, weights: tuple[F32, F32]) -> F32:
+def intensity(field: F32, weights: Weights) -> F32:
     """Intensity (h w) of a field (2 h+2p w+2p) through `PointSpread.weights`."""
-    blurred = (weights[0] @ field) @ weights[1]
-    seen: F32 = np.square(blurred[0])
-    seen += np.square(blurred[1])
+    rows, columns = weights
+    ends = np.linspace(0, len(rows), len(columns) + 1).round().astype(int)
+    blurred = rows @ field
+    seen = np.empty((len(rows), columns[0].shape[1]), np.float32)
+    for matrix, (first, last) in zip(columns, pairwise(ends), strict=True):
+        part = np.square(blurred[:, first:last] @ matrix)
+        seen[first:last] = part[0] + part[1]
     return seen

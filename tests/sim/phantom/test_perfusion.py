@@ -1,16 +1,15 @@
-"""Maps times curves: the sum is what the parts say, and each pattern fills in its direction."""
+"""Maps times curves: the sum is what the parts say."""
 
 from __future__ import annotations
-
-from typing import get_args
 
 import numpy as np
 import pytest
 
-from sim.phantom import kinetics, perfusion, shapes
+from sim.phantom import kinetics, lesion_parts, perfusion, shapes
 from sim.phantom.kinetics import Kinetics, Liver
-from sim.phantom.patterns import Kind, Pattern
+from sim.phantom.patterns import Pattern
 from sim.phantom.random_fields import distance_to_path, draw_smooth_field
+from sim.phantom.vessels import map_vessels
 
 SECONDS = np.arange(0.0, 240.0, 1.0)
 LIVER = Liver(arrival_s=13, transit_s=9, shape=0.55, portal_s=23, rise_s=14, decay_s=210, vein_s=23)
@@ -21,20 +20,6 @@ TISSUE = Kinetics(blood=1.2, delay_s=0.0, early=1.0, late=1.0, washout_s=120)
 def tissue() -> shapes.Grid:
     plane = shapes.draw_plane((120, 120), 12.0, "HCC", 5.0, np.random.default_rng(1))
     return shapes.make_grid(plane, 4)
-
-
-def test_every_kind_of_pattern_has_its_picture() -> None:
-    assert set(perfusion.BUILDERS) == set(get_args(Kind))
-
-
-def _power(pattern: Pattern, tissue: shapes.Grid) -> np.ndarray:
-    parts = perfusion.build_lesion_parts(pattern, tissue, LIVER, TISSUE, np.random.default_rng(2))
-    made = perfusion.compose_perfusion(parts, SECONDS)
-    return np.tensordot(made.curves, made.maps, axes=1)
-
-
-def _mean(power: np.ndarray, mask: np.ndarray, second: float) -> float:
-    return float(power[int(second)][mask].mean())
 
 
 def test_a_part_with_delays_equals_its_points_computed_one_by_one() -> None:
@@ -48,51 +33,17 @@ def test_a_part_with_delays_equals_its_points_computed_one_by_one() -> None:
 
 def test_mean_over_a_mask_equals_the_mean_of_the_pixels(tissue: shapes.Grid) -> None:
     pattern = Pattern("mosaic", texture=0.4, nodules=4, feeders=2, capsule=True)
-    parts = perfusion.build_lesion_parts(pattern, tissue, LIVER, TISSUE, np.random.default_rng(2))
+    parts = lesion_parts.build_lesion_parts(pattern, tissue, LIVER, TISSUE, np.random.default_rng(2))
     made = perfusion.compose_perfusion(parts, SECONDS)
     mask = tissue.rho < 1
-    assert made.mean(mask) == pytest.approx(_power(pattern, tissue)[:, mask].mean(axis=1), rel=1e-4)
-
-
-def test_haemangioma_fills_from_the_edge(tissue: shapes.Grid) -> None:
-    power = _power(Pattern("nodular", texture=0.0, fill_s=100, nodules=6), tissue)
-    edge, centre = (tissue.rho > 0.8) & (tissue.rho < 0.95), tissue.rho < 0.2
-    assert _mean(power, edge, 45) > 0.4
-    assert _mean(power, centre, 45) < 0.1
-    assert _mean(power, centre, 200) > 0.4
-
-
-def test_an_unfilled_centre_stays_black(tissue: shapes.Grid) -> None:
-    power = _power(Pattern("nodular", texture=0.0, fill_s=60, fill_stop=0.6, nodules=5), tissue)
-    assert _mean(power, tissue.rho < 0.1, 220) < 0.02
-
-
-def test_fnh_fills_from_the_centre(tissue: shapes.Grid) -> None:
-    power = _power(Pattern("spoke", texture=0.0, fill_s=5, nodules=6), tissue)
-    edge, centre = (tissue.rho > 0.8) & (tissue.rho < 0.95), tissue.rho < 0.3
-    assert _mean(power, centre, 16) > 2 * _mean(power, edge, 16)
-
-
-def test_rim_outshines_its_centre(tissue: shapes.Grid) -> None:
-    power = _power(Pattern("rim", texture=0.0, rim_mm=5, core_blood=0.3, core_pool=0.6), tissue)
-    rim, centre = (tissue.inside_mm > 1) & (tissue.inside_mm < 2.5), tissue.rho < 0.4
-    assert _mean(power, rim, 22) > 2 * _mean(power, centre, 22)
-
-
-def test_liquid_never_enhances(tissue: shapes.Grid) -> None:
-    power = _power(Pattern("cavity", texture=0.0, rim_mm=4, nodules=1), tissue)
-    assert power[:, tissue.rho < 0.5].max() == 0
-
-
-def test_mosaic_has_uneven_nodules(tissue: shapes.Grid) -> None:
-    inside = tissue.rho < 0.9
-    spread = [_power(Pattern(k, texture=0.0, nodules=5), tissue)[22][inside].std() for k in ("mosaic", "diffuse")]
-    assert spread[0] > 3 * spread[1] + 0.05
+    power = np.tensordot(made.curves, made.maps, axes=1)
+    assert made.mean(mask) == pytest.approx(power[:, mask].mean(axis=1), rel=1e-4)
 
 
 def test_lesion_and_liver_share_the_pane(tissue: shapes.Grid) -> None:
     plane = shapes.draw_plane((120, 120), 12.0, "HCC", 5.0, np.random.default_rng(1))
-    parts = perfusion.build_liver_parts(plane, tissue, LIVER, np.random.default_rng(0))
+    vessels = map_vessels(plane.portal, plane.hepatic, (tissue.y, tissue.x), plane.mm_per_px)
+    parts = perfusion.build_liver_parts(vessels, tissue, LIVER, np.random.default_rng(0))
     made = perfusion.compose_perfusion(parts, SECONDS)
     assert made.mean(tissue.rho < 0.9).max() < 1e-3
     far = (tissue.rho > 1.3) & (made.maps[1:].sum(axis=0) == 0)

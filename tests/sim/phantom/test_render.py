@@ -9,6 +9,7 @@ import pytest
 from toy_cases import ENTITIES, case
 
 from sim.phantom.draw import PRESETS, Film, LesionDraw, Machine, Truth, draw_lesion
+from sim.phantom.patterns import Pattern
 from sim.phantom.render import ROI_MARGINS_PX, make_lesion_mask, render
 
 SETTINGS = dataclasses.replace(PRESETS["smoke"], pane_px=(96, 96))
@@ -94,7 +95,8 @@ def test_motion_moves_the_picture_as_recorded() -> None:
 def test_the_lesion_leaves_the_plane() -> None:
     drawn = draw_lesion(case(9, "HA"), SETTINGS, MACHINE, False, 3)
     leaving = dataclasses.replace(_still(drawn).breathing, amplitude_mm=12.0, plane_angle=np.pi / 2, out_of_plane=0.3)
-    drawn = dataclasses.replace(drawn, breathing=leaving, slice_share=0.2)
+    melted = Pattern("cavity", rim_mm=3.0, nodules=1)
+    drawn = dataclasses.replace(drawn, breathing=leaving, slice_share=0.2, pattern=melted)
     films, truth = render(drawn, SETTINGS)
     contrast = np.concatenate([f.contrast for f in films])
     late = truth.seconds > 38
@@ -111,3 +113,17 @@ def test_nothing_outside_the_field_of_view() -> None:
     _, film, _ = _rendered(6)
     assert film.contrast[:, 0, 0].max() == 0
     assert film.bmode[:, 0, -1].max() == 0
+
+
+def test_an_abscess_is_dark_in_the_bmode_too() -> None:
+    seen = []
+    for number in range(6):
+        drawn = _still(draw_lesion(case(number, "HA", "", 6.0), SETTINGS, MACHINE, False, 3))
+        drawn = dataclasses.replace(drawn, pattern=Pattern("cavity", rim_mm=3.0, nodules=3))
+        films, _ = render(drawn, SETTINGS)
+        mean = np.concatenate([f.bmode for f in films]).mean(axis=0)
+        core = make_lesion_mask(dataclasses.replace(drawn.plane, outline=_half(drawn)), (0.0, 0.0))
+        around = ~make_lesion_mask(drawn.plane, (0.0, 0.0)) & (mean > 0)
+        seen.append(np.median(mean[around]) - mean[core].mean())
+    assert np.mean(seen) > 20  # 5 dB
+    assert min(seen) > 0

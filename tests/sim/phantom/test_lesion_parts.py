@@ -1,0 +1,97 @@
+"""Each pattern fills in its direction."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import numpy as np
+import pytest
+
+from sim.phantom import lesion_parts, perfusion, shapes
+from sim.phantom.kinetics import Kinetics, Liver
+from sim.phantom.liquid import fill_with_liquid
+from sim.phantom.patterns import Kind, Pattern
+
+SECONDS = np.arange(0.0, 240.0, 1.0)
+LIVER = Liver(arrival_s=13, transit_s=9, shape=0.55, portal_s=23, rise_s=14, decay_s=210, vein_s=23)
+TISSUE = Kinetics(blood=1.2, delay_s=0.0, early=1.0, late=1.0, washout_s=120)
+
+
+@pytest.fixture(scope="module")
+def tissue() -> shapes.Grid:
+    plane = shapes.draw_plane((120, 120), 12.0, "HCC", 5.0, np.random.default_rng(1))
+    return shapes.make_grid(plane, 4)
+
+
+def test_every_kind_of_pattern_has_its_picture() -> None:
+    assert set(lesion_parts.BUILDERS) == set(get_args(Kind))
+
+
+def _power(pattern: Pattern, tissue: shapes.Grid) -> np.ndarray:
+    rng = np.random.default_rng(2)
+    filled = fill_with_liquid(pattern, tissue, rng)
+    parts = lesion_parts.build_lesion_parts(pattern, filled, LIVER, TISSUE, rng)
+    made = perfusion.compose_perfusion(parts, SECONDS)
+    return np.tensordot(made.curves, made.maps, axes=1)
+
+
+def _mean(power: np.ndarray, mask: np.ndarray, second: float) -> float:
+    return float(power[int(second)][mask].mean())
+
+
+def test_haemangioma_fills_from_the_edge(tissue: shapes.Grid) -> None:
+    power = _power(Pattern("nodular", texture=0.0, fill_s=100, nodules=6), tissue)
+    edge, centre = (tissue.rho > 0.8) & (tissue.rho < 0.95), tissue.rho < 0.2
+    assert _mean(power, edge, 45) > 0.4
+    assert _mean(power, centre, 45) < 0.1
+    assert _mean(power, centre, 200) > 0.4
+
+
+def test_an_unfilled_centre_stays_black(tissue: shapes.Grid) -> None:
+    power = _power(Pattern("nodular", texture=0.0, fill_s=60, fill_stop=0.6, nodules=5), tissue)
+    assert _mean(power, tissue.rho < 0.1, 220) < 0.02
+
+
+def test_fnh_fills_from_the_centre(tissue: shapes.Grid) -> None:
+    power = _power(Pattern("spoke", texture=0.0, fill_s=5, nodules=6), tissue)
+    edge, centre = (tissue.rho > 0.8) & (tissue.rho < 0.95), tissue.rho < 0.3
+    assert _mean(power, centre, 16) > 2 * _mean(power, edge, 16)
+
+
+def test_rim_outshines_its_centre(tissue: shapes.Grid) -> None:
+    power = _power(Pattern("rim", texture=0.0, rim_mm=5, core_blood=0.3, core_pool=0.6), tissue)
+    rim, centre = (tissue.inside_mm > 1) & (tissue.inside_mm < 2.5), tissue.rho < 0.4
+    assert _mean(power, rim, 22) > 2 * _mean(power, centre, 22)
+
+
+def test_liquid_never_enhances(tissue: shapes.Grid) -> None:
+    power = _power(Pattern("cavity", texture=0.0, rim_mm=4, nodules=1), tissue)
+    assert power[:, tissue.rho < 0.5].max() == 0
+
+
+def test_mosaic_has_uneven_nodules(tissue: shapes.Grid) -> None:
+    inside = tissue.rho < 0.9
+    spread = [_power(Pattern(k, texture=0.0, nodules=5), tissue)[22][inside].std() for k in ("mosaic", "diffuse")]
+    assert spread[0] > 3 * spread[1] + 0.05
+
+
+def test_a_nodule_in_the_nodule_outshines_the_rest(tissue: shapes.Grid) -> None:
+    inside = tissue.rho < 0.9
+    bright, plain = (
+        _power(Pattern("diffuse", texture=0.0, inner_blood=blood), tissue)[22][inside] for blood in (2.0, 1.0)
+    )
+    assert 0.04 < (bright > 1.3 * plain.max()).mean() < 0.25
+
+
+def test_rings_and_spokes_are_not_regular(tissue: shapes.Grid) -> None:
+    turn = np.floor((tissue.angle + np.pi) / (2 * np.pi) * 24).astype(int) % 24
+    for pattern, ring in (
+        (Pattern("rim", texture=0.0, rim_mm=5, core_blood=0.2, core_pool=0.5), (0.7, 0.9)),
+        (Pattern("spoke", texture=0.0, fill_s=4, nodules=6), (0.4, 0.6)),
+    ):
+        at = (tissue.rho > ring[0]) & (tissue.rho < ring[1])
+        seen = _power(pattern, tissue)[17]
+        around = np.array([seen[at & (turn == part)].mean() for part in range(24)])
+        assert around.std() / around.mean() > 0.15
+        waves = np.abs(np.fft.rfft(around - around.mean()))
+        assert waves.max() ** 2 < 0.75 * (waves**2).sum()  # no single number of spokes
