@@ -82,6 +82,7 @@ def test_an_outline_finds_what_the_index_finds(site: SiteConfig, line: int) -> N
     assert found["seconds"] == expected.seconds.tolist()
     assert found["smoothed"] == expected.smoothed.tolist()
     assert found["chosen"] == expected.chosen.tolist()
+    assert found["chosen"][0] > 0, "from the arrival of contrast"
     assert found["peak"] == expected.peak_index
     assert found["doubts"] == list(expected.doubts)
     assert found["box"] == [14, 18, 57, 61], "the outline and 6 px, in the whole pane"
