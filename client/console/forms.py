@@ -1,4 +1,4 @@
-"""How the site's console takes the form of a button: of a page of this session alone, and with a bound on its length."""
+"""How the site's console takes the form of a button: of a page of this session alone, and of bounded length."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The worklist of outlining: all lesions by what is to be done, exams that the table lacks, and the index that follows."""
+"""The worklist of outlining: lesions by what is to be done, exams that the table lacks, and the index that follows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a scan found as one page of HTML beside its pictures: no script, no network, no name and no path of the export."""
+"""What a scan found as one page of HTML beside its pictures: no script, no network, no name of the export."""
 
 from __future__ import annotations
 

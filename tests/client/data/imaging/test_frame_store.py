@@ -150,3 +150,14 @@ def test_memory_does_not_grow_with_the_length_of_a_clip(tmp_path: Path) -> None:
         most[count] = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     assert most[1200] - most[300] < 900 * 1_000
+
+
+def test_means_are_those_of_opencv_to_the_last_bit(tmp_path: Path) -> None:
+    draw = np.random.default_rng(3)
+    for rows, columns in ((480, 380), (33, 17), (601, 799)):
+        file = FrameFile(rows, columns, tmp_path)
+        whole = draw.integers(0, 256, (2 * rows, 2 * columns), np.uint8)
+        shown = [whole[:rows, columns:], np.ascontiguousarray(whole[rows:, :columns])]
+        for frame in shown:
+            file.add(frame)
+        assert file.means == [cv2.mean(frame)[0] for frame in shown]
