@@ -137,7 +137,7 @@ def compute_typical(total: State, cohorts: Sequence[str]) -> TrainingFigures:
 
 
 def correlations(total: State, cohorts: Sequence[str]) -> Floats:
-    """Pearson's r (point-biserial) between each clinical variable and each lesion type, as (17, 6).
+    """Pearson's r (point-biserial) between each clinical variable and each lesion type, as (variables, 6).
 
     Over the lesions that have the variable; 0 where r is undefined because one of the two is constant.
     """

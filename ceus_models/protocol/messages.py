@@ -131,7 +131,7 @@ class Architecture:
 
 @checked(frozen=True, config=_STRICT)
 class Normaliser:
-    """Means and standard deviations from the federated statistics: levels 0-1, flow in px, 17 clinical variables."""
+    """Means and standard deviations from the federated statistics: levels 0-1, flow in px, clinical variables."""
 
     level_mean: float
     level_sd: float

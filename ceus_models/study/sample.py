@@ -44,7 +44,7 @@ class Sample:
         flow: (n 2 h w) optical flow; u, v in px = value * flow_scale.
         flow_scale: px per unit of `flow`.
         curve: (t) linearised mean of the lesion at the key frames, peak = 1.
-        clinical: (17) transformed values in the order of `taxonomy.CLINICAL`, NaN = not recorded.
+        clinical: (variables) transformed values in the order of `taxonomy.CLINICAL`, NaN = not recorded.
         biomarkers: (4) 0, 1 or NaN = not tested.
         label: lesion type, None = unknown.
         groups: subgroup variable → value.

@@ -47,6 +47,7 @@ class Variable:
         transform: applied before means and standard deviations.
         kind: of its values.
         units: other accepted unit → factor to `unit`.
+        optional: a table without its column is whole: the variable came after tables had been made.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Variable:
     transform: Literal["identity", "log"] = "identity"
     kind: Literal["number", "binary"] = "number"
     units: Mapping[str, float] | None = None
+    optional: bool = False
 
     def list_units(self) -> Mapping[str, float]:
         """Accepted unit → factor to the canonical unit, which is included."""
@@ -80,7 +82,7 @@ _MASSES = {"ug/L": 1.0, "µg/L": 1.0}
 _ACTIVITIES = {"IU/L": 1.0, "ukat/L": 60.0, "µkat/L": 60.0}
 _CELLS = {"K/uL": 1.0, "K/µL": 1.0, "10^3/uL": 1.0}
 
-# Plausible ranges and units: reference ranges of the laboratories widened to what liver patients show.
+# The candidates. Plausible ranges and units: reference ranges of the laboratories widened to what liver patients show.
 CLINICAL: tuple[Variable, ...] = (
     Variable("age", "age at the examination", "61", "years", 0, 110),
     Variable("sex", "sex", "male", "", 0, 1, kind="binary"),
@@ -101,8 +103,14 @@ CLINICAL: tuple[Variable, ...] = (
     Variable("TP", "total protein", "70.1", "g/L", 30, 120, units={"g/dL": 10.0}),
     Variable("PLT", "platelets", "142", "10^9/L", 2, 2000, "log", units=_CELLS),
     Variable("WBC", "white blood cells", "5.3", "10^9/L", 0.1, 200, "log", units=_CELLS),
+    Variable("diabetes", "diabetes mellitus", "0", "", 0, 1, kind="binary", optional=True),
+    Variable("BMI", "body mass index", "23.1", "kg/m2", 8, 80, optional=True),
+    Variable("TBIL", "total bilirubin", "14", "umol/L", 0.5, 1500, "log", units={"mg/dL": 17.1}, optional=True),
+    Variable("CREA", "creatinine", "68", "umol/L", 5, 3000, "log", units={"mg/dL": 88.4}, optional=True),
 )
 CLINICAL_NAMES = tuple(variable.name for variable in CLINICAL)
+"""The candidates: federated correlation selects among them. The study selected 17; the last four are recorded in most
+hospitals too, and are not among them."""
 
 DISEASE_NETS = tuple(f"disease/{name}" for name in DISEASE_TYPES)
 BIOMARKER_NETS = tuple(f"biomarker/{name}" for name in BIOMARKERS)

@@ -108,8 +108,8 @@ WORDS = (
     *("disease nets", "biomarker nets", "directions", "{0} years", "peak {0} s", "arrival {0} s"),
     *("peak enhancement {0} dB", "time to peak {0} s", "rise time {0} s", "mean transit time {0} s", "fall time {0} s"),
     RESEARCH_ONLY,
-    *("albumin", "platelets", "alpha-fetoprotein", "arrival", "peak"),
-    *("alpha-fetoprotein, {0} to {1}", "albumin, {0} to {1}", "platelets, {0} to {1}"),
+    *("albumin", "platelets", "creatinine", "alpha-fetoprotein", "arrival", "peak"),
+    *("alpha-fetoprotein, {0} to {1}", "albumin, {0} to {1}", "platelets, {0} to {1}", "creatinine, {0} to {1}"),
     # of the worklist, and kinds of files of an export
     *("Done", "clip", "still", "video", "picture", "document", "archive", "vanished", "perhaps"),
     # of the progress of a command

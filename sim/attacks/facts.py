@@ -35,7 +35,7 @@ class Score:
 
 
 def describe_record(sample: Sample) -> Fact:
-    """A lesion's type as its index in LESION_TYPES, then its 17 clinical values."""
+    """A lesion's type as its index in LESION_TYPES, then its clinical values."""
     return (float(LESION_TYPES.index(str(sample.label))), *map(float, sample.clinical))
 
 

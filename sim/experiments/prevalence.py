@@ -1,4 +1,8 @@
-"""Accuracy at other prevalences: cohorts drawn at given ratios of malignant to benign lesions."""
+"""Accuracy at other prevalences: cohorts drawn at given ratios of malignant to benign lesions.
+
+The type "other" holds both (lymphoma, sarcoma and neuroendocrine tumors; FNH and adenoma) and a table does not say
+which, so it is neither: it is not drawn, and as an answer it is wrong.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,9 @@ from sim.experiments.entry import Cell, Entry, describe_stable_claim
 from sim.experiments.experiment_file import Prevalence, Scenario
 from sim.experiments.lesions import FinishedRun, list_targets, load_groups, majority_accuracy, predict_groups
 
+_BENIGN_TYPES = ("HH", "HA")
 _MALIGNANT = np.array([name in MALIGNANT_TYPES for name in LESION_TYPES])
+_BENIGN = np.array([name in _BENIGN_TYPES for name in LESION_TYPES])
 
 
 def run_prevalence(experiment: Prevalence, run: FinishedRun) -> Entry:
@@ -68,7 +74,7 @@ def draw_cohort(target: Ints, scenario: Scenario, size: int, seed: int) -> npt.N
     generator = np.random.default_rng(seed)
     known = np.flatnonzero(target >= 0)
     malignant = known[_MALIGNANT[target[known]]]
-    benign = known[~_MALIGNANT[target[known]]]
+    benign = known[_BENIGN[target[known]]]
     count = round(share * size)
     return np.concatenate([generator.choice(malignant, count), generator.choice(benign, size - count)])
 
@@ -79,8 +85,8 @@ def _derive_seeds(experiment: Prevalence, scenario: Scenario, seed: int) -> list
 
 def _compute_scores(target: Ints, predicted: Ints) -> list[float]:
     """The metrics of one cohort in the order of _METRICS, NaN without such a lesion."""
-    truth, answer = _MALIGNANT[target], _MALIGNANT[predicted]
-    right = truth == answer
+    truth = _MALIGNANT[target]
+    right = np.where(truth, _MALIGNANT[predicted], _BENIGN[predicted])
     return [float((target == predicted).mean()), float(right.mean()), _mean(right[truth]), _mean(right[~truth])]
 
 
@@ -98,7 +104,7 @@ def _compute_spread(values: npt.NDArray[np.float64]) -> list[float | None]:
 
 def _count_lesions(target: Ints) -> dict[str, int]:
     known = target[target >= 0]
-    return {"malignant": int(_MALIGNANT[known].sum()), "benign": int((~_MALIGNANT[known]).sum())}
+    return {"malignant": int(_MALIGNANT[known].sum()), "benign": int(_BENIGN[known].sum())}
 
 
 def _describe_finding(

@@ -16,7 +16,7 @@ from sim.hospital.screens import MAKERS, compute_layout
 from sim.patients.patients import Case
 from sim.phantom.draw import PhantomSettings, compute_pane
 
-FLAGS = ("viral_hepatitis", "malignancy_history", "cirrhosis", "fatty_liver")
+FLAGS = tuple(v.name for v in CLINICAL if v.kind == "binary" and v.name != "sex")
 PolicyKind = Literal["open", "safe"]
 """open: every plan is answered at every level; safe: the policy as it comes with a site."""
 OPEN_BECAUSE = "Phantoms of a simulation: no patient is behind any of these lesions."

@@ -40,7 +40,7 @@ class Case:
         fll_type: lesion type.
         subtype: primary tumor of an HM, entity of an OT, else "".
         grade: latent dedifferentiation in [0, 1], which links markers, AFP and the video.
-        clinical: the 17 variables in canonical units, None = not recorded.
+        clinical: the variables in canonical units, None = not recorded.
         biomarkers: 0, 1 or None = no result.
         pathology_confirmed: whether pathology confirmed the type.
         manufacturer: of the ultrasound machine.
@@ -198,6 +198,7 @@ def _draw_clinical(person: Person, traits: _Traits, i: int, seed: int) -> dict[s
         "malignancy_history": float(traits.malignancy[i]),
         "cirrhosis": float(cirrhosis),
         "fatty_liver": float(person.uniform["fatty_liver"] < prior.fatty_liver),
+        "diabetes": float(person.uniform["diabetes"] < prior.diabetes),
         **draw_labs(person, cirrhosis, seed),
     }
 

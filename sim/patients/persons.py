@@ -47,8 +47,8 @@ class Person:
         size_z: latent size of the patient's lesions, standard normal.
         sizes_z: (lesions) standard normal, correlated within the patient.
         age_raw: years.
-        labs_z: (10) correlated standard normal, in the order of LABS.
-        labs_u: (10) uniform.
+        labs_z: (labs) correlated standard normal, in the order of LABS.
+        labs_u: (labs) uniform.
         markers_z: (4) standard normal.
     """
 
@@ -74,7 +74,7 @@ class Person:
         return {"male": prior.male, "hepatitis": prior.hepatitis, "malignancy": prior.malignancy}[trait]
 
 
-_PURPOSES = ("male", "hepatitis", "malignancy", "cirrhosis", "fatty_liver", "confirmed", "device")
+_PURPOSES = ("male", "hepatitis", "malignancy", "cirrhosis", "fatty_liver", "confirmed", "device", "diabetes")
 _SIZE_LINK = 0.6
 """The square is the correlation of the sizes of two lesions of one patient."""
 
@@ -138,7 +138,7 @@ def _draw_patient_id(slot: Slot, exam_date: datetime.date, rng: np.random.Genera
 
 @cache
 def _compute_lab_factor() -> Floats:
-    """Cholesky factor (10, 10) of LAB_CORRELATIONS."""
+    """Cholesky factor (labs, labs) of LAB_CORRELATIONS."""
     correlation, order = np.eye(len(LABS)), list(LABS)
     for (one, other), rho in LAB_CORRELATIONS.items():
         i, j = order.index(one), order.index(other)

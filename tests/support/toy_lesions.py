@@ -11,14 +11,14 @@ from ceus_models.nets.module_cache import build_initial_state
 from ceus_models.protocol.messages import Architecture, LocalRule, Normaliser, Recipe, Task
 from ceus_models.protocol.state import add_prefix, digest
 from ceus_models.study.sample import Sample
-from ceus_models.study.taxonomy import LESION_TYPES, SUBMODELS
+from ceus_models.study.taxonomy import CLINICAL, LESION_TYPES, SUBMODELS
 
 RECIPE = TypeAdapter(Recipe)
 TINY = Architecture(spatial_depth=10, temporal_depth=10, width=8, hidden=4)
 
 
 def recipe(architecture: Architecture = TINY, **weights: tuple[float, ...]) -> Recipe:
-    normaliser = Normaliser(0.4, 0.2, 1.5, tuple(range(17)), (2.0,) * 17)
+    normaliser = Normaliser(0.4, 0.2, 1.5, tuple(range(len(CLINICAL))), (2.0,) * len(CLINICAL))
     named = {name.replace("_", "/"): value for name, value in weights.items()}
     return Recipe(architecture, normaliser, ("age", "AFP"), named, fusion_hidden=5)
 
@@ -26,8 +26,8 @@ def recipe(architecture: Architecture = TINY, **weights: tuple[float, ...]) -> R
 def lesion(number: int, cohort: str = "training_a", label: str | None = "", marker: float = 1.0) -> Sample:
     """A lesion that depends on its number alone; label "" cycles through the types."""
     rng = np.random.default_rng(number)
-    clinical = rng.normal(5, 2, 17).astype(np.float32)
-    clinical[number % 17] = np.nan
+    clinical = rng.normal(5, 2, len(CLINICAL)).astype(np.float32)
+    clinical[number % len(CLINICAL)] = np.nan
     return Sample(
         key=f"{number:016x}",
         patient=f"{number // 2:016x}",

@@ -16,7 +16,7 @@ from client.data.dataset.file_digests import compute_file_digest
 from client.data.dataset.review_list import LOOK_FILE
 from client.data.forms.site_config import SiteConfig
 
-CACHE_VERSION = 4
+CACHE_VERSION = 5
 """Raised whenever the same files and settings would give another sample."""
 INDEX_FILE = "index.json"
 

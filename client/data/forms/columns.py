@@ -102,12 +102,14 @@ _LAST = (
 
 
 def _clinical(variable: Variable) -> Column:
-    meaning, example = variable.meaning, variable.example
+    meaning, example, optional = variable.meaning, variable.example, variable.optional
     if variable.kind == "binary":
-        return Column(variable.name, meaning, example, SEX_WORDS if variable.name == "sex" else YES_NO_WORDS)
+        words = SEX_WORDS if variable.name == "sex" else YES_NO_WORDS
+        return Column(variable.name, meaning, example, words, "", optional)
     units = ", ".join(unit for unit in variable.list_units() if unit != variable.unit)
     also = f"; also in {units} where the header says so" if units else ""
-    return Column(variable.name, f"{meaning}, {variable.low:g} to {variable.high:g}{also}", example, (), variable.unit)
+    text = f"{meaning}, {variable.low:g} to {variable.high:g}{also}"
+    return Column(variable.name, text, example, (), variable.unit, optional)
 
 
 LESIONS: tuple[Column, ...] = (*_EXAM, *_BIOMARKERS, *map(_clinical, CLINICAL), *_LAST)

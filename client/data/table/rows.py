@@ -59,7 +59,7 @@ class Row:
         frame_rate_hz: Frame rate; None uses the file's own.
         manufacturer: Normalised name.
         biomarkers (4): 0, 1 or NaN.
-        clinical: (17), transformed values in the order of taxonomy.CLINICAL, NaN = not recorded.
+        clinical: (variables), transformed values in the order of taxonomy.CLINICAL, NaN = not recorded.
         groups: See subgroups.
         timed: Whether the clips' start times count from the injection; False for a single clip whose start is not known
             and counts as 0.

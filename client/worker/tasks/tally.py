@@ -25,7 +25,7 @@ def tally_of(samples: Sequence[Sample], cell: int = 1, figures: bool = True) -> 
     many others as it takes that nothing smaller is left between a total and what is shown of it.
 
     types i64 (6) · patients i64 () · biomarkers i64 (4 2) [negative, positive] · any_biomarker i64 () · clinical f64
-    (17 3) [n, Σx, Σx²] · clinical_by_type f64 (17 6 2) [n, Σx] · levels f64 (3) [lesions, Σ mean, Σ mean square],
+    (v 3) [n, Σx, Σx²] · clinical_by_type f64 (v 6 2) [n, Σx] · levels f64 (3) [lesions, Σ mean, Σ mean square],
     levels in 0-1 · flow f64 (3) likewise, u and v in px · groups i64 (cells): lesions of each of `subgroups.CELLS` ·
     figures f64 (k 3): see ceus_models.metrics.ood, where asked for. All but patients: of the lesions of shown types.
     """
@@ -66,11 +66,11 @@ def _count_markers(markers: Floats, cell: int) -> dict[str, Tensor]:
 
 
 def _clinical(values: Floats, types: Floats, cell: int) -> dict[str, Tensor]:
-    """values (n 17) with NaN where not recorded · types (n 6), one-hot."""
+    """values (n v) with NaN where not recorded · types (n 6), one-hot."""
     known = ~np.isnan(values)
     x, there = np.where(known, values, 0.0), known.astype(np.float64)
-    whole = np.stack([there.sum(0), x.sum(0), (x * x).sum(0)], axis=1)  # (17 3)
-    by_type = np.stack([there.T @ types, x.T @ types], axis=2)  # (17 6 2)
+    whole = np.stack([there.sum(0), x.sum(0), (x * x).sum(0)], axis=1)  # (v 3)
+    by_type = np.stack([there.T @ types, x.T @ types], axis=2)  # (v 6 2)
     # a number speaks of all lesions that have it; a yes or no of those that say yes, and of those that say no
     whole_counts, counts = _count_answers(whole), _count_answers(by_type)
     whole_small = _are_any_few(whole_counts, cell)
@@ -86,7 +86,7 @@ def _are_any_few(counts: npt.NDArray[np.int64], cell: int) -> npt.NDArray[np.boo
 
 
 def _count_answers(moments: Floats) -> npt.NDArray[np.int64]:
-    """Lesions (17 … 2) that say yes and no of each variable (17 …), [n, Σx, …]; of a number, its lesions and none."""
+    """Lesions (v … 2) that say yes and no of each variable (v …), [n, Σx, …]; of a number, its lesions and none."""
     binary = _BINARY.reshape(-1, *[1] * (moments.ndim - 2))
     lesions, yes = moments[..., 0], np.where(binary, moments[..., 1], 0.0)
     return np.asarray(np.stack([yes, lesions - yes], axis=-1), dtype=np.int64)

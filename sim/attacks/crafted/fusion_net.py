@@ -51,8 +51,8 @@ class Question:
     """A linear function of a lesion's standardised clinical values (0 where missing) and flags of missing ones.
 
     Args:
-        values: (17) weights in the order of CLINICAL.
-        flags: (17) weights of "not recorded".
+        values: (variables) weights in the order of CLINICAL.
+        flags: (variables) weights of "not recorded".
         constant: added.
     """
 
@@ -83,14 +83,14 @@ def ask_variable(name: str, recipe: Recipe) -> Question:
 
 
 def standardise(clinical: npt.NDArray[np.float32], recipe: Recipe) -> tuple[Floats, Floats]:
-    """A lesion's values as a fusion net sees them, and flags of what is not recorded, both (17)."""
+    """A lesion's values as a fusion net sees them, and flags of what is not recorded, both (variables)."""
     missing = np.isnan(clinical)
     standard = (clinical.astype(np.float64) - np.array(recipe.normaliser.clinical_mean)) / _scale_of(recipe)
     return np.where(missing, 0.0, standard), missing.astype(np.float64)
 
 
 def restore(values: Floats, missing: Floats, recipe: Recipe) -> Floats:
-    """The clinical values (… 17) from standardised ones; NaN where a flag says so."""
+    """The clinical values (… variables) from standardised ones; NaN where a flag says so."""
     found = values * _scale_of(recipe) + np.array(recipe.normaliser.clinical_mean)
     return np.asarray(np.where(np.abs(missing - 1) < 0.01, math.nan, found))
 

@@ -12,7 +12,7 @@ import torch
 from ceus_models.metrics.score_bins import compute_bins
 from ceus_models.protocol.messages import Recipe
 from ceus_models.study.sample import Sample
-from ceus_models.study.taxonomy import CLINICAL_NAMES, LESION_TYPES
+from ceus_models.study.taxonomy import CLINICAL, CLINICAL_NAMES, LESION_TYPES
 from sim.attacks.coordinator import CuriousCoordinator, Refused
 from sim.attacks.crafted.fusion_net import (
     TYPES,
@@ -71,7 +71,7 @@ def list_codes(attacker: CuriousCoordinator) -> list[Fact]:
 
 
 def _build_encoder(net: str, recipe: Recipe, first: int) -> CraftedFusion:
-    code = Question(np.zeros(17), np.zeros(17), -float(_YOUNGEST * 2 ** len(_BITS)))
+    code = Question(np.zeros(len(CLINICAL_NAMES)), np.zeros(len(CLINICAL_NAMES)), -float(_YOUNGEST * 2 ** len(_BITS)))
     for factor, name in ((2 ** len(_BITS), "age"), *((2**i, name) for i, name in enumerate(_BITS))):
         asked = ask_variable(name, recipe).scale(factor)
         code = Question(code.values + asked.values, code.flags + asked.flags, code.constant + asked.constant)
@@ -137,7 +137,7 @@ def choose_victims(samples: Sequence[Sample], known: tuple[str, ...], count: int
 KNOWN = ("age", "sex", "tumor_size")
 """What an attacker may know of a patient from elsewhere."""
 TESTED = "external_test_c"
-_LABS = CLINICAL_NAMES[7:]
+_LABS = tuple(variable.name for variable in CLINICAL[7:17])
 _SHARP = 100.0
 _VICTIMS = 8
 _LIFT = 20.0

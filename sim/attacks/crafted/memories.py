@@ -45,8 +45,8 @@ def build_memory(recipe: Recipe, units: int, class_weight: float) -> CraftedFusi
     )
     net = CraftedFusion(NET, wide)
     draws = np.random.default_rng(5)
-    seventeen = len(CLINICAL_NAMES)
-    projection = Question(draws.normal(0, seventeen**-0.5, seventeen), draws.normal(0, seventeen**-0.5, seventeen))
+    variables = len(CLINICAL_NAMES)
+    projection = Question(draws.normal(0, variables**-0.5, variables), draws.normal(0, variables**-0.5, variables))
     normal = NormalDist(0.0, 1.3)
     for unit in range(units):
         threshold = normal.inv_cdf((unit + 0.5) / units) if unit else -50.0

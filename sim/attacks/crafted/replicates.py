@@ -57,7 +57,7 @@ def recover_replicates(attacker: CuriousCoordinator, replicates: int = REPLICATE
 
 
 def list_bins(attacker: CuriousCoordinator) -> list[Fact]:
-    """The truth: the type, then the bin of each of the 17 values of every lesion."""
+    """The truth: the type, then the bin of each of the clinical values of every lesion."""
     recipe = widen_recipe(attacker.recipe)
     found = []
     for sample in attacker.list_samples(COHORT, "evaluate"):

@@ -70,8 +70,8 @@ def recover_lone_lesion(attacker: CuriousCoordinator) -> list[Fact]:
     """
     task = attacker.build_planned_tally()
     answer = _begin(attacker, _keep_one_rare(attacker)[0]).ask(task)
-    whole = answer[f"{COHORT}|clinical"].numpy()  # (17 [n, Σx, Σx²])
-    shown = answer[f"{COHORT}|clinical_by_type"].numpy().sum(axis=1)  # (17 [n, Σx])
+    whole = answer[f"{COHORT}|clinical"].numpy()  # (variables [n, Σx, Σx²])
+    shown = answer[f"{COHORT}|clinical_by_type"].numpy().sum(axis=1)  # (variables [n, Σx])
     alone = np.flatnonzero(whole[:, 0] - shown[:, 0] == 1)
     return [(float(place), float(whole[place, 1] - shown[place, 1])) for place in alone]
 

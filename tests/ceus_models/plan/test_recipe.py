@@ -19,7 +19,7 @@ from ceus_models.plan.recipe import (
 from ceus_models.protocol.messages import Architecture
 from ceus_models.protocol.sums import ExactSum
 from ceus_models.runtime.errors import ExpectedError
-from ceus_models.study.taxonomy import BIOMARKERS, CLINICAL_NAMES, LESION_TYPES, OUTPUTS, count_outputs
+from ceus_models.study.taxonomy import BIOMARKERS, CLINICAL, CLINICAL_NAMES, LESION_TYPES, OUTPUTS, count_outputs
 from tests.support.fake_sites import lesions_of, tally_of
 
 SITES = {"site-01": 40, "site-02": 25, "site-03": 7}
@@ -86,8 +86,8 @@ def test_the_normaliser_holds_the_pooled_moments():
 def test_nothing_recorded_gives_a_harmless_normaliser():
     found = compute_normaliser({}, ("training_a",))
     assert (found.level_mean, found.level_sd, found.flow_sd) == (0.0, 1.0, 1.0)
-    assert found.clinical_mean == (0.0,) * 17
-    assert found.clinical_sd == (1.0,) * 17
+    assert found.clinical_mean == (0.0,) * len(CLINICAL)
+    assert found.clinical_sd == (1.0,) * len(CLINICAL)
 
 
 def test_balanced_weights_give_every_class_the_same_sum():

@@ -13,10 +13,11 @@ from ceus_models.study.taxonomy import BIOMARKER_NETS, CLINICAL, COHORTS, DISEAS
 VARIABLES = {variable.name: variable for variable in CLINICAL}
 
 
-def test_the_study_has_nine_submodels_and_seventeen_variables() -> None:
+def test_the_study_has_nine_submodels_and_selects_among_more_than_its_seventeen_variables() -> None:
     assert len(SUBMODELS) == 9
     assert SUBMODELS == DISEASE_NETS + BIOMARKER_NETS
-    assert len(CLINICAL) == 17
+    assert sum(not variable.optional for variable in CLINICAL) == 17
+    assert {variable.name for variable in CLINICAL if variable.optional} == {"diabetes", "BMI", "TBIL", "CREA"}
     assert len(COHORTS) == 7
 
 

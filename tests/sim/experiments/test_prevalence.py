@@ -7,7 +7,7 @@ import numpy as np
 from ceus_models.study.taxonomy import LESION_TYPES, MALIGNANT_TYPES
 from sim.experiments.entry import describe_best_claim, describe_stable_claim
 from sim.experiments.experiment_file import Claim, Scenario
-from sim.experiments.prevalence import draw_cohort
+from sim.experiments.prevalence import _compute_scores, _count_lesions, draw_cohort
 
 TARGET = np.array([LESION_TYPES.index(name) for name in ("HCC", "HM", "ICC", "HH", "HA", "OT")] * 5 + [-1] * 4)
 
@@ -22,6 +22,17 @@ def test_a_cohort_has_the_scenarios_ratio_and_no_lesion_without_a_label() -> Non
         assert len(cohort) == 100
         assert malignant(cohort) == expected
         assert (TARGET[cohort] >= 0).all()
+        assert "OT" not in {LESION_TYPES[i] for i in TARGET[cohort]}
+
+
+def test_other_is_neither_malignant_nor_benign() -> None:
+    kinds = {name: i for i, name in enumerate(LESION_TYPES)}
+    truth = np.array([kinds[name] for name in ("HCC", "HCC", "HH", "HA", "HH")])
+    said = np.array([kinds[name] for name in ("HM", "OT", "HA", "OT", "HH")])
+    accuracy, either, malignant_right, benign_right = _compute_scores(truth, said)
+    assert (accuracy, either) == (1 / 5, 3 / 5)
+    assert (malignant_right, benign_right) == (1 / 2, 2 / 3)
+    assert _count_lesions(TARGET) == {"malignant": 15, "benign": 10}
 
 
 def test_the_seed_decides() -> None:

@@ -22,12 +22,15 @@ from ceus_models.plan.train_stage import Train
 from ceus_models.protocol.messages import Normaliser, Refusal, Task, Update
 from ceus_models.protocol.state import digest
 from ceus_models.runtime.errors import ExpectedError
+from ceus_models.study.taxonomy import CLINICAL
 from client.worker.site.site import Site
 from tests.support.open_policy import OPEN_LEVELS, open_policy
 
 NET = "disease/HCC"
 RECIPE = replace(
-    recipe(), normaliser=Normaliser(0.4, 0.2, 1.5, (0.0,) * 17, (1.0,) * 17), class_weights={NET: (0.6, 2.0)}
+    recipe(),
+    normaliser=Normaliser(0.4, 0.2, 1.5, (0.0,) * len(CLINICAL), (1.0,) * len(CLINICAL)),
+    class_weights={NET: (0.6, 2.0)},
 )
 
 

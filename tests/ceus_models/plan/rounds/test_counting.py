@@ -17,10 +17,12 @@ from ceus_models.plan.train_stage import Train, Validation
 from ceus_models.plan.wire_nets import frozen_digest, on_wire, submodels
 from ceus_models.protocol.messages import Architecture, LocalRule, Normaliser, Recipe, Update
 from ceus_models.protocol.state import digest, select_net
-from ceus_models.study.taxonomy import COHORTS, SUBMODELS
+from ceus_models.study.taxonomy import CLINICAL, COHORTS, SUBMODELS
 
 STUDY = Study("plan-digest", 7, "processing-digest", Architecture(10, 10, 8, 8))
-RECIPE = Recipe(STUDY.architecture, Normaliser(0.2, 0.1, 1.0, (0.0,) * 17, (1.0,) * 17), ("age",), {}, 4)
+RECIPE = Recipe(
+    STUDY.architecture, Normaliser(0.2, 0.1, 1.0, (0.0,) * len(CLINICAL), (1.0,) * len(CLINICAL)), ("age",), {}, 4
+)
 NETS = ("disease/HCC", "biomarker/Hep")
 READY = Progress(recipe=RECIPE, nets={net: {"w": torch.zeros(2), "b": torch.ones(())} for net in NETS})
 

@@ -17,6 +17,7 @@ from ceus_models.plan.rounds.any_stage import find_rounds
 from ceus_models.plan.stages import Evaluate, Hello, Statistics
 from ceus_models.plan.train_stage import Train, Validation
 from ceus_models.protocol.messages import LocalRule, Normaliser, PrivateRule, Refusal, Task, Update
+from ceus_models.study.taxonomy import CLINICAL
 from client.policy.policy import Policy
 from client.worker.audit.log import entries
 from client.worker.site.site import Site
@@ -34,7 +35,7 @@ PLAN = Plan(
     architecture=TINY,
     fusion_hidden=5,
 )
-SANE = Normaliser(0.4, 0.2, 1.5, (0.0,) * 17, (1.0,) * 17)
+SANE = Normaliser(0.4, 0.2, 1.5, (0.0,) * len(CLINICAL), (1.0,) * len(CLINICAL))
 RECIPE = replace(recipe(), normaliser=SANE, class_weights={NET: (0.6, 2.0)})
 STUDY = PLAN.study(7)
 BOUND = open_policy(privacy=replace(OPEN_LEVELS, bound_to_plan=True))
@@ -101,7 +102,7 @@ def test_the_plan_is_answered_from_hello_to_the_test(tmp_path: Path) -> None:
         (lambda t: replace(t, recipe=replace(RECIPE, fusion_hidden=16384)), "fusion_hidden"),
         (lambda t: replace(t, recipe=replace(RECIPE, selected=("age", "age"))), "variable once"),
         (
-            lambda t: replace(t, recipe=replace(RECIPE, normaliser=replace(SANE, clinical_sd=(1e-9,) * 17))),
+            lambda t: replace(t, recipe=replace(RECIPE, normaliser=replace(SANE, clinical_sd=(1e-9,) * len(CLINICAL)))),
             "ALB within its plausible range",
         ),
         (lambda t: normalised(level_sd=0.0), "normaliser"),

@@ -52,7 +52,9 @@ def test_a_yes_or_no_that_few_give_is_left_out_on_either_side() -> None:
     full, few = tally_of(own), tally_of(own, 3)
     assert full["clinical"][CIRRHOSIS].tolist() == [12, 2, 2]
     assert few["clinical"][CIRRHOSIS].tolist() == [0, 0, 0]
-    mirrored = [replace(s, clinical=np.where(np.arange(17) == CIRRHOSIS, 1 - s.clinical, s.clinical)) for s in own]
+    mirrored = [
+        replace(s, clinical=np.where(np.arange(len(CLINICAL)) == CIRRHOSIS, 1 - s.clinical, s.clinical)) for s in own
+    ]
     assert tally_of(mirrored, 3)["clinical"][CIRRHOSIS].tolist() == [0, 0, 0]
     assert tally_of(mirrored, 2)["clinical"][CIRRHOSIS].tolist() == [12, 10, 10]
 
@@ -66,7 +68,9 @@ def test_no_cell_of_a_cross_table_speaks_of_fewer_or_follows_from_its_total() ->
             replace(
                 s,
                 label=LESION_TYPES[int(rng.choice(6, p=(0.4, 0.2, 0.1, 0.1, 0.1, 0.1)))],
-                clinical=np.where(rng.random(17) < 0.2, np.nan, rng.integers(0, 2, 17)).astype(np.float32),
+                clinical=np.where(rng.random(len(CLINICAL)) < 0.2, np.nan, rng.integers(0, 2, len(CLINICAL))).astype(
+                    np.float32
+                ),
             )
             for s in lesions(int(rng.integers(20, 120)))
         ]
@@ -88,7 +92,7 @@ def test_no_cell_of_a_cross_table_speaks_of_fewer_or_follows_from_its_total() ->
 def test_an_attack_by_totals_finds_no_lone_lesion() -> None:
     """The one ICC of a site: every tally minus what is shown of the other types is zero or of at least a cell."""
     cases = [replace(s, label="HCC" if i < 14 else "HM") for i, s in enumerate(lesions(28))]
-    cases.append(replace(lesions(29)[-1], label="ICC", clinical=np.full(17, 77.0, np.float32)))
+    cases.append(replace(lesions(29)[-1], label="ICC", clinical=np.full(len(CLINICAL), 77.0, np.float32)))
     open_, few = tally_of(cases, 1), tally_of(cases, CELL)
     lone = open_["clinical"][AGE, 1] - open_["clinical_by_type"][AGE, :2, 1].sum()
     assert float(lone) == 77.0, "what the sums of all say of one"
