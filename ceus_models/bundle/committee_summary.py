@@ -155,10 +155,11 @@ def _describe_readers(results: Mapping[str, Any]) -> Iterator[str]:
             one = against.get(f"fusion/{name}", {}).get("alone", {})
             if one.get("low") is None:
                 continue
-            value, low, high = (f"{100 * one[key]:+.0f}" for key in ("value", "low", "high"))
+            low, high = (f"{100 * one[key]:+.0f}" for key in ("low", "high"))
+            value = f"{100 * abs(one['value']):.0f} of 100 {'fewer' if one['value'] < 0 else 'more'}"
             verdict = "not worse" if one["non_inferior"] else "not shown to be not worse"
             yield (
-                f"Beside {title} reading alone ({_name_place(cohort)}) model {name} names {value} of 100 more rightly "
+                f"Beside {title} reading alone ({_name_place(cohort)}) model {name} names {value} rightly "
                 f"(95 % interval {low} to {high}, other readers and lesions in mind): {verdict} by more than "
                 f"{100 * one['margin']:.0f} of 100."
             )

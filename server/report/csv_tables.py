@@ -12,6 +12,7 @@ from server.report.values import Results, lookup, number, section
 HEAD = ("of", "value", "low", "high", "n", "resolution")
 _PARTS: Mapping[str, str] = {
     "cohorts": "table1",
+    "cohorts-tests": "table1_tests",
     "modules": "nets",
     "models": "cohorts",
     "pairs": "pairs",

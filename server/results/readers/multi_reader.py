@@ -53,7 +53,9 @@ class Differences:
 
 
 def analyse_readers(total: State, prefix: str, classifiers: Sequence[str], design: float) -> dict[str, dict[str, Any]]:
-    """Of each group of at least two readers whose joint counts are known.
+    """Of each group of at least two readers all of whose joint counts are known.
+
+    A comparison in which any reader's counts are held back is not made: who is left would be chosen by his answers.
 
     Args:
         total: of an evaluation.
@@ -65,15 +67,17 @@ def analyse_readers(total: State, prefix: str, classifiers: Sequence[str], desig
         Group → `assistance` (with the model minus alone), `against`: net → mode → model minus readers; each as in
         `compare_differences`.
     """
-    pairs, model = (total[prefix + name].numpy() for name in ("pairs", "model"))
+    confusion, pairs, model = (total[prefix + name].numpy() for name in ("confusion", "pairs", "model"))
+    reads = confusion.sum((2, 3))  # (entries 2)
     found: dict[str, dict[str, Any]] = {}
     for group, roles in GROUPS.items():
         places = [place for place, role in enumerate(READERS.values()) if role in roles]
+        read = [[place for place in places if reads[place, a]] for a in (0, 1)]
         entry: dict[str, Any] = {}
-        if assistance := _assist(pairs, places):
+        if assistance := _assist(pairs, [place for place in read[0] if place in read[1]]):
             entry["assistance"] = compare_differences(assistance, design)
         for (m, net), (a, mode) in product(enumerate(classifiers), enumerate(MODES)):
-            if beside := _oppose(pairs, model[m, :, a], places, a):
+            if beside := _oppose(pairs, model[m, :, a], read[a], a):
                 entry.setdefault("against", {}).setdefault(net, {})[mode] = compare_differences(beside, design)
         found |= {group: entry} if entry else {}
     return found
@@ -113,10 +117,11 @@ def _interval(value: float, variance: float, degrees: float) -> dict[str, float 
     return {"low": max(-1.0, value - half), "high": min(1.0, value + half), "p": t_p(value / error, degrees)}
 
 
-def _assist(pairs: Ints, places: Sequence[int]) -> Differences | None:
-    """With the model minus alone, of those who read both ways; None of fewer than two, or without joint counts."""
-    read = [place for place in places if pairs[_PLACES[(place, 0), (place, 1)]].sum()]
+def _assist(pairs: Ints, read: Sequence[int]) -> Differences | None:
+    """With the model minus alone, of readers who read both ways; None of fewer than two, or without a joint count."""
     own = [pairs[_PLACES[(place, 0), (place, 1)]] for place in read]  # (2 2) [alone, assisted]
+    if not all(table.sum() for table in own):
+        return None
     covariances = []
     for j, k in combinations(read, 2):
         joint = {(a, b): pairs[_PLACES[(j, a), (k, b)]] for a in (0, 1) for b in (0, 1)}
@@ -126,9 +131,10 @@ def _assist(pairs: Ints, places: Sequence[int]) -> Differences | None:
     return _collect([table.T for table in own], covariances)
 
 
-def _oppose(pairs: Ints, model: Ints, places: Sequence[int], mode: int) -> Differences | None:
+def _oppose(pairs: Ints, model: Ints, read: Sequence[int], mode: int) -> Differences | None:
     """Model minus reader. model: (readers 2 2) [model, reader] wrong or right."""
-    read = [place for place in places if model[place].sum()]
+    if not all(model[place].sum() for place in read):
+        return None
     covariances = []
     for j, k in combinations(read, 2):
         joint = pairs[_PLACES[(j, mode), (k, mode)]]

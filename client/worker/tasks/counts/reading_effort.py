@@ -1,6 +1,7 @@
 """How sure readers were and how long they took, as sums.
 
-Of a reader all reads are counted or none: beside the table of all, a table of nearly all would single out the rest.
+Of a reader all reads are counted or none: beside the table of all, a table of nearly all would single out the rest, and
+what is left after the rare answers are taken out is not what the reader said.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ SHORTEST_S = 1.0
 
 
 def count_confidence(confidence: Ints, right: npt.NDArray[np.bool_], cell: int) -> Ints:
-    """i64 (5 2): reads by confidence, [wrong, right]; small values are left out, and zeros where one is not recorded.
+    """i64 (5 2): reads by confidence, [wrong, right]; zeros where one is not recorded, or a count is small.
 
     Args:
         confidence: (m) one of `CONFIDENCE`, 0 where it is not recorded.
@@ -31,7 +32,7 @@ def count_confidence(confidence: Ints, right: npt.NDArray[np.bool_], cell: int) 
     if not np.isin(confidence, CONFIDENCE).all():
         return counts
     np.add.at(counts, (confidence - CONFIDENCE[0], right.astype(np.int64)), 1)
-    return np.where(find_small_groups(counts, cell)[:, None], 0, counts)
+    return counts * int(not find_small_groups(counts, cell).any())
 
 
 def sum_seconds(seconds: Floats, cell: int) -> Floats:

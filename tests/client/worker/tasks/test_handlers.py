@@ -143,7 +143,7 @@ def test_nothing_finer_than_the_tables_leaves(place: Place) -> None:
     plain, _ = WORK["evaluate"](asked, lesions(8), place)
     assert {n.removeprefix("training_a|") for n in plain} == set(list_tables(asked.nets, False))
     stage, _ = WORK["evaluate"](replace(asked, comparisons=True), lesions(8), place)
-    beside = {"groups", *(f"fusion/D|{name}" for name in ("groups", "withheld", "own"))}
+    beside = {"groups", "mix", *(f"fusion/D|{name}" for name in ("groups", "withheld", "own"))}
     assert {n.removeprefix("training_a|") for n in stage} == set(list_tables(asked.nets)) | beside
     arms, _ = WORK["evaluate"](replace(asked, replicates=5), lesions(8), place)
     assert set(arms) - set(plain) == {f"training_a|{net}|replicates" for net in asked.nets}

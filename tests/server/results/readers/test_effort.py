@@ -66,12 +66,9 @@ def test_confidence_is_held_against_being_right():
     assert (found["auc"]["low"], found["auc"]["high"]) == pytest.approx((low, high), abs=0.015)
 
 
-def test_small_values_of_confidence_are_held_back_so_that_none_follows_from_the_others():
-    sure, right = np.repeat([1, 2, 3, 4, 5], [2, 9, 30, 30, 30]), np.ones(101, bool)
-    right[np.arange(101) % 3 == 0] = False
-    shown = count_confidence(sure, right, 5)
-    assert not shown[0].any()
-    assert not shown[1].any(), "the three wrong ones of the second value are too few"
-    assert ((shown == 0) | (shown >= 5)).all()
-    assert shown.sum() <= 90
+def test_confidence_with_a_small_count_is_held_back_whole():
+    sure, right = np.repeat([1, 2, 3, 4, 5], [20, 20, 30, 30, 30]), np.arange(130) % 2 == 0
+    assert count_confidence(sure, right, 5).sum() == 130
     assert not count_confidence(np.append(sure, 0), np.append(right, True), 5).any(), "one read without it"
+    assert not count_confidence(np.append(sure[20:], 1), np.append(right[20:], True), 5).any(), "a guess alone"
+    assert count_confidence(sure[20:], right[20:], 5).sum() == 110, "that nobody guessed may be told"

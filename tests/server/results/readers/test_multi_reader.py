@@ -37,7 +37,9 @@ def count_total(right: np.ndarray, model: np.ndarray) -> dict[str, torch.Tensor]
     empty = np.zeros((2, 2), int)
     pairs = [table(read[one], read[other]) if {one, other} <= set(read) else empty for one, other in READ_PAIRS]
     beside = [[[table(model, read[e, a]) if (e, a) in read else empty for a in (0, 1)] for e in range(len(CODES))]]
-    return {f"{P}pairs": torch.tensor(np.array(pairs)), f"{P}model": torch.tensor(np.array(beside))}
+    reads = np.array([[LESIONS * ((e, a) in read) for a in (0, 1)] for e in range(len(CODES))])
+    sums = {"confusion": reads[:, :, None, None], "pairs": np.array(pairs), "model": np.array(beside)}
+    return {f"{P}{name}": torch.tensor(one) for name, one in sums.items()}
 
 
 def analyse_variance(y: np.ndarray) -> dict[str, float]:
@@ -93,8 +95,18 @@ def test_two_readers_of_mri_are_a_group_and_one_reader_is_none():
     assert set(found["mri"]) == {"against"}
     assert set(found["mri"]["against"]["fusion/DCB"]) == {"alone"}
     total = count_total(right, model)
-    total[f"{P}model"][0, CODES.index("mri2")] = 0
+    total[f"{P}confusion"][CODES.index("mri2")] = 0
     assert "mri" not in analyse_readers(total, P, ["fusion/DCB"], 1.0)
+
+
+def test_a_reader_whose_counts_are_held_back_is_not_left_out_of_the_group():
+    right, model = draw_rows(7)
+    total = count_total(right, model)
+    total[f"{P}model"][0, 1, 0] = 0  # the second junior, alone
+    found = analyse_readers(total, P, ["fusion/DCB"], 1.0)
+    assert set(found["junior"]["against"]["fusion/DCB"]) == {"assisted"}
+    assert found["junior"]["assistance"]["readers"] == 3
+    assert set(found["senior"]["against"]["fusion/DCB"]) == {"alone", "assisted"}
 
 
 def test_without_joint_counts_of_the_readers_there_is_no_analysis():
