@@ -15,7 +15,7 @@ from ceus_models.protocol.software import Software
 if TYPE_CHECKING:  # commands that know messages by their names alone, such as `ceus-site check`, do without torch
     from ceus_models.protocol.state import State
 
-PROTOCOL = 5
+PROTOCOL = 6
 WIDTH_STEP = 8
 """A net's width is a multiple of it: maps of fewer channels make oneDNN write past its buffers (docs/decisions.md)."""
 

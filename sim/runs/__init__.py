@@ -1,1 +1,1 @@
-"""Runs on phantom hospitals, their baselines (pooled, local, classical), and a finished run as data frames."""
+"""Runs of a plan on phantom hospitals, their baselines (pooled, local, classical), and a run as data frames."""

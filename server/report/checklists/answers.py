@@ -110,9 +110,8 @@ def _preparation(results: Results) -> str:
     if not found:
         return ""
     frames = [_show(found.get(key)) for key in ("frames_to_peak", "frames_after")]
-    start = {"arrival": " from the arrival of contrast", "clip": " from the clip's beginning"}.get(
-        found.get("start"), ""
-    )
+    starts = {"arrival": " from the arrival of contrast", "clip": " from the clip's beginning"}
+    start = starts.get(str(found.get("start")), "")
     return (
         f"The outlined lesion is tracked and cropped; {frames[0]} key frames{start} to the peak of its "
         f"time-intensity curve and {frames[1]} after it, {_show(found.get('size'))} px; "
