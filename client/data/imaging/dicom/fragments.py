@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import BinaryIO
@@ -24,6 +24,7 @@ _ITEM, _END = (0xFFFE, 0xE000), (0xFFFE, 0xE0DD)
 _UNDEFINED = 0xFFFFFFFF
 _JPEG_END = b"\xff\xd9"
 _MAX_ITEMS = 1_000_000
+_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,3 +148,13 @@ def _split_at_ends(file: BinaryIO, spans: Frame) -> list[Frame]:
             groups.append(spans[first : number + 1])
             first = number + 1
     return groups
+
+
+def iterate_stream(file: BinaryIO, start: int) -> Iterator[bytes]:
+    """The stream in all its fragments, in order: PS3.5 8.2.5 allows one, real files and .1 syntaxes have many."""
+    for offset, length in read_fragments(file, start).spans:
+        file.seek(offset)
+        left = length
+        while left and (chunk := file.read(min(left, _CHUNK))):
+            left -= len(chunk)
+            yield chunk

@@ -24,6 +24,7 @@ from client.data.imaging.dicom.fragments import (
     count_bytes_left,
     count_frames,
     find_value_start,
+    iterate_stream,
     read_fragments,
     read_frame,
     read_value_length,
@@ -57,7 +58,6 @@ _VIDEO = tuple(f"1.2.840.10008.1.2.4.10{digit}" for digit in range(9))
 """MPEG-2, H.264, HEVC; each also as "fragmentable", with .1 behind the UID."""
 _NATIVE = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2")
 _RLE = "1.2.840.10008.1.2.5"
-_CHUNK = 1 << 20
 
 
 def open(path: Path) -> Recording:
@@ -82,7 +82,7 @@ def _open_recording(path: Path, syntax: str, held: MemoryFile | None) -> Recordi
         place = (rows, columns, str(header.get("Manufacturer") or ""), list_regions(header, rows, columns))
         clock = HeaderTimes.from_header(header)
         if syntax.startswith(_VIDEO):
-            stream = MemoryFile(_iterate_stream(file, start))
+            stream = MemoryFile(iterate_stream(file, start))
             recording = open_video(stream.path, square=False)
             if (recording.rows, recording.columns) != (rows, columns):
                 raise unreadable_error("DICOM", "a stream of another size than the header says")
@@ -297,13 +297,3 @@ class _VideoRecording:
         """The header's, then the manifest's, then the stream's own where it has any."""
         untold = frame_rate_hz is None and self.clock.find_times(frames) is None
         return (self.recording.find_stamped_times() if untold else None) or self.clock.resolve(frames, frame_rate_hz)
-
-
-def _iterate_stream(file: BinaryIO, start: int) -> Iterator[bytes]:
-    """The stream in all its fragments, in order: PS3.5 8.2.5 allows one, real files and .1 syntaxes have many."""
-    for offset, length in read_fragments(file, start).spans:
-        file.seek(offset)
-        left = length
-        while left and (chunk := file.read(min(left, _CHUNK))):
-            left -= len(chunk)
-            yield chunk
