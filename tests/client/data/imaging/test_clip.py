@@ -12,8 +12,9 @@ import numpy.typing as npt
 import pytest
 from toy_cases import ENTITIES, case
 
-from client.data.imaging import fan
-from client.data.imaging.clip import Clip, ClipError, open_clip
+from client.data.imaging import clip, clip_doubts, fan
+from client.data.imaging.clip import Clip, ClipError, open_clip, open_recording
+from client.data.imaging.recording import spread_indices
 from client.data.imaging.screen import Screen
 from sim.hospital.screens import MAKERS, Caption, Layout, compose_screens, compute_layout
 from sim.hospital.writers import Geometry, Identity, Syntax, write_dicom, write_video
@@ -180,3 +181,28 @@ def test_a_clip_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
     with pytest.raises(ClipError, match="split the clip") as caught:
         opened(path, "Philips", True, "template")
     assert caught.value.reason == "clip-too-long"
+
+
+@pytest.mark.parametrize(("form", "wrong"), [("raw", False), (".mp4", False), (".mp4", True)])
+def test_pictures_for_the_doubts_are_those_of_the_one_pass_or_of_a_second_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str, wrong: bool
+) -> None:
+    """They are spread over the clip either way; a file whose stated number of frames is wrong is looked at again."""
+    path = written(tmp_path, "GE", False, form)
+    recording, box = open_recording(path), template("GE", False).contrast
+    every = list(recording.pictures())
+    wanted = recording.sample_pictures(24) if wrong else [every[index] for index in spread_indices(len(every), 24)]
+    assert recording.stated == len(every)
+    looks: list[int] = []
+    seen: list[U8] = []
+    kind, look = type(recording), type(recording).sample_pictures
+    monkeypatch.setattr(kind, "sample_pictures", lambda self, count: looks.append(count) or look(self, count))
+    if wrong:
+        monkeypatch.setattr(recording, "stated", len(every) + 5)
+        monkeypatch.setattr(clip, "open_recording", lambda path: recording)
+    monkeypatch.setattr(clip_doubts, "list_clip_doubts", lambda layout, times, panes: seen.extend(panes) or ())
+    opened(path, "GE", False, "template")
+    assert looks.count(24) == wrong
+    assert len(seen) == len(wanted) > 15
+    cut = [picture[box[1] : box[3], box[0] : box[2]] for picture in wanted]
+    assert all(np.array_equal(one, other) for one, other in zip(seen, cut, strict=True))
