@@ -27,8 +27,12 @@ def _break_rule(cases: Sequence[Case], number: int, reason: str) -> Case:
     benign = [case for case in cases if case.fll_type in ("HH", "HA")]
     kin = {"no-pathology": malignant, "no-follow-up": benign}.get(reason) or list(cases)
     model = kin[number % len(kin)]
-    names = {"lesion_id": f"X{model.center:02d}{number:04d}", "patient_id": f"99{model.center:02d}{number:04d}"}
-    case = replace(model, biomarkers=dict.fromkeys(model.biomarkers), **names)
+    case = replace(
+        model,
+        biomarkers=dict.fromkeys(model.biomarkers),
+        lesion_id=f"X{model.center:02d}{number:04d}",
+        patient_id=f"99{model.center:02d}{number:04d}",
+    )
     if reason == "too-young":
         return replace(case, clinical={**case.clinical, "age": 16.0})
     if reason == "too-small":
