@@ -24,6 +24,7 @@ import numpy.typing as npt
 from benchmarks.decoding import decoders
 from benchmarks.measuring import arguments, busy_ratio, in_turn, publish, quiet, ratio
 from ceus_models.study.processing import Processing
+from ceus_models.study.taxonomy import CLINICAL
 from client.data.analysis.pipeline import build_sample
 from client.data.forms.site_config import load_site
 from client.data.table.rows import ClipSpec, OutlineSpec, Row
@@ -115,7 +116,7 @@ def row_of(path: Path, frames: int) -> Row:
         outline=OutlineSpec(path.parent / "outline.json", frames // 2, "contrast"),
         manufacturer="unknown",
         biomarkers=(float("nan"),) * 4,
-        clinical=(1.0,) * 17,
+        clinical=(1.0,) * len(CLINICAL),
         groups={},
     )
 

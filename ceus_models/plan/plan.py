@@ -27,6 +27,7 @@ from ceus_models.protocol.privacy.secure_levels import LEAST_SITES, SECURE_LEVEL
 from ceus_models.protocol.software import RequiredSoftware
 from ceus_models.runtime.errors import ExpectedError, Fault
 from ceus_models.runtime.yaml_lines import YamlWithLines, list_faults, make_fault_at, read_yaml_with_lines
+from ceus_models.study.inclusion import STUDY_RULES
 from ceus_models.study.processing import Processing
 from ceus_models.study.taxonomy import FUSION_NETS, SUBMODELS
 
@@ -80,6 +81,8 @@ class Plan:
                 del found["quorum"][key]
         if self.software == RequiredSoftware():
             del found["software"]
+        if self.processing.inclusion == STUDY_RULES:
+            del found["processing"]["inclusion"]
         return found
 
     def least_sites(self) -> dict[str, int]:

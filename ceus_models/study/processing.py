@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,6 +15,7 @@ from pydantic.dataclasses import dataclass
 
 from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.yaml_lines import list_faults, read_yaml_with_lines
+from ceus_models.study.inclusion import Inclusion
 
 _SECTION = "processing"
 VERSION = 5
@@ -37,7 +39,9 @@ _Side = Annotated[int, AfterValidator(_large_enough)]
 class Processing:
     """Settings of the path from clip to sample (study: 80 + 20 key frames, 10 flow maps, 20 px margin).
 
-    `start` is where the key frames begin: with the arrival of contrast in the lesion or around it, or with the clip.
+    Args:
+        start: where the key frames begin: with the arrival of contrast in the lesion or around it, or with the clip.
+        inclusion: which lesions become samples.
     """
 
     frames_to_peak: int = 80
@@ -53,6 +57,7 @@ class Processing:
     smoothing_s: float = 2.0
     linearise: bool = True
     dynamic_range_db: float = 60.0
+    inclusion: Inclusion = field(default_factory=Inclusion)
 
     @property
     def frames(self) -> int:
@@ -63,6 +68,10 @@ class Processing:
         """SHA-256 over the settings and the version of the processing code."""
         text = json.dumps({"version": VERSION, **dataclasses.asdict(self)}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
+
+    def digest_of_sample(self) -> str:
+        """The digest without the rules of inclusion, which change no sample."""
+        return dataclasses.replace(self, inclusion=Inclusion()).digest()
 
 
 def parse_processing(plan: Mapping[str, Any]) -> Processing:

@@ -23,7 +23,7 @@ from client.data.dataset.review_list import as_json as look_json
 from client.data.forms.site_config import load_site
 from client.data.table.suggestions import write_suggestions
 from client.faults.fault import as_json, count_reasons
-from client.service.sample_settings import find_processing
+from client.service.sample_settings import find_processing, find_rules
 
 Folder = Annotated[Path, typer.Argument(help="The site's folder, with site.yaml in it.", show_default=False)]
 Plan = Annotated[
@@ -47,10 +47,11 @@ def check_command(
             help="Write corrected cells to this CSV; it holds cells of the table, so keep it in the hospital."
         ),
     ] = None,
+    study: Study = None,
 ) -> None:
     """Tell every fault of the folder at once: file, row, rule and remedy. The folder's files are not touched."""
     with show_progress("checking", quiet=as_machine) as on_progress:
-        report = check_site(folder, on_progress, workers)
+        report = check_site(folder, on_progress, workers, find_rules(folder, study))
     if html is not None:
         write_page(html, report)
     if fix_suggestions is not None:
@@ -102,7 +103,7 @@ def _print_check(report: CheckReport) -> None:
     out.print(f"usable lesions: {report.usable} ({_counts(report.cohorts)}; {_counts(report.types)})", soft_wrap=True)
     if report.reads:
         out.print(f"usable diagnoses: {report.reads}")
-    _print_withdrawn(report.withdrawn)
+    _print_left_out(report)
     if report.faults:
         out.print(f"[red]faults: {len(report.faults)}[/] ({escape(_counts(report.reasons))})", soft_wrap=True)
     if report.stops_index:
@@ -126,7 +127,7 @@ def _print_index(report: IndexReport) -> None:
     out.print(f"lesions read: {report.read} (newly made {report.made}), skipped: {skipped}", soft_wrap=True)
     if report.skipped:
         out.print(f"[red]skipped[/]: {escape(_counts(report.skipped))}", soft_wrap=True)
-    _print_withdrawn(report.withdrawn)
+    _print_left_out(report)
     if report.look:
         out.print(f"[yellow]to be looked at[/]: {len(report.look)}, not used until then", soft_wrap=True)
         for look in report.look:
@@ -142,9 +143,12 @@ def _print_index(report: IndexReport) -> None:
         out.print(f"doubts, used all the same: {len(report.notes)} ({escape(_counts(count_reasons(report.notes)))})")
 
 
-def _print_withdrawn(lesions: int) -> None:
-    if lesions:
-        output().print(f"of patients who withdrew, and left out: {lesions}")
+def _print_left_out(report: CheckReport | IndexReport) -> None:
+    if report.withdrawn:
+        output().print(f"of patients who withdrew, and left out: {report.withdrawn}")
+    if report.excluded:
+        excluded, reasons = sum(report.excluded.values()), escape(_counts(report.excluded))
+        output().print(f"not taken by the study's rules of inclusion: {excluded} ({reasons})", soft_wrap=True)
 
 
 def _counts(counts: Mapping[str, int]) -> str:
@@ -158,6 +162,7 @@ def _check_json(report: CheckReport) -> dict[str, object]:
         "types": dict(report.types),
         "reads": report.reads,
         "withdrawn": report.withdrawn,
+        "excluded": dict(report.excluded),
         "index_stops": report.stops_index,
         "suggestions": len(report.suggestions),
         "reasons": dict(count_reasons(report.faults)),
@@ -173,6 +178,7 @@ def _index_json(report: IndexReport) -> dict[str, object]:
         "made": report.made,
         "skipped": dict(report.skipped),
         "withdrawn": report.withdrawn,
+        "excluded": dict(report.excluded),
         "look": [look_json(look) for look in report.look],
         "faults": [as_json(fault) for fault in report.faults],
         "notes": [as_json(fault) for fault in report.notes],

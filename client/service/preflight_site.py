@@ -11,6 +11,7 @@ from client.data.dataset.index_file import read_index
 from client.data.forms.site_config import load_site
 from client.policy.approved_studies import list_processings
 from client.policy.policy_file import load_policy
+from client.service.sample_settings import find_rules
 from client.worker.audit.verify import verify
 
 
@@ -61,7 +62,7 @@ class SiteFolder:
 
     def contract(self) -> Finding:
         """What `ceus-site check` says."""
-        report = check_site(self.folder, None, self.workers)
+        report = check_site(self.folder, None, self.workers, find_rules(self.folder))
         found = f"{report.usable} usable lesions, {len(report.faults)} faults"
         remedy = "`ceus-site check FOLDER` tells each fault and its remedy"
         if not report.usable:

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ceus_models.plan.words.outline import parse_values
-from ceus_models.runtime.errors import ExpectedError
+from ceus_models.runtime.errors import ExpectedError, FaultList
+from ceus_models.study.inclusion import STUDY_RULES, Inclusion
 from ceus_models.study.processing import Processing, load_processing, parse_processing
 from client.courier.fab import find_trust
 from client.courier.folder import courier_of
@@ -40,6 +41,18 @@ def find_processing(folder: Path, plan: Path | None = None, study: str | None = 
     if len({one.digest() for one in known.values()}) > 1:
         raise ExpectedError(f"the studies {_join(known)} want different samples; say whose with --study NAME")
     return next(iter(known.values()), Processing())
+
+
+def find_rules(folder: Path, study: str | None = None) -> Inclusion:
+    """The rules of inclusion of the site's study; those of the paper where site.yaml is faulty, which `check` tells.
+
+    Raises ExpectedError as `find_processing`.
+    """
+    try:
+        load_site(folder)
+    except FaultList:
+        return STUDY_RULES
+    return find_processing(folder, study=study).inclusion
 
 
 def _list_waiting(folder: Path) -> dict[str, Processing]:

@@ -47,6 +47,7 @@ def format_columns(case: Case) -> dict[str, str]:
         "fll_type": case.fll_type,
         "manufacturer": case.manufacturer,
         "pathology_confirmed": str(int(case.pathology_confirmed)),
+        "followup_confirmed": "" if case.pathology_confirmed else str(int(case.followed_up)),
     }
     for name in BIOMARKERS:
         result = case.biomarkers.get(name)
@@ -81,7 +82,7 @@ def write_table(path: Path, rows: Sequence[Mapping[str, str]]) -> None:
     middle = ("frame_rate_hz", "outline", "outline_frame", "outline_pane", *BIOMARKERS)
     clinical = tuple(format_header(variable.name) for variable in CLINICAL)
     with path.open("w", newline="", encoding="utf-8") as file:
-        header = [*front, *middle, *clinical, "pathology_confirmed"]
+        header = [*front, *middle, *clinical, "pathology_confirmed", "followup_confirmed"]
         file.write(format_csv([header, *([row.get(column, "") for column in header] for row in rows)]))
 
 

@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+from annotated_types import Ge
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked
 
@@ -21,6 +22,7 @@ from client.policy.policy_file import POLICY_FILE
 from sim.hospital.hospital import WrittenHospital, write_hospital
 from sim.hospital.paperwork import PolicyKind, write_policy
 from sim.patients.centers import build_split
+from sim.patients.excluded import draw_excluded
 from sim.patients.patients import Case, draw_cases
 from sim.phantom.draw import PhantomSettings
 
@@ -37,6 +39,7 @@ class Simulation:
         centers: that take part.
         phantom: settings of the videos.
         seed: of the hospitals, None = the run's.
+        excluded: lesions of each hospital beyond `lesions`, which the study's rules of inclusion do not take.
         without: centers whose hospitals are written, but never connected.
     """
 
@@ -44,6 +47,7 @@ class Simulation:
     centers: tuple[int, ...] | Literal["all"] = "all"
     phantom: PhantomSettings = field(default_factory=PhantomSettings)
     seed: int | None = None
+    excluded: Annotated[int, Ge(0)] = 0
     without: tuple[int, ...] = ()
 
 
@@ -52,12 +56,13 @@ _SIMULATION = TypeAdapter(Simulation)
 
 @dataclass(frozen=True)
 class PreparedHospital:
-    """One hospital on disk: `read` lesions have a sample, `skipped` ones have none, by reason."""
+    """One hospital on disk: `read` lesions have a sample, `skipped` and `excluded` ones have none, by reason."""
 
     site: str
     lesions: int
     read: int
     skipped: Mapping[str, int]
+    excluded: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,11 @@ class Hospitals:
     def skipped(self) -> dict[str, int]:
         """Lesions that could not be read, by reason."""
         return dict(sum((Counter(site.skipped) for site in self.prepared.values()), Counter()))
+
+    @property
+    def excluded(self) -> dict[str, int]:
+        """Lesions that the study does not take, by reason."""
+        return dict(sum((Counter(site.excluded) for site in self.prepared.values()), Counter()))
 
 
 def parse_simulation(section: Mapping[str, Any]) -> Simulation:
@@ -129,12 +139,12 @@ def order_hospitals(
 
 
 def draw_center_cases(simulation: Simulation, seed: int) -> dict[int, list[Case]]:
-    """Draw the lesions of every center that has some."""
+    """Draw the lesions of every center that has some, those last that the study does not take."""
     centers = None if simulation.centers == "all" else simulation.centers
     by_center: dict[int, list[Case]] = {}
     for case in draw_cases(build_split(simulation.lesions, centers), seed):
         by_center.setdefault(case.center, []).append(case)
-    return by_center
+    return {center: [*cases, *draw_excluded(cases, simulation.excluded)] for center, cases in by_center.items()}
 
 
 @dataclass(frozen=True)
@@ -165,4 +175,4 @@ class _Preparation:
     def run(self) -> PreparedHospital:
         written = self.order.write()
         report = build_index(load_site(written.folder), self.processing)
-        return PreparedHospital(written.folder.name, written.lesions, report.read, report.skipped)
+        return PreparedHospital(written.folder.name, written.lesions, report.read, report.skipped, report.excluded)

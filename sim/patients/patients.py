@@ -19,7 +19,7 @@ from sim.patients.centers import Split, draw_devices
 from sim.patients.immunohistochemistry import compute_markers, select_tested
 from sim.patients.labs import draw_labs
 from sim.patients.persons import Person, Slot, draw_person
-from sim.patients.priors import TYPES
+from sim.patients.priors import MALIGNANT_ENTITIES, TYPES
 from sim.patients.study_table import AGE_YEARS, TUMOR_SIZE_CM
 from sim.patients.table_margins import Floats, Ints, choose_by_quota, fit_to_bands
 
@@ -45,6 +45,7 @@ class Case:
         pathology_confirmed: whether pathology confirmed the type.
         manufacturer: of the ultrasound machine.
         size_cm: largest diameter.
+        followed_up: whether clinical follow-up confirmed the type, where pathology did not.
     """
 
     center: int
@@ -60,6 +61,7 @@ class Case:
     pathology_confirmed: bool
     manufacturer: str
     size_cm: float
+    followed_up: bool = True
 
 
 @dataclass(frozen=True)
@@ -213,6 +215,7 @@ def _build_case(
     slot = person.slot
     machines = draw_devices()[slot.center]
     has_result = any(value is not None for value in biomarkers.values())
+    confirmed = 1.0 if person.subtype in MALIGNANT_ENTITIES else TYPES[slot.fll_type].confirmed
     return Case(
         center=slot.center,
         cohort=slot.cohort,
@@ -224,7 +227,7 @@ def _build_case(
         grade=_NORMAL.cdf(person.grade_z),
         clinical={name: clinical[name] for name in CLINICAL_NAMES},
         biomarkers=biomarkers,
-        pathology_confirmed=has_result or person.uniform["confirmed"] < TYPES[slot.fll_type].confirmed,
+        pathology_confirmed=has_result or person.uniform["confirmed"] < confirmed,
         manufacturer=machines[int(person.uniform["device"] * len(machines))],
         size_cm=float(clinical["tumor_size"] or 0.0),
     )

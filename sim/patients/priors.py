@@ -100,7 +100,7 @@ class TypePrior:
         diabetes: probability.
         size: median in cm and geometric sd.
         tested: probability of an immunohistochemical result.
-        confirmed: probability of pathology without such a result.
+        confirmed: probability of pathology without such a result; the study has it of every malignant lesion.
         several: relative weight of a further lesion in the same patient.
     """
 
@@ -118,9 +118,9 @@ class TypePrior:
 
 
 TYPES: Mapping[str, TypePrior] = {
-    "HCC": TypePrior((53.5, 11.5), 0.86, 0.82, 0.20, (0.60, 0.25), 0.10, 0.16, (3.9, 1.7), 0.36, 0.45, 1.0),
-    "HM": TypePrior((60, 11), 0.57, 0.22, 0.85, (0.13, 0.024), 0.31, 0.14, (3.6, 1.7), 0.24, 0.30, 1.6),
-    "ICC": TypePrior((60, 11), 0.58, 0.38, 0.20, (0.35, 0.08), 0.20, 0.16, (6.6, 1.5), 0.45, 0.55, 0.5),
+    "HCC": TypePrior((53.5, 11.5), 0.86, 0.82, 0.20, (0.60, 0.25), 0.10, 0.16, (3.9, 1.7), 0.36, 1.0, 1.0),
+    "HM": TypePrior((60, 11), 0.57, 0.22, 0.85, (0.13, 0.024), 0.31, 0.14, (3.6, 1.7), 0.24, 1.0, 1.6),
+    "ICC": TypePrior((60, 11), 0.58, 0.38, 0.20, (0.35, 0.08), 0.20, 0.16, (6.6, 1.5), 0.45, 1.0, 0.5),
     "HH": TypePrior((47, 12), 0.38, 0.18, 0.18, (0.10, 0.016), 0.29, 0.07, (3.5, 1.8), 0.02, 0.08, 1.0),
     "HA": TypePrior((60, 13), 0.60, 0.18, 0.18, (0.13, 0.034), 0.32, 0.40, (5.5, 1.5), 0.02, 0.20, 0.7),
     "OT": TypePrior((45, 15), 0.45, 0.22, 0.22, (0.17, 0.03), 0.28, 0.08, (4.0, 1.7), 0.35, 0.40, 0.4),
@@ -168,6 +168,9 @@ SUBTYPES: Mapping[str, Mapping[str, Subtype]] = {
         "NEN": Subtype(15, (0.05, 0.03, 0.30, 0.50), 0.55, (55, 12)),
     },
 }
+
+MALIGNANT_ENTITIES = ("LYM", "SAR", "NEN")
+"""Of the type OT: known from pathology, as all malignant lesions of the study are."""
 
 # Positivity of Hep, GPC3, CK7, CK19 of the types without subtypes; benign vessels and pus carry none of them.
 MARKERS: Mapping[str, tuple[float, float, float, float]] = {

@@ -41,7 +41,7 @@ class Bands:
 
 
 AGE_YEARS = Bands(("<50", "50-60", ">60"), (50, 61), 18, 95, 1.0, False)
-TUMOR_SIZE_CM = Bands(("<3", "3-5", "5-10", ">10"), (30, 51, 101), 5, 200, 0.1, True)
+TUMOR_SIZE_CM = Bands(("<3", "3-5", "5-10", ">10"), (30, 51, 101), 11, 200, 0.1, True)
 
 _LESIONS = (2088, 592, 234, 110, 113, 276, 312)
 _TABLE1: Mapping[str, Mapping[str, tuple[int, ...]]] = {

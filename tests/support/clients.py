@@ -18,7 +18,7 @@ from ceus_models.protocol.task_id import compute_task_id
 from ceus_models.runtime.seeds import derive_seed
 from ceus_models.study.processing import Processing
 from ceus_models.study.sample import Sample
-from ceus_models.study.taxonomy import BIOMARKERS, LESION_TYPES, SUBMODELS
+from ceus_models.study.taxonomy import BIOMARKERS, CLINICAL, LESION_TYPES, SUBMODELS
 from client.worker.site.site import Site
 from tests.support.federation import COHORT, SEED, recipe_for
 from tests.support.open_policy import open_policy
@@ -92,7 +92,7 @@ def lesion(site: str, number: int, processing: Processing) -> Sample:
         flow=draw.integers(-127, 128, flow, dtype=np.int8),
         flow_scale=0.04,
         curve=np.ones(frames, np.float32),
-        clinical=np.zeros(17, np.float32),
+        clinical=np.zeros(len(CLINICAL), np.float32),
         biomarkers=((number + np.arange(len(BIOMARKERS))) % 2).astype(np.float32),
         label=LESION_TYPES[number % 5],
         groups={},

@@ -10,6 +10,7 @@ from ceus_models.plan.plan import Plan
 from ceus_models.plan.progress import Progress
 from ceus_models.protocol.messages import Normaliser, Recipe
 from ceus_models.protocol.state import State
+from ceus_models.study.taxonomy import CLINICAL
 from server.rounds.coordinator import run
 from server.rounds.events import Event, Finished
 from server.rounds.round import Link
@@ -21,7 +22,7 @@ SEED = 1
 
 def recipe_for(plan: Plan) -> Recipe:
     """A recipe as the statistics stage would give it for random pictures."""
-    normaliser = Normaliser(0.5, 0.29, 2.9, (0.0,) * 17, (1.0,) * 17)
+    normaliser = Normaliser(0.5, 0.29, 2.9, (0.0,) * len(CLINICAL), (1.0,) * len(CLINICAL))
     return Recipe(plan.architecture, normaliser, ("age", "AFP"), {}, plan.fusion_hidden)
 
 

@@ -10,6 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from ceus_models.runtime.errors import Fault, FaultList
+from ceus_models.study.inclusion import STUDY_RULES, Inclusion
 from client.data.analysis.exam_doubts import check_length, doubt_baseline
 from client.data.dataset.copies import find_copies
 from client.data.dataset.counted_faults import find_counted_faults
@@ -21,6 +22,7 @@ from client.data.imaging.likeness import I8
 from client.data.imaging.screen import Screen
 from client.data.imaging.tint import TINTS
 from client.data.outlines.outline import OutlineError, View, place_in_pane, read_outline
+from client.data.table.inclusion import choose_rows
 from client.data.table.manifest import read_manifest
 from client.data.table.reads import read_reads
 from client.data.table.rows import Files, Row
@@ -45,6 +47,7 @@ class CheckReport:
         faults: All faults, in the order of the files.
         doubts: What a person must look at before these lesions are used.
         notes: Doubts of lesions that are used all the same.
+        excluded: Lesions that the study does not take, by reason.
         cohorts, types: Usable lesions by cohort and by lesion type ("blank" where none is recorded).
         reads: Usable diagnoses of reads.csv.
         withdrawn: Lesions of patients who withdrew, which are not looked at.
@@ -64,6 +67,7 @@ class CheckReport:
     max_skipped: float = 1.0
     doubts: tuple[Fault, ...] = ()
     notes: tuple[Fault, ...] = ()
+    excluded: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def stops_index(self) -> bool:
@@ -91,10 +95,13 @@ class CheckedRow:
     likeness: tuple[I8, ...] = ()
 
 
-def check_site(folder: Path, on_progress: OnProgress | None = None, workers: int = 2) -> CheckReport:
+def check_site(
+    folder: Path, on_progress: OnProgress | None = None, workers: int = 2, rules: Inclusion = STUDY_RULES
+) -> CheckReport:
     """Reads site.yaml, policy.yaml, the tables, and of every row the outline and the head of each clip.
 
-    workers: threads; the report does not depend on them. Raises nothing for a fault: the report holds them all.
+    workers: threads; the report does not depend on them. rules: of the study. Raises nothing for a fault: the report
+    holds them all.
     """
     of_policy = PolicyFile(folder).load_current().faults
     try:
@@ -115,7 +122,8 @@ def check_site(folder: Path, on_progress: OnProgress | None = None, workers: int
     ordered = sorted(faults, key=lambda fault: fault.row or 0)
     against = {fault.row for found in checked.values() for fault in (*found.faults, *found.doubts)}
     against |= {fault.row for fault in copies}
-    usable = [row for row in manifest.rows if row.line not in against]
+    chosen = choose_rows(manifest.rows, rules)
+    usable = [row for row in chosen.rows if row.line not in against]
     reads, unreadable = read_reads(site, {entry.lesion_id for entry in manifest.entries if entry.lesion_id})
     return CheckReport(
         usable=len(usable),
@@ -125,10 +133,11 @@ def check_site(folder: Path, on_progress: OnProgress | None = None, workers: int
         reads=len(reads),
         suggestions=manifest.suggestions,
         withdrawn=manifest.withdrawn,
-        skipped=sum(count_skipped(ordered, {row.line for row in usable}, manifest.header_row).values()),
+        skipped=sum(count_skipped(ordered, chosen.lines | {row.line for row in usable}, manifest.header_row).values()),
         max_skipped=site.max_skipped,
         doubts=tuple(fault for found in checked.values() for fault in found.doubts),
         notes=tuple(fault for found in checked.values() for fault in found.notes),
+        excluded=chosen.excluded,
     )
 
 

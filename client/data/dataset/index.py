@@ -21,6 +21,7 @@ from client.data.dataset.row_faults import make_lost_fault, make_row_doubt
 from client.data.dataset.sample_maker import Outcome, SampleMaker
 from client.data.dataset.worker_pool import LIMITS, Limits, LostItem, map_items
 from client.data.forms.site_config import SiteConfig, make_pseudonym
+from client.data.table.inclusion import choose_rows
 from client.data.table.manifest import Manifest, read_manifest, select_willing
 from client.data.table.rows import Row
 
@@ -45,6 +46,8 @@ def build_index(
     with lock_cache(site):
         table = compute_file_digest(site.table) if site.table.is_file() else ""
         manifest = read_manifest(site).without_copies()
+        chosen = choose_rows(manifest.rows, processing.inclusion)
+        manifest = replace(manifest, rows=chosen.rows)
         ledger = DigestCache.load(site)
         make_all = _make_samples(SampleMaker(site, processing), manifest.rows, ledger, workers, limits)
         try:
@@ -57,7 +60,7 @@ def build_index(
         withdrawn = manifest.withdrawn + len(manifest.rows) - len(rows)
         outcomes, notes = _compare_clips(site, manifest, outcomes)
         report = build_report(site, outcomes, manifest.faults, withdrawn, manifest.header_row)
-        report = replace(report, notes=notes)
+        report = replace(report, notes=notes, excluded=chosen.excluded)
         write_review_list(site, report.look)
         check_share(report, site.max_skipped)
         lesions = [(outcome.line, outcome.file) for outcome in outcomes if outcome.is_sample]

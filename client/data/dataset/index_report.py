@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ceus_models.runtime.errors import ExpectedError, Fault
@@ -27,6 +28,7 @@ class IndexReport:
         path: The summary that was written.
         withdrawn: Lesions of patients who withdrew, which are left out.
         notes: Doubts of lesions that are used all the same.
+        excluded: Lesions that the study does not take, by reason; they count as neither read nor skipped.
     """
 
     read: int
@@ -37,6 +39,7 @@ class IndexReport:
     path: Path
     withdrawn: int = 0
     notes: tuple[Fault, ...] = ()
+    excluded: Mapping[str, int] = field(default_factory=dict)
 
 
 class TooManySkippedError(ExpectedError):
@@ -95,7 +98,7 @@ def exceeds_share(skipped: int, total: int, max_skipped: float) -> bool:
     return skipped > max_skipped * total
 
 
-def count_skipped(faults: Iterable[Fault], used: set[int], header_row: int) -> dict[str, int]:
+def count_skipped(faults: Iterable[Fault], used: AbstractSet[int], header_row: int) -> dict[str, int]:
     """Lesions that are not used by the first reason of each; faults of the header or of columns skip none."""
     first: dict[int, str] = {}
     for fault in faults:

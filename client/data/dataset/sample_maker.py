@@ -89,7 +89,7 @@ class SampleMaker:
         """SHA-256 over all that a sample depends on: bytes of clips and outline, row, templates, settings, secret."""
         values = {
             "version": CACHE_VERSION,
-            "processing": self.processing.digest(),
+            "processing": self.processing.digest_of_sample(),
             "key": make_pseudonym(self.site, "lesion", row.lesion_id),
             "patient": make_pseudonym(self.site, "patient", row.patient_id),
             "cohort": row.cohort,

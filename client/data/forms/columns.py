@@ -75,6 +75,14 @@ _BIOMARKERS = tuple(
 _LAST = (
     Column("pathology_confirmed", "whether the type is from pathology", "1", YES_NO_WORDS),
     Column(
+        "followup_confirmed",
+        "whether clinical follow-up confirmed the type, where pathology did not",
+        "",
+        YES_NO_WORDS,
+        "",
+        True,
+    ),
+    Column(
         "reinjection_s",
         "seconds after the first injection of a second one; nothing counts from there",
         "",

@@ -76,6 +76,7 @@ class RowReader:
         # lesions that are not learnt from may share clips and patients
         shared = (None, None, ()) if self.unseen else (patient, cohort, tuple(clip.path for clip in clips))
         entry = Entry(row.line, lesion, *shared, looked_at)
+        followed_up = {0.0: False, 1.0: True}.get(row.parse_flag("followup_confirmed", YES_NO))
         drawn = None if row.has_fault(*_OF_OUTLINE) else outline
         shown = () if row.has_fault(*_OF_CLIPS) else clips
         found = Files(row.line, shown, _parse_known(rate), drawn, manufacturer, looked_at)
@@ -99,6 +100,7 @@ class RowReader:
             reinjection_s=_parse_known(reinjection),
             track_checked=checked,
             clip_checked=looked_at,
+            followed_up=followed_up,
         )
         return ParsedRow(entry, clean, found, row)
 

@@ -66,6 +66,7 @@ class Row:
         reinjection_s: Time of a second injection, seconds after the first; later frames are left out.
         track_checked: Whether a person has confirmed the track.
         clip_checked: Whether a person has looked at clips that were doubted, and wants them used.
+        followed_up: Whether clinical follow-up confirmed the type; None where the table does not say.
     """
 
     line: int
@@ -85,6 +86,7 @@ class Row:
     reinjection_s: float | None = None
     track_checked: bool = False
     clip_checked: bool = False
+    followed_up: bool | None = None
 
     def files(self) -> Files:
         """What can be looked at where the row is not used."""

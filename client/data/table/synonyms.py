@@ -101,6 +101,7 @@ WORDS: Mapping[str, Mapping[str, str]] = {
             "cirrhosis",
             "fatty_liver",
             "pathology_confirmed",
+            "followup_confirmed",
             "track_checked",
             "clip_checked",
             "assisted",

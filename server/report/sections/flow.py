@@ -32,6 +32,7 @@ def flow(results: Results) -> dict[str, Any]:
         "missing_cohorts": [COHORT_TITLES[name] for name in section(results, "missing")],
         "unknown": list(_unknown(results)),
         "unknown_cohorts": [COHORT_TITLES[name] for name in COHORTS if name in section(results, "table1")],
+        "excluded": [[reason, str(count_items(count))] for reason, count in section(results, "excluded").items()],
         "skipped": sum(count_items(count) for count in skipped.values()) if "skipped" in results else None,
     }
 

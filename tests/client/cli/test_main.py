@@ -58,6 +58,19 @@ def test_check_tells_all_faults_and_ends_with_1(
         assert part in out
 
 
+def test_check_and_index_count_what_the_study_does_not_take(
+    hospital: SmallHospital, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    hospital.rows[1] |= {"age": "12", "pathology_confirmed": "1"}
+    hospital.write()
+    for command in ("check", "index"):
+        assert run(hospital, command) == 0
+        assert "not taken by the study's rules of inclusion: 1 (too-young 1)" in capsys.readouterr().out
+    assert run(hospital, "check", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["excluded"] == {"too-young": 1}
+
+
 def test_check_for_a_machine_is_json(hospital: SmallHospital, capsys: pytest.CaptureFixture[str]) -> None:
     hospital.rows[1]["ALB"] = "4.1"
     hospital.write()

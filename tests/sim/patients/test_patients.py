@@ -161,8 +161,9 @@ def test_tested_lesions_are_malignant_and_confirmed(cases: tuple[Case, ...]) -> 
     with_result = [case for case in cases if any(value is not None for value in case.biomarkers.values())]
     assert all(case.pathology_confirmed for case in with_result)
     assert np.mean([case.fll_type in MALIGNANT_TYPES for case in with_result]) > 0.9
-    confirmed = np.mean([case.pathology_confirmed for case in cases])
-    assert 0.3 < confirmed < 0.8
+    assert all(case.pathology_confirmed for case in cases if case.fll_type in MALIGNANT_TYPES)
+    assert 0 < np.mean([case.pathology_confirmed for case in cases if case.fll_type in ("HH", "HA")]) < 0.3
+    assert min(case.size_cm for case in cases) > 1
 
 
 def test_published_checks_of_hcc(cases: tuple[Case, ...]) -> None:

@@ -36,6 +36,18 @@ def test_every_stage_says_what_leaves_and_all_fits_80_columns(path: Path) -> Non
     assert max(len(line) for line in format_plan(text)) <= 80
 
 
+def test_approval_says_which_lesions_are_taken() -> None:
+    plan = load_plan(CONFIGS / "plan.paper.yaml").plain()
+    ours = dict(describe_plan(read_outline(plan)).lines)["lesions"]
+    assert "above 1 cm" in ours
+    assert "at least 18 years" in ours
+    assert "by pathology where malignant" in ours
+    plan["processing"] = {**plan["processing"], "inclusion": {"youngest": 16, "reference_standard": False}}
+    other = dict(describe_plan(read_outline(plan)).lines)["lesions"]
+    assert "at least 16 years" in other
+    assert "pathology" not in other
+
+
 def test_what_leaves_depends_on_the_stage() -> None:
     paper, private = describe_plan(outline("paper")), describe_plan(outline("private"))
     assert find_line(paper, "hello", "leaves").startswith("how many lesions and patients each cohort has")

@@ -12,6 +12,7 @@ import pytest
 from pydicom.data import get_testdata_file
 
 from ceus_models.study.processing import Processing
+from ceus_models.study.taxonomy import CLINICAL
 from client.data.analysis import pipeline
 from client.data.analysis.pipeline import build_sample, trace_row
 from client.data.analysis.track_quality import UntrustedTrack
@@ -37,7 +38,7 @@ def row_of(clip: Path, outline: Path, frame: int, rate: float | None = None) -> 
         outline=OutlineSpec(outline, frame, "screen"),
         manufacturer="unknown",
         biomarkers=(1.0, 0.0, float("nan"), float("nan")),
-        clinical=(1.0,) * 16 + (float("nan"),),
+        clinical=(*(1.0 for _ in CLINICAL[1:]), float("nan")),
         groups={"sex": "male"},
     )
 

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from safetensors.numpy import load_file
 from small_hospital import SmallHospital, write_avi, write_outline
 
 from ceus_models.runtime.errors import ExpectedError
+from ceus_models.study.inclusion import Inclusion
 from ceus_models.study.processing import Processing
 from ceus_models.study.sample import Sample
 from client.data.analysis.pipeline import build_sample
@@ -195,6 +197,22 @@ def test_patients_who_withdrew_are_left_out_also_those_who_do_so_meanwhile(hospi
     checked = check_site(hospital.folder)
     assert (checked.usable, checked.withdrawn, checked.faults) == (3, 2, ())
     assert len(read_manifest(site, unseen=True).rows) == 5, "a model may be asked about them"
+
+
+def test_rules_of_inclusion_leave_lesions_out_and_make_no_sample_anew(hospital: SmallHospital) -> None:
+    assert (indexed(hospital).made, indexed(hospital).excluded) == (5, {})
+    hospital.rows[0] |= {"age": "17"}
+    hospital.rows[1] |= {"tumor_size": "1"}
+    hospital.rows[2] |= {"pathology_confirmed": "0"}
+    report = indexed(hospital)
+    assert report.excluded == {"too-young": 1, "too-small": 1, "no-pathology": 1}
+    assert (report.read, report.skipped, report.faults) == (2, {}, ())
+    assert len(files(hospital)) == len(loaded(hospital)) == 2
+    wider = replace(SMALL, inclusion=Inclusion(youngest=0))
+    with pytest.raises(ExpectedError, match="processing"):
+        loaded(hospital, wider)
+    again = indexed(hospital, wider)
+    assert (again.read, again.made, len(loaded(hospital, wider))) == (3, 1, 3)
 
 
 def test_workers_give_the_same_files(hospital: SmallHospital, tmp_path: Path) -> None:

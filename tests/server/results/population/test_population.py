@@ -132,7 +132,7 @@ def test_the_flow_of_a_cohort_adds_up():
 
 
 def test_missing_values_are_those_that_the_tally_did_not_count():
-    clinical = torch.zeros(17, 3, dtype=torch.float64)
+    clinical = torch.zeros(len(CLINICAL_NAMES), 3, dtype=torch.float64)
     clinical[CLINICAL_NAMES.index("AFP"), 0] = 31
     total = {"training_a|clinical": clinical, "training_a|types": torch.tensor([20, 10, 5, 5, 0, 0])}
     found = count_missing(Progress(totals={"statistics": total}), PLAN)
