@@ -35,7 +35,7 @@ from sklearn.preprocessing import StandardScaler
 
 from benchmarks.measuring import ROOT, publish, quiet
 from benchmarks.phantom_lesions import Lesions, load_lesions, scale_lesions
-from ceus_models.plan.plan import Plan, load_plan
+from ceus_models.plan.plan import Plan, Stage, load_plan
 from ceus_models.plan.train_stage import Train
 from ceus_models.study.sample import Sample
 from ceus_models.study.taxonomy import BIOMARKER_NETS, BIOMARKERS, LESION_TYPES, STRATEGY_A, STRATEGY_B, TEST_COHORTS
@@ -195,7 +195,7 @@ def train_nets(lesions: Lesions, plan: Plan, passes: int, seed: int) -> Trained:
     return Trained(rows, ("nets, validation", *aucs, ""))
 
 
-def shorten(stage: object, passes: int) -> object:
+def shorten(stage: Stage, passes: int) -> Stage:
     """A stage of training with so many passes over each lesion; the others as they are."""
     if not isinstance(stage, Train) or stage.nets == ("fusion",):
         return stage

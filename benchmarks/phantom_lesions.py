@@ -142,8 +142,8 @@ def _transform(case: Case) -> npt.NDArray[np.float32]:
 def _make_clip(film: Film, drawn: LesionDraw) -> Clip:
     height, width = drawn.plane.height, drawn.plane.width
     box = (0, 0, width, height)
-    panes = [_store(pane) for pane in (film.contrast, film.bmode)]
-    return Clip(*panes, film.seconds, drawn.plane.mm_per_px, box, box, height, width, drawn.dynamic_range_db)
+    contrast, bmode = _store(film.contrast), _store(film.bmode)
+    return Clip(contrast, bmode, film.seconds, drawn.plane.mm_per_px, box, box, height, width, drawn.dynamic_range_db)
 
 
 def _store(pane: U8) -> Frames:
@@ -171,7 +171,8 @@ def _keep(path: Path, made: Sequence[Made]) -> None:
     texts = {name: np.array([getattr(s, name) for s in samples]) for name in _TEXTS}
     truth = np.array([[values.get(name, 0.0) for name in names] for _, values, _ in made])
     with path.with_suffix(".part").open("wb") as file:
-        np.savez(file, truth=truth, names=names, subtypes=[subtype for _, _, subtype in made], **stacked, **texts)
+        held = {"truth": truth, "names": np.array(names), "subtypes": np.array([subtype for _, _, subtype in made])}
+        np.savez(file, allow_pickle=False, **held, **stacked, **texts)
     path.with_suffix(".part").rename(path)
 
 

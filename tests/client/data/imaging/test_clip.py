@@ -24,7 +24,7 @@ from sim.phantom.render import render
 
 U8 = npt.NDArray[np.uint8]
 SETTINGS = PhantomSettings(
-    pane_px=(160, 160), frame_rate_hz=1.0, continuous_s=22.0, snapshots_s=(), snapshot_length_s=3.0
+    pane_px=(160, 160), frame_rate_hz=1.0, continuous_s=26.0, snapshots_s=(), snapshot_length_s=3.0
 )
 NAME = Caption("ZHANG WEI", "000123", "2021-03-04", "Hospital 7")
 BORN, TAKEN = datetime.date(1960, 2, 3), datetime.date(2021, 3, 4)
