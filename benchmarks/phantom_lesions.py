@@ -74,7 +74,8 @@ def scale_lesions(plan: Plan, share: float, seed: int, hertz: float | None = Non
     simulation = parse_simulation(plan.simulation)
     phantom = simulation.phantom if hertz is None else replace(simulation.phantom, frame_rate_hz=hertz)
     counts = {cohort: round(count * share) for cohort, count in LESIONS.items()}
-    return replace(simulation, lesions="paper" if share == 1 else counts, phantom=phantom, seed=seed)
+    wanted = "paper" if share == 1 else counts
+    return replace(simulation, lesions=wanted, phantom=phantom, seed=seed, excluded=0)
 
 
 def load_lesions(plan: Plan, simulation: Simulation, folder: Path, workers: int) -> Lesions:

@@ -21,7 +21,7 @@ from sim.phantom.kinetics import HYPERVASCULAR, convert_grade_to_z
 
 Kind = Literal["diffuse", "rim", "nodular", "cavity", "spoke", "inward", "mosaic", "patchy"]
 
-RIM_SHARE = {"CRC": 0.72, "pancreas": 0.55, "lung": 0.55, "gastric": 0.5}  # of metastases, by primary
+RIM_SHARE = {"CRC": 0.72, "pancreas": 0.65, "lung": 0.65, "gastric": 0.6}  # of metastases, by primary
 GRADE_SIGNS = 0.8
 """Correlation of the grade of an HCC with what is drawn for each of its signs."""
 
@@ -120,7 +120,7 @@ def _draw_solid(
 
 
 def _draw_hm(primary: str, grade: float, size_cm: float, rng: np.random.Generator) -> Pattern:
-    share = 0.12 if primary in HYPERVASCULAR else RIM_SHARE.get(primary, 0.55)
+    share = 0.12 if primary in HYPERVASCULAR else RIM_SHARE.get(primary, 0.62)
     if rng.random() >= share:
         return _draw_solid(grade, size_cm, 0.45 if primary in HYPERVASCULAR else 0.2, rng)
     if rng.random() < 0.06:  # melted, as from squamous cell cancers
