@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -74,7 +75,7 @@ def scale_lesions(plan: Plan, share: float, seed: int, hertz: float | None = Non
     simulation = parse_simulation(plan.simulation)
     phantom = simulation.phantom if hertz is None else replace(simulation.phantom, frame_rate_hz=hertz)
     counts = {cohort: round(count * share) for cohort, count in LESIONS.items()}
-    wanted = "paper" if share == 1 else counts
+    wanted: Mapping[str, int] | Literal["paper"] = "paper" if share == 1 else counts
     return replace(simulation, lesions=wanted, phantom=phantom, seed=seed, excluded=0)
 
 

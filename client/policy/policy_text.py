@@ -47,11 +47,8 @@ def _describe_privacy(held: PrivacyLevels) -> Iterator[tuple[str, str]]:
         yield f"Privacy of {name}", f"{getattr(held, name)} or stronger: {LEVEL_WORDS[getattr(held, name)]}"
     yield "Tasks", "what the approved plan asks, each round once" if held.bound_to_plan else "also what no plan asks"
     roster = "any list of sites" if held.roster == "any" else f"the list of sites {held.roster[:12]}…"
-    alone = "also" if held.alone else "none"
-    yield (
-        "Secure sums",
-        f"over at least {held.minimum_sites} sites, {roster}; {alone} of cohorts that only this site has",
-    )
+    alone = "also of cohorts that only this site has" if held.alone else "none of a cohort that only this site has"
+    yield "Secure sums", f"over at least {held.minimum_sites} sites, {roster}; {alone}"
     yield (
         "Privacy budget",
         f"ε {held.epsilon:g} a patient and study, {held.lifetime_epsilon:g} over all, at δ {held.delta:g}; "

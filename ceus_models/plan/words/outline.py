@@ -19,6 +19,8 @@ from ceus_models.runtime.errors import ExpectedError
 from ceus_models.runtime.yaml_lines import format_key
 from ceus_models.study.processing import Processing
 
+_VALIDATING: Question = "evaluate"
+
 
 class _Form(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -64,7 +66,7 @@ class StageOutline(_Form):
         """Kind of task, level and cohorts of what its rounds ask."""
         yield self.question, self.level, (*self.cohorts, *self.fusion_cohorts)
         if self.validation:
-            yield "evaluate", self.level, self.validation.cohorts
+            yield _VALIDATING, self.level, self.validation.cohorts
 
     def count_validations(self) -> int:
         """Rounds of validation within the stage."""

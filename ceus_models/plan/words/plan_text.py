@@ -174,8 +174,9 @@ def _describe_leaving(stage: StageOutline) -> str:
 def _describe_level(stage: StageOutline) -> str:
     if stage.stage == "hello":
         return "none: the coordinator sees the numbers of this hospital"
-    by = "each site" if stage.level == "local" else f"{stage.noise_sites} sites"
-    noise = f"; noise {stage.noise:g}, made by {by}" if stage.noise else ""
+    noise = f"; noise {stage.noise:g}, made by {stage.noise_sites} sites" if stage.noise else ""
+    if stage.level == "local" and stage.noise:
+        noise = f"; noise {stage.noise:g} at each site"
     alone = [cohort for _, level, asked in stage.list_asked() if level == "sums" for cohort in asked]
     alone = [cohort for cohort in dict.fromkeys(alone) if is_of_one_center(cohort)]
     own = f"; {', '.join(alone)} of one hospital alone, whose own numbers the total is" if alone else ""

@@ -46,7 +46,7 @@ def _compare(
     counts = counts.reshape(len(rows), len(values))
     counts = counts[counts.sum(1) > 0][:, counts.sum(0) > 0]
     degrees = (counts.shape[0] - 1) * (counts.shape[1] - 1)
-    if degrees < 1:
+    if min(counts.shape) < 2:
         return {}
     expected = counts.sum(1)[:, None] * counts.sum(0) / counts.sum()
     statistic = float(((counts - expected) ** 2 / expected).sum()) / lesions_of_patient

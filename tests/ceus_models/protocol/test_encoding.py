@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from ceus_models.protocol.encoding import MAX_INPUT_BYTES, WireError, count_bytes, decode, encode, to_bytes
 from ceus_models.protocol.messages import (
+    PROTOCOL,
     Architecture,
     Kind,
     LocalRule,
@@ -135,7 +136,7 @@ def forged(change: dict[str, object], tail: bytes = b"") -> bytes:
     return len(head).to_bytes(8, "little") + head + raw[8 + size :] + tail
 
 
-BODY = {"type": "Update", "protocol": "5"}
+BODY = {"type": "Update", "protocol": str(PROTOCOL)}
 
 
 @pytest.mark.parametrize(
@@ -237,8 +238,8 @@ def test_a_reason_is_cleaned_on_its_way() -> None:
         b'{"a":' * 500_000,
         b"1" * (3 << 20),
         b'{"a": {"dtype": "F32", "shape": [' + b"9" * 4000 + b'], "data_offsets": [0, 16]}}',
-        b'{"__metadata__": {"type": "Task", "protocol": "5", "body": "[' + b"1," * 20_000 + b'1]"}}',
-        b'{"__metadata__": {"type": "Task", "protocol": "5", "body": "' + b"[" * 60_000 + b'"}}',
+        b'{"__metadata__": {"type": "Task", "protocol": "6", "body": "[' + b"1," * 20_000 + b'1]"}}',
+        b'{"__metadata__": {"type": "Task", "protocol": "6", "body": "' + b"[" * 60_000 + b'"}}',
     ],
     ids=["deep", "wide", "many keys", "deep tables", "long number", "long size", "long body", "deep body"],
 )
@@ -260,7 +261,7 @@ def test_a_body_of_many_faults_is_not_listed_in_full() -> None:
     tracemalloc.start()
     try:
         with pytest.raises(WireError, match="Task"):
-            decode(forged({"__metadata__": {"type": "Task", "protocol": "5", "body": body}}))
+            decode(forged({"__metadata__": {"type": "Task", "protocol": str(PROTOCOL), "body": body}}))
         assert tracemalloc.get_traced_memory()[1] < 32 << 20
     finally:
         tracemalloc.stop()

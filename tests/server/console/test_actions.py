@@ -14,7 +14,7 @@ from made_console import Desk, empty_desk
 from made_federation import NOW
 
 import server.console.sign_in.users
-from ceus_models.pki.enrolment import read_versions
+from ceus_models.pki.enrolment import read_versions, utc_now
 from ceus_models.protocol.messages import PROTOCOL
 from ceus_models.runtime.account import read_account
 from ceus_models.runtime.atomic_files import PUBLIC, write_atomically
@@ -131,7 +131,7 @@ def test_a_site_is_enrolled_when_its_fingerprint_was_compared(there: Desk, tmp_p
     assert answer.headers["content-disposition"] == 'attachment; filename="site-01.kit.json"'
     kit = tmp_path / "site-01.kit.json"
     kit.write_bytes(answer.body)
-    assert install_kit(courier, kit, VERSIONS, NOW).site == "site-01"
+    assert install_kit(courier, kit, VERSIONS, utc_now()).site == "site-01"
     line = read_actions(home)[-1]
     assert (line.who, line.way, line.action, line.about) == ("coordinator", "console, token", "enrol", "site-01")
     assert entry.fingerprint in line.said

@@ -132,7 +132,7 @@ def test_replicates_are_scikit_learns_metrics_of_their_lesions(
     results: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stage = Evaluate(stage="evaluate", name="test", nets=("fusion/D",), cohorts=("internal_test",), replicates=20)
-    draws = ConfusionDraws({"test": TOTAL}, [stage], 1, {"internal_test": 1.25})
+    draws = ConfusionDraws({"test": TOTAL}, [stage], {"test": 0.0}, 1, {"internal_test": 1.25})
     monkeypatch.setattr(opened_run, "open_draws", lambda folder, found: draws)
     run = Run(Path(), results)
     table = run.replicates("fusion/D", "internal_test")
