@@ -55,6 +55,7 @@ def peak_mb(folder: Path, frames: int) -> float:
     outline = {"shapes": shapes, "imageHeight": ROWS, "imageWidth": COLUMNS}
     hospital.path(0, "outline").write_text(json.dumps(outline))
     hospital.rows[0] |= {"clips": "clips/long.dcm", "frame_rate_hz": "20", "outline_frame": f"{frames // 2}"}
+    hospital.rows[0]["clip_checked"] = "yes"  # it begins bright
     hospital.write()
     script = Path(__file__).parents[3] / "support" / "peak_of_index.py"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
