@@ -6,21 +6,16 @@ from typing import get_args
 
 import numpy as np
 import pytest
+from made_phantoms import LIVER, SECONDS, TISSUE, make_lesion_grid
 
 from sim.phantom import lesion_parts, perfusion, shapes
-from sim.phantom.kinetics import Kinetics, Liver
 from sim.phantom.liquid import fill_with_liquid
 from sim.phantom.patterns import Kind, Pattern
-
-SECONDS = np.arange(0.0, 240.0, 1.0)
-LIVER = Liver(arrival_s=13, transit_s=9, shape=0.55, portal_s=23, rise_s=14, decay_s=210, vein_s=23)
-TISSUE = Kinetics(blood=1.2, delay_s=0.0, early=1.0, late=1.0, washout_s=120)
 
 
 @pytest.fixture(scope="module")
 def tissue() -> shapes.Grid:
-    plane = shapes.draw_plane((120, 120), 12.0, "HCC", 5.0, np.random.default_rng(1))
-    return shapes.make_grid(plane, 4)
+    return make_lesion_grid()
 
 
 def test_every_kind_of_pattern_has_its_picture() -> None:
