@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le
@@ -35,6 +35,8 @@ class Train:
 
     Args:
         share: of the sites with such lesions, how many train in a round; they are sampled anew for every round.
+        schedule: the learning rate of all rounds, or how it falls from that of the rule: "cosine" is the half cosine of
+            Loshchilov & Hutter 2017 without restarts, so that the last rounds settle what the first ones found.
         changes: whole numbers of few bits in which the nets' changes travel; as float32 without it.
         weights: dtype in which the nets travel to the sites, which train from these weights; the coordinator adds the
             changes to its own in float32, so that rounding does not accumulate.
@@ -51,6 +53,7 @@ class Train:
     rule: LocalRule = field(default_factory=LocalRule)
     validate: Validation | None = None
     share: Annotated[float, Gt(0), Le(1)] = 1.0
+    schedule: Literal["constant", "cosine"] = "constant"
     level: Level = "none"
     changes: Quantisation | None = None
     weights: Literal["float32", "bfloat16"] = "float32"
@@ -62,6 +65,8 @@ class Train:
             faults.append("no validate, share 1 and a strategy without a proximal term under a private rule")
         if self.rule.private and self.changes:
             faults.append("no changes under a private rule, whose noise is of whole numbers on a grid of its own")
+        if self.rule.private and self.schedule != "constant":
+            faults.append("schedule constant under a private rule, whose nets are the mean of the later rounds")
         if self.level in ("distributed", "local") and not self.rule.private:
             faults.append(f"a private rule at level {self.level}")
         if faults:
@@ -79,6 +84,14 @@ class Train:
     def steps(self) -> int:
         """Training and validation rounds together."""
         return len(self.sequence())
+
+    def find_rule(self, number: int) -> LocalRule:
+        """The strategy's rule with the learning rate of a training round (from 1)."""
+        rule = self.strategy.local(self.rule)
+        if self.schedule == "constant":
+            return rule
+        left = (1 + math.cos(math.pi * (number - 1) / self.rounds)) / 2
+        return replace(rule, learning_rate=rule.learning_rate * left)
 
     def list_trained_nets(self, sharing: Sharing) -> tuple[str, ...]:
         """The nets that change."""

@@ -52,7 +52,7 @@ class TrainRounds:
             return replace(asked, round=number, level=self.stage.level, inputs=self._encode(asked.inputs, kind, number))
         nets = self.stage.list_trained_nets(study.sharing)
         task = build_task(kind, self.stage.name, progress, study, self.stage.cohorts, nets)
-        task = replace(task, round=number, rule=self.stage.strategy.local(self.stage.rule), level=self.stage.level)
+        task = replace(task, round=number, rule=self.stage.find_rule(number), level=self.stage.level)
         inputs = self._encode(task.inputs, kind, number)
         if self.stage.changes is None:
             return replace(task, inputs=inputs)

@@ -49,6 +49,7 @@ class StageOutline(_Form):
     level: Level = "none"
     changes: Quantisation | None = None
     weights: Literal["float32", "bfloat16"] = "float32"
+    schedule: Literal["constant", "cosine"] = "constant"
     paired_replicates: int = 0
     noise: float = 0.0
     noise_sites: int = Field(1, ge=1)

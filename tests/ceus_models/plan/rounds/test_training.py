@@ -15,7 +15,7 @@ from ceus_models.nets.two_stream import prepare_inputs
 from ceus_models.plan.answers.answer_schema import find_shape_fault, groups_of
 from ceus_models.plan.progress import Progress
 from ceus_models.plan.rounds.any_stage import find_rounds
-from ceus_models.plan.strategies import FedAvg, FedAvgM
+from ceus_models.plan.strategies import FedAvg, FedAvgM, FedProx
 from ceus_models.plan.terms.participation import RoundRecord
 from ceus_models.plan.terms.settings import Study
 from ceus_models.plan.train_stage import Train
@@ -130,6 +130,28 @@ def test_an_answer_says_neither_its_loss_nor_its_weight() -> None:
     assert "only tensors of the task" in str(find_shape_fault({**honest, f"{NET}|#loss": torch.zeros(())}, groups))
     assert f"{NET}|#weight" in groups_of(task("train", (NET,)))[NET]
     assert stage(strategy=FedAvg()).strategy == FedAvg()
+
+
+def test_a_cosine_schedule_falls_from_the_rate_of_the_rule_towards_zero() -> None:
+    """Against torch's own schedule, in the tasks as sites get them; nothing else of the rule changes."""
+    rule = LocalRule(learning_rate=0.2, epochs=3)
+    of = Train("train", "t", (NET,), ("training_a",), 5, FedProx(0.1), rule, schedule="cosine")
+    before = find_rounds(of).prepare(Progress(), STUDY)
+    asked = [find_rounds(of).task(dataclasses.replace(before, step=step), STUDY).rule for step in range(5)]
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.2)
+    falling, expected = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=5), []
+    for _ in asked:
+        expected.append(falling.get_last_lr()[0])
+        optimizer.step()
+        falling.step()
+    assert [r.learning_rate for r in asked if r] == pytest.approx(expected)
+    assert asked[0] == dataclasses.replace(rule, proximal_mu=0.1)
+    assert all(r and dataclasses.replace(r, learning_rate=0.2) == asked[0] for r in asked)
+
+
+def test_a_falling_rate_is_refused_beside_a_private_rule() -> None:
+    with pytest.raises(ValueError, match="schedule constant under a private rule"):
+        stage(schedule="cosine")
 
 
 def test_changes_in_few_bits_are_refused_beside_a_private_rule() -> None:
