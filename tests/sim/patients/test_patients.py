@@ -307,5 +307,6 @@ def test_lipoma_is_one_in_ten_of_the_other_lesions_and_known_without_pathology(c
     persons = [draw_person(Slot(1, "training_a", "OT", (number,)), 5) for number in range(1, 2001)]
     assert np.mean([person.subtype == "LIP" for person in persons]) == pytest.approx(0.10, abs=0.02)
     lipomas = [case for case in cases if case.subtype == "LIP"]
-    assert lipomas and all(case.pathology_confirmed or case.followed_up for case in lipomas)
+    assert lipomas
+    assert all(case.pathology_confirmed or case.followed_up for case in lipomas)
     assert not all(case.pathology_confirmed for case in lipomas)
