@@ -1,7 +1,7 @@
 """Accuracy at other prevalences: cohorts drawn at given ratios of malignant to benign lesions.
 
-The type "other" holds both (lymphoma, sarcoma and neuroendocrine tumors; FNH and adenoma) and a table does not say
-which, so it is neither: it is not drawn, and as an answer it is wrong.
+The type "other" holds both (lymphoma, sarcoma and neuroendocrine tumors; FNH, adenoma and lipoma) and a table does not
+say which, so it is neither: it is not drawn, and as an answer it is wrong.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ from sim.patients.readers import write_reads
 from sim.phantom.draw import Film, LesionDraw, PhantomSettings, Truth, draw_lesion
 from sim.phantom.render import render
 
-VERSION = 6
+VERSION = 7
 """Increased when the same settings would give other files, so that an old folder is not reused."""
 MARKER = ".phantom.json"
 DICOM_SHARE, AVI_SHARE = 0.70, 0.15

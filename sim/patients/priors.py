@@ -159,13 +159,15 @@ SUBTYPES: Mapping[str, Mapping[str, Subtype]] = {
         "GIST": Subtype(7, (0.01, 0.01, 0.02, 0.01), 0.55),
         "other": Subtype(15, (0.03, 0.05, 0.80, 0.70), 0.60),
     },
-    # Hepatocellular entities stain for Hep and not for GPC3; lymphoma and sarcoma for neither.
+    # Hepatocellular entities stain for Hep and not for GPC3; lymphoma, sarcoma and lipoma for neither. Share, age and
+    # sex of lipoma are assumptions: it is rare, of the middle of life, and more often found in women.
     "OT": {
-        "FNH": Subtype(40, (0.99, 0.01, 0.30, 0.30), 0.40, (36, 11)),
-        "HCA": Subtype(15, (0.99, 0.02, 0.10, 0.05), 0.16, (37, 10)),
-        "LYM": Subtype(15, (0.01, 0.01, 0.01, 0.01), 0.60, (57, 12)),
-        "SAR": Subtype(15, (0.01, 0.05, 0.05, 0.03), 0.58, (57, 13)),
-        "NEN": Subtype(15, (0.05, 0.03, 0.30, 0.50), 0.55, (55, 12)),
+        "FNH": Subtype(36, (0.99, 0.01, 0.30, 0.30), 0.40, (36, 11)),
+        "HCA": Subtype(13.5, (0.99, 0.02, 0.10, 0.05), 0.16, (37, 10)),
+        "LYM": Subtype(13.5, (0.01, 0.01, 0.01, 0.01), 0.60, (57, 12)),
+        "SAR": Subtype(13.5, (0.01, 0.05, 0.05, 0.03), 0.58, (57, 13)),
+        "NEN": Subtype(13.5, (0.05, 0.03, 0.30, 0.50), 0.55, (55, 12)),
+        "LIP": Subtype(10, (0.005, 0.005, 0.01, 0.01), 0.40, (52, 12)),
     },
 }
 

@@ -23,6 +23,7 @@ LESION_DB: Mapping[str, Normal] = {
     "LYM": Normal(-8.0, 2.0, -12, -3),
     "SAR": Normal(0.0, 5.0, -9, 9),
     "NEN": Normal(1.0, 4.0, -7, 8),
+    "LIP": Normal(7.0, 2.0, 3, 12),
 }
 UNEVEN_DB: Mapping[str, float] = {"HA": 2.6, "SAR": 3.5, "ICC": 2.2, "HCC": 2.2, "HM": 2.0}
 PUS_DB, NECROSIS_DB = (-15.0, -7.0), (-8.0, -2.0)  # with more or less debris

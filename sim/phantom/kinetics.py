@@ -136,6 +136,13 @@ TISSUES: Mapping[str, Tissue] = {
         LogNormal(0.3, 1.7, 0.08, 0.8),
         LogNormal(45, 1.8, 10, 200),
     ),
+    "LIP": Tissue(
+        LogNormal(0.5, 1.35, 0.28, 1.1),
+        Normal(0.5, 0.8, -1, 2),
+        LogNormal(1.0, 1.1, 0.85, 1.25),
+        LogNormal(1.02, 1.1, 0.85, 1.3),
+        LogNormal(100, 1.6, 20, 300),
+    ),
 }
 
 

@@ -26,7 +26,8 @@ def fill_with_liquid(pattern: Pattern, tissue: Grid, rng: np.random.Generator) -
 def _draw_cavities(pattern: Pattern, tissue: Grid, rng: np.random.Generator) -> F32:
     """Chambers around random points, behind a wall of uneven thickness; the septa between them are open in places."""
     radius_px = measure_radius_px(tissue)
-    wander = np.clip(1 + 0.45 * draw_smooth_field(tissue.shape, max(0.4 * radius_px, 2.0), rng), 0.35, 2.2)
+    slow, quick = (draw_smooth_field(tissue.shape, max(share * radius_px, 2.0), rng) for share in (0.7, 0.25))
+    wander = np.clip(1 + 0.4 * slow + 0.2 * quick, 0.35, 2.2)
     liquid = soft_step(tissue.inside_mm - pattern.rim_mm * wander, 1.5)
     if pattern.nodules > 1:
         cell, between = find_cells(tissue, pattern.nodules, rng)

@@ -180,4 +180,6 @@ def _draw_other(subtype: str, grade: float, size_cm: float, rng: np.random.Gener
         return Pattern(kind, _draw_unevenness(0.2, rng), fill_s=seconds, rim_mm=thick, persistent_rim=rim)
     if subtype == "SAR":
         return Pattern("patchy", texture=float(rng.uniform(0.5, 0.8)), necrosis=float(rng.uniform(0.3, 0.6)))
+    if subtype == "LIP":
+        return Pattern("diffuse", _draw_unevenness(0.0, rng))
     return _draw_solid(grade, size_cm, 0.3, rng)

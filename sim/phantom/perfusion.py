@@ -65,7 +65,7 @@ def compose_perfusion(parts: Sequence[Part], seconds: Seconds) -> Perfusion:
 def build_liver_parts(vessels: Vessels, tissue: Grid, liver: Liver, rng: np.random.Generator) -> list[Part]:
     """The parts of the liver: uneven parenchyma, portal veins with their arteries, and hepatic veins.
 
-    A vessel is all blood, so it holds several times the bubbles of the parenchyma.
+    A vessel is all blood and a quarter of the parenchyma is, so a vessel stays brighter as long as there are bubbles.
     """
     outside = 1 - tissue.inside
     uneven = np.exp(0.10 * draw_smooth_field(tissue.shape, 0.12 * tissue.shape[0], rng))
@@ -75,7 +75,7 @@ def build_liver_parts(vessels: Vessels, tissue: Grid, liver: Liver, rng: np.rand
     capillary = (outside * (1 - portal - hepatic) * uneven).astype(np.float32)
     return [
         Part(capillary, lambda t, _: kinetics.parenchyma_curve(t, liver)),
-        Part(portal, lambda t, _: 3.5 * kinetics.pool_curve(t, liver, -3.0)),
-        Part(hepatic, lambda t, _: 3.2 * kinetics.pool_curve(t, liver, 0.5 * (liver.vein_s - liver.portal_s))),
+        Part(portal, lambda t, _: 4.2 * kinetics.pool_curve(t, liver, -3.0)),
+        Part(hepatic, lambda t, _: 3.9 * kinetics.pool_curve(t, liver, 0.5 * (liver.vein_s - liver.portal_s))),
         Part(artery, lambda t, _: 4.0 * kinetics.first_pass_curve(t, liver.arrival_s, liver.transit_s, liver.shape)),
     ]

@@ -20,7 +20,7 @@ from sim.phantom.lesion_parts import build_lesion_parts
 from sim.phantom.liquid import fill_with_liquid
 from sim.phantom.perfusion import Perfusion
 from sim.phantom.random_fields import F32
-from sim.phantom.vessels import map_vessels
+from sim.phantom.vessels import map_vessels, narrow_beside
 
 LEVEL_AT_ONE = 140.0  # mean display level of contrast 1 at neutral gain; a real plateau reads 146 of 255
 BMODE_LEVEL = 105.0  # the same for the liver in B-mode
@@ -67,6 +67,7 @@ def build_scene(draw: LesionDraw, rng: np.random.Generator) -> Scene:
     padding = int(np.ceil(np.abs(shift).max() + 3 * sigma)) + 1
     whole = shapes.make_grid(plane, padding)
     vessels = map_vessels(plane.portal, plane.hepatic, (whole.y, whole.x), plane.mm_per_px)
+    vessels = narrow_beside(vessels, whole.inside_mm)
     texture_seed = int(rng.integers(2**63))
     slices = []
     for shrink in (1.0, draw.slice_share):

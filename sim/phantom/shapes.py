@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from sim.phantom.random_fields import F32, draw_smooth_field
-from sim.phantom.vessels import Branch, draw_hepatic_tree, draw_portal_tree
+from sim.phantom.vessels import Branch, bend_around, draw_hepatic_tree, draw_portal_tree
 
-IRREGULARITY = {"HCC": 0.06, "ICC": 0.11, "HM": 0.07, "HH": 0.06, "HA": 0.10, "OT": 0.06}
+IRREGULARITY: Mapping[str, tuple[float, float]] = {
+    "HCC": (0.075, 3.5),
+    "ICC": (0.11, 3.7),
+    "HM": (0.08, 2.2),
+    "HH": (0.085, 3.5),
+    "HA": (0.11, 4.2),
+    "OT": (0.07, 3.0),
+}
+"""Size of an outline's waves relative to its radius, and the wave at which it is halved: few slow waves are an oval,
+three to five are lobes, more are an irregular edge."""
 WAVES = 12
-"""Angular waves of an outline, from the second on; their size falls with their number, as a rough edge's does."""
+"""Angular waves of an outline, from the second on."""
+UNEVEN_LOBES = 0.45  # lobes on one side are wider by this share than the mean, and narrower on the other
 LARGEST_RADIUS = 1.28  # of an outline, relative to its mean
 LARGEST_SHARE = 0.62  # of the pane that a lesion may fill; the sonographer increases the depth until it fits
 
@@ -30,8 +41,9 @@ class Outline:
 
     def radius(self, angle: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
         """Radius in px at `angle` (rad, 0 = right, clockwise on the screen)."""
+        uneven = angle + UNEVEN_LOBES * np.sin(angle + self.phases[0])
         waves = sum(
-            a * np.cos((k + 2) * angle + p) for k, (a, p) in enumerate(zip(self.amplitudes, self.phases, strict=True))
+            a * np.cos((k + 2) * uneven + p) for k, (a, p) in enumerate(zip(self.amplitudes, self.phases, strict=True))
         )
         return np.asarray(self.radius_px * (1 + waves))
 
@@ -75,13 +87,16 @@ class Grid:
         return (int(self.rho.shape[0]), int(self.rho.shape[1]))
 
 
-def draw_outline(pane: tuple[int, int], radius_px: float, irregularity: float, rng: np.random.Generator) -> Outline:
-    """Draw an outline inside the field of view; `irregularity` scales its waves."""
+def draw_outline(
+    pane: tuple[int, int], radius_px: float, irregularity: tuple[float, float], rng: np.random.Generator
+) -> Outline:
+    """Draw an outline inside the field of view. irregularity: size of the waves, and the wave that has half of it."""
     height, width = pane
     low, high = 0.24 * height + 0.8 * radius_px, 0.90 * height - radius_px
     half = max(0.5 * width - 1.15 * radius_px - 0.08 * width, 0.0)
     order = np.arange(2, WAVES + 2)
-    amplitudes = irregularity * rng.standard_normal(WAVES) * 2 / order
+    size, half_at = irregularity
+    amplitudes = size * rng.standard_normal(WAVES) / (1 + (order / half_at) ** 3)
     phases = rng.uniform(0, 2 * np.pi, WAVES)
     angle = np.linspace(0, 2 * np.pi, 128)[:, None]
     amplitudes *= min(
@@ -105,16 +120,21 @@ def draw_plane(
     depth = max(depth_cm * float(np.clip(rng.normal(1, 0.08), 0.8, 1.2)), shown_cm / LARGEST_SHARE)
     mm_per_px = depth * 10 / height
     radius = max(shown_cm * 5 / mm_per_px, 1.5)
-    irregularity = IRREGULARITY[fll_type] * min(0.75 + 0.07 * shown_cm, 1.5)  # large ones are lobulated
+    size, half_at = IRREGULARITY[fll_type]
+    irregularity = (size * min(0.75 + 0.07 * shown_cm, 1.5), half_at)  # large ones are lobulated
+    probe_radius, half_angle = float(rng.uniform(45, 60)), math.radians(rng.uniform(31, 37))
+    outline = draw_outline(pane, radius, irregularity, rng)
+    trees = draw_portal_tree(pane, mm_per_px, rng), draw_hepatic_tree(pane, mm_per_px, rng)
+    portal, hepatic = (bend_around(tree, (outline.x, outline.y), outline.radius) for tree in trees)
     return Plane(
         height=height,
         width=width,
         mm_per_px=mm_per_px,
-        probe_radius_mm=float(rng.uniform(45, 60)),
-        half_angle=math.radians(rng.uniform(31, 37)),
-        outline=draw_outline(pane, radius, irregularity, rng),
-        portal=draw_portal_tree(pane, mm_per_px, rng),
-        hepatic=draw_hepatic_tree(pane, mm_per_px, rng),
+        probe_radius_mm=probe_radius,
+        half_angle=half_angle,
+        outline=outline,
+        portal=portal,
+        hepatic=hepatic,
     )
 
 

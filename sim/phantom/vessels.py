@@ -1,12 +1,13 @@
 """Branching vessels of the liver in the image plane: a portal tree, and hepatic veins that meet deep in the liver.
 
-A branch divides into two whose radii cubed sum to its own cubed (Murray 1926, PNAS 12:207); some leave the plane.
+A branch divides into two whose radii cubed sum to its own cubed (Murray 1926, PNAS 12:207); some leave the plane. A
+lesion pushes the branches beside it away and closes those that run into it.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,9 @@ SMALLEST_MM = 0.9  # radius; finer branches are part of the parenchyma
 LEVELS = 4
 LEAVES_PLANE = 0.3  # share of the branches, but the first, that are not in the picture
 REACH_MM = 4.0  # distances beyond it are not worked out
+PUSHED_FROM, PUSHED_TO, PUSHED_WITHIN = 0.6, 1.1, 1.8
+"""A lesion moves what passes at the first of these distances, in its radii, to the second, and nothing at the third."""
+NARROWED_MM, NARROWED_WITHIN_MM = 2.0, 5.0  # loss of radius on the outline, and where it begins
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,49 @@ def _grow(
         if rng.random() >= LEAVES_PLANE:
             found += _grow(path[-1], float(headings[-1] + turn), (radius * part ** (1 / 3), levels - 1, mm_per_px), own)
     return found
+
+
+def bend_around(
+    tree: Sequence[Branch],
+    middle: tuple[float, float],
+    radius: Callable[[npt.NDArray[np.float64]], npt.NDArray[np.floating]],
+) -> tuple[Branch, ...]:
+    """The tree (a parent before its children) around a lesion; a branch that meets it ends there, with all beyond.
+
+    Args:
+        tree: the vessels without the lesion.
+        middle: (x, y) of the lesion in pane px.
+        radius: of its outline in px at angles in rad, clockwise from the right.
+    """
+    lost: set[tuple[float, ...]] = set()
+    kept = []
+    for branch in tree:
+        from_middle = _resample(branch.path) - np.array(middle[::-1])
+        edge = radius(np.arctan2(from_middle[:, 0], from_middle[:, 1]))
+        share = np.hypot(*from_middle.T) / edge
+        met = np.flatnonzero(share < PUSHED_FROM)
+        if met.size or tuple(branch.path[0]) in lost:
+            lost.add(tuple(branch.path[-1]))
+        end = met[0] if met.size else share.size
+        if end < 2 or tuple(branch.path[0]) in lost:
+            continue
+        slope = (PUSHED_WITHIN - PUSHED_TO) / (PUSHED_WITHIN - PUSHED_FROM)
+        pushed = np.where(share < PUSHED_WITHIN, PUSHED_TO + slope * (share - PUSHED_FROM), share)
+        moved = np.array(middle[::-1]) + from_middle * (pushed / np.maximum(share, 1e-9))[:, None]
+        kept.append(Branch(moved[:end] if (share < PUSHED_WITHIN).any() else branch.path, branch.radius_mm))
+    return tuple(kept)
+
+
+def _resample(path: npt.NDArray[np.float64], parts: int = 4) -> npt.NDArray[np.float64]:
+    """The path with each of its stretches divided into `parts`."""
+    at = np.linspace(0, len(path) - 1, parts * (len(path) - 1) + 1)
+    return np.stack([np.interp(at, np.arange(len(path)), axis) for axis in path.T], axis=1)
+
+
+def narrow_beside(vessels: Vessels, inside_mm: F32) -> Vessels:
+    """The vessels narrowed near a lesion. inside_mm: depth (h w) in the lesion, negative outside."""
+    loss = np.float32(NARROWED_MM) * np.clip(1 + inside_mm / np.float32(NARROWED_WITHIN_MM), 0, 1)
+    return Vessels(vessels.portal - loss, vessels.hepatic - loss, vessels.artery - np.float32(0.3) * loss)
 
 
 def map_vessels(

@@ -9,7 +9,7 @@ from sim.patients.patients import Case
 
 ENTITIES = (
     *(("HCC", ""), ("HM", "CRC"), ("HM", "NEN"), ("ICC", ""), ("HH", ""), ("HA", "")),
-    *(("OT", entity) for entity in ("FNH", "HCA", "LYM", "SAR", "NEN")),
+    *(("OT", entity) for entity in ("FNH", "HCA", "LYM", "SAR", "NEN", "LIP")),
 )
 
 

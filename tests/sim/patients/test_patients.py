@@ -300,4 +300,13 @@ def test_keratin_19_goes_with_high_afp(persons: dict[str, list[Person]]) -> None
 
 def test_every_type_of_the_study_is_drawn(cases: tuple[Case, ...]) -> None:
     assert {case.fll_type for case in cases} == set(LESION_TYPES)
-    assert {case.subtype for case in cases if case.fll_type == "OT"} == {"FNH", "HCA", "LYM", "SAR", "NEN"}
+    assert {case.subtype for case in cases if case.fll_type == "OT"} == {"FNH", "HCA", "LYM", "SAR", "NEN", "LIP"}
+
+
+def test_lipoma_is_one_in_ten_of_the_other_lesions_and_known_without_pathology(cases: tuple[Case, ...]) -> None:
+    persons = [draw_person(Slot(1, "training_a", "OT", (number,)), 5) for number in range(1, 2001)]
+    assert np.mean([person.subtype == "LIP" for person in persons]) == pytest.approx(0.10, abs=0.02)
+    lipomas = [case for case in cases if case.subtype == "LIP"]
+    assert lipomas
+    assert all(case.pathology_confirmed or case.followed_up for case in lipomas)
+    assert not all(case.pathology_confirmed for case in lipomas)

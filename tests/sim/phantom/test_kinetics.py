@@ -49,9 +49,20 @@ def test_washout_of_a_type_matches_the_table(tissue: str) -> None:
     assert 100 * np.isinf(onsets).mean() == pytest.approx(without, abs=near_without)
 
 
-@pytest.mark.parametrize("tissue", ["HH", "FNH"])
-def test_haemangioma_and_fnh_never_wash_out(tissue: str) -> None:
+@pytest.mark.parametrize("tissue", ["HH", "FNH", "LIP"])
+def test_haemangioma_fnh_and_lipoma_never_wash_out(tissue: str) -> None:
     assert np.isinf(_drawn(tissue, 300)).all()
+
+
+def test_a_lipoma_enhances_like_the_liver_or_more() -> None:
+    rng = np.random.default_rng(6)
+    seen = (FINE > 25) & (FINE < 180)
+    liver = kinetics.parenchyma_curve(FINE[seen], LIVER)
+    for _ in range(300):
+        own = kinetics.draw_kinetics("OT", "LIP", rng.random(), 4.0, rng)
+        difference = 10 * np.log10(kinetics.lesion_curve(FINE[seen], LIVER, own) / liver)
+        assert difference.min() > kinetics.WASHOUT_DB
+        assert difference[-1] < 2.0, "hardly brighter in the late phase"
 
 
 def test_a_metastasis_is_washed_out_after_three_minutes() -> None:

@@ -44,7 +44,7 @@ def test_haemangioma_fills_from_the_edge(tissue: shapes.Grid) -> None:
 
 def test_an_unfilled_centre_stays_black(tissue: shapes.Grid) -> None:
     power = _power(Pattern("nodular", texture=0.0, fill_s=60, fill_stop=0.6, nodules=5), tissue)
-    assert _mean(power, tissue.rho < 0.1, 220) < 0.02
+    assert _mean(power, tissue.rho < 0.1, 220) < 0.04
 
 
 def test_fnh_fills_from_the_centre(tissue: shapes.Grid) -> None:

@@ -27,6 +27,7 @@ def test_published_frequencies() -> None:
     assert _share(_drawn("HM", "NEN"), "rim") < 0.2
     assert _share(_drawn("OT", "FNH"), "spoke") == 1.0
     assert _share(_drawn("OT", "HCA"), "inward") == pytest.approx(0.89, abs=0.05)
+    assert _share(_drawn("OT", "LIP"), "diffuse") == 1.0
 
 
 def test_haemangioma_by_size() -> None:

@@ -45,6 +45,20 @@ def test_lesion_and_liver_share_the_pane(tissue: shapes.Grid) -> None:
     assert made.mean(far) == pytest.approx(kinetics.parenchyma_curve(SECONDS, LIVER), rel=0.2, abs=1e-3)
 
 
+def test_vessels_stay_brighter_than_the_parenchyma(tissue: shapes.Grid) -> None:
+    plane = shapes.draw_plane((120, 120), 12.0, "HCC", 3.0, np.random.default_rng(1))
+    vessels = map_vessels(plane.portal, plane.hepatic, (tissue.y, tissue.x), plane.mm_per_px)
+    made = perfusion.compose_perfusion(
+        perfusion.build_liver_parts(vessels, tissue, LIVER, np.random.default_rng(0)), SECONDS
+    )
+    liver = kinetics.parenchyma_curve(SECONDS, LIVER)
+    late = (SECONDS > 45) & (SECONDS < 200)
+    for depth in (vessels.portal, vessels.hepatic):
+        inside = (depth > 0.8) & (tissue.rho > 1.3)
+        difference_db = 10 * np.log10(made.mean(inside)[late] / liver[late])
+        assert 5 < difference_db.min() < difference_db.max() < 9
+
+
 def test_a_lesion_of_every_size_lies_in_the_pane() -> None:
     for size in (0.8, 3.0, 8.0, 20.0):
         for seed in range(10):

@@ -57,7 +57,7 @@ def test_the_box_stays_on_the_lesion(number: int, method: str, limit: float) -> 
 
 
 def test_a_jump_of_the_probe_on_a_contrast_only_clip_is_followed_or_told() -> None:
-    _, clips, truth = phantom(0)
+    _, clips, truth = phantom(QUICK[0])
     frames = np.stack(chain_frames(clip.contrast for clip in clips))
     box = box_around(outline_of(truth), PLAN.margin_px)
     plain = track_box(frames, truth.reference, box, CONTRAST, PLAN)
@@ -78,7 +78,7 @@ def test_a_search_that_is_too_short_is_told() -> None:
 
 @pytest.mark.parametrize("bmode", [True, False])
 def test_the_peak_is_found(bmode: bool) -> None:
-    _, clips, truth = phantom(0)
+    _, clips, truth = phantom(QUICK[0])
     exam, outline = exam_of(clips, truth, bmode)
     found = trace_exam(exam, outline, PLAN)
     assert found.trace.parameters["peak_s"] == pytest.approx(truth.peak_s, abs=2.0)
