@@ -19,6 +19,8 @@ Field = tuple[F32, np.random.Generator]
 """The lesion's textured weight (h w), and a random generator."""
 Layout = Callable[[Pattern, Grid, Liver, Kinetics, Field], list[Part]]
 Path = npt.NDArray[np.float64]
+LASTING = 0.8
+"""Late contrast of a rim that persists, relative to the liver's: 1 dB below it, where wash-out begins at 2 dB."""
 
 
 def build_lesion_parts(
@@ -59,12 +61,12 @@ def _build_diffuse(_p: Pattern, _g: Grid, liver: Liver, leading: Kinetics, field
 
 
 def _build_rim(p: Pattern, g: Grid, liver: Liver, leading: Kinetics, field: Field) -> list[Part]:
-    """A ring of uneven thickness that is weak or open in places."""
+    """A ring of uneven thickness that is weak or open in places; one that persists keeps most of the liver's contrast."""
     weight, rng = field
     wander = np.clip(np.exp(0.4 * _draw_field(g, 0.5, rng)), 0.35, 2.2)
     strong = np.clip(0.85 + 0.4 * _draw_field(g, 0.6, rng), 0.0, 1.0)
     rim = soft_step(p.rim_mm * wander - g.inside_mm, 2 * g.mm_per_px) * strong
-    lasting = replace(leading, late=min(2.2 * leading.late, 0.9)) if p.persistent_rim else leading
+    lasting = replace(leading, late=max(LASTING, leading.late)) if p.persistent_rim else leading
     core = replace(
         leading,
         blood=leading.blood * p.core_blood,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import get_args
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from made_phantoms import LIVER, SECONDS, TISSUE, make_lesion_grid
 
 from sim.phantom import lesion_parts, perfusion, shapes
+from sim.phantom.kinetics import WASHOUT_DB, Kinetics, parenchyma_curve
 from sim.phantom.liquid import fill_with_liquid
 from sim.phantom.patterns import Kind, Pattern
 
@@ -22,10 +24,10 @@ def test_every_kind_of_pattern_has_its_picture() -> None:
     assert set(lesion_parts.BUILDERS) == set(get_args(Kind))
 
 
-def _power(pattern: Pattern, tissue: shapes.Grid) -> np.ndarray:
+def _power(pattern: Pattern, tissue: shapes.Grid, leading: Kinetics = TISSUE) -> np.ndarray:
     rng = np.random.default_rng(2)
     filled = fill_with_liquid(pattern, tissue, rng)
-    parts = lesion_parts.build_lesion_parts(pattern, filled, LIVER, TISSUE, rng)
+    parts = lesion_parts.build_lesion_parts(pattern, filled, LIVER, leading, rng)
     made = perfusion.compose_perfusion(parts, SECONDS)
     return np.tensordot(made.curves, made.maps, axes=1)
 
@@ -57,6 +59,20 @@ def test_rim_outshines_its_centre(tissue: shapes.Grid) -> None:
     power = _power(Pattern("rim", texture=0.0, rim_mm=5, core_blood=0.3, core_pool=0.6), tissue)
     rim, centre = (tissue.inside_mm > 1) & (tissue.inside_mm < 2.5), tissue.rho < 0.4
     assert _mean(power, rim, 22) > 2 * _mean(power, centre, 22)
+
+
+@pytest.mark.parametrize("late", [0.03, 0.16, 0.45])
+def test_a_rim_that_persists_does_not_wash_out(tissue: shapes.Grid, late: float) -> None:
+    """Against the liver at three minutes, whatever the centre does, where a rim that does not persist follows it."""
+    rim, centre, second = (tissue.inside_mm > 1) & (tissue.inside_mm < 2.5), tissue.rho < 0.4, 180
+    liver = parenchyma_curve(SECONDS, LIVER)[second]
+    shown = []
+    for persistent in (True, False):
+        pattern = Pattern("rim", texture=0.0, rim_mm=8, core_blood=0.5, persistent_rim=persistent)
+        power = _power(pattern, tissue, replace(TISSUE, late=late))
+        shown.append(10 * np.log10(np.array([_mean(power, rim, second), _mean(power, centre, second)]) / liver))
+    assert shown[0][0] > WASHOUT_DB > shown[0][1]
+    assert shown[1][0] < WASHOUT_DB
 
 
 def test_liquid_never_enhances(tissue: shapes.Grid) -> None:
