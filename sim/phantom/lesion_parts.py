@@ -61,7 +61,7 @@ def _build_diffuse(_p: Pattern, _g: Grid, liver: Liver, leading: Kinetics, field
 
 
 def _build_rim(p: Pattern, g: Grid, liver: Liver, leading: Kinetics, field: Field) -> list[Part]:
-    """A ring of uneven thickness that is weak or open in places; one that persists keeps most of the liver's contrast."""
+    """A ring of uneven thickness, weak or open in places; one that persists keeps most of the liver's contrast."""
     weight, rng = field
     wander = np.clip(np.exp(0.4 * _draw_field(g, 0.5, rng)), 0.35, 2.2)
     strong = np.clip(0.85 + 0.4 * _draw_field(g, 0.6, rng), 0.0, 1.0)
