@@ -168,7 +168,7 @@ def _print_reasons(reasons: Mapping[str, int]) -> None:
 
 
 def _print_count(count: int, words: str) -> None:
-    output().print(f"{count:5}  {escape(translate(words))}", soft_wrap=True)
+    output().print(f"{count:5} \N{MULTIPLICATION SIGN} {escape(translate(words))}", soft_wrap=True)
 
 
 def _counts(counts: Mapping[str, int]) -> str:

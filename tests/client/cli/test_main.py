@@ -67,7 +67,7 @@ def test_check_and_index_count_what_the_study_does_not_take(
     for command in ("check", "index"):
         assert run(hospital, command) == 0
         out = capsys.readouterr().out
-        assert "not taken by the study's rules of inclusion: 1\n    1  patient younger than 18 years\n" in out
+        assert "not taken by the study's rules of inclusion: 1\n    1 × patient younger than 18 years\n" in out
         assert "too-young" not in out
     assert run(hospital, "check", "--json") == 0
     assert json.loads(capsys.readouterr().out)["excluded"] == {"too-young": 1}
