@@ -6,13 +6,12 @@ from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import Any
 
-from ceus_models.study.inclusion import Inclusion, describe_exclusion
-from ceus_models.study.subgroups import UNKNOWN
+from ceus_models.study.subgroups import UNKNOWN, VARIABLE_TITLES
 from ceus_models.study.taxonomy import CLINICAL_NAMES, COHORTS
 from server.report import cells
 from server.report.cells import Row
 from server.report.figures.flow import flow_figure
-from server.report.sections.cohorts import VARIABLE_TITLES
+from server.report.intake import read_intake
 from server.report.values import COHORT_TITLES, Results, lookup, section, whole
 
 _FATES: Mapping[str, str] = {"refused": "refused", "excluded": "excluded by screening", "lost": "no answer"}
@@ -25,13 +24,14 @@ def flow(results: Results) -> dict[str, Any]:
     names = [name for name in COHORTS if name in found]
     if not names:
         return {}
+    unplaced = read_intake(results, "")
     return {
         "drawings": [flow_figure(name, COHORT_TITLES[name], _steps(results, name)) for name in names],
         "missing": list(_missing(results)),
         "missing_cohorts": [COHORT_TITLES[name] for name in section(results, "missing")],
         "unknown": list(_unknown(results)),
         "unknown_cohorts": [COHORT_TITLES[name] for name in COHORTS if name in section(results, "table1")],
-        "unplaced": sum(whole(n) or 0 for n in section(results, "intake", "", "skipped").values()),
+        "unplaced": 0 if unplaced is None else sum(unplaced.unreadable.values()),
     }
 
 
@@ -52,22 +52,19 @@ def _steps(results: Results, cohort: str) -> list[tuple[str, bool]]:
 
 
 def _list_intake(results: Results, cohort: str) -> Iterator[tuple[str, bool]]:
-    """What was in the hospitals' tables and is not declared, by reason; only a simulation knows it."""
-    intake = section(results, "intake", cohort)
-    if not intake:
+    """What was in the hospitals' tables, and what of it is not declared, by reason."""
+    intake = read_intake(results, cohort)
+    if intake is None:
         yield "In the hospitals' tables:\nnot known to the coordinator", False
-        yield "Excluded, or not readable:\neach hospital's `ceus-site index` counts its own".replace("`", ""), True
+        yield "Excluded, or not readable:\neach hospital's ceus-site index counts its own", True
         return
-    yield f"In the hospitals' tables:\n{_count(whole(intake.get('listed')), 'lesion')}", False
-    rules = Inclusion(**section(results, "terms", "processing", "inclusion"))
-    excluded = {describe_exclusion(reason, rules): n for reason, n in section(intake, "excluded").items()}
-    for title, reasons in (("Excluded", excluded), ("Not readable", section(intake, "skipped"))):
+    yield f"In the hospitals' tables:\n{_count(intake.listed, 'lesion')}", False
+    for title, reasons in (("Excluded", intake.excluded), ("Not readable", intake.unreadable)):
         if reasons:
-            total = sum(whole(n) or 0 for n in reasons.values())
-            lines = [f"{words}: {n}" for words, n in reasons.items()]
-            yield "\n".join([f"{title}: {_count(total, 'lesion')}", *lines]), True
-    if look := whole(intake.get("look")):
-        yield f"Not used until a person has looked at the clips: {_count(look, 'lesion')}", True
+            lines = [f"{n} \N{MULTIPLICATION SIGN} {words}" for words, n in reasons.items()]
+            yield "\n".join([f"{title}: {_count(sum(reasons.values()), 'lesion')}", *lines]), True
+    if intake.look:
+        yield f"Not used until a person has looked at the clips: {_count(intake.look, 'lesion')}", True
 
 
 def _list_losses(one: Mapping[str, Any]) -> list[str]:

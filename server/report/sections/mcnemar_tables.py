@@ -19,7 +19,8 @@ def pair_rows(results: Results, places: list[str]) -> list[Row]:
 
 def _rows(results: Results, place: str) -> Iterator[Row]:
     for pair in lookup(results, "pairs", place) or []:
-        names = [CLASSIFIER_TITLES.get(str(pair.get(side)), str(pair.get(side))) for side in ("first", "second")]
+        sides = [str(pair.get(side)) for side in ("first", "second")]
+        names = [CLASSIFIER_TITLES.get(side, side).partition(" (")[0] for side in sides]
         only = [cells.format_count(whole(pair.get(side))) for side in ("first_only", "second_only")]
         difference = cells.format_difference(estimate(pair.get("difference")))
         n = cells.format_lesions(whole(pair.get("n")))

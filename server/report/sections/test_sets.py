@@ -25,6 +25,7 @@ from server.report.values import (
     section,
     support,
     tested_cohorts,
+    whole,
 )
 from server.results.uncertainty.proportions import wilson_interval
 
@@ -100,11 +101,12 @@ def _describe_sites(results: Results, cohort: str, model: str) -> str:
     ends = [number(lookup(found, "prediction", key)) for key in ("low", "high")]
     if mean is None or i_squared is None or mean.low is None or mean.high is None or None in ends:
         return ""
+    hidden = (whole(lookup(results, "flow", cohort, "sites")) or 0) > (whole(found.get("sites")) or 0)
+    lacking = " Only sites with a minimum cell of right and of wrong answers are among them, so the best are missing."
     return (
         f"{found['sites']} sites, random effects: accuracy {mean.value:.3f} (95 % interval {mean.low:.3f} to "
         f"{mean.high:.3f}); I² {100 * i_squared:.0f} %; another site would lie between {ends[0]:.3f} and {ends[1]:.3f} "
-        "(95 % prediction interval). Only sites with a minimum cell of right and of wrong answers are among them, so "
-        "the best are missing."
+        f"(95 % prediction interval).{lacking if hidden else ''}"
     )
 
 

@@ -95,6 +95,9 @@ def test_sites_are_described_by_random_effects(results: dict[str, Any]) -> None:
     assert f"I² {100 * found['i_squared']:.0f} %" in text
     ends = found["prediction"]
     assert f"between {ends['low']:.3f} and {ends['high']:.3f} (95 % prediction interval)" in text
+    assert "the best are missing" not in text, "all sites are shown"
+    _, text = show("test-sets", {**results, "flow": {COHORT: {"sites": len(SITES) + 2}}})
+    assert "so the best are missing" in text
     assert "random effects" not in show("test-sets", {**results, "heterogeneity": {}})[1]
 
 
@@ -156,8 +159,8 @@ def test_the_flow_is_drawn_and_readers_and_missing_values_stand_below() -> None:
         "50 lesions",
         "of 46 patients",
         "60 lesions",
-        "Excluded: 7 lesions, 1 cm or smaller: 3, malignant without pathology: 4;",
-        "Not readable: 1 lesion, The video cannot be decoded: 1;",
+        "Excluded: 7 lesions, 3 × 1 cm or smaller, 4 × malignant without pathology;",
+        "Not readable: 1 lesion, 1 × The video cannot be decoded;",
         "looked at the clips: 2 lesions;",
         "12 lesions of 1 site: refused",
         "5 lesions: no type",
@@ -183,7 +186,7 @@ def test_the_flow_states_the_rules_of_the_plan() -> None:
         "terms": {"processing": {"inclusion": {"youngest": 16, "larger_than_cm": 0.5}}},
     }
     page, _ = show("flow", results)
-    assert "Excluded: 2 lesions, 0.5 cm or smaller: 1, patient younger than 16 years: 1;" in page.figures[0]
+    assert "Excluded: 2 lesions, 1 × 0.5 cm or smaller, 1 × patient younger than 16 years;" in page.figures[0]
 
 
 def test_boxes_of_a_flow_lie_inside_below_each_other_and_hold_their_text() -> None:
