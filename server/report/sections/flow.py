@@ -12,10 +12,9 @@ from server.report import cells
 from server.report.cells import Row
 from server.report.figures.flow import flow_figure
 from server.report.intake import read_intake
-from server.report.values import COHORT_TITLES, Results, lookup, section, whole
+from server.report.values import COHORT_TITLES, READING_TITLES, Results, lookup, section, whole
 
 _FATES: Mapping[str, str] = {"refused": "refused", "excluded": "excluded by screening", "lost": "no answer"}
-_MODES: Mapping[str, str] = {"alone": "alone", "assisted": "with the model"}
 
 
 def flow(results: Results) -> dict[str, Any]:
@@ -83,7 +82,7 @@ def _list_readings(results: Results, cohort: str, counted: int) -> Iterator[tupl
     readers = section(results, "readers", cohort, "readers")
     read = {
         f"{code}, {title}": n
-        for (code, one), (mode, title) in product(readers.items(), _MODES.items())
+        for (code, one), (mode, title) in product(readers.items(), READING_TITLES.items())
         if (n := whole(lookup(one, mode, "accuracy", "n"))) is not None
     }
     if not read:

@@ -78,9 +78,11 @@ def test_calibration_stands_in_numbers_with_counts(results: dict[str, Any]) -> N
     curve = results["cohorts"][COHORT]["models"]["DCB"]["calibration"]
     slope = curve["classes"]["HCC"]["slope"]
     assert f"{slope['value']:.2f} {slope['low']:.2f} to {slope['high']:.2f}" in text
-    for predicted, n in zip(curve["classes"]["HM"]["predicted"], curve["classes"]["HM"]["n"], strict=True):
-        assert f"HM {predicted:.3f}" in text
-        assert str(n) in text
+    columns = [curve["classes"]["HM"][key] for key in ("predicted", "observed", "low", "high", "n")]
+    for predicted, observed, low, high, n in zip(*columns, strict=True):
+        assert f"HM {predicted:.3f} {observed:.3f} {low:.3f}–{high:.3f} {n}" in text
+    of_all = [curve["all"][key][0] for key in ("predicted", "observed", "n")]
+    assert "lesions × types {:.3f} {:.3f} {:,}".format(*of_all) in text, "without an interval"
     svg = render_section(next(section for section in SECTIONS if section.anchor == "test-sets"), results)
     drawn = svg[svg.index("Reliability curves: External test C") :]
     drawn = drawn[: drawn.index("</svg>")]
