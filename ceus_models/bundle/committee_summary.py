@@ -43,7 +43,7 @@ def describe_for_committee(results: Mapping[str, Any]) -> Iterator[str]:
     yield "\n".join(f"{number}. {question}" for number, question in enumerate(_QUESTIONS, 1))
 
 
-def _name_place(place: str) -> str:
+def name_place(place: str) -> str:
     """`external test C` of `external_test_c`, `all tests` of `all_tests`."""
     *words, last = place.split("_")
     return " ".join([*words, last.upper() if len(last) == 1 else last])
@@ -77,7 +77,7 @@ def _describe_accuracy(results: Mapping[str, Any]) -> Iterator[str]:
     cohort, name, one = found
     said = _of_hundred(one.get("accuracy"))
     if said:
-        yield f"On the {one.get('n', '?')} lesions of {_name_place(cohort)}, model {name} names {said} rightly."
+        yield f"On the {one.get('n', '?')} lesions of {name_place(cohort)}, model {name} names {said} rightly."
     support = {kind: n for kind, n in one.get("support", {}).items() if n}
     if support:
         commonest = max(support, key=lambda kind: support[kind])
@@ -90,7 +90,7 @@ def _find(entries: Mapping[str, Any]) -> tuple[str, Any] | None:
     for place in ("all_tests", *reversed(TEST_COHORTS)):
         for name in reversed(FUSION_MODELS):
             if entry := entries.get(place, {}).get(f"fusion/{name}"):
-                return _name_place(place), entry
+                return name_place(place), entry
     return None
 
 
@@ -170,7 +170,7 @@ def _describe_readers(results: Mapping[str, Any]) -> Iterator[str]:
             low, high = (_say_change(one[key]) for key in ("low", "high"))
             verdict = "not worse" if one["non_inferior"] else "not shown to be not worse"
             yield (
-                f"Beside {title} reading alone ({_name_place(cohort)}) model {name} names "
+                f"Beside {title} reading alone ({name_place(cohort)}) model {name} names "
                 f"{_say_change(one['value'], ' of 100')} rightly (95 % interval {low} to {high}, other readers and "
                 f"lesions in mind): {verdict} by more than "
                 f"{100 * one['margin']:.0f} of 100."
