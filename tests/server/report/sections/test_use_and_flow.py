@@ -10,6 +10,7 @@ import pytest
 from made_readings import COHORT, answers, cases, targets_of, total_of
 
 from ceus_models.study.taxonomy import FUSION_NETS
+from server.report.csv_tables import format_tables
 from server.report.figures.flow import _LETTERS_IN, _WIDTH_IN, _place_boxes, flow_figure
 from server.report.figures.training import smooth
 from server.report.page import SECTIONS, render_section
@@ -178,6 +179,8 @@ def test_the_flow_is_drawn_and_readers_and_missing_values_stand_below() -> None:
     assert "age –" in text
     assert "Sex 3 (9 %)" in text
     assert "2 more could not be read" in text
+    made = format_tables(results)["flow-intake"].splitlines()
+    assert f"{COHORT} / excluded / too-small,3,,,," in made
     assert show("flow", {})[1] == ""
 
 
