@@ -180,7 +180,7 @@ def test_the_flow_is_drawn_and_readers_and_missing_values_stand_below() -> None:
     assert "Sex 3 (9 %)" in text
     assert "2 more could not be read" in text
     made = format_tables(results)["flow-intake"].splitlines()
-    assert f"{COHORT} / excluded / too-small,3,,,," in made
+    assert f"{COHORT} / excluded / too-small,3.0,,,," in made
     assert show("flow", {})[1] == ""
 
 
