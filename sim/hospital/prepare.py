@@ -86,7 +86,7 @@ class Hospitals:
     def skipped(self) -> dict[str, int]:
         """Lesions that could not be read, by reason in words."""
         found = _add_counts(site.skipped for site in self.prepared.values())
-        return {_describe_skip(reason): count for reason, count in found.items()}
+        return {describe_skip(reason): count for reason, count in found.items()}
 
     @property
     def intake(self) -> dict[str, dict[str, Any]]:
@@ -103,7 +103,7 @@ class Hospitals:
                 "listed": sum(one.read for one in parts) + look + sum(excluded.values()) + sum(skipped.values()),
                 "look": look,
                 "excluded": excluded,
-                "skipped": {_describe_skip(reason): count for reason, count in skipped.items()},
+                "skipped": {describe_skip(reason): count for reason, count in skipped.items()},
             }
         return found
 
@@ -112,7 +112,7 @@ def _add_counts(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
     return dict(sum(map(Counter, counts), Counter[str]()))
 
 
-def _describe_skip(reason: str) -> str:
+def describe_skip(reason: str) -> str:
     """What is wrong, as the fault catalogue begins to say it."""
     return REASONS[reason].meaning.partition(". ")[0].removesuffix(".") if reason in REASONS else reason
 
