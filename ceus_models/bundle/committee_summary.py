@@ -130,7 +130,7 @@ def _describe_differences(results: Mapping[str, Any]) -> Iterator[str]:
         adjusted = one.get("adjusted")
         beyond = f"; beyond what lesion types explain {_say_gap(adjusted)}" if adjusted else ""
         yield (
-            f"The largest difference between groups is by {_name_variable(variable)}: {_say_gap(one)}{beyond}; "
+            f"The largest difference between groups ({_name_variable(variable)}) is {_say_gap(one)}{beyond}; "
             "groups differ in their lesions too."
         )
     yield from _describe_readers(results)
