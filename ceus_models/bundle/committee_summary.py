@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ceus_models.study.subgroups import VARIABLE_TITLES
 from ceus_models.study.taxonomy import FUSION_MODELS, TEST_COHORTS, TYPE_NAMES
 
 _PREVALENCES = {"0.10": "10 of 100 lesions are malignant", "0.50": "half of them are", "0.90": "90 of 100 are"}
@@ -42,7 +43,7 @@ def describe_for_committee(results: Mapping[str, Any]) -> Iterator[str]:
     yield "\n".join(f"{number}. {question}" for number, question in enumerate(_QUESTIONS, 1))
 
 
-def _name_place(place: str) -> str:
+def name_place(place: str) -> str:
     """`external test C` of `external_test_c`, `all tests` of `all_tests`."""
     *words, last = place.split("_")
     return " ".join([*words, last.upper() if len(last) == 1 else last])
@@ -76,7 +77,7 @@ def _describe_accuracy(results: Mapping[str, Any]) -> Iterator[str]:
     cohort, name, one = found
     said = _of_hundred(one.get("accuracy"))
     if said:
-        yield f"On the {one.get('n', '?')} lesions of {_name_place(cohort)}, model {name} names {said} rightly."
+        yield f"On the {one.get('n', '?')} lesions of {name_place(cohort)}, model {name} names {said} rightly."
     support = {kind: n for kind, n in one.get("support", {}).items() if n}
     if support:
         commonest = max(support, key=lambda kind: support[kind])
@@ -89,7 +90,7 @@ def _find(entries: Mapping[str, Any]) -> tuple[str, Any] | None:
     for place in ("all_tests", *reversed(TEST_COHORTS)):
         for name in reversed(FUSION_MODELS):
             if entry := entries.get(place, {}).get(f"fusion/{name}"):
-                return _name_place(place), entry
+                return name_place(place), entry
     return None
 
 
@@ -129,7 +130,7 @@ def _describe_differences(results: Mapping[str, Any]) -> Iterator[str]:
         adjusted = one.get("adjusted")
         beyond = f"; beyond what lesion types explain {_say_gap(adjusted)}" if adjusted else ""
         yield (
-            f"The largest difference between groups is by {variable.replace('_', ' ')}: {_say_gap(one)}{beyond}; "
+            f"The largest difference between groups ({_name_variable(variable)}) is {_say_gap(one)}{beyond}; "
             "groups differ in their lesions too."
         )
     yield from _describe_readers(results)
@@ -146,6 +147,17 @@ def _say_gap(found: Mapping[str, Any]) -> str:
     return f"{found['highest']} over {found['lowest']} by {value} of 100 ({low} to {high})"
 
 
+def _say_change(difference: float, of: str = "") -> str:
+    """`8 fewer`, `4 of 100 more`: of a hundred lesions."""
+    return f"{100 * abs(difference):.0f}{of} {'fewer' if difference < 0 else 'more'}"
+
+
+def _name_variable(variable: str) -> str:
+    """`viral hepatitis`, `tumour size`: its title without the unit."""
+    title = VARIABLE_TITLES.get(variable, variable).partition(",")[0]
+    return title[:1].lower() + title[1:]
+
+
 def _describe_readers(results: Mapping[str, Any]) -> Iterator[str]:
     """The fullest model beside each group of readers alone, both taken as samples of more."""
     for cohort, found in results.get("readers", {}).items():
@@ -155,11 +167,11 @@ def _describe_readers(results: Mapping[str, Any]) -> Iterator[str]:
             one = against.get(f"fusion/{name}", {}).get("alone", {})
             if one.get("low") is None:
                 continue
-            low, high = (f"{100 * one[key]:+.0f}" for key in ("low", "high"))
-            value = f"{100 * abs(one['value']):.0f} of 100 {'fewer' if one['value'] < 0 else 'more'}"
+            low, high = (_say_change(one[key]) for key in ("low", "high"))
             verdict = "not worse" if one["non_inferior"] else "not shown to be not worse"
             yield (
-                f"Beside {title} reading alone ({_name_place(cohort)}) model {name} names {value} rightly "
-                f"(95 % interval {low} to {high}, other readers and lesions in mind): {verdict} by more than "
+                f"Beside {title} reading alone ({name_place(cohort)}) model {name} names "
+                f"{_say_change(one['value'], ' of 100')} rightly (95 % interval {low} to {high}, other readers and "
+                f"lesions in mind): {verdict} by more than "
                 f"{100 * one['margin']:.0f} of 100."
             )

@@ -8,22 +8,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from ceus_models.bundle.committee_summary import describe_for_committee
+from ceus_models.bundle.committee_summary import describe_for_committee, name_place
 from ceus_models.study.taxonomy import COHORTS, FUSION_NETS
 
 RESEARCH_ONLY = "For research only. fedceus is not a medical device, and must not guide the care of a patient."
-_SHOWN_METRICS = (
-    "accuracy",
-    "macro_auc",
-    "macro_specificity",
-    "macro_recall",
-    "macro_precision",
-    "macro_npv",
-    "macro_f1",
-    "auc",
-    "sensitivity",
-    "specificity",
-)
+_SHOWN_METRICS: Mapping[str, str] = {
+    "accuracy": "accuracy",
+    "macro_auc": "macro-AUC",
+    "macro_specificity": "macro-specificity",
+    "macro_recall": "macro-recall",
+    "macro_precision": "macro-precision",
+    "macro_npv": "macro-NPV",
+    "macro_f1": "macro-F1",
+    "auc": "AUC",
+    "sensitivity": "sensitivity",
+    "specificity": "specificity",
+}
 _TOO_COARSE = 0.05
 """A metric whose stated bound is wider is left out, as in the report."""
 _SHARED = {"separate": "", "trunk": ", one of them a trunk with a head for each disease and biomarker"}
@@ -77,13 +77,14 @@ def _render_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 def _describe_nets(about: Mapping[str, Any]) -> Iterator[str]:
     recipe, processing = about["recipe"], about["processing"]
+    selected = ", ".join(recipe["selected"]).replace("_", " ")
     shape, shared = recipe["architecture"], _SHARED[recipe.get("sharing", "separate")]
     yield (
         f"{len(about['nets'])} nets{shared}. Two streams a net: ResNet{shape['spatial_depth']} over "
         f"{processing['frames_to_peak'] + processing['frames_after']} key frames of {processing['size']} px, "
         f"ResNet{shape['temporal_depth']} over {processing['flow_maps']} flow maps of {processing['flow_size']} px, "
         f"width {shape['width']}, norm {shape['norm']}, an LSTM over each, weighted adaptively. A fusion net turns the "
-        f"nine probabilities and {len(recipe['selected'])} clinical variables ({', '.join(recipe['selected'])}) into "
+        f"nine probabilities and {len(recipe['selected'])} clinical variables ({selected}) into "
         f"the types {', '.join(about['taxonomy']['lesion_types'])}."
     )
 
@@ -91,7 +92,7 @@ def _describe_nets(about: Mapping[str, Any]) -> Iterator[str]:
 def _describe_training(about: Mapping[str, Any], results: Mapping[str, Any]) -> Iterator[str]:
     types = results.get("statistics", {}).get("types", {})
     names = about["taxonomy"]["lesion_types"]
-    rows = [[c, *(types[c].get(name, 0) for name in names)] for c in COHORTS if c in types]
+    rows = [[name_place(c), *(types[c].get(name, 0) for name in names)] for c in COHORTS if c in types]
     yield _render_table(("lesions with a type", *names), rows)
     typical = about.get("typical")
     if typical:
@@ -108,16 +109,17 @@ def _describe_metrics(results: Mapping[str, Any]) -> Iterator[str]:
     if results.get("cohorts") or results.get("nets"):
         yield "Behind a value: its 95 % interval, of a proportion by Wilson's score, else by a bootstrap of lesions."
     if chosen := results.get("chosen_on"):
-        where = ", ".join(chosen)
+        where = ", ".join(map(name_place, chosen))
         yield f"Rounds were chosen by their loss on {where}: figures of nets trained so are optimistic there."
     for cohort, entry in results.get("cohorts", {}).items():
         models = {f"fusion/{name}": found for name, found in entry.get("models", {}).items()}
-        yield _render_scores(f"{cohort} (n = {entry.get('n', '?')})", models)
+        yield _render_scores(f"{name_place(cohort)} (n = {entry.get('n', '?')})", models)
     nets = results.get("nets", {})
     for cohort in sorted({cohort for found in nets.values() for cohort in found}, key=_rank_cohort):
         own = {net: found[cohort] for net, found in nets.items() if cohort in found}
-        yield _render_scores(cohort, {net: found for net, found in own.items() if "positives" in found})
-        yield _render_scores(cohort, {net: found for net, found in own.items() if "positives" not in found})
+        for binary in (True, False):
+            kind = {net: found for net, found in own.items() if ("positives" in found) == binary}
+            yield _render_scores(name_place(cohort), kind)
 
 
 def _rank_cohort(cohort: str) -> int:
@@ -130,7 +132,7 @@ def _render_scores(title: str, nets: Mapping[str, Mapping[str, Any]]) -> str:
         [net, _format_lesions(found), *(_format_estimate(found.get(name)) for name in shown)]
         for net, found in nets.items()
     ]
-    return _render_table((title, "lesions", *(name.replace("_", " ") for name in shown)), rows) if shown else ""
+    return _render_table((title, "lesions", *(_SHOWN_METRICS[name] for name in shown)), rows) if shown else ""
 
 
 def _format_lesions(found: Mapping[str, Any]) -> str:
@@ -161,13 +163,19 @@ def _describe_calibration(results: Mapping[str, Any]) -> Iterator[str]:
         "are given as the nets say them; nothing was recalibrated."
     )
     rows = [
-        (net, cohort, one.get("n", "?"), _format_estimate(one.get("brier")), f"{_select_reliability(one)['ece']:.3f}")
+        (
+            net,
+            name_place(cohort),
+            one.get("n", "?"),
+            _format_estimate(one.get("brier")),
+            f"{_select_reliability(one)['ece']:.3f}",
+        )
         for net, cohort, one in found
     ]
     yield _render_table(("net", "lesions of", "n", "Brier's score", "ECE"), rows)
     last = [net for net, _, _ in found if net in FUSION_NETS][-1:]
     bins = [
-        (cohort, f"{predicted:.3f}", f"{observed:.3f}", n)
+        (name_place(cohort), f"{predicted:.3f}", f"{observed:.3f}", n)
         for net, cohort, one in found
         if [net] == last
         for predicted, observed, n in zip(

@@ -56,6 +56,32 @@ EXCLUSIONS = ("too-young", "too-small", "no-clinical-data", "no-pathology", "no-
 """Reasons in the order in which the rules are asked: a lesion counts under the first."""
 
 
+def describe_inclusion(rules: Inclusion) -> str:
+    """Which lesions a study takes, in words."""
+    known = "confirmed by pathology where malignant and by pathology or follow-up else"
+    standard = known if rules.reference_standard else "confirmed in any way"
+    return (
+        f"above {rules.larger_than_cm:g} cm, of patients of at least {rules.youngest} years, with at least "
+        f"{rules.least_recorded} clinical variables recorded, {standard}; a blank cell excludes no lesion"
+    )
+
+
+def describe_exclusion(reason: str, rules: Inclusion) -> str:
+    """Why a study does not take a lesion, in words; what is no reason of EXCLUSIONS stays as it is.
+
+    >>> describe_exclusion("too-small", Inclusion())
+    '1 cm or smaller'
+    """
+    words = {
+        "too-young": f"patient younger than {rules.youngest} years",
+        "too-small": f"{rules.larger_than_cm:g} cm or smaller",
+        "no-clinical-data": f"clinical variables recorded: fewer than {rules.least_recorded}",
+        "no-pathology": "malignant without pathology",
+        "no-follow-up": "benign or other type without pathology or follow-up",
+    }
+    return words.get(reason, reason)
+
+
 def find_exclusion(facts: Facts, rules: Inclusion) -> str:
     """The reason of EXCLUSIONS why a study does not take a lesion, "" where it does.
 

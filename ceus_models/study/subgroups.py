@@ -25,6 +25,17 @@ SUBGROUPS: Mapping[str, tuple[str, ...]] = {
     "malignancy_history": _NO_YES,
 }
 """Variable → its values: years, cm, viral hepatitis for the etiology. The last is a row of Table 1 only."""
+VARIABLE_TITLES: Mapping[str, str] = {
+    "sex": "Sex",
+    "age": "Age, years",
+    "tumor_size": "Tumour size, cm",
+    "etiology": "Viral hepatitis",
+    "cirrhosis": "Cirrhosis",
+    "fatty_liver": "Fatty liver",
+    "manufacturer": "Manufacturer",
+    "pathology_confirmed": "Confirmed by pathology",
+    "malignancy_history": "History of malignancy",
+}
 CELLS = tuple((variable, value) for variable, values in SUBGROUPS.items() for value in values)
 """Every (variable, value), in the order in which they are counted."""
 _HISTORY = CLINICAL_NAMES.index("malignancy_history")

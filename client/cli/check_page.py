@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ceus_models.runtime.errors import ExpectedError, Fault
 from ceus_models.runtime.language.reader_language import Verbatim
+from ceus_models.study.inclusion import STUDY_RULES, Inclusion, describe_exclusion
 from ceus_models.web.templates import render
 from client.data.dataset.check import CheckReport
 from client.faults.catalogue import REASONS
@@ -16,21 +17,22 @@ _SHOWN = 20
 """A reason with more faults is folded at first."""
 
 
-def write_page(path: Path, report: CheckReport) -> None:
+def write_page(path: Path, report: CheckReport, rules: Inclusion = STUDY_RULES) -> None:
     """Writes the page. Raises ExpectedError where it cannot be written."""
     try:
-        path.write_text(page_of(report), encoding="utf-8")
+        path.write_text(page_of(report, rules), encoding="utf-8")
     except OSError as error:
         raise ExpectedError(f"the page cannot be written ({error.strerror}); name a file in a folder") from None
 
 
-def page_of(report: CheckReport) -> str:
+def page_of(report: CheckReport, rules: Inclusion = STUDY_RULES) -> str:
     """The whole page. It holds what faults hold: no id, no name, no date, no path of a clip."""
     return render(
         "client.cli",
         "check.html",
         title="ceus-site check",
         report=report,
+        excluded={describe_exclusion(reason, rules): count for reason, count in report.excluded.items()},
         reasons=REASONS,
         rows=_group(report.faults),
         doubts=_group((*report.doubts, *report.notes)),

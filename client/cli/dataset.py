@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -13,8 +14,10 @@ from rich.markup import escape
 
 from ceus_models.runtime.errors import Fault
 from ceus_models.runtime.findings import Finding, convert_fault, make_note, print_findings
+from ceus_models.runtime.language.reader_language import translate
 from ceus_models.runtime.language.terminal import Terminal
 from ceus_models.runtime.progress_bar import show_progress
+from ceus_models.study.inclusion import Inclusion, describe_exclusion
 from client.cli.check_page import write_page
 from client.data.dataset.check import CheckReport, check_site
 from client.data.dataset.index import build_index
@@ -22,6 +25,7 @@ from client.data.dataset.index_report import IndexReport, TooManySkippedError
 from client.data.dataset.review_list import as_json as look_json
 from client.data.forms.site_config import load_site
 from client.data.table.suggestions import write_suggestions
+from client.faults.catalogue import REASONS
 from client.faults.fault import as_json, count_reasons
 from client.service.sample_settings import find_processing, find_rules
 
@@ -50,10 +54,11 @@ def check_command(
     study: Study = None,
 ) -> None:
     """Tell every fault of the folder at once: file, row, rule and remedy. The folder's files are not touched."""
+    rules = find_rules(folder, study)
     with show_progress("checking", quiet=as_machine) as on_progress:
-        report = check_site(folder, on_progress, workers, find_rules(folder, study))
+        report = check_site(folder, on_progress, workers, rules)
     if html is not None:
-        write_page(html, report)
+        write_page(html, report, rules)
     if fix_suggestions is not None:
         write_suggestions(fix_suggestions, report.suggestions)
     if as_machine:
@@ -61,7 +66,7 @@ def check_command(
     else:
         print_findings(map(convert_fault, report.faults))
         print_findings(map(_convert_doubt, (*report.doubts, *report.notes)))
-        _print_check(report)
+        _print_check(report, rules)
     raise typer.Exit(1 if report.faults else 0)
 
 
@@ -84,7 +89,7 @@ def index_command(
     else:
         print_findings(map(convert_fault, report.faults))
         print_findings(map(_convert_doubt, report.notes))
-        _print_index(report)
+        _print_index(report, processing.inclusion)
     if too_many is not None:
         raise too_many
 
@@ -98,14 +103,15 @@ def output() -> Terminal:
     return Terminal()
 
 
-def _print_check(report: CheckReport) -> None:
+def _print_check(report: CheckReport, rules: Inclusion) -> None:
     out = output()
     out.print(f"usable lesions: {report.usable} ({_counts(report.cohorts)}; {_counts(report.types)})", soft_wrap=True)
     if report.reads:
         out.print(f"usable diagnoses: {report.reads}")
-    _print_left_out(report)
+    _print_left_out(report, rules)
     if report.faults:
-        out.print(f"[red]faults: {len(report.faults)}[/] ({escape(_counts(report.reasons))})", soft_wrap=True)
+        out.print(f"[red]faults: {len(report.faults)}[/]")
+        _print_reasons(report.reasons)
     if report.stops_index:
         of = f"{report.skipped} of {report.usable + report.skipped} lesions cannot be used"
         out.print(
@@ -113,21 +119,19 @@ def _print_check(report: CheckReport) -> None:
             soft_wrap=True,
         )
     if report.doubts:
-        counts = escape(_counts(count_reasons(report.doubts)))
-        out.print(f"[yellow]to be looked at[/]: {len(report.doubts)} ({counts}), not used until then", soft_wrap=True)
-    if report.notes:
-        out.print(f"doubts, used all the same: {len(report.notes)} ({escape(_counts(count_reasons(report.notes)))})")
+        out.print(f"[yellow]to be looked at[/]: {len(report.doubts)}, not used until then", soft_wrap=True)
+        _print_reasons(count_reasons(report.doubts))
+    _print_notes(report)
     if report.suggestions:
         out.print(f"cells that may be mended: {len(report.suggestions)}; --fix-suggestions FILE writes them down")
 
 
-def _print_index(report: IndexReport) -> None:
+def _print_index(report: IndexReport, rules: Inclusion) -> None:
     out = output()
     skipped = sum(report.skipped.values())
     out.print(f"lesions read: {report.read} (newly made {report.made}), skipped: {skipped}", soft_wrap=True)
-    if report.skipped:
-        out.print(f"[red]skipped[/]: {escape(_counts(report.skipped))}", soft_wrap=True)
-    _print_left_out(report)
+    _print_reasons(report.skipped)
+    _print_left_out(report, rules)
     if report.look:
         out.print(f"[yellow]to be looked at[/]: {len(report.look)}, not used until then", soft_wrap=True)
         for look in report.look:
@@ -139,16 +143,32 @@ def _print_index(report: IndexReport) -> None:
             )
         if "clip_checked" in columns:
             out.print("write yes in clip_checked where the clips are right all the same")
+    _print_notes(report)
+
+
+def _print_notes(report: CheckReport | IndexReport) -> None:
     if report.notes:
-        out.print(f"doubts, used all the same: {len(report.notes)} ({escape(_counts(count_reasons(report.notes)))})")
+        output().print(f"doubts, used all the same: {len(report.notes)}")
+        _print_reasons(count_reasons(report.notes))
 
 
-def _print_left_out(report: CheckReport | IndexReport) -> None:
+def _print_left_out(report: CheckReport | IndexReport, rules: Inclusion) -> None:
     if report.withdrawn:
         output().print(f"of patients who withdrew, and left out: {report.withdrawn}")
     if report.excluded:
-        excluded, reasons = sum(report.excluded.values()), escape(_counts(report.excluded))
-        output().print(f"not taken by the study's rules of inclusion: {excluded} ({reasons})", soft_wrap=True)
+        output().print(f"not taken by the study's rules of inclusion: {sum(report.excluded.values())}")
+        for reason, count in report.excluded.items():
+            _print_count(count, describe_exclusion(reason, rules))
+
+
+def _print_reasons(reasons: Mapping[str, int]) -> None:
+    """A line for each reason of the catalogue, with its name there."""
+    for slug, count in reasons.items():
+        _print_count(count, f"{translate(REASONS[slug].meaning)} ({slug})" if slug in REASONS else slug)
+
+
+def _print_count(count: int, words: str) -> None:
+    output().print(f"{count:5} \N{MULTIPLICATION SIGN} {escape(translate(words))}", soft_wrap=True)
 
 
 def _counts(counts: Mapping[str, int]) -> str:
@@ -179,6 +199,7 @@ def _index_json(report: IndexReport) -> dict[str, object]:
         "skipped": dict(report.skipped),
         "withdrawn": report.withdrawn,
         "excluded": dict(report.excluded),
+        "cohorts": {cohort or "unknown": asdict(intake) for cohort, intake in report.cohorts.items()},
         "look": [look_json(look) for look in report.look],
         "faults": [as_json(fault) for fault in report.faults],
         "notes": [as_json(fault) for fault in report.notes],

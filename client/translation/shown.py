@@ -23,6 +23,7 @@ SHOWN = (
     "ceus_models/runtime/liveness/moment.py",
     "ceus_models/runtime/progress_bar.py",
     "ceus_models/runtime/yaml_lines.py",
+    "ceus_models/study/inclusion.py",
     "ceus_models/study/taxonomy.py",
     "ceus_models/web",
 )

@@ -22,6 +22,7 @@ _PARTS: Mapping[str, str] = {
     "misdiagnoses": "misdiagnoses",
     "comparison": "comparison",
     "flow": "flow",
+    "flow-intake": "intake",
     "missing": "missing",
     "use": "use",
     "heterogeneity": "heterogeneity",

@@ -32,6 +32,8 @@ CLASSIFIER_TITLES: Mapping[str, str] = {
     STRATEGY_B: "Strategy B (five binary nets)",
     **{net: f"Model {net.removeprefix('fusion/')}" for net in FUSION_NETS},
 }
+READING_TITLES: Mapping[str, str] = {"alone": "alone", "assisted": "with the model"}
+"""Ways of reading a lesion."""
 MODEL_INPUTS: Mapping[str, str] = {
     "D": "disease nets",
     "DC": "disease nets + clinical variables",
@@ -63,6 +65,11 @@ class Estimate:
     high: float | None = None
     n: int | None = None
     resolution: float | None = None
+
+
+def short_title(net: str) -> str:
+    """The title of a classifier without what it is made of; other names stay as they are."""
+    return CLASSIFIER_TITLES.get(net, net).partition(" (")[0]
 
 
 def number(raw: object) -> float | None:

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from ceus_models.metrics.binned_loss import bound_brier_error, sum_brier
-from ceus_models.metrics.score_bins import CENTRES, EDGES, sum_deciles
+from ceus_models.metrics.score_bins import BINS, CENTRES, EDGES, sum_deciles
 from server.results.clinical.calibration_line import calibration_line
-from server.results.intervals import bootstrap_interval, round_count
+from server.results.intervals import bootstrap_interval, estimate_share, round_count
 from server.results.metrics import Floats, ratio
 from server.results.replicates import Resampling
 
@@ -24,7 +24,8 @@ def summarize_calibration(scores: Floats, sampling: Resampling, classes: Sequenc
     """`calibration` and `brier` of a net; empty without lesions.
 
     A binary net has one curve. A classifier has one for each class against the rest, and one for `all` of them. Those
-    of one question have the `slope` and `intercept` of `calibration_line` too.
+    of one question have `low` and `high` of each share, and the `slope` and `intercept` of `calibration_line` too. All
+    classes together have no interval: the answers to a lesion depend on each other.
 
     Args:
         scores: (1+R k 2 32) the histogram and its replicates.
@@ -43,8 +44,17 @@ def summarize_calibration(scores: Floats, sampling: Resampling, classes: Sequenc
 
 
 def _describe(histogram: Floats, sampling: Resampling) -> dict[str, Any]:
-    """Curve and line of a histogram (2 32)."""
-    return {**reliability_curve(histogram), **calibration_line(histogram, sampling)}
+    """Curve, with the interval of each share, and line of a histogram (2 32)."""
+    ends = _bound_shares(histogram, sampling)
+    return {**reliability_curve(histogram), **ends, **calibration_line(histogram, sampling)}
+
+
+def _bound_shares(histogram: Floats, sampling: Resampling) -> dict[str, list[float | int | None]]:
+    """`low` and `high` of the share of positives in each tenth of the probability that holds lesions."""
+    counts, bins = np.maximum(histogram, 0.0), sum_deciles(np.ones(BINS)).astype(int)
+    tenths = zip(sum_deciles(counts[1]), sum_deciles(counts.sum(0)), bins.tolist(), strict=True)
+    found = [estimate_share(right, n, sampling, (k, 2 * k)) for right, n, k in tenths if n > 0]
+    return {end: [one[end] for one in found] for end in ("low", "high")}
 
 
 def reliability_curve(scores: Floats) -> dict[str, Any]:

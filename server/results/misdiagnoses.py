@@ -9,15 +9,15 @@ import numpy as np
 
 from ceus_models.protocol.state import State
 from ceus_models.study.taxonomy import LESION_TYPES, MALIGNANT_TYPES
+from server.results.clinical.dichotomy import BENIGN_TYPES
 from server.results.intervals import estimate_share, round_count
 from server.results.replicates import Resampling
 
 _MOST = 8
-_BENIGN = ("HH", "HA")
 # name → cells (true type, predicted type) that count, and the true types of the denominator
 COUNTED: Mapping[str, tuple[tuple[tuple[str, str], ...], tuple[str, ...]]] = {
     "hcc_hm_confusion": ((("HCC", "HM"), ("HM", "HCC")), ("HCC", "HM")),
-    "malignant_as_benign": (tuple((t, s) for t in MALIGNANT_TYPES for s in _BENIGN), MALIGNANT_TYPES),
+    "malignant_as_benign": (tuple((t, s) for t in MALIGNANT_TYPES for s in BENIGN_TYPES), MALIGNANT_TYPES),
     "hm_ha_confusion": ((("HM", "HA"), ("HA", "HM")), ("HM", "HA")),
 }
 """As in the reference study: OT is neither malignant nor benign."""

@@ -41,7 +41,7 @@ from sim.experiments.entry import experiment_folder
 from sim.experiments.experiment import run_experiment
 from sim.experiments.experiment_file import find_experiment_file
 from sim.experiments.overrides import parse_settings
-from sim.hospital.prepare import HOSPITALS, PreparedHospital, parse_simulation
+from sim.hospital.prepare import HOSPITALS, PreparedHospital, describe_skip, parse_simulation
 from sim.patients.centers import build_split
 from sim.patients.patients import draw_cases
 from sim.patients.table_one import count_table_one
@@ -211,8 +211,9 @@ def _show_run(console: Console) -> Iterator[RunObserver]:
         def hospital(made: PreparedHospital, lesions: int) -> None:
             progress.update(hospitals, total=lesions, advance=made.lesions)
             log(f"{made.site}: {made.read} of {made.lesions} lesions read")
-            if made.skipped:
-                console.print(f"{made.site}: skipped {dict(made.skipped)}")
+            for reason, count in made.skipped.items():
+                line = f"{made.site}: {count} not readable: {describe_skip(reason)}"
+                console.print(line, soft_wrap=True, markup=False)
 
         def event(told: Event) -> None:
             if isinstance(told, Started):

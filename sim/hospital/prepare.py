@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,8 +16,10 @@ from ceus_models.runtime.errors import ExpectedError, FaultList
 from ceus_models.runtime.yaml_lines import format_key, list_faults
 from ceus_models.study.processing import Processing
 from client.data.dataset.index import build_index
+from client.data.dataset.index_report import Intake
 from client.data.dataset.worker_pool import map_trusted
 from client.data.forms.site_config import load_site
+from client.faults.catalogue import REASONS
 from client.policy.policy_file import POLICY_FILE
 from sim.hospital.hospital import WrittenHospital, write_hospital
 from sim.hospital.paperwork import PolicyKind, write_policy
@@ -56,13 +58,21 @@ _SIMULATION = TypeAdapter(Simulation)
 
 @dataclass(frozen=True)
 class PreparedHospital:
-    """One hospital on disk: `read` lesions have a sample, `skipped` and `excluded` ones have none, by reason."""
+    """One hospital on disk: what became of its lesions, by cohort."""
 
     site: str
     lesions: int
-    read: int
-    skipped: Mapping[str, int]
-    excluded: Mapping[str, int] = field(default_factory=dict)
+    cohorts: Mapping[str, Intake]
+
+    @property
+    def read(self) -> int:
+        """Lesions with a sample."""
+        return sum(intake.read for intake in self.cohorts.values())
+
+    @property
+    def skipped(self) -> dict[str, int]:
+        """Lesions that could not be read, by reason."""
+        return _add_counts(intake.skipped for intake in self.cohorts.values())
 
 
 @dataclass(frozen=True)
@@ -74,13 +84,37 @@ class Hospitals:
 
     @property
     def skipped(self) -> dict[str, int]:
-        """Lesions that could not be read, by reason."""
-        return dict(sum((Counter(site.skipped) for site in self.prepared.values()), Counter()))
+        """Lesions that could not be read, by reason in words."""
+        found = _add_counts(site.skipped for site in self.prepared.values())
+        return {describe_skip(reason): count for reason, count in found.items()}
 
     @property
-    def excluded(self) -> dict[str, int]:
-        """Lesions that the study does not take, by reason."""
-        return dict(sum((Counter(site.excluded) for site in self.prepared.values()), Counter()))
+    def intake(self) -> dict[str, dict[str, Any]]:
+        """Cohort → lesions in the tables (`listed`), `look`ed at before they may be used, `excluded` and `skipped`.
+
+        The last two by reason: that of the rules of inclusion, and that of a skip in words.
+        """
+        found: dict[str, dict[str, Any]] = {}
+        for cohort in sorted({name for site in self.prepared.values() for name in site.cohorts}):
+            parts = [site.cohorts[cohort] for site in self.prepared.values() if cohort in site.cohorts]
+            excluded, skipped = (_add_counts(getattr(one, name) for one in parts) for name in ("excluded", "skipped"))
+            look = sum(one.look for one in parts)
+            found[cohort] = {
+                "listed": sum(one.read for one in parts) + look + sum(excluded.values()) + sum(skipped.values()),
+                "look": look,
+                "excluded": excluded,
+                "skipped": {describe_skip(reason): count for reason, count in skipped.items()},
+            }
+        return found
+
+
+def _add_counts(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    return dict(sum(map(Counter, counts), Counter[str]()))
+
+
+def describe_skip(reason: str) -> str:
+    """What is wrong, as the fault catalogue begins to say it."""
+    return REASONS[reason].meaning.partition(". ")[0].removesuffix(".") if reason in REASONS else reason
 
 
 def parse_simulation(section: Mapping[str, Any]) -> Simulation:
@@ -175,4 +209,4 @@ class _Preparation:
     def run(self) -> PreparedHospital:
         written = self.order.write()
         report = build_index(load_site(written.folder), self.processing)
-        return PreparedHospital(written.folder.name, written.lesions, report.read, report.skipped, report.excluded)
+        return PreparedHospital(written.folder.name, written.lesions, report.cohorts)

@@ -95,7 +95,7 @@ def run_study(settings: RunSettings, watcher: RunObserver) -> dict[str, Any]:
     with Meter(settings.out / PEAKS_FILE) as meter:
         hospitals = _prepare_hospitals(plan, settings, meter, watcher)
         progress = _run_plan(plan, hospitals, settings, meter, watcher)
-    found = _build_results(progress, plan, settings) | {"skipped": hospitals.skipped, "excluded": hospitals.excluded}
+    found = _build_results(progress, plan, settings) | {"skipped": hospitals.skipped, "intake": hospitals.intake}
     for name, entry in meter.stages.items():
         known = found["stages"].setdefault(name, {"seconds": entry["seconds"]})
         known |= {key: entry[key] for key in ("peak_memory_mb", "processor_s")}

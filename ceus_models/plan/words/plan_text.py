@@ -13,7 +13,7 @@ from ceus_models.plan.words.traffic import Traffic, estimate_traffic
 from ceus_models.protocol.messages import Level, LocalRule
 from ceus_models.runtime.humanize import format_duration, format_size
 from ceus_models.study.cohorts import is_of_one_center
-from ceus_models.study.inclusion import Inclusion
+from ceus_models.study.inclusion import describe_inclusion
 
 LEVEL_WORDS: Mapping[Level, str] = {
     "none": "the coordinator sees this hospital's own sums",
@@ -94,17 +94,8 @@ def _describe_whole(plan: PlanOutline, traffic: Mapping[str, Traffic], seconds: 
         "samples",
         f"{cut.frames} key frames of {cut.size} px and {cut.flow_maps} flow maps of {cut.flow_size} px a lesion",
     )
-    yield "lesions", _describe_inclusion(cut.inclusion)
+    yield "lesions", describe_inclusion(cut.inclusion)
     yield "nets", _describe_nets(plan)
-
-
-def _describe_inclusion(rules: Inclusion) -> str:
-    known = "confirmed by pathology where malignant and by pathology or follow-up else"
-    standard = known if rules.reference_standard else "confirmed in any way"
-    return (
-        f"above {rules.larger_than_cm:g} cm, of patients of at least {rules.youngest} years, with at least "
-        f"{rules.least_recorded} clinical variables recorded, {standard}; a blank cell excludes no lesion"
-    )
 
 
 def _describe_stage(stage: StageOutline, plan: PlanOutline, traffic: Traffic) -> StageText:

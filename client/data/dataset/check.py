@@ -14,7 +14,7 @@ from ceus_models.study.inclusion import STUDY_RULES, Inclusion
 from client.data.analysis.exam_doubts import check_length, doubt_baseline
 from client.data.dataset.copies import find_copies
 from client.data.dataset.counted_faults import find_counted_faults
-from client.data.dataset.index_report import count_skipped, exceeds_share
+from client.data.dataset.index_report import exceeds_share, find_skipped
 from client.data.dataset.row_faults import make_row_doubt, make_row_fault
 from client.data.forms.site_config import SITE_FILE, SiteConfig, load_site, select_screens
 from client.data.imaging.clip import ClipError, ClipInfo, probe_clip
@@ -133,7 +133,7 @@ def check_site(
         reads=len(reads),
         suggestions=manifest.suggestions,
         withdrawn=manifest.withdrawn,
-        skipped=sum(count_skipped(ordered, chosen.lines | {row.line for row in usable}, manifest.header_row).values()),
+        skipped=len(find_skipped(ordered, chosen.reasons.keys() | {row.line for row in usable}, manifest.header_row)),
         max_skipped=site.max_skipped,
         doubts=tuple(fault for found in checked.values() for fault in found.doubts),
         notes=tuple(fault for found in checked.values() for fault in found.notes),

@@ -59,8 +59,7 @@ def build_index(
         outcomes = [outcome for outcome in outcomes if outcome.line in {row.line for row in rows}]
         withdrawn = manifest.withdrawn + len(manifest.rows) - len(rows)
         outcomes, notes = _compare_clips(site, manifest, outcomes)
-        report = build_report(site, outcomes, manifest.faults, withdrawn, manifest.header_row)
-        report = replace(report, notes=notes, excluded=chosen.excluded)
+        report = replace(build_report(site, outcomes, manifest, chosen, withdrawn), notes=notes)
         write_review_list(site, report.look)
         check_share(report, site.max_skipped)
         lesions = [(outcome.line, outcome.file) for outcome in outcomes if outcome.is_sample]

@@ -13,6 +13,24 @@ from client.data.dataset.index_file import INDEX_FILE
 from client.data.dataset.review_list import ReviewItem
 from client.data.dataset.sample_maker import Outcome
 from client.data.forms.site_config import SiteConfig
+from client.data.table.inclusion import Chosen
+from client.data.table.manifest import Manifest
+
+
+@dataclass(frozen=True)
+class Intake:
+    """What became of a cohort's lesions.
+
+    Attributes:
+        read: Lesions with a sample.
+        look: Lesions that a person must check first.
+        excluded, skipped: Lesions by reason.
+    """
+
+    read: int = 0
+    look: int = 0
+    excluded: Mapping[str, int] = field(default_factory=dict)
+    skipped: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +47,7 @@ class IndexReport:
         withdrawn: Lesions of patients who withdrew, which are left out.
         notes: Doubts of lesions that are used all the same.
         excluded: Lesions that the study does not take, by reason; they count as neither read nor skipped.
+        cohorts: The same counts by cohort, "" where a row does not tell its cohort.
     """
 
     read: int
@@ -40,6 +59,7 @@ class IndexReport:
     withdrawn: int = 0
     notes: tuple[Fault, ...] = ()
     excluded: Mapping[str, int] = field(default_factory=dict)
+    cohorts: Mapping[str, Intake] = field(default_factory=dict)
 
 
 class TooManySkippedError(ExpectedError):
@@ -52,27 +72,53 @@ class TooManySkippedError(ExpectedError):
 
 
 def build_report(
-    site: SiteConfig, outcomes: Sequence[Outcome], faults: Sequence[Fault], withdrawn: int = 0, header_row: int = 1
+    site: SiteConfig, outcomes: Sequence[Outcome], manifest: Manifest, chosen: Chosen, withdrawn: int = 0
 ) -> IndexReport:
     """Build the report of an index run.
 
     Args:
-        outcomes: Outcomes of all rows, in the order of the table.
-        faults: Faults of the table.
-        header_row: Row of the table's header.
+        outcomes: Outcomes of all rows that the study takes, in the order of the table.
+        manifest: The table.
+        chosen: Its rows by the study's rules of inclusion.
         withdrawn: Lesions of patients who withdrew.
     """
-    ordered = sorted([*faults, *(one.fault for one in outcomes if one.fault)], key=lambda fault: fault.row or 0)
+    faults = [*manifest.faults, *(one.fault for one in outcomes if one.fault)]
+    ordered = sorted(faults, key=lambda fault: fault.row or 0)
     samples = [one for one in outcomes if one.is_sample]
+    skipped = find_skipped(ordered, {one.line for one in outcomes if one.fault is None}, manifest.header_row)
     return IndexReport(
         read=len(samples),
         made=sum(one.fresh for one in samples),
-        skipped=count_skipped(ordered, {one.line for one in outcomes if one.fault is None}, header_row),
+        skipped=dict(Counter(skipped.values()).most_common()),
         look=tuple(one.look for one in outcomes if one.look),
         faults=tuple(ordered),
         path=site.work / INDEX_FILE,
         withdrawn=withdrawn,
+        excluded=chosen.excluded,
+        cohorts=_count_cohorts(outcomes, manifest, chosen.reasons, skipped),
     )
+
+
+def _count_cohorts(
+    outcomes: Sequence[Outcome], manifest: Manifest, excluded: Mapping[int, str], skipped: Mapping[int, str]
+) -> dict[str, Intake]:
+    """excluded, skipped: line of the table → reason."""
+    cohorts = {entry.line: entry.cohort or "" for entry in manifest.entries}
+
+    def count(lines: Iterable[int], cohort: str) -> int:
+        return sum(cohorts.get(line, "") == cohort for line in lines)
+
+    def count_reasons(reasons: Mapping[int, str], cohort: str) -> dict[str, int]:
+        return dict(Counter(reason for line, reason in reasons.items() if cohorts.get(line, "") == cohort))
+
+    read, look = [one.line for one in outcomes if one.is_sample], [one.line for one in outcomes if one.look]
+    lines = (*read, *look, *excluded, *skipped)
+    return {
+        cohort: Intake(
+            count(read, cohort), count(look, cohort), count_reasons(excluded, cohort), count_reasons(skipped, cohort)
+        )
+        for cohort in sorted({cohorts.get(line, "") for line in lines})
+    }
 
 
 def check_share(report: IndexReport, max_skipped: float) -> None:
@@ -98,10 +144,10 @@ def exceeds_share(skipped: int, total: int, max_skipped: float) -> bool:
     return skipped > max_skipped * total
 
 
-def count_skipped(faults: Iterable[Fault], used: AbstractSet[int], header_row: int) -> dict[str, int]:
-    """Lesions that are not used by the first reason of each; faults of the header or of columns skip none."""
+def find_skipped(faults: Iterable[Fault], used: AbstractSet[int], header_row: int) -> dict[int, str]:
+    """Line of each lesion that is not used → its first reason; faults of the header or of columns skip none."""
     first: dict[int, str] = {}
     for fault in faults:
         if fault.row is not None and fault.row not in used and fault.row > header_row:
             first.setdefault(fault.row, fault.reason)
-    return dict(Counter(first.values()).most_common())
+    return first

@@ -17,21 +17,22 @@ _FLAGS = {"yes": True, "no": False}
 
 @dataclass(frozen=True)
 class Chosen:
-    """rows: that the study takes · excluded: reason → lesions · lines: rows of the table that are excluded."""
+    """rows: that the study takes · reasons: line of the table → why the study does not take its lesion."""
 
     rows: tuple[Row, ...]
-    excluded: Mapping[str, int]
-    lines: frozenset[int]
+    reasons: Mapping[int, str]
+
+    @property
+    def excluded(self) -> dict[str, int]:
+        """Reason → lesions, the commonest first."""
+        return dict(Counter(self.reasons.values()).most_common())
 
 
 def choose_rows(rows: Sequence[Row], rules: Inclusion) -> Chosen:
     """Ask the rules of each row."""
     reasons = {row.line: find_exclusion(_list_facts(row), rules) for row in rows}
-    return Chosen(
-        tuple(row for row in rows if not reasons[row.line]),
-        dict(Counter(reason for reason in reasons.values() if reason).most_common()),
-        frozenset(line for line, reason in reasons.items() if reason),
-    )
+    taken = tuple(row for row in rows if not reasons[row.line])
+    return Chosen(taken, {line: reason for line, reason in reasons.items() if reason})
 
 
 def _list_facts(row: Row) -> Facts:

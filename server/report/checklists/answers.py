@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ceus_models.study.inclusion import describe_inclusion
 from ceus_models.study.taxonomy import COHORTS, LESION_TYPES, TEST_COHORTS
 from server.report.cells import format_count
 from server.report.checklists.fixed_answers import FIXED
@@ -16,6 +17,7 @@ from server.report.checklists.performance_answers import (
     describe_performance,
     join_parts,
 )
+from server.report.intake import read_intake, read_rules
 from server.report.values import (
     COHORT_TITLES,
     Results,
@@ -60,8 +62,30 @@ def _names(raw: object) -> list[str]:
 def _flow(results: Results) -> str:
     flow = section(results, "flow")
     counted = {c: whole(lookup(flow, c, "counted")) for c in COHORTS if c in flow}
-    parts = {COHORT_TITLES[c]: f"{_count_declared(flow[c])}, {n} counted" for c, n in counted.items() if n is not None}
+    parts = {
+        COHORT_TITLES[c]: f"{_describe_intake(results, c)}{_count_declared(flow[c])}, {n} counted"
+        for c, n in counted.items()
+        if n is not None
+    }
     return join_parts(parts) and f"{join_parts(parts)}. Diagrams: section Flow and missing data"
+
+
+def _describe_intake(results: Results, cohort: str) -> str:
+    """What was listed and left out before the declaration, with a comma behind; "" where it is not known."""
+    intake = read_intake(results, cohort)
+    if intake is None:
+        return ""
+    left = {**intake.excluded, **intake.unreadable, "to be looked at first": intake.look}
+    out = ", ".join(f"{n} \N{MULTIPLICATION SIGN} {words}" for words, n in left.items() if n)
+    return f"{_show(intake.listed)} lesions listed{f' (left out: {out})' if out else ''}, "
+
+
+def _exclusions(results: Results) -> str:
+    rules = f"Lesions {describe_inclusion(read_rules(results))}. " if section(results, "terms") else ""
+    return (
+        f"{rules}A lesion needs readable clips with both panes, an outline, and a track that can be trusted; each "
+        "hospital's own list names what was left out and why"
+    )
 
 
 def _outcome(results: Results) -> str:
@@ -213,6 +237,7 @@ ANSWERS: Mapping[str, Callable[[Results], str]] = {
     "sources": _sources,
     "setting": _setting,
     "flow": _flow,
+    "exclusions": _exclusions,
     "outcome": _outcome,
     "selection_of_variables": _selection_of_variables,
     "numbers": _numbers,

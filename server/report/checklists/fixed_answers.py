@@ -13,10 +13,6 @@ FIXED: Mapping[str, str] = {
         f"Examinations from {FIRST_DAY} to {LAST_DAY}; those from {PROSPECTIVE_FROM} are external test C, which the "
         "study collected prospectively"
     ),
-    "exclusions": (
-        "A lesion needs readable clips with both panes, an outline, and a track that can be trusted; each hospital's "
-        "own list names what was left out and why"
-    ),
     "partitions": (
         f"By center and date: centers 1-36 are training A and validation ({VALIDATION_SHARE:.0%} of the patients, by a "
         "hash of the patient's id, so that all lesions of a patient are on one side), 37-49 training B, 50, 51 and 52 "

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ceus_models.study.subgroups import VARIABLE_TITLES
 from ceus_models.study.taxonomy import COHORTS, FUSION_MODELS, TEST_COHORTS
 from server.report.cells import format_count
 from server.report.values import COHORT_TITLES, Results, lookup, metric, models_of, number, section, whole
@@ -56,7 +57,7 @@ def describe_fairness(results: Results) -> str:
     for variable, one in section(place, net).items():
         value, low, high = (number(lookup(one, "difference", key)) for key in ("value", "low", "high"))
         if value is not None and low is not None and high is not None:
-            parts[variable.replace("_", " ")] = (
+            parts[VARIABLE_TITLES.get(variable, variable)] = (
                 f"{one.get('highest')} over {one.get('lowest')} by {value:.3f} ({low:.3f} to {high:.3f})"
             ) + _describe_adjusted(section(one, "adjusted"))
     return join_parts(parts)

@@ -8,13 +8,14 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ceus_models.figures.canvas import render_svg
+from ceus_models.figures.canvas import Frame, render_svg
 from ceus_models.figures.palette import INK, MODEL_LOOKS
-from server.report.figures.panels import SQUARE, add_unit_square, legend_below
+from server.report.figures.panels import add_unit_square, legend_below
 from server.report.values import COHORT_TITLES, Results, lookup, models_of, number
 
-_BAR = 0.16
-"""Height of the largest bar of counts, as a share of the panel."""
+_FRAME = Frame(3.6, 5.2, bottom=1.2)
+_GROUND, _BAR = -0.24, 0.14
+"""Where the bars of counts stand below the curves, and the height of the largest; the panel is 1 high."""
 
 
 def reliability(results: Results, cohort: str) -> str | None:
@@ -39,16 +40,17 @@ def reliability(results: Results, cohort: str) -> str | None:
         legend_below(axes, "ECE")
 
     name = f"reliability-{cohort}".replace("_", "-")
-    return render_svg(name, f"Reliability curves: {COHORT_TITLES[cohort]}", SQUARE, draw)
+    return render_svg(name, f"Reliability curves: {COHORT_TITLES[cohort]}", _FRAME, draw)
 
 
 def _draw_counts(axes: Axes, model: str, curve: Mapping[str, Any]) -> None:
-    """How many lesions (times types) stand behind each point of a model, as bars from the bottom with their counts."""
+    """How many lesions (times types) stand behind each point of a model, as bars below the curves with their counts."""
+    axes.set(yticks=[tick / 5 for tick in range(6)], ylim=(_GROUND, 1.02))
     counts = [number(n) or 0.0 for n in curve.get("n") or []]
     for x, n in zip(curve["predicted"], counts, strict=False):
         height = _BAR * n / max(*counts, 1.0)
-        axes.bar(x, height, width=0.05, color=MODEL_LOOKS[model].colour, alpha=0.25, linewidth=0, zorder=0)
-        axes.text(x, height + 0.01, f"{n:.0f}", ha="center", va="bottom", fontsize=5.5, color=INK)
+        axes.bar(x, height, width=0.05, bottom=_GROUND, color=MODEL_LOOKS[model].colour, alpha=0.25, linewidth=0)
+        axes.text(x, _GROUND + height, f"{n:.0f}", ha="center", va="bottom", fontsize=6.5, color=INK)
     if counts:
         axes.set_xlabel(f"Mean probability; bars: lesions × types, {model}")
 

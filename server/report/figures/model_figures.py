@@ -150,7 +150,7 @@ def radar_figure(results: Results, cohort: str) -> str | None:
 
     title = f"One-vs-rest accuracy of six lesion types: {COHORT_TITLES[cohort]}"
     return render_svg(
-        f"radar-{cohort}".replace("_", "-"), title, Frame(3.6, 3.7, left=0.45, right=0.45, bottom=0.55, top=0.55), draw
+        f"radar-{cohort}".replace("_", "-"), title, Frame(3.6, 3.8, left=0.45, right=0.45, bottom=0.55, top=0.65), draw
     )
 
 

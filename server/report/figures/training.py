@@ -63,7 +63,7 @@ def curve_figure(results: Results, group: str, net: str) -> str | None:
         axes.legend(fontsize=7, handlelength=2.2)
 
     name = f"curve-{group}-{net}".replace("/", "-").replace("_", "-")
-    return render_svg(name, f"Learning curve of {net}", Frame(2.75, 2.42, left=0.58, bottom=0.72), draw)
+    return render_svg(name, f"Learning curve of {net}", Frame(2.75, 2.42, left=0.76, bottom=0.72), draw)
 
 
 def _choose_width(rounds: int) -> int:

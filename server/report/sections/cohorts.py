@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from ceus_models.study.subgroups import SUBGROUPS, UNKNOWN
+from ceus_models.study.subgroups import SUBGROUPS, UNKNOWN, VARIABLE_TITLES
 from ceus_models.study.taxonomy import BIOMARKERS, COHORTS, LESION_TYPES
 from server.report import cells
 from server.report.cells import Cell, Row
@@ -23,18 +23,6 @@ from server.report.values import (
     support,
     whole,
 )
-
-VARIABLE_TITLES: Mapping[str, str] = {
-    "sex": "Sex",
-    "age": "Age, years",
-    "tumor_size": "Tumour size, cm",
-    "etiology": "Viral hepatitis",
-    "cirrhosis": "Cirrhosis",
-    "fatty_liver": "Fatty liver",
-    "manufacturer": "Manufacturer",
-    "pathology_confirmed": "Confirmed by pathology",
-    "malignancy_history": "History of malignancy",
-}
 
 
 def cohorts(results: Results) -> dict[str, Any]:

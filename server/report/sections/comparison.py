@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from statistics import fmean
 from typing import Any
 
@@ -10,7 +11,8 @@ from ceus_models.study.taxonomy import TEST_COHORTS
 from server.report import cells
 from server.report.cells import Row
 from server.report.sections.mcnemar_tables import format_equivalence
-from server.report.values import CLASSIFIER_TITLES, PLACE_TITLES, Estimate, Results, estimate, lookup, section
+from server.report.values import CLASSIFIER_TITLES, PLACE_TITLES, Estimate, Results, estimate, lookup, number, section
+from server.results.uncertainty.proportions import wilson_interval
 
 _TRAININGS = ("federated", "pooled")
 _ALL = "all_tests"
@@ -29,13 +31,19 @@ def comparison(results: Results) -> dict[str, Any]:
     found = section(results, "comparison")
     names = [name for name in TEST_COHORTS if any(_parse_entry(found, key, name) for key in _TRAININGS)]
     places = [*names, *([_ALL] if len(names) > 1 else [])]
-    return {"rows": [_row(found, place) for place in places], "classical": _build_baselines(results)} if names else {}
+    effect = number(lookup(results, "design", _ALL, "effect")) or 1.0
+    return (
+        {"rows": [_row(found, place, effect) for place in places], "classical": _build_baselines(results)}
+        if names
+        else {}
+    )
 
 
-def _row(found: Mapping[str, Any], place: str) -> Row:
+def _row(found: Mapping[str, Any], place: str, effect: float) -> Row:
+    """effect: of patients with several lesions, on all tests together."""
     alone = section(found, "alone")
     values = [item.value for site in alone if (item := _parse_entry(alone, site, place)) is not None]
-    federated, pooled = (_parse_entry(found, key, place) for key in _TRAININGS)
+    federated, pooled = (_bound(_parse_entry(found, key, place), effect) for key in _TRAININGS)
     gap = estimate(lookup(found, "equivalence", place, "difference"))
     if gap is None and federated and pooled:
         gap = Estimate(federated.value - pooled.value)
@@ -56,6 +64,14 @@ def _parse_entry(found: Mapping[str, Any], key: str, place: str) -> Estimate | N
         return None
     lesions = sum(n for _, n in known)
     return Estimate(sum(value * n for value, n in known) / lesions, n=lesions)
+
+
+def _bound(found: Estimate | None, effect: float) -> Estimate | None:
+    """With Wilson's interval, where it has none of its own: an accuracy of several tests together."""
+    if found is None or found.low is not None or not found.n:
+        return found
+    low, high = wilson_interval(found.value * found.n / effect, found.n / effect)
+    return replace(found, low=low, high=high)
 
 
 def list_accuracies(results: Results) -> dict[str, Scores]:

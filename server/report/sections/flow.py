@@ -1,4 +1,4 @@
-"""The report's section on who was counted: the flow of each cohort, lesions without a reading, and missing values."""
+"""The report's section on who was counted: the flow of each cohort, and missing values."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import Any
 
-from ceus_models.study.subgroups import UNKNOWN
+from ceus_models.study.subgroups import UNKNOWN, VARIABLE_TITLES
 from ceus_models.study.taxonomy import CLINICAL_NAMES, COHORTS
 from server.report import cells
 from server.report.cells import Row
 from server.report.figures.flow import flow_figure
-from server.report.sections.cohorts import VARIABLE_TITLES
-from server.report.values import COHORT_TITLES, Results, count_items, lookup, section, whole
+from server.report.intake import read_intake
+from server.report.values import COHORT_TITLES, READING_TITLES, Results, lookup, section, whole
 
 _FATES: Mapping[str, str] = {"refused": "refused", "excluded": "excluded by screening", "lost": "no answer"}
-_MODES: Mapping[str, str] = {"alone": "alone", "assisted": "with the model"}
 
 
 def flow(results: Results) -> dict[str, Any]:
@@ -24,50 +23,83 @@ def flow(results: Results) -> dict[str, Any]:
     names = [name for name in COHORTS if name in found]
     if not names:
         return {}
-    skipped = section(results, "skipped")
+    unplaced = read_intake(results, "")
     return {
-        "drawings": [flow_figure(name, COHORT_TITLES[name], _steps(found[name])) for name in names],
-        "unread": list(_unread(results, names)),
+        "drawings": [flow_figure(name, COHORT_TITLES[name], _steps(results, name)) for name in names],
         "missing": list(_missing(results)),
         "missing_cohorts": [COHORT_TITLES[name] for name in section(results, "missing")],
         "unknown": list(_unknown(results)),
         "unknown_cohorts": [COHORT_TITLES[name] for name in COHORTS if name in section(results, "table1")],
-        "excluded": [[reason, str(count_items(count))] for reason, count in section(results, "excluded").items()],
-        "skipped": sum(count_items(count) for count in skipped.values()) if "skipped" in results else None,
+        "unplaced": 0 if unplaced is None else sum(unplaced.unreadable.values()),
     }
 
 
-def _steps(one: Mapping[str, Any]) -> list[tuple[str, bool]]:
+def _steps(results: Results, cohort: str) -> list[tuple[str, bool]]:
     """The boxes of a cohort's diagram; see `flow_figure`."""
-    lesions, patients = (cells.format_count(whole(one.get(key))) for key in ("lesions", "patients"))
-    steps = [(f"Declared: {_name_sites(whole(one.get('sites')))}\n{lesions} lesions\nof {patients} patients", False)]
+    one = section(results, "flow", cohort)
+    sites, lesions, patients = (_count(whole(one.get(f"{of}s")), of) for of in ("site", "lesion", "patient"))
+    declared = f"Declared: {sites}\n{lesions}\nof {patients}"
+    steps = [*_list_intake(results, cohort), (declared, False)]
     counted = whole(one.get("counted"))
     if counted is None:
         return [*steps, ("no evaluation yet", True)]
+    gone = _list_losses(one)
+    if gone:
+        steps.append(("Left out:\n" + "\n".join(gone), True))
+    steps.append((f"Counted:\n{_count(counted, 'lesion')}", False))
+    return [*steps, *_list_readings(results, cohort, counted)]
+
+
+def _list_intake(results: Results, cohort: str) -> Iterator[tuple[str, bool]]:
+    """What was in the hospitals' tables, and what of it is not declared, by reason."""
+    intake = read_intake(results, cohort)
+    if intake is None:
+        yield "In the hospitals' tables:\nnot known to the coordinator", False
+        yield "Excluded, or not readable:\neach hospital's ceus-site index counts its own", True
+        return
+    yield f"In the hospitals' tables:\n{_count(intake.listed, 'lesion')}", False
+    for title, reasons in (("Excluded", intake.excluded), ("Not readable", intake.unreadable)):
+        if reasons:
+            lines = [f"{n} \N{MULTIPLICATION SIGN} {words}" for words, n in reasons.items()]
+            yield "\n".join([f"{title}: {_count(sum(reasons.values()), 'lesion')}", *lines]), True
+    if intake.look:
+        yield f"Not used until a person has looked at the clips: {_count(intake.look, 'lesion')}", True
+
+
+def _list_losses(one: Mapping[str, Any]) -> list[str]:
+    """What was declared and not counted, by reason."""
     gone = []
     for fate, words in _FATES.items():
         if sites := whole(lookup(one, fate, "sites")):
-            lesions = cells.format_count(whole(lookup(one, fate, "lesions")))
-            gone.append(f"{words}: {lesions} lesions\nof {_name_sites(sites)}")
+            gone.append(f"{_count(whole(lookup(one, fate, 'lesions')), 'lesion')} of {_count(sites, 'site')}: {words}")
     if held := whole(one.get("held_back")):
-        gone.append(f"not counted: {held} lesions\n(no type or label, or too\nfew of a type at a site)")
-    last = f"Counted:\n{cells.format_count(counted)} lesions"
-    return [*steps, ("\n".join(gone) or "left out: none", True), (last, False)]
+        gone.append(f"{_count(held, 'lesion')}: no type or label, or too few of a type at a site")
+    return gone
 
 
-def _name_sites(count: int | None) -> str:
-    return "1 site" if count == 1 else f"{cells.format_count(count)} sites"
+def _list_readings(results: Results, cohort: str, counted: int) -> Iterator[tuple[str, bool]]:
+    """Counted lesions that radiologists did not read, and those that they did."""
+    readers = section(results, "readers", cohort, "readers")
+    read = {
+        f"{code}, {title}": n
+        for (code, one), (mode, title) in product(readers.items(), READING_TITLES.items())
+        if (n := whole(lookup(one, mode, "accuracy", "n"))) is not None
+    }
+    if not read:
+        return
+    unread: dict[int, list[str]] = {}
+    for reader, n in read.items():
+        if n < counted:
+            unread.setdefault(counted - n, []).append(reader)
+    if unread:
+        yield "\n".join(["Unread:", *(f"{_count(n, 'lesion')} by {'; '.join(who)}" for n, who in unread.items())]), True
+    low, high = min(read.values()), max(read.values())
+    span = cells.format_count(low) if low == high else f"{low:,} to {high:,}"
+    yield f"Read by {_count(len(readers), 'radiologist')}:\n{span} lesions each", False
 
 
-def _unread(results: Results, cohorts: list[str]) -> Iterator[Row]:
-    """Lesions that each reader read, and those counted that it did not."""
-    for name in cohorts:
-        counted = whole(lookup(results, "flow", name, "counted"))
-        readers = section(results, "readers", name, "readers")
-        for (code, one), (mode, title) in product(readers.items(), _MODES.items()):
-            read = whole(lookup(one, mode, "accuracy", "n"))
-            if read is not None and counted is not None:
-                yield [COHORT_TITLES[name], f"{code}, {title}", str(read), str(max(0, counted - read))]
+def _count(count: int | None, of: str) -> str:
+    return f"{cells.format_count(count)} {of}{'' if count == 1 else 's'}"
 
 
 def _missing(results: Results) -> Iterator[Row]:

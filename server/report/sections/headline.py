@@ -67,7 +67,7 @@ def _sentence(results: Results, cohort: str) -> str:
     commonest = majority(results, cohort)
     if commonest is not None:
         text += f"; always answering {commonest[0]} would be right in {100 * commonest[1]:.1f} %"
-    return text + "."
+    return text.replace(" %", "\N{NO-BREAK SPACE}%") + "."
 
 
 def _describe_design(results: Results) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from server.report import cells
 from server.report.cells import Cell, Row
-from server.report.values import CLASSIFIER_TITLES, PLACE_TITLES, Results, estimate, lookup, number, whole
+from server.report.values import PLACE_TITLES, Results, estimate, lookup, number, short_title, whole
 
 SIGNIFICANT = 0.05
 
@@ -19,7 +19,7 @@ def pair_rows(results: Results, places: list[str]) -> list[Row]:
 
 def _rows(results: Results, place: str) -> Iterator[Row]:
     for pair in lookup(results, "pairs", place) or []:
-        names = [CLASSIFIER_TITLES.get(str(pair.get(side)), str(pair.get(side))) for side in ("first", "second")]
+        names = [short_title(str(pair.get(side))) for side in ("first", "second")]
         only = [cells.format_count(whole(pair.get(side))) for side in ("first_only", "second_only")]
         difference = cells.format_difference(estimate(pair.get("difference")))
         n = cells.format_lesions(whole(pair.get("n")))

@@ -53,6 +53,5 @@ def _confusions(found: Mapping[str, Any], place: str, net: str) -> Iterator[Row]
             yield [
                 str(lookup(one, "true")),
                 str(lookup(one, "said")),
-                f"{count:.0f}",
-                f"{of:.0f} ({100 * count / of:.0f} %)",
+                f"{count:.0f} of {of:.0f} ({100 * count / of:.0f} %)",
             ]

@@ -20,6 +20,7 @@ from server.report.values import (
     lookup,
     number,
     section,
+    short_title,
     whole,
 )
 
@@ -98,6 +99,6 @@ def _strategies(results: Results) -> list[Row]:
         return []
     for net in _STRATEGIES:
         study = [cells.format_reference(study_strategy(net, name)) for name in METRIC_TITLES]
-        name = CLASSIFIER_TITLES[net].split(" (")[0].replace("S", "s", 1)
+        name = short_title(net).replace("S", "s", 1)
         rows.append([f"Study's {name}", COHORT_TITLES["validation"], str(LESIONS["validation"]), *study])
     return rows

@@ -15,6 +15,7 @@ from server.report.sections.mcnemar_tables import format_equivalence, p_cell, p_
 from server.report.values import (
     CLASSIFIER_TITLES,
     COHORT_TITLES,
+    READING_TITLES,
     Estimate,
     Results,
     estimate,
@@ -27,7 +28,6 @@ from server.report.values import (
 )
 from server.results.uncertainty.equivalence import MARGIN
 
-_MODES = {"alone": "alone", "assisted": "with the model"}
 _ROLES = {"junior": "Junior radiologists", "senior": "Senior radiologists", "mri": "Readers of MRI"}
 _GROUPS = {**_ROLES, "ceus": "All radiologists on CEUS"}
 
@@ -100,10 +100,10 @@ def _effort_rows(results: Results, cohort: str) -> Iterator[Row]:
     names = [("readers", code, code) for code in READERS] + [("roles", role, title) for role, title in _ROLES.items()]
     for kind, name, title in names:
         raw = section(results, "readers", cohort, kind, name)
-        seconds = [_format_number(estimate(lookup(raw, mode, "seconds")), ".0f") for mode in _MODES]
+        seconds = [_format_number(estimate(lookup(raw, mode, "seconds")), ".0f") for mode in READING_TITLES]
         ratio = _format_number(estimate(raw.get("seconds_ratio")), ".2f")
-        sure = [_format_confidence(section(raw, mode, "confidence")) for mode in _MODES]
-        areas = [cells.format_value(estimate(lookup(raw, mode, "confidence", "auc"))) for mode in _MODES]
+        sure = [_format_confidence(section(raw, mode, "confidence")) for mode in READING_TITLES]
+        areas = [cells.format_value(estimate(lookup(raw, mode, "confidence", "auc"))) for mode in READING_TITLES]
         row = [*seconds, ratio, *sure, *areas]
         if any(cell != cells.NONE for cell in row):
             yield [title, *row]
@@ -141,9 +141,9 @@ def _net(results: Results, cohort: str) -> str:
 
 def _row(results: Results, cohort: str, code: str, net: str) -> Row:
     raw = lookup(results, "readers", cohort, "readers", code)
-    modes = [estimate(lookup(raw, mode, "accuracy")) for mode in _MODES]
+    modes = [estimate(lookup(raw, mode, "accuracy")) for mode in READING_TITLES]
     size = next((found.n for found in modes if found is not None), None)
-    tests = [lookup(raw, "assistance"), *(lookup(raw, "against", net, mode) for mode in _MODES)]
+    tests = [lookup(raw, "assistance"), *(lookup(raw, "against", net, mode) for mode in READING_TITLES)]
     study = [cells.format_reference(study_reader(code, place)) for place in range(2)]
     return [code, cells.format_lesions(size), *map(cells.format_value, modes), *map(p_cell, tests), *study]
 
@@ -151,7 +151,7 @@ def _row(results: Results, cohort: str, code: str, net: str) -> Row:
 def _render_figure(results: Results, cohort: str, net: str) -> str | None:
     points: list[dict[str, Any]] = []
     for code, role in READERS.items():
-        for place, (mode, title) in enumerate(_MODES.items()):
+        for place, (mode, title) in enumerate(READING_TITLES.items()):
             found = estimate(lookup(results, "readers", cohort, "readers", code, mode, "accuracy"))
             if found is not None:
                 interval = {"value": found.value, "low": found.low, "high": found.high}
@@ -166,7 +166,9 @@ def _render_figure(results: Results, cohort: str, net: str) -> str | None:
 
 def _roles(results: Results, cohort: str) -> Iterator[Row]:
     for role, title in _ROLES.items():
-        modes = [estimate(lookup(results, "readers", cohort, "roles", role, mode, "accuracy")) for mode in _MODES]
+        modes = [
+            estimate(lookup(results, "readers", cohort, "roles", role, mode, "accuracy")) for mode in READING_TITLES
+        ]
         if any(modes):
             reads = next((found.n for found in modes if found is not None), None)
             yield [title, cells.format_count(reads), *map(cells.format_value, modes)]

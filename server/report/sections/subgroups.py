@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ceus_models.study.subgroups import VARIABLE_TITLES
 from ceus_models.study.taxonomy import FUSION_NETS, TEST_COHORTS
 from server.report import cells
 from server.report.cells import Row
 from server.report.figures.plain_data import render_figure
-from server.report.sections.cohorts import VARIABLE_TITLES
 from server.report.values import CLASSIFIER_TITLES, PLACE_TITLES, Results, estimate, lookup, number, section
 
 SHOWN = tuple(name for name in VARIABLE_TITLES if name != "malignancy_history")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import zip_longest
 from typing import Any
 
 from ceus_models.study.taxonomy import FUSION_MODELS, LESION_TYPES
@@ -25,8 +26,8 @@ from server.report.values import (
     section,
     support,
     tested_cohorts,
+    whole,
 )
-from server.results.uncertainty.proportions import wilson_interval
 
 _TYPE_METRICS = (("recall",), ("auc",), ("sensitivity_at", "0.90"), ("one_vs_rest_accuracy",))
 
@@ -84,13 +85,12 @@ def _format_line(found: Estimate | None) -> Cell:
 def _bin_rows(results: Results, cohort: str, model: str) -> Iterator[Row]:
     """The reliability curve in numbers: mean probability, share of the type, and how many lesions are in the bin."""
     calibration = section(results, "cohorts", cohort, "models", model, "calibration")
-    curves = {"all types": section(calibration, "all"), **section(calibration, "classes")}
+    curves = {"lesions \N{MULTIPLICATION SIGN} types": section(calibration, "all"), **section(calibration, "classes")}
     for name, curve in curves.items():
-        columns = [curve.get(key) or [] for key in ("predicted", "observed", "n")]
-        for predicted, observed, n in zip(*columns, strict=True):
-            low, high = wilson_interval(min(1.0, observed) * n, n) if n else (0.0, 1.0)
-            share = cells.format_value(Estimate(observed, low, high))
-            yield [name, f"{predicted:.3f}", share, cells.format_lesions(n)]
+        columns = [curve.get(key) or [] for key in ("predicted", "observed", "low", "high", "n")]
+        for predicted, observed, low, high, n in zip_longest(*columns):
+            share = cells.format_value(estimate({"value": observed, "low": low, "high": high}))
+            yield [name, cells.format_decimal(number(predicted)), share, cells.format_lesions(whole(n))]
 
 
 def _describe_sites(results: Results, cohort: str, model: str) -> str:
@@ -100,11 +100,12 @@ def _describe_sites(results: Results, cohort: str, model: str) -> str:
     ends = [number(lookup(found, "prediction", key)) for key in ("low", "high")]
     if mean is None or i_squared is None or mean.low is None or mean.high is None or None in ends:
         return ""
+    hidden = (whole(lookup(results, "flow", cohort, "sites")) or 0) > (whole(found.get("sites")) or 0)
+    lacking = " Only sites with a minimum cell of right and of wrong answers are among them, so the best are missing."
     return (
         f"{found['sites']} sites, random effects: accuracy {mean.value:.3f} (95 % interval {mean.low:.3f} to "
         f"{mean.high:.3f}); I² {100 * i_squared:.0f} %; another site would lie between {ends[0]:.3f} and {ends[1]:.3f} "
-        "(95 % prediction interval). Only sites with a minimum cell of right and of wrong answers are among them, so "
-        "the best are missing."
+        f"(95 % prediction interval).{lacking if hidden else ''}"
     )
 
 

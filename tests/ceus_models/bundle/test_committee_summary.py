@@ -66,10 +66,12 @@ def test_numbers_are_said_in_lesions_of_a_hundred() -> None:
         "of the others 90 of 100 (95 % interval 80 to 95) are not.",
         "how often they come true lie 7 of 100 apart",
         "worst at intrahepatic cholangiocarcinoma: 61 of 100 (95 % interval 51 to 66) are named so, of 28 lesions",
-        "by sex: male over female by 12 of 100 (2 to 17); beyond what lesion types explain male over female by 4 of",
+        "between groups (sex) is male over female by 12 of 100 (2 to 17); beyond what lesion types explain male over "
+        "female by 4 of",
         "Beside senior radiologists reading alone (external test C) model DCB names 2 of 100 fewer rightly (95 % "
-        "interval -8 to +4, other readers and lesions in mind): not shown to be not worse by more than 5 of 100.",
-        "interval +10 to +4, other readers and lesions in mind): not worse by more than 5 of 100.",
+        "interval 8 fewer to 4 more, other readers and lesions in mind): not shown to be not worse by more than 5 of "
+        "100.",
+        "interval 10 more to 4 more, other readers and lesions in mind): not worse by more than 5 of 100.",
         "would see 64 to 95 of 100 named rightly (95 % prediction interval, 6 hospitals of external test C)",
     ):
         assert said in text, said

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ceus_models.bundle.model_card import RESEARCH_ONLY, render_model_card
+from ceus_models.study.taxonomy import COHORTS
 
 ABOUT: dict[str, Any] = {
     "provenance": {"plan": "demo", "seed": "1"},
@@ -52,7 +53,9 @@ def test_the_card_says_what_was_found() -> None:
     assert "no patient is behind any number" in card
     assert "| fusion/DCB | 36 | 0.812 (0.700 to 0.900) |" in card
     assert "| disease/HCC | 40, 12 positive | 0.900 (0.800 to 0.950) |" in card
-    assert "| training_a | 20 | 9 |" in card
+    assert "| training A | 20 | 9 |" in card
+    assert "| internal test (n = 36) | lesions | accuracy |" in card
+    assert not any(f"{cohort} " in card for cohort in COHORTS if "_" in cohort), "cohorts have names in words"
     assert "| submodels | 2 | 2 | site-02, site-03 |" in card
     assert "| flow | 300 | 0.25 | 0.5 |" in card
     assert "ResNet34 over 15 key frames of 32 px" in card
@@ -62,9 +65,9 @@ def test_the_card_says_what_was_found() -> None:
 
 def test_the_card_says_whether_probabilities_can_be_believed() -> None:
     card = render_model_card(ABOUT, STUDY)
-    assert "| fusion/DCB | internal_test | 36 | 0.310 (0.200 to 0.400) | 0.083 |" in card
+    assert "| fusion/DCB | internal test | 36 | 0.310 (0.200 to 0.400) | 0.083 |" in card
     assert "| disease/HCC | validation | 40 | 0.120 (0.200 to 0.400) | 0.046 |" in card
-    assert "| internal_test | 0.450 | 0.500 | 16 |\n| internal_test | 0.910 | 0.800 | 20 |" in card
+    assert "| internal test | 0.450 | 0.500 | 16 |\n| internal test | 0.910 | 0.800 | 20 |" in card
 
 
 def test_the_privacy_of_single_sites_is_the_largest_of_them() -> None:

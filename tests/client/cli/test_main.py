@@ -66,7 +66,13 @@ def test_check_and_index_count_what_the_study_does_not_take(
     hospital.write()
     for command in ("check", "index"):
         assert run(hospital, command) == 0
-        assert "not taken by the study's rules of inclusion: 1 (too-young 1)" in capsys.readouterr().out
+        out = capsys.readouterr().out
+        assert "not taken by the study's rules of inclusion: 1\n    1 × patient younger than 18 years\n" in out
+        assert "too-young" not in out
+    page = hospital.folder.parent / "page.html"
+    assert run(hospital, "check", "--html", str(page)) == 0
+    assert "1 × patient younger than 18 years" in page.read_text(encoding="utf-8")
+    capsys.readouterr()
     assert run(hospital, "check", "--json") == 0
     assert json.loads(capsys.readouterr().out)["excluded"] == {"too-young": 1}
 

@@ -15,6 +15,7 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from rich.console import Console
+from statsmodels.stats.proportion import proportion_confint
 
 from ceus_models.figures.canvas import render_svg
 from ceus_models.study.taxonomy import CLINICAL_NAMES, FUSION_MODELS, FUSION_NETS, LESION_TYPES, SUBMODELS, TEST_COHORTS
@@ -283,12 +284,17 @@ def test_a_coarse_auc_has_its_bound_below_it() -> None:
 
 
 def test_federated_and_pooled_stand_beside_each_other_also_over_all_tests(results: dict[str, Any]) -> None:
-    found = {"comparison": results["comparison"]}
+    found = {"comparison": results["comparison"], "design": {"all_tests": {"effect": 1.1}}}
     text = " ".join(parsed(render_report(found)).text.split())
     lesions = {cohort: sum(support) for cohort, support in SUPPORTS.items()}
     accuracy = {c: results["comparison"]["federated"][c]["value"] for c in SUPPORTS}
     whole = sum(accuracy[c] * n for c, n in lesions.items()) / sum(lesions.values())
-    assert f"All test sets together {whole:.3f} 0.853 {whole - 0.853:+.3f} – 0.580 0.480 3" in text
+    n, effect = sum(lesions.values()), 1.1
+    ours, pooled = (
+        "{:.3f} {:.3f}–{:.3f}".format(value, *proportion_confint(value * n / effect, n / effect, method="wilson"))
+        for value in (whole, 0.853)
+    )
+    assert f"All test sets together {ours} {pooled} {whole - 0.853:+.3f} – 0.580 0.480 3" in text
     assert f"Internal test {accuracy['internal_test']:.3f}" in text
     del found["comparison"]["federated"]["internal_test"]["n"]
     assert "All test sets together –" in " ".join(parsed(render_report(found)).text.split())

@@ -42,6 +42,8 @@ def test_index_and_check_count_them_under_their_reasons(cases: list[Case], tmp_p
     write_hospital(folder, tmp_path / "truth", 5, [*cases, *made], settings, 1)
     report = build_index(load_site(folder), SMALL)
     assert report.excluded == dict.fromkeys(EXCLUSIONS, 1)
+    parts = [Counter(intake.excluded) for intake in report.cohorts.values()]
+    assert sum(parts, Counter()) == Counter(report.excluded)
     assert (report.read + len(report.look) + sum(report.skipped.values()), report.withdrawn) == (len(cases), 0)
     checked = check_site(folder)
     assert Counter(checked.excluded) == Counter(report.excluded)

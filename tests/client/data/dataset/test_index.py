@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -158,6 +159,8 @@ def test_bad_rows_are_skipped_counted_and_told(hospital: SmallHospital) -> None:
         "unreadable-outline": 1,
     }
     assert [fault.row for fault in report.faults] == [2, 3, 4, 5, 6, 7, 8]
+    assert sum((Counter(intake.skipped) for intake in report.cohorts.values()), Counter()) == report.skipped
+    assert sum(intake.read for intake in report.cohorts.values()) == 5
     assert json.loads(report.path.read_text())["skipped"] == report.skipped
 
 
@@ -207,6 +210,7 @@ def test_rules_of_inclusion_leave_lesions_out_and_make_no_sample_anew(hospital: 
     report = indexed(hospital)
     assert report.excluded == {"too-young": 1, "too-small": 1, "no-pathology": 1}
     assert (report.read, report.skipped, report.faults) == (2, {}, ())
+    assert sum((Counter(intake.excluded) for intake in report.cohorts.values()), Counter()) == report.excluded
     assert len(files(hospital)) == len(loaded(hospital)) == 2
     wider = replace(SMALL, inclusion=Inclusion(youngest=0))
     with pytest.raises(ExpectedError, match="processing"):

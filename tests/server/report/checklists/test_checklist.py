@@ -63,7 +63,8 @@ def test_every_answer_is_asked_for_and_a_run_gives_all_but_a_few(results: dict[s
     assert {*ANSWERS, *FIXED} <= asked
     silent = {key for key in ANSWERS if not answer(key, results)}
     assert silent == {"failures", "robustness", "imbalance"}, "of which these results hold nothing"
-    assert {key for key in ANSWERS if answer(key, {})} == {"outcome"}
+    assert {key for key in ANSWERS if answer(key, {})} == {"exclusions", "outcome"}
+    assert "cm" not in answer("exclusions", {}), "the rules are the plan's"
 
 
 def test_answers_are_the_numbers_of_the_results(results: dict[str, Any]) -> None:
@@ -71,8 +72,17 @@ def test_answers_are_the_numbers_of_the_results(results: dict[str, Any]) -> None
     assert f"Internal test: accuracy of DCB {accuracy['value']:.3f}" in answer("performance", results)
     assert answer("sources", results) == "External test C: 9 sites, 50 lesions of 46 patients"
     assert "48 counted" in answer("flow", results)
+    intake = {COHORT: {"listed": 60, "look": 1, "excluded": {"too-small": 7}, "skipped": {"The clip is damaged": 2}}}
+    assert answer("flow", {**results, "intake": intake}).startswith(
+        "External test C: 60 lesions listed (left out: 7 × 1 cm or smaller, 2 × The clip is damaged, "
+        "1 × to be looked at first), 9 sites, 50 lesions"
+    )
+    assert answer("exclusions", results).startswith("Lesions above 1 cm, of patients of at least 18 years, ")
+    wider = {"terms": {"processing": {"inclusion": {"youngest": 16, "reference_standard": False}}}}
+    assert "at least 16 years" in answer("exclusions", wider)
+    assert "confirmed in any way" in answer("exclusions", wider)
     assert "Training A: AFP 9 (of 40)" in answer("missing", results)
-    assert "male over female by 0.070 (-0.100 to 0.200)" in answer("fairness", results)
+    assert "Sex: male over female by 0.070 (-0.100 to 0.200)" in answer("fairness", results)
     assert "I² 31 %, prediction interval 0.600 to 0.900" in answer("heterogeneity", results)
     assert "External test C: 30 of 48" in answer("outcome", results)
     assert "160 rounds, fedavgm, 2 local epochs, batches of 8, learning rate 0.15" in answer("training", results)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,8 @@ import pytest
 from made_readings import COHORT, answers, cases, targets_of, total_of
 
 from ceus_models.study.taxonomy import FUSION_NETS
-from server.report.figures.flow import flow_figure
+from server.report.csv_tables import format_tables
+from server.report.figures.flow import _LETTERS_IN, _WIDTH_IN, _place_boxes, flow_figure
 from server.report.figures.training import smooth
 from server.report.page import SECTIONS, render_section
 from server.report.reference_study import study_metric, study_range
@@ -77,9 +79,11 @@ def test_calibration_stands_in_numbers_with_counts(results: dict[str, Any]) -> N
     curve = results["cohorts"][COHORT]["models"]["DCB"]["calibration"]
     slope = curve["classes"]["HCC"]["slope"]
     assert f"{slope['value']:.2f} {slope['low']:.2f} to {slope['high']:.2f}" in text
-    for predicted, n in zip(curve["classes"]["HM"]["predicted"], curve["classes"]["HM"]["n"], strict=True):
-        assert f"HM {predicted:.3f}" in text
-        assert str(n) in text
+    columns = [curve["classes"]["HM"][key] for key in ("predicted", "observed", "low", "high", "n")]
+    for predicted, observed, low, high, n in zip(*columns, strict=True):
+        assert f"HM {predicted:.3f} {observed:.3f} {low:.3f}–{high:.3f} {n}" in text
+    of_all = [curve["all"][key][0] for key in ("predicted", "observed", "n")]
+    assert "lesions × types {:.3f} {:.3f} {:,}".format(*of_all) in text, "without an interval"
     svg = render_section(next(section for section in SECTIONS if section.anchor == "test-sets"), results)
     drawn = svg[svg.index("Reliability curves: External test C") :]
     drawn = drawn[: drawn.index("</svg>")]
@@ -94,6 +98,9 @@ def test_sites_are_described_by_random_effects(results: dict[str, Any]) -> None:
     assert f"I² {100 * found['i_squared']:.0f} %" in text
     ends = found["prediction"]
     assert f"between {ends['low']:.3f} and {ends['high']:.3f} (95 % prediction interval)" in text
+    assert "the best are missing" not in text, "all sites are shown"
+    _, text = show("test-sets", {**results, "flow": {COHORT: {"sites": len(SITES) + 2}}})
+    assert "so the best are missing" in text
     assert "random effects" not in show("test-sets", {**results, "heterogeneity": {}})[1]
 
 
@@ -138,7 +145,15 @@ def test_the_flow_is_drawn_and_readers_and_missing_values_stand_below() -> None:
         "readers": {COHORT: {"readers": readers}},
         "missing": {"training_a": {"lesions": 40, "known": {"AFP": 31}}},
         "table1": {COHORT: {"sex": {"male": 20, "female": 10, "unknown": 3}}},
-        "skipped": {"the video cannot be decoded": 2},
+        "intake": {
+            COHORT: {
+                "listed": 60,
+                "look": 2,
+                "excluded": {"too-small": 3, "no-pathology": 4},
+                "skipped": {"The video cannot be decoded": 1},
+            },
+            "": {"listed": 2, "look": 0, "excluded": {}, "skipped": {"No cohort": 2}},
+        },
     }
     page, text = show("flow", results)
     (drawn,) = (name for name in page.figures if "External test C" in name)
@@ -146,23 +161,50 @@ def test_the_flow_is_drawn_and_readers_and_missing_values_stand_below() -> None:
         "3 sites",
         "50 lesions",
         "of 46 patients",
-        "refused: 12 lesions, of 1 site",
-        "5 lesions",
-        "33 lesions",
+        "60 lesions",
+        "Excluded: 7 lesions, 3 × 1 cm or smaller, 4 × malignant without pathology;",
+        "Not readable: 1 lesion, 1 × The video cannot be decoded;",
+        "looked at the clips: 2 lesions;",
+        "12 lesions of 1 site: refused",
+        "5 lesions: no type",
+        "Counted:, 33 lesions;",
+        "Unread:, 3 lesions by junior1, alone;",
+        "Read by 1 radiologist:, 30 lesions each",
     ):
         assert part in drawn, part
-    assert "no evaluation yet" in next(name for name in page.figures if "Training A" in name)
-    assert "External test C junior1, alone 30 3" in text
+    other = next(name for name in page.figures if "Training A" in name)
+    assert "no evaluation yet" in other
+    assert "not known to the coordinator" in other, "as in a federation, where hospitals do not tell it"
     assert "AFP 9 (22 %)" in text
     assert "age –" in text
     assert "Sex 3 (9 %)" in text
-    assert "could not read, over all cohorts: 2" in text
+    assert "2 more could not be read" in text
+    made = format_tables(results)["flow-intake"].splitlines()
+    assert f"{COHORT} / excluded / too-small,3.0,,,," in made
     assert show("flow", {})[1] == ""
 
 
-def test_boxes_of_a_flow_lie_inside_and_keep_their_text() -> None:
-    text = flow_figure("x", "A cohort", [("first\nsecond", False), ("left", True), ("last", False)])
+def test_the_flow_states_the_rules_of_the_plan() -> None:
+    results = {
+        "flow": {COHORT: FLOW},
+        "intake": {COHORT: {"listed": 52, "excluded": {"too-small": 1, "too-young": 1}}},
+        "terms": {"processing": {"inclusion": {"youngest": 16, "larger_than_cm": 0.5}}},
+    }
+    page, _ = show("flow", results)
+    assert "Excluded: 2 lesions, 1 × 0.5 cm or smaller, 1 × patient younger than 16 years;" in page.figures[0]
+
+
+def test_boxes_of_a_flow_lie_inside_below_each_other_and_hold_their_text() -> None:
+    many = "\n".join(f"a reason that needs more than one line of its box, number {number}" for number in range(6))
+    steps = [("first\nsecond", False), (many, True), ("left", True), ("last", False)]
+    text = flow_figure("x", "A cohort", steps)
     assert all(f">{word}<" in text for word in ("first", "second", "left", "last", "A cohort"))
+    boxes = _place_boxes(steps)
+    assert all(one.top + one.height < other.top for one, other in pairwise(boxes))
+    for box in boxes:
+        assert 0 <= box.column.left < box.column.left + box.column.width <= _WIDTH_IN
+        assert all(len(line) * _LETTERS_IN <= box.column.width for line in box.lines)
+    assert " ".join(piece.strip() for piece in boxes[1].lines) == many.replace("\n", " ")
 
 
 def test_long_learning_curves_are_smoothed_and_short_ones_are_not() -> None:
