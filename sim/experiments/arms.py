@@ -28,7 +28,7 @@ from sim.experiments.overrides import apply_overrides
 from sim.experiments.paired import find_confusion
 from sim.hospital.prepare import HOSPITALS, format_site_name, parse_simulation
 from sim.hospital.shared_hospitals import SharedHospitals
-from sim.runs.baselines import BASELINES, POOLED, centralise_plan
+from sim.runs.baselines import BASELINES, POOLED, pool_plan
 from sim.runs.run import RunObserver, RunSettings, read_results, run_study
 
 PLAN_FILE = "plan.yaml"
@@ -115,7 +115,7 @@ def _run_arm(
     variant: Variant, seed: int, folder: Path, means: tuple[SharedHospitals, ExperimentRequest]
 ) -> FinishedArm:
     (shared, request), arm = means, variant.arm
-    plan = centralise_plan(variant.plan) if arm.pooled else variant.plan
+    plan = pool_plan(variant.plan) if arm.pooled else variant.plan
     out = folder / "arms" / f"{_make_slug(arm.label)}-seed{seed}-{plan.digest()[:8]}"
     for place in (request.out / BASELINES / POOLED if arm.pooled else request.out, out):
         if (_is_plan_done if arm.pooled else _is_finished)(place, plan, seed):

@@ -27,7 +27,7 @@ from sim.experiments.entry import Cell, Entry
 from sim.experiments.experiment_file import Matrix
 from sim.experiments.lesions import FinishedRun, list_targets, load_groups, predict_groups
 from sim.hospital.prepare import format_site_name, parse_simulation
-from sim.runs.baselines import BASELINES, POOLED, centralise_plan, localise_plan
+from sim.runs.baselines import BASELINES, POOLED, centralise_plan, localise_plan, pool_plan
 
 FEDERATED = "federated"
 LEFT_OUT = "experiments/leave_one_out/arms"
@@ -104,7 +104,7 @@ def list_models(run: FinishedRun) -> Iterator[TrainedModel]:
             f"expected a plan of this version in {run.folder / BUNDLE}, found another; finish the run again"
         )
     for place in sorted((run.folder / BASELINES).glob("*"), key=lambda path: (path.name != POOLED, path.name)):
-        own = centralise_plan(plan if place.name == POOLED else localise_plan(plan))
+        own = pool_plan(plan) if place.name == POOLED else centralise_plan(localise_plan(plan))
         seen = read_newest(place)
         if seen is not None and own.current(seen.stage) is None:
             yield TrainedModel(place.name, place, own, run.seed)

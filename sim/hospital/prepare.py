@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge
+from annotated_types import Ge, Gt
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked
 
@@ -43,6 +43,8 @@ class Simulation:
         seed: of the hospitals, None = the run's.
         excluded: lesions of each hospital beyond `lesions`, which the study's rules of inclusion do not take.
         without: centers whose hospitals are written, but never connected.
+        pooled_rate: learning rate of the sub-models where all lesions are in one place, None = the plan's. There the steps
+            of all centers follow each other, where the federation takes their mean.
     """
 
     lesions: Mapping[str, int] | Literal["paper"]
@@ -51,6 +53,7 @@ class Simulation:
     seed: int | None = None
     excluded: Annotated[int, Ge(0)] = 0
     without: tuple[int, ...] = ()
+    pooled_rate: Annotated[float, Gt(0)] | None = None
 
 
 _SIMULATION = TypeAdapter(Simulation)

@@ -22,7 +22,7 @@ from server.rounds.coordinator import run
 from server.rounds.saving.checkpoints import Store
 from sim.engine.inline_link import InlineLink
 from sim.engine.sites import PooledOpener
-from sim.hospital.prepare import HOSPITALS
+from sim.hospital.prepare import HOSPITALS, parse_simulation
 from sim.runs.classical.against_nets import compare_classical
 from sim.runs.run import COMPARISON_FILE, RunObserver, RunSettings, publish_results, run_study
 
@@ -86,9 +86,20 @@ def list_baselines(plan: Plan, settings: RunSettings) -> Iterator[Baseline]:
         place = settings.out / BASELINES / name
         opener = PooledOpener(folders, plan.processing, learns_from, place / "memory")
         if name == POOLED or _can_train(opener, plan):
-            yield Baseline(
-                name, centralise_plan(plan if name == POOLED else localise_plan(plan)), opener, place, settings.seed
-            )
+            own = pool_plan(plan) if name == POOLED else centralise_plan(localise_plan(plan))
+            yield Baseline(name, own, opener, place, settings.seed)
+
+
+def pool_plan(plan: Plan) -> Plan:
+    """The plan for all lesions in one place, at the simulation's rate for that."""
+    rate = parse_simulation(plan.simulation).pooled_rate if plan.simulation else None
+    stages = tuple(
+        replace(stage, rule=replace(stage.rule, learning_rate=rate))
+        if rate is not None and isinstance(stage, Train) and not set(stage.nets) & {"fusion", *FUSION_NETS}
+        else stage
+        for stage in plan.stages
+    )
+    return centralise_plan(replace(plan, stages=stages))
 
 
 def centralise_plan(plan: Plan) -> Plan:

@@ -10,7 +10,7 @@ from ceus_models.plan.stages import Evaluate, Statistics
 from ceus_models.plan.strategies import FedAvg, FedProx
 from ceus_models.plan.train_stage import Train, Validation
 from ceus_models.study.taxonomy import TEST_COHORTS
-from sim.runs.baselines import centralise_plan, localise_plan, select_scores
+from sim.runs.baselines import centralise_plan, localise_plan, pool_plan, select_scores
 
 PLAN = load_plan(Path(__file__).parents[3] / "configs" / "plan.smoke.yaml")
 
@@ -41,6 +41,18 @@ def test_a_baseline_passes_over_its_lesions_as_often_as_a_site_that_is_asked_now
     )
     trained = [stage for stage in centralise_plan(replace(PLAN, stages=shared)).stages if isinstance(stage, Train)]
     assert {(stage.rounds, stage.share, stage.validate and stage.validate.every) for stage in trained} == {(20, 1.0, 2)}
+
+
+def test_pooled_training_has_the_simulations_rate_for_sub_models_alone() -> None:
+    simulated = replace(PLAN, simulation={**PLAN.simulation, "pooled_rate": 0.0123})
+    expected = centralise_plan(PLAN)
+    for ours, theirs in zip(pool_plan(simulated).stages, expected.stages, strict=True):
+        if isinstance(ours, Train) and isinstance(theirs, Train) and ours.nets != ("fusion",):
+            assert ours == replace(theirs, rule=replace(theirs.rule, learning_rate=0.0123))
+        else:
+            assert ours == theirs
+    assert pool_plan(PLAN) == expected
+    assert centralise_plan(simulated).stages == expected.stages
 
 
 def test_scores_are_those_of_the_full_model() -> None:
