@@ -135,8 +135,8 @@ def _describe_rule(stage: StageOutline, rule: LocalRule) -> str:
         )
     else:
         parts.append(f"{rule.epochs} epoch{'s' * (rule.epochs > 1)} of batches of {rule.batch_size} at each site")
-        falling = " falling to 0 by a half cosine" if stage.schedule == "cosine" else ""
-        parts.append(f"{_OPTIMIZERS[rule.optimizer]}, learning rate {rule.learning_rate:g}{falling}")
+        parts.append(f"{_OPTIMIZERS[rule.optimizer]}, learning rate {rule.learning_rate:g}")
+        parts += ["which falls to 0 along a half cosine"] if stage.schedule == "cosine" else []
         named = (("momentum", rule.momentum), ("weight decay", rule.weight_decay), ("proximal µ", rule.proximal_mu))
         parts += [f"{name} {value:g}" for name, value in named if value]
         parts += [f"gradient clipped to {rule.clip:g}"] if rule.clip else []

@@ -58,6 +58,14 @@ def test_what_leaves_depends_on_the_stage() -> None:
     assert find_line(private, "submodels", "privacy").startswith("distributed: sums over hospitals, with noise")
 
 
+def test_a_falling_rate_is_said() -> None:
+    plan = outline("paper")
+    stages = tuple(one.model_copy(update={"schedule": "cosine"}) for one in plan.stages if one.name == "fusion")
+    rule = find_line(describe_plan(plan.model_copy(update={"stages": stages})), "fusion", "rule")
+    assert "learning rate 0.05, which falls to 0 along a half cosine, momentum" in rule
+    assert "falls" not in find_line(describe_plan(plan), "fusion", "rule")
+
+
 def test_row_level_replicates_are_shouted() -> None:
     plan = outline("paper")
     stages = tuple(
