@@ -23,8 +23,8 @@ DIGESTS = {
     "functions": "5a4e9ba03aa4",
     "lesions": "d25434fb498b",
 }
-"""The first four on AMD EPYC, family 25, model 17, and on an Intel Xeon with AVX-512; all but `memories` also on emulated
-EPYC-Milan and Haswell. `lesions` changes with the phantom, and is of that Xeon."""
+"""The first four on AMD EPYC, family 25, model 17, and on an Intel Xeon, family 6, model 207 (both with AVX-512); three
+also on emulated EPYC-Milan and Haswell, `memories` not. `lesions` changes with the phantom, and is of that Xeon."""
 
 pinnable = pytest.mark.skipif(not unset_pins({}), reason="no x86-64 processor with AVX2")
 
