@@ -11,7 +11,7 @@ lesions of all cohorts, out of fold too. Confusions are of the ceiling and the z
 
 --nets trains the demo's nets on all lesions pooled, with so many passes at a rate of 0.05 that falls to 0 and a weight
 decay of 0.001, and its fusion nets as planned, N times with seeds of their own; cells are the mean over them, and each.
-20 passes take about 12 minutes a seed on a quiet core. The rest takes 5 to 10 minutes on two cores the first time;
+16 passes take about 10 minutes a seed on a quiet core. The rest takes 5 to 10 minutes on two cores the first time;
 samples are kept in FOLDER.
 """
 
@@ -41,6 +41,7 @@ from ceus_models.plan.plan import Plan, Stage, load_plan
 from ceus_models.plan.train_stage import Train
 from ceus_models.study.sample import Sample
 from ceus_models.study.taxonomy import BIOMARKER_NETS, BIOMARKERS, LESION_TYPES, STRATEGY_A, STRATEGY_B, TEST_COHORTS
+from client.data.dataset.worker_pool import map_trusted
 from client.policy.policy_file import POLICY_FILE, load_policy
 from client.worker.site.site import Site
 from server.results.results import collect_results
@@ -48,6 +49,7 @@ from server.rounds.coordinator import run
 from server.rounds.saving.checkpoints import Store
 from sim.engine.inline_link import InlineLink
 from sim.hospital.paperwork import write_policy
+from sim.hospital.prepare import Simulation
 from sim.runs.baselines import centralise_plan
 
 Floats = npt.NDArray[np.float64]
@@ -64,7 +66,7 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=1.0, help="of the study's 3,725 lesions")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--hertz", type=float, default=1.0, help="frame rate of the clips")
-    parser.add_argument("--workers", type=int, default=2, help="processes that render; default 2")
+    parser.add_argument("--workers", type=int, default=2, help="processes that render, and train seeds; default 2")
     parser.add_argument("--nets", type=int, default=0, help="passes over the lesions; 0: no nets")
     parser.add_argument("--seeds", type=int, default=1, help="of the nets' training")
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "phantom_balance")
@@ -77,7 +79,9 @@ def main() -> None:
     rows = list(list_accuracies(lesions))
     markers = [measure_markers("ceiling", lesions, lesions.truth), measure_markers("zones", lesions, zones_of(lesions))]
     if given.nets:
-        found = [train_nets(lesions, plan, given.nets, given.seed + number) for number in range(given.seeds)]
+        seeds = [_Seed(plan, simulation, given.cache, given.nets, given.seed + number) for number in range(given.seeds)]
+        done = {one.seed: trained for one, trained in map_trusted(_Seed.train, seeds, given.workers)}
+        found = [done[number] for number in sorted(done)]
         rows += [summarise(same) for same in zip(*(one.rows for one in found), strict=True)]
         markers.append(summarise([one.markers for one in found]))
     publish(f"accuracy, {len(lesions.samples)} lesions", ("what", *COLUMNS, "all tests", "folds"), rows, given.out)
@@ -193,9 +197,23 @@ class _Opener:
         return Site(site, self.samples, self.processing, load_policy(self.memory), self.memory)
 
 
+@dataclass(frozen=True, eq=False)
+class _Seed:
+    """One seed of the nets' training, as map_trusted takes it."""
+
+    plan: Plan
+    simulation: Simulation
+    cache: Path
+    passes: int
+    seed: int
+
+    def train(self) -> Trained:
+        torch.set_num_threads(1)
+        return train_nets(load_lesions(self.plan, self.simulation, self.cache, 1), self.plan, self.passes, self.seed)
+
+
 def train_nets(lesions: Lesions, plan: Plan, passes: int, seed: int) -> Trained:
     """Train the plan's nets on all lesions pooled, as the pooled baseline of a run does."""
-    torch.set_num_threads(2)
     pooled = centralise_plan(replace(plan, stages=tuple(shorten(stage, passes) for stage in plan.stages)))
     with tempfile.TemporaryDirectory() as folder:
         opener = _Opener(lesions.samples, plan.processing.digest(), Path(folder, "memory"))
