@@ -12,7 +12,7 @@ lesions of all cohorts, out of fold too. Confusions are of the ceiling and the z
 --nets trains the demo's nets on all lesions pooled, with so many passes at a rate of 0.05 that falls to 0 and a weight
 decay of 0.001, and its fusion nets as planned, N times with seeds of their own; cells are the mean over them, and each.
 16 passes take about 10 minutes a seed on a quiet core. The rest takes 5 to 10 minutes on two cores the first time;
-samples are kept in FOLDER.
+samples are kept in DIR.
 """
 
 from __future__ import annotations
@@ -21,12 +21,10 @@ import argparse
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
@@ -37,26 +35,15 @@ from sklearn.preprocessing import StandardScaler
 
 from benchmarks.measuring import ROOT, publish, quiet
 from benchmarks.phantom_lesions import Lesions, load_lesions, scale_lesions
-from ceus_models.plan.plan import Plan, Stage, load_plan
-from ceus_models.plan.train_stage import Train
-from ceus_models.study.sample import Sample
-from ceus_models.study.taxonomy import BIOMARKER_NETS, BIOMARKERS, LESION_TYPES, STRATEGY_A, STRATEGY_B, TEST_COHORTS
+from benchmarks.phantom_nets import Seed, summarise
+from ceus_models.plan.plan import load_plan
+from ceus_models.study.taxonomy import BIOMARKERS, LESION_TYPES, TEST_COHORTS
 from client.data.dataset.worker_pool import map_trusted
-from client.policy.policy_file import POLICY_FILE, load_policy
-from client.worker.site.site import Site
-from server.results.results import collect_results
-from server.rounds.coordinator import run
-from server.rounds.saving.checkpoints import Store
-from sim.engine.inline_link import InlineLink
-from sim.hospital.paperwork import write_policy
-from sim.hospital.prepare import Simulation
-from sim.runs.baselines import centralise_plan
 
 Floats = npt.NDArray[np.float64]
 COLUMNS = ("validation", *TEST_COHORTS)
 ZONES = 5
 TREES = 400
-RATE, DECAY = 0.05, 0.001
 
 
 def main() -> None:
@@ -79,8 +66,8 @@ def main() -> None:
     rows = list(list_accuracies(lesions))
     markers = [measure_markers("ceiling", lesions, lesions.truth), measure_markers("zones", lesions, zones_of(lesions))]
     if given.nets:
-        seeds = [_Seed(plan, simulation, given.cache, given.nets, given.seed + number) for number in range(given.seeds)]
-        done = {one.seed: trained for one, trained in map_trusted(_Seed.train, seeds, given.workers)}
+        seeds = [Seed(plan, simulation, given.cache, given.nets, given.seed + number) for number in range(given.seeds)]
+        done = {one.seed: trained for one, trained in map_trusted(Seed.train, seeds, given.workers)}
         found = [done[number] for number in sorted(done)]
         rows += [summarise(same) for same in zip(*(one.rows for one in found), strict=True)]
         markers.append(summarise([one.markers for one in found]))
@@ -159,83 +146,6 @@ def confuse(lesions: Lesions, inputs: Floats) -> list[Sequence[object]]:
     guessed = out_of_fold(lesions, inputs)
     pairs = Counter(zip(labels_of(lesions).tolist(), guessed.tolist(), strict=True))
     return [(true, *(pairs[true, other] for other in LESION_TYPES)) for true in LESION_TYPES]
-
-
-Row = tuple[str, tuple[float | None, ...]]
-"""What was measured, and its numbers by column; None where there is none."""
-
-
-@dataclass(frozen=True)
-class Trained:
-    """Accuracies of strategies A and B and of the fusion nets; AUC of the biomarker nets in validation."""
-
-    rows: list[Row]
-    markers: Row
-
-
-def summarise(rows: Sequence[Row]) -> Sequence[object]:
-    """The rows of several seeds as one: the mean of each column, and each seed's where there are more."""
-    cells: list[object] = [rows[0][0]]
-    for column in zip(*(numbers for _, numbers in rows), strict=True):
-        known = [number for number in column if number is not None]
-        each = f" ({', '.join(f'{number:.3f}' for number in known)})" if len(known) > 1 else ""
-        cells.append(f"{np.mean(known):.3f}{each}" if known else "")
-    return cells
-
-
-@dataclass(frozen=True, eq=False)
-class _Opener:
-    """Opens one site with all lesions."""
-
-    samples: Sequence[Sample]
-    processing: str
-    memory: Path
-
-    def __call__(self, site: str) -> Site:
-        self.memory.mkdir(parents=True)
-        write_policy(self.memory / POLICY_FILE, "open")
-        return Site(site, self.samples, self.processing, load_policy(self.memory), self.memory)
-
-
-@dataclass(frozen=True, eq=False)
-class _Seed:
-    """One seed of the nets' training, as map_trusted takes it."""
-
-    plan: Plan
-    simulation: Simulation
-    cache: Path
-    passes: int
-    seed: int
-
-    def train(self) -> Trained:
-        torch.set_num_threads(1)
-        return train_nets(load_lesions(self.plan, self.simulation, self.cache, 1), self.plan, self.passes, self.seed)
-
-
-def train_nets(lesions: Lesions, plan: Plan, passes: int, seed: int) -> Trained:
-    """Train the plan's nets on all lesions pooled, as the pooled baseline of a run does."""
-    pooled = centralise_plan(replace(plan, stages=tuple(shorten(stage, passes) for stage in plan.stages)))
-    with tempfile.TemporaryDirectory() as folder:
-        opener = _Opener(lesions.samples, plan.processing.digest(), Path(folder, "memory"))
-        progress = run(pooled, InlineLink(["pooled"], opener), Store(Path(folder, "run")), seed)
-        found = collect_results(progress, pooled, seed)
-    rows: list[Row] = []
-    for name, net in (("strategy A", STRATEGY_A), ("strategy B", STRATEGY_B)):
-        rows.append((name, (found["nets"][net]["validation"]["accuracy"]["value"], *[None] * 6)))
-    for model in ("D", "DC", "DB", "DCB"):
-        cells = [found["cohorts"][cohort]["models"][model]["accuracy"]["value"] for cohort in TEST_COHORTS]
-        sizes = [len(lesions.where(cohort)) for cohort in TEST_COHORTS]
-        rows.append((model, (None, *cells, float(np.average(cells, weights=sizes)), None)))
-    aucs = [found["nets"][net]["validation"]["auc"]["value"] for net in BIOMARKER_NETS]
-    return Trained(rows, ("nets, validation", (*aucs, None)))
-
-
-def shorten(stage: Stage, passes: int) -> Stage:
-    """A stage of training with so many passes over each lesion; the others as they are."""
-    if not isinstance(stage, Train) or stage.nets == ("fusion",):
-        return stage
-    rounds = max(1, round(passes / stage.rule.epochs / stage.share))
-    return replace(stage, rounds=rounds, rule=replace(stage.rule, learning_rate=RATE, weight_decay=DECAY))
 
 
 if __name__ == "__main__":
