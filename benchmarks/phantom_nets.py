@@ -96,8 +96,10 @@ def train_nets(lesions: Lesions, plan: Plan, passes: int, seed: int) -> Trained:
 
 
 def shorten(stage: Stage, passes: int) -> Stage:
-    """A stage of training with so many passes over each lesion; the others as they are."""
-    if not isinstance(stage, Train) or stage.nets == ("fusion",):
+    """A stage of training at the pooled rate; of sub-models with so many passes over each lesion."""
+    if not isinstance(stage, Train):
         return stage
+    if stage.nets == ("fusion",):
+        return replace(stage, rule=replace(stage.rule, learning_rate=RATE))
     rounds = max(1, round(passes / stage.rule.epochs / stage.share))
     return replace(stage, rounds=rounds, rule=replace(stage.rule, learning_rate=RATE, weight_decay=DECAY))

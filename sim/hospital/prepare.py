@@ -43,8 +43,8 @@ class Simulation:
         seed: of the hospitals, None = the run's.
         excluded: lesions of each hospital beyond `lesions`, which the study's rules of inclusion do not take.
         without: centers whose hospitals are written, but never connected.
-        pooled_rate: learning rate of the sub-models where all lesions are in one place, None = the plan's. There the
-            steps of all centers follow each other, where the federation takes their mean.
+        pooled_rate: learning rate of all nets where all lesions are in one place, None = the plan's. There the steps of
+            all centers follow each other, where the federation takes their mean.
     """
 
     lesions: Mapping[str, int] | Literal["paper"]

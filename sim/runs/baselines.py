@@ -93,10 +93,10 @@ def list_baselines(plan: Plan, settings: RunSettings) -> Iterator[Baseline]:
 def pool_plan(plan: Plan) -> Plan:
     """The plan for all lesions in one place, at the simulation's rate for that."""
     rate = parse_simulation(plan.simulation).pooled_rate if plan.simulation else None
+    if rate is None:
+        return centralise_plan(plan)
     stages = tuple(
-        replace(stage, rule=replace(stage.rule, learning_rate=rate))
-        if rate is not None and isinstance(stage, Train) and not set(stage.nets) & {"fusion", *FUSION_NETS}
-        else stage
+        replace(stage, rule=replace(stage.rule, learning_rate=rate)) if isinstance(stage, Train) else stage
         for stage in plan.stages
     )
     return centralise_plan(replace(plan, stages=stages))

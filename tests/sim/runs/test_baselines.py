@@ -43,14 +43,14 @@ def test_a_baseline_passes_over_its_lesions_as_often_as_a_site_that_is_asked_now
     assert {(stage.rounds, stage.share, stage.validate and stage.validate.every) for stage in trained} == {(20, 1.0, 2)}
 
 
-def test_pooled_training_has_the_simulations_rate_for_sub_models_alone() -> None:
+def test_pooled_training_has_the_simulations_rate() -> None:
     simulated = replace(PLAN, simulation={**PLAN.simulation, "pooled_rate": 0.0123})
     expected = centralise_plan(PLAN)
     for ours, theirs in zip(pool_plan(simulated).stages, expected.stages, strict=True):
-        if isinstance(ours, Train) and isinstance(theirs, Train) and ours.nets != ("fusion",):
-            assert ours == replace(theirs, rule=replace(theirs.rule, learning_rate=0.0123))
-        else:
-            assert ours == theirs
+        at_that_rate = (
+            replace(theirs, rule=replace(theirs.rule, learning_rate=0.0123)) if isinstance(theirs, Train) else theirs
+        )
+        assert ours == at_that_rate
     assert pool_plan(PLAN) == expected
     assert centralise_plan(simulated).stages == expected.stages
 
