@@ -21,7 +21,7 @@ from client.data.imaging.frame_store import chain_frames
 from sim.phantom.draw import LesionDraw, Truth
 from sim.phantom.render import LEVEL_AT_ONE, LOG_BIAS_DB, build_scene, compute_remaining
 
-QUICK = (1, 2)
+QUICK = (1, 3)
 """Lesions without the deepest breaths: while a lesion is out of the plane its box stands still and its way is error."""
 F64 = npt.NDArray[np.float64]
 

@@ -85,7 +85,7 @@ def test_answers_are_the_numbers_of_the_results(results: dict[str, Any]) -> None
     assert "Sex: male over female by 0.070 (-0.100 to 0.200)" in answer("fairness", results)
     assert "I² 31 %, prediction interval 0.600 to 0.900" in answer("heterogeneity", results)
     assert "External test C: 30 of 48" in answer("outcome", results)
-    assert "160 rounds, fedavgm, 2 local epochs, batches of 8, learning rate 0.15" in answer("training", results)
+    assert "160 rounds, fedavgm, 2 local epochs, batches of 8, learning rate 0.3" in answer("training", results)
     assert "9 key frames" in answer("preparation", results)
     started = {"terms": {"processing": {**results["terms"]["processing"], "start": "clip"}}}
     assert "key frames from the clip's beginning to the peak" in answer("preparation", started)
