@@ -9,10 +9,10 @@ clinical row is a logistic regression. Validation is learnt from training A (fiv
 clinical row from B; "folds" is over all lesions, by trees that have not seen the lesion. Markers: AUC over the tested
 lesions of all cohorts, out of fold too. Confusions are of the ceiling and the zones, out of fold.
 
---nets trains the demo's nets on all lesions pooled, with so many passes at a rate of 0.05 that falls to 0 and a weight
-decay of 0.001, and its fusion nets as planned, N times with seeds of their own; cells are the mean over them, and each.
-16 passes take about 10 minutes a seed on a quiet core. The rest takes 5 to 10 minutes on two cores the first time;
-samples are kept in DIR.
+--nets trains the demo's nets on all lesions pooled, with so many passes at the plan's pooled rate that falls to 0 and
+a weight decay of 0.001, and its fusion nets as planned, N times, with seeds of the lesions and of the training; cells
+are the mean over them, and each. 32 passes take about 5 to 20 minutes a seed on a core, the rest 5 to 15 minutes on two
+cores the first time; samples are kept in DIR.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def main() -> None:
     parser.add_argument("--hertz", type=float, default=1.0, help="frame rate of the clips")
     parser.add_argument("--workers", type=int, default=2, help="processes that render, and train seeds; default 2")
     parser.add_argument("--nets", type=int, default=0, help="passes over the lesions; 0: no nets")
-    parser.add_argument("--seeds", type=int, default=1, help="of the nets' training")
+    parser.add_argument("--seeds", type=int, default=1, help="of the nets' training, and of its lesions")
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "phantom_balance")
     parser.add_argument("--out", type=Path, help="write the accuracies to this JSON file")
     given = parser.parse_args()
@@ -66,7 +66,12 @@ def main() -> None:
     rows = list(list_accuracies(lesions))
     markers = [measure_markers("ceiling", lesions, lesions.truth), measure_markers("zones", lesions, zones_of(lesions))]
     if given.nets:
-        seeds = [Seed(plan, simulation, given.cache, given.nets, given.seed + number) for number in range(given.seeds)]
+        simulations = [
+            scale_lesions(plan, given.share, given.seed + number, given.hertz) for number in range(given.seeds)
+        ]
+        for one in simulations:
+            load_lesions(plan, one, given.cache, given.workers)
+        seeds = [Seed(plan, one, given.cache, given.nets, given.seed + n) for n, one in enumerate(simulations)]
         done = {one.seed: trained for one, trained in map_trusted(Seed.train, seeds, given.workers)}
         found = [done[number] for number in sorted(done)]
         rows += [summarise(same) for same in zip(*(one.rows for one in found), strict=True)]

@@ -1,4 +1,4 @@
-"""Small nets on phantom lesions that are all in one place, for one seed of training or several side by side."""
+"""Small nets on phantom lesions that are all in one place, for one seed or several side by side."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from server.rounds.saving.checkpoints import Store
 from sim.engine.inline_link import InlineLink
 from sim.hospital.paperwork import write_policy
 from sim.hospital.prepare import Simulation
-from sim.runs.baselines import centralise_plan
+from sim.runs.baselines import pool_plan
 
-RATE, DECAY = 0.05, 0.001
+DECAY = 0.001
 Row = tuple[str, tuple[float | None, ...]]
 """What was measured, and its numbers by column; None where there is none."""
 
@@ -64,7 +64,7 @@ class _Opener:
 
 @dataclass(frozen=True, eq=False)
 class Seed:
-    """One seed of the nets' training, as map_trusted takes it."""
+    """One seed of the lesions and of the nets' training, as map_trusted takes it."""
 
     plan: Plan
     simulation: Simulation
@@ -73,13 +73,14 @@ class Seed:
     seed: int
 
     def train(self) -> Trained:
+        """Load the lesions and train on them."""
         torch.set_num_threads(1)
         return train_nets(load_lesions(self.plan, self.simulation, self.cache, 1), self.plan, self.passes, self.seed)
 
 
 def train_nets(lesions: Lesions, plan: Plan, passes: int, seed: int) -> Trained:
     """Train the plan's nets on all lesions pooled, as the pooled baseline of a run does."""
-    pooled = centralise_plan(replace(plan, stages=tuple(shorten(stage, passes) for stage in plan.stages)))
+    pooled = pool_plan(replace(plan, stages=tuple(shorten(stage, passes) for stage in plan.stages)))
     with tempfile.TemporaryDirectory() as folder:
         opener = _Opener(lesions.samples, plan.processing.digest(), Path(folder, "memory"))
         progress = run(pooled, InlineLink(["pooled"], opener), Store(Path(folder, "run")), seed)
@@ -96,10 +97,8 @@ def train_nets(lesions: Lesions, plan: Plan, passes: int, seed: int) -> Trained:
 
 
 def shorten(stage: Stage, passes: int) -> Stage:
-    """A stage of training at the pooled rate; of sub-models with so many passes over each lesion."""
-    if not isinstance(stage, Train):
+    """A stage of sub-models with so many passes over each lesion; another one as it is."""
+    if not isinstance(stage, Train) or stage.nets == ("fusion",):
         return stage
-    if stage.nets == ("fusion",):
-        return replace(stage, rule=replace(stage.rule, learning_rate=RATE))
     rounds = max(1, round(passes / stage.rule.epochs / stage.share))
-    return replace(stage, rounds=rounds, rule=replace(stage.rule, learning_rate=RATE, weight_decay=DECAY))
+    return replace(stage, rounds=rounds, rule=replace(stage.rule, weight_decay=DECAY))

@@ -72,10 +72,13 @@ def describe_exclusion(reason: str, rules: Inclusion) -> str:
     >>> describe_exclusion("too-small", Inclusion())
     '1 cm or smaller'
     """
+    least = rules.least_recorded
     words = {
         "too-young": f"patient younger than {rules.youngest} years",
         "too-small": f"{rules.larger_than_cm:g} cm or smaller",
-        "no-clinical-data": f"clinical variables recorded: fewer than {rules.least_recorded}",
+        "no-clinical-data": "no clinical variable recorded"
+        if least == 1
+        else f"fewer than {least} clinical variables recorded",
         "no-pathology": "malignant without pathology",
         "no-follow-up": "benign or other type without pathology or follow-up",
     }
