@@ -100,13 +100,15 @@ class Heartbeat:
 
 
 def is_silent(beat: HeartbeatRecord | None, since: Moment, now: Moment, silent_s: float = SILENT_S) -> bool:
-    """Whether heartbeats of a process that should run since `since` are missing for too long; unknown ages are.
+    """Whether heartbeats of a process that should run since `since` are missing for `silent_s`; unknown ages are.
+
+    A moment has milliseconds, so a limit of zero is reached at once.
 
     >>> is_silent(None, Moment(100.0), Moment(160.0), silent_s=45.0)
     True
     """
     ages = [compute_age(then, now) for then in (beat.at if beat else since, since)]
-    return all(age is None or age > silent_s for age in ages)
+    return all(age is None or age >= silent_s for age in ages)
 
 
 def _read(said: Any) -> Moment:
