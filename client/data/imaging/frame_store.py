@@ -30,7 +30,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _KEPT = 2
 _KEPT_BYTES = 1 << 30
 """A file whose pane is done with is written over by the next clip, since getting fresh pages costs more than filling
-them. So many of them are kept, and none that is larger."""
+them. So many of them are kept, in the folder that was used last, and none that is larger."""
 _free: defaultdict[Path | None, list[int]] = defaultdict(list)
 """Descriptors of files that nobody uses, by folder."""
 
@@ -115,11 +115,14 @@ def _open_unnamed(folder: Path | None) -> int:
     """Take a free unnamed file of the folder, or create one."""
     with suppress(IndexError):
         return _free[folder].pop()
+    for other in [place for place in _free if place != folder]:  # whoever reads many hospitals keeps the files of one
+        for file in _free.pop(other, []):
+            os.close(file)
     if folder is not None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     # a file system without unnamed files shows this name for a moment
-    with tempfile.TemporaryFile(prefix=TEMPORARY_PREFIX, dir=folder, buffering=0) as file:
-        return os.dup(file.fileno())
+    with tempfile.TemporaryFile(prefix=TEMPORARY_PREFIX, dir=folder, buffering=0) as unnamed:
+        return os.dup(unnamed.fileno())
 
 
 def _release(folder: Path | None, file: int) -> None:

@@ -35,8 +35,8 @@ def track(
     [
         (track(held=51), "held in 51 %"),
         (track(beyond=31), "search range in 31 %"),
-        (track(CONTRAST, apart=16), "differs in 16 %"),
-        (track(CONTRAST, apart=10, known=50), "differs in 20 %"),
+        (track(CONTRAST, apart=34), "differs in 34 %"),
+        (track(CONTRAST, apart=17, known=50), "differs in 34 %"),
         (track(CONTRAST, alike=0.1), "80 % less alike"),
     ],
 )
@@ -48,7 +48,7 @@ def test_each_doubt_says_what_was_seen(found: Track, phrase: str) -> None:
 
 def test_breathing_out_of_the_plane_is_no_doubt() -> None:
     for method in (BMODE, CONTRAST):
-        assert assess_track(track(method, held=30, beyond=10, apart=5, alike=0.4), SECONDS, ALL, 50).doubts == ()
+        assert assess_track(track(method, held=30, beyond=10, apart=33, alike=0.4), SECONDS, ALL, 50).doubts == ()
 
 
 def test_a_probe_that_is_moved_away_is_a_doubt_though_few_frames_are_held() -> None:

@@ -119,13 +119,16 @@ def opened_below(folder: Path) -> int:
 
 
 def test_nothing_stays_behind(tmp_path: Path) -> None:
-    """Neither a name while a tape is there, nor more than two files after it, nor anything after `kill -9`."""
+    """Neither a name while a tape is there, nor more than two files of one folder after it, nor anything after `kill -9`."""
     tapes = [FrameFile(10, 10, tmp_path / "work") for _ in range(5)]
     assert list((tmp_path / "work").iterdir()) == []
     assert opened_below(tmp_path) == 5
     tapes.clear()
     gc.collect()
     assert opened_below(tmp_path) == 2
+    elsewhere = FrameFile(10, 10, tmp_path / "another hospital")
+    assert opened_below(tmp_path) == 1
+    del elsewhere
     done = subprocess.run([sys.executable, "-c", KILLED, tmp_path / "work"], check=False)
     assert done.returncode == -signal.SIGKILL
     assert list((tmp_path / "work").iterdir()) == []
