@@ -33,6 +33,8 @@ _RECIPE = TypeAdapter(Recipe)
 CLOSE_RELATIVE, CLOSE_ABSOLUTE = 1e-4, 1e-6
 """Initial weights of one seed differ between processor models in their last digits only."""
 MOST_LEVEL_SD, MOST_FLOW_PX = 1.0, 100.0
+ROUNDED = 1e-4
+"""Of a variable's range: sums are rounded, so a mean of equal values may lie that far from them."""
 
 
 @dataclass(frozen=True)
@@ -220,8 +222,11 @@ def _list_recipe_faults(plan: Plan, recipe: Recipe) -> Iterator[str]:
         return
     for variable, mean, sd in zip(CLINICAL, given.clinical_mean, given.clinical_sd, strict=True):
         low, high = variable.apply_transform(variable.low), variable.apply_transform(variable.high)
+        slack = ROUNDED * (high - low)
         unknown = mean == 0 and sd == 1  # no lesion has the variable
-        if not unknown and not (low <= mean <= high and 0 < sd <= max(1.0, high - low) and math.isfinite(sd)):
+        if not unknown and not (
+            low - slack <= mean <= high + slack and 0 < sd <= max(1.0, high - low) and math.isfinite(sd)
+        ):
             yield f"a mean and deviation of {variable.name} within its plausible range"
 
 

@@ -119,7 +119,7 @@ def opened_below(folder: Path) -> int:
 
 
 def test_nothing_stays_behind(tmp_path: Path) -> None:
-    """Neither a name while a tape is there, nor more than two files after it, of one folder, nor any after `kill -9`."""
+    """Neither a name while a tape is there, nor more than two files of one folder after it, nor any after `kill -9`."""
     tapes = [FrameFile(10, 10, tmp_path / "work") for _ in range(5)]
     assert list((tmp_path / "work").iterdir()) == []
     assert opened_below(tmp_path) == 5

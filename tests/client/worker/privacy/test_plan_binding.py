@@ -79,6 +79,25 @@ def test_the_plan_is_answered_from_hello_to_the_test(tmp_path: Path) -> None:
         assert site(tmp_path).handle(task).sums.keys() == answer.sums.keys()  # another process: the same question
 
 
+def means_near(end: str, off: float) -> tuple[float, ...]:
+    """Means of lesions that all have the least or the most of each variable, off by a share of its range."""
+    ends = [(v.apply_transform(v.low), v.apply_transform(v.high)) for v in CLINICAL]
+    return tuple(low - off * (high - low) if end == "low" else high + off * (high - low) for low, high in ends)
+
+
+@pytest.mark.parametrize("end", ["low", "high"])
+def test_a_mean_of_equal_values_at_the_end_of_a_range_is_taken(end: str, tmp_path: Path) -> None:
+    here = site(tmp_path)
+    here.handle(HELLO)
+    rounded = here.handle(normalised(clinical_mean=means_near(end, 1e-6), clinical_sd=(0.5,) * len(CLINICAL)))
+    assert isinstance(rounded, Update), rounded
+    other = site(tmp_path / "other")
+    other.handle(HELLO)
+    beyond = other.handle(normalised(clinical_mean=means_near(end, 1e-3), clinical_sd=(0.5,) * len(CLINICAL)))
+    assert isinstance(beyond, Refusal)
+    assert "within its plausible range" in beyond.reason
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [
