@@ -205,7 +205,7 @@ def prepare_inputs(
     return level, flow.to(torch.float32) * (px / normaliser.flow_sd).reshape(-1, 1, 1, 1, 1)
 
 
-AUGMENT_DRAWS = 7
+AUGMENT_DRAWS = 6
 """Random numbers a lesion that `augment_images` uses."""
 
 LARGEST_GAIN, LARGEST_OFFSET, LARGEST_SHIFT = 0.3, 0.3, 1 / 16
@@ -213,39 +213,35 @@ LARGEST_GAIN, LARGEST_OFFSET, LARGEST_SHIFT = 0.3, 0.3, 1 / 16
 
 
 def augment_images(frames: Tensor, flow: Tensor, draws: Tensor) -> tuple[Tensor, Tensor]:
-    """Data augmentation: flip, transpose, shift, and change gain and offset of each lesion's images.
+    """Data augmentation: flip, shift, and change gain and offset of each lesion's images.
 
-    All frames of a lesion are changed alike, so its curve keeps its shape. A shift repeats the image's edge. Flips and
-    transposition make the eight symmetries of a square.
+    All frames of a lesion are changed alike, so its curve keeps its shape. A shift repeats the image's edge.
 
     Args:
-        frames: (b t 1 s s) from `prepare_inputs`.
-        flow: (b n 2 s s) from `prepare_inputs`.
-        draws: (b DRAWS) uniform in 0-1: flip across, down and transpose (below 0.5), then shift across and down, gain
-            and offset from - to + their limit.
+        frames: (b t 1 h w) from `prepare_inputs`.
+        flow: (b n 2 h w) from `prepare_inputs`.
+        draws: (b DRAWS) uniform in 0-1: flip across and down (below 0.5), then shift across and down, gain and offset
+            from - to + their limit.
     """
-    turned, (across, down, gain, offset) = draws[:, :3] < 0.5, (2 * draws[:, 3:] - 1).unbind(1)
+    turned, (across, down, gain, offset) = draws[:, :2] < 0.5, (2 * draws[:, 2:] - 1).unbind(1)
     gain, offset = (t.reshape(-1, 1, 1, 1, 1) for t in ((gain * LARGEST_GAIN).exp(), offset * LARGEST_OFFSET))
-    # a velocity changes its sign along the flipped axis, and its axes change places where the image is transposed
-    signs = 1 - 2 * turned[:, :2].to(flow.dtype).reshape(-1, 1, 2, 1, 1)
-    velocities = move_maps(flow, turned, across, down) * signs
-    velocities = torch.where(turned[:, 2].reshape(-1, 1, 1, 1, 1), velocities.flip(2), velocities)
-    return move_maps(frames, turned, across, down) * gain + offset, velocities
+    # a velocity changes its sign along the flipped axis
+    signs = 1 - 2 * turned.to(flow.dtype).reshape(-1, 1, 2, 1, 1)
+    return move_maps(frames, turned, across, down) * gain + offset, move_maps(flow, turned, across, down) * signs
 
 
 def move_maps(maps: Tensor, turned: Tensor, across: Tensor, down: Tensor) -> Tensor:
-    """Flip maps (b n c s s), shift them by whole pixels, repeating the edge, and transpose them.
+    """Flip maps (b n c h w) and shift them by whole pixels, repeating the edge.
 
     Args:
-        maps: (b n c s s).
-        turned: (b 3) bool, whether to flip across and down, before the shift, and to transpose after it.
-        across: (b) -1 to 1, in units of LARGEST_SHIFT of the side.
-        down: (b) the same.
+        maps: (b n c h w).
+        turned: (b 2) bool, whether to flip across and down, before the shift.
+        across: (b) -1 to 1, in units of LARGEST_SHIFT of the width.
+        down: (b) the same of the height.
     """
     b, n, c, h, w = maps.shape
     rows, columns = _compute_origins(down, turned[:, 1], h), _compute_origins(across, turned[:, 0], w)
-    pixels = rows[:, :, None] * w + columns[:, None, :]
-    pixels = torch.where(turned[:, 2].reshape(b, 1, 1), pixels.transpose(1, 2), pixels).reshape(b, 1, h * w)
+    pixels = (rows[:, :, None] * w + columns[:, None, :]).reshape(b, 1, h * w)
     return maps.reshape(b, n * c, h * w).gather(2, pixels.expand(b, n * c, h * w)).reshape(maps.shape)
 
 

@@ -70,10 +70,10 @@ class PrivateRule:
 class LocalRule:
     """Hyper-parameters of local training, which a site's policy can limit.
 
-    `proximal_mu` is FedProx's μ (Li et al. 2020), `clip` the largest norm of a gradient; `augment` flips, transposes,
-    shifts and changes the gain of training images at random (`ceus_models.nets.two_stream.augment_images`). `trains`
-    names the parameters that change; `private` replaces local steps by one noised sum of patients' gradients, and the
-    coordinator steps by `learning_rate`.
+    `proximal_mu` is FedProx's μ (Li et al. 2020), `clip` the largest norm of a gradient; `augment` flips, shifts and
+    changes the gain of training images at random (`ceus_models.nets.two_stream.augment_images`). `trains` names the
+    parameters that change; `private` replaces local steps by one noised sum of patients' gradients, and the coordinator
+    steps by `learning_rate`.
     """
 
     epochs: int = 1

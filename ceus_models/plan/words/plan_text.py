@@ -142,7 +142,7 @@ def _describe_rule(stage: StageOutline, rule: LocalRule) -> str:
         parts += [f"gradient clipped to {rule.clip:g}"] if rule.clip else []
     parts += ["heads only"] if rule.trains == "heads" else []
     parts += [rule.precision] if rule.precision != "float32" else []
-    parts += ["images flipped, transposed and shifted at random"] if rule.augment else []
+    parts += ["images flipped and shifted at random"] if rule.augment else []
     parts += [f"{stage.share:.0%} of the sites in a round"] if stage.share < 1 else []
     return ", ".join(parts)
 
