@@ -8,6 +8,7 @@ from typing import Any
 
 from server.report.values import COHORT_TITLES
 from server.results.metrics import Counts, Floats
+from server.results.uncertainty.equivalence import MARGIN
 from sim.experiments.arms import add_confusions
 from sim.experiments.entry import Cell, Entry, describe_best_claim
 from sim.experiments.experiment_file import Claim
@@ -18,6 +19,7 @@ from sim.experiments.paired import (
     compute_metric_rows,
     compute_share,
     compute_share_difference,
+    is_equivalent,
     is_significant,
 )
 
@@ -145,7 +147,17 @@ def describe_finding(
     else:
         text += "; no other arm differs by more than the interval of the difference"
     text += f" ({shown.seeds} seed{'s' if shown.seeds > 1 else ''})."
+    if shown.metric == "accuracy":
+        text += describe_equivalence(best, {label: gap for label, gap in beside.items() if label not in apart})
     return f"{text} {describe_best_claim(shown.claim, best, second in apart)}".strip()
+
+
+def describe_equivalence(best: str, beside: Mapping[str, Estimate | None]) -> str:
+    """Which arms are shown to be as good as the best one, of those that do not differ from it, as text."""
+    alike = [label for label, gap in beside.items() if gap is not None and is_equivalent(gap)]
+    unknown = [label for label in beside if label not in alike]
+    text = f" Equivalent to {best} within ±{MARGIN:g}: {', '.join(alike)}." if alike else ""
+    return text + (f" Neither different nor shown to be within ±{MARGIN:g}: {', '.join(unknown)}." if unknown else "")
 
 
 def _build_figure(

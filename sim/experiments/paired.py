@@ -16,6 +16,7 @@ from ceus_models.protocol.state import State
 from server.results import metrics
 from server.results.intervals import INTERVAL, SMALLEST_WIDTH
 from server.results.metrics import Counts, Floats, Ints
+from server.results.uncertainty.equivalence import MARGIN
 from server.results.uncertainty.proportions import subtract_paired, wilson_interval
 
 
@@ -95,3 +96,11 @@ def compute_share_difference(seeds: Sequence[Floats], others: Sequence[Floats], 
 def is_significant(value: Estimate) -> bool:
     """Whether the interval of a difference excludes 0."""
     return value.low is not None and value.high is not None and not value.low <= 0 <= value.high
+
+
+def is_equivalent(value: Estimate) -> bool:
+    """Whether the 95 % interval of a difference of accuracies lies within the margin of equivalence.
+
+    Stricter than two one-sided tests at 5 %, which ask the 90 % interval. An interval that is unknown shows nothing.
+    """
+    return value.low is not None and value.high is not None and value.low > -MARGIN and value.high < MARGIN

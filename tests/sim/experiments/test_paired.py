@@ -7,6 +7,7 @@ import pytest
 from statsmodels.stats.proportion import proportion_confint
 
 from ceus_models.metrics.bootstrap import poisson_weights
+from sim.experiments.arm_table import describe_equivalence
 from sim.experiments.paired import (
     Estimate,
     compute_difference,
@@ -14,6 +15,7 @@ from sim.experiments.paired import (
     compute_metric_rows,
     compute_share,
     compute_share_difference,
+    is_equivalent,
     is_significant,
 )
 
@@ -78,3 +80,21 @@ def test_no_interval_of_an_accuracy_or_of_a_difference_has_zero_width(right: int
     apart = compute_share_difference([np.ones(201)], [np.zeros(201)], 40)
     assert apart.low < apart.high
     assert apart.low > 0.8
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "equivalent"),
+    [(-0.02, 0.049, True), (-0.02, 0.051, False), (-0.051, 0.02, False), (0.01, 0.04, True), (None, None, False)],
+)
+def test_equivalence_asks_the_whole_interval_to_lie_within_the_margin(
+    low: float | None, high: float | None, equivalent: bool
+) -> None:
+    assert is_equivalent(Estimate(0.015, low, high)) is equivalent
+
+
+def test_a_finding_says_which_arms_are_as_good_and_which_are_not_told_apart() -> None:
+    beside = {"pooled": Estimate(0.01, -0.02, 0.04), "alone": Estimate(0.03, -0.01, 0.07), "empty": None}
+    assert describe_equivalence("federated", beside) == (
+        " Equivalent to federated within ±0.05: pooled. Neither different nor shown to be within ±0.05: alone, empty."
+    )
+    assert describe_equivalence("federated", {}) == ""
