@@ -252,7 +252,8 @@ def _make_counter(console: Console) -> Callable[[str, int, int], None]:
 
 def _build_comparison(found: Mapping[str, Any]) -> Table:
     """Accuracy of the full model per test cohort: federated, pooled, best and mean of the centers alone."""
-    table = Table("test cohort", "federated", "pooled", "best alone", "mean alone", title="Accuracy, same budget")
+    title = f"Accuracy, same budget; alone: {len(found['alone'])} centers with lesions to train and to choose rounds on"
+    table = Table("test cohort", "federated", "pooled", "best alone", "mean alone", title=title)
     for cohort, score in found["federated"].items():
         alone = [entry[cohort]["accuracy"]["value"] for entry in found["alone"].values()]
         values = [score["accuracy"]["value"], found["pooled"][cohort]["accuracy"]["value"]]

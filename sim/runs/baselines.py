@@ -79,7 +79,7 @@ def compare_baselines(
 
 
 def list_baselines(plan: Plan, settings: RunSettings) -> Iterator[Baseline]:
-    """The pooled baseline, which takes longest, then every hospital with lesions to train sub-models."""
+    """The pooled baseline, which takes longest, then every hospital that can train and choose its rounds alone."""
     folders = {folder.name: folder for folder in sorted((settings.out / HOSPITALS).glob("site-*"))}
     for name in (POOLED, *folders):
         learns_from = frozenset(folders if name == POOLED else {name})
@@ -141,5 +141,11 @@ def select_scores(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def _can_train(opener: PooledOpener, plan: Plan) -> bool:
-    own = next(stage.cohorts for stage in plan.stages if isinstance(stage, Train))
-    return any(sample.cohort in own for sample in opener("any").samples)
+    """Whether a center alone has lesions to train its nets on and to choose their rounds on.
+
+    A center whose few validation lesions the rules of inclusion leave out has none for the second.
+    """
+    present = {sample.cohort for sample in opener("any").samples}
+    stages = [stage for stage in localise_plan(plan).stages if isinstance(stage, Train)]
+    asked = [stage.cohorts for stage in stages] + [stage.validate.cohorts for stage in stages if stage.validate]
+    return all(present & set(cohorts) for cohorts in asked)

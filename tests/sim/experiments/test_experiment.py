@@ -287,6 +287,16 @@ def test_the_matrix_has_a_row_for_every_model_there_is(small: tuple[Path, Path],
     assert all(f">{name}</text>" in page for name in rows)
 
 
+def test_a_center_without_validation_lesions_is_no_baseline_alone(small: tuple[Path, Path], tmp_path: Path) -> None:
+    plan, run = small
+    values = yaml.safe_load(plan.read_text())
+    stage = next(one for one in values["stages"] if one["stage"] == "train")
+    stage["validate"] = {**stage["validate"], "cohorts": ["training_b"]}  # of which the one center that trains has none
+    other = tmp_path / "plan.yaml"
+    other.write_text(yaml.safe_dump(values))
+    assert [arm.name for arm in list_baselines(load_plan(other), RunSettings(other, run, SEED, 1))] == [POOLED]
+
+
 def test_an_unfinished_run_is_told(small: tuple[Path, Path], tmp_path: Path) -> None:
     shutil.copy(small[1] / "results.json", tmp_path)
     (tmp_path / "x.yaml").write_text("kind: matrix\ntitle: x\n")
