@@ -102,9 +102,12 @@ class Heartbeat:
 def is_silent(beat: HeartbeatRecord | None, since: Moment, now: Moment, silent_s: float = SILENT_S) -> bool:
     """Whether heartbeats of a process that should run since `since` are missing for `silent_s`; unknown ages are.
 
+    >>> is_silent(None, Moment(100.0), Moment(160.0), silent_s=45.0)
+    True
+
     A moment has milliseconds, so a limit of zero is reached at once.
 
-    >>> is_silent(None, Moment(100.0), Moment(160.0), silent_s=45.0)
+    >>> is_silent(None, Moment(100.0), Moment(100.0), silent_s=0.0)
     True
     """
     ages = [compute_age(then, now) for then in (beat.at if beat else since, since)]

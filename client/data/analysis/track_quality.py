@@ -23,8 +23,8 @@ MOST_HELD = 0.5
 MOST_BEYOND = 0.3
 """Share of frames whose best match lies on the rim of the search: `max_shift_px` is too short for this clip."""
 MOST_APART = 1 / 3
-"""Share of frames in which the ways there and back disagree, of those in which both found a place. Breaths
-of a third of the frames part them on a lesion that is followed; a lost one has other signs, too."""
+"""Share of frames in which the ways there and back disagree, of those in which both found a place: up to
+30 % on 41 of 42 phantoms that are followed to within 5 px; those that are lost have another sign, too."""
 APART_PX = 3.0
 AWAY_S = 5.0
 """A breath leaves the plane for a second or two; a box that is held for nearly as long as this has lost its place."""
